@@ -1,0 +1,56 @@
+"""The contract of an encoder: images → vectors of one space."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch.errors import EncoderError
+from imgsearch.types import Fingerprint, Matrix, Pixels
+
+
+class Encoder(ABC):
+    """A model that turns images into vectors. Thread-safe; built once a process by `load`."""
+
+    fingerprint: Fingerprint
+    batch_size: int = 32
+    """How many images `features` likes to see at once."""
+
+    @abstractmethod
+    def prepare(self, image: Pixels) -> npt.NDArray[Any]:
+        """Return the model's input for one image, always of the same shape and dtype, small.
+
+        Runs beside `features`, in another thread; what it returns waits in queues.
+        """
+
+    @abstractmethod
+    def features(self, inputs: Sequence[npt.NDArray[Any]]) -> Matrix:
+        """Return the raw embeddings, float32 (n, dim), of n prepared inputs, in order."""
+
+    @property
+    def dim(self) -> int:
+        """The vectors' length."""
+        return self.fingerprint.dim
+
+    def encode(self, images: Sequence[Pixels]) -> Matrix:
+        """Return the vectors of n images, float32 (n, dim), rows of unit L2 norm.
+
+        Raises:
+            EncoderError: an embedding is zero or not finite.
+        """
+        return unit(self.features([self.prepare(image) for image in images]))
+
+
+def unit(features: Matrix) -> Matrix:
+    """Return the rows scaled to unit L2 norm, float32, C-contiguous.
+
+    Raises:
+        EncoderError: a row is zero or not finite, so has no direction.
+    """
+    matrix = np.ascontiguousarray(features, dtype=np.float32)
+    norms = np.linalg.norm(matrix.astype(np.float64), axis=-1, keepdims=True)
+    if not (np.isfinite(norms).all() and (norms > 0).all()):
+        raise EncoderError("an embedding is zero or not finite: the weights or the image are odd")
+    return np.ascontiguousarray(matrix / norms, dtype=np.float32)

@@ -1,0 +1,145 @@
+"""Every error that imgsearch raises on purpose, and the builtin that it also is.
+
+ImgSearchError
+├── ConfigError              a URL, option, name or environment variable is wrong  (ValueError)
+├── MissingExtra             an optional dependency is not installed               (ImportError)
+├── SourceError              a file, folder or list cannot be read                 (OSError)
+├── ImageError               one image cannot be used                              (ValueError)
+│   ├── FormatRefused        its bytes are of no format on the allow-list
+│   ├── ImageTooLarge        more pixels than the cap, told by the header
+│   └── ImageCorrupt         the decoder gave up
+├── EncoderError             a model cannot be built or run
+│   ├── ModelNotFound        no model of that name                                 (LookupError)
+│   ├── WeightsNotFound      no weights at hand and none to be downloaded          (OSError)
+│   ├── WeightsInvalid       the file is not weights, or not of this model         (ValueError)
+│   └── EncoderMismatch      the collection holds another encoder's vectors        (ValueError)
+├── BackendError             a vector store refused or failed
+│   ├── CollectionNotFound   no collection of that name                            (LookupError)
+│   ├── SchemaMismatch       the collection exists with another schema             (ValueError)
+│   ├── DimensionMismatch    a vector's length is not the collection's             (ValueError)
+│   ├── VectorInvalid        a vector holds NaN, infinity or only zeros            (ValueError)
+│   ├── FieldInvalid         a field, id or filter does not fit the schema         (ValueError)
+│   ├── IndexRefused         the store did not build the index that was asked for
+│   ├── StoreLocked          another process has the store open
+│   └── BackendUnavailable   no answer in time; safe to retry                      (ConnectionError)
+├── OperatorNotFound         a pipeline names an operator that nobody registered   (LookupError)
+└── DatasetError             a folder or csv is no labelled dataset                (ValueError)
+"""
+
+
+class ImgSearchError(Exception):
+    """Root of the tree above; catch this to catch all of ours."""
+
+
+class ConfigError(ImgSearchError, ValueError):
+    """A URL, option, name or environment variable is wrong."""
+
+
+class MissingExtra(ImgSearchError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class SourceError(ImgSearchError, OSError):
+    """A file, folder or list cannot be read."""
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+    def __str__(self) -> str:
+        """Return the message as given (OSError would rearrange it)."""
+        return str(self.args[0]) if self.args else ""
+
+
+class ImageError(ImgSearchError, ValueError):
+    """One image cannot be used.
+
+    `path` is the file ("" for bytes), `stage` one of "header", "decode", "convert",
+    `reason` the cause in a few words.
+    """
+
+    def __init__(
+        self, message: str, *, path: str = "", stage: str = "decode", reason: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.path, self.stage, self.reason = path, stage, reason
+
+
+class FormatRefused(ImageError):
+    """The bytes are of no format on the allow-list."""
+
+
+class ImageTooLarge(ImageError):
+    """The header announces more pixels than the cap."""
+
+
+class ImageCorrupt(ImageError):
+    """The decoder gave up on the bytes."""
+
+
+class EncoderError(ImgSearchError):
+    """A model cannot be built or run."""
+
+
+class ModelNotFound(EncoderError, LookupError):
+    """No model of that name."""
+
+
+class WeightsNotFound(EncoderError, OSError):
+    """No weights at hand and none to be downloaded."""
+
+
+class WeightsInvalid(EncoderError, ValueError):
+    """The file is not weights, or not the weights of this model."""
+
+
+class EncoderMismatch(EncoderError, ValueError):
+    """The collection holds another encoder's vectors."""
+
+
+class BackendError(ImgSearchError):
+    """A vector store refused or failed; `__cause__` is the driver's error."""
+
+
+class CollectionNotFound(BackendError, LookupError):
+    """No collection of that name."""
+
+
+class SchemaMismatch(BackendError, ValueError):
+    """The collection exists with another schema."""
+
+
+class DimensionMismatch(BackendError, ValueError):
+    """A vector's length is not the collection's."""
+
+    def __init__(self, message: str, *, expected: int = 0, got: int = 0) -> None:
+        super().__init__(message)
+        self.expected, self.got = expected, got
+
+
+class VectorInvalid(BackendError, ValueError):
+    """A vector holds NaN, infinity or only zeros."""
+
+
+class FieldInvalid(BackendError, ValueError):
+    """A field, id or filter does not fit the schema."""
+
+
+class IndexRefused(BackendError):
+    """The store did not build the index that was asked for."""
+
+
+class StoreLocked(BackendError):
+    """Another process has the store open."""
+
+
+class BackendUnavailable(BackendError, ConnectionError):
+    """No answer in time; safe to retry."""
+
+
+class OperatorNotFound(ImgSearchError, LookupError):
+    """A pipeline names an operator that nobody registered."""
+
+
+class DatasetError(ImgSearchError, ValueError):
+    """A folder or csv is no labelled dataset."""

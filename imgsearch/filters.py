@@ -1,0 +1,153 @@
+"""Filters over the fields of a collection, as small trees that each backend renders its own way.
+
+    label = Field("label")
+    (label == "goldfish") & (Field("year") >= 2020) | ~label.isin(["cat", "dog"])
+
+Only fields that the collection's schema declares can be filtered on.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from imgsearch.types import Value
+
+Operation = Literal["==", "!=", "<", "<=", ">", ">="]
+
+
+class Filter:
+    """A condition on a record's fields; combine with ``&``, ``|`` and ``~``."""
+
+    __slots__ = ()
+
+    def __and__(self, other: "Filter") -> "Filter":
+        return And(self, other)
+
+    def __or__(self, other: "Filter") -> "Filter":
+        return Or(self, other)
+
+    def __invert__(self) -> "Filter":
+        return Not(self)
+
+    def __bool__(self) -> bool:
+        """Refuse ``and``, ``or`` and ``not``, which would silently drop half of the condition.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("combine filters with &, | and ~ instead of and, or and not")
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Filter):
+    """A field compared with one value."""
+
+    field: str
+    operation: Operation
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class In(Filter):
+    """A field that equals one of several values; none matches nothing."""
+
+    field: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class And(Filter):
+    """Both hold."""
+
+    left: Filter
+    right: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Filter):
+    """At least one holds."""
+
+    left: Filter
+    right: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Filter):
+    """The inner one does not hold."""
+
+    inner: Filter
+
+
+class Field:
+    """A field by name; comparing it makes a `Filter`."""
+
+    __slots__ = ("name",)
+    __hash__ = None  # type: ignore[assignment]  # == makes a filter, so a hash would lie
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, value: Value) -> Filter:  # type: ignore[override]  # makes a filter, not a bool
+        return Compare(self.name, "==", value)
+
+    def __ne__(self, value: Value) -> Filter:  # type: ignore[override]  # as above
+        return Compare(self.name, "!=", value)
+
+    def __lt__(self, value: Value) -> Filter:
+        return Compare(self.name, "<", value)
+
+    def __le__(self, value: Value) -> Filter:
+        return Compare(self.name, "<=", value)
+
+    def __gt__(self, value: Value) -> Filter:
+        return Compare(self.name, ">", value)
+
+    def __ge__(self, value: Value) -> Filter:
+        return Compare(self.name, ">=", value)
+
+    def isin(self, values: Iterable[Value]) -> Filter:
+        """Return the filter that holds where the field equals one of `values`."""
+        return In(self.name, tuple(values))
+
+
+def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
+    """Tell whether `fields`, which hold every field that `where` names, meet it.
+
+    The reference that every backend's rendering is compared with.
+    """
+    match where:
+        case And(left, right):
+            return matches(left, fields) and matches(right, fields)
+        case Or(left, right):
+            return matches(left, fields) or matches(right, fields)
+        case Not(inner):
+            return not matches(inner, fields)
+        case In(name, values):
+            return fields[name] in values
+        case Compare(name, operation, value):
+            return _COMPARE[operation](fields[name], value)
+    raise TypeError(f"not a filter: {where!r}")
+
+
+def comparisons(where: Filter) -> Iterable[tuple[str, Value]]:
+    """Yield every (field, value) that `where` compares, for checking against a schema."""
+    match where:
+        case And(left, right) | Or(left, right):
+            yield from comparisons(left)
+            yield from comparisons(right)
+        case Not(inner):
+            yield from comparisons(inner)
+        case In(name, values):
+            yield from ((name, value) for value in values)
+        case Compare(name, _, value):
+            yield name, value
+
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
