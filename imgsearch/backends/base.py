@@ -175,7 +175,7 @@ class Collection(ABC):
             allowed = _PYTHON[kind]
         if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
             raise FieldInvalid(
-                f"field {name!r} takes {kind or 'str, int, float, bool'}, not {type(value).__name__}"
+                f"field {name!r} takes {kind or 'plain values'}, not {type(value).__name__}"
             )
         if isinstance(value, str) and len(value.encode(errors="surrogatepass")) > MAX_TEXT:
             raise FieldInvalid(f"field {name!r} takes at most {MAX_TEXT:,} bytes of text")

@@ -157,7 +157,7 @@ def check_field_name(name: str) -> None:
 
 
 # what the stores use for themselves, and the words of their filter languages
-_RESERVED = frozenset(
-    ("id", "vector", "score", "distance", "in", "not", "and", "or", "like", "exists", "is", "null")
-    + ("true", "false", "array_contains", "json_contains", "include", "exclude", "count")
-)
+_RESERVED = frozenset({
+    "id", "vector", "score", "distance", "in", "not", "and", "or", "like", "exists", "is", "null",
+    "true", "false", "array_contains", "json_contains", "include", "exclude", "count",
+})  # fmt: skip
