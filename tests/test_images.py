@@ -1,0 +1,485 @@
+"""Decoding gives the same right pixels for everyone, and one of three errors for anything else."""
+
+import contextlib
+import io
+import json
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from imgsearch.errors import FormatRefused, ImageCorrupt, ImageError, ImageTooLarge
+from imgsearch.images import FORMATS, HEAD, decode, sniff, thumbnail
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+# hashing the positions gives values without the symmetries that a turned image could hide behind
+SCENE = (np.arange(5 * 7 * 3).reshape(5, 7, 3) * 37 % 251).astype(np.uint8)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(width: int, height: int, *, extra: bytes = b"", rows: bytes = b"", depth: int = 8) -> bytes:
+    """Return a grey PNG, written by hand so that its header may lie."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + extra + body
+
+
+SAMPLES = {
+    "JPEG": encoded(Image.fromarray(SCENE), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + bytes(6)),
+    "JPEG progressive": encoded(Image.fromarray(SCENE), "JPEG", progressive=True),
+    "JPEG CMYK": encoded(Image.fromarray(SCENE).convert("CMYK"), "JPEG"),
+    "MPO": encoded(
+        Image.fromarray(SCENE), "MPO", save_all=True, append_images=[Image.fromarray(SCENE)]
+    ),
+    "PNG": encoded(Image.fromarray(SCENE), "PNG", dpi=(72, 72)),
+    "PNG palette": encoded(Image.fromarray(SCENE).convert("P"), "PNG", transparency=b"\0\x80"),
+    "APNG": encoded(
+        Image.fromarray(SCENE), "PNG", save_all=True, append_images=[Image.new("RGB", (7, 5))]
+    ),
+    "WEBP": encoded(Image.fromarray(SCENE), "WEBP", lossless=True),
+    "GIF": encoded(
+        Image.fromarray(SCENE), "GIF", save_all=True, append_images=[Image.new("RGB", (7, 5))]
+    ),
+    "BMP": encoded(Image.fromarray(SCENE), "BMP"),
+    "TIFF": encoded(Image.fromarray(SCENE), "TIFF"),
+    "TIFF LZW": encoded(Image.fromarray(SCENE), "TIFF", compression="tiff_lzw"),
+    "TIFF F": encoded(Image.fromarray(SCENE[..., 0].astype(np.float32)), "TIFF"),
+    "JPEG2000": encoded(Image.fromarray(SCENE), "JPEG2000"),
+    "PPM": encoded(Image.fromarray(SCENE), "PPM"),
+    "PFM": encoded(Image.fromarray(SCENE[..., 0].astype(np.float32)), "PPM"),
+    "AVIF": encoded(Image.fromarray(SCENE), "AVIF", quality=100, subsampling="4:4:4"),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_format_decodes(name: str) -> None:
+    pixels = decode(SAMPLES[name])
+    assert sniff(SAMPLES[name][:HEAD]) in FORMATS
+    assert (pixels.shape, pixels.dtype) == ((5, 7, 3), np.uint8)
+    assert pixels.flags.c_contiguous
+    assert pixels.flags.writeable  # torch.from_numpy warns about the others
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP", "BMP", "TIFF", "TIFF LZW", "JPEG2000", "PPM"])
+def test_lossless_formats_keep_every_pixel(name: str) -> None:
+    np.testing.assert_array_equal(decode(SAMPLES[name]), SCENE)
+
+
+def test_every_format_has_a_sample() -> None:
+    assert {sniff(data[:HEAD]) for data in SAMPLES.values()} == set(FORMATS)
+
+
+def test_jpeg_is_what_pillow_gives() -> None:
+    plain = Image.open(io.BytesIO(SAMPLES["JPEG"])).convert("RGB")
+    np.testing.assert_array_equal(decode(SAMPLES["JPEG"]), np.asarray(plain))
+
+
+@pytest.mark.parametrize("convert", [bytes, bytearray, memoryview])
+def test_any_bytes_are_taken(convert: type) -> None:
+    np.testing.assert_array_equal(decode(convert(SAMPLES["PNG"])), SCENE)
+
+
+# EXIF 2.32, 4.6.4: where the stored row 0 and column 0 lie in the upright image
+UPRIGHT = {
+    1: SCENE,  # top, left
+    2: SCENE[:, ::-1],  # top, right
+    3: SCENE[::-1, ::-1],  # bottom, right
+    4: SCENE[::-1],  # bottom, left
+    5: SCENE.transpose(1, 0, 2),  # left, top
+    6: SCENE[::-1].transpose(1, 0, 2),  # right, top
+    7: SCENE[::-1, ::-1].transpose(1, 0, 2),  # right, bottom
+    8: SCENE.transpose(1, 0, 2)[::-1],  # left, bottom
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(Image.fromarray(SCENE), kind, exif=exif, **options)
+    np.testing.assert_array_equal(decode(data), UPRIGHT[orientation])
+
+
+def test_exif_orientation_of_jpeg_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = decode(encoded(Image.fromarray(SCENE), "JPEG"))[::-1].transpose(1, 0, 2)
+    np.testing.assert_array_equal(
+        decode(encoded(Image.fromarray(SCENE), "JPEG", exif=exif)), upright
+    )
+
+
+def test_broken_exif_leaves_the_image_unturned() -> None:
+    data = encoded(Image.fromarray(SCENE), "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff\0\1")
+    np.testing.assert_array_equal(decode(data), SCENE)
+
+
+def test_alpha_lies_on_white() -> None:
+    # 200 * 128 / 255 + 255 * 127 / 255 = 100.39 + 127 = 227.39; likewise 100 → 177.2, 0 → 127
+    for kind in ("PNG", "WEBP"):
+        rgba = np.array([[[200, 100, 0, 128], [1, 2, 3, 0], [1, 2, 3, 255]]], np.uint8)
+        options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+        pixels = decode(encoded(Image.fromarray(rgba), kind, **options))
+        assert pixels.tolist() == [[[227, 177, 127], [255, 255, 255], [1, 2, 3]]]
+
+
+def test_grey_alpha_lies_on_white() -> None:
+    la = Image.merge("LA", [Image.new("L", (1, 1), 100), Image.new("L", (1, 1), 128)])
+    assert decode(encoded(la, "PNG")).tolist() == [[[177, 177, 177]]]
+
+
+def test_transparent_colours_are_white() -> None:
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([10, 20, 30, 40, 50, 60])
+    palette.putpixel((1, 0), 1)
+    assert decode(encoded(palette, "PNG")).tolist() == [[[10, 20, 30], [40, 50, 60]]]
+    assert decode(encoded(palette, "PNG", transparency=1)).tolist()[0][1] == [255, 255, 255]
+    assert decode(encoded(palette, "GIF", transparency=0)).tolist()[0][0] == [255, 255, 255]
+    half = decode(encoded(palette, "PNG", transparency=b"\x80\xff")).tolist()
+    assert half == [[[132, 137, 142], [40, 50, 60]]]  # 10 * 128 / 255 + 127 = 132.02, and so on
+    for mode, colour in (("L", 7), ("RGB", (7, 8, 9))):
+        data = encoded(Image.new(mode, (1, 1), colour), "PNG", transparency=colour)
+        assert decode(data).tolist() == [[[255, 255, 255]]]
+
+
+def test_cmyk_of_adobe_is_not_a_negative() -> None:
+    # Pillow writes what Adobe does, inverted. White paper; all ink; (255-51)(255-102)/255 = 122.4
+    cmyk = np.array([[[0, 0, 0, 0]], [[255, 255, 255, 255]], [[51, 0, 255, 102]]], np.uint8)
+    blocks = cmyk.repeat(8, axis=0).repeat(8, axis=1)
+    pixels = decode(encoded(Image.fromarray(blocks, "CMYK"), "JPEG", quality=100))
+    found = pixels[4::8, 4].astype(int)
+    np.testing.assert_allclose(found, [[255, 255, 255], [0, 0, 0], [122, 153, 0]], atol=2)
+    tiff = decode(encoded(Image.fromarray(blocks, "CMYK"), "TIFF"))
+    np.testing.assert_allclose(
+        tiff[4::8, 4].astype(int), [[255, 255, 255], [0, 0, 0], [122, 153, 0]], atol=1
+    )
+
+
+def test_one_bit_is_black_and_white() -> None:
+    image = Image.fromarray(np.array([[False, True]]))
+    for kind in ("PNG", "TIFF", "BMP", "PPM"):
+        assert decode(encoded(image, kind))[..., 0].tolist() == [[0, 255]]
+
+
+def grey(values: Any, kind: str = "TIFF") -> list[Any]:
+    pixels = decode(encoded(Image.fromarray(values), kind))
+    assert (pixels == pixels[..., :1]).all()
+    return list(pixels[0, :, 0].tolist())
+
+
+def test_16_bit_grey_keeps_its_upper_8() -> None:
+    values = np.array([[0, 255, 256, 0x8000, 0xFFFF]], np.uint16)
+    for kind in ("PNG", "TIFF", "JPEG2000"):
+        assert grey(values, kind) == [0, 0, 1, 128, 255]
+    assert grey(values.astype(">u2")) == [0, 0, 1, 128, 255]
+
+
+def test_16_bit_transparent_grey_is_white() -> None:
+    rows = b"\0" + struct.pack(">HH", 0x1234, 0x1235)
+    data = png(2, 1, rows=rows, depth=16, extra=chunk(b"tRNS", b"\x12\x34"))
+    assert decode(data)[0, :, 0].tolist() == [255, 0x12]
+
+
+def test_12_bit_tiff_is_not_black() -> None:
+    # three bytes hold two pixels: 0xFFF, 0x80A
+    entries = [(256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1)]
+    entries.append((279, 3))
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    data = b"II*\0" + struct.pack("<I", 12) + b"\xff\xf8\x0a\0"
+    data += struct.pack("<H", len(entries)) + fields + bytes(4)
+    assert decode(data)[0, :, 0].tolist() == [255, 128]
+
+
+def test_32_bit_grey_is_scaled() -> None:
+    assert grey(np.array([[0, 0x8000, 0xFFFF]], np.int32)) == [0, 128, 255]
+    # from -2**31 to 2**31 - 1: the middle is 255 * 2**31 / (2**32 - 1) = 127.5 and a bit
+    assert grey(np.array([[-(2**31), 0, 2**31 - 1]], np.int32)) == [0, 128, 255]
+    assert grey(np.array([[70000, 70000]], np.int32)) == [0, 0]
+
+
+def test_float_grey_is_scaled() -> None:
+    assert grey(np.array([[0, 0.5, 1]], np.float32)) == [0, 128, 255]  # 127.5 to the even
+    assert grey(np.array([[0, 7, 200]], np.float32)) == [0, 7, 200]
+    assert grey(np.array([[-1, 0, 4]], np.float32)) == [0, 51, 255]
+    assert grey(np.array([[np.nan, np.inf, -np.inf, 1]], np.float32)) == [0, 0, 0, 255]
+    assert grey(np.array([[-3e38, 3e38]], np.float32)) == [0, 255]
+    signalling = np.array([[0x7FA00000, 0x3F800000]], np.uint32).view(np.float32)
+    assert grey(signalling) == [0, 255]
+
+
+def test_shape_costs_no_time() -> None:
+    tall = np.zeros((1_500_000, 1), np.float32)
+    tall[-1] = 1
+    pixels = decode(encoded(Image.fromarray(tall), "TIFF"))
+    assert pixels[[0, -1], 0].tolist() == [[0] * 3, [255] * 3]
+
+
+def test_lab_becomes_rgb() -> None:
+    # CIE L* 100, a* = b* = 0 is white; L* 0 is black. TIFF keeps a* and b* as signed bytes.
+    lab = np.array([[[255, 0, 0], [0, 0, 0]]], np.uint8)
+    image = Image.frombytes("LAB", (2, 1), lab.tobytes())
+    pixels = decode(encoded(image, "TIFF")).astype(int)
+    np.testing.assert_allclose(pixels, [[[255] * 3, [0] * 3]], atol=2)
+
+
+def test_first_frame_only() -> None:
+    for name in ("APNG", "MPO"):
+        assert decode(SAMPLES[name]).std() > 0  # the second frame of the APNG is black
+    np.testing.assert_array_equal(decode(SAMPLES["APNG"]), SCENE)
+
+
+def test_many_frames_cost_nothing() -> None:
+    gif = encoded(Image.new("P", (8, 8)), "GIF")
+    start = gif.index(b",", 13)
+    frames = gif[:start] + gif[start:-1] * 100_000 + b";"
+    assert decode(frames).shape == (8, 8, 3)
+
+
+def test_too_many_pixels_are_refused_by_the_header() -> None:
+    with pytest.raises(ImageTooLarge) as caught:
+        decode(png(10_000, 5_001), path="大きい.png")
+    assert str(caught.value) == (
+        "大きい.png: too large: 10,000 x 5,001 pixels, at most 50,000,000 are decoded"
+        " (stage: header)"
+    )
+    assert (caught.value.path, caught.value.stage) == ("大きい.png", "header")
+    with pytest.raises(ImageTooLarge, match="7 x 5 pixels, at most 34 are"):
+        decode(SAMPLES["PNG"], max_pixels=34)
+    assert decode(SAMPLES["PNG"], max_pixels=35).shape == (5, 7, 3)
+
+
+@pytest.mark.parametrize("side", [9_500, 13_500, 60_000])
+def test_too_large_is_the_same_beyond_pillows_own_limits(side: int) -> None:
+    # 90.25 MP: Pillow warns; 182 MP: it raises its own error
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ImageTooLarge):
+            decode(png(side, side))
+    with warnings.catch_warnings(record=True) as leaked:
+        warnings.simplefilter("always")
+        with pytest.raises(ImageTooLarge):
+            decode(png(side, side))
+    assert leaked == []
+
+
+def test_slow_decoders_get_fewer_pixels() -> None:
+    with pytest.raises(ImageTooLarge, match="slowly packed, 2,000 x 2,000 pixels, at most 2,500"):
+        decode(b"P5 2000 2000 254\n")
+    assert decode(b"P5 1 1 254\n\x7f").tolist() == [[[128, 128, 128]]]  # 127 / 254 * 255 = 127.5
+
+
+def test_scans_that_cost_a_pass_each_are_refused() -> None:
+    data = encoded(Image.new("L", (800, 800)), "JPEG", progressive=True)
+    scans = data[data.rindex(b"\xff\xda") : -2]
+    assert decode(data[:-2] + scans * 200 + b"\xff\xd9").shape == (800, 800, 3)
+    with pytest.raises(ImageTooLarge, match="scans of 800 x 800"):
+        decode(data[:-2] + scans * 20_000 + b"\xff\xd9")
+
+
+def test_tiles_larger_than_the_image_are_refused() -> None:
+    packed = zlib.compress(bytes(10_000))
+    entries = [(256, 1), (257, 1), (258, 8), (259, 8), (262, 1), (277, 1)]
+    entries += [(322, 8_000), (323, 8_000), (324, 8), (325, len(packed))]
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    data = b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed
+    data += struct.pack("<H", len(entries)) + fields + bytes(4)
+    with pytest.raises(ImageTooLarge, match="tiles of 8,000 x 8,000 pixels"):
+        decode(data)
+
+
+def test_packed_metadata_is_not_unpacked() -> None:
+    bomb = zlib.compress(bytes(200_000_000), 1)
+    for name in (b"zTXt", b"iCCP"):
+        with pytest.raises(ImageCorrupt, match="too large"):
+            decode(png(1, 1, rows=b"\0\0", extra=chunk(name, b"a\0\0" + bomb)))
+
+
+def test_pixels_beyond_the_header_are_not_unpacked() -> None:
+    assert decode(png(1, 1, rows=bytes(100_000_000))).tolist() == [[[0, 0, 0]]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n",
+        b"BMW is a car, not a bitmap",
+        b"P5 is a word",
+        b"P2 1 1 255 7",
+        b"8BPS\0\1",
+        b"\0\0\1\0\1\0",
+        b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic",
+    ],
+)
+def test_other_bytes_are_refused(data: bytes) -> None:
+    assert sniff(data[:HEAD]) is None
+    with pytest.raises(FormatRefused, match=r"über\.x: format refused: ") as caught:
+        decode(data, path="über.x")
+    assert (caught.value.stage, caught.value.path) == ("header", "über.x")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_truncated_files_are_errors(name: str) -> None:
+    data = SAMPLES[name]
+    for end in (HEAD, len(data) // 2):
+        with pytest.raises(ImageError) as caught:
+            decode(data[:end], path="猫.jpg")
+        assert caught.value.path == "猫.jpg"
+        assert caught.value.reason in str(caught.value)
+        assert "0x" not in str(caught.value)  # no addresses of buffers
+
+
+def test_message_reads_well() -> None:
+    data = encoded(Image.new("RGB", (64, 64)), "PNG")
+    with pytest.raises(ImageCorrupt) as caught:
+        decode(data[:-30], path="cat.png")
+    assert str(caught.value) == (
+        "cat.png: cannot be decoded: image file is truncated (stage: decode)"
+    )
+    with pytest.raises(ImageCorrupt, match=r"^caf\\udce9\.png: "):
+        decode(data[:-30], path="caf\udce9.png")
+    with pytest.raises(ImageCorrupt, match=r"^image: "):
+        decode(data[:-30])
+
+
+def noisy_exif() -> bytes:
+    """Return a sound JPEG whose EXIF makes Pillow warn of an offset beyond the file."""
+    tags = struct.pack("<HHII", 0x010F, 2, 500, 60_000) + struct.pack("<HHII", 0x0112, 3, 1, 3)
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + tags + bytes(4)
+    return encoded(Image.fromarray(SCENE), "JPEG", exif=exif)
+
+
+def test_warnings_of_pillow_are_kept_in() -> None:
+    data = noisy_exif()
+    with pytest.warns(UserWarning, match="Tag data larger than file"):
+        Image.open(io.BytesIO(data)).getexif().get(0x010F)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pixels = decode(data)
+    np.testing.assert_array_equal(
+        pixels, decode(encoded(Image.fromarray(SCENE), "JPEG"))[::-1, ::-1]
+    )
+
+
+def test_warnings_of_the_callers_own_pillow_are_heard() -> None:
+    data = noisy_exif()
+    decode(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decode(data)
+        with pytest.raises(UserWarning, match="Tag data larger than file"):
+            Image.open(io.BytesIO(data)).getexif().get(0x010F)
+
+
+def test_threads_decode_the_same_without_warnings() -> None:
+    data = noisy_exif()
+    expected = decode(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with ThreadPoolExecutor(8) as pool:
+            for pixels in pool.map(decode, [data] * 200):
+                np.testing.assert_array_equal(pixels, expected)
+        assert len([entry for entry in warnings.filters if entry[4] == 0]) < 20
+
+
+def test_thumbnail_is_a_small_jpeg() -> None:
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    pixels[:, 200:] = (200, 30, 30)
+    data = thumbnail(pixels, side=100)
+    small = decode(data)
+    assert (sniff(data[:HEAD]), small.shape, len(data) < 2_000) == ("JPEG", (75, 100, 3), True)
+    np.testing.assert_allclose(small[40, 90].astype(int), [200, 30, 30], atol=6)
+    assert decode(thumbnail(SCENE, side=100)).shape == (5, 7, 3)
+    assert decode(thumbnail(np.zeros((1, 4000, 3), np.uint8), side=50)).shape == (1, 50, 3)
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(
+    name=st.sampled_from(sorted(SAMPLES)),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
+    keep=st.one_of(st.just(1.0), st.floats(0, 1)),
+    tail=st.binary(max_size=12),
+)
+def test_only_image_errors_come_out(
+    name: str, flips: list[tuple[float, int]], keep: float, tail: bytes
+) -> None:
+    data = bytearray(SAMPLES[name])
+    for where, value in flips:
+        data[int(where * len(data))] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with contextlib.suppress(ImageError):  # and nothing else
+            pixels = decode(bytes(data[: int(keep * len(data))]) + tail, max_pixels=1_000_000)
+            assert (pixels.ndim, pixels.shape[2], pixels.dtype) == (3, 3, np.uint8)
+
+
+NASTY = """
+import json, resource, sys, time, warnings
+from pathlib import Path
+from imgsearch.errors import ImageError
+from imgsearch.images import decode
+warnings.simplefilter("error")
+for name in sys.stdin.read().split("\\0"):
+    data, start = Path(name).read_bytes(), time.monotonic()
+    try:
+        result = list(decode(data, path=name).shape)
+    except ImageError as error:
+        result = type(error).__name__
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps([result, time.monotonic() - start, peak]), flush=True)
+"""
+NAMES_OF_PILLOW = {*FORMATS, "MPO"}
+# Pillow 13.0 itself refuses this one on load(): "APNG contains frame sequence errors"
+INDEX_ERRS = {"apng__chunk_no_fctl.png"}
+
+
+@pytest.mark.skipif(not (SHARED / "nasty").exists(), reason="needs the nasty files of ../shared")
+@pytest.mark.timeout(120)
+def test_nasty_files_give_pixels_or_our_errors() -> None:
+    folder = SHARED / "nasty"
+    index = json.loads((folder / "index.json").read_text())
+    listed = "\0".join(str(folder / entry["file"]) for entry in index)
+    done = subprocess.run(
+        [sys.executable, "-c", NASTY],
+        input=listed,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=Path(__file__).parents[1],
+    )
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, len(results)) == (0, len(index)), done.stderr[-2000:]
+    assert max(seconds for _, seconds, _ in results) < 5
+    assert max(peak for _, _, peak in results) < 1e9
+    for entry, (result, _, _) in zip(index, results, strict=True):
+        name = entry["file"]
+        plain = (folder / name).read_bytes()[:2] in (b"P1", b"P2", b"P3")
+        if entry.get("fmt") not in NAMES_OF_PILLOW or not entry.get("ok") or plain:
+            assert isinstance(result, str), name
+        elif name not in INDEX_ERRS:
+            # TIFF announces its upright size, as Pillow's load() turns it
+            turned = (entry["exif_o"] or 1) > 4 and entry["fmt"] != "TIFF"
+            wide, high = reversed(entry["wh"]) if turned else entry["wh"]
+            assert result == [high, wide, 3], name
