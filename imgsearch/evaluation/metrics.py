@@ -1,0 +1,295 @@
+"""Measures of one query's ranking, and their means over all queries.
+
+R is the number of relevant images in the gallery, the query itself not among them; h the number
+of relevant hits in the top k; S the sum of the precision at each rank of the top k that holds a
+relevant hit. `relevance` tells for each hit, best first, whether it is relevant; ranks that a
+short ranking lacks count as misses.
+
+`map@k` and `ap_hits@k` share S and differ in what they divide it by, so a figure of one is never
+to be set beside a figure of the other: one relevant hit, at rank 1 of 10, of 10 relevant images
+is 0.1 by the first and 1.0 by the second.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch.errors import DatasetError
+
+RESAMPLES: Final = 10_000  # leaves each end a standard error of 0.7 % of the width, if normal
+_BLOCK: Final = 4_000_000  # draws held at once: 32 MB of indices
+_SLACK: Final = 1e-6  # of the score: float32 sums of another order differ in the last digits
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What a search returned for one query, best first, and what it should have found.
+
+    `query` and `ids` name images alike; `scores`: higher is nearer; `relevant` is R.
+
+    Raises:
+        DatasetError: the sequences' lengths differ, a score is not finite or higher than the one
+            before it, an id stands twice, the query is among its own hits, or more hits are
+            relevant than R.
+    """
+
+    query: str
+    ids: Sequence[str]
+    scores: Sequence[float]
+    relevance: Sequence[bool]
+    relevant: int
+
+    def __post_init__(self) -> None:
+        name = f"ranking of {self.query!r}"
+        if not len(self.ids) == len(self.scores) == len(self.relevance):
+            raise DatasetError(
+                f"{name}: {len(self.ids)} ids, {len(self.scores)} scores and "
+                f"{len(self.relevance)} judgements do not pair"
+            )
+        if not all(math.isfinite(score) for score in self.scores):
+            raise DatasetError(f"{name}: a score is NaN or infinite, so the order means nothing")
+        if any(
+            after > before + _SLACK * max(1, abs(before)) for before, after in pairwise(self.scores)
+        ):
+            raise DatasetError(f"{name}: scores rise down the ranking; are they distances?")
+        twice = [id_ for id_, times in Counter(self.ids).items() if times > 1]
+        if twice:
+            raise DatasetError(f"{name}: {twice[0]!r} stands in it more than once")
+        if self.query in self.ids:
+            raise DatasetError(f"{name}: it holds the query itself; take it out of the gallery")
+        _check(self.relevance, relevant=self.relevant, least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Means over the scored queries, and what they were taken from.
+
+    `metrics`: name → mean, in [0, 1]. `queries` were scored, `left_out` were not as their R is 0.
+    `per_query`: name → float64 (queries,), in the order of `names`. `notes`: what a reader must
+    be told beside the figures.
+    """
+
+    metrics: Mapping[str, float]
+    queries: int
+    left_out: int
+    names: tuple[str, ...]
+    per_query: Mapping[str, npt.NDArray[np.float64]]
+    notes: tuple[str, ...]
+
+
+def hit_at(relevance: Sequence[bool], *, k: int) -> float:
+    """Return 1 if h > 0, else 0. Papers on CLIP call its mean recall@k.
+
+    Source: trec_eval's `success`; ir-measures' `Success@k`.
+    """
+    return float(any(_top(relevance, k)))
+
+
+def precision_at(relevance: Sequence[bool], *, k: int) -> float:
+    """Return h / k, also where fewer than k hits were returned; at most R / k.
+
+    Source: Manning, Raghavan, Schütze, Introduction to Information Retrieval (2008), section 8.4.
+    """
+    return sum(_top(relevance, k)) / k
+
+
+def recall_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
+    """Return h / R. Where R > k it cannot exceed k / R, and a report has to say so.
+
+    Source: Manning, Raghavan, Schütze (2008), section 8.3; Towhee's notebooks call its mean mHR.
+
+    Raises:
+        DatasetError: R is below 1 or below the number of relevant hits.
+    """
+    _check(relevance, relevant=relevant)
+    return sum(_top(relevance, k)) / relevant
+
+
+def average_precision_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
+    """Return S / min(R, k); its mean is `map@k`.
+
+    Where R <= k that is S / R, trec_eval's `map_cut`. Where R > k trec_eval still divides by R, so
+    that a perfect top k is not 1; here it is.
+
+    Source: Musgrave, Belongie, Lim, A Metric Learning Reality Check, arXiv 2003.08505 (MAP@R is
+    this at k = R).
+
+    Raises:
+        DatasetError: as `recall_at`.
+    """
+    _check(relevance, relevant=relevant)
+    return _sum_of_precisions(_top(relevance, k)) / min(relevant, k)
+
+
+def ap_hits_at(relevance: Sequence[bool], *, k: int) -> float:
+    """Return S / h, 0 where h = 0: it forgives whatever was not found.
+
+    Not the standard average precision; kept for comparison with figures that follow this rule.
+
+    Source: `get_ap` in Towhee's image search notebooks.
+    """
+    top = _top(relevance, k)
+    return _sum_of_precisions(top) / max(sum(top), 1)
+
+
+def reciprocal_rank(relevance: Sequence[bool]) -> float:
+    """Return 1 / the rank of the first relevant hit, 0 if the ranking holds none.
+
+    Source: Voorhees, The TREC-8 Question Answering Track Report (1999).
+    """
+    return next((1 / rank for rank, hit in enumerate(relevance, 1) if hit), 0.0)
+
+
+def r_precision(relevance: Sequence[bool], *, relevant: int) -> float:
+    """Return the relevant hits among the first R, divided by R.
+
+    A ranking that was cut before rank R gives a lower bound.
+
+    Source: Manning, Raghavan, Schütze (2008), section 8.4.
+
+    Raises:
+        DatasetError: as `recall_at`.
+    """
+    return recall_at(relevance, relevant=relevant, k=relevant)
+
+
+def ndcg_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
+    """Return the sum of 1 / log2(rank + 1) over the relevant ranks, over the highest possible one.
+
+    That is the sum for min(R, k) relevant hits at the first ranks.
+
+    Source: Järvelin, Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4),
+    2002, with the discount of trec_eval's `ndcg_cut`.
+
+    Raises:
+        DatasetError: as `recall_at`.
+    """
+    _check(relevance, relevant=relevant)
+    gain = sum(1 / math.log2(rank + 1) for rank, hit in enumerate(_top(relevance, k), 1) if hit)
+    return gain / sum(1 / math.log2(rank + 1) for rank in range(1, min(relevant, k) + 1))
+
+
+def measure(rankings: Sequence[Ranking], *, ks: Sequence[int] = (1, 5, 10)) -> Measures:
+    """Return every measure at every k, averaged over the queries with R > 0.
+
+    Raises:
+        DatasetError: no query has a relevant image, or a k is below 1.
+    """
+    scored = [ranking for ranking in rankings if ranking.relevant > 0]
+    if not scored:
+        raise DatasetError(f"none of {len(rankings)} queries has a relevant image in the gallery")
+    depths = sorted(set(ks))
+    rows = [_values(ranking, depths) for ranking in scored]
+    per_query = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    left_out = len(rankings) - len(scored)
+    return Measures(
+        metrics={name: float(values.mean()) for name, values in per_query.items()},
+        queries=len(scored),
+        left_out=left_out,
+        names=tuple(ranking.query for ranking in scored),
+        per_query=per_query,
+        notes=tuple(_notes(scored, depths, left_out)),
+    )
+
+
+def interval(
+    values: npt.ArrayLike, *, rng: np.random.Generator | int, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of the mean of `values`, shape (n,).
+
+    `rng` is a generator or the seed of one. One value, or equal ones, give an interval of width 0,
+    which says nothing about other queries.
+
+    Source: Efron, Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+
+    Raises:
+        DatasetError: `values` is empty or holds NaN or infinity.
+    """
+    sample = np.asarray(values, dtype=np.float64).ravel()
+    if not (sample.size and np.isfinite(sample).all()):
+        raise DatasetError("an interval needs at least one value, and all of them finite")
+    generator = np.random.default_rng(rng)
+    rows = max(1, _BLOCK // sample.size)
+    means = [
+        sample[
+            generator.integers(sample.size, size=(min(rows, resamples - done), sample.size))
+        ].mean(axis=1)
+        for done in range(0, resamples, rows)
+    ]
+    low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _values(ranking: Ranking, ks: Sequence[int]) -> dict[str, float]:
+    """Return name → value for one query, in the order of a report."""
+    hits, relevant = ranking.relevance, ranking.relevant
+    values: dict[str, float] = {}
+    for k in ks:
+        values |= {
+            f"hit@{k}": hit_at(hits, k=k),
+            f"precision@{k}": precision_at(hits, k=k),
+            f"recall@{k}": recall_at(hits, relevant=relevant, k=k),
+            f"map@{k}": average_precision_at(hits, relevant=relevant, k=k),
+            f"ap_hits@{k}": ap_hits_at(hits, k=k),
+            f"ndcg@{k}": ndcg_at(hits, relevant=relevant, k=k),
+        }
+    values["mrr"] = reciprocal_rank(hits)
+    values["r_precision"] = r_precision(hits, relevant=relevant)
+    return values
+
+
+def _notes(scored: Sequence[Ranking], ks: Sequence[int], left_out: int) -> list[str]:
+    """Return the sentences that keep the figures from being misread."""
+    notes = []
+    n = len(scored)
+    if left_out:
+        notes.append(f"{left_out} of {n + left_out} queries left out: nothing relevant to find.")
+    for k in ks:
+        above = sum(r.relevant > k for r in scored)
+        if above:
+            cap = sum(min(r.relevant, k) / r.relevant for r in scored) / n
+            notes.append(
+                f"recall@{k} is capped at {cap:.3f}: {above} of {n} queries have more than {k} "
+                f"relevant images. map@{k} divides by min(R, {k}) there, trec_eval by R."
+            )
+        if any(r.relevant < k for r in scored):
+            cap = sum(min(r.relevant, k) / k for r in scored) / n
+            notes.append(f"precision@{k} is capped at {cap:.3f}: some queries have fewer than {k}.")
+        short = sum(len(r.ids) < k for r in scored)
+        if short:
+            notes.append(f"{short} of {n} rankings hold fewer than {k} hits; the rest are misses.")
+    cut = sum(len(r.ids) < r.relevant for r in scored)
+    if cut:
+        notes.append(f"r_precision is a lower bound: {cut} of {n} rankings end before rank R.")
+    return notes
+
+
+def _top(relevance: Sequence[bool], k: int) -> list[bool]:
+    if k < 1:
+        raise DatasetError(f"k is at least 1, not {k}")
+    return [bool(hit) for hit in relevance[:k]]
+
+
+def _sum_of_precisions(top: Sequence[bool]) -> float:
+    total, hits = 0.0, 0
+    for rank, hit in enumerate(top, 1):
+        if hit:
+            hits += 1
+            total += hits / rank
+    return total
+
+
+def _check(relevance: Sequence[bool], *, relevant: int, least: int = 1) -> None:
+    if relevant < least:
+        raise DatasetError(f"{relevant} relevant images: such a query is left out, not scored")
+    if sum(map(bool, relevance)) > relevant:
+        raise DatasetError(
+            f"{sum(map(bool, relevance))} hits are relevant but only {relevant} images; "
+            "is the query among its own hits?"
+        )
