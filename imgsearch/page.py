@@ -1,0 +1,224 @@
+"""Search results as one HTML page that stands alone: no script, no link, no request.
+
+Captions and titles come from file names, labels and queries, so they are hostile until escaped;
+the page's own Content-Security-Policy forbids whatever might slip through all the same.
+"""
+
+import base64
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
+# What HTML cannot write, and what turns letters round, so that exe.jpg may be a name's wrong end.
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Thumb:
+    """A picture with its words.
+
+    `jpeg` is a whole JPEG file, best of 300 to 400 pixels on the longer side; b"" where there is
+    no picture, as for a query in words. `score`: higher is nearer. `relevant`: None if nobody
+    knows. `title` is shown when the pointer rests on the picture: a path, say.
+    """
+
+    jpeg: bytes
+    caption: str
+    score: float | None = None
+    relevant: bool | None = None
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One query and its hits, best first; `note` is a line of text beside them."""
+
+    query: Thumb
+    hits: Sequence[Thumb]
+    note: str = ""
+
+
+def results_page(title: str, results: Sequence[Result], *, facts: Mapping[str, str] = {}) -> str:
+    """Return an HTML page, to be written as UTF-8: a row for each result, the query at its left.
+
+    `facts`, name → value, stand at the top: the encoder, the store, figures, the date.
+    """
+    definitions = "".join(
+        f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items()
+    )
+    rows = "\n".join(_row(number, result) for number, result in enumerate(results, 1))
+    return _PAGE.format(
+        policy=_POLICY,
+        name=_text(title, isolate=False),  # a title element shows tags as they are
+        title=_text(title),
+        style=_STYLE,
+        facts=f"<dl>{definitions}</dl>" if definitions else "",
+        rows=rows or '<p class="none">No results.</p>',
+    )
+
+
+def _row(number: int, result: Result) -> str:
+    judged = [hit.relevant for hit in result.hits if hit.relevant is not None]
+    share = f"{sum(judged)} of {len(judged)} relevant" if judged else f"{len(result.hits)} hits"
+    hits = "".join(f"<li>{_hit(rank, hit)}</li>" for rank, hit in enumerate(result.hits, 1))
+    return _ROW.format(
+        number=number,
+        caption=_text(result.query.caption),
+        share=share,
+        query=_query(result),
+        hits=f"<ol>{hits}</ol>" if hits else '<p class="none">Nothing found.</p>',
+    )
+
+
+def _query(result: Result) -> str:
+    note = f'<span class="note">{_text(result.note)}</span>' if result.note else ""
+    return (
+        f'<figure class="query">{_picture(result.query, "Query")}<figcaption>'
+        f'<span class="line"><b>Query</b></span>'
+        f'<span class="caption">{_text(result.query.title)}</span>{note}</figcaption></figure>'
+    )
+
+
+def _hit(rank: int, hit: Thumb) -> str:
+    kind, mark = _MARKS[hit.relevant]
+    score = "" if hit.score is None else f"<span>{hit.score:.3f}</span>"
+    return (
+        f'<figure class="{kind}">{_picture(hit, f"Hit {rank}")}<figcaption>'
+        f'<span class="line"><b>{rank}</b>{score}</span>'
+        f'<span class="caption">{_text(hit.caption)}</span>{mark}</figcaption></figure>'
+    )
+
+
+def _picture(thumb: Thumb, role: str) -> str:
+    """Return the picture, or words in its place; `role` begins its alternative text."""
+    title = f' title="{_text(thumb.title, isolate=False)}"' if thumb.title else ""
+    if not thumb.jpeg:
+        words = _text(thumb.caption or "no picture")
+        return f'<div class="picture"><p{title}>{words}</p></div>'
+    data = base64.b64encode(thumb.jpeg).decode("ascii")
+    alt = _text(f"{role}: {thumb.caption or thumb.title or 'no caption'}", isolate=False)
+    return (
+        f'<div class="picture"><img src="data:image/jpeg;base64,{data}" alt="{alt}"{title} '
+        'decoding="async"></div>'
+    )
+
+
+def _text(value: str, *, isolate: bool = True) -> str:
+    """Return `value` as harmless HTML; isolated, its writing direction ends with it."""
+    plain = _CONTROLS.sub(" ", value).encode("utf-8", "replace").decode()  # lone surrogates → ?
+    escaped = html.escape(plain, quote=True)
+    return f"<bdi>{escaped}</bdi>" if isolate else escaped
+
+
+_MARKS: Final[Mapping[bool | None, tuple[str, str]]] = {
+    True: ("right", '<span class="mark"><i aria-hidden="true">✓</i> relevant</span>'),
+    False: ("wrong", '<span class="mark"><i aria-hidden="true">✗</i> not relevant</span>'),
+    None: ("open", ""),
+}
+
+_ROW: Final = """<details open>
+<summary><span class="number">{number}</span><h2>{caption}</h2>
+<span class="share">{share}</span></summary>
+<div class="row">{query}{hits}</div>
+</details>"""
+
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{name}</title>
+<style>{style}</style>
+</head>
+<body>
+<header><h1>{title}</h1>{facts}</header>
+<main>
+{rows}
+</main>
+</body>
+</html>
+"""
+
+# Contrast of text and of marks on their ground is at least 4.5 : 1 in both schemes (WCAG 2.2 AA).
+_STYLE: Final = """
+:root {
+  --ground: #fafaf8; --raised: #fff; --well: #f0f0ec; --line: #e3e3dd; --ink: #1d1d1b;
+  --soft: #66665f; --right: #17733a; --wrong: #c4262e; --focus: #0a66d0;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ground: #131312; --raised: #1b1b1a; --well: #252523; --line: #32322f; --ink: #ecece7;
+    --soft: #a1a198; --right: #4cc274; --wrong: #ff7b78; --focus: #6cb2ff;
+  }
+}
+* { box-sizing: border-box; margin: 0; padding: 0; }
+body {
+  max-width: 76rem; margin: 0 auto; padding: clamp(1.25rem, 4vw, 3.5rem) clamp(1rem, 3vw, 2rem);
+  background: var(--ground); color: var(--ink); overflow-wrap: anywhere;
+  font: 1rem/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+}
+h1 { font-size: clamp(1.6rem, 4vw, 2.25rem); line-height: 1.15; letter-spacing: -.02em; }
+dl {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 1rem 2rem;
+  margin-top: 1.75rem; padding-top: 1.25rem; border-top: 1px solid var(--line);
+}
+dt, .share, .caption, .note, .none { color: var(--soft); font-size: .8125rem; }
+dd { font-weight: 500; font-variant-numeric: tabular-nums; }
+main { margin-top: clamp(1.75rem, 4vw, 3rem); display: grid; gap: 1.25rem; }
+details {
+  background: var(--raised); border: 1px solid var(--line); border-radius: 1rem;
+  break-inside: avoid;
+}
+summary {
+  display: flex; align-items: baseline; gap: .75rem; padding: 1rem 1.25rem; border-radius: 1rem;
+  cursor: pointer; list-style: none;
+}
+summary::-webkit-details-marker { display: none; }
+summary:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
+summary h2 { flex: 1; font-size: 1.0625rem; line-height: 1.3; font-weight: 650; }
+.number { min-width: 1.25rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+.share { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.row {
+  display: grid; grid-template-columns: minmax(11rem, 15rem) 1fr; gap: 1.75rem;
+  padding: .25rem 1.25rem 1.5rem;
+}
+ol {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: 1.25rem 1rem;
+  align-content: start; list-style: none;
+}
+.picture {
+  display: grid; place-items: center; aspect-ratio: 1; overflow: hidden; padding: 0;
+  background: var(--well); border-radius: .625rem;
+}
+.picture img { display: block; width: 100%; height: 100%; object-fit: contain; }
+.picture p { padding: 1rem; text-align: center; font-size: 1.125rem; }
+ol .picture { border: 3px solid transparent; }
+ol .picture p { font-size: .8125rem; color: var(--soft); }
+ol .right .picture { border-color: var(--right); }
+ol .wrong .picture { border: 2px dashed var(--wrong); padding: 1px; }
+figcaption { padding: .5rem .125rem 0; font-size: .8125rem; line-height: 1.35; }
+.line { display: flex; justify-content: space-between; font-variant-numeric: tabular-nums; }
+.line b { font-weight: 500; color: var(--soft); }
+.line span { font-weight: 600; }
+.caption, .mark { display: block; }
+.mark { font-weight: 600; }
+.mark i { font-style: normal; }
+.right .mark { color: var(--right); }
+.wrong .mark { color: var(--wrong); }
+.note {
+  display: block; margin-top: .75rem; padding-top: .75rem; border-top: 1px solid var(--line);
+}
+@media (max-width: 44rem) {
+  .row { grid-template-columns: 1fr; gap: 1.25rem; padding: 0 1rem 1.25rem; }
+  summary { padding: .875rem 1rem; }
+  .query { display: grid; grid-template-columns: minmax(8rem, 11rem) 1fr; gap: 0 1rem; }
+  .query figcaption { align-self: end; padding: 0; }
+  ol { grid-template-columns: repeat(auto-fill, minmax(6.25rem, 1fr)); gap: 1rem .75rem; }
+  .mark { font-size: .6875rem; letter-spacing: -.01em; white-space: nowrap; }
+}
+"""
