@@ -129,8 +129,8 @@ def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
     raise TypeError(f"not a filter: {where!r}")
 
 
-def comparisons(where: Filter) -> Iterable[tuple[str, Value]]:
-    """Yield every (field, value) that `where` compares, for checking against a schema."""
+def comparisons(where: Filter) -> Iterable[tuple[str, Operation, Value]]:
+    """Yield every (field, operation, value) that `where` holds, for checking against a schema."""
     match where:
         case And(left, right) | Or(left, right):
             yield from comparisons(left)
@@ -138,9 +138,9 @@ def comparisons(where: Filter) -> Iterable[tuple[str, Value]]:
         case Not(inner):
             yield from comparisons(inner)
         case In(name, values):
-            yield from ((name, value) for value in values)
-        case Compare(name, _, value):
-            yield name, value
+            yield from ((name, "==", value) for value in values)
+        case Compare(name, operation, value):
+            yield name, operation, value
 
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {

@@ -3,52 +3,66 @@
 import atexit
 import threading
 from importlib import import_module
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from imgsearch.backends.base import Capabilities, Collection, VectorBackend
 from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.errors import ConfigError, MissingExtra
 
-# scheme → module, the driver that it needs, the extra that brings it
+# scheme → module, the drivers that it needs, the extra that brings them
 _DRIVERS: Final = {
-    "memory": ("memory", "", ""),
-    "milvus-lite": ("milvus", "milvus_lite", "imgsearch"),
-    "milvus": ("milvus", "pymilvus", "imgsearch"),
-    "milvus+https": ("milvus", "pymilvus", "imgsearch"),
+    "memory": ("memory", (), ""),
+    "milvus-lite": ("milvus", ("pymilvus", "milvus_lite"), "imgsearch"),
+    "milvus": ("milvus", ("pymilvus",), "imgsearch"),
+    "milvus+https": ("milvus", ("pymilvus",), "imgsearch"),
 }
-_open: dict[str, VectorBackend] = {}
+_PORTS: Final = {"milvus": 19530, "milvus+https": 443}
+_open: dict[tuple[str, str | None], VectorBackend] = {}
 _lock = threading.RLock()
 
 
 def connect(url: str, *, token: str | None = None, timeout: float = 10.0) -> VectorBackend:
     """Open the store that `url` names, or share the one that this process already has open.
 
-    ``photos.db`` or ``milvus-lite:///abs/photos.db``: an embedded Milvus file.
-    ``milvus://host:19530/database``, ``milvus+https://…``: a Milvus server; `token` is
-    ``user:password`` or an API key. ``memory://name``: exact search, gone with the process.
-    `timeout` is in seconds, a request.
+    ``photos.db`` or ``milvus-lite:///abs/photos.db``: an embedded Milvus, a folder of that name,
+    created where it is not there (its parent too, but no further up: that would be a typing
+    error). ``milvus://host:19530/database``, ``milvus+https://…``: a Milvus server; `token` is
+    ``user:password`` or an API key. ``memory://name``: exact search, kept until the process ends;
+    ``memory://``: gone when it is closed. `timeout` is in seconds, a request to a server; the
+    first to connect sets it. Without a token, a connection that was opened with one is shared, so
+    that operators, which carry no secret, reach the store that a program opened.
 
     Raises:
-        ConfigError: the URL's scheme is not one of these, or the URL holds a secret.
+        ConfigError: the URL's scheme is not one of these, or the URL holds a secret, or no such
+            store can be: a missing folder, an unknown database.
         MissingExtra: the store's driver is not installed.
         StoreLocked: another process has the file open.
-        BackendUnavailable: nothing answers there.
+        BackendUnavailable: nothing answers there, or it refuses the token.
     """
     url = canonical(url)
+    key = url, token if urlsplit(url).scheme in _PORTS else None
     with _lock:
-        backend = _open.get(url)
+        backend = _open.get(key) or (_any(url) if token is None else None)
         if backend is None:
-            backend = _open[url] = _driver(url)(url, token=token, timeout=timeout)
+            backend = _open[key] = _driver(url)(url, token=token, timeout=timeout)
         backend._users += 1
         return backend
+
+
+def _any(url: str) -> VectorBackend | None:
+    """Return an open connection to `url`: operators know the URL alone, not the token."""
+    return next((backend for (place, _), backend in _open.items() if place == url), None)
 
 
 def release(backend: VectorBackend) -> None:
     """Count one user of a shared backend less; close it with the last. Idempotent after that."""
     with _lock:
         backend._users = max(0, backend._users - 1)
-        if not backend._users and _open.get(backend.url) is backend:
-            del _open[backend.url]
+        keys = [key for key, open_ in _open.items() if open_ is backend]
+        if keys and not backend._users:
+            del _open[keys[0]]
             backend._close()
 
 
@@ -58,8 +72,6 @@ def canonical(url: str) -> str:
     Raises:
         ConfigError: as for `connect`.
     """
-    from pathlib import Path
-
     if "://" not in url:
         if not url.endswith(".db"):
             raise ConfigError(f"{url!r} is no store: give PATH.db, memory://NAME or milvus://HOST")
@@ -67,9 +79,30 @@ def canonical(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme not in _DRIVERS:
         raise ConfigError(f"unknown store {scheme!r}://; known: {', '.join(_DRIVERS)}")
-    if "@" in rest.split("/")[0]:
+    if scheme == "milvus-lite":
+        if not (rest.startswith("/") and rest.endswith(".db")):
+            raise ConfigError(f"{url!r}: milvus-lite takes an absolute path that ends in .db")
+        return f"milvus-lite://{Path(rest).resolve()}"
+    return (
+        _canonical_server(url) if scheme in _PORTS else url.rstrip("/").ljust(len("memory://"), "/")
+    )
+
+
+def _canonical_server(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
+    except ValueError:  # its text quotes the URL, which may hold a secret
+        raise ConfigError(
+            "a server's URL is SCHEME://HOST:PORT/DATABASE; the port is a number"
+        ) from None
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigError("a store's URL holds no user or password; see the settings in the README")
-    return url.rstrip("/") if rest.strip("/") else url
+    database = parts.path.strip("/") or "default"
+    if not host or "/" in database:
+        raise ConfigError(f"{url!r}: a server's URL is {parts.scheme}://HOST:PORT/DATABASE")
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{bracketed}:{port}/{database}"
 
 
 @atexit.register
@@ -81,13 +114,15 @@ def _close_all() -> None:
 
 
 def _driver(url: str) -> type[VectorBackend]:
-    module, driver, extra = _DRIVERS[url.partition("://")[0]]
-    try:
-        found: type[VectorBackend] = import_module(f"imgsearch.backends.{module}").Backend
-    except ModuleNotFoundError as error:
-        if error.name != driver:
-            raise
-        raise MissingExtra(f"{url} needs {driver}: pip install '{extra}'") from error
+    module, drivers, extra = _DRIVERS[url.partition("://")[0]]
+    for driver in drivers:
+        try:
+            import_module(driver)
+        except ModuleNotFoundError as error:
+            if error.name != driver:
+                raise
+            raise MissingExtra(f"{url} needs {driver}: pip install '{extra}'") from error
+    found: type[VectorBackend] = import_module(f"imgsearch.backends.{module}").Backend
     return found
 
 

@@ -5,6 +5,7 @@ check what goes in and shape what comes out, alike for all; a store implements t
 underscore and may rely on what was checked.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,28 +14,23 @@ from typing import Final, Self
 
 import numpy as np
 
-from imgsearch.backends.schema import ZEROS, FieldType, Metric, Schema, check_field_name
-from imgsearch.errors import ConfigError, DimensionMismatch, FieldInvalid, VectorInvalid
-from imgsearch.filters import Filter, comparisons
-from imgsearch.types import Hit, Matrix, Record, Value, Vector
+from imgsearch.backends.checks import check_filter, check_record, check_vectors, id_fault
+from imgsearch.backends.schema import Metric, Schema
+from imgsearch.errors import ConfigError, EncoderMismatch
+from imgsearch.filters import Filter
+from imgsearch.types import Fingerprint, Hit, Matrix, Record, Value, Vector
 
 MAX_K: Final = 16_384  # Milvus' topK; nobody reads further
-MAX_ID: Final = 512  # bytes of UTF-8: a sha256 in hex is 64
-MAX_TEXT: Final = 65_535  # bytes of UTF-8 in one text field: Milvus' longest VARCHAR
-_PYTHON: Final[Mapping[FieldType, tuple[type, ...]]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (float, int),
-    "bool": (bool,),
-}
+MAX_BATCH: Final = 16_384  # rows that Milvus returns for one query
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a store can do beyond the contract.
 
-    `indexes` are those that it really builds; `persistent`: vectors outlive the process;
-    `shared`: other processes may use the store at the same time.
+    `indexes` are those that it really builds (a store of exact search takes the others too, and
+    needs none); `persistent`: vectors outlive the process; `shared`: other processes may use the
+    store at the same time.
     """
 
     indexes: frozenset[str]
@@ -51,22 +47,49 @@ class Collection(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.schema.dim}-d {self.schema.metric}>"
 
+    def require(self, encoder: Fingerprint) -> None:
+        """Refuse an encoder whose vectors cannot be compared with those in here.
+
+        A collection that does not say whose vectors it holds takes every encoder of its dimension.
+
+        Raises:
+            EncoderMismatch: the collection holds another encoder's vectors.
+        """
+        mine = self.schema.encoder
+        if mine in (None, encoder) and encoder.dim == self.schema.dim:
+            return
+        theirs = dataclasses.asdict(mine) if mine else {"dim": self.schema.dim}
+        ours = dataclasses.asdict(encoder)
+        differing = [
+            f"{name}: {value!r} there, {ours[name]!r} here"
+            for name, value in theirs.items()
+            if value != ours[name]
+        ]
+        raise EncoderMismatch(
+            f"collection {self.name!r} holds another encoder's vectors ({'; '.join(differing)}): "
+            "use that encoder, or add the images again to a new collection"
+        )
+
     def upsert(self, records: Iterable[Record]) -> None:
         """Write records, replacing those of the same id; a search finds them on return.
 
         Of records with the same id the last counts. A record's fields replace the old ones whole;
-        a declared field that is left out holds its type's zero ("" 0 0.0 False).
+        a declared field that is left out holds its type's zero ("" 0 0.0 False). A store that
+        fails half-way may have written some of the records; the same call again writes the rest.
 
         Raises:
             DimensionMismatch: a vector is not (dim,).
-            VectorInvalid: a vector is missing, or holds NaN, infinity or only zeros.
-            FieldInvalid: an id is empty or longer than 512 bytes, a field's name or type does not
-                fit, or a text is longer than 65,535 bytes. Nothing is written in all these cases.
+            VectorInvalid: a vector is missing, or holds NaN, infinity or only zeros, or is so long
+                or short that its squared norm is no float32.
+            FieldInvalid: an id is empty or longer than 512 bytes; a field's name or type does not
+                fit; a text is longer than 65,535 bytes, or the undeclared fields of a record are
+                so together, as JSON; a text holds NUL or a lone surrogate; a number is no finite
+                64-bit one. Nothing is written in all these cases.
+            CollectionNotFound: the collection was dropped meanwhile; so for every method.
         """
-        latest = {record.id: record for record in records}
-        checked = [self._checked(record) for record in latest.values()]
+        checked = {record.id: check_record(self.schema, record) for record in records}
         if checked:
-            self._upsert(checked)
+            self._upsert(list(checked.values()))
 
     def search(
         self,
@@ -85,14 +108,15 @@ class Collection(ABC):
         Raises:
             ConfigError: `k` is not in 1 to 16,384, or `effort` is below 1.
             DimensionMismatch, VectorInvalid: as for `upsert`.
-            FieldInvalid: `where` names an undeclared field or compares it with another type.
+            FieldInvalid: `where` names an undeclared field, compares it with another type, or
+                asks for the order of booleans.
         """
         if not 1 <= k <= MAX_K:
             raise ConfigError(f"k must be in 1 to {MAX_K:,}, not {k}")
         if effort is not None and effort < 1:
             raise ConfigError(f"effort must be at least 1, not {effort}")
-        self._check_filter(where)
-        matrix = self._check_vectors(queries)
+        check_filter(self.schema, where)
+        matrix = check_vectors(self.schema, queries)
         if not len(matrix):
             return []
         found = self._search(matrix, k=k, where=where, effort=effort)
@@ -102,7 +126,8 @@ class Collection(ABC):
 
     def get(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Record]:
         """Return the records of those `ids` that exist, by id."""
-        return self._get(list(dict.fromkeys(ids)), vectors=vectors) if ids else {}
+        possible = [id_ for id_ in dict.fromkeys(ids) if not id_fault(id_)]
+        return self._get(possible, vectors=vectors) if possible else {}
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete records by id; return how many there were. Unknown ids are passed over."""
@@ -113,7 +138,7 @@ class Collection(ABC):
 
     def count(self, where: Filter | None = None) -> int:
         """Return how many records the collection holds right now, or those that meet `where`."""
-        self._check_filter(where)
+        check_filter(self.schema, where)
         return self._count(where)
 
     def iterate(
@@ -122,8 +147,14 @@ class Collection(ABC):
         """Yield every record once, in no particular order, reading `batch` at a time.
 
         Records written or deleted meanwhile may or may not be seen.
+
+        Raises:
+            ConfigError: `batch` is not in 1 to 16,384.
+            FieldInvalid: as for `search`.
         """
-        self._check_filter(where)
+        if not 1 <= batch <= MAX_BATCH:
+            raise ConfigError(f"batch must be in 1 to {MAX_BATCH:,}, not {batch}")
+        check_filter(self.schema, where)
         return self._iterate(where, vectors=vectors, batch=batch)
 
     @abstractmethod
@@ -155,56 +186,6 @@ class Collection(ABC):
     @abstractmethod
     def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
         """Stream all records."""
-
-    def _checked(self, record: Record) -> Record:
-        if not record.id or len(record.id.encode()) > MAX_ID:
-            raise FieldInvalid(f"an id has 1 to {MAX_ID} bytes, not {record.id[:80]!r}")
-        if record.vector is None:
-            raise VectorInvalid(f"record {record.id!r} has no vector")
-        fields: dict[str, Value] = {name: ZEROS[kind] for name, kind in self.schema.fields.items()}
-        for name, value in record.fields.items():
-            fields[name] = self._check_value(name, value)
-        return Record(record.id, self._check_vectors(record.vector[None])[0], fields)
-
-    def _check_value(self, name: str, value: Value) -> Value:
-        kind = self.schema.fields.get(name)
-        if kind is None:
-            check_field_name(name)
-            allowed: tuple[type, ...] = (str, int, float, bool)
-        else:
-            allowed = _PYTHON[kind]
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-            raise FieldInvalid(
-                f"field {name!r} takes {kind or 'plain values'}, not {type(value).__name__}"
-            )
-        if isinstance(value, str) and len(value.encode(errors="surrogatepass")) > MAX_TEXT:
-            raise FieldInvalid(f"field {name!r} takes at most {MAX_TEXT:,} bytes of text")
-        return float(value) if kind == "float" else value
-
-    def _check_filter(self, where: Filter | None) -> None:
-        for name, value in comparisons(where) if where is not None else ():
-            if name not in self.schema.fields:
-                declared = ", ".join(self.schema.fields) or "none"
-                raise FieldInvalid(
-                    f"collection {self.name!r} cannot filter on {name!r}; declared: {declared}"
-                )
-            self._check_value(name, value)
-
-    def _check_vectors(self, vectors: Matrix) -> Matrix:
-        matrix = np.ascontiguousarray(vectors, dtype=np.float32)
-        if matrix.ndim != 2 or matrix.shape[1] != self.schema.dim:
-            got = matrix.shape[-1] if matrix.ndim else 0
-            raise DimensionMismatch(
-                f"collection {self.name!r} holds {self.schema.dim}-d vectors, got shape "
-                f"{vectors.shape}; was another encoder used?",
-                expected=self.schema.dim,
-                got=got,
-            )
-        if not np.isfinite(matrix).all():
-            raise VectorInvalid("a vector holds NaN or infinity")
-        if not matrix.any(axis=1).all():
-            raise VectorInvalid("a vector holds only zeros; it has no direction to compare")
-        return matrix
 
 
 class VectorBackend(ABC):
@@ -286,12 +267,17 @@ def check_name(name: str) -> str:
 
 
 def hit(metric: Metric, similarity: float, id_: str, fields: Mapping[str, Value]) -> Hit:
-    """Return the `Hit` for what stores report: a similarity, for L2 the squared distance."""
+    """Return the `Hit` for what stores report: a similarity, for L2 the squared distance.
+
+    Rounding may bring a store's cosine past 1 or a squared distance below 0; both are clamped.
+    """
     match metric:
         case "l2":
-            return Hit(id_, 1 - similarity / 2, similarity, fields)
+            distance = max(similarity, 0.0)
+            return Hit(id_, 1 - distance / 2, distance, fields)
         case "cosine":
-            return Hit(id_, similarity, 1 - similarity, fields)
+            cosine = min(max(similarity, -1.0), 1.0)
+            return Hit(id_, cosine, 1 - cosine, fields)
         case _:
             return Hit(id_, similarity, -similarity, fields)
 

@@ -1,0 +1,153 @@
+"""What may go into a collection: the checks that every store shares."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from imgsearch.backends.schema import ZEROS, FieldType, Schema, check_field_name
+from imgsearch.errors import DimensionMismatch, FieldInvalid, VectorInvalid
+from imgsearch.filters import Filter, comparisons
+from imgsearch.types import Matrix, Record, Value
+
+MAX_ID: Final = 512  # bytes of UTF-8: a sha256 in hex is 64
+MAX_TEXT: Final = 65_535  # bytes of UTF-8 in one text field: Milvus' longest VARCHAR
+MAX_INT: Final = 2**63 - 1  # either way; Milvus 2.3.5 cannot read -2**63 in a filter
+_PYTHON: Final[Mapping[FieldType, tuple[type, ...]]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+}
+
+
+def check_record(schema: Schema, record: Record) -> Record:
+    """Return a record as it is stored: all declared fields, plain types, a float32 vector.
+
+    Raises:
+        DimensionMismatch, VectorInvalid, FieldInvalid: as for `Collection.upsert`.
+    """
+    if fault := id_fault(record.id):
+        raise FieldInvalid(fault)
+    if record.vector is None:
+        raise VectorInvalid(f"record {record.id!r} has no vector")
+    declared: dict[str, Value] = {name: ZEROS[kind] for name, kind in schema.fields.items()}
+    others: dict[str, Value] = {}
+    for name, value in record.fields.items():
+        fields = declared if name in declared else others
+        fields[name] = check_value(schema, name, value)
+    if len(json.dumps(others, ensure_ascii=False).encode()) > MAX_TEXT:
+        raise FieldInvalid(
+            f"record {record.id!r}: its undeclared fields {sorted(others)} take more than "
+            f"{MAX_TEXT:,} bytes together; declare the long ones"
+        )
+    vector = check_vectors(schema, np.asarray(record.vector)[None])[0]
+    return Record(record.id, vector, declared | others)
+
+
+def check_value(schema: Schema, name: str, value: Value) -> Value:
+    """Return a field's value as the plain Python type that it is stored as.
+
+    Raises:
+        FieldInvalid: its name or type does not fit, or no store keeps it.
+    """
+    kind = schema.fields.get(name)
+    if kind is None:
+        check_field_name(name)
+    allowed = _PYTHON[kind] if kind else (str, int, float, bool)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise FieldInvalid(
+            f"field {name!r} takes {kind or 'plain values'}, not {type(value).__name__}"
+        )
+    if fault := _value_fault(value):
+        raise FieldInvalid(f"field {name!r}: {fault}")
+    return _plain(float(value) if kind == "float" else value)
+
+
+def check_filter(schema: Schema, where: Filter | None) -> None:
+    """Refuse a filter that does not fit the schema.
+
+    Raises:
+        FieldInvalid: it names an undeclared field, or compares one with another type.
+    """
+    for name, operation, value in comparisons(where) if where is not None else ():
+        if name not in schema.fields:
+            declared = ", ".join(schema.fields) or "none"
+            raise FieldInvalid(f"cannot filter on {name!r}; the declared fields are: {declared}")
+        check_value(schema, name, value)
+        if isinstance(value, bool) and operation not in ("==", "!="):
+            raise FieldInvalid(f"field {name!r} is true or false, which have no order")
+
+
+def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:
+    """Return vectors as float32, shape (n, dim), C-contiguous.
+
+    Raises:
+        DimensionMismatch: another shape.
+        VectorInvalid: one holds NaN, infinity or only zeros, or its squared norm is no float32.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # seen below
+        matrix = np.ascontiguousarray(vectors, dtype=np.float32)
+        squared = np.einsum("...i,...i->...", matrix, matrix)
+    if matrix.ndim != 2 or matrix.shape[1] != schema.dim:
+        got = matrix.shape[-1] if matrix.ndim else 0
+        raise DimensionMismatch(
+            f"the collection holds {schema.dim}-d vectors, got shape {np.shape(vectors)}; "
+            "was another encoder used?",
+            expected=schema.dim,
+            got=got,
+        )
+    if not np.isfinite(matrix).all():
+        raise VectorInvalid("a vector holds NaN or infinity")
+    if not matrix.any(axis=1).all():
+        raise VectorInvalid("a vector holds only zeros; it has no direction to compare")
+    if not ((squared >= np.finfo(np.float32).tiny) & np.isfinite(squared)).all():
+        raise VectorInvalid("a vector is too long or short: its squared norm is no float32")
+    return matrix
+
+
+def id_fault(id_: str) -> str:
+    """Tell why no record can have this id, "" where one can."""
+    if not isinstance(id_, str):
+        return f"an id is a text, not {type(id_).__name__}"
+    if not id_ or len(id_.encode(errors="surrogatepass")) > MAX_ID:
+        return f"an id has 1 to {MAX_ID} bytes, not {id_[:80]!r}"
+    fault = _value_fault(id_)
+    return f"id {id_[:80]!r}: {fault}" if fault else ""
+
+
+def _value_fault(value: Value) -> str:
+    """Tell what is wrong with a value of the right type, "" where nothing is."""
+    match value:
+        case str():
+            return _text_fault(value)
+        case int() if abs(value) > MAX_INT:
+            return "a whole number has at most 63 bits and a sign"
+        case float() if not math.isfinite(value):
+            return f"{value} is no number to store"
+    return ""
+
+
+def _text_fault(text: str) -> str:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "the text holds a lone surrogate, which is no Unicode; was a path not decoded?"
+    if "\0" in text:
+        return "a text cannot hold NUL"
+    return f"a text has at most {MAX_TEXT:,} bytes, not {size:,}" if size > MAX_TEXT else ""
+
+
+def _plain(value: Value) -> Value:
+    """Return subclasses (numpy's scalars, enumerations) as the builtin that a store takes."""
+    match value:
+        case bool():
+            return value
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case _:
+            return str.__str__(value)

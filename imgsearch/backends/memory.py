@@ -1,0 +1,237 @@
+"""Exact search in this process's memory: the reference that other stores are compared with."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from imgsearch.backends.base import Capabilities, Collection, VectorBackend, check_name, hit
+from imgsearch.backends.schema import Metric, Schema
+from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch
+from imgsearch.filters import Filter, matches
+from imgsearch.types import Hit, Matrix, Record, Value
+
+BLOCK: Final = 4_096  # rows converted to float64 at once: 64 MB at 2,048 dimensions
+QUERIES: Final = 256  # queries answered at once: 256 by 100,000 scores are 205 MB
+
+
+class Rows:
+    """A collection's records: vectors in one matrix that grows by doubling, the rest in lists.
+
+    Guarded by `lock`. A deleted row's place is taken by the last one.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.lock = threading.RLock()
+        self.dropped = False
+        self.ids: list[str] = []
+        self.fields: list[dict[str, Value]] = []
+        self.places: dict[str, int] = {}
+        self._matrix = np.empty((64, schema.dim), dtype=np.float32)
+
+    @property
+    def vectors(self) -> Matrix:
+        """The vectors, shape (n, dim), row by row as in `ids`."""
+        return self._matrix[: len(self.ids)]
+
+    def put(self, record: Record) -> None:
+        """Write a record over the one of its id, or behind the last."""
+        place = self.places.setdefault(record.id, len(self.ids))
+        if place == len(self.ids):
+            if place == len(self._matrix):
+                self._matrix = np.concatenate([self._matrix, np.empty_like(self._matrix)])
+            self.ids.append(record.id)
+            self.fields.append({})
+        self._matrix[place] = record.vector
+        self.fields[place] = dict(record.fields)
+
+    def remove(self, id_: str) -> None:
+        """Forget a record that exists."""
+        place, last = self.places.pop(id_), len(self.ids) - 1
+        if place != last:
+            self.ids[place], self.fields[place] = self.ids[last], self.fields[last]
+            self._matrix[place] = self._matrix[last]
+            self.places[self.ids[place]] = place
+        self.ids.pop()
+        self.fields.pop()
+
+    def read(self, place: int, *, vectors: bool) -> Record:
+        """Return a copy of the record in row `place`."""
+        vector = self.vectors[place].copy() if vectors else None
+        return Record(self.ids[place], vector, dict(self.fields[place]))
+
+
+class Backend(VectorBackend):
+    """Named stores live in `stores` until the process ends, so that closing one loses nothing."""
+
+    stores: ClassVar[dict[str, dict[str, Rows]]] = {}
+    _guard: ClassVar[threading.RLock] = threading.RLock()
+
+    @override
+    def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
+        del token, timeout  # there is nobody to ask or to wait for
+        self.url = url
+        self.capabilities = Capabilities(frozenset({"flat"}), persistent=False, shared=False)
+        name = url.partition("://")[2]
+        self._collections: dict[str, Rows] | None
+        with self._guard:
+            self._collections = self.stores.setdefault(name, {}) if name else {}
+
+    @override
+    def names(self) -> list[str]:
+        with self._guard:
+            return sorted(self._there())
+
+    @override
+    def create(self, name: str, schema: Schema) -> Collection:
+        check_name(name)
+        with self._guard:
+            rows = self._there().setdefault(name, Rows(schema))
+        if differences := rows.schema.differences(schema):
+            raise SchemaMismatch(f"collection {name!r} exists; {'; '.join(differences)}")
+        return MemoryCollection(name, rows)
+
+    @override
+    def open(self, name: str) -> Collection:
+        with self._guard:
+            rows = self._there().get(name)
+        if rows is None:
+            raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+        return MemoryCollection(name, rows)
+
+    @override
+    def drop(self, name: str) -> None:
+        with self._guard:
+            rows = self._there().pop(name, None)
+        if rows is None:
+            raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+        with rows.lock:
+            rows.dropped = True
+
+    @override
+    def _close(self) -> None:
+        self._collections = None
+
+    def _there(self) -> dict[str, Rows]:
+        if self._collections is None:
+            raise BackendError(f"{self.url} is closed")
+        return self._collections
+
+
+class MemoryCollection(Collection):
+    """Exact search by a float64 matrix product: whatever the index asked for, recall is 1."""
+
+    def __init__(self, name: str, rows: Rows) -> None:
+        super().__init__(name, rows.schema)
+        self._all = rows
+
+    @override
+    def flush(self) -> None:
+        self._rows()
+
+    @override
+    def _upsert(self, records: Sequence[Record]) -> None:
+        rows = self._rows()
+        with rows.lock:
+            for record in records:
+                rows.put(record)
+
+    @override
+    def _search(
+        self, queries: Matrix, *, k: int, where: Filter | None, effort: int | None
+    ) -> list[list[Hit]]:
+        rows = self._rows()
+        with rows.lock:
+            places = self._places(where)
+            found: list[list[Hit]] = []
+            for start in range(0, len(queries), QUERIES):
+                scores = similarities(
+                    queries[start : start + QUERIES], rows.vectors, places, self.schema.metric
+                )
+                found += [self._nearest(row, places, k) for row in scores]
+            return found
+
+    @override
+    def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
+        rows = self._rows()
+        with rows.lock:
+            return {
+                id_: rows.read(rows.places[id_], vectors=vectors)
+                for id_ in ids
+                if id_ in rows.places
+            }
+
+    @override
+    def _delete(self, ids: Sequence[str]) -> None:
+        rows = self._rows()
+        with rows.lock:
+            for id_ in ids:
+                if id_ in rows.places:  # another thread may have been faster
+                    rows.remove(id_)
+
+    @override
+    def _count(self, where: Filter | None) -> int:
+        rows = self._rows()
+        with rows.lock:
+            return len(self._places(where))
+
+    @override
+    def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
+        rows = self._rows()
+        with rows.lock:
+            ids = [rows.ids[place] for place in self._places(where)]
+        for start in range(0, len(ids), batch):
+            yield from self._get(ids[start : start + batch], vectors=vectors).values()
+
+    def _rows(self) -> Rows:
+        if self._all.dropped:
+            raise CollectionNotFound(f"collection {self.name!r} was dropped")
+        return self._all
+
+    def _places(self, where: Filter | None) -> npt.NDArray[np.intp]:
+        """Return the rows that meet `where`, shape (m,), ascending."""
+        if where is None:
+            return np.arange(len(self._all.ids))
+        met = (place for place, fields in enumerate(self._all.fields) if matches(where, fields))
+        return np.fromiter(met, dtype=np.intp)
+
+    def _nearest(
+        self, scores: npt.NDArray[np.float64], places: npt.NDArray[np.intp], k: int
+    ) -> list[Hit]:
+        ascending = scores if self.schema.metric == "l2" else -scores
+        kept = np.argpartition(ascending, k - 1)[:k] if k < len(places) else np.arange(len(places))
+        kept = kept[np.lexsort((kept, ascending[kept]))]  # ties: the older row first
+        return [
+            hit(
+                self.schema.metric,
+                float(scores[at]),
+                self._all.ids[places[at]],
+                dict(self._all.fields[places[at]]),
+            )
+            for at in kept
+        ]
+
+
+def similarities(
+    queries: Matrix, vectors: Matrix, places: npt.NDArray[np.intp], metric: Metric
+) -> npt.NDArray[np.float64]:
+    """Return what `hit` takes, shape (queries, places): cosine, inner product or squared distance.
+
+    Computed in float64, so that near-ties of float32 vectors come in their true order.
+    """
+    asked = queries.astype(np.float64)
+    found = np.empty((len(queries), len(places)))
+    for start in range(0, len(places), BLOCK):
+        block = vectors[places[start : start + BLOCK]].astype(np.float64)
+        products = asked @ block.T
+        if metric == "cosine":
+            products /= np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(block, axis=1)
+        elif metric == "l2":
+            squares = (asked**2).sum(axis=1)[:, None] + (block**2).sum(axis=1)
+            products = squares - 2 * products
+        found[:, start : start + BLOCK] = products
+    return found

@@ -1,0 +1,283 @@
+"""Milvus: an embedded file (milvus-lite) or a server, through one client, `MilvusClient`."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import grpc
+from pymilvus import DataType, MilvusClient, MilvusException
+from typing_extensions import override
+
+from imgsearch.backends.base import Capabilities, Collection, VectorBackend, check_name
+from imgsearch.backends.checks import MAX_ID, MAX_TEXT
+from imgsearch.backends.milvus_collection import MilvusCollection
+from imgsearch.backends.milvus_schema import COLUMNS, PROPERTY, check_index, parsed
+from imgsearch.backends.schema import INDEXES, Schema
+from imgsearch.errors import (
+    BackendError,
+    BackendUnavailable,
+    CollectionNotFound,
+    ConfigError,
+    IndexRefused,
+    SchemaMismatch,
+    StoreLocked,
+)
+
+LONG: Final = 600.0  # seconds for what grows with the collection: loading, flushing, indexing
+CONNECT_FAILED: Final = 2  # what pymilvus 3.0.2 says to a dead host and to bad credentials alike
+NO_COLLECTION: Final = (4, 100)  # the old code and the new one
+NO_DATABASE: Final = 800
+_UNREACHED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class Backend(VectorBackend):
+    """One client. Calls to the embedded store go one at a time.
+
+    For milvus-lite 3.2.2 takes one writer at a time, and a flush has to take the collection out of
+    use for a moment, in which a reader beside it would be refused.
+    """
+
+    @override
+    def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
+        for name in ("pymilvus", "milvus_lite"):  # they log a traceback for every failed call
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.url = url
+        parts = urlsplit(url)
+        self.path = Path(url.partition("://")[2]) if parts.scheme == "milvus-lite" else None
+        self.capabilities = Capabilities(
+            frozenset(INDEXES), persistent=True, shared=self.path is None
+        )
+        self.timeout = LONG if self.path else timeout  # in this process nobody can be dead
+        self._turn: AbstractContextManager[object] = (
+            threading.RLock() if self.path else nullcontext()
+        )
+        self._client: MilvusClient | None
+        if self.path:
+            self._client = _embedded(self.path)
+        else:
+            scheme = "https" if parts.scheme == "milvus+https" else "http"
+            self._client = self._served(f"{scheme}://{parts.netloc}", parts.path.strip("/"), token)
+
+    @override
+    def names(self) -> list[str]:
+        with self.calling() as client:
+            return sorted(client.list_collections(timeout=self.timeout))
+
+    @override
+    def create(self, name: str, schema: Schema) -> Collection:
+        check_name(name)
+        with self.calling() as client:
+            if not client.has_collection(name, timeout=self.timeout):
+                self._make(client, name, schema)
+            collection = self.open(name)
+        if differences := collection.schema.differences(schema):
+            raise SchemaMismatch(f"collection {name!r} exists; {'; '.join(differences)}")
+        return collection
+
+    @override
+    def open(self, name: str) -> Collection:
+        with self.calling() as client:
+            if not client.has_collection(name, timeout=self.timeout):
+                raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+            description = client.describe_collection(name, timeout=self.timeout)
+            index = self.index(name)
+            schema, layout = parsed(description, index)
+            if index is None:  # a crash came between making the collection and indexing it
+                self._build(client, name, schema)
+            self._load(client, name, schema)
+        return MilvusCollection(name, schema, self, layout)
+
+    @override
+    def drop(self, name: str) -> None:
+        with self.calling() as client:
+            if not client.has_collection(name, timeout=self.timeout):
+                raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+            client.drop_collection(name, timeout=self.timeout)
+
+    @override
+    def _close(self) -> None:
+        with self._turn:
+            client, self._client = self._client, None
+            if client is not None:
+                client.close()
+                if self.path:
+                    _let_go(self.path)
+
+    @contextmanager
+    def calling(self) -> Iterator[MilvusClient]:
+        """Lend the client; the driver's errors come out as ours.
+
+        Raises:
+            BackendError: the store is closed, or refused.
+            BackendUnavailable, CollectionNotFound: as they say.
+        """
+        with self._turn:
+            if self._client is None:
+                raise BackendError(f"{self.url} is closed")
+            try:
+                yield self._client
+            except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
+                raise self._translated(error) from error
+
+    def index(self, name: str) -> Mapping[str, Any] | None:
+        """Return what Milvus tells of the index on the collection's vector, None without one."""
+        with self.calling() as client:
+            for index in client.list_indexes(name):
+                found: Mapping[str, Any] = client.describe_index(name, index, timeout=self.timeout)
+                if "metric_type" in found:  # those of scalar columns have none
+                    return found
+        return None
+
+    def refresh(self, name: str, schema: Schema) -> None:
+        """Write everything down, and wait until it is indexed and loaded."""
+        with self.calling() as client:
+            if self.path is None:
+                client.flush(name, timeout=LONG)
+                self._await_index(name)
+                return
+            # Lite indexes new rows in a thread of its own that nobody can wait for, but loading
+            # indexes what is missing, too.
+            client.release_collection(name, timeout=LONG)
+            try:
+                client.flush(name, timeout=LONG)
+            finally:
+                self._load(client, name, schema)
+
+    def _served(self, uri: str, database: str, token: str | None) -> MilvusClient:
+        try:
+            client = MilvusClient(
+                uri, token=token or "", db_name=database, timeout=self.timeout, dedicated=True
+            )
+            client.list_collections(timeout=self.timeout)  # the first call that names the database
+        except MilvusException as error:
+            if error.code == NO_DATABASE:
+                raise ConfigError(f"{self.url}: the server has no database {database!r}") from error
+            raise self._translated(error) from error
+        except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+            raise self._translated(error) from error
+        return client
+
+    def _make(self, client: MilvusClient, name: str, schema: Schema) -> None:
+        text = schema.to_json()
+        columns = client.create_schema(enable_dynamic_field=True, description=text)
+        columns.add_field("id", DataType.VARCHAR, is_primary=True, max_length=MAX_ID)
+        columns.add_field("vector", DataType.FLOAT_VECTOR, dim=schema.dim)
+        for field, kind in schema.fields.items():
+            extra = {"max_length": MAX_TEXT} if kind == "str" else {}
+            columns.add_field(field, DataType[COLUMNS[kind]], **extra)
+        client.create_collection(
+            name,
+            schema=columns,
+            consistency_level="Session",
+            properties={PROPERTY: text},
+            timeout=self.timeout,
+        )
+        try:
+            self._build(client, name, schema)
+        except (MilvusException, IndexRefused) as error:
+            client.drop_collection(name, timeout=self.timeout)
+            raise IndexRefused(
+                f"{self.url} does not build {schema.index}: {_text(error)}"
+            ) from error
+
+    def _build(self, client: MilvusClient, name: str, schema: Schema) -> None:
+        given = dict(schema.index.params)
+        params = client.prepare_index_params()
+        params.add_index(
+            "vector",
+            index_type=schema.index.kind.upper(),
+            metric_type=schema.metric.upper(),
+            # twice: lite ignores the ones that pymilvus flattens
+            params={**given, "params": given} if given else {},
+        )
+        # sync would sleep for half a second at least, and forget the timeout (pymilvus 3.0.2)
+        client.create_index(name, params, timeout=LONG, sync=False)
+        check_index(self.index(name) or {}, schema)
+
+    def _load(self, client: MilvusClient, name: str, schema: Schema) -> None:
+        try:
+            client.load_collection(name, timeout=LONG)
+        except MilvusException:
+            if self.path is None or schema.index.kind == "flat":
+                raise
+            # a process killed while lite wrote an index leaves half of it: build it again
+            client.drop_index(name, "vector", timeout=LONG)
+            self._build(client, name, schema)
+            client.load_collection(name, timeout=LONG)
+
+    def _await_index(self, name: str) -> None:
+        end, pause = time.monotonic() + LONG, threading.Event()
+        while (found := self.index(name)) and (
+            found["state"] != "Finished" or found["pending_index_rows"]
+        ):
+            if found["state"] == "Failed":
+                raise IndexRefused(f"{self.url} failed to index {name!r}: {found}")
+            if time.monotonic() > end:
+                raise BackendUnavailable(f"{self.url}: {name!r} not indexed in {LONG:.0f} s")
+            pause.wait(0.2)
+
+    def _translated(self, error: Exception) -> BackendError:
+        code = error.code() if isinstance(error, grpc.RpcError) else getattr(error, "code", None)
+        text = _text(error)
+        if isinstance(error, MilvusException) and code in NO_COLLECTION:
+            return CollectionNotFound(f"{self.url}: {text}")
+        if code == CONNECT_FAILED:
+            return BackendUnavailable(
+                f"no answer from {self.url} within {self.timeout:g} s: the server is down, or "
+                "refuses this user or token"
+            )
+        if (
+            code in _UNREACHED
+            or isinstance(error, grpc.FutureTimeoutError)
+            or "Retry timeout" in text
+        ):
+            return BackendUnavailable(
+                f"no answer from {self.url} within {self.timeout:g} s: {text}"
+            )
+        return BackendError(f"{self.url}: {text}")
+
+
+def _embedded(path: Path) -> MilvusClient:
+    if path.is_file():
+        raise ConfigError(f"{path} is a file; an embedded store is a folder that ends in .db")
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"no folder {path.parent} for the store, nor one to put it in") from error
+    try:
+        return MilvusClient(str(path), timeout=LONG, dedicated=True)
+    except MilvusException as error:
+        raise _unopened(path) from error
+
+
+def _unopened(path: Path) -> BackendError:
+    """Tell why lite did not open `path`; it only says that it did not."""
+    from milvus_lite.db import MilvusLite
+    from milvus_lite.exceptions import DataDirLockedError, MilvusLiteError
+
+    try:
+        MilvusLite(str(path)).close()
+    except DataDirLockedError:
+        return StoreLocked(f"{path} is open in another process; close it there, or use a server")
+    except (MilvusLiteError, OSError, ValueError) as error:
+        return BackendError(f"{path} cannot be opened: {error}")
+    return StoreLocked(f"{path} was open in another process until just now; try again")
+
+
+def _let_go(path: Path) -> None:
+    """Stop lite's server thread, which would keep the file locked until the process ends."""
+    from milvus_lite.server_manager import server_manager_instance
+
+    server_manager_instance.release_server(str(path))
+
+
+def _text(error: Exception) -> str:
+    text = error.message if isinstance(error, MilvusException) else str(error)
+    if isinstance(error, grpc.RpcError):
+        text = f"{error.code().name}: {error.details()}"
+    return str(text)[:300]

@@ -1,0 +1,153 @@
+"""How a `Schema` lies in Milvus, and how any Milvus collection reads as one. No driver here."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from imgsearch.backends.schema import INDEXES, FieldType, Index, Metric, Schema
+from imgsearch.errors import FieldInvalid, IndexRefused, SchemaMismatch
+
+PROPERTY: Final = "imgsearch.schema"
+"""The collection property that holds our schema's text. milvus-lite 3.2.2 forgets descriptions."""
+
+COLUMNS: Final[Mapping[FieldType, str]] = {
+    "str": "VARCHAR",
+    "int": "INT64",
+    "float": "DOUBLE",
+    "bool": "BOOL",
+}
+"""Milvus' type for each of ours."""
+
+_TYPES: Final[Mapping[str, FieldType]] = {
+    **{column: kind for kind, column in COLUMNS.items()},
+    "INT8": "int", "INT16": "int", "INT32": "int", "FLOAT": "float",
+}  # fmt: skip
+_METRICS: Final[Mapping[str, Metric]] = {"COSINE": "cosine", "IP": "ip", "L2": "l2"}
+# AUTOINDEX is HNSW both in milvus-lite and in Milvus as it is shipped
+_KINDS: Final = {kind.upper(): kind for kind in INDEXES} | {"AUTOINDEX": "hnsw"}
+_MAX_EF: Final = 32_768  # Milvus' bound
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which columns hold what: the primary key, the vector, and whether other fields fit."""
+
+    key: str = "id"
+    vector: str = "vector"
+    numbered: bool = False
+    dynamic: bool = True
+
+    def to_key(self, id_: str) -> str | int:
+        """Return an id as the primary key that is stored.
+
+        Raises:
+            FieldInvalid: the keys of this foreign collection are numbers, and the id is none.
+        """
+        if not self.numbered:
+            return id_
+        if not re.fullmatch(r"-?[0-9]{1,19}", id_):
+            raise FieldInvalid(f"this collection's ids are 64-bit numbers, not {id_[:80]!r}")
+        return int(id_)
+
+
+def parsed(
+    description: Mapping[str, Any], index: Mapping[str, Any] | None
+) -> tuple[Schema, Layout]:
+    """Read what describe_collection and describe_index say of a collection, ours or foreign.
+
+    Raises:
+        SchemaMismatch: a newer imgsearch wrote it, or it has columns that a record cannot hold.
+    """
+    ours = description.get("properties", {}).get(PROPERTY, "")
+    if not ours and '"imgsearch"' in description["description"]:
+        ours = description["description"]
+    if ours:
+        return Schema.from_json(ours), Layout()
+    return _foreign(description, index)
+
+
+def check_index(index: Mapping[str, Any], schema: Schema) -> None:
+    """Compare the index that Milvus says it has with the one that was asked for.
+
+    Raises:
+        IndexRefused: they differ.
+    """
+    asked = {"index_type": schema.index.kind.upper(), "metric_type": schema.metric.upper()}
+    built = {name: index.get(name) for name in asked}
+    params = index_params(index)
+    if built != asked or any(params.get(n) != value for n, value in schema.index.params.items()):
+        raise IndexRefused(
+            f"asked for {schema.index} with {schema.metric}, Milvus built {built} with {params}"
+        )
+
+
+def index_params(index: Mapping[str, Any]) -> dict[str, int]:
+    """Return the build parameters that describe_index tells: nested by lite, flat by servers."""
+    nested = index.get("params")
+    known = {**(nested if isinstance(nested, Mapping) else {}), **index}
+    names = {name for params in INDEXES.values() for name in params}
+    return {name: int(known[name]) for name in names if name in known}
+
+
+def search_params(index: Index, k: int, effort: int | None) -> dict[str, int]:
+    """Return the search-time parameters.
+
+    Defaults favour recall, since a missed neighbour costs a user more than a millisecond does.
+    HNSW: ef = 2 k, at least 128; Milvus refuses less than k. IVF: a quarter of the cells, at least
+    16. Recall@10 with them and default indexes on milvus-lite 3.2.2, 10,000 rows of 128
+    dimensions, 100 queries: 0.99 to 1.00 around 200 centres; on plain Gaussian noise, which no
+    embedding is, 0.87 for HNSW and 0.63 for IVF.
+    """
+    match index.kind:
+        case "hnsw":
+            return {"ef": min(max(effort or max(128, 2 * k), k), _MAX_EF)}
+        case "ivf_flat" | "ivf_sq8":
+            nlist = index.params["nlist"]
+            return {"nprobe": min(effort or max(16, nlist // 4), nlist)}
+        case _:
+            return {}
+
+
+def _foreign(
+    description: Mapping[str, Any], index: Mapping[str, Any] | None
+) -> tuple[Schema, Layout]:
+    columns: Sequence[Mapping[str, Any]] = description["fields"]
+    name = description["collection_name"]
+    types = {column["name"]: column["type"].name for column in columns}
+    keys = [column["name"] for column in columns if column.get("is_primary")]
+    vectors = [column for column in columns if types[column["name"]] == "FLOAT_VECTOR"]
+    others = {n: kind for n, kind in types.items() if n not in keys and kind != "FLOAT_VECTOR"}
+    odd = [f"{n} is {kind}" for n, kind in others.items() if kind not in _TYPES]
+    if odd or len(vectors) != 1 or types[keys[0]] not in ("VARCHAR", "INT64"):
+        raise SchemaMismatch(
+            f"collection {name!r} was not made by imgsearch and does not fit: it takes one float "
+            f"vector beside texts, numbers and booleans; {', '.join(odd) or dict(types)}"
+        )
+    if index is None or index["metric_type"] not in _METRICS or index["index_type"] not in _KINDS:
+        raise SchemaMismatch(f"collection {name!r} has no index that imgsearch knows: {index}")
+    kind = _KINDS[index["index_type"]]
+    params = {n: v for n, v in index_params(index).items() if n in INDEXES[kind]}
+    try:
+        schema = Schema(
+            dim=int(vectors[0]["params"]["dim"]),
+            metric=_METRICS[index["metric_type"]],
+            index=Index(kind, params),
+            fields={n: _TYPES[column] for n, column in others.items()},
+        )
+    except FieldInvalid as error:
+        raise SchemaMismatch(f"collection {name!r} was not made by imgsearch: {error}") from error
+    numbered = types[keys[0]] == "INT64"
+    dynamic = bool(description["enable_dynamic_field"])
+    return schema, Layout(keys[0], vectors[0]["name"], numbered=numbered, dynamic=dynamic)
+
+
+def check_fields(layout: Layout, schema: Schema, names: Sequence[str]) -> None:
+    """Refuse undeclared fields where the collection has no place for them.
+
+    Raises:
+        FieldInvalid: it has not.
+    """
+    strange = [] if layout.dynamic else [name for name in names if name not in schema.fields]
+    if strange:
+        raise FieldInvalid(f"this collection holds {list(schema.fields)} only, not {strange}")

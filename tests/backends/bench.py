@@ -1,0 +1,109 @@
+"""What a contract test works on: one store, and collections in it that go when the test ends."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from imgsearch.backends import Collection, Index, Metric, Schema, VectorBackend, connect
+from imgsearch.backends.schema import FieldType
+from imgsearch.errors import CollectionNotFound
+from imgsearch.types import Fingerprint, Record, Value, Vector
+
+_numbers = itertools.count()
+
+NASTY = [
+    "it's",
+    'say "hi"',
+    "back\\slash",
+    "C:\\new\\table",
+    "line\nbreak",
+    "carriage\r\nreturn",
+    "tab\there",
+    "\x01\x08\x0c\x1f control",
+    "图片/金鱼 №1.jpg",
+    "🐟👩‍👩‍👧",
+    "שלום עולם",
+    "100% of %s {0} {{x}}",
+    "' or 1 == 1 or '",
+    '"] or id != "',
+    "a; DROP TABLE images; --",
+    "$meta",
+    "\u2028separators\x85",
+    " leading and trailing ",
+    "é is not e\u0301",
+    "x" * 1_000,
+]
+"""Twenty texts, each of which has broken some quoting, escaping or encoding somewhere."""
+
+
+def vector(*values: float) -> Vector:
+    """Return the numbers as float32, shape (d,)."""
+    return np.array(values, dtype=np.float32)
+
+
+def unit(index: int, dim: int = 4) -> Vector:
+    """Return the axis `index` as a unit vector."""
+    return np.eye(dim, dtype=np.float32)[index % dim]
+
+
+def records(names: Iterable[str], *, dim: int = 4) -> list[Record]:
+    """Return one record for each id, with distinct vectors (1, i, 0, …) and a field ``n`` = i."""
+    return [Record(name, vector(1, i, *[0] * (dim - 2)), {"n": i}) for i, name in enumerate(names)]
+
+
+@dataclass
+class Bench:
+    """One store by its name in the tests and its URL; `store` is connected."""
+
+    name: str
+    url: str
+    store: VectorBackend
+    made: list[str] = field(default_factory=list)
+
+    def new_name(self) -> str:
+        """Return a collection's name that nobody has used, to be dropped in the end."""
+        self.made.append(f"t{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
+        return self.made[-1]
+
+    def collection(
+        self,
+        *,
+        dim: int = 4,
+        metric: Metric = "cosine",
+        index: str = "flat",
+        fields: Mapping[str, FieldType] | None = None,
+        encoder: Fingerprint | None = None,
+    ) -> Collection:
+        """Create an empty collection; ``n`` is a declared number unless `fields` says otherwise."""
+        declared: Mapping[str, FieldType] = {"n": "int"} if fields is None else fields
+        schema = Schema(dim, metric, Index.parse(index), declared, encoder)
+        return self.store.create(self.new_name(), schema)
+
+    def reopen(self) -> None:
+        """Close the store for good, and connect again."""
+        self.store.close()
+        self.store = connect(self.url)
+
+    def clear(self) -> None:
+        """Drop what the test made, and close."""
+        for name in self.made:
+            try:
+                self.store.drop(name)
+            except CollectionNotFound:
+                continue
+        self.store.close()
+
+
+def ids(hits: Iterable[object]) -> list[str]:
+    """Return the ids of hits or records, in order."""
+    return [hit.id for hit in hits]  # type: ignore[attr-defined]  # both have one
+
+
+def nasty_records() -> list[Record]:
+    """Return a record for each nasty text, as its field ``text`` and, undeclared, ``other``."""
+    fields: list[dict[str, Value]] = [
+        {"text": text, "other": text, "n": i} for i, text in enumerate(NASTY)
+    ]
+    return [Record(f"r{i}", vector(1, i, 0, 0), f) for i, f in enumerate(fields)]

@@ -1,0 +1,409 @@
+"""Stores that are wrong on purpose: each is caught by a test of the contract."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from typing_extensions import override
+
+from imgsearch.backends import Collection, Schema
+from imgsearch.backends import checks as checks_module
+from imgsearch.backends.memory import Backend, MemoryCollection, Rows
+from imgsearch.filters import And, Compare, Filter, Not, Or
+from imgsearch.types import Hit, Matrix, Record
+from tests.backends import test_contract, test_contract_filters, test_contract_indexes
+from tests.backends.bench import Bench
+from tests.conftest import DIFFERENCES
+
+
+class Forgetful(MemoryCollection):
+    """Searches what was there before the last write."""
+
+    last: Sequence[Record] = ()
+
+    @override
+    def _upsert(self, records: Sequence[Record]) -> None:
+        super()._upsert(self.last)
+        self.last = records
+
+
+class DistancesAsScores(MemoryCollection):
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        found = super()._search(queries, **options)
+        return [[Hit(h.id, h.distance, h.score, h.fields) for h in hits] for hits in found]
+
+
+class FurthestFirst(MemoryCollection):
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        return [hits[::-1] for hits in super()._search(queries, **options)]
+
+
+class RootOfDistance(MemoryCollection):
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        found = super()._search(queries, **options)
+        if self.schema.metric != "l2":
+            return found
+        return [
+            [Hit(h.id, 1 - h.distance**0.5 / 2, h.distance**0.5, h.fields) for h in hits]
+            for hits in found
+        ]
+
+
+class Unnormalised(MemoryCollection):
+    """Takes the inner product for the cosine: right for unit vectors."""
+
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        if self.schema.metric != "cosine":
+            return super()._search(queries, **options)
+        norms = np.linalg.norm(queries, axis=1)
+        return [
+            [Hit(h.id, h.score * norm, 1 - h.score * norm, h.fields) for h in hits]
+            for hits, norm in zip(super()._search(queries, **options), norms, strict=True)
+        ]
+
+
+class Fieldless(MemoryCollection):
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        found = super()._search(queries, **options)
+        return [[Hit(h.id, h.score, h.distance, {}) for h in hits] for hits in found]
+
+
+class Stringly(MemoryCollection):
+    @override
+    def _upsert(self, records: Sequence[Record]) -> None:
+        super()._upsert(
+            [Record(r.id, r.vector, {n: str(v) for n, v in r.fields.items()}) for r in records]
+        )
+
+
+class Greedy(MemoryCollection):
+    """Ignores k."""
+
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        return super()._search(queries, **{**options, "k": 16_384})
+
+
+class OneAnswer(MemoryCollection):
+    """Answers a batch by its first query."""
+
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        return super()._search(queries[:1], **options) * len(queries)
+
+
+class FiltersAfterwards(MemoryCollection):
+    """Filters the nearest k instead of searching among those that match."""
+
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        where = options.pop("where")
+        there = {r.id for r in self.iterate(where=where)}
+        found = super()._search(queries, where=None, **options)
+        return [[hit for hit in hits if hit.id in there] for hits in found]
+
+
+class Unfiltered(MemoryCollection):
+    @override
+    def _places(self, where: Filter | None) -> Any:
+        return super()._places(None)
+
+
+class NotEqualMeansLess(MemoryCollection):
+    @override
+    def _places(self, where: Filter | None) -> Any:
+        return super()._places(twisted(where))
+
+
+def twisted(where: Filter | None) -> Filter | None:
+    match where:
+        case Compare(name, "!=", value):
+            return Compare(name, "<", value)
+        case And(left, right) | Or(left, right):
+            return type(where)(twisted(left), twisted(right))  # type: ignore[arg-type]
+        case Not(inner):
+            return Not(twisted(inner))  # type: ignore[arg-type]
+    return where
+
+
+class FirstWins(MemoryCollection):
+    @override
+    def upsert(self, records: Iterable[Record]) -> None:
+        first: dict[str, Record] = {}
+        for record in records:
+            first.setdefault(record.id, record)
+        super().upsert(first.values())
+
+
+class KeepsOldFields(MemoryCollection):
+    @override
+    def _upsert(self, records: Sequence[Record]) -> None:
+        old = self._get([r.id for r in records], vectors=False)
+        super()._upsert(
+            [
+                Record(r.id, r.vector, {**(old[r.id].fields if r.id in old else {}), **r.fields})
+                for r in records
+            ]
+        )
+
+
+class Appends(MemoryCollection):
+    """Keeps both of two rows with the same id."""
+
+    @override
+    def _upsert(self, records: Sequence[Record]) -> None:
+        there = self._get([r.id for r in records], vectors=True).values()
+        super()._upsert([Record(r.id + "\N{ZERO WIDTH SPACE}", r.vector, r.fields) for r in there])
+        super()._upsert(records)
+
+
+class PartlyWritten(MemoryCollection):
+    """Checks each record only when its turn comes."""
+
+    @override
+    def upsert(self, records: Iterable[Record]) -> None:
+        for record in records:
+            super().upsert([record])
+
+
+class NanTaken(MemoryCollection):
+    @override
+    def upsert(self, records: Iterable[Record]) -> None:
+        self._upsert(
+            [
+                checks_module.check_record(self.schema, record)
+                if record.vector is None or np.isfinite(record.vector).all()
+                else record
+                for record in records
+            ]
+        )
+
+
+class DeletesLie(MemoryCollection):
+    @override
+    def delete(self, ids: Sequence[str]) -> int:
+        super().delete(ids)
+        return len(ids)
+
+
+class Undead(MemoryCollection):
+    @override
+    def _delete(self, ids: Sequence[str]) -> None:
+        super()._delete(ids[1:])
+
+
+class CountLags(MemoryCollection):
+    seen = 0
+
+    @override
+    def _count(self, where: Filter | None) -> int:
+        before, self.seen = self.seen, super()._count(where)
+        return before
+
+
+class MissesChunkEnds(MemoryCollection):
+    @override
+    def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
+        rows = enumerate(super()._iterate(where, vectors=vectors, batch=batch))
+        return (row for at, row in rows if (at + 1) % (batch + 1))
+
+
+class RepeatsChunkEnds(MemoryCollection):
+    @override
+    def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
+        for at, row in enumerate(super()._iterate(where, vectors=vectors, batch=batch), 1):
+            yield from [row] * (2 if at % batch == 0 else 1)
+
+
+class ReadsOnePage(MemoryCollection):
+    @override
+    def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
+        return super()._get(ids[:1_000], vectors=vectors)
+
+
+class TakesAnyScore(MemoryCollection):
+    @override
+    def search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        return super().search(queries, **{**options, "min_score": None})
+
+
+class IgnoresCase(MemoryCollection):
+    @override
+    def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
+        lower = {id_.lower() for id_ in ids}
+        return super()._get([i for i in self._all.ids if i.lower() in lower], vectors=vectors)
+
+
+class LendsItsOwn(MemoryCollection):
+    """Hands out what is stored, not a copy."""
+
+    @override
+    def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
+        places = {i: self._all.places[i] for i in ids if i in self._all.places}
+        return {
+            i: Record(i, self._all.vectors[at] if vectors else None, self._all.fields[at])
+            for i, at in places.items()
+        }
+
+
+class HalfRecall(MemoryCollection):
+    """Looks at every second row only."""
+
+    @override
+    def _places(self, where: Filter | None) -> Any:
+        places = super()._places(where)
+        return places[::2] if len(places) > 1_000 else places
+
+
+class BlankWhileFlushing(MemoryCollection):
+    """Loses sight of its rows at every hundredth write, as while they move from place to place."""
+
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        if len(self._all.ids) % 100 == 0 and len(self._all.ids) > 50:
+            return [[] for _ in queries]
+        return super()._search(queries, **options)
+
+
+class Lenient(Backend):
+    """Makes a collection that is missing."""
+
+    @override
+    def open(self, name: str) -> Collection:
+        return super().create(name, Schema(4))
+
+
+class Unnoticing(Backend):
+    """Opens whatever exists under the name."""
+
+    @override
+    def create(self, name: str, schema: Schema) -> Collection:
+        try:
+            return super().open(name)
+        except LookupError:
+            return super().create(name, schema)
+
+
+class ForgetsFingerprint(Backend):
+    @override
+    def open(self, name: str) -> Collection:
+        collection = super().open(name)
+        old = collection.schema
+        collection.schema = Schema(old.dim, old.metric, old.index, old.fields)
+        return collection
+
+
+class ForgetsToDrop(Backend):
+    @override
+    def drop(self, name: str) -> None:
+        rows = self._there()[name] if name in self.names() else Rows(Schema(4))
+        super().drop(name)
+        rows.dropped = False
+
+
+contract, filters, indexes = test_contract, test_contract_filters, test_contract_indexes
+CAUGHT: list[tuple[type, Callable[..., None]]] = [
+    (Forgetful, contract.test_upserted_record_is_found_at_once),
+    (DistancesAsScores, contract.test_scores_and_distances_by_hand),
+    (FurthestFirst, contract.test_order_is_nearest_first),
+    (RootOfDistance, contract.test_scores_and_distances_by_hand),
+    (Unnormalised, contract.test_scores_and_distances_by_hand),
+    (Fieldless, contract.test_fields_come_back_as_the_type_they_were),
+    (Stringly, contract.test_fields_come_back_as_the_type_they_were),
+    (Greedy, contract.test_order_is_nearest_first),
+    (OneAnswer, contract.test_batch_of_queries_answers_each_in_order),
+    (FiltersAfterwards, filters.test_filter_applies_before_k),
+    (Unfiltered, filters.test_every_comparison_means_what_the_reference_says),
+    (NotEqualMeansLess, filters.test_every_comparison_means_what_the_reference_says),
+    (NotEqualMeansLess, filters.test_any_tree_means_what_the_reference_says),
+    (FirstWins, contract.test_last_of_duplicates_in_one_call_counts),
+    (KeepsOldFields, contract.test_upsert_replaces_vector_and_fields_whole),
+    (Appends, contract.test_upserting_twice_changes_nothing),
+    (PartlyWritten, contract.test_bad_record_is_refused_and_nothing_written),
+    (NanTaken, contract.test_bad_record_is_refused_and_nothing_written),
+    (DeletesLie, contract.test_delete_counts_those_that_were_there),
+    (Undead, contract.test_delete_counts_those_that_were_there),
+    (CountLags, contract.test_upserted_record_is_found_at_once),
+    (MissesChunkEnds, contract.test_iterate_sees_each_record_once_across_chunks),
+    (RepeatsChunkEnds, contract.test_iterate_sees_each_record_once_across_chunks),
+    (ReadsOnePage, contract.test_iterate_sees_each_record_once_across_chunks),
+    (TakesAnyScore, contract.test_min_score_leaves_out_what_is_further),
+    (IgnoresCase, contract.test_nasty_ids_are_ids_like_others),
+    (LendsItsOwn, contract.test_reader_cannot_change_what_is_stored),
+    (HalfRecall, indexes.test_index_finds_the_true_neighbours),
+    (BlankWhileFlushing, contract.test_readers_beside_a_writer_see_whole_records),
+    (Lenient, contract.test_opening_a_missing_collection_says_so),
+    (Unnoticing, contract.test_creating_with_another_schema_names_the_difference),
+    (ForgetsFingerprint, contract.test_fingerprint_and_schema_are_remembered),
+    (ForgetsToDrop, contract.test_dropping_takes_everything_with_it),
+]
+TESTS = [
+    test
+    for module in (contract, filters, indexes)
+    for name, test in vars(module).items()
+    if name.startswith("test_") and ("memory", name) not in DIFFERENCES
+]
+
+
+def store_of(liar: type) -> Backend:
+    """Return a private memory store that is the liar, or whose collections are."""
+    store_class = liar if issubclass(liar, Backend) else Backend
+    collection_class = liar if issubclass(liar, MemoryCollection) else MemoryCollection
+
+    class Lying(store_class):  # type: ignore[misc, valid-type]  # chosen at run time
+        def create(self, name: str, schema: Schema) -> Collection:
+            made = super().create(name, schema)
+            return collection_class(name, made._all) if type(made) is MemoryCollection else made
+
+    return Lying("memory://", token=None, timeout=1)
+
+
+class StayingBench(Bench):
+    """A bench whose store is the one given, also after reopening."""
+
+    @override
+    def reopen(self) -> None:
+        return
+
+    @override
+    def clear(self) -> None:
+        self.store._close()
+
+
+def failures(store: Backend, test: Callable[..., None]) -> list[str]:
+    """Run a contract test, with each of its parameters, and tell how it failed."""
+    found = []
+    for values in arguments(test):
+        bench = StayingBench("memory", "memory://", store)
+        try:
+            test(bench, **values)
+        except (AssertionError, LookupError, pytest.fail.Exception) as error:
+            found.append(repr(error)[:200])
+    return found
+
+
+def arguments(test: Callable[..., None]) -> list[dict[str, Any]]:
+    """Return what pytest.mark.parametrize would call `test` with."""
+    calls: list[dict[str, Any]] = [{}]
+    for mark in getattr(test, "pytestmark", []):
+        names, values = mark.args[0], mark.args[1]
+        split = [names] if isinstance(names, str) and "," not in names else list(names)
+        rows = [dict(zip(split, v if len(split) > 1 else [v], strict=True)) for v in values]
+        calls = [{**call, **row} for call in calls for row in rows]
+    return calls
+
+
+@pytest.mark.parametrize(("liar", "test"), CAUGHT, ids=lambda it: it.__name__)
+def test_liar_is_caught(liar: type, test: Callable[..., None]) -> None:
+    assert failures(store_of(liar), test)
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda it: it.__name__)
+def test_honest_store_is_not(test: Callable[..., None]) -> None:
+    assert failures(store_of(Backend), test) == []
