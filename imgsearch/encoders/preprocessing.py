@@ -1,0 +1,159 @@
+"""What happens to an image's pixels before a model sees them: resize, crop, mean and std."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Self
+
+import numpy as np
+from PIL import Image
+
+from imgsearch.errors import ConfigError, ImageError
+from imgsearch.types import Pixels
+
+CROP_MODES: Final = ("center", "squash", "border")
+INTERPOLATIONS: Final[Mapping[str, Image.Resampling]] = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+_MAX_EDGE: Final = 4096  # pixels; the largest input of any timm 1.0 model is 1,536
+_MAX_RESIZED: Final = 16_777_216  # pixels, 50 MB of RGB: what may be resized and then thrown away
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """The way to a model's input, in the words of timm's data configuration.
+
+    `input_size` is the edge of the square input in pixels, `crop_pct` the part of the resized edge
+    that it shows. `crop_mode`: "center" resizes the shorter edge and crops, "squash" resizes both
+    edges alike, "border" resizes the longer edge and fills up with the mean colour. `mean` and
+    `std` are those of the RGB channels, where a channel is in [0, 1].
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    input_size: int = 224
+    crop_pct: float = 0.875
+    crop_mode: str = "center"
+    interpolation: str = "bicubic"
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if not (type(self.input_size) is int and 1 <= self.input_size <= _MAX_EDGE):
+            raise ConfigError(f"input_size is in 1 to {_MAX_EDGE} pixels, not {self.input_size!r}")
+        crop_pct = _number("crop_pct", self.crop_pct)
+        if not 0.01 <= crop_pct <= 2:  # timm's own are in 0.8 to 1
+            raise ConfigError(f"crop_pct is in 0.01 to 2, not {crop_pct!r}")
+        if self.crop_mode not in CROP_MODES:
+            raise ConfigError(f"crop_mode is one of {CROP_MODES}, not {self.crop_mode!r}")
+        if self.interpolation not in INTERPOLATIONS:
+            known = tuple(INTERPOLATIONS)
+            raise ConfigError(f"interpolation is one of {known}, not {self.interpolation!r}")
+        std = _triple("std", self.std)
+        if min(std) <= 0:
+            raise ConfigError(f"std is above 0, not {self.std!r}")
+        object.__setattr__(self, "crop_pct", crop_pct)
+        object.__setattr__(self, "mean", _triple("mean", self.mean))
+        object.__setattr__(self, "std", std)
+
+    def override(self, options: Mapping[str, Any]) -> Self:
+        """Return this with other values for the fields that `options` names.
+
+        `mean` and `std` are three numbers, or one for all channels.
+
+        Raises:
+            ConfigError: a value is out of its range.
+        """
+        return replace(self, **options)
+
+    def apply(self, image: Pixels) -> Pixels:
+        """Return the crop that the model sees, uint8 (input_size, input_size, 3).
+
+        To the pixel what ``timm.data.create_transform(is_training=False)`` of timm 1.0.31 makes
+        up to its tensor step. Pillow's `reducing_gap`, which is faster, changes pixels and is not
+        used. Only where the resized image would have more than 16,777,216 pixels, as that of a
+        strip thinner than 1 to 256, its middle alone is resized, which may move a value by 1.
+
+        Raises:
+            ImageError: the array is no uint8 (height, width, 3), or has no pixels.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ImageError(
+                f"an image is uint8 (height, width, 3), not {image.dtype} {image.shape}",
+                stage="convert",
+                reason="shape or dtype",
+            )
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        fill = (0, 0, 0)
+        if self.crop_mode == "border":
+            red, green, blue = (round(255 * value) for value in self.mean)
+            fill = (red, green, blue)
+        return np.array(self._crop(picture, self._resized(picture.width, picture.height), fill))
+
+    def canonical(self) -> str:
+        """Return a text that is equal where the fields are, for a `Fingerprint`."""
+        return " ".join(f"{each.name}={_text(getattr(self, each.name))}" for each in fields(self))
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        """Return the (width, height) to which an image is resized before the crop."""
+        edge = math.floor(self.input_size / self.crop_pct)
+        short, long = min(width, height), max(width, height)
+        match self.crop_mode:
+            case "squash":
+                return edge, edge
+            case "border":
+                ratio = long / edge
+                # timm fails where a thin image's short edge rounds to 0
+                return max(1, round(width / ratio)), max(1, round(height / ratio))
+            case _:
+                scaled = int(edge * long / short)
+                return (edge, scaled) if width <= height else (scaled, edge)
+
+    def _crop(
+        self, picture: Image.Image, resized: tuple[int, int], fill: tuple[int, int, int]
+    ) -> Image.Image:
+        """Return the middle of `picture` resized, with `fill` around it where it is too small."""
+        size, (width, height) = self.input_size, resized
+        left, top = max(0, round((width - size) / 2)), max(0, round((height - size) / 2))
+        seen = (left, top, left + min(size, width), top + min(size, height))
+        resample = INTERPOLATIONS[self.interpolation]
+        if width * height > _MAX_RESIZED:
+            x, y = picture.width / width, picture.height / height
+            box = (seen[0] * x, seen[1] * y, seen[2] * x, seen[3] * y)
+            shown = picture.resize((seen[2] - seen[0], seen[3] - seen[1]), resample, box)
+        else:
+            # an image of the right size already is left as it is, as torchvision leaves it
+            shown = picture if picture.size == resized else picture.resize(resized, resample)
+            shown = shown.crop(seen)
+        if shown.size == (size, size):
+            return shown
+        canvas = Image.new("RGB", (size, size), fill)
+        canvas.paste(shown, ((size - shown.width) // 2, (size - shown.height) // 2))
+        return canvas
+
+
+OPTIONS: Final = frozenset(each.name for each in fields(Preprocessing))
+"""The names that `Preprocessing.override` takes."""
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{name} takes finite numbers, not {value!r}")
+    return float(value)
+
+
+def _triple(name: str, value: object) -> tuple[float, float, float]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        number = _number(name, value)
+        return number, number, number
+    if len(value) != 3:
+        raise ConfigError(f"{name} is one number or three, not {value!r}")
+    red, green, blue = (_number(name, each) for each in value)
+    return red, green, blue
+
+
+def _text(value: object) -> str:
+    # repr is the shortest text that reads back as the same float
+    return ",".join(map(repr, value)) if isinstance(value, tuple) else str(value)

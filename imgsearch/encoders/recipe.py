@@ -1,0 +1,49 @@
+"""Which encoder, in plain values: what pipelines carry and collections remember."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to build an encoder again: a model's name, its weights file and its options.
+
+    A hint, not an identity: the file may have moved. What counts is the `Fingerprint` of the
+    encoder that comes out.
+    """
+
+    model: str = "classic"
+    weights: str | None = None
+    options: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        weights: str | PathLike[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Return the recipe with an absolute path to the weights, so that it works anywhere."""
+        file = None if weights is None else str(Path(weights).expanduser().resolve())
+        return cls(model, file, dict(options) if options else None)
+
+    def config(self) -> dict[str, Any]:
+        """Return the keyword arguments that operators and `imgsearch.encoders.load` take."""
+        return {"model": self.model, "weights": self.weights, "options": self.options}
+
+    def to_json(self) -> str:
+        """Return the text that `from_json` reads."""
+        return json.dumps(self.config(), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self | None:
+        """Read what `to_json` wrote; None where `text` is something else."""
+        try:
+            config = json.loads(text)
+            return cls(str(config["model"]), config["weights"], config["options"])
+        except (ValueError, TypeError, KeyError):
+            return None
