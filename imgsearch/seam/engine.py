@@ -1,0 +1,37 @@
+"""What we use of Towhee 1.1.3, imported without its warnings.
+
+It imports pkg_resources, which setuptools deprecates, and speaks pydantic 1, which pydantic 2
+deprecates; its users can do nothing about either. It is quieted here, while it is imported, and
+nowhere else.
+"""
+
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)  # pkg_resources
+    warnings.simplefilter("ignore", DeprecationWarning)  # pkg_resources, pydantic
+    import towhee
+    from towhee.hub.cache_manager import CacheManager
+    from towhee.operator import PyOperator, SharedType
+    from towhee.runtime.constants import FlatMapConst, InputConst, MapConst, OPType, OutputConst
+    from towhee.runtime.operator_manager import OperatorRegistry
+    from towhee.runtime.pipeline import Pipeline as TowheePipeline
+    from towhee.runtime.runtime_pipeline import RuntimePipeline, _Graph
+    from towhee.runtime.time_profiler import TimeProfiler
+
+__all__ = [
+    "CacheManager",
+    "FlatMapConst",
+    "InputConst",
+    "MapConst",
+    "OPType",
+    "OperatorRegistry",
+    "OutputConst",
+    "PyOperator",
+    "RuntimePipeline",
+    "SharedType",
+    "TimeProfiler",
+    "TowheePipeline",
+    "_Graph",
+    "towhee",
+]

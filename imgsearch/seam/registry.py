@@ -1,0 +1,105 @@
+"""Operator folders, found on disk and known to Towhee as ``ops.imgsearch.<folder>``.
+
+Towhee takes an unknown name for one to download from a hub that is gone. So `op` looks here
+first and never further, and every folder's class is registered before Towhee is asked.
+"""
+
+import sys
+import threading
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any, Final
+
+from imgsearch.errors import ConfigError, OperatorNotFound
+from imgsearch.seam.engine import CacheManager, OperatorRegistry, SharedType, towhee
+
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
+_PLACES: Final = (_PACKAGE / "_operators", _PACKAGE.parent / "operators")  # wheel, then checkout
+_LOADING: Final = threading.RLock()
+
+
+def op(name: str, **config: Any) -> Any:
+    """Return the operator `name` for a pipeline's `map`, `flat_map` or `window`, not yet built.
+
+    `config` is handed to the operator's class when the pipeline is closed: plain values only,
+    since Towhee copies them with every step. `on_error` is taken by every operator.
+
+    Raises:
+        OperatorNotFound: no folder of that name; the message names near ones.
+    """
+    if name not in operator_names():
+        near = get_close_matches(name, operator_names()) or operator_names()
+        raise OperatorNotFound(f"no operator {name!r}; there are: {', '.join(near)}")
+    return getattr(towhee.ops.imgsearch, name)(**config)
+
+
+def require(name: str, tag: str) -> None:
+    """Refuse an operator that Towhee would download, or run pip for, when it is built.
+
+    `name` as Towhee keeps it: dashes for underscores, slashes for dots.
+
+    Raises:
+        OperatorNotFound: it is neither registered nor in Towhee's own operator folder.
+        ConfigError: its folder holds a requirements.txt.
+    """
+    if OperatorRegistry.resolve(name) is not None:
+        return
+    author, _, repository = name.rpartition("/")
+    folder = CacheManager()._op_cache_name(author or "towhee", repository, tag)
+    if "/" in author or not folder.is_dir():
+        near = get_close_matches(repository.replace("-", "_"), operator_names())
+        hint = f"did you mean op({near[0]!r})?" if near else f"ours are {operator_names()}"
+        raise OperatorNotFound(f"no operator {name!r} on this machine, and the hub is gone; {hint}")
+    if (folder / "requirements.txt").exists():
+        raise ConfigError(
+            f"{folder} holds a requirements.txt, for which Towhee would run pip; install what it "
+            "names and take it away"
+        )
+
+
+@cache
+def operator_names() -> list[str]:
+    """Return the names of all operator folders, and make Towhee know them, once."""
+    folders = sorted(path.parent for path in operator_folders().glob("*/__init__.py"))
+    for folder in folders:
+        towhee.register(name=f"imgsearch/{folder.name}")(_lazy(folder))
+    return [folder.name for folder in folders]
+
+
+def operator_folders() -> Path:
+    """Return the folder of operator folders: the installed copy, else the checkout's.
+
+    Raises:
+        OperatorNotFound: neither is there.
+    """
+    for place in _PLACES:
+        if place.is_dir():
+            return place
+    raise OperatorNotFound("the installation lacks its operator folders; install imgsearch again")
+
+
+def _lazy(folder: Path) -> type:
+    """Return a stand-in class that loads the folder when it is first called."""
+
+    def new(_: type, *args: Any, **config: Any) -> Any:
+        return _load(folder)(*args, **config)
+
+    return type(folder.name, (), {"__new__": new, "shared_type": SharedType.Shareable})
+
+
+def _load(folder: Path) -> Any:
+    name = f"imgsearch._operators.{folder.name}"
+    with _LOADING:
+        if name not in sys.modules:
+            spec = spec_from_file_location(name, folder / "__init__.py")
+            if spec is None or spec.loader is None:
+                raise OperatorNotFound(f"operator folder {folder.name!r} has no __init__.py")
+            sys.modules[name] = module = module_from_spec(spec)
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                del sys.modules[name]
+                raise
+        return getattr(sys.modules[name], folder.name)
