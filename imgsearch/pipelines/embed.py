@@ -1,0 +1,37 @@
+"""Images → vectors."""
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from imgsearch.encoders import Recipe
+from imgsearch.pipelines.steps import embed
+from imgsearch.seam import Pipeline, op
+
+
+def embed_pipeline(
+    model: str = "classic",
+    *,
+    weights: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    on_error: str = "keep",
+) -> Pipeline:
+    """Return the pipeline: source → path, image, vector; one row for each image of the source.
+
+    A source is a folder, a glob, a csv, an image file, or a list of these. Called, it gives
+    rows of ``path`` (str) and ``vector`` (float32 (d,), unit L2 norm). Gone on with by Towhee's
+    `map` and `output`, its columns are ``source``, ``path``, ``image`` (uint8 (height, width, 3),
+    RGB), ``input`` (the encoder's) and ``vector``.
+
+    `on_error`: "keep" makes a bad image a row that holds its error; "raise" ends the run.
+
+    Raises:
+        EncoderError: the encoder cannot be built; when the pipeline is first called or closed.
+    """
+    pipeline = Pipeline.input("source").flat_map(
+        "source", "path", op("image_load", on_error=on_error)
+    )
+    encoder = Recipe.of(model, weights, options)
+    return embed(pipeline, encoder, image="path", carried=("path",), on_error=on_error).returning(
+        "path", "vector"
+    )

@@ -1,0 +1,32 @@
+"""bytes or path → pixels."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from imgsearch.errors import ConfigError
+from imgsearch.images import decode
+from imgsearch.seam import Operator
+from imgsearch.sources import read
+from imgsearch.types import Pixels
+
+
+class ImageDecode(Operator):
+    """Decode one image; pixels that are decoded already go through."""
+
+    def __init__(
+        self, mode: Literal["RGB", "BGR"] = "RGB", *, max_pixels: int = 50_000_000
+    ) -> None:
+        if mode not in ("RGB", "BGR"):
+            raise ConfigError(f'mode is "RGB" or "BGR", not {mode!r}')
+        self._mode, self._max_pixels = mode, max_pixels
+
+    def __call__(self, image: bytes | str | Path | Pixels) -> Pixels:
+        """Return the pixels, uint8 (height, width, 3), upright, in the order of `mode`."""
+        if isinstance(image, np.ndarray):
+            return image
+        path = "" if isinstance(image, bytes) else str(image)
+        data = image if isinstance(image, bytes) else read(image)
+        pixels = decode(data, path=path, max_pixels=self._max_pixels)
+        return pixels if self._mode == "RGB" else np.ascontiguousarray(pixels[..., ::-1])

@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .image_load import ImageLoad
+
+image_load = ImageLoad  # the name that Towhee's own loader looks for

@@ -1,0 +1,19 @@
+"""source → paths of images."""
+
+from collections.abc import Iterator
+
+from imgsearch.seam import Operator
+from imgsearch.sources import Source, references
+
+
+class ImageLoad(Operator):
+    """Find the images that a source names, for a `flat_map`."""
+
+    def __init__(self, *, labels: bool = False) -> None:
+        self._labels = labels
+        self.outputs = 2 if labels else 1
+
+    def __call__(self, source: Source) -> Iterator[str | tuple[str, str]]:
+        """Yield the path of each image, or (path, label) where labels are asked for."""
+        for reference in references(source):
+            yield (reference.path, reference.label) if self._labels else reference.path

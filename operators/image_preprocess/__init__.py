@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .image_preprocess import ImagePreprocess
+
+image_preprocess = ImagePreprocess  # the name that Towhee's own loader looks for

@@ -1,0 +1,28 @@
+"""pixels → an encoder's input."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch.encoders import load
+from imgsearch.seam import Operator
+from imgsearch.types import Pixels
+
+
+class ImagePreprocess(Operator):
+    """Scale and crop one image to what the encoder `model` takes; small enough to wait in line."""
+
+    def __init__(
+        self,
+        model: str = "classic",
+        *,
+        weights: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._encoder = load(model, weights=weights, options=options)
+
+    def __call__(self, image: Pixels) -> npt.NDArray[np.uint8]:
+        """Return the encoder's input for `image`, uint8 (height, width, 3)."""
+        return self._encoder.prepare(image)

@@ -1,0 +1,20 @@
+"""path → id and bytes."""
+
+from pathlib import Path
+
+from imgsearch.seam import Operator
+from imgsearch.sources import content_id, read
+
+
+class ImageRead(Operator):
+    """Read one file, once, for its content id and for decoding."""
+
+    outputs = 2
+
+    def __init__(self) -> None:
+        """Take no configuration."""
+
+    def __call__(self, path: str | Path) -> tuple[str, bytes]:
+        """Return the content id (sha256 in hex) and the bytes of the file at `path`."""
+        data = read(path)
+        return content_id(data), data

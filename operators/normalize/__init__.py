@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .normalize import Normalize
+
+normalize = Normalize  # the name that Towhee's own loader looks for

@@ -1,0 +1,16 @@
+"""vector → the same of unit length."""
+
+from imgsearch.encoders import unit
+from imgsearch.seam import Operator
+from imgsearch.types import Vector
+
+
+class Normalize(Operator):
+    """Scale a vector to unit L2 norm, so that inner product and cosine are one."""
+
+    def __init__(self) -> None:
+        """Take no configuration."""
+
+    def __call__(self, vector: Vector) -> Vector:
+        """Return `vector`, shape (d,), scaled to unit L2 norm, float32."""
+        return unit(vector)

@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .vector_search import VectorSearch
+
+vector_search = VectorSearch  # the name that Towhee's own loader looks for

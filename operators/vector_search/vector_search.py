@@ -1,0 +1,46 @@
+"""vector → hits, nearest first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from imgsearch.backends import connect
+from imgsearch.encoders import load
+from imgsearch.filters import Filter
+from imgsearch.seam import BatchOperator
+from imgsearch.types import Hit, Vector
+
+
+class VectorSearch(BatchOperator):
+    """Search a collection that holds vectors of the encoder `model`."""
+
+    def __init__(
+        self,
+        url: str,
+        collection: str = "images",
+        *,
+        model: str = "classic",
+        weights: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        k: int = 10,
+        where: Filter | None = None,
+        min_score: float | None = None,
+    ) -> None:
+        self._search = {"k": k, "where": where, "min_score": min_score}
+        encoder = load(model, weights=weights, options=options).fingerprint
+        self._backend = connect(url)
+        try:
+            self._collection = self._backend.open(collection)
+            self._collection.require(encoder)
+        except BaseException:
+            self._backend.close()
+            raise
+
+    def __call__(self, vectors: list[Vector]) -> list[list[Hit]]:
+        """Return at most `k` hits for each of `vectors`, nearest first."""
+        return self._collection.search(np.stack(vectors), **self._search)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._backend.close()

@@ -1,0 +1,22 @@
+"""Small pictures for tests: drawn from a seed, different from each other, quick to make."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def picture(seed, size=(64, 48)):
+    """Return smooth random colours, uint8 (height, width, 3)."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
+
+
+def write(folder: Path, number: int, *, start: int = 0, suffix: str = ".png") -> list[Path]:
+    """Write pictures numbered from `start`; return their paths, sorted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"bild-ü {place:04d}{suffix}" for place in range(start, start + number)]
+    for place, path in enumerate(paths, start):
+        Image.fromarray(picture(place)).save(path)
+    return paths

@@ -1,0 +1,168 @@
+"""The three pipelines, called as they are and gone on with by Towhee's own steps."""
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imgsearch
+from imgsearch.errors import (
+    CollectionNotFound,
+    ConfigError,
+    EncoderMismatch,
+    ImgSearchError,
+    ModelNotFound,
+    SchemaMismatch,
+    SourceError,
+)
+from imgsearch.seam.engine import towhee
+from tests.pictures import picture, write
+
+
+@pytest.fixture
+def url():
+    return f"memory://{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path / "bilder", 40)
+    return tmp_path / "bilder"
+
+
+def test_embed_gives_a_unit_vector_for_each_image(folder):
+    rows = imgsearch.embed_pipeline()(str(folder))
+    assert [Path(row["path"]).name for row in rows] == sorted(p.name for p in folder.iterdir())
+    for row in rows:
+        assert row["vector"].dtype == np.float32
+        assert np.linalg.norm(row["vector"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_batches_and_single_images_give_the_same_vectors(folder):
+    rows = imgsearch.embed_pipeline()(str(folder))
+    encoder = imgsearch.load_encoder("classic")
+    for place in (0, 17, 39):
+        alone = encoder.encode([picture(place)])[0]
+        assert rows[place]["vector"] == pytest.approx(alone, abs=1e-5)
+
+
+def test_embed_goes_on_with_towhees_own_steps_and_display(folder):
+    """As in the tutorials that people know: load, decode, embed, look."""
+    embed = imgsearch.embed_pipeline()
+    shown = embed.map("vector", "dim", len).output("path", "image", "vector", "dim")
+    queue = shown(str(folder / "*0001.png"))
+    data = towhee.datacollection.DataCollection(queue)
+    (row,) = list(data)
+    assert row.dim == len(row.vector)
+    assert row.image.tolist() == picture(1).tolist()
+
+
+def test_a_pipeline_of_single_operators_reads_like_the_tutorials(folder, url):
+    op = imgsearch.op
+    first = (
+        towhee.pipe.input("src")
+        .flat_map("src", "img_path", op("image_load"))
+        .map("img_path", "img", op("image_decode"))
+        .map("img", "vec", op("image_embedding", model="classic"))
+    )
+    insert = first.map(
+        ("img_path", "vec", "img_path"), "mr", op("vector_insert", url=url, fields=("path",))
+    )
+    insert.output("mr")(str(folder))
+    search = first.map("vec", "hits", op("vector_search", url=url, k=3)).map(
+        "hits", "pred", lambda hits: [hit.fields["path"] for hit in hits]
+    )
+    path, pred = search.output("img_path", "pred")(str(folder / "*0007.png")).get()
+    assert (pred[0], len(pred)) == (path, 3)
+
+
+def test_what_was_inserted_is_found_first_with_its_fields(folder, url):
+    inserted = imgsearch.insert_pipeline(url)(str(folder.parent))
+    assert len({row["id"] for row in inserted}) == 40
+    for row in imgsearch.search_pipeline(url, k=5)([str(folder / "*000*.png")]):
+        assert len(row["hits"]) == 5
+        assert row["hits"][0].fields == {"path": row["path"], "label": "bilder"}
+        assert row["hits"][0].score == pytest.approx(1, abs=1e-5)
+
+
+def test_inserting_twice_changes_nothing(folder, url):
+    insert = imgsearch.insert_pipeline(url)
+    assert insert(str(folder)) == insert(str(folder))
+    with imgsearch.connect(url) as store:
+        assert store.open("images").count() == 40
+
+
+def test_bad_files_are_rows_and_the_rest_goes_in(folder, url):
+    (folder / "kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
+    sources = [str(folder), str(folder / "fehlt.png")]
+    rows = list(imgsearch.insert_pipeline(url).stream([[*sources]]))
+    failed = [row for row in rows if row["error"]]
+    assert len(rows) - len(failed) == 40
+    assert {type(row["error"]).__name__ for row in failed} <= {"ImageCorrupt", "SourceError"}
+    assert len(failed) == 2
+
+
+def test_a_single_bad_query_is_a_typed_error(folder, url):
+    imgsearch.insert_pipeline(url)(str(folder))
+    with pytest.raises(SourceError, match="fehlt"):
+        imgsearch.search_pipeline(url)(str(folder / "fehlt.png"))
+
+
+def test_search_options_reach_the_store(folder, url):
+    imgsearch.insert_pipeline(url)(str(folder))
+    query = str(folder / "*0003.png")
+    nowhere = imgsearch.Field("label") == "nowhere"
+    assert imgsearch.search_pipeline(url, where=nowhere)(query)[0]["hits"] == []
+    near = imgsearch.search_pipeline(url, min_score=0.9999)(query)[0]["hits"]
+    assert [Path(hit.fields["path"]).name for hit in near] == ["bild-ü 0003.png"]
+
+
+@pytest.mark.parametrize(
+    ("build", "error"),
+    [
+        (lambda url: imgsearch.embed_pipeline("timmm:resnet50").build(), ModelNotFound),
+        (lambda url: imgsearch.insert_pipeline(url, index="tree").build(), ConfigError),
+        (lambda url: imgsearch.insert_pipeline(url, on_error="ignore").build(), ConfigError),
+        (lambda url: imgsearch.search_pipeline(url).build(), CollectionNotFound),
+        (lambda url: imgsearch.insert_pipeline("mivlus://x").build(), ConfigError),
+    ],
+)
+def test_mistakes_are_told_when_the_pipeline_is_built(build, error, url):
+    with pytest.raises(error):
+        build(url)
+
+
+def test_a_collection_refuses_another_encoders_vectors(folder, url):
+    imgsearch.insert_pipeline(url, index="flat")(str(folder))
+    with imgsearch.connect(url) as store:
+        store.open("images")
+    with pytest.raises(SchemaMismatch, match="index"):
+        imgsearch.insert_pipeline(url, index="hnsw").build()
+
+
+def test_search_refuses_a_collection_of_another_encoder(url):
+    from imgsearch.backends import Schema
+    from imgsearch.types import Fingerprint, Record
+
+    with imgsearch.connect(url) as store:
+        made = store.create("images", Schema(4, encoder=Fingerprint("timm:other", 4)))
+        made.upsert([Record("a", np.ones(4, np.float32))])
+    with pytest.raises(EncoderMismatch, match="timm:other"):
+        imgsearch.search_pipeline(url).build()
+    with pytest.raises(ImgSearchError, match="timm:other"):
+        imgsearch.insert_pipeline(url).build()
+
+
+def test_closing_lets_go_of_the_store(tmp_path, folder):
+    """An embedded file is locked while it is open: closing must free it for others."""
+    from imgsearch import backends
+
+    url = str(tmp_path / "x.db")
+    insert, search = imgsearch.insert_pipeline(url), imgsearch.search_pipeline(url)
+    insert(str(folder))
+    assert len(search(str(folder / "*0000.png"))[0]["hits"]) == 10
+    insert.close()
+    search.close()
+    assert backends.canonical(url) not in backends._open
+    search.close()
