@@ -1,0 +1,307 @@
+"""A library of images: the use cases of adding, searching and removing.
+
+The command line is a translation of `Library`, and the service and the page will be.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import chain
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch import backends, encoders, sources
+from imgsearch.backends import Collection, Index, Metric
+from imgsearch.encoders import Recipe
+from imgsearch.errors import (
+    BackendError,
+    CollectionNotFound,
+    ConfigError,
+    EncoderMismatch,
+    FieldInvalid,
+    ImgSearchError,
+    SchemaMismatch,
+    SourceError,
+    VectorInvalid,
+)
+from imgsearch.filters import Field, Filter
+from imgsearch.loading import Entry, FailedFile, Progress, Report, Tally, absolute, chunks
+from imgsearch.pipelines import records_pipeline, vector_pipeline
+from imgsearch.seam import Pipeline
+from imgsearch.sources import Source
+from imgsearch.types import Hit, Vector
+
+Query: TypeAlias = "str | PathLike[str] | bytes | npt.NDArray[Any]"
+"""A path, encoded bytes, RGB pixels (uint8 (height, width, 3)) or a vector (float (d,))."""
+
+_ROW_AT_FAULT = (FieldInvalid, VectorInvalid)  # other store errors end the load
+_ID: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Library:
+    """Images in one collection of a vector store, with the encoder that made its vectors.
+
+    Made by `imgsearch.open`. Thread-safe; the encoder is built when it is first needed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        collection: str,
+        recipe: Recipe | None,
+        index: str | None,
+        metric: Metric | None,
+        token: str | None,
+        timeout: float,
+    ) -> None:
+        self._backend = backends.connect(url, token=token, timeout=timeout)
+        self._lock = threading.RLock()
+        self._loader: Pipeline | None = None
+        self._embedder: Pipeline | None = None
+        self._closed = False
+        self.url, self.name = self._backend.url, collection
+        try:
+            self._collection = self._existing()
+            self._index, self._metric = _settled(self._collection, index, metric)
+            self.recipe = _chosen(self._collection, recipe)
+        except BaseException:
+            self._backend.close()
+            raise
+
+    def add(
+        self,
+        *images: Source,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_failure: Callable[[FailedFile], None] | None = None,
+    ) -> Report:
+        """Add all `images`: folders, globs, csv files, image files, lists of these.
+
+        Ids are content hashes, so what is there already is skipped without being embedded; an
+        interrupted load goes on where it was when it is run again. A file that cannot be used
+        becomes a line of the report.
+
+        Raises:
+            SourceError: a folder, glob or csv is not there; nothing was added then. A file that is
+                missing from a list is a line of the report.
+            EncoderError: the encoder cannot be built, or is not the collection's.
+            BackendError: the store failed; what was counted as added is in it.
+        """
+        tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
+        found = [sources.references(source, on_ignored=tally.ignore) for source in images]
+        tally.tell()
+        for chunk in chunks(chain.from_iterable(found), tally):
+            self._load(chunk, tally)
+        if self._collection is not None:
+            self._collection.flush()
+        return tally.report()
+
+    def search(
+        self,
+        query: Query,
+        *,
+        k: int = 10,
+        where: Filter | None = None,
+        min_score: float | None = None,
+    ) -> list[Hit]:
+        """Return at most `k` hits for an image or a vector, nearest first.
+
+        A hit's `fields` hold ``path`` and ``label``. `where` filters on them, for example
+        ``Field("label") == "goldfish"``; `min_score` leaves out what is further.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+            SourceError, ImageError: the query image cannot be read.
+            EncoderMismatch: the encoder at hand is not the collection's.
+        """
+        collection = self._required()
+        vector = self.encode(query)
+        return collection.search(vector[None], k=k, where=where, min_score=min_score)[0]
+
+    def encode(self, query: Query) -> Vector:
+        """Return the vector of an image, float32 (d,), unit L2 norm; a vector is passed on."""
+        if isinstance(query, np.ndarray) and query.ndim == 1:
+            return np.ascontiguousarray(query, dtype=np.float32)
+        if isinstance(query, str) and not Path(query).expanduser().exists():
+            raise SourceError(
+                f"no image file {query!r}; and the encoder {self.recipe.model!r} has no text side",
+                path=query,
+            )
+        with self._lock:
+            if self._embedder is None:
+                if self._collection is not None:
+                    encoder = encoders.load(**self.recipe.config())
+                    self._collection.require(encoder.fingerprint)
+                self._embedder = vector_pipeline(self.recipe)
+        vector: Vector = self._embedder(query)[0]["vector"]
+        return vector
+
+    def remove(self, *targets: str | PathLike[str]) -> int:
+        """Remove images by id or by path; return how many there were. Files are left alone."""
+        collection = self._required()
+        ids = [str(target) for target in targets if _ID.fullmatch(str(target))]
+        paths = [absolute(target) for target in targets if not _ID.fullmatch(str(target))]
+        if paths:
+            there = collection.iterate(where=Field("path").isin(paths), vectors=False)
+            ids += [record.id for record in there]
+        return collection.delete(ids)
+
+    def count(self) -> int:
+        """Return how many images the library holds."""
+        return self._collection.count() if self._collection is not None else 0
+
+    @property
+    def collection(self) -> Collection:
+        """The collection itself, with all that the backend's contract offers.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+        """
+        return self._required()
+
+    def close(self) -> None:
+        """Let go of the store and the pipelines."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                for pipeline in (self._loader, self._embedder):
+                    if pipeline is not None:
+                        pipeline.close()
+                self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Library {self.url} {self.name!r} {self.recipe.model}>"
+
+    def _load(self, chunk: list[Entry], tally: Tally) -> None:
+        """Embed and insert what is new of a chunk, and count."""
+        fresh = {row[2]: row for row in chunk}
+        if self._collection is not None and fresh:
+            for id_ in self._collection.get(list(fresh)):
+                del fresh[id_]
+        tally.count("skipped", len(chunk) - len(fresh))
+        rows = list(fresh.values())
+        if rows:
+            for (file, *_), row in zip(rows, self._pipeline().stream([rows]), strict=True):
+                self._settle(file, row["error"], tally)
+            self._collection = self._collection or self._existing()
+        tally.tell()
+
+    def _settle(self, file: str, error: ImgSearchError | None, tally: Tally) -> None:
+        if error is None:
+            tally.count("added")
+        elif isinstance(error, BackendError) and not isinstance(error, _ROW_AT_FAULT):
+            raise error
+        else:
+            tally.fail(file, error)
+
+    def _pipeline(self) -> Pipeline:
+        with self._lock:
+            if self._loader is None:
+                self._loader = records_pipeline(
+                    self.url,
+                    self.recipe,
+                    collection=self.name,
+                    index=self._index,
+                    metric=self._metric,
+                )
+            return self._loader
+
+    def _existing(self) -> Collection | None:
+        try:
+            return self._backend.open(self.name)
+        except CollectionNotFound:
+            return None
+
+    def _required(self) -> Collection:
+        if self._collection is None:
+            self._collection = self._existing()
+        if self._collection is None:
+            raise CollectionNotFound(
+                f"{self.url} has no collection {self.name!r} yet; add some images first"
+            )
+        return self._collection
+
+
+def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens files
+    url: str = "photos.db",
+    *,
+    collection: str = "images",
+    model: str | None = None,
+    weights: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    index: str | None = None,
+    metric: Metric | None = None,
+    token: str | None = None,
+    timeout: float = 10.0,
+) -> Library:
+    """Open the library of images in `collection` of the store at `url`; `add` creates it.
+
+    `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
+    ``memory://name``. `token` ("user:password") is for servers that ask for one.
+    `model` ("classic" or "timm:NAME"), `weights` and `options` name the encoder; an existing
+    collection remembers its own. `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw"
+    (the default), `metric` "cosine" (the default), "ip" or "l2". `timeout` is in seconds.
+
+    Raises:
+        ConfigError: the URL, the index or the metric is not one of these.
+        EncoderMismatch: the collection was made by another model.
+        SchemaMismatch: the collection has another index or metric.
+        StoreLocked, BackendUnavailable: the store cannot be opened.
+    """
+    if model is None and (weights is not None or options):
+        raise ConfigError("weights and options belong to a model; give the model's name, too")
+    return Library(
+        url,
+        collection=collection,
+        recipe=Recipe.of(model, weights, options) if model is not None else None,
+        index=index,
+        metric=metric,
+        token=token,
+        timeout=timeout,
+    )
+
+
+def _settled(
+    collection: Collection | None, index: str | None, metric: Metric | None
+) -> tuple[str, Metric]:
+    """Return the index and the metric: those asked for, else the collection's, else defaults."""
+    if collection is None:
+        return str(Index.parse(index or "hnsw")), metric or "cosine"
+    schema = collection.schema
+    asked = Index.parse(index) if index else schema.index
+    wanted = replace(schema, index=asked, metric=metric or schema.metric)
+    if differences := schema.differences(wanted):
+        raise SchemaMismatch(f"collection {collection.name!r}: {'; '.join(differences)}")
+    return str(schema.index), schema.metric
+
+
+def _chosen(collection: Collection | None, recipe: Recipe | None) -> Recipe:
+    """Return the encoder's recipe: the one asked for, else the collection's, else the default."""
+    known = collection.schema if collection is not None else None
+    if recipe is None:
+        remembered = Recipe.from_json(known.note) if known else None
+        return remembered or Recipe()
+    if known and known.encoder and known.encoder.model != recipe.model:
+        raise EncoderMismatch(
+            f"collection {collection.name if collection else ''!r} holds vectors of "
+            f"{known.encoder.model!r}, not of {recipe.model!r}; leave the model out, or add the "
+            "images to another collection"
+        )
+    return recipe

@@ -1,0 +1,193 @@
+"""A library of images: add, search, remove, and go on after anything."""
+
+import contextlib
+import subprocess
+import sys
+import textwrap
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imgsearch
+from imgsearch.errors import (
+    CollectionNotFound,
+    ConfigError,
+    EncoderMismatch,
+    SchemaMismatch,
+    SourceError,
+)
+from tests.pictures import picture, write
+
+
+@pytest.fixture
+def library():
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path / "猫", 5)
+    write(tmp_path / "hund", 5, start=5)
+    return tmp_path
+
+
+def test_add_then_search_by_path_bytes_pixels_and_vector(library, folder):
+    report = library.add(folder)
+    assert (report.added, report.skipped, report.failed, library.count()) == (10, 0, 0, 10)
+    file = folder / "猫" / "bild-ü 0003.png"
+    vector = library.encode(file)
+    for query in (str(file), file, file.read_bytes(), picture(3), vector):
+        best = library.search(query, k=3)[0]
+        assert best.fields == {"path": str(file), "label": "猫"}
+        assert best.score == pytest.approx(1, abs=1e-5)
+
+
+def test_adding_twice_adds_nothing_and_builds_no_encoder(library, folder, monkeypatch):
+    library.add(folder)
+
+    def refuse(*args, **config):
+        raise AssertionError("an encoder was asked for")
+
+    monkeypatch.setattr("imgsearch.encoders.load", refuse)
+    monkeypatch.setattr(library, "_loader", None)
+    report = library.add(folder)
+    assert (report.added, report.skipped, library.count()) == (0, 10, 10)
+
+
+def test_the_same_content_under_two_names_is_one_image(library, tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(picture(1)).save(tmp_path / name)
+    report = library.add(tmp_path)
+    assert (report.added, report.skipped, library.count()) == (1, 1, 1)
+
+
+def test_bad_files_are_lines_of_the_report(library, folder):
+    (folder / "leer.jpg").write_bytes(b"")
+    (folder / "halb.png").write_bytes((folder / "猫/bild-ü 0000.png").read_bytes()[:150])
+    (folder / "notes.txt").write_text("not an image")
+    told = []
+    report = library.add(folder, on_failure=told.append)
+    assert (report.added, report.failed, report.ignored) == (10, 2, 1)
+    assert {Path(line.path).name for line in report.failures} == {"leer.jpg", "halb.png"}
+    assert told == list(report.failures)
+    assert all(line.stage and line.error and line.reason for line in told)
+
+
+def test_progress_is_told_to_the_end(library, folder):
+    told = []
+    library.add(folder, on_progress=told.append)
+    assert (told[0].done, told[-1].done, told[-1].found) == (0, 10, 10)
+
+
+def test_filter_min_score_and_k(library, folder):
+    library.add(folder)
+    hund = imgsearch.Field("label") == "hund"
+    hits = library.search(picture(0), k=20, where=hund)
+    assert len(hits) == 5
+    assert all(hit.fields["label"] == "hund" for hit in hits)
+    assert len(library.search(picture(0), min_score=0.9999)) == 1
+    with pytest.raises(ConfigError, match="k must be"):
+        library.search(picture(0), k=0)
+
+
+def test_remove_by_id_and_by_path(library, folder):
+    library.add(folder)
+    best, second = library.search(picture(0), k=2)
+    assert library.remove(best.id, second.fields["path"], "/no/such.png") == 2
+    assert library.count() == 8
+    assert Path(best.fields["path"]).exists()
+
+
+def test_searching_before_adding_says_so(library):
+    with pytest.raises(CollectionNotFound, match="add some images first"):
+        library.search(picture(0))
+
+
+def test_a_text_says_that_the_encoder_has_no_text_side(library, folder):
+    library.add(folder)
+    with pytest.raises(SourceError, match="a white dog.*no text side"):
+        library.search("a white dog")
+
+
+def test_a_missing_source_is_an_error_and_a_missing_file_of_a_list_a_line(library, folder):
+    with pytest.raises(SourceError, match="nowhere"):
+        library.add(folder / "nowhere")
+    files = [folder / "猫/bild-ü 0000.png", folder / "猫/weg.png"]
+    assert library.add(files).failed == 1
+
+
+def test_an_existing_library_remembers_its_encoder_index_and_metric(tmp_path, folder):
+    url = str(tmp_path / "x.db")
+    with imgsearch.open(url, index="ivf_flat:nlist=4", metric="l2") as made:
+        made.add(folder)
+    with imgsearch.open(url) as again:
+        assert (again.recipe.model, again.count()) == ("classic", 10)
+        assert again.search(picture(2), k=1)[0].score == pytest.approx(1, abs=1e-4)
+    with pytest.raises(SchemaMismatch, match="metric"):
+        imgsearch.open(url, metric="cosine")
+    with pytest.raises(SchemaMismatch, match="index"):
+        imgsearch.open(url, index="hnsw")
+    with pytest.raises(EncoderMismatch, match="another collection"):
+        imgsearch.open(url, model="timm:resnet18")
+
+
+def test_weights_without_a_model_are_refused():
+    with pytest.raises(ConfigError, match="the model's name"):
+        imgsearch.open("memory://x", weights="x.safetensors")
+
+
+def test_closing_twice_is_fine_and_frees_the_file(tmp_path, folder):
+    url = str(tmp_path / "x.db")
+    library = imgsearch.open(url)
+    library.add(folder)
+    library.close()
+    library.close()
+    script = f"import imgsearch; print(imgsearch.open({url!r}).count())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "10", done.stderr
+
+
+def test_a_file_that_another_process_has_open_is_a_typed_error(tmp_path, folder):
+    url = str(tmp_path / "x.db")
+    script = f"""if True:
+        import imgsearch
+        try:
+            imgsearch.open({url!r})
+        except imgsearch.errors.StoreLocked:
+            print("locked")
+    """
+    with imgsearch.open(url) as library:
+        library.add(folder)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "locked", done.stderr
+
+
+def test_killed_at_any_moment_a_load_goes_on_to_every_image_once(tmp_path):
+    """kill -9 at ten moments spread over a load, then once more to the end."""
+    write(tmp_path / "many", 400)
+    script = textwrap.dedent(f"""
+        import imgsearch
+        with imgsearch.open({str(tmp_path / "x.db")!r}) as library:
+            print("open", flush=True)
+            library.add({str(tmp_path / "many")!r}, on_progress=lambda p: print(p.done, flush=True))
+            print(library.count(), flush=True)
+    """)
+    moments = np.random.default_rng(7).uniform(0, 1.2, 10)
+    for moment in moments:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout.readline() == "open\n"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=moment)
+        process.kill()
+        process.communicate()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split()[-1] == "400", done.stderr
+    with imgsearch.open(str(tmp_path / "x.db")) as library:
+        ids = [record.id for record in library.collection.iterate(vectors=False)]
+    assert (len(ids), len(set(ids))) == (400, 400)
