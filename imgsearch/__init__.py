@@ -1,3 +1,72 @@
-"""Image search with composable Towhee pipelines over Milvus or Tencent VectorDB."""
+"""Image search with composable Towhee pipelines over Milvus or Tencent VectorDB.
+
+import imgsearch
+
+with imgsearch.open("photos.db") as library:
+    library.add("~/photos")
+    hits = library.search("cat.jpg")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from imgsearch import errors as errors
+    from imgsearch.backends import connect as connect
+    from imgsearch.encoders import load as load_encoder
+    from imgsearch.filters import Field as Field
+    from imgsearch.library import Library as Library
+    from imgsearch.library import open as open  # noqa: A004 - imgsearch.open reads as intended
+    from imgsearch.pipelines import embed_pipeline as embed_pipeline
+    from imgsearch.pipelines import insert_pipeline as insert_pipeline
+    from imgsearch.pipelines import search_pipeline as search_pipeline
+    from imgsearch.seam import op as op
+    from imgsearch.types import Failure as Failure
+    from imgsearch.types import Hit as Hit
+    from imgsearch.types import Record as Record
+
+# name → where it lives; each is imported when it is first asked for
+_HOMES = {
+    "Failure": "types",
+    "Field": "filters",
+    "Hit": "types",
+    "Library": "library",
+    "Record": "types",
+    "connect": "backends",
+    "embed_pipeline": "pipelines",
+    "errors": "",
+    "insert_pipeline": "pipelines",
+    "load_encoder": "encoders",
+    "op": "seam",
+    "open": "library",
+    "search_pipeline": "pipelines",
+}
+
+__all__ = [
+    "Failure",
+    "Field",
+    "Hit",
+    "Library",
+    "Record",
+    "__version__",
+    "connect",
+    "embed_pipeline",
+    "errors",
+    "insert_pipeline",
+    "load_encoder",
+    "op",
+    "open",
+    "search_pipeline",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for; `import imgsearch` itself loads next to nothing."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not home:
+        return import_module(f"{__name__}.{name}")
+    return getattr(import_module(f"{__name__}.{home}"), "load" if name == "load_encoder" else name)

@@ -1,0 +1,121 @@
+"""demo: a gallery, indexed, searched, measured and shown, with nothing to set up."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.cli.search import hit_thumb, thumb
+from imgsearch.evaluation.datasets import Dataset, Item
+from imgsearch.page import Result, results_page
+from imgsearch.settings import Settings
+
+_SHOWN: Final = 12  # queries on the page
+_K: Final = 5  # hits beside each
+
+
+@click.command()
+@click.option(
+    "--dir",
+    "folder",
+    default="demo",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the store, the page and, if one is drawn, the gallery go.",
+)
+@options.encoder
+@options.as_json
+def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - click's flag
+    """Index a labelled gallery into an embedded Milvus file, search it, and show how it went.
+
+    The gallery is the folder that IMGSEARCH_DATA names, or data/imagenet-subset where that is
+    there; else one is drawn: 24 classes of small pictures.
+    """
+    from imgsearch.evaluation.run import evaluate
+
+    config["options"] = options.parsed(config["options"])
+    config["model"] = config["model"] or "classic"
+    folder.mkdir(parents=True, exist_ok=True)
+    with show.progress(hidden=as_json) as bars:
+        dataset = _gallery(folder, Settings.from_environment(), bars)
+        store = str(folder / _slug(f"{dataset.name}-{config['model']}.db"))
+        run = evaluate(
+            dataset, **config, url=store, collection="images", index="hnsw", on_progress=bars.tell
+        )
+    page = folder / "index.html"
+    encoder = f"{run.encoder.model} ({run.encoder.dim}-d)"
+    facts = {
+        "gallery": f"{len(dataset.gallery)} images and {len(dataset.queries)} queries",
+        "encoder": encoder,
+        "store": f"{store}, an embedded Milvus file",
+        **{name: f"{run.measures.metrics[name]:.3f}" for name in ("hit@1", "precision@10")},
+    }
+    queries = _spread([item for item in dataset.queries if str(item.path) in run.hits])
+    results = [_result(item, run.hits[str(item.path)], run.labels) for item in queries]
+    show.write(page, results_page("imgsearch demo", results, facts=facts))
+    if as_json:
+        show.echo_json({**run.to_dict(), "page": str(page), "db": store})
+        return
+    show.table(
+        ("query", "nearest images' classes, best first"),
+        [
+            (
+                item.label,
+                ", ".join(_classes(hit, run.labels) for hit in run.hits[str(item.path)][:_K]),
+            )
+            for item in queries
+        ],
+    )
+    show.figures(run.measures.metrics, run.intervals)
+    for line in run.notes:
+        show.note(f"  {line}")
+    show.note(
+        f"{len(dataset.gallery)} images indexed in {run.seconds['index']:.1f} s and "
+        f"{len(dataset.queries)} queries answered in {run.seconds['search']:.1f} s by {encoder}.\n"
+        f"Look at {page}; then search by an image of your own:\n"
+        f"  imgsearch search PICTURE.jpg --db {store}"
+    )
+
+
+def _gallery(folder: Path, settings: Settings, bars: show.Bars) -> Dataset:
+    """Return the gallery at hand, drawing one where there is none."""
+    from imgsearch.evaluation import datasets
+    from imgsearch.evaluation.drawn import draw
+
+    if settings.data is not None:
+        return datasets.load(settings.data)
+    subset = Path("data/imagenet-subset")
+    if subset.is_dir():
+        return datasets.load(subset)
+    drawn = folder / "gallery"
+    draw(drawn, on_progress=lambda done, total: bars.tell("drawing", done, total))
+    return datasets.load(drawn)
+
+
+def _spread(items: Sequence[Item]) -> list[Item]:
+    """Return at most `_SHOWN` items, spread over the list."""
+    step = max(1, len(items) / _SHOWN)
+    return [items[int(place * step)] for place in range(min(_SHOWN, len(items)))]
+
+
+def _classes(hit: Any, labels: Any) -> str:
+    return "/".join(sorted(labels[hit.id]))
+
+
+def _result(item: Item, hits: Any, labels: Any) -> Result:
+    shown = [
+        replace(
+            hit_thumb(hit, relevant=item.label in labels[hit.id]), caption=_classes(hit, labels)
+        )
+        for hit in hits[:_K]
+    ]
+    return Result(replace(thumb(str(item.path)), caption=item.label, title=item.path.name), shown)
+
+
+def _slug(name: str) -> str:
+    """Return `name` as a file's name that needs no quotes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)

@@ -1,0 +1,125 @@
+"""add, info, remove: a library and what is in it."""
+
+import json
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.errors import ConfigError
+from imgsearch.loading import FailedFile, Progress, Report
+from imgsearch.settings import Settings
+
+
+@click.command()
+@click.argument("source", nargs=-1, required=True)
+@options.store
+@options.encoder
+@options.index
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a line of JSON for each file that did not go in.",
+)
+@options.as_json
+def add(
+    source: tuple[str, ...],
+    db: str | None,
+    report: Path | None,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+    **config: Any,
+) -> None:
+    """Add the images of each SOURCE: a folder, a glob, a csv with a path column, an image file.
+
+    What is there already is skipped; an interrupted load goes on where it was when it is run
+    again. A file that cannot be used is a line of the report.
+    """
+    config["options"] = options.parsed(config["options"])
+    with ExitStack() as stack:
+        failed = _report(stack, report)
+        library = stack.enter_context(options.library(Settings.from_environment(), db, **config))
+        bars = stack.enter_context(show.progress(hidden=as_json))
+
+        def tell(now: Progress) -> None:
+            counts = f"{now.added} added, {now.skipped} skipped, {now.failed} failed"
+            bars.tell("adding", now.done, now.found, counts)
+
+        result = library.add(*source, on_progress=tell, on_failure=failed)
+        total = library.count()
+    if as_json:
+        show.echo_json({**asdict(result), "count": total})
+    else:
+        _summary(result, total, library.url, report)
+
+
+@click.command()
+@options.store
+@options.as_json
+def info(db: str | None, collection: str, as_json: bool) -> None:  # noqa: FBT001 - as above
+    """Tell what a library holds, with which encoder and index."""
+    with options.library(Settings.from_environment(), db, collection=collection) as library:
+        schema = library.collection.schema
+        facts: dict[str, Any] = {
+            "url": library.url,
+            "collection": library.name,
+            "count": library.count(),
+            "dimension": schema.dim,
+            "metric": schema.metric,
+            "index": str(schema.index),
+            "fields": dict(schema.fields),
+            "encoder": asdict(schema.encoder) if schema.encoder else None,
+            "weights": library.recipe.weights,
+        }
+    if as_json:
+        show.echo_json(facts)
+    else:
+        encoder = facts.pop("encoder") or {}
+        facts |= {f"encoder {name}": value for name, value in encoder.items()}
+        show.table(("", ""), [(name, str(value)) for name, value in facts.items()])
+
+
+@click.command()
+@click.argument("target", nargs=-1, required=True)
+@options.store
+@options.as_json
+def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bool) -> None:  # noqa: FBT001
+    """Remove each TARGET, an image's id or path, from the library. The files are left alone."""
+    with options.library(Settings.from_environment(), db, collection=collection) as library:
+        removed = library.remove(*target)
+    if as_json:
+        show.echo_json({"removed": removed})
+    else:
+        show.note(f"{removed} removed")
+
+
+def _report(stack: ExitStack, path: Path | None) -> Any:
+    """Return what writes a failed file's line, or None without a report."""
+    if path is None:
+        return None
+    try:
+        lines = stack.enter_context(path.open("w", encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the report {path} cannot be written: {error.strerror}") from error
+
+    def write(failed: FailedFile) -> None:
+        line = json.dumps(asdict(failed), ensure_ascii=False)
+        lines.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
+        lines.flush()
+
+    return write
+
+
+def _summary(result: Report, total: int, url: str, report: Path | None) -> None:
+    show.note(
+        f"{result.added} added, {result.skipped} there already, {result.failed} failed, "
+        f"{result.ignored} files that are no images, in {result.seconds:.1f} s; "
+        f"{total} images in {url}"
+    )
+    for failed in result.failures[:10]:
+        show.note(f"  {show.printable(failed.reason)}")
+    if result.failed > 10:
+        where = f"all are in {report}" if report else "--report FILE names all"
+        show.note(f"  … and {result.failed - 10} more; {where}")

@@ -1,0 +1,64 @@
+"""The group of commands, and what becomes of errors."""
+
+import sys
+from typing import Any
+
+import click
+from typing_extensions import override
+
+from imgsearch import __version__
+from imgsearch.errors import ImgSearchError
+
+# command → the module of imgsearch.cli that holds it; imported when it is called
+_COMMANDS = {
+    "add": "library",
+    "demo": "demo",
+    "evaluate": "evaluate",
+    "info": "library",
+    "models": "models",
+    "remove": "library",
+    "search": "search",
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command's module when it is needed, so that --help and --version are quick."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from importlib import import_module
+
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"imgsearch.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ImgSearchError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Index folders of images and search them by image.
+
+    The library is an embedded Milvus file, photos.db, unless --db or IMGSEARCH_DB names another
+    store, such as milvus://HOST:19530.
+    """
+
+
+def main() -> None:
+    """Run the command line; exit with 1 for an error of ours, 2 for a wrong usage."""
+    try:
+        cli.main(standalone_mode=True)
+    except BrokenPipeError:  # `imgsearch … | head`
+        sys.exit(0)

@@ -1,0 +1,120 @@
+"""Options that several commands share, and what they mean."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from imgsearch.backends.schema import METRICS
+from imgsearch.filters import Field, Filter
+from imgsearch.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def store(command: F) -> F:
+    """Add --db and --collection."""
+    db = click.option("--db", metavar="URL", help="The store: PATH.db or milvus://HOST:PORT/NAME.")
+    collection = click.option("--collection", default="images", show_default=True)
+    return db(collection(command))
+
+
+def encoder(command: F) -> F:
+    """Add --model, --weights and --option."""
+    model = click.option(
+        "--model", metavar="NAME", help="classic, or timm:NAME for any timm model."
+    )
+    weights = click.option(
+        "--weights",
+        type=click.Path(path_type=Path),
+        help="The model's weights: .safetensors, or a .pth of tensors only.",
+    )
+    option = click.option(
+        "--option",
+        "options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Of the model, as in pad_type=same or mean=0.5,0.5,0.5; may be repeated.",
+    )
+    return model(weights(option(command)))
+
+
+def index(command: F) -> F:
+    """Add --index and --metric."""
+    kind = click.option(
+        "--index", metavar="KIND", help="flat, ivf_flat:nlist=128, ivf_sq8:nlist=128 or hnsw:M=16."
+    )
+    metric = click.option("--metric", type=click.Choice(METRICS))
+    return kind(metric(command))
+
+
+def as_json(command: F) -> F:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print only JSON.")(command)
+
+
+def library(settings: Settings, db: str | None, **config: Any) -> Any:
+    """Open the library that the options name."""
+    from imgsearch.library import open as open_library
+
+    return open_library(
+        db or settings.db, token=settings.milvus_token, timeout=settings.timeout, **config
+    )
+
+
+@contextmanager
+def connected(settings: Settings, db: str | None) -> Iterator[None]:
+    """Keep the store open, with its token, for pipelines that name it by URL only."""
+    from imgsearch.backends import connect
+
+    if db is None:
+        yield
+        return
+    with connect(db, token=settings.milvus_token, timeout=settings.timeout):
+        yield
+
+
+def parsed(options: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """Return ``KEY=VALUE`` words as a mapping: numbers, true and false, lists at commas, or text.
+
+    Raises:
+        click.BadParameter: a word has no equals sign.
+    """
+    found: dict[str, Any] = {}
+    for word in options:
+        key, equals, text = word.partition("=")
+        if not (key and equals):
+            raise click.BadParameter(f"{word!r} is not KEY=VALUE", param_hint="--option")
+        values = [_value(part) for part in text.split(",")]
+        found[key.strip()] = values if len(values) > 1 else values[0]
+    return found or None
+
+
+def filtered(words: tuple[str, ...]) -> Filter | None:
+    """Return ``FIELD=TEXT`` and ``FIELD!=TEXT`` words as one filter: all must hold.
+
+    Raises:
+        click.BadParameter: a word has no equals sign.
+    """
+    where: Filter | None = None
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (name and equals):
+            raise click.BadParameter(f"{word!r} is not FIELD=TEXT", param_hint="--where")
+        field = Field(name.removesuffix("!").strip())
+        condition = field != text if name.endswith("!") else field == text
+        where = condition if where is None else where & condition
+    return where
+
+
+def _value(text: str) -> str | int | float | bool:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

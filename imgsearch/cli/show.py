@@ -1,0 +1,107 @@
+"""What the terminal shows: tables and progress bars. Bars and notes go to standard error."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from imgsearch.errors import ConfigError
+
+_HEADLINE: Final = ("hit@1", "hit@10", "precision@10", "recall@10", "map@10", "ap_hits@10")
+
+
+def echo_json(data: Any) -> None:
+    """Print `data` as JSON."""
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def note(text: str) -> None:
+    """Say something beside the results, on standard error."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(Text(text))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int = 0) -> None:
+    """Print a table; its first `right` columns are numbers."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(columns):
+        grid.add_column(column, justify="right" if place < right else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(printable(cell)) for cell in row))
+    Console(highlight=False).print(grid)
+
+
+def figures(metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> None:
+    """Print the headline measures, each with its interval."""
+    rows = [
+        (name, f"{metrics[name]:.3f}", "{:.3f} to {:.3f}".format(*intervals[name]))
+        for name in _HEADLINE
+        if name in metrics
+    ]
+    table(("measure", "mean", "95 % interval"), rows)
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters shown: a file name must not drive a terminal."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
+        for letter in text
+    )
+
+
+@contextmanager
+def progress(*, hidden: bool) -> Iterator["Bars"]:
+    """Show progress bars on standard error while the block runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=hidden) as shown:
+        yield Bars(shown)
+
+
+class Bars:
+    """One bar for each stage, made when the stage is first told of."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+        self._tasks: dict[str, TaskID] = {}
+
+    def tell(self, stage: str, done: int, total: int, counts: str = "") -> None:
+        """Move the bar of `stage`."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._shown.add_task(stage, total=total, counts=counts)
+        self._shown.update(self._tasks[stage], completed=done, total=total, counts=counts)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a result file, whole or not at all.
+
+    Raises:
+        ConfigError: it cannot be written there.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,49 @@
+"""Settings from the environment: the only place that reads it. Secrets come from here alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import environ  # noqa: TID251 - the one place
+from pathlib import Path
+from typing import Final, Self
+
+from imgsearch.errors import ConfigError
+
+# variable → what it is for; the README's table is tested against this
+VARIABLES: Final[Mapping[str, str]] = {
+    "IMGSEARCH_DB": "the store's URL, where --db is not given; photos.db by default",
+    "IMGSEARCH_DATA": "a labelled folder that `imgsearch demo` takes instead of drawing one",
+    "IMGSEARCH_MILVUS_TOKEN": "user:password or API key for a Milvus server",
+    "IMGSEARCH_TIMEOUT": "seconds to wait for a store's answer; 10 by default",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says. The token is kept out of `repr`."""
+
+    db: str = "photos.db"
+    data: Path | None = None
+    milvus_token: str | None = field(default=None, repr=False)
+    timeout: float = 10.0
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str] = environ) -> Self:
+        """Read the variables that `VARIABLES` lists; an empty one counts as absent.
+
+        Raises:
+            ConfigError: the timeout is no positive number.
+        """
+        get = {name: value for name, value in variables.items() if value}.get
+        try:
+            timeout = float(get("IMGSEARCH_TIMEOUT", "10"))
+        except ValueError:
+            timeout = 0.0
+        if not 0 < timeout < float("inf"):
+            raise ConfigError("IMGSEARCH_TIMEOUT is not a positive number of seconds")
+        data = get("IMGSEARCH_DATA")
+        return cls(
+            db=get("IMGSEARCH_DB", cls.db),
+            data=Path(data).expanduser() if data else None,
+            milvus_token=get("IMGSEARCH_MILVUS_TOKEN"),
+            timeout=timeout,
+        )

@@ -1,0 +1,192 @@
+"""The command line, as a person at a terminal meets it."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from imgsearch import settings
+from imgsearch.cli import cli
+from tests.pictures import write
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in settings.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words):
+        return CliRunner().invoke(cli, [str(word) for word in words])
+
+    return run
+
+
+@pytest.fixture
+def loaded(run, tmp_path):
+    write(tmp_path / "bilder" / "猫", 4)
+    write(tmp_path / "bilder" / "hund", 4, start=4)
+    assert run("add", "bilder", "--json").exit_code == 0
+    return tmp_path / "bilder"
+
+
+def test_add_tells_what_went_in_and_what_did_not(run, tmp_path):
+    write(tmp_path / "bilder", 3)
+    (tmp_path / "bilder/kaputt.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
+    done = run("add", "bilder", "--report", "report.jsonl")
+    assert done.exit_code == 0, done.output
+    assert "3 added, 0 there already, 1 failed" in done.stderr
+    (line,) = (tmp_path / "report.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["path"].endswith("kaputt.jpg")
+    assert done.stdout == ""
+
+
+def test_json_is_all_that_json_prints(run, loaded):
+    done = run("add", "bilder", "--json")
+    assert json.loads(done.stdout)["skipped"] == 8
+    assert done.stderr == ""
+
+
+def test_search_prints_a_table_with_the_nearest_first(run, loaded):
+    done = run("search", loaded / "猫/bild-ü 0002.png", "-k", 2)
+    assert done.exit_code == 0, done.output
+    header, first, *_ = done.stdout.splitlines()
+    assert header.split() == ["rank", "score", "label", "path"]
+    assert first.split()[:3] == ["1", "1.0000", "猫"]
+
+
+def test_search_by_json_filter_and_min_score(run, loaded):
+    query = loaded / "猫/bild-ü 0002.png"
+    done = run("search", query, "--json", "--where", "label!=猫", "-k", 10)
+    hits = json.loads(done.stdout)
+    assert [hit["fields"]["label"] for hit in hits] == ["hund"] * 4
+    only = json.loads(run("search", query, "--json", "--min-score", 0.9999).stdout)
+    assert [Path(hit["fields"]["path"]).name for hit in only] == [query.name]
+
+
+def test_search_writes_a_page_that_needs_nothing_else(run, loaded, tmp_path):
+    done = run("search", loaded / "猫/bild-ü 0002.png", "--html", "seite.html")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "seite.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == 9
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_info_tells_what_is_there(run, loaded):
+    facts = json.loads(run("info", "--json").stdout)
+    assert (facts["count"], facts["encoder"]["model"]) == (8, "classic")
+    assert "hnsw" in run("info").stdout
+
+
+def test_remove_by_path_leaves_the_file(run, loaded):
+    file = loaded / "hund/bild-ü 0005.png"
+    assert json.loads(run("remove", file, "--json").stdout) == {"removed": 1}
+    assert json.loads(run("info", "--json").stdout)["count"] == 7
+    assert file.exists()
+
+
+def test_models_lists_the_encoders(run):
+    names = [model["name"] for model in json.loads(run("models", "--json").stdout)]
+    assert names[0] == "classic"
+    assert run("models").stdout.startswith("model")
+
+
+def test_evaluate_prints_the_measures_by_their_names(run, loaded):
+    measured = json.loads(run("evaluate", "bilder", "--json").stdout)
+    names = {"hit@1", "hit@10", "precision@10", "recall@10", "map@10", "ap_hits@10"}
+    assert names <= measured["metrics"].keys()
+    assert (measured["scored"], measured["dataset"]["held_out"]) == (8, False)
+    assert "precision@10" in run("evaluate", "bilder").stdout
+
+
+def test_evaluate_through_a_store_gives_the_figures_of_exact_search(run, loaded):
+    exact = json.loads(run("evaluate", "bilder", "--json").stdout)["metrics"]
+    stored = json.loads(run("evaluate", "bilder", "--db", "x.db", "--json").stdout)["metrics"]
+    assert stored == pytest.approx(exact, abs=1e-6)
+
+
+def test_evaluate_a_csv(run, loaded, tmp_path):
+    with (tmp_path / "liste.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "path", "label"])
+        for place, image in enumerate(sorted(loaded.rglob("*.png"))):
+            rows.writerow([place, f"./{image.relative_to(tmp_path)}", image.parent.name])
+    measured = json.loads(run("evaluate", "liste.csv", "--json").stdout)
+    assert measured["metrics"] == json.loads(run("evaluate", "bilder", "--json").stdout)["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["info"], "add some images first"),
+        (["add", "nirgends"], "nirgends"),
+        (["info", "--db", "tencentt://x"], "unknown store"),
+        (["info", "--db", "photos"], "is no store"),
+        (["add", ".", "--model", "timmm:x"], "timmm:x"),
+        (["add", ".", "--index", "tree"], "unknown index"),
+        (["add", ".", "--weights", "x.safetensors"], "the model's name"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_1(run, words, message, tmp_path):
+    write(tmp_path, 1)
+    done = run(*words)
+    assert done.exit_code == 1, done.output
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("Error: ")
+    assert message in error
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    "words", [["search", "fehlt.jpg"], ["add"], ["frobnicate"], ["add", "x", "--option", "y"]]
+)
+def test_a_wrong_usage_is_exit_2(run, words):
+    assert run(*words).exit_code == 2
+
+
+def test_every_command_and_option_has_help(run):
+    for name in cli.list_commands(None):
+        command = cli.get_command(None, name)
+        assert command.help, name
+        assert run(name, "--help").exit_code == 0
+
+
+def test_a_file_name_cannot_drive_the_terminal(run, tmp_path):
+    write(tmp_path / "bilder\x1b[31m", 1)
+    done = run("add", "bilder\x1b[31m", "--json")
+    assert done.exit_code == 0, done.output
+    shown = run("search", next((tmp_path / "bilder\x1b[31m").iterdir())).stdout
+    assert "\x1b" not in shown
+
+
+def test_the_demo_draws_indexes_searches_and_writes_a_page(run, tmp_path):
+    done = run("demo", "--json")
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.stdout)
+    assert shown["dataset"]["queries"] >= 20
+    assert shown["metrics"]["precision@10"] > 0.2
+    assert (tmp_path / "demo/index.html").read_text(encoding="utf-8").count("data:image/jpeg") > 50
+    again = json.loads(run("demo", "--json").stdout)
+    assert again["metrics"] == shown["metrics"]
+
+
+def test_the_demo_takes_the_gallery_that_the_environment_names(run, loaded, monkeypatch):
+    monkeypatch.setenv("IMGSEARCH_DATA", str(loaded))
+    shown = json.loads(run("demo", "--json").stdout)
+    assert shown["dataset"]["name"] == "bilder"
+
+
+def test_the_environment_names_the_store(run, loaded, monkeypatch):
+    monkeypatch.setenv("IMGSEARCH_DB", "anders.db")
+    assert "add some images first" in run("info").stderr
+
+
+def test_python_m_imgsearch_is_the_command_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "imgsearch", "--help"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert "evaluate" in done.stdout

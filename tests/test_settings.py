@@ -1,0 +1,32 @@
+"""Settings come from the environment, and secrets stay out of sight."""
+
+import pytest
+
+from imgsearch.errors import ConfigError
+from imgsearch.settings import Settings
+
+
+def test_defaults():
+    found = Settings.from_environment({})
+    assert (found.db, found.data, found.milvus_token, found.timeout) == (
+        "photos.db",
+        None,
+        None,
+        10,
+    )
+
+
+def test_an_empty_variable_counts_as_absent():
+    assert Settings.from_environment({"IMGSEARCH_DB": ""}).db == "photos.db"
+
+
+def test_the_token_is_read_and_never_shown():
+    found = Settings.from_environment({"IMGSEARCH_MILVUS_TOKEN": "root:geheim"})
+    assert found.milvus_token == "root:geheim"  # noqa: S105 - the test's own
+    assert "geheim" not in repr(found)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
+def test_a_timeout_is_a_positive_number(text):
+    with pytest.raises(ConfigError, match="IMGSEARCH_TIMEOUT"):
+        Settings.from_environment({"IMGSEARCH_TIMEOUT": text})
