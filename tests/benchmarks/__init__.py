@@ -1,0 +1,1 @@
+"""Benchmarks: ratios of one run, printed by `make bench`; never timed tests."""

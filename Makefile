@@ -1,0 +1,51 @@
+# The commands of the README. Everything is installed into .venv of this checkout.
+PYTHON ?= python3
+BIN := .venv/bin
+.PHONY: help demo test check bench wheel smoke clean
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/.core  ## index a gallery, search it, write demo/index.html
+	$(BIN)/python -m imgsearch demo
+
+test: check  ## everything: linters, types, layers, tests
+	$(BIN)/python -m pytest
+
+check: .venv/.dev  ## linters, types, layers
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+
+bench: .venv/.dev  ## ratios of one run; see tests/benchmarks/README.md
+	$(BIN)/python -m tests.benchmarks
+
+wheel: .venv/.dev  ## build dist/*.whl
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+smoke: wheel  ## try the wheel in an environment of its own
+	rm -rf .venv-smoke
+	$(PYTHON) -m venv .venv-smoke
+	.venv-smoke/bin/python -m pip install --quiet dist/*.whl
+	.venv-smoke/bin/python tests/smoke.py
+
+clean:  ## remove what the commands above made
+	rm -rf .venv .venv-smoke demo dist build
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …'; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null || \
+	    { echo 'Debian keeps venv in a package of its own: apt-get install python3-venv'; exit 1; }; \
+	  apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv .venv; }
+
+.venv/.core: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[torch,dev]'
+	touch .venv/.core $@

@@ -1,0 +1,1 @@
+"""Stand-ins for services, for testing code that talks to them."""

@@ -1,0 +1,18 @@
+"""Run every benchmark and print machine, versions and ratios."""
+
+import os
+import platform
+from importlib.metadata import version
+
+from tests.benchmarks import overhead
+
+
+def main():
+    packages = ("towhee", "numpy", "pillow", "pymilvus", "milvus-lite", "torch", "timm")
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(", ".join(f"{name} {version(name)}" for name in packages))
+    overhead.main()
+
+
+if __name__ == "__main__":
+    main()

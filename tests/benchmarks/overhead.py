@@ -1,0 +1,68 @@
+"""What our pipeline costs over encoder plus decoding alone, on 1,000 images from disk."""
+
+import statistics
+import tempfile
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+
+import imgsearch
+from imgsearch.evaluation.drawn import draw
+from imgsearch.images import decode
+from imgsearch.sources import read, references
+
+IMAGES = 1_000
+ROUNDS = 5
+BATCH = 32
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+MOBILENET = {
+    "model": "timm:mobilenetv2_100",
+    "weights": SHARED / "weights/mobilenetv2_100.safetensors",
+    "options": {"pad_type": "same", "mean": 0.5, "std": 0.5},
+}
+
+
+def alone(paths, encoder):
+    """Decode one image after the other and encode batches: the least that has to be done."""
+    stream = iter(paths)
+    while batch := list(islice(stream, BATCH)):
+        encoder.encode([decode(read(path), path=path) for path in batch])
+
+
+def measure(paths, config):
+    encoder = imgsearch.load_encoder(**config)
+    embed = imgsearch.embed_pipeline(**config)
+    alone(paths[:BATCH], encoder)
+    embed(paths[:BATCH])  # warm both up
+    times = {"alone": [], "pipeline": []}
+    for _ in range(ROUNDS):
+        for name, run in (
+            ("alone", lambda: alone(paths, encoder)),
+            ("pipeline", lambda: embed(paths)),
+        ):
+            started = perf_counter()
+            run()
+            times[name].append(perf_counter() - started)
+    ratios = [ours / least for ours, least in zip(times["pipeline"], times["alone"], strict=True)]
+    speed = len(paths) / statistics.median(times["pipeline"])
+    print(
+        f"  {config['model']}: pipeline / alone = {statistics.median(ratios):.3f} "
+        f"(min {min(ratios):.3f}, max {max(ratios):.3f}, n = {ROUNDS} rounds, "
+        f"{len(paths)} images); {speed:.0f} images/s"
+    )
+
+
+def main():
+    print("overhead: embed_pipeline over decode and encode in a loop, one run, paired by round")
+    subset = SHARED / "data/imagenet-subset/train"
+    with tempfile.TemporaryDirectory() as folder:
+        if subset.is_dir():
+            source, what = subset, "the ImageNet subset's 1,000 JPEGs"
+        else:
+            draw(Path(folder) / "drawn", per_class=50)
+            source, what = Path(folder) / "drawn/train", "drawn pictures"
+        paths = [reference.path for reference in references(str(source))][:IMAGES]
+        print(f"  on {what}")
+        measure(paths, {"model": "classic"})
+        if MOBILENET["weights"].exists():
+            measure(paths, MOBILENET)

@@ -1,0 +1,43 @@
+"""What a stranger does with the wheel: run outside the checkout, with neither torch nor pytest."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+
+
+def run(*words, cwd):
+    done = subprocess.run([BIN / "imgsearch", *words], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def main():
+    assert importlib.util.find_spec("torch") is None
+    with tempfile.TemporaryDirectory(prefix="a smoke test ") as folder:
+        os.chdir(folder)
+        import imgsearch
+
+        assert Path(imgsearch.__file__).is_relative_to(Path(sys.prefix))
+        assert imgsearch.op("normalize")([3.0, 4.0]).tolist() == [
+            0.6000000238418579,
+            0.800000011920929,
+        ]
+        shown = json.loads(run("demo", "--json", cwd=folder))
+        assert shown["metrics"]["hit@1"] > 0.2, shown["metrics"]
+        assert Path(shown["page"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+        picture = next(Path("demo/gallery/test").glob("*/*.jpg"))
+        run("add", "demo/gallery/train", cwd=folder)
+        hits = json.loads(run("search", str(picture), "-k", "3", "--json", cwd=folder))
+        assert len(hits) == 3
+        assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]
+    print("1 passed, 0 failed")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
