@@ -32,6 +32,6 @@ def embed_pipeline(
         "source", "path", op("image_load", on_error=on_error)
     )
     encoder = Recipe.of(model, weights, options)
-    return embed(pipeline, encoder, image="path", carried=("path",), on_error=on_error).returning(
-        "path", "vector"
-    )
+    return embed(
+        pipeline, encoder, image=("path",), carried=("path",), on_error=on_error
+    ).returning("path", "vector")

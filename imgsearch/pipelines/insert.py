@@ -66,7 +66,7 @@ def store(
         "vector_insert", **target, **encoder.config(), fields=FIELDS, carry=1, on_error=on_error
     )
     return in_batches(
-        embed(pipeline, encoder, image="data", carried=carried, on_error=on_error),
+        embed(pipeline, encoder, image=("data", "path"), carried=carried, on_error=on_error),
         ("path",),
         ("id", "vector", *FIELDS),
         "id",

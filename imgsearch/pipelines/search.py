@@ -39,7 +39,7 @@ def search_pipeline(
         k=k, where=where, min_score=min_score, carry=1, on_error=on_error,
     )  # fmt: skip
     return in_batches(
-        embed(found, encoder, image="path", carried=("path",), on_error=on_error),
+        embed(found, encoder, image=("path",), carried=("path",), on_error=on_error),
         ("path",),
         ("vector",),
         "hits",
@@ -50,5 +50,5 @@ def search_pipeline(
 def vector_pipeline(encoder: Recipe) -> Pipeline:
     """Return the pipeline that the library asks: an image (bytes, path or pixels) → vector."""
     return embed(
-        Pipeline.input("query"), encoder, image="query", carried=(), on_error="raise"
+        Pipeline.input("query"), encoder, image=("query",), carried=(), on_error="raise"
     ).returning("vector")

@@ -23,9 +23,14 @@ def in_batches(
 
 
 def embed(
-    pipeline: Pipeline, encoder: Recipe, *, image: str, carried: tuple[str, ...], on_error: str
+    pipeline: Pipeline,
+    encoder: Recipe,
+    *,
+    image: tuple[str, ...],
+    carried: tuple[str, ...],
+    on_error: str,
 ) -> Pipeline:
-    """`image` (bytes, a path or pixels) → columns ``image`` (pixels) and ``vector``."""
+    """`image` (bytes and their path, a path, or pixels) → columns ``image`` and ``vector``."""
     keep, config = {"on_error": on_error}, encoder.config()
     embedding = op("image_embedding", **config, skip_preprocess=True, carry=len(carried), **keep)
     return in_batches(

@@ -22,11 +22,14 @@ class ImageDecode(Operator):
             raise ConfigError(f'mode is "RGB" or "BGR", not {mode!r}')
         self._mode, self._max_pixels = mode, max_pixels
 
-    def __call__(self, image: bytes | str | Path | Pixels) -> Pixels:
-        """Return the pixels, uint8 (height, width, 3), upright, in the order of `mode`."""
+    def __call__(self, image: bytes | str | Path | Pixels, path: str = "") -> Pixels:
+        """Return the pixels, uint8 (height, width, 3), upright, in the order of `mode`.
+
+        `path` is for the error's text, where `image` is bytes.
+        """
         if isinstance(image, np.ndarray):
             return image
-        path = "" if isinstance(image, bytes) else str(image)
-        data = image if isinstance(image, bytes) else read(image)
-        pixels = decode(data, path=path, max_pixels=self._max_pixels)
+        if not isinstance(image, bytes):
+            image, path = read(image), str(image)
+        pixels = decode(image, path=path, max_pixels=self._max_pixels)
         return pixels if self._mode == "RGB" else np.ascontiguousarray(pixels[..., ::-1])

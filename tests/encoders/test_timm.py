@@ -452,7 +452,7 @@ def test_a_torchvision_that_imports_is_left_alone(tmp_path):
         "schema = str(torch.ops.torchvision.nms.default._schema)\n"
     )
     after = (
-        "from imgsearch.encoders import timm as ours\n"
+        "from imgsearch.encoders import runtime as ours\n"
         "assert ours._kept == []\n"
         "assert all(sys.modules[n] is m for n, m in loaded.items())\n"
         "assert str(torch.ops.torchvision.nms.default._schema) == schema\n"

@@ -11,6 +11,7 @@ from PIL import Image
 
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.datasets import load
+from tests.unprivileged import unprivileged
 
 SUBSET = Path(__file__).parents[3] / "shared" / "data" / "imagenet-subset"
 
@@ -245,14 +246,10 @@ def test_a_path_that_cannot_be_is_refused(tmp_path: Path, name: str):
 
 
 def test_a_folder_that_cannot_be_read_is_refused(draw):
-    if os.geteuid() == 0:
-        pytest.skip("root reads every folder")
-    root = draw("cat/1.png", "cat/2.png")
-    (root / "cat").chmod(0)
-    try:
+    with unprivileged(draw("cat/1.png", "cat/2.png")) as root:
+        (root / "cat").chmod(0)
         with pytest.raises(DatasetError, match="cannot be read"):
             load(root)
-    finally:
         (root / "cat").chmod(0o755)
 
 
