@@ -13,17 +13,19 @@ VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_DB": "the store's URL, where --db is not given; photos.db by default",
     "IMGSEARCH_DATA": "a labelled folder that `imgsearch demo` takes instead of drawing one",
     "IMGSEARCH_MILVUS_TOKEN": "user:password or API key for a Milvus server",
+    "IMGSEARCH_TENCENT_KEY": "the key of Tencent VectorDB's account root, or ACCOUNT:KEY",
     "IMGSEARCH_TIMEOUT": "seconds to wait for a store's answer; 10 by default",
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. The token is kept out of `repr`."""
+    """What the environment says. Secrets are kept out of `repr`."""
 
     db: str = "photos.db"
     data: Path | None = None
     milvus_token: str | None = field(default=None, repr=False)
+    tencent_key: str | None = field(default=None, repr=False)
     timeout: float = 10.0
 
     @classmethod
@@ -45,5 +47,20 @@ class Settings:
             db=get("IMGSEARCH_DB", cls.db),
             data=Path(data).expanduser() if data else None,
             milvus_token=get("IMGSEARCH_MILVUS_TOKEN"),
+            tencent_key=get("IMGSEARCH_TENCENT_KEY"),
             timeout=timeout,
         )
+
+    def token(self, url: str) -> str | None:
+        """Return the secret for the store at `url`, and no other store's."""
+        return {
+            "IMGSEARCH_TENCENT_KEY": self.tencent_key,
+            "IMGSEARCH_MILVUS_TOKEN": self.milvus_token,
+        }.get(self.secret(url))
+
+    @staticmethod
+    def secret(url: str) -> str:
+        """Return the variable that holds the secret for the store at `url`, "" if it has none."""
+        if url.startswith("tencent"):
+            return "IMGSEARCH_TENCENT_KEY"
+        return "IMGSEARCH_MILVUS_TOKEN" if url.startswith(("milvus://", "milvus+")) else ""

@@ -26,6 +26,15 @@ def test_the_token_is_read_and_never_shown():
     assert "geheim" not in repr(found)
 
 
+def test_each_store_gets_its_own_secret_only():
+    found = Settings.from_environment(
+        {"IMGSEARCH_MILVUS_TOKEN": "root:geheim", "IMGSEARCH_TENCENT_KEY": "schlüssel"}
+    )
+    assert found.token("tencent+grpc://host/db") == "schlüssel"
+    assert found.token("milvus://host/db") == "root:geheim"
+    assert "schlüssel" not in repr(found)
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
 def test_a_timeout_is_a_positive_number(text):
     with pytest.raises(ConfigError, match="IMGSEARCH_TIMEOUT"):

@@ -12,7 +12,9 @@ from imgsearch.errors import ImgSearchError
 # command → the module of imgsearch.cli that holds it; imported when it is called
 _COMMANDS = {
     "add": "library",
+    "copy": "copy",
     "demo": "demo",
+    "doctor": "doctor",
     "evaluate": "evaluate",
     "info": "library",
     "models": "models",

@@ -16,7 +16,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def store(command: F) -> F:
     """Add --db and --collection."""
-    db = click.option("--db", metavar="URL", help="The store: PATH.db or milvus://HOST:PORT/NAME.")
+    db = click.option(
+        "--db",
+        metavar="URL",
+        help="The store: PATH.db, milvus://HOST:PORT/NAME, tencent://HOST/NAME.",
+    )
     collection = click.option("--collection", default="images", show_default=True)
     return db(collection(command))
 
@@ -59,9 +63,8 @@ def library(settings: Settings, db: str | None, **config: Any) -> Any:
     """Open the library that the options name."""
     from imgsearch.library import open as open_library
 
-    return open_library(
-        db or settings.db, token=settings.milvus_token, timeout=settings.timeout, **config
-    )
+    url = db or settings.db
+    return open_library(url, token=settings.token(url), timeout=settings.timeout, **config)
 
 
 @contextmanager
@@ -72,7 +75,7 @@ def connected(settings: Settings, db: str | None) -> Iterator[None]:
     if db is None:
         yield
         return
-    with connect(db, token=settings.milvus_token, timeout=settings.timeout):
+    with connect(db, token=settings.token(db), timeout=settings.timeout):
         yield
 
 

@@ -4,7 +4,7 @@ import statistics
 import tempfile
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import imgsearch
 from imgsearch.evaluation.drawn import draw
@@ -34,22 +34,23 @@ def measure(paths, config):
     embed = imgsearch.embed_pipeline(**config)
     alone(paths[:BATCH], encoder)
     embed(paths[:BATCH])  # warm both up
-    times = {"alone": [], "pipeline": []}
+    runs = {"alone": lambda: alone(paths, encoder), "pipeline": lambda: embed(paths)}
+    wall, cpu = ({name: [] for name in runs} for _ in range(2))
     for _ in range(ROUNDS):
-        for name, run in (
-            ("alone", lambda: alone(paths, encoder)),
-            ("pipeline", lambda: embed(paths)),
-        ):
-            started = perf_counter()
+        for name, run in runs.items():
+            started, used = perf_counter(), process_time()
             run()
-            times[name].append(perf_counter() - started)
-    ratios = [ours / least for ours, least in zip(times["pipeline"], times["alone"], strict=True)]
-    speed = len(paths) / statistics.median(times["pipeline"])
-    print(
-        f"  {config['model']}: pipeline / alone = {statistics.median(ratios):.3f} "
-        f"(min {min(ratios):.3f}, max {max(ratios):.3f}, n = {ROUNDS} rounds, "
-        f"{len(paths)} images); {speed:.0f} images/s"
-    )
+            wall[name].append(perf_counter() - started)
+            cpu[name].append(process_time() - used)
+    speed = len(paths) / statistics.median(wall["pipeline"])
+    print(f"  {config['model']}: {speed:.0f} images/s; pipeline / alone, {ROUNDS} rounds:")
+    for what, times in (("wall clock", wall), ("processor time", cpu)):
+        pairs = zip(times["pipeline"], times["alone"], strict=True)
+        ratios = [ours / least for ours, least in pairs]
+        print(
+            f"    {what} {statistics.median(ratios):.3f} "
+            f"(min {min(ratios):.3f}, max {max(ratios):.3f})"
+        )
 
 
 def main():

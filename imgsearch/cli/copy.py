@@ -1,0 +1,59 @@
+"""copy: a collection into another store."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+
+import click
+
+from imgsearch.backends.schema import Metric
+from imgsearch.cli import options, show
+from imgsearch.settings import Settings
+
+
+@click.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--collection", default="images", show_default=True, help="The collection to copy.")
+@click.option("--as", "name", metavar="NAME", help="Its name there, if another one.")
+@options.index
+@options.as_json
+def copy(
+    source: str,
+    target: str,
+    collection: str,
+    name: str | None,
+    index: str | None,
+    metric: Metric | None,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+) -> None:
+    """Copy a collection FROM one store TO another, vectors and all, and verify it.
+
+    Both are URLs as for --db. A copy that broke off goes on when it is run again; nothing is ever
+    deleted there. --index and --metric make the new collection with others than the old one's.
+    """
+    from imgsearch.backends import connect
+    from imgsearch.transfer import copy as transfer
+
+    settings = Settings.from_environment()
+    with ExitStack() as stack:
+        here, there = (
+            stack.enter_context(connect(url, token=settings.token(url), timeout=settings.timeout))
+            for url in (source, target)
+        )
+        bars = stack.enter_context(show.progress(hidden=as_json))
+        done = transfer(
+            here,
+            there,
+            collection,
+            name=name,
+            index=index,
+            metric=metric,
+            on_progress=lambda count, total: bars.tell("copying", count, total),
+        )
+    if as_json:
+        show.echo_json(asdict(done))
+    else:
+        show.note(
+            f"{done.copied} copied, {done.skipped} there already, {done.compared} vectors compared "
+            f"and the same, in {done.seconds:.1f} s"
+        )

@@ -1,0 +1,37 @@
+"""doctor: what is installed, which stores answer, what is missing."""
+
+import sys
+from dataclasses import asdict
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.settings import Settings
+
+_MARKS = {"ok": "ok", "absent": "–", "wrong": "WRONG"}  # noqa: RUF001 - a dash in a table
+
+
+@click.command()
+@click.argument("store", nargs=-1)
+@options.as_json
+def doctor(store: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's flag
+    """Look at the installation and at each STORE's URL; without one, at the store of --db.
+
+    Changes nothing. Exit code 1 where something is wrong.
+    """
+    from imgsearch.doctor import Store, examine
+
+    settings = Settings.from_environment()
+    stores = [
+        Store(url, settings.token(url), settings.secret(url)) for url in store or (settings.db,)
+    ]
+    findings = list(examine(stores, timeout=settings.timeout))
+    if as_json:
+        show.echo_json([asdict(finding) for finding in findings])
+    else:
+        show.table(
+            ("", "what", "found", "advice"),
+            [(_MARKS[each.state], each.what, each.fact, each.advice) for each in findings],
+        )
+    if any(finding.state == "wrong" for finding in findings):
+        sys.exit(1)

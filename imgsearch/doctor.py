@@ -1,0 +1,139 @@
+"""What is installed, which stores answer, what is missing: a finding and a line of advice each."""
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import monotonic
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from imgsearch import backends
+from imgsearch.errors import (
+    BackendUnavailable,
+    EncoderError,
+    ImgSearchError,
+    MissingExtra,
+    StoreLocked,
+)
+
+State = Literal["ok", "absent", "wrong"]
+
+# package → the extra that brings it, "" for the core
+_PACKAGES: Final[Mapping[str, str]] = {
+    "towhee": "",
+    "pymilvus": "",
+    "milvus-lite": "",
+    "pillow": "",
+    "numpy": "",
+    "setuptools": "",
+    "torch": "torch",
+    "torchvision": "torch",
+    "timm": "torch",
+    "safetensors": "torch",
+    "tcvectordb": "tencent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: "ok", "absent" (which may be fine) or "wrong"."""
+
+    what: str
+    state: State
+    fact: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A store to be looked at; `secret` names the variable that its secret comes from."""
+
+    url: str
+    token: str | None = None
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        """Leave the token out."""
+        return f"Store({self.url!r})"
+
+
+def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Finding]:
+    """Yield a finding for Python, each package, the encoders and each store; change nothing."""
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+    for package, extra in _PACKAGES.items():
+        yield _package(package, extra)
+    yield _operators()
+    yield _torch()
+    for store in stores:
+        yield _store(store, timeout)
+
+
+def _package(package: str, extra: str) -> Finding:
+    try:
+        return Finding(package, "ok", version(package))
+    except PackageNotFoundError:
+        if extra:
+            return Finding(package, "absent", "", f"pip install 'imgsearch[{extra}]' brings it")
+        return Finding(package, "wrong", "not installed", "install imgsearch again: it needs it")
+
+
+def _operators() -> Finding:
+    from imgsearch import seam
+
+    try:
+        return Finding("operators", "ok", f"{len(seam.operator_names())} of ours, no hub needed")
+    except ImgSearchError as error:
+        return Finding("operators", "wrong", str(error), "install imgsearch again")
+
+
+def _torch() -> Finding:
+    """Import torch, torchvision and timm together, where they are installed."""
+    from imgsearch.encoders.runtime import runtime
+
+    try:
+        torch, _ = runtime()
+    except MissingExtra:
+        return Finding("timm models", "absent", "", "only classic until PyTorch is installed")
+    except EncoderError as error:
+        return Finding(
+            "timm models", "wrong", str(error), "install torch and torchvision of one build"
+        )
+    there = "CUDA" if torch.cuda.is_available() else "CPU only"
+    return Finding("timm models", "ok", f"torch and timm import together; {there}")
+
+
+def _store(store: Store, timeout: float) -> Finding:
+    what = f"store {store.url}"
+    try:
+        url = backends.canonical(store.url)
+        place = urlsplit(url)
+        if place.scheme == "milvus-lite" and not Path(place.path).exists():
+            return Finding(what, "absent", "not there yet", "`imgsearch add` makes it")
+        started = monotonic()
+        with backends.connect(url, token=store.token, timeout=timeout) as backend:
+            names = backend.names()
+        seconds = monotonic() - started
+    except ImgSearchError as error:
+        return Finding(what, "wrong", str(error), _advice(error, store))
+    held = ", ".join(names) or "no collection yet"
+    return Finding(what, "ok", f"answers in {seconds:.2f} s; {held}")
+
+
+def _advice(error: ImgSearchError, store: Store) -> str:
+    match error:
+        case StoreLocked():
+            return "close the other program, or run a Milvus server for both"
+        case MissingExtra():
+            return "install what the line names"
+        case BackendUnavailable() if store.secret:
+            given = "is set; is it right?" if store.token else "is not set; does the store ask?"
+            return (
+                "a server that is down and one that refuses the credentials look alike: check "
+                f"host and port, and {store.secret}, which {given}"
+            )
+        case _ if store.secret and not store.token:
+            return f"does the store ask for {store.secret}, which is not set?"
+        case _:
+            return "the line says what to change"

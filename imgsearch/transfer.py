@@ -1,0 +1,132 @@
+"""From one store to another: a collection copied, resumed where it broke off, and verified."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from time import monotonic
+from typing import Final
+
+import numpy as np
+
+from imgsearch.backends import Collection, Index, Metric, VectorBackend
+from imgsearch.errors import BackendError, ConfigError
+from imgsearch.types import Record
+
+BATCH: Final = 500  # records held at once: of 2,048 dimensions 4 MB
+SAMPLED: Final = 100  # vectors compared at the end
+_SEED: Final = 2026  # of the choice of these
+_TOLERANCE: Final = 2e-5  # of a vector's norm: stores that speak in decimals keep five or more
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """How a copy ended: records written, records that were there already, vectors compared."""
+
+    copied: int
+    skipped: int
+    compared: int
+    seconds: float
+
+
+def copy(
+    source: VectorBackend,
+    target: VectorBackend,
+    collection: str,
+    *,
+    name: str | None = None,
+    index: str | None = None,
+    metric: Metric | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Transfer:
+    """Copy `collection` of `source` into `target`, under another `name` if one is given.
+
+    It is created there if there is none, with the old one's schema, its encoder too, and with
+    another `index` or `metric` where one is given. Memory stays at one batch. What is there
+    already with the same fields is not written again, so a copy that broke off goes on when it is
+    run again. `on_progress` is called with the number of records done and of all.
+
+    Raises:
+        ConfigError: source and target are one collection.
+        CollectionNotFound: the source has no such collection.
+        SchemaMismatch: the collection is there with another schema.
+        BackendError: a store failed, or the copy does not hold what the source holds.
+    """
+    name = name or collection
+    if source.url == target.url and name == collection:
+        raise ConfigError(f"collection {name!r} of {source.url} would be copied onto itself")
+    origin = source.open(collection)
+    schema = origin.schema
+    wanted = replace(
+        schema,
+        index=Index.parse(index) if index else schema.index,
+        metric=metric or schema.metric,
+    )
+    into = target.create(name, wanted)
+    started, total = monotonic(), origin.count()
+    copied = skipped = 0
+    sample = _Sample()
+    for batch in _batches(origin.iterate(batch=BATCH)):
+        there = into.get([record.id for record in batch])
+        new = [record for record in batch if not _same(record, there.get(record.id))]
+        into.upsert(new)
+        sample.offer(record.id for record in batch)
+        copied, skipped = copied + len(new), skipped + len(batch) - len(new)
+        if on_progress:
+            on_progress(copied + skipped, total)
+    into.flush()
+    _verify(origin, into, sample.ids, copied + skipped)
+    return Transfer(copied, skipped, len(sample.ids), monotonic() - started)
+
+
+class _Sample:
+    """A uniform choice of ids out of a stream of unknown length.
+
+    Source: Vitter, Random Sampling with a Reservoir, ACM TOMS 11(1), 1985, algorithm R.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self._seen = 0
+        self._rng = np.random.default_rng(_SEED)
+
+    def offer(self, ids: Iterable[str]) -> None:
+        for id_ in ids:
+            self._seen += 1
+            if len(self.ids) < SAMPLED:
+                self.ids.append(id_)
+            elif (place := int(self._rng.integers(self._seen))) < SAMPLED:
+                self.ids[place] = id_
+
+
+def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    while batch := list(islice(records, BATCH)):
+        yield batch
+
+
+def _same(record: Record, other: Record | None) -> bool:
+    return other is not None and dict(record.fields) == dict(other.fields)
+
+
+def _verify(source: Collection, into: Collection, ids: list[str], number: int) -> None:
+    """Compare counts and the sampled records of both sides.
+
+    Raises:
+        BackendError: they differ; the message says where.
+    """
+    if into.count() < number:
+        raise BackendError(
+            f"{number} records were copied, but {into.name!r} holds {into.count()}; copy again"
+        )
+    mine, theirs = (side.get(ids, vectors=True) for side in (source, into))
+    for id_ in ids:
+        if id_ not in mine:
+            continue  # deleted from the source meanwhile
+        before, after = mine[id_], theirs.get(id_)
+        if after is None or before.vector is None or after.vector is None:
+            raise BackendError(f"record {id_!r} did not arrive in {into.name!r}; copy again")
+        gap = float(np.linalg.norm(before.vector - after.vector))
+        if gap > _TOLERANCE * float(np.linalg.norm(before.vector)) or not _same(before, after):
+            raise BackendError(
+                f"record {id_!r} arrived changed in {into.name!r} (vectors {gap:.2g} apart): do "
+                "both hold the same images of the same encoder?"
+            )

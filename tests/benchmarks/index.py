@@ -1,0 +1,192 @@
+"""HNSW over 50,000 x 512 clustered unit vectors on Milvus, embedded and server; our own overhead.
+
+The server is reached through the tests' relay, on both sides of each ratio.
+"""
+
+import statistics
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import psutil
+from pymilvus import MilvusClient
+
+from imgsearch.backends import Index, Schema, connect
+from imgsearch.backends.milvus_schema import search_params
+from imgsearch.types import Record
+from tests.services.milvus_server import MilvusServer, unavailable
+
+ROWS, DIM, K = 50_000, 512, 10
+CENTRES, SPREAD = 1_000, 0.8  # of the noise's length to the centre's: cosines of .6 in a cluster
+QUERIES = 500
+BATCH = 1_000
+ROUNDS = 7
+SCHEMA = Schema(DIM, "cosine", Index("hnsw"), {"path": "str"})
+
+
+def data():
+    """Return rows (ROWS, DIM) and queries (QUERIES, DIM), unit vectors around the same centres."""
+    rng = np.random.default_rng(50_000)
+    centres = rng.normal(size=(CENTRES, DIM))
+
+    def drawn(n):
+        points = centres[rng.integers(CENTRES, size=n)] + SPREAD * rng.normal(size=(n, DIM))
+        return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+
+    return drawn(ROWS), drawn(QUERIES)
+
+
+def records(rows, start=0):
+    return [
+        Record(f"{start + i:064x}", row, {"path": f"图片/{start + i}.jpg"})
+        for i, row in enumerate(rows)
+    ]
+
+
+def recall(found, rows, queries):
+    """Return the share of hits no further than the exact K-th neighbour: ties are all right."""
+    exact = queries.astype(np.float64) @ rows.T.astype(np.float64)
+    bound = np.partition(exact, -K, axis=1)[:, -K] - 1e-6
+    right = [
+        sum(exact[query, int(hit.id, 16)] >= bound[query] for hit in hits)
+        for query, hits in enumerate(found)
+    ]
+    return sum(right) / (K * len(queries))
+
+
+def size(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+
+
+def resident(processes):
+    return sum(process.memory_info().rss for process in processes) / 2**20
+
+
+def filled(collection, rows):
+    """Write all rows and index them; print and return nothing else."""
+    wanted = [records(rows[start : start + BATCH], start) for start in range(0, ROWS, BATCH)]
+    started = perf_counter()
+    for batch in wanted:
+        collection.upsert(batch)
+    written = perf_counter()
+    collection.flush()
+    built = perf_counter()
+    return ROWS / (written - started), built - written
+
+
+def latencies(collection, queries):
+    found, times = [], []
+    for query in queries:
+        started = perf_counter()
+        found += collection.search(query[None], k=K)
+        times.append(1_000 * (perf_counter() - started))
+    return found, np.percentile(times, [50, 95])
+
+
+def measure(name, url, token, folder, processes, rows, queries):
+    with connect(url, token=token) as store:
+        before = resident(processes)
+        collection = store.create("gallery", SCHEMA)
+        speed, building = filled(collection, rows)
+        latencies(collection, queries[:50])  # warm up
+        found, (median, slow) = latencies(collection, queries)
+        print(
+            f"  {name}: insert {speed:,.0f} rows/s, then flush and index {building:.1f} s; "
+            f"recall@{K} {recall(found, rows, queries):.4f}, latency p50 {median:.1f} ms, "
+            f"p95 {slow:.1f} ms (n = {QUERIES}); memory {before:.0f} -> {resident(processes):.0f} "
+            f"MB, disk {size(folder):.0f} MB; indexed {collection.indexed():,} of {ROWS:,}"
+        )
+
+
+def told(what, ratios, goal):
+    print(
+        f"  {what} = {statistics.median(ratios):.3f} (min {min(ratios):.3f}, max "
+        f"{max(ratios):.3f}, n = {len(ratios)} rounds, paired; goal {goal})"
+    )
+
+
+def timed(run):
+    started = perf_counter()
+    run()
+    return perf_counter() - started
+
+
+def paired(first, second, rounds=ROUNDS):
+    """Return time(first) / time(second) for each round, taking turns at going first."""
+    ratios = []
+    for turn in range(rounds):
+        if turn % 2:
+            below, above = timed(second), timed(first)
+        else:
+            above, below = timed(first), timed(second)
+        ratios.append(above / below)
+    return ratios
+
+
+def searching(store, client, queries):
+    """Compare single searches: same parameters, same fields, every hit read."""
+    collection = store.open("gallery")
+    params = {"params": search_params(SCHEMA.index, K, None)}
+
+    def ours():
+        for query in queries:
+            for hit in collection.search(query[None], k=K)[0]:
+                assert hit.id and hit.fields["path"]
+
+    def bare():
+        for query in queries:
+            (hits,) = client.search(
+                "gallery", [query], limit=K, output_fields=["id", "path", "$meta"],
+                search_params=params, anns_field="vector", consistency_level="Session",
+            )  # fmt: skip
+            for hit in hits:
+                assert hit["id"] and hit["entity"]["path"]
+
+    ours(), bare()  # warm both up
+    told("search: ours / bare client", paired(ours, bare), "<= 1.10")
+
+
+def inserting(store, client, rows):
+    """Compare upserts of 5,000 rows each into a collection of its own, new rows every time."""
+    collections = {name: store.create(name, SCHEMA) for name in ("ours", "bare")}
+    some = rows[:5_000]
+
+    def ours():
+        for start in range(0, len(some), BATCH):
+            collections["ours"].upsert(records(some[start : start + BATCH], start))
+
+    def bare():
+        for start in range(0, len(some), BATCH):
+            client.upsert("bare", [
+                {"id": f"{start + i:064x}", "vector": row, "path": f"图片/{start + i}.jpg"}
+                for i, row in enumerate(some[start : start + BATCH])
+            ])  # fmt: skip
+
+    ours(), bare()
+    told("insert: ours / bare client, rows/s", [1 / r for r in paired(ours, bare)], ">= 0.90")
+
+
+def main():
+    print(f"index: HNSW, {ROWS:,} x {DIM}, {CENTRES:,} clusters, cosine, default parameters")
+    rows, queries = data()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        if why := unavailable():
+            print(f"  no server: {why}")
+        else:
+            with MilvusServer(Path(folder) / "server") as server:
+                inside = [psutil.Process(server.group), *psutil.Process(server.group).children()]
+                kept = server.folder / "data"
+                measure("Milvus 2.3.5", server.url, server.token, kept, inside, rows, queries)
+                with connect(server.url, token=server.token) as store:
+                    uri = server.url.replace("milvus://", "http://").removesuffix("/default")
+                    client = MilvusClient(uri, token=server.token)
+                    searching(store, client, queries)
+                    inserting(store, client, rows)
+                    client.close()
+        lite = Path(folder) / "lite.db"
+        measure("milvus-lite", str(lite), None, lite, [psutil.Process()], rows, queries)
+
+
+if __name__ == "__main__":
+    main()
