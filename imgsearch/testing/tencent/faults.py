@@ -74,7 +74,9 @@ class Faults:
             raise ConfigError(f"{status} is no HTTP status of an error: give one in 400 to 599")
         self._add(Fault(path, status=status, applied=applied), calls)
 
-    def refuse(self, code: int, message: str = "refused", *, calls: int = 1, path: str = "") -> None:
+    def refuse(
+        self, code: int, message: str = "refused", *, calls: int = 1, path: str = ""
+    ) -> None:
         """Answer the next `calls` with a code in the ordinary envelope; nothing is done.
 
         Raises:

@@ -19,6 +19,7 @@ Literal = str | int | float
 Predicate = Callable[[Mapping[str, Any]], bool]
 
 MAX_DEPTH: Final = 100  # ours: nesting that Python's stack surely bears
+MAX_DIGITS: Final = 400  # ours; no double needs more, and Python reads no integer of 4,301
 NUMERIC: Final = frozenset({"uint64", "int64", "double"})
 
 _TOKEN: Final = re.compile(
@@ -87,6 +88,8 @@ def _token(match: re.Match[str]) -> Token:
     match match.lastgroup:
         case "text":
             return Token("text", re.sub(r"\\(.)", r"\1", found[1:-1]))
+        case "number" if len(found) > MAX_DIGITS:
+            raise Refused(SYNTAX, f"filter has a number of {len(found)} digits")
         case "number":
             return Token("number", int(found) if re.fullmatch(r"[+-]?\d+", found) else float(found))
         case "word" if found.lower() in _WORDS:

@@ -1,0 +1,240 @@
+"""The calls on documents."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from imgsearch.testing.tencent.codes import (
+    BAD_PARAMETER,
+    FLAT_KEEPS,
+    FLAT_STANDS,
+    INDEX_BUILDING,
+    SYNTAX,
+    Refused,
+)
+from imgsearch.testing.tencent.filters import Predicate, parse
+from imgsearch.testing.tencent.schema import Body, Document, Floats, identity, named, whole
+from imgsearch.testing.tencent.search import matching, nearest, sort_key
+from imgsearch.testing.tencent.store import Collection, Store, View
+
+MAX_UPSERT: Final = 1000  # documents
+MAX_QUERIES: Final = 20  # vectors of one search
+MAX_IDS: Final = 20
+MAX_LIMIT: Final = 16_384
+LIMIT: Final = 10  # where none is given
+
+
+class _Target(NamedTuple):
+    """The collection that a call means, and what it says of its documents."""
+
+    database: str
+    collection: Collection
+    ids: list[str] | None
+    where: Predicate | None
+    condition: Body
+
+
+def upsert(store: Store, body: Body) -> Body:
+    """Add documents, or replace those of the same id whole; the last of one id counts."""
+    with store.lock:
+        target = _target(store, body, "")
+        given = body.get("documents")
+        if not isinstance(given, list) or not all(isinstance(one, Mapping) for one in given):
+            raise Refused(SYNTAX, "documents must be a list of objects")
+        if not 1 <= len(given) <= MAX_UPSERT:
+            raise Refused(BAD_PARAMETER, f"{len(given)} documents: give 1 to {MAX_UPSERT}")
+        documents = [target.collection.schema.document(one) for one in given]
+        store.put(target.database, target.collection, documents)
+        if body.get("buildIndex", True):
+            target.collection.building = store.faults.building
+        return {"affectedCount": len(documents)}
+
+
+def update(store: Store, body: Body) -> Body:
+    """Set some fields, or the vector, of the documents that a condition names."""
+    with store.lock:
+        target = _target(store, body, "query")
+        _refuse_flat(store, target.collection, FLAT_STANDS, "update")
+        given = body.get("update")
+        if not isinstance(given, Mapping) or not given or "id" in given:
+            raise Refused(SYNTAX, "update must be an object with fields, and without an id")
+        schema = target.collection.schema
+        new: dict[str, Any] = {}
+        if "vector" in given:
+            new["vector"] = schema.row(given["vector"])
+        fields = schema.fields({name: given[name] for name in given if name != "vector"})
+        changed = [
+            dataclasses.replace(document, fields={**document.fields, **fields}, **new)
+            for document in _chosen(target)
+        ]
+        store.put(target.database, target.collection, changed)
+        return {"affectedCount": len(changed), "warning": ""}
+
+
+def delete(store: Store, body: Body) -> Body:
+    """Delete the documents that a condition names, or the first `limit` of them."""
+    with store.lock:
+        target = _target(store, body, "query")
+        _refuse_flat(store, target.collection, FLAT_KEEPS, "delete")
+        ids = [document.id for document in _chosen(target)]
+        if "limit" in target.condition:
+            ids = ids[: whole(target.condition["limit"], "limit", 1, MAX_LIMIT)]
+        store.remove(target.database, target.collection, ids)
+        return {"affectedCount": len(ids)}
+
+
+def count(store: Store, body: Body) -> Body:
+    """Return how many documents meet a condition."""
+    with store.lock:
+        target = _target(store, {"query": {}, **body}, "query")
+        view = _view(target.collection, body)
+    return {"count": len(matching(view, target.ids, target.where))}
+
+
+def query(store: Store, body: Body) -> Body:
+    """Return a page of the documents that meet a condition, and how many there are in all."""
+    with store.lock:
+        target = _target(store, body, "query")
+        condition, types = target.condition, target.collection.schema.types
+        default = LIMIT if target.ids is None else len(target.ids)
+        limit = whole(condition.get("limit", default), "limit", 1, MAX_LIMIT)
+        offset = whole(condition.get("offset", 0), "offset", 0, 2**63 - 1)
+        rules = _sort_rules(condition.get("sort") or [], types)
+        view = _view(target.collection, body)
+    found = matching(view, target.ids, target.where)
+    for field, down in reversed(rules):
+        found.sort(key=lambda document: sort_key(document, field), reverse=down)
+    page = found[offset : offset + limit]
+    return {"count": len(found), "documents": [_shown(one, condition) for one in page]}
+
+
+def search(store: Store, body: Body) -> Body:
+    """Return for each vector, or each document named by id, the nearest documents."""
+    with store.lock:
+        target = _target(store, body, "search")
+        condition, collection = target.condition, target.collection
+        _check_search(condition, collection)
+        radius = condition.get("radius", (condition.get("params") or {}).get("radius"))
+        if radius is not None and (isinstance(radius, bool) or not isinstance(radius, int | float)):
+            raise Refused(BAD_PARAMETER, "radius must be a number")
+        limit = whole(condition.get("limit", LIMIT), "limit", 1, MAX_LIMIT)
+        if collection.is_building():
+            raise Refused(INDEX_BUILDING, "the index is building")
+        view = _view(collection, body)
+        queries = _queries(target, view)
+    found = nearest(
+        view,
+        queries,
+        metric=collection.schema.vector.metric,
+        limit=limit,
+        radius=radius,
+        where=target.where,
+    )
+    documents = [
+        [{**_shown(one, condition), "score": score} for one, score in hits] for hits in found
+    ]
+    return {"documents": documents, "warning": ""}
+
+
+def _target(store: Store, body: Body, key: str) -> _Target:
+    """Return what a call means; its condition is under `key` ("": it has none)."""
+    database = named(body.get("database"), "database")
+    collection = store.collection(database, named(body.get("collection"), "collection"))
+    condition = body.get(key) if key else {}
+    if not isinstance(condition, Mapping):
+        raise Refused(SYNTAX, f"{key} must be an object")
+    ids, where = condition.get("documentIds"), condition.get("filter")
+    if ids is not None:
+        if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_IDS:
+            raise Refused(BAD_PARAMETER, f"documentIds must be a list of 1 to {MAX_IDS} ids")
+        ids = [identity(id_) for id_ in ids]
+    if where is not None and not isinstance(where, str):
+        raise Refused(SYNTAX, "filter must be a string")
+    predicate = parse(where, collection.schema.types) if where else None
+    return _Target(database, collection, ids, predicate, condition)
+
+
+def _chosen(target: _Target) -> list[Document]:
+    """Return what an update or a delete means; never everything."""
+    if target.ids is None and target.where is None:
+        raise Refused(SYNTAX, "give documentIds or a filter")
+    ids = target.ids and [*dict.fromkeys(target.ids)]
+    return matching(target.collection.view(), ids, target.where)
+
+
+def _refuse_flat(store: Store, collection: Collection, code: int, what: str) -> None:
+    if store.faults.flat_frozen and collection.schema.vector.kind == "FLAT":
+        raise Refused(code, f"a FLAT index does not support {what}")
+
+
+def _view(collection: Collection, body: Body) -> View:
+    consistency = body.get("readConsistency") or "eventualConsistency"
+    if consistency not in ("eventualConsistency", "strongConsistency"):
+        raise Refused(BAD_PARAMETER, f"readConsistency {consistency!r} is not known")
+    return collection.view(strong=consistency == "strongConsistency")
+
+
+def _check_search(condition: Body, collection: Collection) -> None:
+    for option in ("aggregate", "embeddingItems"):
+        if condition.get(option):
+            raise Refused(SYNTAX, f"the emulator does not know {option}")
+    params = condition.get("params") or {}
+    if not isinstance(params, Mapping):
+        raise Refused(SYNTAX, "params must be an object")
+    if "ef" in params:
+        whole(params["ef"], "ef", 1, 32_768)
+    if "nprobe" in params:
+        nlist = collection.schema.vector.params.get("nlist", 65_536)
+        whole(params["nprobe"], "nprobe", 1, nlist)
+
+
+def _queries(target: _Target, view: View) -> Floats:
+    """Return what is searched for, shape (n, d); ids are not a restriction here."""
+    vectors, schema = target.condition.get("vectors"), target.collection.schema
+    if (vectors is None) == (target.ids is None):
+        raise Refused(SYNTAX, "give either vectors or documentIds")
+    if target.ids is not None:
+        missing = [id_ for id_ in target.ids if id_ not in view.documents]
+        if missing:
+            raise Refused(BAD_PARAMETER, f"document not exist: {missing[0]!r}")
+        return np.stack([view.documents[id_].vector for id_ in target.ids])
+    if not isinstance(vectors, list) or not 1 <= len(vectors) <= MAX_QUERIES:
+        raise Refused(BAD_PARAMETER, f"vectors must be a list of 1 to {MAX_QUERIES} vectors")
+    return np.stack([schema.row(vector) for vector in vectors])
+
+
+def _sort_rules(rules: object, types: Mapping[str, str]) -> list[tuple[str, bool]]:
+    """Return the fields to sort by, and whether downwards."""
+    if not isinstance(rules, list) or not all(isinstance(rule, Mapping) for rule in rules):
+        raise Refused(SYNTAX, "sort must be a list of objects")
+    found = []
+    for rule in rules:
+        field, direction = rule.get("fieldName"), rule.get("direction", "asc")
+        if direction not in ("asc", "desc"):
+            raise Refused(SYNTAX, "the sort rule direction must be asc or desc")
+        if field != "id" and types.get(str(field), "array") == "array":
+            raise Refused(BAD_PARAMETER, f"cannot sort by {field!r}: it has no filter index")
+        found.append((str(field), direction == "desc"))
+    return found
+
+
+def _shown(document: Document, condition: Body) -> dict[str, Any]:
+    """Return a document as an answer has it."""
+    wanted = condition.get("outputFields")
+    fields = {
+        name: value for name, value in document.fields.items() if not wanted or name in wanted
+    }
+    vector = {"vector": document.vector} if condition.get("retrieveVector") else {}
+    return {"id": document.id, **vector, **fields}
+
+
+CALLS: Mapping[str, Callable[[Store, Body], Body]] = {
+    "/document/upsert": upsert,
+    "/document/update": update,
+    "/document/delete": delete,
+    "/document/count": count,
+    "/document/query": query,
+    "/document/search": search,
+}

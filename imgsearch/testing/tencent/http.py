@@ -1,0 +1,157 @@
+"""The service over HTTP/1.1, kept alive, as `tcvectordb.VectorDBClient` speaks it."""
+
+import contextlib
+import http.server
+import json
+import logging
+import socket
+import socketserver
+import sys
+import threading
+from typing import Any, NoReturn
+
+import numpy as np
+from typing_extensions import override
+
+from imgsearch.testing.tencent.codes import SYNTAX, Broken, Refused
+from imgsearch.testing.tencent.schema import Body
+from imgsearch.testing.tencent.service import Service
+
+logger = logging.getLogger(__name__)
+
+
+class HttpServer(http.server.ThreadingHTTPServer):
+    """A thread a connection; closing it cuts those that are open."""
+
+    daemon_threads = True
+    request_queue_size = 128  # connections waiting to be taken
+
+    def __init__(self, service: Service, host: str, port: int, max_body: int) -> None:
+        self.service, self.max_body = service, max_body
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__((host, port), _Handler)
+        # seconds between looks at whether to stop: closing takes no longer
+        serve = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        self._thread = serve
+        self._thread.start()
+
+    @override
+    def server_bind(self) -> None:
+        """Bind without asking the DNS for this machine's name, which may take seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_port = int(self.server_address[1])
+
+    @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    @override
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exception()
+        level = logging.DEBUG if isinstance(error, OSError) else logging.ERROR
+        logger.log(level, "connection from %s ended", client_address, exc_info=error)
+
+    def close(self) -> None:
+        """Stop listening, and cut every connection."""
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+        with self._lock:
+            for request in self._open:
+                with contextlib.suppress(OSError):  # the client was first
+                    request.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: HttpServer
+    protocol_version = "HTTP/1.1"
+    wbufsize = 65_536  # head and body leave together, or Nagle would hold the body for 40 ms
+    timeout = 300  # seconds that an idle connection is kept
+
+    def do_GET(self) -> None:
+        self._serve("GET")
+
+    def do_POST(self) -> None:
+        self._serve("POST")
+
+    @override
+    def log_message(self, format: str, *args: Any) -> None:
+        logger.debug(format, *args)
+
+    def _serve(self, method: str) -> None:
+        try:
+            content = self._content(method)
+            authorization = self.headers.get("Authorization", "")
+            envelope = self.server.service.answer(self.path, authorization, lambda: _body(content))
+        except Broken as broken:
+            if broken.status:
+                self._send(broken.status, b"emulated failure", "text/plain")
+            else:
+                self._cut()
+            return
+        self._send(200, json.dumps(envelope, default=_plain).encode(), "application/json")
+
+    def _content(self, method: str) -> bytes:
+        """Return the bytes of the request's body.
+
+        Raises:
+            Broken: 405, 411 or 413.
+        """
+        length = self.headers.get("Content-Length", "0")
+        if self.headers.get("Transfer-Encoding") or not (length.isascii() and length.isdigit()):
+            self.close_connection = True
+            raise Broken(411)
+        if int(length) > self.server.max_body:
+            self.close_connection = True  # the rest of the body is not read
+            raise Broken(413)
+        content = self.rfile.read(int(length))
+        if method != ("GET" if self.path == "/database/list" else "POST"):
+            raise Broken(405)
+        return content
+
+    def _send(self, status: int, content: bytes, type_: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", type_)
+        self.send_header("Content-Length", str(len(content)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    def _cut(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _body(content: bytes) -> Body:
+    """Return a request's JSON object; no body at all is an empty one."""
+    try:
+        body = json.loads(content or b"{}", parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Refused(SYNTAX, "the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise Refused(SYNTAX, "the body is no JSON object")
+    return body
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _plain(value: object) -> list[float]:
+    """Return a vector as JSON: every float32 as the float64 of the same value."""
+    if isinstance(value, np.ndarray):
+        return [float(each) for each in value]
+    raise TypeError(f"{type(value).__name__} in an answer")

@@ -1,0 +1,189 @@
+"""The calls on databases, collections, aliases and indexes."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from imgsearch.testing.tencent.codes import (
+    BAD_PARAMETER,
+    COLLECTION_EXISTS,
+    DATABASE_EXISTS,
+    INDEX_BUILDING,
+    SYNTAX,
+    Refused,
+)
+from imgsearch.testing.tencent.schema import Body, named, schema, whole
+from imgsearch.testing.tencent.store import Collection, Database, Store
+
+# what a create call may ask for beyond the emulator; ignoring it would be a lie
+_UNKNOWN = ("ttlConfig", "filterIndexConfig")
+
+
+def create_database(store: Store, body: Body) -> Body:
+    """Make a database."""
+    name = named(body.get("database"), "database")
+    if name in store.databases:
+        raise Refused(DATABASE_EXISTS, f"Database already exist: {name}")
+    store.change("create database", name)
+    return {"affectedCount": 1}
+
+
+def drop_database(store: Store, body: Body) -> Body:
+    """Delete a database and all in it."""
+    name = named(body.get("database"), "database")
+    store.database(name)
+    store.change("drop database", name)
+    return {"affectedCount": 1}
+
+
+def list_databases(store: Store, body: Body) -> Body:  # noqa: ARG001 — every call has a body
+    """Return the databases' names, and what is known of each."""
+    info = {
+        name: {
+            "createTime": moment(database.created),
+            "dbType": "BASE_DB",
+            "count": len(database.collections),
+        }
+        for name, database in sorted(store.databases.items())
+    }
+    return {"databases": list(info), "info": info}
+
+
+def create_collection(store: Store, body: Body) -> Body:
+    """Make a collection."""
+    database = store.database(named(body.get("database"), "database"))
+    name = named(body.get("collection"), "collection")
+    if name in database.collections or name in database.aliases:
+        raise Refused(COLLECTION_EXISTS, f"Collection already exist: {name}")
+    for option in _UNKNOWN:
+        if body.get(option):
+            raise Refused(SYNTAX, f"the emulator does not know {option}")
+    if (body.get("embedding") or {}).get("field"):
+        raise Refused(SYNTAX, "the emulator has no embedding models")
+    declared = {
+        "shardNum": whole(body.get("shardNum"), "shardNum", 1, 100),
+        "replicaNum": whole(body.get("replicaNum"), "replicaNum", 0, 9),
+        "description": str(body.get("description") or ""),
+        "indexes": body.get("indexes"),
+    }
+    schema(declared["indexes"])
+    store.change("create", str(body["database"]), name, declared=declared)
+    return {"affectedCount": 1}
+
+
+def describe_collection(store: Store, body: Body) -> Body:
+    """Return all that is known of a collection."""
+    database, collection = _find(store, body)
+    building = collection.is_building()
+    return {"collection": _described(str(body["database"]), database, collection, building)}
+
+
+def list_collections(store: Store, body: Body) -> Body:
+    """Return what is known of each collection."""
+    name = named(body.get("database"), "database")
+    database = store.database(name)
+    found = sorted(database.collections.items())
+    return {
+        "collections": [
+            _described(name, database, collection, collection.building > 0)
+            for _, collection in found
+        ]
+    }
+
+
+def drop_collection(store: Store, body: Body) -> Body:
+    """Delete a collection, its documents and its aliases."""
+    _, collection = _find(store, body, alias=False)
+    store.change("drop", str(body["database"]), collection.name)
+    return {"affectedCount": 1}
+
+
+def truncate_collection(store: Store, body: Body) -> Body:
+    """Delete all documents of a collection."""
+    _, collection = _find(store, body, alias=False)
+    before = len(collection.documents)
+    collection.delay(store.faults.lag)
+    store.change("truncate", str(body["database"]), collection.name)
+    return {"affectedCount": before}
+
+
+def set_alias(store: Store, body: Body) -> Body:
+    """Point an alias at a collection, away from the one that it pointed at before."""
+    database, collection = _find(store, body, alias=False)
+    alias = named(body.get("alias"), "alias")
+    if alias in database.collections:
+        raise Refused(BAD_PARAMETER, f"{alias!r} is the name of a collection")
+    store.change("set alias", str(body["database"]), collection.name, alias=alias)
+    return {"affectedCount": 1}
+
+
+def delete_alias(store: Store, body: Body) -> Body:
+    """Forget an alias; one that is not there is passed over."""
+    name = named(body.get("database"), "database")
+    database, alias = store.database(name), named(body.get("alias"), "alias")
+    if alias not in database.aliases:
+        return {"affectedCount": 0}
+    store.change("delete alias", name, alias=alias)
+    return {"affectedCount": 1}
+
+
+def rebuild_index(store: Store, body: Body) -> Body:
+    """Build the vector index again, which takes as long as `Faults.building` says."""
+    _, collection = _find(store, body)
+    if body.get("fieldName") not in (None, "", "vector"):
+        raise Refused(BAD_PARAMETER, f"there is no vector index {body['fieldName']!r}")
+    if collection.is_building():
+        raise Refused(INDEX_BUILDING, "the index is building")
+    collection.building = store.faults.building
+    return {"task_ids": []}
+
+
+def moment(seconds: float) -> str:
+    """Return a time in UTC as the service writes it."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _find(store: Store, body: Body, *, alias: bool = True) -> tuple[Database, Collection]:
+    database = named(body.get("database"), "database")
+    name = named(body.get("collection"), "collection")
+    return store.database(database), store.collection(database, name, alias=alias)
+
+
+def _described(name: str, database: Database, collection: Collection, building: bool) -> Body:  # noqa: FBT001 — private, and a fact rather than an option
+    count = len(collection.documents)
+    indexes = [
+        index | ({"indexedCount": 0 if building else count} if _is_vector(index) else {})
+        for index in collection.declared["indexes"]
+    ]
+    return {
+        **collection.declared,
+        "database": name,
+        "collection": collection.name,
+        "indexes": indexes,
+        "documentCount": count,
+        "alias": database.aliases_of(collection.name),
+        "createTime": moment(collection.created),
+        "indexStatus": {
+            "status": "building index" if building else "ready",
+            "startTime": moment(collection.created),
+        },
+    }
+
+
+def _is_vector(index: Mapping[str, Any]) -> bool:
+    return bool(index["fieldType"] == "vector")
+
+
+CALLS: Mapping[str, Callable[[Store, Body], Body]] = {
+    "/database/create": create_database,
+    "/database/drop": drop_database,
+    "/database/list": list_databases,
+    "/collection/create": create_collection,
+    "/collection/describe": describe_collection,
+    "/collection/list": list_collections,
+    "/collection/drop": drop_collection,
+    "/collection/truncate": truncate_collection,
+    "/alias/set": set_alias,
+    "/alias/delete": delete_alias,
+    "/index/rebuild": rebuild_index,
+}

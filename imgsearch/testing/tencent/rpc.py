@@ -1,0 +1,98 @@
+"""The service over gRPC, as `tcvectordb.RPCVectorDBClient` speaks it.
+
+The messages are those that the SDK ships; its own registration function names the methods
+`/olama.SearchEngine/…`, while its client calls `/document/upsert` and the like, so they are
+registered here by hand. `tcvectordb` is imported when a server is made, not before.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from imgsearch.errors import ConfigError, MissingExtra
+from imgsearch.testing.tencent.codes import Broken
+from imgsearch.testing.tencent.messages import BODIES, Messages, given
+from imgsearch.testing.tencent.service import Service
+
+# what a gRPC client makes of an HTTP status that a proxy answered with
+# Source: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+STATUS: Final[Mapping[int, str]] = {
+    0: "UNAVAILABLE",  # a connection that broke
+    400: "INTERNAL",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "UNIMPLEMENTED",
+    429: "UNAVAILABLE",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "UNAVAILABLE",
+}
+WORKERS: Final = 16  # calls served at once
+
+
+class RpcServer:
+    """A gRPC server on one port."""
+
+    def __init__(self, service: Service, host: str, port: int, max_body: int) -> None:
+        """Start serving.
+
+        Raises:
+            MissingExtra: tcvectordb or grpcio is not installed.
+            ConfigError: the port cannot be had.
+        """
+        try:
+            import grpc
+            from tcvectordb.rpc.proto import olama_pb2
+        except ImportError as error:
+            raise MissingExtra("gRPC needs the SDK's messages: pip install tcvectordb") from error
+        messages = Messages(olama_pb2)
+        services: dict[str, dict[str, Any]] = defaultdict(dict)
+        for path, (request, response) in BODIES.items():
+            _, group, method = path.split("/")
+            services[group][method] = grpc.unary_unary_rpc_method_handler(
+                _handler(grpc, service, path, messages, getattr(olama_pb2, response)),
+                request_deserializer=getattr(olama_pb2, request).FromString,
+                response_serializer=getattr(olama_pb2, response).SerializeToString,
+            )
+        self._server = grpc.server(
+            ThreadPoolExecutor(WORKERS, "tencent-rpc"),
+            handlers=[
+                grpc.method_handlers_generic_handler(group, methods)
+                for group, methods in services.items()
+            ],
+            options=[
+                ("grpc.max_receive_message_length", max_body),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),  # two emulators on one port would share its calls
+            ],
+        )
+        try:
+            self.port = int(self._server.add_insecure_port(f"{host}:{port}"))
+        except RuntimeError as error:
+            raise ConfigError(f"cannot listen for gRPC on {host}:{port}: {error}") from error
+        self._server.start()
+
+    def close(self) -> None:
+        """Stop serving; calls under way are broken off."""
+        self._server.stop(grace=None).wait()
+
+
+def _handler(
+    grpc: Any, service: Service, path: str, messages: Messages, response: Any
+) -> Callable[[Any, Any], Any]:
+    """Return the function that serves one method."""
+
+    def handle(request: Any, context: Any) -> Any:
+        metadata = dict(context.invocation_metadata())
+        try:
+            envelope = service.answer(
+                path, metadata.get("authorization", ""), lambda: given(path, request)
+            )
+        except Broken as broken:
+            code = getattr(grpc.StatusCode, STATUS.get(broken.status, "UNKNOWN"))
+            detail = "Socket closed" if broken.status == 0 else f"HTTP status {broken.status}"
+            context.abort(code, f"{detail} (emulated failure)")
+        return messages.answer(path, envelope, response)
+
+    return handle

@@ -1,0 +1,213 @@
+"""Databases, collections and documents: in memory, or in a folder that outlives the process.
+
+Every change is an event: checked, written to the journal if there is one, then applied. Reading a
+folder back is applying its events again.
+"""
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgsearch.testing.tencent.codes import NO_COLLECTION, NO_DATABASE, Refused
+from imgsearch.testing.tencent.faults import Faults
+from imgsearch.testing.tencent.journal import Journal
+from imgsearch.testing.tencent.schema import Document, Floats, Schema, schema
+
+Event = Mapping[str, Any]
+
+
+class View:
+    """The documents of a collection at one moment, in the order in which they came."""
+
+    def __init__(self, documents: Mapping[str, Document]) -> None:
+        self.documents = documents
+
+    @cached_property
+    def matrix(self) -> Floats:
+        """All vectors, shape (n, d)."""
+        return np.stack([document.vector for document in self.documents.values()])
+
+
+class Collection:
+    """A collection; the lock of its store guards it."""
+
+    def __init__(self, event: Event) -> None:
+        self.name: str = event["collection"]
+        self.created: float = event["time"]  # seconds since 1970
+        self.declared: Mapping[str, Any] = event["declared"]
+        self.schema: Schema = schema(self.declared["indexes"])
+        self.documents: dict[str, Document] = {}
+        self.building: float = 0  # calls that still find the index building
+        self._now: View | None = None
+        self._before: View | None = None  # what eventual reads see for as long as they lag
+        self._lag: float = 0
+
+    def view(self, *, strong: bool = True) -> View:
+        """Return the documents as one read sees them; an eventual one uses up the lag."""
+        if not strong and self._before:
+            before, self._lag = self._before, self._lag - 1
+            if self._lag <= 0:
+                self._before = None
+            return before
+        self._now = self._now or View(dict(self.documents))
+        return self._now
+
+    def delay(self, reads: float) -> None:
+        """Keep a change that is about to be made from the next eventual reads."""
+        if reads > 0:
+            self._before, self._lag = self._before or self.view(), reads
+
+    def put(self, documents: Iterable[Document]) -> None:
+        """Add documents, or replace those of the same id."""
+        self._now = None
+        self.documents.update((document.id, document) for document in documents)
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Delete documents that exist."""
+        self._now = None
+        for id_ in ids:
+            del self.documents[id_]
+
+    def truncate(self) -> None:
+        """Delete all documents."""
+        self._now = None
+        self.documents.clear()
+
+    def is_building(self) -> bool:
+        """Tell whether a call finds the index still building, which uses up the window."""
+        building, self.building = self.building > 0, max(0, self.building - 1)
+        return building
+
+    def settle(self) -> None:
+        """Be done with building and lagging."""
+        self._before, self._lag, self.building = None, 0, 0
+
+
+class Database:
+    """A database: collections by name, and aliases of them."""
+
+    def __init__(self, event: Event) -> None:
+        self.created: float = event["time"]
+        self.collections: dict[str, Collection] = {}
+        self.aliases: dict[str, str] = {}
+
+    def aliases_of(self, collection: str) -> list[str]:
+        """Return the aliases of one collection, sorted."""
+        return sorted(alias for alias, name in self.aliases.items() if name == collection)
+
+
+class Store:
+    """All databases. Callers hold `lock` from the first look to the last change."""
+
+    def __init__(self, faults: Faults, folder: Path | None = None) -> None:
+        self.faults, self.lock = faults, threading.RLock()
+        self.databases: dict[str, Database] = {}
+        self._journal = Journal(folder) if folder else None
+        for event in self._journal.events() if self._journal else ():
+            self._apply(event)
+
+    def database(self, name: str) -> Database:
+        """Return a database by name.
+
+        Raises:
+            Refused: 15301, there is none.
+        """
+        if name not in self.databases:
+            raise Refused(NO_DATABASE, f"Database not exist: {name}")
+        return self.databases[name]
+
+    def collection(self, database: str, name: str, *, alias: bool = True) -> Collection:
+        """Return a collection by name or, unless told not to, by alias.
+
+        Raises:
+            Refused: 15301 or 15302, there is none.
+        """
+        there = self.database(database)
+        real = there.aliases.get(name, name) if alias else name
+        if real not in there.collections:
+            raise Refused(NO_COLLECTION, f"Collection not exist: {database}.{name}")
+        return there.collections[real]
+
+    def change(self, do: str, database: str, collection: str = "", **facts: Any) -> None:
+        """Make one change, for good. `facts` are the event's, as `_APPLY` reads them.
+
+        Raises:
+            OSError: the journal cannot be written; nothing is changed.
+        """
+        event = {"do": do, "database": database, "collection": collection, "time": time.time()}
+        event |= facts
+        if self._journal:
+            self._journal.append(event)
+        self._apply(event)
+
+    def put(self, database: str, collection: Collection, documents: list[Document]) -> None:
+        """Add or replace documents."""
+        if not documents:
+            return
+        if self._journal:
+            event = {"do": "put", "database": database, "collection": collection.name}
+            self._journal.append(event | {"documents": [*map(_pack, documents)]})
+        collection.delay(self.faults.lag)
+        collection.put(documents)
+
+    def remove(self, database: str, collection: Collection, ids: list[str]) -> None:
+        """Delete documents that exist."""
+        if ids:
+            collection.delay(self.faults.lag)
+            self.change("remove", database, collection.name, ids=ids)
+
+    def settle(self) -> None:
+        """Make every write visible and every index built."""
+        with self.lock:
+            for database in self.databases.values():
+                for collection in database.collections.values():
+                    collection.settle()
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._journal:
+            self._journal.close()
+
+    def _apply(self, event: Event) -> None:
+        if event["do"] == "create database":
+            self.databases[event["database"]] = Database(event)
+        elif event["do"] == "drop database":
+            del self.databases[event["database"]]
+        else:
+            _APPLY[event["do"]](self.databases[event["database"]], event)
+
+
+def _drop(database: Database, event: Event) -> None:
+    del database.collections[event["collection"]]
+    for alias in database.aliases_of(event["collection"]):
+        del database.aliases[alias]
+
+
+_APPLY: Mapping[str, Callable[[Database, Event], Any]] = {
+    "create": lambda db, event: db.collections.update({event["collection"]: Collection(event)}),
+    "drop": _drop,
+    "truncate": lambda db, event: db.collections[event["collection"]].truncate(),
+    "put": lambda db, event: db.collections[event["collection"]].put(
+        map(_unpack, event["documents"])
+    ),
+    "remove": lambda db, event: db.collections[event["collection"]].remove(event["ids"]),
+    "set alias": lambda db, event: db.aliases.update({event["alias"]: event["collection"]}),
+    "delete alias": lambda db, event: db.aliases.pop(event["alias"]),
+}
+
+
+def _pack(document: Document) -> Event:
+    """Return a document as JSON, its vector as base64 of little-endian float32."""
+    vector = base64.b64encode(document.vector.astype("<f4").tobytes()).decode()
+    return {"id": document.id, "vector": vector, "fields": document.fields}
+
+
+def _unpack(event: Event) -> Document:
+    vector = np.frombuffer(base64.b64decode(event["vector"]), dtype="<f4").astype(np.float32)
+    return Document(event["id"], vector, event["fields"])

@@ -1,0 +1,49 @@
+"""An emulator, and the real SDK's two clients for it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from imgsearch.testing.tencent import Emulator
+
+KEY = "k-secret&/+=1"  # with what a URL would escape
+
+
+@pytest.fixture(params=["http", "grpc"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for a client runs over both."""
+    return str(request.param)
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    pytest.importorskip("tcvectordb", reason="the SDK is not installed (pip install tcvectordb)")
+    with Emulator(key=KEY, rpc_port=0) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def connect(protocol: str) -> Iterator[Callable[..., Any]]:
+    """Return a function that makes a client: `connect(emulator, **options)`."""
+    tcvectordb = pytest.importorskip(
+        "tcvectordb", reason="the SDK is not installed (pip install tcvectordb)"
+    )
+    made = []
+
+    def connect(emulator: Emulator, *, key: str = KEY, account: str = "root", **options) -> Any:
+        if protocol == "http":
+            client = tcvectordb.VectorDBClient(emulator.url, account, key, **options)
+        else:
+            client = tcvectordb.RPCVectorDBClient(emulator.rpc_url, account, key, **options)
+        made.append(client)
+        return client
+
+    yield connect
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(emulator: Emulator, connect: Callable[..., Any]) -> Any:
+    return connect(emulator)

@@ -1,0 +1,267 @@
+"""Every call on documents, by the real SDK over HTTP and gRPC."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.testing.calls import VECTORS, collection, filled, ids, refused
+
+NASTY = [
+    "", " ", '"', '\\"', "\\", "a\\b", "'", "a'b\"c", "\n", "\r\n\t", "%_*", "猫", "金魚 鉢",
+    "é", "e\u0301", "🐟", "👨\u200d👩\u200d👧", '" or year > 0 or path = "', "\x00x", "\u202e",
+    "x" * 2000, "and", ")", "null",
+]  # fmt: skip
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def test_scores_are_those_worked_by_hand(client, protocol):
+    # a = (1, 2, 2) and b = (2, 0, 1): a·b = 4, |a| = 3, |b|² = 5, |a - b|² = 1 + 4 + 1 = 6;
+    # c = -a: a·c = -9, |a - c|² = 4 |a|² = 36
+    expected = {
+        "COSINE": [("a", 1.0), ("b", 4 / (3 * math.sqrt(5))), ("c", -1.0)],
+        "IP": [("a", 9.0), ("b", 4.0), ("c", -9.0)],
+        "L2": [("a", 0.0), ("b", 6.0), ("c", 36.0)],
+    }
+    for metric, hits in expected.items():
+        made = filled(client, name=metric.lower(), metric=metric)
+        found = made.search([VECTORS["a"]], limit=3)[0]
+        assert ids(found) == [id_ for id_, _ in hits]
+        scores = [float(np.float32(score)) for _, score in hits]
+        if protocol == "grpc":
+            scores = [round(score, 5) for score in scores]  # the SDK does that
+        assert [hit["score"] for hit in found] == scores
+        raw = made.search([VECTORS["a"]], limit=3)
+        assert raw[0] == found
+
+
+@pytest.mark.parametrize("metric", ["COSINE", "IP", "L2"])
+def test_scores_are_exact_to_the_last_bit_of_a_float32(client, protocol, metric):
+    made = collection(client, dim=5, metric=metric)
+    rows = np.random.default_rng(7).normal(size=(30, 5)).astype(np.float32).astype(float).tolist()
+    made.upsert([{"id": str(i), "vector": row, "year": i % 3} for i, row in enumerate(rows)])
+    query, expected = rows[4], {}
+    for i, row in enumerate(rows):  # by Python's exactly rounded sums, and no numpy
+        dot = math.fsum(a * b for a, b in zip(query, row, strict=True))
+        expected[str(i)] = {
+            "IP": dot,
+            "COSINE": dot / math.hypot(*query) / math.hypot(*row),
+            "L2": math.fsum((a - b) ** 2 for a, b in zip(query, row, strict=True)),
+        }[metric]
+    for where, step in ((None, 1), ("year = 1", 3)):
+        found = made.search([query], filter=where, limit=30)[0]
+        nearest = sorted(
+            list(expected)[step == 3 :: step], key=expected.get, reverse=metric != "L2"
+        )
+        assert ids(found) == nearest
+        tolerance = 6e-6 if protocol == "grpc" else 0  # the SDK rounds to 5 decimals
+        for hit in found:
+            assert hit["score"] == pytest.approx(expected[hit["id"]], rel=1.2e-7, abs=tolerance)
+
+
+def test_a_search_takes_vectors_or_ids_filter_fields_and_a_limit(client):
+    made = filled(client)
+    assert [ids(hits) for hits in made.search(np.array([VECTORS["a"], VECTORS["c"]]), limit=2)] == [
+        ["a", "b"],
+        ["c", "b"],
+    ]
+    assert [ids(hits) for hits in made.searchById(["c", "a"], limit=1)] == [["c"], ["a"]]
+    assert ids(made.search([VECTORS["a"]], filter="year > 2001")[0]) == ["b", "c"]
+    assert made.search([VECTORS["a"]], filter="year > 2999") == [[]]
+    hit = made.search([VECTORS["b"]], limit=1, retrieve_vector=True, output_fields=["year"])[0][0]
+    assert hit == {"id": "b", "score": 1.0, "vector": VECTORS["b"], "year": 2002}
+    whole = made.search([VECTORS["b"]], limit=1)[0][0]
+    assert whole["note"] == "undeclared 🐟"
+    assert (whole["path"], whole["shift"], whole["size"]) == ("写真/b.png", -1, 0.5)
+    assert whole["tags"] == ["all", "b"]
+    assert "vector" not in whole
+
+
+def test_a_radius_keeps_what_is_near_enough(client):
+    near = filled(client, name="near", metric="IP")
+    far = filled(client, name="far", metric="L2")
+    assert ids(near.search([VECTORS["a"]], radius=4)[0]) == ["a", "b"]
+    assert ids(far.search([VECTORS["a"]], radius=6)[0]) == ["a", "b"]
+    assert ids(near.search([VECTORS["a"]], radius=0)[0]) == ["a", "b"]
+    assert ids(near.search([VECTORS["a"]], radius=4.5)[0]) == ["a"]
+    assert ids(near.search([VECTORS["a"]], radius=-9)[0]) == ["a", "b", "c"]
+
+
+def test_a_search_out_of_range_is_refused(client):
+    made = filled(client)
+    ivf = filled(client, name="ivf", kind="IVF_FLAT", params={"nlist": 8})
+    one = VECTORS["a"]
+    made.search([one] * 20, params=_params(ef=32_768))
+    ivf.search([one], params=_params(nprobe=8))
+    for call in (
+        lambda: made.search([one] * 21),
+        lambda: made.search([one[:2]]),
+        lambda: made.search([one], limit=16_385),
+        lambda: made.search([one], params=_params(ef=32_769)),
+        lambda: ivf.search([one], params=_params(nprobe=9)),
+        lambda: made.searchById(["nobody"]),
+        lambda: made.searchById([f"{i}" for i in range(21)]),
+        lambda: made.search([one], filter="note = 1"),
+    ):
+        with refused(14100):
+            call()
+    with refused(15000):
+        made.search([one], filter="year >")
+    with refused(15000):
+        made.search([one], aggregate={"groupBy": "path"})
+
+
+def _params(**values):
+    from tcvectordb.model.document import SearchParams
+
+    return SearchParams(**values)
+
+
+def test_upsert_replaces_whole_documents(client):
+    made = filled(client)
+    answer = made.upsert(
+        [{"id": "a", "vector": [9.0, 9.0, 9.0]}, {"id": "a", "vector": [0.0, 0.0, 1.0], "year": 7}]
+    )
+    assert answer["affectedCount"] == 2
+    assert made.count() == 3
+    (found,) = made.query(["a"], retrieve_vector=True)
+    found.pop("score", None)  # the SDK's gRPC client adds one
+    assert found == {"id": "a", "vector": [0.0, 0.0, 1.0], "year": 7}
+
+
+def test_an_upsert_that_does_not_fit_writes_nothing(client):
+    made = collection(client)
+    good = {"id": "good", "vector": [1.0, 0.0, 0.0]}
+    for bad in (
+        {"id": "", "vector": [1.0, 0.0, 0.0]},
+        {"id": "x"},
+        {"id": "x", "vector": [1.0]},
+        {"id": "x", "vector": [1.0, 0.0, 0.0], "year": "2001"},
+        {"id": "x", "vector": [1.0, 0.0, 0.0], "year": -1},
+        {"id": "x", "vector": [1.0, 0.0, 0.0], "path": 1},
+        {"id": "x", "vector": [1.0, 0.0, 0.0], "tags": "all"},
+    ):
+        with refused(14100):
+            made.upsert([good, bad])
+    with refused(14100):
+        made.upsert([{"id": str(i), "vector": [1.0, 0.0, 0.0]} for i in range(1001)])
+    with refused(14100):
+        made.upsert([])
+    assert made.count() == 0
+    made.upsert([{"id": str(i), "vector": [1.0, 0.0, 0.0]} for i in range(1000)])
+    assert made.count() == 1000
+
+
+def test_vectors_are_kept_as_float32(client):
+    made = collection(client)
+    made.upsert([{"id": "a", "vector": [0.1, 1 / 3, 1e-30]}])
+    (found,) = made.query(["a"], retrieve_vector=True)
+    assert found["vector"] == [float(each) for each in np.float32([0.1, 1 / 3, 1e-30])]
+
+
+def test_numbers_keep_their_range(client):
+    made = collection(client)
+    made.upsert([{"id": "a", "vector": [1.0, 0.0, 0.0], "year": 2**64 - 1, "shift": -(2**63)}])
+    made.upsert([{"id": "b", "vector": [1.0, 0.0, 0.0], "year": 2**53 + 1, "size": 3}])
+    (found,) = made.query(["a"])
+    assert (found["year"], found["shift"]) == (2**64 - 1, -(2**63))
+    assert ids(made.query(filter=f"year = {2**53 + 1}")) == ["b"]
+    assert ids(made.query(filter=f"year > {2**53 + 1}")) == ["a"]
+    assert made.query(["b"])[0]["size"] == 3.0
+
+
+def test_a_query_pages_sorts_and_counts(client, emulator):
+    made = filled(client)
+    assert ids(made.query(["c", "nobody", "a"])) == ["c", "a"]
+    assert ids(made.query(limit=2)) == ["a", "b"]
+    assert ids(made.query(limit=2, offset=2)) == ["c"]
+    assert made.query(limit=2, offset=3) == []
+    assert ids(made.query(limit=3, sort={"fieldName": "year", "direction": "desc"})) == [
+        "c",
+        "b",
+        "a",
+    ]
+    made.upsert([{"id": "d", "vector": [1.0, 0.0, 0.0], "year": 2001, "size": 9.5}])
+    rules = [{"fieldName": "year"}, {"fieldName": "size", "direction": "desc"}]
+    assert ids(made.query(sort=rules)) == ["d", "a", "b", "c"]
+    assert ids(made.query(["a", "b"], filter="year > 2001")) == ["b"]
+    assert made.count(filter="year <= 2002") == 3
+    found = made.query(["a"], output_fields=["year"])[0]
+    found.pop("score", None)
+    assert found == {"id": "a", "year": 2001}
+    made.upsert([{"id": f"n{i:02}", "vector": [1.0, 0.0, 0.0]} for i in range(20)])
+    assert len(made.query()) == 10
+    assert len(made.query([f"n{i:02}" for i in range(20)])) == 20
+
+
+def test_a_query_out_of_range_is_refused(client):
+    made = filled(client)
+    for call in (
+        lambda: made.query(limit=16_385),
+        lambda: made.query(offset=-1),
+        lambda: made.query([f"{i}" for i in range(21)]),
+        lambda: made.query(sort={"fieldName": "note"}),
+        lambda: made.query(filter='id = "a"'),
+    ):
+        with refused(14100):
+            call()
+    with refused(15000):
+        made.query(limit=0) if _is_rpc(client) else made.query(filter='path = "a')
+    with refused(15000):
+        made.count(filter="(year = 1")
+
+
+def _is_rpc(client) -> bool:
+    return type(client).__name__ == "RPCVectorDBClient"
+
+
+def test_deletes_by_ids_by_filter_and_with_a_limit(client):
+    made = filled(client)
+    assert made.delete(["a", "a", "nobody"])["affectedCount"] == 1
+    assert made.delete(filter="year >= 2002", limit=1)["affectedCount"] == 1
+    assert ids(made.query(limit=9)) == ["c"]
+    with refused(15000):
+        made.delete()
+    with refused(15000):
+        made.delete([])  # the SDK sends the same as for no ids at all: not everything is deleted
+    with refused(14100):
+        made.delete([str(i) for i in range(21)])
+    with refused(14100):
+        made.delete(filter="year > 0", limit=16_385)
+    assert made.count() == 1
+
+
+def test_updates_set_fields_and_vectors(client):
+    made = filled(client)
+    assert made.update({"year": 1999}, document_ids=["a", "b"])["affectedCount"] == 2
+    assert made.update({"vector": [0.0, 0.0, 5.0]}, filter="year = 1999")["affectedCount"] == 2
+    assert made.update({"year": 1}, document_ids=["nobody"])["affectedCount"] == 0
+    (found,) = made.query(["b"], retrieve_vector=True)
+    assert (found["year"], found["path"], found["vector"]) == (1999, "写真/b.png", [0.0, 0.0, 5.0])
+    with refused(14100):
+        made.update({"year": "x"}, document_ids=["a"])
+    with refused(14100):
+        made.update({"vector": [1.0]}, document_ids=["a"])
+    with refused(15000):
+        made.update({"id": "z"}, document_ids=["a"])
+
+
+def test_nasty_texts_come_back_and_are_found(client):
+    made = collection(client)
+    documents = [
+        {"id": f"{i}{text}", "vector": [1.0, float(i), 0.0], "path": text, "note": text,
+         "tags": [text]}
+        for i, text in enumerate(NASTY)
+    ]  # fmt: skip
+    made.upsert(documents)
+    for document in documents:
+        found = made.query(filter=f"path = {quoted(document['path'])}")
+        assert [(hit["id"], hit["note"]) for hit in found] == [(document["id"], document["path"])]
+        assert ids(made.query(filter=f"tags include ({quoted(document['path'])})")) == ids(found)
+        assert ids(made.query([document["id"]])) == ids(found)
+    listed = ", ".join(map(quoted, NASTY))
+    assert made.count(filter=f"path in ({listed})") == len(NASTY)
+    assert made.count(filter=f"path not in ({listed})") == 0
