@@ -5,10 +5,15 @@ import imgsearch
 with imgsearch.open("photos.db") as library:
     library.add("~/photos")
     hits = library.search("cat.jpg")
+
+Once it is imported, the operators that public Towhee code names resolve to ours, whether Towhee is
+imported before or after; and Towhee runs pip no more.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from imgsearch import introduction as _introduction
 
 __version__ = "0.1.0"
 
@@ -70,3 +75,6 @@ def __getattr__(name: str) -> Any:
     if not home:
         return import_module(f"{__name__}.{name}")
     return getattr(import_module(f"{__name__}.{home}"), "load" if name == "load_encoder" else name)
+
+
+_introduction.install()

@@ -1,19 +1,22 @@
 """Operator folders, found on disk and known to Towhee as ``ops.imgsearch.<folder>``.
 
 Towhee takes an unknown name for one to download from a hub that is gone. So `op` looks here
-first and never further, and every folder's class is registered before Towhee is asked.
+first and never further, and every folder's class is registered before Towhee is asked. The names
+of the hub's own operators, which public code uses, are in `names`.
 """
 
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Final
 
-from imgsearch.errors import ConfigError, OperatorNotFound
+from imgsearch.errors import ConfigError, ImgSearchError, OperatorNotFound
 from imgsearch.seam.engine import CacheManager, OperatorRegistry, SharedType, towhee
+from imgsearch.seam.operator import Operator
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _PLACES: Final = (_PACKAGE / "_operators", _PACKAGE.parent / "operators")  # wheel, then checkout
@@ -78,6 +81,34 @@ def operator_folders() -> Path:
         if place.is_dir():
             return place
     raise OperatorNotFound("the installation lacks its operator folders; install imgsearch again")
+
+
+def built(folder: str, args: Sequence[Any], config: Mapping[str, Any]) -> Any:
+    """Return the operator of a folder, as public code builds it: without an error.
+
+    Where an operator cannot be built, Towhee writes all its arguments into the error, and public
+    code passes passwords among them. So the error waits for the operator's first row.
+    """
+    try:
+        return _load(operator_folders() / folder)(*args, **config)
+    except (ImgSearchError, TypeError):  # TypeError: an argument that it does not take
+        return _Unbuilt(folder, args, config)
+
+
+class _Unbuilt(Operator):
+    """An operator that could not be built: each row tries again, and raises what comes of it."""
+
+    def __init__(self, folder: str, args: Sequence[Any], config: Mapping[str, Any]) -> None:
+        self._recipe = folder, args, config
+        self._building = threading.Lock()
+        self._built: Any = None
+
+    def __call__(self, *columns: Any) -> Any:
+        with self._building:
+            if self._built is None:
+                folder, args, config = self._recipe
+                self._built = _load(operator_folders() / folder)(*args, **config)
+        return self._built(*columns)
 
 
 def _lazy(folder: Path) -> type:

@@ -26,7 +26,7 @@ INDEXES: Final[Mapping[str, Mapping[str, tuple[int, int, int]]]] = {
     "IVF_SQ8": {"nlist": (1, 65_536, 1024)},
     "IVF_PQ": {"nlist": (1, 65_536, 1024), "M": (1, MAX_DIM, 8)},
 }
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}", re.ASCII)
 _INTEGERS: Final = {"uint64": (0, 2**64 - 1), "int64": (-(2**63), 2**63 - 1)}
 
 
@@ -130,7 +130,7 @@ def named(given: object, what: str) -> str:
         Refused: 15000, it is none.
     """
     if not isinstance(given, str) or not _NAME.fullmatch(given):
-        raise Refused(SYNTAX, f"{what} must be 1 to 128 ASCII letters, digits or underscores")
+        raise Refused(SYNTAX, f"{what} must be 1 to 128 ASCII letters, digits, _ or -")
     return given
 
 

@@ -1,0 +1,79 @@
+"""The three pipelines, by name, for Towhee's own ``AutoConfig`` and ``AutoPipes``.
+
+Towhee holds a lock while it calls these, so none of them may ask ``AutoPipes`` for a pipeline.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from imgsearch.filters import Filter
+from imgsearch.pipelines.embed import embed_pipeline
+from imgsearch.pipelines.insert import insert_pipeline
+from imgsearch.pipelines.search import search_pipeline
+from imgsearch.seam import Runtime
+
+
+@dataclass
+class EmbedConfig:
+    """What `imgsearch.embed_pipeline` takes; set what you like, then hand it to ``AutoPipes``."""
+
+    model: str = "classic"
+    weights: str | None = None
+    options: Mapping[str, Any] | None = None
+    on_error: str = "keep"
+
+
+@dataclass
+class InsertConfig(EmbedConfig):
+    """What `imgsearch.insert_pipeline` takes; `url` has to be set."""
+
+    url: str = ""
+    collection: str = "images"
+    index: str = "hnsw"
+    metric: str = "cosine"
+
+
+@dataclass
+class SearchConfig(EmbedConfig):
+    """What `imgsearch.search_pipeline` takes; `url` has to be set."""
+
+    url: str = ""
+    collection: str = "images"
+    k: int = 10
+    where: Filter | None = None
+    min_score: float | None = None
+
+
+def embed(config: EmbedConfig | None = None) -> Runtime:
+    """Return Towhee's kind of callable: source → path, image, vector; a row for each image."""
+    return embed_pipeline(**_plain(config or EmbedConfig())).output("path", "image", "vector")
+
+
+def insert(config: InsertConfig | None = None) -> Runtime:
+    """Return Towhee's kind of callable: source → path, id; a row for each image."""
+    return insert_pipeline(**_plain(config or InsertConfig())).output("path", "id")
+
+
+def search(config: SearchConfig | None = None) -> Runtime:
+    """Return Towhee's kind of callable: source → path, hits; a row for each query image."""
+    return search_pipeline(**_plain(config or SearchConfig())).output("path", "hits")
+
+
+CONFIGS: Final[Mapping[str, type[EmbedConfig]]] = {
+    "imgsearch_embed": EmbedConfig,
+    "imgsearch_insert": InsertConfig,
+    "imgsearch_search": SearchConfig,
+}
+"""For ``AutoConfig.load_config(NAME, …)``."""
+
+PIPES: Final[Mapping[str, Callable[..., Runtime]]] = {
+    "imgsearch_embed": embed,
+    "imgsearch_insert": insert,
+    "imgsearch_search": search,
+}
+"""For ``AutoPipes.pipeline(NAME, config=…)``; each name has a function of its own name."""
+
+
+def _plain(config: EmbedConfig) -> dict[str, Any]:
+    return dict(vars(config))

@@ -1,0 +1,81 @@
+"""What is altered in Towhee's modules as they are imported; called by `imgsearch` itself.
+
+Imports nothing of Towhee: this runs while Towhee is being imported.
+"""
+
+import base64
+import functools
+from typing import Any, Final, NoReturn
+
+import numpy as np
+
+from imgsearch.errors import ImageError, MissingExtra
+from imgsearch.seam.names import register
+from imgsearch.types import Pixels
+
+_SIDE: Final = 128  # pixels: what Towhee's own cells are
+
+
+def alter_towhee(towhee: Any) -> None:
+    """Register our operators; let Towhee refuse an operator that it would download."""
+    manager = towhee.runtime.operator_manager
+    register(manager.OperatorRegistry.REGISTRY, towhee.operator.SharedType.Shareable)
+    loader = manager.OperatorLoader
+    load = loader._load_operator_from_hub
+    if not hasattr(load, "__wrapped__"):
+
+        @functools.wraps(load)
+        def checked(self: Any, function: str, args: Any, config: Any, tag: str, latest: Any) -> Any:
+            from imgsearch.seam.registry import require
+
+            require(function, tag)
+            return load(self, function, args, config, tag, latest)
+
+        loader._load_operator_from_hub = checked
+
+
+def alter_html_table(module: Any) -> None:
+    """Draw images into `DataCollection.show`'s table without OpenCV and matplotlib, upright."""
+    module._image_to_html_cell = cell
+
+
+def alter_dependency_control(module: Any) -> None:
+    """Let Towhee say what is missing, instead of running pip for it."""
+    module.prompt_install = refuse
+
+
+def refuse(package: str) -> NoReturn:
+    """Raise in place of ``pip install``.
+
+    Raises:
+        MissingExtra: always.
+    """
+    raise MissingExtra(f"Towhee misses {package}: pip install {package}")
+
+
+def cell(image: Any, width: int = _SIDE, height: int = _SIDE) -> str:
+    """Return an image as an HTML element that holds it, `width` x `height` pixels at most."""
+    from imgsearch.images import thumbnail
+
+    pixels = np.clip(rgb(image), 0, 255).astype(np.uint8)
+    data = base64.b64encode(thumbnail(pixels, side=max(width, height))).decode()
+    style = f"max-width: {width}px; max-height: {height}px; padding: 2px"
+    return f'<img src="data:image/jpeg;base64,{data}" style="{style}">'
+
+
+def rgb(image: Any) -> Pixels:
+    """Return an image's pixels in RGB, by the `mode` that it carries; plain arrays are RGB.
+
+    Raises:
+        ImageError: the mode is none of RGB, BGR, GRAY and L.
+    """
+    mode = str(getattr(image, "mode", None) or "RGB").upper()
+    pixels: Pixels = np.asarray(image)
+    match mode:
+        case "RGB":
+            return pixels
+        case "BGR":
+            return np.ascontiguousarray(pixels[..., ::-1])
+        case "GRAY" | "L":
+            return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    raise ImageError(f"cannot make RGB of {mode!r}", stage="convert", reason="colour mode")

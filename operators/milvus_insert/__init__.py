@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .milvus_insert import MilvusInsert
+
+milvus_insert = MilvusInsert  # the name that Towhee's own loader looks for

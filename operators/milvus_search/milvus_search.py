@@ -1,0 +1,48 @@
+"""vector → the nearest rows of a Milvus collection, as ``ops.ann_search.milvus_client`` gives."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from imgsearch.backends.milvus_address import Address
+from imgsearch.backends.milvus_rows import MilvusRows
+from imgsearch.seam import Operator
+
+
+class MilvusSearch(Operator):
+    """Search a collection that is there, whoever made it."""
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: str | int | None = None,
+        collection_name: str | None = None,
+        uri: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        *,
+        limit: int = 10,
+        output_fields: Sequence[str] | None = None,
+        param: Mapping[str, Any] | None = None,
+        metric_type: str | None = None,
+        anns_field: str | None = None,
+        expr: str | None = None,
+        partition_names: Sequence[str] | None = None,
+        db_name: str = "",
+        secure: bool = True,
+        timeout: float = 10.0,
+    ) -> None:
+        address = Address(host, port, uri, user, password, token, db_name, secure)
+        self._rows = MilvusRows(address, collection_name, timeout=timeout)
+        self._search: dict[str, Any] = {
+            "limit": limit, "output_fields": output_fields or (), "param": param,
+            "metric_type": metric_type, "anns_field": anns_field, "expr": expr,
+            "partition_names": partition_names,
+        }  # fmt: skip
+
+    def __call__(self, vector: Any) -> list[Any]:
+        """Return ``[[id, distance, *output_fields], …]``, nearest first; for many vectors, many."""
+        found = self._rows.search(vector, **self._search)
+        return found if np.ndim(vector[0]) else found[0]

@@ -1,0 +1,67 @@
+"""path and vector → a document in Tencent VectorDB, as ``ops.local.tcvdb_client`` does."""
+
+import os
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from imgsearch.backends.rows import Inserted, matrix
+from imgsearch.backends.tencent_place import Place
+from imgsearch.errors import FieldInvalid
+from imgsearch.seam import Operator
+from imgsearch.sources import content_id, printable
+from imgsearch.types import Record
+
+
+class TcvdbInsert(Operator):
+    """Write documents of a path and a vector; one path has one id, so twice is once."""
+
+    def __init__(
+        self,
+        host: str,
+        port: str | int,
+        username: str,
+        key: str,
+        dbName: str,  # noqa: N803 - the seed's signature
+        collectionName: str,  # noqa: N803 - the seed's signature
+        timeout: float = 20,
+        *,
+        random_ids: bool = False,
+    ) -> None:
+        self._place = Place(host, port, username, key, dbName, timeout)
+        self._name, self._random = collectionName, random_ids
+
+    def __call__(self, path: Any, vector: Any) -> Inserted:
+        """Write one row, or a list of paths and one of vectors, in either order of columns."""
+        if isinstance(path, np.ndarray):
+            path, vector = vector, path
+        one = isinstance(path, str | os.PathLike)
+        paths: Sequence[Any] = [path] if one else path
+        vectors = [vector] if one else vector
+        if len(paths) != len(vectors):
+            raise FieldInvalid(f"{len(paths)} paths do not go with {len(vectors)} vectors")
+        records = [
+            Record(self._id(os.fspath(each)), matrix(row)[0], {"path": printable(os.fspath(each))})
+            for each, row in zip(paths, vectors, strict=True)
+        ]
+        self._place.open(self._name).upsert(records)
+        return Inserted(len(records), [record.id for record in records])
+
+    def create_db_and_collection(self, dim: int = 2048) -> None:
+        """Make the database and the collection where they are missing; see `Place.create`."""
+        self._place.create(self._name, dim)
+
+    def delete_and_drop(self, *, database: str, collection: str) -> None:
+        """Drop the collection, then its database; see `Place.drop` and `Place.drop_database`."""
+        self._place.require(database)
+        self._place.drop(collection)
+        self._place.drop_database(database)
+
+    def clear(self, *, database: str) -> None:
+        """Drop the database and all that is in it; see `Place.drop_database`."""
+        self._place.drop_database(database)
+
+    def _id(self, path: str) -> str:
+        return str(uuid.uuid4()) if self._random else content_id(os.fsencode(path))

@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .tcvdb_search import TcvdbSearch
+
+tcvdb_search = TcvdbSearch  # the name that Towhee's own loader looks for

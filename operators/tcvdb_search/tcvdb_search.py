@@ -1,0 +1,39 @@
+"""vector → paths and scores from Tencent VectorDB, as ``ops.local.search_tcvdb_client`` gives."""
+
+from typing import Any
+
+import numpy as np
+
+from imgsearch.backends.rows import matrix
+from imgsearch.backends.tencent_place import Place
+from imgsearch.seam import Operator
+
+
+class TcvdbSearch(Operator):
+    """Search a collection whose documents have a path."""
+
+    def __init__(
+        self,
+        host: str,
+        port: str | int,
+        username: str,
+        key: str,
+        dbName: str,  # noqa: N803 - the seed's signature
+        collectionName: str,  # noqa: N803 - the seed's signature
+        timeout: float = 20,
+        *,
+        limit: int = 10,
+    ) -> None:
+        self._place = Place(host, port, username, key, dbName, timeout)
+        self._name, self._limit = collectionName, limit
+
+    def __call__(self, vector: Any) -> list[Any]:
+        """Return ``[[path, score], …]``, nearest first; for many vectors, many."""
+        collection = self._place.open(self._name)
+        found = collection.search(matrix(vector), k=self._limit)
+        # for L2 the service's own score is the distance
+        score = "distance" if collection.schema.metric == "l2" else "score"
+        rows = [
+            [[hit.fields.get("path", ""), getattr(hit, score)] for hit in hits] for hits in found
+        ]
+        return rows if np.ndim(vector[0]) else rows[0]

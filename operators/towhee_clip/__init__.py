@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .towhee_clip import TowheeClip
+
+towhee_clip = TowheeClip  # the name that Towhee's own loader looks for

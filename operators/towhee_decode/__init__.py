@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .towhee_decode import TowheeDecode
+
+towhee_decode = TowheeDecode  # the name that Towhee's own loader looks for

@@ -1,0 +1,29 @@
+"""bytes or path → an image that knows its colour order, as ``ops.image_decode`` gives."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgsearch.errors import ConfigError
+from imgsearch.images import decode
+from imgsearch.seam import Operator
+from imgsearch.seam.engine import towhee
+from imgsearch.sources import read
+
+
+class TowheeDecode(Operator):
+    """Decode one image into Towhee's own type, BGR unless told otherwise, as the hub's did."""
+
+    def __init__(self, mode: str = "BGR") -> None:
+        self._mode = str(mode).upper()  # tutorials write it small
+        if self._mode not in ("RGB", "BGR"):
+            raise ConfigError(f'mode is "RGB" or "BGR", not {mode!r}')
+
+    def __call__(self, image: bytes | str | Path) -> Any:
+        """Return a `towhee.types.Image`, uint8 (height, width, 3), upright, with its `mode`."""
+        path = "" if isinstance(image, bytes) else str(image)
+        pixels = decode(image if isinstance(image, bytes) else read(image), path=path)
+        if self._mode == "BGR":
+            pixels = np.ascontiguousarray(pixels[..., ::-1])
+        return towhee.types.Image(pixels, self._mode)

@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .towhee_np_normalize import TowheeNpNormalize
+
+towhee_np_normalize = TowheeNpNormalize  # the name that Towhee's own loader looks for

@@ -1,0 +1,48 @@
+"""image → pooled features, as ``ops.image_embedding.timm`` gives."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imgsearch.encoders import load
+from imgsearch.seam import BatchOperator
+from imgsearch.seam.arrival import rgb
+from imgsearch.types import Vector
+
+
+class TowheeTimm(BatchOperator):
+    """Embed images with a timm model, built once a process."""
+
+    def __init__(
+        self,
+        model_name: str = "classic",
+        num_classes: int = 1000,  # noqa: ARG002 - pooled features come before any classifier
+        skip_preprocess: bool = False,  # noqa: FBT001, FBT002 - the hub's signature
+        device: Any = None,
+        checkpoint_path: str | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if model_name == "classic":
+            self._encoder = load("classic")
+        else:
+            name = model_name if model_name.startswith("timm:") else f"timm:{model_name}"
+            chosen = {**(options or {}), "device": _device(device)}
+            self._encoder = load(name, weights=checkpoint_path, options=chosen)
+        self._prepared = skip_preprocess
+
+    def __call__(self, images: list[Any]) -> list[Vector]:
+        """Return for each of `images` its features, float32 (d,), of any length."""
+        if self._prepared:
+            return list(self._encoder.features(images))
+        return list(self._encoder.features([self._encoder.prepare(rgb(image)) for image in images]))
+
+
+def _device(device: Any) -> str:
+    """Return the encoders' word for a device; numbers are GPUs, -1 none, as elsewhere in Towhee."""
+    match device:
+        case None:
+            return "auto"
+        case int():
+            return "cpu" if device < 0 else f"cuda:{device}"
+        case _:
+            return str(device)

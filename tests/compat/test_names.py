@@ -1,0 +1,177 @@
+"""The names of public Towhee code resolve to ours, whichever of the two is imported first."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from imgsearch.seam import operator_folders, operator_names
+from imgsearch.seam.names import PUBLIC
+
+WRITTEN = [
+    "image_decode", "image_decode.cv2", "image_decode.cv2_rgb", "towhee.image_decode",
+    "towhee.image_decode.cv2", "image_embedding.timm", "image_text_embedding.clip", "np_normalize",
+    "towhee.np_normalize", "ann_insert.milvus_client", "ann_search.milvus_client",
+    "local.tcvdb_client", "local.search_tcvdb_client",
+]  # fmt: skip
+RESOLVE = f"""
+from towhee import ops
+from towhee.runtime.operator_manager import OperatorRegistry
+for written in {WRITTEN}:
+    found = OperatorRegistry.resolve(eval(f"ops.{{written}}()").name)
+    print(written, found and found.__name__)
+"""
+
+
+def python(code, *flags):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", *flags, "-c", code],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import imgsearch",
+        "import towhee; import imgsearch",
+        "from towhee import pipe, ops; import imgsearch",
+        "import imgsearch; from towhee.runtime import pipe",
+        "import imgsearch.seam",
+        "from imgsearch import embed_pipeline",
+        "import towhee; from imgsearch import embed_pipeline",
+        "import imgsearch, importlib; importlib.import_module('towhee.types')",
+    ],
+)
+def test_every_name_resolves(first):
+    lines = dict(line.split() for line in python(first + RESOLVE).splitlines())
+    assert set(lines) == set(WRITTEN)
+    assert set(lines.values()) <= set(operator_names())
+
+
+def test_the_table_names_folders_that_are_there():
+    assert {folder for folder, _ in PUBLIC.values()} <= set(operator_names())
+
+
+def test_an_operator_that_a_program_registers_itself_goes_before():
+    code = """
+import imgsearch
+from towhee import ops, register
+@register(name="image_decode")
+class Mine:
+    def __call__(self, x):
+        return "mine"
+@register(name="np_normalize")
+def func(x):
+    return "mine"
+print(ops.image_decode()("x"), ops.np_normalize()("x"), ops.image_decode.cv2().name)
+"""
+    assert python(code).split() == ["mine", "mine", "image-decode/cv2"]
+
+
+def test_threads_that_import_both_at_once_all_find_them():
+    code = f"""
+import threading
+import imgsearch
+start, seen = threading.Barrier(8), []
+def go(statement):
+    start.wait()
+    scope = {{}}
+    exec(statement, scope)
+    from towhee.runtime.operator_manager import OperatorRegistry
+    seen.append(OperatorRegistry.resolve("image-decode") is not None)
+statements = ["import towhee", "import imgsearch.seam", "from towhee import ops",
+    "from imgsearch.pipelines import embed_pipeline"] * 2
+threads = [threading.Thread(target=go, args=(each,)) for each in statements]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(seen), all(seen))
+{RESOLVE}
+"""
+    for _ in range(3):
+        assert python(code).splitlines()[0] == "8 True"
+
+
+def test_without_towhee_nothing_changes():
+    root = importlib.util.find_spec("imgsearch").submodule_search_locations[0].rpartition("/")[0]
+    code = f"""
+import sys
+sys.path.append({root!r})
+import imgsearch
+import importlib.util
+print(importlib.util.find_spec("towhee"))
+try:
+    import towhee
+except ModuleNotFoundError as error:
+    print(error.name)
+"""
+    assert python(code, "-I", "-S").split() == ["None", "towhee"]
+
+
+def test_asking_whether_towhee_is_there_does_not_use_it_up():
+    code = "import imgsearch, importlib.util\nassert importlib.util.find_spec('towhee')" + RESOLVE
+    assert "None" not in python(code)
+
+
+def test_towhee_remains_itself():
+    code = """
+import imgsearch, towhee, importlib.machinery
+print(type(towhee.__spec__.loader) is importlib.machinery.SourceFileLoader, towhee.__file__[-11:])
+"""
+    assert python(code).split() == ["True", "__init__.py"]
+
+
+def test_importing_imgsearch_takes_less_than_300_ms():
+    code = "import time; t = time.perf_counter(); import imgsearch; print(time.perf_counter() - t)"
+    assert min(float(python(code)) for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize("first", ["import imgsearch, towhee", "import towhee, imgsearch"])
+def test_towhee_runs_pip_no_more(first):
+    code = f"""
+import sys
+sys.addaudithook(lambda event, args: print(event) if event == "subprocess.Popen" else None)
+{first}
+from towhee.utils.dependency_control import prompt_install
+try:
+    prompt_install("nothing-of-this-name")
+except ImportError as error:
+    print(error)
+"""
+    assert (
+        python(code).strip()
+        == "Towhee misses nothing-of-this-name: pip install nothing-of-this-name"
+    )
+
+
+@pytest.mark.parametrize("first", ["import imgsearch, towhee", "import towhee, imgsearch"])
+def test_towhee_looks_for_an_unknown_operator_on_no_hub(first, tmp_path):
+    code = f"""
+import sys
+sys.addaudithook(lambda event, args: print(event) if event in ("socket.connect",
+    "socket.getaddrinfo", "subprocess.Popen") else None)
+{first}
+from towhee import ops, pipe
+for operator in (ops.image_captioning.blip(), ops.mystery()):
+    try:
+        pipe.input("x").map("x", "y", operator).output("y")(1)
+    except RuntimeError as error:
+        print("OperatorNotFound" in str(error), "the hub is gone" in str(error))
+"""
+    assert python(code).splitlines() == ["True True"] * 2
+
+
+def test_folders_in_the_working_directory_are_still_used(tmp_path):
+    shutil.copytree(operator_folders() / "normalize", tmp_path / "normalize")
+    code = f"""
+import os
+os.environ["TEST_OP_CACHE"] = {str(tmp_path)!r}
+import imgsearch, numpy
+from towhee import ops
+print(ops.local.normalize()(numpy.array([3.0, 4.0])))
+"""
+    assert python(code).split() == ["[0.6", "0.8]"]
