@@ -56,6 +56,27 @@ class In(Filter):
 
 
 @dataclass(frozen=True, slots=True)
+class StartsWith(Filter):
+    """A text that begins with `prefix`, code point by code point; "" begins every text."""
+
+    field: str
+    prefix: str
+
+    def bounds(self) -> Filter:
+        """Return the same condition as a range, for stores that order texts by code point.
+
+        No pattern has to be escaped then, and `prefix` may hold ``%`` and ``_``.
+        """
+        least = Compare(self.field, ">=", self.prefix)
+        stem = self.prefix.rstrip(_LAST)
+        if not stem:
+            return least
+        following = ord(stem[-1]) + 1
+        beyond = chr(0xE000 if following == 0xD800 else following)  # surrogates are no text
+        return And(least, Compare(self.field, "<", stem[:-1] + beyond))
+
+
+@dataclass(frozen=True, slots=True)
 class And(Filter):
     """Both hold."""
 
@@ -109,6 +130,10 @@ class Field:
         """Return the filter that holds where the field equals one of `values`."""
         return In(self.name, tuple(values))
 
+    def startswith(self, prefix: str) -> Filter:
+        """Return the filter that holds where the field's text begins with `prefix`."""
+        return StartsWith(self.name, prefix)
+
 
 def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
     """Tell whether `fields`, which hold every field that `where` names, meet it.
@@ -124,25 +149,38 @@ def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
             return not matches(inner, fields)
         case In(name, values):
             return fields[name] in values
+        case StartsWith(name, prefix):
+            return str(fields[name]).startswith(prefix)
         case Compare(name, operation, value):
             return _COMPARE[operation](fields[name], value)
     raise TypeError(f"not a filter: {where!r}")
 
 
-def comparisons(where: Filter) -> Iterable[tuple[str, Operation, Value]]:
-    """Yield every (field, operation, value) that `where` holds, for checking against a schema."""
+def leaves(where: Filter) -> Iterable[Filter]:
+    """Yield every condition in `where` that holds no other."""
     match where:
         case And(left, right) | Or(left, right):
-            yield from comparisons(left)
-            yield from comparisons(right)
+            yield from leaves(left)
+            yield from leaves(right)
         case Not(inner):
-            yield from comparisons(inner)
-        case In(name, values):
-            yield from ((name, "==", value) for value in values)
-        case Compare(name, operation, value):
-            yield name, operation, value
+            yield from leaves(inner)
+        case _:
+            yield where
 
 
+def comparisons(where: Filter) -> Iterable[tuple[str, Operation, Value]]:
+    """Yield every (field, operation, value) that `where` holds, for checking against a schema."""
+    for leaf in leaves(where):
+        match leaf:
+            case In(name, values):
+                yield from ((name, "==", value) for value in values)
+            case StartsWith(name, prefix):
+                yield name, ">=", prefix
+            case Compare(name, operation, value):
+                yield name, operation, value
+
+
+_LAST = chr(0x10FFFF)  # nothing comes after it
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,

@@ -1,15 +1,23 @@
-"""The stores that contract tests run over. A new store is one line in `_url`'s table."""
+"""The stores of contract tests. A new one is a name in `STORES` and a case in `_place`."""
 
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from imgsearch.backends import connect
-from tests.backends.bench import Bench
+from tests.backends.bench import Bench, clear_kept
+from tests.services import milvus_server
 
-STORES = ("memory", "milvus-lite", "milvus")
+STORES = ("memory", "milvus-lite", "milvus", "tencent", "tencent+grpc")
+ENVIRONMENT = os.environ  # noqa: TID251  # tests have no settings
+
+Place = tuple[str, str | None]
+"""A store's URL and token."""
 
 # (store, test) → what is known not to hold: "notimpl" is ours to do, "notyet" theirs, "never"
 # cannot be, each with its reason. A test that passes all the same fails: remove its line then.
@@ -18,62 +26,102 @@ DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
         "never",
         "memory is gone with the process",
     ),
+    **{
+        (store, test): ("never", "texts have no order there; test_tencent.py has the rest of it")
+        for store in ("tencent", "tencent+grpc")
+        for test in (
+            "test_every_comparison_means_what_the_reference_says",
+            "test_any_tree_means_what_the_reference_says",
+        )
+    },
 }
 
 
-def _url(name: str, folder: Path) -> str:
-    """Return a store's URL, "" where there is none."""
-    environment = os.environ  # noqa: TID251  # tests have no settings
-    return {
-        "memory": "memory://contract",
-        "milvus-lite": f"milvus-lite://{folder}/contract.db",
-        "milvus": environment.get("IMGSEARCH_TEST_MILVUS", ""),
-    }[name]
+def absence(name: str) -> str:
+    """Tell why a store cannot be had here, "" where it can."""
+    match name:
+        case "milvus" if not ENVIRONMENT.get("IMGSEARCH_TEST_MILVUS"):
+            why = milvus_server.unavailable()
+            return why and f"{why}; or IMGSEARCH_TEST_MILVUS names one: milvus://HOST:PORT/DATABASE"
+        case "tencent" | "tencent+grpc" if find_spec("tcvectordb") is None:
+            return "tcvectordb is not installed: pip install 'imgsearch[tencent]'"
+    return ""
+
+
+def _place(name: str, folder: Path, running: ExitStack) -> Place:
+    """Return where a store is, having started its server, to be stopped by `running`."""
+    match name:
+        case "memory":
+            return "memory://contract", None
+        case "milvus-lite":
+            return f"milvus-lite://{folder}/contract.db", None
+        case "milvus" if given := ENVIRONMENT.get("IMGSEARCH_TEST_MILVUS"):
+            return given, ENVIRONMENT.get("IMGSEARCH_TEST_MILVUS_TOKEN")
+        case "milvus":
+            server = running.enter_context(milvus_server.MilvusServer(folder / "milvus"))
+            return server.url, server.token
+        case "tencent" | "tencent+grpc":
+            from imgsearch.testing.tencent import Emulator
+
+            emulator = running.enter_context(Emulator(key="contract-key", rpc_port=0))
+            address = emulator.url if name == "tencent" else emulator.rpc_url
+            return address.replace("http", name, 1) + "/contract", "contract-key"
+    raise LookupError(name)
 
 
 def _required(name: str) -> bool:
     """Tell whether IMGSEARCH_MUST_RUN names the store."""
-    required = os.environ.get("IMGSEARCH_MUST_RUN", "")  # noqa: TID251  # as above
-    return name in required.split(",")
+    return name in ENVIRONMENT.get("IMGSEARCH_MUST_RUN", "").split(",")
 
 
-def at_hand(name: str, folder: Path) -> str:
-    """Return a store's URL; where there is none, skip, or fail if the store is required."""
-    if not (url := _url(name, folder)):
-        why = f"no {name} server: IMGSEARCH_TEST_MILVUS takes milvus://HOST:PORT/DATABASE"
+def at_hand(name: str) -> None:
+    """Skip where a store cannot be had; fail if IMGSEARCH_MUST_RUN names it."""
+    if why := absence(name):
         if _required(name):
-            pytest.fail(f"{why}, and IMGSEARCH_MUST_RUN asks for it")
-        pytest.skip(why)
-    return url
+            pytest.fail(f"no {name}: {why}; IMGSEARCH_MUST_RUN asks for it")
+        pytest.skip(f"no {name}: {why}")
 
 
 @pytest.fixture(scope="session")
-def stores_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that embedded stores lie in, one for all tests."""
-    return tmp_path_factory.mktemp("stores")
+def place_of() -> Iterator[Callable[[str], Place]]:
+    """Return what tells a store's place by its name, started once; see `at_hand`."""
+    places: dict[str, Place] = {}
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,  # killed servers linger
+        ExitStack() as running,
+    ):
+
+        def place_of(name: str) -> Place:
+            at_hand(name)
+            if name not in places:
+                places[name] = _place(name, Path(folder), running)
+            return places[name]
+
+        yield place_of
+        clear_kept()
 
 
 @pytest.fixture(params=STORES)
-def bench(request: pytest.FixtureRequest, stores_folder: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> Iterator[Bench]:
     """Return each store in turn, with the known differences marked."""
     name = request.param
     if known := DIFFERENCES.get((name, request.node.originalname)):
         request.applymarker(pytest.mark.xfail(strict=True, reason=": ".join(known)))
-    url = at_hand(name, stores_folder)
-    bench = Bench(name, url, connect(url))
+    url, token = place_of(name)
+    bench = Bench(name, url, connect(url, token=token), token)
     yield bench
     bench.clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave one test of a store that is not at hand, to say so; all of them where it must run."""
+    absent = {name for name in STORES if absence(name) and not _required(name)}
     seen: set[str] = set()
     kept = []
     for item in items:
         call = getattr(item, "callspec", None)
         name = call.params.get("bench", "") if call else ""
-        absent = name in STORES and not _url(name, Path()) and not _required(name)
-        if not (absent and name in seen):
+        if not (name in absent and name in seen):
             kept.append(item)
         seen.add(name)
     items[:] = kept

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from imgsearch.backends.base import Capabilities, Collection, VectorBackend
 from imgsearch.backends.schema import Index, Metric, Schema
+from imgsearch.backends.tencent_url import Options
 from imgsearch.errors import ConfigError, MissingExtra
 
 # scheme → module, the drivers that it needs, the extra that brings them
@@ -17,8 +18,19 @@ _DRIVERS: Final = {
     "milvus-lite": ("milvus", ("pymilvus", "milvus_lite"), "imgsearch"),
     "milvus": ("milvus", ("pymilvus",), "imgsearch"),
     "milvus+https": ("milvus", ("pymilvus",), "imgsearch"),
+    "tencent": ("tencent", ("tcvectordb",), "imgsearch[tencent]"),
+    "tencent+https": ("tencent", ("tcvectordb",), "imgsearch[tencent]"),
+    "tencent+grpc": ("tencent", ("tcvectordb",), "imgsearch[tencent]"),
+    "tencent+grpcs": ("tencent", ("tcvectordb",), "imgsearch[tencent]"),
 }
-_PORTS: Final = {"milvus": 19530, "milvus+https": 443}
+_PORTS: Final = {
+    "milvus": 19530,
+    "milvus+https": 443,
+    "tencent": 80,
+    "tencent+https": 443,
+    "tencent+grpc": 80,
+    "tencent+grpcs": 443,
+}
 _open: dict[tuple[str, str | None], VectorBackend] = {}
 _lock = threading.RLock()
 
@@ -29,17 +41,21 @@ def connect(url: str, *, token: str | None = None, timeout: float = 10.0) -> Vec
     ``photos.db`` or ``milvus-lite:///abs/photos.db``: an embedded Milvus, a folder of that name,
     created where it is not there (its parent too, but no further up: that would be a typing
     error). ``milvus://host:19530/database``, ``milvus+https://…``: a Milvus server; `token` is
-    ``user:password`` or an API key. ``memory://name``: exact search, kept until the process ends;
+    ``user:password`` or an API key. ``tencent://host:80/database`` (HTTP), ``tencent+grpc://…``,
+    and with verified TLS ``tencent+https://…``, ``tencent+grpcs://…``: Tencent VectorDB; `token`
+    is ``KEY`` or ``ACCOUNT:KEY``, and ``?shards=1&replicas=0&consistency=strong&ca=FILE`` may
+    follow. ``memory://name``: exact search, kept until the process ends;
     ``memory://``: gone when it is closed. `timeout` is in seconds, a request to a server; the
     first to connect sets it. Without a token, a connection that was opened with one is shared, so
     that operators, which carry no secret, reach the store that a program opened.
 
     Raises:
         ConfigError: the URL's scheme is not one of these, or the URL holds a secret, or no such
-            store can be: a missing folder, an unknown database.
+            store can be: a missing folder, an unknown database (Milvus), a missing key (Tencent).
         MissingExtra: the store's driver is not installed.
         StoreLocked: another process has the file open.
-        BackendUnavailable: nothing answers there, or it refuses the token.
+        BackendUnavailable: nothing answers there, or Milvus refuses the token.
+        BackendError: Tencent refuses the key.
     """
     url = canonical(url)
     key = url, token if urlsplit(url).scheme in _PORTS else None
@@ -96,13 +112,15 @@ def _canonical_server(url: str) -> str:
         raise ConfigError(
             "a server's URL is SCHEME://HOST:PORT/DATABASE; the port is a number"
         ) from None
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+    optional = parts.query if parts.scheme.startswith("tencent") else ""
+    if "@" in parts.netloc or parts.query != optional or parts.fragment:
         raise ConfigError("a store's URL holds no user or password; see the settings in the README")
     database = parts.path.strip("/") or "default"
     if not host or "/" in database:
         raise ConfigError(f"{url!r}: a server's URL is {parts.scheme}://HOST:PORT/DATABASE")
     bracketed = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{bracketed}:{port}/{database}"
+    options = str(Options.parse(optional))
+    return f"{parts.scheme}://{bracketed}:{port}/{database}{'?' if options else ''}{options}"
 
 
 @atexit.register

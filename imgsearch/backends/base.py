@@ -10,13 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 
-from imgsearch.backends.checks import check_filter, check_record, check_vectors, id_fault
+from imgsearch.backends.checks import check_filter, check_records, check_vectors, id_fault
 from imgsearch.backends.schema import Metric, Schema
-from imgsearch.errors import ConfigError, EncoderMismatch
+from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, EncoderMismatch
 from imgsearch.filters import Filter
 from imgsearch.types import Fingerprint, Hit, Matrix, Record, Value, Vector
 
@@ -30,16 +30,19 @@ class Capabilities:
 
     `indexes` are those that it really builds (a store of exact search takes the others too, and
     needs none); `persistent`: vectors outlive the process; `shared`: other processes may use the
-    store at the same time.
+    store at the same time; `prefix`: filters may ask how a text begins.
     """
 
     indexes: frozenset[str]
     persistent: bool
     shared: bool
+    prefix: bool = True
 
 
 class Collection(ABC):
     """A named set of records with vectors of one schema. Thread-safe."""
+
+    prefixes: ClassVar[bool] = True  # as `Capabilities.prefix` of its store
 
     def __init__(self, name: str, schema: Schema) -> None:
         self.name, self.schema = name, schema
@@ -87,39 +90,48 @@ class Collection(ABC):
                 64-bit one. Nothing is written in all these cases.
             CollectionNotFound: the collection was dropped meanwhile; so for every method.
         """
-        checked = {record.id: check_record(self.schema, record) for record in records}
+        checked = check_records(self.schema, records)
         if checked:
-            self._upsert(list(checked.values()))
+            self._upsert(checked)
 
     def search(
         self,
         queries: Matrix,
         *,
         k: int = 10,
+        offset: int = 0,
         where: Filter | None = None,
         min_score: float | None = None,
         effort: int | None = None,
     ) -> list[list[Hit]]:
         """Return for each row of `queries`, shape (n, dim), at most `k` hits, nearest first.
 
+        The nearest `offset` hits are left out: page p of ten is ``k=10, offset=10 * p``. A page
+        costs as much as all pages up to it. With an index that misses neighbours, one page may
+        miss what another would have shown; a fixed high `effort` makes that rare.
         `effort` is the index's search breadth (HNSW `ef`, IVF `nprobe`); None takes a default
         that favours recall. The order of exact ties is unspecified.
 
         Raises:
-            ConfigError: `k` is not in 1 to 16,384, or `effort` is below 1.
+            ConfigError: `k` is below 1, `offset` below 0, their sum above 16,384, or `effort`
+                below 1.
             DimensionMismatch, VectorInvalid: as for `upsert`.
-            FieldInvalid: `where` names an undeclared field, compares it with another type, or
-                asks for the order of booleans.
+            FieldInvalid: `where` names an undeclared field, compares it with another type, asks
+                for the order of booleans, or for a prefix where the store knows none.
         """
         if not 1 <= k <= MAX_K:
             raise ConfigError(f"k must be in 1 to {MAX_K:,}, not {k}")
+        if not 0 <= offset <= MAX_K - k:
+            raise ConfigError(f"offset must be in 0 to {MAX_K:,} - k, not {offset} with k = {k}")
         if effort is not None and effort < 1:
             raise ConfigError(f"effort must be at least 1, not {effort}")
-        check_filter(self.schema, where)
+        check_filter(self.schema, where, prefixes=self.prefixes)
         matrix = check_vectors(self.schema, queries)
         if not len(matrix):
             return []
-        found = self._search(matrix, k=k, where=where, effort=effort)
+        found = self._search(matrix, k=k + offset, where=where, effort=effort)
+        if offset:
+            found = [hits[offset:] for hits in found]
         if min_score is None:
             return found
         return [[hit for hit in hits if hit.score >= min_score] for hits in found]
@@ -138,7 +150,7 @@ class Collection(ABC):
 
     def count(self, where: Filter | None = None) -> int:
         """Return how many records the collection holds right now, or those that meet `where`."""
-        check_filter(self.schema, where)
+        check_filter(self.schema, where, prefixes=self.prefixes)
         return self._count(where)
 
     def iterate(
@@ -154,12 +166,19 @@ class Collection(ABC):
         """
         if not 1 <= batch <= MAX_BATCH:
             raise ConfigError(f"batch must be in 1 to {MAX_BATCH:,}, not {batch}")
-        check_filter(self.schema, where)
+        check_filter(self.schema, where, prefixes=self.prefixes)
         return self._iterate(where, vectors=vectors, batch=batch)
+
+    def indexed(self) -> int:
+        """Return how many records the index covers, by the store's own account; after `flush`, all.
+
+        The others are found too, by comparing them one by one. A store of exact search says all.
+        """
+        return self.count()
 
     @abstractmethod
     def flush(self) -> None:
-        """Make everything written durable and bring the index up to date with it."""
+        """Make everything written durable, and wait until all of it is indexed."""
 
     @abstractmethod
     def _upsert(self, records: Sequence[Record]) -> None:
@@ -204,7 +223,7 @@ class VectorBackend(ABC):
 
     @abstractmethod
     def create(self, name: str, schema: Schema) -> Collection:
-        """Create a collection, or open the one that exists with just this schema.
+        """Create a collection, or open the one that exists, also as an alias, with this schema.
 
         Raises:
             ConfigError: the name is no ASCII identifier of at most 64 letters.
@@ -214,7 +233,7 @@ class VectorBackend(ABC):
 
     @abstractmethod
     def open(self, name: str) -> Collection:
-        """Open an existing collection, ready to be searched.
+        """Open an existing collection by its name or an alias, ready to be searched.
 
         Raises:
             CollectionNotFound: there is none of this name.
@@ -222,11 +241,34 @@ class VectorBackend(ABC):
 
     @abstractmethod
     def drop(self, name: str) -> None:
-        """Delete a collection and all that is in it.
+        """Delete a collection, all that is in it, and its aliases.
 
         Raises:
-            CollectionNotFound: there is none of this name.
+            CollectionNotFound: there is none of this name; an alias is none.
         """
+
+    def set_alias(self, alias: str, name: str) -> None:
+        """Give a collection another name, or move that name to it from another, in one step.
+
+        `open` and `create` take an alias for the collection that it stands for just then; what was
+        opened through it before stays what it was. `names` lists no aliases. To replace a
+        collection under its readers: fill a new one, flush it, move the alias, drop the old one.
+
+        Raises:
+            ConfigError: the alias is no ASCII identifier of at most 64 letters, or a collection's
+                name.
+            CollectionNotFound: there is no collection of this name.
+            BackendError: the store has no aliases.
+        """
+        raise BackendError(f"{self.url} has no aliases; open {name!r} by its name, not {alias!r}")
+
+    def drop_alias(self, alias: str) -> None:
+        """Forget an alias; the collection stays.
+
+        Raises:
+            CollectionNotFound: there is no such alias.
+        """
+        raise CollectionNotFound(f"no alias {alias!r} in {self.url}, which has none at all")
 
     @abstractmethod
     def _close(self) -> None:
@@ -235,7 +277,7 @@ class VectorBackend(ABC):
     _users = 0  # how many `connect` calls share this object; guarded by connect's lock
 
     def close(self) -> None:
-        """Let go of the store; the last user's call closes it."""
+        """Let go of the store, once for each `connect` that returned it; the last one closes it."""
         from imgsearch.backends import release
 
         release(self)

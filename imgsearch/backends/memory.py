@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from imgsearch.backends.base import Capabilities, Collection, VectorBackend, check_name, hit
 from imgsearch.backends.schema import Metric, Schema
-from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch
+from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
 from imgsearch.filters import Filter, matches
 from imgsearch.types import Hit, Matrix, Record, Value
 
@@ -65,10 +65,18 @@ class Rows:
         return Record(self.ids[place], vector, dict(self.fields[place]))
 
 
+class Shelf:
+    """What a store holds: collections by name, and the names that aliases stand for."""
+
+    def __init__(self) -> None:
+        self.collections: dict[str, Rows] = {}
+        self.aliases: dict[str, str] = {}
+
+
 class Backend(VectorBackend):
     """Named stores live in `stores` until the process ends, so that closing one loses nothing."""
 
-    stores: ClassVar[dict[str, dict[str, Rows]]] = {}
+    stores: ClassVar[dict[str, Shelf]] = {}
     _guard: ClassVar[threading.RLock] = threading.RLock()
 
     @override
@@ -77,20 +85,22 @@ class Backend(VectorBackend):
         self.url = url
         self.capabilities = Capabilities(frozenset({"flat"}), persistent=False, shared=False)
         name = url.partition("://")[2]
-        self._collections: dict[str, Rows] | None
+        self._shelf: Shelf | None
         with self._guard:
-            self._collections = self.stores.setdefault(name, {}) if name else {}
+            self._shelf = self.stores.setdefault(name, Shelf()) if name else Shelf()
 
     @override
     def names(self) -> list[str]:
         with self._guard:
-            return sorted(self._there())
+            return sorted(self._there().collections)
 
     @override
     def create(self, name: str, schema: Schema) -> Collection:
         check_name(name)
         with self._guard:
-            rows = self._there().setdefault(name, Rows(schema))
+            shelf = self._there()
+            name = shelf.aliases.get(name, name)
+            rows = shelf.collections.setdefault(name, Rows(schema))
         if differences := rows.schema.differences(schema):
             raise SchemaMismatch(f"collection {name!r} exists; {'; '.join(differences)}")
         return MemoryCollection(name, rows)
@@ -98,7 +108,9 @@ class Backend(VectorBackend):
     @override
     def open(self, name: str) -> Collection:
         with self._guard:
-            rows = self._there().get(name)
+            shelf = self._there()
+            name = shelf.aliases.get(name, name)
+            rows = shelf.collections.get(name)
         if rows is None:
             raise CollectionNotFound(f"no collection {name!r} in {self.url}")
         return MemoryCollection(name, rows)
@@ -106,20 +118,40 @@ class Backend(VectorBackend):
     @override
     def drop(self, name: str) -> None:
         with self._guard:
-            rows = self._there().pop(name, None)
+            shelf = self._there()
+            rows = shelf.collections.pop(name, None)
+            shelf.aliases = {a: n for a, n in shelf.aliases.items() if n != name}
         if rows is None:
             raise CollectionNotFound(f"no collection {name!r} in {self.url}")
         with rows.lock:
             rows.dropped = True
 
     @override
-    def _close(self) -> None:
-        self._collections = None
+    def set_alias(self, alias: str, name: str) -> None:
+        check_name(alias)
+        with self._guard:
+            shelf = self._there()
+            if alias in shelf.collections:
+                raise ConfigError(f"{alias!r} is a collection; an alias needs a name of its own")
+            name = shelf.aliases.get(name, name)
+            if name not in shelf.collections:
+                raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+            shelf.aliases[alias] = name
 
-    def _there(self) -> dict[str, Rows]:
-        if self._collections is None:
+    @override
+    def drop_alias(self, alias: str) -> None:
+        with self._guard:
+            if self._there().aliases.pop(alias, None) is None:
+                raise CollectionNotFound(f"no alias {alias!r} in {self.url}")
+
+    @override
+    def _close(self) -> None:
+        self._shelf = None
+
+    def _there(self) -> Shelf:
+        if self._shelf is None:
             raise BackendError(f"{self.url} is closed")
-        return self._collections
+        return self._shelf
 
 
 class MemoryCollection(Collection):

@@ -16,8 +16,8 @@ from typing_extensions import override
 from imgsearch.backends.base import Capabilities, Collection, VectorBackend, check_name
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.milvus_collection import MilvusCollection
-from imgsearch.backends.milvus_schema import COLUMNS, PROPERTY, check_index, parsed
-from imgsearch.backends.schema import INDEXES, Schema
+from imgsearch.backends.milvus_schema import BUILT, COLUMNS, PROPERTY, check_index, parsed
+from imgsearch.backends.schema import Schema
 from imgsearch.errors import (
     BackendError,
     BackendUnavailable,
@@ -49,9 +49,7 @@ class Backend(VectorBackend):
         self.url = url
         parts = urlsplit(url)
         self.path = Path(url.partition("://")[2]) if parts.scheme == "milvus-lite" else None
-        self.capabilities = Capabilities(
-            frozenset(INDEXES), persistent=True, shared=self.path is None
-        )
+        self.capabilities = Capabilities(BUILT, persistent=True, shared=self.path is None)
         self.timeout = LONG if self.path else timeout  # in this process nobody can be dead
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self.path else nullcontext()
@@ -85,6 +83,7 @@ class Backend(VectorBackend):
             if not client.has_collection(name, timeout=self.timeout):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
             description = client.describe_collection(name, timeout=self.timeout)
+            name = description["collection_name"]  # not the alias
             index = self.index(name)
             schema, layout = parsed(description, index)
             if index is None:  # a crash came between making the collection and indexing it
@@ -97,7 +96,31 @@ class Backend(VectorBackend):
         with self.calling() as client:
             if not client.has_collection(name, timeout=self.timeout):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+            if (real := self._real(client, name)) != name:  # lite would drop what it stands for
+                raise CollectionNotFound(f"{name!r} is an alias of {real!r}: drop_alias drops it")
+            # Milvus 2.3.5 would keep its aliases: they lead nowhere, and their names stay taken
+            for alias in client.list_aliases(name, timeout=self.timeout)["aliases"]:
+                client.drop_alias(alias, timeout=self.timeout)
             client.drop_collection(name, timeout=self.timeout)
+
+    @override
+    def set_alias(self, alias: str, name: str) -> None:
+        check_name(alias)
+        with self.calling() as client:
+            if not client.has_collection(name, timeout=self.timeout):
+                raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+            if alias in client.list_collections(timeout=self.timeout):
+                raise ConfigError(f"{alias!r} is a collection; an alias needs a name of its own")
+            known = alias in client.list_aliases(timeout=self.timeout)["aliases"]
+            put = client.alter_alias if known else client.create_alias
+            put(self._real(client, name), alias, timeout=self.timeout)
+
+    @override
+    def drop_alias(self, alias: str) -> None:
+        with self.calling() as client:
+            if alias not in client.list_aliases(timeout=self.timeout)["aliases"]:
+                raise CollectionNotFound(f"no alias {alias!r} in {self.url}")
+            client.drop_alias(alias, timeout=self.timeout)
 
     @override
     def _close(self) -> None:
@@ -148,6 +171,10 @@ class Backend(VectorBackend):
             finally:
                 self._load(client, name, schema)
 
+    def _real(self, client: MilvusClient, name: str) -> str:
+        """Return the name of the collection that `name`, which exists, is or stands for."""
+        return str(client.describe_collection(name, timeout=self.timeout)["collection_name"])
+
     def _served(self, uri: str, database: str, token: str | None) -> MilvusClient:
         try:
             client = MilvusClient(
@@ -163,6 +190,8 @@ class Backend(VectorBackend):
         return client
 
     def _make(self, client: MilvusClient, name: str, schema: Schema) -> None:
+        if schema.index.kind not in BUILT:
+            raise IndexRefused(f"{self.url} does not build {schema.index.kind}")
         text = schema.to_json()
         columns = client.create_schema(enable_dynamic_field=True, description=text)
         columns.add_field("id", DataType.VARCHAR, is_primary=True, max_length=MAX_ID)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imgsearch.backends.milvus import Backend
 
 CHUNK: Final = 500  # ids named in one expression: at most 256 kB of text
+KEYS: Final = 65_536  # keys that iterating lite reads at once: at most 32 MB of text
 ROWS: Final = 1_000  # rows upserted at once
 BYTES: Final = 16 * 2**20  # … and their size: servers take messages of 64 MB
 HITS: Final = 65_536  # hits asked for at once, over all queries of a call
@@ -35,6 +36,12 @@ class MilvusCollection(Collection):
     @override
     def flush(self) -> None:
         self._store.refresh(self.name, self.schema)
+
+    @override
+    def indexed(self) -> int:
+        """Servers count rows that were replaced until they are compacted; lite 3.2.2 says all."""
+        found = self._store.index(self.name) or {}
+        return min(int(found.get("indexed_rows", 0)), self.count())
 
     @override
     def _upsert(self, records: Sequence[Record]) -> None:
@@ -103,12 +110,26 @@ class MilvusCollection(Collection):
         # ``iterator``, which asks for the order of ids, sets consistency aside, so that a count
         # has to wait for what was just written
         self._count(None)
-        key, columns = self._layout.key, self._columns(vectors=vectors)
         condition = rendered(where, self.schema.fields)
-        expression = condition
-        while rows := self._query(expression, columns, limit=batch, iterator="True"):
-            yield from map(self._record, rows)
-            if len(rows) < batch:
+        columns = self._columns(vectors=vectors)
+        if self._store.path is None:
+            for rows in self._pages(condition, columns, batch):
+                yield from map(self._record, rows)
+            return
+        # Lite reads and sorts the whole collection for each page of it, but finds rows by their
+        # keys at once: few long pages of keys, then the rows
+        for keyed in self._pages(condition, [self._layout.key], KEYS):
+            keys = [row[self._layout.key] for row in keyed]
+            for start in range(0, len(keys), min(batch, CHUNK)):
+                some = among(self._layout.key, keys[start : start + min(batch, CHUNK)])
+                yield from map(self._record, self._query(some, columns))
+
+    def _pages(self, condition: str, columns: Sequence[str], size: int) -> Iterator[list[Any]]:
+        """Yield the rows that meet `condition`, `size` at a time, in the order of their keys."""
+        key, expression = self._layout.key, condition
+        while rows := self._query(expression, columns, limit=size, iterator="True"):
+            yield rows
+            if len(rows) < size:
                 return
             expression = both(after(key, max(row[key] for row in rows)), condition)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from imgsearch.backends.schema import FieldType
-from imgsearch.filters import And, Compare, Filter, In, Not, Or
+from imgsearch.filters import And, Compare, Filter, In, Not, Or, StartsWith
 from imgsearch.types import Value
 
 # Of C's escapes lite knows these five; it and the server take every other character as it is,
@@ -27,6 +27,8 @@ def rendered(where: Filter | None, fields: Mapping[str, FieldType]) -> str:
             return f"not ({rendered(inner, fields)})"
         case In(name, values):
             return f"{name} in [{', '.join(_literal(value, fields[name]) for value in values)}]"
+        case StartsWith():  # not `like`, whose % and _ lite 3.2.2 has no way to escape
+            return rendered(where.bounds(), fields)
         case Compare(name, operation, value):
             return f"{name} {operation} {_literal(value, fields[name])}"
     raise TypeError(f"not a filter: {where!r}")

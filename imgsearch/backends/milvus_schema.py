@@ -24,8 +24,9 @@ _TYPES: Final[Mapping[str, FieldType]] = {
     "INT8": "int", "INT16": "int", "INT32": "int", "FLOAT": "float",
 }  # fmt: skip
 _METRICS: Final[Mapping[str, Metric]] = {"COSINE": "cosine", "IP": "ip", "L2": "l2"}
+BUILT: Final = frozenset(INDEXES) - {"ivf_pq"}  # which lite accepts, and then searches by force
 # AUTOINDEX is HNSW both in milvus-lite and in Milvus as it is shipped
-_KINDS: Final = {kind.upper(): kind for kind in INDEXES} | {"AUTOINDEX": "hnsw"}
+_KINDS: Final = {kind.upper(): kind for kind in sorted(BUILT)} | {"AUTOINDEX": "hnsw"}
 _MAX_EF: Final = 32_768  # Milvus' bound
 
 

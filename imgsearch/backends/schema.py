@@ -19,6 +19,7 @@ INDEXES: Final[Mapping[str, Mapping[str, int]]] = {
     "flat": {},
     "ivf_flat": {"nlist": 128},
     "ivf_sq8": {"nlist": 128},
+    "ivf_pq": {"nlist": 128, "M": 8},  # Tencent only; M is how many parts a vector is cut into
     "hnsw": {"M": 16, "efConstruction": 200},  # what Tencent's own examples use, too
 }
 """Each index kind with its parameters' defaults."""

@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -55,17 +57,25 @@ def records(names: Iterable[str], *, dim: int = 4) -> list[Record]:
 
 @dataclass
 class Bench:
-    """One store by its name in the tests and its URL; `store` is connected."""
+    """One store by its name in the tests, its URL and token; `store` is connected."""
 
     name: str
     url: str
     store: VectorBackend
+    token: str | None = None
     made: list[str] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
+    kept: ClassVar[dict[tuple[str, str | None], set[str]]] = {}
 
     def new_name(self) -> str:
         """Return a collection's name that nobody has used, to be dropped in the end."""
         self.made.append(f"t{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
         return self.made[-1]
+
+    def new_alias(self) -> str:
+        """Return an alias that nobody has used, to be dropped in the end."""
+        self.aliases.append(f"a{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
+        return self.aliases[-1]
 
     def collection(
         self,
@@ -81,19 +91,41 @@ class Bench:
         schema = Schema(dim, metric, Index.parse(index), declared, encoder)
         return self.store.create(self.new_name(), schema)
 
+    def empty(self, *, fields: Mapping[str, FieldType] | None = None) -> Collection:
+        """Return a collection to be left empty: one for all tests, since servers take 2 s for it.
+
+        Its vectors have 4 dimensions.
+        """
+        declared: Mapping[str, FieldType] = {"n": "int"} if fields is None else fields
+        name = f"empty_{'_'.join(f'{field}_{kind}' for field, kind in declared.items())}"
+        self.kept.setdefault((self.url, self.token), set()).add(name)
+        collection = self.store.create(name, Schema(4, index=Index("flat"), fields=declared))
+        assert collection.count() == 0, "a test before this one wrote what it was to see refused"
+        return collection
+
     def reopen(self) -> None:
         """Close the store for good, and connect again."""
         self.store.close()
-        self.store = connect(self.url)
+        self.store = connect(self.url, token=self.token)
 
     def clear(self) -> None:
         """Drop what the test made, and close."""
+        for alias in self.aliases:
+            with suppress(CollectionNotFound):
+                self.store.drop_alias(alias)
         for name in self.made:
-            try:
+            with suppress(CollectionNotFound):
                 self.store.drop(name)
-            except CollectionNotFound:
-                continue
         self.store.close()
+
+
+def clear_kept() -> None:
+    """Drop the collections that tests shared."""
+    for (url, token), names in Bench.kept.items():
+        with connect(url, token=token) as store:
+            for name in names & set(store.names()):
+                store.drop(name)
+    Bench.kept.clear()
 
 
 def ids(hits: Iterable[object]) -> list[str]:

@@ -94,6 +94,82 @@ def test_dropping_takes_everything_with_it(bench: Bench) -> None:
     assert bench.store.create(collection.name, collection.schema).count() == 0
 
 
+def test_alias_stands_for_one_collection_then_for_another(bench: Bench) -> None:
+    old, new = bench.collection(), bench.collection()
+    old.upsert(records(["old"]))
+    new.upsert(records(["new 1", "new 2"]))
+    alias = bench.new_alias()
+    bench.store.set_alias(alias, old.name)
+    before = bench.store.open(alias)
+    assert (before.name, before.count()) == (old.name, 1)
+    bench.store.set_alias(alias, new.name)
+    after = bench.store.open(alias)
+    assert (after.name, sorted(ids(after.search(unit(0)[None])[0]))) == (
+        new.name,
+        ["new 1", "new 2"],
+    )
+    assert bench.store.create(alias, new.schema).count() == 2
+    assert sorted(ids(before.iterate())) == ["old"]  # what was opened stays what it was
+    assert alias not in bench.store.names()
+    bench.store.drop(old.name)
+    bench.store.set_alias(alias, alias)  # already so
+    bench.reopen()
+    assert bench.store.open(alias).count() == 2
+    bench.store.drop_alias(alias)
+    with pytest.raises(CollectionNotFound, match=alias):
+        bench.store.open(alias)
+    assert bench.store.open(new.name).count() == 2
+
+
+def test_alias_is_no_collection_and_goes_with_its_own(bench: Bench) -> None:
+    collection, other = bench.collection(), bench.collection()
+    alias = bench.new_alias()
+    with pytest.raises(CollectionNotFound, match="nowhere"):
+        bench.store.set_alias(alias, "nowhere")
+    with pytest.raises(CollectionNotFound, match=alias):
+        bench.store.drop_alias(alias)
+    with pytest.raises(ConfigError, match=other.name):
+        bench.store.set_alias(other.name, collection.name)
+    with pytest.raises(ConfigError):
+        bench.store.set_alias("no name", collection.name)
+    bench.store.set_alias(alias, collection.name)
+    with pytest.raises(CollectionNotFound, match=alias):
+        bench.store.drop(alias)
+    assert collection.count() == 0
+    bench.store.drop(collection.name)
+    with pytest.raises(CollectionNotFound, match=alias):
+        bench.store.open(alias)
+    bench.store.set_alias(alias, other.name)
+    assert bench.store.open(alias).name == other.name
+
+
+def test_readers_of_an_alias_never_miss_it_while_it_moves(bench: Bench) -> None:
+    sides = [bench.collection(), bench.collection()]
+    for side in sides:
+        side.upsert(records(["one"]))
+    alias = bench.new_alias()
+    bench.store.set_alias(alias, sides[0].name)
+    done = threading.Event()
+
+    def read() -> set[str]:
+        seen = set()
+        while not done.is_set() or not seen:
+            opened = bench.store.open(alias)
+            assert opened.count() == 1
+            seen.add(opened.name)
+        return seen
+
+    with ThreadPoolExecutor(2) as readers:
+        running = [readers.submit(read) for _ in range(2)]
+        try:
+            for turn in range(1, 20):
+                bench.store.set_alias(alias, sides[turn % 2].name)
+                assert bench.store.open(alias).name == sides[turn % 2].name
+        finally:
+            done.set()
+        assert all(reader.result() <= {side.name for side in sides} for reader in running)
+
+
 def test_fingerprint_and_schema_are_remembered(bench: Bench) -> None:
     made = bench.collection(
         encoder=ENCODER,
@@ -216,7 +292,7 @@ def test_upserting_nothing_is_allowed(bench: Bench) -> None:
 def test_bad_record_is_refused_and_nothing_written(
     bench: Bench, bad: Record, error: type[Exception]
 ) -> None:
-    collection = bench.collection(fields={"n": "int", "text": "str"})
+    collection = bench.empty(fields={"n": "int", "text": "str"})
     with pytest.raises(error):
         collection.upsert([Record("good", unit(0)), bad])
     assert collection.count() == 0
@@ -291,7 +367,7 @@ def test_iterate_sees_each_record_once_across_chunks(bench: Bench) -> None:
 @pytest.mark.parametrize("batch", [0, 16_385])
 def test_impossible_batch_is_refused(bench: Bench, batch: int) -> None:
     with pytest.raises(ConfigError):
-        bench.collection().iterate(batch=batch)
+        bench.empty().iterate(batch=batch)
 
 
 def test_fields_come_back_as_the_type_they_were(bench: Bench) -> None:
@@ -421,12 +497,12 @@ def test_k_beyond_the_count_returns_all(bench: Bench) -> None:
 @pytest.mark.parametrize("k", [0, -1, 16_385])
 def test_impossible_k_is_refused(bench: Bench, k: int) -> None:
     with pytest.raises(ConfigError, match="16,384"):
-        bench.collection().search(unit(0)[None], k=k)
+        bench.empty().search(unit(0)[None], k=k)
 
 
 def test_impossible_effort_is_refused(bench: Bench) -> None:
     with pytest.raises(ConfigError, match="effort"):
-        bench.collection().search(unit(0)[None], effort=0)
+        bench.empty().search(unit(0)[None], effort=0)
 
 
 @pytest.mark.parametrize(
@@ -440,7 +516,7 @@ def test_impossible_effort_is_refused(bench: Bench) -> None:
 )
 def test_bad_query_is_refused(bench: Bench, query: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        bench.collection().search(query)
+        bench.empty().search(query)
 
 
 def test_empty_collection_finds_nothing(bench: Bench) -> None:
@@ -460,6 +536,27 @@ def test_batch_of_queries_answers_each_in_order(bench: Bench) -> None:
     queries = np.tile(np.eye(8, dtype=np.float32), (80, 1))  # 640: more than one call's worth
     found = collection.search(queries, k=1)
     assert [hits[0].id for hits in found] == [f"axis {i % 8}" for i in range(640)]
+
+
+def test_pages_follow_each_other(bench: Bench) -> None:
+    collection = bench.collection()
+    collection.upsert(records("abcdefgh"))  # (1, i, 0, 0): ever further from (1, 0, 0, 0)
+    queries = np.stack([unit(0), unit(1)])
+    pages = [collection.search(queries, k=3, offset=offset) for offset in (0, 3, 6, 9)]
+    assert [ids(page[0]) for page in pages] == [list("abc"), list("def"), list("gh"), []]
+    assert [ids(page[1]) for page in pages] == [list("hgf"), list("edc"), list("ba"), []]
+    (found,) = collection.search(unit(0)[None], k=3, offset=2, where=Field("n") != 3)
+    assert ids(found) == ["c", "e", "f"]
+    # the cosine of (1, 3) with (1, 0) is 1 / sqrt(10) = .316, that of (1, 2) .447
+    (found,) = collection.search(unit(0)[None], k=3, offset=1, min_score=0.4)
+    assert ids(found) == ["b", "c"]
+    assert collection.search(unit(0)[None], k=1, offset=16_383) == [[]]
+
+
+@pytest.mark.parametrize(("k", "offset"), [(1, -1), (1, 16_384), (10_000, 6_385)])
+def test_impossible_offset_is_refused(bench: Bench, k: int, offset: int) -> None:
+    with pytest.raises(ConfigError, match="16,384"):
+        bench.empty().search(unit(0)[None], k=k, offset=offset)
 
 
 def test_min_score_leaves_out_what_is_further(bench: Bench) -> None:

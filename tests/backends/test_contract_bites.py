@@ -1,5 +1,7 @@
 """Stores that are wrong on purpose: each is caught by a test of the contract."""
 
+import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,7 +12,7 @@ from typing_extensions import override
 from imgsearch.backends import Collection, Schema
 from imgsearch.backends import checks as checks_module
 from imgsearch.backends.memory import Backend, MemoryCollection, Rows
-from imgsearch.filters import And, Compare, Filter, Not, Or
+from imgsearch.filters import And, Compare, Filter, Not, Or, StartsWith
 from imgsearch.types import Hit, Matrix, Record
 from tests.backends import test_contract, test_contract_filters, test_contract_indexes
 from tests.backends.bench import Bench
@@ -177,10 +179,13 @@ class NanTaken(MemoryCollection):
     def upsert(self, records: Iterable[Record]) -> None:
         self._upsert(
             [
-                checks_module.check_record(self.schema, record)
-                if record.vector is None or np.isfinite(record.vector).all()
-                else record
+                checked
                 for record in records
+                for checked in (
+                    checks_module.check_records(self.schema, [record])
+                    if record.vector is None or np.isfinite(record.vector).all()
+                    else [record]
+                )
             ]
         )
 
@@ -271,6 +276,47 @@ class BlankWhileFlushing(MemoryCollection):
         return super()._search(queries, **options)
 
 
+class IgnoresOffset(MemoryCollection):
+    @override
+    def search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        return super().search(queries, **{**options, "offset": 0})
+
+
+class OffsetFromK(MemoryCollection):
+    """Takes the offset out of the k hits, instead of going on behind it."""
+
+    @override
+    def search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        offset = options.pop("offset", 0)
+        return [hits[offset:] for hits in super().search(queries, **options)]
+
+
+class IgnoresPrefix(MemoryCollection):
+    @override
+    def _places(self, where: Filter | None) -> Any:
+        return super()._places(None if isinstance(where, StartsWith) else where)
+
+
+class PrefixAsPattern(MemoryCollection):
+    """Gives the prefix to something like SQL's LIKE, where _ is any character."""
+
+    @override
+    def _places(self, where: Filter | None) -> Any:
+        if not isinstance(where, StartsWith):
+            return super()._places(where)
+        pattern = re.compile(re.escape(where.prefix).replace("_", "."), re.DOTALL)
+        texts = [str(fields[where.field]) for fields in self._all.fields]
+        return np.array([i for i, text in enumerate(texts) if pattern.match(text)], dtype=np.intp)
+
+
+class ForgetsToIndex(MemoryCollection):
+    """Forgets the last rows when it builds its index."""
+
+    @override
+    def indexed(self) -> int:
+        return super().indexed() - 1
+
+
 class Lenient(Backend):
     """Makes a collection that is missing."""
 
@@ -299,10 +345,41 @@ class ForgetsFingerprint(Backend):
         return collection
 
 
+class StaleAlias(Backend):
+    """Knows an alias as it was when it was first set."""
+
+    @override
+    def set_alias(self, alias: str, name: str) -> None:
+        if alias not in self._there().aliases:
+            super().set_alias(alias, name)
+
+
+class AliasAsCopy(Backend):
+    """Lists an alias as a collection."""
+
+    @override
+    def names(self) -> list[str]:
+        return sorted([*super().names(), *self._there().aliases])
+
+
+class DropsThroughAliases(Backend):
+    @override
+    def drop(self, name: str) -> None:
+        super().drop(self._there().aliases.get(name, name))
+
+
+class MovesAliasInTwoSteps(Backend):
+    @override
+    def set_alias(self, alias: str, name: str) -> None:
+        if name in self.names() and self._there().aliases.pop(alias, None):
+            threading.Event().wait(0.01)  # what a slow second step does
+        super().set_alias(alias, name)
+
+
 class ForgetsToDrop(Backend):
     @override
     def drop(self, name: str) -> None:
-        rows = self._there()[name] if name in self.names() else Rows(Schema(4))
+        rows = self._there().collections.get(name) or Rows(Schema(4))
         super().drop(name)
         rows.dropped = False
 
@@ -341,6 +418,15 @@ CAUGHT: list[tuple[type, Callable[..., None]]] = [
     (Lenient, contract.test_opening_a_missing_collection_says_so),
     (Unnoticing, contract.test_creating_with_another_schema_names_the_difference),
     (ForgetsFingerprint, contract.test_fingerprint_and_schema_are_remembered),
+    (IgnoresOffset, contract.test_pages_follow_each_other),
+    (OffsetFromK, contract.test_pages_follow_each_other),
+    (IgnoresPrefix, filters.test_prefix_means_how_a_text_begins),
+    (PrefixAsPattern, filters.test_prefix_means_how_a_text_begins),
+    (ForgetsToIndex, indexes.test_index_finds_the_true_neighbours),
+    (StaleAlias, contract.test_alias_stands_for_one_collection_then_for_another),
+    (AliasAsCopy, contract.test_alias_stands_for_one_collection_then_for_another),
+    (DropsThroughAliases, contract.test_alias_is_no_collection_and_goes_with_its_own),
+    (MovesAliasInTwoSteps, contract.test_readers_of_an_alias_never_miss_it_while_it_moves),
     (ForgetsToDrop, contract.test_dropping_takes_everything_with_it),
 ]
 TESTS = [

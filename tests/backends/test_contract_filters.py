@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 
 from imgsearch.backends import Collection
 from imgsearch.errors import FieldInvalid
-from imgsearch.filters import And, Compare, Field, Filter, In, Not, Or, matches
+from imgsearch.filters import And, Compare, Field, Filter, In, Not, Or, StartsWith, matches
 from imgsearch.types import Record, Value
 from tests.backends.bench import NASTY, Bench, ids, unit, vector
 
 KINDS = {"text": "str", "n": "int", "x": "float", "yes": "bool"}
+PREFIXES = [
+    "", "图", "图片/", "it'", "100%", "1_0", "%", "_", '"', "\\", "C:\\", "🐟", "🐟👩", "x" * 1_000,
+    "x" * 1_001, " ", "line\n", "Line", "שלום ", "e", "\U0010ffff", "\ud7ff",
+]  # fmt: skip
 OPERATIONS = ("==", "!=", "<", "<=", ">", ">=")
 NUMBERS = [0, 1, -1, 7, 2**53 + 1, -(2**62), 2**63 - 1]
 FLOATS = [0.0, -0.5, 1.0, 1e-7, 1e22, -1.5e300, 0.1, 3.0]
@@ -59,6 +63,32 @@ def test_every_comparison_means_what_the_reference_says(bench: Bench) -> None:
         assert collection.count(where) == len(expected(where)), where
         (hits,) = collection.search(unit(0)[None], k=50, where=where)
         assert sorted(ids(hits)) == expected(where), where
+
+
+def test_prefix_means_how_a_text_begins(bench: Bench) -> None:
+    collection = filled(bench)
+    edges = ["\ud7ffa", "\ue000", "\U0010ffff\U0010ffffb", "a\U0010ffffb", "b", "a%b", "a_b", "axb"]
+    collection.upsert([Record(f"e{i}", unit(1), {"text": text}) for i, text in enumerate(edges)])
+    texts = {f"e{i}": text for i, text in enumerate(edges)}
+    texts |= {f"r{i}": str(fields["text"]) for i, fields in enumerate(ROWS)}
+    for prefix in [*PREFIXES, *NASTY, "a\U0010ffff", "a%", "a_", "a"]:
+        where = Field("text").startswith(prefix)
+        if not bench.store.capabilities.prefix:
+            with pytest.raises(FieldInvalid, match="beginning"):
+                collection.count(where)
+            continue
+        begin = sorted(name for name, text in texts.items() if text[: len(prefix)] == prefix)
+        assert sorted(ids(collection.iterate(where=where, vectors=False))) == begin, prefix
+        assert collection.count(~where) == len(texts) - len(begin), prefix
+    if bench.store.capabilities.prefix:
+        (hits,) = collection.search(unit(0)[None], k=50, where=Field("text").startswith("图"))
+        assert [hit.fields["text"] for hit in hits] == ["图片/金鱼 №1.jpg"]
+
+
+@pytest.mark.parametrize("where", [Field("n").startswith("1"), ~Field("no").startswith("")])
+def test_prefix_of_what_is_no_text_is_refused(bench: Bench, where: Filter) -> None:
+    with pytest.raises(FieldInvalid):
+        bench.empty().count(where)
 
 
 def test_filter_applies_before_k(bench: Bench) -> None:
@@ -111,8 +141,7 @@ def test_long_chains_are_understood(bench: Bench) -> None:
     ids=repr,
 )
 def test_filter_that_does_not_fit_the_schema_is_refused(bench: Bench, where: Filter) -> None:
-    collection = bench.collection(fields=KINDS)  # type: ignore[arg-type]  # literals
-    collection.upsert([Record("a", unit(0), {"other": 1})])
+    collection = bench.empty(fields=KINDS)  # type: ignore[arg-type]  # literals
     with pytest.raises(FieldInvalid):
         collection.search(unit(0)[None], where=where)
     with pytest.raises(FieldInvalid):
@@ -129,6 +158,7 @@ leaves = st.one_of(
     st.builds(Compare, st.just("n"), st.sampled_from(OPERATIONS), st.sampled_from(NUMBERS)),
     st.builds(Compare, st.just("x"), st.sampled_from(OPERATIONS), st.sampled_from(FLOATS)),
     st.builds(Compare, st.just("yes"), st.sampled_from(["==", "!="]), st.booleans()),
+    st.builds(StartsWith, st.just("text"), texts | st.sampled_from(PREFIXES)),
     st.builds(In, st.just("text"), st.lists(texts, max_size=3).map(tuple)),
     st.builds(In, st.just("n"), st.lists(st.sampled_from(NUMBERS), max_size=3).map(tuple)),
 )

@@ -40,7 +40,7 @@ def test_index_finds_the_true_neighbours(bench: Bench, index: str, metric: Metri
     collection = bench.collection(dim=DIM, metric=metric, index=index, fields={})
     collection.upsert([Record(f"{i}", row) for i, row in enumerate(rows)])
     collection.flush()
-    assert collection.count() == ROWS
+    assert collection.count() == collection.indexed() == ROWS
     scores = truth(rows, queries, metric)
     found = collection.search(queries, k=K)
     nearest = np.argsort(-scores, axis=1)[:, :K]

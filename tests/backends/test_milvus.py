@@ -14,7 +14,7 @@ import psutil
 import pytest
 from pymilvus import DataType, MilvusException
 
-from imgsearch.backends import Index, Schema, canonical, connect
+from imgsearch.backends import Index, Schema, canonical, connect, milvus_collection
 from imgsearch.backends.milvus import Backend
 from imgsearch.backends.milvus_filter import quoted, rendered
 from imgsearch.backends.milvus_schema import check_index, index_params, search_params
@@ -198,6 +198,23 @@ def test_wide_rows_go_in_several_messages(store: Backend) -> None:
     assert collection.count() == 3_001
 
 
+def test_iterating_goes_on_behind_a_page_of_keys(
+    store: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(milvus_collection, "KEYS", 7)
+    collection = store.create("pages", Schema(4, index=Index("flat"), fields={"n": "int"}))
+    names = [f"{i * 7 % 30:02} 鱼'\\\"" for i in range(30)]  # 7 and 30 share no factor: each once
+    collection.upsert(records(names))
+    seen = collection.iterate(batch=3)
+    first = next(seen)
+    last = max(names)
+    assert collection.delete([last]) == 1  # before its page is read
+    assert sorted([first.id, *ids(seen)]) == sorted(set(names) - {last})
+    assert len(list(collection.iterate(where=Field("n") < 14, batch=100))) == 14 - (
+        names.index(last) < 14
+    )
+
+
 # -- foreign collections -----------------------------------------------------------------------
 
 
@@ -327,6 +344,13 @@ def test_embedded_store_talks_to_this_machine_only(store: Backend) -> None:
     sockets = psutil.Process().net_connections("inet")
     assert sockets
     assert {one.laddr.ip.removeprefix("::ffff:") for one in sockets} <= {"127.0.0.1", "::1"}
+
+
+def test_index_that_lite_would_search_by_force_is_refused(store: Backend) -> None:
+    assert "ivf_pq" not in store.capabilities.indexes
+    with pytest.raises(IndexRefused, match="ivf_pq"):
+        store.create("a", Schema(8, index=Index("ivf_pq")))
+    assert store.names() == []
 
 
 def test_importing_the_backends_loads_no_driver() -> None:

@@ -1,0 +1,1 @@
+"""Real servers for tests, each started once a session and gone with it."""

@@ -1,0 +1,84 @@
+"""The real Milvus server, `milvus` from PyPI, in a network namespace of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "root:Milvus"  # noqa: S105  # what Milvus is shipped with
+_NAMESPACES = (("unshare", "-n"), ("unshare", "-rn"))  # as root; as any user, where that is allowed
+
+
+def unavailable() -> str:
+    """Tell why no server can be started here, "" where one can."""
+    if find_spec("milvus") is None:
+        return "the milvus package is not installed: pip install milvus==2.3.5"
+    return "" if _namespace() else "neither root nor user may make a network namespace (unshare)"
+
+
+@cache
+def _namespace() -> tuple[str, ...]:
+    """Return the command that runs another in a network namespace, () where none may."""
+    for command in _NAMESPACES:
+        try:
+            # Python itself: in a user's namespace root's files are out of reach
+            tried = subprocess.run([*command, sys.executable, "-c", ""], capture_output=True)
+        except FileNotFoundError:  # no unshare
+            break
+        if not tried.returncode:
+            return command
+    return ()
+
+
+class MilvusServer:
+    """A running server with authentication on; `url` reaches it from this machine only.
+
+    It ends when it is closed and when this process ends, however that comes about. All that it
+    keeps lies in `folder`.
+
+    Raises:
+        RuntimeError: it did not start; the message says where its logs are.
+    """
+
+    token = TOKEN
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+            self.url = f"milvus://127.0.0.1:{listener.getsockname()[1]}/default"
+            self._process = subprocess.Popen(
+                [*_namespace(), sys.executable, "-m", "tests.services.milvus_inside",
+                 str(folder), str(listener.fileno())],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,  # its end tells the server that we are gone
+                stdout=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,  # a group of its own, to be killed whole
+            )  # fmt: skip
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"ready\n":
+            self.close()
+            raise RuntimeError(f"Milvus did not start; see {folder}/logs")
+
+    @property
+    def group(self) -> int:
+        """The process group of the server and its relay."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """Kill the server: it ignores polite requests once a collection is loaded. Idempotent."""
+        with self._process as process:  # closes the pipes and waits
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
