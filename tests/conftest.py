@@ -125,3 +125,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             kept.append(item)
         seen.add(name)
     items[:] = kept
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run where a test was skipped and IMGSEARCH_NO_SKIP, which CI sets, forbids it."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and reporter.stats.get("skipped") and ENVIRONMENT.get("IMGSEARCH_NO_SKIP"):
+        reporter.write_line("a test was skipped, and IMGSEARCH_NO_SKIP is set")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

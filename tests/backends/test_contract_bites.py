@@ -269,9 +269,22 @@ class HalfRecall(MemoryCollection):
 class BlankWhileFlushing(MemoryCollection):
     """Loses sight of its rows at every hundredth write, as while they move from place to place."""
 
+    searched: threading.Event | None = None
+
+    @override
+    def _upsert(self, records: Sequence[Record]) -> None:
+        self.searched = self.searched or threading.Event()
+        super()._upsert(records)
+        if self._blank():
+            self.searched.wait(5)  # seconds; a reader comes by long before, on any machine
+
+    def _blank(self) -> bool:
+        return len(self._all.ids) % 100 == 0 and len(self._all.ids) > 50
+
     @override
     def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
-        if len(self._all.ids) % 100 == 0 and len(self._all.ids) > 50:
+        if self.searched and self._blank():
+            self.searched.set()
             return [[] for _ in queries]
         return super()._search(queries, **options)
 

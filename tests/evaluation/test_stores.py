@@ -1,0 +1,63 @@
+"""The ImageNet subset, embedded once, gives the same answers out of every store."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imgsearch
+from imgsearch.backends import Schema
+from imgsearch.backends.schema import Index
+from imgsearch.evaluation import datasets
+from imgsearch.types import Record
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+OPTIONS = {"pad_type": "same", "mean": 0.5, "std": 0.5, "interpolation": "bilinear"}
+
+pytestmark = pytest.mark.skipif(
+    not (SHARED / "data/imagenet-subset").is_dir(), reason="the subset is not beside the project"
+)
+
+
+@pytest.fixture(scope="module")
+def subset():
+    """Return the gallery's records, the queries' vectors and the queries' labels."""
+    dataset = datasets.load(SHARED / "data/imagenet-subset")
+    embed = imgsearch.embed_pipeline(
+        "timm:mobilenetv2_100",
+        weights=SHARED / "weights/mobilenetv2_100.safetensors",
+        options=OPTIONS,
+    )
+    items = [*dataset.gallery, *dataset.queries]
+    vectors = [row["vector"] for row in embed([str(item.path) for item in items])]
+    gallery = [
+        Record(f"{place:04d}", vector, {"label": item.label})
+        for place, (item, vector) in enumerate(zip(dataset.gallery, vectors, strict=False))
+    ]
+    queries = np.stack(vectors[len(gallery) :])
+    return gallery, queries, [item.label for item in dataset.queries]
+
+
+def exact(gallery, queries):
+    """Return the ten highest cosines of each query, computed in double precision."""
+    matrix = np.stack([record.vector for record in gallery]).astype(np.float64)
+    return -np.sort(-(queries.astype(np.float64) @ matrix.T))[:, :10]
+
+
+@pytest.mark.parametrize("index", ["flat", "hnsw"])
+def test_every_store_finds_what_exact_search_finds(bench, subset, index):
+    gallery, queries, labels = subset
+    schema = Schema(queries.shape[1], "cosine", Index(index), {"label": "str"})
+    collection = bench.store.create(bench.new_name(), schema)
+    collection.upsert(gallery)
+    collection.flush()
+    found = collection.search(queries, k=10)
+    right = [
+        hit.fields["label"] == label
+        for hits, label in zip(found, labels, strict=True)
+        for hit in hits
+    ]
+    assert np.mean(right) == pytest.approx(0.612, abs=0.005)
+    if index == "flat":
+        scores = [[hit.score for hit in hits] for hits in found]
+        assert np.abs(np.array(scores) - exact(gallery, queries)).max() < 2e-5
