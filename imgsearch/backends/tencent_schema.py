@@ -184,12 +184,12 @@ def breadth(index: Index, k: int, effort: int | None) -> dict[str, int]:
     """Return the search-time parameter that an index has, if it has one.
 
     The defaults favour recall, since a missed neighbour costs more than a millisecond does.
-    HNSW: ef = 2 k, at least 128 (the service's own default is 10). IVF: a quarter of the cells,
+    HNSW: ef = 2 k, at least 256 (the service's own default is 10). IVF: a quarter of the cells,
     at least 16.
     """
     match index.kind:
         case "hnsw":
-            return {"ef": min(max(effort or max(128, 2 * k), k), MAX_EF)}
+            return {"ef": min(max(effort or max(256, 2 * k), k), MAX_EF)}
         case "ivf_flat" | "ivf_sq8" | "ivf_pq":
             nlist = index.params["nlist"]
             return {"nprobe": min(effort or max(16, nlist // 4), nlist)}

@@ -127,7 +127,9 @@ class ClassicEncoder(Encoder):
         """
         centred = (root - _mean(root)) * self._window
         strength = np.sqrt(np.abs(np.fft.rfft2(centred))).astype(np.float32)
-        rings = (strength.reshape(len(root), -1) @ self._polar).reshape(-1, _RINGS, _SECTORS)
+        flat = strength.reshape(len(root), -1)
+        # not @: its threads would wait, spinning, beside those that decode
+        rings = np.einsum("np,pk->nk", flat, self._polar).reshape(-1, _RINGS, _SECTORS)
         # a photograph's rings hold 0.4 to 6; the constant keeps empty ones empty
         rings /= rings.mean(axis=2, keepdims=True) + np.float32(0.05)
         waves = np.abs(np.fft.rfft(rings, axis=2))[:, :, 1:]
