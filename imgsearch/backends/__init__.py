@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from imgsearch.backends.base import Capabilities, Collection, VectorBackend
+from imgsearch.backends.base import Capabilities, VectorBackend
+from imgsearch.backends.collection import Collection
 from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.backends.tencent_url import Options
 from imgsearch.errors import ConfigError, MissingExtra

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, Collection, VectorBackend, check_name, hit
+from imgsearch.backends.base import Capabilities, VectorBackend, check_name
+from imgsearch.backends.collection import Collection, hit
 from imgsearch.backends.schema import Metric, Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
 from imgsearch.filters import Filter, matches

@@ -13,8 +13,9 @@ import grpc
 from pymilvus import DataType, MilvusClient, MilvusException
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, Collection, VectorBackend, check_name
+from imgsearch.backends.base import Capabilities, VectorBackend, check_name
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
+from imgsearch.backends.collection import Collection
 from imgsearch.backends.milvus_collection import MilvusCollection
 from imgsearch.backends.milvus_schema import BUILT, COLUMNS, PROPERTY, check_index, parsed
 from imgsearch.backends.schema import Schema

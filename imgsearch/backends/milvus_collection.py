@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from imgsearch.backends.base import Collection, hit, row_vector
+from imgsearch.backends.collection import Collection, hit, row_vector
 from imgsearch.backends.milvus_filter import after, among, both, rendered
 from imgsearch.backends.milvus_schema import Layout, check_fields, search_params
 from imgsearch.backends.schema import Schema

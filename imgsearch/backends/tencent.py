@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, Collection, VectorBackend, check_name
+from imgsearch.backends.base import Capabilities, VectorBackend, check_name
+from imgsearch.backends.collection import Collection
 from imgsearch.backends.schema import INDEXES, Schema
 from imgsearch.backends.tencent_calls import (
     COLLECTION_EXISTS,

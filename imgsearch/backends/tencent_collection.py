@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from imgsearch.backends.base import Collection, hit
+from imgsearch.backends.collection import Collection, hit
 from imgsearch.backends.tencent_client import search_params
 from imgsearch.backends.tencent_filter import between, both, check_read, rendered
 from imgsearch.backends.tencent_schema import PLACE, PLACES, Layout

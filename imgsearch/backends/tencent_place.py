@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from imgsearch.backends import connect
-from imgsearch.backends.base import Collection
+from imgsearch.backends.collection import Collection
 from imgsearch.backends.schema import Index, Schema
 from imgsearch.errors import ConfigError
 

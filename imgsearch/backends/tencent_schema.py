@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from imgsearch.backends.base import row_vector
+from imgsearch.backends.collection import row_vector
 from imgsearch.backends.schema import (
     INDEXES,
     FieldType,

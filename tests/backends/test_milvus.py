@@ -174,7 +174,7 @@ def test_index_that_is_not_the_one_asked_for_is_refused() -> None:
 def test_search_breadth_favours_recall_within_milvus_bounds() -> None:
     hnsw, ivf = Index("hnsw"), Index("ivf_flat", {"nlist": 128})
     assert search_params(hnsw, 10, None) == {"ef": 256}
-    assert search_params(hnsw, 100, None) == {"ef": 200}
+    assert search_params(hnsw, 200, None) == {"ef": 400}
     assert search_params(hnsw, 100, 1) == {"ef": 100}  # Milvus refuses ef < k
     assert search_params(hnsw, 16_384, None) == {"ef": 32_768}
     assert search_params(ivf, 10, None) == {"nprobe": 32}

@@ -264,7 +264,7 @@ def test_ivf_index_is_trained_by_flush_once_there_is_enough(
     [
         ("flat", 10, 5, {}),
         ("hnsw", 10, None, {"ef": 256}),
-        ("hnsw", 100, None, {"ef": 200}),
+        ("hnsw", 100, None, {"ef": 256}),
         ("hnsw", 100, 7, {"ef": 100}),
         ("hnsw", 16_384, 99_999, {"ef": 32_768}),
         ("ivf_flat", 10, None, {"nprobe": 32}),

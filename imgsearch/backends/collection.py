@@ -1,0 +1,210 @@
+"""The contract of a collection, proven by tests/backends/test_contract.py for every store.
+
+The public methods here check what goes in and shape what comes out, alike for all; a store
+implements the ones with an underscore and may rely on what was checked.
+"""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+
+from imgsearch.backends.checks import check_filter, check_records, check_vectors, id_fault
+from imgsearch.backends.schema import Metric, Schema
+from imgsearch.errors import ConfigError, EncoderMismatch
+from imgsearch.filters import Filter
+from imgsearch.types import Fingerprint, Hit, Matrix, Record, Value, Vector
+
+MAX_K: Final = 16_384  # Milvus' topK; nobody reads further
+MAX_BATCH: Final = 16_384  # rows that Milvus returns for one query
+
+
+class Collection(ABC):
+    """A named set of records with vectors of one schema. Thread-safe."""
+
+    prefixes: ClassVar[bool] = True  # as `Capabilities.prefix` of its store
+
+    def __init__(self, name: str, schema: Schema) -> None:
+        self.name, self.schema = name, schema
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {self.schema.dim}-d {self.schema.metric}>"
+
+    def require(self, encoder: Fingerprint) -> None:
+        """Refuse an encoder whose vectors cannot be compared with those in here.
+
+        A collection that does not say whose vectors it holds takes every encoder of its dimension.
+
+        Raises:
+            EncoderMismatch: the collection holds another encoder's vectors.
+        """
+        mine = self.schema.encoder
+        if mine in (None, encoder) and encoder.dim == self.schema.dim:
+            return
+        theirs = dataclasses.asdict(mine) if mine else {"dim": self.schema.dim}
+        ours = dataclasses.asdict(encoder)
+        differing = [
+            f"{name}: {value!r} there, {ours[name]!r} here"
+            for name, value in theirs.items()
+            if value != ours[name]
+        ]
+        raise EncoderMismatch(
+            f"collection {self.name!r} holds another encoder's vectors ({'; '.join(differing)}): "
+            "use that encoder, or add the images again to a new collection"
+        )
+
+    def upsert(self, records: Iterable[Record]) -> None:
+        """Write records, replacing those of the same id; a search finds them on return.
+
+        Of records with the same id the last counts. A record's fields replace the old ones whole;
+        a declared field that is left out holds its type's zero ("" 0 0.0 False). A store that
+        fails half-way may have written some of the records; the same call again writes the rest.
+
+        Raises:
+            DimensionMismatch: a vector is not (dim,).
+            VectorInvalid: a vector is missing, or holds NaN, infinity or only zeros, or is so long
+                or short that its squared norm is no float32.
+            FieldInvalid: an id is empty or longer than 512 bytes; a field's name or type does not
+                fit; a text is longer than 65,535 bytes, or the undeclared fields of a record are
+                so together, as JSON; a text holds NUL or a lone surrogate; a number is no finite
+                64-bit one. Nothing is written in all these cases.
+            CollectionNotFound: the collection was dropped meanwhile; so for every method.
+        """
+        checked = check_records(self.schema, records)
+        if checked:
+            self._upsert(checked)
+
+    def search(
+        self,
+        queries: Matrix,
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Filter | None = None,
+        min_score: float | None = None,
+        effort: int | None = None,
+    ) -> list[list[Hit]]:
+        """Return for each row of `queries`, shape (n, dim), at most `k` hits, nearest first.
+
+        The nearest `offset` hits are left out: page p of ten is ``k=10, offset=10 * p``. A page
+        costs as much as all pages up to it. With an index that misses neighbours, one page may
+        miss what another would have shown; a fixed high `effort` makes that rare.
+        `effort` is the index's search breadth (HNSW `ef`, IVF `nprobe`); None takes a default
+        that favours recall. The order of exact ties is unspecified.
+
+        Raises:
+            ConfigError: `k` is below 1, `offset` below 0, their sum above 16,384, or `effort`
+                below 1.
+            DimensionMismatch, VectorInvalid: as for `upsert`.
+            FieldInvalid: `where` names an undeclared field, compares it with another type, asks
+                for the order of booleans, or for a prefix where the store knows none.
+        """
+        if not 1 <= k <= MAX_K:
+            raise ConfigError(f"k must be in 1 to {MAX_K:,}, not {k}")
+        if not 0 <= offset <= MAX_K - k:
+            raise ConfigError(f"offset must be in 0 to {MAX_K:,} - k, not {offset} with k = {k}")
+        if effort is not None and effort < 1:
+            raise ConfigError(f"effort must be at least 1, not {effort}")
+        check_filter(self.schema, where, prefixes=self.prefixes)
+        matrix = check_vectors(self.schema, queries)
+        if not len(matrix):
+            return []
+        found = self._search(matrix, k=k + offset, where=where, effort=effort)
+        if offset:
+            found = [hits[offset:] for hits in found]
+        if min_score is None:
+            return found
+        return [[hit for hit in hits if hit.score >= min_score] for hits in found]
+
+    def get(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Record]:
+        """Return the records of those `ids` that exist, by id."""
+        possible = [id_ for id_ in dict.fromkeys(ids) if not id_fault(id_)]
+        return self._get(possible, vectors=vectors) if possible else {}
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete records by id; return how many there were. Unknown ids are passed over."""
+        there = list(self.get(ids))
+        if there:
+            self._delete(there)
+        return len(there)
+
+    def count(self, where: Filter | None = None) -> int:
+        """Return how many records the collection holds right now, or those that meet `where`."""
+        check_filter(self.schema, where, prefixes=self.prefixes)
+        return self._count(where)
+
+    def iterate(
+        self, *, where: Filter | None = None, vectors: bool = True, batch: int = 500
+    ) -> Iterator[Record]:
+        """Yield every record once, in no particular order, reading `batch` at a time.
+
+        Records written or deleted meanwhile may or may not be seen.
+
+        Raises:
+            ConfigError: `batch` is not in 1 to 16,384.
+            FieldInvalid: as for `search`.
+        """
+        if not 1 <= batch <= MAX_BATCH:
+            raise ConfigError(f"batch must be in 1 to {MAX_BATCH:,}, not {batch}")
+        check_filter(self.schema, where, prefixes=self.prefixes)
+        return self._iterate(where, vectors=vectors, batch=batch)
+
+    def indexed(self) -> int:
+        """Return how many records the index covers, by the store's own account; after `flush`, all.
+
+        The others are found too, by comparing them one by one. A store of exact search says all.
+        """
+        return self.count()
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Make everything written durable, and wait until all of it is indexed."""
+
+    @abstractmethod
+    def _upsert(self, records: Sequence[Record]) -> None:
+        """Write checked records, ids unique, declared fields filled in, ids of any number."""
+
+    @abstractmethod
+    def _search(
+        self, queries: Matrix, *, k: int, where: Filter | None, effort: int | None
+    ) -> list[list[Hit]]:
+        """Search; one list of hits for each query, nearest first."""
+
+    @abstractmethod
+    def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
+        """Read records of distinct ids, of any number."""
+
+    @abstractmethod
+    def _delete(self, ids: Sequence[str]) -> None:
+        """Delete records that exist, of any number."""
+
+    @abstractmethod
+    def _count(self, where: Filter | None) -> int:
+        """Count."""
+
+    @abstractmethod
+    def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
+        """Stream all records."""
+
+
+def hit(metric: Metric, similarity: float, id_: str, fields: Mapping[str, Value]) -> Hit:
+    """Return the `Hit` for what stores report: a similarity, for L2 the squared distance.
+
+    Rounding may bring a store's cosine past 1 or a squared distance below 0; both are clamped.
+    """
+    match metric:
+        case "l2":
+            distance = max(similarity, 0.0)
+            return Hit(id_, 1 - distance / 2, distance, fields)
+        case "cosine":
+            cosine = min(max(similarity, -1.0), 1.0)
+            return Hit(id_, cosine, 1 - cosine, fields)
+        case _:
+            return Hit(id_, similarity, -similarity, fields)
+
+
+def row_vector(values: Sequence[float]) -> Vector:
+    """Return a stored vector as float32, shape (d,)."""
+    return np.asarray(values, dtype=np.float32)
