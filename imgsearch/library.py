@@ -107,10 +107,11 @@ class Library:
         query: Query,
         *,
         k: int = 10,
+        offset: int = 0,
         where: Filter | None = None,
         min_score: float | None = None,
     ) -> list[Hit]:
-        """Return at most `k` hits for an image or a vector, nearest first.
+        """Return at most `k` hits for an image or a vector, nearest first, after `offset` others.
 
         A hit's `fields` hold ``path`` and ``label``. `where` filters on them, for example
         ``Field("label") == "goldfish"``; `min_score` leaves out what is further.
@@ -122,7 +123,9 @@ class Library:
         """
         collection = self._required()
         vector = self.encode(query)
-        return collection.search(vector[None], k=k, where=where, min_score=min_score)[0]
+        return collection.search(
+            vector[None], k=k, offset=offset, where=where, min_score=min_score
+        )[0]
 
     def encode(self, query: Query) -> Vector:
         """Return the vector of an image, float32 (d,), unit L2 norm; a vector is passed on."""

@@ -68,6 +68,14 @@ def test_search_by_json_filter_and_min_score(run, loaded):
     assert [Path(hit["fields"]["path"]).name for hit in only] == [query.name]
 
 
+def test_search_goes_on_page_by_page(run, loaded):
+    query = loaded / "猫/bild-ü 0002.png"
+    all_ids = [hit["id"] for hit in json.loads(run("search", query, "--json", "-k", 8).stdout)]
+    page = json.loads(run("search", query, "--json", "-k", 3, "--offset", 3).stdout)
+    assert [hit["id"] for hit in page] == all_ids[3:6]
+    assert run("search", query, "-k", 3, "--offset", 3).stdout.splitlines()[1].split()[0] == "4"
+
+
 def test_search_writes_a_page_that_needs_nothing_else(run, loaded, tmp_path):
     done = run("search", loaded / "猫/bild-ü 0002.png", "--html", "seite.html")
     assert done.exit_code == 0, done.output

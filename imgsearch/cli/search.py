@@ -20,6 +20,7 @@ _SIDE = 256  # pixels of a thumbnail's longer side
 @click.argument("query", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @options.store
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
+@click.option("--offset", default=0, type=click.IntRange(0), help="Leave out so many nearer hits.")
 @click.option("--min-score", type=float, help="Leave out hits with a lower score.")
 @click.option(
     "--where",
@@ -39,6 +40,7 @@ def search(
     db: str | None,
     collection: str,
     k: int,
+    offset: int,
     min_score: float | None,
     where: tuple[str, ...],
     html: Path | None,
@@ -47,7 +49,7 @@ def search(
     """Find the images nearest to the image QUERY."""
     condition = options.filtered(where)
     with options.library(Settings.from_environment(), db, collection=collection) as library:
-        hits = library.search(query, k=k, where=condition, min_score=min_score)
+        hits = library.search(query, k=k, offset=offset, where=condition, min_score=min_score)
         facts = {
             "encoder": library.recipe.model,
             "store": f"{library.url} ({library.count():,} images)",
@@ -63,7 +65,7 @@ def search(
     if flags["as_json"]:
         show.echo_json([_plain(hit) for hit in hits])
     else:
-        _print(hits)
+        _print(hits, offset)
 
 
 def thumb(path: str, *, score: float | None = None, relevant: bool | None = None) -> Thumb:
@@ -85,7 +87,7 @@ def hit_thumb(hit: Hit, *, relevant: bool | None = None) -> Thumb:
     return thumb(str(hit.fields.get("path", "")), score=hit.score, relevant=relevant)
 
 
-def _print(hits: Sequence[Hit]) -> None:
+def _print(hits: Sequence[Hit], offset: int) -> None:
     rows = [
         (
             str(rank),
@@ -93,7 +95,7 @@ def _print(hits: Sequence[Hit]) -> None:
             str(hit.fields.get("label", "")),
             str(hit.fields.get("path", hit.id)),
         )
-        for rank, hit in enumerate(hits, 1)
+        for rank, hit in enumerate(hits, offset + 1)
     ]
     if rows:
         show.table(("rank", "score", "label", "path"), rows, right=2)
