@@ -4,10 +4,8 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from time import monotonic
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from imgsearch import backends
 from imgsearch.errors import (
@@ -108,8 +106,7 @@ def _store(store: Store, timeout: float) -> Finding:
     what = f"store {store.url}"
     try:
         url = backends.canonical(store.url)
-        place = urlsplit(url)
-        if place.scheme == "milvus-lite" and not Path(place.path).exists():
+        if not backends.is_there(url):
             return Finding(what, "absent", "not there yet", "`imgsearch add` makes it")
         started = monotonic()
         with backends.connect(url, token=store.token, timeout=timeout) as backend:

@@ -31,7 +31,7 @@ from imgsearch.errors import (
     VectorInvalid,
 )
 from imgsearch.filters import Field, Filter
-from imgsearch.loading import Entry, FailedFile, Progress, Report, Tally, absolute, chunks
+from imgsearch.loading import Entry, FailedFile, Progress, Report, Tally, absolute, chunks, follow
 from imgsearch.pipelines import records_pipeline, vector_pipeline
 from imgsearch.seam import Pipeline
 from imgsearch.sources import Source
@@ -55,7 +55,9 @@ class Library:
         url: str,
         *,
         collection: str,
-        recipe: Recipe | None,
+        model: str | None,
+        weights: str | PathLike[str] | None,
+        options: Mapping[str, Any] | None,
         index: str | None,
         metric: Metric | None,
         token: str | None,
@@ -70,7 +72,7 @@ class Library:
         try:
             self._collection = self._existing()
             self._index, self._metric = _settled(self._collection, index, metric)
-            self.recipe = _chosen(self._collection, recipe)
+            self.recipe = _chosen(self._collection, model, weights, options)
         except BaseException:
             self._backend.close()
             raise
@@ -131,7 +133,7 @@ class Library:
         """Return the vector of an image, float32 (d,), unit L2 norm; a vector is passed on."""
         if isinstance(query, np.ndarray) and query.ndim == 1:
             return np.ascontiguousarray(query, dtype=np.float32)
-        if isinstance(query, str) and not Path(query).expanduser().exists():
+        if isinstance(query, str) and not _is_there(query):
             raise SourceError(
                 f"no image file {query!r}; and the encoder {self.recipe.model!r} has no text side",
                 path=query,
@@ -149,7 +151,8 @@ class Library:
         """Remove images by id or by path; return how many there were. Files are left alone."""
         collection = self._required()
         ids = [str(target) for target in targets if _ID.fullmatch(str(target))]
-        paths = [absolute(target) for target in targets if not _ID.fullmatch(str(target))]
+        others = (target for target in targets if not _ID.fullmatch(str(target)))
+        paths = [sources.printable(absolute(target)) for target in others]
         if paths:
             there = collection.iterate(where=Field("path").isin(paths), vectors=False)
             ids += [record.id for record in there]
@@ -196,8 +199,8 @@ class Library:
         """Embed and insert what is new of a chunk, and count."""
         fresh = {row[2]: row for row in chunk}
         if self._collection is not None and fresh:
-            for id_ in self._collection.get(list(fresh)):
-                del fresh[id_]
+            there = self._collection.get(list(fresh))
+            follow(self._collection, [fresh.pop(id_) for id_ in there], there)
         tally.count("skipped", len(chunk) - len(fresh))
         rows = list(fresh.values())
         if rows:
@@ -259,8 +262,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
     ``memory://name``. `token` ("user:password") is for servers that ask for one.
     `model` ("classic" or "timm:NAME"), `weights` and `options` name the encoder; an existing
-    collection remembers its own. `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw"
-    (the default), `metric` "cosine" (the default), "ip" or "l2". `timeout` is in seconds.
+    collection remembers its own, and `weights` tells where they lie now, if they were moved.
+    `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
+    (the default), "ip" or "l2". `timeout` is in seconds.
 
     Raises:
         ConfigError: the URL, the index or the metric is not one of these.
@@ -268,12 +272,12 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         SchemaMismatch: the collection has another index or metric.
         StoreLocked, BackendUnavailable: the store cannot be opened.
     """
-    if model is None and (weights is not None or options):
-        raise ConfigError("weights and options belong to a model; give the model's name, too")
     return Library(
         url,
         collection=collection,
-        recipe=Recipe.of(model, weights, options) if model is not None else None,
+        model=model,
+        weights=weights,
+        options=options,
         index=index,
         metric=metric,
         token=token,
@@ -295,16 +299,30 @@ def _settled(
     return str(schema.index), schema.metric
 
 
-def _chosen(collection: Collection | None, recipe: Recipe | None) -> Recipe:
-    """Return the encoder's recipe: the one asked for, else the collection's, else the default."""
-    known = collection.schema if collection is not None else None
-    if recipe is None:
-        remembered = Recipe.from_json(known.note) if known else None
-        return remembered or Recipe()
-    if known and known.encoder and known.encoder.model != recipe.model:
+def _chosen(
+    collection: Collection | None,
+    model: str | None,
+    weights: str | PathLike[str] | None,
+    options: Mapping[str, Any] | None,
+) -> Recipe:
+    """Return the encoder's recipe: what is asked for, over what the collection remembers."""
+    schema = collection.schema if collection is not None else None
+    known = Recipe.from_json(schema.note) if schema is not None else None
+    if model is None and known is None and (weights is not None or options):
+        raise ConfigError("weights and options belong to a model; give the model's name, too")
+    if schema is not None and schema.encoder and model not in (None, schema.encoder.model):
         raise EncoderMismatch(
-            f"collection {collection.name if collection else ''!r} holds vectors of "
-            f"{known.encoder.model!r}, not of {recipe.model!r}; leave the model out, or add the "
-            "images to another collection"
+            f"the collection holds vectors of {schema.encoder.model!r}, not of {model!r}; leave "
+            "the model out, or add the images to another collection"
         )
-    return recipe
+    asked = Recipe.of(model or (known or Recipe()).model, weights, options)
+    if known is None or known.model != asked.model:
+        return asked
+    return Recipe(asked.model, asked.weights or known.weights, asked.options or known.options)
+
+
+def _is_there(text: str) -> bool:
+    try:
+        return Path(text).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # too long for a name; no such user; a NUL
+        return False

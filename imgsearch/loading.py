@@ -1,15 +1,17 @@
 """How a load goes: its files in chunks, its progress while it runs, its report at the end."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike, path
 from pathlib import Path
 from time import monotonic
 from typing import Final, Literal, TypeAlias
 
 from imgsearch import sources
+from imgsearch.backends import Collection
 from imgsearch.errors import EncoderError, ImageError, ImgSearchError, SourceError
 from imgsearch.sources import Reference
+from imgsearch.types import Record
 
 Entry: TypeAlias = tuple[str, str, str, bytes]
 """One file of a load: path, label, content id, bytes."""
@@ -144,6 +146,31 @@ def chunks(references: Iterator[Reference], tally: Tally) -> Iterator[list[Entry
             wanted = min(_LARGEST, wanted * 2) if quick else max(_SMALLEST, wanted // 2)
             chunk, size, started = [], 0, monotonic()
     yield chunk
+
+
+def follow(collection: Collection, entries: Sequence[Entry], there: Mapping[str, Record]) -> None:
+    """Write the path and label of contents that were moved, or labelled, since they were added.
+
+    A content has one path: the first, until no file lies there any more.
+    """
+    moved = [entry for entry in entries if _is_stale(there[entry[2]], entry)]
+    if moved:
+        stored = collection.get([id_ for _, _, id_, _ in moved], vectors=True)
+        collection.upsert(
+            replace(
+                stored[id_],
+                fields={**stored[id_].fields, "path": sources.printable(file), "label": label},
+            )
+            for file, label, id_, _ in moved
+        )
+
+
+def _is_stale(record: Record, entry: Entry) -> bool:
+    file, label, *_ = entry
+    old = str(record.fields.get("path", ""))
+    if sources.printable(file) == old:
+        return bool(label) and not record.fields.get("label")
+    return not path.lexists(old)
 
 
 def absolute(file: str | PathLike[str]) -> str:

@@ -43,9 +43,13 @@ class Settings:
         if not 0 < timeout < float("inf"):
             raise ConfigError("IMGSEARCH_TIMEOUT is not a positive number of seconds")
         data = get("IMGSEARCH_DATA")
+        try:
+            folder = Path(data).expanduser() if data else None
+        except RuntimeError as error:
+            raise ConfigError(f"IMGSEARCH_DATA: {error}") from error
         return cls(
             db=get("IMGSEARCH_DB", cls.db),
-            data=Path(data).expanduser() if data else None,
+            data=folder,
             milvus_token=get("IMGSEARCH_MILVUS_TOKEN"),
             tencent_key=get("IMGSEARCH_TENCENT_KEY"),
             timeout=timeout,

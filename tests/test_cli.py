@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -198,3 +199,45 @@ def test_python_m_imgsearch_is_the_command_line(tmp_path):
         [sys.executable, "-m", "imgsearch", "--help"], capture_output=True, text=True, cwd=tmp_path
     )
     assert "evaluate" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["info"], ["search", "bild.png"], ["remove", "x"]])
+def test_reading_commands_make_no_store(run, tmp_path, words):
+    (write(tmp_path, 1)[0]).rename(tmp_path / "bild.png")
+    done = run(*words, "--db", "vertippt.db")
+    assert done.exit_code == 1
+    assert "there is no library" in done.stderr
+    assert not (tmp_path / "vertippt.db").exists()
+
+
+def test_a_load_of_which_nothing_went_in_is_exit_1(run, tmp_path):
+    (tmp_path / "kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert run("add", "kaputt.png").exit_code == 1
+
+
+def test_an_old_report_survives_an_error_before_the_load(run, tmp_path):
+    (tmp_path / "alt.jsonl").write_text("alt")
+    assert run("add", ".", "--db", "keine-url", "--report", "alt.jsonl").exit_code == 1
+    assert (tmp_path / "alt.jsonl").read_text() == "alt"
+
+
+def test_an_error_is_all_that_standard_error_shows(run, loaded, tmp_path):
+    """Towhee's nodes speak up when they are freed after their pool was emptied."""
+    (tmp_path / "kein.jpg").write_text("no image")
+    done = subprocess.run(
+        [sys.executable, "-m", "imgsearch", "search", "kein.jpg"],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_ascii_terminal_shows_what_it_can(run, loaded, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "imgsearch", "search", loaded / "猫/bild-ü 0002.png"],
+        capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},  # noqa: TID251
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1.0000" in done.stdout

@@ -1,6 +1,8 @@
 """A library of images: add, search, remove, and go on after anything."""
 
 import contextlib
+import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,8 +18,10 @@ from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
     EncoderMismatch,
+    ImageError,
     SchemaMismatch,
     SourceError,
+    WeightsNotFound,
 )
 from tests.pictures import picture, write
 
@@ -191,3 +195,71 @@ def test_killed_at_any_moment_a_load_goes_on_to_every_image_once(tmp_path):
     with imgsearch.open(str(tmp_path / "x.db")) as library:
         ids = [record.id for record in library.collection.iterate(vectors=False)]
     assert (len(ids), len(set(ids))) == (400, 400)
+
+
+def test_a_moved_file_is_followed_and_a_copy_is_not(library, tmp_path):
+    first, second = tmp_path / "alt/bild.png", tmp_path / "neu/ü/bild.png"
+    first.parent.mkdir()
+    second.parent.mkdir(parents=True)
+    Image.fromarray(picture(1)).save(first)
+    library.add(tmp_path / "alt")
+    second.write_bytes(first.read_bytes())
+    library.add(tmp_path / "neu")
+    assert library.search(picture(1))[0].fields["path"] == str(first)
+    first.unlink()
+    assert library.add(tmp_path / "neu").skipped == 1
+    assert library.search(picture(1))[0].fields == {"path": str(second), "label": "ü"}
+    assert library.count() == 1
+
+
+def test_a_label_that_comes_later_is_taken(library, folder):
+    library.add(folder / "猫/bild-ü 0000.png")
+    assert library.search(picture(0))[0].fields["label"] == ""
+    library.add(folder)
+    assert library.search(picture(0), k=1)[0].fields["label"] == "猫"
+
+
+def test_a_name_that_is_no_utf8_can_be_removed(library, tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    Image.fromarray(picture(1)).save(path)
+    assert library.add(tmp_path).added == 1
+    assert library.remove(path) == 1
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3))]
+)
+def test_pixels_of_another_shape_or_type_are_refused(library, folder, pixels):
+    library.add(folder)
+    with pytest.raises(ImageError, match="pixels are uint8"):
+        library.search(pixels)
+
+
+@pytest.mark.parametrize("text", ["x" * 5_000, "~no such user/x.jpg", "a\0b"])
+def test_a_query_that_cannot_be_a_path_is_a_typed_error(library, folder, text):
+    library.add(folder)
+    with pytest.raises(SourceError):
+        library.search(text)
+
+
+SHARED = Path(__file__).resolve().parents[2] / "shared/weights/mobilenetv2_100.safetensors"
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the real weights are not beside the project")
+def test_weights_that_moved_are_given_anew_and_others_refused(tmp_path, folder):
+    weights = tmp_path / "w.safetensors"
+    shutil.copy(SHARED, weights)
+    url, options = str(tmp_path / "x.db"), {"pad_type": "same"}
+    with imgsearch.open(
+        url, model="timm:mobilenetv2_100", weights=weights, options=options
+    ) as made:
+        made.add(folder / "猫")
+    weights.rename(tmp_path / "moved.safetensors")
+    with imgsearch.open(url) as lost, pytest.raises(WeightsNotFound, match="weights"):
+        lost.search(picture(0))
+    with imgsearch.open(url, weights=tmp_path / "moved.safetensors") as found:
+        assert found.search(picture(0))[0].score == pytest.approx(1, abs=1e-4)
+    other = {"pad_type": ""}
+    with imgsearch.open(url, weights=SHARED, options=other) as wrong:
+        with pytest.raises(EncoderMismatch, match="options"):
+            wrong.search(picture(0))

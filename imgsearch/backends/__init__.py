@@ -73,6 +73,19 @@ def _any(url: str) -> VectorBackend | None:
     return next((backend for (place, _), backend in _open.items() if place == url), None)
 
 
+def is_there(url: str) -> bool:
+    """Tell whether there is a store to open: False for an embedded file that was never made.
+
+    Raises:
+        ConfigError: as for `connect`.
+    """
+    scheme, _, rest = canonical(url).partition("://")
+    try:
+        return scheme != "milvus-lite" or Path(rest).exists()
+    except OSError as error:
+        raise ConfigError(f"{url[:80]!r} is no path: {error.strerror}") from error
+
+
 def release(backend: VectorBackend) -> None:
     """Count one user of a shared backend less; close it with the last. Idempotent after that."""
     with _lock:
@@ -154,5 +167,6 @@ __all__ = [
     "VectorBackend",
     "canonical",
     "connect",
+    "is_there",
     "release",
 ]

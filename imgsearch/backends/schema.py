@@ -137,7 +137,11 @@ class Schema:
             ("fields", dict(self.fields), dict(other.fields)),
         ]
         if self.encoder and other.encoder:
-            pairs.append(("encoder", self.encoder, other.encoder))
+            theirs = asdict(other.encoder)
+            pairs += [
+                (f"encoder's {part}", value, theirs[part])
+                for part, value in asdict(self.encoder).items()
+            ]
         return [
             f"{what}: {mine} there, {theirs} asked for"
             for what, mine, theirs in pairs

@@ -7,6 +7,7 @@ import click
 
 from imgsearch.backends.schema import Metric
 from imgsearch.cli import options, show
+from imgsearch.errors import CollectionNotFound
 from imgsearch.settings import Settings
 
 
@@ -31,10 +32,12 @@ def copy(
     Both are URLs as for --db. A copy that broke off goes on when it is run again; nothing is ever
     deleted there. --index and --metric make the new collection with others than the old one's.
     """
-    from imgsearch.backends import connect
+    from imgsearch.backends import connect, is_there
     from imgsearch.transfer import copy as transfer
 
     settings = Settings.from_environment()
+    if not is_there(source):
+        raise CollectionNotFound(f"there is no store at {source}")
     with ExitStack() as stack:
         here, there = (
             stack.enter_context(connect(url, token=settings.token(url), timeout=settings.timeout))

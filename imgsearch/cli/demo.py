@@ -1,7 +1,8 @@
 """demo: a gallery, indexed, searched, measured and shown, with nothing to set up."""
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +43,7 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     folder.mkdir(parents=True, exist_ok=True)
     with show.progress(hidden=as_json) as bars:
         dataset = _gallery(folder, Settings.from_environment(), bars)
-        store = str(folder / _slug(f"{dataset.name}-{config['model']}.db"))
+        store = str(folder / _name(dataset, config))
         run = evaluate(
             dataset, **config, url=store, collection="images", index="hnsw", on_progress=bars.tell
         )
@@ -116,6 +117,8 @@ def _result(item: Item, hits: Any, labels: Any) -> Result:
     return Result(replace(thumb(str(item.path)), caption=item.label, title=item.path.name), shown)
 
 
-def _slug(name: str) -> str:
-    """Return `name` as a file's name that needs no quotes."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+def _name(dataset: Dataset, config: Mapping[str, Any]) -> str:
+    """Return a store's name for these images and this encoder, needing no quotes."""
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{dataset.name}-{config['model']}")
+    what = f"{dataset.manifest_hash} {config}"
+    return f"{words}-{hashlib.sha256(what.encode()).hexdigest()[:6]}.db"

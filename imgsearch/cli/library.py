@@ -1,6 +1,7 @@
 """add, info, remove: a library and what is in it."""
 
 import json
+import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -39,8 +40,9 @@ def add(
     """
     config["options"] = options.parsed(config["options"])
     with ExitStack() as stack:
+        settings = Settings.from_environment()
+        library = stack.enter_context(options.library(settings, db, new=True, **config))
         failed = _report(stack, report)
-        library = stack.enter_context(options.library(Settings.from_environment(), db, **config))
         bars = stack.enter_context(show.progress(hidden=as_json))
 
         def tell(now: Progress) -> None:
@@ -53,6 +55,8 @@ def add(
         show.echo_json({**asdict(result), "count": total})
     else:
         _summary(result, total, library.url, report)
+    if result.failed and not (result.added or result.skipped):
+        sys.exit(1)
 
 
 @click.command()
@@ -118,6 +122,8 @@ def _summary(result: Report, total: int, url: str, report: Path | None) -> None:
         f"{result.ignored} files that are no images, in {result.seconds:.1f} s; "
         f"{total} images in {url}"
     )
+    if not (result.added or result.skipped or result.failed):
+        show.note("  no image was found there")
     for failed in result.failures[:10]:
         show.note(f"  {show.printable(failed.reason)}")
     if result.failed > 10:

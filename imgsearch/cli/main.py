@@ -1,5 +1,6 @@
 """The group of commands, and what becomes of errors."""
 
+import io
 import sys
 from typing import Any
 
@@ -46,6 +47,10 @@ class _Lazy(click.Group):
             return super().invoke(ctx)
         except ImgSearchError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a full disk, a name too long
+            raise click.ClickException(f"{error.filename or 'output'}: {error.strerror}") from error
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,6 +65,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exit with 1 for an error of ours, 2 for a wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # of an encoding that lacks a file name's letters
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli.main(standalone_mode=True)
     except BrokenPipeError:  # `imgsearch … | head`

@@ -18,6 +18,8 @@ def models(pattern: str | None, as_json: bool) -> None:  # noqa: FBT001 - click 
         names = [f"timm:{name}" for name in encoders.timm_names(pattern)]
         if as_json:
             show.echo_json(names)
+        elif not names:
+            show.note(f"timm has no model that matches {pattern!r}")
         else:
             click.echo("\n".join(names))
         return

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
+from imgsearch import backends
 from imgsearch.backends.schema import METRICS
+from imgsearch.errors import CollectionNotFound
 from imgsearch.filters import Field, Filter
 from imgsearch.settings import Settings
 
@@ -59,11 +61,13 @@ def as_json(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print only JSON.")(command)
 
 
-def library(settings: Settings, db: str | None, **config: Any) -> Any:
-    """Open the library that the options name."""
+def library(settings: Settings, db: str | None, *, new: bool = False, **config: Any) -> Any:
+    """Open the library that the options name; only `add` may make a `new` one."""
     from imgsearch.library import open as open_library
 
     url = db or settings.db
+    if not new and not backends.is_there(url):
+        raise CollectionNotFound(f"there is no library at {url} yet; add some images first")
     return open_library(url, token=settings.token(url), timeout=settings.timeout, **config)
 
 

@@ -19,6 +19,7 @@ _SIDE = 256  # pixels of a thumbnail's longer side
 @click.command()
 @click.argument("query", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @options.store
+@options.encoder
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
 @click.option("--offset", default=0, type=click.IntRange(0), help="Leave out so many nearer hits.")
 @click.option("--min-score", type=float, help="Leave out hits with a lower score.")
@@ -44,25 +45,31 @@ def search(
     min_score: float | None,
     where: tuple[str, ...],
     html: Path | None,
-    **flags: bool,
+    **rest: Any,
 ) -> None:
-    """Find the images nearest to the image QUERY."""
+    """Find the images nearest to the image QUERY.
+
+    The library remembers its encoder; --weights tells where they lie, if they were moved.
+    """
     condition = options.filtered(where)
-    with options.library(Settings.from_environment(), db, collection=collection) as library:
+    encoder = {name: rest[name] for name in ("model", "weights")}
+    encoder["options"] = options.parsed(rest["options"])
+    settings = Settings.from_environment()
+    with options.library(settings, db, collection=collection, **encoder) as library:
         hits = library.search(query, k=k, offset=offset, where=condition, min_score=min_score)
         facts = {
             "encoder": library.recipe.model,
             "store": f"{library.url} ({library.count():,} images)",
         }
-    if html is not None or flags["show_page"]:
+    if html is not None or rest["show_page"]:
         file = html or Path(tempfile.mkdtemp(prefix="imgsearch-")) / "results.html"
         title = f"Nearest to {query.name}"
         result = Result(thumb(str(query)), [hit_thumb(hit) for hit in hits], "")
         show.write(file, results_page(title, [result], facts=facts))
         show.note(f"page written to {file}")
-        if flags["show_page"]:
+        if rest["show_page"]:
             click.launch(str(file))
-    if flags["as_json"]:
+    if rest["as_json"]:
         show.echo_json([_plain(hit) for hit in hits])
     else:
         _print(hits, offset)

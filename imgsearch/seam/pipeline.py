@@ -244,4 +244,3 @@ class Runtime(RuntimePipeline):
         for storage in self._operator_pool._all_ops.values():
             for operator in storage._ops:
                 getattr(operator, "close", lambda: None)()
-        self._operator_pool.clear()

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from imgsearch.errors import ConfigError
+from imgsearch.errors import ConfigError, ImageError
 from imgsearch.images import decode
 from imgsearch.seam import Operator
 from imgsearch.sources import read
@@ -28,7 +28,14 @@ class ImageDecode(Operator):
         `path` is for the error's text, where `image` is bytes.
         """
         if isinstance(image, np.ndarray):
-            return image
+            if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
+                return image
+            told = f"{image.dtype} {image.shape}"
+            raise ImageError(
+                f"pixels are uint8 (height, width, 3), RGB, not {told}",
+                stage="convert",
+                reason=told,
+            )
         if not isinstance(image, bytes):
             image, path = read(image), str(image)
         pixels = decode(image, path=path, max_pixels=self._max_pixels)
