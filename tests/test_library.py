@@ -260,6 +260,6 @@ def test_weights_that_moved_are_given_anew_and_others_refused(tmp_path, folder):
     with imgsearch.open(url, weights=tmp_path / "moved.safetensors") as found:
         assert found.search(picture(0))[0].score == pytest.approx(1, abs=1e-4)
     other = {"pad_type": ""}
-    with imgsearch.open(url, weights=SHARED, options=other) as wrong:
-        with pytest.raises(EncoderMismatch, match="options"):
-            wrong.search(picture(0))
+    wrong = imgsearch.open(url, weights=SHARED, options=other)
+    with wrong, pytest.raises(EncoderMismatch, match="options"):
+        wrong.search(picture(0))

@@ -67,7 +67,7 @@ def locate(weights: str | os.PathLike[str]) -> Path:
     if path.is_dir():
         raise WeightsInvalid(f"{given} is a folder; name the file in it")
     if not path.is_file():
-        raise WeightsNotFound(f"no weights file {given}")
+        raise WeightsNotFound(f"no weights file {given}; --weights FILE (weights=) names another")
     # a link may carry the name that its target, as in the hub's cache, lacks
     if path.suffix.lower() not in SUFFIXES and given.suffix.lower() not in SUFFIXES:
         raise WeightsInvalid(f"{given} is no weights file by name; known: {', '.join(SUFFIXES)}")
