@@ -88,10 +88,10 @@ def _operators() -> Finding:
 
 def _torch() -> Finding:
     """Import torch, torchvision and timm together, where they are installed."""
-    from imgsearch.encoders.runtime import runtime
+    from imgsearch.encoders.frameworks import frameworks
 
     try:
-        torch, _ = runtime()
+        torch, _ = frameworks()
     except MissingExtra:
         return Finding("timm models", "absent", "", "only classic until PyTorch is installed")
     except EncoderError as error:

@@ -10,6 +10,7 @@ ImgSearchError
 │   └── ImageCorrupt         the decoder gave up
 ├── EncoderError             a model cannot be built or run
 │   ├── ModelNotFound        no model of that name                                 (LookupError)
+│   ├── TextUnsupported      the model takes no texts                              (ValueError)
 │   ├── WeightsNotFound      no weights at hand and none to be downloaded          (OSError)
 │   ├── WeightsInvalid       the file is not weights, or not of this model         (ValueError)
 │   └── EncoderMismatch      the collection holds another encoder's vectors        (ValueError)
@@ -83,6 +84,10 @@ class EncoderError(ImgSearchError):
 
 class ModelNotFound(EncoderError, LookupError):
     """No model of that name."""
+
+
+class TextUnsupported(EncoderError, ValueError):
+    """The model takes images only."""
 
 
 class WeightsNotFound(EncoderError, OSError):

@@ -1,7 +1,7 @@
 """The nouns that every layer shares. numpy only, no I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -52,7 +52,10 @@ class Fingerprint:
     """What makes two encoders' vectors comparable: equal fingerprints, and nothing less.
 
     `weights` is the sha256 of the weights file, "" where there are none. `preprocessing` and
-    `options` are canonical texts of what happens to the pixels and how the model is built.
+    `options` are canonical texts of what happens to the pixels and how the model is built,
+    `templates` of the sentences that texts are put in. `reduction` is the sha256 of the file that
+    shortens the vectors, "" where none does. `runtime` tells what ran the model and in which
+    precision; it is information, and left out of comparisons.
     """
 
     model: str
@@ -61,6 +64,13 @@ class Fingerprint:
     preprocessing: str = ""
     options: str = ""
     normalized: bool = True
+    templates: str = ""
+    reduction: str = ""
+    runtime: str = field(default="", compare=False)
+
+    def identity(self) -> dict[str, str | int | bool]:
+        """Return what is compared, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
 
 
 @dataclass(frozen=True, slots=True)

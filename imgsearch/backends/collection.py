@@ -4,7 +4,6 @@ The public methods here check what goes in and shape what comes out, alike for a
 implements the ones with an underscore and may rely on what was checked.
 """
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Final
@@ -43,8 +42,8 @@ class Collection(ABC):
         mine = self.schema.encoder
         if mine in (None, encoder) and encoder.dim == self.schema.dim:
             return
-        theirs = dataclasses.asdict(mine) if mine else {"dim": self.schema.dim}
-        ours = dataclasses.asdict(encoder)
+        theirs = mine.identity() if mine else {"dim": self.schema.dim}
+        ours = encoder.identity()
         differing = [
             f"{name}: {value!r} there, {ours[name]!r} here"
             for name, value in theirs.items()

@@ -137,10 +137,10 @@ class Schema:
             ("fields", dict(self.fields), dict(other.fields)),
         ]
         if self.encoder and other.encoder:
-            theirs = asdict(other.encoder)
+            theirs = other.encoder.identity()
             pairs += [
                 (f"encoder's {part}", value, theirs[part])
-                for part, value in asdict(self.encoder).items()
+                for part, value in self.encoder.identity().items()
             ]
         return [
             f"{what}: {mine} there, {theirs} asked for"

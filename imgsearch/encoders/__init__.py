@@ -78,7 +78,7 @@ def load(
 def models() -> list[Model]:
     """Return what `load` can build, installed or not; imports no framework."""
     from imgsearch.encoders.classic import ClassicEncoder
-    from imgsearch.encoders.runtime import PACKAGES
+    from imgsearch.encoders.frameworks import PACKAGES
 
     return [
         Model(

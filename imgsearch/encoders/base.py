@@ -1,4 +1,4 @@
-"""The contract of an encoder: images → vectors of one space."""
+"""The contract of an encoder: images, and texts if it takes them → vectors of one space."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch.errors import EncoderError
+from imgsearch.errors import EncoderError, TextUnsupported
 from imgsearch.types import Fingerprint, Matrix, Pixels
 
 
@@ -17,6 +17,10 @@ class Encoder(ABC):
     fingerprint: Fingerprint
     batch_size: int = 32
     """How many images `features` likes to see at once."""
+    languages: tuple[str, ...] = ()
+    """The languages of its texts, as "en"; "mul" for many; none where it has no text side."""
+    templates: tuple[str, ...] = ("{}",)
+    """The sentences that a text is put in, in the place of {}; their vectors are averaged."""
 
     @abstractmethod
     def prepare(self, image: Pixels) -> npt.NDArray[Any]:
@@ -28,6 +32,30 @@ class Encoder(ABC):
     @abstractmethod
     def features(self, inputs: Sequence[npt.NDArray[Any]]) -> Matrix:
         """Return the raw embeddings, float32 (n, dim), of n prepared inputs, in order."""
+
+    def text_features(self, texts: Sequence[str]) -> Matrix:
+        """Return the raw embeddings, float32 (n, dim), of n texts as they are, in order.
+
+        Raises:
+            TextUnsupported: the model takes images only.
+        """
+        raise TextUnsupported(
+            f"{self.fingerprint.model} takes images only ({len(texts)} texts given); models with a "
+            "text side are clip:NAME/TAG, as clip:ViT-B-32/openai; `imgsearch models` lists them"
+        )
+
+    def encode_texts(self, texts: Sequence[str]) -> Matrix:
+        """Return the vectors of n texts, float32 (n, dim), rows of unit L2 norm.
+
+        Each text is put into every one of `templates`; the unit vectors' mean is scaled to 1.
+
+        Raises:
+            TextUnsupported: the model takes images only.
+            EncoderError: an embedding is zero or not finite.
+        """
+        told = [each.replace("{}", text) for text in texts for each in self.templates]
+        features = unit(self.text_features(told))
+        return unit(features.reshape(len(texts), len(self.templates), -1).mean(axis=1))
 
     @property
     def dim(self) -> int:

@@ -20,8 +20,8 @@ from typing_extensions import override
 
 from imgsearch.encoders import weights as files
 from imgsearch.encoders.base import Encoder
+from imgsearch.encoders.frameworks import frameworks
 from imgsearch.encoders.preprocessing import OPTIONS, Preprocessing
-from imgsearch.encoders.runtime import runtime
 from imgsearch.errors import (
     ConfigError,
     ModelNotFound,
@@ -83,7 +83,7 @@ class TimmEncoder(Encoder):
         device = chosen.pop("device", "cpu")
         pixels = {key: chosen.pop(key) for key in sorted(OPTIONS & set(chosen))}
         _check_arguments(chosen)
-        self._torch, timm = runtime()
+        self._torch, timm = frameworks()
         _check_name(timm, name)
         self._device = self._pick(device)
         if path:
@@ -162,9 +162,9 @@ def names(pattern: str = "*") -> list[str]:
     """Return the names of timm's models that fit a shell pattern, tags of weights left out.
 
     Raises:
-        MissingExtra, EncoderError: as for `runtime`.
+        MissingExtra, EncoderError: as for `frameworks`.
     """
-    return [str(name) for name in runtime()[1].list_models(pattern)]
+    return [str(name) for name in frameworks()[1].list_models(pattern)]
 
 
 def _check_name(timm: Any, name: str) -> None:

@@ -22,9 +22,9 @@ needs_timm = pytest.mark.skipif(
 
 @pytest.fixture
 def weights(tmp_path):
-    from imgsearch.encoders.runtime import runtime
+    from imgsearch.encoders.frameworks import frameworks
 
-    torch, timm = runtime()
+    torch, timm = frameworks()
     from safetensors.torch import save_file
 
     def write(seed=1):

@@ -33,9 +33,9 @@ def image(width, height, *, seed=7):
 
 
 def by_timm(pixels, wanted):
-    from imgsearch.encoders.runtime import runtime
+    from imgsearch.encoders.frameworks import frameworks
 
-    transform = runtime()[1].data.create_transform(
+    transform = frameworks()[1].data.create_transform(
         wanted.input_size,
         is_training=False,
         interpolation=wanted.interpolation,

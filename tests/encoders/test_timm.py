@@ -27,7 +27,7 @@ from tests.pictures import picture
 if any(importlib.util.find_spec(name) is None for name in ("torch", "timm", "safetensors")):
     pytest.skip("timm's models need the extra torch", allow_module_level=True)
 
-from imgsearch.encoders.runtime import runtime
+from imgsearch.encoders.frameworks import frameworks
 from imgsearch.encoders.timm import TimmEncoder, names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,12 +37,12 @@ HALVES = {"pad_type": "same", "mean": 0.5, "std": 0.5}
 
 @pytest.fixture(scope="module")
 def torch():
-    return runtime()[0]
+    return frameworks()[0]
 
 
 @pytest.fixture(scope="module")
 def timm():
-    return runtime()[1]
+    return frameworks()[1]
 
 
 @pytest.fixture(scope="module")
@@ -418,8 +418,8 @@ def test_hub_weights_are_fetched_once_and_then_cached(timm, save, tmp_path):
 REPAIR = """
 import sys
 {before}
-from imgsearch.encoders.runtime import runtime
-torch, timm = runtime()
+from imgsearch.encoders.frameworks import frameworks
+torch, timm = frameworks()
 {after}
 """
 
@@ -452,7 +452,7 @@ def test_a_torchvision_that_imports_is_left_alone(tmp_path):
         "schema = str(torch.ops.torchvision.nms.default._schema)\n"
     )
     after = (
-        "from imgsearch.encoders import runtime as ours\n"
+        "from imgsearch.encoders import frameworks as ours\n"
         "assert ours._kept == []\n"
         "assert all(sys.modules[n] is m for n, m in loaded.items())\n"
         "assert str(torch.ops.torchvision.nms.default._schema) == schema\n"

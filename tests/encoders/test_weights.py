@@ -74,7 +74,7 @@ def test_a_safetensors_file_under_another_name_is_told(tmp_path):
 
 def test_offline_the_hub_is_not_asked(monkeypatch, tmp_path):
     hub = pytest.importorskip("huggingface_hub")
-    timm = pytest.importorskip("imgsearch.encoders.runtime").runtime()[1]
+    timm = pytest.importorskip("imgsearch.encoders.frameworks").frameworks()[1]
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(WeightsNotFound, match="HF_HUB_OFFLINE"):

@@ -13,7 +13,7 @@ _lock = threading.Lock()
 _kept: Final[list[object]] = []  # torch forgets operators when their library is collected
 
 
-def runtime() -> tuple[Any, Any]:
+def frameworks() -> tuple[Any, Any]:
     """Return the modules torch and timm, imported on the first call.
 
     torchvision 0.28 from PyPI is built for CUDA. Beside a CPU torch its import fails, and timm's
