@@ -90,6 +90,7 @@ _SLOW: Final = {
     "ppm",
 }  # codecs that Pillow 13 has in Python: 1 s a megapixel and channel
 _SLOWNESS: Final = 20  # so 2.5 megapixels of these, a few seconds
+_SCALES: Final = (8, 4, 2)  # those that Pillow asks libjpeg for
 _FREE_SCANS: Final = 100  # progressive files have about 10; a few bytes of an 11th cost a full pass
 
 
@@ -102,7 +103,11 @@ def sniff(head: bytes) -> str | None:
 
 
 def decode(
-    data: bytes | bytearray | memoryview, *, path: str = "", max_pixels: int = MAX_PIXELS
+    data: bytes | bytearray | memoryview,
+    *,
+    path: str = "",
+    max_pixels: int = MAX_PIXELS,
+    at_least: int = 0,
 ) -> Pixels:
     """Return the pixels of an image file's bytes: uint8, (height, width, 3), RGB, C-contiguous.
 
@@ -111,14 +116,40 @@ def decode(
     lie in 0..65535. Floats in [0, 1] are scaled by 255 and those in [0, 255] kept. Other ranges are
     stretched from their least to their greatest value; NaN and infinity are black.
 
+    `at_least` is an edge in pixels. Above 0, a JPEG comes at the smallest of an eighth, a quarter
+    and a half of its size at which both edges are whole numbers and at least that; where there is
+    none, and in other formats, it comes whole. A half takes 19 ms in place of 54: a photograph
+    enlarged to 4032 x 3024, 4:2:0, quality 90, with Pillow 13, libjpeg-turbo 3.2, one AMD EPYC
+    core, medians of 5.
+
     `path` is for messages only. Thread-safe, and lets no warning out.
 
     Raises:
         FormatRefused: the bytes are of no format in `FORMATS`.
         ImageTooLarge: more than `max_pixels`, or than Pillow's own limit of 178,956,970, told
-            before any pixel is decoded. The cap is lower where decoding is slow: a twentieth for
-            run-length BMP and PNM with an odd maximum, and shared among more than 100 JPEG scans.
+            before any pixel is decoded; it is the whole image that counts. The cap is lower where
+            decoding is slow: a twentieth for run-length BMP and PNM with an odd maximum, and shared
+            among more than 100 JPEG scans.
         ImageCorrupt: the header or the pixels cannot be read, or were cut short.
+    """
+    image = picture(data, path=path, max_pixels=max_pixels, at_least=at_least)
+    try:
+        return np.array(image)
+    except MemoryError as error:
+        reason = _reason(error)
+        raise _failure(ImageCorrupt, "cannot be decoded", path, "convert", reason) from error
+
+
+def picture(
+    data: bytes | bytearray | memoryview,
+    *,
+    path: str = "",
+    max_pixels: int = MAX_PIXELS,
+    at_least: int = 0,
+) -> Image.Image:
+    """Return what `decode` returns, by its rules and errors, as a Pillow image of mode RGB.
+
+    For what goes on in Pillow: an array made of it and back again costs 0.3 ms at 500 x 375.
     """
     data = bytes(data)  # no copy where it is bytes already
     kind = sniff(data[:HEAD])
@@ -131,9 +162,11 @@ def decode(
             image = Image.open(io.BytesIO(data), formats=(kind,))
             _check_cost(image, data, path=path, max_pixels=max_pixels)
             stage = "decode"
+            if kind == "JPEG" and at_least > 0:
+                _shrink(image, at_least)
             image.load()
             stage = "convert"
-            return np.array(_upright(_rgb(image), _orientation(image)))
+            return _upright(_rgb(image), _orientation(image))
         except ImageError:
             raise
         except Image.DecompressionBombError as error:
@@ -175,6 +208,16 @@ def _check_cost(image: ImageFile, data: bytes, *, path: str, max_pixels: int) ->
         if width * height > limit:
             reason = f"{what}{width:,} x {height:,} pixels, at most {limit:,} are decoded"
             raise _failure(ImageTooLarge, "too large", path, "header", reason)
+
+
+def _shrink(image: ImageFile, at_least: int) -> None:
+    """Have a JPEG decoded as small as `at_least` allows."""
+    for scale in _SCALES:
+        # an edge that does not divide would be rounded up: other proportions, so another crop
+        edges = [edge // scale for edge in image.size if edge % scale == 0]
+        if len(edges) == 2 and min(edges) >= at_least:
+            image.draft(None, (edges[0], edges[1]))
+            return
 
 
 def _rgb(image: Image.Image) -> Image.Image:

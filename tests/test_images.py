@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgsearch.errors import FormatRefused, ImageCorrupt, ImageError, ImageTooLarge
-from imgsearch.images import FORMATS, HEAD, decode, sniff, thumbnail
+from imgsearch.images import FORMATS, HEAD, decode, picture, sniff, thumbnail
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 # hashing the positions gives values without the symmetries that a turned image could hide behind
@@ -404,6 +404,111 @@ def test_threads_decode_the_same_without_warnings() -> None:
         assert len([entry for entry in warnings.filters if entry[4] == 0]) < 20
 
 
+# smooth, so that a half of it is its mean over 2 x 2 pixels, whatever the way to a half
+RAMP = np.dstack(
+    [
+        np.broadcast_to(np.linspace(0, 255, 96), (64, 96)),
+        np.broadcast_to(np.linspace(0, 255, 64)[:, None], (64, 96)),
+        np.full((64, 96), 90),
+    ]
+).astype(np.uint8)
+
+
+def jpeg(pixels: Any, **options: Any) -> bytes:
+    return encoded(Image.fromarray(pixels), "JPEG", **{"quality": 95, "subsampling": 0, **options})
+
+
+@pytest.mark.parametrize(
+    ("at_least", "shape"),
+    [
+        (0, (64, 96, 3)),
+        (-1, (64, 96, 3)),
+        (1, (8, 12, 3)),
+        (8, (8, 12, 3)),
+        (9, (16, 24, 3)),
+        (16, (16, 24, 3)),
+        (17, (32, 48, 3)),
+        (32, (32, 48, 3)),
+        (33, (64, 96, 3)),
+        (65, (64, 96, 3)),
+        (10**9, (64, 96, 3)),
+    ],
+)
+def test_jpeg_is_decoded_as_small_as_is_enough(at_least: int, shape: tuple[int, ...]) -> None:
+    for options in ({}, {"progressive": True}, {"subsampling": 2}):
+        pixels = decode(jpeg(RAMP, **options), at_least=at_least)
+        assert (pixels.shape, pixels.dtype) == (shape, np.uint8)
+        scale = 64 // shape[0]
+        mean = RAMP.reshape(shape[0], scale, shape[1], scale, 3).mean(axis=(1, 3))
+        np.testing.assert_allclose(pixels, mean, atol=4)
+
+
+def test_scaled_decoding_keeps_the_proportions() -> None:
+    # 92 = 4 * 23 and 62 = 2 * 31, so a quarter would round one edge up; 95 does not divide at all
+    assert decode(jpeg(RAMP[:60, :92]), at_least=1).shape == (15, 23, 3)
+    assert decode(jpeg(RAMP[:62, :92]), at_least=1).shape == (31, 46, 3)
+    assert decode(jpeg(RAMP[:, :95]), at_least=1).shape == (64, 95, 3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF", "JPEG2000", "PPM"])
+def test_other_formats_come_whole(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(Image.fromarray(RAMP), kind, **options)
+    np.testing.assert_array_equal(decode(data, at_least=8), RAMP)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_scaled_jpeg_is_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    whole = decode(jpeg(RAMP, exif=exif))
+    half = decode(jpeg(RAMP, exif=exif), at_least=32)
+    assert half.shape == (whole.shape[0] // 2, whole.shape[1] // 2, 3)
+    np.testing.assert_allclose(half, whole[::2, ::2], atol=5)  # a pixel's step is at most 4
+
+
+def test_scaled_jpeg_of_other_modes_is_rgb() -> None:
+    grey = encoded(Image.fromarray(RAMP[..., 0]), "JPEG", quality=95)
+    np.testing.assert_allclose(decode(grey, at_least=32), decode(grey)[::2, ::2], atol=4)
+    cmyk = encoded(Image.fromarray(RAMP).convert("CMYK"), "JPEG", quality=95)
+    np.testing.assert_allclose(decode(cmyk, at_least=32), decode(cmyk)[::2, ::2], atol=5)
+    mpo = encoded(
+        Image.fromarray(RAMP), "MPO", save_all=True, append_images=[Image.new("RGB", (96, 64))]
+    )
+    np.testing.assert_allclose(decode(mpo, at_least=32), decode(mpo)[::2, ::2], atol=5)
+
+
+def test_limits_and_errors_are_those_of_the_whole_image() -> None:
+    data = jpeg(RAMP)
+    with pytest.raises(ImageTooLarge, match="96 x 64 pixels, at most 6,143 are"):
+        decode(data, max_pixels=6_143, at_least=8, path="大.jpg")
+    assert decode(data, max_pixels=6_144, at_least=8).shape == (8, 12, 3)
+    with pytest.raises(FormatRefused):
+        decode(b"%!PS-Adobe-3.0 EPSF-3.0\n", at_least=8)
+    for options in ({}, {"progressive": True}):
+        data = jpeg(RAMP, **options)
+        for end in (HEAD, len(data) // 2, len(data) - 40):
+            with pytest.raises(ImageCorrupt) as whole:
+                decode(data[:end], path="切れ.jpg")
+            with pytest.raises(ImageCorrupt) as scaled:
+                decode(data[:end], path="切れ.jpg", at_least=8)
+            assert str(scaled.value) == str(whole.value)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_picture_holds_the_same_pixels(name: str) -> None:
+    shown = picture(SAMPLES[name])
+    assert shown.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(shown), decode(SAMPLES[name]))
+
+
+def test_picture_raises_what_decode_raises() -> None:
+    with pytest.raises(ImageCorrupt, match=r"^写真\.png: cannot be decoded"):
+        picture(SAMPLES["PNG"][:-30], path="写真.png")
+    with pytest.raises(ImageTooLarge):
+        picture(SAMPLES["PNG"], max_pixels=34)
+
+
 def test_thumbnail_is_a_small_jpeg() -> None:
     pixels = np.zeros((300, 400, 3), np.uint8)
     pixels[:, 200:] = (200, 30, 30)
@@ -415,23 +520,32 @@ def test_thumbnail_is_a_small_jpeg() -> None:
     assert decode(thumbnail(np.zeros((1, 4000, 3), np.uint8), side=50)).shape == (1, 50, 3)
 
 
+DAMAGED = {
+    **SAMPLES,
+    "JPEG that scales": jpeg(RAMP),
+    "JPEG that scales, progressive": jpeg(RAMP, progressive=True),
+}
+
+
 @settings(max_examples=1500, deadline=None, derandomize=True)
 @given(
-    name=st.sampled_from(sorted(SAMPLES)),
+    name=st.sampled_from(sorted(DAMAGED)),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
     keep=st.one_of(st.just(1.0), st.floats(0, 1)),
     tail=st.binary(max_size=12),
+    at_least=st.sampled_from([0, 1]),
 )
 def test_only_image_errors_come_out(
-    name: str, flips: list[tuple[float, int]], keep: float, tail: bytes
+    name: str, flips: list[tuple[float, int]], keep: float, tail: bytes, at_least: int
 ) -> None:
-    data = bytearray(SAMPLES[name])
+    data = bytearray(DAMAGED[name])
     for where, value in flips:
         data[int(where * len(data))] = value
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with contextlib.suppress(ImageError):  # and nothing else
-            pixels = decode(bytes(data[: int(keep * len(data))]) + tail, max_pixels=1_000_000)
+            damaged = bytes(data[: int(keep * len(data))]) + tail
+            pixels = decode(damaged, max_pixels=1_000_000, at_least=at_least)
             assert (pixels.ndim, pixels.shape[2], pixels.dtype) == (3, 3, np.uint8)
 
 

@@ -1,4 +1,6 @@
 import importlib.util
+import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +9,11 @@ from PIL import Image
 from imgsearch.encoders import preprocessing
 from imgsearch.encoders.preprocessing import Preprocessing
 from imgsearch.errors import ConfigError, ImageError
+from imgsearch.images import decode, picture
 
+SHARED = Path(__file__).parents[3] / "shared"
+PHOTOGRAPHS = SHARED / "data" / "imagenet-subset"
+WEIGHTS = SHARED / "weights" / "mobilenetv2_100.safetensors"
 needs_timm = pytest.mark.skipif(
     importlib.util.find_spec("timm") is None, reason="the oracle is timm's own transform"
 )
@@ -111,6 +117,67 @@ def test_strided_and_read_only_arrays_are_taken():
 def test_arrays_that_are_no_rgb_image_are_refused(array):
     with pytest.raises(ImageError, match="uint8"):
         Preprocessing().apply(array)
+
+
+@pytest.mark.parametrize("crop_mode", preprocessing.CROP_MODES)
+def test_pictures_give_what_their_arrays_give(crop_mode):
+    for width, height in SIZES:
+        pixels, wanted = image(width, height), Preprocessing(64, crop_mode=crop_mode)
+        got = wanted.apply(Image.fromarray(pixels))
+        np.testing.assert_array_equal(got, wanted.apply(pixels))
+        assert got.flags.writeable
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK"])
+def test_pictures_of_other_modes_are_refused(mode):
+    with pytest.raises(ImageError, match=f"not {mode}"):
+        Preprocessing().apply(Image.new(mode, (5, 5)))
+    with pytest.raises(ImageError, match="not RGB"):
+        Preprocessing().apply(Image.new("RGB", (0, 5)))
+
+
+def test_enough_is_four_times_the_resized_edge():
+    assert Preprocessing(224, 0.875).enough == 4 * 256
+    assert Preprocessing(224, 0.9, "squash").enough == 4 * 248  # 224 / 0.9 = 248.9
+    assert Preprocessing(96, 1.0, "border").enough == 4 * 96
+
+
+@needs_timm
+@pytest.mark.skipif(
+    not (PHOTOGRAPHS.exists() and WEIGHTS.exists()), reason="needs the photographs of ../shared"
+)
+def test_enough_pixels_give_the_vectors_of_all():
+    from imgsearch.encoders.timm import TimmEncoder
+
+    wanted = Preprocessing(input_size=96)
+    options = {"input_size": 96, "pad_type": "same", "mean": 0.5, "std": 0.5}
+    encoder = TimmEncoder("mobilenetv2_100", weights=WEIGHTS, options=options)
+    cosines, errors = [], []
+    for path in sorted(PHOTOGRAPHS.rglob("*.JPEG")):
+        with Image.open(path) as header:
+            if min(header.size) < 2 * wanted.enough:
+                continue
+        first = path.read_bytes()
+        shown = picture(first)
+        for data in (first, saved(shown, 75, "4:2:0"), saved(shown, 95, "4:4:4")):
+            whole, less = decode(data), decode(data, at_least=wanted.enough)
+            if less.shape == whole.shape:
+                continue
+            assert min(less.shape[:2]) >= wanted.enough
+            left, right = encoder.encode([whole, less])
+            cosines.append(float(left @ right))
+            step = wanted.apply(whole).astype(float) - wanted.apply(less)
+            errors.append(float(np.sqrt((step**2).mean())))
+    assert len(cosines) >= 30
+    assert min(cosines) >= 0.999
+    assert np.median(cosines) >= 0.9998
+    assert max(errors) < 1  # of 255
+
+
+def saved(shown, quality, subsampling):
+    buffer = io.BytesIO()
+    shown.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    return buffer.getvalue()
 
 
 def test_canonical_text_tells_every_field():
