@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from imgsearch.pipelines import embed_pipeline as embed_pipeline
     from imgsearch.pipelines import insert_pipeline as insert_pipeline
     from imgsearch.pipelines import search_pipeline as search_pipeline
+    from imgsearch.pipelines import text_search_pipeline as text_search_pipeline
+    from imgsearch.query import Query as Query
     from imgsearch.seam import op as op
     from imgsearch.types import Failure as Failure
     from imgsearch.types import Hit as Hit
@@ -38,6 +40,7 @@ _HOMES = {
     "Field": "filters",
     "Hit": "types",
     "Library": "library",
+    "Query": "query",
     "Record": "types",
     "connect": "backends",
     "embed_pipeline": "pipelines",
@@ -47,6 +50,7 @@ _HOMES = {
     "op": "seam",
     "open": "library",
     "search_pipeline": "pipelines",
+    "text_search_pipeline": "pipelines",
 }
 
 __all__ = [
@@ -54,6 +58,7 @@ __all__ = [
     "Field",
     "Hit",
     "Library",
+    "Query",
     "Record",
     "__version__",
     "connect",
@@ -64,6 +69,7 @@ __all__ = [
     "op",
     "open",
     "search_pipeline",
+    "text_search_pipeline",
 ]
 
 

@@ -9,38 +9,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import chain
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
-import numpy as np
-import numpy.typing as npt
-
-from imgsearch import backends, encoders, sources
+from imgsearch import backends, sources
 from imgsearch.backends import Collection, Index, Metric
 from imgsearch.encoders import Recipe
 from imgsearch.errors import (
-    BackendError,
     CollectionNotFound,
     ConfigError,
     EncoderMismatch,
-    FieldInvalid,
-    ImgSearchError,
     SchemaMismatch,
-    SourceError,
-    VectorInvalid,
 )
 from imgsearch.filters import Field, Filter
-from imgsearch.loading import Entry, FailedFile, Progress, Report, Tally, absolute, chunks, follow
-from imgsearch.pipelines import records_pipeline, vector_pipeline
-from imgsearch.seam import Pipeline
+from imgsearch.loader import Loader
+from imgsearch.loading import FailedFile, Progress, Report, Tally, absolute, chunks
+from imgsearch.query import Example, Query
+from imgsearch.query_encoder import QueryEncoder
 from imgsearch.sources import Source
 from imgsearch.types import Hit, Vector
 
-Query: TypeAlias = "str | PathLike[str] | bytes | npt.NDArray[Any]"
-"""A path, encoded bytes, RGB pixels (uint8 (height, width, 3)) or a vector (float (d,))."""
-
-_ROW_AT_FAULT = (FieldInvalid, VectorInvalid)  # other store errors end the load
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -65,14 +53,13 @@ class Library:
     ) -> None:
         self._backend = backends.connect(url, token=token, timeout=timeout)
         self._lock = threading.RLock()
-        self._loader: Pipeline | None = None
-        self._embedder: Pipeline | None = None
         self._closed = False
         self.url, self.name = self._backend.url, collection
         try:
             self._collection = self._existing()
             self._index, self._metric = _settled(self._collection, index, metric)
             self.recipe = _chosen(self._collection, model, weights, options)
+            self._queries = QueryEncoder(self.recipe)
         except BaseException:
             self._backend.close()
             raise
@@ -98,54 +85,54 @@ class Library:
         tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
         found = [sources.references(source, on_ignored=tally.ignore) for source in images]
         tally.tell()
-        for chunk in chunks(chain.from_iterable(found), tally):
-            self._load(chunk, tally)
-        if self._collection is not None:
-            self._collection.flush()
+        loader = Loader(
+            self._backend,
+            self.name,
+            self._collection,
+            recipe=self.recipe,
+            index=self._index,
+            metric=self._metric,
+        )
+        try:
+            loader.load(chunks(chain.from_iterable(found), tally), tally)
+        finally:
+            self._collection = loader.collection
         return tally.report()
 
     def search(
         self,
-        query: Query,
+        query: Query | Example,
         *,
         k: int = 10,
         offset: int = 0,
         where: Filter | None = None,
         min_score: float | None = None,
     ) -> list[Hit]:
-        """Return at most `k` hits for an image or a vector, nearest first, after `offset` others.
+        """Return at most `k` hits for `query`, nearest first, after `offset` others.
 
-        A hit's `fields` hold ``path`` and ``label``. `where` filters on them, for example
-        ``Field("label") == "goldfish"``; `min_score` leaves out what is further.
+        A query is a text, an image, a vector, or several of these in a `Query`, which tells how
+        they are read. A hit's `fields` hold ``path`` and ``label``. `where` filters on them, for
+        example ``Field("label") == "goldfish"``; `min_score` leaves out what is further.
 
         Raises:
             CollectionNotFound: nothing was added yet.
             SourceError, ImageError: the query image cannot be read.
+            TextUnsupported: the query has a text, and the encoder takes images only.
             EncoderMismatch: the encoder at hand is not the collection's.
+            ConfigError: the query is empty, or its terms cancel each other.
         """
         collection = self._required()
-        vector = self.encode(query)
+        vector = self._queries.encode(query, collection)
         return collection.search(
             vector[None], k=k, offset=offset, where=where, min_score=min_score
         )[0]
 
-    def encode(self, query: Query) -> Vector:
-        """Return the vector of an image, float32 (d,), unit L2 norm; a vector is passed on."""
-        if isinstance(query, np.ndarray) and query.ndim == 1:
-            return np.ascontiguousarray(query, dtype=np.float32)
-        if isinstance(query, str) and not _is_there(query):
-            raise SourceError(
-                f"no image file {query!r}; and the encoder {self.recipe.model!r} has no text side",
-                path=query,
-            )
-        with self._lock:
-            if self._embedder is None:
-                if self._collection is not None:
-                    encoder = encoders.load(**self.recipe.config())
-                    self._collection.require(encoder.fingerprint)
-                self._embedder = vector_pipeline(self.recipe)
-        vector: Vector = self._embedder(query)[0]["vector"]
-        return vector
+    def encode(self, query: Query | Example) -> Vector:
+        """Return a query's vector, float32 (d,), unit L2 norm; a vector alone is passed on.
+
+        Raises: as `search` does, but for the collection.
+        """
+        return self._queries.encode(query, self._collection)
 
     def remove(self, *targets: str | PathLike[str]) -> int:
         """Remove images by id or by path; return how many there were. Files are left alone."""
@@ -176,9 +163,7 @@ class Library:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                for pipeline in (self._loader, self._embedder):
-                    if pipeline is not None:
-                        pipeline.close()
+                self._queries.close()
                 self._backend.close()
 
     def __enter__(self) -> Self:
@@ -194,40 +179,6 @@ class Library:
 
     def __repr__(self) -> str:
         return f"<Library {self.url} {self.name!r} {self.recipe.model}>"
-
-    def _load(self, chunk: list[Entry], tally: Tally) -> None:
-        """Embed and insert what is new of a chunk, and count."""
-        fresh = {row[2]: row for row in chunk}
-        if self._collection is not None and fresh:
-            there = self._collection.get(list(fresh))
-            follow(self._collection, [fresh.pop(id_) for id_ in there], there)
-        tally.count("skipped", len(chunk) - len(fresh))
-        rows = list(fresh.values())
-        if rows:
-            for (file, *_), row in zip(rows, self._pipeline().stream([rows]), strict=True):
-                self._settle(file, row["error"], tally)
-            self._collection = self._collection or self._existing()
-        tally.tell()
-
-    def _settle(self, file: str, error: ImgSearchError | None, tally: Tally) -> None:
-        if error is None:
-            tally.count("added")
-        elif isinstance(error, BackendError) and not isinstance(error, _ROW_AT_FAULT):
-            raise error
-        else:
-            tally.fail(file, error)
-
-    def _pipeline(self) -> Pipeline:
-        with self._lock:
-            if self._loader is None:
-                self._loader = records_pipeline(
-                    self.url,
-                    self.recipe,
-                    collection=self.name,
-                    index=self._index,
-                    metric=self._metric,
-                )
-            return self._loader
 
     def _existing(self) -> Collection | None:
         try:
@@ -318,11 +269,5 @@ def _chosen(
     asked = Recipe.of(model or (known or Recipe()).model, weights, options)
     if known is None or known.model != asked.model:
         return asked
-    return Recipe(asked.model, asked.weights or known.weights, asked.options or known.options)
-
-
-def _is_there(text: str) -> bool:
-    try:
-        return Path(text).expanduser().exists()
-    except (OSError, RuntimeError, ValueError):  # too long for a name; no such user; a NUL
-        return False
+    merged = {**(known.options or {}), **(asked.options or {})}
+    return Recipe(asked.model, asked.weights or known.weights, merged or None)

@@ -96,7 +96,10 @@ class Tally:
 
     def fail(self, path: str, error: ImgSearchError) -> None:
         """Count a file that did not go in."""
-        failed = FailedFile.of(path, error)
+        self.failed(FailedFile.of(path, error))
+
+    def failed(self, failed: FailedFile) -> None:
+        """Count a file that did not go in, as its line tells."""
         self.count("failed")
         if len(self._failures) < _KEPT:
             self._failures.append(failed)

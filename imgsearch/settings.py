@@ -1,4 +1,8 @@
-"""Settings from the environment: the only place that reads it. Secrets come from here alone."""
+"""Settings from the environment: the only place that reads it. Secrets come from here alone.
+
+Surfaces read them and pass them down. `encoders.load` alone asks by itself, for the cache and
+whether the network may be used: Towhee builds operators wherever it likes, from plain values.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +19,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_MILVUS_TOKEN": "user:password or API key for a Milvus server",
     "IMGSEARCH_TENCENT_KEY": "the key of Tencent VectorDB's account root, or ACCOUNT:KEY",
     "IMGSEARCH_TIMEOUT": "seconds to wait for a store's answer; 10 by default",
+    "IMGSEARCH_CACHE": "where exported models are kept; ~/.cache/imgsearch by default",
+    "IMGSEARCH_OFFLINE": "1: weights are never fetched, only what is on disk is used",
 }
 
 
@@ -27,13 +33,15 @@ class Settings:
     milvus_token: str | None = field(default=None, repr=False)
     tencent_key: str | None = field(default=None, repr=False)
     timeout: float = 10.0
+    cache: Path = Path("~/.cache/imgsearch")
+    offline: bool = False
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str] = environ) -> Self:
         """Read the variables that `VARIABLES` lists; an empty one counts as absent.
 
         Raises:
-            ConfigError: the timeout is no positive number.
+            ConfigError: the timeout is no positive number, or a folder's ``~`` is nobody's.
         """
         get = {name: value for name, value in variables.items() if value}.get
         try:
@@ -43,16 +51,16 @@ class Settings:
         if not 0 < timeout < float("inf"):
             raise ConfigError("IMGSEARCH_TIMEOUT is not a positive number of seconds")
         data = get("IMGSEARCH_DATA")
-        try:
-            folder = Path(data).expanduser() if data else None
-        except RuntimeError as error:
-            raise ConfigError(f"IMGSEARCH_DATA: {error}") from error
+        shared = get("XDG_CACHE_HOME")
+        home = Path(shared) / "imgsearch" if shared else cls.cache
         return cls(
             db=get("IMGSEARCH_DB", cls.db),
-            data=folder,
+            data=_folder("IMGSEARCH_DATA", data) if data else None,
             milvus_token=get("IMGSEARCH_MILVUS_TOKEN"),
             tencent_key=get("IMGSEARCH_TENCENT_KEY"),
             timeout=timeout,
+            cache=_folder("IMGSEARCH_CACHE", get("IMGSEARCH_CACHE", str(home))),
+            offline=get("IMGSEARCH_OFFLINE", "0").lower() not in ("0", "false", "no"),
         )
 
     def token(self, url: str) -> str | None:
@@ -68,3 +76,10 @@ class Settings:
         if url.startswith("tencent"):
             return "IMGSEARCH_TENCENT_KEY"
         return "IMGSEARCH_MILVUS_TOKEN" if url.startswith(("milvus://", "milvus+")) else ""
+
+
+def _folder(variable: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(f"{variable}: {error}") from error

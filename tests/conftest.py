@@ -16,6 +16,13 @@ from tests.services import milvus_server
 STORES = ("memory", "milvus-lite", "milvus", "tencent", "tencent+grpc")
 ENVIRONMENT = os.environ  # noqa: TID251  # tests have no settings
 
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep exported models apart from the user's; child processes inherit it."""
+    ENVIRONMENT["IMGSEARCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 Place = tuple[str, str | None]
 """A store's URL and token."""
 

@@ -151,7 +151,7 @@ def test_an_error_is_one_line_and_exit_1(run, words, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [["search", "fehlt.jpg"], ["add"], ["frobnicate"], ["add", "x", "--option", "y"]]
+    "words", [["search"], ["add"], ["frobnicate"], ["add", "x", "--option", "y"]]
 )
 def test_a_wrong_usage_is_exit_2(run, words):
     assert run(*words).exit_code == 2

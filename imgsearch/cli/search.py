@@ -1,23 +1,30 @@
 """search: the nearest images, as a table, JSON or a page."""
 
+import re
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TextIO
 
 import click
 
 from imgsearch.cli import options, show
 from imgsearch.errors import ImgSearchError
 from imgsearch.page import Result, Thumb, results_page
+from imgsearch.query import Query, TextWarning
 from imgsearch.settings import Settings
 from imgsearch.types import Hit
 
 _SIDE = 256  # pixels of a thumbnail's longer side
+_SIGNS: Final = ("+", "-")
+_WEIGHTED: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\*(.+)", re.DOTALL)
+_READINGS: Final = {"text": Query.text, "image": Query.image}
 
 
 @click.command()
-@click.argument("query", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("words", nargs=-1, required=True, metavar="QUERY")
 @options.store
 @options.encoder
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
@@ -37,7 +44,7 @@ _SIDE = 256  # pixels of a thumbnail's longer side
 )
 @click.option("--open", "show_page", is_flag=True, help="Open the page in a browser.")
 def search(
-    query: Path,
+    words: tuple[str, ...],
     db: str | None,
     collection: str,
     k: int,
@@ -47,25 +54,36 @@ def search(
     html: Path | None,
     **rest: Any,
 ) -> None:
-    """Find the images nearest to the image QUERY.
+    """Find the images nearest to QUERY.
 
+    QUERY is an image file, or a text where the library's encoder has a text side. Several of
+    them, with a + or - between each two, are added and taken away, a number and a * before one is
+    its weight:
+
+        imgsearch search cat.jpg
+
+        imgsearch search "a dog" + "snow" - 0.5*cat.jpg
+
+    What names a file that is there is an image; text:WORDS and image:FILE leave nothing to guess.
     The library remembers its encoder; --weights tells where they lie, if they were moved.
     """
+    query = _asked(words)
     condition = options.filtered(where)
     encoder = {name: rest[name] for name in ("model", "weights")}
     encoder["options"] = options.parsed(rest["options"])
     settings = Settings.from_environment()
     with options.library(settings, db, collection=collection, **encoder) as library:
-        hits = library.search(query, k=k, offset=offset, where=condition, min_score=min_score)
+        with _text_warnings_as_notes():
+            hits = library.search(query, k=k, offset=offset, where=condition, min_score=min_score)
         facts = {
             "encoder": library.recipe.model,
             "store": f"{library.url} ({library.count():,} images)",
         }
     if html is not None or rest["show_page"]:
         file = html or Path(tempfile.mkdtemp(prefix="imgsearch-")) / "results.html"
-        title = f"Nearest to {query.name}"
-        result = Result(thumb(str(query)), [hit_thumb(hit) for hit in hits], "")
-        show.write(file, results_page(title, [result], facts=facts))
+        name, picture = _shown(query)
+        result = Result(picture, [hit_thumb(hit) for hit in hits], "")
+        show.write(file, results_page(f"Nearest to {name}", [result], facts=facts))
         show.note(f"page written to {file}")
         if rest["show_page"]:
             click.launch(str(file))
@@ -92,6 +110,69 @@ def thumb(path: str, *, score: float | None = None, relevant: bool | None = None
 def hit_thumb(hit: Hit, *, relevant: bool | None = None) -> Thumb:
     """Return the picture of a hit."""
     return thumb(str(hit.fields.get("path", "")), score=hit.score, relevant=relevant)
+
+
+def _asked(words: Sequence[str]) -> Query:
+    """Return the query that the words of a command line make.
+
+    Raises:
+        click.UsageError: the words are not terms with a sign between each two.
+        ConfigError, SourceError: as `Query` says.
+    """
+    terms, signs = words[::2], words[1::2]
+    if any(sign not in _SIGNS for sign in signs):
+        raise click.UsageError(
+            "a text of several words goes in quotes, and a + or - between two terms, as in: "
+            'imgsearch search "a dog" + snow - cat.jpg'
+        )
+    if len(terms) == len(signs) or any(term in _SIGNS for term in terms):
+        raise click.UsageError("each + and - stands between two terms")
+    query, *others = map(_term, terms)
+    for sign, other in zip(signs, others, strict=True):
+        query = query.plus(other) if sign == "+" else query.minus(other)
+    return query
+
+
+def _term(word: str) -> Query:
+    """Return the query for ``TERM``, ``WEIGHT*TERM``, either of them with its reading."""
+    weighted = _WEIGHTED.fullmatch(word)
+    weight, text = (float(weighted[1]), weighted[2]) if weighted else (1.0, word)
+    reading, colon, rest = text.partition(":")
+    if colon and reading in _READINGS:
+        return _READINGS[reading](rest, weight=weight)
+    return Query(text, weight=weight)
+
+
+@contextmanager
+def _text_warnings_as_notes() -> Iterator[None]:
+    """Show a `TextWarning` as one line, other warnings as ever."""
+    with warnings.catch_warnings():  # puts back what is set here
+        warnings.simplefilter("always", TextWarning)
+        ever = warnings.showwarning
+
+        def showwarning(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, TextWarning):
+                show.note(f"Warning: {message}")
+            else:
+                ever(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = showwarning
+        yield
+
+
+def _shown(query: Query) -> tuple[str, Thumb]:
+    """Return a query's name and picture for a page: an image itself, anything else in words."""
+    first, *others = query.terms
+    if first.kind == "image" and not others:
+        return Path(str(first.value)).name, thumb(str(first.value))
+    return str(query), Thumb(jpeg=b"", caption=str(query))
 
 
 def _print(hits: Sequence[Hit], offset: int) -> None:

@@ -9,9 +9,11 @@ import json
 import os
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from imgsearch.encoders.base import Encoder, unit
+from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.recipe import Recipe
 from imgsearch.encoders.weights import Options, locate, plain_options, stamp
 from imgsearch.errors import ConfigError, ModelNotFound
@@ -49,8 +51,11 @@ def load(
     """Return the encoder of that name, the same object for the same arguments.
 
     `model` is ``classic``, or ``timm:NAME`` with any name that timm knows. `weights` is a file;
-    without one timm's hub is asked. `options` and a file's sidecar are those of the runtime. An
-    encoder is built anew when its weights file has changed.
+    without one timm's hub is asked, unless IMGSEARCH_OFFLINE is set. `options`, and a file's
+    sidecar, are those of the model and its input, and how it runs: ``runtime`` ("auto", "torch",
+    "openvino" or "onnx"), ``precision`` ("auto", "f32" or "bf16"), ``batch_size``, ``device``
+    ("cpu", "cuda", "cuda:N" or "auto", for torch). An encoder is built anew when its weights file
+    has changed.
 
     Raises:
         ModelNotFound: no model of that name.
@@ -59,19 +64,17 @@ def load(
         WeightsNotFound: no such file, or no hub at hand.
         WeightsInvalid: the file holds no weights, or another model's.
     """
-    runtime, colon, name = model.partition(":")
-    if model != "classic" and (runtime + colon != _TIMM or not name):
-        raise ModelNotFound(_unknown(model))
-    if model == "classic" and (weights is not None or options):
-        raise ConfigError("the classic encoder has neither weights nor options")
-    path = None if weights is None else locate(weights)
     plain = plain_options(options)
+    if model == "classic" and (weights is not None or plain):
+        raise ConfigError("the classic encoder has neither weights nor options")
+    plan = None if model == "classic" else _plan(model)
+    path = None if weights is None else locate(weights)
     key = (model, stamp(path) if path else (), json.dumps(plain))
     with _lock:
         turn = _building.setdefault(key, threading.Lock())
     with turn:
         if key not in _built:
-            _built[key] = _build(name, path, plain) if name else _build_classic()
+            _built[key] = _build(plan, path, plain)
         return _built[key]
 
 
@@ -111,25 +114,35 @@ def timm_names(pattern: str = "*") -> list[str]:
     return [f"{_TIMM}{name}" for name in timm.names(pattern.removeprefix(_TIMM))]
 
 
-def _build(name: str, path: os.PathLike[str] | None, options: Options) -> Encoder:
-    from imgsearch.encoders.timm import TimmEncoder
+def _plan(model: str) -> Plan:
+    """Return what to build for a model's name.
 
-    return TimmEncoder(name, weights=path, options=options)
+    Raises:
+        ModelNotFound: no model of that name.
+    """
+    family, _, name = model.partition(":")
+    if family != "timm" or not name:
+        raise ModelNotFound(_unknown(model))
+    return Plan(name, model)
 
 
-def _build_classic() -> Encoder:
-    from imgsearch.encoders.classic import ClassicEncoder
+def _build(plan: Plan | None, path: Path | None, options: Options) -> Encoder:
+    if plan is None:
+        from imgsearch.encoders.classic import ClassicEncoder
 
-    return ClassicEncoder()
+        return ClassicEncoder()
+    from imgsearch.encoders.assembly import build
+
+    return build(plan, path, options)
 
 
 def _unknown(model: str) -> str:
     """Say that there is no such model; timm's names are asked where it is installed."""
     near = difflib.get_close_matches(model, ["classic"])
-    if not near and models()[1].installed:
-        near = difflib.get_close_matches(f"{_TIMM}{model.rpartition(':')[2]}", timm_names())
+    if not near and model and _is_installed("timm"):
+        near = difflib.get_close_matches(f"timm:{model.rpartition(':')[2]}", timm_names())
     meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"no model {model!r}; known: classic, {_TIMM}NAME{meant}"
+    return f"no model {model!r}; known: classic, timm:NAME{meant}"
 
 
 def _is_installed(package: str) -> bool:

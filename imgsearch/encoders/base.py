@@ -17,6 +17,11 @@ class Encoder(ABC):
     fingerprint: Fingerprint
     batch_size: int = 32
     """How many images `features` likes to see at once."""
+    enough: int = 0
+    """How many pixels the shorter edge of an image needs, for `images.decode`'s `at_least`.
+
+    Where it is above 0, `prepare` takes a Pillow picture, too. 0: a whole image, as an array.
+    """
     languages: tuple[str, ...] = ()
     """The languages of its texts, as "en"; "mul" for many; none where it has no text side."""
     templates: tuple[str, ...] = ("{}",)
@@ -40,8 +45,8 @@ class Encoder(ABC):
             TextUnsupported: the model takes images only.
         """
         raise TextUnsupported(
-            f"{self.fingerprint.model} takes images only ({len(texts)} texts given); models with a "
-            "text side are clip:NAME/TAG, as clip:ViT-B-32/openai; `imgsearch models` lists them"
+            f"{self.fingerprint.model} takes images only ({len(texts)} texts given): so do all "
+            "models of this version; CLIP, which takes texts too, is to come"
         )
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
+
+RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device"})
+"""The options that tell how a model runs, and not what its vectors are."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,9 @@ class Recipe:
         return {"model": self.model, "weights": self.weights, "options": self.options}
 
     def to_json(self) -> str:
-        """Return the text that `from_json` reads."""
-        return json.dumps(self.config(), ensure_ascii=False)
+        """Return the text that `from_json` reads, without what is this machine's: how it runs."""
+        kept = {key: value for key, value in (self.options or {}).items() if key not in RUNNING}
+        return json.dumps({**self.config(), "options": kept or None}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:

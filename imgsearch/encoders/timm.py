@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pickle
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from typing_extensions import override
 from imgsearch.encoders import weights as files
 from imgsearch.encoders.base import Encoder
 from imgsearch.encoders.frameworks import frameworks
+from imgsearch.encoders.pixels import with_pixels
 from imgsearch.encoders.preprocessing import OPTIONS, Preprocessing
 from imgsearch.errors import (
     ConfigError,
@@ -51,13 +53,15 @@ _WELL_KNOWN: Final = (
 
 
 class TimmEncoder(Encoder):
-    """A timm model's pooled features, before any classifier; float32 and in inference mode.
+    """A timm model's pooled features, before any classifier; in inference mode.
 
     `options`: what `Preprocessing` names goes there, over the model's own configuration; `device`
-    is "cpu" (default), "cuda", "cuda:N" or "auto", which takes a GPU where there is one; all else
-    is an argument of the model, as ``pad_type="same"``. A file ``NAME.json`` beside the weights
+    is "cpu" (default), "cuda", "cuda:N" or "auto", which takes a GPU where there is one;
+    `precision` "f32", "bf16" or "auto", which is bf16 on a GPU that has it; all else is an
+    argument of the model, as ``pad_type="same"``. A file ``NAME.json`` beside the weights
     ``NAME.safetensors`` holds options that those given here go before. Without `weights` they are
-    taken from the hub's cache or downloaded, as timm does it.
+    taken from the hub's cache or downloaded, as timm does it; `offline` forbids the latter.
+    `label` is the name in the fingerprint, `defaults` are options that all others go before.
 
     The fingerprint's `weights` is the file's sha256. Of downloaded weights it is one over the
     model's tensors sorted by name: each name, dtype, shape and bytes.
@@ -77,41 +81,49 @@ class TimmEncoder(Encoder):
         *,
         weights: str | os.PathLike[str] | None = None,
         options: files.Options | None = None,
+        label: str = "",
+        defaults: files.Options | None = None,
+        offline: bool = False,
     ) -> None:
         path = None if weights is None else files.locate(weights)
-        chosen = {**(files.sidecar(path) if path else {}), **files.plain_options(options)}
-        device = chosen.pop("device", "cpu")
+        beside = files.sidecar(path) if path else {}
+        chosen = {**files.plain_options(defaults), **beside, **files.plain_options(options)}
+        device, precision = chosen.pop("device", "cpu"), chosen.pop("precision", "auto")
         pixels = {key: chosen.pop(key) for key in sorted(OPTIONS & set(chosen))}
         _check_arguments(chosen)
         self._torch, timm = frameworks()
+        self._turn = threading.Lock()
         _check_name(timm, name)
         self._device = self._pick(device)
+        self.precision = self._pick_precision(precision)
         if path:
             model = _from_file(timm, name, path, chosen)
             digest = files.sha256(path)
         else:
-            model = _from_hub(timm, name, chosen)
+            model = _from_hub(timm, name, chosen, offline=offline)
             digest = _digest(model.state_dict())
-        self._preprocessing = _preprocessing(timm, model).override(pixels)
+        self.preprocessing = _preprocessing(timm, model).override(pixels)
         # 1.5 times as fast as the contiguous layout on 2 cores (torch 2.13, batch 32, medians of
         # 3): mobilenetv2_100 13.7 to 9.1, resnet50 7.3 to 4.6 images/s
         self._model = model.eval().float().to(self._device, memory_format=self._torch.channels_last)
+        self.enough = self.preprocessing.enough
         self._mean, self._std = (
             self._torch.tensor(values, dtype=self._torch.float32, device=self._device)
-            for values in (self._preprocessing.mean, self._preprocessing.std)
+            for values in (self.preprocessing.mean, self.preprocessing.std)
         )
         self.fingerprint = Fingerprint(
-            model=f"timm:{name}",
+            model=label or f"timm:{name}",
             dim=self._probe(),
             weights=digest,
-            preprocessing=self._preprocessing.canonical(),
+            preprocessing=self.preprocessing.canonical(),
+            runtime=f"torch {self.precision}",
             options=json.dumps(chosen, sort_keys=True) if chosen else "",
         )
         _log.info("built %s on %s", self.fingerprint.model, self._device)
 
     @override
     def prepare(self, image: Pixels) -> npt.NDArray[Any]:
-        return self._preprocessing.apply(image)
+        return self.preprocessing.apply(image)
 
     @override
     def features(self, inputs: Sequence[npt.NDArray[Any]]) -> Matrix:
@@ -121,17 +133,30 @@ class TimmEncoder(Encoder):
             matrix[chunk] = self._forward(np.stack(inputs[chunk])).numpy()
         return matrix
 
+    def graphs(self) -> dict[str, tuple[Any, Any]]:
+        """Return what `exports` writes: "image" → a module over uint8 batches, and an example."""
+        size = self.preprocessing.input_size
+        example = self._torch.zeros((2, size, size, 3), dtype=self._torch.uint8)
+        return {"image": (with_pixels(self._model, self._mean, self._std), example)}
+
     def _forward(self, batch: npt.NDArray[Any]) -> Any:
         """Return the model's output on the CPU for uint8 (n, size, size, 3)."""
-        with self._torch.inference_mode():
-            pixels = self._torch.from_numpy(batch).to(self._device).float()
+        torch, on_gpu = self._torch, self._device.type == "cuda"
+        half = torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        # CPU threads of several callers get in each other's way; a GPU queues them itself
+        turn = contextlib.nullcontext() if on_gpu else self._turn
+        with turn, torch.inference_mode(), half:
+            pixels = torch.from_numpy(batch)
+            if on_gpu:  # from pinned memory the copy goes on while the GPU computes
+                pixels = pixels.pin_memory()
+            pixels = pixels.to(self._device, non_blocking=on_gpu).float()
             pixels = pixels.div_(255).sub_(self._mean).div_(self._std)
             # (n, channel, height, width) over this memory is just what channels_last means
             return self._model(pixels.permute(0, 3, 1, 2)).float().cpu()
 
     def _probe(self) -> int:
         """Return the features' length, as one grey image has it."""
-        size = self._preprocessing.input_size
+        size = self.preprocessing.input_size
         grey = np.full((1, size, size, 3), 127, dtype=np.uint8)
         try:
             shape = tuple(self._forward(grey).shape)
@@ -143,6 +168,15 @@ class TimmEncoder(Encoder):
         if len(shape) != 2:
             raise ConfigError(f"features of shape {shape} are not pooled: give a global_pool")
         return int(shape[1])
+
+    def _pick_precision(self, asked: object) -> str:
+        """Return "f32" or "bf16"; "auto" is bf16 on a GPU that has it."""
+        if asked not in ("auto", "f32", "bf16"):
+            raise ConfigError(f"precision is auto, f32 or bf16, not {asked!r}")
+        if asked != "auto":
+            return str(asked)
+        on_gpu = self._device.type == "cuda"
+        return "bf16" if on_gpu and self._torch.cuda.is_bf16_supported() else "f32"
 
     def _pick(self, device: object) -> Any:
         there = self._torch.cuda.is_available()
@@ -271,7 +305,7 @@ def _resemblance(timm: Any, name: str, state: Mapping[str, Any]) -> str:
     return ""
 
 
-def _from_hub(timm: Any, name: str, arguments: Mapping[str, Any]) -> Any:
+def _from_hub(timm: Any, name: str, arguments: Mapping[str, Any], *, offline: bool) -> Any:
     """Return the model with timm's own weights, from the hub's cache or downloaded."""
     from huggingface_hub.errors import HfHubHTTPError
     from safetensors import SafetensorError
@@ -280,7 +314,7 @@ def _from_hub(timm: Any, name: str, arguments: Mapping[str, Any]) -> Any:
     hub_errors: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
     config = timm.get_pretrained_cfg(name)
     try:
-        file = files.cached(config)
+        file = files.cached(config, offline=offline)
         overlay = {"file": file} if file else {}
         return _create(timm, name, arguments, pretrained=True, pretrained_cfg_overlay=overlay)
     except hub_errors as error:

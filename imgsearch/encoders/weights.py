@@ -171,10 +171,11 @@ def reach(url: str, *, timeout: float = 5) -> None:
     _log.debug("%s answered in %.1f s", url, time.monotonic() - started)
 
 
-def cached(config: Any) -> str | None:
+def cached(config: Any, *, offline: bool = False) -> str | None:
     """Return the path of a timm model's weights in the hub's cache, or None if they can be fetched.
 
-    `config` is timm's `PretrainedCfg`. What is cached is used without asking whether it is new.
+    `config` is timm's `PretrainedCfg`. What is cached is used without asking whether it is new;
+    `offline` forbids to ask any hub.
 
     Raises:
         WeightsNotFound: timm has no weights of this model, or its hub does not answer.
@@ -184,6 +185,8 @@ def cached(config: Any) -> str | None:
     if not config or not config.has_weights:
         raise WeightsNotFound("timm offers none")
     if not config.hf_hub_id:
+        if offline:
+            raise WeightsNotFound("IMGSEARCH_OFFLINE is set")
         reach(config.url if isinstance(config.url, str) else config.url[0])
         return None
     repository, _, revision = config.hf_hub_id.partition("@")
@@ -192,8 +195,9 @@ def cached(config: Any) -> str | None:
         found = hub.try_to_load_from_cache(repository, file, revision=revision or None)
         if isinstance(found, str):
             return found
-    if hub.constants.HF_HUB_OFFLINE:
-        raise WeightsNotFound("the hub's cache holds none, and HF_HUB_OFFLINE is set")
+    if offline or hub.constants.HF_HUB_OFFLINE:
+        variable = "IMGSEARCH_OFFLINE" if offline else "HF_HUB_OFFLINE"
+        raise WeightsNotFound(f"the hub's cache holds none, and {variable} is set")
     reach(hub.constants.ENDPOINT)
     return None
 

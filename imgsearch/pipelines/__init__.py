@@ -1,13 +1,19 @@
-"""The three pipelines: embed, insert, search."""
+"""The three pipelines: embed, insert, search; and search by texts."""
 
 from imgsearch.pipelines.embed import embed_pipeline
-from imgsearch.pipelines.insert import insert_pipeline, records_pipeline
-from imgsearch.pipelines.search import search_pipeline, vector_pipeline
+from imgsearch.pipelines.insert import insert_pipeline
+from imgsearch.pipelines.search import (
+    search_pipeline,
+    text_search_pipeline,
+    text_vector_pipeline,
+    vector_pipeline,
+)
 
 __all__ = [
     "embed_pipeline",
     "insert_pipeline",
-    "records_pipeline",
     "search_pipeline",
+    "text_search_pipeline",
+    "text_vector_pipeline",
     "vector_pipeline",
 ]

@@ -43,20 +43,6 @@ def insert_pipeline(
     return store(read, encoder, target, on_error=on_error).returning("path", "id")
 
 
-def records_pipeline(
-    url: str,
-    encoder: Recipe,
-    *,
-    collection: str = "images",
-    index: str = "hnsw",
-    metric: str = "cosine",
-) -> Pipeline:
-    """Return the pipeline that the library feeds: a list of (path, label, id, data) → path, id."""
-    read = Pipeline.input("records").flat_map("records", ("path", "label", "id", "data"), iter)
-    target = {"url": url, "collection": collection, "index": index, "metric": metric}
-    return store(read, encoder, target, on_error="keep").returning("path", "id")
-
-
 def store(
     pipeline: Pipeline, encoder: Recipe, target: Mapping[str, str], *, on_error: str
 ) -> Pipeline:

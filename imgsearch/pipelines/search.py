@@ -1,12 +1,12 @@
-"""Images → the nearest images of a collection."""
+"""Images, or texts → the nearest images of a collection."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any
 
 from imgsearch.encoders import Recipe
 from imgsearch.filters import Filter
-from imgsearch.pipelines.steps import embed, in_batches
+from imgsearch.pipelines.steps import embed, embed_texts, in_batches
 from imgsearch.seam import Pipeline, op
 
 
@@ -38,13 +38,42 @@ def search_pipeline(
         url=url, collection=collection, **encoder.config(),
         k=k, where=where, min_score=min_score, carry=1, on_error=on_error,
     )  # fmt: skip
-    return in_batches(
-        embed(found, encoder, image=("path",), carried=("path",), on_error=on_error),
-        ("path",),
-        ("vector",),
-        "hits",
-        searching,
-    ).returning("path", "hits")
+    embedded = embed(found, encoder, image=("path",), carried=("path",), on_error=on_error)
+    return in_batches(embedded, ("path",), ("vector",), "hits", searching).returning("path", "hits")
+
+
+def text_search_pipeline(
+    url: str,
+    *,
+    collection: str = "images",
+    model: str,
+    weights: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    k: int = 10,
+    where: Filter | None = None,
+    min_score: float | None = None,
+    on_error: str = "keep",
+) -> Pipeline:
+    """Return the pipeline: source → text, hits; one row for each text of the source.
+
+    A source is a text or a list of texts; none is read as a path. Called, it gives rows of
+    ``text`` and ``hits`` (a list of at most `k` `Hit`, nearest first); its further columns are
+    ``source`` and ``vector``.
+
+    Raises, when first called or closed:
+        TextUnsupported: the model takes images only.
+        EncoderError: the encoder cannot be built, or is not the collection's.
+        BackendError: the store or the collection cannot be opened.
+    """
+    encoder = Recipe.of(model, weights, options)
+    found = Pipeline.input("source").flat_map("source", "text", _texts)
+    searching = op(
+        "vector_search",
+        url=url, collection=collection, **encoder.config(),
+        k=k, where=where, min_score=min_score, carry=1, on_error=on_error,
+    )  # fmt: skip
+    embedded = embed_texts(found, encoder, carried=("text",), on_error=on_error)
+    return in_batches(embedded, ("text",), ("vector",), "hits", searching).returning("text", "hits")
 
 
 def vector_pipeline(encoder: Recipe) -> Pipeline:
@@ -52,3 +81,13 @@ def vector_pipeline(encoder: Recipe) -> Pipeline:
     return embed(
         Pipeline.input("query"), encoder, image=("query",), carried=(), on_error="raise"
     ).returning("vector")
+
+
+def text_vector_pipeline(encoder: Recipe) -> Pipeline:
+    """Return the pipeline that the library asks: a list of texts → vector; a row for each."""
+    found = Pipeline.input("texts").flat_map("texts", "text", iter)
+    return embed_texts(found, encoder, carried=(), on_error="raise").returning("vector")
+
+
+def _texts(source: str | Iterable[str]) -> list[str]:
+    return [source] if isinstance(source, str) else list(source)

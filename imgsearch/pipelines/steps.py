@@ -42,3 +42,11 @@ def embed(
         "vector",
         embedding,
     )
+
+
+def embed_texts(
+    pipeline: Pipeline, encoder: Recipe, *, carried: tuple[str, ...], on_error: str
+) -> Pipeline:
+    """Column ``text`` → column ``vector``."""
+    embedding = op("text_embedding", **encoder.config(), carry=len(carried), on_error=on_error)
+    return in_batches(pipeline, carried, ("text",), "vector", embedding)

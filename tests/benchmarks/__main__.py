@@ -4,14 +4,15 @@ import os
 import platform
 from importlib.metadata import version
 
-from tests.benchmarks import index, overhead
+from tests.benchmarks import index, overhead, throughput
 
 
 def main():
-    packages = ("towhee", "numpy", "pillow", "pymilvus", "milvus-lite", "torch", "timm")
+    packages = ("towhee", "numpy", "pillow", "pymilvus", "milvus-lite", "torch", "timm", "openvino")
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {version(name)}" for name in packages))
     overhead.main()
+    throughput.main()
     index.main()
 
 

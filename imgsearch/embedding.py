@@ -1,0 +1,138 @@
+"""One step that any engine can call: a batch of images in, an Arrow record batch out."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from os import PathLike
+from typing import Any, Final, TypeAlias
+
+import pyarrow as pa
+
+from imgsearch import encoders, images, sources
+from imgsearch.encoders import Encoder, Recipe, unit
+from imgsearch.encoders.engines import available_cores
+from imgsearch.errors import EncoderError, ImageError, ImgSearchError
+from imgsearch.types import Matrix, Vector
+
+Item: TypeAlias = "str | PathLike[str] | bytes | tuple[str, bytes]"
+"""A path, an image's bytes, or both: the path is told, the bytes are used."""
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("sha256", pa.string()),
+        pa.field("vector", pa.list_(pa.float32())),
+        pa.field("status", pa.string()),
+        pa.field("error", pa.string()),
+    ]
+)
+"""A row an item, in order. `status` is "ok", or where it went wrong: "read", "header", "decode",
+"convert" or "embed"; `error` is then ``ErrorName: message``, else "". `id` and `sha256` are the
+sha256 of the bytes, null where they could not be read; `vector` is null but for "ok".
+"""
+
+_SPARE: Final = 1  # workers beside one a core: while some wait for the model, others decode
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Embed batches of images: what `Library.add` does with each chunk.
+
+    Pure, and picklable by its configuration: a worker of a distributed engine may hold one, and
+    builds the encoder, once a process, when the first batch comes.
+
+        step = Embedding(Recipe.of("resnet50", "model.safetensors"))
+        table = step(["a.jpg", "b.jpg"]).to_pandas()
+    """
+
+    encoder: Recipe = field(default_factory=Recipe)
+
+    def __call__(self, items: Sequence[Item]) -> pa.RecordBatch:
+        """Return the record batch of `SCHEMA` for `items`; an item's error is in its row.
+
+        Memory: about 150 kB an item while it runs (a model's input), and a decoded image for each
+        core and one more.
+
+        Raises:
+            EncoderError: the encoder cannot be built.
+        """
+        encoder = encoders.load(**self.encoder.config())
+        size = max(1, encoder.batch_size)
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        with ThreadPoolExecutor(available_cores() + _SPARE, "imgsearch-embedding") as pool:
+            made = list(chain.from_iterable(pool.map(lambda part: _embed(encoder, part), parts)))
+        columns = [
+            pa.array([getattr(row, each.name) for row in made], each.type) for each in SCHEMA
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+@dataclass
+class _Row:
+    """One row of `SCHEMA`."""
+
+    id: str | None = None
+    source: str = ""
+    sha256: str | None = None
+    vector: Vector | None = None
+    status: str = "ok"
+    error: str = ""
+
+    def fail(self, error: ImgSearchError) -> None:
+        """Tell in the row how the item went wrong."""
+        at_image = error.stage if isinstance(error, ImageError) else "read"
+        self.status = "embed" if isinstance(error, EncoderError) else at_image
+        self.error = f"{type(error).__name__}: {error}"
+
+
+def _embed(encoder: Encoder, items: Sequence[Item]) -> list[_Row]:
+    """Return the items' rows, from a thread of its own."""
+    rows, well = [_Row() for _ in items], []
+    for row, item in zip(rows, items, strict=True):
+        try:
+            data = _content(row, item)
+            well.append((row, _prepared(encoder, data, row.source)))
+        except ImgSearchError as error:
+            row.fail(error)
+    vectors = _vectors(encoder, [prepared for _, prepared in well])
+    for (row, _), vector in zip(well, vectors, strict=True):
+        if isinstance(vector, EncoderError):
+            row.fail(vector)
+        else:
+            row.vector = vector
+    return rows
+
+
+def _content(row: _Row, item: Item) -> bytes:
+    """Return the item's bytes, and tell in the row what it is."""
+    if isinstance(item, bytes):
+        data = item
+    elif isinstance(item, tuple):
+        row.source, data = sources.printable(item[0]), item[1]
+    else:
+        row.source = sources.printable(str(item))
+        data = sources.read(item)
+    row.id = row.sha256 = sources.content_id(data)
+    return data
+
+
+def _prepared(encoder: Encoder, data: bytes, path: str) -> Any:
+    """Return the model's input, by the shortest way: a smaller JPEG scale, no array between."""
+    if encoder.enough:
+        picture: Any = images.picture(data, path=path, at_least=encoder.enough)
+        return encoder.prepare(picture)
+    return encoder.prepare(images.decode(data, path=path))
+
+
+def _vectors(encoder: Encoder, inputs: list[Any]) -> "Matrix | list[Vector | EncoderError]":
+    """Return a unit vector for each input; of a batch that fails, an error for those at fault."""
+    if not inputs:
+        return []
+    try:
+        return unit(encoder.features(inputs))
+    except EncoderError as error:
+        if len(inputs) == 1:
+            return [error]
+    return [_vectors(encoder, [each])[0] for each in inputs]

@@ -1,0 +1,77 @@
+"""An encoder that was exported: it runs without torch and timm."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from imgsearch.encoders import engines
+from imgsearch.encoders.base import Encoder
+from imgsearch.encoders.preprocessing import Preprocessing
+from imgsearch.errors import EncoderError
+from imgsearch.types import Fingerprint, Matrix, Pixels
+
+CARD: Final = "encoder.json"
+"""What an export tells of itself, written last: where it is, the export is whole."""
+
+
+class ExportedEncoder(Encoder):
+    """The encoder in `folder`, which `exports.write` made, run by OpenVINO or ONNX Runtime.
+
+    Batches go through side by side, a core each. `precision` is "f32", "bf16" (OpenVINO, on CPUs
+    that have it) or "auto": bf16 where its vectors had a cosine of 0.999 to those of f32 when the
+    model was exported, else f32.
+
+    Raises:
+        MissingExtra: the runtime is not installed.
+        ConfigError: the runtime or the CPU lacks the precision.
+        EncoderError: the export is broken; delete the folder.
+    """
+
+    def __init__(self, folder: Path, *, precision: str = "auto", batch_size: int = 0) -> None:
+        card = _read(folder)
+        self._folder, self._runtime = folder, card["runtime"]
+        self._precision = engines.pick_precision(self._runtime, precision, card["bf16_cosine"])
+        self.preprocessing = Preprocessing(**card["preprocessing"])
+        self.enough = self.preprocessing.enough
+        self.batch_size = batch_size or card["batch_size"]
+        self.fingerprint = replace(
+            Fingerprint(**card["fingerprint"]), runtime=f"{self._runtime} {self._precision}"
+        )
+        self._image = engines.start(self._runtime, folder, "image", self._precision)
+        self._pool = ThreadPoolExecutor(engines.available_cores(), "imgsearch-encoder")
+
+    @override
+    def prepare(self, image: Pixels) -> npt.NDArray[Any]:
+        return self.preprocessing.apply(image)
+
+    @override
+    def features(self, inputs: Sequence[npt.NDArray[Any]]) -> Matrix:
+        return self._run(self._image, [np.stack(part) for part in self._parts(inputs)])
+
+    def _parts(self, rows: Sequence[Any]) -> list[Sequence[Any]]:
+        """Return the rows in batches; few rows in smaller ones, to give each core some."""
+        share = -(-len(rows) // engines.available_cores())
+        size = max(1, min(self.batch_size, share))
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+    def _run(self, engine: engines.Engine, batches: list[npt.NDArray[Any]]) -> Matrix:
+        if not batches:
+            return np.empty((0, self.dim), dtype=np.float32)
+        if len(batches) == 1:
+            return engine.run(batches[0])
+        return np.concatenate(list(self._pool.map(engine.run, batches)))
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"the export in {folder} is broken ({error}): delete it") from error
+    return card

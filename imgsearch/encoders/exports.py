@@ -1,0 +1,166 @@
+"""Writing a torch encoder down for another runtime: once, kept by what makes it what it is."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+import threading
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch.encoders import engines
+from imgsearch.encoders.exported import CARD
+from imgsearch.encoders.probes import probes
+from imgsearch.errors import EncoderError, MissingExtra
+from imgsearch.types import Matrix
+
+_log = logging.getLogger(__name__)
+_FORM: Final = 1  # of what is written; another one is written anew
+_SIZES: Final = (1, 2, 4, 8, 16)  # batches tried; larger ones only make the cores wait
+_TRIAL_SECONDS: Final = 4.0  # the search for a batch size ends then
+_GAIN: Final = 1.05  # a larger batch holds more memory, so it has to be this much faster
+
+
+def folder(cache: Path, runtime: str, what: Mapping[str, Any]) -> Path:
+    """Return where the export of `what`, plain values with the weights' hash, belongs."""
+    told = json.dumps({"form": _FORM, "runtime": runtime, **what}, sort_keys=True)
+    return cache / "exports" / hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def is_there(place: Path) -> bool:
+    """Tell if the export is there and whole."""
+    return (place / CARD).is_file()
+
+
+def write(encoder: Any, place: Path, runtime: str) -> None:
+    """Export a torch `encoder` into the folder `place`, whole or not at all.
+
+    Raises:
+        MissingExtra: the runtime is not installed.
+        EncoderError: the model cannot be exported.
+        OSError: the cache cannot be written.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    started = monotonic()
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".part-") as part:
+        draft = Path(part) / "export"
+        draft.mkdir()
+        for name, (module, example) in encoder.graphs().items():
+            _export(runtime, module, example, draft / engines.FILES[runtime].format(name))
+        card = {
+            "fingerprint": asdict(encoder.fingerprint),
+            "runtime": runtime,
+            "preprocessing": asdict(encoder.preprocessing),
+            **_trial(runtime, draft, encoder.preprocessing.input_size),
+        }
+        (draft / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+        with contextlib.suppress(OSError):  # another process was first; its export is as good
+            draft.replace(place)
+    if not is_there(place):
+        shutil.rmtree(place, ignore_errors=True)  # left over from something else
+        raise OSError(f"{place} cannot be written")
+    _log.info(
+        "exported %s to %s in %.1f s", encoder.fingerprint.model, place, monotonic() - started
+    )
+
+
+def _trial(runtime: str, place: Path, size: int) -> dict[str, Any]:
+    """Try the export on this machine: how true it is in bf16, and how large batches pay."""
+    pictures = probes(size)
+    told: dict[str, Any] = {"bf16_cosine": None}
+    plain = engines.start(runtime, place, "image", "f32")
+    engine = plain
+    if engines.has_bf16(runtime):
+        half = engines.start(runtime, place, "image", "bf16")
+        told["bf16_cosine"] = _cosine(plain.run(pictures), half.run(pictures))
+        engine = half if told["bf16_cosine"] >= engines.TRUE_ENOUGH else plain
+    return {**told, "batch_size": _batch_size(engine, pictures)}
+
+
+def _cosine(exact: Matrix, other: Matrix) -> float:
+    """Return the lowest cosine between the vectors of one picture."""
+    norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(other, axis=1)
+    return float(((exact * other).sum(axis=1) / norms).min())
+
+
+def _batch_size(engine: engines.Engine, pictures: npt.NDArray[np.uint8]) -> int:
+    """Return the batch at which images a second stop growing, as it is found on this machine."""
+    best, speed, end = 1, 0.0, monotonic() + _TRIAL_SECONDS
+    for size in _SIZES:
+        batch = np.resize(pictures, (size, *pictures.shape[1:]))
+        engine.run(batch)  # the first of a shape prepares its kernels
+        seconds = min(_side_by_side(engine, batch) for _ in range(2))
+        if size / seconds > speed * _GAIN:
+            best, speed = size, size / seconds
+        if monotonic() > end:
+            break
+    return best
+
+
+def _side_by_side(engine: engines.Engine, batch: Any) -> float:
+    """Return the seconds that a batch on every core takes."""
+    threads = [
+        threading.Thread(target=engine.run, args=(batch,)) for _ in range(engines.available_cores())
+    ]
+    started = monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return monotonic() - started
+
+
+def _export(runtime: str, module: Any, example: Any, file: Path) -> None:
+    try:
+        with warnings.catch_warnings():
+            # tracing warns of what it fixes: sizes, which never change, and of its own age
+            warnings.simplefilter("ignore")
+            (_to_openvino if runtime == "openvino" else _to_onnx)(module, example, file)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"the runtime {runtime} needs {error.name}: pip install 'imgsearch[{runtime}]'",
+            name=error.name,
+        ) from error
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        raise EncoderError(f"the model cannot be exported to {runtime}: {error}") from error
+
+
+def _to_openvino(module: Any, example: Any, file: Path) -> None:
+    import openvino
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    # openvino.convert_model (2026.4) does the same, and reports it to its makers over the network
+    with torch.inference_mode():
+        decoder = TorchScriptPythonDecoder(module, example_input=example)
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(decoder))
+    model.reshape([-1, *example.shape[1:]])
+    openvino.save_model(model, file, compress_to_fp16=False)
+
+
+def _to_onnx(module: Any, example: Any, file: Path) -> None:
+    import torch
+
+    with torch.inference_mode():
+        # the exporter by tracing: the newer one needs onnxscript, and knows fewer of timm's models
+        torch.onnx.export(
+            module,
+            (example,),
+            str(file),
+            input_names=["batch"],
+            output_names=["features"],
+            dynamic_axes={"batch": {0: "n"}, "features": {0: "n"}},
+            opset_version=17,
+            dynamo=False,
+        )

@@ -1,0 +1,43 @@
+"""The scripts that texts are written in, and those that a model's languages use."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+_SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "ar": ("ARABIC",), "bg": ("CYRILLIC",), "el": ("GREEK",), "fa": ("ARABIC",), "he": ("HEBREW",),
+    "hi": ("DEVANAGARI",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL", "CJK"),
+    "ru": ("CYRILLIC",), "th": ("THAI",), "uk": ("CYRILLIC",), "zh": ("CJK", "BOPOMOFO"),
+}  # fmt: skip
+"""Language → the first words of its letters' Unicode names; all others are written in Latin."""
+
+_NAMES: Final[Mapping[str, str]] = {"CJK": "Han"}
+_WIDTHS: Final = ("FULLWIDTH ", "HALFWIDTH ")
+
+
+def unknown(text: str, languages: Sequence[str]) -> str:
+    """Return the first script in `text` that none of `languages` is written in, "" if all are.
+
+    A script is named as "Han", "Cyrillic" or "Arabic". Latin is known to every language, "mul"
+    knows all scripts, and only letters count.
+    """
+    if "mul" in languages:
+        return ""
+    known = {"LATIN"}.union(*(_SCRIPTS.get(language, ()) for language in languages))
+    for letter in text:
+        if not letter.isalpha():
+            continue
+        name = unicodedata.name(letter, "")
+        for width in _WIDTHS:
+            name = name.removeprefix(width)
+        script = name.partition(" ")[0]
+        if name and script not in known and not _is_symbol(letter, name):
+            return _NAMES.get(script, script.capitalize())
+    return ""
+
+
+def _is_symbol(letter: str, name: str) -> bool:
+    """Tell if a letter is of no script: ª, ℵ as a sign, mathematical letters, modifiers."""
+    return unicodedata.category(letter) == "Lm" or name.startswith(
+        ("MATHEMATICAL", "MICRO SIGN", "FEMININE ORDINAL", "MASCULINE ORDINAL")
+    )

@@ -1,0 +1,126 @@
+"""Queries → vectors: what the library asks a collection for."""
+
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from imgsearch import encoders
+from imgsearch.backends import Collection
+from imgsearch.encoders import Encoder, Recipe
+from imgsearch.errors import ConfigError, DimensionMismatch, TextUnsupported, VectorInvalid
+from imgsearch.pipelines import text_vector_pipeline, vector_pipeline
+from imgsearch.query import Example, Query, Term, TextWarning
+from imgsearch.types import Vector
+
+# Of the weights' sum. One encoder's vectors may differ by 1e-6 from batch to batch, which is what
+# the tests hold it to: a text or image taken from itself leaves that much, and it has no direction.
+_CANCELLED: Final = 1e-5
+
+
+class QueryEncoder:
+    """Queries → vectors, by an encoder and pipelines that are built when first needed.
+
+    Thread-safe.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._lock = threading.Lock()
+        self._encoder: Encoder | None = None
+        self._images, self._texts = vector_pipeline(recipe), text_vector_pipeline(recipe)
+
+    def encode(self, query: Query | Example, collection: Collection | None) -> Vector:
+        """Return the query's vector, float32 (d,), to be searched for in `collection`.
+
+        Warns once with `TextWarning`, for the caller's caller, of texts that the model cannot read.
+
+        Raises:
+            ConfigError, SourceError: as `Query` says; or the terms cancel each other.
+            ImageError: an image cannot be used.
+            TextUnsupported: there is a text, and the encoder takes images only.
+            EncoderMismatch: the encoder at hand is not the collection's.
+            DimensionMismatch, VectorInvalid: a vector among several terms does not fit them.
+        """
+        terms = (query if isinstance(query, Query) else Query(query)).terms
+        texts = [str(term.value) for term in terms if term.kind == "text"]
+        if any(term.kind != "vector" for term in terms):
+            encoder = self._ready(collection)
+            if texts:
+                _check_texts(texts, encoder)
+        read = iter(self._texts(texts) if texts else ())
+        vectors = [
+            next(read)["vector"] if term.kind == "text" else self._plain(term) for term in terms
+        ]
+        return vectors[0] if len(terms) == 1 else combined(vectors, [term.weight for term in terms])
+
+    def close(self) -> None:
+        """Let go of the pipelines."""
+        self._images.close()
+        self._texts.close()
+
+    def _ready(self, collection: Collection | None) -> Encoder:
+        with self._lock:
+            if self._encoder is None:
+                encoder = encoders.load(**self._recipe.config())
+                if collection is not None:
+                    collection.require(encoder.fingerprint)
+                self._encoder = encoder
+            return self._encoder
+
+    def _plain(self, term: Term) -> Vector:
+        if term.kind == "vector":
+            return np.ascontiguousarray(term.value, dtype=np.float32)
+        vector: Vector = self._images(term.value)[0]["vector"]
+        return vector
+
+
+def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
+    """Return the weighted sum of the vectors, each scaled to unit L2 norm before, and after.
+
+    Raises:
+        DimensionMismatch: the vectors are of several lengths.
+        VectorInvalid: one holds NaN, infinity or only zeros.
+        ConfigError: next to nothing is left of the sum.
+    """
+    sizes = sorted({len(vector) for vector in vectors})
+    if len(sizes) > 1:
+        told = " and ".join(map(str, sizes))
+        raise DimensionMismatch(
+            f"the query's terms have vectors of {told} numbers", expected=sizes[-1], got=sizes[0]
+        )
+    matrix = np.stack(vectors).astype(np.float64)
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    if not (np.isfinite(norms).all() and (norms > 0).all()):
+        raise VectorInvalid("a vector among the query's terms holds NaN, infinity or only zeros")
+    shares = np.asarray(weights, dtype=np.float64) / np.abs(weights).max()
+    total = shares @ (matrix / norms)
+    length = float(np.linalg.norm(total))
+    if length < _CANCELLED * np.abs(shares).sum():
+        raise ConfigError("the query's terms cancel each other: nothing is left to look for")
+    return np.ascontiguousarray(total / length, dtype=np.float32)
+
+
+def _check_texts(texts: Sequence[str], encoder: Encoder) -> None:
+    """Refuse texts that the encoder does not take at all; warn of those that it cannot read."""
+    if not encoder.languages:
+        raise TextUnsupported(
+            f"{texts[0]!r} is taken as a text, there being no such file; but the collection's "
+            f"encoder {encoder.fingerprint.model!r} takes images only, as all of this "
+            "version do; CLIP, which takes texts too, is to come"
+        )
+    from imgsearch.encoders.scripts import unknown
+
+    strange = {
+        script: text for text in reversed(texts) if (script := unknown(text, encoder.languages))
+    }
+    if strange:
+        told = ", ".join(f"{script} ({text!r})" for script, text in strange.items())
+        warnings.warn(
+            f"{encoder.fingerprint.model} has learned texts in {', '.join(encoder.languages)}, not "
+            f"in {told}: the hits mean little",
+            TextWarning,
+            stacklevel=4,  # who called Library.search, or Library.encode
+        )

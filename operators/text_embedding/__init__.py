@@ -1,0 +1,5 @@
+"""Towhee operator folder; see README.md."""
+
+from .text_embedding import TextEmbedding
+
+text_embedding = TextEmbedding  # the name that Towhee's own loader looks for

@@ -1,0 +1,34 @@
+"""texts → vectors, in batches."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imgsearch.encoders import load
+from imgsearch.errors import EncoderError, TextUnsupported
+from imgsearch.seam import BatchOperator
+from imgsearch.types import Vector
+
+
+class TextEmbedding(BatchOperator):
+    """Embed texts with the encoder `model`, built once a process."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        weights: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._encoder = load(model, weights=weights, options=options)
+        if not self._encoder.languages:
+            raise TextUnsupported(
+                f"{model!r} takes images only, as all models of this version do; CLIP, which takes "
+                "texts too, is to come"
+            )
+
+    def __call__(self, texts: list[Any]) -> list[Vector]:
+        """Return a vector, float32 (d,), for each of `texts`."""
+        for text in texts:
+            if not (isinstance(text, str) and text.strip()):
+                raise EncoderError(f"a text is a str with letters in it, not {text!r}")
+        return list(self._encoder.encode_texts(texts))

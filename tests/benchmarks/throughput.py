@@ -1,0 +1,113 @@
+"""ResNet-50 from 1,000 JPEG files: the tutorials' pipeline, our batch step, the encoder alone."""
+
+import statistics
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import imgsearch
+from imgsearch.embedding import Embedding
+from imgsearch.encoders import Recipe
+from imgsearch.encoders.frameworks import frameworks
+from imgsearch.images import decode
+from imgsearch.sources import read, references
+
+IMAGES = 1_000
+ROUNDS = 3
+CHUNK = 256
+SUBSET = Path(__file__).resolve().parents[3] / "shared/data/imagenet-subset/train"
+
+
+def seeded(folder):
+    """Write ResNet-50's weights from a seed; what they find does not matter here."""
+    from safetensors.torch import save_file
+
+    torch, timm = frameworks()
+    torch.manual_seed(2026)
+    path = Path(folder) / "resnet50.safetensors"
+    save_file(timm.create_model("resnet50").state_dict(), path)
+    return path
+
+
+def tutorial(weights):
+    """Return the walk of the tutorials: Towhee, image by image, timm's eager model in float32."""
+    from PIL import Image
+    from safetensors.torch import load_file
+    from towhee import pipe
+
+    torch, timm = frameworks()
+    model = timm.create_model("resnet50")
+    model.load_state_dict(load_file(weights))
+    model.reset_classifier(0)
+    model.eval()
+    config = timm.data.resolve_model_data_config(model)
+    transform = timm.data.create_transform(**config, is_training=False)
+
+    def embed(image):
+        with torch.inference_mode():
+            return model(transform(image)[None])[0].numpy()
+
+    return (
+        pipe.input("path")
+        .map("path", "image", lambda path: Image.open(path).convert("RGB"))
+        .map("image", "vector", embed)
+        .output("vector")
+    )
+
+
+def main():
+    print("throughput: ResNet-50 with seeded weights, ratios of one run, paired by round")
+    if not SUBSET.is_dir():
+        print("  left out: there is no ../shared/data/imagenet-subset")
+        return
+    paths = [reference.path for reference in references(str(SUBSET))][:IMAGES]
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Recipe.of("timm:resnet50", seeded(folder))
+        encoder = imgsearch.load_encoder(**recipe.config())
+        print(f"  {encoder.fingerprint.runtime}, batches of {encoder.batch_size}")
+        ready = [encoder.prepare(decode(read(path), path=path)) for path in paths]
+        step, theirs = Embedding(recipe), tutorial(recipe.weights)
+        places = iter(range(ROUNDS + 1))
+
+        def files():
+            for start in range(0, len(paths), CHUNK):
+                step(paths[start : start + CHUNK])
+
+        def stored():
+            url = f"{folder}/{next(places)}.db"
+            with imgsearch.open(url, **recipe.config()) as library:
+                library.add(paths)
+
+        runs = {
+            "tutorial": lambda: [theirs(path) for path in paths],
+            "alone": lambda: encoder.features(ready),
+            "files": files,
+            "stored": stored,
+        }
+        step(paths[:CHUNK])
+        report(measured(runs), len(paths))
+
+
+def measured(runs):
+    """Return each run's seconds by round."""
+    seconds = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            started = perf_counter()
+            run()
+            seconds[name].append(perf_counter() - started)
+    return seconds
+
+
+def report(seconds, images):
+    """Print images a second, and the ratios that count."""
+    for name, times in seconds.items():
+        print(f"  {name}: {images / statistics.median(times):.1f} images/s")
+    for what, over, least in (
+        ("files → vectors over the tutorials' pipeline", "files", "tutorial"),
+        ("files → vectors over the encoder alone", "files", "alone"),
+        ("files → Milvus file over files → vectors", "stored", "files"),
+    ):
+        ratios = [b / a for a, b in zip(seconds[over], seconds[least], strict=True)]
+        median, low, high = statistics.median(ratios), min(ratios), max(ratios)
+        print(f"  {what}: {median:.2f} (min {low:.2f}, max {high:.2f}), {ROUNDS} rounds")
