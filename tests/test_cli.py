@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from imgsearch import settings
-from imgsearch.cli import cli
+from imgsearch.cli import cli, options
 from tests.pictures import write
 
 
@@ -241,3 +241,17 @@ def test_an_ascii_terminal_shows_what_it_can(run, loaded, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "1.0000" in done.stdout
+
+
+def test_an_options_value_is_a_number_a_truth_numbers_or_text():
+    words = ("mean=0.5,0.4,3", "size=224", "same=True", "reduction=/fotos, alt/p.safetensors")
+    words += ("model=a=b", "odd=1,true")
+    assert options.parsed(words) == {
+        "mean": [0.5, 0.4, 3],
+        "size": 224,
+        "same": True,
+        "reduction": "/fotos, alt/p.safetensors",  # one path, with a comma in it
+        "model": "a=b",
+        "odd": "1,true",
+    }
+    assert options.parsed(()) is None

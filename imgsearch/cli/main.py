@@ -19,6 +19,7 @@ _COMMANDS = {
     "evaluate": "evaluate",
     "info": "library",
     "models": "models",
+    "reduce": "reduce",
     "remove": "library",
     "search": "search",
 }

@@ -84,7 +84,7 @@ def connected(settings: Settings, db: str | None) -> Iterator[None]:
 
 
 def parsed(options: tuple[str, ...]) -> Mapping[str, Any] | None:
-    """Return ``KEY=VALUE`` words as a mapping: numbers, true and false, lists at commas, or text.
+    """Return ``KEY=VALUE`` words as a mapping: a number, true, false, numbers at commas, or text.
 
     Raises:
         click.BadParameter: a word has no equals sign.
@@ -94,8 +94,9 @@ def parsed(options: tuple[str, ...]) -> Mapping[str, Any] | None:
         key, equals, text = word.partition("=")
         if not (key and equals):
             raise click.BadParameter(f"{word!r} is not KEY=VALUE", param_hint="--option")
-        values = [_value(part) for part in text.split(",")]
-        found[key.strip()] = values if len(values) > 1 else values[0]
+        numbers = [_value(part) for part in text.split(",")]
+        listed = len(numbers) > 1 and all(type(each) in (int, float) for each in numbers)
+        found[key.strip()] = numbers if listed else _value(text)
     return found or None
 
 

@@ -20,7 +20,7 @@ from imgsearch.errors import ConfigError, ModelNotFound
 
 __all__ = ["Encoder", "Model", "Options", "Recipe", "load", "models", "timm_names", "unit"]
 
-_Key = tuple[str, tuple[str | int, ...], str]
+_Key = tuple[str, tuple[tuple[str | int, ...], ...], str]
 _TIMM: Final = "timm:"
 _lock = threading.Lock()
 _building: Final[dict[_Key, threading.Lock]] = {}
@@ -54,7 +54,8 @@ def load(
     without one timm's hub is asked, unless IMGSEARCH_OFFLINE is set. `options`, and a file's
     sidecar, are those of the model and its input, and how it runs: ``runtime`` ("auto", "torch",
     "openvino" or "onnx"), ``precision`` ("auto", "f32" or "bf16"), ``batch_size``, ``device``
-    ("cpu", "cuda", "cuda:N" or "auto", for torch). An encoder is built anew when its weights file
+    ("cpu", "cuda", "cuda:N" or "auto", for torch). ``reduction`` is a file that `imgsearch reduce`
+    wrote, which shortens the vectors. An encoder is built anew when its weights file
     has changed.
 
     Raises:
@@ -65,16 +66,19 @@ def load(
         WeightsInvalid: the file holds no weights, or another model's.
     """
     plain = plain_options(options)
+    reduction = plain.pop("reduction", None)
     if model == "classic" and (weights is not None or plain):
         raise ConfigError("the classic encoder has neither weights nor options")
     plan = None if model == "classic" else _plan(model)
     path = None if weights is None else locate(weights)
-    key = (model, stamp(path) if path else (), json.dumps(plain))
+    shorter = None if reduction is None else locate(str(reduction))
+    stamps = tuple(stamp(file) if file else () for file in (path, shorter))
+    key = (model, stamps, json.dumps(plain))
     with _lock:
         turn = _building.setdefault(key, threading.Lock())
     with turn:
         if key not in _built:
-            _built[key] = _build(plan, path, plain)
+            _built[key] = _shortened(_build(plan, path, plain), shorter)
         return _built[key]
 
 
@@ -121,9 +125,9 @@ def _plan(model: str) -> Plan:
         ModelNotFound: no model of that name.
     """
     family, _, name = model.partition(":")
-    if family != "timm" or not name:
+    if family not in ("timm", "clip", "towhee") or not name:
         raise ModelNotFound(_unknown(model))
-    return Plan(name, model)
+    return Plan(family, name, model)
 
 
 def _build(plan: Plan | None, path: Path | None, options: Options) -> Encoder:
@@ -134,6 +138,15 @@ def _build(plan: Plan | None, path: Path | None, options: Options) -> Encoder:
     from imgsearch.encoders.assembly import build
 
     return build(plan, path, options)
+
+
+def _shortened(encoder: Encoder, reduction: Path | None) -> Encoder:
+    if reduction is None:
+        return encoder
+    from imgsearch.encoders.reduced import Reduced
+    from imgsearch.encoders.reduction import Reduction
+
+    return Reduced(encoder, Reduction.load(reduction))
 
 
 def _unknown(model: str) -> str:

@@ -9,9 +9,13 @@ from typing import Any
 class Plan:
     """A model to build.
 
-    `name` is timm's, `label` the one in fingerprints, `defaults` options that all others go before.
+    `family` is "timm", "clip" or "towhee", which say whose code it is; `name` is the family's,
+    `label` the one in fingerprints; `defaults` are options that all others go before, `languages`
+    those of its texts.
     """
 
+    family: str
     name: str
     label: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()

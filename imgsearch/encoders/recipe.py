@@ -32,7 +32,10 @@ class Recipe:
     ) -> Self:
         """Return the recipe with an absolute path to the weights, so that it works anywhere."""
         file = None if weights is None else str(Path(weights).expanduser().resolve())
-        return cls(model, file, dict(options) if options else None)
+        chosen = dict(options or {})
+        if "reduction" in chosen:
+            chosen["reduction"] = str(Path(chosen["reduction"]).expanduser().resolve())
+        return cls(model, file, chosen or None)
 
     def config(self) -> dict[str, Any]:
         """Return the keyword arguments that operators and `imgsearch.encoders.load` take."""
