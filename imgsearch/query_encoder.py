@@ -108,8 +108,8 @@ def _check_texts(texts: Sequence[str], encoder: Encoder) -> None:
     if not encoder.languages:
         raise TextUnsupported(
             f"{texts[0]!r} is taken as a text, there being no such file; but the collection's "
-            f"encoder {encoder.fingerprint.model!r} takes images only, as all of this "
-            "version do; CLIP, which takes texts too, is to come"
+            f"encoder {encoder.fingerprint.model!r} takes images only; `imgsearch models` tells "
+            "which take texts, as clip_vit_b32 does"
         )
     from imgsearch.encoders.scripts import unknown
 

@@ -19,7 +19,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_MILVUS_TOKEN": "user:password or API key for a Milvus server",
     "IMGSEARCH_TENCENT_KEY": "the key of Tencent VectorDB's account root, or ACCOUNT:KEY",
     "IMGSEARCH_TIMEOUT": "seconds to wait for a store's answer; 10 by default",
-    "IMGSEARCH_CACHE": "where exported models are kept; ~/.cache/imgsearch by default",
+    "IMGSEARCH_CACHE": "where pulled and exported models are kept; ~/.cache/imgsearch by default",
     "IMGSEARCH_OFFLINE": "1: weights are never fetched, only what is on disk is used",
 }
 

@@ -101,7 +101,17 @@ def test_remove_by_path_leaves_the_file(run, loaded):
 def test_models_lists_the_encoders(run):
     names = [model["name"] for model in json.loads(run("models", "--json").stdout)]
     assert names[0] == "classic"
-    assert run("models").stdout.startswith("model")
+    listed = run("models").stdout
+    assert listed.startswith("model")
+    assert "tf_efficientnet_b7" in listed
+    told = {each["name"]: each for each in json.loads(run("models", "--json").stdout)}
+    assert told["resnet50-gem512"]["dim"] == 512
+    assert told["classic"]["on_disk"] is None
+    assert "clip_vit_base_patch32" in json.loads(run("models", "clip_*", "--json").stdout)
+    one = run("models", "vgg16-4096").stdout
+    assert "second dense layer" in one
+    assert "BSD-3-Clause" in one
+    assert "no model matches 'größe*'" in run("models", "größe*").stderr
 
 
 def test_evaluate_prints_the_measures_by_their_names(run, loaded):

@@ -66,7 +66,7 @@ def test_no_secret_is_shown():
 
 
 def test_each_store_gets_its_own_secret_only():
-    settings = Settings(milvus_token="m", tencent_key="t")  # noqa: S106 - the test's own
+    settings = Settings(milvus_token="m", tencent_key="t")
     assert settings.token("milvus://h") == "m"
     assert settings.token("tencent+grpc://h/d") == "t"
     assert settings.token("photos.db") is None

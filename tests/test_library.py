@@ -113,7 +113,9 @@ def test_searching_before_adding_says_so(library):
 
 def test_a_text_says_that_the_encoder_has_no_text_side(library, folder):
     library.add(folder)
-    with pytest.raises(TextUnsupported, match="a white dog.*'classic' takes images only.*CLIP"):
+    with pytest.raises(
+        TextUnsupported, match="a white dog.*'classic' takes images only.*clip_vit_b32"
+    ):
         library.search("a white dog")
 
 

@@ -290,7 +290,7 @@ def test_a_text_that_has_no_direction_is_an_encoders_error(library):
 def test_an_encoder_without_texts_says_so_and_which_have_them(gallery):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as plain:
         plain.add(gallery)
-        with pytest.raises(TextUnsupported, match="'classic' takes images only.*CLIP"):
+        with pytest.raises(TextUnsupported, match="'classic' takes images only.*clip_vit_b32"):
             plain.search(Query(gallery / "gelb.png").plus("ein Hund"))
 
 
@@ -347,7 +347,7 @@ def test_a_bad_text_is_a_row_with_its_error(colours, gallery):
 
 
 def test_the_pipeline_of_a_model_without_texts_says_so_when_it_is_built():
-    with pytest.raises(TextUnsupported, match="images only.*CLIP"):
+    with pytest.raises(TextUnsupported, match="images only.*clip_vit_b32"):
         text_search_pipeline("memory://x", model="classic").build()
 
 

@@ -1,42 +1,141 @@
-"""models: the encoders that there are."""
+"""models: the encoders that there are, what they cost, and their weights on this machine."""
+
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
 
 import click
+from typing_extensions import override
 
 from imgsearch.cli import options, show
 
 
-@click.command()
+class _Models(click.Group):
+    """A group whose first word may be a pattern: then it lists."""
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, "-h", "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Models, subcommand_metavar="[PATTERN] [--json] | pull NAME [OPTIONS]")
+def models() -> None:
+    """List the encoders; with PATTERN, such as 'resnet*', those of that name, timm's too."""
+
+
+@models.command("list")
 @click.argument("pattern", required=False)
 @options.as_json
-def models(pattern: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """List the encoders; with PATTERN, such as 'resnet*', timm's models of that name."""
-    from dataclasses import asdict
+def list_(pattern: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """List the encoders; with PATTERN, such as 'resnet*', those of that name, timm's too.
 
+    MB are 1e6 bytes of float32 weights; GFLOPs are of one image, a multiply and an add counted
+    each. Without --json the models of whole libraries are listed by PATTERN only.
+    """
     from imgsearch import encoders
 
-    if pattern is not None:
-        names = [f"timm:{name}" for name in encoders.timm_names(pattern)]
-        if as_json:
-            show.echo_json(names)
-        elif not names:
-            show.note(f"timm has no model that matches {pattern!r}")
-        else:
-            click.echo("\n".join(names))
-        return
-    found = encoders.models()
+    found = [
+        model for model in encoders.models() if pattern is None or fnmatchcase(model.name, pattern)
+    ]
+    names = [] if pattern is None else _names(pattern)
     if as_json:
-        show.echo_json([asdict(model) for model in found])
+        show.echo_json(
+            _told(found) if pattern is None else [*(each.name for each in found), *names]
+        )
         return
-    show.table(
-        ("model", "dim", "ready", "needs", ""),
-        [
-            (
-                model.name,
-                str(model.dim or "the model's"),
-                "yes" if model.installed else "no",
-                model.needs or "-",
-                model.description,
-            )
-            for model in found
-        ],
+    if found:
+        rows = [_row(model, encoders.on_disk(model.name)) for model in found]
+        show.table(("model", "dim", "px", "MB", "GFLOPs", "texts", "ready", "on disk"), rows)
+        for model in found if pattern is not None else ():
+            click.echo(f"\n{model.name}: {model.description}\n  {_details(model)}")
+    elif not names:
+        show.note(f"no model matches {pattern!r}")
+    if names:
+        click.echo("\n".join(names))
+
+
+@models.command()
+@click.argument("name")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder to put it in, as to carry it to another machine; else the cache.",
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder that --to filled, to take it from instead of a hub.",
+)
+def pull(name: str, target: Path | None, source: Path | None) -> None:
+    """Bring the weights of the model NAME to this machine, to be used without network.
+
+    They are kept with the sha256 of each file, and checked against it whenever they are loaded.
+    """
+    from imgsearch import encoders
+
+    if target and source:
+        raise click.UsageError("--to and --from are two ways; give one")
+    folder = encoders.pull(name, target=target, source=source)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    show.note(f"{name} is in {show.printable(str(folder))}: {size / 1e6:.1f} MB")
+    if target:
+        show.note(f"there: imgsearch models pull {name} --from {show.printable(target.name)}")
+
+
+def _names(pattern: str) -> list[str]:
+    """Return the names of timm's, or of open_clip's, that fit the pattern."""
+    from imgsearch import encoders
+    from imgsearch.errors import MissingExtra
+
+    try:
+        if pattern.startswith("clip:"):
+            return encoders.clip_names(pattern)
+        return encoders.timm_names(pattern)
+    except MissingExtra as error:
+        show.note(f"those of a library are not listed: {error}")
+        return []
+
+
+def _told(found: list[Any]) -> list[dict[str, Any]]:
+    from imgsearch import encoders
+
+    return [
+        {
+            **asdict(model),
+            "needs": model.needs,
+            "installed": model.installed,
+            "on_disk": _text(encoders.on_disk(model.name)) or None,
+        }
+        for model in found
+    ]
+
+
+def _row(model: Any, there: Path | None) -> tuple[str, ...]:
+    return (
+        model.name,
+        str(model.dim or "its own"),
+        str(model.input_size or ""),
+        f"{model.mb:.0f}" if model.mb else "",
+        f"{model.gflops:.1f}" if model.gflops else "",
+        ", ".join(model.languages).replace("mul", "many"),
+        "yes" if model.installed else f"needs [{model.needs}]",
+        "yes" if there or not model.needs else "",
     )
+
+
+def _details(model: Any) -> str:
+    told = [model.licence and f"licence {model.licence}", model.source and f"from {model.source}"]
+    if model.input_size:
+        told += [f"{model.interpolation} to {model.input_size} px, {model.crop_mode}"]
+    if model.pooling:
+        told += [f"{model.pooling} of feature maps"]
+    return "\n  ".join(each for each in told if each) or "no weights"
+
+
+def _text(path: Path | None) -> str:
+    return str(path or "")

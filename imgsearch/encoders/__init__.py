@@ -4,42 +4,41 @@ Importing this loads no framework and no image library; a model's runtime comes 
 """
 
 import difflib
-import importlib.util
 import json
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from imgsearch.encoders import hub, pulled, registry
 from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.recipe import Recipe
+from imgsearch.encoders.registry import Model
 from imgsearch.encoders.weights import Options, locate, plain_options, stamp
-from imgsearch.errors import ConfigError, ModelNotFound
+from imgsearch.errors import ConfigError, ModelNotFound, WeightsNotFound
+from imgsearch.settings import Settings
 
-__all__ = ["Encoder", "Model", "Options", "Recipe", "load", "models", "timm_names", "unit"]
+__all__ = [
+    "Encoder",
+    "Model",
+    "Options",
+    "Recipe",
+    "clip_names",
+    "load",
+    "models",
+    "on_disk",
+    "pull",
+    "timm_names",
+    "unit",
+]
 
 _Key = tuple[str, tuple[tuple[str | int, ...], ...], str]
 _TIMM: Final = "timm:"
+_CLIP: Final = "clip:"
 _lock = threading.Lock()
 _building: Final[dict[_Key, threading.Lock]] = {}
 _built: Final[dict[_Key, Encoder]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model, or a family of them where `name` has a word in capitals, that `load` knows.
-
-    `dim` is None where it depends on the model. `needs` is the extra to install, "" for none.
-    """
-
-    name: str
-    runtime: str
-    dim: int | None
-    needs: str
-    installed: bool
-    description: str
 
 
 def load(
@@ -50,13 +49,14 @@ def load(
 ) -> Encoder:
     """Return the encoder of that name, the same object for the same arguments.
 
-    `model` is ``classic``, or ``timm:NAME`` with any name that timm knows. `weights` is a file;
-    without one timm's hub is asked, unless IMGSEARCH_OFFLINE is set. `options`, and a file's
-    sidecar, are those of the model and its input, and how it runs: ``runtime`` ("auto", "torch",
-    "openvino" or "onnx"), ``precision`` ("auto", "f32" or "bf16"), ``batch_size``, ``device``
-    ("cpu", "cuda", "cuda:N" or "auto", for torch). ``reduction`` is a file that `imgsearch reduce`
-    wrote, which shortens the vectors. An encoder is built anew when its weights file
-    has changed.
+    `model` is a name that `models` lists, or ``timm:NAME`` with any name that timm knows, or
+    ``clip:ARCH/TAG`` with any that open_clip knows. `weights` is a file, or for CLIP a folder as a
+    hub lays it out; without it what `imgsearch models pull` brought is used, or a hub's cache, or
+    the hub is asked, unless IMGSEARCH_OFFLINE is set. `options`, and a file's sidecar, are those of
+    the model and its input, and how it runs: ``runtime`` ("auto", "torch", "openvino" or "onnx"),
+    ``precision`` ("auto", "f32" or "bf16"), ``batch_size``, ``device`` ("cpu", "cuda", "cuda:N" or
+    "auto", for torch). ``reduction`` is a file that `imgsearch reduce` wrote, which shortens the
+    vectors. An encoder is built anew when its weights have changed.
 
     Raises:
         ModelNotFound: no model of that name.
@@ -70,7 +70,7 @@ def load(
     if model == "classic" and (weights is not None or plain):
         raise ConfigError("the classic encoder has neither weights nor options")
     plan = None if model == "classic" else _plan(model)
-    path = None if weights is None else locate(weights)
+    path = _weights(plan, weights) if plan else None
     shorter = None if reduction is None else locate(str(reduction))
     stamps = tuple(stamp(file) if file else () for file in (path, shorter))
     key = (model, stamps, json.dumps(plain))
@@ -84,27 +84,50 @@ def load(
 
 def models() -> list[Model]:
     """Return what `load` can build, installed or not; imports no framework."""
-    from imgsearch.encoders.classic import ClassicEncoder
-    from imgsearch.encoders.frameworks import PACKAGES
+    return [*registry.FAMILIES, *registry.described().values()]
 
-    return [
-        Model(
-            "classic",
-            runtime="classic",
-            dim=ClassicEncoder.fingerprint.dim,
-            needs="",
-            installed=True,
-            description="colours, edges and layout without weights: finds the same picture again",
-        ),
-        Model(
-            f"{_TIMM}NAME",
-            runtime="timm",
-            dim=None,
-            needs="torch",
-            installed=all(map(_is_installed, PACKAGES)),
-            description="pooled features of any timm model, from a weights file or timm's hub",
-        ),
-    ]
+
+def on_disk(model: str) -> Path | None:
+    """Return where the weights of a described model lie, pulled or in the hub's cache, or None."""
+    there = pulled.find(Settings.from_environment().cache, model)
+    row = registry.find(model)
+    if there is None and row is not None and row.hub:
+        there = hub.find(row.hub, pulled.files(row.runtime))
+    return there
+
+
+def pull(model: str, *, target: Path | None = None, source: Path | None = None) -> Path:
+    """Return the folder that now holds the weights of a model: the cache's, or one in `target`.
+
+    They come from a hub, or from the folder `source`, which an earlier call had as its `target`.
+
+    Raises:
+        ModelNotFound: no model of that name.
+        WeightsNotFound: no hub has them, or none answers; or `source` does not hold them.
+        WeightsInvalid: they are not what their sha256 says.
+        MissingExtra: what the model needs is not installed.
+        OSError: the folder cannot be written.
+    """
+    settings = Settings.from_environment()
+    plan, row = _plan(model), registry.find(model)
+    if source is not None:
+        return pulled.bring(plan.label, source, settings.cache)
+    if row is not None and not row.hub:
+        raise WeightsNotFound(f"{model} is on no hub; its weights are at {row.source}")
+    return pulled.pull(
+        plan, row.hub if row else "", target or settings.cache / "models", offline=settings.offline
+    )
+
+
+def clip_names(pattern: str = "*") -> list[str]:
+    """Return the models of open_clip that fit a shell pattern, by the names `load` takes.
+
+    Raises:
+        MissingExtra: open_clip or what it needs is not installed.
+    """
+    from imgsearch.encoders import clip
+
+    return [f"{_CLIP}{name}" for name in clip.names(pattern.removeprefix(_CLIP))]
 
 
 def timm_names(pattern: str = "*") -> list[str]:
@@ -124,10 +147,21 @@ def _plan(model: str) -> Plan:
     Raises:
         ModelNotFound: no model of that name.
     """
+    row = registry.find(model)
+    if row is not None:
+        return Plan(row.runtime, row.model, row.name, row.options(), row.languages)
     family, _, name = model.partition(":")
     if family not in ("timm", "clip", "towhee") or not name:
         raise ModelNotFound(_unknown(model))
     return Plan(family, name, model)
+
+
+def _weights(plan: Plan, given: str | os.PathLike[str] | None) -> Path | None:
+    """Return the weights' file, or a folder; None where the hub has to be asked."""
+    if given is None:
+        return on_disk(plan.label)
+    folder = Path(given).expanduser().resolve()
+    return folder if plan.family != "timm" and folder.is_dir() else locate(given)
 
 
 def _build(plan: Plan | None, path: Path | None, options: Options) -> Encoder:
@@ -151,15 +185,10 @@ def _shortened(encoder: Encoder, reduction: Path | None) -> Encoder:
 
 def _unknown(model: str) -> str:
     """Say that there is no such model; timm's names are asked where it is installed."""
-    near = difflib.get_close_matches(model, ["classic"])
-    if not near and model and _is_installed("timm"):
-        near = difflib.get_close_matches(f"timm:{model.rpartition(':')[2]}", timm_names())
+    theirs = timm_names() if model and registry.is_installed("timm") else []
+    bare = f"{_TIMM}{model.rpartition(':')[2]}"
+    near = [bare] if bare in theirs else []
+    near = near or difflib.get_close_matches(model, ["classic", *registry.described()])
+    near = near or difflib.get_close_matches(bare, theirs)
     meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"no model {model!r}; known: classic, timm:NAME{meant}"
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ValueError:  # it was barred from being imported: its entry in sys.modules is None
-        return False
+    return f"no model {model!r}; known: what `imgsearch models` lists, as timm:NAME{meant}"

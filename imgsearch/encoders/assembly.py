@@ -1,5 +1,6 @@
 """From a model's name, its weights and options to the encoder that runs fastest here."""
 
+import hashlib
 import importlib.util
 import logging
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 from imgsearch.encoders import exports, weights
 from imgsearch.encoders.base import Encoder
+from imgsearch.encoders.clip import ClipEncoder
 from imgsearch.encoders.exported import ExportedEncoder
 from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.timm import TimmEncoder
@@ -35,18 +37,18 @@ def build(plan: Plan, path: Path | None, options: Mapping[str, Any]) -> Encoder:
     batch_size = _batch_size(chosen.pop("batch_size", 0))
     settings = Settings.from_environment()
     if runtime == "torch":
-        encoder = _torch(plan, path, {**chosen, "precision": precision}, settings)
+        encoder: Encoder = _torch(plan, path, {**chosen, "precision": precision}, settings)
         encoder.batch_size = batch_size or encoder.batch_size
         return encoder
     kind = "openvino" if runtime == "auto" else runtime
     chosen.pop("device", None)
-    source = None
+    source: TimmEncoder | ClipEncoder | None = None
     if path is None:
         source = _torch(plan, None, chosen, settings)
         digest = source.fingerprint.weights
     else:
-        digest = weights.sha256(path)
-    told = {**plan.defaults, **(weights.sidecar(path) if path else {}), **chosen}
+        digest = _digest(path)
+    told = {**plan.defaults, **(weights.sidecar(path) if path and path.is_file() else {}), **chosen}
     place = exports.folder(
         settings.cache,
         kind,
@@ -89,12 +91,26 @@ def _batch_size(asked: object) -> int:
 
 def _torch(
     plan: Plan, path: Path | None, options: Mapping[str, Any], settings: Settings
-) -> TimmEncoder:
-    return TimmEncoder(
-        plan.name,
-        weights=path,
-        options=options,
-        label=plan.label,
-        defaults=plan.defaults,
-        offline=settings.offline,
-    )
+) -> TimmEncoder | ClipEncoder:
+    told: dict[str, Any] = {
+        "weights": path,
+        "options": options,
+        "label": plan.label,
+        "defaults": plan.defaults,
+        "offline": settings.offline,
+    }
+    if plan.family == "timm":
+        return TimmEncoder(plan.name, **told)
+    return ClipEncoder(plan.name, **told, languages=plan.languages)
+
+
+def _digest(path: Path) -> str:
+    """Return the sha256 of a weights file, or one over the files of a folder."""
+    if path.is_file():
+        return weights.sha256(path)
+    told = [
+        f"{file.name} {weights.sha256(file)}\n"
+        for file in sorted(path.iterdir())
+        if file.is_file() and not file.name.startswith(".")
+    ]
+    return hashlib.sha256("".join(told).encode()).hexdigest()

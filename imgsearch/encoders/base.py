@@ -45,8 +45,8 @@ class Encoder(ABC):
             TextUnsupported: the model takes images only.
         """
         raise TextUnsupported(
-            f"{self.fingerprint.model} takes images only ({len(texts)} texts given): so do all "
-            "models of this version; CLIP, which takes texts too, is to come"
+            f"{self.fingerprint.model} takes images only ({len(texts)} texts given); "
+            "`imgsearch models` tells which take texts, as clip_vit_b32 does"
         )
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:

@@ -1,6 +1,7 @@
 """An encoder that was exported: it runs without torch and timm."""
 
 import json
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing_extensions import override
 from imgsearch.encoders import engines
 from imgsearch.encoders.base import Encoder
 from imgsearch.encoders.preprocessing import Preprocessing
+from imgsearch.encoders.tokenizer import Tokenizer
 from imgsearch.errors import EncoderError
 from imgsearch.types import Fingerprint, Matrix, Pixels
 
@@ -44,8 +46,11 @@ class ExportedEncoder(Encoder):
         self.fingerprint = replace(
             Fingerprint(**card["fingerprint"]), runtime=f"{self._runtime} {self._precision}"
         )
+        self.languages, self.templates = tuple(card["languages"]), tuple(card["templates"])
         self._image = engines.start(self._runtime, folder, "image", self._precision)
         self._pool = ThreadPoolExecutor(engines.available_cores(), "imgsearch-encoder")
+        self._lock = threading.Lock()
+        self._texts: tuple[engines.Engine, Tokenizer] | None = None
 
     @override
     def prepare(self, image: Pixels) -> npt.NDArray[Any]:
@@ -55,7 +60,18 @@ class ExportedEncoder(Encoder):
     def features(self, inputs: Sequence[npt.NDArray[Any]]) -> Matrix:
         return self._run(self._image, [np.stack(part) for part in self._parts(inputs)])
 
-    def _parts(self, rows: Sequence[Any]) -> list[Sequence[Any]]:
+    @override
+    def text_features(self, texts: Sequence[str]) -> Matrix:
+        if not self.languages:
+            return super().text_features(texts)
+        with self._lock:  # half of the memory is for those who search by texts only
+            if self._texts is None:
+                engine = engines.start(self._runtime, self._folder, "text", self._precision)
+                self._texts = engine, Tokenizer.load(self._folder)
+        engine, tokenizer = self._texts
+        return self._run(engine, [np.asarray(part) for part in self._parts(tokenizer(texts))])
+
+    def _parts(self, rows: Any) -> list[Any]:
         """Return the rows in batches; few rows in smaller ones, to give each core some."""
         share = -(-len(rows) // engines.available_cores())
         size = max(1, min(self.batch_size, share))

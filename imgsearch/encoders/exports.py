@@ -8,7 +8,8 @@ import shutil
 import tempfile
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
@@ -24,7 +25,7 @@ from imgsearch.errors import EncoderError, MissingExtra
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
-_FORM: Final = 1  # of what is written; another one is written anew
+_FORM: Final = 2  # of what is written; another one is written anew
 _SIZES: Final = (1, 2, 4, 8, 16)  # batches tried; larger ones only make the cores wait
 _TRIAL_SECONDS: Final = 4.0  # the search for a batch size ends then
 _GAIN: Final = 1.05  # a larger batch holds more memory, so it has to be this much faster
@@ -54,14 +55,21 @@ def write(encoder: Any, place: Path, runtime: str) -> None:
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".part-") as part:
         draft = Path(part) / "export"
         draft.mkdir()
+        samples = {}
         for name, (module, example) in encoder.graphs().items():
             _export(runtime, module, example, draft / engines.FILES[runtime].format(name))
+            samples[name] = example.numpy()
+        samples["image"] = probes(encoder.preprocessing.input_size)
         card = {
             "fingerprint": asdict(encoder.fingerprint),
             "runtime": runtime,
             "preprocessing": asdict(encoder.preprocessing),
-            **_trial(runtime, draft, encoder.preprocessing.input_size),
+            "languages": encoder.languages,
+            "templates": encoder.templates,
+            **_trial(runtime, draft, samples),
         }
+        if encoder.languages:
+            encoder.tokenizer.save(draft)
         (draft / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
         with contextlib.suppress(OSError):  # another process was first; its export is as good
             draft.replace(place)
@@ -73,17 +81,24 @@ def write(encoder: Any, place: Path, runtime: str) -> None:
     )
 
 
-def _trial(runtime: str, place: Path, size: int) -> dict[str, Any]:
-    """Try the export on this machine: how true it is in bf16, and how large batches pay."""
-    pictures = probes(size)
+def _trial(runtime: str, place: Path, samples: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """Try the export on this machine: how true it is in bf16, and how large batches pay.
+
+    `samples` are inputs for each of its parts.
+    """
     told: dict[str, Any] = {"bf16_cosine": None}
-    plain = engines.start(runtime, place, "image", "f32")
-    engine = plain
+    engine = engines.start(runtime, place, "image", "f32")
     if engines.has_bf16(runtime):
-        half = engines.start(runtime, place, "image", "bf16")
-        told["bf16_cosine"] = _cosine(plain.run(pictures), half.run(pictures))
-        engine = half if told["bf16_cosine"] >= engines.TRUE_ENOUGH else plain
-    return {**told, "batch_size": _batch_size(engine, pictures)}
+        told["bf16_cosine"] = min(_truth(runtime, place, *sample) for sample in samples.items())
+        if told["bf16_cosine"] >= engines.TRUE_ENOUGH:
+            engine = engines.start(runtime, place, "image", "bf16")
+    return {**told, "batch_size": _batch_size(engine, samples["image"])}
+
+
+def _truth(runtime: str, place: Path, part: str, sample: npt.NDArray[Any]) -> float:
+    """Return the lowest cosine between what a part makes of a sample in f32 and in bf16."""
+    made = [engines.start(runtime, place, part, each).run(sample) for each in ("f32", "bf16")]
+    return _cosine(*made)
 
 
 def _cosine(exact: Matrix, other: Matrix) -> float:
@@ -121,7 +136,7 @@ def _side_by_side(engine: engines.Engine, batch: Any) -> float:
 
 def _export(runtime: str, module: Any, example: Any, file: Path) -> None:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _plain_attention():
             # tracing warns of what it fixes: sizes, which never change, and of its own age
             warnings.simplefilter("ignore")
             (_to_openvino if runtime == "openvino" else _to_onnx)(module, example, file)
@@ -132,6 +147,19 @@ def _export(runtime: str, module: Any, example: Any, file: Path) -> None:
         ) from error
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise EncoderError(f"the model cannot be exported to {runtime}: {error}") from error
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Have torch's attention layers compute by operations that other runtimes know, too."""
+    import torch
+
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _to_openvino(module: Any, example: Any, file: Path) -> None:

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
 
-RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device"})
+RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device", "compile"})
 """The options that tell how a model runs, and not what its vectors are."""
 
 

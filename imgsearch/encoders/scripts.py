@@ -38,6 +38,9 @@ def unknown(text: str, languages: Sequence[str]) -> str:
 
 def _is_symbol(letter: str, name: str) -> bool:
     """Tell if a letter is of no script: ª, ℵ as a sign, mathematical letters, modifiers."""
-    return unicodedata.category(letter) == "Lm" or name.startswith(
-        ("MATHEMATICAL", "MICRO SIGN", "FEMININE ORDINAL", "MASCULINE ORDINAL")
+    letterlike = "\u2100" <= letter <= "\u214f"  # the block of that name
+    return (
+        letterlike
+        or unicodedata.category(letter) == "Lm"
+        or name.startswith(("MATHEMATICAL", "MICRO SIGN", "FEMININE ORDINAL", "MASCULINE ORDINAL"))
     )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,8 @@ from imgsearch.types import Value
 Options: TypeAlias = Mapping[str, Value | Sequence[float]]
 """How a model is built and fed: plain values, and lists of numbers."""
 
-SUFFIXES: Final = (".safetensors", ".pth", ".pt", ".bin")
+SUFFIXES: Final = (".safetensors", ".pth", ".pt", ".bin", ".h5")
+_NAMED: Final = re.compile(r"-([0-9a-f]{8})\.(?:pth?|bin|safetensors)$")
 _log = logging.getLogger(__name__)
 _MAX_HEADER: Final = 100_000_000  # bytes; the limit of the safetensors format
 _MAX_SIDECAR: Final = 65_536  # bytes; a few options take a few hundred
@@ -28,7 +30,7 @@ _KINDS: Final[Mapping[bytes, str]] = {
     b"<!doctype html": "a web page, not what it links to: download it again",
     b"<html": "a web page, not what it links to: download it again",
     b"<?xml": "an XML answer, most likely an error: download it again",
-    b"\x89hdf": "an HDF5 file, as Keras writes them",
+    b"\x89hdf": "an HDF5 file; rename it to .h5 if Keras wrote it",
     b"\x1f\x8b": "a gzip archive: unpack it",
     b"\x89png": "an image",
     b"\xff\xd8\xff": "an image",
@@ -75,11 +77,13 @@ def locate(weights: str | os.PathLike[str]) -> Path:
 
 
 def stamp(path: Path) -> tuple[str | int, ...]:
-    """Return what changes when a weights file or its sidecar is written anew.
+    """Return what changes when a weights file or its sidecar, or a folder's file, is written anew.
 
     Raises:
         WeightsNotFound: the file cannot be read any more.
     """
+    if path.is_dir():
+        return sum((stamp(each) for each in sorted(path.iterdir()) if each.is_file()), ())
     try:
         status, beside = path.stat(), path.with_suffix(".json")
     except OSError as error:
@@ -116,6 +120,8 @@ def sidecar(path: Path) -> dict[str, Value | tuple[float, ...]]:
 
 def check(path: Path) -> None:
     """Refuse, in words, a file that cannot be weights; what passes may still be none.
+
+    A file of Keras is one that is named .h5.
 
     Raises:
         WeightsInvalid: the file is empty, cut off, or of another kind.
@@ -171,50 +177,51 @@ def reach(url: str, *, timeout: float = 5) -> None:
     _log.debug("%s answered in %.1f s", url, time.monotonic() - started)
 
 
-def cached(config: Any, *, offline: bool = False) -> str | None:
-    """Return the path of a timm model's weights in the hub's cache, or None if they can be fetched.
+def check_named(path: Path) -> None:
+    """Check a file that carries the start of its sha256 in its name, as PyTorch publishes them.
 
-    `config` is timm's `PretrainedCfg`. What is cached is used without asking whether it is new;
-    `offline` forbids to ask any hub.
+    ``resnet50-11ad3fa6.pth`` is one; a name without 8 hexadecimal digits so placed says nothing.
 
     Raises:
-        WeightsNotFound: timm has no weights of this model, or its hub does not answer.
+        WeightsInvalid: it is another file than its name says.
+        WeightsNotFound: the file cannot be read.
     """
-    import huggingface_hub as hub
-
-    if not config or not config.has_weights:
-        raise WeightsNotFound("timm offers none")
-    if not config.hf_hub_id:
-        if offline:
-            raise WeightsNotFound("IMGSEARCH_OFFLINE is set")
-        reach(config.url if isinstance(config.url, str) else config.url[0])
-        return None
-    repository, _, revision = config.hf_hub_id.partition("@")
-    chosen = config.hf_hub_filename
-    for file in [chosen] if chosen else ["model.safetensors", "pytorch_model.bin"]:
-        found = hub.try_to_load_from_cache(repository, file, revision=revision or None)
-        if isinstance(found, str):
-            return found
-    if offline or hub.constants.HF_HUB_OFFLINE:
-        variable = "IMGSEARCH_OFFLINE" if offline else "HF_HUB_OFFLINE"
-        raise WeightsNotFound(f"the hub's cache holds none, and {variable} is set")
-    reach(hub.constants.ENDPOINT)
-    return None
+    named = _NAMED.search(path.name)
+    if named and not (found := sha256(path)).startswith(named[1]):
+        raise WeightsInvalid(
+            f"{path} should begin with {named[1]} in its sha256, by its name, but has {found[:8]}: "
+            "download it again, or rename it if it is meant to be another file"
+        )
 
 
 def _check_kind(path: Path, start: bytes, *, framed: bool, named: bool) -> None:
     """Check what is no safetensors file by its frame, its name or both."""
+    if path.suffix.lower() == ".h5":
+        if not start.startswith(b"\x89HDF"):
+            raise WeightsInvalid(f"{path} is no HDF5 file, as Keras writes them")
+        return
     for mark, kind in _KINDS.items():
         if start.lstrip().lower().startswith(mark):
             raise WeightsInvalid(f"{path} is {kind}")
-    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
-        raise WeightsInvalid(f"{path} is cut off: its end is missing; download it again")
+    if start.startswith(b"PK"):
+        _check_archive(path)
     if framed:
         raise WeightsInvalid(f"{path} is a safetensors file; rename it to {path.stem}.safetensors")
     if named:
         torch = start.startswith((b"PK", b"\x80"))
         what = f"a PyTorch file; rename it to {path.stem}.pth" if torch else "no safetensors file"
         raise WeightsInvalid(f"{path} is {what}")
+
+
+def _check_archive(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        raise WeightsInvalid(f"{path} is cut off: its end is missing; download it again")
+    with zipfile.ZipFile(path) as archive:
+        if any(name.partition("/")[2].startswith("code/") for name in archive.namelist()):
+            raise WeightsInvalid(
+                f"{path} is a TorchScript archive, which holds code besides tensors; take the same "
+                "weights as .safetensors, or save its state dict as such"
+            )
 
 
 def _check_safetensors(path: Path) -> None:

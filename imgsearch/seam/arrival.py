@@ -79,3 +79,14 @@ def rgb(image: Any) -> Pixels:
         case "GRAY" | "L":
             return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     raise ImageError(f"cannot make RGB of {mode!r}", stage="convert", reason="colour mode")
+
+
+def device_word(device: Any) -> str:
+    """Return the encoders' word for a device; numbers are GPUs, -1 none, as elsewhere in Towhee."""
+    match device:
+        case None:
+            return "auto"
+        case int():
+            return "cpu" if device < 0 else f"cuda:{device}"
+        case _:
+            return str(device)

@@ -22,8 +22,8 @@ class TextEmbedding(BatchOperator):
         self._encoder = load(model, weights=weights, options=options)
         if not self._encoder.languages:
             raise TextUnsupported(
-                f"{model!r} takes images only, as all models of this version do; CLIP, which takes "
-                "texts too, is to come"
+                f"{model!r} takes images only; `imgsearch models` tells which take texts, as "
+                "clip_vit_b32 does"
             )
 
     def __call__(self, texts: list[Any]) -> list[Vector]:

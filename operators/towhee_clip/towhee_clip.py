@@ -1,13 +1,17 @@
-"""image or text → vector: the place of ``ops.image_text_embedding.clip``."""
+"""image or text → features, as ``ops.image_text_embedding.clip`` gives."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from imgsearch.errors import ModelNotFound
-from imgsearch.seam import Operator
+from imgsearch.encoders import load
+from imgsearch.errors import ConfigError, TextUnsupported
+from imgsearch.seam import BatchOperator
+from imgsearch.seam.arrival import device_word, rgb
+from imgsearch.types import Vector
 
 
-class TowheeClip(Operator):
-    """Say that there is no CLIP yet, instead of looking for one on a hub that is gone."""
+class TowheeClip(BatchOperator):
+    """Embed images or texts with a CLIP model, built once a process."""
 
     def __init__(
         self,
@@ -15,13 +19,19 @@ class TowheeClip(Operator):
         modality: str,
         device: Any = "cpu",
         checkpoint_path: str | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        del device, checkpoint_path
-        raise ModelNotFound(
-            f"{model_name!r} ({modality}): this version of imgsearch has no CLIP yet, and nothing "
-            "was downloaded; ops.image_embedding.timm embeds images"
-        )
+        if modality not in ("image", "text"):
+            raise ConfigError(f"modality is image or text, not {modality!r}")
+        chosen = {**(options or {}), "device": device_word(device)}
+        self._encoder = load(model_name, weights=checkpoint_path, options=chosen)
+        if modality == "text" and not self._encoder.languages:
+            raise TextUnsupported(f"{model_name!r} takes images only")
+        self._texts = modality == "text"
 
-    def __call__(self, value: Any) -> Any:
-        """Never called, since none is ever built."""
-        return value
+    def __call__(self, given: list[Any]) -> list[Vector]:
+        """Return for each image or text its features, float32 (d,), of any length."""
+        if self._texts:
+            return list(self._encoder.text_features([str(text) for text in given]))
+        return list(self._encoder.features([self._encoder.prepare(rgb(each)) for each in given]))

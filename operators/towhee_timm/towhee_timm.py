@@ -5,7 +5,7 @@ from typing import Any
 
 from imgsearch.encoders import load
 from imgsearch.seam import BatchOperator
-from imgsearch.seam.arrival import rgb
+from imgsearch.seam.arrival import device_word, rgb
 from imgsearch.types import Vector
 
 
@@ -26,7 +26,7 @@ class TowheeTimm(BatchOperator):
             self._encoder = load("classic")
         else:
             name = model_name if model_name.startswith("timm:") else f"timm:{model_name}"
-            chosen = {**(options or {}), "device": _device(device)}
+            chosen = {**(options or {}), "device": device_word(device)}
             self._encoder = load(name, weights=checkpoint_path, options=chosen)
         self._prepared = skip_preprocess
 
@@ -35,14 +35,3 @@ class TowheeTimm(BatchOperator):
         if self._prepared:
             return list(self._encoder.features(images))
         return list(self._encoder.features([self._encoder.prepare(rgb(image)) for image in images]))
-
-
-def _device(device: Any) -> str:
-    """Return the encoders' word for a device; numbers are GPUs, -1 none, as elsewhere in Towhee."""
-    match device:
-        case None:
-            return "auto"
-        case int():
-            return "cpu" if device < 0 else f"cuda:{device}"
-        case _:
-            return str(device)

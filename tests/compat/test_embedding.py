@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import imgsearch
-from imgsearch.errors import EncoderError, ImageCorrupt, ModelNotFound
+from imgsearch.errors import ConfigError, EncoderError, ImageCorrupt, WeightsNotFound
 from imgsearch.seam.engine import towhee
 from tests.pictures import picture
 
@@ -117,12 +117,36 @@ def test_normalising_keeps_shape_and_dtype():
         ops.towhee.np_normalize()(np.zeros(4))
 
 
-def test_clip_says_that_it_is_to_come_instead_of_downloading():
+def test_clip_gives_what_its_encoder_gives_in_one_space(tmp_path):
+    pytest.importorskip("open_clip")
+    from tests.encoders.clips import write_tiny
+
+    write_tiny(tmp_path / "modèle")
+    names = {"checkpoint_path": str(tmp_path / "modèle")}
+    texts = ops.image_text_embedding.clip("clip:tiny", "text", **names)
+    images = ops.image_text_embedding.clip(model_name="clip:tiny", modality="image", **names)
+    encoder = imgsearch.encoders.load("clip:tiny", weights=tmp_path / "modèle")
+    said = encoder.text_features(["A white dog"])[0]
+    np.testing.assert_allclose(texts("A white dog"), said, atol=1e-6)  # not normalised
+    queue = pipe.input("t").map("t", "v", texts).output("v")("A white dog")
+    np.testing.assert_allclose(queue.get()[0], said, atol=1e-6)
+    pixels = picture(3)
+    shown = encoder.features([encoder.prepare(pixels)])[0]
+    bgr = towhee.types.Image(np.ascontiguousarray(pixels[..., ::-1]), "BGR")
+    for image in (pixels, bgr):
+        np.testing.assert_allclose(images(image), shown, atol=1e-6)
+
+
+def test_clip_without_weights_says_what_to_give(monkeypatch):
+    pytest.importorskip("open_clip")
+    monkeypatch.setenv("IMGSEARCH_OFFLINE", "1")
     clip = ops.image_text_embedding.clip(model_name="clip_vit_base_patch16", modality="text")
-    with pytest.raises(ModelNotFound, match="no CLIP yet"):
+    with pytest.raises(WeightsNotFound, match="clip:ViT-B-16/openai.*--weights"):
         clip("A white dog")
-    with pytest.raises(RuntimeError, match="no CLIP yet"):
+    with pytest.raises(RuntimeError, match="--weights"):
         pipe.input("t").map("t", "v", clip).output("v")("A white dog")
+    with pytest.raises(ConfigError, match="modality"):
+        ops.image_text_embedding.clip("clip_vit_b32", "sound")("A white dog")
 
 
 def test_a_bad_image_is_our_error_alone_and_towhees_text_in_a_pipe():

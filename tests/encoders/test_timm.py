@@ -1,5 +1,4 @@
 import hashlib
-import http.server
 import importlib.util
 import json
 import os
@@ -22,6 +21,7 @@ from imgsearch.errors import (
     WeightsInvalid,
     WeightsNotFound,
 )
+from tests.encoders.hubs import serving
 from tests.pictures import picture
 
 if any(importlib.util.find_spec(name) is None for name in ("torch", "timm", "safetensors")):
@@ -381,37 +381,16 @@ def test_without_weights_or_hub_the_error_says_what_to_give(tmp_path):
 def test_hub_weights_are_fetched_once_and_then_cached(timm, save, tmp_path):
     content = save().read_bytes()
     repository = timm.get_pretrained_cfg("test_resnet").hf_hub_id
-    seen = []
-
-    class Hub(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            seen.append((self.command, self.path))
-            known = self.path == f"/{repository}/resolve/main/model.safetensors"
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Length", str(len(content) if known else 0))
-            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-            self.send_header("X-Repo-Commit", "0" * 40)
-            self.end_headers()
-            if known and self.command == "GET":
-                self.wfile.write(content)
-
-        do_HEAD = do_GET  # noqa: N815  # http.server's names
-
-        def log_message(self, *arguments):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving({f"{repository}/model.safetensors": content}) as (url, seen):
         hub = {
-            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_ENDPOINT": url,
             "HF_HOME": str(tmp_path / "hub"),
             "HF_HUB_DISABLE_XET": "1",
         }
         first = python(HUB, **hub)
-        server.shutdown()
     assert ("GET", f"/{repository}/resolve/main/model.safetensors") in seen, first.stderr
     second = python(HUB, **hub)  # by now nobody answers there
-    assert len(json.loads(first.stdout)) == 64
+    assert json.loads(first.stdout) == hashlib.sha256(content).hexdigest()
     assert second.stdout == first.stdout
 
 

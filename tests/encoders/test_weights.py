@@ -72,17 +72,6 @@ def test_a_safetensors_file_under_another_name_is_told(tmp_path):
         weights.check(path)
 
 
-def test_offline_the_hub_is_not_asked(monkeypatch, tmp_path):
-    hub = pytest.importorskip("huggingface_hub")
-    timm = pytest.importorskip("imgsearch.encoders.frameworks").frameworks()[1]
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(WeightsNotFound, match="HF_HUB_OFFLINE"):
-        weights.cached(timm.get_pretrained_cfg("resnet18"))
-    with pytest.raises(WeightsNotFound, match="none"):
-        weights.cached(None)
-
-
 def test_sha256_is_that_of_the_bytes(tmp_path):
     path = tmp_path / "x.bin"
     path.write_bytes(WHOLE)

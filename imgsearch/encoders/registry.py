@@ -1,0 +1,105 @@
+"""The models that are described, row by row, in models.toml."""
+
+import importlib.util
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from imgsearch.encoders.frameworks import PACKAGES
+
+_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "timm": PACKAGES,
+    "clip": (*PACKAGES, "open_clip", "tokenizers", "ftfy"),
+}
+_PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of a model; models.toml says what the fields mean.
+
+    `runtime` is "classic", "timm" or "clip". `dim` is None, and `mb` (1e6 bytes of float32
+    weights) and `gflops` (of one image) are 0, where they are the model's own, as of ``timm:NAME``.
+    """
+
+    name: str
+    runtime: str
+    model: str = ""
+    dim: int | None = None
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    hub: str = ""
+    source: str = ""
+    sha256: str = ""
+    licence: str = ""
+    input_size: int = 0
+    crop_pct: float = 1.0
+    crop_mode: str = "center"
+    interpolation: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    pooling: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    normalised: bool = True
+    languages: tuple[str, ...] = ()
+    mb: float = 0.0
+    gflops: float = 0.0
+
+    @property
+    def needs(self) -> str:
+        """The extra that it needs, "" for none."""
+        return {"classic": "", "timm": "torch"}.get(self.runtime, self.runtime)
+
+    @property
+    def installed(self) -> bool:
+        """Tell if what it needs is there; nothing is imported for it."""
+        return all(map(is_installed, _PACKAGES.get(self.runtime, ())))
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that build it, which those of a user go before."""
+        own = {name: getattr(self, name) for name in _PIXELS}
+        return {**own, **({"pooling": self.pooling} if self.pooling else {}), **self.arguments}
+
+
+FAMILIES: Final = (
+    Model(
+        "classic",
+        "classic",
+        dim=722,
+        description="colours, edges and layout without weights: finds the same picture again",
+    ),
+    Model("timm:NAME", "timm", description="any image model of timm, its pooled features"),
+    Model("clip:ARCH/TAG", "clip", description="any model of open_clip, as ViT-B-32/openai"),
+)
+"""What needs no description of its own, and those that stand for many."""
+
+
+@cache
+def described() -> Mapping[str, Model]:
+    """Return the models of models.toml by name, in its order."""
+    text = resources.files("imgsearch.encoders").joinpath("models.toml").read_text("utf-8")
+    return {name: _model(name, row) for name, row in tomllib.loads(text).items()}
+
+
+def find(name: str) -> Model | None:
+    """Return the model of that name or alias, None if it is not described."""
+    there = described()
+    return there.get(name) or next((row for row in there.values() if name in row.aliases), None)
+
+
+def is_installed(package: str) -> bool:
+    """Tell if a package can be found."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # it was barred from being imported: its entry in sys.modules is None
+        return False
+
+
+def _model(name: str, row: Mapping[str, Any]) -> Model:
+    plain: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
+    }
+    return Model(name, **plain)

@@ -1,0 +1,191 @@
+"""Texts → the numbers that a text side reads, by the library `tokenizers`; needs no torch."""
+
+import gzip
+import html
+import json
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch.errors import ConfigError, MissingExtra, WeightsInvalid
+
+FILE: Final = "tokenizer.json"
+_ABOUT: Final = "tokens.json"
+_WAYS: Final = ("lower", "whitespace", "canonicalize")
+_START, _END = "<start_of_text>", "<end_of_text>"
+_WORDS: Final = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+_MERGES: Final = 49_152 - 256 - 2  # of the vocabulary file, whose first line is a title
+_PADS: Final = ("<pad>", "[PAD]")
+_PUNCTUATION: Final = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Texts → int64 (n, length), cut at the end or filled up.
+
+    `core` is a `tokenizers.Tokenizer`. `clean` is what happens to a text first: "lower" and
+    "whitespace" mend and unescape it, "lower" puts it into small letters, too; "canonicalize" takes
+    its punctuation away besides. `start` and `end` are put around the tokens, where not None;
+    `strip`, where not None, is a token that 0 takes the place of.
+
+    Raises:
+        ConfigError: `clean` is none of these, or `length` below 3.
+    """
+
+    core: Any
+    length: int
+    clean: str = "lower"
+    start: int | None = None
+    end: int | None = None
+    pad: int = 0
+    strip: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the plain values."""
+        if self.clean not in _WAYS or self.length < 3:
+            raise ConfigError(f"a tokenizer's clean is one of {_WAYS}, its length 3 or more")
+
+    @classmethod
+    def clip(cls, vocabulary: Path, length: int = 77) -> Self:
+        """Return CLIP's tokenizer from its gzipped list of merges.
+
+        Token for token that of https://github.com/openai/CLIP, except that its marks for the start
+        and the end of a text are letters like others within one.
+        """
+        tokenizers = _tokenizers()
+        lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")
+        merges = [tuple(line.split()) for line in lines[1 : _MERGES + 1]]
+        letters = _letters()
+        words = [*letters, *(f"{each}</w>" for each in letters), *map("".join, merges)]
+        ids = {word: place for place, word in enumerate([*words, _START, _END])}
+        core = tokenizers.Tokenizer(
+            tokenizers.models.BPE(vocab=ids, merges=merges, end_of_word_suffix="</w>")
+        )
+        parts = tokenizers.pre_tokenizers
+        core.pre_tokenizer = parts.Sequence(
+            [
+                parts.Split(tokenizers.Regex(_WORDS), behavior="removed", invert=True),
+                parts.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+        return cls(core, length, "lower", ids[_START], ids[_END])
+
+    @classmethod
+    def published(cls, folder: Path, length: int, options: Mapping[str, Any]) -> Self:
+        """Return the tokenizer that a folder's tokenizer.json holds, as hubs have them.
+
+        `options` are open_clip's ``tokenizer_kwargs``.
+
+        Raises:
+            ConfigError: an option asks for what this does not do.
+            WeightsInvalid: the file is none of the library's.
+        """
+        other = set(options) - {"clean", "strip_sep_token"}
+        if other:
+            raise ConfigError(f"the tokenizer's options {sorted(other)} are not supported")
+        core = _read(folder / FILE)
+        config = _config(folder / "tokenizer_config.json")
+        known = [_word(config.get("pad_token")), *_PADS]
+        pad = next((core.token_to_id(word) for word in known if _has(core, word)), 0)
+        strip = None
+        if options.get("strip_sep_token"):
+            words = [_word(config.get("sep_token")), "</s>", "[SEP]"]
+            strip = next((core.token_to_id(word) for word in words if _has(core, word)), None)
+        core.no_padding()
+        core.enable_truncation(length)
+        return cls(core, length, options.get("clean", "whitespace"), pad=pad, strip=strip)
+
+    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the tokens, int64 (n, length), of n texts."""
+        rows = np.full((len(texts), self.length), self.pad, dtype=np.int64)
+        around = (self.start is not None) + (self.end is not None)
+        for row, text in zip(rows, texts, strict=True):
+            ids = self.core.encode(self._cleaned(text)).ids[: self.length - around]
+            if self.start is not None:
+                ids.insert(0, self.start)
+            if self.end is not None:
+                ids.append(self.end)
+            row[: len(ids)] = ids
+        if self.strip is not None:
+            rows[rows == self.strip] = 0
+        return rows
+
+    def save(self, folder: Path) -> None:
+        """Write what `load` reads, into a folder that is there."""
+        (folder / FILE).write_text(self.core.to_str(), encoding="utf-8")
+        about = {name: value for name, value in vars(self).items() if name != "core"}
+        (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Return the tokenizer that `save` wrote.
+
+        Raises:
+            WeightsInvalid: there is none, or it is broken.
+            MissingExtra: tokenizers or ftfy is not installed.
+        """
+        try:
+            about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+            return cls(_read(folder / FILE), **about)
+        except (OSError, ValueError, TypeError) as error:
+            raise WeightsInvalid(f"{folder} holds no tokenizer: {error}") from error
+
+    def _cleaned(self, text: str) -> str:
+        import ftfy
+
+        text = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+        if self.clean == "canonicalize":
+            text = text.replace("_", " ").translate(_PUNCTUATION)
+        text = " ".join(text.split())
+        return text if self.clean == "whitespace" else text.lower()
+
+
+def _letters() -> list[str]:
+    """Return the letters that byte-level BPE writes bytes as, in its vocabulary's order.
+
+    Source: Radford et al., Language Models are Unsupervised Multitask Learners, 2019.
+    """
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    return [chr(code) for code in shown] + [chr(0x100 + place) for place in range(256 - len(shown))]
+
+
+def _tokenizers() -> Any:
+    try:
+        import ftfy  # noqa: F401  # told here rather than at the first text
+        import tokenizers
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"texts need {error.name}: pip install 'imgsearch[clip]'", name=error.name
+        ) from error
+    return tokenizers
+
+
+def _read(file: Path) -> Any:
+    try:
+        return _tokenizers().Tokenizer.from_str(file.read_text(encoding="utf-8"))
+    except MissingExtra:
+        raise
+    except Exception as error:  # the library's only class
+        raise WeightsInvalid(f"{file} holds no tokenizer: {error}") from error
+
+
+def _config(file: Path) -> Mapping[str, Any]:
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _word(told: object) -> str:
+    """Return a special token that is told as a text or as a mapping with its content."""
+    return str(told.get("content", "")) if isinstance(told, dict) else str(told or "")
+
+
+def _has(core: Any, word: str) -> bool:
+    return bool(word) and core.token_to_id(word) is not None

@@ -1,0 +1,33 @@
+"""A small CLIP with seeded random weights, in a folder as hubs lay it out."""
+
+import json
+
+TINY = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
+    "text_cfg": {
+        "context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2,
+    },
+}  # fmt: skip
+
+
+def write_tiny(folder, *, seed=7, config=TINY, **preprocess):
+    """Write the folder and return the module that its weights are of, in inference mode."""
+    from safetensors.torch import save_file
+
+    from imgsearch.encoders.clip_model import open_clip
+    from imgsearch.encoders.frameworks import frameworks
+
+    torch = frameworks()[0]
+    torch.manual_seed(seed)
+    custom = {key: value for key, value in config.items() if key != "custom_text"}
+    kind = open_clip().CustomTextCLIP if config.get("custom_text") else open_clip().CLIP
+    module = kind(**custom).eval()
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in module.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    told = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(told))
+    return module
