@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from os import PathLike
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
-from imgsearch import encoders, images, sources
+from imgsearch import encoders, images, regions, sources
+from imgsearch.detector import Detection
 from imgsearch.encoders import Encoder, Recipe, unit
 from imgsearch.encoders.engines import available_cores
 from imgsearch.errors import EncoderError, ImageError, ImgSearchError
@@ -33,6 +34,11 @@ SCHEMA: Final = pa.schema(
 sha256 of the bytes, null where they could not be read; `vector` is null but for "ok".
 """
 
+REGIONS: Final = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in regions.FIELDS)])
+"""`SCHEMA`, and the fields of `regions.FIELDS`: an item has a row for each of its regions, and last
+one for the whole, whose id is the content's and whose box is "".
+"""
+
 _SPARE: Final = 1  # workers beside one a core: while some wait for the model, others decode
 
 
@@ -48,9 +54,15 @@ class Embedding:
     """
 
     encoder: Recipe = field(default_factory=Recipe)
+    regions: Detection | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """`SCHEMA`, or with `regions` `REGIONS`."""
+        return REGIONS if self.regions else SCHEMA
 
     def __call__(self, items: Sequence[Item]) -> pa.RecordBatch:
-        """Return the record batch of `SCHEMA` for `items`; an item's error is in its row.
+        """Return the record batch of `schema` for `items`; an item's error is in its row.
 
         Memory: about 150 kB an item while it runs (a model's input), and a decoded image for each
         core and one more.
@@ -62,11 +74,47 @@ class Embedding:
         size = max(1, encoder.batch_size)
         parts = [items[start : start + size] for start in range(0, len(items), size)]
         with ThreadPoolExecutor(available_cores() + _SPARE, "imgsearch-embedding") as pool:
-            made = list(chain.from_iterable(pool.map(lambda part: _embed(encoder, part), parts)))
+            made = list(
+                chain.from_iterable(pool.map(lambda part: self._embed(encoder, part), parts))
+            )
         columns = [
-            pa.array([getattr(row, each.name) for row in made], each.type) for each in SCHEMA
+            pa.array([getattr(row, each.name) for row in made], each.type) for each in self.schema
         ]
-        return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _embed(self, encoder: Encoder, items: Sequence[Item]) -> list["_Row"]:
+        """Return the items' rows, from a thread of its own."""
+        made: list[_Row] = []
+        well: list[tuple[_Row, Any]] = []
+        for item in items:
+            row = _Row()
+            try:
+                data = _content(row, item)
+                ready = self._prepared(encoder, data, row)
+            except ImgSearchError as error:
+                row.fail(error)
+                made.append(row)
+                continue
+            made += [part for part, _ in ready]
+            well += ready
+        vectors = _vectors(encoder, [prepared for _, prepared in well])
+        for (row, _), vector in zip(well, vectors, strict=True):
+            if isinstance(vector, EncoderError):
+                row.fail(vector)
+            else:
+                row.vector = vector
+        return made
+
+    def _prepared(self, encoder: Encoder, data: bytes, row: "_Row") -> list[tuple["_Row", Any]]:
+        """Return the row, and before it those of its regions, each with the model's input."""
+        if self.regions is None:
+            return [(row, _input(encoder, data, row.source))]
+        image = images.decode(data, path=row.source)
+        row.image = row.id or ""
+        return [
+            (replace(row, id=id_, box=box, object=shown), encoder.prepare(pixels))
+            for id_, box, shown, pixels in regions.rows(row.image, image, self.regions(image))
+        ]
 
 
 @dataclass
@@ -79,30 +127,15 @@ class _Row:
     vector: Vector | None = None
     status: str = "ok"
     error: str = ""
+    image: str = ""
+    box: str = ""
+    object: str = ""
 
     def fail(self, error: ImgSearchError) -> None:
         """Tell in the row how the item went wrong."""
         at_image = error.stage if isinstance(error, ImageError) else "read"
         self.status = "embed" if isinstance(error, EncoderError) else at_image
         self.error = f"{type(error).__name__}: {error}"
-
-
-def _embed(encoder: Encoder, items: Sequence[Item]) -> list[_Row]:
-    """Return the items' rows, from a thread of its own."""
-    rows, well = [_Row() for _ in items], []
-    for row, item in zip(rows, items, strict=True):
-        try:
-            data = _content(row, item)
-            well.append((row, _prepared(encoder, data, row.source)))
-        except ImgSearchError as error:
-            row.fail(error)
-    vectors = _vectors(encoder, [prepared for _, prepared in well])
-    for (row, _), vector in zip(well, vectors, strict=True):
-        if isinstance(vector, EncoderError):
-            row.fail(vector)
-        else:
-            row.vector = vector
-    return rows
 
 
 def _content(row: _Row, item: Item) -> bytes:
@@ -118,7 +151,7 @@ def _content(row: _Row, item: Item) -> bytes:
     return data
 
 
-def _prepared(encoder: Encoder, data: bytes, path: str) -> Any:
+def _input(encoder: Encoder, data: bytes, path: str) -> Any:
     """Return the model's input, by the shortest way: a smaller JPEG scale, no array between."""
     if encoder.enough:
         picture: Any = images.picture(data, path=path, at_least=encoder.enough)

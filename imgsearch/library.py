@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 from imgsearch import backends, sources
 from imgsearch.backends import Collection, Index, Metric
+from imgsearch.detector import Detection
 from imgsearch.encoders import Recipe
 from imgsearch.errors import (
     CollectionNotFound,
@@ -26,6 +27,7 @@ from imgsearch.loader import Loader
 from imgsearch.loading import FailedFile, Progress, Report, Tally, absolute, chunks
 from imgsearch.query import Example, Query
 from imgsearch.query_encoder import QueryEncoder
+from imgsearch.regions import WHOLE, has_regions, search_images
 from imgsearch.sources import Source
 from imgsearch.types import Hit, Vector
 
@@ -50,7 +52,9 @@ class Library:
         metric: Metric | None,
         token: str | None,
         timeout: float,
+        regions: "str | PathLike[str] | Detection | None" = None,
     ) -> None:
+        self._regions = None if regions is None else Detection.of(regions)
         self._backend = backends.connect(url, token=token, timeout=timeout)
         self._lock = threading.RLock()
         self._closed = False
@@ -92,6 +96,7 @@ class Library:
             recipe=self.recipe,
             index=self._index,
             metric=self._metric,
+            regions=self._regions,
         )
         try:
             loader.load(chunks(chain.from_iterable(found), tally), tally)
@@ -111,8 +116,9 @@ class Library:
         """Return at most `k` hits for `query`, nearest first, after `offset` others.
 
         A query is a text, an image, a vector, or several of these in a `Query`, which tells how
-        they are read. A hit's `fields` hold ``path`` and ``label``. `where` filters on them, for
-        example ``Field("label") == "goldfish"``; `min_score` leaves out what is further.
+        they are read. A hit's `fields` hold ``path`` and ``label``; of a library with regions also
+        ``image``, its id, ``box`` and ``object``, and each hit is another image. `where` filters on
+        them, for example ``Field("label") == "goldfish"``; `min_score` leaves out what is further.
 
         Raises:
             CollectionNotFound: nothing was added yet.
@@ -123,9 +129,9 @@ class Library:
         """
         collection = self._required()
         vector = self._queries.encode(query, collection)
-        return collection.search(
-            vector[None], k=k, offset=offset, where=where, min_score=min_score
-        )[0]
+        return search_images(
+            collection, vector, k=k, offset=offset, where=where, min_score=min_score
+        )
 
     def encode(self, query: Query | Example) -> Vector:
         """Return a query's vector, float32 (d,), unit L2 norm; a vector alone is passed on.
@@ -143,11 +149,21 @@ class Library:
         if paths:
             there = collection.iterate(where=Field("path").isin(paths), vectors=False)
             ids += [record.id for record in there]
-        return collection.delete(ids)
+        if not has_regions(collection):
+            return collection.delete(ids)
+        if not ids:
+            return 0
+        whole = {id_.partition("#")[0] for id_ in ids}
+        parts = collection.iterate(where=Field("image").isin(sorted(whole)), vectors=False)
+        images = len(collection.get(sorted(whole)))
+        collection.delete([*(record.id for record in parts if record.id not in whole), *whole])
+        return images
 
     def count(self) -> int:
         """Return how many images the library holds."""
-        return self._collection.count() if self._collection is not None else 0
+        if self._collection is None:
+            return 0
+        return self._collection.count(WHOLE if has_regions(self._collection) else None)
 
     @property
     def collection(self) -> Collection:
@@ -207,6 +223,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     metric: Metric | None = None,
     token: str | None = None,
     timeout: float = 10.0,
+    regions: "str | PathLike[str] | Detection | None" = None,
 ) -> Library:
     """Open the library of images in `collection` of the store at `url`; `add` creates it.
 
@@ -215,7 +232,8 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `model` ("classic" or "timm:NAME"), `weights` and `options` name the encoder; an existing
     collection remembers its own, and `weights` tells where they lie now, if they were moved.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
-    (the default), "ip" or "l2". `timeout` is in seconds.
+    (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
+    detector, or a `Detection`: of each image that is added its objects are searched, too.
 
     Raises:
         ConfigError: the URL, the index or the metric is not one of these.
@@ -233,6 +251,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         metric=metric,
         token=token,
         timeout=timeout,
+        regions=regions,
     )
 
 

@@ -1,19 +1,22 @@
 """Chunks of files → a collection: one chunk is embedded while the last one is written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from imgsearch import encoders, sources
 from imgsearch.backends import Collection, Index, Metric, Schema, VectorBackend
+from imgsearch.detector import Detection
 from imgsearch.embedding import Embedding
 from imgsearch.encoders import Recipe
-from imgsearch.errors import FieldInvalid, VectorInvalid
+from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
 from imgsearch.loading import Entry, FailedFile, Tally, follow
-from imgsearch.types import Matrix, Record
+from imgsearch.regions import FIELDS as REGION_FIELDS
+from imgsearch.regions import has_regions
+from imgsearch.types import Matrix, Record, Vector
 
 FIELDS: Final = ("path", "label")
 """What is written beside each vector."""
@@ -37,10 +40,15 @@ class Loader:
         recipe: Recipe,
         index: str,
         metric: Metric,
+        regions: Detection | None = None,
     ) -> None:
         self._backend, self._name, self.collection = backend, name, collection
         self._recipe, self._index, self._metric = recipe, index, metric
-        self._embed = Embedding(recipe)
+        if regions and collection is not None and not has_regions(collection):
+            raise SchemaMismatch(
+                f"collection {name!r} was made without regions; add them to another one"
+            )
+        self._embed = Embedding(recipe, regions)
 
     def load(self, chunks: Iterator[list[Entry]], tally: Tally) -> None:
         """Embed and write what is new, and count; a chunk counts when it is written.
@@ -61,7 +69,7 @@ class Loader:
                 if made is not None:
                     if self.collection is None:
                         self.collection = self._create()
-                    labels = [label for _, label, _, _ in fresh]
+                    labels = {id_: label for _, label, id_, _ in fresh}
                     written = writer.submit(_write, self.collection, made, labels)
             _settle(written, ids, tally)
         if self.collection is not None:
@@ -79,7 +87,8 @@ class Loader:
 
     def _create(self) -> Collection:
         encoder = encoders.load(**self._recipe.config()).fingerprint
-        fields = dict.fromkeys(FIELDS, "str")
+        names = (*FIELDS, *REGION_FIELDS) if self._embed.regions else FIELDS
+        fields = dict.fromkeys(names, "str")
         schema = Schema(
             encoder.dim,
             self._metric,
@@ -101,24 +110,28 @@ def _settle(written: "Future[_Written] | None", ids: Sequence[str], tally: Tally
     tally.tell()
 
 
-def _write(collection: Collection, made: pa.RecordBatch, labels: Sequence[str]) -> _Written:
-    """Write a batch's vectors; return what did not go in."""
+def _write(collection: Collection, made: pa.RecordBatch, labels: Mapping[str, str]) -> _Written:
+    """Write a batch's vectors; return the files that did not go in, for which a region is none."""
     failures: _Written = []
     records: list[Record] = []
     vectors = iter(_matrix(made.column("vector")))
-    columns = (made.column(name).to_pylist() for name in ("id", "source", "status", "error"))
-    for id_, path, status, error, label in zip(*columns, labels, strict=True):
-        if status == "ok":
-            fields = {"path": path, "label": sources.printable(label)}
-            records.append(Record(id_, next(vectors), fields))
-        else:
-            name, _, reason = error.partition(": ")
-            failures.append(FailedFile(path, status, name, reason))
+    for row in made.drop_columns("vector").to_pylist():
+        if row["status"] == "ok":
+            records.append(_record(row, next(vectors), labels))
+        elif not row.get("box"):
+            name, _, reason = row["error"].partition(": ")
+            failures.append(FailedFile(row["source"], row["status"], name, reason))
     try:
         collection.upsert(records)
     except _ROW_AT_FAULT:
         failures += _one_by_one(collection, records)
     return failures
+
+
+def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -> Record:
+    fields = {"path": row["source"], "label": sources.printable(labels[row["sha256"]])}
+    fields |= {name: row[name] for name in REGION_FIELDS if name in row}
+    return Record(row["id"], vector, fields)
 
 
 def _one_by_one(collection: Collection, records: Sequence[Record]) -> _Written:

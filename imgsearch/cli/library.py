@@ -21,6 +21,11 @@ from imgsearch.settings import Settings
 @options.encoder
 @options.index
 @click.option(
+    "--regions",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of an object detector: the objects in each image are searched, too.",
+)
+@click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a line of JSON for each file that did not go in.",

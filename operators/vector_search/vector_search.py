@@ -8,6 +8,7 @@ import numpy as np
 from imgsearch.backends import connect
 from imgsearch.encoders import load
 from imgsearch.filters import Filter
+from imgsearch.regions import has_regions, search_images
 from imgsearch.seam import BatchOperator
 from imgsearch.types import Hit, Vector
 
@@ -27,7 +28,7 @@ class VectorSearch(BatchOperator):
         where: Filter | None = None,
         min_score: float | None = None,
     ) -> None:
-        self._search = {"k": k, "where": where, "min_score": min_score}
+        self._search: dict[str, Any] = {"k": k, "where": where, "min_score": min_score}
         encoder = load(model, weights=weights, options=options).fingerprint
         self._backend = connect(url)
         try:
@@ -39,7 +40,9 @@ class VectorSearch(BatchOperator):
 
     def __call__(self, vectors: list[Vector]) -> list[list[Hit]]:
         """Return at most `k` hits for each of `vectors`, nearest first."""
-        return self._collection.search(np.stack(vectors), **self._search)  # type: ignore[arg-type]
+        if has_regions(self._collection):
+            return [search_images(self._collection, each, **self._search) for each in vectors]
+        return self._collection.search(np.stack(vectors), **self._search)
 
     def close(self) -> None:
         """Let go of the store."""
