@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
@@ -86,6 +86,12 @@ def count(source: Source) -> int:
     if isinstance(source, Iterator):
         return 0
     return sum(1 for _ in _references(source, lambda _path: True, lambda _path: None))
+
+
+def spread(paths: Sequence[str], most: int) -> list[str]:
+    """Return at most so many of the paths, evenly, so that no folder is left out for another."""
+    number = min(most, len(paths))
+    return [paths[place * len(paths) // number] for place in range(number)]
 
 
 def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:

@@ -13,6 +13,7 @@ from imgsearch.errors import ImgSearchError
 # command → the module of imgsearch.cli that holds it; imported when it is called
 _COMMANDS = {
     "add": "library",
+    "calibrate": "calibrate",
     "copy": "copy",
     "demo": "demo",
     "doctor": "doctor",
@@ -57,7 +58,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
-    """Index folders of images and search them by image.
+    """Index folders of images and search them, by images and by texts.
 
     The library is an embedded Milvus file, photos.db, unless --db or IMGSEARCH_DB names another
     store, such as milvus://HOST:19530.

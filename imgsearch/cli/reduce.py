@@ -1,7 +1,7 @@
 """reduce: fit what makes an encoder's vectors shorter."""
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +74,7 @@ def reduce(
         if source:
             show.note("random looks at no image: SOURCE was left alone")
     else:
-        paths = _spread([each.path for each in sources.references(source)], samples)
+        paths = sources.spread([each.path for each in sources.references(source)], samples)
         _check_enough(encoder, dim, len(paths))
         pipeline = embed_pipeline(name, weights=weights, options=given)
         with closing(pipeline), show.progress(hidden=False) as bars:
@@ -114,12 +114,6 @@ def _check_enough(encoder: Encoder, dim: int, found: int) -> None:
         )
     if found < dim:
         raise ConfigError(f"PCA to {dim} dimensions takes {dim} images or more, not {found}")
-
-
-def _spread(paths: Sequence[str], most: int) -> list[str]:
-    """Return at most so many of the paths, evenly, so that no folder is left out for another."""
-    number = min(most, len(paths))
-    return [paths[place * len(paths) // number] for place in range(number)]
 
 
 def _vectors(pipeline: Any, paths: list[str], tell: Callable[..., None]) -> Iterator[Matrix]:

@@ -54,9 +54,9 @@ def load(
     hub lays it out; without it what `imgsearch models pull` brought is used, or a hub's cache, or
     the hub is asked, unless IMGSEARCH_OFFLINE is set. `options`, and a file's sidecar, are those of
     the model and its input, and how it runs: ``runtime`` ("auto", "torch", "openvino" or "onnx"),
-    ``precision`` ("auto", "f32" or "bf16"), ``batch_size``, ``device`` ("cpu", "cuda", "cuda:N" or
-    "auto", for torch). ``reduction`` is a file that `imgsearch reduce` wrote, which shortens the
-    vectors. An encoder is built anew when its weights have changed.
+    ``precision`` ("auto", "f32", "bf16" or "int8"), ``batch_size``, ``device`` ("cpu", "cuda",
+    "cuda:N" or "auto", for torch). ``reduction`` is a file that `imgsearch reduce` wrote, which
+    shortens the vectors. An encoder is built anew when its weights have changed.
 
     Raises:
         ModelNotFound: no model of that name.

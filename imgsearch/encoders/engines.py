@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from imgsearch.encoders.unreported import unreported
 from imgsearch.errors import ConfigError, EncoderError, MissingExtra
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
-PRECISIONS: Final = ("f32", "bf16")
+PRECISIONS: Final = ("f32", "bf16", "int8")
 TRUE_ENOUGH: Final = 0.999
 """The lowest cosine to f32 with which bf16 is taken without being asked for."""
 
@@ -45,7 +46,7 @@ class OpenVino(Engine):
     """
 
     def __init__(self, file: Path, precision: str) -> None:
-        openvino = _openvino()
+        openvino = openvino_module()
         cores = available_cores()
         self.precision = precision
         try:
@@ -117,22 +118,37 @@ def start(runtime: str, folder: Path, part: str, precision: str) -> Engine:
         EncoderError: the file is broken.
     """
     kind = OpenVino if runtime == "openvino" else OnnxRuntime
-    engine: Engine = kind(folder / FILES[runtime].format(part), precision)
+    place = part_folder(folder, precision) if part == "image" else folder
+    engine: Engine = kind(place / FILES[runtime].format(part), precision)
     _log.debug("%s runs %s in %s", runtime, folder / part, precision)
     return engine
 
 
-def pick_precision(runtime: str, asked: object, bf16_cosine: float | None) -> str:
+def part_folder(folder: Path, precision: str) -> Path:
+    """Return where the image side of an export lies in a precision: int8 is a file of its own."""
+    return folder / "int8" if precision == "int8" else folder
+
+
+def pick_precision(
+    runtime: str, asked: object, bf16_cosine: float | None, *, calibrated: bool = False
+) -> str:
     """Return the precision to run in: that asked for; for "auto" bf16 where it is true enough.
 
-    `bf16_cosine` is the lowest cosine to f32 that an export was seen with, None where it was never
-    run in bf16.
+    `calibrated`: there is an int8 form. `bf16_cosine` is the lowest cosine to f32 that an export
+    was seen with, None where it was never run in bf16.
 
     Raises:
         ConfigError: no such precision, or the runtime or the CPU lacks it.
     """
     if asked not in ("auto", *PRECISIONS):
         raise ConfigError(f"precision is auto, {', '.join(PRECISIONS)}, not {asked!r}")
+    if asked == "int8":
+        if not calibrated:
+            raise ConfigError(
+                "this model was not calibrated for int8, which takes images, on this machine: "
+                "`imgsearch calibrate SOURCE` does it, for the runtime openvino"
+            )
+        return "int8"
     there = asked != "f32" and has_bf16(runtime)
     if asked == "bf16" and not there:
         raise ConfigError(f"{runtime} has no bf16 on this CPU; precision is auto or f32")
@@ -147,12 +163,18 @@ def has_bf16(runtime: str) -> bool:
 
 @cache
 def _capabilities() -> frozenset[str]:
-    return frozenset(_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return frozenset(openvino_module().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
-def _openvino() -> Any:
+def openvino_module() -> Any:
+    """Return the module openvino.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
     try:
-        import openvino
+        with unreported():
+            import openvino
     except ModuleNotFoundError as error:
         raise MissingExtra(
             "the runtime openvino needs openvino: pip install 'imgsearch[openvino]'",

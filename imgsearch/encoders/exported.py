@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from imgsearch.encoders import engines
 from imgsearch.encoders.base import Encoder
+from imgsearch.encoders.calibration import CARD as CALIBRATED
 from imgsearch.encoders.preprocessing import Preprocessing
 from imgsearch.encoders.tokenizer import Tokenizer
 from imgsearch.errors import EncoderError
@@ -27,8 +28,8 @@ class ExportedEncoder(Encoder):
     """The encoder in `folder`, which `exports.write` made, run by OpenVINO or ONNX Runtime.
 
     Batches go through side by side, a core each. `precision` is "f32", "bf16" (OpenVINO, on CPUs
-    that have it) or "auto": bf16 where its vectors had a cosine of 0.999 to those of f32 when the
-    model was exported, else f32.
+    that have it), "int8" (where `calibration` made that; texts stay in f32), or "auto": bf16 where
+    its vectors had a cosine of 0.999 to those of f32 when the model was exported, else f32.
 
     Raises:
         MissingExtra: the runtime is not installed.
@@ -38,8 +39,13 @@ class ExportedEncoder(Encoder):
 
     def __init__(self, folder: Path, *, precision: str = "auto", batch_size: int = 0) -> None:
         card = _read(folder)
-        self._folder, self._runtime = folder, card["runtime"]
-        self._precision = engines.pick_precision(self._runtime, precision, card["bf16_cosine"])
+        self.folder, self._runtime = folder, card["runtime"]
+        self._precision = engines.pick_precision(
+            self._runtime,
+            precision,
+            card["bf16_cosine"],
+            calibrated=(engines.part_folder(folder, "int8") / CALIBRATED).is_file(),
+        )
         self.preprocessing = Preprocessing(**card["preprocessing"])
         self.enough = self.preprocessing.enough
         self.batch_size = batch_size or card["batch_size"]
@@ -66,8 +72,8 @@ class ExportedEncoder(Encoder):
             return super().text_features(texts)
         with self._lock:  # half of the memory is for those who search by texts only
             if self._texts is None:
-                engine = engines.start(self._runtime, self._folder, "text", self._precision)
-                self._texts = engine, Tokenizer.load(self._folder)
+                engine = engines.start(self._runtime, self.folder, "text", self._precision)
+                self._texts = engine, Tokenizer.load(self.folder)
         engine, tokenizer = self._texts
         return self._run(engine, [np.asarray(part) for part in self._parts(tokenizer(texts))])
 

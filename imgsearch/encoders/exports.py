@@ -163,8 +163,9 @@ def _plain_attention() -> Iterator[None]:
 
 
 def _to_openvino(module: Any, example: Any, file: Path) -> None:
-    import openvino
     import torch
+
+    openvino = engines.openvino_module()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 

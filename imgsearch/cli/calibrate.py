@@ -1,0 +1,64 @@
+"""calibrate: make a model's int8 form, on images like those to come."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from imgsearch import encoders, images, sources
+from imgsearch.cli import options, show
+from imgsearch.encoders import calibration
+from imgsearch.encoders.exported import ExportedEncoder
+from imgsearch.errors import ConfigError, ImageError, SourceError
+
+_RUNNING: Final = {"runtime": "openvino", "precision": "f32"}
+
+
+@click.command()
+@click.argument("source", nargs=-1, required=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=calibration.LEAST),
+    default=300,
+    show_default=True,
+    help="At most so many images, spread evenly over those of SOURCE.",
+)
+@options.encoder
+def calibrate(
+    source: tuple[str, ...],
+    samples: int,
+    model: str | None,
+    weights: Path | None,
+    **config: Any,
+) -> None:
+    """Make the int8 form of a model's export, on the images of each SOURCE.
+
+    Faster than bf16 on many CPUs, and less true: the cosines to float32 are told. Use it with
+    --option precision=int8, on this machine; nothing takes it by itself.
+    """
+    if model is None:
+        raise click.UsageError("name a --model: classic has no int8 form")
+    given = {**(options.parsed(config["options"]) or {}), **_RUNNING}
+    encoder = encoders.load(model, weights=weights, options=given)
+    if not isinstance(encoder, ExportedEncoder):
+        raise ConfigError(f"{model} has no export to calibrate, or a reduction behind it")
+    paths = sources.spread([each.path for each in sources.references(source)], samples)
+    told = calibration.write(encoder.folder, _prepared(encoder, paths))
+    click.echo(
+        f"{model} in int8, on {told.samples} images: cosine to float32 {told.least:.4f} at least, "
+        f"{told.median:.4f} in the median"
+    )
+    show.note("next: give --option precision=int8 to add, search or evaluate")
+
+
+def _prepared(encoder: ExportedEncoder, paths: list[str]) -> list[Any]:
+    """Return the model's inputs of the images that can be used; say what could not."""
+    inputs: list[Any] = []
+    with show.progress(hidden=False) as bars:
+        for place, path in enumerate(paths, 1):
+            try:
+                inputs.append(encoder.prepare(images.decode(sources.read(path), path=path)))
+            except (SourceError, ImageError) as error:
+                show.note(show.printable(str(error)))
+            bars.tell("reading", place, len(paths))
+    return inputs
