@@ -36,6 +36,7 @@ __all__ = [
 _Key = tuple[str, tuple[tuple[str | int, ...], ...], str]
 _TIMM: Final = "timm:"
 _CLIP: Final = "clip:"
+_TOWHEE: Final = "towhee:"
 _lock = threading.Lock()
 _building: Final[dict[_Key, threading.Lock]] = {}
 _built: Final[dict[_Key, Encoder]] = {}
@@ -159,7 +160,7 @@ def _plan(model: str) -> Plan:
 def _weights(plan: Plan, given: str | os.PathLike[str] | None) -> Path | None:
     """Return the weights' file, or a folder; None where the hub has to be asked."""
     if given is None:
-        return on_disk(plan.label)
+        return on_disk(plan.label.removeprefix(_TOWHEE))
     folder = Path(given).expanduser().resolve()
     return folder if plan.family != "timm" and folder.is_dir() else locate(given)
 

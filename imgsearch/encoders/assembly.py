@@ -13,6 +13,7 @@ from imgsearch.encoders.clip import ClipEncoder
 from imgsearch.encoders.exported import ExportedEncoder
 from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.timm import TimmEncoder
+from imgsearch.encoders.towhee_clip import TowheeClipEncoder
 from imgsearch.errors import ConfigError, EncoderError
 from imgsearch.settings import Settings
 
@@ -101,6 +102,8 @@ def _torch(
     }
     if plan.family == "timm":
         return TimmEncoder(plan.name, **told)
+    if plan.family == "towhee":
+        return TowheeClipEncoder(plan.name, **told, languages=plan.languages)
     return ClipEncoder(plan.name, **told, languages=plan.languages)
 
 

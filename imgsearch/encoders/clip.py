@@ -80,7 +80,7 @@ class ClipEncoder(Encoder):
         torch = frameworks()[0]
         self._run = TorchRun(device, precision, compiled=compiled)
         self.precision = self._run.precision
-        built = clip_model.build(name, path, offline=offline)
+        built = self._built(name, path, offline=offline)
         self.languages = tuple(languages) or _languages(name)
         self.tokenizer = built.tokenizer
         own = {"mean": _MEAN, "std": _STD, **built.pixels}
@@ -126,6 +126,9 @@ class ClipEncoder(Encoder):
             "text": (self._text, torch.from_numpy(self.tokenizer(_SENTENCES))),
         }
 
+    def _built(self, name: str, path: Path | None, *, offline: bool) -> clip_model.ClipModel:
+        return clip_model.build(name, path, offline=offline)
+
     def _chunked(self, model: Any, rows: npt.NDArray[Any] | None, count: int) -> Matrix:
         matrix = np.empty((count, self.dim), dtype=np.float32)
         for start in range(0, count if rows is not None else 0, self.batch_size):
@@ -169,13 +172,14 @@ def _languages(name: str) -> tuple[str, ...]:
 def _sides(torch: Any, module: Any) -> tuple[Any, Any]:
     """Return two torch modules of a model: images (n, 3, size, size) and tokens → features."""
 
+    # CoCa's are scaled to unit norm where it is not said
     class Images(torch.nn.Module):  # type: ignore[misc]  # torch is not checked
         def __init__(self) -> None:
             super().__init__()
             self.module = module
 
         def forward(self, images: Any) -> Any:
-            return self.module.encode_image(images)
+            return self.module.encode_image(images, normalize=False)
 
     class Texts(torch.nn.Module):  # type: ignore[misc]  # torch is not checked
         def __init__(self) -> None:
@@ -183,6 +187,6 @@ def _sides(torch: Any, module: Any) -> tuple[Any, Any]:
             self.module = module
 
         def forward(self, tokens: Any) -> Any:
-            return self.module.encode_text(tokens)
+            return self.module.encode_text(tokens, normalize=False)
 
     return Images(), Texts()

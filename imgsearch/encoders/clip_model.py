@@ -1,5 +1,6 @@
 """An open_clip model and the weights that go into it, every tensor of them accounted for."""
 
+import importlib.util
 import json
 import logging
 import threading
@@ -27,15 +28,22 @@ WEIGHTS: Final = (
 """What the weights are called in a folder or on a hub, the best first."""
 
 CONFIG: Final = "open_clip_config.json"
+TEXT_CONFIG: Final = "config.json"
+"""What the configuration of a text side of Hugging Face's is called, in a folder or on a hub."""
+
 _EXTRA: Final = ("input_resolution", "context_length", "vocab_size")  # of OpenAI's own files
 _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class ClipModel:
-    """A torch module with encode_image and encode_text, how to feed it, and its weights' sha256."""
+    """A torch module with encode_image and encode_text, how to feed it, and its weights' sha256.
+
+    `config` describes the module in open_clip's words.
+    """
 
     module: Any
+    config: Mapping[str, Any]
     image_size: int
     pixels: Mapping[str, Any]
     tokenizer: Tokenizer
@@ -66,7 +74,8 @@ def build(name: str, path: Path | None, *, offline: bool) -> ClipModel:
     """Return the model ``ARCH/TAG`` or ``ARCH`` with weights: a file's, a folder's, or the hub's.
 
     A folder is one as hubs lay it out: weights, and beside them, if the model is not one that
-    open_clip describes by itself, open_clip_config.json and tokenizer.json.
+    open_clip describes by itself, open_clip_config.json and tokenizer.json. Beside the weights of a
+    text side of Hugging Face's may lie its config.json, which is else the hub's.
 
     Raises:
         ModelNotFound: open_clip has no such model or tag.
@@ -82,10 +91,12 @@ def build(name: str, path: Path | None, *, offline: bool) -> ClipModel:
     file = _file(folder) if folder else path or _published(package, name, offline=offline)
     files.check(file)
     files.check_named(file)
-    module = _module(package, config, quick=bool(tagged.get("quick_gelu")))
+    described = _within_reach(config, folder, offline=offline)
+    module = _module(package, described, quick=bool(tagged.get("quick_gelu")))
     _fill(module, timm_model.read(file), file, name)
     return ClipModel(
         module,
+        config,
         int(config["vision_cfg"]["image_size"]),
         {**_pixels(tagged), **_pixels(pixels)},
         _tokenizer(package, config["text_cfg"], folder, offline=offline),
@@ -98,6 +109,17 @@ def repository(name: str) -> str:
     arch, _, tag = name.partition("/")
     told = open_clip().get_pretrained_cfg(arch, tag) or {}
     return str(told.get("hf_hub", "")).rstrip("/")
+
+
+def beside(name: str) -> list[tuple[str, str]]:
+    """Return (repository, file) of what the text side of ``ARCH/TAG`` needs besides its weights.
+
+    It may lie in the repository of another model, and is looked for in the weights' own first.
+    """
+    text = (open_clip().get_model_config(name.partition("/")[0]) or {}).get("text_cfg", {})
+    words, described = text.get("hf_tokenizer_name"), text.get("hf_model_name")
+    wanted = [(words, each) for each in (tokenizer.FILE, tokenizer.CONFIG)] if words else []
+    return wanted + ([(described, TEXT_CONFIG)] if described else [])
 
 
 def _described(
@@ -121,6 +143,40 @@ def _described(
     return package.get_model_config(arch), {}
 
 
+def _within_reach(config: dict[str, Any], folder: Path | None, *, offline: bool) -> dict[str, Any]:
+    """Return the configuration with a folder in the place of a Hugging Face model's name, if any.
+
+    transformers then asks no network, which it would do for half a minute where there is none.
+    """
+    from open_clip.hf_configs import arch_dict
+
+    name = config["text_cfg"].get("hf_model_name")
+    if not name:
+        return config
+    if importlib.util.find_spec("transformers") is None:
+        raise MissingExtra(
+            f"the text side is of {name}, built by transformers: pip install transformers",
+            name="transformers",
+        )
+    if folder and (folder / TEXT_CONFIG).is_file():
+        file = folder / TEXT_CONFIG
+    else:
+        try:
+            file = hub.fetch(str(name), [TEXT_CONFIG], offline=offline)
+        except WeightsNotFound as error:
+            raise WeightsNotFound(
+                f"the text side needs {TEXT_CONFIG} of {name}: {error}; put it into a folder with "
+                "the weights, and give that with --weights (in Python weights=)"
+            ) from error
+    try:
+        kind = json.loads(file.read_text(encoding="utf-8"))["model_type"]
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise WeightsInvalid(f"{file} describes no text side: {error}") from error
+    if kind not in arch_dict:  # of others transformers may want to run code of theirs
+        raise WeightsInvalid(f"{file} describes {kind!r}; known: {', '.join(arch_dict)}")
+    return {**config, "text_cfg": {**config["text_cfg"], "hf_model_name": str(file.parent)}}
+
+
 def _module(package: Any, config: Mapping[str, Any], *, quick: bool) -> Any:
     """Return the module without weights; nothing is downloaded for it."""
     plain = {key: value for key, value in config.items() if key != "custom_text"}
@@ -139,12 +195,7 @@ def _module(package: Any, config: Mapping[str, Any], *, quick: bool) -> Any:
     try:
         with _quiet():
             return kind(**{**plain, "text_cfg": text, "vision_cfg": vision})
-    except OSError as error:  # a text side of Hugging Face's, whose configuration is on the hub
-        raise WeightsNotFound(
-            f"the text side needs the configuration of {text.get('hf_model_name')}, which is not "
-            f"in the hub's cache: {error}"
-        ) from error
-    except (TypeError, ValueError, LookupError, RuntimeError) as error:
+    except (OSError, TypeError, ValueError, LookupError, RuntimeError) as error:
         raise WeightsInvalid(f"open_clip cannot build the model described: {error}") from error
 
 
@@ -220,6 +271,8 @@ def _tokenizer(
     if not published:
         vocabulary = Path(package.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
         return Tokenizer.clip(vocabulary, length)
+    # which token fills up is told beside: SigLIP's is the one that ends texts
+    hub.fetch(str(published), [tokenizer.CONFIG], offline=offline)
     place = hub.fetch(str(published), [tokenizer.FILE], offline=offline).parent
     return Tokenizer.published(place, length, options)
 

@@ -25,7 +25,7 @@ from imgsearch.errors import EncoderError, MissingExtra
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
-_FORM: Final = 2  # of what is written; another one is written anew
+_FORM: Final = 3  # of what is written; another one is written anew
 _SIZES: Final = (1, 2, 4, 8, 16)  # batches tried; larger ones only make the cores wait
 _TRIAL_SECONDS: Final = 4.0  # the search for a batch size ends then
 _GAIN: Final = 1.05  # a larger batch holds more memory, so it has to be this much faster

@@ -21,10 +21,6 @@ _WEIGHTS: Final = {
     "timm": ("model.safetensors", "pytorch_model.bin"),
     "clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
 }
-_BESIDE: Final = {
-    "clip": ("open_clip_config.json", "tokenizer.json", "tokenizer_config.json"),
-}
-"""What lies beside the weights, if the hub has it."""
 
 
 def files(family: str) -> tuple[str, ...]:
@@ -86,9 +82,8 @@ def pull(plan: Plan, repository: str, target: Path, *, offline: bool = False) ->
     else:
         repository = repository or _published(plan)
         found = [hub.fetch(repository, files(plan.family), offline=offline)]
-    for name in _BESIDE.get(plan.family, ()):
-        with contextlib.suppress(WeightsNotFound):
-            found.append(hub.fetch(repository, [name], offline=offline))
+    if plan.family == "clip":
+        found += _beside(repository, plan.name, offline=offline)
     sources = {path.name: path for path in found}
     return _write(target, plan.label, {"source": repository}, sources)
 
@@ -125,6 +120,22 @@ def _write(root: Path, model: str, told: dict[str, Any], sources: dict[str, Path
             raise WeightsInvalid(f"{place} is there already, and is no model that was pulled")
         draft.replace(place)
     return place
+
+
+def _beside(repository: str, name: str, *, offline: bool) -> list[Path]:
+    """Return what a CLIP's texts need, and its description if the hub has one."""
+    from imgsearch.encoders import clip_model
+
+    found = []
+    with contextlib.suppress(WeightsNotFound):
+        found.append(hub.fetch(repository, [clip_model.CONFIG], offline=offline))
+    for other, file in clip_model.beside(name):
+        own = file != clip_model.TEXT_CONFIG  # which here describes the text side alone
+        try:
+            found.append(hub.fetch(repository if own else other, [file], offline=offline))
+        except WeightsNotFound:
+            found.append(hub.fetch(other, [file], offline=offline))
+    return found
 
 
 def _folder(root: Path, model: str) -> Path:

@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from imgsearch.encoders.frameworks import PACKAGES
 
+_CLIP: Final = (*PACKAGES, "open_clip", "tokenizers", "ftfy")
 _PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "timm": PACKAGES,
-    "clip": (*PACKAGES, "open_clip", "tokenizers", "ftfy"),
+    "clip": _CLIP,
+    "towhee": (*_CLIP, "towhee"),  # to look for towhee.models would import Towhee
 }
 _PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
 
@@ -73,6 +75,7 @@ FAMILIES: Final = (
     ),
     Model("timm:NAME", "timm", description="any image model of timm, its pooled features"),
     Model("clip:ARCH/TAG", "clip", description="any model of open_clip, as ViT-B-32/openai"),
+    Model("towhee:NAME", "towhee", description="CLIP by Towhee's own code, as clip_vit_b32"),
 )
 """What needs no description of its own, and those that stand for many."""
 

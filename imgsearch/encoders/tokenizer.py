@@ -15,6 +15,7 @@ import numpy.typing as npt
 from imgsearch.errors import ConfigError, MissingExtra, WeightsInvalid
 
 FILE: Final = "tokenizer.json"
+CONFIG: Final = "tokenizer_config.json"
 _ABOUT: Final = "tokens.json"
 _WAYS: Final = ("lower", "whitespace", "canonicalize")
 _START, _END = "<start_of_text>", "<end_of_text>"
@@ -89,7 +90,7 @@ class Tokenizer:
         if other:
             raise ConfigError(f"the tokenizer's options {sorted(other)} are not supported")
         core = _read(folder / FILE)
-        config = _config(folder / "tokenizer_config.json")
+        config = _config(folder / CONFIG)
         known = [_word(config.get("pad_token")), *_PADS]
         pad = next((core.token_to_id(word) for word in known if _has(core, word)), 0)
         strip = None

@@ -22,6 +22,8 @@ def write_tiny(folder, *, seed=7, config=TINY, **preprocess):
     torch.manual_seed(seed)
     custom = {key: value for key, value in config.items() if key != "custom_text"}
     kind = open_clip().CustomTextCLIP if config.get("custom_text") else open_clip().CLIP
+    if "multimodal_cfg" in config:
+        kind = open_clip().CoCa
     module = kind(**custom).eval()
     folder.mkdir(parents=True, exist_ok=True)
     save_file(

@@ -281,6 +281,28 @@ def test_a_siglip_takes_its_own_tokenizer(tmp_path, pictures):
     assert encoder.encode(pictures).shape == (5, 32)
 
 
+def test_coca_is_raw_as_others_are(tmp_path, pictures):
+    """open_clip scales its features to unit norm, where it is not told otherwise."""
+    text = {
+        **TINY["text_cfg"], "context_length": 76, "embed_cls": True, "output_tokens": True,
+    }  # fmt: skip
+    vision = {**TINY["vision_cfg"], "attentional_pool": True, "attn_pooler_heads": 2,
+              "output_tokens": True}  # fmt: skip
+    decoder = {"context_length": 76, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text, "multimodal_cfg": decoder}
+    module = write_tiny(tmp_path, config=config)
+    encoder = ClipEncoder("coca-klein", weights=tmp_path)
+    torch = frameworks()[0]
+    tokens = torch.from_numpy(encoder.tokenizer(TEXTS))
+    with torch.inference_mode():
+        expected = module.encode_text(tokens).numpy()
+    made = encoder.text_features(TEXTS)
+    np.testing.assert_allclose(unit(made), expected, atol=1e-5)
+    assert np.abs(np.linalg.norm(made, axis=1) - 1).min() > 0.01
+    images = encoder.features([encoder.prepare(image) for image in pictures])
+    assert np.abs(np.linalg.norm(images, axis=1) - 1).min() > 0.01
+
+
 def test_building_leaves_logging_as_it_was(tiny):
     code = f"""
 import logging

@@ -147,23 +147,19 @@ def test_without_network_or_hub_the_error_is_one_line(tmp_path):
     assert both.returncode == 2
 
 
-def test_a_clip_comes_with_what_lies_beside_its_weights(tmp_path, monkeypatch):
-    pytest.importorskip("open_clip")
-    from tests.encoders.clips import write_tiny
-
-    write_tiny(tmp_path / "hub")
-    files = {f"timm/klein/{each.name}": each.read_bytes() for each in (tmp_path / "hub").iterdir()}
-    code = """
+PULL = """
 import sys
 from pathlib import Path
 from imgsearch.encoders import pulled
 from imgsearch.encoders.plan import Plan
-pulled.pull(Plan("clip", "ViT-B-32/openai", "clip:tiny"), "timm/klein", Path(sys.argv[1]))
+pulled.pull(Plan("clip", sys.argv[1], sys.argv[2]), "timm/klein", Path(sys.argv[3]))
 """
-    cache = tmp_path / "cache"
+
+
+def pull_clip(files, name, label, cache, tmp_path):
     with serving(files) as (url, _):
         done = subprocess.run(
-            [sys.executable, "-c", code, str(cache / "models")],
+            [sys.executable, "-c", PULL, name, label, str(cache / "models")],
             cwd=ROOT,
             env={
                 **os.environ,  # noqa: TID251  # a child's
@@ -176,12 +172,45 @@ pulled.pull(Plan("clip", "ViT-B-32/openai", "clip:tiny"), "timm/klein", Path(sys
             timeout=120,
         )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_clip_comes_with_what_lies_beside_its_weights(tmp_path, monkeypatch):
+    pytest.importorskip("open_clip")
+    from tests.encoders.clips import write_tiny
+
+    write_tiny(tmp_path / "hub")
+    files = {f"timm/klein/{each.name}": each.read_bytes() for each in (tmp_path / "hub").iterdir()}
+    cache = tmp_path / "cache"
+    pull_clip(files, "ViT-B-32/openai", "clip:tiny", cache, tmp_path)
     monkeypatch.setenv("IMGSEARCH_CACHE", str(cache))
     encoder = load("clip:tiny", options={"runtime": "torch"})
     given = load("clip:tiny", weights=tmp_path / "hub", options={"runtime": "torch"})
     np.testing.assert_array_equal(encoder.encode_texts(["ä dog"]), given.encode_texts(["ä dog"]))
     told = json.loads((cache / "models/clip--tiny/manifest.json").read_text())
     assert set(told["files"]) == {"open_clip_model.safetensors", "open_clip_config.json"}
+
+
+def test_a_text_side_of_another_repository_comes_along(tmp_path):
+    pytest.importorskip("open_clip")
+    files = {
+        "timm/klein/open_clip_model.safetensors": b"weights",
+        "timm/klein/config.json": b"of something else",
+        "timm/klein/tokenizer.json": b"its own",
+        "xlm-roberta-base/tokenizer.json": b"the other's",
+        "xlm-roberta-base/tokenizer_config.json": b"pad",
+        "xlm-roberta-base/config.json": b"text side",
+    }
+    pull_clip(files, "xlm-roberta-base-ViT-B-32/x", "multilingual", tmp_path, tmp_path)
+    folder = tmp_path / "models/multilingual"
+    got = {
+        each.name: each.read_bytes() for each in folder.iterdir() if each.name != "manifest.json"
+    }
+    assert got == {
+        "open_clip_model.safetensors": b"weights",
+        "tokenizer.json": b"its own",
+        "tokenizer_config.json": b"pad",
+        "config.json": b"text side",
+    }
 
 
 def test_offline_the_hub_is_not_asked(monkeypatch, tmp_path):
