@@ -3,10 +3,11 @@
 https://huggingface.co/docs/transformers/tasks/object_detection
 """
 
+import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ import numpy as np
 from imgsearch.encoders import weights
 from imgsearch.encoders.frameworks import frameworks
 from imgsearch.errors import (
+    ConfigError,
     EncoderError,
     MissingExtra,
     WeightsInvalid,
@@ -26,6 +28,16 @@ from imgsearch.types import Pixels
 
 WEIGHTS: Final = "model.safetensors"
 _FILES: Final = ("config.json", "preprocessor_config.json", WEIGHTS)
+_ALL: Final = -1.0  # a threshold below every score: transformers leaves out those equal to it
+# what transformers 5.23 raises on wrong files; AttributeError: JSON that is no object
+_FOLDER_AT_FAULT: Final = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +47,23 @@ class Detection:
     `weights` is a folder as a hub lays it out: config.json, preprocessor_config.json and
     model.safetensors of a model that transformers detects objects with, as RT-DETR, D-FINE or
     YOLOS. The others are those of `regions.chosen`.
+
+    Raises:
+        ConfigError: `threshold` is not in [0, 1], `most` or `smallest` below 1.
     """
 
     weights: str
     threshold: float = 0.5
     most: int = 8
     smallest: int = 32
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"a detection's threshold is in [0, 1], not {self.threshold}")
+        if min(self.most, self.smallest) < 1:
+            raise ConfigError(
+                f"a detection's most and smallest are 1 or more, not {self.most}, {self.smallest}"
+            )
 
     @classmethod
     def of(cls, given: "str | PathLike[str] | Detection") -> "Detection":
@@ -49,18 +72,32 @@ class Detection:
             return given
         return cls(str(Path(given).expanduser().resolve()))
 
-    def __call__(self, image: Pixels) -> list[Region]:
-        """Return the regions that count, the surest first.
+    def build(self) -> "Detector":
+        """Return the detector: the same object in a process, until a file of the folder changes.
 
         Raises:
             MissingExtra: torch or transformers is not installed.
             WeightsNotFound, WeightsInvalid: the folder is not there, or holds something else.
-            EncoderError: the detector fails on the image.
+        """
+        folder = Path(self.weights).expanduser().resolve()
+        with _building:
+            known, mark = _built.get(folder), weights.stamp(folder)
+            if known is None or known[0] != mark:
+                known = _built[folder] = mark, Detector(folder)
+            return known[1]
+
+    def __call__(self, image: Pixels) -> list[Region]:
+        """Return the regions that count, the surest first.
+
+        Raises:
+            EncoderError: the detector fails on the image; and all that `build` raises.
         """
         height, width = image.shape[:2]
-        found = _detector(self.weights).detect(image, self.threshold)
+        detector = self.build()
+        if min(height, width) < self.smallest:  # nothing in it would count, and some models fail
+            return []
         return chosen(
-            found,
+            detector.detect(image),
             width,
             height,
             threshold=self.threshold,
@@ -70,12 +107,12 @@ class Detection:
 
 
 class Detector:
-    """A detector, built once; a call at a time."""
+    """A detector in float32 on the CPU; a call at a time."""
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         """Read the folder; nothing in it is run, and nothing is downloaded.
 
-        Raises: as `Detection` says.
+        Raises: as `Detection.build` says.
         """
         place = Path(folder).expanduser().resolve()
         for name in _FILES:
@@ -84,30 +121,35 @@ class Detector:
         weights.check(place / WEIGHTS)
         self._torch = frameworks()[0]
         transformers = _transformers()
-        told = {"local_files_only": True, "trust_remote_code": False}
+        local = {"local_files_only": True, "trust_remote_code": False}
         try:
-            self._processor = transformers.AutoImageProcessor.from_pretrained(place, **told)
-            model, report = transformers.AutoModelForObjectDetection.from_pretrained(
-                place,
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,  # told below, with all else that does not fit
-                output_loading_info=True,
-                **told,
-            )
+            with _quiet(transformers.logging):
+                processor = transformers.AutoImageProcessor.from_pretrained(place, **local)
+                model, report = transformers.AutoModelForObjectDetection.from_pretrained(
+                    place,
+                    config=_config(transformers.AutoConfig, place),
+                    use_safetensors=True,
+                    ignore_mismatched_sizes=True,  # told below, with all else that does not fit
+                    output_loading_info=True,
+                    **local,
+                )
         except ImportError as error:
             raise MissingExtra(f"the detector in {place} needs more: {error}") from error
-        except (OSError, ValueError, RuntimeError, TypeError, LookupError) as error:
+        except _FOLDER_AT_FAULT as error:
             raise WeightsInvalid(f"{place} holds no detector: {error}") from error
         if faults := _faults(report):
             raise WeightsInvalid(f"{place / WEIGHTS} is not the model of its config.json: {faults}")
-        self._model = model.eval()
+        if not hasattr(processor, "post_process_object_detection"):
+            told = type(processor).__name__
+            raise WeightsInvalid(f"{place}: the {told} of {_FILES[1]} is for no detector")
+        self._processor, self._model = processor, model.float().eval()
         self._turn = threading.Lock()
 
-    def detect(self, image: Pixels, threshold: float) -> list[Region]:
-        """Return what is found with a score of `threshold` or more, in no order.
+    def detect(self, image: Pixels) -> list[Region]:
+        """Return all that the model tells, also what it is not sure of at all, in no order.
 
         Raises:
-            EncoderError: the model fails on the image.
+            EncoderError: the model fails on the image, or gives NaN or infinity.
         """
         torch, size = self._torch, image.shape[:2]
         image = np.require(image, requirements="W")  # torch warns of arrays that are not
@@ -116,22 +158,21 @@ class Detector:
                 inputs = self._processor(
                     images=image, return_tensors="pt", input_data_format="channels_last"
                 )
+                made = self._model(**inputs)
+                sound = all(torch.isfinite(part).all() for part in (made.logits, made.pred_boxes))
                 made = self._processor.post_process_object_detection(
-                    self._model(**inputs), threshold=threshold, target_sizes=[size]
+                    made, threshold=_ALL, target_sizes=[size]
                 )[0]
-        except (RuntimeError, ValueError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise EncoderError(f"the detector fails on an image of {size}: {error}") from error
+        if not sound:
+            raise EncoderError(f"the detector gives NaN or infinity for an image of {size}")
         names = self._model.config.id2label
         columns = (made[key].tolist() for key in ("boxes", "labels", "scores"))
         return [
-            Region(_whole(box), str(names.get(label, label)), score)
+            Region(_whole(box), _label(names.get(label, label)), score)
             for box, label, score in zip(*columns, strict=True)
         ]
-
-
-@cache
-def _detector(folder: str) -> Detector:
-    return Detector(folder)
 
 
 def _transformers() -> Any:
@@ -141,9 +182,52 @@ def _transformers() -> Any:
         raise MissingExtra(
             f"regions need {error.name}: pip install 'imgsearch[torch,regions]'", name=error.name
         ) from error
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    except ImportError as error:  # it checks the versions of what it needs
+        raise MissingExtra(f"transformers does not import: {error}", name="transformers") from error
     return transformers
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Keep transformers' progress bars and load reports to ourselves: what matters is raised."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _config(configs: Any, place: Path) -> Any:
+    """Return the model's configuration, without asking a hub for a part of it.
+
+    Where a config.json names a backbone and does not describe it, as those that transformers 4
+    wrote for DETR's family, transformers 5.23 asks the hub if a repository of that name exists,
+    whatever `local_files_only` says. Timm's are described here, as DETR's own code does.
+    """
+    told = json.loads((place / _FILES[0]).read_text(encoding="utf-8"))
+    if not told.get("backbone") or told.get("backbone_config"):
+        return configs.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+    if not told.get("use_timm_backbone", True):
+        raise WeightsInvalid(
+            f"its config.json leaves the backbone {told['backbone']!r} to a hub; write the model "
+            "again with transformers 5, which describes it there"
+        )
+    wishes = told.pop("backbone_kwargs", None) or {}
+    told["backbone_config"] = {
+        "model_type": "timm_backbone",
+        "backbone": told.pop("backbone"),
+        "num_channels": told.get("num_channels", 3),
+        "features_only": True,
+        "use_pretrained_backbone": False,
+        "out_indices": wishes.get("out_indices", [1, 2, 3, 4]),
+    }
+    if told.get("dilation"):
+        told["backbone_config"]["output_stride"] = wishes.get("output_stride", 16)
+    return configs.for_model(**told)
 
 
 def _faults(report: Any) -> str:
@@ -158,3 +242,12 @@ def _faults(report: Any) -> str:
 def _whole(box: Sequence[float]) -> tuple[int, int, int, int]:
     left, top, right, bottom = (round(edge) for edge in box)
     return left, top, right, bottom
+
+
+def _label(told: object) -> str:
+    """Return a label as every store holds it: valid UTF-8, without NUL."""
+    return str(told).replace("\0", "").encode("utf-8", "backslashreplace").decode()
+
+
+_building: Final = threading.Lock()
+_built: Final[dict[Path, tuple[tuple[str | int, ...], Detector]]] = {}

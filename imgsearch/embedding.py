@@ -1,9 +1,9 @@
 """One step that any engine can call: a batch of images in, an Arrow record batch out."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, islice
 from os import PathLike
 from typing import Any, Final, TypeAlias
 
@@ -68,42 +68,45 @@ class Embedding:
         core and one more.
 
         Raises:
-            EncoderError: the encoder cannot be built.
+            EncoderError: the encoder or the detector cannot be built.
+            MissingExtra: what it needs is not installed.
         """
         encoder = encoders.load(**self.encoder.config())
-        size = max(1, encoder.batch_size)
-        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        if self.regions:
+            self.regions.build()  # else a wrong folder would be every item's error
         with ThreadPoolExecutor(available_cores() + _SPARE, "imgsearch-embedding") as pool:
-            made = list(
-                chain.from_iterable(pool.map(lambda part: self._embed(encoder, part), parts))
-            )
+            made = list((self._beside if encoder.offloaded else self._amid)(pool, encoder, items))
         columns = [
             pa.array([getattr(row, each.name) for row in made], each.type) for each in self.schema
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _embed(self, encoder: Encoder, items: Sequence[Item]) -> list["_Row"]:
-        """Return the items' rows, from a thread of its own."""
-        made: list[_Row] = []
-        well: list[tuple[_Row, Any]] = []
-        for item in items:
-            row = _Row()
-            try:
-                data = _content(row, item)
-                ready = self._prepared(encoder, data, row)
-            except ImgSearchError as error:
-                row.fail(error)
-                made.append(row)
-                continue
-            made += [part for part, _ in ready]
-            well += ready
-        vectors = _vectors(encoder, [prepared for _, prepared in well])
-        for (row, _), vector in zip(well, vectors, strict=True):
-            if isinstance(vector, EncoderError):
-                row.fail(vector)
-            else:
-                row.vector = vector
-        return made
+    def _amid(self, pool: Executor, encoder: Encoder, items: Sequence[Item]) -> Iterator["_Row"]:
+        """Decode and embed a batch in each thread: cores that share both are never idle."""
+
+        def batch(part: Sequence[Item]) -> list[_Row]:
+            return _finished(
+                encoder, chain.from_iterable(self._begun(encoder, item) for item in part)
+            )
+
+        size = max(1, encoder.batch_size)
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        return chain.from_iterable(pool.map(batch, parts))
+
+    def _beside(self, pool: Executor, encoder: Encoder, items: Sequence[Item]) -> Iterator["_Row"]:
+        """Decode on all cores, while the device beside them embeds what came before."""
+        begun = pool.map(lambda item: self._begun(encoder, item), items)
+        while part := list(islice(begun, max(1, encoder.batch_size))):
+            yield from _finished(encoder, chain.from_iterable(part))
+
+    def _begun(self, encoder: Encoder, item: Item) -> list[tuple["_Row", Any]]:
+        """Return the item's rows with the model's inputs; of one that failed None."""
+        row = _Row()
+        try:
+            return self._prepared(encoder, _content(row, item), row)
+        except ImgSearchError as error:
+            row.fail(error)
+            return [(row, None)]
 
     def _prepared(self, encoder: Encoder, data: bytes, row: "_Row") -> list[tuple["_Row", Any]]:
         """Return the row, and before it those of its regions, each with the model's input."""
@@ -136,6 +139,19 @@ class _Row:
         at_image = error.stage if isinstance(error, ImageError) else "read"
         self.status = "embed" if isinstance(error, EncoderError) else at_image
         self.error = f"{type(error).__name__}: {error}"
+
+
+def _finished(encoder: Encoder, begun: Iterable[tuple[_Row, Any]]) -> list[_Row]:
+    """Return the rows with their vectors; a batch of the model's inputs goes through at once."""
+    rows = list(begun)
+    well = [(row, prepared) for row, prepared in rows if row.status == "ok"]
+    vectors = _vectors(encoder, [prepared for _, prepared in well])
+    for (row, _), vector in zip(well, vectors, strict=True):
+        if isinstance(vector, EncoderError):
+            row.fail(vector)
+        else:
+            row.vector = vector
+    return [row for row, _ in rows]
 
 
 def _content(row: _Row, item: Item) -> bytes:

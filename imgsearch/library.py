@@ -31,7 +31,7 @@ from imgsearch.regions import WHOLE, has_regions, search_images
 from imgsearch.sources import Source
 from imgsearch.types import Hit, Vector
 
-_ID: Final = re.compile(r"[0-9a-f]{64}")
+_ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")  # an image, or a region of it
 
 
 class Library:

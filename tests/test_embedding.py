@@ -23,6 +23,12 @@ def files(tmp_path):
     return write(tmp_path, 5, suffix=".jpg")
 
 
+@pytest.fixture(autouse=True, params=["amid", "beside"])
+def way(request, monkeypatch):
+    """Take both ways: decoding in the model's threads, and beside a device of its own."""
+    monkeypatch.setattr(load(), "offloaded", request.param == "beside", raising=False)
+
+
 def test_rows_come_in_order_with_what_they_were(files):
     data = files[0].read_bytes()
     items = [files[1], str(files[2]), data, ("wo/ü.jpg", data)]

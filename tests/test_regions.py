@@ -175,7 +175,12 @@ def test_an_object_is_found_with_its_box(detector, photos, tmp_path, store):
         left = library.collection.iterate(vectors=False)
         assert hits[0].fields["image"] not in {each.fields["image"] for each in left}
         whole = library.search(image, k=1)[0].fields["image"]
+        part = library.search(crop(np.asarray(Image.open(photos / "bild 1.png")), region.box), k=1)[
+            0
+        ]
+        assert library.remove(part.id) == 1  # a region stands for its image
         assert library.remove(whole) == 1
+        assert library.count() == 3
         assert library.remove(photos / "nicht da.png") == 0
 
 
@@ -213,6 +218,11 @@ def test_what_does_not_fit_is_told(detector, photos, tmp_path):
     (other / "config.json").write_text('{"model_type": "größe"}')
     with pytest.raises(WeightsInvalid, match="holds no detector"):
         Detection(str(other))(image)
+    with (
+        imgsearch.open("memory://kein-melder", regions=tmp_path) as library,
+        pytest.raises(WeightsNotFound, match="detector's folder"),
+    ):
+        library.add(photos)
     with imgsearch.open("memory://ohne") as library:
         library.add(photos)
     with (

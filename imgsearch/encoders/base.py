@@ -22,6 +22,8 @@ class Encoder(ABC):
 
     Where it is above 0, `prepare` takes a Pillow picture, too. 0: a whole image, as an array.
     """
+    offloaded: bool = False
+    """Whether `features` waits for a device of its own, while the cores could go on decoding."""
     languages: tuple[str, ...] = ()
     """The languages of its texts, as "en"; "mul" for many; none where it has no text side."""
     templates: tuple[str, ...] = ("{}",)

@@ -104,6 +104,8 @@ class ClipEncoder(Encoder):
             templates="|".join(self.templates),
             runtime=f"torch {self.precision}",
         )
+        self.offloaded = self._run.offloaded
+        self.batch_size = self._run.batch_size(self._image, grey)
         _log.info("built %s on %s", self.fingerprint.model, self._run.device)
 
     @override

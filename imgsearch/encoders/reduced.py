@@ -28,6 +28,7 @@ class Reduced(Encoder):
             encoder.fingerprint, dim=reduction.dim, reduction=reduction.digest
         )
         self.batch_size, self.enough = encoder.batch_size, encoder.enough
+        self.offloaded = encoder.offloaded
         self.languages, self.templates = encoder.languages, encoder.templates
 
     @override

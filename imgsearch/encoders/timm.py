@@ -98,6 +98,8 @@ class TimmEncoder(Encoder):
             runtime=f"torch {self.precision}",
             options=json.dumps(chosen, sort_keys=True) if chosen else "",
         )
+        self.offloaded = self._run.offloaded
+        self.batch_size = self._run.batch_size(self._model, self._grey())
         _log.info("built %s on %s", self.fingerprint.model, self._run.device)
 
     @override
@@ -118,12 +120,15 @@ class TimmEncoder(Encoder):
         example = self._torch.zeros((2, size, size, 3), dtype=self._torch.uint8)
         return {"image": (self._model, example)}
 
+    def _grey(self) -> npt.NDArray[np.uint8]:
+        size = self.preprocessing.input_size
+        return np.full((1, size, size, 3), 127, dtype=np.uint8)
+
     def _probe(self) -> int:
         """Return the features' length, as one grey image has it."""
         size = self.preprocessing.input_size
-        grey = np.full((1, size, size, 3), 127, dtype=np.uint8)
         try:
-            shape = self._run(self._model, grey).shape
+            shape = self._run(self._model, self._grey()).shape
         except timm_model.ARGUMENT_ERRORS as error:
             raise ConfigError(
                 f"the model does not take {size} x {size} pixels with these options ({error}); "

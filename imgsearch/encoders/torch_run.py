@@ -2,7 +2,8 @@
 
 import contextlib
 import threading
-from typing import Any
+from time import perf_counter
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,10 @@ import numpy.typing as npt
 from imgsearch.encoders.frameworks import frameworks
 from imgsearch.errors import ConfigError
 from imgsearch.types import Matrix
+
+_BATCH: Final = 32
+_SIZES: Final = (32, 64, 128, 256, 512)
+_GAIN: Final = 1.05  # a larger batch holds more memory, so it has to be this much faster
 
 
 class TorchRun:
@@ -50,6 +55,31 @@ class TorchRun:
                 given = given.pin_memory()
             made = model(given.to(self.device, non_blocking=on_gpu)).float().cpu().numpy()
         return np.ascontiguousarray(made, dtype=np.float32)
+
+    @property
+    def offloaded(self) -> bool:
+        """Whether the device is not the cores themselves."""
+        return bool(self.device.type != "cpu")
+
+    def batch_size(self, model: Any, sample: npt.NDArray[Any]) -> int:
+        """Return how many rows like `sample`, (n, …), a placed `model` likes to see at once.
+
+        On a GPU as many as still make it faster, as is tried; more bring nothing on a CPU.
+        """
+        best, speed = _BATCH, 0.0
+        for size in _SIZES if self.offloaded else ():
+            batch = np.resize(sample, (size, *sample.shape[1:]))
+            try:
+                self(model, batch)  # the first of a shape prepares its kernels
+                started = perf_counter()
+                self(model, batch)
+            except self._torch.cuda.OutOfMemoryError:
+                break
+            rate = size / (perf_counter() - started)
+            if rate < speed * _GAIN:
+                break
+            best, speed = size, rate
+        return best
 
     def _pick(self, device: object) -> Any:
         there = self._torch.cuda.is_available()

@@ -32,6 +32,7 @@ class InsertConfig(EmbedConfig):
     collection: str = "images"
     index: str = "hnsw"
     metric: str = "cosine"
+    regions: str | None = None
 
 
 @dataclass

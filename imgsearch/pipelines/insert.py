@@ -1,12 +1,16 @@
 """Images → a collection."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from os import PathLike
 from typing import Any
 
+from imgsearch.detector import Detection
 from imgsearch.encoders import Recipe
 from imgsearch.pipelines.steps import embed, in_batches
+from imgsearch.regions import FIELDS as REGION_FIELDS
 from imgsearch.seam import Pipeline, op
+from imgsearch.types import Failure
 
 FIELDS = ("path", "label")
 """What is written beside each vector."""
@@ -21,7 +25,7 @@ def insert_pipeline(
     options: Mapping[str, Any] | None = None,
     index: str = "hnsw",
     metric: str = "cosine",
-    regions: str | PathLike[str] | None = None,
+    regions: str | PathLike[str] | Detection | None = None,
     on_error: str = "keep",
 ) -> Pipeline:
     """Return the pipeline: source → path, id; each image of the source is searchable then.
@@ -30,11 +34,13 @@ def insert_pipeline(
     ``path`` and ``id``; its further columns are ``source``, ``label``, ``data`` (the file's
     bytes), ``image``, ``input`` and ``vector``. `url` as for `imgsearch.connect`; the collection
     is created if there is none, with `index` and `metric`. `regions` is the folder of an object
-    detector: each image then has a row for each of its regions, and last one for the whole, and
-    further columns ``row``, ``box``, ``object`` and ``crop`` (the operator object_regions tells).
+    detector, or a `Detection`: each image then has a row for each of its regions, and last one for
+    the whole, and further columns ``row``, ``box``, ``object`` and ``crop`` (the operator
+    object_regions tells). Regions that another detection wrote before stay.
 
     Raises, when first called or closed:
-        EncoderError: the encoder cannot be built.
+        EncoderError: the encoder or the detector cannot be built.
+        MissingExtra: the detector's library is not installed.
         BackendError: the store cannot be opened, or the collection has another schema.
     """
     found = Pipeline.input("source").flat_map(
@@ -44,7 +50,7 @@ def insert_pipeline(
     encoder = Recipe.of(model, weights, options)
     target = {"url": url, "collection": collection, "index": index, "metric": metric}
     if regions is not None:
-        return _store_regions(read, encoder, target, str(regions), on_error)
+        return _store_regions(read, encoder, target, Detection.of(regions), on_error)
     return store(read, encoder, target, on_error=on_error).returning("path", "id")
 
 
@@ -66,19 +72,43 @@ def store(
 
 
 def _store_regions(
-    pipeline: Pipeline, encoder: Recipe, target: Mapping[str, str], weights: str, on_error: str
+    pipeline: Pipeline,
+    encoder: Recipe,
+    target: Mapping[str, str],
+    regions: Detection,
+    on_error: str,
 ) -> Pipeline:
     """Columns path, label, id, data → vectors of the regions and of the whole, written."""
-    fields = (*FIELDS, "image", "box", "object")
+    fields = (*FIELDS, *REGION_FIELDS)
     inserting = op(
         "vector_insert", **target, **encoder.config(), fields=fields, carry=1, on_error=on_error
     )
-    cut = pipeline.map(("data", "path"), "image", op("image_decode", on_error=on_error)).flat_map(
-        ("id", "image"),
-        ("row", "box", "object", "crop"),
-        op("object_regions", weights=weights, on_error=on_error),
+    # a window, though of one: what is carried through it stays beside a failure, too
+    cut = (
+        pipeline.map(("data", "path"), "image", op("image_decode", on_error=on_error))
+        .window(
+            ("path", "label", "id", "image"),
+            ("paths", "labels", "found"),
+            1,
+            1,
+            op("object_regions", **asdict(regions), carry=2, on_error=on_error),
+        )
+        .flat_map(("paths", "labels", "found"), _CUT, _spread)
     )
-    carried = ("path", "label", "id", "row", "box", "object")
-    embedded = embed(cut, encoder, image=("crop",), carried=carried, on_error=on_error)
-    taken = ("row", "vector", "path", "label", "id", "box", "object")
+    embedded = embed(cut, encoder, image=("crop",), carried=_CUT[:-1], on_error=on_error)
+    taken = ("row", "vector", *FIELDS, "id", "box", "object")
     return in_batches(embedded, ("path",), taken, "id", inserting).returning("path", "id")
+
+
+_CUT = ("path", "label", "id", "row", "box", "object", "crop")
+
+
+def _spread(paths: list[str], labels: list[str], found: list[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the columns `_CUT`: a row for each region, or one for an image that failed."""
+    for path, label, regions in zip(paths, labels, found, strict=True):
+        if isinstance(regions, Failure):
+            yield path, label, *[regions] * (len(_CUT) - 2)
+        else:
+            whole = regions[-1][0]
+            for region in regions:
+                yield path, label, whole, *region

@@ -1,7 +1,6 @@
 """The base classes of the operators in operators/."""
 
 import functools
-import inspect
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal
 
@@ -62,10 +61,8 @@ class Operator(PyOperator):
                         if result is None:
                             raise TypeError(f"{type(self).__name__} returned None: {_NONE}")
                         return self._guarded(result) if isinstance(result, Generator) else result
-            # of a flat_map's step the rows are looked through: here one, that failed
-            return [failed(failure, self.outputs)] if many else failed(failure, self.outputs)
+            return failed(failure, self.outputs)
 
-        many = inspect.isgeneratorfunction(call)
         return row
 
     def _guarded(self, rows: Generator[Any]) -> Generator[Any]:

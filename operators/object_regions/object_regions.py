@@ -1,23 +1,25 @@
-"""id and pixels → the image's regions and last the whole, for a `flat_map`."""
-
-from collections.abc import Iterator
+"""id and pixels → the image's regions, and last the whole."""
 
 from imgsearch.detector import Detection
 from imgsearch.regions import rows
-from imgsearch.seam import Operator
+from imgsearch.seam import BatchOperator
 from imgsearch.types import Pixels
 
 
-class ObjectRegions(Operator):
-    """Find objects with the detector in the folder `weights`, and cut them out."""
-
-    outputs = 4
+class ObjectRegions(BatchOperator):
+    """Find objects with the detector in the folder `weights`, built now, and cut them out."""
 
     def __init__(
         self, weights: str, *, threshold: float = 0.5, most: int = 8, smallest: int = 32
     ) -> None:
         self._detect = Detection(weights, threshold, most, smallest)
+        self._detect.build()
 
-    def __call__(self, id_: str, image: Pixels) -> Iterator[tuple[str, str, str, Pixels]]:
-        """Yield (id, box, object, pixels) for each region, the surest first, then for the whole."""
-        yield from rows(id_, image, self._detect(image))
+    def __call__(
+        self, ids: list[str], images: list[Pixels]
+    ) -> list[list[tuple[str, str, str, Pixels]]]:
+        """Return for each image (id, box, object, pixels) of its regions, then of the whole."""
+        return [
+            list(rows(id_, image, self._detect(image)))
+            for id_, image in zip(ids, images, strict=True)
+        ]
