@@ -111,7 +111,7 @@ class Embedding:
     def _prepared(self, encoder: Encoder, data: bytes, row: "_Row") -> list[tuple["_Row", Any]]:
         """Return the row, and before it those of its regions, each with the model's input."""
         if self.regions is None:
-            return [(row, _input(encoder, data, row.source))]
+            return [(row, model_input(encoder, data, row.source))]
         image = images.decode(data, path=row.source)
         row.image = row.id or ""
         return [
@@ -167,8 +167,12 @@ def _content(row: _Row, item: Item) -> bytes:
     return data
 
 
-def _input(encoder: Encoder, data: bytes, path: str) -> Any:
-    """Return the model's input, by the shortest way: a smaller JPEG scale, no array between."""
+def model_input(encoder: Encoder, data: bytes, path: str) -> Any:
+    """Return the model's input for an image's bytes, by the shortest way: a smaller JPEG scale.
+
+    Raises:
+        ImageError: the image cannot be used; `path` is for its text.
+    """
     if encoder.enough:
         picture: Any = images.picture(data, path=path, at_least=encoder.enough)
         return encoder.prepare(picture)

@@ -177,6 +177,20 @@ def picture(
             raise _failure(ImageCorrupt, "cannot be decoded", path, stage, reason) from error
 
 
+def checked(pixels: npt.NDArray[Any]) -> Pixels:
+    """Return an array that is pixels.
+
+    Raises:
+        ImageError: it is not uint8 (height, width, 3), or empty.
+    """
+    if pixels.dtype == np.uint8 and pixels.shape[2:] == (3,) and pixels.size:
+        return pixels
+    told = f"{pixels.dtype} {pixels.shape}"
+    raise ImageError(
+        f"pixels are uint8 (height, width, 3), RGB, not {told}", stage="convert", reason=told
+    )
+
+
 def thumbnail(pixels: Pixels, *, side: int) -> bytes:
     """Return a JPEG of the image, shrunk to at most `side` pixels a side, never enlarged."""
     image = Image.fromarray(pixels)

@@ -175,11 +175,10 @@ class Library:
         return self._required()
 
     def close(self) -> None:
-        """Let go of the store and the pipelines."""
+        """Let go of the store."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._queries.close()
                 self._backend.close()
 
     def __enter__(self) -> Self:

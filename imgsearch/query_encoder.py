@@ -3,15 +3,15 @@
 import threading
 import warnings
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from imgsearch import encoders
+from imgsearch import encoders, images, sources
 from imgsearch.backends import Collection
-from imgsearch.encoders import Encoder, Recipe
+from imgsearch.embedding import model_input
+from imgsearch.encoders import Encoder, Recipe, unit
 from imgsearch.errors import ConfigError, DimensionMismatch, TextUnsupported, VectorInvalid
-from imgsearch.pipelines import text_vector_pipeline, vector_pipeline
 from imgsearch.query import Example, Query, Term, TextWarning
 from imgsearch.types import Vector
 
@@ -21,7 +21,7 @@ _CANCELLED: Final = 1e-5
 
 
 class QueryEncoder:
-    """Queries → vectors, by an encoder and pipelines that are built when first needed.
+    """Queries → vectors, by an encoder that is built when first needed.
 
     Thread-safe.
     """
@@ -30,7 +30,6 @@ class QueryEncoder:
         self._recipe = recipe
         self._lock = threading.Lock()
         self._encoder: Encoder | None = None
-        self._images, self._texts = vector_pipeline(recipe), text_vector_pipeline(recipe)
 
     def encode(self, query: Query | Example, collection: Collection | None) -> Vector:
         """Return the query's vector, float32 (d,), to be searched for in `collection`.
@@ -50,16 +49,13 @@ class QueryEncoder:
             encoder = self._ready(collection)
             if texts:
                 _check_texts(texts, encoder)
-        read = iter(self._texts(texts) if texts else ())
         vectors = [
-            next(read)["vector"] if term.kind == "text" else self._plain(term) for term in terms
+            np.ascontiguousarray(term.value, dtype=np.float32)
+            if term.kind == "vector"
+            else _vector(self._ready(collection), term)
+            for term in terms
         ]
         return vectors[0] if len(terms) == 1 else combined(vectors, [term.weight for term in terms])
-
-    def close(self) -> None:
-        """Let go of the pipelines."""
-        self._images.close()
-        self._texts.close()
 
     def _ready(self, collection: Collection | None) -> Encoder:
         with self._lock:
@@ -70,11 +66,19 @@ class QueryEncoder:
                 self._encoder = encoder
             return self._encoder
 
-    def _plain(self, term: Term) -> Vector:
-        if term.kind == "vector":
-            return np.ascontiguousarray(term.value, dtype=np.float32)
-        vector: Vector = self._images(term.value)[0]["vector"]
-        return vector
+
+def _vector(encoder: Encoder, term: Term) -> Vector:
+    """Return the vector of a text or an image."""
+    value: Any = term.value
+    if term.kind == "text":
+        return np.ascontiguousarray(encoder.encode_texts([value])[0])
+    if isinstance(value, np.ndarray):
+        ready = encoder.prepare(images.checked(value))
+    elif isinstance(value, bytes):
+        ready = model_input(encoder, value, "")
+    else:
+        ready = model_input(encoder, sources.read(value), sources.printable(str(value)))
+    return np.ascontiguousarray(unit(encoder.features([ready]))[0])
 
 
 def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:

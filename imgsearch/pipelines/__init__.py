@@ -5,8 +5,6 @@ from imgsearch.pipelines.insert import insert_pipeline
 from imgsearch.pipelines.search import (
     search_pipeline,
     text_search_pipeline,
-    text_vector_pipeline,
-    vector_pipeline,
 )
 
 __all__ = [
@@ -14,6 +12,4 @@ __all__ = [
     "insert_pipeline",
     "search_pipeline",
     "text_search_pipeline",
-    "text_vector_pipeline",
-    "vector_pipeline",
 ]

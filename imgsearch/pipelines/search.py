@@ -76,18 +76,5 @@ def text_search_pipeline(
     return in_batches(embedded, ("text",), ("vector",), "hits", searching).returning("text", "hits")
 
 
-def vector_pipeline(encoder: Recipe) -> Pipeline:
-    """Return the pipeline that the library asks: an image (bytes, path or pixels) → vector."""
-    return embed(
-        Pipeline.input("query"), encoder, image=("query",), carried=(), on_error="raise"
-    ).returning("vector")
-
-
-def text_vector_pipeline(encoder: Recipe) -> Pipeline:
-    """Return the pipeline that the library asks: a list of texts → vector; a row for each."""
-    found = Pipeline.input("texts").flat_map("texts", "text", iter)
-    return embed_texts(found, encoder, carried=(), on_error="raise").returning("vector")
-
-
 def _texts(source: str | Iterable[str]) -> list[str]:
     return [source] if isinstance(source, str) else list(source)

@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from imgsearch.errors import ConfigError, ImageError
-from imgsearch.images import decode
+from imgsearch.errors import ConfigError
+from imgsearch.images import checked, decode
 from imgsearch.seam import Operator
 from imgsearch.sources import read
 from imgsearch.types import Pixels
@@ -28,14 +28,7 @@ class ImageDecode(Operator):
         `path` is for the error's text, where `image` is bytes.
         """
         if isinstance(image, np.ndarray):
-            if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
-                return image
-            told = f"{image.dtype} {image.shape}"
-            raise ImageError(
-                f"pixels are uint8 (height, width, 3), RGB, not {told}",
-                stage="convert",
-                reason=told,
-            )
+            return checked(image)
         if not isinstance(image, bytes):
             image, path = read(image), str(image)
         pixels = decode(image, path=path, max_pixels=self._max_pixels)

@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from tests.benchmarks import index, overhead, throughput
+from tests.benchmarks import index, latency, memory, overhead, throughput
 
 
 def main():
@@ -13,6 +13,8 @@ def main():
     print(", ".join(f"{name} {version(name)}" for name in packages))
     overhead.main()
     throughput.main()
+    latency.main()
+    memory.main()
     index.main()
 
 

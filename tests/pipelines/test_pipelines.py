@@ -86,6 +86,17 @@ def test_what_was_inserted_is_found_first_with_its_fields(folder, url):
         assert row["hits"][0].score == pytest.approx(1, abs=1e-5)
 
 
+def test_the_library_finds_what_the_pipeline_finds(folder, url):
+    imgsearch.insert_pipeline(url)(str(folder))
+    rows = imgsearch.search_pipeline(url, k=3)(str(folder))
+    with imgsearch.open(url) as library:
+        for row in rows:
+            found = library.search(row["path"], k=3)
+            assert [hit.id for hit in found] == [hit.id for hit in row["hits"]]
+            scores = [hit.score for hit in row["hits"]]
+            assert [hit.score for hit in found] == pytest.approx(scores, abs=1e-5)
+
+
 def test_inserting_twice_changes_nothing(folder, url):
     insert = imgsearch.insert_pipeline(url)
     assert insert(str(folder)) == insert(str(folder))

@@ -1,0 +1,54 @@
+"""The first result of `imgsearch search` in a cold process, and searches after the first."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+from time import perf_counter
+
+import imgsearch
+from imgsearch.images import decode
+from imgsearch.sources import read, references
+from tests.benchmarks.overhead import MOBILENET, SHARED
+
+COLD = 10
+SUBSET = SHARED / "data/imagenet-subset"
+
+
+def main():
+    print("latency: 1,000 images in the embedded Milvus file, mobilenetv2_100")
+    if not SUBSET.is_dir():
+        print("  left out: there is no ../shared/data/imagenet-subset")
+        return
+    queries = [each.path for each in references(str(SUBSET / "test"))]
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"{folder}/deep.db"
+        with imgsearch.open(url, **MOBILENET) as library:
+            library.add(str(SUBSET / "train"))
+        words = [sys.executable, "-m", "imgsearch", "search", queries[0], "--db", url, "--json"]
+        seconds = []
+        for _ in range(COLD):
+            started = perf_counter()
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+            seconds.append(perf_counter() - started)
+        told("cold `imgsearch search`, s", seconds)
+        with imgsearch.open(url) as library:
+            encoder = imgsearch.load_encoder(**library.recipe.config())
+            library.search(queries[0])
+            beside = []
+            for path in queries[1:]:
+                started = perf_counter()
+                library.search(path)
+                searched = perf_counter()
+                encoder.encode([decode(read(path), path=path)])
+                beside.append(1000 * (searched - started - (perf_counter() - searched)))
+        told("a later search besides decoding and the encoder, ms", beside)
+
+
+def told(what, values):
+    median, low, high = statistics.median(values), min(values), max(values)
+    print(f"  {what}: {median:.2f} (min {low:.2f}, max {high:.2f}), n = {len(values)}")
+
+
+if __name__ == "__main__":
+    main()
