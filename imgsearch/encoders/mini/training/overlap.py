@@ -1,0 +1,82 @@
+"""Training images that are, or nearly are, images of an evaluation: they are left out."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from imgsearch.types import Matrix, Pixels
+
+ALIKE: Final = 4  # bits of 64 that may differ whatever a network says
+_NEAR: Final = 14  # bits, where a network finds the same two images alike, too
+_COSINE: Final = 0.85
+_SURE: Final = 0.93  # a cosine that needs no second opinion
+
+
+def dhash(pixels: Pixels) -> int:
+    """Return the difference hash of an image, 64 bits.
+
+    Source: Neal Krawetz, Kind of Like That, 2013,
+    https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html
+    """
+    grey = Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BICUBIC)
+    values = np.asarray(grey, dtype=np.int16)
+    return int.from_bytes(np.packbits(values[:, 1:] > values[:, :-1]).tobytes(), "big")
+
+
+def overlaps(
+    training: npt.NDArray[np.uint8],
+    training_vectors: Matrix,
+    evaluation: Sequence[Pixels],
+    evaluation_vectors: Matrix,
+) -> npt.NDArray[np.bool_]:
+    """Tell of each training image, uint8 (n, 64, 64, 3), if it is one of the evaluation's.
+
+    It is if its dhash differs from one's, or from its mirror image's, in at most 4 bits; or if a
+    teacher's unit vectors have a cosine of 0.93; or by both, 14 bits and 0.85, for the same image.
+    """
+    own = _hashes(training)
+    bits = np.full(len(training), 65, dtype=np.int64)
+    which = np.full(len(training), -1, dtype=np.int64)
+    for place, image in enumerate(evaluation):
+        for seen in (image, np.ascontiguousarray(image[:, ::-1])):
+            differing = np.bitwise_count(own ^ np.uint64(dhash(seen)))
+            nearer = differing < bits
+            bits[nearer], which[nearer] = differing[nearer], place
+    cosines, nearest = _nearest(training_vectors, evaluation_vectors)
+    both = (bits <= _NEAR) & (cosines >= _COSINE) & (nearest == which)
+    found: npt.NDArray[np.bool_] = (bits <= ALIKE) | (cosines >= _SURE) | both
+    return found
+
+
+def pictures(folders: Iterable[Path]) -> list[Pixels]:
+    """Return the images of evaluation folders, uint8 (64, 64, 3), in the order of their paths."""
+    from imgsearch.encoders.mini.training.packed import squared
+    from imgsearch.encoders.mini.training.sources import SUFFIXES
+
+    return [
+        squared(path.read_bytes())
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+    ]
+
+
+def _hashes(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    return np.array([dhash(image) for image in images], dtype=np.uint64)
+
+
+def _nearest(
+    rows: Matrix, others: Matrix, block: int = 4096
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return the highest cosine of each row to the others, and whose it is."""
+    cosines = np.empty(len(rows), dtype=np.float32)
+    which = np.empty(len(rows), dtype=np.int64)
+    for start in range(0, len(rows), block):
+        part = slice(start, start + block)
+        found = rows[part].astype(np.float32) @ others.T
+        cosines[part], which[part] = found.max(axis=1), found.argmax(axis=1)
+    return cosines, which

@@ -1,0 +1,118 @@
+"""What `mini` learns from: images that lie as ordinary files in public repositories."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imgsearch.errors import SourceError
+
+SUFFIXES: Final = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A repository of images at a commit.
+
+    `label` is the part of a path, counted from 0, that names the class of an image in a folder
+    "train" or "val"; None where no path names one.
+    """
+
+    name: str
+    repository: str
+    commit: str
+    licence: str
+    label: int | None
+    about: str
+
+
+SETS: Final = (
+    TrainingSet(
+        "tiny-imagenet",
+        "https://github.com/seshuad/IMagenet",
+        "153dbc161ab7942a12c99515e80ef6454dd06693",
+        "ImageNet's terms: research; its labels are not used to ship anything but weights",
+        2,
+        "120,000 images of 200 classes at 64 px",
+    ),
+    TrainingSet(
+        "scenes",
+        "https://github.com/ndb796/Scene-Classification-Dataset-Split",
+        "063473edcb62eb9269132da1e01c6de62e95fa8c",
+        "not stated; Intel's scene classification challenge of 2018",
+        1,
+        "17,034 images of 6 scenes at 150 px",
+    ),
+    TrainingSet(
+        "clothing",
+        "https://github.com/alexeygrigorev/clothing-dataset",
+        "7ed86a9cc56763b6acb35e41cb35184e43a5d218",
+        "CC0",
+        None,
+        "5,756 photographs of clothes",
+    ),
+)
+"""Not among them, in any form: the ImageNet subset, Caltech-101, the captioned images, Flickr8k and
+imagenet-sample-images, which are for evaluation."""
+
+
+@dataclass(frozen=True)
+class TrainingImage:
+    """One file of a training set: its path, its class ("" where that is not known), its bytes."""
+
+    path: str
+    label: str
+    content: bytes
+
+
+def images(known: TrainingSet, git: Path) -> Iterator[TrainingImage]:
+    """Yield a set's images in the order of their paths from a clone, which needs no work tree.
+
+    `git` is its git directory.
+
+    Raises:
+        SourceError: git is missing, or the folder is no repository with that commit.
+    """
+    commit = known.commit or "HEAD"
+    files = []
+    for line in filter(None, _git(git, "ls-tree", "-r", "-z", commit).split(b"\0")):
+        about, _, name = line.partition(b"\t")
+        path = name.decode("utf-8", "surrogateescape")
+        if path.lower().endswith(SUFFIXES):
+            files.append((path, about.split()[2]))
+    with subprocess.Popen(
+        ["git", f"--git-dir={git}", "cat-file", "--batch"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as reader:
+        given, taken = reader.stdin, reader.stdout
+        if given is None or taken is None:
+            raise SourceError("git gives no pipes")
+        for path, blob in files:
+            given.write(blob + b"\n")
+            given.flush()
+            size = int(taken.readline().split()[2])
+            content = taken.read(size)
+            taken.read(1)  # a newline
+            yield TrainingImage(path, _label(known, path), content)
+        given.close()
+
+
+def _label(known: TrainingSet, path: str) -> str:
+    parts = path.split("/")
+    place = known.label
+    if place is None or place >= len(parts) - 1 or parts[place] == "images":
+        return ""
+    return parts[place] if parts[place - 1] in ("train", "val") else ""
+
+
+def _git(git: Path, *words: str) -> bytes:
+    try:
+        done = subprocess.run(["git", f"--git-dir={git}", *words], capture_output=True, check=True)
+    except FileNotFoundError as error:
+        raise SourceError("git is not installed") from error
+    except subprocess.CalledProcessError as error:
+        told = error.stderr.decode(errors="replace").strip()
+        raise SourceError(f"{git} is not the repository wanted: {told}") from error
+    return done.stdout
