@@ -10,12 +10,9 @@ that Pillow lacks.
 Only the first frame is read. ICC profiles are ignored: an embedding model never saw them either.
 """
 
-import contextlib
 import io
 import re
 import struct
-import threading
-import warnings
 import zlib
 from collections.abc import Iterator
 from typing import Any, Final, Literal
@@ -26,6 +23,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from imgsearch.errors import FormatRefused, ImageCorrupt, ImageError, ImageTooLarge
+from imgsearch.pillow_warnings import no_warnings
 from imgsearch.types import Pixels
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
@@ -157,7 +155,7 @@ def picture(
         known = f"not one of {', '.join(FORMATS)}" if data else "the file is empty"
         raise _failure(FormatRefused, "format refused", path, "header", known)
     stage: _Stage = "header"
-    with _no_warnings():
+    with no_warnings():
         try:
             image = Image.open(io.BytesIO(data), formats=(kind,))
             _check_cost(image, data, path=path, max_pixels=max_pixels)
@@ -314,39 +312,3 @@ def _failure(
     shown = (path or "image").encode("utf-8", "backslashreplace").decode()
     message = f"{shown}: {what}: {reason} (stage: {stage})"
     return error(message, path=path, stage=stage, reason=reason)
-
-
-class _Here(threading.local):
-    decoding = False
-
-
-_here = _Here()
-
-
-class _DecodingThread:
-    """Stands for the message's pattern in a warnings filter, but asks which thread warns."""
-
-    def match(self, _text: str) -> bool:
-        return _here.decoding
-
-
-# warnings.catch_warnings swaps the filters of the whole process and is unsafe among threads before
-# Python 3.14; an ordinary filter would silence Pillow for the rest of the program, too.
-_FILTER: Final = ("ignore", _DecodingThread(), Warning, re.compile(r"PIL\b"), 0)
-_FILTER_LOCK: Final = threading.Lock()
-
-
-@contextlib.contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Keep Pillow's warnings of this thread to ourselves: what matters is raised."""
-    with _FILTER_LOCK:
-        filters: list[object] = warnings.filters  # type: ignore[assignment]  # a list; typeshed: Sequence
-        if not filters or filters[0] is not _FILTER:  # somebody's catch_warnings took it back
-            filters.insert(0, _FILTER)
-            if _FILTER in filters[1:]:
-                del filters[filters.index(_FILTER, 1)]
-    _here.decoding = True
-    try:
-        yield
-    finally:
-        _here.decoding = False

@@ -1,0 +1,44 @@
+"""Pillow's warnings, kept out of a program's: what matters of them is raised."""
+
+import contextlib
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Final
+
+
+class _Here(threading.local):
+    decoding = False
+
+
+_here = _Here()
+
+
+class _DecodingThread:
+    """Stands for the message's pattern in a warnings filter, but asks which thread warns."""
+
+    def match(self, _text: str) -> bool:
+        return _here.decoding
+
+
+# warnings.catch_warnings swaps the filters of the whole process and is unsafe among threads before
+# Python 3.14; an ordinary filter would silence Pillow for the rest of the program, too.
+_FILTER: Final = ("ignore", _DecodingThread(), Warning, re.compile(r"PIL\b"), 0)
+_FILTER_LOCK: Final = threading.Lock()
+
+
+@contextlib.contextmanager
+def no_warnings() -> Iterator[None]:
+    """Keep Pillow's warnings of this thread to ourselves, while the block runs."""
+    with _FILTER_LOCK:
+        filters: list[object] = warnings.filters  # type: ignore[assignment]  # a list; typeshed: Sequence
+        if not filters or filters[0] is not _FILTER:  # somebody's catch_warnings took it back
+            filters.insert(0, _FILTER)
+            if _FILTER in filters[1:]:
+                del filters[filters.index(_FILTER, 1)]
+    _here.decoding = True
+    try:
+        yield
+    finally:
+        _here.decoding = False
