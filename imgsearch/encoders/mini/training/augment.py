@@ -12,11 +12,13 @@ _GREY = (0.299, 0.587, 0.114)
 def augmented(pixels: Any, random: torch.Generator) -> Any:
     """Return images, float32 (n, 3, h, w) in [0, 1], from a tensor uint8 of that shape.
 
-    Each is cropped, stretched, mirrored and turned a little; its brightness, contrast and colour
-    change, some lose colour altogether, some are blurred, some get noise.
+    Each is cropped, stretched, mirrored and turned a little, some cropped to a quarter of their
+    area, some turned by a quarter or half; brightness, contrast and colour change, some lose colour
+    altogether, some are blurred, some get noise, some a bar of one colour across.
     """
     images = _moved(pixels.float() / 255, random)
     images = _coloured(images, random)
+    _bar(images, random)
     blurred = _chance(len(images), 0.1, random)
     if blurred.any():
         around = functional.pad(images[blurred], (1, 1, 1, 1), mode="reflect")
@@ -30,10 +32,14 @@ def augmented(pixels: Any, random: torch.Generator) -> Any:
 
 def _moved(images: Any, random: torch.Generator) -> Any:
     count = len(images)
-    scale = _between(0.65, 1.1, count, random).sqrt()
+    scale = _between(0.6, 1.1, count, random).sqrt()
+    tight = _chance(count, 0.2, random)
+    scale[tight] = _between(0.25, 0.6, int(tight.sum()), random).sqrt()
     aspect = (_between(math.log(0.8), math.log(1.25), count, random) / 2).exp()
     angle = 0.12 * torch.randn(count, generator=random)  # radians; 7 degrees
     angle[_chance(count, 0.5, random)] = 0
+    turned = _chance(count, 0.08, random)
+    angle[turned] += math.pi / 2 * torch.randint(1, 4, (int(turned.sum()),), generator=random)
     wide, high = scale * aspect, scale / aspect
     mirror = torch.where(_chance(count, 0.5, random), -1.0, 1.0)
     across = _between(-1, 1, count, random) * (1 - wide).clamp(min=0)
@@ -49,7 +55,8 @@ def _moved(images: Any, random: torch.Generator) -> Any:
 
 def _coloured(images: Any, random: torch.Generator) -> Any:
     count = len(images)
-    brightness, contrast = (_between(0.65, 1.35, count, random)[:, None, None, None] for _ in "12")
+    brightness = _between(0.6, 1.5, count, random)[:, None, None, None]
+    contrast = _between(0.7, 1.3, count, random)[:, None, None, None]
     colour = _between(0.4, 1.4, count, random)[:, None, None, None]
     colour[_chance(count, 0.08, random)] = 0
     images = images * brightness
@@ -57,6 +64,17 @@ def _coloured(images: Any, random: torch.Generator) -> Any:
     images = (images - middle) * contrast + middle
     grey = (images * torch.tensor(_GREY)[:, None, None]).sum(1, keepdim=True)
     return grey + (images - grey) * colour
+
+
+def _bar(images: Any, random: torch.Generator) -> None:
+    """Draw up to three bars of one colour across some images, in place."""
+    height = images.shape[2]
+    for row in torch.nonzero(_chance(len(images), 0.1, random)).flatten().tolist():
+        thick = int(torch.randint(2, height // 8, (1,), generator=random))
+        colour = torch.rand(3, generator=random).round()  # black, white, or a plain one
+        for _ in range(int(torch.randint(1, 4, (1,), generator=random))):
+            top = int(torch.randint(0, height - thick, (1,), generator=random))
+            images[row, :, top : top + thick] = colour[:, None, None]
 
 
 def _between(low: float, high: float, count: int, random: torch.Generator) -> Any:
