@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final, Literal
 
 from imgsearch import backends
+from imgsearch.encoders import load
 from imgsearch.errors import (
     BackendUnavailable,
     EncoderError,
@@ -24,6 +25,7 @@ _PACKAGES: Final[Mapping[str, str]] = {
     "pymilvus": "",
     "milvus-lite": "",
     "pillow": "",
+    "onnxruntime": "",
     "numpy": "",
     "setuptools": "",
     "torch": "torch",
@@ -63,6 +65,7 @@ def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Findi
     for package, extra in _PACKAGES.items():
         yield _package(package, extra)
     yield _operators()
+    yield _bundled()
     yield _torch()
     for store in stores:
         yield _store(store, timeout)
@@ -86,6 +89,16 @@ def _operators() -> Finding:
         return Finding("operators", "wrong", str(error), "install imgsearch again")
 
 
+def _bundled() -> Finding:
+    """Load the encoder that comes with the package and embed a word by it."""
+    try:
+        encoder = load("mini")
+        encoder.encode_texts(["dog"])
+    except (EncoderError, MissingExtra, OSError) as error:
+        return Finding("encoder mini", "wrong", str(error), "install imgsearch again, or: classic")
+    return Finding("encoder mini", "ok", f"runs, {encoder.dim} dimensions")
+
+
 def _torch() -> Finding:
     """Import torch, torchvision and timm together, where they are installed."""
     from imgsearch.encoders.frameworks import frameworks
@@ -93,7 +106,9 @@ def _torch() -> Finding:
     try:
         torch, _ = frameworks()
     except MissingExtra:
-        return Finding("timm models", "absent", "", "only classic until PyTorch is installed")
+        return Finding(
+            "timm models", "absent", "", "only mini and classic until PyTorch is installed"
+        )
     except EncoderError as error:
         return Finding(
             "timm models", "wrong", str(error), "install torch and torchvision of one build"

@@ -11,6 +11,7 @@ ImgSearchError
 ├── EncoderError             a model cannot be built or run
 │   ├── ModelNotFound        no model of that name                                 (LookupError)
 │   ├── TextUnsupported      the model takes no texts                              (ValueError)
+│   ├── TextUnknown          the model knows no word of a text                     (ValueError)
 │   ├── WeightsNotFound      no weights at hand and none to be downloaded          (OSError)
 │   ├── WeightsInvalid       the file is not weights, or not of this model         (ValueError)
 │   └── EncoderMismatch      the collection holds another encoder's vectors        (ValueError)
@@ -88,6 +89,10 @@ class ModelNotFound(EncoderError, LookupError):
 
 class TextUnsupported(EncoderError, ValueError):
     """The model takes images only."""
+
+
+class TextUnknown(EncoderError, ValueError):
+    """The model knows no word of the text, so it has no direction."""
 
 
 class WeightsNotFound(EncoderError, OSError):

@@ -228,8 +228,8 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
 
     `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
     ``memory://name``. `token` ("user:password") is for servers that ask for one.
-    `model` ("classic" or "timm:NAME"), `weights` and `options` name the encoder; an existing
-    collection remembers its own, and `weights` tells where they lie now, if they were moved.
+    `model` ("mini", "classic", "timm:NAME" …), `weights` and `options` name the encoder; an
+    existing collection remembers its own, and `weights` tells where they lie now, if they moved.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
     (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
     detector, or a `Detection`: of each image that is added its objects are searched, too.

@@ -40,6 +40,7 @@ class QueryEncoder:
             ConfigError, SourceError: as `Query` says; or the terms cancel each other.
             ImageError: an image cannot be used.
             TextUnsupported: there is a text, and the encoder takes images only.
+            TextUnknown: the encoder knows no word of a text.
             EncoderMismatch: the encoder at hand is not the collection's.
             DimensionMismatch, VectorInvalid: a vector among several terms does not fit them.
         """
@@ -55,6 +56,8 @@ class QueryEncoder:
             else _vector(self._ready(collection), term)
             for term in terms
         ]
+        if texts:
+            _tell_unknown(texts, self._ready(collection))  # a text of such words alone is an error
         return vectors[0] if len(terms) == 1 else combined(vectors, [term.weight for term in terms])
 
     def _ready(self, collection: Collection | None) -> Encoder:
@@ -127,4 +130,16 @@ def _check_texts(texts: Sequence[str], encoder: Encoder) -> None:
             f"in {told}: the hits mean little",
             TextWarning,
             stacklevel=4,  # who called Library.search, or Library.encode
+        )
+
+
+def _tell_unknown(texts: Sequence[str], encoder: Encoder) -> None:
+    """Warn of words that the encoder does not know."""
+    passed = dict.fromkeys(word for text in texts for word in encoder.unknown_words(text))
+    if passed:
+        warnings.warn(
+            f"{encoder.fingerprint.model} does not know {', '.join(map(repr, passed))}: "
+            "passed over",
+            TextWarning,
+            stacklevel=4,
         )

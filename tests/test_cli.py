@@ -87,7 +87,7 @@ def test_search_writes_a_page_that_needs_nothing_else(run, loaded, tmp_path):
 
 def test_info_tells_what_is_there(run, loaded):
     facts = json.loads(run("info", "--json").stdout)
-    assert (facts["count"], facts["encoder"]["model"]) == (8, "classic")
+    assert (facts["count"], facts["encoder"]["model"]) == (8, "mini")
     assert "hnsw" in run("info").stdout
 
 
@@ -100,7 +100,7 @@ def test_remove_by_path_leaves_the_file(run, loaded):
 
 def test_models_lists_the_encoders(run):
     names = [model["name"] for model in json.loads(run("models", "--json").stdout)]
-    assert names[0] == "classic"
+    assert names[:2] == ["mini", "classic"]
     listed = run("models").stdout
     assert listed.startswith("model")
     assert "tf_efficientnet_b7" in listed

@@ -65,7 +65,7 @@ class ColourEncoder(Encoder):
 @pytest.fixture
 def colours(monkeypatch):
     """Put the colours in the place of the default encoder."""
-    default = encoders.load("classic")
+    default = encoders.load("mini")
     key = next(key for key, encoder in encoders._built.items() if encoder is default)
     monkeypatch.setitem(encoders._built, key, ColourEncoder())
 
@@ -288,7 +288,7 @@ def test_a_text_that_has_no_direction_is_an_encoders_error(library):
 
 
 def test_an_encoder_without_texts_says_so_and_which_have_them(gallery):
-    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as plain:
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as plain:
         plain.add(gallery)
         with pytest.raises(TextUnsupported, match="'classic' takes images only.*clip_vit_b32"):
             plain.search(Query(gallery / "gelb.png").plus("ein Hund"))
@@ -317,14 +317,14 @@ def test_the_pipeline_gives_a_row_for_each_text(colours, gallery):
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.connect(url), imgsearch.open(url) as library:
         library.add(gallery)
-        search = text_search_pipeline(url, model="classic", k=2)
+        search = text_search_pipeline(url, model="mini", k=2)
         assert [row["text"] for row in search("red")] == ["red"]
         rows = search([*["red", "green blue"] * 20])
         assert [row["text"] for row in rows] == ["red", "green blue"] * 20
         assert names(rows[0]["hits"]) == ["rot-ü", "gelb"]
         # (0, 1, 1) / √2 has the cosine 1 / √2 to both of them
         assert [hit.score for hit in rows[1]["hits"]] == pytest.approx([HALF, HALF], abs=1e-6)
-        only = text_search_pipeline(url, model="classic", min_score=0.9)
+        only = text_search_pipeline(url, model="mini", min_score=0.9)
         assert names(only("blue")[0]["hits"]) == ["blau"]
         search.close()
         only.close()
@@ -334,12 +334,12 @@ def test_a_bad_text_is_a_row_with_its_error(colours, gallery):
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.open(url) as library:
         library.add(gallery)
-        search = text_search_pipeline(url, model="classic")
+        search = text_search_pipeline(url, model="mini")
         rows = list(search.stream([["red", " ", "blue", 3, None]]))
         assert [type(row["error"]).__name__ for row in rows] == [
             "NoneType", "EncoderError", "NoneType", "EncoderError", "EncoderError",
         ]  # fmt: skip
-        strict = text_search_pipeline(url, model="classic", on_error="raise")
+        strict = text_search_pipeline(url, model="mini", on_error="raise")
         with pytest.raises(EncoderError, match="zero"):
             strict("no colour at all")
         search.close()
@@ -438,7 +438,7 @@ def test_a_script_that_the_model_does_not_know_is_a_line_on_standard_error(run):
 
 
 def test_as_typed_in_a_shell(tmp_path):
-    """With the real default encoder: images by arithmetic; a text says what it would take."""
+    """With the real default encoder: images by arithmetic, texts, words that it does not know."""
     write(tmp_path / "bilder", 4)
 
     def typed(command):
@@ -455,6 +455,9 @@ def test_as_typed_in_a_shell(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     ranked = names_of(done.stdout)
     assert ranked[0] == "bild-ü 0000"
-    refused = typed(["search", "ein weißer Hund"])
+    told = typed(["search", "a qqqqzz dog", "--json"])
+    assert (told.returncode, len(names_of(told.stdout)), told.stderr.count("\n")) == (0, 4, 1)
+    assert "mini does not know 'qqqqzz'" in told.stderr
+    refused = typed(["search", "ein goldfsh"])
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
-    assert "'classic' takes images only" in refused.stderr
+    assert "did you mean goldfish" in refused.stderr

@@ -7,7 +7,6 @@ from click.testing import CliRunner
 
 from imgsearch import encoders
 from imgsearch.encoders import unit
-from imgsearch.encoders.classic import ClassicEncoder
 from imgsearch.errors import ConfigError, EncoderError, EncoderMismatch
 from imgsearch.seam import Pipeline, op
 from tests.pictures import picture, write
@@ -70,14 +69,14 @@ def test_reduce_fits_saves_and_says_what_is_next(run):
     done = run(run.photos, "--dim", 5, "--to", run.file)
     assert done.exit_code == 0, done.output
     share = Reduction.load(run.file).kept
-    assert f"722 → 5 dimensions, fitted to 12 images: {share:.1%} of the variance" in done.stdout
+    assert f"384 → 5 dimensions, fitted to 12 images: {share:.1%} of the variance" in done.stdout
     assert "1 of 13 images could not be used" in done.stderr
     assert "kaputt-ü.jpg" in done.stderr
     advice = next(line for line in done.stderr.splitlines() if line.startswith("next: "))
     words = shlex.split(advice)
     assert words[1:4] == ["imgsearch", "add", "SOURCE"]
     assert words[-1] == f"--option=reduction={run.file}"
-    encoder = encoders.load("classic", options={"reduction": str(run.file)})
+    encoder = encoders.load("mini", options={"reduction": str(run.file)})
     assert encoder.encode([picture(1)]).shape == (1, 5)
 
 
@@ -85,7 +84,7 @@ def test_reduce_spreads_its_samples_over_all_folders(run):
     assert run(run.photos, "--dim", 2, "--samples", 4, "--to", run.file).exit_code == 0
     made = Reduction.load(run.file)
     # of 13 paths those at 0, 3, 6 and 9: pictures 0, 3, 6 and 9
-    chosen = ClassicEncoder().encode([picture(seed) for seed in (0, 3, 6, 9)])
+    chosen = encoders.load("mini").encode([picture(seed) for seed in (0, 3, 6, 9)])
     assert made.samples == 4
     np.testing.assert_allclose(made.mean, chosen.mean(axis=0), atol=1e-5)
 

@@ -37,7 +37,7 @@ def calibrate(
     --option precision=int8, on this machine; nothing takes it by itself.
     """
     if model is None:
-        raise click.UsageError("name a --model: classic has no int8 form")
+        raise click.UsageError("name a --model: the bundled ones have no other form")
     given = {**(options.parsed(config["options"]) or {}), **_RUNNING}
     encoder = encoders.load(model, weights=weights, options=given)
     if not isinstance(encoder, ExportedEncoder):

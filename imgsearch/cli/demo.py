@@ -39,7 +39,7 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     from imgsearch.evaluation.run import evaluate
 
     config["options"] = options.parsed(config["options"])
-    config["model"] = config["model"] or "classic"
+    config["model"] = config["model"] or "mini"
     folder.mkdir(parents=True, exist_ok=True)
     with show.progress(hidden=as_json) as bars:
         dataset = _gallery(folder, Settings.from_environment(), bars)

@@ -30,7 +30,9 @@ def store(command: F) -> F:
 def encoder(command: F) -> F:
     """Add --model, --weights and --option."""
     model = click.option(
-        "--model", metavar="NAME", help="classic, or timm:NAME for any timm model."
+        "--model",
+        metavar="NAME",
+        help="mini (the default), classic, timm:NAME …: `imgsearch models`.",
     )
     weights = click.option(
         "--weights",

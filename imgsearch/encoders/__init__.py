@@ -14,12 +14,13 @@ from imgsearch.encoders import hub, pulled, registry
 from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.recipe import Recipe
-from imgsearch.encoders.registry import Model
+from imgsearch.encoders.registry import BUNDLED, Model
 from imgsearch.encoders.weights import Options, locate, plain_options, stamp
 from imgsearch.errors import ConfigError, ModelNotFound, WeightsNotFound
 from imgsearch.settings import Settings
 
 __all__ = [
+    "BUNDLED",
     "Encoder",
     "Model",
     "Options",
@@ -43,7 +44,7 @@ _built: Final[dict[_Key, Encoder]] = {}
 
 
 def load(
-    model: str = "classic",
+    model: str = "mini",
     *,
     weights: str | os.PathLike[str] | None = None,
     options: Options | None = None,
@@ -68,9 +69,9 @@ def load(
     """
     plain = plain_options(options)
     reduction = plain.pop("reduction", None)
-    if model == "classic" and (weights is not None or plain):
-        raise ConfigError("the classic encoder has neither weights nor options")
-    plan = None if model == "classic" else _plan(model)
+    if model in BUNDLED and (weights is not None or plain):
+        raise ConfigError(f"the encoder {model} takes neither weights nor options")
+    plan = None if model in BUNDLED else _plan(model)
     path = _weights(plan, weights) if plan else None
     shorter = None if reduction is None else locate(str(reduction))
     stamps = tuple(stamp(file) if file else () for file in (path, shorter))
@@ -79,7 +80,7 @@ def load(
         turn = _building.setdefault(key, threading.Lock())
     with turn:
         if key not in _built:
-            _built[key] = _shortened(_build(plan, path, plain), shorter)
+            _built[key] = _shortened(_build(model, plan, path, plain), shorter)
         return _built[key]
 
 
@@ -165,8 +166,12 @@ def _weights(plan: Plan, given: str | os.PathLike[str] | None) -> Path | None:
     return folder if plan.family != "timm" and folder.is_dir() else locate(given)
 
 
-def _build(plan: Plan | None, path: Path | None, options: Options) -> Encoder:
+def _build(model: str, plan: Plan | None, path: Path | None, options: Options) -> Encoder:
     if plan is None:
+        if model == "mini":
+            from imgsearch.encoders.mini.encoder import MiniEncoder
+
+            return MiniEncoder()
         from imgsearch.encoders.classic import ClassicEncoder
 
         return ClassicEncoder()
@@ -189,7 +194,7 @@ def _unknown(model: str) -> str:
     theirs = timm_names() if model and registry.is_installed("timm") else []
     bare = f"{_TIMM}{model.rpartition(':')[2]}"
     near = [bare] if bare in theirs else []
-    near = near or difflib.get_close_matches(model, ["classic", *registry.described()])
+    near = near or difflib.get_close_matches(model, [*BUNDLED, *registry.described()])
     near = near or difflib.get_close_matches(bare, theirs)
     meant = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"no model {model!r}; known: what `imgsearch models` lists, as timm:NAME{meant}"

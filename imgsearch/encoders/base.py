@@ -51,6 +51,10 @@ class Encoder(ABC):
             "`imgsearch models` tells which take texts, as clip_vit_b32 does"
         )
 
+    def unknown_words(self, text: str) -> tuple[str, ...]:  # noqa: ARG002  # for who knows words
+        """Return the words that the model passes over, as it does not know them; mostly none."""
+        return ()
+
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return the vectors of n texts, float32 (n, dim), rows of unit L2 norm.
 
@@ -58,6 +62,7 @@ class Encoder(ABC):
 
         Raises:
             TextUnsupported: the model takes images only.
+            TextUnknown: it knows no word of a text.
             EncoderError: an embedding is zero or not finite.
         """
         told = [each.replace("{}", text) for text in texts for each in self.templates]

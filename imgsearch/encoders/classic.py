@@ -25,6 +25,7 @@ import numpy.typing as npt
 from PIL import Image
 from typing_extensions import override
 
+from imgsearch.encoders import borders
 from imgsearch.encoders.base import Encoder
 from imgsearch.types import Fingerprint, Matrix, Pixels
 
@@ -35,7 +36,6 @@ _Axis = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], _Maps, int]
 """Where values fall on a histogram's axis: lower bin, upper bin, share of the upper, bins."""
 
 _SIDE = 96  # pixels; a usual thumbnail loses nothing on the way here
-_FLAT = 12  # levels; above what JPEG leaves in a bar; 8 of 157 photographs lose over 5 % to it
 _CHUNK = 4  # pictures; their maps stay in the processor's cache: 32 at once take four times as long
 
 _CHROMA, _HUE, _TONE = 5, 16, 4
@@ -70,7 +70,7 @@ class ClassicEncoder(Encoder):
         model="classic",
         dim=_DIM,
         preprocessing=(
-            f"rgb uint8; trim border lines within {_FLAT} levels of their corner; "
+            f"rgb uint8; {borders.canonical()}; "
             f"resize {_SIDE}x{_SIDE} bilinear antialiased, reducing gap 1.5"
         ),
         options="v1",
@@ -83,7 +83,7 @@ class ClassicEncoder(Encoder):
     @override
     def prepare(self, image: Pixels) -> npt.NDArray[np.uint8]:
         """Return a thumbnail, uint8 (96, 96, 3), without flat borders and without proportions."""
-        picture = Image.fromarray(np.ascontiguousarray(_trim(image)))
+        picture = Image.fromarray(np.ascontiguousarray(borders.trimmed(image)))
         return np.array(picture.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=1.5))
 
     @override
@@ -134,25 +134,6 @@ class ClassicEncoder(Encoder):
         rings /= rings.mean(axis=2, keepdims=True) + np.float32(0.05)
         waves = np.abs(np.fft.rfft(rings, axis=2))[:, :, 1:]
         return _unit(waves.reshape(len(root), -1), floor=0.05)
-
-
-def _trim(image: Pixels) -> Pixels:
-    """Return the view of an image without borders of one colour (bars, padding), or all of it."""
-    tall, wide = (max(1, side // 64) for side in image.shape[:2])  # 64 samples tell a flat line
-    rows, columns = image[:, ::wide], image[::tall].swapaxes(0, 1)
-    top, left = _flat_lines(rows), _flat_lines(columns)
-    bottom, right = len(rows) - _flat_lines(rows[::-1]), len(columns) - _flat_lines(columns[::-1])
-    kept = image[top:bottom, left:right]
-    return kept if kept.size else image
-
-
-def _flat_lines(lines: Pixels) -> int:
-    """Return how many of the first lines have about the colour of the first one's first pixel."""
-    colour = lines[0, 0].astype(np.int16)
-    for count, line in enumerate(lines):
-        if np.abs(line - colour).max() > _FLAT:
-            return count
-    return len(lines)
 
 
 def _colours(red: _Maps, green: _Maps, blue: _Maps, luma: _Maps, tone: _Maps) -> Matrix:

@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -54,7 +53,7 @@ class ExportedEncoder(Encoder):
         )
         self.languages, self.templates = tuple(card["languages"]), tuple(card["templates"])
         self._image = engines.start(self._runtime, folder, "image", self._precision)
-        self._pool = ThreadPoolExecutor(engines.available_cores(), "imgsearch-encoder")
+        self._side_by_side = engines.SideBySide()
         self._lock = threading.Lock()
         self._texts: tuple[engines.Engine, Tokenizer] | None = None
 
@@ -64,7 +63,7 @@ class ExportedEncoder(Encoder):
 
     @override
     def features(self, inputs: Sequence[npt.NDArray[Any]]) -> Matrix:
-        return self._run(self._image, [np.stack(part) for part in self._parts(inputs)])
+        return self._run(self._image, inputs)
 
     @override
     def text_features(self, texts: Sequence[str]) -> Matrix:
@@ -75,20 +74,12 @@ class ExportedEncoder(Encoder):
                 engine = engines.start(self._runtime, self.folder, "text", self._precision)
                 self._texts = engine, Tokenizer.load(self.folder)
         engine, tokenizer = self._texts
-        return self._run(engine, [np.asarray(part) for part in self._parts(tokenizer(texts))])
+        return self._run(engine, tokenizer(texts))
 
-    def _parts(self, rows: Any) -> list[Any]:
-        """Return the rows in batches; few rows in smaller ones, to give each core some."""
-        share = -(-len(rows) // engines.available_cores())
-        size = max(1, min(self.batch_size, share))
-        return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-    def _run(self, engine: engines.Engine, batches: list[npt.NDArray[Any]]) -> Matrix:
-        if not batches:
+    def _run(self, engine: engines.Engine, rows: Any) -> Matrix:
+        if not len(rows):
             return np.empty((0, self.dim), dtype=np.float32)
-        if len(batches) == 1:
-            return engine.run(batches[0])
-        return np.concatenate(list(self._pool.map(engine.run, batches)))
+        return self._side_by_side.run(engine, rows, self.batch_size)
 
 
 def _read(folder: Path) -> dict[str, Any]:

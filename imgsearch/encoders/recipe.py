@@ -19,7 +19,7 @@ class Recipe:
     encoder that comes out.
     """
 
-    model: str = "classic"
+    model: str = "mini"
     weights: str | None = None
     options: Mapping[str, Any] | None = None
 

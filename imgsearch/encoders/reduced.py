@@ -42,3 +42,7 @@ class Reduced(Encoder):
     @override
     def text_features(self, texts: Sequence[str]) -> Matrix:
         return self._reduction.apply(unit(self._encoder.text_features(texts)))
+
+    @override
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        return self._encoder.unknown_words(text)

@@ -12,6 +12,7 @@ from imgsearch.encoders.frameworks import PACKAGES
 
 _CLIP: Final = (*PACKAGES, "open_clip", "tokenizers", "ftfy")
 _PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "mini": ("onnxruntime",),
     "timm": PACKAGES,
     "clip": _CLIP,
     "towhee": (*_CLIP, "towhee"),  # to look for towhee.models would import Towhee
@@ -23,8 +24,9 @@ _PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean"
 class Model:
     """What is known of a model; models.toml says what the fields mean.
 
-    `runtime` is "classic", "timm" or "clip". `dim` is None, and `mb` (1e6 bytes of float32
-    weights) and `gflops` (of one image) are 0, where they are the model's own, as of ``timm:NAME``.
+    `runtime` is "mini", "classic", "timm", "clip" or "towhee". `dim` is None, and `mb` (1e6 bytes
+    of weights, in float32 but for mini) and `gflops` (of one image) are 0, where they are the
+    model's own, as of ``timm:NAME``.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Model:
     @property
     def needs(self) -> str:
         """The extra that it needs, "" for none."""
-        return {"classic": "", "timm": "torch"}.get(self.runtime, self.runtime)
+        return {**dict.fromkeys(BUNDLED, ""), "timm": "torch"}.get(self.runtime, self.runtime)
 
     @property
     def installed(self) -> bool:
@@ -66,7 +68,20 @@ class Model:
         return {**own, **({"pooling": self.pooling} if self.pooling else {}), **self.arguments}
 
 
+BUNDLED: Final = ("mini", "classic")
+"""What comes with the package, the default first; they have neither weights nor options."""
+
 FAMILIES: Final = (
+    Model(
+        "mini",
+        "mini",
+        dim=384,
+        description="a small network and English words: images and texts, nothing to download",
+        languages=("en",),
+        input_size=64,
+        mb=9.3,
+        gflops=0.145,
+    ),
     Model(
         "classic",
         "classic",

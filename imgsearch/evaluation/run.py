@@ -13,10 +13,12 @@ from time import monotonic
 from typing import Any, Final
 
 from imgsearch import backends
-from imgsearch.encoders import Recipe, load
+from imgsearch.backends import Collection
+from imgsearch.encoders import Encoder, Recipe, load
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.datasets import Dataset, Item
 from imgsearch.evaluation.metrics import Measures, Ranking, interval, measure
+from imgsearch.evaluation.questions import Question, questions, vectors
 from imgsearch.pipelines import insert_pipeline, search_pipeline
 from imgsearch.seam import Pipeline, Row
 from imgsearch.sources import content_id, read
@@ -25,7 +27,7 @@ from imgsearch.types import Fingerprint, Hit
 SEED: Final = 2026  # of the intervals' resampling
 _SLICE: Final = 256  # images between two reports of progress
 _PACKAGES: Final = tuple(
-    "imgsearch towhee pymilvus milvus-lite numpy pillow torch timm".split()  # noqa: SIM905
+    "imgsearch towhee pymilvus milvus-lite numpy pillow onnxruntime torch timm".split()  # noqa: SIM905
 )
 _SEEN: Final = re.compile(r"n\d{8}_\d+\.")  # how ImageNet names its training images
 
@@ -37,12 +39,14 @@ OnProgress = Callable[[str, int, int], None]
 class Run:
     """What was measured, on what, with what.
 
-    `hits`: for each scored query's path, what was found, nearest first, the query itself left
+    `asked`: what the queries were, as "images". `hits`: for each scored query's path or name, what
+    was found, nearest first, the query itself left
     out. `seconds`: of indexing and of searching, files included.
     """
 
     dataset: Dataset
     encoder: Fingerprint
+    asked: str
     collection: str
     url: str
     measures: Measures
@@ -62,6 +66,7 @@ class Run:
                 "queries": len(self.dataset.queries),
                 "held_out": self.dataset.held_out,
             },
+            "asked": self.asked,
             "encoder": asdict(self.encoder),
             "store": {"url": self.url, "collection": self.collection},
             "metrics": dict(self.measures.metrics),
@@ -77,7 +82,7 @@ class Run:
 def evaluate(
     dataset: Dataset,
     *,
-    model: str = "classic",
+    model: str = "mini",
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     url: str | None = None,
@@ -85,9 +90,13 @@ def evaluate(
     index: str = "flat",
     metric: str = "cosine",
     ks: Sequence[int] = (1, 5, 10),
+    queries: str = "images",
     on_progress: OnProgress | None = None,
 ) -> Run:
-    """Return how well an encoder finds images of the query's class.
+    """Return how well an encoder finds images of the query's class, or what `queries` names.
+
+    `queries`: "images", the dataset's own; or "names", "captions" and "changes", as
+    `imgsearch.evaluation.questions` has them.
 
     Without `url` the search is exact and in memory. With one, the gallery goes into a `collection`
     of that store, by default one named after dataset and encoder, and is left there; `index` and
@@ -95,7 +104,8 @@ def evaluate(
 
     Raises:
         DatasetError: no image could be used, or the collection holds other images than the
-            gallery.
+            gallery, or there are no captions.
+        TextUnsupported: the queries are texts, and the encoder takes images only.
         EncoderError, BackendError: the encoder or the store failed.
     """
     recipe = Recipe.of(model, weights, options)
@@ -116,19 +126,28 @@ def evaluate(
                 f"collection {name!r} of {place} holds {stored.count()} images, the gallery "
                 f"{len(labels)}; evaluate in another collection or store"
             )
-        searching = search_pipeline(place, **target, k=max(ks) + 1)
-        found, lost, seconds = _walk(searching, dataset.queries, "search", tell)
         inserting.close()
-        searching.close()
+        known = {id_: frozenset(names) for id_, names in labels.items()}
+        leaks = 0
+        if queries == "images":
+            searching = search_pipeline(place, **target, k=max(ks) + 1)
+            found, lost, seconds = _walk(searching, dataset.queries, "search", tell)
+            searching.close()
+            rankings, hits, leaks = _rankings(dataset, found, gallery, known, max(ks))
+        else:
+            ids = {str(item.path): str(row["id"]) for item, row in gallery}
+            asked = questions(dataset, queries)
+            started = monotonic()
+            encoder = load(**recipe.config())
+            rankings, hits, lost = _asked(asked, encoder, stored, ids, known, max(ks), tell)
+            seconds = monotonic() - started
         if url is None:
             store.drop(name)
-    known = {id_: frozenset(names) for id_, names in labels.items()}
-    rankings, hits, leaks = _rankings(dataset, found, gallery, known, max(ks))
     measures = measure(rankings, ks=ks)
-    encoder = load(**recipe.config()).fingerprint
     return Run(
         dataset=dataset,
-        encoder=encoder,
+        encoder=load(**recipe.config()).fingerprint,
+        asked=queries,
         collection=name,
         url=url or "memory://",
         measures=measures,
@@ -200,6 +219,46 @@ def _rankings(
     return rankings, hits, leaks
 
 
+def _asked(
+    asked: Sequence[Question],
+    encoder: Encoder,
+    collection: Collection,
+    ids: Mapping[str, str],
+    labels: Mapping[str, frozenset[str]],
+    k: int,
+    tell: OnProgress,
+) -> tuple[list[Ranking], dict[str, list[Hit]], list[str]]:
+    """Search for each question; one without a vector finds nothing."""
+    of_label: dict[str, set[str]] = defaultdict(set)
+    for id_, names in labels.items():
+        for name in names:
+            of_label[name].add(id_)
+    rankings: list[Ranking] = []
+    hits: dict[str, list[Hit]] = {}
+    lost: list[str] = []
+    for place, (question, vector) in enumerate(zip(asked, vectors(asked, encoder), strict=True), 1):
+        wanted = (
+            of_label[question.label]
+            if question.label
+            else {ids[path] for path in (question.path,) if path in ids}
+        )
+        found = [] if vector is None else collection.search(vector, k=k)[0]
+        if vector is None:
+            lost.append(f"{question.name}: nothing to search by")
+        rankings.append(
+            Ranking(
+                query=question.name,
+                ids=[hit.id for hit in found],
+                scores=[hit.score for hit in found],
+                relevance=[hit.id in wanted for hit in found],
+                relevant=len(wanted),
+            )
+        )
+        hits[question.name] = found
+        tell("search", place, len(asked))
+    return rankings, hits, lost
+
+
 def _notes(
     dataset: Dataset, model: str, failed: Sequence[str], doubles: int, leaks: int
 ) -> Iterator[str]:
@@ -209,10 +268,13 @@ def _notes(
         yield f"{doubles} gallery images have the content of another one and count once."
     if leaks:
         yield f"{leaks} queries are in the gallery, too; each was taken out of its own hits."
-    if model != "classic" and any(_SEEN.match(item.path.name) for item in dataset.gallery):
+    if model == "classic":
+        return
+    if any(_SEEN.match(item.path.name) for item in dataset.gallery):
+        seen = "mini's teacher" if model == "mini" else "an encoder trained on ImageNet"
         yield (
-            "The images bear names of ImageNet's training set: an encoder trained on ImageNet has "
-            "very probably seen them, so its figures are higher than on images new to it."
+            f"The images bear names of ImageNet's training set: {seen} has very probably seen "
+            "them, so its figures are higher than on images new to it."
         )
 
 

@@ -18,7 +18,7 @@ from imgsearch.seam import Runtime
 class EmbedConfig:
     """What `imgsearch.embed_pipeline` takes; set what you like, then hand it to ``AutoPipes``."""
 
-    model: str = "classic"
+    model: str = "mini"
     weights: str | None = None
     options: Mapping[str, Any] | None = None
     on_error: str = "keep"

@@ -10,7 +10,7 @@ from imgsearch.seam import Pipeline, op
 
 
 def embed_pipeline(
-    model: str = "classic",
+    model: str = "mini",
     *,
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,

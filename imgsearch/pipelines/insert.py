@@ -20,7 +20,7 @@ def insert_pipeline(
     url: str,
     *,
     collection: str = "images",
-    model: str = "classic",
+    model: str = "mini",
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     index: str = "hnsw",

@@ -14,7 +14,7 @@ def search_pipeline(
     url: str,
     *,
     collection: str = "images",
-    model: str = "classic",
+    model: str = "mini",
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     k: int = 10,

@@ -13,7 +13,7 @@ class ImageEmbedding(BatchOperator):
 
     def __init__(
         self,
-        model: str = "classic",
+        model: str = "mini",
         *,
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,

@@ -16,7 +16,7 @@ class ImagePreprocess(Operator):
 
     def __init__(
         self,
-        model: str = "classic",
+        model: str = "mini",
         *,
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,

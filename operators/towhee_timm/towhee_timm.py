@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from imgsearch.encoders import load
+from imgsearch.encoders import BUNDLED, load
 from imgsearch.seam import BatchOperator
 from imgsearch.seam.arrival import device_word, rgb
 from imgsearch.types import Vector
@@ -14,7 +14,7 @@ class TowheeTimm(BatchOperator):
 
     def __init__(
         self,
-        model_name: str = "classic",
+        model_name: str = "mini",
         num_classes: int = 1000,  # noqa: ARG002 - pooled features come before any classifier
         skip_preprocess: bool = False,  # noqa: FBT001, FBT002 - the hub's signature
         device: Any = None,
@@ -22,8 +22,8 @@ class TowheeTimm(BatchOperator):
         *,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        if model_name == "classic":
-            self._encoder = load("classic")
+        if model_name in BUNDLED:
+            self._encoder = load(model_name)
         else:
             name = model_name if model_name.startswith("timm:") else f"timm:{model_name}"
             chosen = {**(options or {}), "device": device_word(device)}

@@ -18,7 +18,7 @@ class VectorInsert(BatchOperator):
         url: str,
         collection: str = "images",
         *,
-        model: str = "classic",
+        model: str = "mini",
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,
         index: str = "hnsw",

@@ -21,7 +21,7 @@ class VectorSearch(BatchOperator):
         url: str,
         collection: str = "images",
         *,
-        model: str = "classic",
+        model: str = "mini",
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,
         k: int = 10,

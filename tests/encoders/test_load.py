@@ -47,16 +47,16 @@ def python(code):
     )
 
 
-def test_classic_is_the_default_and_shared():
+def test_mini_is_the_default_and_shared():
     encoder = load()
-    assert encoder is load("classic") is load(options={})
+    assert encoder is load("mini") is load(options={})
     vectors = encoder.encode([picture(1), picture(2)])
     assert vectors.shape == (2, encoder.dim)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_classic_takes_neither_weights_nor_options(tmp_path):
-    with pytest.raises(ConfigError, match="classic"):
+def test_bundled_encoders_take_neither_weights_nor_options(tmp_path):
+    with pytest.raises(ConfigError, match="mini"):
         load(weights=tmp_path / "x.pth")
     with pytest.raises(ConfigError, match="classic"):
         load("classic", options={"mean": 0.5})
@@ -128,10 +128,11 @@ def test_a_failed_build_is_tried_again(weights, tmp_path):
 
 def test_models_are_told_without_a_framework():
     told = {model.name: model for model in models()}
-    assert list(told)[:3] == ["classic", "timm:NAME", "clip:ARCH/TAG"]
-    assert told["classic"].installed
-    assert told["classic"].needs == ""
-    assert told["classic"].dim == load().dim
+    assert list(told)[:4] == ["mini", "classic", "timm:NAME", "clip:ARCH/TAG"]
+    for name in ("mini", "classic"):
+        assert told[name].installed
+        assert told[name].needs == ""
+        assert told[name].dim == load(name).dim
     there = all(
         importlib.util.find_spec(p) for p in ("torch", "torchvision", "timm", "safetensors")
     )
@@ -168,7 +169,7 @@ def test_a_missing_package_is_told_with_its_extra(package):
 import sys
 sys.modules[{package!r}] = None  # as if it were not installed
 from imgsearch import encoders, errors
-assert not encoders.models()[1].installed
+assert not encoders.models()[2].installed
 try:
     encoders.load("timm:resnet18")
 except errors.MissingExtra as error:

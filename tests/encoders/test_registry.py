@@ -90,7 +90,7 @@ def test_names_are_listed_once_and_aliases_lead_to_them():
     assert not set(aliases) & set(names)
     assert registry.find("clip_vit_b32") is registry.find("clip_vit_base_patch32")
     assert registry.find("Straße") is None
-    assert models()[0].dim == ClassicEncoder().dim
+    assert {row.name: row.dim for row in models()}["classic"] == ClassicEncoder().dim
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_embed_gives_a_unit_vector_for_each_image(folder):
 
 def test_batches_and_single_images_give_the_same_vectors(folder):
     rows = imgsearch.embed_pipeline()(str(folder))
-    encoder = imgsearch.load_encoder("classic")
+    encoder = imgsearch.load_encoder()
     for place in (0, 17, 39):
         alone = encoder.encode([picture(place)])[0]
         assert rows[place]["vector"] == pytest.approx(alone, abs=1e-5)
@@ -64,7 +64,7 @@ def test_a_pipeline_of_single_operators_reads_like_the_tutorials(folder, url):
         towhee.pipe.input("src")
         .flat_map("src", "img_path", op("image_load"))
         .map("img_path", "img", op("image_decode"))
-        .map("img", "vec", op("image_embedding", model="classic"))
+        .map("img", "vec", op("image_embedding"))
     )
     insert = first.map(
         ("img_path", "vec", "img_path"), "mr", op("vector_insert", url=url, fields=("path",))

@@ -1,77 +1,61 @@
-"""Texts → sparse features: the words and their parts, hashed. Needs nothing but numpy."""
+"""The text side of `mini`: a row of a table for each word or phrase; a text is their sum."""
 
-import re
-import unicodedata
-import zlib
+import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-BUCKETS: Final = 16_384
-_PARTS: Final = (3, 4, 5)  # letters of a part
-_LONGEST: Final = 32  # words of a text that count
-_WORD: Final = re.compile(r"[^\W_]+")
+from imgsearch.encoders.mini.lexicon import Lexicon
+from imgsearch.errors import TextUnknown
+from imgsearch.types import Matrix
 
-
-@dataclass(frozen=True)
-class Features:
-    """Sparse rows, one after the other: `buckets` int64 and `shares` float32, (m,), and `starts`.
-
-    Row i is what lies from ``starts[i]`` to ``starts[i + 1]``; `starts` is int64 (n + 1,). The
-    shares of a row sum to 1, those of a text without words to 0.
-    """
-
-    buckets: npt.NDArray[np.int64]
-    shares: npt.NDArray[np.float32]
-    starts: npt.NDArray[np.int64]
+_SHOWN: Final = 5  # unknown words that an error names
+_GUESSED: Final = 4  # letters of a word that is worth a guess
+_LIKE: Final = 0.82  # of difflib's ratio: how like a suggestion is to the word
 
 
-def words(text: str) -> list[str]:
-    """Return a text's words in small letters, without accents; at most 32."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    bare = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    return _WORD.findall(bare)[:_LONGEST]
+class Words:
+    """Texts → vectors, by the table in `file`, which the training wrote."""
 
+    def __init__(self, file: Path) -> None:
+        with np.load(file, allow_pickle=False) as kept:
+            self._entries = kept["entries"].tobytes().decode().split("\n")
+            self._table, self._scales = kept["table"], kept["scales"]
+        self._lexicon = Lexicon(self._entries)
 
-def features(texts: Sequence[str]) -> Features:
-    """Return the features of texts: each word weighs the same, and so do its parts within it.
+    def vectors(self, texts: Sequence[str]) -> Matrix:
+        """Return float32 (n, dim) of n texts, of any norm; unknown words are passed over.
 
-    A word's parts are the word itself and, with marks for its ends, all runs of 3 to 5 letters of
-    it, as fastText has them. Source: Bojanowski et al., Enriching Word Vectors with Subword
-    Information, Transactions of the ACL 5, 2017.
-    """
-    buckets: list[int] = []
-    shares: list[float] = []
-    starts = [0]
-    for text in texts:
-        found = words(text)
-        for word in found:
-            own = [bucket(part) for part in parts(word)]
-            buckets += own
-            shares += [1 / (len(found) * len(own))] * len(own)
-        starts.append(len(buckets))
-    return Features(
-        np.array(buckets, dtype=np.int64),
-        np.array(shares, dtype=np.float32),
-        np.array(starts, dtype=np.int64),
-    )
+        Raises:
+            TextUnknown: no word of a text is known.
+        """
+        made = np.empty((len(texts), self._table.shape[1]), dtype=np.float32)
+        for place, text in enumerate(texts):
+            rows, unknown = self._lexicon.find(text)
+            if not rows:
+                raise TextUnknown(self._told(text, unknown))
+            made[place] = self._scales[rows] @ self._table[rows].astype(np.float32)
+        return made
 
+    def unknown(self, text: str) -> tuple[str, ...]:
+        """Return the words of a text that are not known, each once."""
+        return tuple(dict.fromkeys(self._lexicon.find(text)[1]))
 
-def parts(word: str) -> list[str]:
-    """Return the parts of a word: "<dog>" gives "<dog>", "<do", "dog", "og>", "<dog", "dog>"."""
-    marked = f"<{word}>"
-    runs = [
-        marked[start : start + size]
-        for size in _PARTS
-        for start in range(len(marked) - size + 1)
-        if size < len(marked)
-    ]
-    return [marked, *runs]
+    def _told(self, text: str, unknown: Sequence[str]) -> str:
+        if not unknown:
+            return f"{text!r} has no word that tells what to look for"
+        words = list(dict.fromkeys(unknown))[:_SHOWN]
+        near = [self.like(word) for word in words]
+        meant = " or ".join(dict.fromkeys(filter(None, near)))
+        return f"mini does not know {', '.join(map(repr, words))}" + (
+            f"; did you mean {meant}?" if meant else "; `imgsearch models` lists larger models"
+        )
 
-
-def bucket(part: str) -> int:
-    """Return a part's bucket, the same on every machine."""
-    return zlib.crc32(part.encode()) % BUCKETS
+    def like(self, word: str) -> str:
+        """Return the known word that is most like one, "" if none is."""
+        if len(word) < _GUESSED:
+            return ""
+        near = difflib.get_close_matches(word, self._entries, 1, _LIKE)
+        return near[0] if near else ""

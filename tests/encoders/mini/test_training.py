@@ -16,15 +16,32 @@ if importlib.util.find_spec("timm") is None:
     pytest.skip("mini is trained with the extra torch", allow_module_level=True)
 
 import torch
+from safetensors.torch import save_file
 
+from imgsearch.encoders.frameworks import frameworks
 from imgsearch.encoders.mini.training import __main__ as command
-from imgsearch.encoders.mini.training import overlap, teacher, validation
+from imgsearch.encoders.mini.training import (
+    export,
+    image_side,
+    overlap,
+    teacher,
+    texts,
+    validation,
+)
 from imgsearch.encoders.mini.training.augment import augmented
 from imgsearch.encoders.mini.training.distil import Distillation, Schedule
+from imgsearch.encoders.mini.training.instance import (
+    InstanceHead,
+    InstanceLesson,
+    InstanceSchedule,
+    changed,
+)
 from imgsearch.encoders.mini.training.network import MiniNetwork, scaled
 from imgsearch.encoders.mini.training.packed import Packed, Together, squared
-from imgsearch.encoders.mini.training.sources import SETS, TrainingSet
+from imgsearch.encoders.mini.training.sources import NAMED, SETS, TrainingSet
+from imgsearch.encoders.mini.words import Words
 from imgsearch.encoders.reduction import Reduction
+from tests.encoders.mini import sentences
 from tests.pictures import picture
 
 KNOWN = TrainingSet("käfer", "https://example.org/x", "", "CC0", 1, "drawn")
@@ -171,31 +188,111 @@ def test_it_learns_and_goes_on_where_it_was(lesson, tmp_path):
         Distillation(*lesson[:3], np.arange(4), tmp_path / "c", Schedule(batch=10))
 
 
-def test_the_command_leaves_weights_and_a_report(tmp_path, monkeypatch):
-    from safetensors.torch import load_file
+def short(seed):
+    return InstanceSchedule(images=60, steps=5, batch=32, seed=seed)
 
-    pictures = {known.name: range(start, 250, 4) for start, known in enumerate(SETS)}
-    for known in SETS:
-        place = "train/{}" if known.label == 1 else "tiny-imagenet-200/train/{}/images"
+
+def test_the_command_leaves_what_is_shipped(tmp_path, monkeypatch):
+    """All of it, on drawn pictures: a small timm model teaches, a BERT of random weights, too."""
+    pytest.importorskip("transformers")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    told = [
+        TrainingSet(s.name, s.repository, "", s.licence, s.label, s.about, s.folder)
+        for s in (*SETS, NAMED[1])
+    ]
+    for start, known in enumerate(told):
+        place = "tiny-imagenet-200/train/{}/images" if known.label == 2 else "train/{}"
+        place = "test/{}" if known.folder else place
         files = {
-            f"{place.format('ab'[number % 2])}/{number}.png": png(picture(number))
-            for number in pictures[known.name]
+            f"{place.format(('wald', 'meer')[number % 2])}/{number}.png": png(picture(number))
+            for number in range(start, 250, 5)
         }
+        files[texts.DICTIONARY] = "wald\tHund, Dackel\nmeer\tein\nn1\tKäfer\n".encode()
         clone(tmp_path / "clones" / f"{known.name}.git", files)
     (tmp_path / "eval").mkdir()
-    (tmp_path / "eval/ein Bild.png").write_bytes(png(picture(8)))
-    here = [TrainingSet(s.name, s.repository, "", s.licence, s.label, s.about) for s in SETS]
-    words = ["--clones", tmp_path / "clones", "--teacher", "classic"]
-    words += ["--to", tmp_path / "aus"]
+    (tmp_path / "eval/ein Bild.png").write_bytes(png(picture(5)))
+    (tmp_path / "names.txt").write_text("background\nein\nhund, Dackel\nrose\nboot\n")
+    rows = [{"image_id": n, "caption": f"ein roter hund im boot {n}"} for n in range(9)]
+    (tmp_path / "captions.json").write_text(json.dumps({"annotations": rows}))
+    sentences.write(tmp_path / "sentences")
+    torch.manual_seed(1)
+    model = frameworks()[1].create_model("test_resnet", num_classes=4)
+    save_file(model.state_dict(), tmp_path / "lehrer.safetensors")
+    words = ["--clones", tmp_path / "clones", "--teacher", "timm:test_resnet"]
+    words += ["--weights", tmp_path / "lehrer.safetensors", "--classifier", "fc.weight"]
+    words += ["--option", "runtime=torch", "--option", "mean=0.5"]
+    words += ["--names", tmp_path / "names.txt", "--captions", tmp_path / "captions.json"]
+    words += ["--sentences", tmp_path / "sentences", "--to", tmp_path / "aus"]
     words += ["--evaluation", tmp_path / "eval", "--epochs", "2", "--batch", "32"]
-    monkeypatch.setattr(command, "SETS", tuple(here))
-    monkeypatch.setattr(command, "_DIM", 16)
+    words += ["--guided", "1"]
+    monkeypatch.setattr(image_side, "SETS", tuple(told[:3]))
+    monkeypatch.setattr(texts, "SETS", tuple(told[:3]))
+    monkeypatch.setattr(command, "NAMED", (told[1], told[3]))
+    monkeypatch.setattr(image_side, "_DIM", 16)
+    monkeypatch.setattr(image_side, "InstanceSchedule", short)
+    for name in ("_SURE", "_COSINE"):  # a teacher of random weights finds all images alike
+        monkeypatch.setattr(overlap, name, 1.1)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     done = CliRunner().invoke(command.train, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     report = json.loads((tmp_path / "aus/report.json").read_text())
     assert report["left_out"] >= 1
-    assert "8.png" in (tmp_path / "aus/left_out.txt").read_text()
+    assert "5.png" in (tmp_path / "aus/left_out.txt").read_text()
     assert 0 <= report["precision@10"] <= 1
-    state = load_file(tmp_path / "aus/mini.safetensors")
-    MiniNetwork(16).load_state_dict(state, strict=True)
+    shipped = onnxruntime.InferenceSession(tmp_path / "aus/image.onnx")
+    pixels = np.stack([squared(png(picture(number))) for number in range(3)])
+    made = shipped.run(None, {"batch": pixels})[0]
+    assert made.shape == (3, 16 + 128)
+    table = Words(tmp_path / "aus/text.npz")
+    assert table.vectors(["zwei Boots", "der Wald", "ein Dackel"]).shape == (3, 16)
+    assert table.unknown("ein Schloss") == ("schloss",)
+
+
+def test_the_shipped_network_is_the_trained_one_within_eight_bits(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(4)
+    network = MiniNetwork(32)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(part.weight, 0.5, 1)
+            part.running_var.uniform_(0.5, 2)
+            part.running_mean.normal_(0, 0.1)
+    head = InstanceHead().eval()
+    places = teacher.unit_rows(np.random.default_rng(2).normal(size=(50, 32)))
+    export.write_images(network, head, places, tmp_path / "image.onnx")
+    pixels = np.stack([squared(png(picture(number))) for number in range(6)])
+    made = onnxruntime.InferenceSession(tmp_path / "image.onnx").run(None, {"batch": pixels})[0]
+    with torch.no_grad():
+        images = scaled(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        said = teacher.unit_rows(network.eval()(images).numpy())
+        shares = np.exp(12 * said @ places.T)
+        kind = teacher.unit_rows(said + teacher.unit_rows(shares @ places))
+        own = teacher.unit_rows(head(network.levels(images)).numpy())
+    assert made.shape == (6, 32 + 128)
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
+    assert (made[:, :32] * kind).sum(axis=1).min() > 0.9999 * 0.7**0.5
+    assert (made[:, 32:] * own).sum(axis=1).min() > 0.9999 * 0.3**0.5
+    assert (tmp_path / "image.onnx").stat().st_size < 6e6
+
+
+def test_an_image_is_told_from_others_whatever_was_done_to_it(tmp_path):
+    torch.manual_seed(2)
+    images = Together([np.stack([squared(png(picture(number))) for number in range(48)])])
+    schedule = InstanceSchedule(images=40, steps=60, batch=32, rate=5e-3)
+    network = MiniNetwork(16).eval()
+    levels = changed(network, images, np.arange(48), tmp_path / "levels.npy", schedule)
+    assert levels.shape == (40, 3, 1840)
+    again = changed(network, images, np.arange(48), tmp_path / "levels.npy", schedule)
+    np.testing.assert_array_equal(again, levels)
+    with torch.no_grad():
+        pixels = torch.from_numpy(images[np.arange(2)]).permute(0, 3, 1, 2)
+        made = network.levels(scaled(pixels))
+        np.testing.assert_allclose(network(scaled(pixels)), network.kind(made), atol=1e-6)
+    lesson = InstanceLesson(levels, InstanceHead(16), schedule)
+    figures = list(lesson.run())
+    assert len(figures) == 60
+    first, last = (
+        np.mean([each["found"] for each in part]) for part in (figures[:5], figures[-5:])
+    )
+    assert last > 1.5 * first
+    assert not lesson.head.training

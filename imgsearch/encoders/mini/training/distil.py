@@ -19,6 +19,7 @@ from imgsearch.encoders.mini.training.packed import Together
 from imgsearch.encoders.mini.training.teacher import unit_rows
 from imgsearch.encoders.reduction import Reduction
 from imgsearch.errors import ConfigError
+from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
 _KEPT: Final = "last.pt"
@@ -28,23 +29,42 @@ _AVERAGE: Final = 0.999  # of the weights that are shipped: an exponential mean 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast: `epochs` over the images, batches, the highest learning rate."""
+    """How long and how fast: `epochs` over the images, batches, the highest learning rate.
 
-    epochs: float = 12
+    `relations` weighs the pairs, `names` the classes' names; `sharpness` multiplies the cosines to
+    these before the softmax.
+    """
+
+    epochs: float = 16
     batch: int = 256
     rate: float = 3e-3
     warm_up: int = 300
     decay: float = 0.02
     relations: float = 4.0
+    names: float = 0.2
+    sharpness: float = 20.0
     seed: int = 7
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What images are: for each row of all images its class, int64 (n,), -1 where none is known.
+
+    `places` are unit vectors of the classes' names among the targets, float32 (classes, dim).
+    """
+
+    classes: npt.NDArray[np.int64]
+    places: Matrix
 
 
 class Distillation:
     """Trains a `MiniNetwork` on images (n, 64, 64, 3) to give what `targets` makes of `features`.
 
     The loss is 1 - cosine to the target, and the mean squared difference between the cosines of
-    the batch's pairs and those of their targets. `folder` keeps the state: a run that was
-    interrupted goes on from it, with the batches it would have seen.
+    the batch's pairs and those of their targets; with `guidance` also the cross entropy of the
+    cosines to the names of classes, of images whose class is known. `start` is a network to go on
+    from. `folder` keeps the state: a run that was interrupted goes on from it, with the batches it
+    would have seen.
     """
 
     def __init__(
@@ -55,13 +75,19 @@ class Distillation:
         rows: npt.NDArray[np.int64],
         folder: Path,
         schedule: Schedule,
+        *,
+        guidance: Guidance | None = None,
+        start: MiniNetwork | None = None,
     ) -> None:
+        self._guidance = guidance
         self._images, self._features, self._targets = images, features, targets
         self._rows, self._folder, self._schedule = np.sort(rows), folder, schedule
         if len(rows) < schedule.batch:
             raise ConfigError(f"{len(rows)} images are less than a batch of {schedule.batch}")
         torch.manual_seed(schedule.seed)
         self.network = MiniNetwork(targets.dim).to(memory_format=torch.channels_last)
+        if start is not None:
+            self.network.load_state_dict(start.state_dict())
         self.average = {name: each.clone() for name, each in self.network.state_dict().items()}
         self._optimiser = torch.optim.AdamW(self._groups(), lr=schedule.rate)
         self.step = 0
@@ -84,15 +110,20 @@ class Distillation:
 
     def vectors(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Return the unit vectors of images by the averaged weights, in inference mode."""
-        network = MiniNetwork(self._targets.dim).to(memory_format=torch.channels_last)
-        network.load_state_dict(self.average)
-        network.eval()
+        network = self.averaged()
         made = []
         with torch.inference_mode():
             for start in range(0, len(rows), 512):
                 batch = torch.from_numpy(self._images[rows[start : start + 512]])
                 made.append(network(scaled(batch.permute(0, 3, 1, 2))).numpy())
         return unit_rows(np.concatenate(made))
+
+    def averaged(self) -> MiniNetwork:
+        """Return the network with the averaged weights, in inference mode."""
+        network = MiniNetwork(self._targets.dim)
+        network.load_state_dict(self.average)
+        network.eval().to(memory_format=torch.channels_last)
+        return network
 
     def wanted(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Return the targets of images: unit vectors."""
@@ -117,12 +148,25 @@ class Distillation:
         made = functional.normalize(made.float(), dim=1)
         apart = 1 - (made * wanted).sum(1).mean()
         pairs = (made @ made.T - wanted @ wanted.T).square().mean()
+        loss = apart + schedule.relations * pairs + schedule.names * self._named(made, rows)
         self._optimiser.zero_grad(set_to_none=True)
-        (apart + schedule.relations * pairs).backward()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self._optimiser.step()
         self._mix()
         return {"cosine": 1 - apart.item(), "pairs": pairs.item(), "rate": rate}
+
+    def _named(self, made: Any, rows: npt.NDArray[np.int64]) -> Any:
+        """Return the cross entropy to the names of those of the batch that have a class."""
+        if self._guidance is None:
+            return 0.0
+        classes = self._guidance.classes[rows]
+        known = np.flatnonzero(classes >= 0)
+        if not len(known):
+            return 0.0
+        cosines = made[known] @ torch.from_numpy(self._guidance.places).T
+        right = torch.from_numpy(classes[known])
+        return functional.cross_entropy(self._schedule.sharpness * cosines, right)
 
     def _share(self, step: int) -> float:
         """Return the part of the highest rate: up in a line, down in half a cosine, to 1 %."""

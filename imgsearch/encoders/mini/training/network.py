@@ -9,6 +9,9 @@ from torch.nn import functional
 WIDTHS: Final = (48, 128, 256, 256, 384)
 _STRIDES: Final = (1, 2, 2, 1, 2)
 _LAST: Final = 768
+LEVELS: Final = sum(WIDTHS) + _LAST
+"""Numbers of an image in all levels of the network."""
+
 MEAN, STD = 0.5, 0.25
 
 
@@ -61,7 +64,20 @@ class MiniNetwork(nn.Module):  # type: ignore[misc]  # torch is not checked
 
     def forward(self, images: Any) -> Any:
         """Return the embeddings."""
-        return self.head(self.last(self.blocks(self.stem(images))).mean((2, 3)))
+        return self.kind(self.levels(images))
+
+    def kind(self, levels: Any) -> Any:
+        """Return the embeddings of levels."""
+        return self.head(levels[:, -_LAST:])
+
+    def levels(self, images: Any) -> Any:
+        """Return the means of every block's feature maps and of the last, (n, 1840)."""
+        maps, means = self.stem(images), []
+        for block in self.blocks:
+            maps = block(maps)
+            means.append(maps.mean((2, 3)))
+        means.append(self.last(maps).mean((2, 3)))
+        return torch.cat(means, 1)
 
 
 def scaled(pixels: Any) -> Any:

@@ -1,6 +1,7 @@
-"""Where texts lie in the images' space: the names of the teacher's classes, and texts near them."""
+"""Where texts lie in the images' space: names of classes, and texts that are near to them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,23 @@ SHARPNESS: Final = 20.0
 """Of 10, 20 and 30 the one by which names that were left out found best; see the model card."""
 
 
+@dataclass(frozen=True)
+class Anchors:
+    """Names whose place among the images is known, as "tench, Tinca tinca".
+
+    `sentences` (n, s) are a sentence encoder's unit vectors of the names, `places` (n, dim) unit
+    vectors among the images.
+    """
+
+    names: Sequence[str]
+    sentences: Matrix
+    places: Matrix
+
+    def near(self, sentences: Matrix) -> Matrix:
+        """Return the places of other texts, by their sentence vectors."""
+        return prototypes(sentences, self.sentences, self.places)
+
+
 def class_prototypes(weights: npt.NDArray[np.float32], targets: Reduction) -> Matrix:
     """Return a unit vector for each of a classifier's classes, (c, dim), from its weights (c, d).
 
@@ -22,6 +40,19 @@ def class_prototypes(weights: npt.NDArray[np.float32], targets: Reduction) -> Ma
     """
     apart = np.asarray(weights, dtype=np.float32) - weights.mean(axis=0)
     return unit_rows(apart @ targets.matrix)
+
+
+def set_prototypes(vectors: Matrix, labels: Sequence[str]) -> tuple[list[str], Matrix]:
+    """Return the labels of a set, sorted, and a unit vector for each, (labels, dim).
+
+    That is the mean of its images' `vectors` (n, dim), less the set's own mean, which holds what
+    all its images share, as being small. Images without a label ("") do not count.
+    """
+    known = np.array(labels)
+    names = sorted(set(labels) - {""})
+    middle = vectors[known != ""].mean(axis=0)
+    means = [vectors[known == name].mean(axis=0) - middle for name in names]
+    return names, unit_rows(np.stack(means))
 
 
 def prototypes(texts: Matrix, names: Matrix, of_names: Matrix) -> Matrix:

@@ -16,7 +16,7 @@ class TrainingSet:
     """A repository of images at a commit.
 
     `label` is the part of a path, counted from 0, that names the class of an image in a folder
-    "train" or "val"; None where no path names one.
+    "train", "test" or "val"; None where no path names one. `folder` is the one to take, "" for all.
     """
 
     name: str
@@ -25,6 +25,7 @@ class TrainingSet:
     licence: str
     label: int | None
     about: str
+    folder: str = ""
 
 
 SETS: Final = (
@@ -56,6 +57,21 @@ SETS: Final = (
 """Not among them, in any form: the ImageNet subset, Caltech-101, the captioned images, Flickr8k and
 imagenet-sample-images, which are for evaluation."""
 
+NAMED: Final = (
+    SETS[1],
+    TrainingSet(
+        "cifar-100",
+        "https://github.com/cyizhuo/CIFAR-100-dataset",
+        "b105b30e79972558f19db69658f34b9d0a9b009b",
+        "not stated; Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        1,
+        "10,000 images of 100 classes at 32 px",
+        "test/",
+    ),
+)
+"""Sets whose classes' names tell where words lie that are no names of the teacher's classes, as
+"forest" and "woman"."""
+
 
 @dataclass(frozen=True)
 class TrainingImage:
@@ -79,7 +95,7 @@ def images(known: TrainingSet, git: Path) -> Iterator[TrainingImage]:
     for line in filter(None, _git(git, "ls-tree", "-r", "-z", commit).split(b"\0")):
         about, _, name = line.partition(b"\t")
         path = name.decode("utf-8", "surrogateescape")
-        if path.lower().endswith(SUFFIXES):
+        if path.startswith(known.folder) and path.lower().endswith(SUFFIXES):
             files.append((path, about.split()[2]))
     with subprocess.Popen(
         ["git", f"--git-dir={git}", "cat-file", "--batch"],
@@ -99,12 +115,21 @@ def images(known: TrainingSet, git: Path) -> Iterator[TrainingImage]:
         given.close()
 
 
+def read(known: TrainingSet, git: Path, path: str) -> bytes:
+    """Return one file of a set's clone.
+
+    Raises:
+        SourceError: git is missing, or the folder is no repository with that file.
+    """
+    return _git(git, "show", f"{known.commit or 'HEAD'}:{path}")
+
+
 def _label(known: TrainingSet, path: str) -> str:
     parts = path.split("/")
     place = known.label
     if place is None or place >= len(parts) - 1 or parts[place] == "images":
         return ""
-    return parts[place] if parts[place - 1] in ("train", "val") else ""
+    return parts[place] if parts[place - 1] in ("train", "test", "val") else ""
 
 
 def _git(git: Path, *words: str) -> bytes:

@@ -1,7 +1,8 @@
-"""The text side of `mini`: a table of word parts and two layers, and how they learn."""
+"""How the text side learns: rows of a table, so that their sums lie where texts are wanted."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,82 +10,81 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from imgsearch.encoders.mini.words import BUCKETS, Features, features
+from imgsearch.encoders.mini.lexicon import Lexicon
+from imgsearch.encoders.mini.training.teacher import unit_rows
+from imgsearch.encoders.mini.training.vocabulary import Vocabulary
 from imgsearch.types import Matrix
 
-_WIDTH: Final = 96
-_HIDDEN: Final = 384
 
+@dataclass(frozen=True)
+class TextSchedule:
+    """How long and how fast, and what holds rows back.
 
-class TextNetwork(nn.Module):  # type: ignore[misc]  # torch is not checked
-    """Sparse features of n texts → float32 (n, dim), of any norm."""
+    `names` weighs that each entry by itself stays where it lies, `stay` that a row stays as it was.
+    """
 
-    def __init__(self, dim: int = 256) -> None:
-        super().__init__()
-        self.table = nn.EmbeddingBag(BUCKETS, _WIDTH, mode="sum", include_last_offset=True)
-        nn.init.normal_(self.table.weight, std=1.0)
-        self.hidden, self.head = nn.Linear(_WIDTH, _HIDDEN), nn.Linear(_HIDDEN, dim)
-
-    def forward(self, buckets: Any, shares: Any, starts: Any) -> Any:
-        """Return the embeddings."""
-        summed = self.table(buckets, starts, per_sample_weights=shares)
-        return self.head(functional.gelu(self.hidden(summed)))
+    steps: int = 400
+    batch: int = 256
+    rate: float = 3e-3
+    names: float = 3.0
+    stay: float = 0.3
+    seed: int = 7
 
 
 class TextLesson:
-    """Trains a `TextNetwork` to give unit vectors `wanted`, (n, dim), for n texts.
-
-    `weights` (n,) tells how often a text is drawn, against others; the same seed draws the same.
-    """
+    """Fits the table of a vocabulary to texts and the unit vectors (n, dim) `wanted` for them."""
 
     def __init__(
         self,
+        vocabulary: Vocabulary,
         texts: Sequence[str],
         wanted: Matrix,
-        weights: npt.NDArray[np.float64],
-        *,
-        steps: int = 6_000,
-        batch: int = 512,
-        rate: float = 2e-3,
-        seed: int = 7,
+        schedule: TextSchedule | None = None,
     ) -> None:
-        torch.manual_seed(seed)
-        self.network = TextNetwork(wanted.shape[1])
-        self._features, self._wanted = features(texts), torch.from_numpy(wanted)
-        self._chances = weights / weights.sum()
-        self._steps, self._batch, self._rate, self._seed = steps, batch, rate, seed
+        self._schedule = schedule or TextSchedule()
+        self._lexicon = Lexicon(vocabulary.entries)
+        found = [self._lexicon.find(text)[0] for text in texts]
+        told = [place for place, rows in enumerate(found) if rows]
+        self._rows = [found[place] for place in told]
+        self._wanted = torch.from_numpy(np.ascontiguousarray(wanted[told]))
+        self._places = torch.from_numpy(vocabulary.places)
+        self._first = torch.from_numpy(vocabulary.table())
+        self._table = nn.Parameter(self._first.clone())
+
+    @property
+    def table(self) -> Matrix:
+        """The rows as they are now, float32 (n, dim)."""
+        return np.array(self._table.detach().numpy(), dtype=np.float32)
 
     def run(self) -> Iterator[float]:
-        """Train to the end; yield each step's mean cosine to what is wanted."""
-        optimiser = torch.optim.AdamW(self.network.parameters(), lr=self._rate, weight_decay=0.01)
-        plan = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self._steps)
-        random = np.random.default_rng(self._seed)
-        for _ in range(self._steps):
-            rows = random.choice(len(self._chances), self._batch, p=self._chances)
-            made = functional.normalize(self.network(*tensors(picked(self._features, rows))), dim=1)
-            cosine = (made * self._wanted[rows]).sum(1).mean()
-            optimiser.zero_grad(set_to_none=True)
-            (1 - cosine).backward()
+        """Train to the end; yield each step's mean cosine between texts and what is wanted."""
+        schedule = self._schedule
+        optimiser = torch.optim.Adam([self._table], lr=schedule.rate)
+        random = np.random.default_rng(schedule.seed)
+        for _ in range(schedule.steps):
+            chosen = random.choice(len(self._rows), schedule.batch)
+            alone = torch.from_numpy(random.choice(len(self._table), schedule.batch))
+            rows, made = self._sums(chosen)
+            cosine = (made * self._wanted[chosen]).sum(1).mean()
+            by_itself = functional.normalize(self._table[alone], dim=1)
+            apart = 1 - (by_itself * self._places[alone]).sum(1).mean()
+            moved = (self._table[rows] - self._first[rows]).square().sum(1).mean()
+            optimiser.zero_grad()
+            (1 - cosine + schedule.names * apart + schedule.stay * moved).backward()
             optimiser.step()
-            plan.step()
             yield cosine.item()
 
     def vectors(self, texts: Sequence[str]) -> Matrix:
-        """Return unit vectors of texts."""
-        with torch.inference_mode():
-            made = self.network.eval()(*tensors(features(texts)))
-            return np.asarray(functional.normalize(made, dim=1).numpy(), dtype=np.float32)
+        """Return unit vectors of texts; of one without a known word zeros."""
+        table = self.table
+        made = np.zeros((len(texts), table.shape[1]), dtype=np.float32)
+        for place, text in enumerate(texts):
+            made[place] = table[self._lexicon.find(text)[0]].sum(axis=0)
+        return unit_rows(made)
 
-
-def picked(rows: Features, chosen: npt.NDArray[np.int64]) -> Features:
-    """Return the features of some rows, in the order chosen."""
-    lengths = rows.starts[chosen + 1] - rows.starts[chosen]
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    within = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
-    places = np.repeat(rows.starts[chosen], lengths) + within
-    return Features(rows.buckets[places], rows.shares[places], starts)
-
-
-def tensors(rows: Features) -> tuple[Any, Any, Any]:
-    """Return features as the network takes them."""
-    return tuple(map(torch.from_numpy, (rows.buckets, rows.shares, rows.starts)))
+    def _sums(self, chosen: npt.NDArray[np.int64]) -> tuple[Any, Any]:
+        rows = [self._rows[each] for each in chosen]
+        starts = np.cumsum([0, *map(len, rows)])[:-1]
+        flat = torch.tensor(np.concatenate(rows))
+        summed = functional.embedding_bag(flat, self._table, torch.from_numpy(starts), mode="sum")
+        return flat, functional.normalize(summed, dim=1)
