@@ -353,7 +353,7 @@ def test_the_command_fits_what_a_library_uses(tmp_path, monkeypatch):
     assert CliRunner().invoke(cli, [*command, "--force", "--method", "random"]).exit_code == 0
     assert CliRunner().invoke(cli, [*command[:-1], "x.txt"]).exit_code == 1
     options = {"reduction": "ü.safetensors"}
-    with imgsearch.open("k.db", options=options) as library:
+    with imgsearch.open("k.db", model="mini", options=options) as library:
         library.add(gallery)
         assert library.collection.schema.dim == 6
     monkeypatch.chdir(gallery)  # the library knows the file by its whole path

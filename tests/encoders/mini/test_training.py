@@ -224,10 +224,9 @@ def test_the_command_leaves_what_is_shipped(tmp_path, monkeypatch):
     words += ["--names", tmp_path / "names.txt", "--captions", tmp_path / "captions.json"]
     words += ["--sentences", tmp_path / "sentences", "--to", tmp_path / "aus"]
     words += ["--evaluation", tmp_path / "eval", "--epochs", "2", "--batch", "32"]
-    words += ["--guided", "1"]
-    monkeypatch.setattr(image_side, "SETS", tuple(told[:3]))
-    monkeypatch.setattr(texts, "SETS", tuple(told[:3]))
-    monkeypatch.setattr(command, "NAMED", (told[1], told[3]))
+    monkeypatch.setattr(image_side, "SETS", tuple(told[:-1]))
+    monkeypatch.setattr(texts, "SETS", tuple(told[:-1]))
+    monkeypatch.setattr(command, "NAMED", (told[1], told[-1]))
     monkeypatch.setattr(image_side, "_DIM", 16)
     monkeypatch.setattr(image_side, "InstanceSchedule", short)
     for name in ("_SURE", "_COSINE"):  # a teacher of random weights finds all images alike

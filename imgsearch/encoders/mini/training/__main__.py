@@ -16,7 +16,6 @@ from imgsearch.encoders.mini.training.text_side import TextSources
 from imgsearch.errors import ImgSearchError, WeightsInvalid
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-_GUIDED_RATE = 1.5e-3
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -42,8 +41,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="A folder of images and captions that must not be learned from; may be repeated.",
 )
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True)
-@click.option("--epochs", default=Schedule.epochs, show_default=True, help="Without labels.")
-@click.option("--guided", default=7.0, show_default=True, help="Epochs with them, after these.")
+@click.option("--epochs", default=Schedule.epochs, show_default=True)
 @click.option("--batch", default=Schedule.batch, show_default=True)
 def train(**told: Any) -> None:
     """Train mini, both sides; each step goes on where it was when it is run again."""
@@ -67,7 +65,6 @@ def _train(
     evaluation: tuple[Path, ...],
     folder: Path,
     epochs: float,
-    guided: float,
     batch: int,
 ) -> dict[str, Any]:
     given = dict(option.split("=", 1) for option in options)
@@ -76,8 +73,8 @@ def _train(
     dictionary = clones / f"{SETS[0].name}.git"
     rows = _classifier(weights, classifier)
     known_names = image_side.Names(texts.class_names(names), rows, dictionary)
-    schedules = Schedule(epochs, batch), Schedule(guided, batch, _GUIDED_RATE, warm_up=100)
-    made = image_side.learn(clones, knower, evaluation, folder, schedules, known_names)
+    schedule = Schedule(epochs, batch)
+    made = image_side.learn(clones, knower, evaluation, folder, schedule, known_names)
     made.targets.save(folder / "targets.safetensors")
     export.write_images(made.loop.averaged(), made.instance, made.places, folder / "image.onnx")
     named = [

@@ -35,7 +35,7 @@ class Schedule:
     these before the softmax.
     """
 
-    epochs: float = 16
+    epochs: float = 24
     batch: int = 256
     rate: float = 3e-3
     warm_up: int = 300
@@ -62,9 +62,8 @@ class Distillation:
 
     The loss is 1 - cosine to the target, and the mean squared difference between the cosines of
     the batch's pairs and those of their targets; with `guidance` also the cross entropy of the
-    cosines to the names of classes, of images whose class is known. `start` is a network to go on
-    from. `folder` keeps the state: a run that was interrupted goes on from it, with the batches it
-    would have seen.
+    cosines to the names of classes, of images whose class is known. `folder` keeps the state: a run
+    that was interrupted goes on from it, with the batches it would have seen.
     """
 
     def __init__(
@@ -75,9 +74,7 @@ class Distillation:
         rows: npt.NDArray[np.int64],
         folder: Path,
         schedule: Schedule,
-        *,
         guidance: Guidance | None = None,
-        start: MiniNetwork | None = None,
     ) -> None:
         self._guidance = guidance
         self._images, self._features, self._targets = images, features, targets
@@ -86,8 +83,6 @@ class Distillation:
             raise ConfigError(f"{len(rows)} images are less than a batch of {schedule.batch}")
         torch.manual_seed(schedule.seed)
         self.network = MiniNetwork(targets.dim).to(memory_format=torch.channels_last)
-        if start is not None:
-            self.network.load_state_dict(start.state_dict())
         self.average = {name: each.clone() for name, each in self.network.state_dict().items()}
         self._optimiser = torch.optim.AdamW(self._groups(), lr=schedule.rate)
         self.step = 0

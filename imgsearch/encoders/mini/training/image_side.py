@@ -58,37 +58,30 @@ def learn(
     knower: Encoder,
     evaluation: Sequence[Path],
     folder: Path,
-    schedules: tuple[Schedule, Schedule],
+    schedule: Schedule,
     names: Names,
 ) -> ImageSide:
-    """Train the network on what `knower`, the teacher, makes of `SETS`; goes on where it was.
-
-    First by the first of the schedules without labels, then by the second with those that are known
-    to be classes of the teacher.
-    """
+    """Train the network on what `knower`, the teacher, makes of `SETS`; goes on where it was."""
     packed, features, left_out = _ready(SETS, clones, knower, evaluation, folder)
     told = [line for each, flags in zip(packed, left_out, strict=True) for line in _of(each, flags)]
     (folder / "left_out.txt").write_text("\n".join([*told, ""]), encoding="utf-8")
     targets = teacher.directions(features, _DIM)
     labels = [label for each in packed for label in each.labels]
     flags = np.concatenate(left_out)
-    held = validation.held_out(labels, schedules[0].seed)
+    held = validation.held_out(labels, schedule.seed)
     rows = np.setdiff1d(np.flatnonzero(~flags), held)
     _log.info("%d to learn from, %d held out, %d left out", len(rows), len(held), flags.sum())
     images, both = Together([each.pixels for each in packed]), Together(list(features))
-    loop = Distillation(images, both, targets, rows, folder, schedules[0])
-    _run(loop)
     classes = texts.classes(labels, names.dictionary, names.texts)
     hidden = sorted({label for label, known in zip(labels, classes, strict=True) if known >= 0})
     unguided = np.isin(labels, hidden[::_HIDDEN])
     guidance = Guidance(np.where(unguided, -1, classes), class_prototypes(names.rows, targets))
-    place, start = folder / "guided", loop.averaged()
-    loop = Distillation(
-        images, both, targets, rows, place, schedules[1], guidance=guidance, start=start
-    )
-    _run(loop)
+    loop = Distillation(images, both, targets, rows, folder, schedule, guidance)
+    for figures in loop.run():
+        if figures["step"] % _EVERY == 0:
+            _log.info(json.dumps({name: round(value, 5) for name, value in figures.items()}))
     network, own = loop.averaged(), [labels[row] for row in held]
-    instance = _instance(network, images, rows, folder, schedules[1].seed)
+    instance = _instance(network, images, rows, folder, schedule.seed)
     report = {
         "learned_from": len(rows),
         "left_out": int(flags.sum()),
@@ -100,12 +93,6 @@ def learn(
         "targets_precision@10": validation.precision_at_10(loop.wanted(held), own),
     }
     return ImageSide(targets, loop, instance, guidance.places, report)
-
-
-def _run(loop: Distillation) -> None:
-    for figures in loop.run():
-        if figures["step"] % _EVERY == 0:
-            _log.info(json.dumps({name: round(value, 5) for name, value in figures.items()}))
 
 
 def _instance(
@@ -155,13 +142,17 @@ def _ready(
     for known in sets:
         packed.append(Packed.of(known, clones / f"{known.name}.git", folder / "packed"))
         _log.info("%s: %d images", known.name, len(packed[-1]))
-    features = [teacher.features(knower, each, folder / "features") for each in packed]
-    shown = overlap.pictures(evaluation)
-    if not shown:
+    features = [
+        teacher.features(knower, each, known, clones / f"{known.name}.git", folder / "features")
+        for known, each in zip(sets, packed, strict=True)
+    ]
+    shown = overlap.shown(evaluation)
+    if not shown.small:
         return packed, features, [np.zeros(len(each), dtype=bool) for each in packed]
-    vectors = teacher.vectors(knower, shown)
+    vectors = teacher.vectors(knower, [*shown.small, *shown.large])
     left_out = [
-        overlap.overlaps(each.pixels, teacher.unit_rows(rows), shown, vectors)
+        overlap.overlaps(each.pixels, teacher.unit_rows(rows), shown.small, vectors)
+        | np.isin([path.rpartition("/")[2] for path in each.paths], list(shown.names))
         for each, rows in zip(packed, features, strict=True)
     ]
     return packed, features, left_out

@@ -1,6 +1,7 @@
 """Training images that are, or nearly are, images of an evaluation: they are left out."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from imgsearch.encoders.mini.training.packed import squared
+from imgsearch.encoders.mini.training.sources import SUFFIXES
+from imgsearch.encoders.mini.training.teacher import LARGE
 from imgsearch.types import Matrix, Pixels
 
 ALIKE: Final = 4  # bits of 64 that may differ whatever a network says
@@ -37,6 +41,7 @@ def overlaps(
 
     It is if its dhash differs from one's, or from its mirror image's, in at most 4 bits; or if a
     teacher's unit vectors have a cosine of 0.93; or by both, 14 bits and 0.85, for the same image.
+    Row i and row i + m of `evaluation_vectors` are of evaluation image i of m, small and large.
     """
     own = _hashes(training)
     bits = np.full(len(training), 65, dtype=np.int64)
@@ -47,22 +52,34 @@ def overlaps(
             nearer = differing < bits
             bits[nearer], which[nearer] = differing[nearer], place
     cosines, nearest = _nearest(training_vectors, evaluation_vectors)
-    both = (bits <= _NEAR) & (cosines >= _COSINE) & (nearest == which)
+    both = (bits <= _NEAR) & (cosines >= _COSINE) & (nearest % max(1, len(evaluation)) == which)
     found: npt.NDArray[np.bool_] = (bits <= ALIKE) | (cosines >= _SURE) | both
     return found
 
 
-def pictures(folders: Iterable[Path]) -> list[Pixels]:
-    """Return the images of evaluation folders, uint8 (64, 64, 3), in the order of their paths."""
-    from imgsearch.encoders.mini.training.packed import squared
-    from imgsearch.encoders.mini.training.sources import SUFFIXES
+@dataclass(frozen=True)
+class Shown:
+    """The images of an evaluation: names of files, pixels uint8 (64, 64, 3) and (256, 256, 3)."""
 
-    return [
-        squared(path.read_bytes())
+    names: frozenset[str]
+    small: list[Pixels]
+    large: list[Pixels]
+
+
+def shown(folders: Iterable[Path]) -> Shown:
+    """Return the images of evaluation folders, in the order of their paths."""
+    paths = [
+        path
         for folder in folders
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in SUFFIXES
     ]
+    contents = [path.read_bytes() for path in paths]
+    return Shown(
+        frozenset(path.name for path in paths),
+        [squared(content) for content in contents],
+        [squared(content, LARGE) for content in contents],
+    )
 
 
 def _hashes(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:

@@ -55,8 +55,8 @@ class Packed:
         return len(self.paths)
 
 
-def squared(content: bytes) -> Pixels:
-    """Return the middle of an image, uint8 (64, 64, 3): its shorter edge scaled to 64 pixels.
+def squared(content: bytes, edge: int = EDGE) -> Pixels:
+    """Return the middle of an image, uint8 (edge, edge, 3): its shorter edge scaled to that.
 
     Raises:
         SourceError: it cannot be decoded.
@@ -68,11 +68,11 @@ def squared(content: bytes) -> Pixels:
             picture = opened.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:
         raise SourceError(f"an image does not decode: {error}") from error
-    scale = EDGE / min(picture.size)
-    size = max(EDGE, round(picture.width * scale)), max(EDGE, round(picture.height * scale))
-    left, top = (size[0] - EDGE) // 2, (size[1] - EDGE) // 2
+    scale = edge / min(picture.size)
+    size = max(edge, round(picture.width * scale)), max(edge, round(picture.height * scale))
+    left, top = (size[0] - edge) // 2, (size[1] - edge) // 2
     scaled = picture.resize(size, Image.Resampling.BICUBIC)
-    return np.asarray(scaled.crop((left, top, left + EDGE, top + EDGE)))
+    return np.asarray(scaled.crop((left, top, left + edge, top + edge)))
 
 
 def _write(known: TrainingSet, git: Path, folder: Path, card: Path) -> None:

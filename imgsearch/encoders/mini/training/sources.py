@@ -46,6 +46,14 @@ SETS: Final = (
         "17,034 images of 6 scenes at 150 px",
     ),
     TrainingSet(
+        "imagenette",
+        "https://github.com/thunderInfy/imagenette",
+        "b850f030ff0701c36a4adc8b928ea9483a46915b",
+        "ImageNet's terms, as above",
+        1,
+        "13,394 images of 10 classes at 224 px",
+    ),
+    TrainingSet(
         "clothing",
         "https://github.com/alexeygrigorev/clothing-dataset",
         "7ed86a9cc56763b6acb35e41cb35184e43a5d218",

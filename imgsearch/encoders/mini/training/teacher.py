@@ -1,6 +1,8 @@
 """What a teacher makes of the training images, and the targets that come of it."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,18 +12,25 @@ from PIL import Image
 
 from imgsearch.encoders import Encoder
 from imgsearch.encoders.engines import available_cores
-from imgsearch.encoders.mini.training.packed import Packed
+from imgsearch.encoders.mini.training.packed import Packed, squared
+from imgsearch.encoders.mini.training.sources import TrainingSet, images
 from imgsearch.encoders.reduction import Reduction
 from imgsearch.types import Matrix, Pixels
 
 _CHUNK: Final = 512  # images a step: what progress and a restart go by
+LARGE: Final = 256
+"""Pixels of an edge, so many that a teacher's usual crop is at least its input."""
+
 _SAMPLES: Final = 40_000  # rows that the targets' directions are fitted on
 
 
-def features(teacher: Encoder, packed: Packed, folder: Path) -> npt.NDArray[np.float16]:
-    """Return the teacher's raw features, float16 (n, d), of packed images, kept in `folder`.
+def features(
+    teacher: Encoder, packed: Packed, known: TrainingSet, git: Path, folder: Path
+) -> npt.NDArray[np.float16]:
+    """Return the teacher's raw features, float16 (n, d), of a packed set, kept in `folder`.
 
-    They are scaled up to what the teacher takes. What is there already is not made again.
+    The teacher sees all pixels that an image has, read from the clone `git` again. What is there
+    already is not made again.
     """
     file = folder / f"{packed.name}.features.npy"
     if not file.is_file():
@@ -31,8 +40,13 @@ def features(teacher: Encoder, packed: Packed, folder: Path) -> npt.NDArray[np.f
         done = part.stat().st_size // width // _CHUNK * _CHUNK if part.is_file() else 0
         with part.open("ab") as written:
             written.truncate(done * width)
-            for start in range(done, len(packed), _CHUNK):
-                made = teacher.features(_inputs(teacher, packed.pixels[start : start + _CHUNK]))
+            wanted = set(packed.paths)
+            told = (each.content for each in images(known, git) if each.path in wanted)
+            rest = islice(told, done, None)
+            while chunk := list(islice(rest, _CHUNK)):
+                with ThreadPoolExecutor(available_cores()) as pool:
+                    large = list(pool.map(lambda content: squared(content, LARGE), chunk))
+                made = teacher.features(_inputs(teacher, large))
                 written.write(made.astype(np.float16).tobytes())
         shape = (len(packed), teacher.dim)
         np.save(file, np.memmap(part, np.float16, "r", shape=shape))
@@ -40,9 +54,9 @@ def features(teacher: Encoder, packed: Packed, folder: Path) -> npt.NDArray[np.f
     return np.load(file, mmap_mode="r")  # type: ignore[no-any-return]
 
 
-def vectors(teacher: Encoder, images: list[Pixels]) -> Matrix:
-    """Return the teacher's unit vectors of images, as small as packed ones."""
-    return unit_rows(teacher.features(_inputs(teacher, np.stack(images))))
+def vectors(teacher: Encoder, pixels: Sequence[Pixels]) -> Matrix:
+    """Return the teacher's unit vectors of images, scaled up where they are small."""
+    return unit_rows(teacher.features(_inputs(teacher, pixels)))
 
 
 def unit_rows(rows: npt.NDArray[Any]) -> Matrix:
@@ -64,11 +78,12 @@ def directions(parts: list[npt.NDArray[np.float16]], dim: int) -> Reduction:
     return Reduction.pca((unit_rows(part[::step]) for part in parts), dim)
 
 
-def _inputs(teacher: Encoder, images: npt.NDArray[np.uint8]) -> list[Any]:
+def _inputs(teacher: Encoder, pixels: Sequence[Pixels]) -> list[Any]:
     with ThreadPoolExecutor(available_cores()) as pool:
-        return list(pool.map(lambda image: teacher.prepare(_scaled_up(image)), images))
+        return list(pool.map(lambda image: teacher.prepare(_scaled_up(image)), pixels))
 
 
 def _scaled_up(image: Pixels) -> Pixels:
-    """Return an image so large that a teacher's usual crop of it is at least its input."""
-    return np.asarray(Image.fromarray(image).resize((256, 256), Image.Resampling.BICUBIC))
+    if len(image) >= LARGE:
+        return image
+    return np.asarray(Image.fromarray(image).resize((LARGE, LARGE), Image.Resampling.BICUBIC))
