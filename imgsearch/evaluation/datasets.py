@@ -1,14 +1,14 @@
-"""Labelled images to evaluate on: folders of classes, or a csv of paths and labels.
+"""Labelled images to evaluate on: folders of classes, or a list of paths and labels.
 
     shop/train/<class>/*    shop/test/<class>/*     held out: test is searched for in train
     shop/gallery/<class>/*  shop/query/<class>/*    the same by other names
     shop/<class>/*                                  leave-one-out: each image looks for the others
     shop.csv: id,path,label                         leave-one-out; paths are relative to the csv
+    shop.parquet                                    the same as columns
 
 What makes the figures wrong is an error; what they can live with is a line of `Dataset.notes`.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from imgsearch.errors import DatasetError
+from imgsearch.evaluation.listing import rows
 from imgsearch.images import FORMATS, HEAD, sniff
 
 SPLITS: Final = (("train", "test"), ("gallery", "query"))
@@ -74,16 +75,19 @@ class Dataset:
         return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
-def load(path: str | os.PathLike[str]) -> Dataset:
-    """Return the labelled dataset at `path`, a folder or a csv of one of the shapes above.
+def load(
+    path: str | os.PathLike[str], *, path_column: str = "path", label_column: str = "label"
+) -> Dataset:
+    """Return the labelled dataset at `path`, a folder, csv or parquet of one of the shapes above.
 
     Names are read, and the first bytes of files whose name does not tell what they are. Hidden
-    names are passed over.
+    names are passed over. `path_column` and `label_column` are those of a csv or parquet, in any
+    case.
 
     Raises:
         DatasetError: nothing there, nothing labelled, fewer than two images to search in, labels
-            that differ only by case, a csv that lacks a column, a cell or a file, or a folder or
-            csv that cannot be read.
+            that differ only by case, a list that lacks a column, a cell or a file, or a folder or
+            list that cannot be read.
     """
     try:
         root = Path(path).expanduser().resolve()
@@ -93,10 +97,12 @@ def load(path: str | os.PathLike[str]) -> Dataset:
         if root.is_dir():
             return _folder(root)
         if root.is_file():
-            return _csv(root)
+            return _listed(root, path_column, label_column)
     except OSError as error:
         raise DatasetError(f"{error.filename or root} cannot be read: {error.strerror}") from error
-    raise DatasetError(f"{root} does not exist; a dataset is a folder of class folders or a csv")
+    raise DatasetError(
+        f"{root} does not exist; a dataset is a folder of class folders, a csv or a parquet"
+    )
 
 
 def _folder(root: Path) -> Dataset:
@@ -147,49 +153,26 @@ def _classes(folder: Path, notes: "_Notes") -> list[Item]:
     return items
 
 
-def _csv(file: Path) -> Dataset:
+def _listed(file: Path, path: str, label: str) -> Dataset:
     notes = _Notes()
     labels: dict[Path, str] = {}
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            for number, path, label in _rows(csv.DictReader(lines, strict=True), file):
-                image = Path(os.path.normpath(file.parent / path))
-                if labels.setdefault(image, label) != label:
-                    raise DatasetError(
-                        f"{file.name} line {number}: {path} is {labels[image]!r} on one line and "
-                        f"{label!r} on another"
-                    )
-                notes.rows += 1
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DatasetError(f"{file} is no csv in UTF-8: {error}") from error
-    missing = [path for path in labels if not path.is_file()]
+    for row in rows(file, path=path, label=label):
+        image, name = Path(os.path.normpath(file.parent / row.path)), _label(row.label)
+        if labels.setdefault(image, name) != name:
+            raise DatasetError(
+                f"{file.name} {row.place}: {row.path} is {labels[image]!r} on one line and "
+                f"{name!r} on another"
+            )
+        notes.rows += 1
+    missing = [image for image in labels if not image.is_file()]
     if missing:
         raise DatasetError(
             f"{len(missing)} of {len(labels)} files of {file.name} are missing, first "
-            f"{missing[0]}; its paths are relative to the csv itself"
+            f"{missing[0]}; its paths are relative to {file.name} itself"
         )
     notes.rows -= len(labels)
-    items = [Item(path, label) for path, label in labels.items()]
+    items = [Item(image, name) for image, name in labels.items()]
     return _checked(file.stem, file.parent, gallery=items, queries=None, notes=notes)
-
-
-def _rows(reader: "csv.DictReader[str]", file: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, path and label of each row."""
-    reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-    lacking = [name for name in ("path", "label") if name not in reader.fieldnames]
-    if lacking:
-        raise DatasetError(
-            f"{file.name} lacks the column {' and '.join(lacking)}; its first line is "
-            f"{','.join(reader.fieldnames)[:80]!r}, expected id,path,label"
-        )
-    for row in reader:
-        path, label = row["path"] or "", (row["label"] or "").strip()
-        if not (path and label) or None in row:  # None gathers cells beyond the last column
-            raise DatasetError(
-                f"{file.name} line {reader.line_num}: {len(reader.fieldnames)} filled cells "
-                "expected; a comma inside one needs quotes around it"
-            )
-        yield reader.line_num, path, _label(label)
 
 
 class _Notes:

@@ -6,8 +6,10 @@ import shutil
 import unicodedata
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.datasets import load
@@ -36,6 +38,12 @@ def draw(tmp_path: Path):
 def write_csv(folder: Path, text: str, *, encoding: str = "utf-8") -> Path:
     file = folder / "images.csv"
     file.write_bytes(text.encode(encoding))
+    return file
+
+
+def write_parquet(folder: Path, columns) -> Path:
+    file = folder / "images.parquet"
+    parquet.write_table(pa.table(columns), file)
     return file
 
 
@@ -103,7 +111,7 @@ def test_a_row_that_repeats_another_counts_once(draw):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,path\n0,a.png\n", "lacks the column label; its first line is 'id,path'"),
+        ("id,path\n0,a.png\n", "lacks the column label; its columns are 'id,path'"),
         ("id;path;label\n0;a.png;x\n", "lacks the column path and label"),
         ("", "lacks the column"),
         ("id,path,label\n", "holds 0 image"),
@@ -124,6 +132,56 @@ def test_a_csv_that_is_no_dataset_is_refused_with_the_reason(draw, text: str, me
     root = draw("a.png", "b.png")
     with pytest.raises(DatasetError, match=message):
         load(write_csv(root, text))
+
+
+def test_columns_go_by_other_names_and_others_are_passed_over(draw):
+    root = draw("a.png", "b.png")
+    file = write_csv(root, "Datei,Klasse,label\na.png,niño,1\n\nb.png, niño ,2\n")
+    dataset = load(file, path_column="datei", label_column="klasse")
+    assert labels(dataset.gallery) == [("a.png", "niño"), ("b.png", "niño")]
+
+
+def test_a_column_that_stands_twice_is_refused(draw):
+    root = draw("a.png", "b.png")
+    with pytest.raises(DatasetError, match="has the column label more than once"):
+        load(write_csv(root, "path,label,Label\na.png,x,y\nb.png,x,y\n"))
+
+
+def test_a_parquet_is_the_same_dataset_as_a_csv(draw):
+    root = draw("a.png", "b.png")
+    file = write_parquet(root, {"id": [1, 2], "Path": ["a.png", "b.png"], "label": ["ñ", "ñ"]})
+    assert load(file).gallery == load(write_csv(root, "path,label\na.png,ñ\nb.png,ñ\n")).gallery
+
+
+def test_labels_of_a_parquet_may_be_numbers_or_categories(draw):
+    root = draw("a.png", "b.png")
+    numbers = load(write_parquet(root, {"path": ["a.png", "b.png"], "label": [7, 7]}))
+    assert {item.label for item in numbers.gallery} == {"7"}
+    coded = pa.array(["x", "x"]).dictionary_encode()
+    named = load(write_parquet(root, {"path": ["a.png", "b.png"], "label": coded}))
+    assert {item.label for item in named.gallery} == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"path": ["a.png", "b.png"]}, "lacks the column label; its columns are 'path'"),
+        ({"path": ["a.png", None], "label": ["x", "x"]}, "row 2: an empty cell"),
+        ({"path": ["a.png", "b.png"], "label": [" ", "x"]}, "row 1: an empty cell"),
+        ({"path": ["a.png", "b.png"], "label": [["x"], ["x"]]}, "no parquet of texts"),
+    ],
+)
+def test_a_parquet_that_is_no_dataset_is_refused_with_the_reason(draw, columns, message):
+    root = draw("a.png", "b.png")
+    with pytest.raises(DatasetError, match=message):
+        load(write_parquet(root, columns))
+
+
+def test_a_torn_parquet_is_refused(draw):
+    file = write_parquet(draw("a.png", "b.png"), {"path": ["a.png"], "label": ["x"]})
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(DatasetError, match="no parquet of texts"):
+        load(file)
 
 
 def test_a_csv_in_another_encoding_is_refused(draw):
