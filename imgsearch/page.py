@@ -41,10 +41,26 @@ class Result:
     note: str = ""
 
 
-def results_page(title: str, results: Sequence[Result], *, facts: Mapping[str, str] = {}) -> str:
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a page: a heading, what is drawn there as HTML that is safe, a line of text."""
+
+    title: str
+    body: str
+    note: str = ""
+
+
+def results_page(
+    title: str,
+    results: Sequence[Result],
+    *,
+    facts: Mapping[str, str] = {},
+    sections: Sequence[Section] = (),
+) -> str:
     """Return an HTML page, to be written as UTF-8: a row for each result, the query at its left.
 
-    `facts`, name → value, stand at the top: the encoder, the store, figures, the date.
+    `facts`, name → value, stand at the top: the encoder, the store, figures, the date; `sections`
+    come between them and the results.
     """
     definitions = "".join(
         f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items()
@@ -56,8 +72,34 @@ def results_page(title: str, results: Sequence[Result], *, facts: Mapping[str, s
         title=_text(title),
         style=_STYLE,
         facts=f"<dl>{definitions}</dl>" if definitions else "",
-        rows=rows or '<p class="none">No results.</p>',
+        sections="".join(map(_section, sections)),
+        rows=rows or ("" if sections else '<p class="none">No results.</p>'),
     )
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as HTML, its texts escaped."""
+    head = "".join(f"<th>{_text(column)}</th>" for column in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>"
+    )
+
+
+def folded(summary: str, body: str) -> str:
+    """Return a part that is shut until somebody opens it; `body` is HTML that is safe."""
+    return f'<details class="more"><summary>{_text(summary)}</summary>{body}</details>'
+
+
+def escaped(value: str) -> str:
+    """Return `value` as text that HTML and SVG may hold anywhere, in quotes too."""
+    return _text(value, isolate=False)
+
+
+def _section(section: Section) -> str:
+    note = f'<p class="note">{_text(section.note)}</p>' if section.note else ""
+    return f"<section><h2>{_text(section.title)}</h2>{section.body}{note}</section>"
 
 
 def _row(number: int, result: Result) -> str:
@@ -138,7 +180,7 @@ _PAGE: Final = """<!DOCTYPE html>
 <body>
 <header><h1>{title}</h1>{facts}</header>
 <main>
-{rows}
+{sections}{rows}
 </main>
 </body>
 </html>
@@ -213,6 +255,33 @@ figcaption { padding: .5rem .125rem 0; font-size: .8125rem; line-height: 1.35; }
 .note {
   display: block; margin-top: .75rem; padding-top: .75rem; border-top: 1px solid var(--line);
 }
+section {
+  background: var(--raised); border: 1px solid var(--line); border-radius: 1rem;
+  padding: 1rem 1.25rem 1.25rem; break-inside: avoid;
+}
+section h2 { font-size: 1.0625rem; line-height: 1.3; font-weight: 650; margin-bottom: .75rem; }
+section .note { border: 0; padding: 0; }
+section .more { border: 0; background: none; margin-top: .5rem; }
+section .more summary { padding: .25rem 0; color: var(--soft); font-size: .875rem; }
+section .more summary::before { content: "▸ "; }
+section .more[open] summary::before { content: "▾ "; }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top; }
+th { color: var(--soft); font-weight: 500; border-bottom: 1px solid var(--line); }
+svg { display: block; width: 100%; max-width: 60rem; height: auto; font-size: 12px; }
+svg text { fill: var(--ink); }
+svg .tick { fill: var(--soft); font-size: 10px; }
+svg .bar, svg .dot, svg .cell { fill: var(--focus); }
+svg .bar { fill-opacity: .55; }
+svg .range { stroke: var(--ink); stroke-width: 2; }
+svg .axis, svg .frame { stroke: var(--line); fill: none; }
+svg .best { fill: none; stroke: var(--right); stroke-width: 1.5; stroke-dasharray: 4 3; }
+svg .place :is(image, text) { visibility: hidden; pointer-events: none; }
+svg .place circle { fill-opacity: .75; }
+svg .place:is(:hover, :focus) :is(image, text) { visibility: visible; }
+svg .place:is(:hover, :focus) circle { stroke: var(--ink); stroke-width: 2; fill-opacity: 1; }
+svg .place:focus { outline: none; }
 @media (max-width: 44rem) {
   .row { grid-template-columns: 1fr; gap: 1.25rem; padding: 0 1rem 1.25rem; }
   summary { padding: .875rem 1rem; }

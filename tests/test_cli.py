@@ -128,6 +128,54 @@ def test_evaluate_through_a_store_gives_the_figures_of_exact_search(run, loaded)
     assert stored == pytest.approx(exact, abs=1e-6)
 
 
+def test_evaluate_models_against_each_other(run, loaded, tmp_path):
+    words = ("evaluate", "bilder", "--model", "mini", "--model", "classic", "--no-speed")
+    done = run(*words, "--html", "seite.html", "--markdown", "tabelle.md")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[0].split() == ["measure", "mini", "classic"]
+    assert "95 % interval" in done.stdout
+    assert "Quality" not in (tmp_path / "seite.html").read_text(encoding="utf-8")  # nothing timed
+    assert "## Against mini" in (tmp_path / "tabelle.md").read_text(encoding="utf-8")
+    told = json.loads(run(*words, "--json").stdout)
+    assert told["runs"].keys() == {"mini", "classic"}
+    assert told["runs"]["mini"]["speed"] is None
+
+
+def test_evaluate_tells_whose_an_option_is(run, loaded):
+    done = run("evaluate", "bilder", "--model", "mini", "--model", "classic", "--option", "a=1")
+    assert done.exit_code == 2
+    assert "belongs to which model? Begin it with one of mini:, classic:" in done.stderr
+    done = run("evaluate", "bilder", "--model", "mini", "--option", "mini:größe=1")
+    assert "mini takes neither weights nor options" in done.stderr
+
+
+def test_evaluate_fails_under_what_is_asked_for(run, loaded):
+    words = ("evaluate", "bilder", "--no-speed", "--fail-under")
+    assert run(*words, "hit@1=0").exit_code == 0
+    done = run(*words, "hit@1=1.01")
+    assert done.exit_code == 3
+    assert "hit@1 is" in done.stderr
+    assert "wanted at least 1.01" in done.stderr
+    assert "no measure 'hit@2'" in run(*words, "hit@2=0.5").stderr
+    assert "is not MEASURE=NUMBER" in run(*words, "hit@1=viel").stderr
+
+
+def test_evaluate_measures_the_library_that_is_there(run, loaded):
+    exact = json.loads(run("evaluate", "bilder", "--json").stdout)["metrics"]
+    done = run("evaluate", "--json", "--html", "seite.html")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["metrics"] == pytest.approx(exact)
+    assert "no --model" in run("evaluate", "--model", "mini").stderr
+    assert "no field 'klasse'" in run("evaluate", "--label-column", "klasse").stderr
+
+
+def test_evaluate_tells_how_fast_it_was(run, loaded):
+    speed = json.loads(run("evaluate", "bilder", "--json").stdout)["speed"]
+    assert speed["embedding"]["n"] == speed["search"]["n"] == 8
+    assert 0 < speed["search"]["p50"] <= speed["search"]["p95"] <= speed["search"]["p99"]
+    assert min(speed["images_a_second"], speed["searches_a_second"]) > 0
+
+
 def test_evaluate_a_csv(run, loaded, tmp_path):
     with (tmp_path / "liste.csv").open("w", encoding="utf-8-sig", newline="") as file:
         rows = csv.writer(file)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from imgsearch.cli import options, show
+from imgsearch.cli import figures, options, show
 from imgsearch.cli.search import hit_thumb, thumb
 from imgsearch.evaluation.datasets import Dataset, Item
 from imgsearch.page import Result, results_page
@@ -36,7 +36,7 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     The gallery is the folder that IMGSEARCH_DATA names, or data/imagenet-subset where that is
     there; else one is drawn: 24 classes of small pictures.
     """
-    from imgsearch.evaluation.run import evaluate
+    from imgsearch.evaluation.evaluator import evaluate
 
     config["options"] = options.parsed(config["options"])
     config["model"] = config["model"] or "mini"
@@ -71,7 +71,7 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
             for item in queries
         ],
     )
-    show.figures(run.measures.metrics, run.intervals)
+    figures.show_measures(run)
     for line in run.notes:
         show.note(f"  {line}")
     show.note(

@@ -1,21 +1,25 @@
-"""evaluate: how good an encoder is on labelled images."""
+"""evaluate: how good encoders are on labelled images, or how good a collection is."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from imgsearch.cli import options, show
+from imgsearch.cli import figures, options, show
 from imgsearch.settings import Settings
+
+if TYPE_CHECKING:
+    from imgsearch.evaluation.datasets import Dataset
+    from imgsearch.evaluation.run import Run
+
+_MISSED: Final = 3  # the exit code when a figure is below what --fail-under asks for
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(exists=True))
-@click.option(
-    "--db",
-    metavar="URL",
-    help="Go through a collection of this store instead of exact search in memory.",
-)
+@click.argument("dataset", required=False, type=click.Path(exists=True))
+@click.option("--db", metavar="URL", help="Go through a collection of this store, not memory.")
+@click.option("--collection", help="Its name; without DATASET, the one to measure [images].")
 @click.option(
     "--queries",
     type=click.Choice(("images", "names", "captions", "changes")),
@@ -24,47 +28,171 @@ from imgsearch.settings import Settings
     help="names: the classes' names; captions: the first caption of each image, of a folder with "
     "captions.jsonl; changes: 100 images, each changed in 14 ways, look for themselves.",
 )
-@options.encoder
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="mini (the default), classic, timm:NAME …; repeated, each is compared with the first.",
+)
+@click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="A model's weights.")
+@click.option(
+    "--option",
+    "model_options",
+    multiple=True,
+    metavar="[NAME:]KEY=VALUE",
+    help="A model's option, as in pad_type=same; NAME tells which of several.",
+)
 @options.index
+@click.option("--path-column", default="path", show_default=True, help="Of a csv or parquet.")
+@click.option("--label-column", default="label", show_default=True, help="Or a stored field.")
+@click.option("--sample", default=1_000, show_default=True, help="Queries drawn of a collection.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write tables.")
+@click.option(
+    "--fail-under",
+    "floors",
+    multiple=True,
+    metavar="MEASURE=NUMBER",
+    help=f"As in precision@10=0.55: exit with {_MISSED} if the first model's mean is lower.",
+)
+@click.option("--speed/--no-speed", default=True, help="Measure latency and throughput, too.")
 @options.as_json
 def evaluate(
-    dataset: str,
-    db: str | None,
-    queries: str,
+    dataset: str | None,
+    floors: tuple[str, ...],
+    markdown: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
-    index: str | None,
-    metric: str | None,
-    **config: Any,
+    **told: Any,
 ) -> None:
-    """Search DATASET for images of each query's class, or what --queries names, and measure.
+    r"""Search DATASET for images of each query's class, or what --queries names, and measure.
 
     DATASET is a folder with train/CLASS/* and test/CLASS/*, a folder with CLASS/* (each image
-    looks for the others of its class), or a csv with the columns path and label.
+    looks for the others of its class), or a csv or parquet with columns of paths and labels.
+    Without it, the library is measured that is there already, by its images' labels.
+
+    \b
+        imgsearch evaluate flowers/ --html report.html
+        imgsearch evaluate flowers/ --model mini --model classic
+        imgsearch evaluate --db photos.db --fail-under precision@10=0.5
     """
+    wanted = figures.floors(floors)
+    with show.progress(hidden=as_json) as bars:
+        runs = _datasets(dataset, told, bars) if dataset else _stored(told, bars)
+    from imgsearch import report
+
+    if told["html"] is not None:
+        show.write(told["html"], report.page(runs))
+        show.note(f"page written to {told['html']}")
+    if markdown is not None:
+        show.write(markdown, report.markdown(runs))
+        show.note(f"tables written to {markdown}")
+    if as_json:
+        show.echo_json(report.plain(runs))
+    else:
+        figures.show_runs(runs)
+    missed = figures.missed(next(iter(runs.values())), wanted)
+    for line in missed:
+        show.note(line)
+    if missed:
+        raise SystemExit(_MISSED)
+
+
+def _datasets(dataset: str, told: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
+    from imgsearch.evaluation.evaluator import evaluate as run_evaluation
+
+    found = _dataset(dataset, told)
+    models = _models(told)
+    if told["collection"] and len(models) > 1:
+        raise click.UsageError("--collection takes the vectors of one --model only")
+    runs = {}
+    with options.connected(Settings.from_environment(), told["db"]):
+        for name, config in models.items():
+            prefix = f"{name}: " if len(models) > 1 else ""
+
+            def tell(stage: str, done: int, total: int, prefix: str = prefix) -> None:
+                bars.tell(f"{prefix}{stage}", done, total)
+
+            runs[name] = run_evaluation(
+                found,
+                **config,
+                url=told["db"],
+                collection=told["collection"],
+                index=told["index"] or ("hnsw" if told["db"] else "flat"),
+                metric=told["metric"] or "cosine",
+                queries=told["queries"],
+                timed=told["speed"],
+                mapped=told["html"] is not None,
+                on_progress=tell,
+            )
+    return runs
+
+
+def _dataset(dataset: str, told: Mapping[str, Any]) -> "Dataset":
     from imgsearch.evaluation import datasets
     from imgsearch.evaluation.questions import captioned
-    from imgsearch.evaluation.run import evaluate as run_evaluation
 
-    with options.connected(Settings.from_environment(), db), show.progress(hidden=as_json) as bars:
-        run = run_evaluation(
-            captioned(Path(dataset)) if queries == "captions" else datasets.load(dataset),
-            model=config["model"] or "mini",
-            weights=config["weights"],
-            options=options.parsed(config["options"]),
-            url=db,
-            index=index or ("hnsw" if db else "flat"),
-            metric=metric or "cosine",
-            queries=queries,
+    if told["queries"] == "captions":
+        return captioned(Path(dataset))
+    return datasets.load(
+        dataset, path_column=told["path_column"], label_column=told["label_column"]
+    )
+
+
+def _stored(told: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
+    from imgsearch.evaluation.stored import evaluate_collection
+
+    unused = ("models", "weights", "model_options", "index", "metric")
+    if any(told[name] for name in unused) or told["queries"] != "images":
+        raise click.UsageError(
+            "without DATASET a library is measured by the vectors that it holds: no --model, "
+            "--weights, --option, --index, --metric or --queries"
+        )
+    settings = Settings.from_environment()
+    name = told["collection"] or "images"
+    with options.library(settings, told["db"], collection=name) as library:
+        run = evaluate_collection(
+            library.collection,
+            library.url,
+            label=told["label_column"],
+            most=told["sample"],
+            mapped=told["html"] is not None,
             on_progress=bars.tell,
         )
-    if as_json:
-        show.echo_json(run.to_dict())
-        return
-    show.figures(run.measures.metrics, run.intervals)
-    show.note(
-        f"{run.measures.queries} queries, {len(run.dataset.gallery)} images, {run.encoder.model} "
-        f"({run.encoder.dim}-d), indexed in {run.seconds['index']:.1f} s, "
-        f"searched in {run.seconds['search']:.1f} s"
-    )
-    for line in run.notes:
-        show.note(f"  {line}")
+    return {run.encoder.model: run}
+
+
+def _models(told: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return each model's name → what builds it, from options that may begin with a name."""
+    names = list(dict.fromkeys(told["models"])) or ["mini"]
+    weights = _of(names, told["weights"], "=", "--weights")
+    each = _of(names, told["model_options"], ":", "--option")
+    for name, files in weights.items():
+        if len(files) > 1:
+            raise click.UsageError(f"--weights of {name} is given twice")
+    return {
+        name: {
+            "model": name,
+            "weights": weights[name][0] if weights[name] else None,
+            "options": options.parsed(tuple(each[name])),
+        }
+        for name in names
+    }
+
+
+def _of(names: Sequence[str], words: Sequence[str], sign: str, option: str) -> dict[str, list[str]]:
+    """Return the words that belong to each name."""
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for word in words:
+        owners = [name for name in names if word.startswith(name + sign)]
+        if owners:
+            owner = max(owners, key=len)
+            found[owner].append(word[len(owner) + 1 :])
+        elif len(names) == 1:
+            found[names[0]].append(word)
+        else:
+            raise click.UsageError(
+                f"{option} {word!r} belongs to which model? Begin it with one of "
+                f"{', '.join(name + sign for name in names)}"
+            )
+    return found

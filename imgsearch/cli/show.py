@@ -1,10 +1,10 @@
 """What the terminal shows: tables and progress bars. Bars and notes go to standard error."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from rich.console import Console
@@ -21,8 +21,6 @@ from rich.table import Table
 from rich.text import Text
 
 from imgsearch.errors import ConfigError
-
-_HEADLINE: Final = ("hit@1", "hit@10", "precision@10", "recall@10", "map@10", "ap_hits@10")
 
 
 def echo_json(data: Any) -> None:
@@ -43,16 +41,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int =
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(grid)
-
-
-def figures(metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> None:
-    """Print the headline measures, each with its interval."""
-    rows = [
-        (name, f"{metrics[name]:.3f}", "{:.3f} to {:.3f}".format(*intervals[name]))
-        for name in _HEADLINE
-        if name in metrics
-    ]
-    table(("measure", "mean", "95 % interval"), rows)
 
 
 def printable(text: str) -> str:

@@ -196,7 +196,7 @@ def _checked(
     name: str, root: Path, *, gallery: list[Item], queries: list[Item] | None, notes: _Notes
 ) -> Dataset:
     searched = gallery if queries is None else queries
-    _check_labels(item.label for item in chain(gallery, searched))
+    check_labels(item.label for item in chain(gallery, searched))
     if len(gallery) < 2:
         raise DatasetError(f"{root} holds {len(gallery)} image to search in; a ranking needs two")
     return Dataset(
@@ -209,7 +209,12 @@ def _checked(
     )
 
 
-def _check_labels(labels: Iterable[str]) -> None:
+def check_labels(labels: Iterable[str]) -> None:
+    """Refuse labels that somebody meant to be one.
+
+    Raises:
+        DatasetError: two differ only by case or blanks.
+    """
     seen: dict[str, str] = {}
     for label in dict.fromkeys(labels):
         other = seen.setdefault(label.casefold().strip(), label)

@@ -10,8 +10,8 @@ from imgsearch import encoders
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, TextUnknown, TextUnsupported
 from imgsearch.evaluation import datasets
+from imgsearch.evaluation.evaluator import evaluate
 from imgsearch.evaluation.questions import Question, captioned, captions, questions, vectors
-from imgsearch.evaluation.run import evaluate
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.types import Fingerprint
 from tests.pictures import write

@@ -6,7 +6,7 @@ import pytest
 
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation import datasets
-from imgsearch.evaluation.run import evaluate
+from imgsearch.evaluation.evaluator import evaluate
 from tests.pictures import write
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

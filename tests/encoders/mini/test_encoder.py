@@ -15,8 +15,8 @@ from imgsearch.encoders.mini import encoder as mini
 from imgsearch.encoders.mini.encoder import MiniEncoder
 from imgsearch.errors import ImageError, TextUnknown
 from imgsearch.evaluation import datasets
+from imgsearch.evaluation.evaluator import evaluate
 from imgsearch.evaluation.questions import captioned
-from imgsearch.evaluation.run import evaluate
 from imgsearch.query import TextWarning
 from tests.encoders.test_classic import picture
 from tests.pictures import write

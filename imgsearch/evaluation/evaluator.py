@@ -1,0 +1,176 @@
+"""The evaluator: a dataset through the insert pipeline into a store, and out of the search one."""
+
+import hashlib
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from imgsearch import backends
+from imgsearch.encoders import Recipe, load
+from imgsearch.errors import DatasetError
+from imgsearch.evaluation.answers import (
+    Answer,
+    OnProgress,
+    image_answers,
+    question_answers,
+    walked,
+)
+from imgsearch.evaluation.datasets import Dataset
+from imgsearch.evaluation.embedding_map import embedding_map
+from imgsearch.evaluation.metrics import measure
+from imgsearch.evaluation.questions import Question, questions, vectors
+from imgsearch.evaluation.run import SEED, Run, Subject
+from imgsearch.evaluation.speed import measured
+from imgsearch.pipelines import insert_pipeline, search_pipeline
+from imgsearch.query_encoder import QueryEncoder
+from imgsearch.types import Vector
+
+_SEEN: Final = re.compile(r"n\d{8}_\d+\.")  # how ImageNet names its training images
+
+
+def evaluate(
+    dataset: Dataset,
+    *,
+    model: str = "mini",
+    weights: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    url: str | None = None,
+    collection: str | None = None,
+    index: str = "flat",
+    metric: str = "cosine",
+    ks: Sequence[int] = (1, 5, 10),
+    queries: str = "images",
+    timed: bool = False,
+    mapped: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Run:
+    """Return how well an encoder finds images of the query's class, or what `queries` names.
+
+    `queries`: "images", the dataset's own; or "names", "captions" and "changes", as
+    `imgsearch.evaluation.questions` has them. `timed`: measure the speed, too, which takes some
+    seconds more; `mapped`: lay the gallery out on a plane.
+
+    Without `url` the search is exact and in memory. With one, the gallery goes into a `collection`
+    of that store, by default one named after dataset and encoder, and is left there; `index` and
+    `metric` are the collection's. A query in the gallery is taken out of its own hits.
+
+    Raises:
+        DatasetError: no image could be used, or the collection holds other images than the
+            gallery, or there are no captions.
+        TextUnsupported: the queries are texts, and the encoder takes images only.
+        EncoderError, BackendError: the encoder or the store failed.
+    """
+    recipe = Recipe.of(model, weights, options)
+    place = url or f"memory://evaluate-{uuid.uuid4().hex}"
+    name = collection or _collection_name(dataset, recipe, index, metric)
+    target = {"collection": name, **recipe.config()}
+    tell = on_progress or (lambda _stage, _done, _total: None)
+    with backends.connect(place) as store:
+        started = monotonic()
+        inserting = insert_pipeline(place, **target, index=index, metric=metric)
+        gallery, skipped = walked(inserting, dataset.gallery, "index", tell)
+        indexing = monotonic() - started
+        labels: dict[str, set[str]] = defaultdict(set)
+        for item, row in gallery:
+            labels[row["id"]].add(item.label)
+        stored = store.open(name)
+        stored.flush()
+        if stored.count() != len(labels):
+            raise DatasetError(
+                f"collection {name!r} of {place} holds {stored.count()} images, the gallery "
+                f"{len(labels)}; evaluate in another collection or store"
+            )
+        inserting.close()
+        known = {id_: frozenset(names) for id_, names in labels.items()}
+        leaks, asked = 0, questions(dataset, queries) if queries != "images" else []
+        started = monotonic()
+        if queries == "images":
+            searching = search_pipeline(place, **target, k=max(ks) + 1)
+            found, lost = walked(searching, dataset.queries, "search", tell)
+            searching.close()
+            answers, leaks = image_answers(dataset, found, gallery, known, max(ks))
+        else:
+            ids = {str(item.path): str(row["id"]) for item, row in gallery}
+            encoder = load(**recipe.config())
+            answers, lost = question_answers(asked, encoder, stored, ids, known, max(ks), tell)
+        seconds = monotonic() - started
+        speed = None
+        if timed:
+            paths = [str(item.path) for item, _ in gallery]
+            speed = measured(_calls(recipe, asked, answers), stored, recipe, paths, k=max(ks))
+        laid_out = embedding_map(stored, seed=SEED) if mapped else None
+        if url is None:
+            store.drop(name)
+    measures = measure([answer.ranking for answer in answers], ks=ks)
+    return Run(
+        subject=Subject(
+            dataset.name,
+            dataset.manifest_hash,
+            len(dataset.gallery),
+            len(asked) or len(dataset.queries),
+            dataset.held_out,
+        ),
+        encoder=load(**recipe.config()).fingerprint,
+        asked=queries,
+        collection=name,
+        url=url or "memory://",
+        index=index,
+        metric=metric,
+        measures=measures,
+        answers=answers,
+        labels=known,
+        seconds={"index": indexing, "search": seconds},
+        speed=speed,
+        map=laid_out,
+        notes=[
+            *dataset.notes,
+            *measures.notes,
+            *_notes(dataset, model, skipped + lost, len(gallery) - len(known), leaks),
+        ],
+    )
+
+
+def _calls(
+    recipe: Recipe, asked: Sequence[Question], answers: Sequence[Answer]
+) -> list[Callable[[], Vector | None]]:
+    """Return a call for each query that embeds it, alone, as a search does."""
+    if asked:
+        encoder = load(**recipe.config())
+
+        def one(question: Question) -> Vector | None:
+            made = next(vectors([question], encoder))
+            return None if made is None else made[0]
+
+        return [partial(one, question) for question in asked]
+    ready = QueryEncoder(recipe)
+    return [partial(ready.encode, Path(answer.query), None) for answer in answers]
+
+
+def _notes(
+    dataset: Dataset, model: str, failed: Sequence[str], doubles: int, leaks: int
+) -> Iterator[str]:
+    if failed:
+        yield f"{len(failed)} images could not be used and were left out, the first: {failed[0]}"
+    if doubles:
+        yield f"{doubles} gallery images have the content of another one and count once."
+    if leaks:
+        yield f"{leaks} queries are in the gallery, too; each was taken out of its own hits."
+    if model == "classic":
+        return
+    if any(_SEEN.match(item.path.name) for item in dataset.gallery):
+        seen = "mini's teacher" if model == "mini" else "an encoder trained on ImageNet"
+        yield (
+            f"The images bear names of ImageNet's training set: {seen} has very probably seen "
+            "them, so its figures are higher than on images new to it."
+        )
+
+
+def _collection_name(dataset: Dataset, recipe: Recipe, index: str, metric: str) -> str:
+    what = "\n".join((dataset.manifest_hash, recipe.to_json(), index, metric))
+    return f"evaluate_{hashlib.sha256(what.encode()).hexdigest()[:16]}"

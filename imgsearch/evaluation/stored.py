@@ -1,0 +1,126 @@
+"""A collection that is there already, measured by its own images: each looks for its class."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from time import monotonic
+from typing import Final
+
+import numpy as np
+
+from imgsearch.backends import Collection
+from imgsearch.errors import DatasetError, FieldInvalid
+from imgsearch.evaluation.answers import OnProgress, judged
+from imgsearch.evaluation.datasets import check_labels
+from imgsearch.evaluation.embedding_map import embedding_map
+from imgsearch.evaluation.metrics import measure
+from imgsearch.evaluation.run import SEED, Run, Subject
+from imgsearch.filters import Filter
+from imgsearch.regions import WHOLE, has_regions
+from imgsearch.types import Fingerprint, Hit
+
+_BATCH: Final = 100  # queries searched for in one call
+_PLACE: Final = "path"
+
+
+def evaluate_collection(
+    collection: Collection,
+    url: str,
+    *,
+    label: str = "label",
+    most: int = 1_000,
+    ks: Sequence[int] = (1, 5, 10),
+    effort: int | None = None,
+    seed: int = SEED,
+    mapped: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Run:
+    """Return how well a collection finds images of the same class, by the vectors that it holds.
+
+    At most `most` images are drawn as queries, each is left out of its own hits. The field `label`
+    is the class; images without one are no queries, and count as wrong. Of images with regions the
+    whole ones are measured. Nothing is embedded or written; what the index misses is missing here,
+    too. `effort` is that of the search. `url` is told in the report.
+
+    Raises:
+        DatasetError: no class has two images, or two classes differ only by case.
+        FieldInvalid: the collection declares no such field.
+    """
+    if label not in collection.schema.fields:
+        fields = ", ".join(sorted(collection.schema.fields)) or "none"
+        raise FieldInvalid(
+            f"collection {collection.name!r} has no field {label!r}; it has: {fields}"
+        )
+    where = WHOLE if has_regions(collection) else None
+    rows = collection.iterate(where=where, vectors=False)
+    told = {row.id: (str(row.fields[label]), str(row.fields.get(_PLACE, row.id))) for row in rows}
+    labels = {id_: frozenset({name} if name else ()) for id_, (name, _) in told.items()}
+    sizes = Counter(name for name, _ in told.values() if name)
+    check_labels(sizes)
+    if not any(size > 1 for size in sizes.values()):
+        raise DatasetError(
+            f"collection {collection.name!r} holds {sum(sizes.values())} labelled images of "
+            f"{len(sizes)} classes; there is nothing to find where none has two"
+        )
+    labelled = sorted(id_ for id_, (name, _) in told.items() if name)
+    drawn = sorted(np.random.default_rng(seed).permutation(labelled)[:most])
+    started = monotonic()
+    answers = _answers(collection, drawn, where, effort, max(ks), on_progress)
+    judgements = [
+        judged(told[own][1], told[own][0], own, hits, labels, k=max(ks), wanted=sizes[told[own][0]])
+        for own, hits in answers
+    ]
+    measures = measure([answer.ranking for answer in judgements], ks=ks)
+    schema = collection.schema
+    return Run(
+        subject=Subject(collection.name, _manifest(told), len(told), len(drawn), held_out=False),
+        encoder=schema.encoder or Fingerprint("unknown", schema.dim),
+        asked="images",
+        collection=collection.name,
+        url=url,
+        index=str(schema.index),
+        metric=schema.metric,
+        measures=measures,
+        answers=judgements,
+        labels=labels,
+        seconds={"search": monotonic() - started},
+        map=embedding_map(collection, seed=seed) if mapped else None,
+        notes=[*_notes(len(told), len(labelled), len(drawn)), *measures.notes],
+    )
+
+
+def _answers(
+    collection: Collection,
+    drawn: Sequence[str],
+    where: Filter | None,
+    effort: int | None,
+    k: int,
+    on_progress: OnProgress | None,
+) -> list[tuple[str, Sequence[Hit]]]:
+    found: list[tuple[str, Sequence[Hit]]] = []
+    for start in range(0, len(drawn), _BATCH):
+        there = collection.get(drawn[start : start + _BATCH], vectors=True)
+        queries = {id_: row.vector for id_, row in there.items() if row.vector is not None}
+        if queries:
+            matrix = np.stack(list(queries.values()))
+            hits = collection.search(matrix, k=k + 1, where=where, effort=effort)
+            found += zip(queries, hits, strict=True)
+        if on_progress:
+            on_progress("search", min(start + _BATCH, len(drawn)), len(drawn))
+    return found
+
+
+def _manifest(told: dict[str, tuple[str, str]]) -> str:
+    """Return the sha256 of ids and labels; ids are the contents' hashes where we wrote them."""
+    lines = sorted(json.dumps([id_, name]) for id_, (name, _) in told.items())
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
+def _notes(there: int, labelled: int, drawn: int) -> list[str]:
+    notes = []
+    if labelled < there:
+        notes.append(f"{there - labelled} of {there} images have no label: no queries, and wrong.")
+    if drawn < labelled:
+        notes.append(f"{drawn} of {labelled} labelled images were drawn as queries.")
+    return notes

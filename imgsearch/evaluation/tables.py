@@ -1,0 +1,112 @@
+"""A run as tables: pandas data frames, for notebooks and reports."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from imgsearch.evaluation.answers import Answer, Labels
+from imgsearch.evaluation.metrics import Measures, interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def summary(measures: Measures, intervals: Mapping[str, tuple[float, float]]) -> "pd.DataFrame":
+    """Return a row for each measure: its `mean`, and `low` and `high` of the 95 % interval."""
+    import pandas as pd
+
+    rows = [
+        {"measure": name, "mean": mean, "low": intervals[name][0], "high": intervals[name][1]}
+        for name, mean in measures.metrics.items()
+    ]
+    return pd.DataFrame(rows, columns=["measure", "mean", "low", "high"]).set_index("measure")
+
+
+def per_query(answers: Sequence[Answer], measures: Measures) -> "pd.DataFrame":
+    """Return a row for each scored query: `query`, its `label`, R as `relevant`, the measures.
+
+    Queries with nothing to find are left out, as they are of the means.
+    """
+    import pandas as pd
+
+    scored = [answer for answer in answers if answer.ranking.relevant > 0]
+    about = {
+        "query": [answer.query for answer in scored],
+        "label": [answer.label for answer in scored],
+        "relevant": [answer.ranking.relevant for answer in scored],
+    }
+    return pd.DataFrame({**about, **measures.per_query}).set_index("query")
+
+
+def per_class(answers: Sequence[Answer], measures: Measures, *, seed: int) -> "pd.DataFrame":
+    """Return a row for each class that was asked for: its `queries`, and the measures' means.
+
+    `low` and `high` are the 95 % interval of map at the largest k, over the class's queries; NaN
+    where there is one query only. Sorted by that measure, the worst first, then by name.
+    """
+    import pandas as pd
+
+    table = per_query(answers, measures)
+    table = table[table["label"] != ""]
+    name = headline(measures.metrics)
+    rows = []
+    for label, part in table.groupby("label", sort=True):
+        values = part[name].to_numpy()
+        low, high = interval(values, rng=seed) if len(values) > 1 else (float("nan"),) * 2
+        means = part.drop(columns=["label", "relevant"]).mean().to_dict()
+        rows.append({"label": label, "queries": len(part), **means, "low": low, "high": high})
+    columns = ["label", "queries", *measures.metrics, "low", "high"]
+    made = pd.DataFrame(rows, columns=columns).set_index("label")
+    return made.sort_values([name, "label"], kind="stable")
+
+
+def confusion(answers: Sequence[Answer], labels: Labels) -> "pd.DataFrame":
+    """Return which classes are found for which: a row and a column for each class.
+
+    A cell is the share of the column's class among all hits of the row's queries; an image of
+    several classes counts in parts. A row of a class whose queries found nothing is 0.
+    """
+    import pandas as pd
+
+    counts: dict[str, dict[str, float]] = {}
+    for answer in answers:
+        if not answer.label:
+            continue
+        row = counts.setdefault(answer.label, defaultdict(float))
+        for hit in answer.hits:
+            classes = labels.get(hit.id, frozenset())
+            for name in classes:
+                row[name] += 1 / len(classes)
+    names = sorted({*counts, *(name for row in counts.values() for name in row)})
+    made = [
+        [row.get(name, 0.0) / max(sum(row.values()), 1e-12) for name in names]
+        for _, row in sorted(counts.items())
+    ]
+    return pd.DataFrame(made, index=pd.Index(sorted(counts), name="asked"), columns=names)
+
+
+def confused(table: "pd.DataFrame", *, most: int = 20) -> "pd.DataFrame":
+    """Return the pairs of classes confused most: `asked`, `found`, `share`, largest first."""
+    import pandas as pd
+
+    pairs: list[tuple[Any, Any, float]] = [
+        (asked, found, float(share))
+        for asked, row in table.iterrows()
+        for found, share in row.items()
+        if asked != found and share > 0
+    ]
+    pairs.sort(key=lambda pair: (-pair[2], pair[0], pair[1]))
+    return pd.DataFrame(pairs[:most], columns=["asked", "found", "share"])
+
+
+def worst(answers: Sequence[Answer], measures: Measures, *, most: int = 12) -> list[Answer]:
+    """Return the scored queries that were answered worst, by map at the largest k, then by name."""
+    scored = [answer for answer in answers if answer.ranking.relevant > 0]
+    values = measures.per_query[headline(measures.metrics)]
+    order = sorted(range(len(scored)), key=lambda place: (values[place], scored[place].query))
+    return [scored[place] for place in order[:most]]
+
+
+def headline(metrics: Mapping[str, float]) -> str:
+    """Return the name of map at the largest k that was measured."""
+    return max((name for name in metrics if name.startswith("map@")), key=lambda n: int(n[4:]))

@@ -1,0 +1,140 @@
+"""An evaluation as a page, as Markdown and as plain values."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from imgsearch import plots, report
+from imgsearch.evaluation import datasets
+from imgsearch.evaluation.evaluator import evaluate
+from tests.pictures import write
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("report") / "bilder"
+    write(root / "katze", 5)
+    write(root / "<b>hund", 5, start=5)
+    dataset = datasets.load(root)
+    return {
+        model: evaluate(dataset, model=model, timed=True, mapped=True)
+        for model in ("mini", "classic")
+    }
+
+
+class Elements(HTMLParser):
+    """Counts elements, and keeps their attributes."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def test_the_page_of_one_run_has_every_part(runs):
+    page = report.page({"mini": runs["mini"]})
+    for title in ("Measures of mini", "Worst classes", "confuses", "Map of the", "Speed", "To be"):
+        assert re.search(rf"<h2>[^\n]*{title}", page), title
+    elements = Elements(page)
+    assert len(elements.of("svg")) == 3
+    assert len([each for each in elements.of("g") if each.get("class") == "place"]) == 10
+    assert len([each for each in elements.of("figure") if each.get("class") == "query"]) == 10
+
+
+def test_the_page_of_two_runs_compares_them(runs):
+    page = report.page(runs)
+    assert "Against mini" in page
+    assert "Quality against speed" in page
+    assert len(Elements(page).of("svg")) == 5
+
+
+def test_the_page_loads_nothing_and_runs_nothing(runs):
+    page = report.page(runs)
+    assert "<script" not in page
+    assert "<b>" not in page.replace("<b>Query</b>", "").replace("<b>1", "")[:0]
+    elements = Elements(page)
+    assert not any(
+        "src" in each and not each["src"].startswith("data:") for each in elements.of("img")
+    )
+    assert all(each["href"].startswith("data:image/jpeg") for each in elements.of("image"))
+    assert "&lt;b&gt;hund" in page
+
+
+def test_the_same_run_gives_the_same_page_but_for_times(runs):
+    one = {"mini": runs["mini"]}
+    assert report.page(one) == report.page(one)
+    assert report.markdown(one) == report.markdown(one)
+
+
+def test_the_markdown_has_a_row_for_each_measure_and_class(runs):
+    text = report.markdown(runs)
+    for name in runs["mini"].measures.metrics:
+        assert f"| {name} | " in text
+    assert "| katze | 5 | " in text
+    assert "## Against mini" in text
+    widths = [line.count("|") for line in text.splitlines() if line.startswith("| measure | of")]
+    assert widths == [9]
+
+
+def test_a_bar_in_a_label_does_not_break_the_markdown(runs):
+    assert report._grid(["a", "b"], [["x|y", "z"]])[2] == "| x&#124;y | z |"
+
+
+def test_plain_values_are_json(runs):
+    one = json.loads(json.dumps(report.plain({"mini": runs["mini"]})))
+    assert one["metrics"] == runs["mini"].measures.metrics
+    two = json.loads(json.dumps(report.plain(runs)))
+    assert two["runs"].keys() == {"mini", "classic"}
+    assert {row["second"] for row in two["differences"]} == {"classic"}
+
+
+def test_a_file_that_is_gone_is_left_out_of_the_page(tmp_path):
+    write(tmp_path / "bilder/katze", 3)
+    write(tmp_path / "bilder/ñandú", 3, start=5)
+    run = evaluate(datasets.load(tmp_path / "bilder"), mapped=True)
+    for path in tmp_path.rglob("*.png"):
+        path.unlink()
+    page = report.page({"mini": run})
+    assert "data:image" not in page
+    assert "ñandú" in page
+
+
+def test_bars_are_as_long_as_their_values():
+    drawn = plots.bars([plots.Bar("map@10", 0.5, 0.25, 0.75)], label="x")
+    (bar,) = [each for each in Elements(drawn).of("rect") if each["class"] == "bar"]
+    (line,) = [each for each in Elements(drawn).of("line") if each["class"] == "range"]
+    start, width = float(bar["x"]), float(bar["width"])
+    assert float(line["x1"]) == pytest.approx(start + width / 2, abs=0.1)
+    assert float(line["x2"]) == pytest.approx(start + width * 1.5, abs=0.1)
+
+
+def test_the_line_joins_the_points_that_none_beats():
+    rows = [
+        plots.Point("slow and good", 10, 0.9),
+        plots.Point("fast and bad", 1000, 0.2),
+        plots.Point("beaten", 9, 0.8),
+        plots.Point("between", 100, 0.5),
+    ]
+    drawn = plots.points(rows, x="images/s", y="precision@10", label="x")
+    (line,) = Elements(drawn).of("polyline")
+    assert len(line["points"].split()) == 3
+    assert len(Elements(drawn).of("circle")) == 4
+
+
+def test_words_in_drawings_are_escaped():
+    for drawn in (
+        plots.bars([plots.Bar("<x>&", 0.1, 0.1, 0.1)], label='"<x>'),
+        plots.points([plots.Point("<x>&", 1, 1)], x="<x>", y="<x>", label="<x>"),
+        plots.matrix(["<x>", "y"], [[1, 0], [0, 1]], label="<x>"),
+        plots.embedding_map([plots.Place(0, 0, 1, "<x>", "<x>")], label="<x>"),
+    ):
+        assert "<x" not in drawn
+        assert "&lt;x" in drawn
