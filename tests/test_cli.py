@@ -169,6 +169,12 @@ def test_evaluate_measures_the_library_that_is_there(run, loaded):
     assert "no field 'klasse'" in run("evaluate", "--label-column", "klasse").stderr
 
 
+def test_evaluate_the_forms_of_a_models_vectors(run, loaded):
+    done = run("evaluate", "bilder", "--model", "classic", "--variants", "--json")
+    assert list(json.loads(done.stdout)["runs"])[:2] == ["raw", "normalised"]
+    assert "of one --model" in run("evaluate", "bilder", "--variants", "--db", "x.db").stderr
+
+
 def test_evaluate_tells_how_fast_it_was(run, loaded):
     speed = json.loads(run("evaluate", "bilder", "--json").stdout)["speed"]
     assert speed["embedding"]["n"] == speed["search"]["n"] == 8

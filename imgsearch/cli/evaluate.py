@@ -56,6 +56,9 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
     metavar="MEASURE=NUMBER",
     help=f"As in precision@10=0.55: exit with {_MISSED} if the first model's mean is lower.",
 )
+@click.option(
+    "--variants", is_flag=True, help="One model's vectors raw, of unit length, projected to 512."
+)
 @click.option("--speed/--no-speed", default=True, help="Measure latency and throughput, too.")
 @options.as_json
 def evaluate(
@@ -78,7 +81,10 @@ def evaluate(
     """
     wanted = figures.floors(floors)
     with show.progress(hidden=as_json) as bars:
-        runs = _datasets(dataset, told, bars) if dataset else _stored(told, bars)
+        if not dataset:
+            runs = _stored(told, bars)
+        else:
+            runs = (_variants if told["variants"] else _datasets)(dataset, told, bars)
     from imgsearch import report
 
     if told["html"] is not None:
@@ -128,6 +134,16 @@ def _datasets(dataset: str, told: Mapping[str, Any], bars: show.Bars) -> "dict[s
     return runs
 
 
+def _variants(dataset: str, told: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
+    from imgsearch.evaluation.variants import variants
+
+    models = _models(told)
+    if len(models) > 1 or told["db"] or told["queries"] != "images":
+        raise click.UsageError("--variants is of one --model, in memory, searched for by images")
+    (config,) = models.values()
+    return variants(_dataset(dataset, told), **config, on_progress=bars.tell)
+
+
 def _dataset(dataset: str, told: Mapping[str, Any]) -> "Dataset":
     from imgsearch.evaluation import datasets
     from imgsearch.evaluation.questions import captioned
@@ -142,11 +158,11 @@ def _dataset(dataset: str, told: Mapping[str, Any]) -> "Dataset":
 def _stored(told: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
     from imgsearch.evaluation.stored import evaluate_collection
 
-    unused = ("models", "weights", "model_options", "index", "metric")
+    unused = ("models", "weights", "model_options", "index", "metric", "variants")
     if any(told[name] for name in unused) or told["queries"] != "images":
         raise click.UsageError(
             "without DATASET a library is measured by the vectors that it holds: no --model, "
-            "--weights, --option, --index, --metric or --queries"
+            "--weights, --option, --index, --metric, --variants or --queries"
         )
     settings = Settings.from_environment()
     name = told["collection"] or "images"
