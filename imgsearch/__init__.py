@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from imgsearch.pipelines import text_search_pipeline as text_search_pipeline
     from imgsearch.query import Query as Query
     from imgsearch.seam import op as op
+    from imgsearch.sheet import contact_sheet as contact_sheet
     from imgsearch.types import Failure as Failure
     from imgsearch.types import Hit as Hit
     from imgsearch.types import Record as Record
@@ -43,6 +44,7 @@ _HOMES = {
     "Query": "query",
     "Record": "types",
     "connect": "backends",
+    "contact_sheet": "sheet",
     "embed_pipeline": "pipelines",
     "errors": "",
     "insert_pipeline": "pipelines",
@@ -62,6 +64,7 @@ __all__ = [
     "Record",
     "__version__",
     "connect",
+    "contact_sheet",
     "embed_pipeline",
     "errors",
     "insert_pipeline",
