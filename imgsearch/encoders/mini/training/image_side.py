@@ -30,7 +30,7 @@ from imgsearch.types import Matrix
 _log = logging.getLogger(__name__)
 _DIM: Final = 256
 _EVERY: Final = 50  # steps between two lines of the log
-_HIDDEN: Final = 5  # of so many classes one's labels are not learned from, to see how that carries
+_HIDDEN: Final = 20  # of so many classes one's labels are not learned from, to see how that carries
 
 
 @dataclass(frozen=True)
