@@ -1,7 +1,7 @@
 # The commands of the README. Everything is installed into .venv of this checkout.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help demo test check bench wheel smoke clean
+.PHONY: help demo test notebooks check bench wheel smoke clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -9,8 +9,12 @@ help:  ## list the commands
 demo: .venv/.core  ## index a gallery, search it, write demo/index.html
 	$(BIN)/python -m imgsearch demo
 
-test: check  ## everything: linters, types, layers, tests
+test: check  ## everything: linters, types, layers, tests, notebooks
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbmake notebooks
+
+notebooks: .venv/.dev  ## run the codelabs from a clean kernel
+	$(BIN)/python -m pytest --nbmake notebooks
 
 check: .venv/.dev  ## linters, types, layers
 	$(BIN)/python -m ruff format --check .

@@ -270,6 +270,7 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: 500; border-bottom: 1px solid var(--line); }
 svg { display: block; width: 100%; max-width: 60rem; height: auto; font-size: 12px; }
+.table + svg { margin-top: 1.25rem; }
 svg text { fill: var(--ink); }
 svg .tick { fill: var(--soft); font-size: 10px; }
 svg .bar, svg .dot, svg .cell { fill: var(--focus); }
