@@ -157,6 +157,14 @@ class Collection(ABC):
         """
         return self.count()
 
+    def settle(self, *, seconds: float = 60.0) -> int:  # noqa: ARG002  # for servers
+        """After `flush`, wait until searches go through the index; return for how many records.
+
+        A server may compare rows one by one for a while after it has indexed them, and always does
+        where they are few; whoever measures an index has to wait. At most `seconds`.
+        """
+        return self.indexed()
+
     @abstractmethod
     def flush(self) -> None:
         """Make everything written durable, and wait until all of it is indexed."""

@@ -1,5 +1,7 @@
 """Reading and writing one Milvus collection. The driver itself stays in `milvus`."""
 
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +24,7 @@ ROWS: Final = 1_000  # rows upserted at once
 BYTES: Final = 16 * 2**20  # … and their size: servers take messages of 64 MB
 HITS: Final = 65_536  # hits asked for at once, over all queries of a call
 QUERIES: Final = 256  # queries a call; servers take 16,384
+LEAST: Final = 1_024  # rows of a segment that servers index at all, as they are shipped
 
 
 class MilvusCollection(Collection):
@@ -42,6 +45,24 @@ class MilvusCollection(Collection):
         """Servers count rows that were replaced until they are compacted; lite 3.2.2 says all."""
         found = self._store.index(self.name) or {}
         return min(int(found.get("indexed_rows", 0)), self.count())
+
+    @override
+    def settle(self, *, seconds: float = 60.0) -> int:
+        """Milvus 2.3.5 takes some 10 s after a flush to put the index in place of loose rows."""
+        if self._store.path:
+            return self.indexed()
+        end, pause, count = time.monotonic() + seconds, threading.Event(), self.count()
+        flat = self.schema.index.kind == "flat"  # has no index there, and needs none
+        while True:
+            with self._store.calling() as client:
+                loaded = client.list_loaded_segments(self.name, timeout=self._store.timeout)
+            sealed = [part for part in loaded if part.state.name == "Sealed"]
+            through = sum(int(part.num_rows) for part in sealed if part.index_name or flat)
+            coming = any(part.num_rows >= LEAST and not part.index_name for part in sealed)
+            there = sum(part.num_rows for part in sealed) >= count and (flat or not coming)
+            if there or time.monotonic() > end:
+                return min(count, through)
+            pause.wait(0.2)
 
     @override
     def _upsert(self, records: Sequence[Record]) -> None:
