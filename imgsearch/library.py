@@ -112,6 +112,7 @@ class Library:
         offset: int = 0,
         where: Filter | None = None,
         min_score: float | None = None,
+        effort: int | None = None,
     ) -> list[Hit]:
         """Return at most `k` hits for `query`, nearest first, after `offset` others.
 
@@ -119,6 +120,7 @@ class Library:
         they are read. A hit's `fields` hold ``path`` and ``label``; of a library with regions also
         ``image``, its id, ``box`` and ``object``, and each hit is another image. `where` filters on
         them, for example ``Field("label") == "goldfish"``; `min_score` leaves out what is further.
+        `effort` is the index's search breadth, as for `Collection.search`.
 
         Raises:
             CollectionNotFound: nothing was added yet.
@@ -130,7 +132,13 @@ class Library:
         collection = self._required()
         vector = self._queries.encode(query, collection)
         return search_images(
-            collection, vector, k=k, offset=offset, where=where, min_score=min_score
+            collection,
+            vector,
+            k=k,
+            offset=offset,
+            where=where,
+            min_score=min_score,
+            effort=effort,
         )
 
     def encode(self, query: Query | Example) -> Vector:

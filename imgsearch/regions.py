@@ -134,6 +134,7 @@ def search_images(
     offset: int = 0,
     where: Filter | None = None,
     min_score: float | None = None,
+    effort: int | None = None,
 ) -> list[Hit]:
     """Return at most `k` hits, each of another image, nearest first, after `offset` others.
 
@@ -143,7 +144,7 @@ def search_images(
     Raises:
         ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as `Collection.search`.
     """
-    told: dict[str, Any] = {"where": where, "min_score": min_score}
+    told: dict[str, Any] = {"where": where, "min_score": min_score, "effort": effort}
     if not has_regions(collection):
         return collection.search(vector[None], k=k, offset=offset, **told)[0]
     if k < 1 or offset < 0 or k + offset > MAX_K:

@@ -31,6 +31,9 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @click.option("--offset", default=0, type=click.IntRange(0), help="Leave out so many nearer hits.")
 @click.option("--min-score", type=float, help="Leave out hits with a lower score.")
 @click.option(
+    "--effort", type=click.IntRange(1), help="HNSW's ef, IVF's nprobe: see `imgsearch tune`."
+)
+@click.option(
     "--where",
     multiple=True,
     metavar="FIELD=TEXT",
@@ -50,6 +53,7 @@ def search(
     k: int,
     offset: int,
     min_score: float | None,
+    effort: int | None,
     where: tuple[str, ...],
     html: Path | None,
     **rest: Any,
@@ -74,7 +78,9 @@ def search(
     settings = Settings.from_environment()
     with options.library(settings, db, collection=collection, **encoder) as library:
         with _text_warnings_as_notes():
-            hits = library.search(query, k=k, offset=offset, where=condition, min_score=min_score)
+            hits = library.search(
+                query, k=k, offset=offset, where=condition, min_score=min_score, effort=effort
+            )
         facts = {
             "encoder": library.recipe.model,
             "store": f"{library.url} ({library.count():,} images)",
