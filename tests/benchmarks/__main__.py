@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from tests.benchmarks import index, latency, memory, overhead, throughput
+from tests.benchmarks import index, latency, memory, overhead, throughput, tuning
 
 
 def main():
@@ -16,6 +16,7 @@ def main():
     latency.main()
     memory.main()
     index.main()
+    tuning.main()
 
 
 if __name__ == "__main__":

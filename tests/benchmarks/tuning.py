@@ -1,0 +1,151 @@
+"""Indexes of a real Milvus server over 50,000 image vectors: recall, latency, build, memory, disk.
+
+The vectors are mini's, of crops at random from a few hundred images: of another distribution than
+as many photographs, for each has near relatives in the others of its image. Each index is tuned in
+a server of its own, so that what the server's processes and folder grow by is that index's.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from imgsearch.backends import Index, Schema, connect
+from imgsearch.encoders import load
+from imgsearch.evaluation import datasets
+from imgsearch.evaluation.drawn import draw
+from imgsearch.evaluation.tuning import tune
+from imgsearch.images import decode
+from imgsearch.sources import read
+from imgsearch.types import Record
+from tests.services.milvus_server import MilvusServer, unavailable
+
+ROWS = 50_000  # to be searched; the queries come on top
+QUERIES, K = 1_000, 10
+SEED = 2026
+LEAST = 0.3  # of an edge: smaller crops of the small images are mostly blur
+GRID = (
+    "flat",
+    "ivf_flat:nlist=1024@4,16,64",
+    "ivf_sq8:nlist=1024@16,64",
+    "hnsw:M=16,efConstruction=200@16,64,256",
+    "hnsw:M=32,efConstruction=200@16,64,256",
+)
+HEADER = (
+    "| index | effort | recall (95 %) | p50 / p95 / p99 ms | write + build s | index MB* | "
+    "server's memory, disk MB |\n|---|---|---|---|---|---|---|"
+)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def gallery(folder):
+    """Return the images' paths: IMGSEARCH_DATA's, the ImageNet subset's, or drawn ones."""
+    given = os.environ.get("IMGSEARCH_DATA")  # noqa: TID251  # tests have no settings
+    for place in (
+        given,
+        ROOT / "data/imagenet-subset",
+        ROOT.parent / "shared/data/imagenet-subset",
+    ):
+        if place and Path(place).is_dir():
+            break
+    else:
+        place = Path(folder) / "drawn"
+        draw(place)
+    dataset = datasets.load(place)
+    items = (*dataset.gallery, *dataset.queries)
+    return dataset.name, sorted({str(item.path) for item in items})
+
+
+def crop(image, rng):
+    """Return a part of an image, each edge LEAST to 1 of the whole's."""
+    height, width = image.shape[:2]
+    high, wide = (max(8, int(edge * rng.uniform(LEAST, 1))) for edge in (height, width))
+    top, left = rng.integers(height - high + 1), rng.integers(width - wide + 1)
+    return np.ascontiguousarray(image[top : top + high, left : left + wide])
+
+
+def vectors(paths, number):
+    """Return `number` records, crops in turn from images that are decoded once each."""
+    encoder, rng = load("mini"), np.random.default_rng(SEED)
+    each = -(-number // len(paths))
+    records = []
+    for path in paths:
+        image = decode(read(path), path=path)
+        crops = [crop(image, rng) for _ in range(min(each, number - len(records)))]
+        if crops:
+            found = encoder.encode(crops)
+            records += [
+                Record(f"{len(records) + place:06d}", row, {"path": path})
+                for place, row in enumerate(found)
+            ]
+    return encoder.fingerprint, records, each
+
+
+def resident(server):
+    inside = psutil.Process(server.group)
+    members = [inside, *inside.children(recursive=True)]
+    return sum(process.memory_info().rss for process in members) / 1e6
+
+
+def size(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def tried(source, index, place):
+    """Tune one index in a new server; return what was measured, and how the server grew, in MB."""
+    grown = {}
+    with MilvusServer(place) as server, connect(server.url, token=server.token) as store:
+        memory, disk = resident(server), size(server.folder / "data")
+
+        def tell(stage, done, total):
+            if stage.startswith("searching"):
+                grown["memory"] = resident(server) - memory
+                grown["disk"] = size(server.folder / "data") - disk
+
+        done = tune(
+            source, "crops", into=store, indexes=[index], k=K, queries=QUERIES, on_progress=tell
+        )
+    return done, grown
+
+
+def main(rows=ROWS):
+    print(f"tuning: {rows:,} vectors of image crops by mini, a real Milvus server, k = {K}")
+    if why := unavailable():
+        print(f"  left out: {why}")
+        return
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        name, paths = gallery(folder)
+        queries = min(QUERIES, rows)
+        fingerprint, records, each = vectors(paths, rows + queries)
+        print(
+            f"  {len(records):,} crops, {each} of each of {len(paths):,} images of {name}, seed "
+            f"{SEED}; {fingerprint.dim}-d, cosine; {queries:,} of them are the queries, left out"
+        )
+        print(HEADER)
+        notes = []
+        with connect("memory://crops-to-tune") as source:
+            schema = Schema(fingerprint.dim, "cosine", Index("flat"), {"path": "str"}, fingerprint)
+            source.create("crops", schema).upsert(records)
+            for number, index in enumerate(GRID):
+                done, grown = tried(source, index, Path(folder) / f"server{number}")
+                notes += done.notes
+                for one in done.measurements:
+                    print(
+                        f"| `{one.index}` | {one.effort or ''} | {one.recall:.4f} "
+                        f"({one.low:.4f} to {one.high:.4f}) | {one.p50:.1f} / {one.p95:.1f} / "
+                        f"{one.p99:.1f} | {one.write:.1f} + {one.build:.1f} | "
+                        f"{one.memory / 1e6:.0f} | +{grown['memory']:.0f}, +{grown['disk']:.0f} |",
+                        flush=True,
+                    )
+                    if one.indexed != done.searched:
+                        notes.append(f"{one.index}: {one.indexed:,} of {done.searched:,} indexed")
+        print("  * by formula, of the index alone; memory and disk are what the server grew by")
+        for line in dict.fromkeys(notes):
+            print(f"  {line}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
