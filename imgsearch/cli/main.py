@@ -23,6 +23,7 @@ _COMMANDS = {
     "reduce": "reduce",
     "remove": "library",
     "search": "search",
+    "tune": "tune",
 }
 
 

@@ -1,0 +1,163 @@
+"""tune: which index finds enough, and at what cost, on the vectors that are there."""
+
+import shlex
+from collections.abc import Collection as Names
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.errors import CollectionNotFound
+from imgsearch.settings import Settings
+
+if TYPE_CHECKING:
+    from imgsearch.evaluation.trials import Measurement
+    from imgsearch.evaluation.tuning import Tuning
+
+
+@click.command()
+@options.store
+@click.option("--in", "place", metavar="URL", help="The store of the trials, if not that of --db.")
+@click.option(
+    "--index",
+    "indexes",
+    multiple=True,
+    metavar="KIND",
+    help="As hnsw:M=16@64,128: an index, and behind the @ the efforts to search it with; "
+    "repeatable. By default the collection's own and five others.",
+)
+@click.option(
+    "--target",
+    default=0.95,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="The recall that is enough.",
+)
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
+@click.option("--queries", default=200, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=2026, show_default=True, help="Of the choice of queries.")
+@options.as_json
+def tune(
+    db: str | None,
+    collection: str,
+    place: str | None,
+    indexes: tuple[str, ...],
+    target: float,
+    k: int,
+    queries: int,
+    seed: int,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+) -> None:
+    """Try indexes on the vectors of a collection, and recommend the cheapest that finds enough.
+
+    The collection is only read. Some of its records are taken as queries, and left out of what is
+    searched; the others are copied into a trial collection for each index, and that is dropped at
+    the end. Recall is that of an index against exact search, not of labels.
+
+    \b
+        imgsearch tune
+        imgsearch tune --target 0.99 -k 50 --db milvus://HOST:19530
+        imgsearch tune --index flat --index hnsw:M=16@32,64,128 --index hnsw:M=32
+        imgsearch tune --db photos.db --in milvus://HOST:19530 --json
+    """  # noqa: D301  # \b is click's: leave these lines as they are
+    from imgsearch.backends import canonical, connect, is_there
+    from imgsearch.evaluation.tuning import tune as run
+
+    settings = Settings.from_environment()
+    url = db or settings.db
+    if not is_there(url):
+        raise CollectionNotFound(f"there is no library at {url} yet; add some images first")
+    with ExitStack() as stack:
+        here, there = (
+            stack.enter_context(connect(each, token=settings.token(each), timeout=settings.timeout))
+            for each in (url, place or url)
+        )
+        bars = stack.enter_context(show.progress(hidden=as_json))
+        done = run(
+            here,
+            collection,
+            into=there,
+            indexes=indexes,
+            k=k,
+            target=target,
+            queries=queries,
+            seed=seed,
+            on_progress=bars.tell,
+        )
+        same = place is None or canonical(place) == canonical(url)
+        commands = _commands(done, url, url if same else str(place), there.names())
+    if as_json:
+        show.echo_json({**done.to_dict(), "commands": commands})
+    else:
+        _print(done, commands)
+
+
+def _commands(done: "Tuning", source: str, target: str, taken: Names[str]) -> list[str]:
+    """Return what to type to have the recommended index, and to search with its effort."""
+    best = done.best
+    if best is None:
+        return []
+    commands, name = [], done.collection
+    if best.index != done.index or source != target:
+        name = _free(f"{done.collection[:40]}_{best.index.partition(':')[0]}", taken)
+        words = ["copy", source, target, "--collection", done.collection, "--as", name]
+        commands.append(_line([*words, "--index", best.index]))
+    words = ["search", "QUERY", "--db", target, "--collection", name, "-k", str(done.k)]
+    effort = [] if best.effort is None else ["--effort", str(best.effort)]
+    return [*commands, _line([*words, *effort])]
+
+
+def _line(words: list[str]) -> str:
+    return shlex.join(["imgsearch", *words])
+
+
+def _free(name: str, taken: Names[str]) -> str:
+    """Return the name, with a number behind it if there is a collection of that name."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _print(done: "Tuning", commands: list[str]) -> None:
+    disk = any(each.disk is not None for each in done.measurements)  # of embedded stores alone
+    columns = ("recall", "p50", "p95", "p99", "build", "MB*", *["disk"] * disk)
+    rows = [(*_row(each)[: len(columns)], _spelled(each)) for each in done.measurements]
+    show.table((*columns, "index@effort"), rows, right=len(columns))
+    show.note(
+        f"ann_recall@{done.k} of {done.queries} queries, left out of the {done.searched:,} vectors "
+        f"that were searched ({done.dim}-d, {done.metric}), in {done.url}. p50, p95, p99: "
+        "milliseconds a query, one at a time, after a warm-up; build: seconds to write and index; "
+        "MB*: the index in memory, by formula, not measured; --json has more. "
+        f"The collection has {done.index} now."
+    )
+    for line in done.notes:
+        show.note(f"  {line}")
+    if done.best is None:
+        best = max((each.recall for each in done.measurements), default=0.0)
+        show.note(f"none reaches a recall of {done.target:g}; the highest is {best:.4f}")
+        return
+    show.note(
+        f"{_spelled(done.best)} is the cheapest with a recall of at least {done.target:g} "
+        f"({done.best.recall:.4f}, 95 % interval {done.best.low:.4f} to {done.best.high:.4f}). "
+        "To use it:"
+    )
+    for command in commands:
+        click.echo(f"  {command}")
+
+
+def _row(each: "Measurement") -> tuple[str, ...]:
+    return (
+        f"{each.recall:.4f}",
+        *(f"{time:.2f}" for time in (each.p50, each.p95, each.p99)),
+        f"{each.write + each.build:.1f}",
+        f"{each.memory / 1e6:.1f}",
+        "" if each.disk is None else f"{each.disk / 1e6:.1f}",
+    )
+
+
+def _spelled(each: "Measurement") -> str:
+    """Return what --index takes."""
+    return each.index if each.effort is None else f"{each.index}@{each.effort}"
