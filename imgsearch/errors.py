@@ -25,7 +25,8 @@ ImgSearchError
 │   ├── StoreLocked          another process has the store open
 │   └── BackendUnavailable   no answer in time; safe to retry                      (ConnectionError)
 ├── OperatorNotFound         a pipeline names an operator that nobody registered   (LookupError)
-└── DatasetError             a folder or csv is no labelled dataset                (ValueError)
+├── DatasetError             a folder, csv or archive is not what it should be     (ValueError)
+└── DownloadError            published data did not come from where it lies        (OSError)
 """
 
 
@@ -152,4 +153,8 @@ class OperatorNotFound(ImgSearchError, LookupError):
 
 
 class DatasetError(ImgSearchError, ValueError):
-    """A folder or csv is no labelled dataset."""
+    """A folder, csv or archive is not the dataset, or not the labelled one, that it should be."""
+
+
+class DownloadError(ImgSearchError, OSError):
+    """Published data did not come from where it lies."""
