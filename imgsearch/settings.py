@@ -20,7 +20,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_TENCENT_KEY": "the key of Tencent VectorDB's account root, or ACCOUNT:KEY",
     "IMGSEARCH_TIMEOUT": "seconds to wait for a store's answer; 10 by default",
     "IMGSEARCH_CACHE": "where pulled and exported models are kept; ~/.cache/imgsearch by default",
-    "IMGSEARCH_OFFLINE": "1: weights are never fetched, only what is on disk is used",
+    "IMGSEARCH_OFFLINE": "1: nothing is fetched, only what is on disk is used",
 }
 
 

@@ -36,6 +36,10 @@ def main():
         hits = json.loads(run("search", str(picture), "-k", "3", "--json", cwd=folder))
         assert len(hits) == 3
         assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]
+        told = subprocess.run(  # the manifest came along
+            [BIN / "imgsearch", "data", "check", folder, "--json"], capture_output=True, text=True
+        )
+        assert len(json.loads(told.stdout)["missing"]) == 1101, told.stderr
     print("1 passed, 0 failed")  # noqa: T201
 
 

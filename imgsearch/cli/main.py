@@ -15,6 +15,7 @@ _COMMANDS = {
     "add": "library",
     "calibrate": "calibrate",
     "copy": "copy",
+    "data": "data",
     "demo": "demo",
     "doctor": "doctor",
     "evaluate": "evaluate",

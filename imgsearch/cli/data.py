@@ -1,0 +1,157 @@
+"""data: published datasets, fetched and held to their manifests."""
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.errors import DownloadError
+from imgsearch.evaluation.download import shown
+from imgsearch.evaluation.fetch import PUBLISHED, some
+from imgsearch.evaluation.fetch import fetch as fetch_dataset
+from imgsearch.evaluation.manifest import Manifest, OnProgress
+from imgsearch.settings import Settings
+
+_DEFAULT: Final = "imagenet-subset"
+_FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
+_other = click.option(
+    "--manifest",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Hold it to this file instead, as `imgsearch data manifest` makes one.",
+)
+
+
+@click.group()
+def data() -> None:
+    """Fetch a published dataset, or hold a folder to its manifest."""
+
+
+@data.command()
+@click.argument("name", type=click.Choice(tuple(PUBLISHED)))
+@click.option("--url", help="Where the archive lies, if not where it is published.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, path_type=Path),
+    help="The archive, or a folder with its files, on this machine: nothing is downloaded.",
+)
+@click.option(
+    "--to",
+    "folder",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to put the files.  [default: data/NAME]",
+)
+@_other
+@options.as_json
+def fetch(
+    name: str,
+    url: str | None,
+    source: Path | None,
+    folder: Path | None,
+    file: Path | None,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+) -> None:
+    """Bring the dataset NAME to this machine, each file checked by its sha256.
+
+    Files that are there and right are kept; what was interrupted goes on when the command is run
+    again. Archives are zip files; what the manifest does not name is not unpacked.
+    """
+    if url and source:
+        raise click.UsageError("--url and --from are two ways; give one")
+    published, place = PUBLISHED[name], folder or Path("data") / name
+    manifest = _manifest(name, file)
+    show.note(f"{name}: {len(manifest.files):,} files, {manifest.total / 1e6:.1f} MB")
+    show.note(published.terms)
+    try:
+        with show.progress(hidden=as_json) as bars:
+            done = fetch_dataset(
+                manifest,
+                place,
+                url=url or published.url,
+                source=source,
+                offline=Settings.from_environment().offline,
+                on_progress=_megabytes(bars),
+            )
+    except DownloadError as error:
+        hint = _elsewhere(name, shown(url or published.url), folder, file)
+        raise DownloadError(f"{error}\n{hint}") from error
+    if as_json:
+        show.echo_json({"folder": str(place), **asdict(done)})
+        return
+    _note_names("passed over in the archive, as the manifest does not name them", done.passed)
+    _note_names("also in the folder, and not in the manifest", done.extra)
+    did = f"{done.written:,} written, {done.kept:,} there already"
+    show.note(
+        f"{show.printable(str(place))}: {did if done.written else 'nothing to do'}, all right"
+    )
+
+
+@data.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@_other
+@options.as_json
+@click.pass_context
+def check(
+    context: click.Context,
+    folder: Path,
+    file: Path | None,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+) -> None:
+    """Hold the files in DIR to the manifest of imagenet-subset, and list what differs.
+
+    "missing PATH", "wrong PATH" (another size or content), "extra PATH" (not in the manifest,
+    hidden files aside). Exits with 1 if there is any: figures would be of another dataset.
+    """
+    with show.progress(hidden=as_json) as bars:
+        verdict = _manifest(_DEFAULT, file).check(folder, _megabytes(bars))
+    differing = {"missing": verdict.missing, "wrong": verdict.wrong, "extra": verdict.extra}
+    if as_json:
+        show.echo_json({"folder": str(folder), "good": len(verdict.good), **differing})
+    else:
+        for what, paths in differing.items():
+            for path in paths:
+                click.echo(f"{what} {show.printable(path)}")
+        counts = ", ".join(f"{len(paths):,} {what}" for what, paths in differing.items())
+        show.note(f"{len(verdict.good):,} right, {counts}")
+    context.exit(1 if any(differing.values()) else 0)
+
+
+@data.command("manifest")
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+def manifest_(folder: Path) -> None:
+    """Print the manifest of the files in DIR: a line each, of path, size and sha256."""
+    click.echo(Manifest.of(folder).text(), nl=False)
+
+
+def _manifest(name: str, file: Path | None) -> Manifest:
+    return Manifest.read(file) if file else Manifest.published(name)
+
+
+def _elsewhere(name: str, url: str, folder: Path | None, file: Path | None) -> str:
+    """Return what to do on a machine without network, in one sentence."""
+    archive = PurePosixPath(urlsplit(url).path).name or "archive.zip"
+    words = ["imgsearch", "data", "fetch", name, "--from", archive]
+    words += ["--to", str(folder)] if folder else []
+    words += ["--manifest", str(file)] if file else []
+    return (
+        f"Without a network here, download {url} on another machine, put it into this folder as "
+        f"{archive}, and run: {shlex.join(words)}"
+    )
+
+
+def _note_names(what: str, names: tuple[str, ...]) -> None:
+    if names:
+        show.note(show.printable(f"{what}: {some(names)}"))
+
+
+def _megabytes(bars: Any) -> OnProgress:
+    def tell(stage: str, done: int, total: int) -> None:
+        bars.tell(stage, -(-done // 1_000_000), -(-total // 1_000_000), "MB")
+
+    return tell
