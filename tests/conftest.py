@@ -13,8 +13,10 @@ from imgsearch.backends import connect
 from tests.backends.bench import Bench, clear_kept
 from tests.services import milvus_server
 
-STORES = ("memory", "milvus-lite", "milvus", "tencent", "tencent+grpc")
 ENVIRONMENT = os.environ  # noqa: TID251  # tests have no settings
+STORES = ("memory", "milvus-lite", "milvus", "tencent", "tencent+grpc")
+if ENVIRONMENT.get("IMGSEARCH_TEST_STORE"):
+    STORES = ("own",)  # a store that a plugin registered: see `imgsearch.backends.register`
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,6 +60,8 @@ def absence(name: str) -> str:
 def _place(name: str, folder: Path, running: ExitStack) -> Place:
     """Return where a store is, having started its server, to be stopped by `running`."""
     match name:
+        case "own":
+            return ENVIRONMENT["IMGSEARCH_TEST_STORE"], ENVIRONMENT.get("IMGSEARCH_TEST_TOKEN")
         case "memory":
             return "memory://contract", None
         case "milvus-lite":

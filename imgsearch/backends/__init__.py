@@ -1,6 +1,7 @@
 """Vector stores behind one contract: `connect(url)` opens one, once a process."""
 
 import atexit
+import re
 import threading
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +33,7 @@ _PORTS: Final = {
     "tencent+grpc": 80,
     "tencent+grpcs": 443,
 }
+_registered: dict[str, type[VectorBackend]] = {}
 _open: dict[tuple[str, str | None], VectorBackend] = {}
 _lock = threading.RLock()
 
@@ -66,6 +68,23 @@ def connect(url: str, *, token: str | None = None, timeout: float = 10.0) -> Vec
             backend = _open[key] = _driver(url)(url, token=token, timeout=timeout)
         backend._users += 1
         return backend
+
+
+def register(scheme: str, backend: type[VectorBackend]) -> None:
+    """Make `connect` open ``SCHEME://…`` with a store of your own, in this process.
+
+    The class is called with the URL, the token and the timeout, as `VectorBackend` says; of a
+    `scheme` that is registered again the last counts. The suite that ours pass runs over it with
+    ``IMGSEARCH_TEST_STORE=SCHEME://… pytest -p YOUR_MODULE tests/backends/test_contract.py``.
+
+    Raises:
+        ConfigError: the scheme is one of ours, or no lower-case word.
+    """
+    if scheme in _DRIVERS:
+        raise ConfigError(f"{scheme}:// is a store of imgsearch's own; take another scheme")
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
+        raise ConfigError(f"{scheme!r} is no scheme: lower-case letters and digits, a letter first")
+    _registered[scheme] = backend
 
 
 def _any(url: str) -> VectorBackend | None:
@@ -107,6 +126,8 @@ def canonical(url: str) -> str:
             raise ConfigError(f"{url!r} is no store: give PATH.db, memory://NAME or milvus://HOST")
         return f"milvus-lite://{Path(url).expanduser().resolve()}"
     scheme, _, rest = url.partition("://")
+    if scheme in _registered:
+        return url
     if scheme not in _DRIVERS:
         raise ConfigError(f"unknown store {scheme!r}://; known: {', '.join(_DRIVERS)}")
     if scheme == "milvus-lite":
@@ -146,7 +167,10 @@ def _close_all() -> None:
 
 
 def _driver(url: str) -> type[VectorBackend]:
-    module, drivers, extra = _DRIVERS[url.partition("://")[0]]
+    scheme = url.partition("://")[0]
+    if scheme in _registered:
+        return _registered[scheme]
+    module, drivers, extra = _DRIVERS[scheme]
     for driver in drivers:
         try:
             import_module(driver)
@@ -168,5 +192,6 @@ __all__ = [
     "canonical",
     "connect",
     "is_there",
+    "register",
     "release",
 ]

@@ -6,7 +6,7 @@ The only package, beside `pipelines`, that imports Towhee. It relies on the insi
 
 from imgsearch.seam.operator import BatchOperator, Operator
 from imgsearch.seam.pipeline import Pipeline, Row, Runtime
-from imgsearch.seam.registry import op, operator_folders, operator_names
+from imgsearch.seam.registry import add_operators, op, operator_folders, operator_names
 
 __all__ = [
     "BatchOperator",
@@ -14,6 +14,7 @@ __all__ = [
     "Pipeline",
     "Row",
     "Runtime",
+    "add_operators",
     "op",
     "operator_folders",
     "operator_names",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from imgsearch.seam.operator import Operator
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _PLACES: Final = (_PACKAGE / "_operators", _PACKAGE.parent / "operators")  # wheel, then checkout
 _LOADING: Final = threading.RLock()
+_added: dict[str, Path] = {}  # operator folders of a program's own, by name
 
 
 def op(name: str, **config: Any) -> Any:
@@ -32,10 +34,38 @@ def op(name: str, **config: Any) -> Any:
     Raises:
         OperatorNotFound: no folder of that name; the message names near ones.
     """
-    if name not in operator_names():
-        near = get_close_matches(name, operator_names()) or operator_names()
+    known = [*operator_names(), *_added]
+    if name not in known:
+        near = get_close_matches(name, known) or known
         raise OperatorNotFound(f"no operator {name!r}; there are: {', '.join(near)}")
     return getattr(towhee.ops.imgsearch, name)(**config)
+
+
+def add_operators(folder: str | PathLike[str]) -> list[str]:
+    """Make the operator folders in `folder` known to `op`, as those of the package are.
+
+    Each is a folder NAME with an ``__init__.py`` that has a class NAME, best an `Operator`. It is
+    loaded when it is first built. Returns the names, sorted; adding a folder again changes nothing.
+
+    Raises:
+        ConfigError: there is none in it, or a name is taken by another folder.
+    """
+    place = Path(folder).expanduser().resolve()
+    found = {path.parent.name: path.parent for path in sorted(place.glob("*/__init__.py"))}
+    if not found:
+        raise ConfigError(f"{place} holds no folder with an __init__.py, as an operator's is")
+    taken = [
+        name
+        for name in found
+        if name in operator_names() or _added.get(name, found[name]) != found[name]
+    ]
+    if taken:
+        raise ConfigError(f"there is an operator {taken[0]!r} already; rename the folder")
+    for name, each in found.items():
+        if name not in _added:
+            towhee.register(name=f"imgsearch/{name}")(_lazy(each))
+            _added[name] = each
+    return list(found)
 
 
 def require(name: str, tag: str) -> None:

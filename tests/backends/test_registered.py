@@ -1,0 +1,62 @@
+"""Stores of a program's own."""
+
+from typing import ClassVar
+
+import pytest
+
+import imgsearch
+from imgsearch import backends
+from imgsearch.backends import connect, memory, register
+from imgsearch.errors import ConfigError
+from tests.pictures import write
+
+
+class Shelves(memory.Backend):
+    """Memory by another name, which tells how it was called."""
+
+    called: ClassVar[list] = []
+
+    def __init__(self, url, *, token, timeout):
+        self.called.append((url, token, timeout))
+        super().__init__(url.replace("regal", "memory"), token=token, timeout=timeout)
+        self.url = url
+
+
+@pytest.fixture
+def shelves(monkeypatch):
+    monkeypatch.setattr(backends, "_registered", {})
+    monkeypatch.setattr(Shelves, "called", [])
+    register("regal", Shelves)
+    return Shelves
+
+
+def test_a_registered_store_is_opened_by_its_url(shelves):
+    with connect("regal://süd", token="x", timeout=3) as store:
+        assert store.url == "regal://süd"
+        with connect("regal://süd") as again:
+            assert again is store
+    assert shelves.called == [("regal://süd", "x", 3)]
+
+
+def test_a_library_and_the_pipelines_reach_it(shelves, tmp_path):
+    write(tmp_path / "bilder", 3)
+    with imgsearch.open("regal://bilder", model="classic") as library:
+        library.add(tmp_path / "bilder")
+        insert = imgsearch.insert_pipeline("regal://bilder", model="classic")
+        insert(str(tmp_path / "bilder"))
+        insert.close()
+        assert library.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("scheme", "message"),
+    [("milvus", "store of imgsearch's own"), ("Regal", "no scheme"), ("a b", "no scheme")],
+)
+def test_a_scheme_that_cannot_be_is_refused(shelves, scheme, message):
+    with pytest.raises(ConfigError, match=message):
+        register(scheme, Shelves)
+
+
+def test_nobody_else_knows_the_scheme():
+    with pytest.raises(ConfigError, match="unknown store"):
+        connect("regal://x")
