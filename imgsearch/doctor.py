@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final, Literal
 
 from imgsearch import backends
+from imgsearch.backends import notes
 from imgsearch.encoders import load
 from imgsearch.errors import (
     BackendUnavailable,
@@ -125,7 +126,7 @@ def _store(store: Store, timeout: float) -> Finding:
             return Finding(what, "absent", "not there yet", "`imgsearch add` makes it")
         started = monotonic()
         with backends.connect(url, token=store.token, timeout=timeout) as backend:
-            names = backend.names()
+            names = notes.collections(backend)
         seconds = monotonic() - started
     except ImgSearchError as error:
         return Finding(what, "wrong", str(error), _advice(error, store))

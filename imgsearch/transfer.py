@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from imgsearch.backends import Collection, Index, Metric, VectorBackend
+from imgsearch.backends import Collection, Index, Metric, VectorBackend, notes
 from imgsearch.errors import BackendError, ConfigError
 from imgsearch.types import Record
 
@@ -43,7 +43,7 @@ def copy(
     It is created there if there is none, with the old one's schema, its encoder too, and with
     another `index` or `metric` where one is given. Memory stays at one batch. What is there
     already with the same fields is not written again, so a copy that broke off goes on when it is
-    run again. `on_progress` is called with the number of records done and of all.
+    run again. Notes go along, as of its thresholds, but for those that are there. `on_progress` is called with the number of records done and of all.
 
     Raises:
         ConfigError: source and target are one collection.
@@ -75,6 +75,7 @@ def copy(
             on_progress(copied + skipped, total)
     into.flush()
     _verify(origin, into, sample.ids, copied + skipped)
+    notes.carry(source, origin, target, into)
     return Transfer(copied, skipped, len(sample.ids), monotonic() - started)
 
 
