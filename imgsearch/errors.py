@@ -27,6 +27,8 @@ ImgSearchError
 ├── OperatorNotFound         a pipeline names an operator that nobody registered   (LookupError)
 ├── DatasetError             a folder, csv or archive is not what it should be     (ValueError)
 └── DownloadError            published data did not come from where it lies        (OSError)
+├── PrecisionUnreached       no threshold is as precise as was asked for           (ValueError)
+└── DatasetError             a folder or csv is no labelled dataset                (ValueError)
 """
 
 
@@ -150,6 +152,14 @@ class BackendUnavailable(BackendError, ConnectionError):
 
 class OperatorNotFound(ImgSearchError, LookupError):
     """A pipeline names an operator that nobody registered."""
+
+
+class PrecisionUnreached(ImgSearchError, ValueError):
+    """No threshold is as precise as was asked for; `best` is the highest precision, in [0, 1]."""
+
+    def __init__(self, message: str, *, best: float = 0.0) -> None:
+        super().__init__(message)
+        self.best = best
 
 
 class DatasetError(ImgSearchError, ValueError):
