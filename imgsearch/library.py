@@ -10,11 +10,12 @@ from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from imgsearch import backends, sources
-from imgsearch.backends import Collection, Index, Metric
+from imgsearch.backends import Collection, Index, Metric, notes
 from imgsearch.detector import Detection
+from imgsearch.duplicates import search_distinct
 from imgsearch.encoders import Recipe
 from imgsearch.errors import (
     CollectionNotFound,
@@ -29,6 +30,7 @@ from imgsearch.query import Example, Query
 from imgsearch.query_encoder import QueryEncoder
 from imgsearch.regions import WHOLE, has_regions, search_images
 from imgsearch.sources import Source
+from imgsearch.thresholds import Thresholds
 from imgsearch.types import Hit, Vector
 
 _ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")  # an image, or a region of it
@@ -54,6 +56,8 @@ class Library:
         timeout: float,
         regions: "str | PathLike[str] | Detection | None" = None,
     ) -> None:
+        if collection == notes.NAME:
+            raise ConfigError(f"the store keeps its notes in {collection!r}; choose another name")
         self._regions = None if regions is None else Detection.of(regions)
         self._backend = backends.connect(url, token=token, timeout=timeout)
         self._lock = threading.RLock()
@@ -111,7 +115,8 @@ class Library:
         k: int = 10,
         offset: int = 0,
         where: Filter | None = None,
-        min_score: float | None = None,
+        min_score: float | Literal["auto"] | None = None,
+        hide_duplicates: bool | float = False,
         effort: int | None = None,
     ) -> list[Hit]:
         """Return at most `k` hits for `query`, nearest first, after `offset` others.
@@ -119,7 +124,10 @@ class Library:
         A query is a text, an image, a vector, or several of these in a `Query`, which tells how
         they are read. A hit's `fields` hold ``path`` and ``label``; of a library with regions also
         ``image``, its id, ``box`` and ``object``, and each hit is another image. `where` filters on
-        them, for example ``Field("label") == "goldfish"``; `min_score` leaves out what is further.
+        them, for example ``Field("label") == "goldfish"``; `min_score` leaves out what is further,
+        "auto" by the threshold that was measured for such queries, and nothing may be left.
+        `hide_duplicates` leaves out near-duplicates of nearer hits: True by the threshold that was
+        measured, a number is the score of two images from which on they are near.
         `effort` is the index's search breadth, as for `Collection.search`.
 
         Raises:
@@ -127,19 +135,22 @@ class Library:
             SourceError, ImageError: the query image cannot be read.
             TextUnsupported: the query has a text, and the encoder takes images only.
             EncoderMismatch: the encoder at hand is not the collection's.
-            ConfigError: the query is empty, or its terms cancel each other.
+            ConfigError: the query is empty, or its terms cancel each other; or no threshold was
+                measured that is asked for.
         """
         collection = self._required()
+        query = query if isinstance(query, Query) else Query(query)
+        told: dict[str, Any] = {"k": k, "offset": offset, "where": where, "effort": effort}
+        if isinstance(min_score, str):
+            _check_auto(min_score)
+            told["min_score"] = self.thresholds.min_score(query)
+        else:
+            told["min_score"] = min_score
         vector = self._queries.encode(query, collection)
-        return search_images(
-            collection,
-            vector,
-            k=k,
-            offset=offset,
-            where=where,
-            min_score=min_score,
-            effort=effort,
-        )
+        if hide_duplicates is False:
+            return search_images(collection, vector, **told)
+        near = self.thresholds.duplicates() if hide_duplicates is True else float(hide_duplicates)
+        return search_distinct(collection, vector, threshold=near, **told)
 
     def encode(self, query: Query | Example) -> Vector:
         """Return a query's vector, float32 (d,), unit L2 norm; a vector alone is passed on.
@@ -172,6 +183,15 @@ class Library:
         if self._collection is None:
             return 0
         return self._collection.count(WHOLE if has_regions(self._collection) else None)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The thresholds that were measured for this library's scores.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+        """
+        return Thresholds(self._backend, self._required())
 
     @property
     def collection(self) -> Collection:
@@ -260,6 +280,11 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         timeout=timeout,
         regions=regions,
     )
+
+
+def _check_auto(word: str) -> None:
+    if word != "auto":
+        raise ConfigError(f'min_score is a number, None or "auto", not {word!r}')
 
 
 def _settled(

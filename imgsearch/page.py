@@ -50,12 +50,23 @@ class Section:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a page calls its parts: the picture at the left, one at the right, several of these."""
+
+    query: str = "Query"
+    hit: str = "Hit"
+    hits: str = "hits"
+    none: str = "No results."
+
+
 def results_page(
     title: str,
     results: Sequence[Result],
     *,
     facts: Mapping[str, str] = {},
     sections: Sequence[Section] = (),
+    words: Words = Words(),
 ) -> str:
     """Return an HTML page, to be written as UTF-8: a row for each result, the query at its left.
 
@@ -65,7 +76,7 @@ def results_page(
     definitions = "".join(
         f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items()
     )
-    rows = "\n".join(_row(number, result) for number, result in enumerate(results, 1))
+    rows = "\n".join(_row(number, result, words) for number, result in enumerate(results, 1))
     return _PAGE.format(
         policy=_POLICY,
         name=_text(title, isolate=False),  # a title element shows tags as they are
@@ -73,7 +84,7 @@ def results_page(
         style=_STYLE,
         facts=f"<dl>{definitions}</dl>" if definitions else "",
         sections="".join(map(_section, sections)),
-        rows=rows or ("" if sections else '<p class="none">No results.</p>'),
+        rows=rows or ("" if sections else f'<p class="none">{_text(words.none)}</p>'),
     )
 
 
@@ -102,33 +113,35 @@ def _section(section: Section) -> str:
     return f"<section><h2>{_text(section.title)}</h2>{section.body}{note}</section>"
 
 
-def _row(number: int, result: Result) -> str:
+def _row(number: int, result: Result, words: Words) -> str:
     judged = [hit.relevant for hit in result.hits if hit.relevant is not None]
-    share = f"{sum(judged)} of {len(judged)} relevant" if judged else f"{len(result.hits)} hits"
-    hits = "".join(f"<li>{_hit(rank, hit)}</li>" for rank, hit in enumerate(result.hits, 1))
+    share = (
+        f"{sum(judged)} of {len(judged)} relevant" if judged else f"{len(result.hits)} {words.hits}"
+    )
+    hits = "".join(f"<li>{_hit(rank, hit, words)}</li>" for rank, hit in enumerate(result.hits, 1))
     return _ROW.format(
         number=number,
         caption=_text(result.query.caption),
-        share=share,
-        query=_query(result),
+        share=_text(share, isolate=False),
+        query=_query(result, words),
         hits=f"<ol>{hits}</ol>" if hits else '<p class="none">Nothing found.</p>',
     )
 
 
-def _query(result: Result) -> str:
+def _query(result: Result, words: Words) -> str:
     note = f'<span class="note">{_text(result.note)}</span>' if result.note else ""
     return (
-        f'<figure class="query">{_picture(result.query, "Query")}<figcaption>'
-        f'<span class="line"><b>Query</b></span>'
+        f'<figure class="query">{_picture(result.query, words.query)}<figcaption>'
+        f'<span class="line"><b>{_text(words.query)}</b></span>'
         f'<span class="caption">{_text(result.query.title)}</span>{note}</figcaption></figure>'
     )
 
 
-def _hit(rank: int, hit: Thumb) -> str:
+def _hit(rank: int, hit: Thumb, words: Words) -> str:
     kind, mark = _MARKS[hit.relevant]
     score = "" if hit.score is None else f"<span>{hit.score:.3f}</span>"
     return (
-        f'<figure class="{kind}">{_picture(hit, f"Hit {rank}")}<figcaption>'
+        f'<figure class="{kind}">{_picture(hit, f"{words.hit} {rank}")}<figcaption>'
         f'<span class="line"><b>{rank}</b>{score}</span>'
         f'<span class="caption">{_text(hit.caption)}</span>{mark}</figcaption></figure>'
     )

@@ -43,7 +43,8 @@ def copy(
     It is created there if there is none, with the old one's schema, its encoder too, and with
     another `index` or `metric` where one is given. Memory stays at one batch. What is there
     already with the same fields is not written again, so a copy that broke off goes on when it is
-    run again. Notes go along, as of its thresholds, but for those that are there. `on_progress` is called with the number of records done and of all.
+    run again. Its notes, as of thresholds, go along, but for those that are there. `on_progress`
+    is called with the number of records done and of all.
 
     Raises:
         ConfigError: source and target are one collection.

@@ -81,11 +81,16 @@ def info(db: str | None, collection: str, as_json: bool) -> None:  # noqa: FBT00
             "fields": dict(schema.fields),
             "encoder": asdict(schema.encoder) if schema.encoder else None,
             "weights": library.recipe.weights,
+            "thresholds": library.thresholds.to_dict(),
         }
     if as_json:
         show.echo_json(facts)
     else:
         encoder = facts.pop("encoder") or {}
+        kept = facts.pop("thresholds")
+        for kind, told in {**kept["min_score"], "duplicates": kept["duplicates"]}.items():
+            if told:
+                facts[f"threshold {kind}"] = f"{told['threshold']:.4f} for {told['wanted']:g}"
         facts |= {f"encoder {name}": value for name, value in encoder.items()}
         show.table(("", ""), [(name, str(value)) for name, value in facts.items()])
 

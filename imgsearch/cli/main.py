@@ -16,6 +16,7 @@ _COMMANDS = {
     "calibrate": "calibrate",
     "copy": "copy",
     "data": "data",
+    "dedup": "dedup",
     "demo": "demo",
     "doctor": "doctor",
     "evaluate": "evaluate",
@@ -24,6 +25,7 @@ _COMMANDS = {
     "reduce": "reduce",
     "remove": "library",
     "search": "search",
+    "threshold": "threshold",
     "tune": "tune",
 }
 

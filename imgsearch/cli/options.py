@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -117,6 +117,22 @@ def filtered(words: tuple[str, ...]) -> Filter | None:
         condition = field != text if name.endswith("!") else field == text
         where = condition if where is None else where & condition
     return where
+
+
+def score(
+    _context: click.Context, _option: click.Parameter, word: str | None
+) -> float | Literal["auto"] | None:
+    """Return a word as a score, or "auto"; click's callback.
+
+    Raises:
+        click.BadParameter: it is neither.
+    """
+    if word is None or word == "auto":
+        return word  # type: ignore[return-value]  # mypy 2 does not narrow str by ==
+    try:
+        return float(word)
+    except ValueError as error:
+        raise click.BadParameter(f"{word!r} is no number, nor auto") from error
 
 
 def _value(text: str) -> str | int | float | bool:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, Literal, TextIO
 
 import click
 
@@ -29,7 +29,17 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @options.encoder
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
 @click.option("--offset", default=0, type=click.IntRange(0), help="Leave out so many nearer hits.")
-@click.option("--min-score", type=float, help="Leave out hits with a lower score.")
+@click.option(
+    "--min-score",
+    metavar="FLOAT|auto",
+    callback=options.score,
+    help="Leave out hits with a lower score; auto: than `imgsearch threshold` measured.",
+)
+@click.option(
+    "--hide-duplicates",
+    is_flag=True,
+    help="Leave out near-duplicates of nearer hits, by what `imgsearch dedup` measured.",
+)
 @click.option(
     "--effort", type=click.IntRange(1), help="HNSW's ef, IVF's nprobe: see `imgsearch tune`."
 )
@@ -52,7 +62,7 @@ def search(
     collection: str,
     k: int,
     offset: int,
-    min_score: float | None,
+    min_score: float | Literal["auto"] | None,
     effort: int | None,
     where: tuple[str, ...],
     html: Path | None,
@@ -79,7 +89,13 @@ def search(
     with options.library(settings, db, collection=collection, **encoder) as library:
         with _text_warnings_as_notes():
             hits = library.search(
-                query, k=k, offset=offset, where=condition, min_score=min_score, effort=effort
+                query,
+                k=k,
+                offset=offset,
+                where=condition,
+                min_score=min_score,
+                hide_duplicates=rest["hide_duplicates"],
+                effort=effort,
             )
         facts = {
             "encoder": library.recipe.model,

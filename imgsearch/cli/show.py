@@ -43,6 +43,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int =
     Console(highlight=False).print(grid)
 
 
+def figure(judged: Mapping[str, Any], name: str) -> str:
+    """Return a measure and its interval, of which `judged` has "NAME" and "NAME_interval"."""
+    return "{:.3f} ({:.3f}–{:.3f})".format(judged[name], *judged[f"{name}_interval"])  # noqa: RUF001
+
+
 def printable(text: str) -> str:
     """Return `text` with control characters shown: a file name must not drive a terminal."""
     return "".join(

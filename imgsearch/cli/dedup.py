@@ -1,0 +1,189 @@
+"""dedup: groups of near-duplicates in a library, shown, and on request removed but for one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.cli.search import thumb
+from imgsearch.duplicates import Group, Member
+from imgsearch.page import Result, Words, results_page
+from imgsearch.settings import Settings
+
+_SHOWN: Final = 200  # groups on a page: with a few pictures each some 10 MB
+_WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-duplicates.")
+
+
+@click.command()
+@options.store
+@options.encoder
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.99,
+    show_default=True,
+    help="Take the lowest threshold that is so precise on changes of the library's own images.",
+)
+@click.option("--threshold", type=float, help="Take this one; nothing is measured then, or kept.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=4),
+    default=200,
+    show_default=True,
+    help="Measure on so many images, each changed in 14 ways.",
+)
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page of the groups.",
+)
+@click.option("--remove", is_flag=True, help="Keep one image of each group in the library.")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@options.as_json
+def dedup(
+    db: str | None,
+    collection: str,
+    precision: float,
+    threshold: float | None,
+    sample: int,
+    html: Path | None,
+    **rest: Any,
+) -> None:
+    """Find groups of near-duplicates in the library.
+
+    Near are two images whose score reaches a threshold, and each image of a group is near the one
+    that is kept of it. The threshold is measured on a sample of the library's own images, each
+    changed in 14 ways, and kept for `search --hide-duplicates`. Nothing is removed without
+    --remove, and files are never touched.
+    """
+    from imgsearch.duplicates import groups as near_groups
+
+    as_json: bool = rest["as_json"]
+    encoder = {name: rest[name] for name in ("model", "weights")}
+    encoder["options"] = options.parsed(rest["options"])
+    settings = Settings.from_environment()
+    with (
+        options.library(settings, db, collection=collection, **encoder) as library,
+        show.progress(hidden=as_json) as bars,
+    ):
+        measured: dict[str, Any] | None = None
+        if threshold is None:
+            measured = _measured(library, precision, sample, bars)
+            threshold = float(measured["threshold"])
+            library.thresholds.keep_duplicates(measured)
+        found = near_groups(
+            library.collection,
+            threshold,
+            on_progress=lambda done, total: bars.tell("searching", done, total),
+        )
+        count = library.count()
+    others = [other.id for group in found for other in group.others]
+    told = _told(threshold, measured)
+    summary = f"{len(found)} groups with {len(others)} near-duplicates beside the kept images"
+    if html is not None:
+        facts = {"library": f"{library.url} ({count:,} images)", "found": summary, **told}
+        _write(html, found, facts)
+    if not as_json:
+        _print(found)
+        show.note(f"{summary}, among {count:,} images")
+        for name, line in told.items():
+            show.note(f"  {name}: {line}")
+    removed = None
+    if rest["remove"]:
+        removed = _removed(settings, db, collection, others, agreed=rest["yes"])
+        if not as_json:
+            show.note(f"{removed} removed from the library; the files are left alone")
+    if as_json:
+        show.echo_json(
+            {
+                "threshold": threshold,
+                "measured": measured,
+                "images": count,
+                "groups": [_plain(group) for group in found],
+                "removed": removed,
+            }
+        )
+
+
+def _measured(library: Any, precision: float, sample: int, bars: show.Bars) -> dict[str, Any]:
+    """Return what is measured on changes of the library's own images."""
+    from imgsearch.encoders import load
+    from imgsearch.evaluation.near_duplicates import calibrate
+
+    return calibrate(
+        library.collection,
+        load(**library.recipe.config()),
+        precision=precision,
+        sample=sample,
+        on_progress=lambda done, total: bars.tell("measuring", done, total),
+    ).to_dict()
+
+
+def _told(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return what a reader has to know of the threshold."""
+    if measured is None:
+        return {"threshold": f"{threshold:.4f}, given by hand: its precision is not known"}
+    checked, rare = measured["checked"], measured["rare"]
+    told = {
+        "threshold": f"{threshold:.4f}, for a precision of {measured['wanted']:g} on "
+        f"{measured['chosen']['queries']} images and their changes",
+        f"on {checked['queries']} others": "precision "
+        f"{show.figure(checked, 'precision')}, recall {show.figure(checked, 'recall')}, where each "
+        "image has one changed copy",
+        "where one in ten has": f"precision {show.figure(rare, 'precision')}",
+    }
+    if measured["copies"]:
+        told["left out"] = f"{measured['copies']} pairs of the library, alike by their pixels"
+    if measured["unread"]:
+        told["not read"] = f"{measured['unread']} files of the sample"
+    return told
+
+
+def _print(found: Sequence[Group]) -> None:
+    rows = []
+    for number, group in enumerate(found, 1):
+        rows.append((str(number), "kept", _path(group.kept)))
+        rows += [("", f"{other.score:.4f}", _path(other)) for other in group.others]
+    if rows:
+        show.table(("group", "score", "path"), rows, right=2)
+
+
+def _write(html: Path, found: Sequence[Group], facts: Mapping[str, str]) -> None:
+    results = [
+        Result(
+            thumb(_path(group.kept)),
+            [thumb(_path(other), score=other.score) for other in group.others],
+        )
+        for group in found[:_SHOWN]
+    ]
+    if len(found) > _SHOWN:
+        facts = {**facts, "shown": f"the first {_SHOWN} groups"}
+    show.write(html, results_page("Near-duplicates", results, facts=facts, words=_WORDS))
+    show.note(f"page written to {html}")
+
+
+def _removed(
+    settings: Settings, db: str | None, collection: str, ids: Sequence[str], *, agreed: bool
+) -> int:
+    """Remove the images from the library, if a person agrees; return how many there were."""
+    if not ids:
+        return 0
+    if not agreed:
+        click.confirm(f"Remove {len(ids)} images from the library?", abort=True, err=True)
+    with options.library(settings, db, collection=collection) as library:
+        removed: int = library.remove(*ids)
+    return removed
+
+
+def _path(member: Member) -> str:
+    return str(member.fields.get("path", member.id))
+
+
+def _plain(group: Group) -> dict[str, Any]:
+    return {
+        "kept": {"id": group.kept.id, "fields": dict(group.kept.fields)},
+        "others": [{**asdict(other), "fields": dict(other.fields)} for other in group.others],
+    }

@@ -1,0 +1,79 @@
+"""threshold: from which score on a library's hits are right, measured on labelled images."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.settings import Settings
+
+
+@click.command()
+@click.argument("labelled", required=False, type=click.Path(exists=True))
+@options.store
+@options.encoder
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.9,
+    show_default=True,
+    help="The share of hits that are to be right.",
+)
+@options.as_json
+def threshold(
+    labelled: str | None,
+    db: str | None,
+    collection: str,
+    precision: float,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+    **config: Any,
+) -> None:
+    """Measure from which score on hits are right, and keep it for --min-score auto.
+
+    LABELLED is a dataset as for `evaluate`; each of its images looks for others of its label in
+    the library, and each label by its name, where the encoder takes texts. Without one the
+    library's own labels are used. Half of the queries choose the threshold, the others tell how
+    precise it is. Images and texts have thresholds of their own; a query of both takes the lower.
+    """
+    from imgsearch.encoders import load
+    from imgsearch.evaluation import datasets
+    from imgsearch.evaluation.labelled_scores import thresholds
+
+    config["options"] = options.parsed(config["options"])
+    dataset = datasets.load(Path(labelled)) if labelled else None
+    with (
+        options.library(Settings.from_environment(), db, collection=collection, **config) as opened,
+        show.progress(hidden=as_json) as bars,
+    ):
+        found, missing = thresholds(
+            opened.collection,
+            load(**opened.recipe.config()),
+            dataset,
+            precision=precision,
+            on_progress=bars.tell,
+        )
+        measured = {kind: each.to_dict() for kind, each in found.items()}
+        opened.thresholds.keep_min_scores(measured)
+    if as_json:
+        show.echo_json({"kept": measured, "missing": missing})
+        return
+    rows = []
+    for kind, told in measured.items():
+        checked = told["checked"]
+        rows.append(
+            (
+                kind,
+                f"{told['threshold']:.4f}",
+                show.figure(checked, "precision"),
+                show.figure(checked, "recall"),
+                f"{checked['queries']} queries, {checked['pairs']} hits",
+            )
+        )
+    show.table(("queries", "threshold", "precision", "recall of 100 hits", "measured on"), rows)
+    show.note(
+        f"chosen for a precision of {precision:g} on the other half of the queries; in brackets "
+        "95 % bootstrap intervals over the queries"
+    )
+    for kind, why in missing.items():
+        show.note(f"nothing is kept for {kind} queries: {why}")

@@ -1,0 +1,247 @@
+"""How high is the score of a right hit: thresholds from labelled images, by kind of query.
+
+Each labelled image looks for the others of its label, and each label, as a text, for its images:
+the scores of texts are others than those of images. A hit is right if it has the query's label;
+hits without a label count for nothing. Half of the queries choose a threshold, the others tell its
+figures. Of an image that chooses, hits that are queries which tell are left out, since they are
+those ones' pairs, too.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+
+from imgsearch import sources
+from imgsearch.backends import Collection
+from imgsearch.embedding import model_input
+from imgsearch.encoders import Encoder, unit
+from imgsearch.errors import (
+    DatasetError,
+    ImageError,
+    PrecisionUnreached,
+    TextUnknown,
+)
+from imgsearch.evaluation.datasets import Dataset
+from imgsearch.evaluation.pool import Judgement, Pool
+from imgsearch.regions import WHOLE, has_regions, search_images
+from imgsearch.types import Vector
+
+Kind: TypeAlias = Literal["image", "text"]
+OnProgress: TypeAlias = Callable[[str, int, int], None]
+"""Called with the stage, how many queries are done, and of how many."""
+
+MOST: Final = 1_000  # image queries: an interval of some 0.02, and seconds
+DEPTH: Final = 100  # hits of a query: as far as anyone looks
+_LEAST: Final = 4  # queries, two in each half: an interval needs two
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One query and its hits that have a label, nearest first, itself not among them.
+
+    `id` is an image's, or a label; `hits` are (id, score, whether it has the query's label).
+    """
+
+    id: str
+    hits: Sequence[tuple[str, float, bool]]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold for a kind of query, and how it does on queries that had no part in choosing it.
+
+    The recall is of the right ones among the 100 nearest.
+    """
+
+    kind: Kind
+    threshold: float
+    wanted: float
+    chosen: Judgement
+    checked: Judgement
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return {
+            "threshold": self.threshold,
+            "wanted": self.wanted,
+            "chosen": self.chosen.to_dict(),
+            "checked": self.checked.to_dict(),
+        }
+
+
+def thresholds(
+    collection: Collection,
+    encoder: Encoder,
+    dataset: Dataset | None = None,
+    *,
+    precision: float = 0.9,
+    on_progress: OnProgress | None = None,
+) -> tuple[dict[Kind, Threshold], dict[Kind, str]]:
+    """Return a threshold for each kind of query, and why the other kinds have none.
+
+    The queries are the images of `dataset`, its held-out ones where it has such; else those of the
+    collection that have a label. A hit's label is what the dataset says of its content, else its
+    own. Texts are asked where the encoder takes them. Of pairs at the threshold or above, the share
+    of right ones is `precision`.
+
+    Raises:
+        PrecisionUnreached: no kind of query reaches it; the error has the best that one reached.
+        DatasetError: there are fewer than four labelled images to ask for.
+        EncoderMismatch: the encoder is not the collection's.
+        SourceError: an image of the dataset cannot be read.
+    """
+    collection.require(encoder.fingerprint)
+    tell = on_progress or (lambda _stage, _done, _total: None)
+    labels = _Labels.of(collection, dataset)
+    found: dict[Kind, Threshold] = {}
+    missing: dict[Kind, str] = {}
+    errors: list[PrecisionUnreached] = []
+    asked: dict[Kind, list[Asked]] = {
+        "image": _images(collection, encoder, dataset, labels, tell),
+        "text": _texts(collection, encoder, labels, tell),
+    }
+    if len(asked["image"]) < _LEAST:
+        raise DatasetError(
+            f"{len(asked['image'])} labelled images to look for others of their label: too few; "
+            "name a labelled dataset whose images the library holds"
+        )
+    for kind, each in asked.items():
+        if len(each) < _LEAST:
+            missing[kind] = f"{len(each)} {kind} queries: too few"
+            continue
+        try:
+            found[kind] = chosen(kind, each, precision=precision)
+        except PrecisionUnreached as error:
+            missing[kind] = str(error)
+            errors.append(error)
+    if not found:
+        raise max(errors, key=lambda error: error.best)
+    return found, missing
+
+
+def chosen(kind: Kind, asked: Sequence[Asked], *, precision: float) -> Threshold:
+    """Return the threshold that one half of the queries choose, with the figures of the other.
+
+    Raises:
+        PrecisionUnreached: no threshold reaches it.
+    """
+    choosing, telling = pools(asked)
+    lowest = choosing.lowest(precision)
+    return Threshold(kind, lowest, precision, choosing.judge(lowest), telling.judge(lowest))
+
+
+def pools(asked: Sequence[Asked]) -> tuple[Pool, Pool]:
+    """Return the pool that chooses a threshold and the one that tells; no pair is in both."""
+    ordered = sorted(asked, key=lambda each: _drawn(each.id))
+    half = ordered[: len(ordered) // 2]
+    telling = {each.id for each in ordered[len(half) :]}
+    rows = [
+        [(score, right, 1.0) for id_, score, right in each.hits if id_ not in telling]
+        for each in half
+    ]
+    others = [
+        [(score, right, 1.0) for _, score, right in each.hits] for each in ordered[len(half) :]
+    ]
+    return Pool.of(rows), Pool.of(others)
+
+
+class _Labels:
+    """Labels by image id: those of a dataset's contents, else those of the collection."""
+
+    def __init__(self, known: Mapping[str, str], collection: Mapping[str, str]) -> None:
+        self.known, self.own = known, collection
+
+    @classmethod
+    def of(cls, collection: Collection, dataset: Dataset | None) -> "_Labels":
+        where = WHOLE if has_regions(collection) else None
+        told = {
+            record.id: unicodedata.normalize("NFC", str(record.fields.get("label", "")))
+            for record in collection.iterate(where=where, vectors=False)
+        }
+        known: dict[str, str] = {}
+        for item in dataset.gallery if dataset else ():
+            known.setdefault(sources.content_id(sources.read(item.path)), item.label)
+        return cls(known, told)
+
+    def __getitem__(self, id_: str) -> str:
+        return self.known.get(id_) or self.own.get(id_, "")
+
+    def names(self) -> list[str]:
+        """Return the labels of the collection's images, sorted."""
+        return sorted({self[id_] for id_ in self.own} - {""})
+
+
+def _images(
+    collection: Collection,
+    encoder: Encoder,
+    dataset: Dataset | None,
+    labels: _Labels,
+    tell: OnProgress,
+) -> list[Asked]:
+    """Ask for each image of the dataset, or each of the collection that has a label."""
+    if dataset:
+        queries, total = _of_dataset(encoder, dataset), min(MOST, len(dataset.queries))
+    else:
+        ids = sorted((id_ for id_ in labels.own if labels[id_]), key=_drawn)[:MOST]
+        queries, total = _of_collection(collection, ids, labels), len(ids)
+    asked = []
+    for done, (id_, label, vector) in enumerate(queries, 1):
+        asked.append(_asked(collection, id_, label, vector, labels))
+        tell("images", done, total)
+    return asked
+
+
+def _texts(
+    collection: Collection, encoder: Encoder, labels: _Labels, tell: OnProgress
+) -> list[Asked]:
+    """Ask for each label by its name, its underscores as spaces, that the encoder knows."""
+    names = labels.names() if encoder.languages else []
+    asked = []
+    for done, name in enumerate(names, 1):
+        try:
+            vector = encoder.encode_texts([name.replace("_", " ")])[0]
+        except TextUnknown:
+            continue
+        asked.append(_asked(collection, name, name, vector, labels))
+        tell("texts", done, len(names))
+    return asked
+
+
+def _of_collection(
+    collection: Collection, ids: Sequence[str], labels: _Labels
+) -> Iterator[tuple[str, str, Vector]]:
+    for id_, record in collection.get(ids, vectors=True).items():
+        if record.vector is not None:
+            yield id_, labels[id_], record.vector
+
+
+def _of_dataset(encoder: Encoder, dataset: Dataset) -> Iterator[tuple[str, str, Vector]]:
+    """Yield the dataset's queries; an image that cannot be decoded is passed over."""
+    items = sorted(dataset.queries, key=lambda item: _drawn(f"{item.label}/{item.path.name}"))
+    for item in items[:MOST]:
+        data = sources.read(item.path)
+        try:
+            ready = model_input(encoder, data, str(item.path))
+        except ImageError:
+            continue
+        vector = np.ascontiguousarray(unit(encoder.features([ready]))[0])
+        yield sources.content_id(data), item.label, vector
+
+
+def _asked(collection: Collection, id_: str, label: str, vector: Vector, labels: _Labels) -> Asked:
+    hits = search_images(collection, vector, k=DEPTH + 1)
+    others = [(str(hit.fields.get("image") or hit.id), hit.score) for hit in hits]
+    judged = [
+        (other, score, labels[other] == label)
+        for other, score in others
+        if other != id_ and labels[other]
+    ]
+    return Asked(id_, judged[:DEPTH])
+
+
+def _drawn(name: str) -> str:
+    return sha256(f"labelled-scores {name}".encode("utf-8", "backslashreplace")).hexdigest()

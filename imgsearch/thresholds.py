@@ -1,0 +1,70 @@
+"""The thresholds of a collection: from which score on hits are right, and images near-duplicates.
+
+They were measured (`imgsearch threshold`, `imgsearch dedup`) and are kept in the store's notes.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from imgsearch.backends import Collection, VectorBackend, notes
+from imgsearch.errors import ConfigError
+from imgsearch.query import Query
+
+_HITS: Final = "min_score"
+_DUPLICATES: Final = "duplicates"
+
+
+class Thresholds:
+    """The thresholds that are kept for a collection."""
+
+    def __init__(self, store: VectorBackend, collection: Collection) -> None:
+        self._store, self._collection = store, collection
+
+    def min_score(self, query: Query) -> float:
+        """Return the score from which on a query's hits are as precise as was asked for.
+
+        The threshold of images is that of images and vectors, alone or added up, and the one of
+        texts that of texts. For a query of both it is the lower one: it hides nothing that either
+        would show, and its precision was measured by nobody.
+
+        Raises:
+            ConfigError: none is kept for this kind of query.
+        """
+        kinds = sorted({"text" if term.kind == "text" else "image" for term in query.terms})
+        kept = self.to_dict()[_HITS]
+        lacking = [kind for kind in kinds if kind not in kept]
+        if lacking:
+            raise ConfigError(
+                f"no threshold is kept for {lacking[0]} queries of collection "
+                f"{self._collection.name!r}: `imgsearch threshold` measures one on labelled "
+                "images; or give the score as a number"
+            )
+        return min(float(kept[kind]["threshold"]) for kind in kinds)
+
+    def duplicates(self) -> float:
+        """Return the score from which on two images are near-duplicates.
+
+        Raises:
+            ConfigError: none is kept.
+        """
+        kept = self.to_dict()[_DUPLICATES]
+        if not kept:
+            raise ConfigError(
+                "no threshold for near-duplicates is kept for collection "
+                f"{self._collection.name!r}: `imgsearch dedup` measures one on its images; or give "
+                "it as a number, from Python"
+            )
+        return float(kept["threshold"])
+
+    def keep_min_scores(self, measured: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep what was measured for each kind of query, a "threshold" in each; forget the rest."""
+        notes.write(self._store, self._collection, {_HITS: dict(measured)})
+
+    def keep_duplicates(self, measured: Mapping[str, Any]) -> None:
+        """Keep what was measured of near-duplicates, a "threshold" in it."""
+        notes.write(self._store, self._collection, {_DUPLICATES: dict(measured)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all that is kept: "min_score" by kind of query, "duplicates"; empty if nothing."""
+        facts = notes.read(self._store, self._collection)
+        return {name: facts.get(name) or {} for name in (_HITS, _DUPLICATES)}

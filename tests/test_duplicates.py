@@ -1,0 +1,128 @@
+"""Near-duplicates: groups without chains, hits without repetition, worked by hand."""
+
+import math
+import uuid
+
+import numpy as np
+import pytest
+
+from imgsearch.backends import Schema, connect
+from imgsearch.backends.collection import MAX_K
+from imgsearch.duplicates import distinct, groups, scores, search_distinct
+from imgsearch.errors import ConfigError
+from imgsearch.filters import Field
+from imgsearch.types import Record
+
+FIELDS = {"path": "str"}
+
+
+def turned(degrees):
+    """Return the unit vector at an angle; two score the cosine of the angle between them."""
+    angle = math.radians(degrees)
+    return np.array([math.cos(angle), math.sin(angle)], dtype=np.float32)
+
+
+@pytest.fixture(params=["cosine", "l2", "ip"])
+def circle(request):
+    """Return what makes a collection of images at angles, by name."""
+    with connect(f"memory://{uuid.uuid4().hex}") as store:
+
+        def made(**angles):
+            if "bilder" in store.names():
+                store.drop("bilder")
+            collection = store.create("bilder", Schema(2, request.param, fields=FIELDS))
+            collection.upsert(
+                Record(name, turned(angle), {"path": f"ü/{name}.jpg"})
+                for name, angle in angles.items()
+            )
+            return collection
+
+        yield made
+
+
+def told(found):
+    return [(group.kept.id, [other.id for other in group.others]) for group in found]
+
+
+NEAR = math.cos(math.radians(11))  # ten degrees apart are near, twenty are not
+
+
+def test_groups_are_what_is_near_the_kept_image(circle):
+    collection = circle(a=0, b=8, c=90, d=180, e=185, f=188)
+    found = groups(collection, NEAR)
+    assert told(found) == [("d", ["e", "f"]), ("a", ["b"])]  # d, e and f are near each other
+    assert found[0].others[0].score == pytest.approx(math.cos(math.radians(5)), abs=1e-6)
+    assert found[0].others[0].fields == {"path": "ü/e.jpg"}
+
+
+def test_a_chain_does_not_make_one_group(circle):
+    # a-b-c-d-e at ten degrees: b, c and d have two near ones each, b comes first and takes a and
+    # c; d is no more than twenty from b, so it stays, with e
+    collection = circle(a=0, b=10, c=20, d=30, e=40)
+    found = groups(collection, NEAR)
+    assert told(found) == [("b", ["a", "c"]), ("d", ["e"])]
+    for group in found:
+        assert all(other.score >= NEAR for other in group.others)
+
+
+def test_the_shorter_path_is_kept_of_two(circle):
+    assert told(groups(circle(bild_kopie=0, bild=1), NEAR)) == [("bild", ["bild_kopie"])]
+
+
+def test_a_group_larger_than_the_first_look_is_found_whole(circle):
+    collection = circle(**{f"n{place:03d}": place / 100 for place in range(100)}, z=90)
+    seen = []
+    (found,) = groups(collection, NEAR, on_progress=lambda *now: seen.append(now))
+    assert (found.kept.id, len(found.others)) == ("n000", 99)
+    assert seen[-1] == (101, 101)
+
+
+def test_groups_are_the_same_in_any_order_of_writing(circle):
+    angles = {f"n{place}": float(angle) for place, angle in enumerate(range(0, 300, 7))}
+    first = told(groups(circle(**angles), NEAR))
+    backwards = circle(**dict(reversed(angles.items())))
+    assert told(groups(backwards, NEAR)) == first
+
+
+def test_of_near_hits_the_nearest_is_shown_and_k_is_honoured(circle):
+    copies = {f"kopie{place:02d}": 1 + place / 10 for place in range(40)}
+    collection = circle(original=0, **copies, far=60, farther=70, farthest=80)
+    found = search_distinct(collection, turned(0), threshold=NEAR, k=3)
+    # of the copies none is as far as eleven degrees; then 60, and 70 is ten from it: near
+    assert [hit.id for hit in found] == ["original", "far", "farthest"]
+    page = search_distinct(collection, turned(0), threshold=NEAR, k=1, offset=1)
+    assert [hit.id for hit in page] == ["far"]
+    assert len(search_distinct(collection, turned(0), threshold=NEAR, k=20)) == 3
+    some = search_distinct(
+        collection, turned(0), threshold=NEAR, k=3, where=Field("path") != "ü/original.jpg"
+    )
+    assert [hit.id for hit in some] == ["kopie00", "far", "farthest"]
+    high = search_distinct(collection, turned(0), threshold=NEAR, k=3, min_score=0.9)
+    assert [hit.id for hit in high] == ["original"]
+
+
+def test_a_hit_is_hidden_by_what_is_shown_alone(circle):
+    collection = circle(a=0, b=10, c=20)
+    hits = collection.search(turned(0)[None], k=3)[0]
+    # b hides behind a; c is near b, which nobody sees, and not near a
+    assert [hit.id for hit in distinct(collection, hits, threshold=NEAR)] == ["a", "c"]
+    collection.delete(["a"])  # between the search and the look at its hits
+    assert [hit.id for hit in distinct(collection, hits, threshold=NEAR)] == ["b"]
+
+
+def test_a_wrong_k_says_so(circle):
+    collection = circle(a=0)
+    for told in ({"k": 0}, {"offset": -1}, {"k": MAX_K, "offset": 1}):
+        with pytest.raises(ConfigError):
+            search_distinct(collection, turned(0), threshold=0.9, **told)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
+def test_scores_are_those_of_a_search(metric):
+    vectors = np.random.default_rng(5).normal(size=(20, 6)).astype(np.float32)
+    with connect(f"memory://{uuid.uuid4().hex}") as store:
+        collection = store.create("x", Schema(6, metric))
+        collection.upsert(Record(f"é{place}", each) for place, each in enumerate(vectors))
+        found = {hit.id: hit.score for hit in collection.search(vectors[:1], k=20)[0]}
+    expected = [found[f"é{place}"] for place in range(20)]
+    np.testing.assert_allclose(scores(metric, vectors, vectors[0]), expected, atol=1e-5)
