@@ -10,37 +10,40 @@ chooses, wrong pairs with one that tells are left out, since they are that one's
 """
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from imgsearch import images, sources
 from imgsearch.backends import Collection
 from imgsearch.duplicates import scores
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, ImageError, SourceError
+from imgsearch.evaluation.looks import SMALL, Looks, alike, looks
 from imgsearch.evaluation.pool import Judgement, Pool
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.regions import WHOLE, has_regions
-from imgsearch.types import Hit, Pixels, Record, Value, Vector
+from imgsearch.types import Hit, Pixels, Record, Value
 
-SAMPLE: Final = 200  # originals: 100 that choose, 100 that tell, whose interval is some 0.02 wide
-NEIGHBOURS: Final = 5  # wrong pairs of an original: it is the nearest that a threshold lets in
+SAMPLE: Final = 200  # originals that are changed in 14 ways: half a minute's work of two cores
 RARE: Final = 0.1  # the share of copied images for which precision is told, beside 1
 
+_OTHERS: Final = 5  # originals with wrong pairs for each changed one: wrong pairs are rarer
+_NEIGHBOURS: Final = 5  # wrong pairs of an original: it is the nearest that a threshold lets in
 _ASKED: Final = 16  # hits looked at for these: as many copies of one image are passed over
+_BATCH: Final = 64  # originals searched for at once
 _EDGE: Final = 400  # pixels; the transforms' figures are stated for pictures of that size
-_SMALL: Final = 64  # pixels of what is changed to be looked at; what is seen of it is less
-_LOOK: Final = 16  # pixels a side of a look
-_ALIKE: Final = 0.95  # correlation of two looks; the docstring of `alike` has what it was tried on
+_FLOOR: Final = 0.1  # of the right scores lie so low; what is lower is wrong without a look
+_KEPT: Final = 1_000  # images whose looks are kept, 15 kB each: one is a neighbour of several
 
-Looks = npt.NDArray[np.float64]
-"""Grey looks, (n, 256), each of mean 0 and length 1, or 0 where a picture is of one grey."""
+OnProgress = Callable[[str, int, int], None]
+"""Called with the stage, how many images are done, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class Calibration:
     """A threshold, and how it does on originals that had no part in choosing it.
 
     `checked` is of a library in which each image has one changed copy, `rare` of one in which one
-    in ten has; `chosen` is what it did where it was chosen. `copies` were left out of the wrong
-    pairs as their pixels are alike, `unread` files could not be read.
+    in ten has; `chosen` is what it did where it was chosen. Of the originals in both halves
+    `changed` were changed. `copies` were left out of the wrong pairs as their pixels are alike,
+    `unread` files could not be read.
     """
 
     threshold: float
@@ -57,6 +61,7 @@ class Calibration:
     chosen: Judgement
     checked: Judgement
     rare: Judgement
+    changed: int
     copies: int
     unread: int
 
@@ -66,6 +71,7 @@ class Calibration:
             "threshold": self.threshold,
             "wanted": self.wanted,
             **{name: getattr(self, name).to_dict() for name in ("chosen", "checked", "rare")},
+            "changed": self.changed,
             "copies": self.copies,
             "unread": self.unread,
         }
@@ -75,13 +81,13 @@ class Calibration:
 class Original:
     """An image of the sample: the scores of its changes, and its nearest others, which are wrong.
 
-    `copies` is how many of the nearest were left out.
+    Not all are changed: `changes` may be empty. `copies` is how many of the nearest were left out.
     """
 
     id: str
     changes: Sequence[float]
     others: Sequence[Hit]
-    copies: int
+    copies: int = 0
 
 
 def calibrate(
@@ -90,12 +96,14 @@ def calibrate(
     *,
     precision: float = 0.99,
     sample: int = SAMPLE,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Calibration:
     """Return the lowest threshold that tells changed copies from other images so precisely.
 
     The precision is that of a library in which each image has one copy, by a change drawn from the
-    14: of a pair at the threshold or above, the chance that it is an image and its copy.
+    14: of a pair at the threshold or above, the chance that it is an image and its copy. `sample`
+    images are changed, and the neighbours of five times as many are looked at. The same collection
+    gives the same threshold, whatever order its records come in.
 
     Raises:
         PrecisionUnreached: no threshold does.
@@ -103,21 +111,20 @@ def calibrate(
         EncoderMismatch: the encoder is not the collection's.
     """
     collection.require(encoder.fingerprint)
-    found: list[Original] = []
-    unread = 0
-    records = _sample(collection, sample)
-    for done, record in enumerate(records, 1):
-        one = _original(collection, encoder, record)
-        if one is None:
-            unread += 1
-        else:
-            found.append(one)
-        if on_progress:
-            on_progress(done, len(records))
-    if len(found) < 4 or not any(each.others for each in found):
+    tell = on_progress or (lambda _stage, _done, _total: None)
+    records = _sample(collection, sample * _OTHERS)
+    changes = _changes(collection, encoder, records, sample, tell)
+    if len(changes) < 4:
         raise DatasetError(
-            f"{len(found)} of {len(records)} images could be read and compared with others: too "
-            "few for a threshold; give it by hand"
+            f"{len(changes)} of {len(records)} images could be read: too few for a threshold; "
+            "give it by hand"
+        )
+    floor = float(np.quantile(np.concatenate(list(changes.values())), _FLOOR))
+    found = list(_neighbours(collection, records, changes, floor, tell))
+    if not any(each.others for each in found):
+        raise DatasetError(
+            "no image has another one beside it: nothing to tell copies from; give the threshold "
+            "by hand"
         )
     choosing, telling = pools(found)
     threshold = choosing.lowest(precision)
@@ -127,37 +134,100 @@ def calibrate(
         choosing.judge(threshold),
         telling.judge(threshold),
         telling.judge(threshold, share=RARE),
+        sum(bool(each.changes) for each in found),
         sum(each.copies for each in found),
-        unread,
+        len(records) - len(found),
     )
 
 
 def pools(found: Sequence[Original]) -> tuple[Pool, Pool]:
     """Return the pool that chooses the threshold and the one that tells its figures.
 
-    They have no pair in common. An original's right pairs weigh 1 together, each wrong one weighs
-    1; where some of these were left out as the other pool's, the rest weighs as much as all.
+    They have no pair in common. In each, right pairs weigh as if all originals had been changed,
+    in one way each; a wrong one weighs 1, and where some of an original's were left out, as the
+    other pool's, the rest weighs as much as all.
     """
-    half = found[: len(found) // 2]
-    telling = {each.id for each in found[len(half) :]}
-    rows = [_row(each, [hit for hit in each.others if hit.id not in telling]) for each in half]
-    return Pool.of(rows), Pool.of([_row(each, each.others) for each in found[len(half) :]])
+    changed = [each for each in found if each.changes]
+    same = [each for each in found if not each.changes]
+    choosing, telling = [*changed[::2], *same[::2]], [*changed[1::2], *same[1::2]]
+    theirs = {each.id for each in telling}
+    return _pool(choosing, without=theirs), _pool(telling, without=frozenset())
 
 
-def alike(one: Pixels, other: Pixels) -> bool:
-    """Tell from pixels alone whether one image looks like another, or like a change of it.
+def _pool(originals: Sequence[Original], *, without: AbstractSet[str]) -> Pool:
+    changed = sum(bool(each.changes) for each in originals)
+    rows = []
+    for each in originals:
+        others = [hit for hit in each.others if hit.id not in without]
+        share = len(each.others) / len(others) if others else 0.0
+        weight = len(originals) / (changed * len(each.changes)) if each.changes else 0.0
+        right = [(score, True, weight) for score in each.changes]
+        rows.append([*right, *((hit.score, False, share) for hit in others)])
+    return Pool.of(rows)
 
-    Grey looks of 16 x 16 pixels are compared, of both images and of their 14 changes. It is meant
-    to miss copies rather than to see one where there is none.
-    """
-    mine, theirs = _looks(one), _looks(other)
-    return bool(max((mine @ theirs[0]).max(), (theirs @ mine[0]).max()) >= _ALIKE)
+
+def _changes(
+    collection: Collection,
+    encoder: Encoder,
+    records: Sequence[Record],
+    number: int,
+    tell: OnProgress,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the scores to its changes, (14,), of each of the first `number` that can be read."""
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    for record in records:
+        if len(found) == number:
+            break
+        image = _image(record.fields, at_least=_EDGE)
+        if image is not None and record.vector is not None:
+            vectors = encoder.encode([change(image) for change in TRANSFORMS.values()])
+            found[record.id] = scores(collection.schema.metric, vectors, record.vector)
+            tell("changing", len(found), min(number, len(records)))
+    return found
 
 
-def _row(original: Original, others: Sequence[Hit]) -> list[tuple[float, bool, float]]:
-    share = len(original.others) / len(others) if others else 0.0
-    right = [(score, True, 1 / len(original.changes)) for score in original.changes]
-    return [*right, *((hit.score, False, share) for hit in others)]
+def _neighbours(
+    collection: Collection,
+    records: Sequence[Record],
+    changes: Mapping[str, npt.NDArray[np.float64]],
+    floor: float,
+    tell: OnProgress,
+) -> Iterator[Original]:
+    """Yield each record with its nearest others; those whose files cannot be read are left out."""
+    where = WHOLE if has_regions(collection) else None
+
+    @lru_cache(_KEPT)
+    def seen(path: str) -> Looks | None:
+        image = _image({"path": path}, at_least=SMALL)
+        return None if image is None else looks(image)
+
+    for start in range(0, len(records), _BATCH):
+        batch = [record for record in records[start : start + _BATCH] if record.vector is not None]
+        vectors = np.stack([record.vector for record in batch if record.vector is not None])
+        answers = collection.search(vectors, k=_ASKED + 1, where=where)
+        for record, hits in zip(batch, answers, strict=True):
+            mine = seen(str(record.fields.get("path", "")))
+            if mine is not None:
+                others, copies = _others(mine, (h for h in hits if h.id != record.id), floor, seen)
+                yield Original(record.id, list(changes.get(record.id, ())), others, copies)
+        tell("comparing", min(start + _BATCH, len(records)), len(records))
+
+
+def _others(
+    mine: Looks, hits: Iterable[Hit], floor: float, seen: Callable[[str], Looks | None]
+) -> tuple[list[Hit], int]:
+    """Return the nearest images that are no copies by their pixels, and how many were."""
+    others: list[Hit] = []
+    copies = 0
+    for hit in hits:
+        if len(others) == _NEIGHBOURS:
+            break
+        theirs = seen(str(hit.fields.get("path", ""))) if hit.score >= floor else mine * 0
+        if theirs is not None and alike(mine, theirs):
+            copies += 1
+        elif theirs is not None:
+            others.append(hit)
+    return others, copies
 
 
 def _sample(collection: Collection, number: int) -> list[Record]:
@@ -173,57 +243,12 @@ def _drawn(id_: str) -> str:
     return sha256(f"near-duplicates {id_}".encode()).hexdigest()  # the text is the seed
 
 
-def _original(collection: Collection, encoder: Encoder, record: Record) -> Original | None:
-    """Return what is known of one image; None where its file cannot be read any more."""
-    image = _image(record.fields)
-    if image is None or record.vector is None:
-        return None
-    vectors = encoder.encode([change(image) for change in TRANSFORMS.values()])
-    others, copies = _others(collection, record.id, record.vector, image)
-    changes = scores(collection.schema.metric, vectors, record.vector)
-    return Original(record.id, changes.tolist(), others, copies)
-
-
-def _others(
-    collection: Collection, id_: str, vector: Vector, image: Pixels
-) -> tuple[list[Hit], int]:
-    """Return the nearest images that are no copies by their pixels, and how many were."""
-    where = WHOLE if has_regions(collection) else None
-    hits = collection.search(vector[None], k=_ASKED + 1, where=where)[0]
-    others: list[Hit] = []
-    copies = 0
-    for hit in (each for each in hits if each.id != id_):
-        if len(others) == NEIGHBOURS:
-            break
-        picture = _image(hit.fields)
-        if picture is not None and alike(image, picture):
-            copies += 1
-        elif picture is not None:
-            others.append(hit)
-    return others, copies
-
-
-def _image(fields: Mapping[str, Value]) -> Pixels | None:
+def _image(fields: Mapping[str, Value], *, at_least: int) -> Pixels | None:
+    """Return an image of at most 400 pixels a side; None where its file cannot be read."""
     path = str(fields.get("path", ""))
     try:
-        small = Image.fromarray(images.decode(sources.read(path), path=path))
+        picture = images.picture(sources.read(path), path=path, at_least=at_least)
     except (ImageError, SourceError):
         return None
-    small.thumbnail((_EDGE, _EDGE))
-    return np.array(small)
-
-
-def _looks(image: Pixels) -> Looks:
-    """Return the looks of an image, first its own, then those of its changes, (15, 256)."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((_SMALL, _SMALL))
-    small: Pixels = np.array(picture)
-    return np.stack([_look(small), *(_look(change(small)) for change in TRANSFORMS.values())])
-
-
-def _look(image: Pixels) -> npt.NDArray[np.float64]:
-    grey = Image.fromarray(image).convert("L").resize((_LOOK, _LOOK), Image.Resampling.BOX)
-    values = np.asarray(grey, dtype=np.float64).ravel()
-    values -= values.mean()
-    length = float(np.linalg.norm(values))
-    return values / length if length else values
+    picture.thumbnail((_EDGE, _EDGE))
+    return np.array(picture)

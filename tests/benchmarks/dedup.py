@@ -1,0 +1,112 @@
+"""De-duplication of a library into which changed copies were mixed: its precision and recall."""
+
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+from PIL import Image
+
+import imgsearch
+from imgsearch.duplicates import groups
+from imgsearch.encoders import load
+from imgsearch.errors import PrecisionUnreached
+from imgsearch.evaluation.metrics import interval
+from imgsearch.evaluation.near_duplicates import calibrate
+from imgsearch.evaluation.transforms import TRANSFORMS
+from imgsearch.images import decode
+from imgsearch.sources import read, references
+
+SUBSET = Path(__file__).resolve().parents[3] / "shared/data/imagenet-subset/train"
+COPIED = 5  # one image in so many has a copy
+WANTED = (0.9, 0.99)
+
+
+def mixed(folder):
+    """Write a copy of every fifth image, each by the next of the 14 changes; return its name's."""
+    changes = list(TRANSFORMS.items())
+    originals = {}
+    for place, reference in enumerate(list(references(SUBSET))[::COPIED]):
+        name, change = changes[place % len(changes)]
+        image = Image.fromarray(decode(read(reference), path=reference.path))
+        image.thumbnail((400, 400))
+        path = folder / f"{place:04d}-{name}.png"
+        Image.fromarray(change(_pixels(image))).save(path)
+        originals[str(path)] = reference.path
+    return originals
+
+
+def figures(found, originals):
+    """Return for each pair of a group whether it is an image and its copy, and for each copy
+    whether it is in such a pair; and the wrong pairs, nearest first."""
+    pairs = [
+        (other.score, str(group.kept.fields["path"]), str(other.fields["path"]))
+        for group in found
+        for other in group.others
+    ]
+    right = [originals.get(a, a) == originals.get(b, b) for _, a, b in pairs]
+    copies = {
+        path
+        for (_, *both), well in zip(pairs, right, strict=True)
+        for path in both
+        if well and path in originals
+    }
+    wrong = sorted(
+        (pair for pair, well in zip(pairs, right, strict=True) if not well), reverse=True
+    )
+    return right, [path in copies for path in originals], wrong
+
+
+def main(models=("mini", "classic")):
+    print("dedup: a changed copy of every fifth image of the gallery, of the 14 changes in turn")
+    if not SUBSET.is_dir():
+        print(f"skipped: {SUBSET} is not there")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        originals = mixed(Path(folder))
+        for model in models:
+            run(model, folder, originals)
+
+
+def run(model, folder, originals):
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model=model) as library:
+        library.add([str(SUBSET), folder])
+        number = library.count()
+        for wanted in WANTED:
+            try:
+                told = calibrate(library.collection, load(model), precision=wanted)
+            except PrecisionUnreached as error:
+                print(f"{model}, wanted {wanted}: {error}")
+                continue
+            found = groups(library.collection, told.threshold)
+            right, copies, wrong = figures(found, originals)
+            print(
+                f"{model}, wanted {wanted}: threshold {told.threshold:.4f}; of {number} images "
+                f"{len(right)} pairs found, precision {_mean(right)}; of {len(copies)} copies "
+                f"recall {_mean(copies)}; predicted recall {told.checked.recall:.3f}, precision "
+                f"{told.checked.precision:.3f} with a copy of each, {told.rare.precision:.3f} of "
+                f"one in ten; {told.copies} pairs left out as alike"
+            )
+            missed = [Path(path).stem[5:] for path, well in zip(originals, copies, strict=True)
+                      if not well]  # fmt: skip
+            print("  missed:", {name: missed.count(name) for name in TRANSFORMS if name in missed})
+            for score, one, other in wrong[:5]:
+                print(f"  wrong: {score:.4f} {'/'.join(Path(one).parts[-2:])} "
+                      f"{'/'.join(Path(other).parts[-2:])}")  # fmt: skip
+
+
+def _mean(values):
+    if not values:
+        return "of nothing"
+    low, high = interval(values, rng=2026)
+    return f"{sum(values) / len(values):.3f} ({low:.3f} to {high:.3f})"
+
+
+def _pixels(image):
+    import numpy as np
+
+    return np.array(image)
+
+
+if __name__ == "__main__":
+    main(tuple(sys.argv[1:]) or ("mini", "classic"))

@@ -1,0 +1,104 @@
+"""Thresholds from labelled images: pools by hand, images and texts apart, honest halves."""
+
+import uuid
+
+import numpy as np
+import pytest
+
+import imgsearch
+from imgsearch.encoders import load
+from imgsearch.errors import DatasetError, PrecisionUnreached
+from imgsearch.evaluation import datasets
+from imgsearch.evaluation.labelled_scores import Asked, chosen, pools, thresholds
+from imgsearch.evaluation.pool import Pool
+from tests.pictures import write
+
+
+def test_no_pair_chooses_and_tells():
+    asked = [
+        Asked(f"n{place}", [(f"n{other}", 0.5, True) for other in range(20) if other != place])
+        for place in range(20)
+    ]
+    choosing, telling = pools(asked)
+    assert choosing.judge(0).pairs == 10 * 9  # each of ten, with the other nine that choose
+    assert telling.judge(0).pairs == 10 * 19
+
+
+def test_figures_of_the_pairs_that_chose_would_be_too_good():
+    """Scores that say nothing, half of all pairs right: where it was chosen a threshold seems to
+    know better, and where it was not, it does not."""
+    seeming, true = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        asked = [
+            Asked(
+                f"q{place}", [(f"é{place}{at}", rng.random(), rng.random() < 0.5) for at in "abc"]
+            )
+            for place in range(40)
+        ]
+        with pytest.raises(PrecisionUnreached) as best:
+            pools(asked)[0].lowest(1.0)
+        told = chosen("image", asked, precision=best.value.best)
+        seeming.append(told.chosen.precision)
+        true.append(told.checked.precision)
+    assert np.mean(seeming) > 0.57
+    assert np.mean(true) == pytest.approx(0.5, abs=0.04)
+
+
+def test_the_threshold_is_that_of_the_half_that_chooses():
+    asked = [Asked(f"q{place}", [(f"x{place}", 0.9, True), (f"y{place}", 0.2, False)])
+             for place in range(40)]  # fmt: skip
+    told = chosen("text", asked, precision=0.9)
+    assert told.threshold == 0.9
+    assert (told.checked.precision, told.checked.recall, told.checked.queries) == (1, 1, 20)
+    assert isinstance(pools(asked)[0], Pool)
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Return a folder of two classes whose names the bundled encoder knows."""
+    write(tmp_path / "fötos/dog", 12)
+    write(tmp_path / "fötos/snow", 12, start=12)
+    return tmp_path / "fötos"
+
+
+@pytest.fixture
+def library(labelled):
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
+        opened.add(labelled)
+        yield opened
+
+
+def test_the_library_s_own_labels_and_a_dataset_s_say_the_same(library, labelled):
+    encoder = load("mini")
+    found, missing = thresholds(library.collection, encoder, precision=0.2)
+    assert set(found) == {"image"}
+    assert missing == {"text": "2 text queries: too few"}
+    own = found["image"]
+    assert own.chosen.queries + own.checked.queries == 24
+    asked = []
+    theirs, _ = thresholds(
+        library.collection,
+        encoder,
+        datasets.load(labelled),
+        precision=0.2,
+        on_progress=lambda *now: asked.append(now),
+    )
+    assert ("images", 24, 24) in asked
+    assert theirs["image"].checked.queries == 12
+    # of each of 24 images the other 23 are hits; 11 of them are of its class
+    assert theirs["image"].checked.pairs <= 12 * 23
+
+
+def test_what_is_not_reached_tells_the_best(library):
+    with pytest.raises(PrecisionUnreached, match="the best is 0") as told:
+        thresholds(library.collection, load("mini"), precision=1.0)
+    assert 0.3 < told.value.best < 1
+
+
+def test_a_library_without_labels_is_told_to_name_a_dataset(tmp_path):
+    write(tmp_path, 6)
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
+        opened.add(tmp_path)
+        with pytest.raises(DatasetError, match="name a labelled dataset"):
+            thresholds(opened.collection, load("mini"))

@@ -1,0 +1,185 @@
+"""Thresholds that a library keeps: auto by the kind of query, hidden duplicates, the commands."""
+
+import json
+import uuid
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import imgsearch
+from imgsearch import settings
+from imgsearch.backends import notes
+from imgsearch.cli import cli
+from imgsearch.errors import ConfigError
+from imgsearch.evaluation.transforms import TRANSFORMS
+from imgsearch.query import Query
+from tests.pictures import picture, write
+
+
+@pytest.fixture
+def library(tmp_path):
+    write(tmp_path / "猫", 6)
+    copies = tmp_path / "kopien"
+    copies.mkdir()
+    for place in range(3):
+        lighter = np.minimum(picture(0), 250) + np.uint8(1 + place)
+        Image.fromarray(lighter).save(copies / f"{place}.png")
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
+        opened.add(tmp_path)
+        yield opened
+
+
+def test_auto_takes_the_threshold_of_the_kind_of_query(library):
+    library.thresholds.keep_min_scores({"image": {"threshold": 0.6}, "text": {"threshold": 0.2}})
+    kept = library.thresholds
+    vector = np.ones(4)
+    assert kept.min_score(Query(picture(0))) == 0.6
+    assert kept.min_score(Query(picture(0)).minus(vector)) == 0.6
+    assert kept.min_score(Query.text("dög").plus(Query.text("snow"))) == 0.2
+    assert kept.min_score(Query.text("dog").plus(picture(0))) == 0.2  # the lower one of both
+
+
+def test_auto_shows_what_reaches_it_and_may_show_nothing(library):
+    scores = [hit.score for hit in library.search(picture(4), k=9)]
+    library.thresholds.keep_min_scores({"image": {"threshold": (scores[0] + scores[1]) / 2}})
+    assert len(library.search(picture(4), k=9, min_score="auto")) == 1
+    library.thresholds.keep_min_scores({"image": {"threshold": 1.5}})
+    assert library.search(picture(4), min_score="auto") == []
+
+
+def test_what_was_not_measured_names_the_command(library):
+    with pytest.raises(ConfigError, match=r"image queries.*imgsearch threshold"):
+        library.search(picture(0), min_score="auto")
+    library.thresholds.keep_min_scores({"image": {"threshold": 0.5}})
+    with pytest.raises(ConfigError, match=r"text queries"):
+        library.search("a dog", min_score="auto")
+    with pytest.raises(ConfigError, match="imgsearch dedup"):
+        library.search(picture(0), hide_duplicates=True)
+    with pytest.raises(ConfigError, match="'high'"):
+        library.search(picture(0), min_score="high")
+
+
+def test_hidden_duplicates_make_room_for_others(library):
+    shown = library.search(picture(0), k=4)
+    assert sum("kopien" in hit.fields["path"] for hit in shown) == 3
+    near = shown[3].score - 1e-4
+    found = library.search(picture(0), k=4, hide_duplicates=near)
+    assert len(found) == 4
+    assert found[0] == shown[0]
+    assert not any("kopien" in hit.fields["path"] for hit in found)
+    library.thresholds.keep_duplicates({"threshold": near})
+    assert library.search(picture(0), k=4, hide_duplicates=True) == found
+    assert library.search(picture(0), k=4, hide_duplicates=2.0) == shown  # nothing is so near
+
+
+def test_the_notes_are_no_library():
+    with pytest.raises(ConfigError, match="choose another name"):
+        imgsearch.open("memory://x", collection=notes.NAME)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in settings.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words, **more):
+        return CliRunner().invoke(cli, [str(word) for word in words], **more)
+
+    return run
+
+
+@pytest.fixture
+def loaded(run, tmp_path):
+    """A library of twenty pictures of two classes, and a poor copy of each of the first five."""
+    write(tmp_path / "bilder/dog", 10)
+    write(tmp_path / "bilder/snow", 10, start=10)
+    (tmp_path / "bilder/é").mkdir()
+    for place in range(5):
+        copy = Image.fromarray(TRANSFORMS["jpeg_10"](picture(place)))
+        copy.save(tmp_path / f"bilder/é/kopie {place}.png")
+    assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
+    return tmp_path / "bilder"
+
+
+def names(group):
+    members = [group["kept"], *group["others"]]
+    return {"/".join(each["fields"]["path"].split("/")[-2:]) for each in members}
+
+
+def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
+    told = json.loads(run("dedup", "--precision", 0.9, "--json").stdout)
+    assert (told["removed"], told["images"], told["measured"]["changed"]) == (None, 25, 25)
+    pairs = [{f"dog/bild-ü 000{place}.png", f"é/kopie {place}.png"} for place in range(5)]
+    assert all(any(pair <= names(group) for group in told["groups"]) for pair in pairs)
+    near = sum(len(group["others"]) for group in told["groups"])
+
+    done = run("dedup", "--precision", 0.9, "--html", "seite.html")
+    assert done.exit_code == 0, done.output
+    expected = f"{len(told['groups'])} groups with {near} near-duplicates beside the kept images"
+    assert f"{expected}, among 25 images" in done.stderr
+    assert f"{told['threshold']:.4f}, for a precision of 0.9" in done.stderr
+    assert done.stdout.count("kept") == len(told["groups"])
+    page = (tmp_path / "seite.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == len(told["groups"]) + near
+    assert ("Near-duplicate 1" in page, "Hit" in page, "Query" in page) == (True, False, False)
+
+    query = loaded / "dog/bild-ü 0000.png"
+    words = ("search", query, "--hide-duplicates", "-k", 25, "--json")
+    shown = {"/".join(hit["fields"]["path"].split("/")[-2:])
+             for hit in json.loads(run(*words).stdout)}  # fmt: skip
+    assert all(len(pair & shown) <= 1 for pair in pairs)
+    assert "dog/bild-ü 0000.png" in shown
+
+
+def test_dedup_removes_when_it_is_told_to(run, loaded):
+    words = ("dedup", "--threshold", 0.91, "--remove")  # a copy of each of five, and nothing else
+    no = run(*words, input="n\n")
+    assert (no.exit_code, "Remove 5 images" in no.stderr) == (1, True)
+    assert json.loads(run("info", "--json").stdout)["count"] == 25
+    told = json.loads(run(*words, "--yes", "--json").stdout)
+    assert (told["removed"], told["measured"], len(told["groups"])) == (5, None, 5)
+    assert json.loads(run("info", "--json").stdout)["count"] == 20
+    assert json.loads(run(*words, "--yes", "--json").stdout)["groups"] == []
+    assert len(list(loaded.rglob("*.png"))) == 25
+
+
+def test_dedup_of_a_library_without_any_says_so(run, tmp_path):
+    write(tmp_path / "bilder", 6)
+    assert run("add", "bilder", "--json").exit_code == 0
+    done = run("dedup", "--threshold", 0.9999, "--html", "seite.html", "--remove")
+    assert done.exit_code == 0, done.output
+    assert "0 groups" in done.stderr
+    assert "given by hand: its precision is not known" in done.stderr
+    assert "0 removed" in done.stderr
+    assert "No near-duplicates." in (tmp_path / "seite.html").read_text(encoding="utf-8")
+
+
+def test_threshold_measures_keeps_and_search_uses_it(run, loaded, tmp_path):
+    query = loaded / "dog/bild-ü 0000.png"
+    before = run("search", query, "--min-score", "auto")
+    assert before.exit_code == 1
+    assert "imgsearch threshold" in before.stderr
+    done = run("threshold", "--precision", 0.3)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.split()[0] == "queries"
+    assert "nothing is kept for text queries" in done.stderr
+    told = json.loads(run("threshold", "bilder", "--precision", 0.3, "--json").stdout)
+    assert set(told["kept"]) == {"image"}
+    lowest = told["kept"]["image"]["threshold"]
+    hits = json.loads(run("search", query, "--min-score", "auto", "-k", 25, "--json").stdout)
+    assert hits
+    assert all(hit["score"] >= lowest for hit in hits)
+    facts = json.loads(run("info", "--json").stdout)
+    assert facts["thresholds"]["min_score"]["image"]["threshold"] == lowest
+    assert "threshold image" in run("info").stdout
+    failed = run("threshold", "--precision", 1.0)
+    assert (failed.exit_code, "the best is 0." in failed.stderr) == (1, True)
+
+
+def test_a_score_is_a_number_or_auto(run, loaded):
+    done = run("search", loaded / "dog/bild-ü 0000.png", "--min-score", "hoch")
+    assert done.exit_code == 2
+    assert "'hoch' is no number, nor auto" in done.stderr
