@@ -117,6 +117,33 @@ def test_a_wrong_k_says_so(circle):
             search_distinct(collection, turned(0), threshold=0.9, **told)
 
 
+def test_groups_and_distinct_hits_in_every_store(bench):
+    collection = bench.collection(dim=2, index="hnsw", fields=FIELDS)
+    angles = {"ä": 0, "b": 10, "c": 19, "d": 28, "e": 38, "f": 90}
+    collection.upsert(Record(name, turned(angle), {"path": name}) for name, angle in angles.items())
+    collection.flush()
+    assert told(groups(collection, NEAR)) == [("b", ["c", "ä"]), ("d", ["e"])]
+    found = search_distinct(collection, turned(-1), threshold=NEAR, k=3)
+    assert [hit.id for hit in found] == ["ä", "c", "e"]
+
+
+def test_of_images_with_regions_the_wholes_are_compared():
+    fields = dict.fromkeys((*FIELDS, "image", "box", "object"), "str")
+    parts = [  # the regions of a and b are alike, the images are not; a and c are
+        ("a", "a", "", 0), ("a#1", "a", "0,0,9,9", 50), ("b", "b", "", 100),
+        ("b#1", "b", "0,0,9,9", 51), ("c", "c", "", 1), ("c#1", "c", "0,0,9,9", 150),
+    ]  # fmt: skip
+    with connect(f"memory://{uuid.uuid4().hex}") as store:
+        collection = store.create("bilder", Schema(2, fields=fields))
+        collection.upsert(
+            Record(id_, turned(angle), {"path": f"{image}.jpg", "image": image, "box": box})
+            for id_, image, box, angle in parts
+        )
+        assert told(groups(collection, NEAR)) == [("a", ["c"])]
+        found = search_distinct(collection, turned(50), threshold=NEAR, k=3)
+        assert [hit.id for hit in found] == ["a#1", "b#1"]
+
+
 @pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
 def test_scores_are_those_of_a_search(metric):
     vectors = np.random.default_rng(5).normal(size=(20, 6)).astype(np.float32)

@@ -1,7 +1,7 @@
 """What the terminal shows: tables and progress bars. Bars and notes go to standard error."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any

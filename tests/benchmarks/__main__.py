@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from tests.benchmarks import index, latency, memory, overhead, throughput, tuning
+from tests.benchmarks import dedup, index, latency, memory, overhead, throughput, tuning
 
 
 def main():
@@ -17,6 +17,7 @@ def main():
     memory.main()
     index.main()
     tuning.main()
+    dedup.main()
 
 
 if __name__ == "__main__":

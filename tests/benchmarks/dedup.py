@@ -1,10 +1,13 @@
 """De-duplication of a library into which changed copies were mixed: its precision and recall."""
 
+import platform
 import sys
 import tempfile
 import uuid
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 import imgsearch
@@ -31,7 +34,7 @@ def mixed(folder):
         image = Image.fromarray(decode(read(reference), path=reference.path))
         image.thumbnail((400, 400))
         path = folder / f"{place:04d}-{name}.png"
-        Image.fromarray(change(_pixels(image))).save(path)
+        Image.fromarray(change(np.array(image))).save(path)
         originals[str(path)] = reference.path
     return originals
 
@@ -59,6 +62,8 @@ def figures(found, originals):
 
 def main(models=("mini", "classic")):
     print("dedup: a changed copy of every fifth image of the gallery, of the 14 changes in turn")
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pillow", "onnxruntime"))
+    print(f"{platform.platform()}, Python {platform.python_version()}, {packages}")
     if not SUBSET.is_dir():
         print(f"skipped: {SUBSET} is not there")
         return
@@ -100,12 +105,6 @@ def _mean(values):
         return "of nothing"
     low, high = interval(values, rng=2026)
     return f"{sum(values) / len(values):.3f} ({low:.3f} to {high:.3f})"
-
-
-def _pixels(image):
-    import numpy as np
-
-    return np.array(image)
 
 
 if __name__ == "__main__":
