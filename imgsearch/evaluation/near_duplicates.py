@@ -100,13 +100,30 @@ def calibrate(
 ) -> Calibration:
     """Return the lowest threshold that tells changed copies from other images so precisely.
 
-    The precision is that of a library in which each image has one copy, by a change drawn from the
-    14: of a pair at the threshold or above, the chance that it is an image and its copy. `sample`
-    images are changed, and the neighbours of five times as many are looked at. The same collection
-    gives the same threshold, whatever order its records come in.
+    As `chosen` of the `originals`.
 
     Raises:
-        PrecisionUnreached: no threshold does.
+        PrecisionUnreached, DatasetError, EncoderMismatch: as these do.
+    """
+    return chosen(
+        *originals(collection, encoder, sample=sample, on_progress=on_progress),
+        precision=precision,
+    )
+
+
+def originals(
+    collection: Collection,
+    encoder: Encoder,
+    *,
+    sample: int = SAMPLE,
+    on_progress: OnProgress | None = None,
+) -> tuple[list[Original], int]:
+    """Return a sample of the collection's images, and how many files could not be read.
+
+    `sample` images are changed, and the neighbours of five times as many are looked at. The same
+    collection gives the same ones, whatever order its records come in.
+
+    Raises:
         DatasetError: fewer than four images can be read, or none has another beside it.
         EncoderMismatch: the encoder is not the collection's.
     """
@@ -114,7 +131,7 @@ def calibrate(
     tell = on_progress or (lambda _stage, _done, _total: None)
     records = _sample(collection, sample * _OTHERS)
     changes = _changes(collection, encoder, records, sample, tell)
-    if len(changes) < 4:
+    if len(changes) < 4:  # two in each half
         raise DatasetError(
             f"{len(changes)} of {len(records)} images could be read: too few for a threshold; "
             "give it by hand"
@@ -126,6 +143,18 @@ def calibrate(
             "no image has another one beside it: nothing to tell copies from; give the threshold "
             "by hand"
         )
+    return found, len(records) - len(found)
+
+
+def chosen(found: Sequence[Original], unread: int = 0, *, precision: float) -> Calibration:
+    """Return the lowest threshold that is so precise on one half of the originals.
+
+    The precision is that of a library in which each image has one copy, by a change drawn from the
+    14: of a pair at the threshold or above, the chance that it is an image and its copy.
+
+    Raises:
+        PrecisionUnreached: no threshold is.
+    """
     choosing, telling = pools(found)
     threshold = choosing.lowest(precision)
     return Calibration(
@@ -136,7 +165,7 @@ def calibrate(
         telling.judge(threshold, share=RARE),
         sum(bool(each.changes) for each in found),
         sum(each.copies for each in found),
-        len(records) - len(found),
+        unread,
     )
 
 

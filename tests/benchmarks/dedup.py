@@ -15,7 +15,8 @@ from imgsearch.duplicates import groups
 from imgsearch.encoders import load
 from imgsearch.errors import PrecisionUnreached
 from imgsearch.evaluation.metrics import interval
-from imgsearch.evaluation.near_duplicates import calibrate
+from imgsearch.evaluation.near_duplicates import chosen
+from imgsearch.evaluation.near_duplicates import originals as sampled
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.images import decode
 from imgsearch.sources import read, references
@@ -77,9 +78,10 @@ def run(model, folder, originals):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model=model) as library:
         library.add([str(SUBSET), folder])
         number = library.count()
+        sample, unread = sampled(library.collection, load(model))
         for wanted in WANTED:
             try:
-                told = calibrate(library.collection, load(model), precision=wanted)
+                told = chosen(sample, unread, precision=wanted)
             except PrecisionUnreached as error:
                 print(f"{model}, wanted {wanted}: {error}")
                 continue
