@@ -31,8 +31,8 @@ _AVERAGE: Final = 0.999  # of the weights that are shipped: an exponential mean 
 class Schedule:
     """How long and how fast: `epochs` over the images, batches, the highest learning rate.
 
-    `relations` weighs the pairs, `names` the classes' names; `sharpness` multiplies the cosines to
-    these before the softmax.
+    `relations` weighs the pairs, `names` the classes' names, which count from the share
+    `names_from` of the steps on; `sharpness` multiplies the cosines to these before the softmax.
     """
 
     epochs: float = 24
@@ -42,6 +42,7 @@ class Schedule:
     decay: float = 0.02
     relations: float = 4.0
     names: float = 0.2
+    names_from: float = 0.7
     sharpness: float = 20.0
     seed: int = 7
 
@@ -153,7 +154,7 @@ class Distillation:
 
     def _named(self, made: Any, rows: npt.NDArray[np.int64]) -> Any:
         """Return the cross entropy to the names of those of the batch that have a class."""
-        if self._guidance is None:
+        if self._guidance is None or self.step < self._schedule.names_from * self.steps:
             return 0.0
         classes = self._guidance.classes[rows]
         known = np.flatnonzero(classes >= 0)
