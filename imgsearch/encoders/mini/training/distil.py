@@ -42,7 +42,7 @@ class Schedule:
     decay: float = 0.02
     relations: float = 4.0
     names: float = 0.2
-    names_from: float = 0.7
+    names_from: float = 0.6
     sharpness: float = 20.0
     seed: int = 7
 
