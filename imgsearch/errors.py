@@ -4,6 +4,8 @@ ImgSearchError
 ├── ConfigError              a URL, option, name or environment variable is wrong  (ValueError)
 ├── MissingExtra             an optional dependency is not installed               (ImportError)
 ├── SourceError              a file, folder or list cannot be read                 (OSError)
+│   ├── UrlRefused           a URL that must not be fetched
+│   └── UrlFailed            a URL that could not be fetched
 ├── ImageError               one image cannot be used                              (ValueError)
 │   ├── FormatRefused        its bytes are of no format on the allow-list
 │   ├── ImageTooLarge        more pixels than the cap, told by the header
@@ -26,9 +28,19 @@ ImgSearchError
 │   └── BackendUnavailable   no answer in time; safe to retry                      (ConnectionError)
 ├── OperatorNotFound         a pipeline names an operator that nobody registered   (LookupError)
 ├── DatasetError             a folder, csv or archive is not what it should be     (ValueError)
-└── DownloadError            published data did not come from where it lies        (OSError)
+├── DownloadError            published data did not come from where it lies        (OSError)
 ├── PrecisionUnreached       no threshold is as precise as was asked for           (ValueError)
-└── DatasetError             a folder or csv is no labelled dataset                (ValueError)
+├── CatalogError             the catalogue's database refused or failed
+│   └── CatalogOutdated      it is of a newer version than the code
+├── ImageNotFound            the catalogue has no image of that id                 (LookupError)
+├── ImageExists              the id is another image's                             (ValueError)
+├── ImageBusy                it is being deleted; safe to retry
+├── ObjectStoreError         where originals lie refused or failed
+│   └── ObjectNotFound       no original of that content                           (LookupError)
+├── JobNotFound              no job of that id                                     (LookupError)
+├── LimitExceeded            more, larger or faster than is allowed                (ValueError)
+└── AccessDenied             no key, or one that is not known                      (PermissionError)
+    └── ScopeMissing         the key does not allow it
 """
 
 
@@ -54,6 +66,14 @@ class SourceError(ImgSearchError, OSError):
     def __str__(self) -> str:
         """Return the message as given (OSError would rearrange it)."""
         return str(self.args[0]) if self.args else ""
+
+
+class UrlRefused(SourceError):
+    """A URL that must not be fetched: its scheme, its address, a redirect, its size."""
+
+
+class UrlFailed(SourceError):
+    """A URL that could not be fetched."""
 
 
 class ImageError(ImgSearchError, ValueError):
@@ -168,3 +188,47 @@ class DatasetError(ImgSearchError, ValueError):
 
 class DownloadError(ImgSearchError, OSError):
     """Published data did not come from where it lies."""
+
+
+class CatalogError(ImgSearchError):
+    """The catalogue's database refused or failed."""
+
+
+class CatalogOutdated(CatalogError):
+    """The catalogue was written by a newer version of the code."""
+
+
+class ImageNotFound(ImgSearchError, LookupError):
+    """The catalogue has no image of that id."""
+
+
+class ImageExists(ImgSearchError, ValueError):
+    """The id is another image's."""
+
+
+class ImageBusy(ImgSearchError):
+    """The image is being deleted; safe to retry."""
+
+
+class ObjectStoreError(ImgSearchError):
+    """The store of originals refused or failed."""
+
+
+class ObjectNotFound(ObjectStoreError, LookupError):
+    """The store has no original of that content."""
+
+
+class JobNotFound(ImgSearchError, LookupError):
+    """There is no job of that id."""
+
+
+class LimitExceeded(ImgSearchError, ValueError):
+    """More, larger or faster than is allowed."""
+
+
+class AccessDenied(ImgSearchError, PermissionError):
+    """No key was given, or one that is not known."""
+
+
+class ScopeMissing(AccessDenied):
+    """The key does not allow what was asked for."""

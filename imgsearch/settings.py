@@ -6,7 +6,7 @@ whether the network may be used: Towhee builds operators wherever it likes, from
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from os import environ  # noqa: TID251 - the one place
+from os import environ, pathsep  # noqa: TID251 - the one place
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,6 +20,13 @@ VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_TENCENT_KEY": "the key of Tencent VectorDB's account root, or ACCOUNT:KEY",
     "IMGSEARCH_TIMEOUT": "seconds to wait for a store's answer; 10 by default",
     "IMGSEARCH_CACHE": "where pulled and exported models are kept; ~/.cache/imgsearch by default",
+    "IMGSEARCH_CATALOG": "the catalogue of `imgsearch serve`: a file, or mysql://user@host/name",
+    "IMGSEARCH_CATALOG_PASSWORD": "the password of that user",
+    "IMGSEARCH_OBJECTS": "where it keeps originals: a folder, or s3://bucket/prefix?endpoint=URL",
+    "IMGSEARCH_S3_KEY": "the access key of that S3 service",
+    "IMGSEARCH_S3_SECRET": "and its secret",
+    "IMGSEARCH_ROOTS": "folders that the service may add from, as in PATH; none by default",
+    "IMGSEARCH_API_KEY": "the key that `imgsearch.Client` shows to a service",
     "IMGSEARCH_OFFLINE": "1: nothing is fetched, only what is on disk is used",
 }
 
@@ -35,6 +42,13 @@ class Settings:
     timeout: float = 10.0
     cache: Path = Path("~/.cache/imgsearch")
     offline: bool = False
+    catalog: str | None = None
+    catalog_password: str | None = field(default=None, repr=False)
+    objects: str | None = None
+    s3_key: str | None = field(default=None, repr=False)
+    s3_secret: str | None = field(default=None, repr=False)
+    roots: tuple[Path, ...] = ()
+    api_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str] = environ) -> Self:
@@ -61,6 +75,17 @@ class Settings:
             timeout=timeout,
             cache=_folder("IMGSEARCH_CACHE", get("IMGSEARCH_CACHE", str(home))),
             offline=get("IMGSEARCH_OFFLINE", "0").lower() not in ("0", "false", "no"),
+            catalog=get("IMGSEARCH_CATALOG"),
+            catalog_password=get("IMGSEARCH_CATALOG_PASSWORD"),
+            objects=get("IMGSEARCH_OBJECTS"),
+            s3_key=get("IMGSEARCH_S3_KEY"),
+            s3_secret=get("IMGSEARCH_S3_SECRET"),
+            roots=tuple(
+                _folder("IMGSEARCH_ROOTS", each)
+                for each in get("IMGSEARCH_ROOTS", "").split(pathsep)
+                if each
+            ),
+            api_key=get("IMGSEARCH_API_KEY"),
         )
 
     def token(self, url: str) -> str | None:
