@@ -1,0 +1,34 @@
+"""The catalogue: what is known of every image, in SQLite, MySQL or MariaDB."""
+
+from imgsearch.catalog.entry import (
+    MAX_LABEL,
+    MAX_NAME,
+    Deletion,
+    Entry,
+    Order,
+    Page,
+    State,
+    entry_id,
+)
+from imgsearch.errors import MissingExtra
+
+try:
+    from imgsearch.catalog.catalog import Catalog
+except ModuleNotFoundError as error:
+    if error.name not in ("sqlalchemy", "alembic"):
+        raise
+    raise MissingExtra(
+        f"the catalogue needs {error.name}: pip install 'imgsearch[service]'", name=error.name
+    ) from error
+
+__all__ = [
+    "MAX_LABEL",
+    "MAX_NAME",
+    "Catalog",
+    "Deletion",
+    "Entry",
+    "Order",
+    "Page",
+    "State",
+    "entry_id",
+]

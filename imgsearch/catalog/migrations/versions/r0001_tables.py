@@ -1,0 +1,141 @@
+"""Entries, contents, jobs, their failures, keys.
+
+Every part is made only where it is missing: MySQL commits each of them by itself, so a step that
+was killed has to go on where it ended.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import mysql
+
+revision = "0001"
+down_revision = None
+
+LONG = sa.Text().with_variant(mysql.LONGTEXT(), "mysql")
+TIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
+SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    metadata = sa.MetaData()
+    _contents(metadata)
+    _entries(metadata)
+    _jobs(metadata)
+    _keys(metadata)
+    bind = op.get_bind()
+    there = sa.inspect(bind)
+    for table in metadata.sorted_tables:
+        table.dialect_options["mysql"].update(_binary(bind.dialect))
+        known = set()
+        if there.has_table(table.name):
+            known = {index["name"] for index in there.get_indexes(table.name)}
+            for index in table.indexes:
+                if index.name not in known:
+                    index.create(bind)
+        else:
+            table.create(bind)
+
+
+def downgrade() -> None:
+    """Refuse: a catalogue is never emptied by a version number.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError("the first step is not undone: delete the database instead")
+
+
+def _binary(dialect: sa.Dialect) -> dict[str, str]:
+    """Return MySQL's options for texts that are equal only where their bytes are.
+
+    MariaDB and MySQL name the collation that neither folds letters nor trims blanks differently.
+    """
+    maria = getattr(dialect, "is_mariadb", False)
+    collation = "utf8mb4_nopad_bin" if maria else "utf8mb4_0900_bin"
+    return {"charset": "utf8mb4", "collate": collation, "engine": "InnoDB"}
+
+
+def _contents(metadata: sa.MetaData) -> None:
+    sa.Table("contents", metadata, sa.Column("content", sa.String(64), primary_key=True))
+
+
+def _entries(metadata: sa.MetaData) -> None:
+    sa.Table(
+        "entries",
+        metadata,
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("collection", sa.String(64), nullable=False),
+        sa.Column("content", sa.String(64), sa.ForeignKey("contents.content"), nullable=False),
+        sa.Column("source", sa.String(16), nullable=False),
+        sa.Column("name", sa.String(512), nullable=False),
+        sa.Column("folded", LONG, nullable=False),
+        sa.Column("place", LONG, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("width", sa.BigInteger, nullable=False),
+        sa.Column("height", sa.BigInteger, nullable=False),
+        sa.Column("format", sa.String(32), nullable=False),
+        sa.Column("label", sa.String(512), nullable=False),
+        sa.Column("fields", LONG, nullable=False),
+        sa.Column("encoder", sa.String(512), nullable=False),
+        sa.Column("stored", sa.Boolean, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("error", LONG, nullable=False),
+        sa.Column("created", TIME, nullable=False),
+        sa.Column("updated", TIME, nullable=False),
+        sa.Index("entries_content", "content", "collection"),
+        sa.Index("entries_state", "state", "updated", "id"),
+        sa.Index("entries_created", "created", "id"),
+        sa.Index("entries_collection_created", "collection", "created", "id"),
+        sa.Index("entries_collection_name", "collection", "name", "id"),
+        sa.Index("entries_collection_size", "collection", "size", "id"),
+        sa.Index("entries_collection_label", "collection", "label", "id"),
+    )
+
+
+def _jobs(metadata: sa.MetaData) -> None:
+    stages = ("found", "decoded", "embedded", "inserted", "searchable", "indexed")
+    counters = (*stages, "skipped", "failed")
+    sa.Table(
+        "jobs",
+        metadata,
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("collection", sa.String(64), nullable=False),
+        sa.Column("request", LONG, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in counters),
+        sa.Column("error", LONG, nullable=False),
+        sa.Column("created", TIME, nullable=False),
+        sa.Column("started", TIME),
+        sa.Column("finished", TIME),
+        sa.Index("jobs_created", "created", "id"),
+        sa.Index("jobs_state", "state", "created", "id"),
+    )
+    sa.Table(
+        "job_failures",
+        metadata,
+        sa.Column("serial", SERIAL, primary_key=True),
+        sa.Column(
+            "job", sa.String(64), sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False
+        ),
+        sa.Column("item", LONG, nullable=False),
+        sa.Column("stage", sa.String(32), nullable=False),
+        sa.Column("error", sa.String(64), nullable=False),
+        sa.Column("reason", LONG, nullable=False),
+        sa.Index("job_failures_job", "job", "serial"),
+    )
+
+
+def _keys(metadata: sa.MetaData) -> None:
+    sa.Table(
+        "api_keys",
+        metadata,
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("digest", sa.String(255), nullable=False),
+        sa.Column("scopes", LONG, nullable=False),
+        sa.Column("name", sa.String(512), nullable=False),
+        sa.Column("created", TIME, nullable=False),
+        sa.Column("last_used", TIME),
+        sa.Column("expires", TIME),
+    )

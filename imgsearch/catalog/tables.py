@@ -1,0 +1,99 @@
+"""The tables as queries see them; `migrations` makes them, and a test holds both together."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects import mysql
+from typing_extensions import override
+
+LONG: Final = Text().with_variant(mysql.LONGTEXT(), "mysql")  # MySQL's TEXT ends at 64 KB
+TIME: Final = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")  # else whole seconds
+SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")  # counts by itself as INTEGER only
+
+
+class Utc(TypeDecorator[datetime]):
+    """Aware times, kept as UTC without a zone: neither database has a type for one."""
+
+    impl = TIME
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and value.astimezone(UTC).replace(tzinfo=None)
+
+    @override
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and value.replace(tzinfo=UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """Plain values as JSON text: MySQL's own type would round large numbers."""
+
+    impl = LONG
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        plain = dict(value) if isinstance(value, Mapping) else value
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+
+    @override
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+METADATA: Final = MetaData()
+
+CONTENTS: Final = Table(  # what writers about the same content wait for each other at
+    "contents",
+    METADATA,
+    Column("content", String(64), primary_key=True),
+)
+
+ENTRIES: Final = Table(
+    "entries",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("collection", String(64), nullable=False),
+    Column("content", String(64), ForeignKey("contents.content"), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("name", String(512), nullable=False),
+    Column("folded", LONG, nullable=False),  # the name as it is searched, alike in all databases
+    Column("place", LONG, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("width", BigInteger, nullable=False),
+    Column("height", BigInteger, nullable=False),
+    Column("format", String(32), nullable=False),
+    Column("label", String(512), nullable=False),
+    Column("fields", Json, nullable=False),
+    Column("encoder", String(512), nullable=False),
+    Column("stored", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("error", LONG, nullable=False),
+    Column("created", Utc, nullable=False),
+    Column("updated", Utc, nullable=False),
+    Index("entries_content", "content", "collection"),
+    Index("entries_state", "state", "updated", "id"),
+    Index("entries_created", "created", "id"),
+    Index("entries_collection_created", "collection", "created", "id"),
+    Index("entries_collection_name", "collection", "name", "id"),
+    Index("entries_collection_size", "collection", "size", "id"),
+    Index("entries_collection_label", "collection", "label", "id"),
+)
