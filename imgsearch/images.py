@@ -72,6 +72,7 @@ _DECODER_ERRORS: Final = (
 
 _Stage = Literal["header", "decode", "convert"]
 _ORIENTATION: Final = 0x0112  # EXIF tag; https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf
+_FIRST_ON_ITS_SIDE: Final = 5  # orientations 5 to 8 swap the edges
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -173,6 +174,26 @@ def picture(
         except _DECODER_ERRORS as error:
             reason = _reason(error)
             raise _failure(ImageCorrupt, "cannot be decoded", path, stage, reason) from error
+
+
+def header(data: bytes, *, path: str = "") -> tuple[str, int, int]:
+    """Return what an image's header says: format (of `FORMATS`), width and height, turned upright.
+
+    Raises:
+        FormatRefused, ImageCorrupt: as `decode` says; no pixel is decoded.
+    """
+    kind = sniff(data[:HEAD])
+    if kind is None:
+        raise _failure(FormatRefused, "format refused", path, "header", "of no known format")
+    with no_warnings():
+        try:
+            with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+                width, height = image.size
+                turned = _orientation(image) >= _FIRST_ON_ITS_SIDE
+        except _DECODER_ERRORS as error:
+            reason = _reason(error)
+            raise _failure(ImageCorrupt, "cannot be decoded", path, "header", reason) from error
+    return (kind, height, width) if turned else (kind, width, height)
 
 
 def checked(pixels: npt.NDArray[Any]) -> Pixels:

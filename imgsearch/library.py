@@ -5,17 +5,20 @@ The command line is a translation of `Library`, and the service and the page wil
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
+import pyarrow as pa
+
 from imgsearch import backends, sources
 from imgsearch.backends import Collection, Index, Metric, notes
 from imgsearch.detector import Detection
 from imgsearch.duplicates import search_distinct
+from imgsearch.embedding import Embedding
 from imgsearch.encoders import Recipe
 from imgsearch.errors import (
     CollectionNotFound,
@@ -24,14 +27,14 @@ from imgsearch.errors import (
     SchemaMismatch,
 )
 from imgsearch.filters import Field, Filter
-from imgsearch.loader import Loader
+from imgsearch.loader import Loader, created
 from imgsearch.loading import FailedFile, Progress, Report, Tally, absolute, chunks
 from imgsearch.query import Example, Query
 from imgsearch.query_encoder import QueryEncoder
 from imgsearch.regions import WHOLE, has_regions, search_images
 from imgsearch.sources import Source
 from imgsearch.thresholds import Thresholds
-from imgsearch.types import Hit, Vector
+from imgsearch.types import Hit, Record, Vector
 
 _ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")  # an image, or a region of it
 
@@ -158,6 +161,31 @@ class Library:
         Raises: as `search` does, but for the collection.
         """
         return self._queries.encode(query, self._collection)
+
+    def embed(self, images: Sequence[tuple[str, bytes]]) -> pa.RecordBatch:
+        """Return what `Embedding` makes of (name, bytes): a row each, with its vector or its error.
+
+        Raises:
+            EncoderError: the encoder cannot be built, or is not the collection's.
+        """
+        return Embedding(self.recipe)(images)
+
+    def insert(self, records: Iterable[Record]) -> None:
+        """Write vectors that `embed` made; the first ones create the collection.
+
+        Raises:
+            BackendError: the store refused or failed.
+        """
+        with self._lock:
+            if self._collection is None:
+                self._collection = self._existing() or created(
+                    self._backend,
+                    self.name,
+                    recipe=self.recipe,
+                    index=self._index,
+                    metric=self._metric,
+                )
+            self._collection.upsert(records)
 
     def remove(self, *targets: str | PathLike[str]) -> int:
         """Remove images by id or by path; return how many there were. Files are left alone."""

@@ -68,7 +68,14 @@ class Loader:
                 written, ids = None, [id_ for _, _, id_, _ in fresh]
                 if made is not None:
                     if self.collection is None:
-                        self.collection = self._create()
+                        self.collection = created(
+                            self._backend,
+                            self._name,
+                            recipe=self._recipe,
+                            index=self._index,
+                            metric=self._metric,
+                            regions=bool(self._embed.regions),
+                        )
                     labels = {id_: label for _, label, id_, _ in fresh}
                     written = writer.submit(_write, self.collection, made, labels)
             _settle(written, ids, tally)
@@ -85,19 +92,29 @@ class Loader:
             follow(self.collection, [fresh.pop(id_) for id_ in there], there)
         return list(fresh.values())
 
-    def _create(self) -> Collection:
-        encoder = encoders.load(**self._recipe.config()).fingerprint
-        names = (*FIELDS, *REGION_FIELDS) if self._embed.regions else FIELDS
-        fields = dict.fromkeys(names, "str")
-        schema = Schema(
-            encoder.dim,
-            self._metric,
-            Index.parse(self._index),
-            fields,  # type: ignore[arg-type]  # "str" is one of the literal's
-            encoder,
-            self._recipe.to_json(),
-        )
-        return self._backend.create(self._name, schema)
+
+def created(
+    backend: VectorBackend,
+    name: str,
+    *,
+    recipe: Recipe,
+    index: str,
+    metric: Metric,
+    regions: bool = False,
+) -> Collection:
+    """Return the collection `name`, made for the vectors of a recipe's encoder."""
+    encoder = encoders.load(**recipe.config()).fingerprint
+    names = (*FIELDS, *REGION_FIELDS) if regions else FIELDS
+    fields = dict.fromkeys(names, "str")
+    schema = Schema(
+        encoder.dim,
+        metric,
+        Index.parse(index),
+        fields,  # type: ignore[arg-type]  # "str" is one of the literal's
+        encoder,
+        recipe.to_json(),
+    )
+    return backend.create(name, schema)
 
 
 def _settle(written: "Future[_Written] | None", ids: Sequence[str], tally: Tally) -> None:
@@ -114,7 +131,7 @@ def _write(collection: Collection, made: pa.RecordBatch, labels: Mapping[str, st
     """Write a batch's vectors; return the files that did not go in, for which a region is none."""
     failures: _Written = []
     records: list[Record] = []
-    vectors = iter(_matrix(made.column("vector")))
+    vectors = iter(vectors_of(made))
     for row in made.drop_columns("vector").to_pylist():
         if row["status"] == "ok":
             records.append(_record(row, next(vectors), labels))
@@ -145,8 +162,8 @@ def _one_by_one(collection: Collection, records: Sequence[Record]) -> _Written:
     return failures
 
 
-def _matrix(column: pa.Array) -> Matrix:
-    """Return the vectors that are there, float32 (n, d)."""
-    there = column.drop_null()
+def vectors_of(made: pa.RecordBatch) -> Matrix:
+    """Return the vectors that are there, float32 (n, d), in the order of their rows."""
+    there = made.column("vector").drop_null()
     values = there.flatten().to_numpy()
     return np.asarray(values, dtype=np.float32).reshape(len(there), -1) if len(there) else values

@@ -1,0 +1,305 @@
+"""How images get into an archive, so that a crash at any moment loses and leaves nothing.
+
+The order is: original → catalogue (pending) → vector → catalogue (ready). Nothing is written for
+what cannot be decoded, since it is embedded first. What a crash leaves is either an original that
+no row names, or a pending row; `repair` takes away the one and finishes the other.
+
+A deletion of the same content may run meanwhile. It is decided within one transaction of the
+catalogue, as is a pending row; so once that row is there, what the content needs stays, and what
+was taken away just before is put back.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final
+
+from imgsearch import images, sources
+from imgsearch.archive.incoming import Incoming
+from imgsearch.archive.outcomes import Added, Stages
+from imgsearch.catalog import Catalog, Entry, entry_id
+from imgsearch.errors import (
+    CollectionNotFound,
+    ConfigError,
+    FieldInvalid,
+    ImageBusy,
+    ImageExists,
+    ImgSearchError,
+    VectorInvalid,
+)
+from imgsearch.library import Library
+from imgsearch.loader import vectors_of
+from imgsearch.loading import FailedFile
+from imgsearch.objects import ObjectStore
+from imgsearch.types import Record, Vector
+
+_CHUNK: Final = 64  # images; what progress moves by
+_CHUNK_BYTES: Final = 64 * 2**20
+_MEDIA_TYPES: Final = {"JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
+_PATIENCE: Final = 10.0  # seconds that a deletion of the same content may take
+_MAX_NAME: Final = 255  # characters; longer names lose their beginning
+_KEPT: Final = 1_000  # failures that the outcome keeps; all are counted and told
+_PUTS: Final = 4  # originals written side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An image that was read: its bytes, their hash, and the row that it will have."""
+
+    data: bytes = field(repr=False)
+    entry: Entry
+
+
+class Adding:
+    """Adds images to one collection. `step` is called after each step of the order above."""
+
+    def __init__(
+        self,
+        library: Library,
+        catalog: Catalog,
+        originals: ObjectStore | None,
+        *,
+        step: Callable[[str], None],
+        cancelled: Callable[[], bool],
+        on_stages: Callable[[Stages], None],
+        on_failure: Callable[[FailedFile], None],
+    ) -> None:
+        self._library, self._catalog, self._originals = library, catalog, originals
+        self._step, self._cancelled = step, cancelled
+        self._on_stages, self._on_failure = on_stages, on_failure
+        self._stages, self._failures = Stages(), list[FailedFile]()
+        self._entries: list[Entry] = []
+
+    def run(self, items: Iterable[Incoming], *, found: int = 0) -> Added:
+        """Add `items`; one that fails is a line of the outcome.
+
+        Raises:
+            EncoderError: the encoder cannot be built, or is not the collection's.
+            BackendError, CatalogError, ObjectStoreError: a store failed; what was underway is
+                pending, and `repair` finishes it.
+        """
+        self._stages = Stages(found=found)
+        written: Future[None] | None = None
+        with ThreadPoolExecutor(1, "imgsearch-archive") as writer:
+            for chunk in self._chunks(items):
+                vectors, well = self._embedded(chunk)
+                if written is not None:
+                    written.result()
+                written = writer.submit(self._write, well, vectors)
+            if written is not None:
+                written.result()
+        self._tell(indexed=self._stages.searchable)
+        return Added(tuple(self._entries), self._stages, tuple(self._failures))
+
+    def _chunks(self, items: Iterable[Incoming]) -> Iterator[list[Read]]:
+        """Read images that are not there yet, some at a time."""
+        waiting = iter(items)
+        while not self._cancelled():
+            taken = list(islice(waiting, _CHUNK))
+            if not taken:
+                return
+            more = self._stages.done + len(taken) - self._stages.found
+            self._tell(found=max(0, more))
+            read, size = [], 0
+            for item in taken:
+                try:
+                    read.append(self._read(item))
+                except ImgSearchError as error:
+                    self._fail(item.place or item.name, error)
+                    continue
+                size += len(read[-1].data)
+                if size >= _CHUNK_BYTES:
+                    yield self._unknown(read)
+                    read, size = [], 0
+            yield self._unknown(read)
+
+    def _read(self, item: Incoming) -> Read:
+        data, collection = item.read(), self._library.name
+        content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
+        place = sources.printable(item.place)
+        kind, width, height = images.header(data, path=name)
+        entry = Entry(
+            id=item.id or entry_id(collection, content, item.source, place or name),
+            collection=collection,
+            content=content,
+            source=item.source,
+            name=name,
+            place=place,
+            size=len(data),
+            width=width,
+            height=height,
+            format=kind,
+            label=sources.printable(item.label),
+            fields=item.fields,
+            encoder=self._library.recipe.model,
+            stored=self._originals is not None,
+        )
+        return Read(data, entry)
+
+    def _unknown(self, read: Sequence[Read]) -> list[Read]:
+        """Return those whose row is not there and ready."""
+        there = self._catalog.find([each.entry.id for each in read])
+        fresh = []
+        for each in {each.entry.id: each for each in read}.values():
+            known = there.get(each.entry.id)
+            same = known is not None and _same(known, each.entry)
+            if known is not None and same and known.state == "ready":
+                self._entries.append(known)
+            elif known is not None and not same:
+                self._fail(each.entry.name, _exists(each.entry.id))
+            else:
+                fresh.append(each)
+        self._tell(skipped=len(read) - len(fresh) - self._clashes(read, there))
+        return fresh
+
+    @staticmethod
+    def _clashes(read: Sequence[Read], there: Mapping[str, Entry]) -> int:
+        ids = {each.entry.id: each.entry for each in read}
+        return sum(not _same(there[id_], entry) for id_, entry in ids.items() if id_ in there)
+
+    def _embedded(self, read: Sequence[Read]) -> tuple[dict[str, Vector], list[Read]]:
+        """Return vectors by content, and what can be added; contents with a vector need none."""
+        there = self._vectors_there([each.entry.content for each in read])
+        new = {each.entry.content: each for each in read if each.entry.content not in there}
+        vectors, failed = self._vectors(list(new.values()))
+        well = []
+        for each in read:
+            if each.entry.content in failed:
+                self._failed(replace(failed[each.entry.content], path=_told(each.entry)))
+            else:
+                well.append(each)
+        decoded = sum(line.stage == "embed" for line in failed.values()) + len(well)
+        self._tell(decoded=decoded, embedded=len(well))
+        return vectors, well
+
+    def _vectors(self, read: Sequence[Read]) -> tuple[dict[str, Vector], dict[str, FailedFile]]:
+        if not read:
+            return {}, {}
+        made = self._library.embed([(each.entry.name, each.data) for each in read])
+        rows, vectors = made.drop_columns("vector").to_pylist(), iter(vectors_of(made))
+        well, failed = {}, {}
+        for row in rows:
+            if row["status"] == "ok":
+                well[row["sha256"]] = next(vectors)
+            else:
+                name, _, reason = row["error"].partition(": ")
+                failed[row["sha256"]] = FailedFile(row["source"], row["status"], name, reason)
+        return well, failed
+
+    def _vectors_there(self, contents: Sequence[str]) -> set[str]:
+        try:
+            return set(self._library.collection.get(contents)) if contents else set()
+        except CollectionNotFound:
+            return set()
+
+    def _write(self, read: Sequence[Read], vectors: Mapping[str, Vector]) -> None:
+        """Write in the order that this module is about."""
+        if not read:
+            return
+        self._put(read)
+        self._step("original")
+        pending = self._begun(read)
+        if not pending:
+            return
+        self._step("pending")
+        self._put(pending)  # a deletion may have taken it away before the row was there
+        made = dict(vectors)
+        missing = {each.entry.content for each in pending} - made.keys()
+        lost = missing - self._vectors_there(sorted(missing))
+        if lost:
+            made |= self._vectors([each for each in pending if each.entry.content in lost])[0]
+        bad = self._insert([each.entry for each in pending if each.entry.content in made], made)
+        self._step("vector")
+        ids = [each.entry.id for each in pending if each.entry.id not in bad]
+        self._catalog.ready(ids)
+        self._catalog.failed({id_: str(error) for id_, error in bad.items()})
+        self._step("ready")
+        self._entries += self._catalog.find(ids).values()
+        self._tell(inserted=len(ids), searchable=len(ids))
+
+    def _put(self, read: Sequence[Read]) -> None:
+        store = self._originals
+        if store is None:
+            return
+        contents = {each.entry.content: each for each in read if each.entry.stored}
+        with ThreadPoolExecutor(_PUTS, "imgsearch-originals") as pool:
+            list(
+                pool.map(
+                    lambda each: store.put(each.entry.content, each.data, media_type(each.entry)),
+                    contents.values(),
+                )
+            )
+
+    def _begun(self, read: Sequence[Read]) -> list[Read]:
+        """Make rows pending; what cannot be is a failure."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._catalog.begin([each.entry for each in read])
+            except ImageBusy as error:
+                if time.monotonic() >= deadline:
+                    return self._one_by_one(read, error)
+                time.sleep(0.05)
+                self._put(read)
+            except (ConfigError, ImageExists) as error:  # a label too long, an id of none
+                return self._one_by_one(read, error)
+            else:
+                return list(read)
+
+    def _one_by_one(self, read: Sequence[Read], error: ImgSearchError) -> list[Read]:
+        if len(read) == 1:
+            self._fail(read[0].entry.name, error)
+            return []
+        return [well for each in read for well in self._begun([each])]
+
+    def _insert(
+        self, entries: Sequence[Entry], vectors: Mapping[str, Vector]
+    ) -> dict[str, ImgSearchError]:
+        """Write vectors; return the rows that the store refused, and why."""
+        records = {entry.content: record(entry, vectors[entry.content]) for entry in entries}
+        try:
+            self._library.insert(records.values())
+        except (FieldInvalid, VectorInvalid) as error:
+            if len(entries) > 1:
+                parts = [self._insert([entry], vectors) for entry in entries]
+                return {id_: fault for part in parts for id_, fault in part.items()}
+            self._fail(entries[0].name, error)
+            return {entries[0].id: error}
+        return {}
+
+    def _fail(self, name: str, error: ImgSearchError) -> None:
+        self._failed(FailedFile.of(sources.printable(name), error))
+
+    def _failed(self, line: FailedFile) -> None:
+        if len(self._failures) < _KEPT:
+            self._failures.append(line)
+        self._on_failure(line)
+        self._tell(failed=1)
+
+    def _tell(self, **more: int) -> None:
+        self._stages = self._stages.plus(**more)
+        self._on_stages(self._stages)
+
+
+def record(entry: Entry, vector: Vector) -> Record:
+    """Return what the vector store holds of an image; the first of its references speaks for it."""
+    return Record(entry.content, vector, {"path": entry.place or entry.name, "label": entry.label})
+
+
+def media_type(entry: Entry) -> str:
+    """Return the media type of an image by its format, which was told by its bytes."""
+    return _MEDIA_TYPES.get(entry.format, f"image/{entry.format.lower()}")
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    return (one.content, one.collection) == (other.content, other.collection)
+
+
+def _exists(id_: str) -> ImageExists:
+    return ImageExists(f"the id {id_!r} is another image's")
+
+
+def _told(entry: Entry) -> str:
+    return entry.place or entry.name

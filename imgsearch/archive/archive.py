@@ -1,0 +1,388 @@
+"""An archive: originals, what is known of them, and their vectors, kept in step."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+
+from imgsearch import backends, sources
+from imgsearch.archive import incoming
+from imgsearch.archive.adding import Adding, media_type
+from imgsearch.archive.deleting import Deleting
+from imgsearch.archive.incoming import Incoming
+from imgsearch.archive.outcomes import (
+    Added,
+    CollectionState,
+    Counts,
+    Found,
+    Original,
+    Repaired,
+    Stages,
+)
+from imgsearch.archive.repair import Repair
+from imgsearch.backends import Metric, notes
+from imgsearch.backends.base import check_name
+from imgsearch.catalog import Catalog, Entry, Page
+from imgsearch.errors import (
+    CollectionNotFound,
+    ConfigError,
+    ImageNotFound,
+    ImgSearchError,
+    ObjectNotFound,
+)
+from imgsearch.filters import Filter
+from imgsearch.library import Library
+from imgsearch.library import open as open_library
+from imgsearch.loading import FailedFile
+from imgsearch.objects import ObjectStore
+from imgsearch.objects import thumbnail as shrunk
+from imgsearch.query import Example, Query
+from imgsearch.types import Hit, Vector
+
+_LINK_SECONDS: Final = 300
+_PAGE: Final = 500
+_SPARE: Final = 16  # hits fetched beside, where some have no row that is ready
+
+
+class Archive:
+    """Images of several collections: originals, a catalogue, and vectors. Thread-safe.
+
+    `db` is a store's URL, as for `imgsearch.open`, and so are `token`, `timeout`, `model`,
+    `weights`, `options`, `index` and `metric`. Without `originals` files stay where they are, and
+    what is sent cannot be shown later. `roots` are folders that `folder` may read from.
+    `on_step` is told of each write, for those who test what a crash leaves.
+
+    Raises:
+        ConfigError, BackendError: as `imgsearch.open` says.
+    """
+
+    def __init__(
+        self,
+        db: str,
+        *,
+        catalog: Catalog,
+        originals: ObjectStore | None,
+        token: str | None = None,
+        timeout: float = 10.0,
+        model: str | None = None,
+        weights: str | PathLike[str] | None = None,
+        options: dict[str, Any] | None = None,
+        index: str | None = None,
+        metric: Metric | None = None,
+        roots: Sequence[Path] = (),
+        on_step: Callable[[str], None] | None = None,
+    ) -> None:
+        self.catalog, self.originals, self.roots = catalog, originals, tuple(roots)
+        self._step = on_step or _nothing
+        self._opening: dict[str, Any] = {"token": token, "timeout": timeout}
+        self._making: dict[str, Any] = {
+            "model": model,
+            "weights": weights,
+            "options": options,
+            "index": index,
+            "metric": metric,
+        }
+        self._store = backends.connect(db, token=token, timeout=timeout)
+        self.url = self._store.url
+        self._libraries: dict[str, Library] = {}
+        self._lock = threading.RLock()
+        self._deleting = Deleting(self.library, catalog, originals, step=self._step)
+
+    def library(self, collection: str = "images") -> Library:
+        """Return the library of a collection, which the first image creates.
+
+        Raises:
+            ConfigError: the name is none.
+            EncoderMismatch: the collection was made by another model than the archive's.
+        """
+        with self._lock:
+            if collection not in self._libraries:
+                check_name(collection)
+                there = collection in self._names()
+                making = {} if there else self._making
+                told = {"weights": self._making["weights"]} if there else {}
+                self._libraries[collection] = open_library(
+                    self._store.url, collection=collection, **self._opening, **making, **told
+                )
+            return self._libraries[collection]
+
+    def collections(self) -> list[CollectionState]:
+        """Return the collections, by name."""
+        states = []
+        for name in self._names():
+            schema = self.library(name).collection.schema
+            counts = self.count(name)
+            states.append(
+                CollectionState(
+                    name,
+                    counts.images,
+                    counts.vectors,
+                    schema.encoder.model if schema.encoder else "",
+                    schema.dim,
+                    schema.metric,
+                    str(schema.index),
+                )
+            )
+        return states
+
+    def add(
+        self,
+        items: Iterable[Incoming],
+        *,
+        collection: str = "images",
+        found: int = 0,
+        in_place: bool = False,
+        cancelled: Callable[[], bool] | None = None,
+        on_stages: Callable[[Stages], None] | None = None,
+        on_failure: Callable[[FailedFile], None] | None = None,
+    ) -> Added:
+        """Add images; one that cannot be used is a line of the outcome.
+
+        `in_place` keeps no original of files. An addition that was interrupted is finished by
+        `repair`, or by adding the same again.
+
+        Raises:
+            EncoderError: the encoder cannot be built, or is not the collection's.
+            BackendError, CatalogError, ObjectStoreError: a store failed.
+        """
+        adding = Adding(
+            self.library(collection),
+            self.catalog,
+            None if in_place else self.originals,
+            step=self._step,
+            cancelled=cancelled or _never,
+            on_stages=on_stages or _nothing,
+            on_failure=on_failure or _nothing,
+        )
+        return adding.run(items, found=found)
+
+    def folder(
+        self, folder: str | PathLike[str], on_ignored: Callable[[str], None] | None = None
+    ) -> Iterator[Incoming]:
+        """Yield the images of a folder inside `roots`, labelled by their folders' names.
+
+        Raises:
+            SourceError: the folder is not inside `roots`.
+        """
+        return incoming.files(Path(folder), self.roots, on_ignored)
+
+    def search(
+        self,
+        query: Query | Example,
+        *,
+        collection: str = "images",
+        k: int = 10,
+        offset: int = 0,
+        where: Filter | None = None,
+        min_score: float | Literal["auto"] | None = None,
+        hide_duplicates: bool | float = False,
+    ) -> list[Found]:
+        """Return at most `k` hits with what is known of them, nearest first; see `Library.search`.
+
+        Raises: as `Library.search` does.
+        """
+        library = self.library(collection)
+        told: dict[str, Any] = {
+            "where": where,
+            "min_score": min_score,
+            "hide_duplicates": hide_duplicates,
+        }
+        found = self._known(collection, library.search(query, k=k, offset=offset, **told))
+        if None not in found:
+            return [each for each in found if each is not None]
+        wider = library.search(query, k=k + offset + _SPARE + found.count(None), **told)
+        known = [each for each in self._known(collection, wider) if each is not None]
+        return known[offset : offset + k]
+
+    def more_like(self, id_: str, *, k: int = 10, offset: int = 0, **told: Any) -> list[Found]:
+        """Return images like one that is there, which is not among them; as `search` says.
+
+        Raises:
+            ImageNotFound: there is no such image, or it has no vector yet.
+        """
+        entry = self.entry(id_)
+        vector = self.vector(id_)
+        found = self.search(vector, collection=entry.collection, k=k + offset + 1, **told)
+        others = [each for each in found if each.entry.content != entry.content]
+        return others[offset : offset + k]
+
+    def vector(self, id_: str) -> Vector:
+        """Return an image's vector, float32 (d,).
+
+        Raises:
+            ImageNotFound: there is no such image, or it has no vector yet.
+        """
+        entry = self.entry(id_)
+        try:
+            stored = self.library(entry.collection).collection.get([entry.content], vectors=True)
+            return np.asarray(stored[entry.content].vector, dtype=np.float32)
+        except (CollectionNotFound, KeyError) as error:
+            raise ImageNotFound(f"image {id_!r} has no vector yet") from error
+
+    def entry(self, id_: str) -> Entry:
+        """Return what is known of an image.
+
+        Raises:
+            ImageNotFound: there is no such image.
+        """
+        return self.catalog.get(id_)
+
+    def entries(self, collection: str | None = None, **told: Any) -> Page:
+        """Return a page of images; see `Catalog.page`."""
+        return self.catalog.page(collection, **told)
+
+    def count(self, collection: str = "images") -> Counts:
+        """Return how many images a collection has, and how many vectors."""
+        images = self.catalog.count(collection, state="ready")
+        return Counts(images, self.library(collection).count())
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete images; return how many there were. Files that were left in place stay.
+
+        Raises:
+            BackendError, CatalogError, ObjectStoreError: a store failed; `repair` goes on.
+        """
+        return self._deleting.run(ids)
+
+    def drop(self, collection: str, *, confirm: str) -> int:
+        """Delete a collection with all its images; return how many there were.
+
+        Raises:
+            ConfigError: `confirm` is not its name.
+            CollectionNotFound: there is none.
+        """
+        if confirm != collection:
+            raise ConfigError("to drop a collection, confirm it by its name")
+        if collection not in self._names() and not self.catalog.count(collection):
+            raise CollectionNotFound(f"there is no collection {collection!r}")
+        gone = 0
+        while page := self.catalog.page(collection, limit=_PAGE).entries:
+            gone += self._deleting.run([entry.id for entry in page])
+        with self._lock:
+            library = self._libraries.pop(collection, None)
+            if library is not None:
+                library.close()
+            if collection in self._names():
+                self._store.drop(collection)
+        return gone
+
+    def original(self, id_: str, *, link: bool = False) -> Original:
+        """Return an image's original; with `link`, where the store gives any, a link to it.
+
+        Raises:
+            ImageNotFound: there is no such image.
+            ObjectNotFound: its original was not kept, and its file is not there any more.
+        """
+        entry = self.entry(id_)
+        told = (media_type(entry), entry.name, entry.size)
+        if entry.stored and self.originals is not None:
+            if link and (where := self.originals.link(entry.content, _LINK_SECONDS)):
+                return Original(*told, None, where)
+            return Original(*told, self.originals.stream(entry.content))
+        return Original(*told, iter([self._data(entry)]))
+
+    def thumbnail(self, id_: str, edge: int = 256) -> bytes:
+        """Return a small form of an image, as `objects.thumbnail` makes it; kept once made.
+
+        Raises: as `original` does.
+        """
+        entry = self.entry(id_)
+        store = self.originals if entry.stored else None
+        if store is not None and (kept := store.thumbnail(entry.content, edge)) is not None:
+            return kept
+        made = shrunk(self._data(entry), edge)
+        if store is not None:
+            store.put_thumbnail(entry.content, edge, made)
+        return made
+
+    def repair(self, *, older_than: float = 0.0) -> Repaired:
+        """Finish what a crash left half done; see `Repair`."""
+        repair = Repair(self.library, self.catalog, self.originals, self._deleting)
+        return repair.run(self._names(), older_than=older_than)
+
+    def health(self) -> dict[str, str]:
+        """Return of each part "ok" or what is wrong: an image is embedded, and searched for."""
+        return {
+            "catalog": _told(self.catalog.ping),
+            "originals": _told(self._originals_answer),
+            "encoder": _told(lambda: self.library().encode(_drawn())),
+            "vectors": _told(self._vectors_answer),
+        }
+
+    def close(self) -> None:
+        """Let go of the stores; the catalogue and the originals are their giver's."""
+        with self._lock:
+            for library in self._libraries.values():
+                library.close()
+            self._libraries.clear()
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Archive {self.url}>"
+
+    def _known(self, collection: str, hits: Sequence[Hit]) -> list[Found | None]:
+        contents = [hit.id.partition("#")[0] for hit in hits]
+        rows = self.catalog.of_contents(collection, contents) if contents else {}
+        return [
+            Found(rows[content][0], hit, len(rows[content])) if rows.get(content) else None
+            for content, hit in zip(contents, hits, strict=True)
+        ]
+
+    def _names(self) -> list[str]:
+        return [name for name in sorted(self._store.names()) if name != notes.NAME]
+
+    def _data(self, entry: Entry) -> bytes:
+        if entry.stored and self.originals is not None:
+            return self.originals.get(entry.content)
+        data = sources.read(entry.place) if entry.place else b""
+        if sources.content_id(data) != entry.content:
+            raise ObjectNotFound("its original was not kept, and its file is another one now")
+        return data
+
+    def _originals_answer(self) -> None:
+        if self.originals is not None:
+            self.originals.exists("0" * 64)
+
+    def _vectors_answer(self) -> None:
+        library = self.library()
+        try:
+            library.search(_drawn(), k=1)
+        except CollectionNotFound:
+            self._store.names()
+
+
+def _drawn() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return an image to try an encoder with."""
+    across, down = np.meshgrid(np.arange(96), np.arange(96))
+    return np.stack([across * 2, down * 2, (across + down) % 256], axis=2).astype(np.uint8)
+
+
+def _told(trial: Callable[[], object]) -> str:
+    try:
+        trial()
+    except ImgSearchError as error:
+        return f"{type(error).__name__}: {error}"
+    return "ok"
+
+
+def _nothing(_told: object) -> None:
+    return None
+
+
+def _never() -> bool:
+    return False

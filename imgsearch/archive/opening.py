@@ -1,0 +1,54 @@
+"""An archive and its parts, opened together: in one folder, or wherever a team keeps them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from imgsearch import objects
+from imgsearch.archive.archive import Archive
+from imgsearch.catalog import Catalog
+
+
+@contextmanager
+def opened(
+    data: Path,
+    *,
+    db: str | None = None,
+    token: str | None = None,
+    timeout: float = 10.0,
+    catalog: str | None = None,
+    catalog_password: str | None = None,
+    originals: str | None = None,
+    s3_key: str | None = None,
+    s3_secret: str | None = None,
+    roots: Sequence[Path] = (),
+    **making: Any,
+) -> Iterator[Archive]:
+    """Yield the archive of the folder `data`, which is made, private, where it is not there.
+
+    What is not named lies in it: `db` in ``vectors.db``, `catalog` in ``catalog.db``, `originals`
+    in ``originals/``. `making` is what `Archive` takes beside these.
+
+    Raises:
+        ConfigError, BackendError, CatalogError, ObjectStoreError: a part cannot be opened.
+    """
+    if None in (db, catalog, originals):
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    rows = Catalog(catalog or str(data / "catalog.db"), password=catalog_password, timeout=timeout)
+    try:
+        store = objects.connect(
+            originals or str(data / "originals"), key=s3_key, secret=s3_secret, timeout=timeout
+        )
+        with Archive(
+            db or str(data / "vectors.db"),
+            catalog=rows,
+            originals=store,
+            token=token,
+            timeout=timeout,
+            roots=roots,
+            **making,
+        ) as archive:
+            yield archive
+    finally:
+        rows.close()

@@ -1,0 +1,142 @@
+"""What was half done is finished: after a crash, when a service starts, when somebody asks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from imgsearch import images, sources
+from imgsearch.archive.adding import record
+from imgsearch.archive.deleting import Deleting
+from imgsearch.archive.outcomes import Repaired
+from imgsearch.backends import Collection
+from imgsearch.catalog import Catalog, Entry, entry_id
+from imgsearch.errors import CollectionNotFound, ImgSearchError
+from imgsearch.library import Library
+from imgsearch.loader import vectors_of
+from imgsearch.objects import ObjectStore
+from imgsearch.types import Record
+
+_BATCH: Final = 500
+
+
+class Repair:
+    """Brings originals, catalogue and vectors in step again; running it twice changes nothing."""
+
+    def __init__(
+        self,
+        library: Callable[[str], Library],
+        catalog: Catalog,
+        originals: ObjectStore | None,
+        deleting: Deleting,
+    ) -> None:
+        self._library, self._catalog, self._originals = library, catalog, originals
+        self._deleting = deleting
+
+    def run(self, collections: Sequence[str], *, older_than: float = 0.0) -> Repaired:
+        """Repair all; what changed within `older_than` seconds may be underway, and is left alone.
+
+        Raises:
+            BackendError, CatalogError, ObjectStoreError, EncoderError: a part cannot be reached.
+        """
+        done = Repaired()
+        for entries in self._catalog.unfinished(older_than=older_than):
+            going = [entry.id for entry in entries if entry.state == "deleting"]
+            done = done.plus(deleted=self._deleting.run(going))
+            for entry in entries:
+                if entry.state == "pending":
+                    done = done.plus(**{self._finished(entry): 1})
+        done = done.plus(orphans=self._orphans(older_than))
+        return done.plus(adopted=sum(self._adopted(name) for name in collections))
+
+    def _finished(self, entry: Entry) -> str:
+        """Finish a pending image; return "completed" or "failed"."""
+        try:
+            self._vector(entry)
+        except ImgSearchError as error:
+            self._catalog.failed({entry.id: f"{type(error).__name__}: {error}"})
+            return "failed"
+        self._catalog.ready([entry.id])
+        return "completed"
+
+    def _vector(self, entry: Entry) -> None:
+        library = self._library(entry.collection)
+        collection = _there(library)
+        if collection is not None and collection.get([entry.content]):
+            return
+        if entry.stored and self._originals is not None:
+            data = self._originals.get(entry.content)
+        else:
+            data = sources.read(entry.place)
+        images.header(data, path=entry.name)
+        made = library.embed([(entry.name, data)])
+        row = made.drop_columns("vector").to_pylist()[0]
+        if row["status"] != "ok" or row["sha256"] != entry.content:
+            raise ImgSearchError(row["error"] or "the file is another one now")
+        library.insert([record(entry, vectors_of(made)[0])])
+
+    def _orphans(self, older_than: float) -> int:
+        """Take away originals that no row names."""
+        if self._originals is None:
+            return 0
+        old = (content for content, age in self._originals.contents() if age >= older_than)
+        orphans = 0
+        while contents := list(islice(old, _BATCH)):
+            for content in set(contents) - self._catalog.referenced(contents):
+                self._originals.delete(content)
+                orphans += 1
+        return orphans
+
+    def _adopted(self, name: str) -> int:
+        """Give a row to vectors that have none: of a library that was there before its archive."""
+        collection = _there(self._library(name))
+        adopted = 0
+        for records in _batches(collection):
+            known = self._catalog.of_contents(
+                name, [each.id for each in records], states=("ready", "pending", "deleting")
+            )
+            fresh = [self._entry(name, each) for each in records if each.id not in known]
+            if fresh:
+                self._catalog.begin(fresh)
+                self._catalog.ready([entry.id for entry in fresh])
+                adopted += len(fresh)
+        return adopted
+
+    def _entry(self, name: str, known: Record) -> Entry:
+        place = str(known.fields.get("path", ""))
+        size, (kind, width, height) = 0, ("", 0, 0)
+        try:
+            data = sources.read(place)
+            size, (kind, width, height) = len(data), images.header(data, path=place)
+        except ImgSearchError:
+            size = 0  # it was moved; its vector is still searched
+        return Entry(
+            id=entry_id(name, known.id, "library", place),
+            collection=name,
+            content=known.id,
+            source="library",
+            name=place.rpartition("/")[2] or known.id,
+            place=place,
+            size=size,
+            width=width,
+            height=height,
+            format=kind,
+            label=str(known.fields.get("label", "")),
+            fields={},
+            encoder=self._library(name).recipe.model,
+            stored=False,
+        )
+
+
+def _there(library: Library) -> Collection | None:
+    try:
+        return library.collection
+    except CollectionNotFound:
+        return None
+
+
+def _batches(collection: Collection | None) -> Iterator[list[Record]]:
+    if collection is None:
+        return
+    records = (each for each in collection.iterate(vectors=False) if "#" not in each.id)
+    while batch := list(islice(records, _BATCH)):
+        yield batch

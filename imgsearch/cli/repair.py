@@ -1,0 +1,41 @@
+"""`imgsearch repair`: what a crash left half done, finished."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.settings import Settings
+
+
+@click.command()
+@options.archive
+@click.option(
+    "--older-than",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Leave alone what changed since: it may be underway in another process.",
+)
+@options.as_json
+def repair(data: Path, db: str | None, *, older_than: float, as_json: bool) -> None:
+    """Bring originals, catalogue and vectors of a service in step again.
+
+    Images whose addition was cut off are finished, as are deletions; originals that nothing names
+    are taken away; images that `imgsearch add` put into the store get their rows. A service does
+    the same when it starts.
+    """
+    with options.opened_archive(Settings.from_environment(), data, db) as archive:
+        done = archive.repair(older_than=older_than)
+    if as_json:
+        show.echo_json(asdict(done))
+        return
+    if not done.anything:
+        click.echo("All in step; nothing to repair.")
+        return
+    click.echo(
+        f"{done.completed} additions and {done.deleted} deletions finished, {done.failed} given "
+        f"up, {done.orphans} originals without a row taken away, {done.adopted} images adopted."
+    )

@@ -1,0 +1,73 @@
+"""A place for an archive: what a test, and a process that a test kills, open alike."""
+
+import io
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from imgsearch import objects
+from imgsearch.archive import Archive, Incoming
+from imgsearch.catalog import Catalog
+from tests.pictures import picture
+
+
+@contextmanager
+def archive(folder, *, on_step=None, roots=(), db=None, catalog=None, originals=None):
+    """Open the archive of a folder: an embedded store, SQLite, a folder of originals."""
+    with (
+        Catalog(catalog or str(folder / "catalog.db")) as rows,
+        Archive(
+            db or str(folder / "vectors.db"),
+            catalog=rows,
+            originals=originals or objects.connect(str(folder / "originals")),
+            model="classic",
+            roots=roots,
+            on_step=on_step,
+        ) as opened,
+    ):
+        yield opened
+
+
+def jpeg(number):
+    file = io.BytesIO()
+    Image.fromarray(picture(number)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def images(first, last):
+    return [
+        Incoming(f"bild ü {n}.jpg", data=jpeg(n), label="ab"[n % 2]) for n in range(first, last)
+    ]
+
+
+def state(opened, collection="images"):
+    """Return what an archive holds: rows by state, contents of vectors, of originals."""
+    rows = {}
+    for kind in ("pending", "ready", "failed", "deleting"):
+        rows[kind] = opened.catalog.count(collection, state=kind)
+    library = opened.library(collection)
+    vectors = {record.id for record in library.collection.iterate(vectors=False)}
+    return rows, vectors, {content for content, _ in opened.originals.contents()}
+
+
+def main():
+    """Add or delete images 0 to 4 in a folder's archive, and die by SIGKILL at a step."""
+    folder, what, step = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+    def die(reached):
+        if reached == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with archive(folder, on_step=die) as opened:
+        if what == "add":
+            opened.add(images(0, 5))
+        else:
+            opened.delete([entry.id for entry in opened.entries().entries])
+
+
+if __name__ == "__main__":
+    main()

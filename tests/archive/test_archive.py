@@ -1,0 +1,162 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imgsearch
+from imgsearch import sources
+from imgsearch.archive import Incoming
+from imgsearch.errors import ConfigError, ImageNotFound, ObjectNotFound, SourceError
+from tests.archive.place import archive, images, jpeg, state
+from tests.pictures import write
+
+
+@pytest.fixture
+def opened(tmp_path):
+    with archive(tmp_path, roots=(tmp_path / "bilder",)) as made:
+        yield made
+
+
+def test_one_content_under_two_names_is_two_rows_one_vector_one_original(opened):
+    one, other = Incoming("a ü.jpg", data=jpeg(1)), Incoming("b.jpg", data=jpeg(1), label="zwei")
+    added = opened.add([one, other, one])
+    assert (added.stages.inserted, len(added.entries)) == (2, 2)
+    assert opened.count() == imgsearch.archive.Counts(2, 1)
+    found = opened.search(jpeg(1), k=5)
+    assert [(each.entry.name, each.references) for each in found] == [("a ü.jpg", 2)]
+    assert opened.delete([found[0].entry.id]) == 1
+    (left,) = opened.search(jpeg(1), k=5)
+    assert (left.entry.name, left.references) == ("b.jpg", 1)
+    assert left.hit.fields["label"] == "zwei"
+    assert opened.delete([left.entry.id]) == 1
+    assert state(opened) == (
+        dict.fromkeys(("pending", "ready", "failed", "deleting"), 0),
+        set(),
+        set(),
+    )
+
+
+def test_what_is_no_image_leaves_nothing_but_a_line(opened):
+    added = opened.add([Incoming("x.pdf", data=b"%PDF-1.7 x"), *images(0, 2)])
+    assert [line.error for line in added.failures] == ["FormatRefused"]
+    assert (added.stages.failed, added.stages.inserted) == (1, 2)
+    assert len(state(opened)[2]) == 2
+    again = opened.add(images(0, 2))
+    assert (again.stages.skipped, again.stages.inserted, len(again.entries)) == (2, 0, 2)
+
+
+def test_an_id_of_ones_own_is_kept_and_is_nobody_elses(opened):
+    first = opened.add([Incoming("a.jpg", data=jpeg(1), id="images")])
+    assert first.entries[0].id == "images"
+    clash = opened.add([Incoming("b.jpg", data=jpeg(2), id="images")])
+    assert [line.error for line in clash.failures] == ["ImageExists"]
+    assert clash.stages.skipped == 0
+    assert opened.entry("images").name == "a.jpg"
+    assert state(opened)[2] == {sources.content_id(jpeg(1))}
+
+
+def test_a_folder_is_added_from_its_roots_alone(opened, tmp_path):
+    write(tmp_path / "bilder" / "katze", 3)
+    write(tmp_path / "geheim", 1)
+    (tmp_path / "bilder" / "heraus").symlink_to(tmp_path / "geheim")
+    added = opened.add(opened.folder(tmp_path / "bilder"))
+    assert [entry.label for entry in added.entries] == ["katze"] * 3
+    for wrong in (tmp_path / "geheim", tmp_path / "bilder/../geheim", Path("/etc"), tmp_path / "x"):
+        with pytest.raises(SourceError, match="not inside"):
+            list(opened.folder(wrong))
+
+
+def test_files_left_in_place_are_shown_while_they_are_what_was_added(opened, tmp_path):
+    (file, _) = write(tmp_path / "bilder", 2)
+    added = opened.add(opened.folder(tmp_path / "bilder"), in_place=True)
+    assert state(opened)[2] == set()
+    entry = next(each for each in added.entries if each.place == str(file))
+    assert b"".join(opened.original(entry.id).parts) == file.read_bytes()
+    assert opened.thumbnail(entry.id, 32)
+    file.write_bytes(b"GIF89a")
+    with pytest.raises(ObjectNotFound, match="another one"):
+        opened.original(entry.id)
+
+
+def test_originals_and_thumbnails_come_back(opened):
+    (entry,) = opened.add([Incoming("../ü.jpg", data=jpeg(5))]).entries
+    original = opened.original(entry.id)
+    assert (b"".join(original.parts), original.media_type) == (jpeg(5), "image/jpeg")
+    assert (entry.width, entry.height, entry.format) == (64, 48, "JPEG")
+    assert opened.thumbnail(entry.id, 16) == opened.thumbnail(entry.id, 16)
+    with pytest.raises(ImageNotFound):
+        opened.original("nobody")
+
+
+def test_more_like_one_leaves_itself_out(opened):
+    opened.add(images(0, 6))
+    first = opened.search(jpeg(2), k=1)[0].entry
+    found = opened.more_like(first.id, k=3)
+    assert len(found) == 3
+    assert first.content not in {each.entry.content for each in found}
+    vector = opened.vector(first.id)
+    np.testing.assert_allclose(np.linalg.norm(vector), 1, atol=1e-5)
+
+
+def test_a_collection_is_dropped_by_its_name_alone(opened):
+    opened.add(images(0, 3), collection="eins")
+    opened.add(images(0, 3), collection="zwei")
+    with pytest.raises(ConfigError, match="confirm"):
+        opened.drop("eins", confirm="")
+    assert opened.drop("eins", confirm="eins") == 3
+    assert [each.name for each in opened.collections()] == ["zwei"]
+    assert len(state(opened, "zwei")[2]) == 3  # originals that both had stay
+    opened.add(images(0, 1), collection="eins")
+    assert opened.count("eins").images == 1
+
+
+def test_a_library_that_was_there_is_adopted(tmp_path):
+    files = write(tmp_path / "alt", 3)
+    with imgsearch.open(str(tmp_path / "vectors.db"), model="classic") as library:
+        library.add(str(tmp_path / "alt"))
+    with archive(tmp_path) as opened:
+        assert opened.repair().adopted == 3
+        assert not opened.repair().anything
+        found = opened.search(files[1].read_bytes(), k=1)
+        assert found[0].entry.place == str(files[1])
+
+
+def test_writers_at_once_end_as_one_did(opened):
+    def work(order):
+        opened.add(images(*order))
+
+    threads = [threading.Thread(target=work, args=(order,)) for order in ((0, 8), (4, 12), (0, 12))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows, vectors, originals = state(opened)
+    assert rows["ready"] == 12
+    assert vectors == originals == {sources.content_id(jpeg(number)) for number in range(12)}
+
+
+def test_adding_and_deleting_the_same_at_once_leaves_all_or_nothing(opened):
+    def add():
+        for _ in range(6):
+            opened.add(images(0, 3))
+
+    def delete():
+        for _ in range(12):
+            opened.delete([entry.id for entry in opened.entries("images").entries])
+
+    opened.add(images(0, 3))
+    threads = [threading.Thread(target=work) for work in (add, delete, add)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows, vectors, originals = state(opened)
+    assert rows["pending"] == rows["deleting"] == rows["failed"] == 0
+    there = {entry.content for entry in opened.entries("images").entries}
+    assert vectors == originals == there
+
+
+def test_health_names_each_part(opened):
+    assert set(opened.health().values()) == {"ok"}
+    opened.catalog.close()

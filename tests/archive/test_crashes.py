@@ -1,0 +1,78 @@
+"""A process is killed after each step of adding and of deleting; `repair` puts all in step."""
+
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from imgsearch import sources
+from tests.archive.place import archive, images, jpeg, state
+
+CONTENTS = {sources.content_id(jpeg(number)) for number in range(5)}
+
+
+def killed(folder, what, step):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.archive.place", str(folder), what, step],
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+def in_step(opened, contents):
+    rows, vectors, originals = state(opened)
+    assert rows == {"pending": 0, "ready": len(contents), "failed": 0, "deleting": 0}
+    assert vectors == contents
+    assert originals == contents
+
+
+@pytest.mark.parametrize("step", ["original", "pending", "vector", "ready"])
+def test_e12_an_addition_that_is_killed_loses_and_leaves_nothing(tmp_path, step):
+    with archive(tmp_path) as opened:
+        opened.add(images(90, 91))  # the collection is there
+    kept = {sources.content_id(jpeg(90))}
+    killed(tmp_path, "add", step)
+    with archive(tmp_path) as opened:
+        repaired = opened.repair()
+        in_step(opened, kept if step == "original" else kept | CONTENTS)
+        assert repaired.orphans == (5 if step == "original" else 0)
+        assert repaired.completed == (5 if step in ("pending", "vector") else 0)
+        assert not opened.repair().anything
+        again = opened.add(images(0, 5))
+        assert again.stages.inserted == (5 if step == "original" else 0)
+        in_step(opened, kept | CONTENTS)
+
+
+@pytest.mark.parametrize("step", ["deleting", "vector gone", "original gone", "forgotten"])
+def test_e12_a_deletion_that_is_killed_is_finished(tmp_path, step):
+    with archive(tmp_path) as opened:
+        opened.add(images(0, 5))
+    killed(tmp_path, "delete", step)
+    with archive(tmp_path) as opened:
+        repaired = opened.repair()
+        assert repaired.deleted == (0 if step == "forgotten" else 5)
+        in_step(opened, set())
+        opened.add(images(0, 5))
+        in_step(opened, CONTENTS)
+
+
+def test_kills_at_random_moments_of_a_load_leave_it_complete(tmp_path):
+    moments = random.Random(4)  # noqa: S311  # when to kill
+    every = {sources.content_id(jpeg(number)) for number in range(5)}
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.archive.place", str(tmp_path), "add", "never"],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(moments.uniform(0.5, 2.5))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.wait()
+    with archive(tmp_path) as opened:
+        opened.repair()
+        opened.add(images(0, 5))
+        in_step(opened, every)
