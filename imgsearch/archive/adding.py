@@ -258,7 +258,8 @@ class Adding:
         self, entries: Sequence[Entry], vectors: Mapping[str, Vector]
     ) -> dict[str, ImgSearchError]:
         """Write vectors; return the rows that the store refused, and why."""
-        records = {entry.content: record(entry, vectors[entry.content]) for entry in entries}
+        first = {entry.content: entry for entry in reversed(entries)}
+        records = {each: record(entry, vectors[each]) for each, entry in first.items()}
         try:
             self._library.insert(records.values())
         except (FieldInvalid, VectorInvalid) as error:

@@ -24,6 +24,7 @@ _COMMANDS = {
     "models": "models",
     "reduce": "reduce",
     "remove": "library",
+    "repair": "repair",
     "search": "search",
     "threshold": "threshold",
     "tune": "tune",

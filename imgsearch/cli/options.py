@@ -9,7 +9,7 @@ import click
 
 from imgsearch import backends
 from imgsearch.backends.schema import METRICS
-from imgsearch.errors import CollectionNotFound
+from imgsearch.errors import CollectionNotFound, ConfigError
 from imgsearch.filters import Field, Filter
 from imgsearch.settings import Settings
 
@@ -56,6 +56,43 @@ def index(command: F) -> F:
     )
     metric = click.option("--metric", type=click.Choice(METRICS))
     return kind(metric(command))
+
+
+def archive(command: F) -> F:
+    """Add --data and --db, which name a service's archive."""
+    data = click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("imgsearch-data"),
+        show_default=True,
+        help="Its folder: catalogue, originals and vectors, but for what is named elsewhere.",
+    )
+    db = click.option("--db", metavar="URL", help="The store of vectors, if not in that folder.")
+    return data(db(command))
+
+
+def opened_archive(
+    settings: Settings, data: Path, db: str | None, *, new: bool = False, **making: Any
+) -> Any:
+    """Open the archive that the options and the environment name, as a context; see `opened`."""
+    from imgsearch.archive import opened
+
+    url = db or (settings.db if settings.db != Settings.db else None)
+    if not new and not data.is_dir() and None in (url, settings.catalog, settings.objects):
+        raise ConfigError(f"there is no folder {data} yet; `imgsearch serve` makes it")
+    return opened(
+        data,
+        db=url,
+        token=settings.token(url or ""),
+        timeout=settings.timeout,
+        catalog=settings.catalog,
+        catalog_password=settings.catalog_password,
+        originals=settings.objects,
+        s3_key=settings.s3_key,
+        s3_secret=settings.s3_secret,
+        roots=(*settings.roots, *making.pop("roots", ())),
+        **making,
+    )
 
 
 def as_json(command: F) -> F:

@@ -20,8 +20,9 @@ def opened(tmp_path):
 
 def test_one_content_under_two_names_is_two_rows_one_vector_one_original(opened):
     one, other = Incoming("a ü.jpg", data=jpeg(1)), Incoming("b.jpg", data=jpeg(1), label="zwei")
+    opened.add([one])
     added = opened.add([one, other, one])
-    assert (added.stages.inserted, len(added.entries)) == (2, 2)
+    assert (added.stages.inserted, added.stages.skipped, len(added.entries)) == (1, 2, 2)
     assert opened.count() == imgsearch.archive.Counts(2, 1)
     found = opened.search(jpeg(1), k=5)
     assert [(each.entry.name, each.references) for each in found] == [("a ü.jpg", 2)]
