@@ -1,0 +1,175 @@
+"""Filters as JSON, as they go over a wire; what comes from strangers is read within bounds.
+
+A condition is ``{"field": "year", "op": ">=", "value": 2020}``; its `op` is one of
+``== != < <= > >=``, "in" with a list of values, or "startswith" with a text. Conditions are put
+together by ``{"all": […]}``, ``{"any": […]}`` and ``{"not": …}``.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import Any, Final, cast, get_args
+
+from imgsearch.errors import FieldInvalid
+from imgsearch.filters import And, Compare, Filter, In, Not, Operation, Or, StartsWith
+from imgsearch.types import Value
+
+_OPERATIONS: Final = get_args(Operation)
+_DEEPEST: Final = 16  # a search form's are 2 or 3 deep
+_MOST: Final = 1_000  # objects, and values in lists, together
+_LONGEST_NAME: Final = 64  # letters, as of a schema's fields
+_JSON: Final[Mapping[type, str]] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+def from_json(told: object) -> Filter:
+    """Return the filter that a text of JSON, or what was read from one, tells.
+
+    Raises:
+        FieldInvalid: it is anything else, is nested more than 16 deep, or has more than 1,000
+            objects and listed values. The message begins with a JSON pointer (RFC 6901) to the
+            fault.
+    """
+    return _Reader().read(_parsed(told) if isinstance(told, str) else told, "", 1)
+
+
+def to_json(where: Filter) -> dict[str, Any]:
+    """Return what `from_json` reads as a filter that holds for the same records.
+
+    Chains of ``&`` and of ``|`` become one list each, however they were put in brackets.
+
+    Raises:
+        FieldInvalid: the filter is larger than `from_json` takes, or holds a value that JSON has
+            not.
+    """
+    told = _told(where, 1)
+    from_json(told)
+    return told
+
+
+class _Reader:
+    """Reads one filter, and counts its parts as it goes."""
+
+    def __init__(self) -> None:
+        self._left = _MOST
+
+    def read(self, told: object, place: str, depth: int) -> Filter:
+        if depth > _DEEPEST:
+            raise _fault(place, f"filters are nested {_DEEPEST} deep at most")
+        if not isinstance(told, dict):
+            raise _fault(place, f"a condition is an object, not {_kind(told)}")
+        self._count(1, place)
+        match told:
+            case {"not": inner} if len(told) == 1:
+                return Not(self.read(inner, f"{place}/not", depth + 1))
+            case {"all": parts} if len(told) == 1:
+                return _joined(And, self._several(parts, f"{place}/all", depth))
+            case {"any": parts} if len(told) == 1:
+                return _joined(Or, self._several(parts, f"{place}/any", depth))
+            case {"field": str(field), "op": op, "value": value} if len(told) == 3:
+                if not 0 < len(field) <= _LONGEST_NAME:
+                    raise _fault(f"{place}/field", f"a name has 1 to {_LONGEST_NAME} letters")
+                return self._condition(field, op, value, place)
+        raise _fault(place, 'neither "field", "op" and "value" alone, nor "all", "any" or "not"')
+
+    def _several(self, parts: object, place: str, depth: int) -> list[Filter]:
+        if not isinstance(parts, list) or not parts:
+            raise _fault(place, "a list of one condition or more is expected")
+        return [self.read(each, f"{place}/{row}", depth + 1) for row, each in enumerate(parts)]
+
+    def _condition(self, field: str, op: object, value: object, place: str) -> Filter:
+        at = f"{place}/value"
+        if op == "in":
+            if not isinstance(value, list):
+                raise _fault(at, f'"in" takes a list of values, not {_kind(value)}')
+            self._count(len(value), at)
+            rows = enumerate(value)
+            return In(field, tuple(_value(each, f"{at}/{row}") for row, each in rows))
+        plain = _value(value, at)
+        if op == "startswith":
+            if not isinstance(plain, str):
+                raise _fault(at, f'"startswith" takes a text, not {_kind(value)}')
+            return StartsWith(field, plain)
+        if isinstance(op, str) and op in _OPERATIONS:
+            return Compare(field, cast(Operation, op), plain)
+        raise _fault(f"{place}/op", f"one of {' '.join(_OPERATIONS)} in startswith is expected")
+
+    def _count(self, parts: int, place: str) -> None:
+        self._left -= parts
+        if self._left < 0:
+            raise _fault(place, f"a filter has {_MOST:,} conditions and listed values at most")
+
+
+def _value(value: object, place: str) -> Value:
+    if not isinstance(value, str | int | float):  # bool is an int
+        raise _fault(place, f"a text, a number, true or false is expected, not {_kind(value)}")
+    if isinstance(value, float) and not isfinite(value):
+        raise _fault(place, "JSON has no NaN and no infinity")
+    return value
+
+
+def _told(where: Filter, depth: int) -> dict[str, Any]:
+    if depth > _DEEPEST:
+        raise _fault("", f"filters are nested {_DEEPEST} deep at most")
+    match where:
+        case And():
+            return {"all": [_told(each, depth + 1) for each in _flat(And, where)]}
+        case Or():
+            return {"any": [_told(each, depth + 1) for each in _flat(Or, where)]}
+        case Not(inner):
+            return {"not": _told(inner, depth + 1)}
+        case In(field, values):
+            return {"field": field, "op": "in", "value": list(values)}
+        case StartsWith(field, prefix):
+            return {"field": field, "op": "startswith", "value": prefix}
+        case Compare(field, operation, value):
+            return {"field": field, "op": operation, "value": value}
+    raise TypeError(f"not a filter: {where!r}")
+
+
+def _flat(kind: type[And] | type[Or], where: Filter) -> Iterator[Filter]:
+    """Yield what a chain of one `kind` holds, from left to right, however long it is."""
+    stack = [where]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, And | Or) and isinstance(each, kind):
+            stack += (each.right, each.left)
+        else:
+            yield each
+
+
+def _joined(kind: type[And] | type[Or], parts: Sequence[Filter]) -> Filter:
+    """Put `parts` together as a balanced tree: whoever walks a chain of 1,000 walks 10 deep."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return kind(_joined(kind, parts[:middle]), _joined(kind, parts[middle:]))
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:  # the latter from some 1,000 brackets on
+        raise _fault("", "this is no JSON text") from error
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # another reader might take the other of the two
+        raise ValueError("an object has a key twice")
+    return found
+
+
+def _fault(place: str, why: str) -> FieldInvalid:
+    return FieldInvalid(f"filter{place and ' '}{place}: {why}")
+
+
+def _kind(value: object) -> str:
+    return _JSON.get(type(value), type(value).__name__)
