@@ -1,0 +1,133 @@
+"""Which addresses are on the public internet, and which others an operator allows."""
+
+import logging
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Final, Self, TypeAlias
+
+from imgsearch.errors import ConfigError
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
+"""A host's name and a port → its addresses, as texts; none where nobody knows the name."""
+
+_log = logging.getLogger(__name__)
+
+# Source: the IANA special-purpose address registries, https://www.iana.org/assignments/
+# iana-ipv4-special-registry and iana-ipv6-special-registry (RFC 6890). They are listed here since
+# `ipaddress` follows them differently from one Python to the next.
+_SPECIAL: Final = tuple(
+    IPv4Network(block)
+    for block in (
+        "0.0.0.0/8",  # this network: Linux connects to itself
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # behind a provider's NAT; a cloud's metadata lie there, too
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # Azure's host agent, the same for every machine there
+        "169.254.0.0/16",  # link-local, and most clouds' metadata
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, and broadcast
+    )
+)
+_UNICAST: Final = IPv6Network("2000::/3")  # all that was ever given out
+_SPECIAL_6: Final = tuple(
+    IPv6Network(block)
+    for block in (
+        "2001::/23",  # protocols, Teredo among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "2620:4f:8000::/48",
+        "3fff::/20",  # documentation
+    )
+)
+_NAT64: Final = IPv6Network("64:ff9b::/96")  # how a network of IPv6 alone names IPv4 hosts
+_ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: then an IPv4 address
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address belongs to a host on the public internet.
+
+    IPv6 forms that carry an IPv4 address (mapped, 6to4, Teredo) are not public, but for NAT64's,
+    which are as public as what they carry.
+    """
+    if isinstance(address, IPv4Address):
+        return not any(address in block for block in _SPECIAL)
+    if address.scope_id is not None:
+        return False
+    low = IPv4Address(int(address) & 0xFFFF_FFFF)
+    if address in _NAT64:
+        return is_public(low)
+    if int(address) >> 32 & 0xFFFF_FFFF in _ISATAP and not is_public(low):
+        return False
+    return address in _UNICAST and not any(address in block for block in _SPECIAL_6)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Says which hosts may be asked: public ones, and those that an operator named."""
+
+    hosts: frozenset[str] = frozenset()
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    @classmethod
+    def parse(cls, allow: Collection[str]) -> Self:
+        """Read names of hosts ("images.intern"), addresses and networks ("10.2.0.0/16").
+
+        Raises:
+            ConfigError: one is none of these.
+        """
+        hosts, networks = set(), []
+        for word in allow:
+            try:
+                networks.append(ip_network(word))
+            except ValueError as error:
+                name = word.lower().removesuffix(".")
+                if not re.fullmatch(r"(?!-)[a-z0-9._-]{1,253}", name) or name[-1].isdigit():
+                    told = f"{word!r} is no host, address or network to allow"
+                    raise ConfigError(told) from error
+                hosts.add(name)
+        return cls(frozenset(hosts), tuple(networks))
+
+    def accepted(self, host: str, told: Sequence[str]) -> list[Address]:
+        """Return the addresses of `host` if every one of them may be connected to, else none."""
+        try:
+            addresses = [ip_address(each) for each in told]
+        except ValueError:
+            return []
+        for address in addresses:
+            inside = any(address in network for network in self.networks)
+            if not (is_public(address) or inside or host in self.hosts):
+                _log.info("refused: %s is at %s", host, address)
+                return []
+        return list(dict.fromkeys(addresses))
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of `host` by the system's resolver; none if it knows none."""
+    import socket
+
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(place[0]) for *_, place in found]
