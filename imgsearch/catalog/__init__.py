@@ -10,10 +10,12 @@ from imgsearch.catalog.entry import (
     State,
     entry_id,
 )
+from imgsearch.catalog.job import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
 from imgsearch.errors import MissingExtra
 
 try:
     from imgsearch.catalog.catalog import Catalog
+    from imgsearch.catalog.keys import KeyRow
 except ModuleNotFoundError as error:
     if error.name not in ("sqlalchemy", "alembic"):
         raise
@@ -27,6 +29,13 @@ __all__ = [
     "Catalog",
     "Deletion",
     "Entry",
+    "Job",
+    "JobFailure",
+    "JobFailurePage",
+    "JobKind",
+    "JobPage",
+    "JobState",
+    "KeyRow",
     "Order",
     "Page",
     "State",

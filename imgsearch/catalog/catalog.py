@@ -9,7 +9,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from imgsearch.catalog import entries as rows
-from imgsearch.catalog import pages
+from imgsearch.catalog import jobs, keys, pages
 from imgsearch.catalog.database import Database
 from imgsearch.catalog.entry import (
     MAX_LABEL,
@@ -23,9 +23,21 @@ from imgsearch.catalog.entry import (
     check_entry,
     check_fields,
     check_text,
+    check_time,
     now,
     plain,
 )
+from imgsearch.catalog.job import (
+    Job,
+    JobFailure,
+    JobFailurePage,
+    JobPage,
+    JobState,
+    check_failure,
+    check_job,
+    check_job_state,
+)
+from imgsearch.catalog.keys import KeyRow, check_key
 from imgsearch.types import Value
 
 
@@ -170,7 +182,8 @@ class Catalog:
             ConfigError: `limit` is not in 1 to 1,000, `order` or `state` is unknown, a time has no
                 zone, or `after` is damaged or of a listing in another order.
         """
-        pages.check_page(limit, order)
+        pages.check_limit(limit)
+        pages.check_order(order)
         filters = pages.Filters(
             collection=collection,
             state=state,
@@ -229,6 +242,97 @@ class Catalog:
     def referenced(self, contents: Sequence[str]) -> set[str]:
         """Return those contents whose original is in the object store, by any entry's account."""
         return self._database.read(partial(rows.referenced, contents=contents))
+
+    def save_job(self, job: Job) -> None:
+        """Write a job, in place of what was known of it.
+
+        Raises:
+            ConfigError: a part of it is not what `Job` says.
+        """
+        check_job(job)
+        self._database.write(partial(jobs.save, job=job))
+
+    def job(self, id_: str) -> Job:
+        """Return a job.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+        return self._database.read(partial(jobs.one, id_=id_))
+
+    def jobs(
+        self, state: JobState | None = None, *, limit: int = 50, after: str | None = None
+    ) -> JobPage:
+        """Return at most `limit` jobs, the newest first, past the page whose `next` is `after`.
+
+        Raises:
+            ConfigError: `limit` is not in 1 to 1,000, `state` is unknown or `after` damaged.
+        """
+        pages.check_limit(limit)
+        if state is not None:
+            check_job_state(state)
+        return self._database.read(partial(jobs.page, state=state, limit=limit, after=after))
+
+    def add_job_failures(self, id_: str, failures: Sequence[JobFailure]) -> None:
+        """Note what failed in a job.
+
+        Raises:
+            ConfigError: a failure is not what `JobFailure` says.
+            JobNotFound: there is no such job.
+        """
+        for failure in failures:
+            check_failure(failure)
+        self._database.write(partial(jobs.add_failures, id_=id_, failures=failures))
+
+    def job_failures(
+        self, id_: str, *, limit: int = 50, after: str | None = None
+    ) -> JobFailurePage:
+        """Return at most `limit` failures as they came, past the page whose `next` is `after`.
+
+        Raises:
+            ConfigError: `limit` is not in 1 to 1,000, or `after` is damaged.
+            JobNotFound: there is no such job.
+        """
+        pages.check_limit(limit)
+        return self._database.read(partial(jobs.failures, id_=id_, limit=limit, after=after))
+
+    def save_key(self, row: KeyRow) -> None:
+        """Write an API key's row, in place of what was known of it.
+
+        Raises:
+            ConfigError: a part of it is not what `KeyRow` says.
+        """
+        check_key(row)
+        self._database.write(partial(keys.save, row=row))
+
+    def key_used(self, id_: str, time: datetime) -> None:
+        """Note when a key was used. One that was deleted meanwhile stays so.
+
+        Raises:
+            ConfigError: `time` has no zone.
+        """
+        check_time("time", time)
+        self._database.write(partial(keys.used, id_=id_, time=time))
+
+    def key(self, id_: str) -> KeyRow:
+        """Return an API key's row.
+
+        Raises:
+            AccessDenied: there is no such key.
+        """
+        return self._database.read(partial(keys.one, id_=id_))
+
+    def keys(self) -> list[KeyRow]:
+        """Return every API key's row, the oldest first."""
+        return self._database.read(keys.every)
+
+    def delete_key(self, id_: str) -> None:
+        """Remove an API key's row.
+
+        Raises:
+            AccessDenied: there is no such key.
+        """
+        self._database.write(partial(keys.delete, id_=id_))
 
     def ping(self) -> None:
         """Ask the database for nothing, to see that it answers."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from imgsearch.catalog import anchors
-from imgsearch.catalog.entry import Deletion, Entry, now, possible_id
+from imgsearch.catalog.entry import Deletion, Entry, now, possible_content, possible_id
 from imgsearch.catalog.tables import ENTRIES
 from imgsearch.errors import ImageBusy, ImageExists, ImageNotFound
 
@@ -39,7 +39,7 @@ def folded(text: str) -> str:
 
 
 def find(connection: Connection, ids: Iterable[str]) -> dict[str, Entry]:
-    """Return the entries of those ids that there are, by id."""
+    """See `Catalog.find`."""
     found: dict[str, Entry] = {}
     for some in chunks(filter(possible_id, ids)):
         rows = connection.execute(sa.select(*COLUMNS).where(ENTRIES.c.id.in_(some)))
@@ -116,11 +116,11 @@ def ready(
 def failed(connection: Connection, errors: Mapping[str, str]) -> None:
     """See `Catalog.failed`."""
     time = now()
-    for id_, error in errors.items():
+    for id_ in filter(possible_id, errors):
         connection.execute(
             ENTRIES.update()
             .where(ENTRIES.c.id == id_, ENTRIES.c.state == "pending")
-            .values(state="failed", error=error, updated=time)
+            .values(state="failed", error=errors[id_], updated=time)
         )
 
 
@@ -196,7 +196,7 @@ def of_contents(
 ) -> dict[str, list[Entry]]:
     """See `Catalog.of_contents`."""
     found: dict[str, list[Entry]] = {}
-    for some in chunks(contents):
+    for some in chunks(filter(possible_content, contents)):
         rows = connection.execute(
             sa.select(*COLUMNS)
             .where(
@@ -214,7 +214,7 @@ def of_contents(
 def referenced(connection: Connection, contents: Iterable[str]) -> set[str]:
     """See `Catalog.referenced`."""
     there: set[str] = set()
-    for some in chunks(contents):
+    for some in chunks(filter(possible_content, contents)):
         there.update(
             connection.execute(
                 sa.select(ENTRIES.c.content)

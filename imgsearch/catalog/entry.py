@@ -103,6 +103,11 @@ def possible_id(id_: str) -> bool:
     return _ID.fullmatch(id_) is not None
 
 
+def possible_content(content: str) -> bool:
+    """Tell whether this is a sha256 as the catalogue writes it."""
+    return _CONTENT.fullmatch(content) is not None
+
+
 def check_text(name: str, text: str, *, most: int | None = None) -> None:
     """Check a text that goes into the database.
 
@@ -152,7 +157,7 @@ def check_entry(entry: Entry) -> None:
     if not possible_id(entry.id):
         raise ConfigError(f"id {entry.id!r} is not 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'")
     check_name(entry.collection)
-    if not _CONTENT.fullmatch(entry.content):
+    if not possible_content(entry.content):
         raise ConfigError(f"content {entry.content!r} is no sha256 in lower-case hex")
     check_text("source", entry.source, most=16)
     check_text("name", entry.name, most=MAX_NAME)

@@ -4,26 +4,21 @@ So nothing is repeated or left out when others are added meanwhile, and page 1,0
 first one does.
 """
 
-import base64
-import binascii
-import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
+from imgsearch.catalog.cursor import packed, position
 from imgsearch.catalog.entries import COLUMNS, entry_of, folded
-from imgsearch.catalog.entry import STATES, Entry, Order, Page, State, check_time
+from imgsearch.catalog.entry import STATES, Order, Page, State, check_text, check_time
 from imgsearch.catalog.tables import ENTRIES
 from imgsearch.errors import ConfigError
 
 MAX_LIMIT: Final = 1000
-_ORDERS: Final[tuple[Order, ...]] = ("created", "name", "size", "label")
-_SUM: Final = 6  # bytes of a cursor that tell whether it is whole
+_KINDS: Final = {"created": datetime, "name": str, "size": int, "label": str}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +40,9 @@ class Filters:
     def __post_init__(self) -> None:
         if self.state is not None and self.state not in STATES:
             raise ConfigError(f"state is one of {', '.join(STATES)}, not {self.state!r}")
+        for name in ("collection", "label", "text", "content", "source"):
+            if (text := getattr(self, name)) is not None:
+                check_text(name, text)
         for name in ("created_after", "created_before"):
             if (time := getattr(self, name)) is not None:
                 check_time(name, time)
@@ -96,16 +94,24 @@ def collections(connection: Connection) -> dict[str, int]:
     return {told: int(n) for told, n in rows}
 
 
-def check_page(limit: int, order: str) -> None:
-    """Check what a page is asked for with.
+def check_limit(limit: int) -> None:
+    """Check how many are asked for.
 
     Raises:
-        ConfigError: `limit` is not in 1 to 1,000, or there is no such order.
+        ConfigError: `limit` is not in 1 to 1,000.
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise ConfigError(f"limit must be in 1 to {MAX_LIMIT:,}, not {limit}")
-    if order not in _ORDERS:
-        raise ConfigError(f"order is one of {', '.join(_ORDERS)}, not {order!r}")
+
+
+def check_order(order: str) -> None:
+    """Check the name of an order.
+
+    Raises:
+        ConfigError: there is no such order.
+    """
+    if order not in _KINDS:
+        raise ConfigError(f"order is one of {', '.join(_KINDS)}, not {order!r}")
 
 
 def page(
@@ -119,9 +125,10 @@ def page(
 ) -> Page:
     """See `Catalog.page`."""
     column, id_ = ENTRIES.c[order], ENTRIES.c.id
+    listing = _listing(order, descending=descending)
     statement = sa.select(*COLUMNS).where(*filters.conditions())
     if after is not None:
-        value, last = _position(after, order, descending=descending)
+        value, last = position(after, (listing, _KINDS[order], str))
         if descending:
             statement = statement.where(column <= value, (column < value) | (id_ < last))
         else:
@@ -129,50 +136,12 @@ def page(
     ways = [each.desc() if descending else each.asc() for each in (column, id_)]
     rows = connection.execute(statement.order_by(*ways).limit(limit + 1)).mappings().all()
     entries = [entry_of(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    following = _cursor(entries[-1], order, descending=descending) if more else None
+    following = None
+    if len(rows) > limit:
+        following = packed(listing, getattr(entries[-1], order), entries[-1].id)
     return Page(entries, count(connection, filters), following)
 
 
-def _cursor(entry: Entry, order: Order, *, descending: bool) -> str:
-    value: Any = getattr(entry, order)
-    if isinstance(value, datetime):
-        value = value.isoformat()
-    return packed([order, descending, value, entry.id])
-
-
-def _position(cursor: str, order: Order, *, descending: bool) -> tuple[Any, str]:
-    match unpacked(cursor):
-        case [told, bool(direction), str() | int() as value, str(id_)]:
-            if (told, direction) == (order, descending):
-                return (_time(value) if order == "created" else value), id_
-    raise ConfigError("the cursor is of a listing in another order; start it again")
-
-
-def _time(value: object) -> datetime:
-    return datetime.fromisoformat(str(value))
-
-
-def packed(values: Sequence[object]) -> str:
-    """Return plain values as a word for an URL."""
-    told = json.dumps(values, ensure_ascii=False).encode()
-    return (
-        base64.urlsafe_b64encode(hashlib.sha256(told).digest()[:_SUM] + told).decode().rstrip("=")
-    )
-
-
-def unpacked(word: str) -> list[Any]:
-    """Return what was packed.
-
-    Raises:
-        ConfigError: the word is damaged, or was never one.
-    """
-    try:
-        whole = base64.urlsafe_b64decode((word + "=" * (-len(word) % 4)).encode("ascii"))
-        if hashlib.sha256(whole[_SUM:]).digest()[:_SUM] == whole[:_SUM]:
-            values = json.loads(whole[_SUM:])
-            if isinstance(values, list):
-                return values
-    except (UnicodeError, binascii.Error, ValueError):
-        pass
-    raise ConfigError("the cursor is damaged; start the listing again")
+def _listing(order: Order, *, descending: bool) -> str:
+    """Return what a cursor is for: it means nothing in another order."""
+    return f"{order} down" if descending else f"{order} up"

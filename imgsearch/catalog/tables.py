@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
     ForeignKey,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
 )
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, sqlite
 from typing_extensions import override
 
 LONG: Final = Text().with_variant(mysql.LONGTEXT(), "mysql")  # MySQL's TEXT ends at 64 KB
@@ -97,3 +98,61 @@ ENTRIES: Final = Table(
     Index("entries_collection_size", "collection", "size", "id"),
     Index("entries_collection_label", "collection", "label", "id"),
 )
+
+JOBS: Final = Table(
+    "jobs",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("collection", String(64), nullable=False),
+    Column("request", Json, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("found", BigInteger, nullable=False),
+    Column("decoded", BigInteger, nullable=False),
+    Column("embedded", BigInteger, nullable=False),
+    Column("inserted", BigInteger, nullable=False),
+    Column("searchable", BigInteger, nullable=False),
+    Column("indexed", BigInteger, nullable=False),
+    Column("skipped", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("error", LONG, nullable=False),
+    Column("created", Utc, nullable=False),
+    Column("started", Utc),
+    Column("finished", Utc),
+    Index("jobs_created", "created", "id"),
+    Index("jobs_state", "state", "created", "id"),
+)
+
+JOB_FAILURES: Final = Table(
+    "job_failures",
+    METADATA,
+    Column("serial", SERIAL, primary_key=True),
+    Column("job", String(64), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("item", LONG, nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("error", String(64), nullable=False),
+    Column("reason", LONG, nullable=False),
+    Index("job_failures_job", "job", "serial"),
+)
+
+API_KEYS: Final = Table(
+    "api_keys",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("digest", String(255), nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("name", String(512), nullable=False),
+    Column("created", Utc, nullable=False),
+    Column("last_used", Utc),
+    Column("expires", Utc),
+)
+
+
+def put(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Write a row by its `id`, in place of the one that may be there."""
+    rest = {name: value for name, value in row.items() if name != "id"}
+    if connection.dialect.name == "sqlite":
+        new = sqlite.insert(table).values(**row)
+        connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=rest))
+    else:
+        connection.execute(mysql.insert(table).values(**row).on_duplicate_key_update(**rest))
