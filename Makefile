@@ -1,7 +1,10 @@
 # The commands of the README. Everything is installed into .venv of this checkout.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help demo test notebooks check bench wheel smoke clean
+# what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
+SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
+  chromium:chromium chromedriver:chromium-driver
+.PHONY: help demo test services notebooks check bench soak wheel smoke clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -9,9 +12,18 @@ help:  ## list the commands
 demo: .venv/.core  ## index a gallery, search it, write demo/index.html
 	$(BIN)/python -m imgsearch demo
 
-test: check  ## everything: linters, types, layers, tests, notebooks
+test: check services  ## everything: linters, types, layers, tests, notebooks
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbmake notebooks
+
+services:  ## as root: Debian's MariaDB and Chromium, for tests
+	@missing=$$(PATH="$$PATH:/usr/sbin"; for each in $(SERVICES); do \
+	  command -v "$${each%:*}" > /dev/null || printf ' %s' "$${each#*:}"; done); \
+	if [ -z "$$missing" ]; then exit; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing > /dev/null && exit; \
+	fi; echo "some tests skip without these: apt-get install$$missing"
 
 notebooks: .venv/.dev  ## run the codelabs from a clean kernel
 	$(BIN)/python -m pytest --nbmake notebooks
@@ -24,6 +36,9 @@ check: .venv/.dev  ## linters, types, layers
 
 bench: .venv/.dev  ## ratios of one run; see tests/benchmarks/README.md
 	$(BIN)/python -m tests.benchmarks
+
+soak: .venv/.dev services  ## the long runs: kills, load, fuzzing
+	$(BIN)/python -m tests.soak
 
 wheel: .venv/.dev  ## build dist/*.whl
 	rm -rf dist
