@@ -1,0 +1,214 @@
+"""The compose file: valid, closed by default, and true to the package.
+
+No container engine runs here. The schema is the Compose specification's own, as check-jsonschema
+carries it; `tests/service` runs the same stores without containers.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+import imgsearch
+from imgsearch.settings import VARIABLES, Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+FILE = yaml.safe_load(COMPOSE)
+SERVICES = FILE["services"]
+EXAMPLE = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+SECRETS = {name: f"geheim{place}" for place, name in enumerate(sorted(EXAMPLE))}
+
+
+def interpolated(text, variables):
+    """Replace `${NAME:-default}` and `${NAME:?word}`, the two forms that the file uses.
+
+    Source: https://github.com/compose-spec/compose-spec/blob/main/12-interpolation.md
+    """
+
+    def value(found):
+        name, form, rest = found.groups()
+        if variables.get(name):
+            return variables[name]
+        if form == ":-":
+            return rest
+        raise LookupError(f"{name}: {rest}")
+
+    replaced = re.sub(r"\$\{(\w+)(:-|:\?)([^}]*)\}", value, text)
+    assert "$" not in replaced
+    return replaced
+
+
+@pytest.fixture(scope="module")
+def running():
+    return yaml.safe_load(interpolated(COMPOSE, SECRETS))
+
+
+def validated(path):
+    return subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", path],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_compose_file_is_valid_by_the_specification(tmp_path):
+    done = validated(ROOT / "compose.yaml")
+    assert done.returncode == 0, done.stdout
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text(COMPOSE.replace("stop_grace_period", "stop_grace"), encoding="utf-8")
+    assert validated(wrong).returncode == 1
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLE))
+@pytest.mark.parametrize("empty", ["", None])
+def test_a_missing_secret_is_named(name, empty):
+    rest = {**SECRETS, name: empty}
+    with pytest.raises(LookupError, match=rf"^'?{name}: set {name} in \.env"):
+        interpolated(COMPOSE, rest)
+
+
+def test_the_example_has_every_secret_and_no_value():
+    required = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
+    assert set(EXAMPLE) == required
+    assert len(required) == 7
+    assert not any(EXAMPLE.values())
+    optional = set(re.findall(r"\$\{(\w+):-", COMPOSE))
+    assert optional == {"IMGSEARCH_PUBLISH"}
+
+
+def test_no_secret_is_written_down():
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|SECRET|KEY|TOKEN", variable):
+                assert re.fullmatch(r"(root:)?\$\{\w+:\?[^}]+\}", value), (name, variable)
+    stored = FILE["configs"]["buckets"]["content"]
+    assert re.findall(r'"(?:access|secret)Key": "(.)', stored) == ["$"] * 4
+
+
+def test_secrets_reach_containers_by_environment_or_file_only(running):
+    for name, service in running["services"].items():
+        rest = {key: value for key, value in service.items() if key != "environment"}
+        assert not re.search("geheim", str(rest)), name
+
+
+def test_nothing_but_the_service_is_published_and_that_on_loopback(running):
+    published = {name: one["ports"] for name, one in running["services"].items() if "ports" in one}
+    assert published == {"service": ["127.0.0.1:8000:8000"]}
+    wide = interpolated(COMPOSE, {**SECRETS, "IMGSEARCH_PUBLISH": "192.0.2.7:80"})
+    assert yaml.safe_load(wide)["services"]["service"]["ports"] == ["192.0.2.7:80:8000"]
+
+
+def test_the_stores_are_on_networks_without_a_way_out():
+    inner = {name for name, network in FILE["networks"].items() if (network or {}).get("internal")}
+    assert set(FILE["networks"]) - inner == {"front"}
+    assert [name for name, one in SERVICES.items() if "front" in one["networks"]] == ["service"]
+    # etcd asks for no password: only Milvus and what it stores in may reach it
+    near = {name for name, one in SERVICES.items() if "vectors" in one["networks"]}
+    assert near == {"milvus", "etcd", "objects"}
+    assert SERVICES["etcd"]["networks"] == ["vectors"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_bounded_and_watched(name):
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert {"max-size", "max-file"} <= set(service["logging"]["options"])
+    limits = service["deploy"]["resources"]["limits"]
+    assert limits["memory"] == service["mem_limit"]  # Compose refuses two that differ
+    assert float(limits["cpus"]) > 0
+    assert limits["pids"] > 0
+    health = service["healthcheck"]
+    assert health["test"][0] == "CMD"
+    assert {"interval", "timeout", "start_period", "retries"} <= set(health)
+    for volume in service["volumes"]:
+        assert volume.split(":")[0] in FILE["volumes"]  # named ones only, no folder of the host
+    for forbidden in ("privileged", "network_mode", "pid", "ipc", "cap_add", "devices"):
+        assert forbidden not in service
+
+
+def test_images_are_pinned_and_ours_is_of_this_version():
+    for name, service in SERVICES.items():
+        _, _, tag = service["image"].rpartition(":")
+        assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", tag), name
+    assert SERVICES["service"]["image"] == f"imgsearch:{imgsearch.__version__}"
+
+
+def test_services_start_when_what_they_need_is_healthy():
+    needs = {name: one.get("depends_on", {}) for name, one in SERVICES.items()}
+    assert set(needs["service"]) == {"milvus", "mariadb", "objects"}
+    assert set(needs["milvus"]) == {"etcd", "objects"}
+    for each in needs.values():
+        assert all(how == {"condition": "service_healthy"} for how in each.values())
+
+
+def test_the_service_is_told_where_its_stores_are_by_its_own_variables(running):
+    services = running["services"]
+    told = services["service"]["environment"]
+    assert set(told) <= set(VARIABLES)
+    found = Settings.from_environment(told)
+
+    milvus = services["milvus"]["environment"]
+    assert urlsplit(found.db).hostname == "milvus"
+    assert found.token(found.db) == f"root:{milvus['COMMON_SECURITY_DEFAULTROOTPASSWORD']}"
+    assert milvus["COMMON_SECURITY_AUTHORIZATIONENABLED"] == "true"
+
+    catalog, database = urlsplit(found.catalog), services["mariadb"]["environment"]
+    assert catalog.hostname == "mariadb"
+    assert catalog.username == database["MARIADB_USER"]
+    assert catalog.path == f"/{database['MARIADB_DATABASE']}"
+    assert catalog.password is None
+    assert found.catalog_password == database["MARIADB_PASSWORD"]
+
+    objects = urlsplit(found.objects)
+    assert parse_qs(objects.query)["endpoint"] == ["http://objects:9000"]
+    assert milvus["MINIO_ADDRESS"] == "objects:9000"
+    assert "-s3.port=9000" in services["objects"]["command"]
+    identities = {
+        (each["accessKey"], each["secretKey"]): identity["actions"]
+        for identity in yaml.safe_load(running["configs"]["buckets"]["content"])["identities"]
+        for each in identity["credentials"]
+    }
+    theirs = (milvus["MINIO_ACCESS_KEY_ID"], milvus["MINIO_SECRET_ACCESS_KEY"])
+    assert identities == {
+        (found.s3_key, found.s3_secret): [f"Admin:{objects.netloc}"],
+        theirs: [f"Admin:{milvus['MINIO_BUCKET_NAME']}"],
+    }
+
+
+def made(folder, *commands):
+    """Run `make services` where only `commands` can be found; return its words."""
+    for name in ("sh", "printf", *commands):
+        (folder / name).symlink_to(shutil.which(name) or sys.executable)
+    done = subprocess.run(
+        [shutil.which("make"), "--no-print-directory", "--file", ROOT / "Makefile", "services",
+         "SHELL=" + shutil.which("sh")],
+        env={"PATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+SERVERS = ("my_print_defaults", "chromium", "chromedriver")
+
+
+def test_missing_packages_are_named_where_they_cannot_be_installed(tmp_path):
+    assert "chromium chromium-driver" in made(tmp_path, "id")
+
+
+def test_nothing_is_said_where_all_is_there(tmp_path):
+    assert made(tmp_path, "id", "mariadbd", *SERVERS) == ""
+
+
+def test_ci_demands_what_the_packages_are_for():
+    text = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert {"mariadb", "swift", "chromium"} <= set(re.search(r"MUST_RUN=(\S+)", text)[1].split(","))

@@ -1,0 +1,163 @@
+"""The image: pinned, without rights, made of what the checkout has. No container engine runs here."""
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from fnmatch import fnmatchcase
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+from dockerfile_parse import DockerfileParser
+
+import imgsearch
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVICE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["service"]
+ANY = "0.0.0.0"  # noqa: S104 - inside a container; compose.yaml publishes on loopback
+
+
+@pytest.fixture(scope="module")
+def dockerfile(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("image")  # the parser opens for writing, too
+    shutil.copy(ROOT / "Dockerfile", folder)
+    return DockerfileParser(str(folder))
+
+
+def steps(dockerfile, name):
+    return [each["value"] for each in dockerfile.structure if each["instruction"] == name]
+
+
+def copied(dockerfile):
+    """Return the paths that come from the checkout, without their destination."""
+    lines = [line for line in steps(dockerfile, "COPY") if not line.startswith("--from=build ")]
+    return [PurePosixPath(word) for line in lines for word in line.split()[:-1]]
+
+
+def ignored(path):
+    """Tell whether .dockerignore keeps a path out: of its rules the last that fits decides."""
+    verdict = False
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        rule = line.removeprefix("!")
+        if line.startswith("#") or not line:
+            continue
+        for each in (path, *path.parents[:-1]):
+            deep = rule.startswith("**/") and fnmatchcase(each.name, rule[3:])
+            level = len(each.parts) == rule.count("/") + 1
+            if deep or (level and fnmatchcase(str(each), rule)):
+                verdict = not line.startswith("!")
+    return verdict
+
+
+def test_the_base_is_pinned_and_both_stages_share_it(dockerfile):
+    assert dockerfile.parent_images == ["python:3.11.15-slim-bookworm"] * 2
+    assert dockerfile.is_multistage
+    requires = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert requires["project"]["requires-python"] == ">=3.11"
+
+
+def test_it_runs_as_a_user_of_a_fixed_number_without_rights(dockerfile):
+    *before, user = (each["instruction"] for each in dockerfile.structure[:])
+    assert steps(dockerfile, "USER") == ["10001:10001"]
+    assert user == "CMD"
+    assert "RUN" not in before[before.index("USER") :]
+
+
+def test_nothing_is_fetched_but_by_pip(dockerfile):
+    assert not steps(dockerfile, "ADD")
+    runs = " ".join(steps(dockerfile, "RUN"))
+    assert not re.search(r"curl|wget|apt-get|\| *(ba)?sh|https?:", runs)
+    assert not steps(dockerfile, "ONBUILD")
+
+
+def test_what_is_copied_is_there_and_let_through(dockerfile):
+    sources = copied(dockerfile)
+    assert sources
+    for path in sources:
+        assert (ROOT / path).exists(), path
+        assert not ignored(path), path
+    for path in (".env", ".git/config", "tests/conftest.py", "data/demo.png", ".venv/bin/python",
+                 "imgsearch/__pycache__/types.cpython-311.pyc"):  # fmt: skip
+        assert ignored(PurePosixPath(path)), path
+
+
+def test_what_is_copied_is_enough_for_a_wheel(dockerfile, tmp_path):
+    caches = shutil.ignore_patterns("__pycache__")
+    for path in copied(dockerfile):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / path).is_dir():
+            shutil.copytree(ROOT / path, tmp_path / path, ignore=caches)
+        else:
+            shutil.copy(ROOT / path, tmp_path / path)
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("dist/*.whl"))
+
+
+def test_the_extras_that_it_installs_exist(dockerfile):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (extras,) = re.findall(r"install .*'\.\[([\w,]+)\]'", " ".join(steps(dockerfile, "RUN")))
+    assert set(extras.split(",")) == {"service", "mysql", "s3", "ui"}
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+
+
+def test_its_labels_tell_the_version_and_the_licence(dockerfile):
+    assert steps(dockerfile, "ARG")[-1] == f"VERSION={imgsearch.__version__}"
+    name = "org.opencontainers.image"
+    assert dockerfile.labels[f"{name}.licenses"] == "Apache-2.0"
+    assert dockerfile.labels[f"{name}.version"] == imgsearch.__version__
+
+
+def test_it_serves_all_addresses_of_the_container_from_a_folder_of_its_own(dockerfile):
+    assert yaml.safe_load(dockerfile.cmd) == [
+        "serve", "--host", ANY, "--port", "8000", "--data", "/data",
+    ]  # fmt: skip
+    assert yaml.safe_load(steps(dockerfile, "ENTRYPOINT")[0]) == ["imgsearch"]
+    assert "--mode 0750 /data" in " ".join(steps(dockerfile, "RUN"))
+    assert SERVICE["volumes"] == ["service:/data"]
+    assert SERVICE["read_only"] is True
+
+
+class Live(BaseHTTPRequestHandler):
+    """A service of which only the answer to the health check matters."""
+
+    status = 200
+
+    def do_GET(self):
+        self.send_response(self.status if self.path == "/v1/live" else 404)
+        self.end_headers()
+
+    def log_message(self, *words):
+        """Print nothing."""
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (None, False)])
+def test_the_health_check_asks_the_service_past_any_proxy(dockerfile, status, healthy):
+    (step,) = steps(dockerfile, "HEALTHCHECK")
+    _, words = step.split(" CMD ", 1)
+    command = yaml.safe_load(words)
+    assert SERVICE["healthcheck"]["test"] == ["CMD", *command]
+    with HTTPServer(("127.0.0.1", 0), type("Live", (Live,), {"status": status})) as server:
+        assert "8000" in command[2]
+        text = command[2].replace("8000", str(server.server_port))
+        if status is None:  # nobody answers
+            server.server_close()
+        else:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = subprocess.run(
+            [sys.executable, "-c", text],
+            env={"http_proxy": "http://127.0.0.1:1"},
+            capture_output=True,
+        )
+        if status is not None:
+            server.shutdown()
+    assert (done.returncode == 0) is healthy, done.stderr
