@@ -1,4 +1,4 @@
-"""The image: pinned, without rights, made of what the checkout has. No container engine runs here."""
+"""The image: pinned, without rights, made of what the checkout has."""
 
 import re
 import shutil
