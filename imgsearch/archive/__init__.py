@@ -2,6 +2,7 @@
 
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.incoming import Incoming
+from imgsearch.archive.jobs import Jobs
 from imgsearch.archive.opening import opened
 from imgsearch.archive.outcomes import (
     Added,
@@ -20,6 +21,7 @@ __all__ = [
     "Counts",
     "Found",
     "Incoming",
+    "Jobs",
     "Original",
     "Repaired",
     "Stages",

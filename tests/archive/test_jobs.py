@@ -1,0 +1,112 @@
+import threading
+
+import pytest
+
+from imgsearch.archive import Jobs
+from imgsearch.errors import LimitExceeded, SourceError, UrlFailed
+from tests.archive.place import archive, jpeg
+from tests.pictures import write
+
+
+@pytest.fixture
+def opened(tmp_path):
+    with archive(tmp_path, roots=(tmp_path,)) as made:
+        yield made
+
+
+def over(jobs, job):
+    """Wait until a job is over; return how it stood each time it changed."""
+    return list(jobs.watch(job.id))
+
+
+def test_a_folder_is_loaded_with_its_stages_told(opened, tmp_path):
+    write(tmp_path / "bilder", 5)
+    (tmp_path / "bilder/kaputt.jpg").write_bytes(b"\xff\xd8\xff")
+    jobs = Jobs(opened)
+    try:
+        job = jobs.start_folder(str(tmp_path / "bilder"))
+        last = over(jobs, job)[-1]
+        assert (last.state, last.error) == ("done", "")
+        assert (last.found, last.decoded, last.inserted, last.indexed) == (6, 5, 5, 5)
+        assert last.failed == 1
+        (line,) = jobs.failures(job.id).failures
+        assert line.item.endswith("kaputt.jpg")
+        assert opened.catalog.job(job.id) == last
+        assert jobs.recent().jobs[0] == last
+        (tmp_path / "bilder/kaputt.jpg").write_bytes(jpeg(77))
+        again = over(jobs, jobs.retry(job.id))[-1]
+        assert (again.state, again.found, again.inserted, again.failed) == ("done", 1, 1, 0)
+    finally:
+        jobs.close()
+
+
+def test_a_job_over_urls_fetches_by_what_it_was_given(opened):
+    def fetch(url):
+        if "weg" in url:
+            raise UrlFailed("nobody answers")
+        return jpeg(3)
+
+    jobs = Jobs(opened, fetch=fetch)
+    try:
+        urls = ["https://bilder.example/ü.jpg?x=1", "https://weg.example/a.jpg"]
+        last = over(jobs, jobs.start_urls(urls))[-1]
+        assert (last.state, last.inserted, last.failed) == ("done", 1, 1)
+        assert opened.entries().entries[0].place == urls[0]
+        assert jobs.failures(last.id).failures[0].error == "UrlFailed"
+    finally:
+        jobs.close()
+    with pytest.raises(SourceError, match="not allowed"):
+        Jobs(opened).start_urls(urls)
+
+
+def test_a_job_is_cancelled_and_others_wait_their_turn(opened, tmp_path):
+    going, go = threading.Event(), threading.Event()
+
+    def fetch(url):
+        going.set()
+        assert go.wait(60)
+        return jpeg(int(url.rpartition("/")[2]))
+
+    jobs = Jobs(opened, fetch=fetch, most=2)
+    try:
+        first = jobs.start_urls([f"https://x.example/{n}" for n in range(200)])
+        second = jobs.start_urls(["https://x.example/300"])
+        assert going.wait(60)
+        with pytest.raises(LimitExceeded, match="2 jobs"):
+            jobs.start_urls(["https://x.example/4"])
+        assert jobs.get(second.id).state == "queued"
+        jobs.cancel(first.id)
+        jobs.cancel(second.id)
+        go.set()
+        assert over(jobs, first)[-1].state == "cancelled"
+        assert over(jobs, second)[-1].state == "cancelled"
+        assert 0 < opened.catalog.count("images") < 200
+    finally:
+        go.set()
+        jobs.close()
+
+
+def test_a_job_that_was_cut_off_goes_on(opened, tmp_path):
+    write(tmp_path / "bilder", 3)
+    jobs = Jobs(opened, workers=0)  # nobody works
+    job = jobs.start_folder(str(tmp_path / "bilder"))
+    jobs.close()
+    later = Jobs(opened)
+    try:
+        assert over(later, job)[-1].inserted == 3
+    finally:
+        later.close()
+
+
+def test_a_job_whose_store_fails_says_so(opened, tmp_path):
+    write(tmp_path / "bilder", 1)
+    jobs = Jobs(opened, workers=0)
+    job = jobs.start_folder(str(tmp_path / "bilder"))
+    jobs.close()
+    (tmp_path / "bilder").rename(tmp_path / "anders")
+    later = Jobs(opened)
+    try:
+        last = over(later, job)[-1]
+        assert (last.state, last.error.partition(":")[0]) == ("failed", "SourceError")
+    finally:
+        later.close()
