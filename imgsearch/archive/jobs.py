@@ -1,33 +1,23 @@
 """Long additions in the background: their progress, what failed, cancelling, retrying."""
 
-import logging
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
-from imgsearch import sources
 from imgsearch.archive.archive import Archive
-from imgsearch.archive.incoming import Incoming, inside
-from imgsearch.archive.outcomes import Stages
-from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
-from imgsearch.errors import CatalogError, ImgSearchError, LimitExceeded, SourceError
-from imgsearch.loading import FailedFile
-
-_log = logging.getLogger(__name__)
-Fetch = Callable[[str], bytes]
-"""What gets a URL's bytes, or raises a SourceError."""
+from imgsearch.archive.incoming import inside
+from imgsearch.archive.work import Fetch, Work
+from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage
+from imgsearch.errors import LimitExceeded, SourceError
 
 MOST: Final = 16
 """Jobs that may wait or run at once."""
 
-_SAVED: Final = 1.0  # seconds between two writes of a job's progress
-_MAX_FAILURES: Final = 10_000  # that a job keeps; all are counted
 _MAX_PAGE: Final = 1_000
 _REMEMBERED: Final = 100  # jobs that are over and still told from memory
 _DONE: Final = ("done", "failed", "cancelled")
@@ -202,93 +192,17 @@ class Jobs:
                 self._run(id_)
 
     def _run(self, id_: str) -> None:
-        job = self._set(self._running[id_], state="running", started=datetime.now(UTC))
-        saved = time.monotonic()
-        failed: list[JobFailure] = []
+        def stopped() -> str:
+            return "closing" if self._closing.is_set() else "cancelled" * (id_ in self._cancelled)
 
-        def stopped() -> bool:
-            return self._closing.is_set() or id_ in self._cancelled
-
-        def on_stages(stages: Stages) -> None:
-            nonlocal saved
-            current = self._set(self._running[id_], **asdict(stages))
-            if time.monotonic() - saved >= _SAVED:
-                saved = time.monotonic()
-                self._archive.catalog.save_job(current)
-                self._keep(id_, failed)
-
-        def on_failure(line: FailedFile) -> None:
-            if self._running[id_].failed < _MAX_FAILURES:
-                failed.append(JobFailure(line.path, line.stage, line.error, line.reason))
-
-        try:
-            items = self._items(job)
-            in_place = bool(job.request.get("in_place"))
-            self._archive.add(
-                items,
-                collection=job.collection,
-                found=len(items),
-                in_place=in_place,
-                cancelled=stopped,
-                on_stages=on_stages,
-                on_failure=on_failure,
-            )
-            if self._closing.is_set():
-                return  # it is still "running" in the catalogue, and goes on next time
-            state: JobState = "cancelled" if id_ in self._cancelled else "done"
-            error = ""
-        except ImgSearchError as fault:
-            state, error = "failed", f"{type(fault).__name__}: {fault}"
-        except Exception:  # noqa: BLE001 - a fault of ours ends its job, not the thread
-            _log.exception("job %s failed", id_)
-            state, error = "failed", "an internal error; the log has it"
-        self._end(id_, failed, state=state, error=error, finished=datetime.now(UTC))
-
-    def _end(self, id_: str, failed: list[JobFailure], **changes: Any) -> None:
-        """Write down how a job ended, and only then tell those who wait."""
-        over = replace(self._running[id_], **changes)
-        try:
-            self._keep(id_, failed)
-            self._archive.catalog.save_job(over)
-        except CatalogError as error:
-            _log.error("how job %s ended was not written down: %s", id_, error)
-        self._set(over)
+        Work(self._archive, self._running[id_], fetch=self._fetch, tell=self._set).run(stopped)
         with self._changed:
             self._cancelled.discard(id_)
             ended = [each.id for each in self._running.values() if each.state in _DONE]
             for old in ended[:-_REMEMBERED]:
                 del self._running[old]
 
-    def _items(self, job: Job) -> list[Incoming]:
-        """Return what a job adds; of a folder all at once, so that its size is known."""
-        kind = str(job.request.get("of", job.kind))
-        only = job.request.get("items")
-        if kind == "urls":
-            urls = job.request["urls"] if only is None else only
-            return [self._by_url(url) for url in urls]
-        files = self._archive.folder(job.request["folder"])
-        wanted = None if only is None else set(only)
-        return [each for each in files if wanted is None or sources.printable(each.place) in wanted]
-
-    def _by_url(self, url: str) -> Incoming:
-        fetch = self._fetch
-        if fetch is None:
-            raise SourceError("images by URL are not allowed here")
-        return Incoming(_last(url), source="url", place=url, reader=lambda: fetch(url))
-
-    def _keep(self, id_: str, failed: list[JobFailure]) -> None:
-        if failed:
-            lines = failed[:]
-            del failed[: len(lines)]
-            self._archive.catalog.add_job_failures(id_, lines)
-
-    def _set(self, job: Job, **changes: Any) -> Job:
-        changed = replace(job, **changes)
+    def _set(self, job: Job) -> None:
         with self._changed:
-            self._running[job.id] = changed
+            self._running[job.id] = job
             self._changed.notify_all()
-        return changed
-
-
-def _last(url: str) -> str:
-    return url.partition("?")[0].rstrip("/").rpartition("/")[2] or url
