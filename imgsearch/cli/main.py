@@ -21,6 +21,7 @@ _COMMANDS = {
     "doctor": "doctor",
     "evaluate": "evaluate",
     "info": "library",
+    "keys": "keys",
     "models": "models",
     "reduce": "reduce",
     "remove": "library",

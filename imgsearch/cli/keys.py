@@ -1,0 +1,141 @@
+"""keys: who may use a service."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.errors import ConfigError
+from imgsearch.settings import Settings
+
+if TYPE_CHECKING:
+    from imgsearch.access import Keys, Scope
+    from imgsearch.catalog import KeyRow
+
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_CATALOG = "catalog.db"  # as `imgsearch serve` names it
+
+_data = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="imgsearch-data",
+    show_default=True,
+    help="The service's folder; IMGSEARCH_CATALOG goes before it.",
+)
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and take away the keys of `imgsearch serve`."""
+
+
+def _duration(
+    _context: click.Context, _option: click.Parameter, word: str | None
+) -> timedelta | None:
+    if word is None:
+        return None
+    match = re.fullmatch("([1-9][0-9]{0,3})([hdw])", word)
+    if match is None:
+        raise click.BadParameter(f"{word!r} is not as 12h, 90d or 4w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    type=click.Choice(("read", "write", "admin")),
+    default="read",
+    show_default=True,
+    help="read: search and look; write: also add, change and delete; admin: also drop.",
+)
+@click.option("--expires", callback=_duration, metavar="90d", help="After hours, days or weeks.")
+@_data
+@options.as_json
+def create(
+    name: str,
+    scope: "Scope",
+    expires: timedelta | None,
+    data: Path,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+) -> None:
+    """Make a key, and print its secret, which is not kept: only now.
+
+    NAME is for you, to know whose it is.
+    """
+    until = expires and datetime.now(UTC) + expires
+    with _keys(data, new=True) as known:
+        row, secret = known.create(name, [scope], expires=until)
+    if as_json:
+        show.echo_json({**_told(row), "secret": secret})
+        return
+    click.echo(secret)
+    show.note(f"key {row.id} ({scope}) for {show.printable(name)}; it is shown this once")
+
+
+@keys.command("list")
+@_data
+@options.as_json
+def list_(data: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """List the keys, without their secrets."""
+    with _keys(data) as known:
+        rows = [_told(row) for row in known.all()]
+    if as_json:
+        show.echo_json(rows)
+        return
+    columns = ("id", "name", "scope", "created", "last used", "expires")
+    cells = [
+        (
+            row["id"],
+            row["name"],
+            ", ".join(row["scopes"]),
+            *(_minute(row[time]) for time in ("created", "last_used", "expires")),
+        )
+        for row in rows
+    ]
+    show.table(columns, cells)
+
+
+@keys.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID…")
+@_data
+def revoke(ids: tuple[str, ...], data: Path) -> None:
+    """Take keys away, by their ids; a service that runs refuses them from then on."""
+    with _keys(data) as known:
+        for id_ in ids:
+            known.revoke(id_)
+            show.note(f"key {id_} is gone")
+
+
+@contextmanager
+def _keys(data: Path, *, new: bool = False) -> Iterator["Keys"]:
+    """Open the keys of a service; only `create` may make its catalogue."""
+    from imgsearch.access import Keys
+    from imgsearch.catalog import Catalog
+
+    settings = Settings.from_environment()
+    url = settings.catalog or str(data / _CATALOG)
+    if not (new or settings.catalog or (data / _CATALOG).is_file()):
+        raise ConfigError(f"there is no service in {data}; --data names its folder")
+    with Catalog(url, password=settings.catalog_password, timeout=settings.timeout) as catalog:
+        yield Keys(catalog)
+
+
+def _told(row: "KeyRow") -> dict[str, object]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "scopes": list(row.scopes),
+        "created": row.created.isoformat(timespec="seconds"),
+        "last_used": row.last_used and row.last_used.isoformat(timespec="seconds"),
+        "expires": row.expires and row.expires.isoformat(timespec="seconds"),
+    }
+
+
+def _minute(time: object) -> str:
+    return str(time)[:16].replace("T", " ") if time else "never"
