@@ -134,6 +134,15 @@ def test_every_container_is_bounded_and_watched(name):
         assert forbidden not in service
 
 
+def test_no_container_with_a_read_only_root_is_given_files():
+    # Compose refuses the two together; source: https://github.com/docker/compose/pull/12531
+    assert not [
+        name
+        for name, service in SERVICES.items()
+        if service.get("read_only") and {"configs", "secrets"} & set(service)
+    ]
+
+
 def test_images_are_pinned_and_ours_is_of_this_version():
     for name, service in SERVICES.items():
         _, _, tag = service["image"].rpartition(":")
