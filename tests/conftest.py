@@ -11,7 +11,7 @@ import pytest
 
 from imgsearch.backends import connect
 from tests.backends.bench import Bench, clear_kept
-from tests.services import milvus_server
+from tests.services import mariadb_server, milvus_server
 
 ENVIRONMENT = os.environ  # noqa: TID251  # tests have no settings
 STORES = ("memory", "milvus-lite", "milvus", "tencent", "tencent+grpc")
@@ -54,6 +54,8 @@ def absence(name: str) -> str:
             return why and f"{why}; or IMGSEARCH_TEST_MILVUS names one: milvus://HOST:PORT/DATABASE"
         case "tencent" | "tencent+grpc" if find_spec("tcvectordb") is None:
             return "tcvectordb is not installed: pip install 'imgsearch[tencent]'"
+        case "mariadb":
+            return mariadb_server.unavailable()
     return ""
 
 
@@ -112,6 +114,17 @@ def place_of() -> Iterator[Callable[[str], Place]]:
         clear_kept()
 
 
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[mariadb_server.MariaDBServer]:
+    """Return a running server for catalogues; see `at_hand`."""
+    at_hand("mariadb")
+    with (
+        tempfile.TemporaryDirectory() as folder,  # short: a socket lies in it
+        mariadb_server.MariaDBServer(Path(folder)) as server,
+    ):
+        yield server
+
+
 @pytest.fixture(params=STORES)
 def bench(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> Iterator[Bench]:
     """Return each store in turn, with the known differences marked."""
@@ -126,12 +139,12 @@ def bench(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> I
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave one test of a store that is not at hand, to say so; all of them where it must run."""
-    absent = {name for name in STORES if absence(name) and not _required(name)}
+    absent = {name for name in (*STORES, "mariadb") if absence(name) and not _required(name)}
     seen: set[str] = set()
     kept = []
     for item in items:
         call = getattr(item, "callspec", None)
-        name = call.params.get("bench", "") if call else ""
+        name = (call.params.get("bench") or call.params.get("database", "")) if call else ""
         if not (name in absent and name in seen):
             kept.append(item)
         seen.add(name)

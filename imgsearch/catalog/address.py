@@ -13,8 +13,8 @@ PORT: Final = 3306
 _FORMS: Final = "a file, sqlite:///abs/catalog.db or mysql://user@host:3306/name"
 
 
-def address(url: str, password: str | None) -> URL:
-    """Return where the catalogue lies, as SQLAlchemy has it.
+def address(url: str) -> URL:
+    """Return where the catalogue lies, as SQLAlchemy has it; a password is no part of it.
 
     Raises:
         ConfigError: `url` is none of the forms that `Catalog` takes, or holds a password.
@@ -27,7 +27,7 @@ def address(url: str, password: str | None) -> URL:
         case "sqlite":
             return _file("/" + rest.lstrip("/") if rest.startswith("/") else rest)
         case "mysql":
-            return _server(url, password)
+            return _server(url)
     raise ConfigError(f"a catalogue's URL is {_FORMS}, not one of {scheme!r}")
 
 
@@ -37,7 +37,7 @@ def _file(path: str) -> URL:
     return URL.create("sqlite", database=str(Path(path).absolute()))
 
 
-def _server(url: str, password: str | None) -> URL:
+def _server(url: str) -> URL:
     parts = _parts(url)
     name = parts.path.strip("/")
     if parts.password is not None:  # never shown: an error may end in a log
@@ -49,7 +49,6 @@ def _server(url: str, password: str | None) -> URL:
     return URL.create(
         "mysql+pymysql",
         username=parts.username,
-        password=password,
         host=parts.hostname,
         port=parts.port or PORT,
         database=name,

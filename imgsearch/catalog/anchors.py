@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql, sqlite
 
-from imgsearch.catalog.tables import CONTENTS, ENTRIES
+from imgsearch.catalog.tables import CONTENTS, ENTRIES, chunks
 
 
 def lock(connection: Connection, contents: Iterable[str]) -> None:
@@ -32,5 +32,5 @@ def lock(connection: Connection, contents: Iterable[str]) -> None:
 def release(connection: Connection, contents: Iterable[str]) -> None:
     """Remove those locked contents that no entry has."""
     used = sa.select(ENTRIES.c.id).where(ENTRIES.c.content == CONTENTS.c.content).exists()
-    for content in sorted(set(contents)):
-        connection.execute(CONTENTS.delete().where(CONTENTS.c.content == content, ~used))
+    for some in chunks(sorted(contents)):
+        connection.execute(CONTENTS.delete().where(CONTENTS.c.content.in_(some), ~used))

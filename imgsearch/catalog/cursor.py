@@ -11,6 +11,7 @@ from imgsearch.catalog.entry import MAX_INTEGER, check_text, check_time
 from imgsearch.errors import ConfigError
 
 _SUM: Final = 6  # bytes that tell whether the rest is whole; no secret: a forged one only pages
+_DAMAGED: Final = "the cursor is damaged; start the listing again"
 
 
 def packed(listing: str, *values: str | int | datetime) -> str:
@@ -27,20 +28,26 @@ def position(word: str, form: Sequence[str | type]) -> list[Any]:
     Raises:
         ConfigError: the word is damaged, never was one, or is of another listing.
     """
+    listing, *values = _unpacked(word)
+    if listing != form[0]:
+        raise ConfigError("the cursor is of another listing; start this one again")
+    try:
+        return [_value(value, kind) for value, kind in zip(values, form[1:], strict=True)]
+    except (TypeError, ValueError) as error:  # of a word that somebody made up
+        raise ConfigError(_DAMAGED) from error
+
+
+def _unpacked(word: str) -> list[Any]:
     try:
         padded = word.encode("ascii") + b"=" * (-len(word) % 4)
         whole = base64.b64decode(padded, altchars=b"-_", validate=True)
-        told = whole[_SUM:]
-        if hashlib.sha256(told).digest()[:_SUM] != whole[:_SUM]:
-            raise ConfigError("the cursor is damaged; start the listing again")
-        listing, *values = json.loads(told)
-        if listing != form[0]:
-            raise ConfigError("the cursor is of another listing; start this one again")
-        return [_value(value, kind) for value, kind in zip(values, form[1:], strict=True)]
-    except ConfigError:
-        raise
-    except (ValueError, TypeError, RecursionError) as error:  # of a word that somebody made up
-        raise ConfigError("the cursor is damaged; start the listing again") from error
+        told = json.loads(whole[_SUM:])
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(_DAMAGED) from error
+    same = hashlib.sha256(whole[_SUM:]).digest()[:_SUM] == whole[:_SUM]
+    if not (same and isinstance(told, list) and told):
+        raise ConfigError(_DAMAGED)
+    return told
 
 
 def _value(value: object, kind: str | type) -> str | int | datetime:

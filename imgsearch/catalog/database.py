@@ -51,14 +51,13 @@ class Database:
     def __init__(self, url: str, *, password: str | None, timeout: float) -> None:
         if not 0 < timeout < float("inf"):
             raise ConfigError(f"timeout must be a positive number of seconds, not {timeout}")
-        place = address(url, password)
+        place = address(url)
         self.timeout = timeout
         self.embedded = place.get_backend_name() == "sqlite"
-        self.name = place.render_as_string(hide_password=True) if not self.embedded else url
-        self._place = place
+        self.name = url
         self._random = np.random.default_rng()
         self._closed = False
-        self._engine = self._embedded(place) if self.embedded else self._served(place)
+        self._engine = self._embedded(place) if self.embedded else self._served(place, password)
 
     def read(self, work: Work[T]) -> T:
         """Return what `work` finds, in one transaction that changes nothing."""
@@ -158,7 +157,7 @@ class Database:
         sa.event.listen(engine, "begin", _begin)
         return engine
 
-    def _served(self, place: sa.URL) -> sa.Engine:
+    def _served(self, place: sa.URL, password: str | None) -> sa.Engine:
         return sa.create_engine(
             place,
             hide_parameters=True,
@@ -169,6 +168,8 @@ class Database:
             isolation_level="READ COMMITTED",  # what a lock was waited for is then seen
             connect_args={
                 "charset": "utf8mb4",
+                # as bytes: pymysql 1.2.4 would write a text in Latin-1
+                "password": (password or "").encode(),
                 "connect_timeout": self.timeout,
                 "read_timeout": self.timeout,
                 "write_timeout": self.timeout,

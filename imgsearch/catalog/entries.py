@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from datetime import datetime
@@ -13,19 +13,11 @@ from sqlalchemy import Connection, RowMapping
 
 from imgsearch.catalog import anchors
 from imgsearch.catalog.entry import Deletion, Entry, now, possible_content, possible_id
-from imgsearch.catalog.tables import ENTRIES
+from imgsearch.catalog.tables import CHUNK, ENTRIES, chunks
 from imgsearch.errors import ImageBusy, ImageExists, ImageNotFound
 
-CHUNK: Final = 500  # values in one IN, below the limits of both databases
 NAMES: Final = tuple(each.name for each in fields_of(Entry))
 COLUMNS: Final = tuple(ENTRIES.c[name] for name in NAMES)
-
-
-def chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    """Yield distinct values in the order given, at most `CHUNK` at a time."""
-    distinct = list(dict.fromkeys(values))
-    for start in range(0, len(distinct), CHUNK):
-        yield distinct[start : start + CHUNK]
 
 
 def entry_of(row: RowMapping) -> Entry:
@@ -103,25 +95,34 @@ def ready(
     connection: Connection, ids: Iterable[str], changes: Mapping[str, Mapping[str, object]]
 ) -> None:
     """See `Catalog.ready`."""
-    writable = ENTRIES.c.state.in_(["pending", "failed"])
-    for some in chunks(filter(possible_id, ids)):
-        for id_ in some:
-            if values := dict(changes.get(id_, {})):
-                mine = ENTRIES.update().where(ENTRIES.c.id == id_, writable)
-                connection.execute(mine.values(**values))
-        done = ENTRIES.update().where(ENTRIES.c.id.in_(some), writable)
-        connection.execute(done.values(state="ready", error="", updated=now()))
+    done = {"state": "ready", "error": "", "updated": now()}
+    _change(connection, {id_: {**changes.get(id_, {}), **done} for id_ in ids}, "pending", "failed")
 
 
 def failed(connection: Connection, errors: Mapping[str, str]) -> None:
     """See `Catalog.failed`."""
     time = now()
-    for id_ in filter(possible_id, errors):
-        connection.execute(
-            ENTRIES.update()
-            .where(ENTRIES.c.id == id_, ENTRIES.c.state == "pending")
-            .values(state="failed", error=errors[id_], updated=time)
-        )
+    gone = {"state": "failed", "updated": time}
+    _change(connection, {id_: {**gone, "error": error} for id_, error in errors.items()}, "pending")
+
+
+def _change(
+    connection: Connection, values: Mapping[str, Mapping[str, object]], *states: str
+) -> None:
+    """Write values by id where an entry is in one of the states, in a statement a chunk."""
+    id_ = ENTRIES.c.id
+    for some in chunks(filter(possible_id, values)):
+        told = {name for each in some for name in values[each]}
+        cases = {
+            name: sa.case(
+                {each: values[each][name] for each in some if name in values[each]},
+                value=id_,
+                else_=ENTRIES.c[name],
+            )
+            for name in told
+        }
+        there = ENTRIES.update().where(id_.in_(some), ENTRIES.c.state.in_(states))
+        connection.execute(there.values(cases))
 
 
 def update(connection: Connection, id_: str, values: Mapping[str, object]) -> Entry:

@@ -1,7 +1,7 @@
 """The tables as queries see them; `migrations` makes them, and a test holds both together."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from sqlalchemy.dialects import mysql, sqlite
 from typing_extensions import override
 
 LONG: Final = Text().with_variant(mysql.LONGTEXT(), "mysql")  # MySQL's TEXT ends at 64 KB
+CHUNK: Final = 500  # values in one IN, below the limits of both databases
 TIME: Final = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")  # else whole seconds
 SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")  # counts by itself as INTEGER only
 
@@ -156,3 +157,10 @@ def put(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
         connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=rest))
     else:
         connection.execute(mysql.insert(table).values(**row).on_duplicate_key_update(**rest))
+
+
+def chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    """Yield distinct values in the order given, at most `CHUNK` at a time."""
+    distinct = list(dict.fromkeys(values))
+    for start in range(0, len(distinct), CHUNK):
+        yield distinct[start : start + CHUNK]
