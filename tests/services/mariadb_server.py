@@ -63,9 +63,14 @@ class MariaDBServer:
     def url(self, name: str) -> str:
         """Return the URL of a database, made where it is not there."""
         if name not in self._made:
-            self.run(f"CREATE DATABASE IF NOT EXISTS `{name}`")
+            self.run(f"CREATE DATABASE IF NOT EXISTS {name}")
             self._made.add(name)
         return f"mysql://{USER}@127.0.0.1:{self.port}/{name}"
+
+    def drop(self, name: str) -> None:
+        """Drop a database that `url` made."""
+        self.run(f"DROP DATABASE {name}")
+        self._made.remove(name)
 
     def run(self, statement: str) -> list[tuple[object, ...]]:
         """Run a statement as the server's root; return its rows."""

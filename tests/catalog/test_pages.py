@@ -1,0 +1,174 @@
+"""Listings: in order, each entry once, whatever is added meanwhile."""
+
+import base64
+import json
+from datetime import timedelta
+from operator import attrgetter
+
+import pytest
+
+from imgsearch.catalog import Catalog
+from imgsearch.catalog.cursor import packed
+from imgsearch.errors import ConfigError
+from tests.catalog.places import NOON, content, entry
+
+NAMES = ["b", "a", "ä", "B", "a ", "😀", "ﬀ", "", "a\u0308", "z", "10", "9", "a"]
+
+
+def walked(catalog, **asked):
+    """Return the ids of a listing, read page by page."""
+    found, after = [], None
+    while True:
+        page = catalog.page(after=after, **asked)
+        found += [each.id for each in page.entries]
+        assert len(page.entries) <= asked["limit"]
+        if page.next is None:
+            return found
+        assert len(page.entries) == asked["limit"]
+        after = page.next
+
+
+@pytest.mark.parametrize("order", ["created", "name", "size", "label"])
+def test_every_order_is_one_and_ties_come_by_id(catalog, order):
+    entries = [
+        entry(n, name=name, label=name, size=n % 3, created=NOON + timedelta(microseconds=n % 5))
+        for n, name in enumerate(NAMES)
+    ]
+    catalog.begin([*entries, entry(99, collection="other")])
+    expected = [each.id for each in sorted(entries, key=attrgetter(order, "id"))]
+    for limit in (1, 3, 4, 1000):
+        assert walked(catalog, collection="photos", order=order, limit=limit) == expected
+        asked = {"collection": "photos", "order": order, "limit": limit, "descending": True}
+        assert walked(catalog, **asked) == expected[::-1]
+    assert catalog.page("photos", limit=2).total == len(NAMES)
+    assert catalog.page(limit=2).total == len(NAMES) + 1
+
+
+def test_pages_hold_while_others_are_added_and_go(catalog):
+    catalog.begin([entry(n, name=f"{n:02}") for n in range(10, 20)])
+    first = catalog.page(order="name", limit=4)
+    catalog.begin([entry(1, name="01"), entry(2, name="135"), entry(3, name="99")])
+    catalog.mark_deleting(["id-00013", "id-00015"])
+    catalog.forget(["id-00013", "id-00015"])  # the first page's last one, and one that was to come
+    second = catalog.page(order="name", limit=4, after=first.next)
+    third = catalog.page(order="name", limit=4, after=second.next)
+    names = [[each.name for each in page.entries] for page in (first, second, third)]
+    assert names == [["10", "11", "12", "13"], ["135", "14", "16", "17"], ["18", "19", "99"]]
+    assert (first.total, second.total, third.next) == (10, 11, None)
+
+
+def test_filters_go_together(catalog):
+    catalog.begin(
+        [
+            entry(1, name="Katze 1.jpg", label="cat", source="folder"),
+            entry(2, name="katze 2.jpg", label="cat", source="upload"),
+            entry(3, name="Hund.jpg", label="dog", source="upload"),
+            entry(4, name="katze 4.jpg", label="cat", source="upload", content=content(2)),
+            entry(5, name="KATZE.jpg", label="cat", collection="other"),
+        ]
+    )
+    catalog.ready(["id-00002", "id-00004"])
+
+    def ids(**asked):
+        page = catalog.page(**asked)
+        assert page.total == len(page.entries)
+        return [int(each.id[3:]) for each in page.entries]
+
+    assert ids(text="katze") == [1, 2, 4, 5]
+    assert ids(collection="photos", text="TZE") == [1, 2, 4]
+    assert ids(collection="photos", text="katze", state="pending") == [1]
+    assert ids(label="cat", source="upload") == [2, 4, 5]
+    assert ids(content=content(2)) == [2, 4]
+    assert ids(content=content(2), text="4") == [4]
+    assert ids(text="") == [1, 2, 3, 4, 5]
+    assert ids(label="") == []
+    second, fourth = (NOON + timedelta(seconds=n) for n in (2, 4))
+    assert ids(created_after=second, created_before=fourth) == [2, 3]
+    assert ids(created_after=second + timedelta(microseconds=1), created_before=fourth) == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("100%.jpg", "%", True),
+        ("100.jpg", "%", False),
+        ("a_b", "_", True),
+        ("ab", "a_b", False),
+        ("back\\slash", "\\", True),
+        ("plain", "\\", False),
+        ("Straße.jpg", "STRASSE", True),
+        ("ÄRGER", "ärger", True),
+        ("Cafe\u0301", "café", True),  # as macOS writes file names
+        ("ИМЯ", "имя", True),
+        ("東京😀", "京😀", True),
+        ("a", "b", False),
+    ],
+)
+def test_text_is_part_of_the_name(catalog, name, text, found):
+    catalog.begin([entry(1, name=name)])
+    assert catalog.page(text=text).total == found
+
+
+def test_a_cursor_goes_on_in_its_own_order_only(catalog):
+    catalog.begin([entry(n) for n in range(3)])
+    cursor = catalog.page(limit=1, order="name").next
+    assert catalog.page(order="name", after=cursor).entries[0].id == "id-00001"
+    for asked in ({}, {"order": "label"}, {"order": "name", "descending": True}):
+        with pytest.raises(ConfigError, match="another listing"):
+            catalog.page(after=cursor, **asked)
+    with pytest.raises(ConfigError, match="another listing"):
+        catalog.jobs(after=cursor)
+
+
+def test_a_broken_cursor_is_told(catalog):
+    catalog.begin([entry(n) for n in range(3)])
+    whole = catalog.page(limit=1).next
+    changed = [whole[:n] + ("A" if whole[n] != "A" else "B") + whole[n + 1 :] for n in range(12)]
+    plain = base64.urlsafe_b64encode(json.dumps(["created up", 1]).encode()).decode()
+    for word in (
+        *changed,
+        whole[:-1],
+        whole + "A",
+        whole + "!",
+        "",
+        "é",
+        "\0",
+        "a",
+        plain,
+        "=" * 9,
+    ):
+        with pytest.raises(ConfigError, match="cursor is damaged"):
+            catalog.page(after=word)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(), ("x",), ("x", "id"), (1, "id"), ("2026-01-01", "id"), ("9999-12-31T23:59:59-23:59", 7)],
+)
+def test_a_forged_cursor_is_told(tmp_path, values):
+    with Catalog(str(tmp_path / "c.db")) as catalog:
+        with pytest.raises(ConfigError, match="cursor"):
+            catalog.page(after=packed("created up", *values))
+        for size in ("1", 2**63, True, 1.5):
+            with pytest.raises(ConfigError, match="cursor"):
+                catalog.page(order="size", after=packed("size up", size, "id"))
+        for name in ("\0", "\ud800", 1):
+            with pytest.raises(ConfigError, match="cursor"):
+                catalog.page(order="name", after=packed("name up", name, "id"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"limit": 0},
+        {"limit": 1001},
+        {"order": "id"},
+        {"state": "gone"},
+        {"text": "\0"},
+        {"label": "\ud800"},
+        {"created_after": NOON.replace(tzinfo=None)},
+    ],
+)
+def test_what_cannot_be_listed_is_told(tmp_path, asked):
+    with Catalog(str(tmp_path / "c.db")) as catalog, pytest.raises(ConfigError):
+        catalog.page(**asked)
