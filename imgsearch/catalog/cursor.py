@@ -17,7 +17,7 @@ _DAMAGED: Final = "the cursor is damaged; start the listing again"
 def packed(listing: str, *values: str | int | datetime) -> str:
     """Return what a listing goes on behind, as a word that may stand in an URL."""
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
-    told = json.dumps([listing, *plain], ensure_ascii=False).encode()
+    told = json.dumps([listing, *plain]).encode()
     whole = hashlib.sha256(told).digest()[:_SUM] + told
     return base64.urlsafe_b64encode(whole).decode().rstrip("=")
 
@@ -59,6 +59,6 @@ def _value(value: object, kind: str | type) -> str | int | datetime:
         case str() if kind is str:
             check_text("the cursor", value)
             return value
-        case int() if kind is int and abs(value) <= MAX_INTEGER:
+        case int() if type(value) is kind and abs(value) <= MAX_INTEGER:
             return value
     raise TypeError(value)

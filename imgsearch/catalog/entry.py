@@ -121,13 +121,17 @@ def check_text(name: str, text: str, *, most: int | None = None) -> None:
 
 
 def check_time(name: str, time: datetime) -> None:
-    """Check that a time says where on Earth.
+    """Check that a time says where on Earth, and that it is one in UTC, too.
 
     Raises:
-        ConfigError: it has no time zone.
+        ConfigError: it has no time zone, or is the first or last moment that there is.
     """
     if time.utcoffset() is None:
         raise ConfigError(f"{name} has no time zone: {time.isoformat()}")
+    try:
+        time.astimezone(UTC)
+    except OverflowError as error:
+        raise ConfigError(f"{name} is out of range: {time.isoformat()}") from error
 
 
 def check_fields(fields: Mapping[str, Value]) -> None:

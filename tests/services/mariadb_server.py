@@ -139,11 +139,10 @@ class MariaDBServer:
             return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def _wait(self) -> None:
-        import pymysql
-
         ends = time.monotonic() + _START
         while time.monotonic() < ends and self._process.poll() is None:
-            with suppress(pymysql.OperationalError), self._root():
+            with suppress(OSError), socket.socket(socket.AF_UNIX) as tried:
+                tried.connect(str(self._socket))
                 return
             time.sleep(0.05)  # it tells nobody when it is ready
         raise RuntimeError(f"MariaDB did not start; see {self.log}")
