@@ -24,6 +24,7 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 _SECRET: Final = re.compile(r"img_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _LONGEST_NAME: Final = 128  # letters
 _NOTED: Final = timedelta(minutes=1)  # a write for each request would cost more than a search
+_ROUNDING: Final = 1e-6  # of a token: who waits as told must not be too early
 _MOST_CALLERS: Final = 10_000  # some 2 MB
 
 
@@ -159,7 +160,7 @@ class RateLimit:
             now = self._clock()
             tokens, at = self._left.pop(caller, (float(self._burst), now))
             tokens = min(float(self._burst), tokens + (now - at) * self._rate)
-            allowed = tokens >= 1
+            allowed = tokens >= 1 - _ROUNDING
             self._left[caller] = (tokens - allowed, now)
             if len(self._left) > self._most:
                 self._left.popitem(last=False)

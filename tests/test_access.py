@@ -178,7 +178,7 @@ def test_nobody_asks_more_often_than_the_rate(pauses, per_minute, burst):
     for pause in pauses:
         clock.now += pause
         allowed += limit.wait("a") == 0
-    assert allowed <= burst + clock.now * per_minute / 60 + 1e-6
+    assert allowed <= burst + clock.now * per_minute / 60 + 1e-5
 
 
 @given(st.integers(1, 120), st.integers(1, 9), st.floats(0, 100))
@@ -193,10 +193,10 @@ def test_who_waits_as_told_is_let_in(per_minute, burst, start):
 
 def test_only_so_many_callers_are_remembered():
     limit = RateLimit(60, burst=1, most=100, clock=Clock(0.0))
-    for number in range(10_000):
-        limit.wait(f"2001:db8:{number:x}::/64")
-    assert len(limit._left) == 100
-    assert limit.wait("2001:db8:270f::/64") == 1  # the last of them is remembered
+    callers = [f"2001:db8:{number:x}::/64" for number in range(101)]
+    assert {limit.wait(each) for each in callers} == {0}
+    assert limit.wait(callers[1]) == 1
+    assert limit.wait(callers[0]) == 0  # forgotten for the last one
 
 
 def test_many_threads_get_no_more_than_one():

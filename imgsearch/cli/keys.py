@@ -54,7 +54,12 @@ def _duration(
     show_default=True,
     help="read: search and look; write: also add, change and delete; admin: also drop.",
 )
-@click.option("--expires", callback=_duration, metavar="90d", help="After hours, days or weeks.")
+@click.option(
+    "--expires",
+    callback=_duration,
+    metavar="TIME",
+    help="When it ends: 12h, 90d, 4w …; never if left out.",
+)
 @_data
 @options.as_json
 def create(
@@ -68,7 +73,7 @@ def create(
 
     NAME is for you, to know whose it is.
     """
-    until = expires and datetime.now(UTC) + expires
+    until = None if expires is None else datetime.now(UTC) + expires
     with _keys(data, new=True) as known:
         row, secret = known.create(name, [scope], expires=until)
     if as_json:
@@ -84,21 +89,12 @@ def create(
 def list_(data: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """List the keys, without their secrets."""
     with _keys(data) as known:
-        rows = [_told(row) for row in known.all()]
+        rows = known.all()
     if as_json:
-        show.echo_json(rows)
+        show.echo_json([_told(row) for row in rows])
         return
     columns = ("id", "name", "scope", "created", "last used", "expires")
-    cells = [
-        (
-            row["id"],
-            row["name"],
-            ", ".join(row["scopes"]),
-            *(_minute(row[time]) for time in ("created", "last_used", "expires")),
-        )
-        for row in rows
-    ]
-    show.table(columns, cells)
+    show.table(columns, [_cells(row) for row in rows])
 
 
 @keys.command()
@@ -137,5 +133,7 @@ def _told(row: "KeyRow") -> dict[str, object]:
     }
 
 
-def _minute(time: object) -> str:
-    return str(time)[:16].replace("T", " ") if time else "never"
+def _cells(row: "KeyRow") -> tuple[str, ...]:
+    used = f"{row.last_used:%Y-%m-%d %H:%M}" if row.last_used else "never"
+    until = f"{row.expires:%Y-%m-%d}" if row.expires else "never"
+    return (row.id, row.name, ", ".join(row.scopes), f"{row.created:%Y-%m-%d}", used, until)
