@@ -82,9 +82,25 @@ def is_public(address: Address) -> bool:
     return address in _UNICAST and not any(address in block for block in _SPECIAL_6)
 
 
+def is_own(address: Address) -> bool:
+    """Tell whether an address is this machine's: what listens there may trust its neighbours.
+
+    The system is asked which address it would speak from; nothing is sent.
+    """
+    import socket
+
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect((str(address), 9))
+            return ip_address(asked.getsockname()[0].partition("%")[0]) == address
+    except OSError:  # no way there, so it is not here
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Says which hosts may be asked: public ones, and those that an operator named."""
+    """Says which hosts may be asked: public ones but this, and those that an operator named."""
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -115,8 +131,8 @@ class Guard:
         except ValueError:
             return []
         for address in addresses:
-            inside = any(address in network for network in self.networks)
-            if not (is_public(address) or inside or host in self.hosts):
+            allowed = host in self.hosts or any(address in each for each in self.networks)
+            if not allowed and (is_own(address) or not is_public(address)):
                 _log.info("refused: %s is at %s", host, address)
                 return []
         return list(dict.fromkeys(addresses))

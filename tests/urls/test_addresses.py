@@ -8,19 +8,21 @@ from hypothesis import strategies as st
 
 from imgsearch.errors import ConfigError, UrlRefused
 from imgsearch.urls import Guard, is_public
+from imgsearch.urls.addresses import is_own
 from imgsearch.urls.target import Target
 
 PRIVATE = [
     "0.0.0.1", "10.1.2.3", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254",
     "168.63.129.16", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.0.2.7",
-    "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.9", "203.0.113.1",
+    "192.31.196.1", "192.52.193.1", "192.88.99.1", "192.175.48.1",
+    "192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.9", "203.0.113.1",
     "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
 ]  # fmt: skip
 PRIVATE_6 = [
     "::", "::1", "::127.0.0.1", "100::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fe80::1%eth0",
     "fec0::1", "ff02::1", "2001:db8::1", "3fff::1", "2001::1", "2001:10::1", "64:ff9b:1::8.8.8.8",
     "64:ff9b::10.0.0.1", "::ffff:8.8.8.8", "2002:808:808::1", "2606:4700::5efe:10.0.0.1",
-    "2606:4700::200:5efe:a9fe:a9fe", "5f00::1", "4000::1",
+    "2606:4700::200:5efe:a9fe:a9fe", "5f00::1", "4000::1", "2620:4f:8000::1",
 ]  # fmt: skip
 PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::8.8.8.8"]
 CLOSED = [IPv4Network(block) for block in ("10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16")]
@@ -99,6 +101,12 @@ def test_one_private_address_among_public_ones_is_enough():
     assert Guard().accepted("gemischt.example", ["8.8.8.8", "10.0.0.7"]) == []
     assert Guard().accepted("leer.example", []) == []
     assert Guard().accepted("host.example", ["kein Rechner"]) == []
+
+
+def test_this_machine_knows_its_own_addresses():
+    assert is_own(ip_address("127.0.0.1"))
+    for other in ("8.8.8.8", "2606:4700::1111", "198.51.100.9"):
+        assert not is_own(ip_address(other))
 
 
 def test_what_an_operator_allows_is_accepted():
