@@ -1,6 +1,9 @@
 """Which addresses count as public, by the standard library's own table as the oracle."""
 
+import subprocess
+import sys
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -11,6 +14,7 @@ from imgsearch.urls import Guard, is_public
 from imgsearch.urls.addresses import is_own
 from imgsearch.urls.target import Target
 
+ROOT = Path(__file__).resolve().parents[2]
 PRIVATE = [
     "0.0.0.1", "10.1.2.3", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254",
     "168.63.129.16", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.0.2.7",
@@ -107,6 +111,23 @@ def test_this_machine_knows_its_own_addresses():
     assert is_own(ip_address("127.0.0.1"))
     for other in ("8.8.8.8", "2606:4700::1111", "198.51.100.9"):
         assert not is_own(ip_address(other))
+
+
+def test_a_public_address_of_this_machine_is_refused_unless_it_is_allowed():
+    """In a network namespace that has a public address; it would answer there without a network."""
+    told = (
+        "from imgsearch.urls import Guard; asked = ('ich.example', ['8.8.8.8'])\n"
+        "print(Guard().accepted(*asked), Guard.parse(['8.8.8.0/24']).accepted(*asked))"
+    )
+    words = 'ip link set lo up && ip address add 8.8.8.8/32 dev lo && exec "$0" -c "$1"'
+    unshare = ["unshare", "-rn", "sh", "-c", words, sys.executable, told]
+    try:
+        ran = subprocess.run(unshare, capture_output=True, text=True, cwd=ROOT)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare")
+    if "unshare" in ran.stderr or "ip:" in ran.stderr:
+        pytest.skip("no network namespace can be made, or there is no ip to give it an address")
+    assert ran.stdout == "[] [IPv4Address('8.8.8.8')]\n", ran.stderr
 
 
 def test_what_an_operator_allows_is_accepted():
