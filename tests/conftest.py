@@ -12,6 +12,7 @@ import pytest
 from imgsearch.backends import connect
 from tests.backends.bench import Bench, clear_kept
 from tests.services import mariadb_server, milvus_server
+from tests.services import milvus_server, swift_server
 
 ENVIRONMENT = os.environ  # noqa: TID251  # tests have no settings
 STORES = ("memory", "milvus-lite", "milvus", "tencent", "tencent+grpc")
@@ -56,6 +57,9 @@ def absence(name: str) -> str:
             return "tcvectordb is not installed: pip install 'imgsearch[tencent]'"
         case "mariadb":
             return mariadb_server.unavailable()
+        case "swift":
+            missing = find_spec("boto3") is None and "boto3 is not installed: pip install boto3"
+            return missing or swift_server.unavailable()
     return ""
 
 
@@ -79,6 +83,9 @@ def _place(name: str, folder: Path, running: ExitStack) -> Place:
             emulator = running.enter_context(Emulator(key="contract-key", rpc_port=0))
             address = emulator.url if name == "tencent" else emulator.rpc_url
             return address.replace("http", name, 1) + "/contract", "contract-key"
+        case "swift":  # an S3 service's endpoint and secret; its key is `swift_server.KEY`
+            swift = running.enter_context(swift_server.SwiftServer(folder / "swift"))
+            return swift.endpoint, swift.secret
     raise LookupError(name)
 
 
@@ -140,11 +147,14 @@ def bench(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> I
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave one test of a store that is not at hand, to say so; all of them where it must run."""
     absent = {name for name in (*STORES, "mariadb") if absence(name) and not _required(name)}
+    absent = {name for name in (*STORES, "swift") if absence(name) and not _required(name)}
     seen: set[str] = set()
     kept = []
     for item in items:
         call = getattr(item, "callspec", None)
         name = (call.params.get("bench") or call.params.get("database", "")) if call else ""
+        params = call.params if call else {}
+        name = params.get("bench") or params.get("shelf", "")
         if not (name in absent and name in seen):
             kept.append(item)
         seen.add(name)

@@ -1,14 +1,45 @@
 """Each store of originals in turn, empty."""
 
+import itertools
+
 import pytest
 
 from imgsearch.objects import connect
 from tests.objects.shelf import Shelf
+from tests.services.swift_server import KEY
+
+_numbers = itertools.count()
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(scope="session")
+def new_place(place_of):
+    """Return what tells the URL of an empty place in a bucket, and its key and secret."""
+
+    def new_place():
+        endpoint, secret = place_of("swift")
+        url = f"s3://bilder/größe {next(_numbers)}/日本?endpoint={endpoint}"
+        return url, {"key": KEY, "secret": secret}
+
+    return new_place
+
+
+@pytest.fixture
+def place(new_place):
+    return new_place()
+
+
+@pytest.fixture(params=["folder", "swift"])
 def shelf(request, tmp_path):
-    url = str(tmp_path / "originals-ü")
-    shelf = Shelf(connect(url), lambda: connect(url))
+    if request.param == "folder":
+        url = str(tmp_path / "originals-ü")
+        shelf = Shelf(connect(url), lambda: connect(url))
+    else:
+        url, keys = request.getfixturevalue("place")
+        from imgsearch.objects.s3 import S3Store
+        from imgsearch.objects.s3_url import S3Url
+
+        # two keys a page, so that listings go on
+        store = S3Store(S3Url.parse(url + "&create=1"), **keys, page=2)
+        shelf = Shelf(store, lambda: connect(store.url, **keys))
     with shelf.store:
         yield shelf

@@ -78,27 +78,27 @@ def test_other_bytes_are_refused_and_change_nothing(shelf):
     assert shelf.store.get(content) == data
 
 
-@pytest.mark.parametrize("content", NO_CONTENTS)
-def test_only_content_hashes_are_keys(shelf, content):
-    for use in (
-        lambda: shelf.store.put(content, b"", "image/png"),
-        lambda: shelf.store.get(content),
-        lambda: shelf.store.stream(content),
-        lambda: shelf.store.exists(content),
-        lambda: shelf.store.delete(content),
-        lambda: shelf.store.link(content, 60),
-        lambda: shelf.store.put_thumbnail(content, 64, b""),
-        lambda: shelf.store.thumbnail(content, 64),
-    ):
-        with pytest.raises(ConfigError, match="no content|not those of content"):
-            use()
+def test_only_content_hashes_are_keys(shelf):
+    for content in NO_CONTENTS:
+        for use in (
+            lambda content: shelf.store.put(content, b"", "image/png"),
+            shelf.store.get,
+            shelf.store.stream,
+            shelf.store.exists,
+            shelf.store.delete,
+            lambda content: shelf.store.link(content, 60),
+            lambda content: shelf.store.put_thumbnail(content, 64, b""),
+            lambda content: shelf.store.thumbnail(content, 64),
+        ):
+            with pytest.raises(ConfigError, match="is no content"):
+                use(content)
 
 
-@pytest.mark.parametrize("media_type", ["text/html", "image/svg+xml", "image/png\r\nX: y", ""])
-def test_nothing_that_could_be_a_script_is_put(shelf, media_type):
+def test_nothing_that_could_be_a_script_is_put(shelf):
     content, data = jpeg(1)
-    with pytest.raises(ConfigError, match="media type"):
-        shelf.store.put(content, data, media_type)
+    for media_type in ("text/html", "image/svg+xml", "image/png\r\nX: y", ""):
+        with pytest.raises(ConfigError, match="media type"):
+            shelf.store.put(content, data, media_type)
     assert not shelf.store.exists(content)
 
 
@@ -140,13 +140,13 @@ def test_thumbnails_are_replaced_and_need_no_original(shelf):
     assert shelf.store.thumbnail(content, 128) is None
 
 
-@pytest.mark.parametrize("edge", [0, 15, 1025, -256])
-def test_edges_have_limits(shelf, edge):
+def test_edges_have_limits(shelf):
     content, data = jpeg(1)
-    with pytest.raises(ConfigError, match="16 to 1024"):
-        shelf.store.put_thumbnail(content, edge, data)
-    with pytest.raises(ConfigError, match="16 to 1024"):
-        shelf.store.thumbnail(content, edge)
+    for edge in (0, 15, 1025, -256):
+        with pytest.raises(ConfigError, match="16 to 1024"):
+            shelf.store.put_thumbnail(content, edge, data)
+        with pytest.raises(ConfigError, match="16 to 1024"):
+            shelf.store.thumbnail(content, edge)
 
 
 def test_the_listing_tells_every_original_once_and_its_age(shelf):

@@ -1,0 +1,75 @@
+"""OpenStack Swift from PyPI: a real S3 service, which checks secrets and keeps strangers out."""
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "admin:admin"
+
+
+def unavailable() -> str:
+    """Tell why no server can be started here, "" where one can."""
+    if find_spec("swift") is None or find_spec("eventlet") is None:
+        return "OpenStack Swift is not installed: pip install swift==2.38.3"
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            os.setxattr(file.name, "user.swift", b"1")
+        except OSError:
+            return "the temporary folder keeps no extended attributes, which Swift needs"
+    return ""
+
+
+class SwiftServer:
+    """A running server; `endpoint` reaches it from this machine only, by `key` and `secret`.
+
+    It ends when it is closed and when this process ends, however that comes about. All that it
+    keeps lies in `folder`, which is made.
+
+    Raises:
+        RuntimeError: it did not start; the message says where its log is.
+    """
+
+    key = KEY
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.secret = secrets.token_urlsafe()
+        with (folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                # -W: eventlet warns that it is out of fashion, asyncio of how eventlet uses it
+                [sys.executable, "-W", "ignore", "-m", "tests.services.swift_inside", str(folder)],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,  # its end tells the server that we are gone
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{self.secret}\n".encode())
+        self._process.stdin.flush()
+        word, _, port = self._process.stdout.readline().decode().strip().partition(" ")
+        if word != "ready":
+            self.close()
+            raise RuntimeError(f"Swift did not start; see {folder}/log")
+        self.endpoint = f"http://127.0.0.1:{port}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def close(self) -> None:
+        """Kill the server. Idempotent."""
+        with self._process as process:  # closes the pipes and waits
+            process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
