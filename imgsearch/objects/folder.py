@@ -24,6 +24,7 @@ from imgsearch.objects.base import CONTENT, ObjectStore
 
 _PIECE: Final = 1 << 20  # bytes
 _LEFT: Final = 3600.0  # seconds; no write takes an hour, so such a file's writer is gone
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _SHARD: Final = re.compile(r"[0-9a-f]{2}")
 _ORIGINALS, _THUMBNAILS, _UNFINISHED = "originals", "thumbnails", "unfinished"
 
@@ -41,8 +42,8 @@ class FolderStore(ObjectStore):
         with self._errors("open"):
             with suppress(FileExistsError):
                 self._root.mkdir(mode=0o700)
-            with self._opened(_ORIGINALS, create=True), self._opened(_THUMBNAILS, create=True):
-                self._tidy()
+            self._furnish()
+            self._tidy()
 
     @override
     def _put(self, content: str, data: bytes, media_type: str) -> None:
@@ -57,16 +58,15 @@ class FolderStore(ObjectStore):
 
     @override
     def _stream(self, content: str) -> Iterator[bytes]:
-        try:
-            with self._errors("read"), self._opened(_ORIGINALS, content[:2]) as place:
-                descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
-        except ObjectStoreError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
+        with self._errors("read"):
+            try:
+                with self._opened(_ORIGINALS, content[:2]) as place:
+                    descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
+            except FileNotFoundError as error:
                 raise ObjectNotFound(f"no original of content {content} in {self._root}") from error
-            raise
-        with self._errors("read"), os.fdopen(descriptor, "rb", buffering=0) as file:
-            while piece := file.read(_PIECE):
-                yield piece
+            with os.fdopen(descriptor, "rb", buffering=0) as file:
+                while piece := file.read(_PIECE):
+                    yield piece
 
     @override
     def _exists(self, content: str) -> bool:
@@ -132,7 +132,7 @@ class FolderStore(ObjectStore):
         """Have a file in the open folder `place`, on the disk when this returns."""
         draft = f"{name}.{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with self._opened(_UNFINISHED, create=True) as desk:
+        with self._opened(_UNFINISHED) as desk:
             descriptor = os.open(draft, flags, 0o600, dir_fd=desk)
             try:
                 with os.fdopen(descriptor, "wb") as file:
@@ -150,9 +150,16 @@ class FolderStore(ObjectStore):
             os.unlink(name, dir_fd=place)
             os.fsync(place)
 
+    def _furnish(self) -> None:
+        with self._opened() as root:
+            for name in (_ORIGINALS, _THUMBNAILS, _UNFINISHED):
+                with suppress(FileExistsError):
+                    os.mkdir(name, 0o700, dir_fd=root)
+            os.fsync(root)
+
     def _tidy(self) -> None:
         """Remove what writers left that were killed."""
-        with self._opened(_UNFINISHED, create=True) as desk:
+        with self._opened(_UNFINISHED) as desk:
             for draft in os.listdir(desk):
                 with suppress(FileNotFoundError):  # finished, or removed by another process
                     written = os.stat(draft, dir_fd=desk, follow_symlinks=False).st_mtime
@@ -161,25 +168,38 @@ class FolderStore(ObjectStore):
 
     @contextmanager
     def _opened(self, *folders: str, create: bool = False) -> Iterator[int]:
-        """Give the descriptor of a folder below the root, and make it where asked."""
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-        place = os.open(self._root, flags)
+        """Give the descriptor of a folder below the root.
+
+        `create` makes the lower ones. The upper ones were there when the store was opened: if they
+        are not, a disk is gone, which must pass neither for an empty store nor for a fresh one.
+
+        Raises:
+            FileNotFoundError: a lower folder is not there.
+            ObjectStoreError: an upper one is not.
+        """
+        place = self._gone_or_open(self._root, None)
         try:
-            for name in folders:
-                try:
-                    inner = os.open(name, flags, dir_fd=place)
-                except FileNotFoundError:
-                    if not create:
-                        raise
+            for depth, name in enumerate(folders):
+                if depth and create:
                     with suppress(FileExistsError):
                         os.mkdir(name, 0o700, dir_fd=place)
                         os.fsync(place)
-                    inner = os.open(name, flags, dir_fd=place)
+                inner = (
+                    os.open(name, _FOLDER, dir_fd=place)
+                    if depth
+                    else self._gone_or_open(name, place)
+                )
                 os.close(place)
                 place = inner
             yield place
         finally:
             os.close(place)
+
+    def _gone_or_open(self, folder: Path | str, place: int | None) -> int:
+        try:
+            return os.open(folder, _FOLDER, dir_fd=place)
+        except FileNotFoundError as error:
+            raise ObjectStoreError(f"the originals in {self._root} are gone: no folder") from error
 
     @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:

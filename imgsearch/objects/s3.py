@@ -21,6 +21,7 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.exceptions import ConnectionError as NotConnected
+from botocore.parsers import ResponseParserError
 from typing_extensions import override
 
 from imgsearch.errors import ObjectNotFound, ObjectStoreError
@@ -43,6 +44,7 @@ _WORDS: Final = {
     "NoSuchBucket": "there is no such bucket; make it, or add create=1 to the URL",
     "BucketAlreadyExists": "the bucket is somebody else's",
     "RequestTimeTooSkewed": "this machine's clock and the service's differ",
+    "500": "it fails, or is no S3 service",  # botocore's word for a web page, too
     "QuotaExceeded": "it is full",
     "XMinioStorageFull": "it is full",
 }
@@ -155,9 +157,11 @@ class S3Store(ObjectStore):
         """Look into the bucket, which takes a right key, and make it where asked."""
         try:
             # not HEAD, whose answer would not tell what is wrong
-            self._client.list_objects_v2(
+            told = self._client.list_objects_v2(
                 Bucket=self._place.bucket, Prefix=self._place.prefix, MaxKeys=1
             )
+            if told.get("Name") != self._place.bucket:
+                raise ResponseParserError
         except ClientError as error:
             if _code(error) != "NoSuchBucket" or not self._place.create:
                 raise
@@ -213,7 +217,7 @@ class S3Store(ObjectStore):
                 raise ObjectNotFound(f"no original of content {content} in {self.url}") from error
             why = _WORDS.get(code, f"the service says {code}")
             raise ObjectStoreError(f"cannot {verb} originals in {self.url}: {why}") from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
             why = _trouble(error)
             raise ObjectStoreError(f"cannot {verb} originals in {self.url}: {why}") from error
 
@@ -252,7 +256,9 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "nothing"))
 
 
-def _trouble(error: BotoCoreError) -> str:
+def _trouble(error: Exception) -> str:
+    if isinstance(error, ResponseParserError):
+        return "what answers there is no S3 service"
     if isinstance(error, SSLError):
         return "its certificate is not trusted"
     if isinstance(error, (EndpointConnectionError, ConnectTimeoutError, NotConnected)):

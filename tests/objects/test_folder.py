@@ -168,6 +168,26 @@ def test_a_folder_that_cannot_be_is_told(tmp_path):
             connect(url)
 
 
+def test_a_disk_that_is_gone_is_neither_empty_nor_fresh(tmp_path):
+    content, data = jpeg(1)
+    store = connect(str(tmp_path / "o"))
+    store.put(content, data, "image/jpeg")
+    for gone in ("o", "o/originals"):  # unmounted: no folder, or an empty one in its place
+        (tmp_path / gone).rename(tmp_path / "away")
+        for use in (
+            lambda: store.exists(content),
+            lambda: store.get(content),
+            lambda: store.put(content, data, "image/jpeg"),
+            lambda: store.delete(content),
+            lambda: list(store.contents()),
+        ):
+            with pytest.raises(ObjectStoreError, match="are gone") as told:
+                use()
+            assert not isinstance(told.value, ObjectNotFound)
+        (tmp_path / "away").rename(tmp_path / gone)
+    assert store.get(content) == data
+
+
 def test_a_folder_of_another_user_is_told(tmp_path):
     content, data = jpeg(1)
     with unprivileged(tmp_path) as place:
