@@ -114,7 +114,7 @@ class S3Store(ObjectStore):
     def contents(self) -> Iterator[tuple[str, float]]:
         with self._errors("list"):
             for answer, each in self._listed("originals/"):
-                content = each["Key"].rpartition("/")[2]
+                content = each["Key"].removeprefix(self._original(""))
                 if CONTENT.fullmatch(content):
                     yield content, _age(answer, each)
 

@@ -183,7 +183,8 @@ def test_what_the_bucket_holds_in_vain_is_put_again(place, client):
     where = {"Bucket": "bilder", "Key": f"{prefix}/originals/{content}"}
     with connect(url + "&create=1", **keys) as store:
         client.put_object(**where, Body=data[:50])
-        client.put_object(Bucket="bilder", Key=f"{prefix}/originals/notes.txt", Body=b"")
+        for other in ("notes.txt", f"below/{content}"):
+            client.put_object(Bucket="bilder", Key=f"{prefix}/originals/{other}", Body=b"")
         assert store.get(content) == data[:50]
         store.put(content, data, "image/jpeg")
         assert store.get(content) == data
