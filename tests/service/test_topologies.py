@@ -1,0 +1,37 @@
+"""The same archive, in one folder and on the servers of a team."""
+
+from imgsearch.archive import opened
+from imgsearch.settings import Settings
+from tests.archive.place import images, state
+from tests.service.topologies import team, topology  # noqa: F401 - fixtures
+
+
+def test_what_is_added_is_found_by_who_opens_the_same_places(topology, tmp_path):  # noqa: F811
+    with opened(tmp_path, model="classic", **topology.arguments()) as archive:
+        added = archive.add(images(0, 3))
+    assert (added.stages.inserted, list(added.failures)) == (3, [])
+    with opened(tmp_path, model="classic", **topology.arguments()) as archive:
+        rows, vectors, originals = state(archive)
+        assert rows["ready"] == len(vectors) == len(originals) == 3
+        assert {entry.name for entry in archive.entries().entries} == {
+            "bild ü 0.jpg", "bild ü 1.jpg", "bild ü 2.jpg",
+        }  # fmt: skip
+        assert archive.search(images(1, 2)[0].data, k=1)[0].entry.name == "bild ü 1.jpg"
+        assert archive.delete([entry.id for entry in archive.entries().entries]) == 3
+        assert state(archive)[1:] == (set(), set())
+
+
+def test_a_process_of_its_own_is_told_the_same(topology):  # noqa: F811
+    found = Settings.from_environment(topology.environment())
+    told = topology.arguments()
+    assert found.db == told["db"]
+    assert found.token(found.db) == told["token"]
+    assert (found.catalog, found.catalog_password) == (told["catalog"], told["catalog_password"])
+    assert (found.objects, found.s3_key, found.s3_secret) == (
+        told["originals"], told["s3_key"], told["s3_secret"],
+    )  # fmt: skip
+
+
+def test_secrets_are_not_shown(topology):  # noqa: F811
+    for secret in (topology.token, topology.password, topology.secret):
+        assert secret is None or secret not in repr(topology)
