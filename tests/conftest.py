@@ -11,8 +11,7 @@ import pytest
 
 from imgsearch.backends import connect
 from tests.backends.bench import Bench, clear_kept
-from tests.services import mariadb_server, milvus_server
-from tests.services import milvus_server, swift_server
+from tests.services import mariadb_server, milvus_server, swift_server
 
 ENVIRONMENT = os.environ  # noqa: TID251  # tests have no settings
 STORES = ("memory", "milvus-lite", "milvus", "tencent", "tencent+grpc")

@@ -60,7 +60,7 @@ class Topology:
 
 
 def plain(folder: Path) -> Topology:
-    """Return an embedded Milvus, SQLite and a folder of originals, all in `folder`, which is made."""
+    """Return an embedded Milvus, SQLite and originals, all in `folder`, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     return Topology(
         "plain", str(folder / "vectors.db"), str(folder / "catalog.db"), str(folder / "originals")
