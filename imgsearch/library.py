@@ -155,12 +155,16 @@ class Library:
         near = self.thresholds.duplicates() if hide_duplicates is True else float(hide_duplicates)
         return search_distinct(collection, vector, threshold=near, **told)
 
-    def encode(self, query: Query | Example) -> Vector:
+    def encode(
+        self, query: Query | Example, *, on_warning: Callable[[str], None] | None = None
+    ) -> Vector:
         """Return a query's vector, float32 (d,), unit L2 norm; a vector alone is passed on.
+
+        `on_warning` is told of what the encoder does not know; without it Python's warnings are.
 
         Raises: as `search` does, but for the collection.
         """
-        return self._queries.encode(query, self._collection)
+        return self._queries.encode(query, self._collection, on_warning)
 
     def embed(self, images: Sequence[tuple[str, bytes]]) -> pa.RecordBatch:
         """Return what `Embedding` makes of (name, bytes): a row each, with its vector or its error.

@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -31,10 +31,16 @@ class QueryEncoder:
         self._lock = threading.Lock()
         self._encoder: Encoder | None = None
 
-    def encode(self, query: Query | Example, collection: Collection | None) -> Vector:
+    def encode(
+        self,
+        query: Query | Example,
+        collection: Collection | None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> Vector:
         """Return the query's vector, float32 (d,), to be searched for in `collection`.
 
-        Warns once with `TextWarning`, for the caller's caller, of texts that the model cannot read.
+        Warns once with `TextWarning`, for the caller's caller, of texts that the model cannot read;
+        or tells `on_warning` of them, each time.
 
         Raises:
             ConfigError, SourceError: as `Query` says; or the terms cancel each other.
@@ -49,7 +55,7 @@ class QueryEncoder:
         if any(term.kind != "vector" for term in terms):
             encoder = self._ready(collection)
             if texts:
-                _check_texts(texts, encoder)
+                _check_texts(texts, encoder, on_warning or _warn)
         vectors = [
             np.ascontiguousarray(term.value, dtype=np.float32)
             if term.kind == "vector"
@@ -57,7 +63,8 @@ class QueryEncoder:
             for term in terms
         ]
         if texts:
-            _tell_unknown(texts, self._ready(collection))  # a text of such words alone is an error
+            # a text of such words alone is an error
+            _tell_unknown(texts, self._ready(collection), on_warning or _warn)
         return vectors[0] if len(terms) == 1 else combined(vectors, [term.weight for term in terms])
 
     def _ready(self, collection: Collection | None) -> Encoder:
@@ -110,7 +117,7 @@ def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
     return np.ascontiguousarray(total / length, dtype=np.float32)
 
 
-def _check_texts(texts: Sequence[str], encoder: Encoder) -> None:
+def _check_texts(texts: Sequence[str], encoder: Encoder, warn: Callable[[str], None]) -> None:
     """Refuse texts that the encoder does not take at all; warn of those that it cannot read."""
     if not encoder.languages:
         raise TextUnsupported(
@@ -125,21 +132,20 @@ def _check_texts(texts: Sequence[str], encoder: Encoder) -> None:
     }
     if strange:
         told = ", ".join(f"{script} ({text!r})" for script, text in strange.items())
-        warnings.warn(
+        warn(
             f"{encoder.fingerprint.model} has learned texts in {', '.join(encoder.languages)}, not "
-            f"in {told}: the hits mean little",
-            TextWarning,
-            stacklevel=4,  # who called Library.search, or Library.encode
+            f"in {told}: the hits mean little"
         )
 
 
-def _tell_unknown(texts: Sequence[str], encoder: Encoder) -> None:
+def _tell_unknown(texts: Sequence[str], encoder: Encoder, warn: Callable[[str], None]) -> None:
     """Warn of words that the encoder does not know."""
     passed = dict.fromkeys(word for text in texts for word in encoder.unknown_words(text))
     if passed:
-        warnings.warn(
-            f"{encoder.fingerprint.model} does not know {', '.join(map(repr, passed))}: "
-            "passed over",
-            TextWarning,
-            stacklevel=4,
-        )
+        told = ", ".join(map(repr, passed))
+        warn(f"{encoder.fingerprint.model} does not know {told}: passed over")
+
+
+def _warn(text: str) -> None:
+    # past this, _check_texts or _tell_unknown, encode, Library.search or Library.encode: the caller
+    warnings.warn(text, TextWarning, stacklevel=5)
