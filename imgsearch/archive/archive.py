@@ -1,7 +1,8 @@
 """An archive: originals, what is known of them, and their vectors, kept in step."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +42,7 @@ from imgsearch.loading import FailedFile
 from imgsearch.objects import ObjectStore
 from imgsearch.objects import thumbnail as shrunk
 from imgsearch.query import Example, Query
-from imgsearch.types import Hit, Vector
+from imgsearch.types import Hit, Value, Vector
 
 _LINK_SECONDS: Final = 300
 _PAGE: Final = 500
@@ -234,6 +235,33 @@ class Archive:
     def entries(self, collection: str | None = None, **told: Any) -> Page:
         """Return a page of images; see `Catalog.page`."""
         return self.catalog.page(collection, **told)
+
+    def update(
+        self,
+        id_: str,
+        *,
+        label: str | None = None,
+        fields: Mapping[str, Value] | None = None,
+        name: str | None = None,
+    ) -> Entry:
+        """Change what is not None; return what is known of the image then.
+
+        The vector store's label, which searches filter by, is that of a content's first image.
+
+        Raises:
+            ImageNotFound: there is no such image.
+            ImageBusy: it is being deleted.
+            ConfigError: a value is none that an image may have.
+        """
+        entry = self.catalog.update(id_, label=label, fields=fields, name=name)
+        first = self.catalog.of_contents(entry.collection, [entry.content]).get(entry.content)
+        if label is not None and first and first[0].id == entry.id:
+            library = self.library(entry.collection)
+            stored = library.collection.get([entry.content], vectors=True).get(entry.content)
+            if stored is not None:
+                told = {**stored.fields, "label": entry.label}
+                library.insert([replace(stored, fields=told)])
+        return entry
 
     def count(self, collection: str = "images") -> Counts:
         """Return how many images a collection has, and how many vectors."""
