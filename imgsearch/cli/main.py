@@ -27,6 +27,7 @@ _COMMANDS = {
     "remove": "library",
     "repair": "repair",
     "search": "search",
+    "serve": "serve",
     "threshold": "threshold",
     "tune": "tune",
 }

@@ -1,0 +1,150 @@
+"""serve: the service over HTTP."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.errors import MissingExtra
+from imgsearch.settings import Settings
+
+_MB: Final = 1 << 20
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535))
+@click.option(
+    "--data",
+    default="imgsearch-data",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder for vectors, catalogue and originals, but for what settings put elsewhere.",
+)
+@click.option("--no-auth", is_flag=True, help="Ask nobody for a key; on this machine alone.")
+@click.option("--db", metavar="URL", help="The vectors' store, as milvus://HOST:PORT/NAME.")
+@options.encoder
+@options.index
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder that jobs may add from, beside those in IMGSEARCH_ROOTS; may be repeated.",
+)
+@click.option("--allow-urls", is_flag=True, help="Let jobs fetch images from public addresses.")
+@click.option(
+    "--cors",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Pages elsewhere that may use the service, as https://photos.example.org.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="HOST",
+    help="A name that the service is called by, as behind a proxy; other names are refused then.",
+)
+@click.option("--page/--no-page", default=True, help="Show the page at /, if it is installed.")
+@click.option("--max-file", default=64, show_default=True, metavar="MB", help="One image's bytes.")
+@click.option("--max-files", default=100, show_default=True, help="Images of one upload.")
+@click.option(
+    "--max-body", default=256, show_default=True, metavar="MB", help="One upload's bytes."
+)
+@click.option("--max-pixels", default=50, show_default=True, metavar="MILLION", help="Of an image.")
+@click.option("--max-jobs", default=16, show_default=True, help="Jobs that wait or run.")
+@click.option("--max-per-minute", default=0, help="Requests of one key or address; 0: any number.")
+@click.option("--max-seconds", default=60.0, show_default=True, help="Until an answer begins.")
+def serve(
+    host: str,
+    port: int,
+    data: Path,
+    no_auth: bool,  # noqa: FBT001 - click passes flags by name
+    **told: Any,
+) -> None:
+    r"""Serve a library over HTTP: adding, searching, listing; with its documentation at /docs.
+
+    \b
+        imgsearch keys create me --scope admin --data photos/
+        imgsearch serve --data photos/
+        imgsearch serve --data photos/ --no-auth --root ~/Pictures
+
+    Vectors, catalogue and originals lie in the folder, unless --db, IMGSEARCH_DB,
+    IMGSEARCH_CATALOG or IMGSEARCH_OBJECTS put them elsewhere. What a crash left half done is
+    finished first.
+    """
+    try:
+        from imgsearch.service import serving
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"the service needs {error.name}: pip install 'imgsearch[service]'", name=error.name
+        ) from error
+    from imgsearch.access import Keys
+    from imgsearch.archive import opened
+
+    settings = Settings.from_environment()
+    db = told["db"] or (settings.db if settings.db != Settings.db else str(data / "vectors.db"))
+    with opened(
+        data,
+        db=db,
+        token=settings.token(db),
+        timeout=settings.timeout,
+        catalog=settings.catalog,
+        catalog_password=settings.catalog_password,
+        originals=settings.objects,
+        s3_key=settings.s3_key,
+        s3_secret=settings.s3_secret,
+        roots=(*settings.roots, *(root.absolute() for root in told["roots"])),
+        model=told["model"],
+        weights=told["weights"],
+        options=options.parsed(told["options"]),
+        index=told["index"],
+        metric=told["metric"],
+    ) as archive:
+        keys = Keys(archive.catalog)
+        serving.check_open(host, keys, no_auth=no_auth)
+        repaired = serving.mend(archive, alone=not settings.secret(db))
+        if repaired.anything:
+            show.note(f"what a crash left half done is repaired: {repaired}")
+        limits = _limits(host, serving, **told)
+        with serving.running(archive, keys=None if no_auth else keys, **limits) as app:
+            serving.run(
+                app, host=host, port=port, on_start=lambda real: _greet(host, real, data, no_auth)
+            )
+
+
+def _limits(host: str, serving: Any, **told: Any) -> dict[str, Any]:
+    """Return what the options tell of limits and of who may call."""
+    from imgsearch.service import Limits
+
+    names = tuple(told["names"])
+    if not names and serving.is_loopback(host):
+        names = serving.LOOPBACK
+    return {
+        "limits": Limits(
+            file_bytes=told["max_file"] * _MB,
+            files=told["max_files"],
+            body_bytes=told["max_body"] * _MB,
+            pixels=told["max_pixels"] * 1_000_000,
+            jobs=told["max_jobs"],
+            per_minute=told["max_per_minute"],
+            seconds=told["max_seconds"],
+        ),
+        "urls": told["allow_urls"],
+        "hosts": names or None,
+        "cors": told["cors"],
+        "page": told["page"],
+    }
+
+
+def _greet(host: str, port: int, data: Path, no_auth: bool) -> None:  # noqa: FBT001 - in a row
+    name = f"[{host}]" if ":" in host else host
+    show.note(f"imgsearch serves http://{name}:{port}, with its documentation at /docs")
+    show.note(f"  what it keeps is in {data}, but for what settings put elsewhere")
+    if no_auth:
+        show.note("  no key is asked for: every user of this machine may read and write")
+    else:
+        show.note("  it asks for a key, as Authorization: Bearer KEY: `imgsearch keys` makes one")
+    show.note("  Ctrl-C stops it")

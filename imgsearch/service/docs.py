@@ -1,0 +1,66 @@
+"""The documentation of the routes, from files on this machine: no page asks another host."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from imgsearch.errors import MissingExtra
+
+_PACKAGE: Final = "fastapi_offline"  # carries Swagger UI and Redoc; nothing of it is imported
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>imgsearch: {title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">{style}</head>
+<body>{body}<script src="/docs/assets/{script}"></script>{start}</body></html>
+"""
+_START: Final = (
+    'SwaggerUIBundle({url: "/openapi.json", dom_id: "#docs", deepLinking: true, '
+    "tryItOutEnabled: true, validatorUrl: null});"
+)
+
+
+def install(app: FastAPI) -> None:
+    """Add /docs (Swagger UI) and /redoc (Redoc).
+
+    Raises:
+        MissingExtra: what they are shown by is not installed.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/docs")
+    def swagger() -> HTMLResponse:
+        return _page(
+            "try it out",
+            "swagger-ui-bundle.js",
+            '<div id="docs"></div>',
+            style='<link rel="stylesheet" href="/docs/assets/swagger-ui.css">',
+            start='<script src="/docs/start.js"></script>',
+        )
+
+    @router.get("/docs/start.js")
+    def start() -> Response:
+        return Response(_START, media_type="text/javascript")
+
+    @router.get("/redoc")
+    def redoc() -> HTMLResponse:
+        body = '<redoc spec-url="/openapi.json" disable-search="true"></redoc>'
+        return _page("reference", "redoc.standalone.js", body)
+
+    app.include_router(router)
+    app.mount("/docs/assets", StaticFiles(directory=_assets()))
+
+
+def _page(title: str, script: str, body: str, *, style: str = "", start: str = "") -> HTMLResponse:
+    return HTMLResponse(
+        _PAGE.format(title=title, script=script, body=body, style=style, start=start)
+    )
+
+
+def _assets() -> Path:
+    found = find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        raise MissingExtra("the service needs fastapi-offline: pip install 'imgsearch[service]'")
+    return Path(found.origin).parent / "static"

@@ -1,0 +1,52 @@
+"""What every answer carries: an id to ask about it by, and what browsers must not do with it."""
+
+import re
+import secrets
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_API: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
+# Swagger UI and Redoc set styles as they go, and Redoc's worker is a blob
+_DOCS: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src blob:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+
+
+class Headers:
+    """ASGI middleware: adds them; a client's X-Request-ID is taken over where it is a plain one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        policy = _policy(scope["path"])
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers["Cross-Origin-Resource-Policy"] = "same-origin"
+                headers.setdefault("Content-Security-Policy", policy)
+                if scope["path"].startswith("/v1/"):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, marked)
+
+
+def _policy(path: str) -> str:
+    return _DOCS if path.startswith(("/docs", "/redoc")) else _API  # the page sets its own

@@ -1,0 +1,132 @@
+"""Routes to loads in the background: starting, following, cancelling, retrying."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Final
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from imgsearch.catalog import Job, JobFailure
+from imgsearch.service import models
+from imgsearch.service.problems import Problem, kind_named
+from imgsearch.service.scopes import allowed
+from imgsearch.service.service import Here, Service
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+_Id = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$")]
+_Limit = Annotated[int, Query(ge=1, le=1_000)]
+_After = Annotated[str | None, Query(max_length=1_000, description="`next` of a page")]
+_OVER: Final = ("done", "cancelled", "failed")
+_LOOK: Final = 0.1  # seconds between two looks at a job, in memory
+_BEAT: Final = 15.0  # seconds after which a word is sent, so that nobody between gives up
+
+
+@router.post("", status_code=202, dependencies=[allowed("write")])
+def start(here: Here, asked: models.JobRequest, response: Response) -> models.Job:
+    """Start adding a folder that lies inside the service's roots, or images by URL."""
+    jobs = here.jobs
+    if asked.folder is not None:
+        job = jobs.start_folder(asked.folder, collection=asked.collection, in_place=asked.in_place)
+    elif here.urls:
+        job = jobs.start_urls(asked.urls or [], collection=asked.collection)
+    else:
+        raise Problem(403, "urls_not_allowed", "Images by URL are not allowed here.")
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return models.Job.of(job)
+
+
+@router.get("", dependencies=[allowed("read")])
+def recent(here: Here, limit: _Limit = 50, after: _After = None) -> models.JobList:
+    """List jobs, newest first, a page at a time."""
+    page = here.jobs.recent(limit=limit, after=after)
+    return models.JobList(jobs=[models.Job.of(job) for job in page.jobs], next=page.next)
+
+
+@router.get("/{id}", dependencies=[allowed("read")])
+async def tell(here: Here, id: _Id) -> models.Job:  # noqa: A002 - the parameter's public name
+    """Tell how a job stands."""
+    return models.Job.of(await _job(here, id))
+
+
+@router.get("/{id}/failures", dependencies=[allowed("read")])
+def failures(
+    here: Here,
+    id: _Id,  # noqa: A002 - as above
+    limit: _Limit = 100,
+    after: _After = None,
+) -> models.JobFailures:
+    """List what failed in a job, in order, a page at a time."""
+    job = here.jobs.get(id)
+    page = here.jobs.failures(id, limit=limit, after=after)
+    told = [_failure(job, line) for line in page.failures]
+    return models.JobFailures(failures=told, next=page.next)
+
+
+@router.get(
+    "/{id}/events",
+    dependencies=[allowed("read")],
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def events(here: Here, id: _Id, request: Request) -> Response:  # noqa: A002 - as above
+    """Follow a job: an event `progress` with the job for each change, `end` when it is over."""
+    job = await _job(here, id)
+    if here.streams >= here.limits.events:
+        raise Problem(
+            503, "busy", "Too many follow jobs already; ask for the job instead.", retry=5
+        )
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    stream = _events(here, job, request)
+    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+
+
+@router.post("/{id}/cancel", dependencies=[allowed("write")])
+def cancel(here: Here, id: _Id) -> models.Job:  # noqa: A002 - as above
+    """Stop a job after the images that are underway; what is in stays in."""
+    return models.Job.of(here.jobs.cancel(id))
+
+
+@router.post("/{id}/retry", status_code=202, dependencies=[allowed("write")])
+def retry(here: Here, id: _Id, response: Response) -> models.Job:  # noqa: A002 - as above
+    """Start another job with what failed in this one."""
+    job = here.jobs.retry(id)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return models.Job.of(job)
+
+
+async def _job(here: Service, id_: str) -> Job:
+    """Return a job: from memory where it ran here, so that a busy catalogue delays nothing."""
+    known = here.jobs.known(id_)
+    return known if known is not None else await to_thread.run_sync(partial(here.jobs.get, id_))
+
+
+async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[str]:
+    here.streams += 1
+    try:
+        told, quiet = None, 0.0
+        while True:
+            if job != told:
+                name = "end" if job.state in _OVER else "progress"
+                yield f"event: {name}\ndata: {models.Job.of(job).model_dump_json()}\n\n"
+                told, quiet = job, 0.0
+            elif quiet >= _BEAT:
+                yield ": still there\n\n"
+                quiet = 0.0
+            if job.state in _OVER or here.stopping or await request.is_disconnected():
+                return
+            await asyncio.sleep(_LOOK)
+            quiet += _LOOK
+            job = await _job(here, job.id)
+    finally:
+        here.streams -= 1
+
+
+def _failure(job: Job, line: JobFailure) -> models.Failure:
+    """Return a line that failed; of a file, its place inside the folder and not the folder's."""
+    kind = kind_named(line.error)
+    folder = str(job.request.get("folder", ""))
+    name = line.item.removeprefix(f"{folder}/") if folder else line.item
+    return models.Failure(name=name, stage=line.stage, code=kind.code, detail=kind.text)

@@ -1,0 +1,120 @@
+"""What a request may cost, and the middlewares that hold it to that."""
+
+import os
+from dataclasses import dataclass, fields
+from typing import Final
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from imgsearch.errors import ConfigError
+from imgsearch.images import MAX_PIXELS
+from imgsearch.service.problems import Problem, answer
+
+_MB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one request and of all of them together.
+
+    `file_bytes` of one uploaded image, `files` of one upload, `body_bytes` of a multipart body;
+    `json_bytes` of any other body, which is held in memory. `pixels` of an image.
+    `embeddings` run at once and `waiting` wait for their turn; beyond, a request is told to come
+    again. `events` are the streams of progress that are open at once, `jobs` those
+    that wait or run. `per_minute` are requests of
+    one key, or of one address where there are no keys; 0 sets no limit. `seconds` from a request's
+    beginning to that of its answer.
+    """
+
+    file_bytes: int = 64 * _MB
+    files: int = 100
+    body_bytes: int = 256 * _MB
+    json_bytes: int = 16 * _MB
+    pixels: int = MAX_PIXELS
+    embeddings: int = max(2, os.cpu_count() or 1)
+    waiting: int = 128
+    events: int = 64
+    jobs: int = 16
+    per_minute: int = 0
+    seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            least = 0 if each.name in ("per_minute", "waiting") else 1
+            if not getattr(self, each.name) >= least:
+                raise ConfigError(f"the limit {each.name} is at least {least}")
+
+
+class BodyLimit:
+    """ASGI middleware: a body is cut off where it grows too large, told its length or not."""
+
+    def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
+        self._app, self._limits = app, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
+        most = self._limits.body_bytes if multipart else self._limits.json_bytes
+        told = headers.get(b"content-length", b"0")
+        if not told.isdigit() or int(told) > most:
+            raise _too_large(most)
+        got = 0
+
+        async def counted() -> Message:
+            nonlocal got
+            message = await receive()
+            got += len(message.get("body", b""))
+            if got > most:
+                raise _too_large(most)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+class Deadline:
+    """ASGI middleware: an answer begins in time, or is one that says so.
+
+    What streams afterwards, as progress does, may take as long as it takes. Work that was handed to
+    a thread goes on there, and its result is dropped.
+    """
+
+    def __init__(self, app: ASGIApp, *, seconds: float) -> None:
+        self._app, self._seconds = app, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = whole = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started, limit.deadline = True, float("inf")
+            await send(message)
+
+        async def noted() -> Message:
+            nonlocal whole
+            message = await receive()
+            whole = whole or not message.get("more_body", False)
+            return message
+
+        with anyio.move_on_after(self._seconds) as limit:
+            await self._app(scope, noted, watched)
+        if limit.cancelled_caught and not started:
+            await answer(scope, _too_late(whole=whole))(scope, receive, send)
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "body_too_large", f"The body is larger than the {most:,} bytes allowed.")
+
+
+def _too_late(*, whole: bool) -> Problem:
+    if whole:
+        return Problem(503, "deadline_exceeded", "The answer took too long.", retry=5)
+    return Problem(408, "request_timeout", "The body took too long to arrive.")

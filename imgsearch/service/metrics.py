@@ -1,0 +1,101 @@
+"""What the service does, counted and timed for Prometheus."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from imgsearch.service.workers import Workers
+
+# from a cached answer to a load's chunk, in seconds
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Counters and histograms, in a registry of their own: several services may share a process."""
+
+    media_type: Final = CONTENT_TYPE_LATEST
+
+    def __init__(self, workers: Workers) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "imgsearch_requests",
+            "Requests by route, method and status.",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "imgsearch_request_seconds",
+            "Time from a request to the end of its answer.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._stages = Histogram(
+            "imgsearch_stage_seconds",
+            "Time that one stage of the work takes.",
+            ("stage",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.images = Counter(
+            "imgsearch_images",
+            "Images by what became of them: new, known, failed or deleted.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        running = Gauge("imgsearch_running", "Embeddings now.", registry=self.registry)
+        running.set_function(lambda: workers.running)
+        waiting = Gauge("imgsearch_waiting", "Requests that wait now.", registry=self.registry)
+        waiting.set_function(lambda: workers.waiting)
+
+    @contextmanager
+    def stage(self, name: str, took: dict[str, float] | None = None) -> Iterator[None]:
+        """Time the block as the stage `name`; `took` gets its milliseconds."""
+        start = monotonic()
+        try:
+            yield
+        finally:
+            self.note(name, monotonic() - start, took)
+
+    def note(self, name: str, seconds: float, took: dict[str, float] | None = None) -> None:
+        """Count a stage that took so many seconds; `took` gets its milliseconds."""
+        self._stages.labels(name).observe(seconds)
+        if took is not None:
+            took[name] = round(took.get(name, 0.0) + seconds * 1000, 3)
+
+    def text(self) -> bytes:
+        """Return all of them as Prometheus reads them."""
+        return generate_latest(self.registry)
+
+
+class Measured:
+    """ASGI middleware: counts and times requests, by the route that they took."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, status = monotonic(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            # of paths only those that are routes: anything else would be a label without end
+            route = getattr(scope.get("route"), "path", "") or "other"
+            method = scope["method"] if route != "other" else "any"
+            self._metrics.requests.labels(route, method, str(status)).inc()
+            self._metrics.seconds.labels(route).observe(monotonic() - start)

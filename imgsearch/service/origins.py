@@ -1,0 +1,68 @@
+"""Who may call from where: the names that the service answers to, and the pages that may ask it.
+
+A page of another site, open in the browser of someone who may reach the service, could post to it,
+or read from it by a name that it makes resolve to this machine (DNS rebinding). Keys stop neither
+where none are asked for.
+"""
+
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from imgsearch.errors import ConfigError
+from imgsearch.service.problems import Problem
+
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+
+
+class Origins:
+    """ASGI middleware: refuses foreign host names, and pages of other origins that would write.
+
+    `hosts` are the names to answer to, None for any; `cors` are the origins of pages that may.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, hosts: Collection[str] | None, cors: Collection[str]
+    ) -> None:
+        self._app, self._hosts, self._cors = app, hosts, frozenset(cors)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        if scope["type"] in ("http", "websocket"):
+            headers = dict(scope["headers"])
+            host = headers.get(b"host", b"").decode("latin-1")
+            if self._hosts is not None and _name(host) not in self._hosts:
+                raise Problem(421, "host_refused", "The service does not answer to that host name.")
+            origin = headers.get(b"origin", b"").decode("latin-1")
+            writes = scope["type"] == "websocket" or scope["method"] not in _SAFE
+            if origin and writes and not self._known(origin, host):
+                raise Problem(403, "origin_refused", "Pages of that origin may not write here.")
+        await self._app(scope, receive, send)
+
+    def _known(self, origin: str, host: str) -> bool:
+        return origin in self._cors or origin.partition("://")[2].lower() == host.lower()
+
+
+def checked(origins: Collection[str]) -> tuple[str, ...]:
+    """Return origins as browsers write them.
+
+    Raises:
+        ConfigError: one is a star, or no origin.
+    """
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
+            raise ConfigError(
+                f"{origin!r} is no origin; name each one, as in https://photos.example.org"
+            )
+    return tuple(origins)
+
+
+def _name(host: str) -> str:
+    """Return the name in a Host header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()

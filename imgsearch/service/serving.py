@@ -1,0 +1,192 @@
+"""The service as a process: where it listens, what it mends before, and how it stops."""
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from typing_extensions import override
+
+from imgsearch.access import Keys
+from imgsearch.archive import Archive, Jobs, Repaired
+from imgsearch.errors import ConfigError
+from imgsearch.service.app import create_app
+from imgsearch.service.limits import Limits
+from imgsearch.service.origins import LOOPBACK
+from imgsearch.service.service import Service
+from imgsearch.urls import UrlLimits, fetch
+
+__all__ = [
+    "LOOPBACK",
+    "check_open",
+    "is_loopback",
+    "listening",
+    "mend",
+    "run",
+    "running",
+    "server",
+]
+
+_GRACE: Final = 20  # seconds that answers underway have when the service stops
+_OTHERS: Final = 600.0  # seconds after which no other process can be at an image any more
+_log = logging.getLogger(__name__)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what listens on `host`.
+
+    Raises:
+        ConfigError: it is no address, and no name of one.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(f"--host {host!r} is no address of this machine") from error
+    return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
+
+
+def check_open(host: str, keys: Keys, *, no_auth: bool) -> None:
+    """Refuse to be open to anybody but this machine's own users.
+
+    Raises:
+        ConfigError: nobody would be asked for a key on an address that others reach, or there is
+            no key yet that anybody could show.
+    """
+    if is_loopback(host):
+        if not no_auth and not keys.all():
+            raise ConfigError(
+                "there is no API key yet: `imgsearch keys create NAME` makes one; or --no-auth "
+                "lets every user of this machine in"
+            )
+        return
+    if no_auth:
+        raise ConfigError(f"--no-auth is for this machine alone, and {host} is open to others")
+    if not keys.all():
+        raise ConfigError(
+            f"{host} is open to others, and there is no API key yet: `imgsearch keys create NAME`"
+        )
+
+
+def mend(archive: Archive, *, alone: bool) -> Repaired:
+    """Finish what a crash left half done, before requests are taken.
+
+    `alone`: no other process uses the same stores; else what is fresh may be another's work.
+
+    Raises:
+        BackendError, CatalogError, ObjectStoreError, EncoderError: a part cannot be reached.
+    """
+    repaired = archive.repair(older_than=0.0 if alone else _OTHERS)
+    if repaired.anything:
+        _log.warning("repaired: %s", repaired)
+    return repaired
+
+
+@contextmanager
+def running(
+    archive: Archive,
+    *,
+    keys: Keys | None,
+    limits: Limits,
+    urls: bool = False,
+    page: bool = True,
+    hosts: Collection[str] | None = None,
+    cors: Collection[str] = (),
+) -> Iterator[FastAPI]:
+    """Give the application over `archive` with its jobs, which stop when the block is left.
+
+    `page` shows the page at /, if Gradio is installed; the rest is as for `create_app`.
+
+    Raises:
+        ConfigError, MissingExtra: as `create_app` says.
+    """
+
+    def fetched(url: str) -> bytes:
+        return fetch(url, limits=UrlLimits(max_bytes=limits.file_bytes)).data
+
+    jobs = Jobs(archive, fetch=fetched if urls else None, most=limits.jobs)
+    try:
+        app = create_app(
+            archive, jobs=jobs, keys=keys, limits=limits, urls=urls, hosts=hosts, cors=cors
+        )
+        if page and find_spec("gradio") is not None:
+            from imgsearch import ui
+
+            check = keys.check if keys is not None else None
+            blocks = ui.build(archive, jobs, can_write=True, check=check)
+            ui.mount(app, blocks, check=check, hosts=tuple(hosts or ()))
+        else:
+            app.add_api_route("/", _to_docs, include_in_schema=False)
+        yield app
+    finally:
+        jobs.close()
+
+
+def run(
+    app: FastAPI, *, host: str, port: int, on_start: Callable[[int], None] | None = None
+) -> None:
+    """Serve until a signal comes; then answer what is underway, and return.
+
+    `on_start` gets the port once requests are taken: `port` 0 leaves the choice to the system.
+
+    Raises:
+        ConfigError: the port is taken, or not to be had.
+    """
+    with listening(host, port) as place:
+        server(app, on_start=on_start).run([place])
+
+
+def server(app: FastAPI, *, on_start: Callable[[int], None] | None = None) -> uvicorn.Server:
+    """Return what serves `app` on sockets that are given to its `run`."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # it would hold what people search for
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    return _Server(config, app.state.service, on_start)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address.
+
+    Raises:
+        ConfigError: the port is taken, or not to be had.
+    """
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(place[:2], family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigError(f"{host}:{port} is not to be had: {error.strerror or error}") from error
+
+
+def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs", 307)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which tells when it listens, and has streams of progress end when it stops."""
+
+    def __init__(
+        self, config: uvicorn.Config, here: Service, on_start: Callable[[int], None] | None
+    ) -> None:
+        super().__init__(config)
+        self._here, self._on_start = here, on_start
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._on_start is not None:
+            self._on_start(self.servers[0].sockets[0].getsockname()[1])
+
+    @override
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._here.stopping = True
+        super().handle_exit(sig, frame)

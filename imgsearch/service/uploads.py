@@ -1,0 +1,174 @@
+"""Bodies with files: read part by part into files without a name, within limits.
+
+What a client calls its files is a text to show, and never a path.
+"""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from typing_extensions import override
+
+from imgsearch.errors import ImageTooLarge, LimitExceeded
+from imgsearch.images import header
+from imgsearch.service.limits import Limits
+from imgsearch.service.problems import Problem
+
+_FIELDS: Final = 32  # form fields beside the files
+_NAME: Final = 255  # letters that are kept of a file's name
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What was uploaded: the files, and the fields beside them."""
+
+    files: tuple[UploadFile, ...]
+    fields: dict[str, str]
+
+
+class _Parser(MultiPartParser):
+    """Starlette's, which stops at a file that is too large instead of writing all of it."""
+
+    most: int
+    _sizes: dict[int, int]
+
+    @override
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        super().on_part_data(data, start, end)
+        file = self._current_part.file
+        if file is not None:
+            size = self._sizes[id(file)] = self._sizes.get(id(file), 0) + end - start
+            if size > self.most:
+                raise LimitExceeded(f"a file has more than the {self.most:,} bytes allowed")
+
+
+@asynccontextmanager
+async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterator[Upload]:
+    """Give a multipart body's parts named ``file``, at most `files` of them, and its fields.
+
+    The files are gone when the block is left.
+
+    Raises:
+        Problem: it is no multipart body, is malformed, has no file, or a field twice.
+        LimitExceeded: a file is too large, or there are too many.
+    """
+    form = await _form(request, limits, files=files)
+    try:
+        found = tuple(each for _, each in form.multi_items() if isinstance(each, UploadFile))
+        if len(found) > files:
+            raise LimitExceeded(f"{len(found)} files in one request, at most {files} are allowed")
+        names = {name for name, each in form.multi_items() if isinstance(each, UploadFile)}
+        if names != {"file"}:
+            raise Problem(422, "file_missing", 'One part or more named "file", each a file.')
+        fields: dict[str, str] = {}
+        for name, value in form.multi_items():
+            if isinstance(value, str):
+                if name in fields:
+                    raise Problem(422, "invalid_request", "A form field is there twice.")
+                fields[name] = value
+        yield Upload(found, fields)
+    finally:
+        await form.close()
+
+
+async def model_of(request: Request, model: type[BaseModel]) -> Any:
+    """Return a JSON body as `model`.
+
+    Raises:
+        Problem: the body is no JSON.
+        RequestValidationError: it does not fit.
+    """
+    try:
+        body = await request.body()
+    except ClientDisconnect as error:
+        raise Problem(400, "disconnected", "The client went away.") from error
+    return parsed(body, model)
+
+
+def parsed(text: bytes | str, model: type[BaseModel]) -> Any:
+    """Return JSON as `model`.
+
+    Raises:
+        RequestValidationError: it is no JSON, or does not fit.
+    """
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise RequestValidationError(
+            error.errors(include_url=False, include_input=False)
+        ) from error
+
+
+def fitted(values: dict[str, Any], model: type[BaseModel]) -> Any:
+    """Return values, texts of a form, as `model`.
+
+    Raises:
+        RequestValidationError: they do not fit.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise RequestValidationError(
+            error.errors(include_url=False, include_input=False)
+        ) from error
+
+
+def shown(name: str | None) -> str:
+    """Return a client's name of a file as a text to show: its last part, printable."""
+    last = (name or "").replace("\\", "/").rpartition("/")[2]
+    kept = "".join(letter for letter in last if letter.isprintable())[-_NAME:]
+    return kept.strip() or "unnamed"
+
+
+def check_pixels(data: bytes, limits: Limits) -> None:
+    """Refuse an image by its header.
+
+    Raises:
+        ImageTooLarge: it has more pixels than allowed.
+        FormatRefused, ImageCorrupt: it has no header that is read.
+    """
+    _, width, height = header(data)
+    if width * height > limits.pixels:
+        raise ImageTooLarge(f"{width} x {height} pixels, at most {limits.pixels:,}")
+
+
+def decoded(text: str, limits: Limits) -> bytes:
+    """Return the bytes of an image in base64, or in a data URL of it.
+
+    Raises:
+        Problem: it is no base64.
+        LimitExceeded: it is larger than a file may be.
+    """
+    plain = text.partition(",")[2] if text.startswith("data:") else text
+    if len(plain) // 4 * 3 > limits.file_bytes:
+        raise LimitExceeded(f"an image has more than the {limits.file_bytes:,} bytes allowed")
+    try:
+        return base64.b64decode(plain, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Problem(422, "image_not_base64", "The image is no base64.") from error
+
+
+async def _form(request: Request, limits: Limits, *, files: int) -> FormData:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise Problem(415, "media_type_unsupported", "A multipart/form-data body is wanted.")
+    parser = _Parser(request.headers, request.stream(), max_files=files, max_fields=_FIELDS)
+    parser.most, parser._sizes = limits.file_bytes, {}
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many files"):
+            raise LimitExceeded(f"at most {files} files are allowed in one request") from error
+        if error.message.startswith(("Too many", "Part exceeded")):
+            raise LimitExceeded("the form has too many or too large fields") from error
+        raise Problem(400, "malformed", "The multipart body is malformed.") from error
+    except ClientDisconnect as error:
+        raise Problem(400, "disconnected", "The client went away.") from error
