@@ -1,0 +1,105 @@
+"""A service on a free port of loopback, in a thread of the test's process."""
+
+import io
+import itertools
+import json
+import threading
+from contextlib import ExitStack, contextmanager
+
+import httpx
+from PIL import Image
+
+from imgsearch.access import Keys
+from imgsearch.archive import opened
+from imgsearch.service import Limits, serving
+from tests.pictures import picture
+
+_names = itertools.count()
+
+
+class Running:
+    """A service that runs: its archive and application, and clients with keys of each scope."""
+
+    def __init__(self, archive, app, url, secrets):
+        self.archive, self.app, self.url, self.secrets = archive, app, url, secrets
+        self.clients = ExitStack()
+        self.http = self.client("admin")
+
+    def client(self, scope=None, **told):
+        """Return a client with a key of that scope; None: without one."""
+        headers = {"Authorization": f"Bearer {self.secrets[scope]}"} if scope else {}
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=30, **told)
+        return self.clients.enter_context(client)
+
+    def search(self, collection, **asked):
+        """Search as JSON; return the answer's body."""
+        answer = self.http.post("/v1/search", json={"collection": collection, **asked})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def finished(self, job):
+        """Follow a job's events to their end; return the last one's job."""
+        lines = self.http.get(f"/v1/jobs/{job['id']}/events").text.splitlines()
+        told = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+        assert told[-1]["state"] in ("done", "failed", "cancelled")
+        return told[-1]
+
+    def collection(self):
+        """Return the name of a collection that nobody has used."""
+        return f"c{next(_names)}"
+
+    def add(self, *numbers, collection, **fields):
+        """Upload pictures by their numbers; return what is told of each, in order."""
+        files = [("file", (f"bild ü {n}.jpg", jpeg(n), "image/jpeg")) for n in numbers]
+        answer = self.http.post(
+            "/v1/images", files=files, data={"collection": collection, **fields}
+        )
+        assert answer.status_code in (200, 201), answer.text
+        by_name = {image["name"]: image for image in answer.json()["images"]}
+        return [by_name[f"bild ü {n}.jpg"] for n in numbers]
+
+
+@contextmanager
+def running(topology, folder, *, limits=None, auth=True, **told):
+    """Run a service over a topology until the block is left."""
+    roots = told.pop("roots", ())
+    with opened(folder, roots=roots, model="mini", **topology.arguments()) as archive:
+        keys = Keys(archive.catalog)
+        secrets = {scope: keys.create(scope, [scope])[1] for scope in ("read", "write", "admin")}
+        with (
+            serving.running(
+                archive,
+                keys=keys if auth else None,
+                limits=limits or Limits(),
+                hosts=serving.LOOPBACK,
+                page=False,
+                **told,
+            ) as app,
+            served(app) as url,
+        ):
+            service = Running(archive, app, url, secrets)
+            with service.clients:
+                yield service
+
+
+@contextmanager
+def served(app):
+    """Serve an application in a thread; yield its address."""
+    started, place = threading.Event(), serving.listening("127.0.0.1", 0)
+    server = serving.server(app, on_start=lambda _port: started.set())
+    thread = threading.Thread(target=server.run, args=([place],))
+    thread.start()
+    try:
+        assert started.wait(30)
+        yield f"http://127.0.0.1:{place.getsockname()[1]}"
+    finally:
+        server.handle_exit(2, None)
+        thread.join(30)
+        place.close()
+
+
+def jpeg(number, **told):
+    """Return picture `number` as a JPEG file's bytes."""
+    file = io.BytesIO()
+    Image.fromarray(picture(number, **told)).save(file, "JPEG", quality=90)
+    return file.getvalue()
