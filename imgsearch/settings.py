@@ -108,3 +108,13 @@ def _folder(variable: str, text: str) -> Path:
         return Path(text).expanduser().absolute()
     except RuntimeError as error:
         raise ConfigError(f"{variable}: {error}") from error
+
+
+def hush_gradio(folder: Path) -> None:
+    """Keep Gradio from calling home, and its copies of uploads in `folder`.
+
+    It takes neither as an argument: its errors are reported whatever a page says (6.31), and its
+    copies would lie in the machine's shared temporary folder.
+    """
+    environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    environ["GRADIO_TEMP_DIR"] = str(folder)

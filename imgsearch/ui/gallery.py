@@ -1,0 +1,170 @@
+"""Images and facts as HTML: every word of it is escaped, every picture lies in the page itself."""
+
+import base64
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from imgsearch import images
+from imgsearch.archive import Archive
+from imgsearch.catalog import Entry
+from imgsearch.errors import ImgSearchError
+from imgsearch.sources import printable
+
+TILE: Final = 256  # pixels of a tile's longer edge; the archive keeps thumbnails of this size
+DETAIL: Final = 640  # and of the picture beside its facts
+FULL: Final = 4096  # of the full-size view; a page of more is slow on a phone
+
+# signs that Gradio's templates would read: {{…}} is Handlebars, ${…} a template literal
+_TEMPLATE: Final = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image of a gallery: its id and name, and its score where it is a hit."""
+
+    id: str
+    name: str
+    note: str = ""
+    score: float | None = None
+
+
+def text(words: object) -> str:
+    """Return words as HTML, in quotes or between tags."""
+    return html.escape(printable(str(words))).translate(_TEMPLATE)
+
+
+def says(words: str, *, kind: str = "note") -> str:
+    """Return a sentence for the page; of `kind` "note", "warning" or "error"."""
+    role = "alert" if kind == "error" else "status"  # so that screen readers tell it
+    return f'<p class="says {kind}" role="{role}">{text(words)}</p>' if words else ""
+
+
+def gallery(archive: Archive, tiles: Sequence[Tile], *, name: str) -> str:
+    """Return tiles as a list of buttons, "" where there are none."""
+    if not tiles:
+        return ""
+    items = "".join(_tile(archive, tile) for tile in tiles)
+    return f'<ol class="tiles" aria-label="{text(name)}">{items}</ol>'
+
+
+def details(archive: Archive, entry: Entry, *, score: float | None = None) -> str:
+    """Return one image, larger, with all that the catalogue knows of it."""
+    shown = _picture(archive, entry.id, DETAIL, entry.name)
+    rows = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
+        for name, value in _facts(entry, score).items()
+    )
+    return (
+        f'<figure class="detail"><button type="button" data-full="{text(entry.id)}" '
+        f'title="Show it at full size">{shown}</button>'
+        f"<figcaption>{text(entry.name)}</figcaption></figure><dl>{rows}</dl>"
+    )
+
+
+def full_size(archive: Archive, entry: Entry) -> str:
+    """Return the image itself, at most `FULL` pixels a side, in a dialogue.
+
+    Raises:
+        ImgSearchError: it cannot be shown any more.
+    """
+    data = images.thumbnail(images.decode(original(archive, entry.id)), side=FULL)
+    return (
+        f'<dialog aria-label="{text(entry.name)}"><form method="dialog"><button autofocus>Close'
+        f'</button></form><img src="{_url(data)}" alt="{text(entry.name)}"></dialog>'
+    )
+
+
+def cropper(data: bytes, name: str) -> str:
+    """Return an image to mark a part of; data is the image file."""
+    shown = images.thumbnail(images.decode(data), side=1024)  # more than a screen's column shows
+    return (
+        f'<div class="crop" role="group" aria-label="Part of {text(name)}"><div class="cut">'
+        f'<img draggable="false" src="{_url(shown)}" alt="{text(name)}"><span></span></div>'
+        + "".join(map(_edge, _EDGES))
+        + '<div class="row"><button type="button" data-crop="search">Search this part</button>'
+        '<button type="button" data-crop="cancel">Cancel</button></div></div>'
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as a table that scrolls by itself where it is wider than the page."""
+    head = "".join(f'<th scope="col">{text(each)}</th>' for each in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f'<div class="table" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def progress(done: int, total: int, words: str) -> str:
+    """Return a progress bar."""
+    return (
+        f'<label class="bar">{text(words)}<progress max="{max(total, 1)}" value="{done}">'
+        "</progress></label>"
+    )
+
+
+def original(archive: Archive, id_: str) -> bytes:
+    """Return the bytes of an image's original.
+
+    Raises:
+        ImgSearchError: they were not kept, or a store failed.
+    """
+    return b"".join(archive.original(id_).parts or ())
+
+
+_EDGES: Final = (("left", 0), ("top", 0), ("right", 100), ("bottom", 100))
+
+
+def _edge(edge: tuple[str, int]) -> str:
+    name, value = edge
+    return (
+        f'<label>{name.capitalize()} edge, %<input type="range" min="0" max="100" step="1" '
+        f'value="{value}" data-edge="{name}"></label>'
+    )
+
+
+def _tile(archive: Archive, tile: Tile) -> str:
+    shown = _picture(archive, tile.id, TILE, tile.name)
+    score = "" if tile.score is None else f"<b>{tile.score:.3f}</b> "
+    note = f"<small>{text(tile.note)}</small>" if tile.note else ""
+    return (
+        f'<li><button type="button" data-id="{text(tile.id)}" aria-pressed="false" '
+        f'title="{text(tile.name)}">{shown}<span>{score}{text(tile.name)}</span>{note}'
+        "</button></li>"
+    )
+
+
+def _picture(archive: Archive, id_: str, edge: int, name: str) -> str:
+    try:
+        return f'<img src="{_url(archive.thumbnail(id_, edge))}" alt="{text(name)}">'
+    except ImgSearchError:  # a file that was left in place is gone; the rest of the page is not
+        return '<span class="none">no picture</span>'
+
+
+def _url(data: bytes) -> str:
+    kind = (images.sniff(data[: images.HEAD]) or "JPEG").lower()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _facts(entry: Entry, score: float | None) -> Mapping[str, str]:
+    size = f"{entry.width} x {entry.height} pixels" if entry.width else ""
+    told = {
+        "Score": "" if score is None else f"{score:.4f}",
+        "Label": entry.label,
+        **{name: str(value) for name, value in entry.fields.items()},
+        "Size": f"{size}, {entry.size:,} bytes".lstrip(", "),
+        "Format": entry.format,
+        "Source": entry.source,
+        "Collection": entry.collection,
+        "Encoder": entry.encoder,
+        "State": f"{entry.state}: {entry.error}" if entry.error else entry.state,
+        "Original": "kept" if entry.stored else "left in place",
+        "Added": f"{entry.created:%Y-%m-%d %H:%M:%S} UTC",
+        "Changed": f"{entry.updated:%Y-%m-%d %H:%M:%S} UTC",
+        "Id": entry.id,
+        "Content": entry.content,
+    }
+    return {name: value for name, value in told.items() if value}

@@ -1,0 +1,160 @@
+"""What stands before Gradio's server: it answers what the page needs, and nothing else.
+
+Gradio 6 would also fetch URLs that a browser names (``/file=https://…``, and in the place of an
+uploaded file), run any handler by name, and edit its own source in "vibe" mode. None of that is
+wanted here, so paths are on a list, and a file in a call is one that was uploaded.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from imgsearch.errors import AccessDenied
+from imgsearch.ui.signing_in import COOKIE, sign_in
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Gradio runs its components' code by `new Function`, and styles elements in place
+POLICY: Final = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; frame-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS: Final = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_ASSETS: Final = re.compile(
+    r"/(?:assets|static|svelte)/.+|/(?:gradio_api/)?theme\.css|/manifest\.json|/favicon\.ico"
+    r"|/robots\.txt|/pwa_icon(?:/\d+)?"
+)
+_READ: Final = re.compile(
+    r"/|/config/?|/gradio_api/(?:startup-events|heartbeat/\w+|queue/data|upload_progress"
+    r"|file=(?!\w+:/).+)"
+)
+_WRITTEN: Final = re.compile(r"/gradio_api/(?:queue/join|upload|cancel|reset)/?")
+_CALL: Final = re.compile(r"/gradio_api/queue/join/?")
+_CALL_BYTES: Final = 4 * 2**20  # of a call's JSON; files come by /upload
+
+
+class Guard:
+    """An ASGI application that lets through to `app` what the page needs.
+
+    `check` asks for a key, as `imgsearch.ui.mount` tells; `hosts` are the names in a URL's host
+    that are answered, none for any: a page elsewhere may have its name resolve to this machine.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        check: Callable[[str, str], object] | None = None,
+        hosts: tuple[str, ...] = (),
+    ) -> None:
+        self._app, self._check, self._hosts = app, check, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or let it through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        refusal = await self._refusal(request)
+        if refusal is not None:
+            await refusal(scope, receive, headed)
+        elif _CALL.fullmatch(_path(scope)):
+            await self._call(request, headed)
+        else:
+            await self._app(scope, receive, headed)
+
+    async def _refusal(self, request: Request) -> Response | None:
+        """Return what a request is answered with that does not go on to Gradio."""
+        path = _path(request.scope)
+        if self._hosts and (request.url.hostname or "") not in self._hosts:
+            return PlainTextResponse("no page is served under this name", 421)
+        if not _same_origin(request):
+            return PlainTextResponse("another page may not call this one", 403)
+        if self._check is not None and path in ("/sign-in", "/sign-out"):
+            return await sign_in(request, self._check)
+        reading = request.method in ("GET", "HEAD")
+        if reading and _ASSETS.fullmatch(path):
+            return None
+        if not (_READ if reading else _WRITTEN).fullmatch(path) or request.method == "PUT":
+            return PlainTextResponse("not found", 404)
+        if self._check is None or _signed_in(request, self._check):
+            return None
+        if path == "/":
+            return Response(status_code=303, headers={"location": "sign-in"})
+        return PlainTextResponse("sign in first", 401)
+
+    async def _call(self, request: Request, send: Send) -> None:
+        """Let a call through whose files are uploads, none of them a URL to be fetched."""
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _CALL_BYTES:
+                await PlainTextResponse("too large", 413)(request.scope, request.receive, send)
+                return
+        try:
+            foreign = names_url(json.loads(body))
+        except (ValueError, RecursionError):
+            foreign = True
+        if foreign:
+            await PlainTextResponse("not a call of the page", 422)(
+                request.scope, request.receive, send
+            )
+            return
+        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Message:
+            return waiting.pop() if waiting else await request.receive()
+
+        await self._app(request.scope, receive, send)
+
+
+def names_url(value: Any) -> bool:
+    """Tell whether a call's JSON holds a file whose place is a URL, which Gradio would fetch."""
+    if isinstance(value, list):
+        return any(map(names_url, value))
+    if not isinstance(value, dict):
+        return False
+    place = value.get("path")
+    if isinstance(place, str) and "://" in place:
+        return True
+    return any(map(names_url, value.values()))
+
+
+def _signed_in(request: Request, check: Callable[[str, str], object]) -> bool:
+    try:
+        check(request.cookies.get(COOKIE, ""), "read")
+    except AccessDenied:
+        return False
+    return True
+
+
+def _same_origin(request: Request) -> bool:
+    origin = request.headers.get("origin")
+    if origin is None or request.method in ("GET", "HEAD"):
+        return True
+    return origin.partition("://")[2] == request.headers.get("host")
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) or "/"
