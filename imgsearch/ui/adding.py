@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,14 @@ _FAILURES: Final = ("Name", "Stage", "Reason")
 _SHOWN: Final = 200  # failures in the table; the number of all is told
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An uploaded file: where it lies, and what its owner calls it."""
+
+    path: Path
+    name: str
+
+
 class Adding:
     """The tab; made inside a layout. `into` is the name of the collection that it adds to."""
 
@@ -30,6 +38,7 @@ class Adding:
         self.files = gr.File(
             label="Images", file_count="multiple", type="filepath", height=180, elem_id="files"
         )
+        self.files.preprocess = _sent  # Gradio's own drops the names that the files had
         with gr.Row():
             self.into = gr.Textbox(label="Collection", info="a new name makes a new one")
             self.label = gr.Textbox(label="Label", info="the same for all of them; may be empty")
@@ -62,7 +71,7 @@ class Adding:
             )
 
     def _add(
-        self, files: Sequence[str] | None, into: str, label: str, request: gr.Request
+        self, files: Sequence[Sent], into: str, label: str, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """Add the uploaded files; yield how far it is, then how it ended."""
         if not files:
@@ -73,7 +82,7 @@ class Adding:
             self._require(request, "write")
             adding = partial(
                 self._archive.add,
-                [_incoming(Path(file), label or "") for file in files],
+                [_incoming(file, label or "") for file in files],
                 collection=into.strip(),
                 found=len(files),
                 on_failure=failed.append,
@@ -85,7 +94,7 @@ class Adding:
             return
         yield _sentence(stages), _table(failed), None
         for file in files:
-            Path(file).unlink(missing_ok=True)
+            file.path.unlink(missing_ok=True)
 
     def _start(self, folder: str, into: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Start a job; yield how far it is, then how it ended. It goes on without the page."""
@@ -128,8 +137,15 @@ def watched(adding: Callable[..., Added]) -> Iterator[Stages]:
         yield each.stages if isinstance(each, Added) else each
 
 
-def _incoming(file: Path, label: str) -> Incoming:
-    return Incoming(file.name, label=label.strip(), reader=lambda: sources.read(str(file)))
+def _sent(payload: Any) -> list[Sent]:
+    """Return the uploaded files; Gradio has checked that they are uploads."""
+    sent = payload.root if payload is not None else []
+    return [Sent(Path(each.path), each.orig_name or Path(each.path).name) for each in sent]
+
+
+def _incoming(file: Sent, label: str) -> Incoming:
+    name = file.name.replace("\\", "/").rpartition("/")[2]  # of a folder that was dropped
+    return Incoming(name, label=label.strip(), reader=lambda: sources.read(str(file.path)))
 
 
 def _stages(job: Any) -> Stages:
@@ -152,6 +168,13 @@ def _sentence(stages: Stages, *, state: str = "done") -> str:
 def _table(failed: Sequence[FailedFile]) -> str:
     if not failed:
         return ""
-    rows = [(Path(line.path).name, line.stage, line.reason or line.error) for line in failed]
+    rows = [_row(line) for line in failed]
     more = len(rows) - _SHOWN
     return table(_FAILURES, rows[:_SHOWN]) + says(f"and {more} more" if more > 0 else "")
+
+
+def _row(line: FailedFile) -> tuple[str, str, str]:
+    """Return a failure's cells, without saying its name and stage twice."""
+    name = Path(line.path).name
+    reason = line.reason.removeprefix(f"{line.path}: ").removesuffix(f" (stage: {line.stage})")
+    return name, line.stage, reason or line.error
