@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -47,7 +48,7 @@ DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
 
 
 def absence(name: str) -> str:
-    """Tell why a store cannot be had here, "" where it can."""
+    """Tell why a store, or chromium, cannot be had here, "" where it can."""
     match name:
         case "milvus" if not ENVIRONMENT.get("IMGSEARCH_TEST_MILVUS"):
             why = milvus_server.unavailable()
@@ -59,6 +60,10 @@ def absence(name: str) -> str:
         case "swift":
             missing = find_spec("boto3") is None and "boto3 is not installed: pip install boto3"
             return missing or swift_server.unavailable()
+        case "chromium" if not (which("chromium") and which("chromedriver")):
+            return "chromium and chromedriver are not installed"
+        case "chromium" if find_spec("selenium") is None:
+            return "selenium is not installed"
     return ""
 
 

@@ -30,6 +30,7 @@ _COMMANDS = {
     "serve": "serve",
     "threshold": "threshold",
     "tune": "tune",
+    "ui": "ui",
 }
 
 

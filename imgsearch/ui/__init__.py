@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from imgsearch.archive import Archive
+from imgsearch.archive import Archive, Jobs
 from imgsearch.errors import MissingExtra
 from imgsearch.settings import hush_gradio
 
@@ -27,7 +27,7 @@ MAX_FILE: Final = 64 * 2**20  # bytes of one upload; a photograph of 50 megapixe
 
 def build(
     archive: Archive,
-    jobs: Any,
+    jobs: Jobs | None,
     *,
     collection: str = "images",
     can_write: bool = False,
@@ -64,8 +64,8 @@ def mount(app: Any, blocks: Any, *, check: Check | None = None, hosts: tuple[str
     return mount(app, blocks, check=check, hosts=hosts)
 
 
-def launch(blocks: Any, *, port: int = 7860, wait: bool = True) -> str:
-    """Serve the page alone, on loopback; return its URL, where `wait` is false at once.
+def launch(blocks: Any, *, port: int = 7860) -> str:
+    """Serve the page alone, on loopback, in threads of its own; return its URL.
 
     ``blocks.close()`` ends it.
 
@@ -74,7 +74,7 @@ def launch(blocks: Any, *, port: int = 7860, wait: bool = True) -> str:
     """
     from imgsearch.ui.server import launch
 
-    return launch(blocks, port=port, wait=wait)
+    return launch(blocks, port=port)
 
 
 @cache

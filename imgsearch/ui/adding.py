@@ -11,7 +11,8 @@ from typing import Any, Final
 import gradio as gr
 
 from imgsearch import sources
-from imgsearch.archive import Added, Archive, Incoming, Stages
+from imgsearch.archive import Added, Archive, Incoming, Jobs, Stages
+from imgsearch.catalog import Job
 from imgsearch.errors import ImgSearchError, SourceError
 from imgsearch.loading import FailedFile
 from imgsearch.ui.detail import PRIVATE
@@ -33,19 +34,25 @@ class Sent:
 class Adding:
     """The tab; made inside a layout. `into` is the name of the collection that it adds to."""
 
-    def __init__(self, archive: Archive, jobs: Any, require: Callable[[Any, str], None]) -> None:
+    def __init__(
+        self, archive: Archive, jobs: Jobs | None, require: Callable[[Any, str], None]
+    ) -> None:
         self._archive, self._jobs, self._require = archive, jobs, require
         self.files = gr.File(
             label="Images", file_count="multiple", type="filepath", height=180, elem_id="files"
         )
         self.files.preprocess = _sent  # Gradio's own drops the names that the files had
         with gr.Row():
-            self.into = gr.Textbox(label="Collection", info="a new name makes a new one")
-            self.label = gr.Textbox(label="Label", info="the same for all of them; may be empty")
+            self.into = gr.Textbox(
+                label="Collection", info="a new name makes a new one", elem_id="into"
+            )
+            self.label = gr.Textbox(
+                label="Label", info="the same for all of them; may be empty", elem_id="label"
+            )
         self.add = gr.Button("Add", variant="primary")
         if jobs is not None and archive.roots:
             with gr.Accordion("From a folder of the server", open=False):
-                self.folder = gr.Textbox(label="Folder", max_lines=1)
+                self.folder = gr.Textbox(label="Folder", max_lines=1, elem_id="folder")
                 self.start = gr.Button("Add this folder")
         self.told = gr.HTML(elem_classes="told")
         self.failures = gr.HTML()
@@ -110,7 +117,7 @@ class Adding:
         except ImgSearchError as error:
             yield says(words(error), kind="error"), ""
             return
-        lines = self._jobs.failures(job.id, limit=_SHOWN)
+        lines = self._jobs.failures(job.id, limit=_SHOWN).failures
         failed = [FailedFile(line.item, line.stage, line.error, line.reason) for line in lines]
         yield _sentence(_stages(job), state=job.state), _table(failed)
 
@@ -148,7 +155,7 @@ def _incoming(file: Sent, label: str) -> Incoming:
     return Incoming(name, label=label.strip(), reader=lambda: sources.read(str(file.path)))
 
 
-def _stages(job: Any) -> Stages:
+def _stages(job: Job) -> Stages:
     return Stages(**{name: getattr(job, name) for name in asdict(Stages())})
 
 

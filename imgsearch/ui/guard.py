@@ -10,10 +10,12 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from imgsearch.errors import AccessDenied
+from imgsearch.errors import AccessDenied, CatalogError
 from imgsearch.ui.signing_in import COOKIE, sign_in
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -29,11 +31,11 @@ POLICY: Final = (
     "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; frame-src 'none'; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-_HEADERS: Final = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
+_HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 _ASSETS: Final = re.compile(
     r"/(?:assets|static|svelte)/.+|/(?:gradio_api/)?theme\.css|/manifest\.json|/favicon\.ico"
     r"|/robots\.txt|/pwa_icon(?:/\d+)?"
@@ -72,7 +74,7 @@ class Guard:
 
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
         refusal = await self._refusal(request)
@@ -85,23 +87,39 @@ class Guard:
 
     async def _refusal(self, request: Request) -> Response | None:
         """Return what a request is answered with that does not go on to Gradio."""
+        if refusal := self._elsewhere(request):
+            return refusal
         path = _path(request.scope)
-        if self._hosts and (request.url.hostname or "") not in self._hosts:
-            return PlainTextResponse("no page is served under this name", 421)
-        if not _same_origin(request):
-            return PlainTextResponse("another page may not call this one", 403)
         if self._check is not None and path in ("/sign-in", "/sign-out"):
             return await sign_in(request, self._check)
         reading = request.method in ("GET", "HEAD")
         if reading and _ASSETS.fullmatch(path):
             return None
-        if not (_READ if reading else _WRITTEN).fullmatch(path) or request.method == "PUT":
+        known = _READ if reading else _WRITTEN
+        if not known.fullmatch(path) or request.method not in ("GET", "HEAD", "POST"):
             return PlainTextResponse("not found", 404)
-        if self._check is None or _signed_in(request, self._check):
+        return await self._unsigned(request, path)
+
+    def _elsewhere(self, request: Request) -> Response | None:
+        if self._hosts and (request.url.hostname or "") not in self._hosts:
+            return PlainTextResponse("no page is served under this name", 421)
+        if not _same_origin(request):
+            return PlainTextResponse("another page may not call this one", 403)
+        return None
+
+    async def _unsigned(self, request: Request, path: str) -> Response | None:
+        if self._check is None:
             return None
-        if path == "/":
-            return Response(status_code=303, headers={"location": "sign-in"})
-        return PlainTextResponse("sign in first", 401)
+        key = request.cookies.get(COOKIE, "")
+        try:
+            await run_in_threadpool(self._check, key, "read")
+        except AccessDenied:
+            if path == "/":
+                return Response(status_code=303, headers={"location": "sign-in"})
+            return PlainTextResponse("sign in first", 401)
+        except CatalogError:
+            return PlainTextResponse("keys cannot be looked up now", 503)
+        return None
 
     async def _call(self, request: Request, send: Send) -> None:
         """Let a call through whose files are uploads, none of them a URL to be fetched."""
@@ -138,14 +156,6 @@ def names_url(value: Any) -> bool:
     if isinstance(place, str) and "://" in place:
         return True
     return any(map(names_url, value.values()))
-
-
-def _signed_in(request: Request, check: Callable[[str, str], object]) -> bool:
-    try:
-        check(request.cookies.get(COOKIE, ""), "read")
-    except AccessDenied:
-        return False
-    return True
 
 
 def _same_origin(request: Request) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import gradio as gr
 
-from imgsearch.archive import Archive
+from imgsearch.archive import Archive, Jobs
 from imgsearch.errors import ImgSearchError
 from imgsearch.ui.adding import Adding
 from imgsearch.ui.browsing import Browsing
@@ -25,7 +25,7 @@ class Page:
     def __init__(
         self,
         archive: Archive,
-        jobs: Any,
+        jobs: Jobs | None,
         *,
         collection: str,
         can_write: bool,
@@ -41,6 +41,8 @@ class Page:
                     [collection], value=collection, label="Collection", min_width=140, scale=0
                 )
                 self.facts = gr.HTML(elem_classes="facts-line")
+                if check is not None:
+                    gr.HTML('<a href="sign-out">Sign out</a>', elem_classes="sign-out")
             with gr.Tabs(selected="search") as self.tabs:
                 with gr.Tab("Search", id="search"):
                     self.searching = Searching(archive, self.collection, self._require)

@@ -72,9 +72,11 @@ class Searching:
             self.floor = gr.Radio(
                 _FLOORS, value="any", label="Lowest score", elem_classes="choices"
             )
-            self.score = gr.Number(label="Score, up to 1", value=0.5, step=0.05, visible=False)
+            self.score = gr.Number(
+                label="Score, up to 1", value=0.5, step=0.05, visible=False, elem_id="score"
+            )
             self.label = gr.Dropdown([_ANY], value=_ANY, label="Label")
-            self.name = gr.Textbox(label="Name contains", max_lines=1)
+            self.name = gr.Textbox(label="Name contains", max_lines=1, elem_id="name")
             self.hide = gr.Checkbox(label="Hide near-duplicates")
 
     def _wire(self) -> None:

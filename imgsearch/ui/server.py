@@ -25,7 +25,7 @@ def mount(
     return gr.mount_gradio_app(app, blocks, path="/", **_told(check, hosts))
 
 
-def launch(blocks: Any, *, port: int, wait: bool) -> str:
+def launch(blocks: Any, *, port: int) -> str:
     """Serve `blocks` alone, as `imgsearch.ui.launch` tells."""
     try:
         _, url, _ = blocks.launch(
@@ -33,7 +33,7 @@ def launch(blocks: Any, *, port: int, wait: bool) -> str:
             server_port=port,
             share=False,
             quiet=True,
-            prevent_thread_lock=not wait,
+            prevent_thread_lock=True,
             **_told(None, _LOOPBACK),
         )
     except OSError as error:

@@ -1,0 +1,44 @@
+"""`imgsearch ui`: the page alone, on this machine."""
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.settings import Settings
+
+
+@click.command()
+@options.archive
+@click.option("--collection", default="images", show_default=True)
+@click.option("--port", default=7860, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--read-only", is_flag=True, help="Nothing is added or deleted.")
+def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: bool) -> None:
+    """Search, add and browse images in a browser, without a service.
+
+    The page is served on loopback alone, and asks for no key; `imgsearch serve` shows it to others.
+    Folders that IMGSEARCH_ROOTS names can be added from.
+    """
+    from imgsearch import ui as page
+    from imgsearch.archive import Jobs
+
+    with options.opened_archive(Settings.from_environment(), data, db, new=True) as archive:
+        jobs = Jobs(archive)
+        try:
+            blocks = page.build(archive, jobs, collection=collection, can_write=not read_only)
+            url = page.launch(blocks, port=port)
+            show.note(f"The page is at {url}; Ctrl+C ends it.")
+            _wait()
+            blocks.close(verbose=False)
+        finally:
+            jobs.close()
+
+
+def _wait() -> None:
+    """Return at Ctrl+C, or when the system asks to end."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    asked.wait()

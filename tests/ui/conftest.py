@@ -1,0 +1,104 @@
+"""One archive of drawn pictures, one `imgsearch ui` over it, one browser: for all these tests."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imgsearch.archive import opened
+from imgsearch.evaluation.drawn import draw
+from tests.conftest import at_hand
+from tests.ui.page import Page, chromium
+
+# run by the server's Python: notes whom it would call, and whose address it asks for
+LISTENER = """
+import sys
+def listen(event, values):
+    if event == "socket.connect" and isinstance(values[1], tuple):
+        print("CALLED", values[1][0], file=sys.stderr, flush=True)
+    if event == "socket.getaddrinfo":
+        print("CALLED", values[0], file=sys.stderr, flush=True)
+sys.addaudithook(listen)
+from imgsearch.cli import main
+main()
+"""
+
+
+def free_port():
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]
+
+
+class Served:
+    """`imgsearch ui` as a process: its URL, what it said, where it keeps uploads."""
+
+    def __init__(self, folder, gallery):
+        self.port, self.temporary = free_port(), folder / "temporary"
+        self.temporary.mkdir()
+        self.log = folder / "log"
+        environment = {
+            **os.environ,  # noqa: TID251  # the process needs a PATH
+            "TMPDIR": str(self.temporary),
+            "IMGSEARCH_ROOTS": str(gallery),
+        }
+        words = ["ui", "--data", str(folder / "data"), "--port", str(self.port)]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", LISTENER, *words], stderr=log, stdout=log, env=environment
+            )
+        self.url = f"http://127.0.0.1:{self.port}/"
+
+    def wait(self):
+        """Wait for the page to be served; tell what went wrong if it is not."""
+        while "The page is at" not in self.said():
+            try:
+                self._process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+            pytest.fail(self.said())
+
+    def said(self):
+        return self.log.read_text(encoding="utf-8")
+
+    def called(self):
+        return set(re.findall(r"^CALLED (.*)$", self.said(), re.MULTILINE))
+
+    def stop(self):
+        self._process.terminate()
+        return self._process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "gallery"
+    draw(folder, per_class=2, size=(160, 120))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(drawn, tmp_path_factory):
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install 'imgsearch[ui]'")
+    folder = tmp_path_factory.mktemp("page")
+    with opened(folder / "data", roots=[drawn]) as archive:
+        archive.add(archive.folder(drawn / "train"))
+    served = Served(folder, drawn)
+    served.wait()
+    yield served
+    served.stop()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    at_hand("chromium")
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.fixture
+def page(browser, served):
+    return Page(browser, served.url).open()

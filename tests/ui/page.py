@@ -1,0 +1,116 @@
+"""The page in a real browser: Chromium without a window, and what visitors do with it."""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+SECONDS = 20  # that anything may take on a machine where other tests run, too
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",  # it needs user namespaces, which containers lack
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+)
+
+
+@contextmanager
+def chromium():
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for switch in SWITCHES:
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    service = webdriver.ChromeService("/usr/bin/chromedriver")
+    driver = webdriver.Chrome(options=options, service=service)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+class Page:
+    def __init__(self, driver, url):
+        self.driver, self.url = driver, url
+
+    def open(self, *, width=1280, height=900, dark=False):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.driver.get(self.url)
+        self.until(lambda: "vectors" in self.text(".facts-line"))
+        return self
+
+    def until(self, holds):
+        try:
+            return WebDriverWait(
+                self.driver,
+                SECONDS,
+                poll_frequency=0.05,
+                ignored_exceptions=[StaleElementReferenceException],  # the page was just redrawn
+            ).until(lambda _: holds())
+        except TimeoutException:
+            pytest.fail(f"not so after {SECONDS} s; the page says: {self.text('body')}")
+
+    def all(self, selector):
+        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return [element for element in found if element.is_displayed()]
+
+    def one(self, selector):
+        return self.until(lambda: self.all(selector))[0]
+
+    def text(self, selector):
+        return " ".join(element.text for element in self.all(selector))
+
+    def script(self, code, *values):
+        return self.driver.execute_script(code, *values)
+
+    def write(self, selector, words, *, enter=False):
+        field = self.one(selector)
+        field.clear()
+        field.send_keys(words + (Keys.ENTER if enter else ""))
+
+    def upload(self, selector, *files):
+        field = self.driver.find_element(By.CSS_SELECTOR, f"{selector} input[type=file]")
+        field.send_keys("\n".join(map(str, files)))
+
+    def press(self, name, selector="button"):
+        def named():
+            return [each for each in self.all(selector) if each.text.strip() == name]
+
+        self.until(named)[0].click()
+
+    def tab(self, name):
+        self.press(name, "button[role=tab]")
+
+    def names(self):
+        """Return what the tiles that are seen say."""
+        return [tile.get_attribute("title") for tile in self.all(".tiles button")]
+
+    def scores(self):
+        return [float(score.text) for score in self.all(".tiles b")]
+
+    def told(self):
+        return self.text(".told")
+
+    def width(self):
+        """Return how wide the page is, in pixels."""
+        return self.script("return document.documentElement.scrollWidth")
+
+    def requests(self):
+        """Return the URLs that were asked for since this was called last."""
+        lines = [json.loads(line["message"]) for line in self.driver.get_log("performance")]
+        return [
+            line["message"]["params"]["request"]["url"]
+            for line in lines
+            if line["message"]["method"] == "Network.requestWillBeSent"
+        ]

@@ -1,0 +1,71 @@
+"""Adding, browsing and deleting in a real browser."""
+
+from PIL import Image
+
+from tests.pictures import picture, write
+
+
+def counted(page):
+    return int(page.text(".facts-line dd").split()[0])
+
+
+def test_files_are_added_and_a_broken_one_is_told_of(page, tmp_path):
+    good = write(tmp_path, 2, start=900)
+    (tmp_path / "kaputt-ü.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    hostile = tmp_path / "<img src=x onerror=alert(1)>{{7}}${7}.png"
+    Image.fromarray(picture(77)).save(hostile)
+    before = counted(page)
+    page.tab("Add images")
+    page.upload("#files", *good, tmp_path / "kaputt-ü.jpg", hostile)
+    page.until(lambda: "kaputt" in page.text("#files"))
+    page.write("#label input", "frisch")
+    page.press("Add")
+    page.until(lambda: "3 added, 1 failed." in page.told())
+    assert page.text(".table td").split(" ", 2)[:2] == ["kaputt-ü.jpg", "header"]
+    page.until(lambda: counted(page) == before + 3)
+    page.tab("Browse")
+    page.write("#browse-name input", "onerror", enter=True)
+    page.until(lambda: page.names() == [hostile.name])
+    assert page.script("return document.querySelectorAll('img[src=x]').length") == 0
+    page.all(".tiles button")[0].click()
+    page.until(lambda: "frisch" in page.text(".facts dd"))
+    page.press("Delete")
+    page.until(lambda: "for good?" in page.text(".detail-panel"))
+    page.press("Keep it")
+    page.until(lambda: "for good?" not in page.text(".detail-panel"))
+    page.press("Delete")
+    page.press("Delete it")
+    page.until(lambda: "There are no such images" in page.told())
+    page.until(lambda: counted(page) == before + 2)
+
+
+def test_a_folder_of_the_server_is_added_if_it_lies_inside_the_roots(page, drawn):
+    page.tab("Add images")
+    page.press("From a folder of the server")
+    page.write("#folder input", "/etc")
+    page.press("Add this folder")
+    page.until(lambda: "not inside" in page.told())
+    page.write("#folder input", str(drawn / "test"))
+    page.write("#into input", "zweite")
+    page.press("Add this folder")
+    page.until(lambda: "24 added." in page.told())
+    page.tab("Browse")
+
+
+def test_pages_follow_each_other_in_an_order(page):
+    page.tab("Browse")
+    page.until(page.names)
+    total = counted(page)
+    page.one("input[aria-label=Order]").send_keys("by name\n")
+    page.until(lambda: page.names() == sorted(page.names()))
+    assert page.told() == f"1 to 24 of {total} images"
+    start = page.names()
+    page.press("Next")
+    page.until(lambda: page.told() == f"25 to 48 of {total} images")
+    following = page.names()
+    assert [*start, *following] == sorted({*start, *following})
+    page.press("Previous")
+    page.until(lambda: page.names() == start)
+    page.all(".tiles button")[0].click()
+    page.press("More like this")
+    page.until(lambda: f"nearest to {start[0]}" in page.told())

@@ -1,0 +1,105 @@
+"""What the page's server refuses: files of the machine, calls of other pages, unknown visitors."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from imgsearch.access import Keys
+from imgsearch.catalog import Catalog
+
+guard = pytest.importorskip("imgsearch.ui.guard", reason="starlette is not installed")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "file=/etc/hostname",
+        "file=../../../../etc/hostname",
+        "file=%2Fetc%2Fhostname",
+        "file/etc/hostname",
+        "file=https://example.org/a.png",
+        "file=file:///etc/hostname",
+        "proxy=https://example.org/",
+        "info",
+        "openapi.json",
+        "vibe-code",
+        "runs",
+        "api/_search",
+    ],
+)
+def test_no_file_of_the_machine_and_no_other_route_is_answered(served, path):
+    answer = httpx.get(f"{served.url}gradio_api/{path}", follow_redirects=True)
+    assert answer.status_code in (403, 404)
+
+
+def test_files_of_the_archive_are_not_to_be_had_either(served):
+    place = served.temporary.parent / "data" / "catalog.db"
+    assert place.is_file()
+    assert httpx.get(f"{served.url}gradio_api/file={place}").status_code in (403, 404)
+
+
+@pytest.mark.parametrize("place", ["/etc/hostname", "https://example.org/a.png", "file:///etc/a"])
+def test_a_call_cannot_name_a_file_that_was_not_uploaded(served, place):
+    config = httpx.get(f"{served.url}config").json()
+    picture = {"path": place, "meta": {"_type": "gradio.FileData"}, "orig_name": "a.png"}
+    cut = next(
+        each["id"]
+        for each in config["dependencies"]
+        if each["targets"][0][1] == "click" and len(each["inputs"]) == 1
+        and next(c for c in config["components"] if c["id"] == each["inputs"][0])["type"] == "image"
+    )  # fmt: skip
+    call = {"data": [picture], "fn_index": cut, "session_hash": "fremd", "event_data": None}
+    joined = httpx.post(f"{served.url}gradio_api/queue/join", json=call)
+    if "://" in place:
+        assert joined.status_code == 422
+        return
+    with httpx.stream(
+        "GET", f"{served.url}gradio_api/queue/data?session_hash=fremd", timeout=20
+    ) as lines:
+        told = next(line for line in lines.iter_lines() if "process_completed" in line)
+    assert json.loads(told.removeprefix("data: "))["success"] is False
+
+
+def test_other_pages_and_other_names_are_refused(served):
+    call = f"{served.url}gradio_api/queue/join"
+    assert httpx.post(call, json={}, headers={"origin": "https://a.example"}).status_code == 403
+    assert httpx.get(served.url, headers={"host": "a.example"}).status_code == 421
+    policy = httpx.get(served.url).headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+async def behind(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"the page"})
+
+
+def test_a_visitor_signs_in_with_a_key_once(tmp_path):
+    with Catalog(str(tmp_path / "catalog.db")) as catalog:
+        keys = Keys(catalog)
+        row, secret = keys.create("Jürgen", ["read"])
+        app = guard.Guard(behind, check=keys.check)
+
+        async def visit():
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+                first = await client.get("/")
+                assert (first.status_code, first.headers["location"]) == (303, "sign-in")
+                assert (await client.get("/config")).status_code == 401
+                assert "API key" in (await client.get("/sign-in")).text
+                wrong = await client.post("/sign-in", data={"key": "img_no_such"})
+                assert wrong.status_code == 403
+                assert "set-cookie" not in wrong.headers
+                right = await client.post("/sign-in", data={"key": secret})
+                cookie = right.headers["set-cookie"].lower()
+                assert "httponly" in cookie
+                assert "samesite=strict" in cookie
+                assert (await client.get("/")).text == "the page"
+                keys.revoke(row.id)
+                assert (await client.get("/config")).status_code == 401
+                await client.get("/sign-out")
+                assert not client.cookies
+
+        asyncio.run(visit())

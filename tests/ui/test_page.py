@@ -1,0 +1,59 @@
+"""The page as such: what it asks for, on a phone, by keyboard, in the dark."""
+
+from tests.ui.page import Page
+
+TABS = ("Search", "Add images", "Browse")
+
+
+def test_no_request_leaves_the_machine(page, served):
+    page.requests()
+    page.open()
+    page.write("#words input", "forest", enter=True)
+    page.until(page.names)
+    asked = page.requests()
+    assert served.url in asked
+    foreign = [url for url in asked if not url.startswith((served.url, "data:", "blob:"))]
+    assert foreign == []
+    assert served.called() <= {"127.0.0.1", "localhost", "::1"}
+    errors = [line["message"] for line in page.driver.get_log("browser")]
+    assert [line for line in errors if "Refused" in line or "404" in line] == []
+
+
+def test_a_phone_shows_one_column_and_nothing_sticks_out(browser, served):
+    page = Page(browser, served.url).open(width=360, height=740)
+    page.write("#words input", "mushroom", enter=True)
+    page.until(page.names)
+    page.all(".tiles button")[0].click()
+    page.until(lambda: page.all(".facts img"))
+    for name in TABS:
+        page.tab(name)
+        page.until(lambda name=name: page.text("button[role=tab][aria-selected=true]") == name)
+        assert page.width() == 360
+    page.until(page.names)
+    fields = page.all("#browse-name, .tiles")
+    assert all(field.rect["x"] >= 0 for field in fields)
+    assert all(field.rect["x"] + field.rect["width"] <= 360 for field in fields)
+
+
+def test_every_field_has_a_name_and_the_focus_is_seen(page):
+    page.press("What to show")
+    page.press("Image and words together")
+    for name in TABS:
+        page.tab(name)
+        fields = page.until(lambda: page.all("input, textarea, select, [role=slider]"))
+        nameless = [each.get_attribute("outerHTML") for each in fields if not each.accessible_name]
+        assert nameless == []
+    page.tab("Search")
+    page.one("#words input").send_keys("\t")
+    style = "const s = getComputedStyle(document.activeElement); return [s.outlineStyle, "
+    assert page.script(style + "parseFloat(s.outlineWidth)]") == ["solid", 3]
+
+
+def test_the_dark_scheme_is_followed(browser, served):
+    page = Page(browser, served.url)
+    light, dark = (
+        page.open(dark=dark).script("return getComputedStyle(document.body).backgroundColor")
+        for dark in (False, True)
+    )
+    assert sum(map(int, light[4:-1].split(","))) > 700
+    assert sum(map(int, dark[4:-1].split(","))) < 100

@@ -1,0 +1,109 @@
+"""Searching in a real browser: by words, by images, by parts of them, by both."""
+
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+
+def pressed(page, name):
+    """Press a button of the panel that shows one image."""
+    page.one(".detail-panel")
+    page.press(name)
+
+
+def first(drawn, label):
+    return min((drawn / "train" / label).iterdir())
+
+
+def test_words_find_their_pictures_at_the_enter_key(page):
+    page.write("#words input", "sunset over the sea", enter=True)
+    page.until(page.names)
+    assert page.names()[0].startswith("sunset_sea")
+    assert len(page.names()) == 24
+    assert page.scores() == sorted(page.scores(), reverse=True)
+    assert "24 images nearest to “sunset over the sea”" in page.told()
+
+
+def test_an_image_finds_itself_and_from_there_others_like_it(page, drawn):
+    page.upload("#picture", first(drawn, "zebra_stripes"))
+    page.one("#picture img")
+    page.press("Search")
+    page.until(page.names)
+    assert page.names()[0] == "zebra_stripes_00.jpg"
+    assert page.scores()[0] > 0.999
+    page.all(".tiles button")[0].send_keys(Keys.ENTER)  # a tile is a button, for keyboards too
+    page.until(lambda: "zebra_stripes" in page.text(".facts dd"))
+    facts = page.text(".facts dl")
+    for fact in ("160 x 120 pixels", "JPEG", "folder", "mini", "ready", "kept"):
+        assert fact in facts
+    page.one("[data-full]").click()
+    page.one("dialog[open] img")
+    page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    page.until(lambda: not page.all("dialog"))
+    pressed(page, "More like this")
+    page.until(lambda: "nearest to zebra_stripes_00.jpg" in page.told())
+    assert page.names()[0] == "zebra_stripes_01.jpg"
+    assert "zebra_stripes_00.jpg" not in page.names()
+
+
+def test_a_part_of_an_image_is_searched(page, drawn):
+    page.upload("#picture", first(drawn, "goldfish"))
+    page.one("#picture img")
+    page.press("Search a part of it")
+    page.one(".crop img")
+    right = page.one("[data-edge=right]")
+    right.send_keys(Keys.ARROW_LEFT * 50)
+    assert right.get_attribute("value") == "50"
+    page.press("Search this part")
+    page.until(page.names)
+    assert page.scores()[0] < 0.999
+    cut = page.script("const i = arguments[0]; return [i.naturalWidth, i.naturalHeight]",
+                      page.one("#picture img"))  # fmt: skip
+    assert cut == [80, 120]
+
+
+def test_an_image_and_words_are_weighed(page, drawn):
+    page.upload("#picture", first(drawn, "pizza"))
+    page.one("#picture img")
+    page.press("Image and words together")
+    weights = page.until(lambda: page.all("input[type=number]"))
+    for field, weight in zip(weights, ("0", "1"), strict=True):
+        page.script("arguments[0].value = ''", field)
+        field.send_keys(weight + Keys.TAB)
+    page.write("#words input", "lighthouse", enter=True)
+    page.until(page.names)
+    assert page.names()[0].startswith("lighthouse")
+    assert "the image and “lighthouse”" in page.told()
+
+
+def test_conditions_narrow_the_hits_and_an_empty_answer_is_said(page):
+    page.press("What to show")
+    page.one("input[aria-label=Label]").send_keys("rainbow" + Keys.ENTER)
+    page.write("#words input", "water", enter=True)
+    page.until(page.names)
+    assert {name[:7] for name in page.names()} == {"rainbow"}
+    page.write("#name input", "_01.")
+    page.press("Search")
+    page.until(lambda: page.names() == ["rainbow_01.jpg"])
+    page.press("a number", "label")
+    page.write("#score input", "0.99")
+    page.press("Search")
+    page.until(lambda: "No image meets these conditions" in page.told())
+    assert page.names() == []
+
+
+def test_what_cannot_be_searched_is_told_in_words(page, drawn, tmp_path):
+    page.press("Search")
+    page.until(lambda: "Give an image, or some words" in page.told())
+    page.write("#words input", "qwertzu", enter=True)
+    page.until(lambda: "qwertzu" in page.told())
+    assert page.names() == []
+    page.write("#words input", "zebra qwertzu", enter=True)
+    page.until(page.names)
+    assert "does not know them: qwertzu" in page.told()
+    broken = tmp_path / "kaputt ü.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    page.upload("#picture", broken)
+    page.until(lambda: page.driver.find_elements(By.CSS_SELECTOR, "#picture img"))
+    page.press("Search")
+    page.until(lambda: "This image cannot be used" in page.told())
+    assert str(tmp_path) not in page.driver.page_source
