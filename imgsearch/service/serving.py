@@ -5,15 +5,16 @@ import logging
 import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from typing_extensions import override
 
-from imgsearch.access import Keys
+from imgsearch.access import Keys, Scope
 from imgsearch.archive import Archive, Jobs, Repaired
 from imgsearch.errors import ConfigError
 from imgsearch.service.app import create_app
@@ -117,7 +118,7 @@ def running(
         if page and find_spec("gradio") is not None:
             from imgsearch import ui
 
-            check = keys.check if keys is not None else None
+            check = None if keys is None else partial(_checked, keys)
             blocks = ui.build(archive, jobs, can_write=True, check=check)
             ui.mount(app, blocks, check=check, hosts=tuple(hosts or ()))
         else:
@@ -125,6 +126,10 @@ def running(
         yield app
     finally:
         jobs.close()
+
+
+def _checked(keys: Keys, secret: str, scope: str) -> object:
+    return keys.check(secret, cast(Scope, scope))
 
 
 def run(
