@@ -31,6 +31,14 @@ class ObjectStore(ABC):
 
     url: str
 
+    @abstractmethod
+    def ping(self) -> None:
+        """Return if the store is there and answers.
+
+        Raises:
+            ObjectStoreError: it is not, or does not; the message tells why.
+        """
+
     def put(self, content: str, data: bytes, media_type: str) -> None:
         """Keep an original, whole or not at all; what is there already is left as it is.
 

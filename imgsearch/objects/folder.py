@@ -46,6 +46,13 @@ class FolderStore(ObjectStore):
             self._tidy()
 
     @override
+    def ping(self) -> None:
+        with self._errors("open"):
+            for name in (_ORIGINALS, _THUMBNAILS, _UNFINISHED):
+                with self._opened(name):
+                    pass
+
+    @override
     def _put(self, content: str, data: bytes, media_type: str) -> None:
         with self._errors("write"), self._opened(_ORIGINALS, content[:2], create=True) as place:
             with suppress(FileNotFoundError):

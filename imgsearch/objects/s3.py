@@ -76,6 +76,11 @@ class S3Store(ObjectStore):
             self._open()
 
     @override
+    def ping(self) -> None:
+        with self._errors("open"):
+            self._look()
+
+    @override
     def close(self) -> None:
         self._client.close()
         self._signer.close()
@@ -154,18 +159,21 @@ class S3Store(ObjectStore):
             return None
 
     def _open(self) -> None:
-        """Look into the bucket, which takes a right key, and make it where asked."""
+        """Look into the bucket, and make it where asked."""
         try:
-            # not HEAD, whose answer would not tell what is wrong
-            told = self._client.list_objects_v2(
-                Bucket=self._place.bucket, Prefix=self._place.prefix, MaxKeys=1
-            )
-            if told.get("Name") != self._place.bucket:
-                raise ResponseParserError
+            self._look()
         except ClientError as error:
             if _code(error) != "NoSuchBucket" or not self._place.create:
                 raise
             self._make()
+
+    def _look(self) -> None:
+        # not HEAD, whose answer would not tell what is wrong
+        told = self._client.list_objects_v2(
+            Bucket=self._place.bucket, Prefix=self._place.prefix, MaxKeys=1
+        )
+        if told.get("Name") != self._place.bucket:
+            raise ResponseParserError
 
     def _make(self) -> None:
         elsewhere = self._place.region != "us-east-1"  # which Amazon takes by no name but silence

@@ -24,6 +24,7 @@ NO_CONTENTS = (
 
 def test_what_was_put_comes_back(shelf):
     content, data = jpeg(1)
+    shelf.store.ping()
     shelf.store.put(content, data, "image/jpeg")
     assert shelf.store.get(content) == data
     with shelf.again() as other:

@@ -175,6 +175,7 @@ def test_a_disk_that_is_gone_is_neither_empty_nor_fresh(tmp_path):
     for gone in ("o", "o/originals"):  # unmounted: no folder, or an empty one in its place
         (tmp_path / gone).rename(tmp_path / "away")
         for use in (
+            store.ping,
             lambda: store.exists(content),
             lambda: store.get(content),
             lambda: store.put(content, data, "image/jpeg"),

@@ -144,7 +144,7 @@ def test_a_wrong_secret_is_refused_and_no_secret_is_told(place):
         assert wrong["secret"] not in told
 
 
-def test_a_missing_bucket_is_told_and_made_when_asked(place):
+def test_a_missing_bucket_is_told_and_made_when_asked(place, client):
     url, keys = place
     url = url.replace("s3://bilder", f"s3://neu-{hashlib.sha256(url.encode()).hexdigest()[:20]}")
     with pytest.raises(ObjectStoreError, match="no such bucket; .*create=1"):
@@ -156,7 +156,10 @@ def test_a_missing_bucket_is_told_and_made_when_asked(place):
     bucket = endpoint_of(url) + "/" + re.match("s3://([^/]+)", url)[1]
     assert {status for _, (status, _, _) in strangers_ask(bucket)} <= {401, 403, 412}
     with connect(url, **keys) as store:
-        assert repr(store) == f"S3Store({store.url!r})"
+        store.ping()
+        client.delete_bucket(Bucket=bucket.rpartition("/")[2])
+        with pytest.raises(ObjectStoreError, match="no such bucket"):
+            store.ping()
 
 
 def test_an_unreachable_service_is_told():
