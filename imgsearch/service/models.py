@@ -201,7 +201,7 @@ class SearchQuery(How):
         json_schema_extra={
             "examples": [
                 {"text": "a dog in the snow", "k": 5},
-                {"id": _CAT, "hide_duplicates": True},
+                {"id": _CAT, "hide_duplicates": 0.95},
                 {"terms": [{"id": _CAT}, {"text": "snow", "weight": 0.5}]},
             ]
         },

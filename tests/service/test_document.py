@@ -1,0 +1,88 @@
+"""The OpenAPI document, and the pages that show it without another host."""
+
+import json
+import re
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.service.running import jpeg, running
+from tests.service.topologies import plain
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    """Return a service of its own: what is generated may delete anything."""
+    folder = tmp_path_factory.mktemp("document")
+    with running(plain(folder / "places"), folder / "data") as service:
+        service.add(*range(3), collection="images")
+        yield service
+
+
+def test_whatever_is_sent_the_answer_is_in_the_document(document):
+    schema = schemathesis.openapi.from_url(f"{document.url}/openapi.json")
+    headers = {"X-API-Key": document.secrets["admin"]}
+    operations = [each.ok() for each in schema.get_all_operations()]
+    assert len(operations) > 20
+    for operation in operations:
+        if operation.path.endswith("/events"):
+            continue  # a stream; test_jobs.py follows it
+
+        @settings(
+            max_examples=4,  # of each operation: some 100 in all; `make soak` has 2,000
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def answered(case):
+            case.call_and_validate(headers=headers, checks=CHECKS)
+
+        answered()
+
+
+def test_every_example_of_the_document_is_taken(document):
+    told = document.http.get("/openapi.json").json()
+    (image, *_) = document.add(1, collection="images")
+    example = told["components"]["schemas"]["SearchQuery"]["examples"]
+    assert len(example) == 3
+    for asked in example:
+        text = json.dumps(asked).replace("0f3c9a1e5b7d4c2a8e6f1b0d9c7a5e3f", image["id"])
+        answer = document.http.post("/v1/search", json=json.loads(text))
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_the_pages_of_the_document_need_no_other_host(document, path):
+    page = document.client().get(path)
+    assert page.status_code == 200
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert sources
+    for source in sources:
+        assert source.startswith("/docs/")
+        assert document.client().get(source).status_code == 200
+
+
+def test_the_picture_of_a_hit_is_where_the_answer_says(document):
+    hits = document.search("images", text="a dog", k=1)["hits"]
+    small = document.http.get(hits[0]["thumbnail"])
+    assert small.headers["Content-Type"] == "image/webp"
+    assert document.http.get(hits[0]["original"]).content in [jpeg(n) for n in range(3)]

@@ -1,0 +1,77 @@
+"""Loads in the background over HTTP: followed, cancelled, retried."""
+
+import json
+
+from tests.pictures import write
+from tests.service.running import jpeg
+
+STAGES = ("found", "decoded", "embedded", "inserted", "searchable", "indexed")
+
+
+def started(service, folder, collection, **told):
+    answer = service.http.post(
+        "/v1/jobs", json={"folder": str(folder), "collection": collection, **told}
+    )
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['id']}"
+    return answer.json()
+
+
+def test_events_tell_each_stage_and_end(service, empty):
+    folder = service.photos / empty
+    write(folder / "größe", 70)
+    job = started(service, folder, empty)
+    with service.http.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        lines = list(answer.iter_lines())
+    names = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    assert names[-1] == "end"
+    assert set(names[:-1]) <= {"progress"}
+    told = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+    for stage in STAGES:
+        counts = [each[stage] for each in told]
+        assert counts == sorted(counts)
+        assert counts[-1] == 70
+    assert told[-1]["state"] == "done"
+    assert service.http.get(f"/v1/jobs/{job['id']}").json() == told[-1]
+    listed = service.http.get("/v1/jobs", params={"limit": 1}).json()["jobs"]
+    assert [each["id"] for each in listed] == [job["id"]]
+    labels = service.http.get("/v1/images", params={"collection": empty, "label": "größe"})
+    assert labels.json()["total"] == 70
+
+
+def test_what_failed_is_told_by_reason_and_can_be_retried(service, empty):
+    folder = service.photos / empty
+    write(folder, 2)
+    bad = folder / "später.jpg"
+    bad.write_bytes(b"\xff\xd8\xff cut off")
+    job = service.finished(started(service, folder, empty))
+    assert (job["inserted"], job["failed"], job["state"]) == (2, 1, "done")
+    (line,) = service.http.get(f"/v1/jobs/{job['id']}/failures").json()["failures"]
+    assert (line["name"], line["code"]) == ("später.jpg", "image_corrupt")
+    bad.write_bytes(jpeg(9))
+    again = service.http.post(f"/v1/jobs/{job['id']}/retry")
+    assert again.status_code == 202
+    retried = service.finished(again.json())
+    assert (retried["kind"], retried["found"], retried["inserted"]) == ("retry", 1, 1)
+
+
+def test_a_job_stops_when_it_is_told_to(service, empty):
+    folder = service.photos / empty
+    write(folder, 300, suffix=".jpg")
+    job = started(service, folder, empty)
+    assert service.http.post(f"/v1/jobs/{job['id']}/cancel").status_code == 200
+    over = service.finished(job)
+    assert over["state"] == "cancelled"
+    assert over["inserted"] < 300
+    counted = service.http.get("/v1/count", params={"collection": empty}).json()
+    assert counted == {"images": over["inserted"], "vectors": over["inserted"]}
+
+
+def test_only_folders_inside_the_roots_are_read(service, empty):
+    outside = service.photos.parent / "outside"
+    write(outside, 1)
+    (service.photos / empty).symlink_to(outside)
+    for folder in (outside, service.photos / "..", service.photos / empty, "/", "nowhere"):
+        answer = service.http.post("/v1/jobs", json={"folder": str(folder)})
+        assert (answer.status_code, answer.json()["code"]) == (422, "source_unreadable")
