@@ -84,8 +84,8 @@ class Database:
             time.sleep(_PAUSE * 2**attempt * self._random.uniform(0.5, 1.5))
         raise AssertionError  # the last try returned or raised
 
-    def upgrade(self) -> None:
-        """Bring the tables up to date.
+    def upgrade(self, *, to: str = "head") -> None:
+        """Bring the tables up to date, or to a step of the past.
 
         Raises:
             CatalogOutdated: a newer version of the code did so.
@@ -93,11 +93,11 @@ class Database:
         if self.embedded:
             self._persist(self._keep_journal)
             if self.read(upgrade.needed):
-                self.write(upgrade.run)
+                self.write(partial(upgrade.run, to=to))
             return
         with self.translated(), self._engine.connect() as connection:
             if upgrade.needed(connection):
-                upgrade.run_alone(connection, timeout=self.timeout)
+                upgrade.run_alone(connection, timeout=self.timeout, to=to)
 
     def _once(self, work: Work[T], *, writes: bool) -> T:
         if self._closed:
@@ -158,6 +158,8 @@ class Database:
         return engine
 
     def _served(self, place: sa.URL, password: str | None) -> sa.Engine:
+        wait = max(1, int(self.timeout / 2))  # whole seconds, as InnoDB counts them
+        answer = max(self.timeout, wait + 1)  # so that it is the server who says who is in the way
         return sa.create_engine(
             place,
             hide_parameters=True,
@@ -171,11 +173,10 @@ class Database:
                 # as bytes: pymysql 1.2.4 would write a text in Latin-1
                 "password": (password or "").encode(),
                 "connect_timeout": self.timeout,
-                "read_timeout": self.timeout,
+                "read_timeout": answer,
                 "write_timeout": self.timeout,
                 "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",  # else texts are cut off
-                # below `read_timeout`, so that the server says who is in the way
-                "init_command": f"SET innodb_lock_wait_timeout = {max(1, int(self.timeout / 2))}",
+                "init_command": f"SET innodb_lock_wait_timeout = {wait}",
             },
         )
 

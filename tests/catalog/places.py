@@ -3,12 +3,15 @@
 import hashlib
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from imgsearch.catalog import Catalog, Entry
+from imgsearch.catalog.database import Database
 
 ROOT = Path(__file__).resolve().parents[2]
 NOON = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -23,6 +26,15 @@ class Place:
 
     def open(self, **options: Any) -> Catalog:
         return Catalog(self.url, password=self.password, **options)
+
+    @contextmanager
+    def opened(self) -> Iterator[Database]:
+        """Yield the bare database, whose tables nobody brought up to date."""
+        database = Database(self.url, password=self.password, timeout=10)
+        try:
+            yield database
+        finally:
+            database.close()
 
     def run(self, script: str) -> "subprocess.Popen[str]":
         """Start a process that has `catalog` open."""
