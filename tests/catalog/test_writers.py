@@ -8,7 +8,7 @@ import pytest
 from imgsearch.errors import CatalogError, ImageBusy
 from tests.catalog.places import content, entry, removed
 
-ROUNDS = 25
+ROUNDS = 12
 # adds and deletes its own reference to shared contents; says how often it was told that it was
 # the last, after which nobody else may have had a reference until it was forgotten
 WRITER = f"""
@@ -87,24 +87,17 @@ def test_a_reference_that_comes_before_a_deletion_keeps_the_vector(catalog):
     assert catalog.count() == 0
 
 
-@pytest.mark.parametrize(
-    "work",
-    [
-        "entries.begin(connection, [entry(n) for n in range(300)])",
-        "entries.begin(connection, [entry(1), entry(500)])",
-        "entries.mark_deleting(connection, ['id-00900', 'id-00901'])",
-        "entries.ready(connection, ['id-00900', 'id-00901'], {})",
-        "entries.forget(connection, ['id-00902'])",
-    ],
-)
-def test_a_writer_that_is_killed_has_written_nothing(catalog, place, work):
+def test_a_writer_that_is_killed_has_written_nothing(catalog, place):
     catalog.begin([entry(900), entry(901), entry(902)])
     catalog.mark_deleting(["id-00902"])
     before = catalog.page()
     writer = place.run(
         "from imgsearch.catalog import entries\n"
         "def work(connection):\n"
-        f"    {work}\n"
+        "    entries.begin(connection, [entry(n) for n in range(300)])\n"
+        "    entries.ready(connection, ['id-00900', 'id-00001'], {})\n"
+        "    entries.mark_deleting(connection, ['id-00901', 'id-00002'])\n"
+        "    entries.forget(connection, ['id-00902', 'id-00002'])\n"
         "    print('written', flush=True)\n"
         "    sys.stdin.read()\n"
         "catalog._database.write(work)\n"
@@ -116,7 +109,7 @@ def test_a_writer_that_is_killed_has_written_nothing(catalog, place, work):
     assert writer.returncode == -signal.SIGKILL
     assert catalog.page() == before
     # what it held is free again, and what it began can be begun
-    assert len(catalog.begin([entry(n) for n in (*range(300), 500)])) == 301
+    assert len(catalog.begin([entry(n) for n in range(300)])) == 300
     catalog.ready(["id-00900", "id-00901"])
     removed(catalog, "id-00900", "id-00902")
-    assert catalog.count() == 302
+    assert catalog.count() == 301
