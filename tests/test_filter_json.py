@@ -5,7 +5,7 @@ from functools import reduce
 from operator import and_
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsearch.errors import FieldInvalid
@@ -52,6 +52,7 @@ def condition(op="==", value="Käfer", field="label"):
     return {"field": field, "op": op, "value": value}
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(trees, st.lists(records, min_size=1, max_size=4))
 def test_every_filter_survives_the_wire(where, rows):
     text = json.dumps(to_json(where))

