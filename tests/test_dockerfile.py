@@ -15,6 +15,7 @@ import yaml
 from dockerfile_parse import DockerfileParser
 
 import imgsearch
+from imgsearch.cli import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["service"]
@@ -125,6 +126,13 @@ def test_it_serves_all_addresses_of_the_container_from_a_folder_of_its_own(docke
     assert "--mode 0750 /data" in " ".join(steps(dockerfile, "RUN"))
     assert SERVICE["volumes"] == ["service:/data"]
     assert SERVICE["read_only"] is True
+
+
+def test_the_command_knows_the_words_that_it_is_started_with(dockerfile):
+    name, *words = yaml.safe_load(dockerfile.cmd)
+    told = cli.get_command(None, name).make_context(name, words).params
+    assert (told["host"], told["port"], told["data"]) == (ANY, 8000, Path("/data"))
+    assert told["no_auth"] is False
 
 
 class Live(BaseHTTPRequestHandler):
