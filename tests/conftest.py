@@ -150,15 +150,14 @@ def bench(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> I
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave one test of a store that is not at hand, to say so; all of them where it must run."""
-    absent = {name for name in (*STORES, "mariadb") if absence(name) and not _required(name)}
-    absent = {name for name in (*STORES, "swift") if absence(name) and not _required(name)}
+    names = (*STORES, "mariadb", "swift")
+    absent = {name for name in names if absence(name) and not _required(name)}
     seen: set[str] = set()
     kept = []
     for item in items:
         call = getattr(item, "callspec", None)
-        name = (call.params.get("bench") or call.params.get("database", "")) if call else ""
         params = call.params if call else {}
-        name = params.get("bench") or params.get("shelf", "")
+        name = params.get("bench") or params.get("database") or params.get("shelf", "")
         if not (name in absent and name in seen):
             kept.append(item)
         seen.add(name)
