@@ -325,6 +325,10 @@ class Archive:
         made = shrunk(self._data(entry), edge)
         if store is not None:
             store.put_thumbnail(entry.content, edge, made)
+            if not self.catalog.referenced(
+                [entry.content]
+            ):  # deleted meanwhile, before this was there
+                store.delete(entry.content)
         return made
 
     def repair(self, *, older_than: float = 0.0) -> Repaired:
@@ -384,7 +388,7 @@ class Archive:
 
     def _originals_answer(self) -> None:
         if self.originals is not None:
-            self.originals.exists("0" * 64)
+            self.originals.ping()
 
     def _vectors_answer(self) -> None:
         library = self.library()

@@ -35,12 +35,13 @@ def opened(
     """
     if None in (db, catalog, originals):
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    rows = Catalog(catalog or str(data / "catalog.db"), password=catalog_password, timeout=timeout)
-    try:
-        store = objects.connect(
-            originals or str(data / "originals"), key=s3_key, secret=s3_secret, timeout=timeout
-        )
-        with Archive(
+    where = originals or str(data / "originals")
+    with (
+        Catalog(
+            catalog or str(data / "catalog.db"), password=catalog_password, timeout=timeout
+        ) as rows,
+        objects.connect(where, key=s3_key, secret=s3_secret, timeout=timeout) as store,
+        Archive(
             db or str(data / "vectors.db"),
             catalog=rows,
             originals=store,
@@ -48,7 +49,6 @@ def opened(
             timeout=timeout,
             roots=roots,
             **making,
-        ) as archive:
-            yield archive
-    finally:
-        rows.close()
+        ) as archive,
+    ):
+        yield archive

@@ -10,7 +10,14 @@ from imgsearch.archive.deleting import Deleting
 from imgsearch.archive.outcomes import Repaired
 from imgsearch.backends import Collection
 from imgsearch.catalog import Catalog, Entry, entry_id
-from imgsearch.errors import CollectionNotFound, ImgSearchError
+from imgsearch.errors import (
+    CollectionNotFound,
+    ImageCorrupt,
+    ImageError,
+    ImgSearchError,
+    ObjectNotFound,
+    SourceError,
+)
 from imgsearch.library import Library
 from imgsearch.loader import vectors_of
 from imgsearch.objects import ObjectStore
@@ -52,7 +59,7 @@ class Repair:
         """Finish a pending image; return "completed" or "failed"."""
         try:
             self._vector(entry)
-        except ImgSearchError as error:
+        except (SourceError, ImageError, ObjectNotFound) as error:  # others may pass
             self._catalog.failed({entry.id: f"{type(error).__name__}: {error}"})
             return "failed"
         self._catalog.ready([entry.id])
@@ -71,7 +78,7 @@ class Repair:
         made = library.embed([(entry.name, data)])
         row = made.drop_columns("vector").to_pylist()[0]
         if row["status"] != "ok" or row["sha256"] != entry.content:
-            raise ImgSearchError(row["error"] or "the file is another one now")
+            raise ImageCorrupt(row["error"] or "the file is another one now")
         library.insert([record(entry, vectors_of(made)[0])])
 
     def _orphans(self, older_than: float) -> int:
