@@ -20,6 +20,7 @@ from imgsearch.urls.target import Target
         ("http://例え。テスト/", "http://xn--r8jz45g.xn--zckzah/"),
         ("http://１２７.０.０.１/", "http://127.0.0.1/"),
         ("http://[2606:4700:0::1111]:81/a", "http://[2606:4700::1111]:81/a"),
+        ("http://1.2.3.example/", "http://1.2.3.example/"),
         ("http://a_b.example/%2e%2e/x", "http://a_b.example/%2e%2e/x"),
     ],
 )  # fmt: skip
@@ -42,6 +43,7 @@ def test_a_url_is_read(url, told):
         "http://[fe80::1%eth0]/", "http://[1.2.3.4]/", "http://[v1.x]/", "http://127.1/",
         "http://2130706433/", "http://0x7f000001/", "http://0x7f.0.0.1/", "http://0177.0.0.1/",
         "http://127.0.0.01/", "http://1.2.3.4.5/", "http://256.1.1.1/", "http://127.0.0.1.0x/",
+        "http://a.1/", "http://a.0x7f/",
         "http://%31%32%37.0.0.1/", "http://a..example/", "http://.example/", "http://-a.example/",
         "http://a-.example/", f"http://{'a' * 64}.example/", f"http://{'a.' * 127}example/",
         "http://xn--\u00fc.example/", "http://a\u00adb\u2488.example/x" * 200,
@@ -84,7 +86,13 @@ def test_redirects_are_read_beside_where_they_come_from():
     start = Target.parse("https://example.com/a/b.png?c")
     assert str(start.following("../ü.png")) == "https://example.com/%C3%BC.png"
     assert str(start.following("//cdn.example/x")) == "https://cdn.example/x"
-    for location in ("", "http://example.com/", "file:///etc/passwd", "//[::1", "ht\ntp://x/"):
+    for location in (
+        "",
+        "http://example.com/",
+        "file:///etc/passwd",
+        "//[::1",
+        "https://ex\tample.com/",
+    ):
         with pytest.raises(UrlRefused):
             start.following(location)
 
