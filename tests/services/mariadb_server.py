@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -13,6 +12,8 @@ from typing import Any, Self
 
 PASSWORD = "Über-geheim'%s"  # noqa: S105  # what a naive driver or formatter would trip over
 USER = "imgsearch"
+# runs a server until its own input ends, which it does with the process at the other end
+_WATCHED = ("sh", "-c", '"$@" & read -r _; kill -9 $!; wait', "sh")
 _START = 60  # seconds that a server may take to answer, on a busy machine
 
 
@@ -34,7 +35,8 @@ def _program(name: str) -> str | None:
 class MariaDBServer:
     """A running server on loopback; `url(name)` is a catalogue's, in a database that it makes.
 
-    All that it keeps lies in `folder`. Nothing is synced to the disk.
+    It ends when it is closed and when this process ends, however that comes about. All that it
+    keeps lies in `folder`. Nothing is synced to the disk.
 
     Raises:
         RuntimeError: it did not start; the message says where its log is.
@@ -79,22 +81,20 @@ class MariaDBServer:
             return list(cursor.fetchall())
 
     @property
-    def pid(self) -> int:
-        """The server's process."""
+    def group(self) -> int:
+        """The process group of the server and what watches it."""
         return self._process.pid
 
     def restart(self) -> None:
         """Kill the server as a power cut would, and start it again on the same port."""
-        self._process.kill()
-        self._process.wait()
+        self.close()
         self._process = self._start()
         self._wait()
 
     def close(self) -> None:
         """End the server. Idempotent."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)  # nothing of it is kept
-        self._process.wait()
+        with self._process:  # closes the pipe, upon which it is killed, and waits until it is gone
+            pass
 
     def _root(self) -> Any:
         import pymysql
@@ -118,6 +118,7 @@ class MariaDBServer:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [
+            *_WATCHED,
             _program("mariadbd"),
             "--no-defaults",
             f"--datadir={self.folder / 'data'}",
@@ -136,7 +137,9 @@ class MariaDBServer:
             *_as_root(),
         ]
         with self.log.open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
 
     def _wait(self) -> None:
         ends = time.monotonic() + _START
