@@ -44,10 +44,13 @@ class Adding:
         self.files.preprocess = _sent  # Gradio's own drops the names that the files had
         with gr.Row():
             self.into = gr.Textbox(
-                label="Collection", info="a new name makes a new one", elem_id="into"
+                label="Collection", max_lines=1, info="a new name makes a new one", elem_id="into"
             )
             self.label = gr.Textbox(
-                label="Label", info="the same for all of them; may be empty", elem_id="label"
+                label="Label",
+                max_lines=1,
+                info="the same for all of them; may be empty",
+                elem_id="label",
             )
         self.add = gr.Button("Add", variant="primary")
         if jobs is not None and archive.roots:

@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-SECONDS = 20  # that anything may take on a machine where other tests run, too
+SECONDS = 60  # that anything may take on a machine where other tests run, too
 SWITCHES = (
     "--headless=new",
     "--no-sandbox",  # it needs user namespaces, which containers lack
@@ -83,11 +83,17 @@ class Page:
         field = self.driver.find_element(By.CSS_SELECTOR, f"{selector} input[type=file]")
         field.send_keys("\n".join(map(str, files)))
 
-    def press(self, name, selector="button"):
+    def press(self, name, selector="button:not([role=tab], [tabindex='-1'])"):
         def named():
-            return [each for each in self.all(selector) if each.text.strip() == name]
+            found = self.all(selector)
+            # a chosen option has a tick before it, an accordion an arrow after
+            return [each for each in found if name in map(str.strip, each.text.splitlines())]
 
         self.until(named)[0].click()
+
+    def choose(self, field, value):
+        self.one(f"input[aria-label={field}]").click()
+        self.press(value, "[role=option]")
 
     def tab(self, name):
         self.press(name, "button[role=tab]")
