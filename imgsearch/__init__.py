@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from imgsearch import errors as errors
     from imgsearch.backends import connect as connect
+    from imgsearch.client import Client as Client
     from imgsearch.encoders import load as load_encoder
     from imgsearch.filters import Field as Field
     from imgsearch.library import Library as Library
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 # name → where it lives; each is imported when it is first asked for
 _HOMES = {
+    "Client": "client",
     "Failure": "types",
     "Field": "filters",
     "Hit": "types",
@@ -56,6 +58,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Client",
     "Failure",
     "Field",
     "Hit",

@@ -100,11 +100,9 @@ def _contents(archive):
 def _acknowledged(folder):
     file, there = folder / "acknowledged", set()
     for line in file.read_text().splitlines() if file.exists() else ():
-        sign, content = line[0], line[1:]
-        if sign == "+":
-            there.add(content)
-        elif len(content) == 64:  # noqa: PLR2004
-            there.discard(content)
+        sign, content = line[:1], line[1:]
+        if len(content) == len(sources.content_id(b"")):  # a kill may cut a line off
+            there.add(content) if sign == "+" else there.discard(content)
     return there
 
 
@@ -113,6 +111,7 @@ def _work(folder, number, life):
     drawn = random.Random(life)  # noqa: S311
     told = (folder / "acknowledged").open("a", buffering=1)
     with opened(folder, model="classic") as archive:
+        told.write("\n")  # so that a line that was cut off stays by itself
         print("open", flush=True)
         print("repairing", flush=True)
         _repaired(archive, folder)

@@ -1,0 +1,141 @@
+"""The client's way over the wire: who gets the key, what is asked again, what is told of faults."""
+
+import json
+import traceback
+
+import pytest
+
+from imgsearch import Client
+from imgsearch.errors import (
+    AccessDenied,
+    BackendError,
+    BackendUnavailable,
+    ConfigError,
+    ImageNotFound,
+    LimitExceeded,
+)
+from tests.services.web_server import WebServer, answer, cut, redirect
+
+KEY = "img_0123456789ab_geheim"
+COUNT = json.dumps({"images": 3, "vectors": 2}).encode()
+
+
+@pytest.fixture
+def site():
+    with WebServer(COUNT) as server:
+        yield server
+
+
+@pytest.fixture
+def client(site):
+    with Client(site.url.rpartition("/")[0], KEY, timeout=5) as made:
+        yield made
+
+
+def problem(status, code, **headers):
+    told = {"status": status, "code": code, "detail": "Größer als erlaubt."}
+    headers = {"Content_Type": "application/problem+json", **headers}
+    return answer(status, json.dumps(told).encode(), Connection="close", **headers)
+
+
+def test_the_key_goes_to_its_service(client, site):
+    assert client.count() == 3
+    assert site.requests[0]["Authorization"] == f"Bearer {KEY}"
+    assert site.requests[0]["path"] == "/v1/count?collection=images"
+
+
+def test_a_redirect_takes_the_key_nowhere(client, site):
+    with WebServer(COUNT) as other:
+        site.script = [redirect(other.url)]
+        with pytest.raises(ConfigError, match="redirects to 127.0.0.1"):
+            client.count()
+        assert other.requests == []
+
+
+def test_the_environments_proxies_are_not_used(client, site, monkeypatch):
+    with WebServer(b"") as other:
+        monkeypatch.setenv("HTTP_PROXY", other.url)
+        monkeypatch.setenv("http_proxy", other.url)
+        with Client(client.url, KEY) as fresh:
+            assert fresh.count() == 3
+        assert other.requests == []
+
+
+def test_the_key_is_in_no_repr_and_no_error(client, site):
+    site.script = [problem(401, "access_denied")]
+    with pytest.raises(AccessDenied) as caught:
+        client.count()
+    told = "".join(traceback.format_exception(caught.value))
+    assert KEY not in told + repr(client) + repr(vars(client))
+    with pytest.raises(ConfigError) as caught:
+        Client("http://127.0.0.1", "zwei\nZeilen")
+    assert "Zeilen" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000",
+        "ftp://a",
+        "http://",
+        "http://me:pw@a",
+        "http://a/?x",
+        "http://a:x",
+        "http://[::1",
+    ],
+)
+def test_what_is_no_address_is_told(url):
+    with pytest.raises(ConfigError, match="URL") as caught:
+        Client(url)
+    assert "pw" not in str(caught.value)
+    with pytest.raises(ConfigError):
+        Client("http://127.0.0.1", timeout=0)
+
+
+def test_what_was_turned_away_for_now_is_asked_again(client, site):
+    site.script = [
+        problem(503, "busy", Retry_After="0"),
+        problem(429, "rate_exceeded", Retry_After="0"),
+    ]
+    assert client.count() == 3
+    assert len(site.requests) == 3
+
+
+def test_a_connection_that_breaks_is_tried_again_for_what_only_reads(client, site):
+    site.script = [cut(0), cut(3)]
+    assert client.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (429, "rate_exceeded", LimitExceeded),
+        (404, "image_not_found", ImageNotFound),
+        (418, "something_new", Exception),
+        (422, "something_new", ConfigError),
+    ],
+)
+def test_other_problems_are_told_at_once(client, site, status, code, error):
+    site.script = [problem(status, code, Retry_After="3600" if status == 429 else None)]
+    with pytest.raises(error, match="Größer"):
+        client.count()
+    assert len(site.requests) == 1
+
+
+def test_what_is_no_service_is_told(client, site):
+    site.script = [answer(404, b"<h1>nichts</h1>", Connection="close")]
+    with pytest.raises(ConfigError, match="no word of imgsearch"):
+        client.count()
+    site.script = [answer(200, b"<h1>da</h1>", Connection="close")]
+    with pytest.raises(BackendError, match="no JSON"):
+        client.count()
+    site.script = [answer(200, b'{"n": 1}', Connection="close")]
+    with pytest.raises(BackendError, match="images"):
+        client.count()
+
+
+def test_nobody_there_is_told_with_the_address():
+    with WebServer() as site:
+        url = site.url.rpartition("/")[0]
+    with Client(url, KEY) as client, pytest.raises(BackendUnavailable, match=url):
+        client.count()
