@@ -1,0 +1,31 @@
+"""Run the long trials of the service, all or those that are named, and print their figures.
+
+python -m tests.soak [kills[=100] schemathesis[=2000] nasty[=1000] load[=50000]]
+"""
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+
+from tests.soak import document, kills, load, nasty
+
+PARTS = {
+    "kills": kills.main,
+    "schemathesis": document.main,
+    "nasty": nasty.main,
+    "load": load.main,
+}
+PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "pymilvus", "milvus-lite", "onnxruntime", "pillow")
+
+
+def main(*words):
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(", ".join(f"{name} {version(name)}" for name in PACKAGES), flush=True)
+    for word in words or PARTS:
+        part, _, size = word.partition("=")
+        PARTS[part](*([int(size)] if size else []))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,256 @@
+"""Searches by upload while a folder is being added; and what encoder and store allow by themselves.
+
+The service and the library's own searches share one process and one archive, in turns, so that
+both have the same store and the same job beside them. Uploads come from another process, which is
+light (http.client), but has the same cores.
+"""
+
+import hashlib
+import http.client
+import io
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from urllib.parse import urlsplit
+
+import numpy as np
+from PIL import Image
+
+from imgsearch.archive import opened
+from imgsearch.encoders import load
+from imgsearch.images import decode
+from imgsearch.service import Limits, serving
+from imgsearch.sources import read
+from imgsearch.types import Record
+from tests.benchmarks.tuning import crop, gallery
+from tests.pictures import picture
+from tests.service.running import served
+
+WIDTHS = (1, 8, 32)
+ROUNDS = 3  # of library and service in turns, for each width
+QUERIES = 200  # images that are searched for
+K = 10
+SEED = 2026
+CHUNK = 5_000  # vectors of one insertion
+EVERY = 0.05  # seconds between two questions for progress
+WANTED, PROMPT = 0.9, 0.1  # of the library's searches/s; seconds of an answer about progress
+
+
+def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
+    print(f"load: {vectors:,} vectors by mini, k = {K}, searches by upload while a folder is added")
+    found = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        name, paths = gallery(folder)
+        queries = _queries(folder / "queries", paths)
+        _drawn(folder / "photos", files)
+        with _service(folder) as (archive, jobs, url):
+            _fill(archive, paths, vectors)
+            print(
+                f"  crops of {len(paths):,} images of {name}; {len(queries)} of them as JPEG of "
+                f"{sum(map(len, queries)) / len(queries) / 1e3:.0f} kB are searched for; "
+                f"{ROUNDS} rounds of {seconds:g} s each; {archive.catalog.count():,} rows"
+            )
+            for width in widths:
+                job = jobs.start_folder(str(folder / "photos"), collection="images")
+                found.append(_measured(archive, url, job, jobs, folder, queries, width, seconds))
+                jobs.cancel(job.id)
+                for ended in jobs.watch(job.id):
+                    state = ended.state
+                loading = jobs.get(job.id).inserted
+                print(f"    the job added {loading:,} images meanwhile, and is {state}")
+                archive.delete([each.id for each in _added(archive)])
+    return found
+
+
+def _measured(archive, url, job, jobs, folder, queries, width, seconds):
+    ours, theirs = [], []
+    answers = {"times": [], "progress": [], "failed": 0}
+    library = archive.library()
+    while jobs.get(job.id).state == "queued":
+        jobs.watch(job.id)
+    for _ in range(ROUNDS):
+        ours.append(len(_searched(library, queries, width, seconds)) / seconds)
+        got = _uploaded(url, job.id, folder / "queries", width, seconds)
+        theirs.append(len(got["times"]) / seconds)
+        for name, value in got.items():
+            answers[name] += value
+    over = jobs.get(job.id).state != "running"
+    times, progress = np.array(answers["times"]) * 1e3, np.array(answers["progress"]) * 1e3
+    p50, p95, p99 = np.percentile(times, (50, 95, 99))
+    ratio = sum(theirs) / sum(ours)
+    print(
+        f"  {width} clients: {sum(theirs) / ROUNDS:.1f} searches/s, p50 {p50:.1f}, p95 {p95:.1f}, "
+        f"p99 {p99:.1f} ms (n = {len(times):,}); library {sum(ours) / ROUNDS:.1f}/s; ratio "
+        f"{ratio:.2f} ({min(_ratios(theirs, ours)):.2f} to {max(_ratios(theirs, ours)):.2f}), "
+        f"wanted {WANTED}"
+    )
+    print(
+        f"    progress: p50 {np.median(progress):.1f}, most {progress.max():.1f} ms (n = "
+        f"{len(progress):,}), wanted under {PROMPT * 1e3:.0f}; failed requests {answers['failed']}"
+        + ("; THE JOB WAS OVER BEFORE" if over else "")
+    )
+    return {
+        "width": width,
+        "ratio": ratio,
+        "p99": p99,
+        "progress": progress.max(),
+        "failed": answers["failed"],
+    }
+
+
+def _ratios(theirs, ours):
+    return [one / other for one, other in zip(theirs, ours, strict=True)]
+
+
+@contextmanager
+def _service(folder):
+    """Give an archive, the jobs over it, and the address of a service in front of both."""
+    with opened(folder / "data", model="mini", roots=(folder,)) as archive:
+        running = serving.running(
+            archive, keys=None, limits=Limits(), hosts=serving.LOOPBACK, page=False
+        )
+        with running as app, served(app) as url:
+            yield archive, app.state.service.jobs, url
+
+
+def _queries(folder, paths):
+    """Write some of the images as JPEG; return their bytes."""
+    folder.mkdir()
+    chosen = [paths[place] for place in range(0, len(paths), max(1, len(paths) // QUERIES))]
+    for place, path in enumerate(chosen[:QUERIES]):
+        file = folder / f"{place:03d}.jpg"
+        Image.fromarray(decode(read(path), path=path)).save(file, quality=90)
+    return [file.read_bytes() for file in sorted(folder.iterdir())]
+
+
+def _drawn(folder, number):
+    """Write pictures for the job, of a small photograph's size."""
+    (folder / "größe").mkdir(parents=True)
+    for each in range(number):
+        file = io.BytesIO()
+        Image.fromarray(picture(10**6 + each, (320, 240))).save(file, "JPEG", quality=85)
+        (folder / "größe" / f"{each:05d}.jpg").write_bytes(file.getvalue())
+
+
+def _fill(archive, paths, number):
+    """Insert vectors of crops, and give them rows."""
+    encoder, rng = load("mini"), np.random.default_rng(SEED)
+    library, each = archive.library(), -(-number // len(paths))
+    waiting, started = [], perf_counter()
+    for done, path in enumerate(itertools.islice(paths, -(-number // each))):
+        image = decode(read(path), path=path)
+        rows = encoder.encode([crop(image, rng) for _ in range(min(each, number - done * each))])
+        for place, row in enumerate(rows):
+            name = f"{Path(path).name}, crop {place}"
+            id_ = hashlib.sha256(f"{path} {place}".encode()).hexdigest()
+            waiting.append(Record(id_, row, {"path": name, "label": ""}))
+        if len(waiting) >= CHUNK:
+            library.insert(waiting)
+            waiting = []
+    if waiting:
+        library.insert(waiting)
+    archive.repair()
+    assert archive.count().vectors == number
+    print(f"  filled in {perf_counter() - started:.0f} s", flush=True)
+
+
+def _added(archive):
+    after = None
+    while True:
+        page = archive.entries("images", limit=1_000, source="folder", after=after)
+        yield from page.entries
+        after = page.next
+        if after is None:
+            return
+
+
+def _searched(library, queries, width, seconds):
+    """Search in `width` threads for so long; return how many seconds each search took."""
+
+    def search(data):
+        assert library.search(data, k=K)
+
+    return _repeated(search, queries, width, seconds)[0]
+
+
+def _repeated(work, queries, width, seconds):
+    """Do `work` with one query after another in `width` threads; return times, and failures."""
+    times, failed, ends = [], [], perf_counter() + seconds
+    turns = itertools.count()
+
+    def run():
+        while (started := perf_counter()) < ends:
+            try:
+                work(queries[next(turns) % len(queries)])
+            except (AssertionError, OSError) as error:
+                failed.append(error)
+            if perf_counter() < ends:  # what ends later is not of these seconds
+                times.append(perf_counter() - started)
+
+    threads = [threading.Thread(target=run) for _ in range(width)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return times, failed
+
+
+def _uploaded(url, job, folder, width, seconds):
+    """Have another process search by upload; return what it measured."""
+    words = [sys.executable, "-m", "tests.soak.load", url, job, str(folder), str(width)]
+    done = subprocess.run([*words, str(seconds)], check=True, capture_output=True)
+    return json.loads(done.stdout)
+
+
+def _client(url, job, folder, width, seconds):
+    """Search by upload and ask for progress; print what it took as JSON."""
+    host = urlsplit(url).netloc
+    local, over, progress = threading.local(), threading.Event(), []
+    queries = [_form(file.read_bytes()) for file in sorted(Path(folder).iterdir())]
+
+    def connection():
+        if not hasattr(local, "http"):
+            local.http = http.client.HTTPConnection(host, timeout=60)
+        return local.http
+
+    def search(body):
+        headers = {"Content-Type": "multipart/form-data; boundary=grenze"}
+        connection().request("POST", "/v1/search", body, headers)
+        answer = connection().getresponse()
+        told = answer.read()
+        assert answer.status == 200, told
+        assert json.loads(told)["hits"]
+
+    def follow():
+        while not over.wait(EVERY):
+            started = perf_counter()
+            connection().request("GET", f"/v1/jobs/{job}")
+            answer = connection().getresponse()
+            answer.read()
+            assert answer.status == 200
+            progress.append(perf_counter() - started)
+
+    following = threading.Thread(target=follow)
+    following.start()
+    times, failed = _repeated(search, queries, width, seconds)
+    over.set()
+    following.join()
+    print(json.dumps({"times": times, "progress": progress, "failed": len(failed)}))
+
+
+def _form(data):
+    start = '--grenze\r\nContent-Disposition: form-data; name="file"; filename="ü.jpg"\r\n'
+    field = f'--grenze\r\nContent-Disposition: form-data; name="k"\r\n\r\n{K}\r\n'
+    head = f"{field}{start}Content-Type: image/jpeg\r\n\r\n".encode()
+    return head + data + b"\r\n--grenze--\r\n"
+
+
+if __name__ == "__main__":
+    _client(*sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5]))

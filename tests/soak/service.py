@@ -1,0 +1,70 @@
+"""A service in a process of its own, as `imgsearch serve` starts it."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections import deque
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+
+class Service:
+    """A running service: its address, its process, and the last lines that it said."""
+
+    def __init__(self, process):
+        self._process = process
+        self.inside = psutil.Process(process.pid)
+        self.lines = deque(maxlen=200)
+        self._listening = threading.Event()
+        self.url = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._listening.wait(120) or not self.url:
+            process.kill()
+            raise AssertionError("".join(self.lines))
+
+    def resident(self):
+        """Return the most memory that was resident at any time, in MB (Linux's VmHWM)."""
+        told = Path(f"/proc/{self.inside.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", told)
+        return int(found[1]) / 1e3
+
+    @property
+    def alive(self):
+        return self._process.poll() is None
+
+    def close(self):
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._reader.join(10)
+            self._process.stderr.close()
+
+    def _read(self):
+        for line in self._process.stderr:
+            self.lines.append(line)
+            found = re.search(r"http://[\w.:]+", line)
+            if not self.url and found:
+                self.url = found[0]
+                self._listening.set()
+        self._listening.set()  # it ended
+
+
+@contextmanager
+def service(folder, *words):
+    """Run a service over `folder`, which asks for no key, until the block is left."""
+    command = [sys.executable, "-m", "imgsearch", "serve", "--data", str(folder)]
+    command += ["--no-auth", "--port", "0", "--no-page", "--model", "mini", *words]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+    running = Service(process)
+    try:
+        yield running
+    finally:
+        running.close()

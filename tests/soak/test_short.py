@@ -1,0 +1,24 @@
+"""The long trials in short; `make soak` runs them whole."""
+
+import pytest
+
+from tests.soak import document, kills, load, nasty
+
+
+def test_kills_lose_nothing_and_leave_nothing():
+    assert sum(kills.main(3, 150).values()) == 3
+
+
+def test_no_generated_request_breaks_the_document():
+    assert sum(document.main(60).values()) >= 60
+
+
+def test_nasty_files_neither_stop_the_service_nor_fill_the_memory():
+    assert nasty.main(60) < nasty.MOST
+
+
+@pytest.mark.parametrize("width", [4])
+def test_searches_and_progress_are_answered_while_a_job_loads(width):
+    (found,) = load.main(600, 1.0, (width,), 300)
+    assert found["failed"] == 0
+    assert found["p99"] > 0  # how fast is for the long form to tell, on a machine of its own
