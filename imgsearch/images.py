@@ -180,7 +180,8 @@ def header(data: bytes, *, path: str = "") -> tuple[str, int, int]:
     """Return what an image's header says: format (of `FORMATS`), width and height, turned upright.
 
     Raises:
-        FormatRefused, ImageCorrupt: as `decode` says; no pixel is decoded.
+        FormatRefused, ImageTooLarge, ImageCorrupt: as `decode` says, but for more pixels than a
+            caller's own cap; none is decoded.
     """
     kind = sniff(data[:HEAD])
     if kind is None:
@@ -190,6 +191,9 @@ def header(data: bytes, *, path: str = "") -> tuple[str, int, int]:
             with Image.open(io.BytesIO(data), formats=(kind,)) as image:
                 width, height = image.size
                 turned = _orientation(image) >= _FIRST_ON_ITS_SIDE
+        except Image.DecompressionBombError as error:
+            reason = "more pixels than Pillow's own limit"
+            raise _failure(ImageTooLarge, "too large", path, "header", reason) from error
         except _DECODER_ERRORS as error:
             reason = _reason(error)
             raise _failure(ImageCorrupt, "cannot be decoded", path, "header", reason) from error

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgsearch.errors import FormatRefused, ImageCorrupt, ImageError, ImageTooLarge
-from imgsearch.images import FORMATS, HEAD, decode, picture, sniff, thumbnail
+from imgsearch.images import FORMATS, HEAD, decode, header, picture, sniff, thumbnail
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 # hashing the positions gives values without the symmetries that a turned image could hide behind
@@ -38,9 +38,9 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 def png(width: int, height: int, *, extra: bytes = b"", rows: bytes = b"", depth: int = 8) -> bytes:
     """Return a grey PNG, written by hand so that its header may lie."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0))
+    first = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + header + extra + body
+    return b"\x89PNG\r\n\x1a\n" + first + extra + body
 
 
 SAMPLES = {
@@ -281,6 +281,12 @@ def test_too_large_is_the_same_beyond_pillows_own_limits(side: int) -> None:
         with pytest.raises(ImageTooLarge):
             decode(png(side, side))
     assert leaked == []
+
+
+@pytest.mark.parametrize("side", [13_500, 60_000])
+def test_a_header_beyond_pillows_own_limit_is_too_large_as_well(side: int) -> None:
+    with pytest.raises(ImageTooLarge, match=r"größe\.png: too large"):
+        header(png(side, side), path="größe.png")
 
 
 def test_slow_decoders_get_fewer_pixels() -> None:
