@@ -9,6 +9,7 @@ from imgsearch.types import Pixels
 _FLAT: Final = (
     12  # levels; above what JPEG leaves in a bar; 8 of 157 photographs lose over 5 % to it
 )
+_MOST: Final = 4_096  # lines looked at together: some MB
 
 
 def trimmed(image: Pixels) -> Pixels:
@@ -29,7 +30,10 @@ def canonical() -> str:
 def _flat_lines(lines: Pixels) -> int:
     """Return how many of the first lines have about the colour of the first one's first pixel."""
     colour = lines[0, 0].astype(np.int16)
-    for count, line in enumerate(lines):
-        if np.abs(line - colour).max() > _FLAT:
-            return count
+    start, size = 0, 1
+    while start < len(lines):  # one line first, as most pictures have no border; then more at once
+        far = np.abs(lines[start : start + size] - colour).max(axis=(1, 2)) > _FLAT
+        if far.any():
+            return start + int(far.argmax())
+        start, size = start + size, min(2 * size, _MOST)
     return len(lines)
