@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -196,20 +197,21 @@ def of_contents(
     connection: Connection, collection: str, contents: Iterable[str], states: Sequence[str]
 ) -> dict[str, list[Entry]]:
     """See `Catalog.of_contents`."""
-    found: dict[str, list[Entry]] = {}
+    found: list[Entry] = []
     for some in chunks(filter(possible_content, contents)):
         rows = connection.execute(
-            sa.select(*COLUMNS)
-            .where(
+            sa.select(*COLUMNS).where(
                 ENTRIES.c.content.in_(some),
                 ENTRIES.c.collection == collection,
                 ENTRIES.c.state.in_(states),
             )
-            .order_by(ENTRIES.c.created, ENTRIES.c.id)
         )
-        for row in rows.mappings():
-            found.setdefault(row["content"], []).append(entry_of(row))
-    return found
+        found += map(entry_of, rows.mappings())
+    # sorted here: asked for an order, SQLite 3.40 walks the whole collection in it
+    by_content: dict[str, list[Entry]] = {}
+    for entry in sorted(found, key=attrgetter("created", "id")):
+        by_content.setdefault(entry.content, []).append(entry)
+    return by_content
 
 
 def referenced(connection: Connection, contents: Iterable[str]) -> set[str]:

@@ -91,13 +91,14 @@ ENTRIES: Final = Table(
     Column("error", LONG, nullable=False),
     Column("created", Utc, nullable=False),
     Column("updated", Utc, nullable=False),
-    Index("entries_content", "content", "collection"),
+    Index("entries_content", "content", "collection", "created", "id"),
     Index("entries_state", "state", "updated", "id"),
     Index("entries_created", "created", "id"),
     Index("entries_collection_created", "collection", "created", "id"),
     Index("entries_collection_name", "collection", "name", "id"),
     Index("entries_collection_size", "collection", "size", "id"),
     Index("entries_collection_label", "collection", "label", "id"),
+    Index("entries_collection_label_created", "collection", "label", "created", "id"),
 )
 
 JOBS: Final = Table(

@@ -18,13 +18,15 @@ name = sys.stdin.readline().strip()
 vectors = 0
 for n in range({ROUNDS}):
     mine = [entry(k, id=f"{{name}}-{{k}}", content=content(k), stored=True) for k in (2, 1, 3)]
-    ends = time.monotonic() + 60  # where the other one died
+    ends = time.monotonic() + 30  # where the other one died
     while time.monotonic() < ends:
         try:
             catalog.begin(mine if name > "b" else mine[::-1])
             break
         except ImageBusy:
             pass
+    else:
+        sys.exit("nobody let go")
     ids = [each.id for each in mine]
     catalog.ready(ids)
     for deletion in catalog.mark_deleting(ids):

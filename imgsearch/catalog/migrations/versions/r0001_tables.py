@@ -83,13 +83,14 @@ def _entries(metadata: sa.MetaData) -> None:
         sa.Column("error", LONG, nullable=False),
         sa.Column("created", TIME, nullable=False),
         sa.Column("updated", TIME, nullable=False),
-        sa.Index("entries_content", "content", "collection"),
+        sa.Index("entries_content", "content", "collection", "created", "id"),
         sa.Index("entries_state", "state", "updated", "id"),
         sa.Index("entries_created", "created", "id"),
         sa.Index("entries_collection_created", "collection", "created", "id"),
         sa.Index("entries_collection_name", "collection", "name", "id"),
         sa.Index("entries_collection_size", "collection", "size", "id"),
         sa.Index("entries_collection_label", "collection", "label", "id"),
+        sa.Index("entries_collection_label_created", "collection", "label", "created", "id"),
     )
 
 
