@@ -77,10 +77,18 @@ class Browsing:
             *self.detail.outputs,
         ]
         quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
+        self.turning: dict[str, Any] = {
+            "inputs": self.fields,
+            "outputs": self.results,
+            **quick,
+            # one after another, or a page that was asked for earlier might come later, and stay
+            "concurrency_id": "browsing",
+            "concurrency_limit": 1,
+        }
         for event in (self.order.input, self.label.input, self.name.submit):
-            event(self.first, self.fields, self.results, **quick)
-        self.next.click(self._next, self.fields, self.results, **quick)
-        self.previous.click(self._previous, self.fields, self.results, **quick)
+            event(self.first, **self.turning)
+        self.next.click(self._next, **self.turning)
+        self.previous.click(self._previous, **self.turning)
         self.images.select(self._select, None, self.detail.outputs, **quick)
 
     def _wire_deletion(self) -> None:

@@ -63,12 +63,7 @@ class Page:
         if self.adding is not None:
             header.append(self.adding.into)
         told: dict[str, Any] = {"inputs": self.collection, "outputs": header, **quick}
-        browsed: dict[str, Any] = {
-            "fn": self.browsing.first,
-            "inputs": self.browsing.fields,
-            "outputs": self.browsing.results,
-            **quick,
-        }
+        browsed: dict[str, Any] = {"fn": self.browsing.first, **self.browsing.turning}
         self.blocks.load(self._header, **told)
         self.collection.input(self._header, **told).then(**browsed)
         browse.select(**browsed)

@@ -60,6 +60,7 @@ def test_pages_follow_each_other_in_an_order(page):
     page.until(lambda: page.names()[:1] == ["brick_wall_00.jpg"])
     page.one("input[aria-label=Order]").send_keys("by name\n")
     page.until(lambda: page.names() == sorted(page.names()))
+    page.until(lambda: (seen := page.names()) and seen == sorted(seen))
     assert page.told() == f"1 to 24 of {total} images"
     start = page.names()
     page.press("Next")
