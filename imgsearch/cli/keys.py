@@ -118,6 +118,8 @@ def _keys(data: Path, *, new: bool = False) -> Iterator["Keys"]:
     url = settings.catalog or str(data / _CATALOG)
     if not (new or settings.catalog or (data / _CATALOG).is_file()):
         raise ConfigError(f"there is no service in {data}; --data names its folder")
+    if not settings.catalog:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)  # as the service makes it
     with Catalog(url, password=settings.catalog_password, timeout=settings.timeout) as catalog:
         yield Keys(catalog)
 

@@ -105,6 +105,7 @@ def serve(
     ) as archive:
         keys = Keys(archive.catalog)
         serving.check_open(host, keys, no_auth=no_auth)
+        serving.warm(archive)
         repaired = serving.mend(archive, alone=not settings.secret(db))
         if repaired.anything:
             show.note(f"what a crash left half done is repaired: {repaired}")

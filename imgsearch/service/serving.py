@@ -9,6 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, cast
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
@@ -32,6 +33,7 @@ __all__ = [
     "run",
     "running",
     "server",
+    "warm",
 ]
 
 _GRACE: Final = 20  # seconds that answers underway have when the service stops
@@ -86,6 +88,15 @@ def mend(archive: Archive, *, alone: bool) -> Repaired:
     if repaired.anything:
         _log.warning("repaired: %s", repaired)
     return repaired
+
+
+def warm(archive: Archive) -> None:
+    """Build the encoder before the first request waits for it.
+
+    Raises:
+        EncoderError: it cannot be built, or is not the collection's.
+    """
+    archive.library().encode(np.zeros((64, 64, 3), dtype=np.uint8))
 
 
 @contextmanager

@@ -1,0 +1,175 @@
+"""Who may do what over HTTP: keys, their scopes, how often, how much at once."""
+
+import socket
+import threading
+
+import pytest
+
+from imgsearch.access import Keys
+from imgsearch.archive import Incoming
+from imgsearch.errors import ConfigError
+from imgsearch.service import Limits, serving
+from imgsearch.service.origins import checked
+from tests.service.running import jpeg, running
+from tests.service.topologies import plain
+
+READS = ("/v1/images", "/v1/count", "/v1/collections", "/v1/jobs", "/v1/models", "/metrics")
+OPEN = ("/v1/live", "/v1/ready", "/v1/health", "/openapi.json", "/docs")
+
+
+def test_a_scope_allows_what_it_says_and_what_lesser_ones_do(service, empty):
+    for path in OPEN:
+        assert service.client().get(path).status_code == 200, path
+    for path in READS:
+        assert service.client().get(path).status_code == 401, path
+        assert service.client("read").get(path).status_code == 200, path
+    upload = {"files": {"file": jpeg(1)}, "data": {"collection": empty}}
+    drop = f"/v1/collections/{empty}?confirm={empty}"
+    for scope, added, dropped in (("read", 403, 403), ("write", 201, 403), ("admin", 200, 200)):
+        client = service.client(scope)
+        assert client.post("/v1/images", **upload).status_code == added
+        answer = client.delete(drop)
+        assert answer.status_code == dropped
+    assert answer.json() == {"deleted": 1}
+    header = {"X-API-Key": service.secrets["read"]}
+    assert service.client().get("/v1/images", headers=header).status_code == 200
+
+
+def test_a_stranger_s_upload_is_refused_before_it_is_read(service):
+    def endless():
+        yield b"--b\r\n"
+        raise AssertionError("nobody should have read on")
+
+    kind = {"Content-Type": "multipart/form-data; boundary=b", "Expect": "100-continue"}
+    client = service.client()
+    try:
+        status = client.post("/v1/images", content=endless(), headers=kind).status_code
+    except AssertionError:
+        status = 401  # httpx sends on whatever the answer; the service had answered by then
+    assert status == 401
+
+
+def test_a_revoked_key_ends(tmp_path):
+    with running(plain(tmp_path / "a"), tmp_path / "b") as service:
+        keys = Keys(service.archive.catalog)
+        row, secret = keys.create("Größe", ["read"])
+        client = service.client()
+        keys.revoke(row.id)  # before it was ever used: one in use is trusted for five seconds
+        assert client.get("/v1/count", headers={"X-API-Key": secret}).status_code == 401
+
+
+def test_too_many_requests_are_told_when_to_come_again(tmp_path):
+    limits = Limits(per_minute=60)  # of which a tenth, as many as in ten seconds, at once
+    with running(plain(tmp_path / "a"), tmp_path / "b", limits=limits) as service:
+        answers = [service.http.get("/v1/count") for _ in range(40)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert 20 < len(refused) < 36
+        assert refused[0].json()["code"] == "rate_exceeded"
+        assert int(refused[0].headers["Retry-After"]) >= 1
+        assert service.client().get("/v1/live").status_code == 200
+
+
+def test_more_work_than_may_wait_is_told_to_come_again(tmp_path, monkeypatch):
+    limits = Limits(embeddings=1, waiting=1)
+    with running(plain(tmp_path / "a"), tmp_path / "b", limits=limits) as service:
+        service.add(1, collection="images")
+        begun, go_on = threading.Semaphore(0), threading.Event()
+        search = service.archive.search
+
+        def held(*arguments, **told):
+            begun.release()
+            assert go_on.wait(30)
+            return search(*arguments, **told)
+
+        monkeypatch.setattr(service.archive, "search", held)
+        answers = []
+
+        def ask():
+            answers.append(service.http.post("/v1/search", json={"text": "a dog"}))
+
+        running_one, waiting_one = threading.Thread(target=ask), threading.Thread(target=ask)
+        running_one.start()
+        assert begun.acquire(timeout=30)
+        waiting_one.start()
+        workers = service.app.state.service.workers
+        while not workers.waiting:
+            assert waiting_one.is_alive()
+        refused = service.http.post("/v1/search", json={"text": "a dog"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+        assert refused.headers["Retry-After"] == "1"
+        assert service.http.get("/v1/count").status_code == 200  # what is cheap goes on
+        told = service.http.get("/metrics").text
+        assert "imgsearch_running 1.0" in told
+        assert "imgsearch_waiting 1.0" in told
+        go_on.set()
+        running_one.join(30)
+        waiting_one.join(30)
+        assert [answer.status_code for answer in answers] == [200, 200]
+
+
+def test_an_answer_that_takes_too_long_is_one_that_says_so(tmp_path, monkeypatch):
+    limits = Limits(seconds=1)
+    with running(plain(tmp_path / "a"), tmp_path / "b", limits=limits) as service:
+        service.archive.add([Incoming("a.jpg", data=jpeg(1))])  # which may take longer itself
+        go_on = threading.Event()
+        monkeypatch.setattr(service.archive, "search", lambda *_, **__: go_on.wait(30) and [])
+        late = service.http.post("/v1/search", json={"text": "a dog"})
+        go_on.set()
+        assert (late.status_code, late.json()["code"]) == (503, "deadline_exceeded")
+        address = ("127.0.0.1", service.http.base_url.port)
+        with socket.create_connection(address, timeout=30) as connection:
+            connection.sendall(
+                b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+                b"Content-Type: application/json\r\nX-API-Key: "
+                + service.secrets["read"].encode()
+                + b"\r\n\r\n{"
+            )
+            assert connection.recv(100).startswith(b"HTTP/1.1 408")  # the rest never came
+
+
+def test_without_keys_this_machine_alone_may_do_all(tmp_path):
+    with running(plain(tmp_path / "a"), tmp_path / "b", auth=False) as service:
+        client = service.client()
+        assert client.post("/v1/images", files={"file": jpeg(1)}).status_code == 201
+        assert client.delete("/v1/collections/images?confirm=images").json() == {"deleted": 1}
+
+
+def test_pages_that_are_named_may_ask(tmp_path):
+    origin = "https://photos.example.org"
+    with running(plain(tmp_path / "a"), tmp_path / "b", cors=(origin,)) as service:
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        preflight = service.client().options("/v1/images", headers=asked)
+        assert preflight.headers["Access-Control-Allow-Origin"] == origin
+        assert "access-control-allow-credentials" not in preflight.headers
+        posted = service.http.post(
+            "/v1/images", files={"file": jpeg(1)}, headers={"Origin": origin}
+        )
+        assert posted.status_code == 201
+        other = service.http.get("/v1/count", headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("origin", ["*", "photos.example.org", "https://a.example/", "null"])
+def test_an_origin_is_named_as_browsers_write_it(origin):
+    with pytest.raises(ConfigError, match="is no origin"):
+        checked([origin])
+
+
+def test_an_address_that_others_reach_is_refused_without_keys(tmp_path):
+    from imgsearch.catalog import Catalog
+
+    with Catalog(str(tmp_path / "catalog.db")) as catalog:
+        keys = Keys(catalog)
+        for host in ("0.0.0.0", "::"):  # noqa: S104 - what is refused
+            with pytest.raises(ConfigError, match="no API key yet"):
+                serving.check_open(host, keys, no_auth=False)
+        with pytest.raises(ConfigError, match="no API key yet"):
+            serving.check_open("127.0.0.1", keys, no_auth=False)
+        serving.check_open("127.0.0.1", keys, no_auth=True)
+        keys.create("first", ["admin"])
+        serving.check_open("0.0.0.0", keys, no_auth=False)  # noqa: S104 - as above
+        for host in ("0.0.0.0", "::"):  # noqa: S104 - as above
+            with pytest.raises(ConfigError, match="open to others"):
+                serving.check_open(host, keys, no_auth=True)
+        with pytest.raises(ConfigError, match="is no address"):
+            serving.is_loopback("no such host")

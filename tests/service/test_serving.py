@@ -1,0 +1,76 @@
+"""`imgsearch serve` as people run it: a process, its messages, its stop and its next start."""
+
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from imgsearch.cli import cli
+from tests.conftest import ENVIRONMENT
+from tests.service.running import jpeg
+
+
+@contextmanager
+def process(*words):
+    """Run `imgsearch serve` on a free port; yield its client and the process."""
+    command = [sys.executable, "-m", "imgsearch", "serve", "--port", "0", *map(str, words)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**ENVIRONMENT, "COLUMNS": "200"}
+    ) as running:
+        told = []
+        try:
+            for line in running.stderr:
+                told.append(line)
+                if found := re.search(r"http://[^ ,]+", line):
+                    break
+            else:
+                pytest.fail("".join(told))
+            with httpx.Client(base_url=found[0], timeout=60) as client:
+                client.told = told
+                yield client, running
+        finally:
+            running.kill()
+
+
+def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path):
+    data = tmp_path / "größe"
+    made = CliRunner().invoke(cli, ["keys", "create", "я", "--scope", "admin", "--data", str(data)])
+    assert made.exit_code == 0, made.output
+    key = {"Authorization": f"Bearer {made.stdout.split()[0]}"}
+    with process("--data", data, "--no-page") as (client, running):
+        assert client.get("/v1/count").status_code == 401
+        added = client.post("/v1/images", files={"file": ("кот.jpg", jpeg(1))}, headers=key)
+        assert added.status_code == 201, added.text
+        assert client.get("/", follow_redirects=True).status_code == 200  # the documentation
+        running.send_signal(signal.SIGTERM)
+        rest = running.stderr.read()
+        assert running.wait(30) in (0, -signal.SIGTERM)
+        assert "größe" in rest
+        assert "key" in rest
+        assert "Traceback" not in rest
+    assert {path.name for path in data.iterdir()} >= {"vectors.db", "catalog.db", "originals"}
+    assert data.stat().st_mode & 0o077 == 0  # nobody else's
+    with process("--data", data, "--no-auth", "--no-page") as (client, _):
+        hits = client.post("/v1/search", files={"file": jpeg(1)}).json()["hits"]
+        assert [hit["name"] for hit in hits] == ["кот.jpg"]
+        assert client.get("/v1/health").json()["status"] == "ok"
+
+
+def test_it_tells_in_one_line_why_it_does_not_start(tmp_path):
+    for words, why in (
+        (["--host", "0.0.0.0"], "no API key yet"),  # noqa: S104 - what is refused
+        (["--host", "0.0.0.0", "--no-auth"], "open to others"),  # noqa: S104 - as above
+        ([], "--no-auth"),
+        (["--no-auth", "--cors", "*"], "is no origin"),
+        (["--no-auth", "--weights", __file__], "belong to a model"),
+        (["--no-auth", "--max-files", "0"], "at least 1"),
+    ):
+        told = CliRunner().invoke(cli, ["serve", "--data", str(tmp_path / "a"), *words])
+        assert told.exit_code == 1, (words, told.output)
+        assert why in told.output
+        assert told.output.count("\n") == 1, told.output
