@@ -47,6 +47,11 @@ Score = Annotated[float, Field(allow_inf_nan=False)]
 _CAT = "0f3c9a1e5b7d4c2a8e6f1b0d9c7a5e3f"
 
 
+def _one_of(*names: str) -> Any:
+    """Return what a JSON schema says of alternatives, for those who write clients by it."""
+    return [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -161,6 +166,9 @@ def _positive(terms: "list[Term]") -> "list[Term]":
 class Term(_Model):
     """One summand of a query: a text, an image that is there, or one in base64."""
 
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"oneOf": _one_of("text", "id", "image")}
+    )
     text: Words | None = None
     id: Id | None = None
     image: str | None = Field(None, description="the image file in base64")
@@ -199,11 +207,12 @@ class SearchQuery(How):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
+            "oneOf": _one_of("text", "id", "image", "terms"),
             "examples": [
                 {"text": "a dog in the snow", "k": 5},
                 {"id": _CAT, "hide_duplicates": 0.95},
                 {"terms": [{"id": _CAT}, {"text": "snow", "weight": 0.5}]},
-            ]
+            ],
         },
     )
     text: Words | None = None
@@ -313,6 +322,7 @@ class JobRequest(_Model):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
+            "oneOf": _one_of("folder", "urls"),
             "examples": [{"folder": "photos/2024", "collection": "images"}],
         },
     )
