@@ -42,14 +42,13 @@ EVERY = 0.05  # seconds between two questions for progress
 WANTED, PROMPT = 0.9, 0.1  # of the library's searches/s; seconds of an answer about progress
 
 
-def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
+def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=2_000):
     print(f"load: {vectors:,} vectors by mini, k = {K}, searches by upload while a folder is added")
     found = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         name, paths = gallery(folder)
         queries = _queries(folder / "queries", paths)
-        _drawn(folder / "photos", files)
         with _service(folder) as (archive, jobs, url):
             _fill(archive, paths, vectors)
             print(
@@ -58,14 +57,13 @@ def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
                 f"{ROUNDS} rounds of {seconds:g} s each; {archive.catalog.count():,} rows"
             )
             for width in widths:
-                job = jobs.start_folder(str(folder / "photos"), collection="images")
+                _drawn(folder / "photos" / str(width), files, 10**6 * width)
+                job = jobs.start_folder(str(folder / "photos" / str(width)))
+                next(state for state in jobs.watch(job.id) if state.state != "queued")
                 found.append(_measured(archive, url, job, jobs, folder, queries, width, seconds))
                 jobs.cancel(job.id)
-                for ended in jobs.watch(job.id):
-                    state = ended.state
-                loading = jobs.get(job.id).inserted
-                print(f"    the job added {loading:,} images meanwhile, and is {state}")
-                archive.delete([each.id for each in _added(archive)])
+                *_, ended = jobs.watch(job.id)
+                print(f"    the job added {ended.inserted:,} images meanwhile", flush=True)
     return found
 
 
@@ -73,12 +71,16 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
     ours, theirs = [], []
     answers = {"times": [], "progress": [], "failed": 0}
     library = archive.library()
-    while jobs.get(job.id).state == "queued":
-        jobs.watch(job.id)
+
+    def search(data):
+        assert library.search(data, k=K)
+
     for _ in range(ROUNDS):
-        ours.append(len(_searched(library, queries, width, seconds)) / seconds)
+        times, failed, lasted = _repeated(search, queries, width, seconds)
+        assert not failed, failed[0]
+        ours.append(len(times) / lasted)
         got = _uploaded(url, job.id, folder / "queries", width, seconds)
-        theirs.append(len(got["times"]) / seconds)
+        theirs.append(len(got["times"]) / got.pop("lasted"))
         for name, value in got.items():
             answers[name] += value
     over = jobs.get(job.id).state != "running"
@@ -130,12 +132,12 @@ def _queries(folder, paths):
     return [file.read_bytes() for file in sorted(folder.iterdir())]
 
 
-def _drawn(folder, number):
-    """Write pictures for the job, of a small photograph's size."""
+def _drawn(folder, number, first):
+    """Write pictures for a job, of a small photograph's size."""
     (folder / "größe").mkdir(parents=True)
     for each in range(number):
         file = io.BytesIO()
-        Image.fromarray(picture(10**6 + each, (320, 240))).save(file, "JPEG", quality=85)
+        Image.fromarray(picture(first + each, (320, 240))).save(file, "JPEG", quality=85)
         (folder / "größe" / f"{each:05d}.jpg").write_bytes(file.getvalue())
 
 
@@ -161,45 +163,29 @@ def _fill(archive, paths, number):
     print(f"  filled in {perf_counter() - started:.0f} s", flush=True)
 
 
-def _added(archive):
-    after = None
-    while True:
-        page = archive.entries("images", limit=1_000, source="folder", after=after)
-        yield from page.entries
-        after = page.next
-        if after is None:
-            return
-
-
-def _searched(library, queries, width, seconds):
-    """Search in `width` threads for so long; return how many seconds each search took."""
-
-    def search(data):
-        assert library.search(data, k=K)
-
-    return _repeated(search, queries, width, seconds)[0]
-
-
 def _repeated(work, queries, width, seconds):
-    """Do `work` with one query after another in `width` threads; return times, and failures."""
-    times, failed, ends = [], [], perf_counter() + seconds
+    """Do `work` with one query after another in `width` threads, begun within so many seconds.
+
+    Return the times of what went well, what failed, and how long all of it lasted.
+    """
+    times, failed, began = [], [], perf_counter()
+    ends = began + seconds
     turns = itertools.count()
 
     def run():
         while (started := perf_counter()) < ends:
             try:
                 work(queries[next(turns) % len(queries)])
-            except (AssertionError, OSError) as error:
-                failed.append(error)
-            if perf_counter() < ends:  # what ends later is not of these seconds
                 times.append(perf_counter() - started)
+            except (AssertionError, OSError, http.client.HTTPException) as error:
+                failed.append(error)
 
     threads = [threading.Thread(target=run) for _ in range(width)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return times, failed
+    return times, failed, perf_counter() - began
 
 
 def _uploaded(url, job, folder, width, seconds):
@@ -229,7 +215,7 @@ def _client(url, job, folder, width, seconds):
         assert json.loads(told)["hits"]
 
     def follow():
-        while not over.wait(EVERY):
+        while not (progress and over.wait(EVERY)):
             started = perf_counter()
             connection().request("GET", f"/v1/jobs/{job}")
             answer = connection().getresponse()
@@ -239,10 +225,11 @@ def _client(url, job, folder, width, seconds):
 
     following = threading.Thread(target=follow)
     following.start()
-    times, failed = _repeated(search, queries, width, seconds)
+    times, failed, lasted = _repeated(search, queries, width, seconds)
     over.set()
     following.join()
-    print(json.dumps({"times": times, "progress": progress, "failed": len(failed)}))
+    told = {"times": times, "progress": progress, "failed": len(failed), "lasted": lasted}
+    print(json.dumps(told))
 
 
 def _form(data):

@@ -19,6 +19,6 @@ def test_nasty_files_neither_stop_the_service_nor_fill_the_memory():
 
 @pytest.mark.parametrize("width", [4])
 def test_searches_and_progress_are_answered_while_a_job_loads(width):
-    (found,) = load.main(600, 1.0, (width,), 300)
+    (found,) = load.main(300, 0.5, (width,), 300)
     assert found["failed"] == 0
     assert found["p99"] > 0  # how fast is for the long form to tell, on a machine of its own
