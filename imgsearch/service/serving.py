@@ -5,7 +5,6 @@ import logging
 import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, cast
 
@@ -129,7 +128,7 @@ def running(
         if page and find_spec("gradio") is not None:
             from imgsearch import ui
 
-            check = None if keys is None else partial(_checked, keys)
+            check = None if keys is None else _check(keys)
             blocks = ui.build(archive, jobs, can_write=True, check=check)
             ui.mount(app, blocks, check=check, hosts=tuple(hosts or ()))
         else:
@@ -137,10 +136,6 @@ def running(
         yield app
     finally:
         jobs.close()
-
-
-def _checked(keys: Keys, secret: str, scope: str) -> object:
-    return keys.check(secret, cast(Scope, scope))
 
 
 def run(
@@ -181,6 +176,15 @@ def listening(host: str, port: int) -> socket.socket:
         return socket.create_server(place[:2], family=family, backlog=2048)
     except OSError as error:
         raise ConfigError(f"{host}:{port} is not to be had: {error.strerror or error}") from error
+
+
+def _check(keys: Keys) -> Callable[[str, str], object]:
+    """Return what the page asks for a key; its scopes are texts."""
+
+    def check(secret: str, scope: str) -> object:
+        return keys.check(secret, cast(Scope, scope))
+
+    return check
 
 
 def _to_docs() -> RedirectResponse:

@@ -51,10 +51,6 @@ class Adding:
                 max_lines=1,
                 info="the same for all of them; may be empty",
                 elem_id="label",
-                label="Collection", info="a new name makes a new one", elem_id="into"
-            )
-            self.label = gr.Textbox(
-                label="Label", info="the same for all of them; may be empty", elem_id="label"
             )
         self.add = gr.Button("Add", variant="primary")
         if jobs is not None and archive.roots:

@@ -1,4 +1,4 @@
-"""A real MariaDB server, of Debian's mariadb-server-core, in a folder of its own."""
+"""A real MariaDB server, of Debian's mariadb-server, in a folder of its own."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ def unavailable() -> str:
     """Tell why no server can be started here, "" where one can."""
     missing = [name for name in ("mariadbd", "mariadb-install-db") if not _program(name)]
     if missing:
-        return f"no {' and no '.join(missing)}: make services, as root"
+        return f"no {' and no '.join(missing)}: apt-get install mariadb-server"
     return (
         "" if find_spec("pymysql") else "pymysql is not installed: pip install 'imgsearch[mysql]'"
     )

@@ -11,7 +11,6 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 SECONDS = 60  # that anything may take on a machine where other tests run, too
-SECONDS = 20  # that anything may take on a machine where other tests run, too
 SWITCHES = (
     "--headless=new",
     "--no-sandbox",  # it needs user namespaces, which containers lack
@@ -95,12 +94,6 @@ class Page:
     def choose(self, field, value):
         self.one(f"input[aria-label={field}]").click()
         self.press(value, "[role=option]")
-
-    def press(self, name, selector="button"):
-        def named():
-            return [each for each in self.all(selector) if each.text.strip() == name]
-
-        self.until(named)[0].click()
 
     def tab(self, name):
         self.press(name, "button[role=tab]")

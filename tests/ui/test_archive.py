@@ -49,7 +49,6 @@ def test_a_folder_of_the_server_is_added_if_it_lies_inside_the_roots(page, drawn
     page.write("#into input", "zweite")
     page.press("Add this folder")
     page.until(lambda: "24 added." in page.told())
-    page.tab("Browse")
 
 
 def test_pages_follow_each_other_in_an_order(page):
@@ -57,9 +56,6 @@ def test_pages_follow_each_other_in_an_order(page):
     page.until(page.names)
     total = counted(page)
     page.choose("Order", "by name")
-    page.until(lambda: page.names()[:1] == ["brick_wall_00.jpg"])
-    page.one("input[aria-label=Order]").send_keys("by name\n")
-    page.until(lambda: page.names() == sorted(page.names()))
     page.until(lambda: (seen := page.names()) and seen == sorted(seen))
     assert page.told() == f"1 to 24 of {total} images"
     start = page.names()
