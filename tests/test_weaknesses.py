@@ -1,0 +1,39 @@
+"""Where the tests are that show the weaknesses of the five systems not to be ours.
+
+E1 to E27 are those of SEEDS.md, part E. Those of the service have their number in their name, in
+tests/service/test_weaknesses.py; these here had a better place.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ELSEWHERE = {
+    4: "catalog/test_entries.py::test_names_are_data",
+    8: "objects/test_s3.py::test_strangers_neither_read_nor_list",
+    9: "encoders/test_timm.py::test_a_file_that_would_run_code_is_refused_and_runs_none",
+    13: "catalog/test_entries.py::test_ids_are_strings",
+    14: "catalog/test_writers.py::test_two_processes_at_the_same_contents_end_as_one",
+    21: "backends/test_contract.py::test_creating_twice_with_the_same_schema_opens",
+    24: "compat/test_embedding.py::test_both_colour_orders_give_the_same_embedding",
+    25: "evaluation/test_metrics.py::test_the_standard_rule_catches_towhees",
+}
+
+
+def functions(file):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("number", range(1, 28))
+def test_each_weakness_has_its_test(number):
+    if number in ELSEWHERE:
+        file, _, name = ELSEWHERE[number].partition("::")
+        assert name in functions(HERE / file)
+        return
+    named = re.compile(rf"test_e{number}_")
+    files = [*HERE.glob("service/test_*.py"), *HERE.glob("archive/test_*.py")]
+    assert any(named.match(name) for file in files for name in functions(file))
