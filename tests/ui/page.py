@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from shutil import which
 
 import pytest
 from selenium import webdriver
@@ -25,11 +26,11 @@ SWITCHES = (
 @contextmanager
 def chromium():
     options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
+    options.binary_location = which("chromium")
     for switch in SWITCHES:
         options.add_argument(switch)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    service = webdriver.ChromeService("/usr/bin/chromedriver")
+    service = webdriver.ChromeService(which("chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
     try:
         yield driver
@@ -106,7 +107,7 @@ class Page:
         return [float(score.text) for score in self.all(".tiles b")]
 
     def told(self):
-        return self.text(".told")
+        return self.text(".told .says, .told .bar")
 
     def width(self):
         """Return how wide the page is, in pixels."""

@@ -57,7 +57,7 @@ def test_pages_follow_each_other_in_an_order(page):
     total = counted(page)
     page.choose("Order", "by name")
     page.until(lambda: (seen := page.names()) and seen == sorted(seen))
-    assert page.told() == f"1 to 24 of {total} images"
+    page.until(lambda: page.told() == f"1 to 24 of {total} images")
     start = page.names()
     page.press("Next")
     page.until(lambda: page.told() == f"25 to 48 of {total} images")
