@@ -1,6 +1,9 @@
 """Adding, listing, showing, changing and deleting images over HTTP."""
 
 import hashlib
+import io
+
+from PIL import Image
 
 from tests.service.running import jpeg
 
@@ -27,3 +30,104 @@ def test_adding_again_adds_nothing_and_is_no_error(service, empty):
     again = service.http.post("/v1/images", **upload)
     assert (again.status_code, again.json()["new"]) == (200, 0)
     assert len(again.json()["images"]) == 1
+
+
+def test_pixels_are_cached_by_their_content_and_never_run(service, empty):
+    name = 'Größe "1"; 图\r\nX: y.jpg'
+    (image,) = service.http.post(
+        "/v1/images", files={"file": (name, jpeg(1))}, data={"collection": empty}
+    ).json()["images"]
+    for path, size in ((image["original"], (64, 48)), (image["thumbnail"], (64, 48))):
+        answer = service.http.get(path)
+        assert Image.open(io.BytesIO(answer.content)).size == size
+        assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+        again = service.http.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        # an id may be another content's one day: without the version nothing is kept unasked
+        plain = service.http.get(path.partition("?")[0])
+        assert plain.headers["Cache-Control"] == "private, no-cache"
+    shown = service.http.get(image["original"])
+    assert shown.headers["Content-Type"] == "image/jpeg"
+    told = shown.headers["Content-Disposition"]
+    assert told.startswith('inline; filename="Gr')
+    assert "filename*=UTF-8''Gr%C3%B6%C3%9Fe" in told
+    assert told.count('"') == 2
+    saved = service.http.get(image["original"], params={"download": True})
+    assert saved.headers["Content-Disposition"].startswith("attachment; ")
+
+
+def test_small_forms_come_in_a_few_sizes(service, empty):
+    (image,) = service.http.post(
+        "/v1/images",
+        files={"file": ("breit.jpg", jpeg(1, size=(900, 600)))},
+        data={"collection": empty},
+    ).json()["images"]
+    for edge, size in ((64, (64, 43)), (512, (512, 341))):
+        small = service.http.get(image["thumbnail"], params={"edge": edge})
+        assert Image.open(io.BytesIO(small.content)).size == size
+    assert service.http.get(image["thumbnail"], params={"edge": 65}).status_code == 422
+
+
+def test_what_is_deleted_is_gone_with_its_last_image_only(service, empty):
+    one, other = (
+        service.http.post(
+            "/v1/images", files={"file": (name, jpeg(1))}, data={"collection": empty}
+        ).json()["images"][0]
+        for name in ("eins.jpg", "zwei.jpg")
+    )
+    assert one["content"] == other["content"]
+    assert service.http.delete(f"/v1/images/{one['id']}").status_code == 204
+    assert service.http.delete(f"/v1/images/{one['id']}").status_code == 404
+    assert service.http.get(other["original"]).content == jpeg(1)
+    many = service.http.post("/v1/images/delete", json={"ids": [other["id"], "unknown"]})
+    assert many.json() == {"deleted": 1}
+    counted = service.http.get("/v1/count", params={"collection": empty}).json()
+    assert counted == {"images": 0, "vectors": 0}
+
+
+def test_a_collection_is_told_and_dropped_by_its_name(service, empty):
+    service.add(1, 2, collection=empty)
+    told = service.http.get(f"/v1/collections/{empty}").json()
+    assert (told["images"], told["model"], told["metric"]) == (2, "mini", "cosine")
+    names = [each["name"] for each in service.http.get("/v1/collections").json()["collections"]]
+    assert empty in names
+    gone = service.http.delete(f"/v1/collections/{empty}", params={"confirm": empty})
+    assert gone.json() == {"deleted": 2}
+    assert service.http.get(f"/v1/collections/{empty}").status_code == 404
+
+
+def test_an_id_of_one_s_own_is_one_image_s(service, empty):
+    def send(number):
+        return service.http.post(
+            "/v1/images",
+            files={"file": ("a.jpg", jpeg(number))},
+            data={"collection": empty, "id": f"{empty}-1"},
+        )
+
+    assert send(1).json()["images"][0]["id"] == f"{empty}-1"
+    assert send(1).status_code == 200
+    taken = send(2)
+    assert (taken.status_code, taken.json()["code"]) == (409, "image_exists")
+
+
+def test_the_service_tells_how_it_is_and_what_it_does(service, empty):
+    service.add(1, collection=empty)
+    health = service.http.get("/v1/health").json()
+    parts = dict.fromkeys(("catalog", "originals", "encoder", "vectors"), "ok")
+    assert health == {"status": "ok", "parts": parts}
+    assert service.http.get("/v1/ready").json() == {"status": "ok"}
+    models = service.http.get("/v1/models").json()
+    assert models["default"] == "mini"
+    (mini,) = (each for each in models["models"] if each["name"] == "mini")
+    assert (mini["dim"], mini["texts"], mini["installed"]) == (384, True, True)
+    told = service.http.get("/metrics").text
+    for line in (
+        'imgsearch_stage_seconds_count{stage="add"}',
+        'imgsearch_stage_seconds_bucket{le="0.1",stage="receive"}',
+        'imgsearch_images_total{outcome="new"}',
+        'imgsearch_requests_total{method="POST",route="/v1/images",status="201"}',
+    ):
+        assert line in told
+    assert empty not in told  # a label for each collection or id would grow without end
