@@ -10,13 +10,14 @@ import http.client
 import io
 import itertools
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -56,6 +57,7 @@ def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=2_000):
                 f"{sum(map(len, queries)) / len(queries) / 1e3:.0f} kB are searched for; "
                 f"{ROUNDS} rounds of {seconds:g} s each; {archive.catalog.count():,} rows"
             )
+            _processor(archive, url, folder, queries, seconds)
             for width in widths:
                 _drawn(folder / "photos" / str(width), files, 10**6 * width)
                 job = jobs.start_folder(str(folder / "photos" / str(width)))
@@ -96,7 +98,8 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
     print(
         f"    progress: p50 {np.median(progress):.1f}, most {progress.max():.1f} ms (n = "
         f"{len(progress):,}), wanted under {PROMPT * 1e3:.0f}; failed requests {answers['failed']}"
-        + ("; THE JOB WAS OVER BEFORE" if over else "")
+        + ("; the job was over before the end" if over else ""),
+        flush=True,
     )
     return {
         "width": width,
@@ -105,6 +108,29 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
         "progress": progress.max(),
         "failed": answers["failed"],
     }
+
+
+def _processor(archive, url, folder, queries, seconds):
+    """Tell how much processor time of this process a search takes, with no job beside it.
+
+    It is the same whatever else the machine does, and the rate of a machine that is busy with this.
+    """
+    library, spent = archive.library(), {"library": [], "service": []}
+    for _ in range(ROUNDS):
+        before = process_time()
+        times, _failed, _lasted = _repeated(
+            lambda data: library.search(data, k=K), queries, 1, seconds
+        )
+        spent["library"].append((process_time() - before) / len(times))
+        before = process_time()
+        got = _uploaded(url, "", folder / "queries", 1, seconds)
+        spent["service"].append((process_time() - before) / len(got["times"]))
+    ours, theirs = (1e3 * statistics.median(each) for each in spent.values())
+    print(
+        f"  processor time of a search: library {ours:.1f} ms, service {theirs:.1f} ms, ratio "
+        f"{ours / theirs:.2f} (medians of {ROUNDS} rounds)",
+        flush=True,
+    )
 
 
 def _ratios(theirs, ours):
@@ -224,10 +250,12 @@ def _client(url, job, folder, width, seconds):
             progress.append(perf_counter() - started)
 
     following = threading.Thread(target=follow)
-    following.start()
+    if job:
+        following.start()
     times, failed, lasted = _repeated(search, queries, width, seconds)
     over.set()
-    following.join()
+    if job:
+        following.join()
     told = {"times": times, "progress": progress, "failed": len(failed), "lasted": lasted}
     print(json.dumps(told))
 
