@@ -76,10 +76,10 @@ def random_ones(number, seed=SEED):
         yield f"changed {name} {each}", bytes(changed)
 
 
-def main(number=1_000):
+def main(number=1_000, every=1):
     files = [*made().items(), *random_ones(number)]
     shared = sorted(SHARED.iterdir()) if SHARED.is_dir() else []
-    files += [(path.name, path.read_bytes()) for path in shared]
+    files += [(path.name, path.read_bytes()) for path in shared[::every]]
     print(f"nasty: {len(files):,} files ({number:,} random ones), each added and searched for")
     started, answers = perf_counter(), Counter()
     with tempfile.TemporaryDirectory() as folder, service(folder) as running:
