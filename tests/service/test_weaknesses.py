@@ -337,15 +337,16 @@ def test_e20_collections_stay_apart_and_progress_is_told_while_a_job_loads(servi
     job = service.http.post(
         "/v1/jobs", json={"folder": str(folder), "collection": f"{empty}_f"}
     ).json()
-    slow = waits = 0
+    waits = []
     while True:
         start = time.monotonic()
         told = service.http.get(f"/v1/jobs/{job['id']}").json()
-        waits, slow = waits + 1, max(slow, time.monotonic() - start)
+        waits.append(time.monotonic() - start)
         if told["state"] not in ("queued", "running"):
             break
-    assert waits > 5
-    assert slow < 0.5  # 0.1 on a machine that does nothing else; `make soak` holds it to that
+    assert len(waits) > 5
+    # the median, as other work on the machine delays any one; `make soak` holds each to 0.1 s
+    assert sorted(waits)[len(waits) // 2] < 0.25
     # the total is reached with a file that failed
     assert (told["found"], told["inserted"], told["failed"]) == (151, 150, 1)
     assert told["state"] == "done"
