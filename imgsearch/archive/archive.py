@@ -111,6 +111,16 @@ class Archive:
                 )
             return self._libraries[collection]
 
+    def existing(self, collection: str) -> Library:
+        """Return the library of a collection that is there; other names are not kept.
+
+        Raises:
+            CollectionNotFound: it is not.
+        """
+        if collection not in self._libraries and collection not in self._names():
+            raise CollectionNotFound(f"there is no collection {collection!r} yet")
+        return self.library(collection)
+
     def collections(self) -> list[CollectionState]:
         """Return the collections, by name."""
         states = []
@@ -186,7 +196,7 @@ class Archive:
 
         Raises: as `Library.search` does.
         """
-        library = self.library(collection)
+        library = self.existing(collection)
         told: dict[str, Any] = {
             "where": where,
             "min_score": min_score,
@@ -219,7 +229,7 @@ class Archive:
         """
         entry = self.entry(id_)
         try:
-            stored = self.library(entry.collection).collection.get([entry.content], vectors=True)
+            stored = self.existing(entry.collection).collection.get([entry.content], vectors=True)
             return np.asarray(stored[entry.content].vector, dtype=np.float32)
         except (CollectionNotFound, KeyError) as error:
             raise ImageNotFound(f"image {id_!r} has no vector yet") from error
@@ -266,7 +276,10 @@ class Archive:
     def count(self, collection: str = "images") -> Counts:
         """Return how many images a collection has, and how many vectors."""
         images = self.catalog.count(collection, state="ready")
-        return Counts(images, self.library(collection).count())
+        try:
+            return Counts(images, self.existing(collection).count())
+        except CollectionNotFound:
+            return Counts(images, 0)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete images; return how many there were. Files that were left in place stay.

@@ -12,6 +12,7 @@ from typing import Any, Final
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.incoming import inside
 from imgsearch.archive.work import Fetch, Work
+from imgsearch.backends.base import check_name
 from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage
 from imgsearch.errors import LimitExceeded, SourceError
 
@@ -164,7 +165,7 @@ class Jobs:
         return self.get(job.id)
 
     def _start(self, kind: JobKind, collection: str, request: dict[str, Any]) -> Job:
-        self._archive.library(collection)  # a wrong name is told now
+        check_name(collection)
         job = Job(
             id=token_hex(8),
             kind=kind,

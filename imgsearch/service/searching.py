@@ -121,7 +121,7 @@ def _found(here: Service, asked: _Asked) -> models.Hits:
         with here.metrics.stage("search", took):
             found = here.archive.more_like(asked.id, **told)
     else:
-        library = here.archive.library(collection)
+        library = here.archive.existing(collection)
         _ = library.collection  # that there is none comes before what is wrong with a query
         if how.min_score == "auto":  # by what the query is made of, which its vector hides
             told["min_score"] = library.thresholds.min_score(asked.query)

@@ -75,7 +75,7 @@ def warnings_of(archive: Archive, asked: Asked) -> str:
     words = asked.words.strip()
     if not words or asked.like is not None:
         return ""
-    encoder = encoders.load(**archive.library(asked.collection).recipe.config())
+    encoder = encoders.load(**archive.existing(asked.collection).recipe.config())
     told = []
     if script := unknown(words, encoder.languages):
         told.append(f"The model has not learned {script} script, so the hits mean little.")

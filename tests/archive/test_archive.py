@@ -7,7 +7,13 @@ import pytest
 import imgsearch
 from imgsearch import sources
 from imgsearch.archive import Incoming
-from imgsearch.errors import ConfigError, ImageNotFound, ObjectNotFound, SourceError
+from imgsearch.errors import (
+    CollectionNotFound,
+    ConfigError,
+    ImageNotFound,
+    ObjectNotFound,
+    SourceError,
+)
 from tests.archive.place import archive, images, jpeg, state
 from tests.pictures import write
 
@@ -156,6 +162,14 @@ def test_adding_and_deleting_the_same_at_once_leaves_all_or_nothing(opened):
     assert rows["pending"] == rows["deleting"] == rows["failed"] == 0
     there = {entry.content for entry in opened.entries("images").entries}
     assert vectors == originals == there
+
+
+def test_collections_that_are_asked_for_in_vain_are_not_kept(opened):
+    for number in range(3):
+        with pytest.raises(CollectionNotFound, match="no collection"):
+            opened.search(jpeg(1), collection=f"weg{number}")
+        assert opened.count(f"weg{number}").vectors == 0
+    assert not opened._libraries
 
 
 def test_health_names_each_part(opened):
