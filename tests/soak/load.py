@@ -118,9 +118,10 @@ def _processor(archive, url, folder, queries, seconds):
     library, spent = archive.library(), {"library": [], "service": []}
     for _ in range(ROUNDS):
         before = process_time()
-        times, _failed, _lasted = _repeated(
+        times, failed, _lasted = _repeated(
             lambda data: library.search(data, k=K), queries, 1, seconds
         )
+        assert not failed, failed[0]
         spent["library"].append((process_time() - before) / len(times))
         before = process_time()
         got = _uploaded(url, "", folder / "queries", 1, seconds)
