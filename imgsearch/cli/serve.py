@@ -35,6 +35,13 @@ _MB: Final = 1 << 20
 )
 @click.option("--allow-urls", is_flag=True, help="Let jobs fetch images from public addresses.")
 @click.option(
+    "--url-host",
+    "url_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="With --allow-urls, a host, address or network of yours to fetch from; may be repeated.",
+)
+@click.option(
     "--cors",
     multiple=True,
     metavar="ORIGIN",
@@ -134,6 +141,7 @@ def _limits(host: str, serving: Any, **told: Any) -> dict[str, Any]:
             seconds=told["max_seconds"],
         ),
         "urls": told["allow_urls"],
+        "url_hosts": told["url_hosts"],
         "hosts": names or None,
         "cors": told["cors"],
         "page": told["page"],

@@ -105,20 +105,22 @@ def running(
     keys: Keys | None,
     limits: Limits,
     urls: bool = False,
+    url_hosts: Collection[str] = (),
     page: bool = True,
     hosts: Collection[str] | None = None,
     cors: Collection[str] = (),
 ) -> Iterator[FastAPI]:
     """Give the application over `archive` with its jobs, which stop when the block is left.
 
-    `page` shows the page at /, if Gradio is installed; the rest is as for `create_app`.
+    `page` shows the page at /, if Gradio is installed; jobs may fetch from `url_hosts`, too, which
+    public addresses are not: names, addresses, networks; the rest is as for `create_app`.
 
     Raises:
         ConfigError, MissingExtra: as `create_app` says.
     """
 
     def fetched(url: str) -> bytes:
-        return fetch(url, limits=UrlLimits(max_bytes=limits.file_bytes)).data
+        return fetch(url, limits=UrlLimits(max_bytes=limits.file_bytes), allow=url_hosts).data
 
     jobs = Jobs(archive, fetch=fetched if urls else None, most=limits.jobs)
     try:

@@ -3,7 +3,9 @@
 import json
 
 from tests.pictures import write
-from tests.service.running import jpeg
+from tests.service.running import jpeg, running
+from tests.service.topologies import plain
+from tests.services.web_server import WebServer
 
 STAGES = ("found", "decoded", "embedded", "inserted", "searchable", "indexed")
 
@@ -66,6 +68,15 @@ def test_a_job_stops_when_it_is_told_to(service, empty):
     assert over["inserted"] < 300
     counted = service.http.get("/v1/count", params={"collection": empty}).json()
     assert counted == {"images": over["inserted"], "vectors": over["inserted"]}
+
+
+def test_hosts_of_ones_own_are_fetched_from_when_they_are_named(tmp_path):
+    with (
+        WebServer(jpeg(41)) as site,
+        running(plain(tmp_path / "a"), tmp_path / "b", urls=True, url_hosts=["127.0.0.1"]) as own,
+    ):
+        started = own.http.post("/v1/jobs", json={"urls": [f"{site.url}/ü.jpg"]})
+        assert own.finished(started.json())["inserted"] == 1
 
 
 def test_only_folders_inside_the_roots_are_read(service, empty):
