@@ -27,14 +27,16 @@ HARD: Final = Chances(tight=0.45, turned=0.2, barred=0.35, grey=0.25, blurred=0.
 """For finding an image again, whatever was done to it."""
 
 
-def augmented(pixels: Any, random: torch.Generator, chances: Chances = USUAL) -> Any:
-    """Return images, float32 (n, 3, h, w) in [0, 1], from a tensor uint8 of that shape.
+def augmented(
+    pixels: Any, random: torch.Generator, chances: Chances = USUAL, edge: int | None = None
+) -> Any:
+    """Return images, float32 (n, 3, edge, edge) in [0, 1], from a tensor uint8 (n, 3, h, w).
 
     Each is cropped, stretched, mirrored and turned a little, some cropped to a quarter of their
     area, some turned by a quarter or half; brightness, contrast and colour change, some lose colour
     altogether, some are blurred, some get noise, some a bar of one colour across.
     """
-    images = _moved(pixels.float() / 255, random, chances)
+    images = _moved(pixels.float() / 255, random, chances, edge or pixels.shape[-1])
     images = _coloured(images, random, chances)
     _bar(images, random, chances)
     blurred = _chance(len(images), chances.blurred, random)
@@ -48,8 +50,8 @@ def augmented(pixels: Any, random: torch.Generator, chances: Chances = USUAL) ->
     return images.clamp(0, 1)
 
 
-def _moved(images: Any, random: torch.Generator, chances: Chances) -> Any:
-    count = len(images)
+def _moved(images: Any, random: torch.Generator, chances: Chances, edge: int) -> Any:
+    count, channels = images.shape[:2]
     scale = _between(0.6, 1.1, count, random).sqrt()
     tight = _chance(count, chances.tight, random)
     scale[tight] = _between(0.25, 0.6, int(tight.sum()), random).sqrt()
@@ -66,7 +68,7 @@ def _moved(images: Any, random: torch.Generator, chances: Chances) -> Any:
     first = torch.stack([wide * cosine * mirror, -high * sine, across], 1)
     second = torch.stack([wide * sine * mirror, high * cosine, down], 1)
     grid = functional.affine_grid(
-        torch.stack([first, second], 1), list(images.shape), align_corners=False
+        torch.stack([first, second], 1), [count, channels, edge, edge], align_corners=False
     )
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 

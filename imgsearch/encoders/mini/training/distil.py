@@ -15,13 +15,14 @@ from torch.nn import functional
 
 from imgsearch.encoders.mini.training.augment import augmented
 from imgsearch.encoders.mini.training.network import MEAN, STD, MiniNetwork, scaled
-from imgsearch.encoders.mini.training.packed import Together
+from imgsearch.encoders.mini.training.packed import EDGE, Together
 from imgsearch.encoders.mini.training.teacher import unit_rows
 from imgsearch.encoders.reduction import Reduction
 from imgsearch.errors import ConfigError
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
+_SMALL: Final = 64  # pixels of an edge
 _KEPT: Final = "last.pt"
 _KEEP_EVERY: Final = 250  # steps; what an interruption costs at most
 _AVERAGE: Final = 0.999  # of the weights that are shipped: an exponential mean over steps
@@ -33,9 +34,10 @@ class Schedule:
 
     `relations` weighs the pairs, `names` the classes' names, which count from the share
     `names_from` of the steps on; `sharpness` multiplies the cosines to these before the softmax.
+    Images have 64 pixels, and all of theirs from the share `large_from` on: half the time a step.
     """
 
-    epochs: float = 24
+    epochs: float = 14
     batch: int = 256
     rate: float = 3e-3
     warm_up: int = 300
@@ -43,6 +45,7 @@ class Schedule:
     relations: float = 4.0
     names: float = 0.2
     names_from: float = 0.6
+    large_from: float = 0.85
     sharpness: float = 20.0
     seed: int = 7
 
@@ -59,7 +62,7 @@ class Guidance:
 
 
 class Distillation:
-    """Trains a `MiniNetwork` on images (n, 64, 64, 3) to give what `targets` makes of `features`.
+    """Trains a `MiniNetwork` on images (n, 80, 80, 3) to give what `targets` makes of `features`.
 
     The loss is 1 - cosine to the target, and the mean squared difference between the cosines of
     the batch's pairs and those of their targets; with `guidance` also the cross entropy of the
@@ -137,7 +140,8 @@ class Distillation:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         pixels = torch.from_numpy(self._images[rows]).permute(0, 3, 1, 2)
-        images = (augmented(pixels, random) - MEAN) / STD
+        small = self.step < schedule.large_from * self.steps
+        images = (augmented(pixels, random, edge=_SMALL if small else EDGE) - MEAN) / STD
         wanted = torch.from_numpy(self.wanted(rows))
         with torch.autocast("cpu", torch.bfloat16):
             made = self.network(images.contiguous(memory_format=torch.channels_last))

@@ -28,7 +28,7 @@ _LEVELS: Final = 127
 
 
 class Shipped(nn.Module):  # type: ignore[misc]  # torch is not checked
-    """Both parts, over pixels as encoders give them: uint8 (n, 64, 64, 3) → (n, 256 + 128).
+    """Both parts, over pixels as encoders give them: uint8 (n, 80, 80, 3) → (n, 256 + 128).
 
     The first part is what the network says and, as much again, where the names are that it is near
     to: their `places` (classes, 256), weighted by the softmax of `SHARPNESS` times the cosines,
@@ -53,7 +53,7 @@ class Shipped(nn.Module):  # type: ignore[misc]  # torch is not checked
 
 
 def write_images(network: MiniNetwork, instance: InstanceHead, places: Matrix, file: Path) -> None:
-    """Write the image side as ONNX: uint8 (n, 64, 64, 3) → float32 (n, dim), of norm 1.
+    """Write the image side as ONNX: uint8 (n, 80, 80, 3) → float32 (n, dim), of norm 1.
 
     Batch norms are folded into the convolutions; each of their filters is then kept in 8 bits with
     a scale of its own, and computed with in float32.

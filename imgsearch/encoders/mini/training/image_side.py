@@ -142,16 +142,13 @@ def _ready(
     for known in sets:
         packed.append(Packed.of(known, clones / f"{known.name}.git", folder / "packed"))
         _log.info("%s: %d images", known.name, len(packed[-1]))
-    features = [
-        teacher.features(knower, each, known, clones / f"{known.name}.git", folder / "features")
-        for known, each in zip(sets, packed, strict=True)
-    ]
+    features = [teacher.features(knower, each, folder / "features") for each in packed]
     shown = overlap.shown(evaluation)
     if not shown.small:
         return packed, features, [np.zeros(len(each), dtype=bool) for each in packed]
     vectors = teacher.vectors(knower, [*shown.small, *shown.large])
     left_out = [
-        overlap.overlaps(each.pixels, teacher.unit_rows(rows), shown.small, vectors)
+        overlap.overlaps(each.pixels, teacher.unit_rows(rows), shown, vectors)
         | np.isin([path.rpartition("/")[2] for path in each.paths], list(shown.names))
         for each, rows in zip(packed, features, strict=True)
     ]

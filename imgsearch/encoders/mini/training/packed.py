@@ -15,15 +15,15 @@ from imgsearch.encoders.mini.training.sources import TrainingSet, images
 from imgsearch.errors import SourceError
 from imgsearch.types import Pixels
 
-EDGE: Final = 64
-"""Pixels of a packed image's edge, and of the network's input: most of the images have no more."""
+EDGE: Final = 80
+"""Pixels of a packed image's edge, and of the network's input; most of the images have 64 or 84."""
 
 _MAX_PIXELS: Final = 50_000_000
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A training set's images, uint8 (n, 64, 64, 3), read from disk as they are asked for.
+    """A training set's images, uint8 (n, 80, 80, 3), read from disk as they are asked for.
 
     `paths`, `labels` and `digests` (sha256 of the bytes) are lists of n texts.
     """
