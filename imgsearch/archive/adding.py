@@ -41,6 +41,7 @@ _MEDIA_TYPES: Final = {"JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"
 _PATIENCE: Final = 10.0  # seconds that a deletion of the same content may take
 _MAX_NAME: Final = 255  # characters; longer names lose their beginning
 _KEPT: Final = 1_000  # failures that the outcome keeps; all are counted and told
+WORTH_AN_INDEX: Final = 256  # images; fewer are compared one by one until more come
 _PUTS: Final = 4  # originals written side by side
 
 
@@ -72,8 +73,8 @@ class Adding:
         self._stages, self._failures = Stages(), list[FailedFile]()
         self._entries: list[Entry] = []
 
-    def run(self, items: Iterable[Incoming], *, found: int = 0) -> Added:
-        """Add `items`; one that fails is a line of the outcome.
+    def run(self, items: Iterable[Incoming], *, found: int = 0, index: bool = False) -> Added:
+        """Add `items`; one that fails is a line of the outcome. `index` few of them at once, too.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
@@ -90,7 +91,9 @@ class Adding:
                 written = writer.submit(self._write, well, vectors)
             if written is not None:
                 written.result()
-        self._tell(indexed=self._stages.searchable)
+        if self._stages.inserted and (index or self._stages.inserted >= WORTH_AN_INDEX):
+            self._library.collection.flush()
+            self._tell(indexed=self._stages.inserted)
         return Added(tuple(self._entries), self._stages, tuple(self._failures))
 
     def _chunks(self, items: Iterable[Incoming]) -> Iterator[list[Read]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from imgsearch import backends, sources
 from imgsearch.archive import incoming
-from imgsearch.archive.adding import Adding, media_type
+from imgsearch.archive.adding import WORTH_AN_INDEX, Adding, media_type
 from imgsearch.archive.deleting import Deleting
 from imgsearch.archive.incoming import Incoming
 from imgsearch.archive.outcomes import (
@@ -91,6 +91,7 @@ class Archive:
         self.url = self._store.url
         self._libraries: dict[str, Library] = {}
         self._lock = threading.RLock()
+        self._waiting: dict[str, int] = {}  # images that no index covers yet
         self._deleting = Deleting(self.library, catalog, originals, step=self._step)
 
     def library(self, collection: str = "images") -> Library:
@@ -147,13 +148,15 @@ class Archive:
         collection: str = "images",
         found: int = 0,
         in_place: bool = False,
+        index: bool = False,
         cancelled: Callable[[], bool] | None = None,
         on_stages: Callable[[Stages], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Added:
         """Add images; one that cannot be used is a line of the outcome.
 
-        `in_place` keeps no original of files. An addition that was interrupted is finished by
+        `in_place` keeps no original of files. `index` has even a few images indexed at once; else
+        they are compared one by one until there are some hundreds. An addition that was interrupted is finished by
         `repair`, or by adding the same again.
 
         Raises:
@@ -169,7 +172,9 @@ class Archive:
             on_stages=on_stages or _nothing,
             on_failure=on_failure or _nothing,
         )
-        return adding.run(items, found=found)
+        added = adding.run(items, found=found, index=index)
+        self._index_later(collection, added.stages)
+        return added
 
     def folder(
         self, folder: str | PathLike[str], on_ignored: Callable[[str], None] | None = None
@@ -387,6 +392,15 @@ class Archive:
             Found(rows[content][0], hit, len(rows[content])) if rows.get(content) else None
             for content, hit in zip(contents, hits, strict=True)
         ]
+
+    def _index_later(self, collection: str, stages: Stages) -> None:
+        """Have many small additions indexed together: each by itself would cost an index."""
+        with self._lock:
+            waiting = self._waiting.get(collection, 0) + stages.inserted - stages.indexed
+            due = waiting >= WORTH_AN_INDEX
+            self._waiting[collection] = 0 if due or stages.indexed else waiting
+        if due:
+            self.library(collection).collection.flush()
 
     def _names(self) -> list[str]:
         return [name for name in sorted(self._store.names()) if name != notes.NAME]

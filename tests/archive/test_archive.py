@@ -96,6 +96,17 @@ def test_originals_and_thumbnails_come_back(opened):
         opened.original("nobody")
 
 
+def test_many_small_additions_are_indexed_together(tmp_path):
+    """Until then a search compares all rows; a job once left it at that, with 1,000 of them."""
+    with archive(tmp_path) as opened:
+        assert opened.add(images(0, 20)).stages.indexed == 0
+        assert opened._waiting == {"images": 20}
+        opened.add(images(20, 260))
+        assert opened._waiting == {"images": 0}
+        assert opened.add(images(260, 262), index=True).stages.indexed == 2
+        assert opened.add(images(262, 520)).stages.indexed == 258
+
+
 def test_more_like_one_leaves_itself_out(opened):
     opened.add(images(0, 6))
     first = opened.search(jpeg(2), k=1)[0].entry
