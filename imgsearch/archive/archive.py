@@ -156,8 +156,8 @@ class Archive:
         """Add images; one that cannot be used is a line of the outcome.
 
         `in_place` keeps no original of files. `index` has even a few images indexed at once; else
-        they are compared one by one until there are some hundreds. An addition that was interrupted is finished by
-        `repair`, or by adding the same again.
+        they are compared one by one until there are some hundreds. An addition that was interrupted
+        is finished by `repair`, or by adding the same again.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.

@@ -13,8 +13,8 @@ from imgsearch.types import Hit
 class Stages:
     """How far images have come, each a count of those that passed: `found` is what there is to do.
 
-    `skipped` were there already. All that are inserted are searchable; `indexed` once there are enough
-    of them, and compared one by one until then.
+    `skipped` were there already. All that are inserted are searchable; `indexed` once there are
+    enough of them, and compared one by one until then.
     """
 
     found: int = 0

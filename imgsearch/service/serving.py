@@ -176,12 +176,12 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.create_server(place[:2], family=family, backlog=2048)
-        # connections inherit it; asyncio sets it only on sockets that were made by a protocol's
-        # number, and without it a small answer waits 40 ms for the one before to be acknowledged
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return made
     except OSError as error:
         raise ConfigError(f"{host}:{port} is not to be had: {error.strerror or error}") from error
+    # connections inherit it; asyncio sets it only on sockets that were made by a protocol's number,
+    # and without it a small answer waits 40 ms for the one before to be acknowledged
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 def _check(keys: Keys) -> Callable[[str, str], object]:
