@@ -55,12 +55,13 @@ class Backend(VectorBackend):
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self.path else nullcontext()
         )
+        self._database = "" if self.path else parts.path.strip("/")
         self._client: MilvusClient | None
         if self.path:
             self._client = _embedded(self.path)
         else:
             scheme = "https" if parts.scheme == "milvus+https" else "http"
-            self._client = self._served(f"{scheme}://{parts.netloc}", parts.path.strip("/"), token)
+            self._client = self._served(f"{scheme}://{parts.netloc}", self._database, token)
 
     @override
     def names(self) -> list[str]:
@@ -100,7 +101,7 @@ class Backend(VectorBackend):
             if (real := self._real(client, name)) != name:  # lite would drop what it stands for
                 raise CollectionNotFound(f"{name!r} is an alias of {real!r}: drop_alias drops it")
             # Milvus 2.3.5 would keep its aliases: they lead nowhere, and their names stay taken
-            for alias in client.list_aliases(name, timeout=self.timeout)["aliases"]:
+            for alias in self._aliases(client, name):
                 client.drop_alias(alias, timeout=self.timeout)
             client.drop_collection(name, timeout=self.timeout)
 
@@ -119,7 +120,7 @@ class Backend(VectorBackend):
     @override
     def drop_alias(self, alias: str) -> None:
         with self.calling() as client:
-            if alias not in client.list_aliases(timeout=self.timeout)["aliases"]:
+            if alias not in self._aliases(client):
                 raise CollectionNotFound(f"no alias {alias!r} in {self.url}")
             client.drop_alias(alias, timeout=self.timeout)
 
@@ -171,6 +172,12 @@ class Backend(VectorBackend):
                 client.flush(name, timeout=LONG)
             finally:
                 self._load(client, name, schema)
+
+    def _aliases(self, client: MilvusClient, name: str = "") -> list[str]:
+        """Return the aliases of a collection, or all of the database's."""
+        # Milvus 2.3.5 takes the default database where this call names none
+        told = client.list_aliases(name, timeout=self.timeout, db_name=self._database)
+        return list(told["aliases"])
 
     def _real(self, client: MilvusClient, name: str) -> str:
         """Return the name of the collection that `name`, which exists, is or stands for."""

@@ -25,6 +25,7 @@ TRUE_ENOUGH: Final = 0.999
 
 FILES: Final = {"openvino": "{}.xml", "onnx": "{}.onnx"}
 """Runtime → the name of an exported part's file."""
+_FIRST: Final = threading.Lock()
 
 
 class Engine(ABC):
@@ -65,6 +66,8 @@ class OpenVino(Engine):
             raise EncoderError(f"OpenVINO cannot read {file}: {error}") from error
         self._idle: list[Any] = []
         self._lock = threading.Lock()
+        with _FIRST:  # OpenVINO 2026.4 hangs where two threads first hand it an array at once
+            openvino.Tensor(np.zeros(1, dtype=np.float32))
 
     @override
     def run(self, batch: npt.NDArray[Any]) -> Matrix:

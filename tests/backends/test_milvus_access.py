@@ -7,7 +7,7 @@ import pytest
 
 from imgsearch.backends import Schema, connect
 from imgsearch.backends.milvus import Backend
-from imgsearch.errors import BackendError, BackendUnavailable
+from imgsearch.errors import BackendError, BackendUnavailable, CollectionNotFound
 from imgsearch.types import Record
 from tests.backends.bench import unit
 from tests.conftest import Place
@@ -102,3 +102,34 @@ def test_user_without_rights_is_told_so(place: Place, store: Backend) -> None:
         store.drop(name)
         with store.calling() as client:
             client.drop_user("fritz")
+
+
+def test_a_database_of_its_own_has_aliases_of_its_own_and_lets_go_of_collections(
+    place: Place,
+) -> None:
+    """Milvus 2.3.5 looks for aliases in the default database unless the call names another."""
+    from pymilvus import MilvusClient
+
+    server = place[0].rpartition("/")[0]
+    admin = MilvusClient(server.replace("milvus://", "http://"), token=place[1] or "")
+    admin.create_database("eigene")
+    try:
+        with (
+            connect(f"{server}/eigene", token=place[1]) as own,
+            connect(place[0], token=place[1]) as default,
+        ):
+            for each, name in ((own, "bilder"), (default, "andere")):
+                each.create(name, Schema(4)).upsert([Record("ü", unit(1))])
+            own.set_alias("heute", "bilder")
+            assert own.open("heute").count() == 1
+            with pytest.raises(CollectionNotFound):
+                default.open("heute")
+            own.drop("bilder")
+            assert own.names() == []
+            assert default.open("andere").count() == 1
+            with pytest.raises(CollectionNotFound):
+                own.drop_alias("heute")
+            default.drop("andere")
+    finally:
+        admin.drop_database("eigene")
+        admin.close()
