@@ -370,6 +370,9 @@ def test_message_reads_well() -> None:
         decode(data[:-30])
 
 
+WARNING = "Tag data larger than file|Truncated File Read"  # as Pillow 13 and 12 word it
+
+
 def noisy_exif() -> bytes:
     """Return a sound JPEG whose EXIF makes Pillow warn of an offset beyond the file."""
     tags = struct.pack("<HHII", 0x010F, 2, 500, 60_000) + struct.pack("<HHII", 0x0112, 3, 1, 3)
@@ -379,14 +382,16 @@ def noisy_exif() -> bytes:
 
 def test_warnings_of_pillow_are_kept_in() -> None:
     data = noisy_exif()
-    with pytest.warns(UserWarning, match="Tag data larger than file"):
+    with pytest.warns(UserWarning, match=WARNING):
         Image.open(io.BytesIO(data)).getexif().get(0x010F)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pixels = decode(data)
-    np.testing.assert_array_equal(
-        pixels, decode(encoded(Image.fromarray(SCENE), "JPEG"))[::-1, ::-1]
-    )
+    plain = decode(encoded(Image.fromarray(SCENE), "JPEG"))
+    with warnings.catch_warnings():  # Pillow 12 loses the orientation with the rest of such EXIF
+        warnings.simplefilter("ignore")
+        turned = Image.open(io.BytesIO(data)).getexif().get(0x0112) == 3
+    np.testing.assert_array_equal(pixels, plain[::-1, ::-1] if turned else plain)
 
 
 def test_warnings_of_the_callers_own_pillow_are_heard() -> None:
@@ -395,7 +400,7 @@ def test_warnings_of_the_callers_own_pillow_are_heard() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         decode(data)
-        with pytest.raises(UserWarning, match="Tag data larger than file"):
+        with pytest.raises(UserWarning, match=WARNING):
             Image.open(io.BytesIO(data)).getexif().get(0x010F)
 
 
@@ -572,8 +577,11 @@ for name in sys.stdin.read().split("\\0"):
     print(json.dumps([result, time.monotonic() - start, peak]), flush=True)
 """
 NAMES_OF_PILLOW = {*FORMATS, "MPO"}
-# Pillow 13.0 itself refuses this one on load(): "APNG contains frame sequence errors"
-INDEX_ERRS = {"apng__chunk_no_fctl.png"}
+INDEX_ERRS = {
+    "apng__chunk_no_fctl.png",  # Pillow itself refuses it on load(): "frame sequence errors"
+    "crash-0da013a13571cc8eb457a39fee8db18f8a3c7127.tif",  # so does Pillow 12.3, 13.0 does not
+    "crash-74d2a78403a5a59db1fb0a2b8735ac068a75f6e3.tif",  # the same
+}
 
 
 @pytest.mark.skipif(not (SHARED / "nasty").exists(), reason="needs the nasty files of ../shared")

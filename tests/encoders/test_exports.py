@@ -81,6 +81,29 @@ def test_vectors_do_not_depend_on_the_batch(export, batch_size):
     np.testing.assert_allclose(encoder.encode(images), whole, atol=1e-6)
 
 
+FIRST = """
+import sys, threading
+from pathlib import Path
+import numpy as np
+from imgsearch.encoders.exported import ExportedEncoder
+encoder = ExportedEncoder(Path(sys.argv[1]))
+start = threading.Barrier(8)
+inputs = [encoder.prepare(np.zeros((90, 90, 3), np.uint8))]
+def work():
+    start.wait()
+    encoder.features(inputs)
+threads = [threading.Thread(target=work) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_a_process_whose_first_batches_come_at_once_does_not_hang(export):
+    """OpenVINO 2026.4 hung in one of four, in what its binding makes ready at its first array."""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", FIRST, str(export)], check=True, timeout=60)
+
+
 def test_threads_get_their_own_vectors(export):
     encoder = ExportedEncoder(export)
     images = [picture(seed) for seed in range(4)]
