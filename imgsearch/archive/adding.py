@@ -18,6 +18,7 @@ from typing import Final
 
 from imgsearch import images, sources
 from imgsearch.archive.incoming import Incoming
+from imgsearch.archive.libraries import WORTH_AN_INDEX
 from imgsearch.archive.outcomes import Added, Stages
 from imgsearch.catalog import Catalog, Entry, entry_id
 from imgsearch.errors import (
@@ -41,7 +42,6 @@ _MEDIA_TYPES: Final = {"JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"
 _PATIENCE: Final = 10.0  # seconds that a deletion of the same content may take
 _MAX_NAME: Final = 255  # characters; longer names lose their beginning
 _KEPT: Final = 1_000  # failures that the outcome keeps; all are counted and told
-WORTH_AN_INDEX: Final = 256  # images; fewer are compared one by one until more come
 _PUTS: Final = 4  # originals written side by side
 
 

@@ -1,6 +1,5 @@
 """An archive: originals, what is known of them, and their vectors, kept in step."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -10,11 +9,12 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 
-from imgsearch import backends, sources
 from imgsearch.archive import incoming
-from imgsearch.archive.adding import WORTH_AN_INDEX, Adding, media_type
+from imgsearch.archive.adding import Adding
 from imgsearch.archive.deleting import Deleting
+from imgsearch.archive.health import health
 from imgsearch.archive.incoming import Incoming
+from imgsearch.archive.libraries import Libraries
 from imgsearch.archive.outcomes import (
     Added,
     CollectionState,
@@ -25,26 +25,21 @@ from imgsearch.archive.outcomes import (
     Stages,
 )
 from imgsearch.archive.repair import Repair
-from imgsearch.backends import Metric, notes
-from imgsearch.backends.base import check_name
+from imgsearch.archive.showing import Showing
+from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
     ImageNotFound,
-    ImgSearchError,
-    ObjectNotFound,
 )
 from imgsearch.filters import Filter
 from imgsearch.library import Library
-from imgsearch.library import open as open_library
 from imgsearch.loading import FailedFile
 from imgsearch.objects import ObjectStore
-from imgsearch.objects import thumbnail as shrunk
 from imgsearch.query import Example, Query
 from imgsearch.types import Hit, Value, Vector
 
-_LINK_SECONDS: Final = 300
 _PAGE: Final = 500
 _SPARE: Final = 16  # hits fetched beside, where some have no row that is ready
 
@@ -79,19 +74,16 @@ class Archive:
     ) -> None:
         self.catalog, self.originals, self.roots = catalog, originals, tuple(roots)
         self._step = on_step or _nothing
-        self._opening: dict[str, Any] = {"token": token, "timeout": timeout}
-        self._making: dict[str, Any] = {
+        making = {
             "model": model,
             "weights": weights,
             "options": options,
             "index": index,
             "metric": metric,
         }
-        self._store = backends.connect(db, token=token, timeout=timeout)
-        self.url = self._store.url
-        self._libraries: dict[str, Library] = {}
-        self._lock = threading.RLock()
-        self._waiting: dict[str, int] = {}  # images that no index covers yet
+        self._libraries = Libraries(db, token=token, timeout=timeout, making=making)
+        self.url = self._libraries.url
+        self._showing = Showing(catalog, originals)
         self._deleting = Deleting(self.library, catalog, originals, step=self._step)
 
     def library(self, collection: str = "images") -> Library:
@@ -101,16 +93,7 @@ class Archive:
             ConfigError: the name is none.
             EncoderMismatch: the collection was made by another model than the archive's.
         """
-        with self._lock:
-            if collection not in self._libraries:
-                check_name(collection)
-                there = collection in self._names()
-                making = {} if there else self._making
-                told = {"weights": self._making["weights"]} if there else {}
-                self._libraries[collection] = open_library(
-                    self._store.url, collection=collection, **self._opening, **making, **told
-                )
-            return self._libraries[collection]
+        return self._libraries.get(collection)
 
     def existing(self, collection: str) -> Library:
         """Return the library of a collection that is there; other names are not kept.
@@ -118,14 +101,12 @@ class Archive:
         Raises:
             CollectionNotFound: it is not.
         """
-        if collection not in self._libraries and collection not in self._names():
-            raise CollectionNotFound(f"there is no collection {collection!r} yet")
-        return self.library(collection)
+        return self._libraries.existing(collection)
 
     def collections(self) -> list[CollectionState]:
         """Return the collections, by name."""
         states = []
-        for name in self._names():
+        for name in self._libraries.names():
             schema = self.library(name).collection.schema
             counts = self.count(name)
             states.append(
@@ -173,7 +154,7 @@ class Archive:
             on_failure=on_failure or _nothing,
         )
         added = adding.run(items, found=found, index=index)
-        self._index_later(collection, added.stages)
+        self._libraries.index_later(collection, added.stages)
         return added
 
     def folder(
@@ -303,17 +284,12 @@ class Archive:
         """
         if confirm != collection:
             raise ConfigError("to drop a collection, confirm it by its name")
-        if collection not in self._names() and not self.catalog.count(collection):
+        if collection not in self._libraries.names() and not self.catalog.count(collection):
             raise CollectionNotFound(f"there is no collection {collection!r}")
         gone = 0
         while page := self.catalog.page(collection, limit=_PAGE).entries:
             gone += self._deleting.run([entry.id for entry in page])
-        with self._lock:
-            library = self._libraries.pop(collection, None)
-            if library is not None:
-                library.close()
-            if collection in self._names():
-                self._store.drop(collection)
+        self._libraries.drop(collection)
         return gone
 
     def original(self, id_: str, *, link: bool = False) -> Original:
@@ -323,53 +299,27 @@ class Archive:
             ImageNotFound: there is no such image.
             ObjectNotFound: its original was not kept, and its file is not there any more.
         """
-        entry = self.entry(id_)
-        told = (media_type(entry), entry.name, entry.size)
-        if entry.stored and self.originals is not None:
-            if link and (where := self.originals.link(entry.content, _LINK_SECONDS)):
-                return Original(*told, None, where)
-            return Original(*told, self.originals.stream(entry.content))
-        return Original(*told, iter([self._data(entry)]))
+        return self._showing.original(self.entry(id_), link=link)
 
     def thumbnail(self, id_: str, edge: int = 256) -> bytes:
         """Return a small form of an image, as `objects.thumbnail` makes it; kept once made.
 
         Raises: as `original` does.
         """
-        entry = self.entry(id_)
-        store = self.originals if entry.stored else None
-        if store is not None and (kept := store.thumbnail(entry.content, edge)) is not None:
-            return kept
-        made = shrunk(self._data(entry), edge)
-        if store is not None:
-            store.put_thumbnail(entry.content, edge, made)
-            if not self.catalog.referenced(
-                [entry.content]
-            ):  # deleted meanwhile, before this was there
-                store.delete(entry.content)
-        return made
+        return self._showing.thumbnail(self.entry(id_), edge)
 
     def repair(self, *, older_than: float = 0.0) -> Repaired:
         """Finish what a crash left half done; see `Repair`."""
         repair = Repair(self.library, self.catalog, self.originals, self._deleting)
-        return repair.run(self._names(), older_than=older_than)
+        return repair.run(self._libraries.names(), older_than=older_than)
 
     def health(self) -> dict[str, str]:
         """Return of each part "ok" or what is wrong: an image is embedded, and searched for."""
-        return {
-            "catalog": _told(self.catalog.ping),
-            "originals": _told(self._originals_answer),
-            "encoder": _told(lambda: self.library().encode(_drawn())),
-            "vectors": _told(self._vectors_answer),
-        }
+        return health(self._libraries, self.catalog, self.originals)
 
     def close(self) -> None:
         """Let go of the stores; the catalogue and the originals are their giver's."""
-        with self._lock:
-            for library in self._libraries.values():
-                library.close()
-            self._libraries.clear()
-            self._store.close()
+        self._libraries.close()
 
     def __enter__(self) -> Self:
         return self
@@ -392,51 +342,6 @@ class Archive:
             Found(rows[content][0], hit, len(rows[content])) if rows.get(content) else None
             for content, hit in zip(contents, hits, strict=True)
         ]
-
-    def _index_later(self, collection: str, stages: Stages) -> None:
-        """Have many small additions indexed together: each by itself would cost an index."""
-        with self._lock:
-            waiting = self._waiting.get(collection, 0) + stages.inserted - stages.indexed
-            due = waiting >= WORTH_AN_INDEX
-            self._waiting[collection] = 0 if due or stages.indexed else waiting
-        if due:
-            self.library(collection).collection.flush()
-
-    def _names(self) -> list[str]:
-        return [name for name in sorted(self._store.names()) if name != notes.NAME]
-
-    def _data(self, entry: Entry) -> bytes:
-        if entry.stored and self.originals is not None:
-            return self.originals.get(entry.content)
-        data = sources.read(entry.place) if entry.place else b""
-        if sources.content_id(data) != entry.content:
-            raise ObjectNotFound("its original was not kept, and its file is another one now")
-        return data
-
-    def _originals_answer(self) -> None:
-        if self.originals is not None:
-            self.originals.ping()
-
-    def _vectors_answer(self) -> None:
-        library = self.library()
-        try:
-            library.search(_drawn(), k=1)
-        except CollectionNotFound:
-            self._store.names()
-
-
-def _drawn() -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return an image to try an encoder with."""
-    across, down = np.meshgrid(np.arange(96), np.arange(96))
-    return np.stack([across * 2, down * 2, (across + down) % 256], axis=2).astype(np.uint8)
-
-
-def _told(trial: Callable[[], object]) -> str:
-    try:
-        trial()
-    except ImgSearchError as error:
-        return f"{type(error).__name__}: {error}"
-    return "ok"
 
 
 def _nothing(_told: object) -> None:

@@ -100,9 +100,9 @@ def test_many_small_additions_are_indexed_together(tmp_path):
     """Until then a search compares all rows; a job once left it at that, with 1,000 of them."""
     with archive(tmp_path) as opened:
         assert opened.add(images(0, 20)).stages.indexed == 0
-        assert opened._waiting == {"images": 20}
+        assert opened._libraries._waiting == {"images": 20}
         opened.add(images(20, 260))
-        assert opened._waiting == {"images": 0}
+        assert opened._libraries._waiting == {"images": 0}
         assert opened.add(images(260, 262), index=True).stages.indexed == 2
         assert opened.add(images(262, 520)).stages.indexed == 258
 
@@ -180,7 +180,7 @@ def test_collections_that_are_asked_for_in_vain_are_not_kept(opened):
         with pytest.raises(CollectionNotFound, match="no collection"):
             opened.search(jpeg(1), collection=f"weg{number}")
         assert opened.count(f"weg{number}").vectors == 0
-    assert not opened._libraries
+    assert not opened._libraries._open
 
 
 def test_health_names_each_part(opened):

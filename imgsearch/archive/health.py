@@ -1,0 +1,41 @@
+"""Whether an archive's parts answer, told by using them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from imgsearch.archive.libraries import Libraries
+from imgsearch.catalog import Catalog
+from imgsearch.errors import CollectionNotFound, ImgSearchError
+from imgsearch.objects import ObjectStore
+
+
+def health(libraries: Libraries, catalog: Catalog, originals: ObjectStore | None) -> dict[str, str]:
+    """Return of each part "ok" or what is wrong: an image is embedded, and searched for."""
+
+    def vectors() -> None:
+        try:
+            libraries.get("images").search(_drawn(), k=1)
+        except CollectionNotFound:
+            libraries.names()
+
+    return {
+        "catalog": _told(catalog.ping),
+        "originals": "ok" if originals is None else _told(originals.ping),
+        "encoder": _told(lambda: libraries.get("images").encode(_drawn())),
+        "vectors": _told(vectors),
+    }
+
+
+def _drawn() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    across, down = np.meshgrid(np.arange(96), np.arange(96))
+    return np.stack([across * 2, down * 2, (across + down) % 256], axis=2).astype(np.uint8)
+
+
+def _told(trial: Callable[[], object]) -> str:
+    try:
+        trial()
+    except ImgSearchError as error:
+        return f"{type(error).__name__}: {error}"
+    return "ok"

@@ -1,0 +1,90 @@
+"""The libraries of one store, each opened when it is first needed, and kept."""
+
+import threading
+from typing import Any, Final
+
+from imgsearch import backends
+from imgsearch.archive.outcomes import Stages
+from imgsearch.backends import notes
+from imgsearch.backends.base import check_name
+from imgsearch.errors import CollectionNotFound
+from imgsearch.library import Library
+from imgsearch.library import open as open_library
+
+WORTH_AN_INDEX: Final = 256
+"""Images; fewer are compared one by one until more come."""
+
+
+class Libraries:
+    """Opens a collection's library by what `imgsearch.open` takes. Thread-safe.
+
+    `making` (model, weights, options, index, metric) is for collections that are not there yet; of
+    those that are, it tells where the weights lie.
+    """
+
+    def __init__(
+        self, db: str, *, token: str | None, timeout: float, making: dict[str, Any]
+    ) -> None:
+        self._opening: dict[str, Any] = {"token": token, "timeout": timeout}
+        self._making = making
+        self._store = backends.connect(db, token=token, timeout=timeout)
+        self.url = self._store.url
+        self._open: dict[str, Library] = {}
+        self._waiting: dict[str, int] = {}  # images that no index covers yet
+        self._lock = threading.RLock()
+
+    def get(self, name: str) -> Library:
+        """Return the library of a collection, which the first image creates.
+
+        Raises:
+            ConfigError: the name is none.
+            EncoderMismatch: the collection was made by another model.
+        """
+        with self._lock:
+            if name not in self._open:
+                check_name(name)
+                told = self._making
+                if name in self.names():
+                    told = {"weights": self._making["weights"]}
+                self._open[name] = open_library(self.url, collection=name, **self._opening, **told)
+            return self._open[name]
+
+    def existing(self, name: str) -> Library:
+        """Return the library of a collection that is there; other names are not kept.
+
+        Raises:
+            CollectionNotFound: it is not.
+        """
+        if name not in self._open and name not in self.names():
+            raise CollectionNotFound(f"there is no collection {name!r} yet")
+        return self.get(name)
+
+    def names(self) -> list[str]:
+        """Return the names of the collections that are there, sorted."""
+        return [name for name in sorted(self._store.names()) if name != notes.NAME]
+
+    def index_later(self, name: str, stages: Stages) -> None:
+        """Have many small additions indexed together: each by itself would cost an index."""
+        with self._lock:
+            waiting = self._waiting.get(name, 0) + stages.inserted - stages.indexed
+            due = waiting >= WORTH_AN_INDEX
+            self._waiting[name] = 0 if due or stages.indexed else waiting
+        if due:
+            self.get(name).collection.flush()
+
+    def drop(self, name: str) -> None:
+        """Delete a collection, if it is there."""
+        with self._lock:
+            library = self._open.pop(name, None)
+            if library is not None:
+                library.close()
+            if name in self.names():
+                self._store.drop(name)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        with self._lock:
+            for library in self._open.values():
+                library.close()
+            self._open.clear()
+            self._store.close()
