@@ -185,6 +185,7 @@ def _fill(archive, paths, number):
             waiting = []
     if waiting:
         library.insert(waiting)
+    library.collection.flush()  # as a job does at its end; until then rows are compared one by one
     archive.repair()
     assert archive.count().vectors == number
     print(f"  filled in {perf_counter() - started:.0f} s", flush=True)
