@@ -1,6 +1,7 @@
 """A library of images: the use cases of adding, searching and removing.
 
-The command line is a translation of `Library`, and the service and the page will be.
+The command line is a translation of `Library`; the service and the page are of `Archive`, which
+keeps originals and a catalogue beside it.
 """
 
 import re
