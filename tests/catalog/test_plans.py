@@ -1,0 +1,107 @@
+"""SQLite finds entries by what few of them share: their content or id, and never by their state."""
+
+import sqlite3
+from contextlib import closing, contextmanager
+
+import pytest
+import sqlalchemy as sa
+
+from imgsearch.catalog import Catalog
+from tests.catalog.places import Place, content, entry
+
+IDS = [f"id-{number:05}" for number in range(40)]
+CONTENTS = [content(number) for number in range(40)]
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "Katalog ü.db"
+
+
+@pytest.fixture
+def catalog(file):
+    with Catalog(str(file)) as catalog:
+        catalog.begin([entry(number) for number in range(3_000)])
+        yield catalog
+
+
+def test_a_content_is_found_by_its_hash(catalog, file):
+    with asked() as statements:
+        catalog.of_contents("photos", CONTENTS[:10])
+        catalog.referenced(CONTENTS)
+        catalog.find(IDS)
+        catalog.get(IDS[0])
+    for plan in plans(file, statements):
+        assert "entries_content (content=?" in plan or "autoindex_entries_1 (id=?)" in plan
+
+
+def test_a_state_is_no_way_to_an_entry(catalog, file):
+    with asked() as statements:
+        catalog.begin([entry(number) for number in range(40)])
+        catalog.ready(IDS)
+        catalog.failed(dict.fromkeys(IDS, "x"))
+        catalog.update(IDS[0], label="Katze")
+        catalog.mark_deleting(IDS)
+        catalog.forget(IDS)
+    found = plans(file, statements)
+    assert len(found) > 8
+    for plan in found:
+        assert "entries_state" not in plan
+        assert "SCAN entries" not in plan
+
+
+def test_what_is_unfinished_is_found_by_its_state_in_order(catalog, file):
+    with asked() as statements:
+        assert sum(map(len, catalog.unfinished())) == 3_000
+    for plan in plans(file, statements):
+        assert "entries_state (state=?" in plan
+        assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("options", [{}, {"label": "Katze"}, {"order": "name"}, {"order": "size"}])
+def test_a_page_is_read_in_its_order(catalog, file, options):
+    with asked() as statements:
+        page = catalog.page(collection="photos", limit=10, **options)
+        catalog.page(collection="photos", limit=10, after=page.next, **options)
+    for plan in plans(file, statements):
+        assert "entries_collection_" in plan
+        assert "TEMP B-TREE" not in plan
+
+
+def test_a_catalogue_of_the_first_version_finds_them_as_well(file):
+    place = Place(str(file), None)
+    with place.opened() as database:
+        database.upgrade(to="0001")
+    with place.open() as catalog:
+        catalog.begin([entry(number) for number in range(100)])
+        with asked() as statements:
+            catalog.of_contents("photos", CONTENTS)
+    for plan in plans(file, statements):
+        assert "entries_content (content=?" in plan
+
+
+@contextmanager
+def asked():
+    """Gather what is asked of databases, with its values."""
+    statements = []
+
+    def noted(connection, cursor, statement, values, context, many):
+        statements.append((statement, values[0] if many else values))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", noted)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", noted)
+
+
+def plans(file, statements):
+    """Return how SQLite goes about what was asked of the entries."""
+    with closing(sqlite3.connect(file)) as connection:
+        found = [
+            "; ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {words}", values))
+            for words, values in statements
+            if " entries" in words and not words.startswith("INSERT")
+        ]
+    assert found
+    return found
