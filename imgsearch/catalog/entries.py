@@ -20,6 +20,12 @@ from imgsearch.errors import ImageBusy, ImageExists, ImageNotFound
 NAMES: Final = tuple(each.name for each in fields_of(Entry))
 COLUMNS: Final = tuple(ENTRIES.c[name] for name in NAMES)
 
+_OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # made once: every search asks for it
+    ENTRIES.c.content.in_(sa.bindparam("contents", expanding=True)),
+    ENTRIES.c.collection == sa.bindparam("collection"),
+    ENTRIES.c.state.in_(sa.bindparam("states", expanding=True)),
+)
+
 
 def entry_of(row: RowMapping) -> Entry:
     """Return a row as what it stands for."""
@@ -199,13 +205,8 @@ def of_contents(
     """See `Catalog.of_contents`."""
     found: list[Entry] = []
     for some in chunks(filter(possible_content, contents)):
-        rows = connection.execute(
-            sa.select(*COLUMNS).where(
-                ENTRIES.c.content.in_(some),
-                ENTRIES.c.collection == collection,
-                ENTRIES.c.state.in_(states),
-            )
-        )
+        told = {"contents": some, "collection": collection, "states": list(states)}
+        rows = connection.execute(_OF_CONTENTS, told)
         found += map(entry_of, rows.mappings())
     # sorted here: asked for an order, SQLite 3.40 walks the whole collection in it
     by_content: dict[str, list[Entry]] = {}
