@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from math import inf
 from typing import Final
 
 from imgsearch import images, sources
 from imgsearch.archive.incoming import Incoming
 from imgsearch.archive.libraries import WORTH_AN_INDEX
 from imgsearch.archive.outcomes import Added, Stages
+from imgsearch.archive.traffic import Traffic
 from imgsearch.catalog import Catalog, Entry, entry_id
 from imgsearch.errors import (
     CollectionNotFound,
@@ -37,6 +39,7 @@ from imgsearch.objects import ObjectStore
 from imgsearch.types import Record, Vector
 
 _CHUNK: Final = 64  # images; what progress moves by
+_SHORT: Final = 16  # while somebody searches, who waits for the cores that long
 _CHUNK_BYTES: Final = 64 * 2**20
 _MEDIA_TYPES: Final = {"JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
 _PATIENCE: Final = 10.0  # seconds that a deletion of the same content may take
@@ -54,7 +57,10 @@ class Read:
 
 
 class Adding:
-    """Adds images to one collection. `step` is called after each step of the order above."""
+    """Adds images to one collection. `step` is called after each step of the order above.
+
+    With `traffic` it gives way to searches, and indexes each `soon` images while they come.
+    """
 
     def __init__(
         self,
@@ -66,10 +72,13 @@ class Adding:
         cancelled: Callable[[], bool],
         on_stages: Callable[[Stages], None],
         on_failure: Callable[[FailedFile], None],
+        traffic: Traffic | None = None,
+        soon: float = inf,
     ) -> None:
         self._library, self._catalog, self._originals = library, catalog, originals
         self._step, self._cancelled = step, cancelled
         self._on_stages, self._on_failure = on_stages, on_failure
+        self._traffic, self._soon = traffic, soon
         self._stages, self._failures = Stages(), list[FailedFile]()
         self._entries: list[Entry] = []
 
@@ -85,22 +94,33 @@ class Adding:
         written: Future[None] | None = None
         with ThreadPoolExecutor(1, "imgsearch-archive") as writer:
             for chunk in self._chunks(items):
+                began = time.monotonic()
                 vectors, well = self._embedded(chunk)
                 if written is not None:
                     written.result()
                 written = writer.submit(self._write, well, vectors)
+                if self._traffic is not None and self._traffic.busy:
+                    written.result()
+                    self._index(self._soon)
+                    self._traffic.give_way(time.monotonic() - began, self._cancelled)
             if written is not None:
                 written.result()
-        if self._stages.inserted and (index or self._stages.inserted >= WORTH_AN_INDEX):
-            self._library.collection.flush()
-            self._tell(indexed=self._stages.inserted)
+        self._index(1 if index else WORTH_AN_INDEX)
         return Added(tuple(self._entries), self._stages, tuple(self._failures))
+
+    def _index(self, least: float) -> None:
+        """Have the store index what it does not yet, if that is at least so many images."""
+        waiting = self._stages.inserted - self._stages.indexed
+        if waiting >= least:
+            self._library.collection.flush()
+            self._tell(indexed=waiting)
 
     def _chunks(self, items: Iterable[Incoming]) -> Iterator[list[Read]]:
         """Read images that are not there yet, some at a time."""
         waiting = iter(items)
         while not self._cancelled():
-            taken = list(islice(waiting, _CHUNK))
+            busy = self._traffic is not None and self._traffic.busy
+            taken = list(islice(waiting, _SHORT if busy else _CHUNK))
             if not taken:
                 return
             more = self._stages.done + len(taken) - self._stages.found

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from math import inf
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +16,7 @@ from imgsearch.archive.adding import Adding
 from imgsearch.archive.deleting import Deleting
 from imgsearch.archive.health import health
 from imgsearch.archive.incoming import Incoming
-from imgsearch.archive.libraries import Libraries
+from imgsearch.archive.libraries import WORTH_AN_INDEX, Libraries
 from imgsearch.archive.outcomes import (
     Added,
     CollectionState,
@@ -26,6 +28,8 @@ from imgsearch.archive.outcomes import (
 )
 from imgsearch.archive.repair import Repair
 from imgsearch.archive.showing import Showing
+from imgsearch.archive.together import Together
+from imgsearch.archive.traffic import Traffic
 from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import (
@@ -38,9 +42,11 @@ from imgsearch.library import Library
 from imgsearch.loading import FailedFile
 from imgsearch.objects import ObjectStore
 from imgsearch.query import Example, Query
+from imgsearch.regions import has_regions
 from imgsearch.types import Hit, Value, Vector
 
 _PAGE: Final = 500
+_CALLS: Final = 8  # of searches that a server is asked for at once
 _SPARE: Final = 16  # hits fetched beside, where some have no row that is ready
 
 
@@ -83,6 +89,10 @@ class Archive:
         }
         self._libraries = Libraries(db, token=token, timeout=timeout, making=making)
         self.url = self._libraries.url
+        # one call at a time; it compares what has no index in Python: 25 µs a row and search
+        self._embedded = self.url.startswith("milvus-lite:")
+        self.traffic = Traffic()
+        self._together = Together(calls=1 if self._embedded else _CALLS)
         self._showing = Showing(catalog, originals)
         self._deleting = Deleting(self.library, catalog, originals, step=self._step)
 
@@ -129,15 +139,16 @@ class Archive:
         collection: str = "images",
         found: int = 0,
         in_place: bool = False,
-        index: bool = False,
+        background: bool = False,
         cancelled: Callable[[], bool] | None = None,
         on_stages: Callable[[Stages], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Added:
         """Add images; one that cannot be used is a line of the outcome.
 
-        `in_place` keeps no original of files. `index` has even a few images indexed at once; else
-        they are compared one by one until there are some hundreds. An addition that was interrupted
+        `in_place` keeps no original of files. In the `background` searches go before it: while they
+        come, it works a quarter of the time; and at its end even a few images are indexed, which
+        are else compared one by one until there are some hundreds. An addition that was interrupted
         is finished by `repair`, or by adding the same again.
 
         Raises:
@@ -152,8 +163,10 @@ class Archive:
             cancelled=cancelled or _never,
             on_stages=on_stages or _nothing,
             on_failure=on_failure or _nothing,
+            traffic=self.traffic if background else None,
+            soon=WORTH_AN_INDEX if self._embedded else inf,
         )
-        added = adding.run(items, found=found, index=index)
+        added = adding.run(items, found=found, index=background)
         self._libraries.index_later(collection, added.stages)
         return added
 
@@ -182,18 +195,16 @@ class Archive:
 
         Raises: as `Library.search` does.
         """
-        library = self.existing(collection)
-        told: dict[str, Any] = {
-            "where": where,
-            "min_score": min_score,
-            "hide_duplicates": hide_duplicates,
-        }
-        found = self._known(collection, library.search(query, k=k, offset=offset, **told))
-        if None not in found:
-            return [each for each in found if each is not None]
-        wider = library.search(query, k=k + offset + _SPARE + found.count(None), **told)
-        known = [each for each in self._known(collection, wider) if each is not None]
-        return known[offset : offset + k]
+        with self.traffic.search():
+            return self._searched(
+                self.existing(collection),
+                query,
+                k=k,
+                offset=offset,
+                where=where,
+                min_score=min_score,
+                hide_duplicates=hide_duplicates,
+            )
 
     def more_like(self, id_: str, *, k: int = 10, offset: int = 0, **told: Any) -> list[Found]:
         """Return images like one that is there, which is not among them; as `search` says.
@@ -334,6 +345,31 @@ class Archive:
 
     def __repr__(self) -> str:
         return f"<Archive {self.url}>"
+
+    def _searched(
+        self,
+        library: Library,
+        query: Query | Example,
+        *,
+        k: int,
+        offset: int,
+        min_score: float | Literal["auto"] | None,
+        hide_duplicates: bool | float,
+        **told: Any,
+    ) -> list[Found]:
+        told["min_score"] = min_score
+        plain = hide_duplicates is False and min_score != "auto"
+        if plain and not has_regions(library.collection):
+            vector = library.encode(query)
+            search = partial(self._together.search, library.collection, vector, **told)
+        else:
+            search = partial(library.search, query, hide_duplicates=hide_duplicates, **told)
+        found = self._known(library.name, search(k=k, offset=offset))
+        if None not in found:
+            return [each for each in found if each is not None]
+        wider = search(k=k + offset + _SPARE + found.count(None))
+        known = [each for each in self._known(library.name, wider) if each is not None]
+        return known[offset : offset + k]
 
     def _known(self, collection: str, hits: Sequence[Hit]) -> list[Found | None]:
         contents = [hit.id.partition("#")[0] for hit in hits]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.incoming import inside
+from imgsearch.archive.traffic import behind
 from imgsearch.archive.work import Fetch, Work
 from imgsearch.backends.base import check_name
 from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage
@@ -187,6 +188,7 @@ class Jobs:
         self._waiting.put(job.id)
 
     def _work(self) -> None:
+        behind()
         while not self._closing.is_set():
             id_ = self._waiting.get()
             if id_ is not None:

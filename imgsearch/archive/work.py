@@ -58,7 +58,7 @@ class Work:
             collection=self._job.collection,
             found=len(items),
             in_place=bool(self._job.request.get("in_place")),
-            index=True,
+            background=True,
             cancelled=stopped,
             on_stages=self._on_stages,
             on_failure=self._on_failure,

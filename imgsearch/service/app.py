@@ -1,5 +1,6 @@
 """The application: routes behind what guards, measures and answers for them."""
 
+import threading
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
@@ -80,7 +81,8 @@ def create_app(
     """
     limits = limits or Limits()
     workers = Workers("work", threads=limits.embeddings, waiting=limits.waiting)
-    metrics = Metrics(workers)
+    searches = Workers("search", threads=limits.searches, waiting=limits.waiting)
+    metrics = Metrics(workers, searches)
     app = _App(
         title="imgsearch",
         version=__version__,
@@ -97,6 +99,8 @@ def create_app(
         access=Access(keys, per_minute=limits.per_minute),
         limits=limits,
         workers=workers,
+        searches=searches,
+        embedding=threading.Semaphore(limits.embeddings),
         thumbnails=Workers("thumbnails", threads=limits.embeddings, waiting=limits.waiting * 4),
         metrics=metrics,
         urls=urls,
@@ -130,6 +134,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     here: Service = app.state.service
     here.stopping = True
     here.workers.close()
+    here.searches.close()
     here.thumbnails.close()
 
 

@@ -20,7 +20,7 @@ class Metrics:
 
     media_type: Final = CONTENT_TYPE_LATEST
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, *workers: Workers) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "imgsearch_requests",
@@ -48,10 +48,10 @@ class Metrics:
             ("outcome",),
             registry=self.registry,
         )
-        running = Gauge("imgsearch_running", "Embeddings now.", registry=self.registry)
-        running.set_function(lambda: workers.running)
+        running = Gauge("imgsearch_running", "Additions and searches now.", registry=self.registry)
+        running.set_function(lambda: sum(each.running for each in workers))
         waiting = Gauge("imgsearch_waiting", "Requests that wait now.", registry=self.registry)
-        waiting.set_function(lambda: workers.waiting)
+        waiting.set_function(lambda: sum(each.waiting for each in workers))
 
     @contextmanager
     def stage(self, name: str, took: dict[str, float] | None = None) -> Iterator[None]:

@@ -64,13 +64,13 @@ async def search(request: Request, here: Here) -> models.Hits:
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         asked = await model_of(request, models.SearchQuery)
-        return await here.workers.run(partial(_searched, here, asked))
+        return await here.searches.run(partial(_searched, here, asked))
     if kind != "multipart/form-data":
         raise Problem(415, "media_type_unsupported", "JSON or multipart/form-data is wanted.")
     async with upload(request, here.limits, files=1) as sent:
         how = _how(sent.fields)
         data = await sent.files[0].read()
-    return await here.workers.run(partial(_by_image, here, how, data))
+    return await here.searches.run(partial(_by_image, here, how, data))
 
 
 @router.post("/batch", dependencies=[allowed("read")])
@@ -80,7 +80,7 @@ async def search_batch(here: Here, asked: models.Batch) -> models.BatchHits:
     def each() -> models.BatchHits:
         return models.BatchHits(results=[_or_problem(here, query) for query in asked.queries])
 
-    return await here.workers.run(each)
+    return await here.searches.run(each)
 
 
 def _searched(here: Service, asked: models.SearchQuery) -> models.Hits:
@@ -107,6 +107,11 @@ def _by_image(here: Service, how: models.How, data: bytes) -> models.Hits:
 
 
 def _found(here: Service, asked: _Asked) -> models.Hits:
+    with here.archive.traffic.search():
+        return _answered(here, asked)
+
+
+def _answered(here: Service, asked: _Asked) -> models.Hits:
     how, took, warnings = asked.how, dict[str, float](), list[str]()
     told: dict[str, Any] = {
         "k": how.k,
@@ -125,7 +130,7 @@ def _found(here: Service, asked: _Asked) -> models.Hits:
         _ = library.collection  # that there is none comes before what is wrong with a query
         if how.min_score == "auto":  # by what the query is made of, which its vector hides
             told["min_score"] = library.thresholds.min_score(asked.query)
-        with here.metrics.stage("embed", took):
+        with here.embedding, here.metrics.stage("embed", took):
             vector = library.encode(asked.query, on_warning=warnings.append)
         with here.metrics.stage("search", took):
             found = here.archive.search(vector, collection=collection, **told)

@@ -1,6 +1,7 @@
 """What the routes work with."""
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -18,8 +19,10 @@ from imgsearch.service.workers import Workers
 class Service:
     """An archive, its jobs, and all that guards and measures their use.
 
-    `workers` run what embeds or writes, `thumbnails` what makes those. `urls`: jobs may fetch
-    images. `stopping` is True once no more progress is to be streamed; `streams` are those open.
+    `workers` run what adds, `searches` what searches, `thumbnails` what makes those. As many
+    searches embed at once as `embedding` lets; the others wait, or are in the store together.
+    `urls`: jobs may fetch images. `stopping` is True once no more progress is to be streamed;
+    `streams` are those open.
     `checked` is what the last look at the parts' health said, and when; `checking` lets one look.
     """
 
@@ -28,6 +31,8 @@ class Service:
     access: Access
     limits: Limits
     workers: Workers
+    searches: Workers
+    embedding: threading.Semaphore
     thumbnails: Workers
     metrics: Metrics
     urls: bool = False

@@ -18,6 +18,7 @@ from imgsearch.access import Keys, Scope
 from imgsearch.archive import Archive, Jobs, Repaired
 from imgsearch.errors import ConfigError
 from imgsearch.service.app import create_app
+from imgsearch.service.interpreter import answering
 from imgsearch.service.limits import Limits
 from imgsearch.service.origins import LOOPBACK
 from imgsearch.service.service import Service
@@ -211,6 +212,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self._on_start is not None:
             self._on_start(self.servers[0].sockets[0].getsockname()[1])
+
+    @override
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        with answering():
+            await super().serve(sockets)
 
     @override
     def handle_exit(self, sig: int, frame: Any) -> None:

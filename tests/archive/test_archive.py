@@ -103,7 +103,7 @@ def test_many_small_additions_are_indexed_together(tmp_path):
         assert opened._libraries._waiting == {"images": 20}
         opened.add(images(20, 260))
         assert opened._libraries._waiting == {"images": 0}
-        assert opened.add(images(260, 262), index=True).stages.indexed == 2
+        assert opened.add(images(260, 262), background=True).stages.indexed == 2
         assert opened.add(images(262, 520)).stages.indexed == 258
 
 

@@ -70,7 +70,7 @@ def test_too_many_requests_are_told_when_to_come_again(tmp_path):
 
 
 def test_more_work_than_may_wait_is_told_to_come_again(tmp_path, monkeypatch):
-    limits = Limits(embeddings=1, waiting=1)
+    limits = Limits(embeddings=1, searches=1, waiting=1)
     with running(plain(tmp_path / "a"), tmp_path / "b", limits=limits) as service:
         service.add(1, collection="images")
         begun, go_on = threading.Semaphore(0), threading.Event()
@@ -91,7 +91,7 @@ def test_more_work_than_may_wait_is_told_to_come_again(tmp_path, monkeypatch):
         running_one.start()
         assert begun.acquire(timeout=30)
         waiting_one.start()
-        workers = service.app.state.service.workers
+        workers = service.app.state.service.searches
         while not workers.waiting:
             assert waiting_one.is_alive()
         refused = service.http.post("/v1/search", json={"text": "a dog"})

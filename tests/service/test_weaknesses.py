@@ -1,5 +1,6 @@
 """What other image searches got wrong over HTTP, by its number in the list of them: not here."""
 
+import contextlib
 import json
 import logging
 import re
@@ -457,6 +458,11 @@ def breaking_off():
 
 
 def nameless():
-    """Return the files without a name that this process has open."""
-    places = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-    return {place for place in places if "deleted" in place}
+    """Return the files without a name that this process has open, and their sizes."""
+    found = set()
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            place = str(each.readlink())
+            if "deleted" in place:
+                found.add((place, each.stat().st_size))
+    return found
