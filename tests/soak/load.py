@@ -1,8 +1,9 @@
 """Searches by upload while a folder is being added; and what encoder and store allow by themselves.
 
 The service and the library's own searches share one process and one archive, in turns, so that
-both have the same store and the same job beside them. Uploads come from another process, which is
-light (http.client), but has the same cores.
+both have the same store, the same job and the same questions for its progress beside them. Uploads
+and those questions come from two other processes, which are light (http.client), but have the same
+cores.
 """
 
 import hashlib
@@ -43,7 +44,7 @@ EVERY = 0.05  # seconds between two questions for progress
 WANTED, PROMPT = 0.9, 0.1  # of the library's searches/s; seconds of an answer about progress
 
 
-def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=2_000):
+def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
     print(f"load: {vectors:,} vectors by mini, k = {K}, searches by upload while a folder is added")
     found = []
     with tempfile.TemporaryDirectory() as place:
@@ -75,16 +76,19 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
     library = archive.library()
 
     def search(data):
-        assert library.search(data, k=K)
+        with archive.traffic.search():  # or the job would give way to the service's alone
+            assert library.search(data, k=K)
 
     for _ in range(ROUNDS):
-        times, failed, lasted = _repeated(search, queries, width, seconds)
+        with _followed(url, job.id, answers["progress"]):
+            times, failed, lasted = _repeated(search, queries, width, seconds)
         assert not failed, failed[0]
         ours.append(len(times) / lasted)
-        got = _uploaded(url, job.id, folder / "queries", width, seconds)
-        theirs.append(len(got["times"]) / got.pop("lasted"))
-        for name, value in got.items():
-            answers[name] += value
+        with _followed(url, job.id, answers["progress"]):
+            got = _uploaded(url, folder / "queries", width, seconds)
+        theirs.append(len(got["times"]) / got["lasted"])
+        answers["times"] += got["times"]
+        answers["failed"] += got["failed"]
     over = jobs.get(job.id).state != "running"
     times, progress = np.array(answers["times"]) * 1e3, np.array(answers["progress"]) * 1e3
     p50, p95, p99 = np.percentile(times, (50, 95, 99))
@@ -116,20 +120,28 @@ def _processor(archive, url, folder, queries, seconds):
     It is the same whatever else the machine does, and the rate of a machine that is busy with this.
     """
     library, spent = archive.library(), {"library": [], "service": []}
+    rates = {"library": [], "service": []}
     for _ in range(ROUNDS):
         before = process_time()
-        times, failed, _lasted = _repeated(
+        times, failed, lasted = _repeated(
             lambda data: library.search(data, k=K), queries, 1, seconds
         )
         assert not failed, failed[0]
         spent["library"].append((process_time() - before) / len(times))
+        rates["library"].append(len(times) / lasted)
         before = process_time()
-        got = _uploaded(url, "", folder / "queries", 1, seconds)
+        got = _uploaded(url, folder / "queries", 1, seconds)
         spent["service"].append((process_time() - before) / len(got["times"]))
+        rates["service"].append(len(got["times"]) / got["lasted"])
     ours, theirs = (1e3 * statistics.median(each) for each in spent.values())
     print(
         f"  processor time of a search: library {ours:.1f} ms, service {theirs:.1f} ms, ratio "
-        f"{ours / theirs:.2f} (medians of {ROUNDS} rounds)",
+        f"{ours / theirs:.2f} (medians of {ROUNDS} rounds)"
+    )
+    ours, theirs = (sum(each) / ROUNDS for each in rates.values())
+    print(
+        f"  1 client without the job: service {theirs:.1f}, library {ours:.1f} searches/s, ratio "
+        f"{theirs / ours:.2f}",
         flush=True,
     )
 
@@ -216,50 +228,58 @@ def _repeated(work, queries, width, seconds):
     return times, failed, perf_counter() - began
 
 
-def _uploaded(url, job, folder, width, seconds):
+def _uploaded(url, folder, width, seconds):
     """Have another process search by upload; return what it measured."""
-    words = [sys.executable, "-m", "tests.soak.load", url, job, str(folder), str(width)]
+    words = [sys.executable, "-m", "tests.soak.load", "search", url, str(folder), str(width)]
     done = subprocess.run([*words, str(seconds)], check=True, capture_output=True)
     return json.loads(done.stdout)
 
 
-def _client(url, job, folder, width, seconds):
-    """Search by upload and ask for progress; print what it took as JSON."""
-    host = urlsplit(url).netloc
-    local, over, progress = threading.local(), threading.Event(), []
+@contextmanager
+def _followed(url, job, progress):
+    """Have a third process ask for a job's progress meanwhile; note how long the answers took."""
+    words = [sys.executable, "-m", "tests.soak.load", "follow", url, job]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield
+        told, _ = process.communicate()
+    assert process.returncode == 0
+    progress += json.loads(told)
+
+
+def _search(url, folder, width, seconds):
+    """Search by upload; print what it took as JSON."""
+    host, local = urlsplit(url).netloc, threading.local()
     queries = [_form(file.read_bytes()) for file in sorted(Path(folder).iterdir())]
 
-    def connection():
+    def search(body):
         if not hasattr(local, "http"):
             local.http = http.client.HTTPConnection(host, timeout=60)
-        return local.http
-
-    def search(body):
         headers = {"Content-Type": "multipart/form-data; boundary=grenze"}
-        connection().request("POST", "/v1/search", body, headers)
-        answer = connection().getresponse()
+        local.http.request("POST", "/v1/search", body, headers)
+        answer = local.http.getresponse()
         told = answer.read()
         assert answer.status == 200, told
         assert json.loads(told)["hits"]
 
-    def follow():
-        while not (progress and over.wait(EVERY)):
-            started = perf_counter()
-            connection().request("GET", f"/v1/jobs/{job}")
-            answer = connection().getresponse()
-            answer.read()
-            assert answer.status == 200
-            progress.append(perf_counter() - started)
+    times, failed, lasted = _repeated(search, queries, int(width), float(seconds))
+    print(json.dumps({"times": times, "failed": len(failed), "lasted": lasted}))
 
-    following = threading.Thread(target=follow)
-    if job:
-        following.start()
-    times, failed, lasted = _repeated(search, queries, width, seconds)
-    over.set()
-    if job:
-        following.join()
-    told = {"times": times, "progress": progress, "failed": len(failed), "lasted": lasted}
-    print(json.dumps(told))
+
+def _follow(url, job):
+    """Ask for a job's progress until nobody listens; print how long the answers took as JSON."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    over, progress = threading.Event(), []
+    threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()
+    print("following", flush=True)
+    while not (progress and over.wait(EVERY)):
+        started = perf_counter()
+        connection.request("GET", f"/v1/jobs/{job}")
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200
+        progress.append(perf_counter() - started)
+    print(json.dumps(progress))
 
 
 def _form(data):
@@ -270,4 +290,4 @@ def _form(data):
 
 
 if __name__ == "__main__":
-    _client(*sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5]))
+    {"search": _search, "follow": _follow}[sys.argv[1]](*sys.argv[2:])
