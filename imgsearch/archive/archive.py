@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from math import inf
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
-
-import numpy as np
 
 from imgsearch.archive import incoming
 from imgsearch.archive.adding import Adding
@@ -27,27 +24,23 @@ from imgsearch.archive.outcomes import (
     Stages,
 )
 from imgsearch.archive.repair import Repair
+from imgsearch.archive.searching import Searching
 from imgsearch.archive.showing import Showing
-from imgsearch.archive.together import Together
 from imgsearch.archive.traffic import Traffic
 from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
-    ImageNotFound,
 )
 from imgsearch.filters import Filter
 from imgsearch.library import Library
 from imgsearch.loading import FailedFile
 from imgsearch.objects import ObjectStore
 from imgsearch.query import Example, Query
-from imgsearch.regions import has_regions
-from imgsearch.types import Hit, Value, Vector
+from imgsearch.types import Value, Vector
 
 _PAGE: Final = 500
-_CALLS: Final = 8  # of searches that a server is asked for at once
-_SPARE: Final = 16  # hits fetched beside, where some have no row that is ready
 
 
 class Archive:
@@ -89,10 +82,8 @@ class Archive:
         }
         self._libraries = Libraries(db, token=token, timeout=timeout, making=making)
         self.url = self._libraries.url
-        # one call at a time; it compares what has no index in Python: 25 µs a row and search
-        self._embedded = self.url.startswith("milvus-lite:")
         self.traffic = Traffic()
-        self._together = Together(calls=1 if self._embedded else _CALLS)
+        self._searching = Searching(self._libraries, catalog, self.traffic)
         self._showing = Showing(catalog, originals)
         self._deleting = Deleting(self.library, catalog, originals, step=self._step)
 
@@ -164,7 +155,7 @@ class Archive:
             on_stages=on_stages or _nothing,
             on_failure=on_failure or _nothing,
             traffic=self.traffic if background else None,
-            soon=WORTH_AN_INDEX if self._embedded else inf,
+            soon=WORTH_AN_INDEX if self._libraries.embedded else inf,
         )
         added = adding.run(items, found=found, index=background)
         self._libraries.index_later(collection, added.stages)
@@ -195,16 +186,15 @@ class Archive:
 
         Raises: as `Library.search` does.
         """
-        with self.traffic.search():
-            return self._searched(
-                self.existing(collection),
-                query,
-                k=k,
-                offset=offset,
-                where=where,
-                min_score=min_score,
-                hide_duplicates=hide_duplicates,
-            )
+        return self._searching.run(
+            query,
+            collection=collection,
+            k=k,
+            offset=offset,
+            where=where,
+            min_score=min_score,
+            hide_duplicates=hide_duplicates,
+        )
 
     def more_like(self, id_: str, *, k: int = 10, offset: int = 0, **told: Any) -> list[Found]:
         """Return images like one that is there, which is not among them; as `search` says.
@@ -224,12 +214,7 @@ class Archive:
         Raises:
             ImageNotFound: there is no such image, or it has no vector yet.
         """
-        entry = self.entry(id_)
-        try:
-            stored = self.existing(entry.collection).collection.get([entry.content], vectors=True)
-            return np.asarray(stored[entry.content].vector, dtype=np.float32)
-        except (CollectionNotFound, KeyError) as error:
-            raise ImageNotFound(f"image {id_!r} has no vector yet") from error
+        return self._searching.vector(self.entry(id_))
 
     def entry(self, id_: str) -> Entry:
         """Return what is known of an image.
@@ -345,39 +330,6 @@ class Archive:
 
     def __repr__(self) -> str:
         return f"<Archive {self.url}>"
-
-    def _searched(
-        self,
-        library: Library,
-        query: Query | Example,
-        *,
-        k: int,
-        offset: int,
-        min_score: float | Literal["auto"] | None,
-        hide_duplicates: bool | float,
-        **told: Any,
-    ) -> list[Found]:
-        told["min_score"] = min_score
-        plain = hide_duplicates is False and min_score != "auto"
-        if plain and not has_regions(library.collection):
-            vector = library.encode(query)
-            search = partial(self._together.search, library.collection, vector, **told)
-        else:
-            search = partial(library.search, query, hide_duplicates=hide_duplicates, **told)
-        found = self._known(library.name, search(k=k, offset=offset))
-        if None not in found:
-            return [each for each in found if each is not None]
-        wider = search(k=k + offset + _SPARE + found.count(None))
-        known = [each for each in self._known(library.name, wider) if each is not None]
-        return known[offset : offset + k]
-
-    def _known(self, collection: str, hits: Sequence[Hit]) -> list[Found | None]:
-        contents = [hit.id.partition("#")[0] for hit in hits]
-        rows = self.catalog.of_contents(collection, contents) if contents else {}
-        return [
-            Found(rows[content][0], hit, len(rows[content])) if rows.get(content) else None
-            for content, hit in zip(contents, hits, strict=True)
-        ]
 
 
 def _nothing(_told: object) -> None:

@@ -1,0 +1,78 @@
+"""Searches, whose hits come with what the catalogue knows of them."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from imgsearch.archive.libraries import Libraries
+from imgsearch.archive.outcomes import Found
+from imgsearch.archive.together import Together
+from imgsearch.archive.traffic import Traffic
+from imgsearch.catalog import Catalog, Entry
+from imgsearch.errors import CollectionNotFound, ImageNotFound
+from imgsearch.library import Library
+from imgsearch.query import Example, Query
+from imgsearch.regions import has_regions
+from imgsearch.types import Hit, Vector
+
+_CALLS: Final = 8  # of searches that a server is asked for at once; the embedded store takes one
+_SPARE: Final = 16  # hits fetched beside, where some have no row that is ready
+
+
+class Searching:
+    """Searches the collections of an archive; additions give way to it through `traffic`."""
+
+    def __init__(self, libraries: Libraries, catalog: Catalog, traffic: Traffic) -> None:
+        self._libraries, self._catalog, self._traffic = libraries, catalog, traffic
+        self._together = Together(calls=1 if libraries.embedded else _CALLS)
+
+    def run(
+        self,
+        query: Query | Example,
+        *,
+        collection: str,
+        k: int,
+        offset: int,
+        min_score: float | Literal["auto"] | None = None,
+        hide_duplicates: bool | float = False,
+        **told: Any,
+    ) -> list[Found]:
+        """See `Archive.search`."""
+        told["min_score"] = min_score
+        with self._traffic.search():
+            library = self._libraries.existing(collection)
+            plain = hide_duplicates is False and min_score != "auto"
+            if plain and not has_regions(library.collection):
+                vector = library.encode(query)
+                search = partial(self._together.search, library.collection, vector, **told)
+            else:
+                search = partial(library.search, query, hide_duplicates=hide_duplicates, **told)
+            found = self._known(library, search(k=k, offset=offset))
+            if None in found:
+                wider = search(k=k + offset + _SPARE + found.count(None))
+                known = [each for each in self._known(library, wider) if each is not None]
+                return known[offset : offset + k]
+        return [each for each in found if each is not None]
+
+    def vector(self, entry: Entry) -> Vector:
+        """Return an image's vector, float32 (d,).
+
+        Raises:
+            ImageNotFound: it has none yet.
+        """
+        try:
+            collection = self._libraries.existing(entry.collection).collection
+            stored = collection.get([entry.content], vectors=True)
+            return np.asarray(stored[entry.content].vector, dtype=np.float32)
+        except (CollectionNotFound, KeyError) as error:
+            raise ImageNotFound(f"image {entry.id!r} has no vector yet") from error
+
+    def _known(self, library: Library, hits: Sequence[Hit]) -> list[Found | None]:
+        contents = [hit.id.partition("#")[0] for hit in hits]
+        rows = self._catalog.of_contents(library.name, contents) if contents else {}
+        return [
+            Found(rows[content][0], hit, len(rows[content])) if rows.get(content) else None
+            for content, hit in zip(contents, hits, strict=True)
+        ]
