@@ -222,6 +222,10 @@ class JobNotFound(ImgSearchError, LookupError):
     """There is no job of that id."""
 
 
+class JobBusy(ImgSearchError):
+    """The job waits or runs: cancel it first."""
+
+
 class LimitExceeded(ImgSearchError, ValueError):
     """More, larger or faster than is allowed."""
 

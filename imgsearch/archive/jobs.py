@@ -1,5 +1,6 @@
 """Long additions in the background: their progress, what failed, cancelling, retrying."""
 
+import logging
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,14 +16,18 @@ from imgsearch.archive.traffic import behind
 from imgsearch.archive.work import Fetch, Work
 from imgsearch.backends.base import check_name
 from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage
-from imgsearch.errors import LimitExceeded, SourceError
+from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
+
+_log = logging.getLogger(__name__)
 
 MOST: Final = 16
 """Jobs that may wait or run at once."""
 
+KEPT: Final = 1_000
+"""Jobs that are over and still told of; older ones are deleted."""
+
 _MAX_PAGE: Final = 1_000
 _REMEMBERED: Final = 100  # jobs that are over and still told from memory
-_DONE: Final = ("done", "failed", "cancelled")
 
 
 class Jobs:
@@ -96,9 +101,22 @@ class Jobs:
         """
         job = self.get(id_)
         with self._changed:
-            if job.state not in _DONE:
+            if not job.over:
                 self._cancelled.add(id_)
         return job
+
+    def forget(self, id_: str) -> None:
+        """Delete the account of a job that is over; its images stay.
+
+        Raises:
+            JobNotFound: there is no such job.
+            JobBusy: it waits or runs.
+        """
+        with self._changed:
+            if not self.get(id_).over:
+                raise JobBusy(f"job {id_!r} is not over: cancel it first")
+            self._running.pop(id_, None)
+        self._archive.catalog.delete_job(id_)
 
     def get(self, id_: str) -> Job:
         """Return a job as it stands.
@@ -135,7 +153,7 @@ class Jobs:
         """
         job = self.get(id_)
         yield job
-        while job.state not in _DONE and not self._closing.is_set():
+        while not job.over and not self._closing.is_set():
             job = self._next(job, seconds)
             yield job
 
@@ -176,7 +194,7 @@ class Jobs:
             created=datetime.now(UTC),
         )
         with self._changed:
-            waiting = sum(each.state not in _DONE for each in self._running.values())
+            waiting = sum(not each.over for each in self._running.values())
             if waiting >= self._most:
                 raise LimitExceeded(f"{waiting} jobs are waiting already; at most {self._most} may")
             self._queue(job)
@@ -201,9 +219,13 @@ class Jobs:
         Work(self._archive, self._running[id_], fetch=self._fetch, tell=self._set).run(stopped)
         with self._changed:
             self._cancelled.discard(id_)
-            ended = [each.id for each in self._running.values() if each.state in _DONE]
+            ended = [each.id for each in self._running.values() if each.over]
             for old in ended[:-_REMEMBERED]:
                 del self._running[old]
+        try:
+            self._archive.catalog.trim_jobs(KEPT)
+        except CatalogError:
+            _log.exception("old jobs were not deleted")
 
     def _set(self, job: Job) -> None:
         with self._changed:

@@ -41,6 +41,7 @@ class Work:
         """
         self._set(state="running", started=datetime.now(UTC), error="")
         try:
+            self._archive.catalog.clear_job_failures(self._job.id)  # of a run that was cut off
             self._add(lambda: bool(stopped()))
         except ImgSearchError as error:
             self._end("failed", f"{type(error).__name__}: {error}")

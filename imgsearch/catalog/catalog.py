@@ -273,6 +273,22 @@ class Catalog:
             check_job_state(state)
         return self._database.read(partial(jobs.page, state=state, limit=limit, after=after))
 
+    def delete_job(self, id_: str) -> None:
+        """Delete a job, with what failed in it.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+        self._database.write(partial(jobs.delete, id_=id_))
+
+    def trim_jobs(self, keep: int) -> None:
+        """Delete jobs that are over, all but the newest `keep`, some hundreds at a time."""
+        self._database.write(partial(jobs.trim, keep=keep))
+
+    def clear_job_failures(self, id_: str) -> None:
+        """Forget what failed in a job, which begins anew."""
+        self._database.write(partial(jobs.clear_failures, id_=id_))
+
     def add_job_failures(self, id_: str, failures: Sequence[JobFailure]) -> None:
         """Note what failed in a job.
 

@@ -12,6 +12,7 @@ from imgsearch.errors import ConfigError
 JobKind: TypeAlias = Literal["folder", "urls", "upload", "retry"]
 JobState: TypeAlias = Literal["queued", "running", "done", "cancelled", "failed"]
 JOB_STATES: Final[tuple[str, ...]] = get_args(JobState)
+OVER: Final = ("done", "cancelled", "failed")
 COUNTERS: Final = (
     "found",
     "decoded",
@@ -49,6 +50,11 @@ class Job:
     created: datetime = field(default_factory=now)
     started: datetime | None = None
     finished: datetime | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.state in OVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, RowMapping
 
 from imgsearch.catalog.cursor import packed, position
 from imgsearch.catalog.entry import plain, possible_id
-from imgsearch.catalog.job import Job, JobFailure, JobFailurePage, JobPage
-from imgsearch.catalog.tables import JOB_FAILURES, JOBS, put
+from imgsearch.catalog.job import OVER, Job, JobFailure, JobFailurePage, JobPage
+from imgsearch.catalog.tables import CHUNK, JOB_FAILURES, JOBS, put
 from imgsearch.errors import JobNotFound
 
 _NAMES: Final = tuple(each.name for each in fields_of(Job))
@@ -72,6 +72,26 @@ def failures(connection: Connection, id_: str, *, limit: int, after: str | None)
     total = sa.select(sa.func.count()).select_from(JOB_FAILURES).where(mine)
     following = packed("failures", rows[limit - 1]["serial"]) if len(rows) > limit else None
     return JobFailurePage(found, int(connection.execute(total).scalar_one()), following)
+
+
+def clear_failures(connection: Connection, id_: str) -> None:
+    """See `Catalog.clear_job_failures`."""
+    connection.execute(JOB_FAILURES.delete().where(JOB_FAILURES.c.job == id_))
+
+
+def delete(connection: Connection, id_: str) -> None:
+    """See `Catalog.delete_job`."""
+    one(connection, id_)
+    clear_failures(connection, id_)
+    connection.execute(JOBS.delete().where(JOBS.c.id == id_))
+
+
+def trim(connection: Connection, keep: int) -> None:
+    """See `Catalog.trim_jobs`."""
+    newest = sa.select(JOBS.c.id).where(JOBS.c.state.in_(OVER))
+    newest = newest.order_by(JOBS.c.created.desc(), JOBS.c.id.desc())
+    for id_ in connection.execute(newest.offset(keep).limit(CHUNK)).scalars().all():
+        delete(connection, id_)
 
 
 def _job_of(row: RowMapping) -> Job:

@@ -47,6 +47,7 @@ CODES: Final[Mapping[str, type[errors.ImgSearchError]]] = {
     "image_unusable": errors.ImageError,
     "internal": errors.ImgSearchError,
     "invalid_request": errors.ConfigError,
+    "job_busy": errors.JobBusy,
     "job_not_found": errors.JobNotFound,
     "limit_exceeded": errors.LimitExceeded,
     "malformed": errors.ConfigError,

@@ -60,6 +60,15 @@ class Job:
         """Have it stop after the images that are underway; what is in stays in."""
         self._connection.ask("POST", f"/v1/jobs/{self.id}/cancel", repeat=True)
 
+    def forget(self) -> None:
+        """Delete the account of it, which is over; its images stay.
+
+        Raises:
+            JobBusy: it is not over.
+            JobNotFound: there is no such job.
+        """
+        self._connection.ask("DELETE", f"/v1/jobs/{self.id}", repeat=False)
+
     def retry(self) -> "Job":
         """Start another job with what failed in this one, and return it."""
         told = self._connection.json("POST", f"/v1/jobs/{self.id}/retry", repeat=False)

@@ -19,7 +19,6 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _Id = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$")]
 _Limit = Annotated[int, Query(ge=1, le=1_000)]
 _After = Annotated[str | None, Query(max_length=1_000, description="`next` of a page")]
-_OVER: Final = ("done", "cancelled", "failed")
 _LOOK: Final = 0.1  # seconds between two looks at a job, in memory
 _BEAT: Final = 15.0  # seconds after which a word is sent, so that nobody between gives up
 
@@ -89,6 +88,13 @@ def cancel(here: Here, id: _Id) -> models.Job:  # noqa: A002 - as above
     return models.Job.of(here.jobs.cancel(id))
 
 
+@router.delete("/{id}", status_code=204, dependencies=[allowed("write")])
+def forget(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
+    """Delete the account of a job that is over; its images stay."""
+    here.jobs.forget(id)
+    return Response(status_code=204)
+
+
 @router.post("/{id}/retry", status_code=202, dependencies=[allowed("write")])
 def retry(here: Here, id: _Id, response: Response) -> models.Job:  # noqa: A002 - as above
     """Start another job with what failed in this one."""
@@ -109,13 +115,13 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
         told, quiet = None, 0.0
         while True:
             if job != told:
-                name = "end" if job.state in _OVER else "progress"
+                name = "end" if job.over else "progress"
                 yield f"event: {name}\ndata: {models.Job.of(job).model_dump_json()}\n\n"
                 told, quiet = job, 0.0
             elif quiet >= _BEAT:
                 yield ": still there\n\n"
                 quiet = 0.0
-            if job.state in _OVER or here.stopping or await request.is_disconnected():
+            if job.over or here.stopping or await request.is_disconnected():
                 return
             await asyncio.sleep(_LOOK)
             quiet += _LOOK

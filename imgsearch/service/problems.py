@@ -92,6 +92,7 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
         503, "originals_failed", "The store of originals failed.", retry=5
     ),
     errors.ObjectNotFound: Kind(404, "original_not_found", "The original is not there any more."),
+    errors.JobBusy: Kind(409, "job_busy", "The job is not over: cancel it first.", retry=1),
     errors.JobNotFound: Kind(404, "job_not_found", "There is no job of that id."),
     errors.LimitExceeded: Kind(413, "limit_exceeded", "More than is allowed.", told=True),
     errors.AccessDenied: Kind(

@@ -1,9 +1,12 @@
 import threading
+from dataclasses import replace
 
 import pytest
 
 from imgsearch.archive import Jobs
-from imgsearch.errors import LimitExceeded, SourceError, UrlFailed
+from imgsearch.archive import jobs as module
+from imgsearch.catalog import JobFailure
+from imgsearch.errors import JobBusy, JobNotFound, LimitExceeded, SourceError, UrlFailed
 from tests.archive.place import archive, jpeg
 from tests.pictures import write
 
@@ -96,6 +99,44 @@ def test_a_job_that_was_cut_off_goes_on(opened, tmp_path):
         assert over(later, job)[-1].inserted == 3
     finally:
         later.close()
+
+
+def test_a_job_that_was_cut_off_tells_its_failures_once(opened, tmp_path):
+    (tmp_path / "bilder").mkdir()
+    (tmp_path / "bilder/kaputt.jpg").write_bytes(b"\xff\xd8\xff")
+    jobs = Jobs(opened, workers=0)
+    job = jobs.start_folder(str(tmp_path / "bilder"))
+    jobs.close()
+    told = JobFailure("kaputt.jpg", "decode", "ImageCorrupt", "")  # before it was killed
+    opened.catalog.add_job_failures(job.id, [told])
+    opened.catalog.save_job(replace(job, state="running", failed=1))
+    later = Jobs(opened)
+    try:
+        assert over(later, job)[-1].failed == 1
+        assert later.failures(job.id).total == 1
+    finally:
+        later.close()
+
+
+def test_a_job_that_is_over_can_be_forgotten(opened, tmp_path, monkeypatch):
+    write(tmp_path / "bilder", 2)
+    waiting = Jobs(opened, workers=0)
+    first = waiting.start_folder(str(tmp_path / "bilder"))
+    with pytest.raises(JobBusy, match="cancel"):
+        waiting.forget(first.id)
+    waiting.close()
+    monkeypatch.setattr(module, "KEPT", 2)
+    jobs = Jobs(opened)
+    try:
+        over(jobs, first)
+        jobs.forget(first.id)
+        with pytest.raises(JobNotFound):
+            jobs.get(first.id)
+        assert opened.count().images == 2
+        ids = [over(jobs, jobs.start_folder(str(tmp_path / "bilder")))[-1].id for _ in range(4)]
+    finally:
+        jobs.close()
+    assert [job.id for job in opened.catalog.jobs().jobs] == ids[:1:-1]
 
 
 def test_a_job_whose_store_fails_says_so(opened, tmp_path):

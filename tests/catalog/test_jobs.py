@@ -52,6 +52,32 @@ def test_jobs_are_listed_newest_first(catalog):
     assert [each.id for each in catalog.jobs("done").jobs] == ["job-3", "job-1"]
 
 
+def test_a_job_goes_with_what_failed_in_it(catalog):
+    for n in (1, 2):
+        catalog.save_job(job(n))
+        catalog.add_job_failures(f"job-{n}", [JobFailure("ä.jpg", "decode", "ImageCorrupt", "")])
+    catalog.delete_job("job-1")
+    with pytest.raises(JobNotFound):
+        catalog.job("job-1")
+    with pytest.raises(JobNotFound):
+        catalog.delete_job("job-1")
+    catalog.save_job(job(1))
+    assert catalog.job_failures("job-1").total == 0
+    catalog.clear_job_failures("job-2")
+    assert catalog.job_failures("job-2").total == 0
+
+
+def test_of_jobs_that_are_over_the_newest_are_kept(catalog):
+    for n, state in enumerate(("queued", "done", "running", "failed", "cancelled", "done")):
+        catalog.save_job(job(n, state=state))
+        catalog.add_job_failures(f"job-{n}", [JobFailure("ä.jpg", "decode", "ImageCorrupt", "")])
+    catalog.trim_jobs(4)
+    assert catalog.jobs().total == 6
+    catalog.trim_jobs(2)
+    assert [each.id for each in catalog.jobs().jobs] == ["job-5", "job-4", "job-2", "job-0"]
+    assert catalog.job_failures("job-5").total == 1
+
+
 def test_what_failed_is_told_in_order(catalog):
     catalog.save_job(job(1))
     catalog.save_job(job(2))

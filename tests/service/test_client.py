@@ -161,6 +161,9 @@ def test_jobs_are_followed_to_their_end(client, service):
     assert client.job(job.id).progress.id == job.id
     job.cancel()
     assert job.progress.state == "done"
+    job.forget()
+    with pytest.raises(JobNotFound):
+        _ = job.progress
     assert client.count() == 5
     with pytest.raises(SourceError):
         client.add_folder("/")

@@ -54,6 +54,10 @@ def test_what_failed_is_told_by_reason_and_can_be_retried(service, empty):
     bad.write_bytes(jpeg(9))
     again = service.http.post(f"/v1/jobs/{job['id']}/retry")
     assert again.status_code == 202
+    assert service.http.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    gone = service.http.get(f"/v1/jobs/{job['id']}")
+    assert (gone.status_code, gone.json()["code"]) == (404, "job_not_found")
+    assert service.http.delete(f"/v1/jobs/{job['id']}").status_code == 404
     retried = service.finished(again.json())
     assert (retried["kind"], retried["found"], retried["inserted"]) == ("retry", 1, 1)
 
