@@ -1,5 +1,6 @@
 """One archive of drawn pictures, one `imgsearch ui` over it, one browser: for all these tests."""
 
+import io
 import os
 import re
 import socket
@@ -8,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from imgsearch.archive import opened
+from imgsearch.archive import Incoming, opened
 from imgsearch.evaluation.drawn import draw
 from tests.conftest import at_hand
 from tests.ui.page import Page, chromium
@@ -80,12 +82,30 @@ def drawn(tmp_path_factory) -> Path:
     return folder
 
 
+def copies(drawn):
+    """Return a goldfish, the same in worse quality, and a lighthouse."""
+    goldfish = min((drawn / "train/goldfish").iterdir())
+    worse = io.BytesIO()
+    with Image.open(goldfish) as image:
+        image.save(worse, "JPEG", quality=60)
+    lighthouse = min((drawn / "train/lighthouse").iterdir())
+    return [
+        Incoming("fisch.jpg", data=goldfish.read_bytes()),
+        Incoming("fisch kleiner.jpg", data=worse.getvalue()),
+        Incoming("turm.jpg", data=lighthouse.read_bytes()),
+    ]
+
+
 @pytest.fixture(scope="session")
 def served(drawn, tmp_path_factory):
     pytest.importorskip("gradio", reason="gradio is not installed: pip install 'imgsearch[ui]'")
     folder = tmp_path_factory.mktemp("page")
     with opened(folder / "data", roots=[drawn]) as archive:
         archive.add(archive.folder(drawn / "train"))
+        archive.add(copies(drawn), collection="kopien")
+        kept = archive.existing("kopien").thresholds
+        kept.keep_duplicates({"threshold": 0.8})
+        kept.keep_min_scores({"image": {"threshold": 0.9}})
     served = Served(folder, drawn)
     served.wait()
     yield served

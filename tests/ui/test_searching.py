@@ -91,6 +91,25 @@ def test_conditions_narrow_the_hits_and_an_empty_answer_is_said(page):
     assert page.names() == []
 
 
+def test_near_duplicates_are_hidden_and_the_measured_score_is_used(page, drawn):
+    page.choose("Collection", "kopien")
+    page.until(lambda: page.text(".facts-line").split()[:2] == ["images", "3"])
+    page.upload("#picture", first(drawn, "goldfish"))
+    page.one("#picture img")
+    page.press("What to show")
+    page.press("Search")
+    page.until(lambda: page.names() == ["fisch.jpg", "fisch kleiner.jpg", "turm.jpg"])
+    page.press("Hide near-duplicates", "label")
+    page.press("Search")
+    page.until(lambda: page.names() == ["fisch.jpg", "turm.jpg"])
+    page.press("as measured", "label")
+    page.press("Search")
+    page.until(lambda: page.names() == ["fisch.jpg"])
+    page.write("#words input", "fish")  # no score was measured for words
+    page.press("Search")
+    page.until(lambda: "no threshold" in page.told().lower())
+
+
 def test_what_cannot_be_searched_is_told_in_words(page, drawn, tmp_path):
     page.press("Search")
     page.until(lambda: "Give an image, or some words" in page.told())
