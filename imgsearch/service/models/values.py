@@ -1,0 +1,49 @@
+"""What fields of requests and answers may hold."""
+
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+)
+
+MAX_K = 1_000
+MAX_OFFSET = 10_000  # Milvus takes 16,384 for k and offset together
+MAX_TERMS, MAX_QUERIES, MAX_FIELDS, MAX_IDS, MAX_URLS = 16, 32, 32, 1_000, 1_000
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+NewId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")
+]  # "." and ".." vanish from URLs
+CollectionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+# what a catalogue sorts and a page shows: no control characters, which NUL is one of
+Text = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"\S")]
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+_Whole = Annotated[StrictInt, Field(ge=-(2**53), le=2**53)]  # what every JSON reader keeps exactly
+_Real = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+_Letters = Annotated[StrictStr, StringConstraints(max_length=2_000)]
+Fields = Annotated[
+    dict[_Name, _Letters | StrictBool | _Whole | _Real], Field(max_length=MAX_FIELDS)
+]
+Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+Score = Annotated[float, Field(allow_inf_nan=False)]
+
+CAT = "0f3c9a1e5b7d4c2a8e6f1b0d9c7a5e3f"  # an id in examples
+
+
+def one_of(*names: str) -> Any:
+    """Return what a JSON schema says of alternatives, for those who write clients by it."""
+    return [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+
+
+class Model(BaseModel):
+    """What refuses names that it does not have."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
