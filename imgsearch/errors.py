@@ -37,6 +37,7 @@ ImgSearchError
 ├── ImageBusy                it is being deleted; safe to retry
 ├── ObjectStoreError         where originals lie refused or failed
 │   └── ObjectNotFound       no original of that content                           (LookupError)
+├── JobBusy                  it waits or runs: cancel it first
 ├── JobNotFound              no job of that id                                     (LookupError)
 ├── LimitExceeded            more, larger or faster than is allowed                (ValueError)
 └── AccessDenied             no key, or one that is not known                      (PermissionError)
