@@ -61,8 +61,10 @@ class Embedding:
         """`SCHEMA`, or with `regions` `REGIONS`."""
         return REGIONS if self.regions else SCHEMA
 
-    def __call__(self, items: Sequence[Item]) -> pa.RecordBatch:
+    def __call__(self, items: Sequence[Item], *, one_core: bool = False) -> pa.RecordBatch:
         """Return the record batch of `schema` for `items`; an item's error is in its row.
+
+        With `one_core` image after image in one thread, so that the other cores are left to others.
 
         Memory: about 150 kB an item while it runs (a model's input), and a decoded image for each
         core and one more.
@@ -74,14 +76,21 @@ class Embedding:
         encoder = encoders.load(**self.encoder.config())
         if self.regions:
             self.regions.build()  # else a wrong folder would be every item's error
-        with ThreadPoolExecutor(available_cores() + _SPARE, "imgsearch-embedding") as pool:
-            made = list((self._beside if encoder.offloaded else self._amid)(pool, encoder, items))
+        threads = 1 if one_core else available_cores() + _SPARE
+        with ThreadPoolExecutor(threads, "imgsearch-embedding") as pool:
+            if encoder.offloaded:
+                made = list(self._beside(pool, encoder, items))
+            else:
+                size = 1 if one_core else max(1, encoder.batch_size)
+                made = list(self._amid(pool, encoder, items, size))
         columns = [
             pa.array([getattr(row, each.name) for row in made], each.type) for each in self.schema
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _amid(self, pool: Executor, encoder: Encoder, items: Sequence[Item]) -> Iterator["_Row"]:
+    def _amid(
+        self, pool: Executor, encoder: Encoder, items: Sequence[Item], size: int
+    ) -> Iterator["_Row"]:
         """Decode and embed a batch in each thread: cores that share both are never idle."""
 
         def batch(part: Sequence[Item]) -> list[_Row]:
@@ -89,7 +98,6 @@ class Embedding:
                 encoder, chain.from_iterable(self._begun(encoder, item) for item in part)
             )
 
-        size = max(1, encoder.batch_size)
         parts = [items[start : start + size] for start in range(0, len(items), size)]
         return chain.from_iterable(pool.map(batch, parts))
 

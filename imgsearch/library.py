@@ -167,13 +167,17 @@ class Library:
         """
         return self._queries.encode(query, self._collection, on_warning)
 
-    def embed(self, images: Sequence[tuple[str, bytes]]) -> pa.RecordBatch:
+    def embed(
+        self, images: Sequence[tuple[str, bytes]], *, one_core: bool = False
+    ) -> pa.RecordBatch:
         """Return what `Embedding` makes of (name, bytes): a row each, with its vector or its error.
+
+        With `one_core` the other cores are left to others.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
         """
-        return Embedding(self.recipe)(images)
+        return Embedding(self.recipe)(images, one_core=one_core)
 
     def insert(self, records: Iterable[Record]) -> None:
         """Write vectors that `embed` made; the first ones create the collection.

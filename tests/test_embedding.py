@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def files(tmp_path):
 def way(request, monkeypatch):
     """Take both ways: decoding in the model's threads, and beside a device of its own."""
     monkeypatch.setattr(load(), "offloaded", request.param == "beside", raising=False)
+    return request.param
 
 
 def test_rows_come_in_order_with_what_they_were(files):
@@ -45,6 +47,27 @@ def test_rows_come_in_order_with_what_they_were(files):
     expected = load().encode([decode(each) for each in contents])
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
     assert batch.schema.field("vector").type == pa.list_(pa.float32())
+
+
+def test_one_core_gives_the_same_from_a_single_thread(files, tmp_path, way, monkeypatch):
+    kaputt = tmp_path / "kaputt.jpg"
+    kaputt.write_bytes(b"\xff\xd8\xff")
+    items, seen = [*files, kaputt], set()
+    usual = Embedding()(items)
+    features = load().features
+
+    def watched(rows):
+        seen.add((len(rows), threading.current_thread().name))
+        return features(rows)
+
+    monkeypatch.setattr(load(), "features", watched)
+    alone = Embedding()(items, one_core=True)
+    assert alone.drop_columns("vector") == usual.drop_columns("vector")
+    rows = [batch.column("vector").to_pylist()[:5] for batch in (alone, usual)]
+    np.testing.assert_allclose(*rows, atol=1e-5)
+    if way == "amid":
+        ((number, name),) = seen
+        assert (number, name.startswith("imgsearch-embedding")) == (1, True)
 
 
 def test_an_error_stays_in_its_row(files, tmp_path):

@@ -12,17 +12,18 @@ was taken away just before is put back.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from math import inf
 from typing import Final
 
-from imgsearch import images, sources
+from imgsearch import sources
 from imgsearch.archive.incoming import Incoming
 from imgsearch.archive.libraries import WORTH_AN_INDEX
 from imgsearch.archive.outcomes import Added, Stages
+from imgsearch.archive.reading import Read, media_type, record
 from imgsearch.archive.traffic import Traffic
-from imgsearch.catalog import Catalog, Entry, entry_id
+from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
@@ -36,24 +37,14 @@ from imgsearch.library import Library
 from imgsearch.loader import vectors_of
 from imgsearch.loading import FailedFile
 from imgsearch.objects import ObjectStore
-from imgsearch.types import Record, Vector
+from imgsearch.types import Vector
 
 _CHUNK: Final = 64  # images; what progress moves by
 _SHORT: Final = 16  # while somebody searches, who waits for the cores that long
 _CHUNK_BYTES: Final = 64 * 2**20
-_MEDIA_TYPES: Final = {"JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
 _PATIENCE: Final = 10.0  # seconds that a deletion of the same content may take
-_MAX_NAME: Final = 255  # characters; longer names lose their beginning
 _KEPT: Final = 1_000  # failures that the outcome keeps; all are counted and told
 _PUTS: Final = 4  # originals written side by side
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """An image that was read: its bytes, their hash, and the row that it will have."""
-
-    data: bytes = field(repr=False)
-    entry: Entry
 
 
 class Adding:
@@ -108,6 +99,10 @@ class Adding:
         self._index(1 if index else WORTH_AN_INDEX)
         return Added(tuple(self._entries), self._stages, tuple(self._failures))
 
+    @property
+    def _giving_way(self) -> bool:
+        return self._traffic is not None and self._traffic.busy
+
     def _index(self, least: float) -> None:
         """Have the store index what it does not yet, if that is at least so many images."""
         waiting = self._stages.inserted - self._stages.indexed
@@ -119,8 +114,7 @@ class Adding:
         """Read images that are not there yet, some at a time."""
         waiting = iter(items)
         while not self._cancelled():
-            busy = self._traffic is not None and self._traffic.busy
-            taken = list(islice(waiting, _SHORT if busy else _CHUNK))
+            taken = list(islice(waiting, _SHORT if self._giving_way else _CHUNK))
             if not taken:
                 return
             more = self._stages.done + len(taken) - self._stages.found
@@ -128,7 +122,7 @@ class Adding:
             read, size = [], 0
             for item in taken:
                 try:
-                    read.append(self._read(item))
+                    read.append(Read.of(item, self._library, stored=self._originals is not None))
                 except ImgSearchError as error:
                     self._fail(item.place or item.name, error)
                     continue
@@ -137,29 +131,6 @@ class Adding:
                     yield self._unknown(read)
                     read, size = [], 0
             yield self._unknown(read)
-
-    def _read(self, item: Incoming) -> Read:
-        data, collection = item.read(), self._library.name
-        content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
-        place = sources.printable(item.place)
-        kind, width, height = images.header(data, path=name)
-        entry = Entry(
-            id=item.id or entry_id(collection, content, item.source, place or name),
-            collection=collection,
-            content=content,
-            source=item.source,
-            name=name,
-            place=place,
-            size=len(data),
-            width=width,
-            height=height,
-            format=kind,
-            label=sources.printable(item.label),
-            fields=item.fields,
-            encoder=self._library.recipe.model,
-            stored=self._originals is not None,
-        )
-        return Read(data, entry)
 
     def _unknown(self, read: Sequence[Read]) -> list[Read]:
         """Return those whose row is not there and ready."""
@@ -200,7 +171,8 @@ class Adding:
     def _vectors(self, read: Sequence[Read]) -> tuple[dict[str, Vector], dict[str, FailedFile]]:
         if not read:
             return {}, {}
-        made = self._library.embed([(each.entry.name, each.data) for each in read])
+        sent = [(each.entry.name, each.data) for each in read]
+        made = self._library.embed(sent, one_core=self._giving_way)
         rows, vectors = made.drop_columns("vector").to_pylist(), iter(vectors_of(made))
         well, failed = {}, {}
         for row in rows:
@@ -305,16 +277,6 @@ class Adding:
     def _tell(self, **more: int) -> None:
         self._stages = self._stages.plus(**more)
         self._on_stages(self._stages)
-
-
-def record(entry: Entry, vector: Vector) -> Record:
-    """Return what the vector store holds of an image; the first of its references speaks for it."""
-    return Record(entry.content, vector, {"path": entry.place or entry.name, "label": entry.label})
-
-
-def media_type(entry: Entry) -> str:
-    """Return the media type of an image by its format, which was told by its bytes."""
-    return _MEDIA_TYPES.get(entry.format, f"image/{entry.format.lower()}")
 
 
 def _same(one: Entry, other: Entry) -> bool:

@@ -5,9 +5,9 @@ from itertools import islice
 from typing import Final
 
 from imgsearch import images, sources
-from imgsearch.archive.adding import record
 from imgsearch.archive.deleting import Deleting
 from imgsearch.archive.outcomes import Repaired
+from imgsearch.archive.reading import record
 from imgsearch.backends import Collection
 from imgsearch.catalog import Catalog, Entry, entry_id
 from imgsearch.errors import (

@@ -3,8 +3,8 @@
 from typing import Final
 
 from imgsearch import sources
-from imgsearch.archive.adding import media_type
 from imgsearch.archive.outcomes import Original
+from imgsearch.archive.reading import media_type
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import ObjectNotFound
 from imgsearch.objects import ObjectStore
