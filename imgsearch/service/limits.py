@@ -20,8 +20,9 @@ class Limits:
 
     `file_bytes` of one uploaded image, `files` of one upload, `body_bytes` of a multipart body;
     `json_bytes` of any other body, which is held in memory. `pixels` of an image.
-    `embeddings` run at once; `searches` are underway at once, which embed in turn and are in the
-    store together; `waiting` wait for their turn, and beyond a request is told to come again.
+    `embeddings` for searches run at once, and as many additions; `searches` are underway at once,
+    which embed in turn and are in the store together; `waiting` of either wait for their turn, and
+    beyond a request is told to come again.
     `events` are the streams of progress that are open at once, `jobs` those
     that wait or run. `per_minute` are requests of
     one key, or of one address where there are no keys; 0 sets no limit. `seconds` from a request's
