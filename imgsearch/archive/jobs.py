@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
@@ -15,7 +16,7 @@ from imgsearch.archive.incoming import inside
 from imgsearch.archive.traffic import behind
 from imgsearch.archive.work import Fetch, Work
 from imgsearch.backends.base import check_name
-from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage
+from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
 from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
 
 _log = logging.getLogger(__name__)
@@ -47,9 +48,11 @@ class Jobs:
         self._changed = threading.Condition()
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._closing = threading.Event()
-        for state in ("running", "queued"):
-            for job in archive.catalog.jobs(state=state, limit=most).jobs:
-                self._queue(replace(job, state="queued"))
+        # all are asked for first: what is queued here would be found again
+        states: tuple[JobState, ...] = ("running", "queued")
+        pages = [archive.catalog.jobs(state=state, limit=most) for state in states]
+        for job in chain.from_iterable(page.jobs for page in pages):
+            self._queue(replace(job, state="queued"))
         self._threads = [
             threading.Thread(target=self._work, name=f"imgsearch-jobs-{number}", daemon=True)
             for number in range(workers)

@@ -39,7 +39,8 @@ class Work:
 
         A job that is "closing" stays "running" in the catalogue, so that it goes on next time.
         """
-        self._set(state="running", started=datetime.now(UTC), error="")
+        counts = asdict(Stages())  # those of a run that was cut off are counted again
+        self._set(state="running", started=datetime.now(UTC), error="", **counts)
         try:
             self._archive.catalog.clear_job_failures(self._job.id)  # of a run that was cut off
             self._add(lambda: bool(stopped()))

@@ -110,9 +110,12 @@ def test_a_job_that_was_cut_off_tells_its_failures_once(opened, tmp_path):
     told = JobFailure("kaputt.jpg", "decode", "ImageCorrupt", "")  # before it was killed
     opened.catalog.add_job_failures(job.id, [told])
     opened.catalog.save_job(replace(job, state="running", failed=1))
+    assert Jobs(opened, workers=0)._waiting.qsize() == 1  # once: another run would begin anew
+    opened.catalog.save_job(replace(job, state="running", found=9, failed=9))
     later = Jobs(opened)
     try:
-        assert over(later, job)[-1].failed == 1
+        last = over(later, job)[-1]
+        assert (last.state, last.found, last.failed) == ("done", 1, 1)
         assert later.failures(job.id).total == 1
     finally:
         later.close()
