@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import math
 import subprocess
 
 import numpy as np
@@ -180,8 +181,8 @@ def lesson():
     return Together([images]), Together([features]), targets, np.arange(20)
 
 
-def learned(lesson, folder, **schedule):
-    return Distillation(*lesson, folder, Schedule(batch=10, warm_up=2, **schedule))
+def learned(lesson, folder, again=0, **schedule):
+    return Distillation(*lesson, folder, Schedule(batch=10, warm_up=2, again=again, **schedule))
 
 
 def test_it_learns_and_goes_on_where_it_was(lesson, tmp_path):
@@ -203,6 +204,14 @@ def test_it_learns_and_goes_on_where_it_was(lesson, tmp_path):
         learned(lesson, tmp_path / "b", epochs=3)
     with pytest.raises(ConfigError, match="less than a batch"):
         Distillation(*lesson[:3], np.arange(4), tmp_path / "c", Schedule(batch=10))
+
+
+def test_it_goes_down_from_a_second_rate_with_all_pixels(lesson, tmp_path):
+    rates = [each["rate"] for each in learned(lesson, tmp_path, epochs=3, again=2).run()]
+    down = [0.99 * 0.5 * (1 + math.cos(math.pi * share)) + 0.01 for share in np.arange(6) / 6]
+    assert rates[:6] == pytest.approx([3e-3 * min(1, n / 2) * d for n, d in enumerate(down, 1)])
+    again = [0.99 * 0.5 * (1 + math.cos(math.pi * share)) + 0.01 for share in np.arange(4) / 4]
+    assert rates[6:] == pytest.approx([1e-3 * each for each in again])
 
 
 def short(seed):
@@ -240,7 +249,7 @@ def test_the_command_leaves_what_is_shipped(tmp_path, monkeypatch):
     words += ["--option", "runtime=torch", "--option", "mean=0.5"]
     words += ["--names", tmp_path / "names.txt", "--captions", tmp_path / "captions.json"]
     words += ["--sentences", tmp_path / "sentences", "--to", tmp_path / "aus"]
-    words += ["--evaluation", tmp_path / "eval", "--epochs", "2", "--batch", "32"]
+    words += ["--evaluation", tmp_path / "eval", "--epochs", "2", "--again", "1", "--batch", "32"]
     monkeypatch.setattr(image_side, "SETS", tuple(told[:-1]))
     monkeypatch.setattr(texts, "SETS", tuple(told[:-1]))
     monkeypatch.setattr(command, "NAMED", (told[1], told[-1]))

@@ -42,6 +42,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True)
 @click.option("--epochs", default=Schedule.epochs, show_default=True)
+@click.option("--again", default=Schedule.again, show_default=True, help="Epochs after these.")
 @click.option("--batch", default=Schedule.batch, show_default=True)
 def train(**told: Any) -> None:
     """Train mini, both sides; each step goes on where it was when it is run again."""
@@ -65,6 +66,7 @@ def _train(
     evaluation: tuple[Path, ...],
     folder: Path,
     epochs: float,
+    again: float,
     batch: int,
 ) -> dict[str, Any]:
     given = dict(option.split("=", 1) for option in options)
@@ -73,7 +75,7 @@ def _train(
     dictionary = clones / f"{SETS[0].name}.git"
     rows = _classifier(weights, classifier)
     known_names = image_side.Names(texts.class_names(names), rows, dictionary)
-    schedule = Schedule(epochs, batch)
+    schedule = Schedule(epochs, again, batch)
     made = image_side.learn(clones, knower, evaluation, folder, schedule, known_names)
     made.targets.save(folder / "targets.safetensors")
     export.write_images(made.loop.averaged(), made.instance, made.places, folder / "image.onnx")

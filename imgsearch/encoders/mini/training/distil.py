@@ -35,11 +35,14 @@ class Schedule:
     `relations` weighs the pairs, `names` the classes' names, which count from the share
     `names_from` of the steps on; `sharpness` multiplies the cosines to these before the softmax.
     Images have 64 pixels, and all of theirs from the share `large_from` on: half the time a step.
+    `again` more epochs follow, down from `again_rate`.
     """
 
     epochs: float = 14
+    again: float = 3
     batch: int = 256
     rate: float = 3e-3
+    again_rate: float = 1e-3
     warm_up: int = 300
     decay: float = 0.02
     relations: float = 4.0
@@ -90,7 +93,8 @@ class Distillation:
         self.average = {name: each.clone() for name, each in self.network.state_dict().items()}
         self._optimiser = torch.optim.AdamW(self._groups(), lr=schedule.rate)
         self.step = 0
-        self.steps = int(schedule.epochs * len(rows) / schedule.batch)
+        self._first = int(schedule.epochs * len(rows) / schedule.batch)
+        self.steps = self._first + int(schedule.again * len(rows) / schedule.batch)
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
 
@@ -136,11 +140,11 @@ class Distillation:
 
     def _one(self, rows: npt.NDArray[np.int64]) -> dict[str, float]:
         schedule, random = self._schedule, torch.Generator().manual_seed(self.step)
-        rate = schedule.rate * self._share(self.step)
+        rate = self._rate(self.step)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         pixels = torch.from_numpy(self._images[rows]).permute(0, 3, 1, 2)
-        small = self.step < schedule.large_from * self.steps
+        small = self.step < schedule.large_from * self._first
         images = (augmented(pixels, random, edge=_SMALL if small else EDGE) - MEAN) / STD
         wanted = torch.from_numpy(self.wanted(rows))
         with torch.autocast("cpu", torch.bfloat16):
@@ -158,7 +162,7 @@ class Distillation:
 
     def _named(self, made: Any, rows: npt.NDArray[np.int64]) -> Any:
         """Return the cross entropy to the names of those of the batch that have a class."""
-        if self._guidance is None or self.step < self._schedule.names_from * self.steps:
+        if self._guidance is None or self.step < self._schedule.names_from * self._first:
             return 0.0
         classes = self._guidance.classes[rows]
         known = np.flatnonzero(classes >= 0)
@@ -168,10 +172,12 @@ class Distillation:
         right = torch.from_numpy(classes[known])
         return functional.cross_entropy(self._schedule.sharpness * cosines, right)
 
-    def _share(self, step: int) -> float:
-        """Return the part of the highest rate: up in a line, down in half a cosine, to 1 %."""
-        down = 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return min(1.0, (step + 1) / self._schedule.warm_up) * (0.99 * down + 0.01)
+    def _rate(self, step: int) -> float:
+        """Return the learning rate: up in a line, down in half a cosine to 1 %; down again."""
+        schedule, again = self._schedule, step - self._first
+        if again >= 0:
+            return schedule.again_rate * _down(again / (self.steps - self._first))
+        return schedule.rate * min(1.0, (step + 1) / schedule.warm_up) * _down(step / self._first)
 
     def _mix(self) -> None:
         kept = min(_AVERAGE, (1 + self.step) / (10 + self.step))
@@ -216,3 +222,7 @@ class Distillation:
         self._optimiser.load_state_dict(state["optimiser"])
         self.average, self.step = state["average"], state["step"]
         _log.info("goes on from step %d of %d", self.step, self.steps)
+
+
+def _down(share: float) -> float:
+    return 0.99 * 0.5 * (1 + math.cos(math.pi * share)) + 0.01
