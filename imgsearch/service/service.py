@@ -42,7 +42,7 @@ class Service:
     checked: tuple[float, Mapping[str, str]] = (float("-inf"), {})
 
 
-def _here(request: Request) -> Service:
+async def _here(request: Request) -> Service:  # else it is looked up in a thread, each time
     here: Service = request.app.state.service
     return here
 

@@ -1,5 +1,6 @@
 """The OpenAPI document, and the pages that show it without another host."""
 
+import inspect
 import json
 import re
 
@@ -14,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from imgsearch.service import collections, health, images, jobs, searching
 from tests.service.running import jpeg, running
 from tests.service.topologies import plain
 
@@ -24,6 +26,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+PARTS = (collections, health, images, jobs, searching)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,18 @@ def test_whatever_is_sent_the_answer_is_in_the_document(document):
             case.call_and_validate(headers=headers, checks=CHECKS)
 
         answered()
+
+
+def test_no_request_is_handed_to_a_thread_before_its_route():
+    """FastAPI does that for each dependency that is no coroutine function; progress then waits."""
+    routes = [route for part in PARTS for route in part.router.routes]
+    asked = [dependency for route in routes for dependency in route.dependant.dependencies]
+    for each in asked:
+        asked += each.dependencies
+    calls = {each.call for each in asked}
+    assert len(calls) > len({"read", "write", "admin"})
+    for call in calls:
+        assert any(map(inspect.iscoroutinefunction, (call, type(call).__call__))), call
 
 
 def test_every_example_of_the_document_is_taken(document):
