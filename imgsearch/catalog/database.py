@@ -58,6 +58,7 @@ class Database:
         self._random = np.random.default_rng()
         self._closed = False
         self._engine = self._embedded(place) if self.embedded else self._served(place, password)
+        self._writer = self._engine.execution_options(writes=True)  # the same pool
 
     def read(self, work: Work[T]) -> T:
         """Return what `work` finds, in one transaction that changes nothing."""
@@ -102,10 +103,9 @@ class Database:
     def _once(self, work: Work[T], *, writes: bool) -> T:
         if self._closed:
             raise CatalogError(f"catalogue {self.name} is closed")
-        with self.translated():
-            engine = self._engine.execution_options(writes=writes)
-            with engine.begin() as connection:
-                return work(connection)
+        engine = self._writer if writes else self._engine
+        with self.translated(), engine.begin() as connection:
+            return work(connection)
 
     def _keep_journal(self) -> None:
         """Have SQLite write ahead, so that readers and the writer do not wait for each other."""

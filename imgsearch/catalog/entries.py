@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, Row
 
 from imgsearch.catalog import anchors
 from imgsearch.catalog.entry import Deletion, Entry, now, possible_content, possible_id
@@ -27,9 +27,9 @@ _OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # made once: every search asks
 )
 
 
-def entry_of(row: RowMapping) -> Entry:
-    """Return a row as what it stands for."""
-    return Entry(**{name: row[name] for name in NAMES})
+def entry_of(row: Row[Any]) -> Entry:
+    """Return a row of `COLUMNS` as what it stands for."""
+    return Entry(*row)
 
 
 def folded(text: str) -> str:
@@ -42,7 +42,7 @@ def find(connection: Connection, ids: Iterable[str]) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for some in chunks(filter(possible_id, ids)):
         rows = connection.execute(sa.select(*COLUMNS).where(ENTRIES.c.id.in_(some)))
-        found.update((row["id"], entry_of(row)) for row in rows.mappings())
+        found.update((entry.id, entry) for entry in map(entry_of, rows))
     return found
 
 
@@ -207,7 +207,7 @@ def of_contents(
     for some in chunks(filter(possible_content, contents)):
         told = {"contents": some, "collection": collection, "states": list(states)}
         rows = connection.execute(_OF_CONTENTS, told)
-        found += map(entry_of, rows.mappings())
+        found += map(entry_of, rows)
     # sorted here: asked for an order, SQLite 3.40 walks the whole collection in it
     by_content: dict[str, list[Entry]] = {}
     for entry in sorted(found, key=attrgetter("created", "id")):
@@ -239,4 +239,4 @@ def unfinished(
         further = (columns.updated > after.updated) | (columns.id > after.id)
         statement = statement.where(columns.updated >= after.updated, further)
     rows = connection.execute(statement.order_by(columns.updated, columns.id).limit(CHUNK))
-    return [entry_of(row) for row in rows.mappings()]
+    return [entry_of(row) for row in rows]

@@ -134,7 +134,7 @@ def page(
         else:
             statement = statement.where(column >= value, (column > value) | (id_ > last))
     ways = [each.desc() if descending else each.asc() for each in (column, id_)]
-    rows = connection.execute(statement.order_by(*ways).limit(limit + 1)).mappings().all()
+    rows = connection.execute(statement.order_by(*ways).limit(limit + 1)).all()
     entries = [entry_of(row) for row in rows[:limit]]
     following = None
     if len(rows) > limit:
