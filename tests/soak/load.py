@@ -72,7 +72,7 @@ def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
 
 def _measured(archive, url, job, jobs, folder, queries, width, seconds):
     ours, theirs = [], []
-    answers = {"times": [], "progress": [], "failed": 0}
+    answers = {"times": [], "progress": [], "late": [], "failed": 0}
     library = archive.library()
 
     def search(data):
@@ -80,11 +80,11 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
             assert library.search(data, k=K)
 
     for _ in range(ROUNDS):
-        with _followed(url, job.id, answers["progress"]):
+        with _followed(url, job.id, answers):
             times, failed, lasted = _repeated(search, queries, width, seconds)
         assert not failed, failed[0]
         ours.append(len(times) / lasted)
-        with _followed(url, job.id, answers["progress"]):
+        with _followed(url, job.id, answers):
             got = _uploaded(url, folder / "queries", width, seconds)
         theirs.append(len(got["times"]) / got["lasted"])
         answers["times"] += got["times"]
@@ -101,7 +101,8 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
     )
     print(
         f"    progress: p50 {np.median(progress):.1f}, most {progress.max():.1f} ms (n = "
-        f"{len(progress):,}), wanted under {PROMPT * 1e3:.0f}; failed requests {answers['failed']}"
+        f"{len(progress):,}), wanted under {PROMPT * 1e3:.0f}; who asks woke up at most "
+        f"{max(answers['late'], default=0) * 1e3:.1f} ms late; failed requests {answers['failed']}"
         + ("; the job was over before the end" if over else ""),
         flush=True,
     )
@@ -236,15 +237,19 @@ def _uploaded(url, folder, width, seconds):
 
 
 @contextmanager
-def _followed(url, job, progress):
-    """Have a third process ask for a job's progress meanwhile; note how long the answers took."""
+def _followed(url, job, answers):
+    """Have a third process ask for a job's progress meanwhile; note how long the answers took.
+
+    And how late that process itself woke up: what other programs and the machine are to blame for.
+    """
     words = [sys.executable, "-m", "tests.soak.load", "follow", url, job]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         yield
         told, _ = process.communicate()
     assert process.returncode == 0
-    progress += json.loads(told)
+    for name, times in json.loads(told).items():
+        answers[name] += times
 
 
 def _search(url, folder, width, seconds):
@@ -267,19 +272,23 @@ def _search(url, folder, width, seconds):
 
 
 def _follow(url, job):
-    """Ask for a job's progress until nobody listens; print how long the answers took as JSON."""
+    """Ask for a job's progress until nobody listens; print how long it took as JSON."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-    over, progress = threading.Event(), []
+    over, progress, late = threading.Event(), [], []
     threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()
     print("following", flush=True)
-    while not (progress and over.wait(EVERY)):
+    while True:
         started = perf_counter()
         connection.request("GET", f"/v1/jobs/{job}")
         answer = connection.getresponse()
         answer.read()
         assert answer.status == 200
-        progress.append(perf_counter() - started)
-    print(json.dumps(progress))
+        answered = perf_counter()
+        progress.append(answered - started)
+        if over.wait(EVERY):
+            break
+        late.append(perf_counter() - answered - EVERY)
+    print(json.dumps({"progress": progress, "late": late}))
 
 
 def _form(data):
