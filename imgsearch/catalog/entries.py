@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from imgsearch.catalog import anchors
 from imgsearch.catalog.entry import Deletion, Entry, now, possible_content, possible_id
@@ -27,7 +27,7 @@ _OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # made once: every search asks
 )
 
 
-def entry_of(row: Row[Any]) -> Entry:
+def entry_of(row: Sequence[Any]) -> Entry:
     """Return a row of `COLUMNS` as what it stands for."""
     return Entry(*row)
 
