@@ -79,10 +79,10 @@ FAMILIES: Final = (
         description="a small network and English words: images and texts, nothing to download",
         licence="Apache-2.0; what it learned from: imgsearch/encoders/mini/README.md",
         languages=("en",),
-        input_size=64,
+        input_size=80,
         interpolation="bicubic",
         mb=9.3,
-        gflops=0.145,
+        gflops=0.241,
     ),
     Model(
         "classic",

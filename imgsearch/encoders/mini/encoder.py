@@ -20,13 +20,13 @@ from imgsearch.types import Fingerprint, Matrix, Pixels
 _FOLDER: Final = Path(__file__).parent
 IMAGES: Final = _FOLDER / "image.onnx"
 TEXTS: Final = _FOLDER / "text.npz"
-PREPROCESSING: Final = Preprocessing(input_size=64, crop_pct=1.0, crop_mode="center")
+PREPROCESSING: Final = Preprocessing(input_size=80, crop_pct=1.0, crop_mode="center")
 _DIM: Final = 384  # of which texts use the first 256
-_ENOUGH: Final = 128  # pixels of a shorter edge: see the model card
+_ENOUGH: Final = 160  # pixels of a shorter edge: see the model card
 
 
 class MiniEncoder(Encoder):
-    """A small network over 64 x 64 pixels and a table of English words; README.md beside has all.
+    """A small network over 80 x 80 pixels and a table of English words; README.md beside has all.
 
     Run by ONNX Runtime, in float32. The fingerprint is that of the image side: other texts make no
     collection old.
@@ -56,7 +56,7 @@ class MiniEncoder(Encoder):
 
     @override
     def prepare(self, image: Pixels | Image.Image) -> npt.NDArray[np.uint8]:
-        """Return the middle of the picture without its flat borders, uint8 (64, 64, 3)."""
+        """Return the middle of the picture without its flat borders, uint8 (80, 80, 3)."""
         pixels = np.asarray(image)
         kept = borders.trimmed(pixels) if pixels.ndim == 3 and pixels.size else pixels
         return PREPROCESSING.apply(image if kept.shape == pixels.shape else kept)

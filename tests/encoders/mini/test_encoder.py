@@ -68,14 +68,14 @@ def test_the_network_is_what_its_file_says():
     onnx = pytest.importorskip("onnx")
     from onnx.reference import ReferenceEvaluator
 
-    batch = np.random.default_rng(1).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    batch = np.random.default_rng(1).integers(0, 256, (1, 80, 80, 3), dtype=np.uint8)
     expected = ReferenceEvaluator(onnx.load(mini.IMAGES)).run(None, {"batch": batch})[0]
     np.testing.assert_allclose(MiniEncoder().features(list(batch)), expected, atol=1e-3)
 
 
 def test_a_picture_and_its_array_are_prepared_alike(encoder, pictures):
     ready = encoder.prepare(pictures[0])
-    assert (ready.shape, ready.dtype) == ((64, 64, 3), np.uint8)
+    assert (ready.shape, ready.dtype) == ((80, 80, 3), np.uint8)
     np.testing.assert_array_equal(encoder.prepare(Image.fromarray(pictures[0])), ready)
 
 
@@ -186,7 +186,7 @@ def test_a_smaller_decoding_gives_nearly_the_same_vector(encoder):
         assert min(small.size) >= min(encoder.enough, *whole.shape[:2])
         one, other = encoder.encode([whole]), encoder.encode([np.asarray(small)])
         cosines.append(float((one @ other.T).item()))
-    assert min(cosines) > 0.97
+    assert min(cosines) > 0.95
     assert np.median(cosines) > 0.995
 
 
