@@ -20,6 +20,8 @@ SWITCHES = (
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
+    "--use-fake-device-for-media-stream",  # a camera that shows a test picture
+    "--use-fake-ui-for-media-stream",  # and need not be allowed by hand
 )
 
 

@@ -1,13 +1,33 @@
 """Searching in a real browser: by words, by images, by parts of them, by both."""
 
+import base64
+import io
+
+import pytest
+from PIL import Image
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+
+EDGES = ("left", "top", "right", "bottom")
+COPY = """
+const [data, done] = arguments;
+const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+const image = new ClipboardItem({ 'image/png': new Blob([bytes], { type: 'image/png' }) });
+navigator.clipboard.write([image]).then(() => done(''), (error) => done(String(error)));
+"""
 
 
 def pressed(page, name):
     """Press a button of the panel that shows one image."""
     page.one(".detail-panel")
     page.press(name)
+
+
+def size_of(page, selector):
+    """Return an image's own width and height in pixels."""
+    code = "const i = arguments[0]; return [i.naturalWidth, i.naturalHeight]"
+    return page.script(code, page.one(selector))
 
 
 def first(drawn, label):
@@ -56,9 +76,53 @@ def test_a_part_of_an_image_is_searched(page, drawn):
     page.press("Search this part")
     page.until(page.names)
     assert page.scores()[0] < 0.999
-    cut = page.script("const i = arguments[0]; return [i.naturalWidth, i.naturalHeight]",
-                      page.one("#picture img"))  # fmt: skip
-    assert cut == [80, 120]
+    assert size_of(page, "#picture img") == [80, 120]
+
+
+def test_a_part_is_drawn_with_the_pointer(page, drawn):
+    page.upload("#picture", first(drawn, "goldfish"))
+    page.one("#picture img")
+    page.press("Search a part of it")
+    cut = page.one(".cut")
+    page.until(lambda: cut.rect["height"] > 50)  # the picture is there
+    width, height = cut.rect["width"], cut.rect["height"]
+    hand = ActionChains(page.driver)
+    hand.move_to_element_with_offset(cut, -round(width / 4), -round(height / 4)).click_and_hold()
+    hand.move_by_offset(round(width / 2), round(height / 2)).release().perform()
+    edges = [float(page.one(f"[data-edge={name}]").get_attribute("value")) for name in EDGES]
+    assert edges == pytest.approx([25, 25, 75, 75], abs=2)
+    page.press("Search this part")
+    page.until(page.names)
+    assert size_of(page, "#picture img") == pytest.approx([80, 60], abs=4)
+
+
+def test_an_image_is_pasted(page, drawn):
+    page.driver.execute_cdp_cmd(
+        "Browser.grantPermissions",
+        {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": page.url},
+    )
+    with Image.open(first(drawn, "zebra_stripes")) as image, io.BytesIO() as file:
+        image.save(file, "PNG")  # what browsers copy
+        data = base64.b64encode(file.getvalue()).decode()
+    assert page.driver.execute_async_script(COPY, data) == ""
+    page.one("#picture button[aria-label='Paste from clipboard']").click()
+    page.one("#picture img")
+    page.press("Search")
+    page.until(page.names)
+    assert page.names()[0] == "zebra_stripes_00.jpg"
+    assert page.scores()[0] > 0.999
+
+
+def test_a_camera_takes_the_picture(page):
+    page.one("#picture button[aria-label='Capture from camera']").click()
+    page.press("Click to Access Webcam")
+    video = page.one("#picture video")
+    page.until(lambda: page.script("return arguments[0].videoWidth", video))
+    page.one("#picture button[aria-label='capture photo']").click()
+    page.one("#picture img")
+    page.press("Search")
+    page.until(page.names)
+    assert len(page.names()) == 24
 
 
 def test_an_image_and_words_are_weighed(page, drawn):
