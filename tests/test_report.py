@@ -53,13 +53,19 @@ def test_the_page_of_two_runs_compares_them(runs):
     page = report.page(runs)
     assert "Against mini" in page
     assert "Quality against speed" in page
-    assert len(Elements(page).of("svg")) == 5
+    for model in ("mini", "classic"):
+        for title in ("Measures of", "Worst classes of", "What", "Map of the embeddings of"):
+            assert re.search(rf"<h2>[^\n]*{title} {model}", page), (title, model)
+        assert page.count(f"found by {model}, 4 to find") == 10
+    elements = Elements(page)
+    assert len(elements.of("svg")) == 7
+    assert len([each for each in elements.of("figure") if each.get("class") == "query"]) == 20
 
 
 def test_the_page_loads_nothing_and_runs_nothing(runs):
     page = report.page(runs)
     assert "<script" not in page
-    assert "<b>" not in page.replace("<b>Query</b>", "").replace("<b>1", "")[:0]
+    assert "<b>hund" not in page
     elements = Elements(page)
     assert not any(
         "src" in each and not each["src"].startswith("data:") for each in elements.of("img")
@@ -80,6 +86,7 @@ def test_the_markdown_has_a_row_for_each_measure_and_class(runs):
         assert f"| {name} | " in text
     assert "| katze | 5 | " in text
     assert "## Against mini" in text
+    assert re.findall(r"## Classes by (.*)", text) == ["mini", "classic"]
     widths = [line.count("|") for line in text.splitlines() if line.startswith("| measure | of")]
     assert widths == [9]
 

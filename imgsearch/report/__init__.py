@@ -9,18 +9,16 @@ from imgsearch.page import results_page
 from imgsearch.report import rows as told
 from imgsearch.report import sections
 
-_WORST: Final = 12  # queries shown
+_WORST: Final = 12  # queries shown of each run
 
 
 def page(runs: Mapping[str, Run]) -> str:
     """Return an HTML page of one run, or of several, each against the first; by their names."""
-    name, run = next(iter(runs.items()))
+    run, several = told.first(runs), len(runs) > 1
+    looks = (sections.measures, sections.classes, sections.confusion, sections.embedding_map)
     parts = [
-        *(sections.compared(runs) if len(runs) > 1 else ()),
-        *(sections.measures(each, named) for named, each in runs.items()),
-        sections.classes(run, name),
-        sections.confusion(run, name),
-        sections.embedding_map(run, name),
+        *(sections.compared(runs) if several else ()),
+        *(look(each, name) for look in looks for name, each in runs.items()),
         sections.speed(runs),
         sections.notes(runs),
     ]
@@ -34,7 +32,11 @@ def page(runs: Mapping[str, Run]) -> str:
     }
     return results_page(
         f"{' and '.join(runs)} on {run.subject.name}",
-        [sections.result(answer, run) for answer in run.worst(_WORST)],
+        [
+            sections.result(answer, each, by=name if several else "")
+            for name, each in runs.items()
+            for answer in each.worst(_WORST)
+        ],
         facts=facts,
         sections=[part for part in parts if part.body],
     )
@@ -48,8 +50,9 @@ def markdown(runs: Mapping[str, Run]) -> str:
         parts += [f"## {each}", "", *_grid(*told.summary(one)), ""]
     if len(runs) > 1:
         parts += [f"## Against {name}", "", *_grid(*told.differences(runs)), ""]
-    parts += ["## Classes", "", *_grid(*told.classes(run)), "", "## Speed", ""]
-    parts += [*_grid(*told.speeds(runs)), "", "## Notes", ""]
+    for each, one in runs.items():
+        parts += [f"## Classes by {each}", "", *_grid(*told.classes(one)), ""]
+    parts += ["## Speed", "", *_grid(*told.speeds(runs)), "", "## Notes", ""]
     parts += [f"- {line}" for line in told.notes(runs)]
     return "\n".join([*parts, ""])
 

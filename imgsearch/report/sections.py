@@ -132,15 +132,16 @@ def notes(runs: Mapping[str, Run]) -> Section:
     )
 
 
-def result(answer: Answer, run: Run) -> Result:
-    """Return one query with what was found, as thumbnails."""
+def result(answer: Answer, run: Run, *, by: str = "") -> Result:
+    """Return one query with what was found, as thumbnails; `by` names who found it."""
     hits = [
         replace(_thumb(hit, relevant=right), caption="/".join(sorted(run.labels.get(hit.id, ()))))
         for hit, right in zip(answer.hits, answer.ranking.relevance, strict=True)
     ]
     picture = _jpeg(answer.query, _SIDE) if run.asked == "images" else b""
     query = Thumb(picture, answer.label or answer.query, title=answer.query)
-    return Result(query, hits, note=f"{answer.ranking.relevant} to find")
+    found = f"found by {by}, " if by else ""
+    return Result(query, hits, note=f"{found}{answer.ranking.relevant} to find")
 
 
 def _thumb(hit: Hit, *, relevant: bool) -> Thumb:
