@@ -261,6 +261,25 @@ def test_indexes_of_milvus_miss_what_they_should_and_more_effort_finds_it(milvus
         milvus.drop(name)
 
 
+@pytest.mark.parametrize("place", ["tencent", "tencent+grpc"])
+def test_tencent_s_indexes_are_tried_and_dropped(place, place_of):
+    """By the emulator, which searches exactly whatever the index: recall says nothing there."""
+    url, token = place_of(place)
+    with connect(url, token=token) as cloud:
+        name = f"bilder_{uuid.uuid4().hex}"
+        collection = filled(cloud, 300, name=name, index="hnsw")
+        others = cloud.names()
+        done = tune(cloud, name, indexes=GRID, queries=20, target=0.9)
+        assert {each.index.partition(":")[0] for each in done.measurements} == {
+            "flat", "ivf_flat", "ivf_sq8", "hnsw",
+        }  # fmt: skip
+        assert all(each.recall > 0.999 for each in done.measurements if "sq8" not in each.index)
+        assert done.best in done.measurements
+        assert cloud.names() == others
+        assert collection.count() == 300
+        cloud.drop(name)
+
+
 def test_an_index_that_the_store_refuses_is_left_out_and_told(store, place_of):
     """By a server, for milvus-lite takes any parameters. Few rows are not indexed at all there."""
     filled(store, 60)
