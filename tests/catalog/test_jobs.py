@@ -1,5 +1,6 @@
 """Jobs, what failed in them, and the rows of keys."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -76,6 +77,16 @@ def test_of_jobs_that_are_over_the_newest_are_kept(catalog):
     catalog.trim_jobs(2)
     assert [each.id for each in catalog.jobs().jobs] == ["job-5", "job-4", "job-2", "job-0"]
     assert catalog.job_failures("job-5").total == 1
+
+
+def test_what_others_deleted_meanwhile_is_no_error_of_who_trims(catalog):
+    for n in range(60):
+        catalog.save_job(job(n, state="done"))
+        catalog.add_job_failures(f"job-{n}", [JobFailure("ä.jpg", "decode", "ImageCorrupt", "")])
+    with ThreadPoolExecutor(4) as pool:
+        for trimmed in [pool.submit(catalog.trim_jobs, 0) for _ in range(4)]:
+            trimmed.result()
+    assert catalog.jobs().total == 0
 
 
 def test_what_failed_is_told_in_order(catalog):
