@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from imgsearch.catalog import Job, JobFailure
+from imgsearch.errors import JobNotFound
 from imgsearch.service import models
 from imgsearch.service.problems import Problem, kind_named
 from imgsearch.service.scopes import allowed
@@ -125,7 +126,10 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
                 return
             await asyncio.sleep(_LOOK)
             quiet += _LOOK
-            job = await _job(here, job.id)
+            try:
+                job = await _job(here, job.id)
+            except JobNotFound:  # it ended, and somebody deleted it before it was seen to end
+                return
     finally:
         here.streams -= 1
 

@@ -114,13 +114,13 @@ class Adding:
             job = self._jobs.start_folder(folder, collection=into.strip())
             for job in self._jobs.watch(job.id):  # noqa: B020 - the same job, as it goes on
                 yield _bar(_stages(job)), ""
+            lines = self._jobs.failures(job.id, limit=_SHOWN).failures
         except SourceError as error:
             yield says(f"{str(error).capitalize()}.", kind="error"), ""
             return
         except ImgSearchError as error:
             yield says(words(error), kind="error"), ""
             return
-        lines = self._jobs.failures(job.id, limit=_SHOWN).failures
         failed = [FailedFile(line.item, line.stage, line.error, line.reason) for line in lines]
         yield _sentence(_stages(job), state=job.state), _table(failed)
 

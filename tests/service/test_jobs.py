@@ -42,6 +42,19 @@ def test_events_tell_each_stage_and_end(service, empty):
     assert labels.json()["total"] == 70
 
 
+def test_events_of_a_job_that_is_forgotten_end(service, empty):
+    folder = service.photos / empty
+    write(folder, 20)
+    job = started(service, folder, empty)
+    with service.http.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "event: progress"
+        while (told := service.http.delete(f"/v1/jobs/{job['id']}")).status_code == 409:
+            assert told.json()["code"] == "job_busy"
+        assert told.status_code == 204
+        assert len(list(lines)) > 1  # with "end" or not: it may be gone before it was seen to end
+
+
 def test_what_failed_is_told_by_reason_and_can_be_retried(service, empty):
     folder = service.photos / empty
     write(folder, 2)
