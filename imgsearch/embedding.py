@@ -64,7 +64,8 @@ class Embedding:
     def __call__(self, items: Sequence[Item], *, one_core: bool = False) -> pa.RecordBatch:
         """Return the record batch of `schema` for `items`; an item's error is in its row.
 
-        With `one_core` image after image in one thread, so that the other cores are left to others.
+        With `one_core` one thread decodes and one embeds, so that others have the other cores;
+        torch's own threads are not held back.
 
         Memory: about 150 kB an item while it runs (a model's input), and a decoded image for each
         core and one more.

@@ -172,7 +172,7 @@ class Library:
     ) -> pa.RecordBatch:
         """Return what `Embedding` makes of (name, bytes): a row each, with its vector or its error.
 
-        With `one_core` the other cores are left to others.
+        With `one_core` the other cores are left to others, as `Embedding` says.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.

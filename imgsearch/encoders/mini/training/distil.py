@@ -33,9 +33,9 @@ class Schedule:
     """How long and how fast: `epochs` over the images, batches, the highest learning rate.
 
     `relations` weighs the pairs, `names` the classes' names, which count from the share
-    `names_from` of the steps on; `sharpness` multiplies the cosines to these before the softmax.
+    `names_from` of these epochs on; `sharpness` multiplies the cosines to these before the softmax.
     Images have 64 pixels, and all of theirs from the share `large_from` on: half the time a step.
-    `again` more epochs follow, down from `again_rate`.
+    `again` more epochs follow, with names and all pixels, down from `again_rate`.
     """
 
     epochs: float = 14
