@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 import math
+import shutil
 import subprocess
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from imgsearch.errors import ConfigError, SourceError
+from imgsearch.errors import ConfigError, SourceError, WeightsInvalid
 
 if importlib.util.find_spec("timm") is None:
     pytest.skip("mini is trained with the extra torch", allow_module_level=True)
@@ -25,6 +26,7 @@ from imgsearch.encoders.mini.training import (
     export,
     image_side,
     overlap,
+    start,
     teacher,
     texts,
     validation,
@@ -226,12 +228,12 @@ def test_the_command_leaves_what_is_shipped(tmp_path, monkeypatch):
         TrainingSet(s.name, s.repository, "", s.licence, s.label, s.about, s.folder)
         for s in (*SETS, NAMED[1])
     ]
-    for start, known in enumerate(told):
+    for first, known in enumerate(told):
         place = "tiny-imagenet-200/train/{}/images" if known.label == 2 else "train/{}"
         place = "test/{}" if known.folder else place
         files = {
             f"{place.format(('wald', 'meer')[number % 2])}/{number}.png": png(picture(number))
-            for number in range(start, 250, 5)
+            for number in range(first, 250, 5)
         }
         files[texts.DICTIONARY] = "wald\tHund, Dackel\nmeer\tein\nn1\tKäfer\n".encode()
         clone(tmp_path / "clones" / f"{known.name}.git", files)
@@ -271,25 +273,38 @@ def test_the_command_leaves_what_is_shipped(tmp_path, monkeypatch):
     table = Words(tmp_path / "aus/text.npz")
     assert table.vectors(["zwei Boots", "der Wald", "ein Dackel"]).shape == (3, 16)
     assert table.unknown("ein Schloss") == ("schloss",)
+    onward = [*words, "--start", tmp_path / "aus/image.onnx", "--names-from", "0"]
+    shutil.copytree(tmp_path / "aus/packed", tmp_path / "weiter/packed")
+    onward[onward.index(tmp_path / "aus")] = tmp_path / "weiter"
+    done = CliRunner().invoke(command.train, [str(word) for word in onward])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "weiter/image.onnx").stat().st_size > 5e6
 
 
-def test_the_shipped_network_is_the_trained_one_within_eight_bits(tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
+@pytest.fixture
+def trained():
+    """A network as training may leave it, the names' places, and images for it."""
     torch.manual_seed(4)
     network = MiniNetwork(32)
     for part in network.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(part.weight, 0.5, 1)
+            torch.nn.init.normal_(part.bias, 0, 0.1)
             part.running_var.uniform_(0.5, 2)
             part.running_mean.normal_(0, 0.1)
-    head = InstanceHead().eval()
     places = teacher.unit_rows(np.random.default_rng(2).normal(size=(50, 32)))
+    return network.eval(), places, np.stack([squared(png(picture(n))) for n in range(6)])
+
+
+def test_the_shipped_network_is_the_trained_one_within_eight_bits(trained, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    network, places, pixels = trained
+    head = InstanceHead().eval()
     export.write_images(network, head, places, tmp_path / "image.onnx")
-    pixels = np.stack([squared(png(picture(number))) for number in range(6)])
     made = onnxruntime.InferenceSession(tmp_path / "image.onnx").run(None, {"batch": pixels})[0]
     with torch.no_grad():
         images = scaled(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-        said = teacher.unit_rows(network.eval()(images).numpy())
+        said = teacher.unit_rows(network(images).numpy())
         shares = np.exp(12 * said @ places.T)
         kind = teacher.unit_rows(said + teacher.unit_rows(shares @ places))
         own = teacher.unit_rows(head(network.levels(images)).numpy())
@@ -298,6 +313,40 @@ def test_the_shipped_network_is_the_trained_one_within_eight_bits(tmp_path):
     assert (made[:, :32] * kind).sum(axis=1).min() > 0.9999 * 0.7**0.5
     assert (made[:, 32:] * own).sum(axis=1).min() > 0.9999 * 0.3**0.5
     assert (tmp_path / "image.onnx").stat().st_size < 6e6
+
+
+def test_a_shipped_network_is_read_back_to_be_trained_on(trained, tmp_path):
+    network, places, pixels = trained
+    export.write_images(network, InstanceHead().eval(), places, tmp_path / "image.onnx")
+    images = scaled(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+    begun = start.read(tmp_path / "image.onnx", places, images)
+    with torch.no_grad():
+        said, again = (teacher.unit_rows(each(images).numpy()) for each in (network, begun))
+        by_batch = teacher.unit_rows(begun.train()(images).numpy())
+    assert (said * again).sum(axis=1).min() > 0.9999  # what it says is what was shipped
+    assert (said * by_batch).sum(axis=1).min() > 0.999  # and also where norms go by the batch
+    filters = begun.blocks[2].first.weight.detach().square().mean((1, 2, 3)).sqrt()
+    np.testing.assert_allclose(filters, 0.15, rtol=1e-5)
+
+
+def test_what_is_no_such_network_is_not_trained_on(trained, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    network, places, pixels = trained
+    images = scaled(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+    shipped, other = tmp_path / "image.onnx", tmp_path / "anderes.onnx"
+    export.write_images(network, InstanceHead().eval(), places, shipped)
+    with pytest.raises(WeightsInvalid, match="other targets"):
+        start.read(shipped, -places, images)
+    other.write_bytes(b"kein Netz")
+    with pytest.raises(WeightsInvalid, match="ONNX"):
+        start.read(other, places, images)
+    model = onnx.load(shipped)
+    kept = [each for each in model.graph.node if each.op_type != "Conv"]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    onnx.save(model, other)
+    with pytest.raises(WeightsInvalid, match="0 convolutions"):
+        start.read(other, places, images)
 
 
 def test_an_image_is_told_from_others_whatever_was_done_to_it(tmp_path):

@@ -44,6 +44,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--epochs", default=Schedule.epochs, show_default=True)
 @click.option("--again", default=Schedule.again, show_default=True, help="Epochs after these.")
 @click.option("--batch", default=Schedule.batch, show_default=True)
+@click.option("--start", type=_FILE, help="A shipped image.onnx to go on from.")
+@click.option("--rate", default=Schedule.rate, show_default=True, help="The highest of learning.")
+@click.option("--names-from", default=Schedule.names_from, show_default=True, metavar="SHARE")
+@click.option("--large-from", default=Schedule.large_from, show_default=True, metavar="SHARE")
 def train(**told: Any) -> None:
     """Train mini, both sides; each step goes on where it was when it is run again."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -68,6 +72,10 @@ def _train(
     epochs: float,
     again: float,
     batch: int,
+    start: Path | None,
+    rate: float,
+    names_from: float,
+    large_from: float,
 ) -> dict[str, Any]:
     given = dict(option.split("=", 1) for option in options)
     plain = {name: _plain(value) for name, value in given.items()}
@@ -75,8 +83,8 @@ def _train(
     dictionary = clones / f"{SETS[0].name}.git"
     rows = _classifier(weights, classifier)
     known_names = image_side.Names(texts.class_names(names), rows, dictionary)
-    schedule = Schedule(epochs, again, batch)
-    made = image_side.learn(clones, knower, evaluation, folder, schedule, known_names)
+    schedule = Schedule(epochs, again, batch, rate, names_from=names_from, large_from=large_from)
+    made = image_side.learn(clones, knower, evaluation, folder, schedule, known_names, start)
     made.targets.save(folder / "targets.safetensors")
     export.write_images(made.loop.averaged(), made.instance, made.places, folder / "image.onnx")
     named = [

@@ -70,7 +70,8 @@ class Distillation:
     The loss is 1 - cosine to the target, and the mean squared difference between the cosines of
     the batch's pairs and those of their targets; with `guidance` also the cross entropy of the
     cosines to the names of classes, of images whose class is known. `folder` keeps the state: a run
-    that was interrupted goes on from it, with the batches it would have seen.
+    that was interrupted goes on from it, with the batches it would have seen. `network` is one to
+    begin with in the place of random weights.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Distillation:
         folder: Path,
         schedule: Schedule,
         guidance: Guidance | None = None,
+        network: MiniNetwork | None = None,
     ) -> None:
         self._guidance = guidance
         self._images, self._features, self._targets = images, features, targets
@@ -89,7 +91,8 @@ class Distillation:
         if len(rows) < schedule.batch:
             raise ConfigError(f"{len(rows)} images are less than a batch of {schedule.batch}")
         torch.manual_seed(schedule.seed)
-        self.network = MiniNetwork(targets.dim).to(memory_format=torch.channels_last)
+        self.network = network or MiniNetwork(targets.dim)
+        self.network.to(memory_format=torch.channels_last)
         self.average = {name: each.clone() for name, each in self.network.state_dict().items()}
         self._optimiser = torch.optim.AdamW(self._groups(), lr=schedule.rate)
         self.step = 0

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 
 from imgsearch.encoders import Encoder
-from imgsearch.encoders.mini.training import overlap, teacher, texts, validation
+from imgsearch.encoders.mini.training import overlap, start, teacher, texts, validation
+from imgsearch.encoders.mini.training.augment import augmented
 from imgsearch.encoders.mini.training.distil import Distillation, Guidance, Schedule
 from imgsearch.encoders.mini.training.instance import (
     InstanceHead,
@@ -20,7 +21,7 @@ from imgsearch.encoders.mini.training.instance import (
     InstanceSchedule,
     changed,
 )
-from imgsearch.encoders.mini.training.network import MiniNetwork
+from imgsearch.encoders.mini.training.network import MEAN, STD, MiniNetwork
 from imgsearch.encoders.mini.training.packed import Packed, Together
 from imgsearch.encoders.mini.training.prototypes import class_prototypes, set_prototypes
 from imgsearch.encoders.mini.training.sources import SETS, TrainingSet
@@ -30,6 +31,7 @@ from imgsearch.types import Matrix
 _log = logging.getLogger(__name__)
 _DIM: Final = 256
 _EVERY: Final = 50  # steps between two lines of the log
+_MEASURED: Final = 1_024  # images that a shipped network's norms are measured on
 _HIDDEN: Final = 20  # of so many classes one's labels are not learned from, to see how that carries
 
 
@@ -60,8 +62,12 @@ def learn(
     folder: Path,
     schedule: Schedule,
     names: Names,
+    shipped: Path | None = None,
 ) -> ImageSide:
-    """Train the network on what `knower`, the teacher, makes of `SETS`; goes on where it was."""
+    """Train the network on what `knower`, the teacher, makes of `SETS`; goes on where it was.
+
+    `shipped` is an ``image.onnx`` to begin with; its targets are to be the same.
+    """
     packed, features, left_out = _ready(SETS, clones, knower, evaluation, folder)
     told = [line for each, flags in zip(packed, left_out, strict=True) for line in _of(each, flags)]
     (folder / "left_out.txt").write_text("\n".join([*told, ""]), encoding="utf-8")
@@ -76,7 +82,10 @@ def learn(
     hidden = sorted({label for label, known in zip(labels, classes, strict=True) if known >= 0})
     unguided = np.isin(labels, hidden[::_HIDDEN])
     guidance = Guidance(np.where(unguided, -1, classes), class_prototypes(names.rows, targets))
-    loop = Distillation(images, both, targets, rows, folder, schedule, guidance)
+    begun = None
+    if shipped is not None:
+        begun = _begun(shipped, guidance.places, images, rows, schedule.seed)
+    loop = Distillation(images, both, targets, rows, folder, schedule, guidance, begun)
     for figures in loop.run():
         if figures["step"] % _EVERY == 0:
             _log.info(json.dumps({name: round(value, 5) for name, value in figures.items()}))
@@ -93,6 +102,16 @@ def learn(
         "targets_precision@10": validation.precision_at_10(loop.wanted(held), own),
     }
     return ImageSide(targets, loop, instance, guidance.places, report)
+
+
+def _begun(
+    shipped: Path, places: Matrix, images: Together, rows: npt.NDArray[np.int64], seed: int
+) -> MiniNetwork:
+    """Return a shipped network, its norms measured on some of the images as they are learned."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:_MEASURED])
+    pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2)
+    shown = (augmented(pixels, torch.Generator().manual_seed(seed)) - MEAN) / STD
+    return start.read(shipped, places, shown)
 
 
 def _instance(
