@@ -292,7 +292,7 @@ def trained():
             torch.nn.init.normal_(part.bias, 0, 0.1)
             part.running_var.uniform_(0.5, 2)
             part.running_mean.normal_(0, 0.1)
-    places = teacher.unit_rows(np.random.default_rng(2).normal(size=(50, 32)))
+    places = teacher.unit_rows(np.random.default_rng(2).normal(size=(200, 32)))
     return network.eval(), places, np.stack([squared(png(picture(n))) for n in range(6)])
 
 
@@ -319,10 +319,12 @@ def test_a_shipped_network_is_read_back_to_be_trained_on(trained, tmp_path):
     network, places, pixels = trained
     export.write_images(network, InstanceHead().eval(), places, tmp_path / "image.onnx")
     images = scaled(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-    begun = start.read(tmp_path / "image.onnx", places, images)
+    turn = np.linalg.qr(np.random.default_rng(3).normal(size=(32, 32)))[0].astype(np.float32)
+    begun = start.read(tmp_path / "image.onnx", places @ turn, images)
     with torch.no_grad():
         said, again = (teacher.unit_rows(each(images).numpy()) for each in (network, begun))
         by_batch = teacher.unit_rows(begun.train()(images).numpy())
+    said = said @ turn  # as the targets are turned now
     assert (said * again).sum(axis=1).min() > 0.9999  # what it says is what was shipped
     assert (said * by_batch).sum(axis=1).min() > 0.999  # and also where norms go by the batch
     filters = begun.blocks[2].first.weight.detach().square().mean((1, 2, 3)).sqrt()
@@ -336,7 +338,7 @@ def test_what_is_no_such_network_is_not_trained_on(trained, tmp_path):
     shipped, other = tmp_path / "image.onnx", tmp_path / "anderes.onnx"
     export.write_images(network, InstanceHead().eval(), places, shipped)
     with pytest.raises(WeightsInvalid, match="other targets"):
-        start.read(shipped, -places, images)
+        start.read(shipped, places[::-1], images)
     other.write_bytes(b"kein Netz")
     with pytest.raises(WeightsInvalid, match="ONNX"):
         start.read(other, places, images)

@@ -11,15 +11,16 @@ from imgsearch.encoders.mini.training.network import MiniNetwork
 from imgsearch.errors import WeightsInvalid
 from imgsearch.types import Matrix
 
-_SAME: Final = 0.99  # the mean cosine of names' places, which were rounded to 8 bits
+_SAME: Final = 0.98  # the mean cosine of names' places; a teacher in bf16 is not itself again
 _SIZE: Final = 0.15  # of a filter's numbers, root mean square: about what training leaves
 
 
 def read(file: Path, places: Matrix, images: Any) -> MiniNetwork:
     """Return the network of a shipped ``image.onnx``, with its batch norms back.
 
-    `places` are the names' as they are now, float32 (classes, dim): by them it is seen that what
-    the network had learned to give is what it is to learn.
+    `places` are the names' as they are now, float32 (classes, dim). Targets' directions are another
+    turn of the same space each time that they are fitted: by the places that were shipped it is
+    found how the network's last layer has to be turned.
 
     The export folds these into the convolutions. What each of them takes off is measured again on
     `images`, float32 (n, 3, h, w) as the network takes them, so that training, where a norm goes by
@@ -30,9 +31,7 @@ def read(file: Path, places: Matrix, images: Any) -> MiniNetwork:
         WeightsInvalid: the file is not a network like this one, as ONNX, or had other targets.
     """
     graph, tensors = _graph(file)
-    own = tensors["places"]
-    if own.shape != places.shape or (own * places).sum(axis=1).mean() < _SAME:
-        raise WeightsInvalid(f"{file} learned other targets than these")
+    turn = _turn(file, tensors["places"], places)
     network: MiniNetwork = MiniNetwork(len(tensors["network.head.bias"])).eval()
     modules = [each for each in network.modules() if not list(each.children())]
     convolutions = [each for each in modules if isinstance(each, nn.Conv2d)]
@@ -40,7 +39,8 @@ def read(file: Path, places: Matrix, images: Any) -> MiniNetwork:
     if len(convolutions) != len(told):
         raise WeightsInvalid(f"{file} has {len(told)} convolutions, not {len(convolutions)}")
     try:
-        network.head.load_state_dict(_of(tensors, ["network.head.weight", "network.head.bias"]))
+        last = _of(tensors, ["network.head.weight", "network.head.bias"])
+        network.head.load_state_dict({name: turn @ each for name, each in last.items()})
         for module, node in zip(convolutions, told, strict=True):
             state = _of(tensors, node.input[1:3])
             if module.bias is None:
@@ -54,6 +54,19 @@ def read(file: Path, places: Matrix, images: Any) -> MiniNetwork:
         if module.bias is None:
             _scale(module, modules[modules.index(module) + 1])
     return network
+
+
+def _turn(file: Path, shipped: Matrix, places: Matrix) -> Any:
+    """Return the orthogonal matrix (dim, dim) that takes shipped places nearest to the new ones.
+
+    Source: Schoenemann, A Generalized Solution of the Orthogonal Procrustes Problem, 1966.
+    """
+    if shipped.shape == places.shape:
+        left, _, right = np.linalg.svd(places.T @ shipped)
+        turn = np.asarray(left @ right, dtype=np.float32)
+        if (shipped @ turn.T * places).sum(axis=1).mean() >= _SAME:
+            return torch.from_numpy(turn)
+    raise WeightsInvalid(f"{file} learned other targets than these")
 
 
 def _measure(network: MiniNetwork, norms: list[Any], images: Any) -> None:
