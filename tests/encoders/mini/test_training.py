@@ -42,7 +42,6 @@ from imgsearch.encoders.mini.training.instance import (
 from imgsearch.encoders.mini.training.network import MiniNetwork, scaled
 from imgsearch.encoders.mini.training.packed import Packed, Together, squared
 from imgsearch.encoders.mini.training.sources import NAMED, SETS, TrainingSet
-from imgsearch.encoders.mini.training.whitening import whitening
 from imgsearch.encoders.mini.words import Words
 from imgsearch.encoders.reduction import Reduction
 from tests.encoders.mini import sentences
@@ -297,40 +296,17 @@ def trained():
     return network.eval(), places, np.stack([squared(png(picture(n))) for n in range(6)])
 
 
-def shipped(network, places, file, white=None):
-    """Write a network with an instance head of random weights, which is returned."""
-    head = InstanceHead().eval()
-    white = np.eye(32, dtype=np.float32) if white is None else white
-    export.write_images(network, head, places, white, file)
-    return head
-
-
-def test_directions_vary_alike_after_whitening():
-    random = np.random.default_rng(1)
-    turn = np.linalg.qr(random.normal(size=(3, 3)))[0]
-    vectors = random.normal(size=(5_000, 3)) * [4, 1, 0] @ turn.T
-    matrix = whitening(vectors)
-    np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
-    assert np.square(matrix).sum() == pytest.approx(3)
-    variances = np.var(vectors @ matrix @ turn, axis=0)
-    mean = (16 + 1) / 3 * 0.03  # a little is added to each variance, so none is blown up
-    assert variances / variances[0] == pytest.approx(
-        [1, (16 + mean) / (1 + mean) / 16, 0], rel=0.05, abs=1e-6
-    )
-
-
 def test_the_shipped_network_is_the_trained_one_within_eight_bits(trained, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     network, places, pixels = trained
-    white = whitening(np.random.default_rng(6).normal(size=(90, 32)))
-    head = shipped(network, places, tmp_path / "image.onnx", white)
+    head = InstanceHead().eval()
+    export.write_images(network, head, places, tmp_path / "image.onnx")
     made = onnxruntime.InferenceSession(tmp_path / "image.onnx").run(None, {"batch": pixels})[0]
     with torch.no_grad():
         images = scaled(torch.from_numpy(pixels).permute(0, 3, 1, 2))
         said = teacher.unit_rows(network(images).numpy())
         shares = np.exp(12 * said @ places.T)
         kind = teacher.unit_rows(said + teacher.unit_rows(shares @ places))
-        kind = teacher.unit_rows(kind @ white)
         own = teacher.unit_rows(head(network.levels(images)).numpy())
     assert made.shape == (6, 32 + 128)
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
@@ -341,7 +317,7 @@ def test_the_shipped_network_is_the_trained_one_within_eight_bits(trained, tmp_p
 
 def test_a_shipped_network_is_read_back_to_be_trained_on(trained, tmp_path):
     network, places, pixels = trained
-    shipped(network, places, tmp_path / "image.onnx")
+    export.write_images(network, InstanceHead().eval(), places, tmp_path / "image.onnx")
     images = scaled(torch.from_numpy(pixels).permute(0, 3, 1, 2))
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(32, 32)))[0].astype(np.float32)
     begun = start.read(tmp_path / "image.onnx", places @ turn, images)
@@ -359,14 +335,14 @@ def test_what_is_no_such_network_is_not_trained_on(trained, tmp_path):
     onnx = pytest.importorskip("onnx")
     network, places, pixels = trained
     images = scaled(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-    file, other = tmp_path / "image.onnx", tmp_path / "anderes.onnx"
-    shipped(network, places, file)
+    shipped, other = tmp_path / "image.onnx", tmp_path / "anderes.onnx"
+    export.write_images(network, InstanceHead().eval(), places, shipped)
     with pytest.raises(WeightsInvalid, match="other targets"):
-        start.read(file, places[::-1], images)
+        start.read(shipped, places[::-1], images)
     other.write_bytes(b"kein Netz")
     with pytest.raises(WeightsInvalid, match="ONNX"):
         start.read(other, places, images)
-    model = onnx.load(file)
+    model = onnx.load(shipped)
     kept = [each for each in model.graph.node if each.op_type != "Conv"]
     del model.graph.node[:]
     model.graph.node.extend(kept)

@@ -86,15 +86,13 @@ def _train(
     schedule = Schedule(epochs, again, batch, rate, names_from=names_from, large_from=large_from)
     made = image_side.learn(clones, knower, evaluation, folder, schedule, known_names, start)
     made.targets.save(folder / "targets.safetensors")
-    export.write_images(
-        made.loop.averaged(), made.instance, made.places, made.whitening, folder / "image.onnx"
-    )
+    export.write_images(made.loop.averaged(), made.instance, made.places, folder / "image.onnx")
     named = [
         image_side.places(each, clones, knower, evaluation, folder, made.targets) for each in NAMED
     ]
     sources = TextSources(names, captions, sentences, dictionary, evaluation)
     known, table = text_side.learn(sources, rows, made.targets, named, folder / "sentences")
-    export.write_texts(known.entries, table @ made.whitening, folder / "text.npz")
+    export.write_texts(known.entries, table, folder / "text.npz")
     report = {**made.report, "words": len(known.entries)}
     (folder / "report.json").write_text(json.dumps(report, indent=1))
     return report

@@ -32,37 +32,27 @@ class Shipped(nn.Module):  # type: ignore[misc]  # torch is not checked
 
     The first part is what the network says and, as much again, where the names are that it is near
     to: their `places` (classes, 256), weighted by the softmax of `SHARPNESS` times the cosines,
-    which takes off what no name tells; both through `whitening` (256, 256). The second, which tells
-    images of a kind apart, has `SHARE` of the squared norm of 1.
+    which takes off what no name tells. The second, which tells images of a kind apart, has `SHARE`
+    of the squared norm of 1.
     """
 
-    def __init__(
-        self, network: MiniNetwork, instance: InstanceHead, places: Matrix, whitening: Matrix
-    ) -> None:
+    def __init__(self, network: MiniNetwork, instance: InstanceHead, places: Matrix) -> None:
         super().__init__()
         self.network, self.instance = network, instance
         self.register_buffer("places", torch.from_numpy(np.ascontiguousarray(places)))
-        self.register_buffer("whitening", torch.from_numpy(np.ascontiguousarray(whitening)))
 
     def forward(self, pixels: Any) -> Any:
         """Return the embeddings."""
         images = (pixels.permute(0, 3, 1, 2).float() / 255 - MEAN) / STD
         levels = self.network.levels(images)
-        kind = named(functional.normalize(self.network.kind(levels), dim=1), self.places)
-        kind = functional.normalize(kind @ self.whitening, dim=1)
+        said = functional.normalize(self.network.kind(levels), dim=1)
+        shares = functional.softmax(SHARPNESS * said @ self.places.T, dim=1)
+        kind = functional.normalize(said + functional.normalize(shares @ self.places, dim=1), dim=1)
         own = functional.normalize(self.instance(levels), dim=1)
         return torch.cat([kind * (1 - SHARE) ** 0.5, own * SHARE**0.5], 1)
 
 
-def named(said: Any, places: Any) -> Any:
-    """Return unit tensors (n, dim): the network's word and where the names near to it are."""
-    shares = functional.softmax(SHARPNESS * said @ places.T, dim=1)
-    return functional.normalize(said + functional.normalize(shares @ places, dim=1), dim=1)
-
-
-def write_images(
-    network: MiniNetwork, instance: InstanceHead, places: Matrix, whitening: Matrix, file: Path
-) -> None:
+def write_images(network: MiniNetwork, instance: InstanceHead, places: Matrix, file: Path) -> None:
     """Write the image side as ONNX: uint8 (n, 80, 80, 3) → float32 (n, dim), of norm 1.
 
     Batch norms are folded into the convolutions; each of their filters is then kept in 8 bits with
@@ -74,7 +64,7 @@ def write_images(
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # tracing warns of its own age
         torch.onnx.export(
-            Shipped(network, instance, places, whitening).eval(),
+            Shipped(network, instance, places).eval(),
             (example,),
             str(file),
             input_names=["batch"],

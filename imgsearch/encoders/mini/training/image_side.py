@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from imgsearch.encoders import Encoder
-from imgsearch.encoders.mini.training import export, overlap, start, teacher, texts, validation
+from imgsearch.encoders.mini.training import overlap, start, teacher, texts, validation
 from imgsearch.encoders.mini.training.augment import augmented
 from imgsearch.encoders.mini.training.distil import Distillation, Guidance, Schedule
 from imgsearch.encoders.mini.training.instance import (
@@ -25,7 +25,6 @@ from imgsearch.encoders.mini.training.network import MEAN, STD, MiniNetwork
 from imgsearch.encoders.mini.training.packed import Packed, Together
 from imgsearch.encoders.mini.training.prototypes import class_prototypes, set_prototypes
 from imgsearch.encoders.mini.training.sources import SETS, TrainingSet
-from imgsearch.encoders.mini.training.whitening import whitening
 from imgsearch.encoders.reduction import Reduction
 from imgsearch.types import Matrix
 
@@ -33,7 +32,6 @@ _log = logging.getLogger(__name__)
 _DIM: Final = 256
 _EVERY: Final = 50  # steps between two lines of the log
 _MEASURED: Final = 1_024  # images that a shipped network's norms are measured on
-_SEEN: Final = 20_000  # images that the last step is fitted on
 _HIDDEN: Final = 20  # of so many classes one's labels are not learned from, to see how that carries
 
 
@@ -45,7 +43,6 @@ class ImageSide:
     loop: Distillation
     instance: InstanceHead
     places: Matrix
-    whitening: Matrix
     report: dict[str, Any]
 
 
@@ -94,7 +91,6 @@ def learn(
             _log.info(json.dumps({name: round(value, 5) for name, value in figures.items()}))
     network, own = loop.averaged(), [labels[row] for row in held]
     instance = _instance(network, images, rows, folder, schedule.seed)
-    white = _whitening(loop, guidance.places, rows, schedule.seed)
     report = {
         "learned_from": len(rows),
         "left_out": int(flags.sum()),
@@ -105,7 +101,7 @@ def learn(
         ),
         "targets_precision@10": validation.precision_at_10(loop.wanted(held), own),
     }
-    return ImageSide(targets, loop, instance, guidance.places, white, report)
+    return ImageSide(targets, loop, instance, guidance.places, report)
 
 
 def _begun(
@@ -116,15 +112,6 @@ def _begun(
     pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2)
     shown = (augmented(pixels, torch.Generator().manual_seed(seed)) - MEAN) / STD
     return start.read(shipped, places, shown)
-
-
-def _whitening(
-    loop: Distillation, places: Matrix, rows: npt.NDArray[np.int64], seed: int
-) -> Matrix:
-    """Return what makes vectors of some of the images vary alike in all directions."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:_SEEN])
-    said = torch.from_numpy(loop.vectors(chosen))
-    return whitening(export.named(said, torch.from_numpy(places)).numpy())
 
 
 def _instance(
