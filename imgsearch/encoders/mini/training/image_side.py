@@ -66,7 +66,7 @@ def learn(
 ) -> ImageSide:
     """Train the network on what `knower`, the teacher, makes of `SETS`; goes on where it was.
 
-    `shipped` is an ``image.onnx`` to begin with; its targets are to be the same.
+    `shipped` is an ``image.onnx`` to begin with, of the same teacher and sets.
     """
     packed, features, left_out = _ready(SETS, clones, knower, evaluation, folder)
     told = [line for each, flags in zip(packed, left_out, strict=True) for line in _of(each, flags)]

@@ -18,14 +18,14 @@ _SIZE: Final = 0.15  # of a filter's numbers, root mean square: about what train
 def read(file: Path, places: Matrix, images: Any) -> MiniNetwork:
     """Return the network of a shipped ``image.onnx``, with its batch norms back.
 
-    `places` are the names' as they are now, float32 (classes, dim). Targets' directions are another
-    turn of the same space each time that they are fitted: by the places that were shipped it is
-    found how the network's last layer has to be turned.
-
     The export folds these into the convolutions. What each of them takes off is measured again on
     `images`, float32 (n, 3, h, w) as the network takes them, so that training, where a norm goes by
     the batch, begins with what was shipped. Filters are scaled to one size, which the norm behind
     them takes off again: by their size it goes how far a step of training turns them.
+
+    `places` are the names' as they are now, float32 (classes, dim). Targets' directions are another
+    turn of the same space each time that they are fitted: by the places that were shipped it is
+    found how the network's last layer has to be turned.
 
     Raises:
         WeightsInvalid: the file is not a network like this one, as ONNX, or had other targets.
