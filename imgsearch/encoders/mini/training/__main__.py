@@ -46,8 +46,18 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--batch", default=Schedule.batch, show_default=True)
 @click.option("--start", type=_FILE, help="A shipped image.onnx to go on from.")
 @click.option("--rate", default=Schedule.rate, show_default=True, help="The highest of learning.")
-@click.option("--names-from", default=Schedule.names_from, show_default=True, metavar="SHARE")
-@click.option("--large-from", default=Schedule.large_from, show_default=True, metavar="SHARE")
+@click.option(
+    "--names-from",
+    default=Schedule.names_from,
+    show_default=True,
+    help="The share of the epochs after which classes' names count.",
+)
+@click.option(
+    "--large-from",
+    default=Schedule.large_from,
+    show_default=True,
+    help="The share of the epochs after which images have all their pixels.",
+)
 def train(**told: Any) -> None:
     """Train mini, both sides; each step goes on where it was when it is run again."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
