@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tests.soak.service import service
-from tests.test_images import SAMPLES, chunk, encoded, noisy_exif, png
+from tests.images.test_decoder import SAMPLES, chunk, encoded, noisy_exif, png
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/nasty"
 MOST = 1_500  # MB that may be resident

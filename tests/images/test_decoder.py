@@ -21,7 +21,7 @@ from PIL import Image
 from imgsearch.errors import FormatRefused, ImageCorrupt, ImageError, ImageTooLarge
 from imgsearch.images import FORMATS, HEAD, decode, header, picture, sniff, thumbnail
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 # hashing the positions gives values without the symmetries that a turned image could hide behind
 SCENE = (np.arange(5 * 7 * 3).reshape(5, 7, 3) * 37 % 251).astype(np.uint8)
 
