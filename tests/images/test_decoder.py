@@ -596,7 +596,7 @@ def test_nasty_files_give_pixels_or_our_errors() -> None:
         capture_output=True,
         text=True,
         timeout=100,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, len(results)) == (0, len(index)), done.stderr[-2000:]
