@@ -13,9 +13,10 @@ imported before or after; and Towhee runs pip no more.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from imgsearch import distribution as _distribution
 from imgsearch import introduction as _introduction
 
-__version__ = "0.1.0"
+__version__ = _distribution.VERSION
 
 if TYPE_CHECKING:
     from imgsearch import errors as errors
@@ -90,3 +91,4 @@ def __getattr__(name: str) -> Any:
 
 
 _introduction.install()
+_distribution.warn_of_namesake()

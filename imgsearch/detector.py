@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from imgsearch.distribution import install_hint
 from imgsearch.encoders import weights
 from imgsearch.encoders.frameworks import frameworks
 from imgsearch.errors import (
@@ -134,7 +135,9 @@ class Detector:
                     **local,
                 )
         except ImportError as error:
-            raise MissingExtra(f"the detector in {place} needs more: {error}") from error
+            raise MissingExtra(
+                f"the detector in {place} does not load: {error}. Install what the line names."
+            ) from error
         except _FOLDER_AT_FAULT as error:
             raise WeightsInvalid(f"{place} holds no detector: {error}") from error
         if faults := _faults(report):
@@ -180,10 +183,13 @@ def _transformers() -> Any:
         import transformers
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            f"regions need {error.name}: pip install 'imgsearch[torch,regions]'", name=error.name
+            f"regions need {error.name}", extra="torch,regions", name=error.name
         ) from error
     except ImportError as error:  # it checks the versions of what it needs
-        raise MissingExtra(f"transformers does not import: {error}", name="transformers") from error
+        raise MissingExtra(
+            f"transformers does not import: {error}. Run {install_hint('torch,regions')}.",
+            name="transformers",
+        ) from error
     return transformers
 
 

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from imgsearch import backends
 from imgsearch.backends import notes
+from imgsearch.distribution import VERSION, install_hint, shared_with_namesake
 from imgsearch.encoders import load
 from imgsearch.errors import (
     BackendUnavailable,
@@ -63,6 +64,7 @@ class Store:
 def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Finding]:
     """Yield a finding for Python, each package, the encoders and each store; change nothing."""
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+    yield _itself()
     for package, extra in _PACKAGES.items():
         yield _package(package, extra)
     yield _operators()
@@ -72,13 +74,18 @@ def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Findi
         yield _store(store, timeout)
 
 
+def _itself() -> Finding:
+    warning = shared_with_namesake()
+    return Finding("imgsearch", "wrong" if warning else "ok", VERSION, warning)
+
+
 def _package(package: str, extra: str) -> Finding:
     try:
         return Finding(package, "ok", version(package))
     except PackageNotFoundError:
         if extra:
-            return Finding(package, "absent", "", f"pip install 'imgsearch[{extra}]' brings it")
-        return Finding(package, "wrong", "not installed", "install imgsearch again: it needs it")
+            return Finding(package, "absent", "", f"{install_hint(extra)} brings it")
+        return Finding(package, "wrong", "not installed", f"imgsearch needs it: {install_hint()}")
 
 
 def _operators() -> Finding:
@@ -87,7 +94,7 @@ def _operators() -> Finding:
     try:
         return Finding("operators", "ok", f"{len(seam.operator_names())} of ours, no hub needed")
     except ImgSearchError as error:
-        return Finding("operators", "wrong", str(error), "install imgsearch again")
+        return Finding("operators", "wrong", str(error), install_hint())
 
 
 def _bundled() -> Finding:
@@ -96,7 +103,9 @@ def _bundled() -> Finding:
         encoder = load("mini")
         encoder.encode_texts(["dog"])
     except (EncoderError, MissingExtra, OSError) as error:
-        return Finding("encoder mini", "wrong", str(error), "install imgsearch again, or: classic")
+        return Finding(
+            "encoder mini", "wrong", str(error), f"{install_hint()}; or take --model classic"
+        )
     return Finding("encoder mini", "ok", f"runs, {encoder.dim} dimensions")
 
 

@@ -44,6 +44,8 @@ ImgSearchError
     └── ScopeMissing         the key does not allow it
 """
 
+from imgsearch.distribution import install_hint
+
 
 class ImgSearchError(Exception):
     """Root of the tree above; catch this to catch all of ours."""
@@ -54,7 +56,17 @@ class ConfigError(ImgSearchError, ValueError):
 
 
 class MissingExtra(ImgSearchError, ImportError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    `extra` is the extra that brings it, as "torch,clip"; the message ends with its command. None:
+    the message itself has the remedy.
+    """
+
+    def __init__(self, message: str, *, extra: str | None = None, name: str | None = None) -> None:
+        if extra is not None:
+            message = f"{message}, which is not installed. Run {install_hint(extra)}."
+        super().__init__(message, name=name)
+        self.extra = extra
 
 
 class SourceError(ImgSearchError, OSError):

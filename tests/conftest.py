@@ -54,7 +54,7 @@ def absence(name: str) -> str:
             why = milvus_server.unavailable()
             return why and f"{why}; or IMGSEARCH_TEST_MILVUS names one: milvus://HOST:PORT/DATABASE"
         case "tencent" | "tencent+grpc" if find_spec("tcvectordb") is None:
-            return "tcvectordb is not installed: pip install 'imgsearch[tencent]'"
+            return "tcvectordb is not installed: pip install '.[tencent]'"
         case "mariadb":
             return mariadb_server.unavailable()
         case "swift":

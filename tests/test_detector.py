@@ -212,7 +212,7 @@ def test_no_folder_is_told(tmp_path):
 
 def test_a_missing_library_is_told(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MissingExtra, match=r"imgsearch\[torch,regions\]"):
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[torch,regions\]'"):
         Detector(folder)
 
 

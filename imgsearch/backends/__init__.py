@@ -17,13 +17,13 @@ from imgsearch.errors import ConfigError, MissingExtra
 # scheme → module, the drivers that it needs, the extra that brings them
 _DRIVERS: Final = {
     "memory": ("memory", (), ""),
-    "milvus-lite": ("milvus", ("pymilvus", "milvus_lite"), "imgsearch"),
-    "milvus": ("milvus", ("pymilvus",), "imgsearch"),
-    "milvus+https": ("milvus", ("pymilvus",), "imgsearch"),
-    "tencent": ("tencent", ("tcvectordb",), "imgsearch[tencent]"),
-    "tencent+https": ("tencent", ("tcvectordb",), "imgsearch[tencent]"),
-    "tencent+grpc": ("tencent", ("tcvectordb",), "imgsearch[tencent]"),
-    "tencent+grpcs": ("tencent", ("tcvectordb",), "imgsearch[tencent]"),
+    "milvus-lite": ("milvus", ("pymilvus", "milvus_lite"), ""),
+    "milvus": ("milvus", ("pymilvus",), ""),
+    "milvus+https": ("milvus", ("pymilvus",), ""),
+    "tencent": ("tencent", ("tcvectordb",), "tencent"),
+    "tencent+https": ("tencent", ("tcvectordb",), "tencent"),
+    "tencent+grpc": ("tencent", ("tcvectordb",), "tencent"),
+    "tencent+grpcs": ("tencent", ("tcvectordb",), "tencent"),
 }
 _PORTS: Final = {
     "milvus": 19530,
@@ -177,7 +177,7 @@ def _driver(url: str) -> type[VectorBackend]:
         except ModuleNotFoundError as error:
             if error.name != driver:
                 raise
-            raise MissingExtra(f"{url} needs {driver}: pip install '{extra}'") from error
+            raise MissingExtra(f"{url} needs {driver}", extra=extra, name=driver) from error
     found: type[VectorBackend] = import_module(f"imgsearch.backends.{module}").Backend
     return found
 

@@ -20,7 +20,7 @@ except ModuleNotFoundError as error:
     if error.name not in ("sqlalchemy", "alembic"):
         raise
     raise MissingExtra(
-        f"the catalogue needs {error.name}: pip install 'imgsearch[service]'", name=error.name
+        f"the catalogue needs {error.name}", extra="service", name=error.name
     ) from error
 
 __all__ = [

@@ -45,7 +45,7 @@ def _server(url: str) -> URL:
     if not (parts.username and parts.hostname and name) or parts.query or parts.fragment:
         raise ConfigError(f"a catalogue's URL is {_FORMS}")
     if find_spec("pymysql") is None:
-        raise MissingExtra("a catalogue in MySQL needs pymysql: pip install 'imgsearch[mysql]'")
+        raise MissingExtra("a catalogue in MySQL needs pymysql", extra="mysql", name="pymysql")
     return URL.create(
         "mysql+pymysql",
         username=parts.username,

@@ -86,7 +86,7 @@ def serve(
         from imgsearch.service import serving
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            f"the service needs {error.name}: pip install 'imgsearch[service]'", name=error.name
+            f"the service needs {error.name}", extra="service", name=error.name
         ) from error
     from imgsearch.access import Keys
     from imgsearch.archive import opened

@@ -7,9 +7,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "httpx":
         raise
-    raise MissingExtra(
-        "the client needs httpx: pip install 'imgsearch[service]'", name="httpx"
-    ) from error
+    raise MissingExtra("the client needs httpx", extra="client", name="httpx") from error
 
 from imgsearch.client.answers import Collection, Image, JobState, Model
 from imgsearch.client.job import Job

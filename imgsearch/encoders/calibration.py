@@ -85,8 +85,6 @@ def _nncf() -> Any:
         with unreported():
             import nncf
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"int8 needs {error.name}: pip install 'imgsearch[int8]'", name=error.name
-        ) from error
+        raise MissingExtra(f"int8 needs {error.name}", extra="int8", name=error.name) from error
     nncf.set_log_level(logging.ERROR)
     return nncf

@@ -63,7 +63,7 @@ def open_clip() -> Any:
             import open_clip as module
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            f"CLIP models need {error.name}: pip install 'imgsearch[torch,clip]'", name=error.name
+            f"CLIP models need {error.name}", extra="torch,clip", name=error.name
         ) from error
     except (ImportError, RuntimeError, OSError) as error:
         raise EncoderError(f"open_clip does not import: {error}") from error
@@ -155,7 +155,8 @@ def _within_reach(config: dict[str, Any], folder: Path | None, *, offline: bool)
         return config
     if importlib.util.find_spec("transformers") is None:
         raise MissingExtra(
-            f"the text side is of {name}, built by transformers: pip install transformers",
+            f"the text side is of {name}, built by transformers",
+            extra="clip",
             name="transformers",
         )
     if folder and (folder / TEXT_CONFIG).is_file():

@@ -203,8 +203,7 @@ def openvino_module() -> Any:
             import openvino
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "the runtime openvino needs openvino: pip install 'imgsearch[openvino]'",
-            name="openvino",
+            "the runtime openvino needs openvino", extra="openvino", name="openvino"
         ) from error
     return openvino
 
@@ -214,6 +213,6 @@ def _onnxruntime() -> Any:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "the runtime onnx needs onnxruntime: pip install onnxruntime", name="onnxruntime"
+            "the runtime onnx needs onnxruntime", extra="", name="onnxruntime"
         ) from error
     return onnxruntime

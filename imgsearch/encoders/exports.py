@@ -142,8 +142,7 @@ def _export(runtime: str, module: Any, example: Any, file: Path) -> None:
             (_to_openvino if runtime == "openvino" else _to_onnx)(module, example, file)
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            f"the runtime {runtime} needs {error.name}: pip install 'imgsearch[{runtime}]'",
-            name=error.name,
+            f"the runtime {runtime} needs {error.name}", extra=runtime, name=error.name
         ) from error
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise EncoderError(f"the model cannot be exported to {runtime}: {error}") from error

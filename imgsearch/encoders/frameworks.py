@@ -36,7 +36,7 @@ def frameworks() -> tuple[Any, Any]:
             if error.name not in PACKAGES:
                 raise EncoderError(f"timm does not import: {error}; reinstall it") from error
             raise MissingExtra(
-                f"timm models need {error.name}: pip install 'imgsearch[torch]'", name=error.name
+                f"timm models need {error.name}", extra="torch", name=error.name
             ) from error
         except (ImportError, RuntimeError, OSError) as error:
             raise EncoderError(f"torch and timm do not import together: {error}") from error

@@ -81,8 +81,7 @@ def _download(repository: str, files: Sequence[str], *, offline: bool) -> Path:
         from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "weights are downloaded by huggingface_hub: pip install 'imgsearch[torch]'",
-            name=error.name,
+            "weights are downloaded by huggingface_hub", extra="torch", name=error.name
         ) from error
     if offline or hub.constants.HF_HUB_OFFLINE:
         variable = "IMGSEARCH_OFFLINE" if offline else "HF_HUB_OFFLINE"

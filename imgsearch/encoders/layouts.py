@@ -50,7 +50,7 @@ def keras(path: Path) -> dict[str, Any]:
         import h5py
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            f"{path.name} is a file of Keras, read by h5py: pip install h5py", name="h5py"
+            f"{path.name} is a file of Keras, read by h5py", extra="keras", name="h5py"
         ) from error
     torch = frameworks()[0]
 

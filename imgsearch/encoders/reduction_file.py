@@ -59,8 +59,7 @@ def safetensors_numpy() -> Any:
         if error.name != "safetensors":
             raise
         raise MissingExtra(
-            "reductions are kept in safetensors files: pip install 'imgsearch[torch]'",
-            name=error.name,
+            "reductions are kept in files of safetensors", extra="torch", name=error.name
         ) from error
     return safetensors
 

@@ -160,9 +160,7 @@ def _tokenizers() -> Any:
         import ftfy  # noqa: F401  # told here rather than at the first text
         import tokenizers
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"texts need {error.name}: pip install 'imgsearch[clip]'", name=error.name
-        ) from error
+        raise MissingExtra(f"texts need {error.name}", extra="clip", name=error.name) from error
     return tokenizers
 
 

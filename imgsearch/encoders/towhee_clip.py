@@ -107,8 +107,7 @@ def _clip() -> Any:
             from towhee.models.clip.clip import CLIP
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            f"Towhee's models need {error.name}: pip install 'imgsearch[torch,clip,towhee]'",
-            name=error.name,
+            f"Towhee's models need {error.name}", extra="torch,clip,towhee", name=error.name
         ) from error
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         raise EncoderError(f"towhee.models does not import: {error}") from error

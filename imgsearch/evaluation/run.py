@@ -7,6 +7,7 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
+from imgsearch.distribution import VERSION
 from imgsearch.evaluation import tables
 from imgsearch.evaluation.answers import Answer, Labels
 from imgsearch.evaluation.embedding_map import EmbeddingMap
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SEED: Final = 2026  # of the intervals' resampling
 _PACKAGES: Final = tuple(
-    "imgsearch towhee pymilvus milvus-lite numpy pillow onnxruntime torch timm".split()  # noqa: SIM905
+    "towhee pymilvus milvus-lite numpy pillow onnxruntime torch timm".split()  # noqa: SIM905
 )
 
 
@@ -123,7 +124,11 @@ class Run:
 
 def versions() -> dict[str, str]:
     """Return the versions of what a figure depends on, and the machine's kind."""
-    told = {"python": platform.python_version(), "machine": platform.platform()}
+    told = {
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "imgsearch": VERSION,
+    }
     for package in _PACKAGES:
         try:
             told[package] = version(package)

@@ -54,7 +54,7 @@ def _bucket(url: str, *, key: str | None, secret: str | None, timeout: float) ->
     except ModuleNotFoundError as error:
         if error.name != "boto3":
             raise
-        raise MissingExtra(f"{place} needs boto3: pip install 'imgsearch[s3]'") from error
+        raise MissingExtra(f"{place} needs boto3", extra="s3", name="boto3") from error
     from imgsearch.objects.s3 import S3Store
 
     return S3Store(place, key=key, secret=secret, timeout=timeout)

@@ -62,5 +62,5 @@ def _page(title: str, script: str, body: str, *, style: str = "", start: str = "
 def _assets() -> Path:
     found = find_spec(_PACKAGE)
     if found is None or found.origin is None:
-        raise MissingExtra("the service needs fastapi-offline: pip install 'imgsearch[service]'")
+        raise MissingExtra("the service needs fastapi-offline", extra="service", name=_PACKAGE)
     return Path(found.origin).parent / "static"

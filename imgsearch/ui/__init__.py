@@ -46,9 +46,7 @@ def build(
     try:
         from imgsearch.ui.page import Page
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"the page needs {error.name}: pip install 'imgsearch[ui]'", name=error.name
-        ) from error
+        raise MissingExtra(f"the page needs {error.name}", extra="ui", name=error.name) from error
     return Page(archive, jobs, collection=collection, can_write=can_write, check=check).blocks
 
 

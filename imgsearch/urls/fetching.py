@@ -115,7 +115,9 @@ class _Walk:
 
             from imgsearch.urls.connection import Pinned
         except ImportError as error:
-            raise MissingExtra("URLs need: pip install 'imgsearch[service]'") from error
+            raise MissingExtra(
+                f"fetching URLs needs {error.name}", extra="service", name=error.name
+            ) from error
         pinned = Pinned(
             self._addresses(),
             deadline=self._deadline,

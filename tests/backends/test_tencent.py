@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("tcvectordb", reason="pip install 'imgsearch[tencent]'")
+pytest.importorskip("tcvectordb", reason="pip install '.[tencent]'")
 
 from tcvectordb.model.enum import FieldType
 

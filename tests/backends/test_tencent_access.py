@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tcvectordb", reason="pip install 'imgsearch[tencent]'")
+pytest.importorskip("tcvectordb", reason="pip install '.[tencent]'")
 
 import grpc
 import requests

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-pytest.importorskip("tcvectordb", reason="pip install 'imgsearch[tencent]'")
+pytest.importorskip("tcvectordb", reason="pip install '.[tencent]'")
 
 import requests
 

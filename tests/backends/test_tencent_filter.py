@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-pytest.importorskip("tcvectordb", reason="pip install 'imgsearch[tencent]'")
+pytest.importorskip("tcvectordb", reason="pip install '.[tencent]'")
 
 
 from imgsearch.backends import connect

@@ -89,7 +89,7 @@ def test_a_model_is_built_once_for_many_threads_and_pipes(path):
 
 
 @pytest.mark.skipif(not WEIGHTS.exists(), reason="../shared/weights is not there")
-@pytest.mark.skipif(find_spec("timm") is None, reason="needs imgsearch[torch]")
+@pytest.mark.skipif(find_spec("timm") is None, reason="needs the extra torch")
 def test_timm_gives_pooled_features_that_are_not_normalised(path):
     options = {"pad_type": "same", "mean": 0.5, "std": 0.5}
     embed = ops.image_embedding.timm(
@@ -166,7 +166,7 @@ def test_a_wrong_argument_is_told_at_the_first_row():
         ops.image_decode.cv2("hsv")("x.png")
 
 
-@pytest.mark.skipif(find_spec("timm") is None, reason="needs imgsearch[torch]")
+@pytest.mark.skipif(find_spec("timm") is None, reason="needs the extra torch")
 def test_weights_that_come_later_are_found_by_the_same_pipe(tmp_path, path):
     """As in a notebook, whose pipe is there when the error says which file is missing."""
     if not WEIGHTS.exists():

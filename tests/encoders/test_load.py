@@ -178,8 +178,8 @@ except errors.MissingExtra as error:
     if any(importlib.util.find_spec(p) is None for p in ("torch", "timm")) and package != "torch":
         pytest.skip("the extra torch is missing here as it is")
     done = python(code)
-    assert done.stdout.startswith(f"{package} timm models need {package}: "), done.stderr
-    assert "pip install 'imgsearch[torch]'" in done.stdout
+    assert done.stdout.startswith(f"{package} timm models need {package}, "), done.stderr
+    assert "pip install '.[torch]'" in done.stdout
 
 
 def test_all_is_sorted_and_there():

@@ -279,7 +279,7 @@ def test_without_safetensors_the_extra_is_named(kept, monkeypatch):
         lambda: Reduction.load(kept[1]),
         lambda: Reduction.pca(iter(()), 6),  # before a sample is asked for
     ):
-        with pytest.raises(MissingExtra, match=r"pip install 'imgsearch\[torch\]'"):
+        with pytest.raises(MissingExtra, match=r"pip install '\.\[torch\]'"):
             act()
 
 

@@ -249,5 +249,5 @@ def test_key_and_secret_are_needed():
 
 def test_a_missing_library_is_told(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "boto3", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'imgsearch\[s3\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[s3\]'"):
         connect("s3://bilder", key="k", secret="s")

@@ -22,9 +22,7 @@ def unavailable() -> str:
     missing = [name for name in ("mariadbd", "mariadb-install-db") if not _program(name)]
     if missing:
         return f"no {' and no '.join(missing)}: apt-get install mariadb-server"
-    return (
-        "" if find_spec("pymysql") else "pymysql is not installed: pip install 'imgsearch[mysql]'"
-    )
+    return "" if find_spec("pymysql") else "pymysql is not installed: pip install '.[mysql]'"
 
 
 def _program(name: str) -> str | None:

@@ -295,4 +295,4 @@ def test_grpc_without_the_sdk_says_what_to_install():
         "try: Emulator(key='k', rpc_port=0)\n"
         "except MissingExtra as error: print(error)"
     )
-    assert "pip install tcvectordb" in python(code)
+    assert "pip install '.[tencent]'" in python(code)

@@ -98,7 +98,7 @@ def copies(drawn):
 
 @pytest.fixture(scope="session")
 def served(drawn, tmp_path_factory):
-    pytest.importorskip("gradio", reason="gradio is not installed: pip install 'imgsearch[ui]'")
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
     folder = tmp_path_factory.mktemp("page")
     with opened(folder / "data", roots=[drawn]) as archive:
         archive.add(archive.folder(drawn / "train"))

@@ -45,7 +45,9 @@ class RpcServer:
             import grpc
             from tcvectordb.rpc.proto import olama_pb2
         except ImportError as error:
-            raise MissingExtra("gRPC needs the SDK's messages: pip install tcvectordb") from error
+            raise MissingExtra(
+                "gRPC needs the messages of tcvectordb", extra="tencent", name=error.name
+            ) from error
         messages = Messages(olama_pb2)
         services: dict[str, dict[str, Any]] = defaultdict(dict)
         for path, (request, response) in BODIES.items():

@@ -29,7 +29,7 @@ def sentence_vectors(texts: Sequence[str], folder: Path) -> Matrix:
         import transformers
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "the texts' teacher needs transformers: pip install 'imgsearch[clip]'", name=error.name
+            "the texts' teacher needs transformers", extra="clip", name=error.name
         ) from error
     if not (folder / "config.json").is_file():
         raise WeightsNotFound(f"{folder} holds no sentence encoder")

@@ -1,0 +1,55 @@
+"""The distribution that pip installs, and another one whose package has the same name."""
+
+import os
+import warnings
+from typing import Final
+
+VERSION = "0.1.0"  # the build reads this line
+NAME: Final = "towhee-imgsearch"
+NAMESAKE: Final = "imgsearch"  # another program on the package index: reverse search by TinyCLIP
+_PACKAGE: Final = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+
+
+def install_hint(extra: str = "") -> str:
+    """Return the command that installs imgsearch with `extra`, as "torch,clip", from a checkout.
+
+    Nothing is released yet, so a name would lead pip to another program.
+    """
+    return f"pip install '.[{extra}]' in a checkout" if extra else "pip install . in a checkout"
+
+
+def shared_with_namesake(package: str = _PACKAGE) -> str:
+    """Return a warning where pip put `NAMESAKE` into the folder `package` too, otherwise "".
+
+    Only the names beside the folder are read: importing imgsearch has to stay quick.
+    """
+    site = os.path.dirname(package)  # noqa: PTH120
+    try:
+        names = os.listdir(site)  # noqa: PTH208
+    except OSError:  # as inside a zip file
+        return ""
+    prefix = f"{NAMESAKE}-"
+    metadata = [name for name in names if name.startswith(prefix) and name.endswith("-info")]
+    if not any(_is_foreign(os.path.join(site, name)) for name in metadata):  # noqa: PTH118
+        return ""
+    return (
+        f"two programs share the folder {package}: {NAME} and another one, {NAMESAKE}. "
+        f"Run pip uninstall {NAMESAKE} {NAME}, then {install_hint()}."
+    )
+
+
+def warn_of_namesake() -> None:
+    """Warn, once a process, where `shared_with_namesake` finds a reason."""
+    if message := shared_with_namesake():
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _is_foreign(folder: str) -> bool:
+    """Check that a dist-info or egg-info is not ours: an early imgsearch had that name, too."""
+    for name in ("METADATA", "PKG-INFO"):
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:  # noqa: PTH118, PTH123
+                return not any(line.startswith("Requires-Dist: towhee") for line in file)
+        except OSError:
+            continue
+    return False
