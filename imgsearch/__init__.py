@@ -81,13 +81,27 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for; `import imgsearch` itself loads next to nothing."""
+    """Import the module that has `name`; `import imgsearch` itself loads next to nothing.
+
+    Raises:
+        AttributeError: there is no such name, or its module needs an extra that is not installed:
+            `hasattr` expects this class, and a MissingExtra, an ImportError, cannot be both.
+    """
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if not home:
-        return import_module(f"{__name__}.{name}")
-    return getattr(import_module(f"{__name__}.{home}"), "load" if name == "load_encoder" else name)
+    from imgsearch.errors import MissingExtra
+
+    try:
+        module = import_module(f"{__name__}.{home or name}")
+    except MissingExtra as error:
+        raise AttributeError(f"{__name__}.{name} is not installed: {error}") from error
+    return getattr(module, "load" if name == "load_encoder" else name) if home else module
+
+
+def __dir__() -> list[str]:
+    """Return the names of this module, also those that are not imported yet."""
+    return sorted({*globals(), *__all__})
 
 
 _introduction.install()

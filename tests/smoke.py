@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -28,6 +29,16 @@ def main():
             0.6000000238418579,
             0.800000011920929,
         ]
+        missing = [name for name in imgsearch.__all__ if not hasattr(imgsearch, name)]
+        assert missing == [], missing
+        exec("from imgsearch import *", {})  # noqa: S102 - as an interactive session does
+        assert version("towhee-imgsearch") == imgsearch.__version__
+        if importlib.util.find_spec("httpx") is None:
+            try:
+                imgsearch.Client("http://127.0.0.1:8000")
+            except imgsearch.errors.MissingExtra as error:
+                hint = str(error)
+            assert "pip install '.[client]'" in hint, hint
         shown = json.loads(run("demo", "--json", cwd=folder))
         assert shown["metrics"]["hit@1"] > 0.2, shown["metrics"]
         assert Path(shown["page"]).read_text(encoding="utf-8").lower().startswith("<!doctype html>")

@@ -1,6 +1,8 @@
 """The client's way over the wire: who gets the key, what is asked again, what is told of faults."""
 
 import json
+import subprocess
+import sys
 import traceback
 
 import pytest
@@ -139,3 +141,17 @@ def test_nobody_there_is_told_with_the_address():
         url = site.url.rpartition("/")[0]
     with Client(url, KEY) as client, pytest.raises(BackendUnavailable, match=url):
         client.count()
+
+
+def test_core_and_httpx_are_enough(client, tmp_path):
+    code = f"""
+import sys
+for name in ("fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "prometheus_client",
+             "pymilvus", "milvus_lite", "towhee", "torch", "requests", "pandas"):
+    sys.modules[name] = None
+import imgsearch
+with imgsearch.Client({client.url!r}, {KEY!r}) as client:
+    print(client.count())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "3\n", done.stderr

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,73 @@ def test_pipelines_import_without_torch_or_pymilvus():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
     assert out.stderr == ""
+
+
+# what the extras bring, as if it were not installed
+CORE_ONLY = """
+import sys
+for name in ("httpx", "httpcore", "fastapi", "uvicorn", "sqlalchemy", "alembic",
+             "prometheus_client", "gradio", "boto3", "pymysql", "tcvectordb", "torch", "timm",
+             "safetensors", "transformers", "open_clip", "openvino", "onnx", "h5py", "nncf"):
+    sys.modules[name] = None
+"""
+
+
+def in_core(code):
+    """Return what `code` prints where no extra is installed."""
+    done = subprocess.run(
+        [sys.executable, "-c", CORE_ONLY + code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_every_public_name_imports_without_extras():
+    code = """
+import inspect
+from imgsearch import *
+import imgsearch
+members = dict(inspect.getmembers(imgsearch))
+print(*(name for name in imgsearch.__all__ if not hasattr(imgsearch, name) or name not in members))
+print(Client.__name__, imgsearch.client.Client is Client)
+"""
+    assert in_core(code) == ["Client", "True"]
+
+
+def test_a_client_without_httpx_names_its_extra():
+    code = """
+import imgsearch
+try:
+    imgsearch.Client("http://127.0.0.1:8000")
+except imgsearch.errors.MissingExtra as error:
+    print(error.name, error.extra)
+"""
+    assert in_core(code) == ["httpx", "client"]
+
+
+def test_an_attribute_behind_a_missing_extra_is_absent():
+    code = """
+import imgsearch
+imgsearch._HOMES["Catalog"] = "catalog"
+print(hasattr(imgsearch, "Catalog"), getattr(imgsearch, "Catalog", None))
+try:
+    imgsearch.Catalog
+except AttributeError as error:
+    print("'.[service]'" in str(error))
+"""
+    assert in_core(code) == ["False", "None", "True"]
+
+
+def test_the_module_lists_names_that_are_not_imported_yet():
+    assert set(imgsearch.__all__) <= set(dir(imgsearch))
+
+
+def test_every_lazy_module_of_ours_has_one_door():
+    package = Path(imgsearch.__file__).parent
+    lazy = [
+        path for path in package.rglob("*.py") if "\ndef __getattr__" in path.read_text("utf-8")
+    ]
+    assert lazy == [package / "__init__.py"]  # another one must not let MissingExtra through
 
 
 @pytest.mark.parametrize("cls", OURS)

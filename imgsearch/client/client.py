@@ -34,6 +34,7 @@ class Client:
     Thread-safe; one pool of connections.
 
     Raises, as every method does beside its own:
+        MissingExtra: httpx is not installed (the constructor alone).
         ConfigError: the URL or a value is not one that it could be.
         AccessDenied: the service wants a key, or this is none of its keys.
         ScopeMissing: the key does not allow this.

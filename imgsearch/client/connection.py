@@ -3,21 +3,22 @@
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 
 from imgsearch import errors
 from imgsearch.client.answers import unexpected
+
+if TYPE_CHECKING:
+    import httpx
 
 _TRIES: Final = 4
 _PAUSE: Final = 0.2  # seconds before the first retry; each further one waits twice as long
 _LONGEST: Final = 30.0  # seconds that a service may ask to wait for
 _AGAIN: Final = (429, 503)
 _GATEWAY: Final = (502, 504)  # a proxy's word that the service did not answer
-_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _UNKNOWN: Final = "deadline_exceeded"  # what was asked for goes on in the service
 
 # code of a problem → the error that a library would raise
@@ -103,7 +104,7 @@ class Connection:
             raise errors.ConfigError(f"timeout is a positive number of seconds, not {timeout!r}")
         self.timeout = timeout
         self._random = np.random.default_rng()
-        self._http = httpx.Client(
+        self._http = _httpx().Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {_checked_key(key)}"} if key else {},
             timeout=timeout,
@@ -112,7 +113,7 @@ class Connection:
             verify=ssl.create_default_context() if self.url.startswith("https") else True,
         )
 
-    def ask(self, method: str, path: str, *, repeat: bool, **told: Any) -> httpx.Response:
+    def ask(self, method: str, path: str, *, repeat: bool, **told: Any) -> "httpx.Response":
         """Return the answer to a request.
 
         `repeat`: the request may be sent again where it is unknown whether it came through. One
@@ -136,21 +137,23 @@ class Connection:
         """
         return parsed(self.ask(method, path, repeat=repeat, **told))
 
-    def answer(self, method: str, path: str, *, repeat: bool, **told: Any) -> httpx.Response:
+    def answer(self, method: str, path: str, *, repeat: bool, **told: Any) -> "httpx.Response":
         """Return the answer to a request, a problem or not.
 
         Raises:
             BackendUnavailable: there was none.
         """
+        driver = _httpx()
+        unsent = (driver.ConnectError, driver.ConnectTimeout, driver.PoolTimeout)
         for attempt in range(1, _TRIES + 1):
             last = attempt == _TRIES
             pause = _PAUSE * 2 ** (attempt - 1) * float(self._random.uniform(0.5, 1.5))
             try:
-                response = self._http.request(method, path, **told)
-            except httpx.TransportError as error:
-                if last or not (repeat or isinstance(error, _UNSENT)):
+                response: httpx.Response = self._http.request(method, path, **told)
+            except driver.TransportError as error:
+                if last or not (repeat or isinstance(error, unsent)):
                     raise self._silent(error) from error
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+            except (driver.HTTPError, driver.InvalidURL) as error:
                 raise unexpected(type(error).__name__) from error
             else:
                 wait = _wait(response, pause, repeat=repeat)
@@ -164,13 +167,28 @@ class Connection:
         """Close the connections. Idempotent."""
         self._http.close()
 
-    def _silent(self, error: httpx.TransportError) -> errors.BackendUnavailable:
-        if isinstance(error, httpx.TimeoutException):
+    def _silent(self, error: "httpx.TransportError") -> errors.BackendUnavailable:
+        if isinstance(error, _httpx().TimeoutException):
             return errors.BackendUnavailable(f"no answer from {self.url} in {self.timeout:g} s")
         return errors.BackendUnavailable(f"no answer from {self.url}: {error}")
 
 
-def problem(response: httpx.Response) -> errors.ImgSearchError:
+def _httpx() -> Any:
+    """Return the module httpx, which is loaded with the first client.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import httpx
+    except ModuleNotFoundError as error:
+        raise errors.MissingExtra(
+            f"the client needs {error.name}", extra="client", name=error.name
+        ) from error
+    return httpx
+
+
+def problem(response: "httpx.Response") -> errors.ImgSearchError:
     """Return the error that an answer tells."""
     status = response.status_code
     if response.has_redirect_location:
@@ -189,12 +207,12 @@ def problem(response: httpx.Response) -> errors.ImgSearchError:
     return kind(f"{text} ({faults})" if faults else text)
 
 
-def code_of(response: httpx.Response) -> str:
+def code_of(response: "httpx.Response") -> str:
     """Return the code of the problem that an answer is, "" where it is none."""
     return str(_told(response).get("code", ""))
 
 
-def parsed(response: httpx.Response) -> Any:
+def parsed(response: "httpx.Response") -> Any:
     """Return an answer's JSON.
 
     Raises:
@@ -206,14 +224,14 @@ def parsed(response: httpx.Response) -> Any:
         raise unexpected("it is no JSON") from error
 
 
-def _told(response: httpx.Response) -> dict[str, Any]:
+def _told(response: "httpx.Response") -> dict[str, Any]:
     if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
         return {}
     told = parsed(response)
     return told if isinstance(told, dict) else {}
 
 
-def _wait(response: httpx.Response, pause: float, *, repeat: bool) -> float | None:
+def _wait(response: "httpx.Response", pause: float, *, repeat: bool) -> float | None:
     """Return for how many seconds to wait before asking again; None: the answer stands."""
     status = response.status_code
     if status in _GATEWAY:
