@@ -1,16 +1,14 @@
 """Bytes → pixels: decoding, image headers and thumbnails, within limits."""
 
 from imgsearch.images.decoder import (
-    FORMATS,
-    HEAD,
     MAX_PIXELS,
     checked,
     decode,
     header,
     picture,
-    sniff,
     thumbnail,
 )
+from imgsearch.images.formats import FORMATS, HEAD, sniff
 
 __all__ = [
     "FORMATS",

@@ -336,7 +336,6 @@ def test_pixels_beyond_the_header_are_not_unpacked() -> None:
         b"P2 1 1 255 7",
         b"8BPS\0\1",
         b"\0\0\1\0\1\0",
-        b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic",
     ],
 )
 def test_other_bytes_are_refused(data: bytes) -> None:
@@ -489,11 +488,44 @@ def test_scaled_jpeg_of_other_modes_is_rgb() -> None:
     np.testing.assert_allclose(decode(mpo, at_least=32), decode(mpo)[::2, ::2], atol=5)
 
 
-def test_limits_and_errors_are_those_of_the_whole_image() -> None:
-    data = jpeg(RAMP)
+def test_the_cap_counts_the_pixels_of_a_scaled_jpeg() -> None:
+    data = jpeg(RAMP)  # 96 x 64 = 6,144 pixels; 8 times as many as the cap are read for a scale
+    assert decode(data, max_pixels=768, at_least=8).shape == (8, 12, 3)
+    with pytest.raises(ImageTooLarge, match="96 x 64 pixels, at most 6,136 are"):
+        decode(data, max_pixels=767, at_least=8)
     with pytest.raises(ImageTooLarge, match="96 x 64 pixels, at most 6,143 are"):
-        decode(data, max_pixels=6_143, at_least=8, path="大.jpg")
-    assert decode(data, max_pixels=6_144, at_least=8).shape == (8, 12, 3)
+        decode(data, max_pixels=6_143)
+    with pytest.raises(ImageTooLarge, match="scaled to 48 x 32 pixels, at most 1,535 are"):
+        decode(data, max_pixels=1_535, at_least=32)
+
+
+def test_a_progressive_jpeg_is_held_whole_at_every_scale() -> None:
+    data = jpeg(RAMP, progressive=True)
+    assert decode(data, max_pixels=3_072, at_least=8).shape == (8, 12, 3)
+    with pytest.raises(ImageTooLarge, match="96 x 64 pixels, at most 6,142 are"):
+        decode(data, max_pixels=3_071, at_least=8)
+
+
+def test_a_large_jpeg_of_odd_edges_is_scaled_all_the_same() -> None:
+    odd = RAMP[:63, :95]
+    data = jpeg(odd)
+    assert decode(data, at_least=1).shape == (63, 95, 3)
+    small = decode(data, at_least=1, max_pixels=5_000)
+    assert small.shape == (8, 12, 3)  # 63 / 8 and 95 / 8, rounded up
+    np.testing.assert_allclose(small[:7, :11], decode(jpeg(RAMP), at_least=8)[:7, :11], atol=5)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "PPM"])
+def test_pillows_own_limit_gives_way_to_the_callers(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # as if 35 pixels were 630 million
+    assert decode(SAMPLES[kind]).shape == (5, 7, 3)
+    assert header(SAMPLES[kind]) == (kind, 7, 5)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_errors_of_a_scaled_jpeg_are_those_of_the_whole() -> None:
     with pytest.raises(FormatRefused):
         decode(b"%!PS-Adobe-3.0 EPSF-3.0\n", at_least=8)
     for options in ({}, {"progressive": True}):

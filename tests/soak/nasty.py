@@ -11,8 +11,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from tests.soak.service import service
 from tests.images.test_decoder import SAMPLES, chunk, encoded, noisy_exif, png
+from tests.soak.service import service
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/nasty"
 MOST = 1_500  # MB that may be resident

@@ -1,0 +1,62 @@
+"""Any of Pillow's modes → RGB in 8 bits; the rules stand in `decoder.decode`."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+_TIFF_BITS: Final = 258  # BitsPerSample
+_BLOCK: Final = 1 << 20  # values: 8 MB, and no Python loop worth the name
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Return a loaded image in mode RGB, alpha on white."""
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        return Image.fromarray(_eight_bits(image)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        canvas = Image.new("RGB", layer.size, "white")
+        canvas.paste(layer, mask=layer.getchannel("A"))
+        return canvas
+    if image.mode == "LAB":  # the one mode that convert() leaves to the colour management
+        from PIL import ImageCms
+
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        if converted is None:
+            raise ValueError("no conversion from LAB")
+        return converted
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Return deeper grey as 8 bits, (height, width)."""
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        # 12-bit TIFF arrives unscaled in 16 bits
+        twelve = getattr(image, "tag_v2", {}).get(_TIFF_BITS) == (12,)
+        grey: npt.NDArray[np.uint8] = (values >> (4 if twelve else 8)).astype(np.uint8)
+        if isinstance(image.info.get("transparency"), int):  # convert() forgets it for these modes
+            grey[values == image.info["transparency"]] = 255
+        return grey
+    low = min(float(block.min()) for block in _blocks(values))
+    high = max(float(block.max()) for block in _blocks(values))
+    if low >= 0:
+        known = (65535.0,) if image.mode == "I" else (1.0, 255.0)
+        low, high = next(((0.0, full) for full in known if high <= full), (low, high))
+    if image.mode == "I" and (low, high) == (0.0, 65535.0):
+        return (values >> 8).astype(np.uint8)
+    scale = 255 / ((high - low) or 1.0)
+    scaled = [np.rint((block - low) * scale).astype(np.uint8) for block in _blocks(values)]
+    return np.concatenate(scaled).reshape(values.shape)
+
+
+def _blocks(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.float64]]:
+    """Yield all values in order, NaN and infinity as 0; in blocks, as float64 takes much memory."""
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        with np.errstate(invalid="ignore"):  # a signalling NaN in the file
+            wide = flat[start : start + _BLOCK].astype(np.float64)
+        yield np.nan_to_num(wide, nan=0, posinf=0, neginf=0)
