@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from imgsearch.errors import FormatRefused, ImageError, ImageTooLarge
-from imgsearch.images import scaling
+from imgsearch.images import bounds, scaling
 from imgsearch.images.failures import DECODER_ERRORS, failure, typed_errors
 from imgsearch.images.formats import HEAD, refusal, sniff
 from imgsearch.images.opening import opened
@@ -92,6 +92,7 @@ def picture(
     """
     data = bytes(data)  # no copy where it is bytes already
     kind = _kind(data, path)
+    bounds.check(kind, data, path=path, max_pixels=max_pixels)
     with no_warnings(), typed_errors(path) as progress:
         image = opened(kind, data)
         _limit(image, data, path=path, max_pixels=max_pixels, at_least=at_least)
@@ -109,9 +110,10 @@ def header(data: bytes, *, path: str = "", max_pixels: int = MAX_PIXELS) -> tupl
             pixel is decoded.
     """
     kind = _kind(data, path)
-    with no_warnings(), typed_errors(path), opened(kind, data) as image:
+    bounds.check(kind, data, path=path, max_pixels=max_pixels)
+    with no_warnings(), typed_errors(path), opened(kind, bounds.head(kind, data)) as image:
         width, height = image.size
-        turned = _orientation(image) >= _FIRST_ON_ITS_SIDE
+        turned = _orientation(image, loaded=False) >= _FIRST_ON_ITS_SIDE
         _limit(image, data, path=path, max_pixels=max_pixels, at_least=1)
     return (kind, height, width) if turned else (kind, width, height)
 
@@ -184,11 +186,13 @@ def _limit(image: ImageFile, data: bytes, *, path: str, max_pixels: int, at_leas
             raise failure(ImageTooLarge, "too large", path, "header", reason)
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, *, loaded: bool = True) -> int:
     """Return the EXIF orientation, 1 where there is none or it cannot be read."""
     try:
-        # after load(): TIFF turns itself then, and PNG may keep its EXIF behind the pixels
-        value = image.getexif().get(_ORIENTATION, 1)
+        # after load(): TIFF turns itself then, and PNG may keep its EXIF behind the pixels, which
+        # its own getexif() decodes
+        exif = image.getexif() if loaded else Image.Image.getexif(image)
+        value = exif.get(_ORIENTATION, 1)
     except DECODER_ERRORS:
         return 1  # the pixels are sound, and viewers show such a file unturned
     return value if isinstance(value, int) else 1

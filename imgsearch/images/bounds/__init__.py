@@ -1,0 +1,55 @@
+"""Limits on the work that a file's container causes, checked before a decoder opens the file.
+
+A pixel limit does not bound what lies around the pixels: comments, chunks, segments, tags, boxes,
+precincts. Decoders read some of it in Python, join it in quadratic time, or allocate an object for
+each entry. Each module here walks one container as its decoder does, in linear time, and refuses
+what no real image needs. A file that is cut short or malformed passes: the decoder reports it.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from imgsearch.errors import ImageError, ImageTooLarge
+from imgsearch.images.bounds import boxes, gif, jpeg, jpeg2000, plain, png, tiff, webp
+from imgsearch.images.failures import failure
+
+_CHECKS: Final[dict[str, Callable[[bytes, int | None], None]]] = {
+    "AVIF": boxes.check,
+    "BMP": plain.check_bmp,
+    "GIF": gif.check,
+    "HEIC": boxes.check,
+    "JPEG": jpeg.check,
+    "JPEG2000": jpeg2000.check,
+    "PNG": png.check,
+    "PPM": plain.check_ppm,
+    "TIFF": tiff.check,
+    "WEBP": webp.check,
+}
+_HEADS: Final[dict[str, Callable[[bytes], bytes]]] = {"GIF": gif.head, "PNG": png.head}
+
+
+def check(kind: str, data: bytes, *, path: str = "", max_pixels: int | None = None) -> None:
+    """Refuse a file whose container costs a decoder seconds or gigabytes.
+
+    `max_pixels` also limits the size that GIF, PNG and WEBP announce, since their decoders allocate
+    a canvas while they open a file; None leaves the size alone. `path` is for messages only.
+
+    Raises:
+        ImageTooLarge: the container exceeds a limit.
+        ImageCorrupt: the container cannot be a valid one, and costs too much to read.
+    """
+    try:
+        _CHECKS[kind](data, max_pixels)
+    except ImageError as error:
+        what = "too large" if isinstance(error, ImageTooLarge) else "cannot be decoded"
+        raise failure(type(error), what, path, "header", str(error)) from None
+
+
+def head(kind: str, data: bytes) -> bytes:
+    """Return a file of the same header and metadata without pixels, for a decoder to open.
+
+    Only for GIF and PNG, whose decoders do more than read the header when they open a file or look
+    for its EXIF; other formats come back as they are.
+    """
+    shorten = _HEADS.get(kind)
+    return data if shorten is None else shorten(data)

@@ -1,0 +1,200 @@
+"""AVIF and HEIC: the boxes of the ISO base media format.
+
+libavif 1.4 looks for each item that a box names in a list of all items, and for each chunk of a
+film in a table, so that tables of a few megabytes take it minutes; it joins an item's extents.
+Source of the layout: ISO/IEC 14496-12 and 23008-12; https://aomediacodec.github.io/av1-avif/
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from imgsearch.images.bounds.limits import check_count
+from imgsearch.images.bounds.tiff import check_exif
+
+_BOXES: Final = 20_000
+_ENTRIES: Final = 10_000  # items, and references to them
+_EXTENTS: Final = 100_000
+_SAMPLES: Final = 200_000  # entries of a film's table: 30 pictures a second are two hours
+_LOOKUPS: Final = 100_000_000  # chunks times entries of the table that each is looked up in
+_EXIF_BYTES: Final = 4 << 20
+_DEPTH: Final = 8
+_INSIDE: Final = {  # boxes in boxes, and how many bytes come before them
+    **dict.fromkeys((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"iprp", b"ipco"), 0),
+    **dict.fromkeys((b"meta", b"iref"), 4),
+    b"stsd": 8,
+}
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What the boxes hold so far."""
+
+    data: bytes
+    boxes: int = 0
+    entries: int = 0
+    extents: int = 0
+    chunks: int = 0
+    runs: int = 0
+    exif: set[int] = field(default_factory=set)
+    stored: list[int] = field(default_factory=list)  # where the content of each idat starts
+    places: list[tuple[int, int, list[tuple[int, int]]]] = field(default_factory=list)
+
+
+def check(data: bytes, _max_pixels: int | None) -> None:
+    """Refuse an AVIF or HEIC with too many boxes, items or table entries, or with heavy EXIF."""
+    walk = _Walk(data)
+    _walk(walk, 0, len(data), 0)
+    for item, method, extents in walk.places:
+        if item not in walk.exif:
+            continue
+        for base in walk.stored if method == 1 else [0]:
+            _check_exif(data, [(base + at, length) for at, length in extents])
+
+
+def _walk(walk: _Walk, at: int, end: int, depth: int, outer: bytes = b"") -> None:
+    """Count what lies in the boxes of a range, and in those inside them."""
+    for name, start, stop in _boxes(walk.data, at, end):
+        walk.boxes += 1
+        check_count(walk.boxes, _BOXES, "boxes")
+        if name in _INSIDE and depth < _DEPTH:
+            if name == b"stbl":
+                walk.chunks = walk.runs = 0
+            _walk(walk, start + _INSIDE[name], stop, depth + 1, name)
+        elif outer == b"iref":
+            _count_entries(walk, (stop - start) // 2)
+        elif name in _READERS:
+            _READERS[name](walk, start, stop)
+
+
+def _count_entries(walk: _Walk, number: int) -> None:
+    walk.entries += number
+    check_count(walk.entries, _ENTRIES, "items and references")
+
+
+def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each box's name and where its content starts and ends."""
+    while at + 8 <= end:
+        length, name = struct.unpack_from(">I4s", data, at)
+        start = at + 8
+        if length == 1 and at + 16 <= end:
+            (length,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        stop = end if length == 0 else at + length
+        if stop < start:
+            return
+        yield name, start, min(stop, end)
+        at = stop
+
+
+def _number(data: bytes, at: int, size: int) -> int:
+    """Return a number; what lies behind the data counts as 0."""
+    return int.from_bytes(data[at : at + size].ljust(size, b"\0"), "big")
+
+
+def _table(walk: _Walk, start: int, _stop: int) -> None:
+    """Read how many entries a table of samples has."""
+    check_count(_number(walk.data, start + 4, 4), _SAMPLES, "entries in a table of samples")
+
+
+def _sizes(walk: _Walk, start: int, _stop: int) -> None:
+    check_count(_number(walk.data, start + 8, 4), _SAMPLES, "samples")
+
+
+def _runs(walk: _Walk, start: int, stop: int) -> None:
+    _table(walk, start, stop)
+    walk.runs = max(walk.runs, _number(walk.data, start + 4, 4))
+    check_count(walk.runs * walk.chunks, _LOOKUPS, "looks at a table of samples")
+
+
+def _chunks(walk: _Walk, start: int, stop: int) -> None:
+    _table(walk, start, stop)
+    walk.chunks = max(walk.chunks, _number(walk.data, start + 4, 4))
+    check_count(walk.runs * walk.chunks, _LOOKUPS, "looks at a table of samples")
+
+
+def _stored(walk: _Walk, start: int, _stop: int) -> None:
+    walk.stored.append(start)
+
+
+def _entry(walk: _Walk, start: int, _stop: int) -> None:
+    """Note the items of EXIF by an entry of the table of items."""
+    _count_entries(walk, 1)
+    wide = walk.data[start : start + 1] == b"\3"
+    item = _number(walk.data, start + 4, 4 if wide else 2)
+    at = start + (10 if wide else 8)
+    if walk.data[at : at + 4] == b"Exif":
+        walk.exif.add(item)
+
+
+def _locations(walk: _Walk, start: int, stop: int) -> None:
+    """Read where the items lie."""
+    data, version = walk.data, _number(walk.data, start, 1)
+    sizes = _number(data, start + 4, 2)
+    offset_size, length_size, base_size, index_size = (
+        sizes >> shift & 15 for shift in (12, 8, 4, 0)
+    )
+    item_size = 4 if version == 2 else 2
+    number = _number(data, start + 6, item_size)
+    _count_entries(walk, number)
+    at = start + 6 + item_size
+    for _ in range(number):
+        if at >= stop:
+            return
+        item, method = _number(data, at, item_size), 0
+        at += item_size
+        if version:
+            method = _number(data, at, 2) & 15
+            at += 2
+        base = _number(data, at + 2, base_size)
+        extents = _number(data, at + 2 + base_size, 2)
+        at += 4 + base_size
+        walk.extents += extents
+        check_count(walk.extents, _EXTENTS, "extents of items")
+        places = []
+        for _ in range(extents):
+            at += index_size if version else 0
+            offset, length = (
+                _number(data, at, offset_size),
+                _number(data, at + offset_size, length_size),
+            )
+            places.append((base + offset, length))
+            at += offset_size + length_size
+        walk.places.append((item, method, places))
+
+
+def _associations(walk: _Walk, start: int, stop: int) -> None:
+    """Count the items' properties, each of which libavif copies."""
+    data, flags = walk.data, _number(walk.data, start, 4)
+    item_size, each = 4 if flags >> 24 else 2, 2 if flags & 1 else 1
+    at, total = start + 8, 0
+    for number in range(1, _number(data, start + 4, 4) + 1):
+        if at >= stop:
+            break
+        check_count(number, _ENTRIES, "items with properties")
+        properties = _number(data, at + item_size, 1)
+        total += properties
+        at += item_size + 1 + properties * each
+    check_count(total, _EXTENTS, "properties of items")
+
+
+def _check_exif(data: bytes, extents: list[tuple[int, int]]) -> None:
+    """Refuse an item of EXIF that holds too much."""
+    check_count(sum(length for _, length in extents), _EXIF_BYTES, "bytes of EXIF")
+    content = b"".join(data[at : at + length] for at, length in extents)
+    check_exif(content[4:])
+    # a number says how many bytes come before it begins
+    check_exif(content[4 + _number(content, 0, 4) :])
+
+
+_READERS: Final[dict[bytes, Callable[[_Walk, int, int], None]]] = {
+    **dict.fromkeys((b"stts", b"stss", b"ctts"), _table),
+    **dict.fromkeys((b"stco", b"co64"), _chunks),
+    b"stsc": _runs,
+    b"stsz": _sizes,
+    b"idat": _stored,
+    b"infe": _entry,
+    b"iloc": _locations,
+    b"ipma": _associations,
+}

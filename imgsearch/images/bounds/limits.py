@@ -1,0 +1,23 @@
+"""The checks that several containers share."""
+
+from imgsearch.errors import ImageTooLarge
+
+
+def check_count(number: int, most: int, what: str) -> None:
+    """Refuse more than `most` of something.
+
+    Raises:
+        ImageTooLarge: `number` exceeds `most`.
+    """
+    if number > most:
+        raise ImageTooLarge(f"more than {most:,} {what}")
+
+
+def check_size(width: int, height: int, max_pixels: int | None) -> None:
+    """Refuse an image by its announced size.
+
+    Raises:
+        ImageTooLarge: it has more than `max_pixels`.
+    """
+    if max_pixels is not None and width * height > max_pixels:
+        raise ImageTooLarge(f"{width:,} x {height:,} pixels, at most {max_pixels:,} are decoded")

@@ -1,0 +1,119 @@
+"""PNG: the chunks around the pixels.
+
+Pillow 12.3 handles each chunk in Python, those behind the pixels too, inflates up to a megabyte for
+each profile and text, and fills a canvas for an animation's first frame while it opens a file.
+Source of the layout: https://www.w3.org/TR/png-3/
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+from imgsearch.images.bounds.limits import check_count, check_size
+from imgsearch.images.bounds.tiff import check_exif
+
+_SIGNATURE: Final = 8
+_CHUNKS: Final = 200_000  # 0.5 s in Pillow; 1.6 GB of pixels in the 8 kB chunks that libpng writes
+_PACKED: Final = frozenset((b"iCCP", b"zTXt", b"iTXt"))
+_PACKED_CHUNKS: Final = 256  # of which each is inflated to a megabyte at most: 0.5 s
+_SMALL: Final = frozenset(
+    (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"acTL", b"fcTL")
+)
+_SMALL_BYTES: Final = 1 << 16  # the largest, a palette, has 768
+_TEXT: Final = frozenset((b"tEXt", b"zTXt", b"iTXt"))
+_WITH_EXIF: Final = _TEXT | {b"eXIf"}
+_TEXT_BYTES: Final = 1 << 20  # what Pillow inflates of a text
+_PIXELS: Final = frozenset((b"IDAT", b"fdAT"))
+_ANIMATION: Final = frozenset((b"acTL", b"fcTL", b"fdAT"))
+_HEX_EXIF: Final = b"Raw profile type exif"  # ImageMagick's name for EXIF in a text
+
+
+def check(data: bytes, max_pixels: int | None) -> None:
+    """Refuse a PNG with too many, too large or too tightly packed chunks."""
+    if data[12:16] == b"IHDR" and len(data) >= 24:
+        width, height = struct.unpack_from(">II", data, 16)
+        check_size(width, height, max_pixels)
+    packed = 0
+    for number, (name, start, end) in enumerate(_chunks(data), 1):
+        check_count(number, _CHUNKS, "chunks")
+        if name in _PACKED:
+            packed += 1
+            check_count(packed, _PACKED_CHUNKS, "compressed profiles and texts")
+        if name in _SMALL:
+            check_count(end - start, _SMALL_BYTES, f"bytes in a chunk {name.decode('ascii')}")
+        if name == b"eXIf":
+            check_exif(data[start:end])
+        elif name in _TEXT:
+            _check_text(name, data, start, end)
+
+
+def head(data: bytes) -> bytes:
+    """Return the chunks before the pixels, those behind them that may hold EXIF, and no pixels."""
+    parts = [data[:_SIGNATURE]]
+    pixels = False
+    for name, start, end in _chunks(data):
+        if name in _PIXELS:
+            pixels = True
+        elif pixels and name in _WITH_EXIF:
+            # with a checksum of its own: Pillow compares none behind the pixels
+            parts.append(_chunk(name, data[start:end]))
+        elif not pixels and name not in _ANIMATION:
+            parts.append(data[start - 8 : end + 4])
+    return b"".join((*parts, _chunk(b"IDAT", b"") if pixels else b""))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each chunk's name and where its content starts and ends, to the last or a broken one.
+
+    The content of the last one may be cut short.
+    """
+    at, size = _SIGNATURE, len(data)
+    while at + 8 <= size:
+        length, name = struct.unpack_from(">I4s", data, at)
+        if not name.isalpha():
+            return
+        yield name, at + 8, min(at + 8 + length, size)
+        if name == b"IEND":
+            return
+        at += length + 12
+
+
+def _check_text(name: bytes, data: bytes, start: int, end: int) -> None:
+    """Refuse a text that is EXIF with too much in it."""
+    key_end = data.find(b"\0", start, min(start + 80, end))
+    key = data[start:key_end] if key_end >= 0 else b""
+    if key == b"exif" and name == b"tEXt":
+        check_exif(data[key_end + 1 : end])
+    if key != _HEX_EXIF:
+        return
+    text = _text(name, data[key_end + 1 : end])
+    try:
+        exif = bytes.fromhex("".join(text.decode("latin-1").split("\n")[3:]))
+    except ValueError:  # no hexadecimal digits: Pillow reads no EXIF from it
+        return
+    check_exif(exif)
+
+
+def _text(name: bytes, content: bytes) -> bytes:
+    """Return the text behind a key, inflated where it is packed, empty where it is broken."""
+    if name == b"tEXt":
+        return content
+    if name == b"iTXt":
+        packed = content[:1] != b"\0"
+        content = b"\0" + content[2:].split(b"\0", 2)[-1]
+        if not packed:
+            return content[1:]
+    try:
+        return zlib.decompressobj().decompress(content[1:], _TEXT_BYTES)
+    except zlib.error:
+        return b""
