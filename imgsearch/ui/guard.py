@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from imgsearch.errors import AccessDenied, CatalogError
-from imgsearch.ui.signing_in import COOKIE, sign_in
+from imgsearch.ui.signing_in import COOKIE, UNCHECKED, sign_in, to_form
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -34,7 +34,7 @@ POLICY: Final = (
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # under no-referrer browsers send a form with Origin: null
 }
 _ASSETS: Final = re.compile(
     r"/(?:assets|static|svelte)/.+|/(?:gradio_api/)?theme\.css|/manifest\.json|/favicon\.ico"
@@ -115,10 +115,10 @@ class Guard:
             await run_in_threadpool(self._check, key, "read")
         except AccessDenied:
             if path == "/":
-                return Response(status_code=303, headers={"location": "sign-in"})
+                return to_form(request)
             return PlainTextResponse("sign in first", 401)
         except CatalogError:
-            return PlainTextResponse("keys cannot be looked up now", 503)
+            return PlainTextResponse(UNCHECKED, 503)
         return None
 
     async def _call(self, request: Request, send: Send) -> None:

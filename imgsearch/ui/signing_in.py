@@ -3,16 +3,19 @@
 import html
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from imgsearch.errors import AccessDenied
+from imgsearch.errors import AccessDenied, CatalogError
 
 COOKIE: Final = "imgsearch_key"
+UNCHECKED: Final = "keys cannot be looked up now"
 _MOST: Final = 4096  # bytes of the form
+_NEXT: Final = "next"
+_QUERY: Final = "%/?:@!$&'()*+,;=~"  # stays as it is in a URL's query (RFC 3986)
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>imgsearch: sign in</title>
@@ -23,31 +26,66 @@ body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 24rem; margin: 15vh aut
 label, input, button {{ display: block; width: 100%; box-sizing: border-box }}
 input, button {{ font: inherit; padding: .6rem; margin: .4rem 0 1rem }}
 :focus-visible {{ outline: 3px solid #2f6fdf; outline-offset: 2px }}
-</style></head><body><main><h1>imgsearch</h1><p role="alert">{told}</p>
-<form method="post" action="sign-in"><label for="key">API key</label>
+</style></head><body><main><h1>imgsearch</h1><p role="alert">{message}</p>
+<form method="post" action="{action}"><label for="key">API key</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
 <button>Sign in</button></form></main></body></html>"""
 
 
 async def sign_in(request: Request, check: Callable[[str, str], object]) -> Response:
-    """Return the form, or what follows on it: a cookie where the key is known."""
+    """Return the form, or the response to a submitted form: a cookie if the key is valid.
+
+    A visitor returns to the page with the query that `to_form` kept.
+    """
     if request.url.path.endswith("/sign-out"):
-        gone = Response(status_code=303, headers={"location": "sign-in"})
-        gone.delete_cookie(COOKIE)
-        return gone
+        signed_out = Response(status_code=303, headers={"location": "sign-in"})
+        signed_out.delete_cookie(COOKIE)
+        return signed_out
     if request.method != "POST":
-        return HTMLResponse(_PAGE.format(told=""))
+        return _form(request)
+    key = await _key(request)
+    if key is None:
+        return _form(request, "That is no key.", 413)
+    try:
+        await run_in_threadpool(check, key, "read")
+    except AccessDenied as error:
+        return _form(request, str(error), 403)
+    except CatalogError:
+        return _form(request, UNCHECKED, 503)
+    signed_in = Response(status_code=303, headers={"location": f"./{_query(request)}"})
+    secure = request.url.scheme == "https"
+    signed_in.set_cookie(COOKIE, key, httponly=True, samesite="strict", secure=secure)
+    return signed_in
+
+
+def to_form(request: Request) -> Response:
+    """Return a redirect to the form that keeps the page's query for after the sign-in."""
+    query = request.url.query
+    location = f"sign-in?{urlencode({_NEXT: query})}" if query else "sign-in"
+    return Response(status_code=303, headers={"location": location})
+
+
+def _form(request: Request, message: str = "", status: int = 200) -> HTMLResponse:
+    query = _query(request).removeprefix("?")
+    action = f"sign-in?{urlencode({_NEXT: query})}" if query else "sign-in"
+    page = _PAGE.format(action=html.escape(action), message=html.escape(message))
+    return HTMLResponse(page, status)
+
+
+async def _key(request: Request) -> str | None:
+    """Return the submitted key, "" if the form has none, None if the form is too large."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > _MOST:
-            return HTMLResponse(_PAGE.format(told="That is no key."), 413)
-    key = parse_qs(body.decode("ascii", "replace")).get("key", [""])[0].strip()
-    try:
-        await run_in_threadpool(check, key, "read")
-    except AccessDenied as error:
-        return HTMLResponse(_PAGE.format(told=html.escape(str(error))), 403)
-    there = Response(status_code=303, headers={"location": "./"})
-    secure = request.url.scheme == "https"
-    there.set_cookie(COOKIE, key, httponly=True, samesite="strict", secure=secure)
-    return there
+            return None
+    return parse_qs(body.decode("ascii", "replace")).get("key", [""])[0].strip()
+
+
+def _query(request: Request) -> str:
+    """Return the page's query to go back to, "" or with its question mark.
+
+    Only the query is kept, never a path or a host, so no link leads from here to another site.
+    """
+    query = request.query_params.get(_NEXT, "")
+    return f"?{quote(query, safe=_QUERY)}" if query else ""

@@ -62,7 +62,7 @@ class Running:
 @contextmanager
 def running(topology, folder, *, limits=None, auth=True, **told):
     """Run a service over a topology until the block is left."""
-    roots = told.pop("roots", ())
+    roots, page = told.pop("roots", ()), told.pop("page", False)
     with opened(folder, roots=roots, model="mini", **topology.arguments()) as archive:
         keys = Keys(archive.catalog)
         secrets = {scope: keys.create(scope, [scope])[1] for scope in ("read", "write", "admin")}
@@ -72,7 +72,7 @@ def running(topology, folder, *, limits=None, auth=True, **told):
                 keys=keys if auth else None,
                 limits=limits or Limits(),
                 hosts=serving.LOOPBACK,
-                page=False,
+                page=page,
                 **told,
             ) as app,
             served(app) as url,

@@ -31,6 +31,7 @@ def chromium():
     options.binary_location = which("chromium")
     for switch in SWITCHES:
         options.add_argument(switch)
+    options.accept_insecure_certs = True  # a test's proxy signs its own certificate
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     service = webdriver.ChromeService(which("chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)

@@ -8,6 +8,7 @@ import pytest
 
 from imgsearch.access import Keys
 from imgsearch.catalog import Catalog
+from imgsearch.errors import CatalogError
 
 guard = pytest.importorskip("imgsearch.ui.guard", reason="starlette is not installed")
 
@@ -74,6 +75,61 @@ def test_other_pages_and_other_names_are_refused(served):
 async def behind(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"the page"})
+
+
+def responses(app, *requests):
+    """Return the answers of an ASGI application to requests of one client."""
+
+    async def answer():
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+            return [await client.request(*words, **options) for *words, options in requests]
+
+    return asyncio.run(answer())
+
+
+def test_browsers_may_name_the_page_as_a_form_s_origin():
+    form, submitted, foreign, hidden = responses(
+        guard.Guard(behind, check=lambda *_: None),
+        ("GET", "/sign-in", {}),
+        ("POST", "/sign-in", {"data": {"key": "a"}, "headers": {"Origin": "http://page"}}),
+        ("POST", "/sign-in", {"data": {"key": "a"}, "headers": {"Origin": "http://a.example"}}),
+        ("POST", "/sign-in", {"data": {"key": "a"}, "headers": {"Origin": "null"}}),
+    )
+    assert form.headers["Referrer-Policy"] == "same-origin"
+    assert (submitted.status_code, foreign.status_code, hidden.status_code) == (303, 403, 403)
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [
+        ("a=1%262&ü", "./?a=1%262&%C3%BC"),
+        ("//evil.example/", "./?//evil.example/"),
+        ("\r\nX-Evil: 1", "./?%0D%0AX-Evil:%201"),
+        ('"><script>', "./?%22%3E%3Cscript%3E"),
+        ("", "./"),
+    ],
+)
+def test_the_sign_in_leads_back_to_the_page_and_nowhere_else(query, location):
+    form, submitted = responses(
+        guard.Guard(behind, check=lambda *_: None),
+        ("GET", "/sign-in", {"params": {"next": query}}),
+        ("POST", "/sign-in", {"params": {"next": query}, "data": {"key": "a"}}),
+    )
+    assert "<script>" not in form.text
+    assert submitted.headers["Location"] == location
+
+
+def test_the_form_says_that_the_catalogue_does_not_answer():
+    def broken(*_):
+        raise CatalogError("mysql://secret does not answer")
+
+    (answer,) = responses(
+        guard.Guard(behind, check=broken), ("POST", "/sign-in", {"data": {"key": "a"}})
+    )
+    assert answer.status_code == 503
+    assert "keys cannot be looked up now" in answer.text
+    assert "secret" not in answer.text
 
 
 def test_a_visitor_signs_in_with_a_key_once(tmp_path):
