@@ -114,13 +114,14 @@ def distinct(
     left out.
     """
     metric = collection.schema.metric
+    image = _image if has_regions(collection) else _id
     vectors = np.empty((min(most, len(hits)), collection.schema.dim), dtype=np.float32)
     shown: list[Hit] = []
     places = iter(hits)
     while len(shown) < most and (part := list(islice(places, _BATCH))):
-        there = collection.get([_image(each) for each in part], vectors=True)
+        there = collection.get([image(each) for each in part], vectors=True)
         for each in part:
-            record = there.get(_image(each))
+            record = there.get(image(each))
             if len(shown) == most or record is None or record.vector is None:
                 continue
             if (scores(metric, vectors[: len(shown)], record.vector) < threshold).all():
@@ -143,6 +144,10 @@ def scores(metric: Metric, vectors: Matrix, vector: Vector) -> npt.NDArray[np.fl
 
 def _image(each: Hit) -> str:
     return str(each.fields.get("image") or each.id)
+
+
+def _id(each: Hit) -> str:
+    return each.id
 
 
 def _near(

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from imgsearch import backends, sources
 from imgsearch.backends import Collection, Index, Metric, notes
+from imgsearch.backends.collection import unnamed_encoder
 from imgsearch.detector import Detection
 from imgsearch.duplicates import search_distinct
 from imgsearch.embedding import Embedding
@@ -67,14 +68,32 @@ class Library:
         self._lock = threading.RLock()
         self._closed = False
         self.url, self.name = self._backend.url, collection
+        self._named = (model, weights, options)
         try:
             self._collection = self._existing()
             self._index, self._metric = _settled(self._collection, index, metric)
-            self.recipe = _chosen(self._collection, model, weights, options)
-            self._queries = QueryEncoder(self.recipe)
+            self._recipe = _chosen(self._collection, *self._named)
+            self._queries = QueryEncoder(self._recipe)
         except BaseException:
             self._backend.close()
             raise
+
+    @property
+    def model(self) -> str:
+        """The encoder's name, "" where the collection notes none and nobody named one."""
+        return self._recipe.model if self._recipe else ""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How to build the encoder.
+
+        Raises:
+            EncoderMismatch: the collection does not say which encoder made its vectors, and nobody
+                named one.
+        """
+        if self._recipe is None:
+            raise unnamed_encoder(self._collection)
+        return self._recipe
 
     def add(
         self,
@@ -92,8 +111,10 @@ class Library:
             SourceError: a folder, glob or csv is not there; nothing was added then. A file that is
                 missing from a list is a line of the report.
             EncoderError: the encoder cannot be built, or is not the collection's.
+            SchemaMismatch: the collection notes no encoder, so another program may have filled it.
             BackendError: the store failed; what was counted as added is in it.
         """
+        self._require_writable()
         tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
         found = [sources.references(source, on_ignored=tally.ignore) for source in images]
         tally.tell()
@@ -130,6 +151,8 @@ class Library:
         ``image``, its id, ``box`` and ``object``, and each hit is another image. `where` filters on
         them, for example ``Field("label") == "goldfish"``; `min_score` leaves out what is further,
         "auto" by the threshold that was measured for such queries, and nothing may be left.
+        A collection of another program takes texts and images once `open` was given the `model`
+        that made its vectors; an `EncoderWarning` says that nothing shows it.
         `hide_duplicates` leaves out near-duplicates of nearer hits: True by the threshold that was
         measured, a number is the score of two images from which on they are near.
         `effort` is the index's search breadth, as for `Collection.search`.
@@ -138,7 +161,8 @@ class Library:
             CollectionNotFound: nothing was added yet.
             SourceError, ImageError: the query image cannot be read.
             TextUnsupported: the query has a text, and the encoder takes images only.
-            EncoderMismatch: the encoder at hand is not the collection's.
+            EncoderMismatch: the encoder at hand is not the collection's, or the collection notes
+                none and no model was named.
             ConfigError: the query is empty, or its terms cancel each other; or no threshold was
                 measured that is asked for.
         """
@@ -183,11 +207,13 @@ class Library:
         """Write vectors that `embed` made; the first ones create the collection.
 
         Raises:
+            SchemaMismatch: the collection notes no encoder.
             BackendError: the store refused or failed.
         """
         with self._lock:
+            self._require_writable()
             if self._collection is None:
-                self._collection = self._existing() or created(
+                self._collection = created(
                     self._backend,
                     self.name,
                     recipe=self.recipe,
@@ -197,8 +223,14 @@ class Library:
             self._collection.upsert(records)
 
     def remove(self, *targets: str | PathLike[str]) -> int:
-        """Remove images by id or by path; return how many there were. Files are left alone."""
+        """Remove images by id or by path; return how many there were. Files are left alone.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+            SchemaMismatch: the collection notes no encoder, so another program may have filled it.
+        """
         collection = self._required()
+        collection.require_encoder()
         ids = [str(target) for target in targets if _ID.fullmatch(str(target))]
         others = (target for target in targets if not _ID.fullmatch(str(target)))
         paths = [sources.printable(absolute(target)) for target in others]
@@ -258,7 +290,7 @@ class Library:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Library {self.url} {self.name!r} {self.recipe.model}>"
+        return f"<Library {self.url} {self.name!r} {self.model or 'unknown encoder'}>"
 
     def _existing(self) -> Collection | None:
         try:
@@ -266,14 +298,26 @@ class Library:
         except CollectionNotFound:
             return None
 
+    def _found(self) -> Collection | None:
+        """Return the collection, which another program may have created since `open`."""
+        with self._lock:
+            if self._collection is None and (collection := self._existing()) is not None:
+                self._recipe = _chosen(collection, *self._named)
+                self._queries = QueryEncoder(self._recipe)
+                self._collection = collection
+            return self._collection
+
+    def _require_writable(self) -> None:
+        """Refuse to write to a collection that notes no encoder; one may not be there yet."""
+        if (collection := self._found()) is not None:
+            collection.require_encoder()
+
     def _required(self) -> Collection:
-        if self._collection is None:
-            self._collection = self._existing()
-        if self._collection is None:
+        if (collection := self._found()) is None:
             raise CollectionNotFound(
                 f"{self.url} has no collection {self.name!r} yet; add some images first"
             )
-        return self._collection
+        return collection
 
 
 def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens files
@@ -295,6 +339,8 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     ``memory://name``. `token` ("user:password") is for servers that ask for one.
     `model` ("mini", "classic", "timm:NAME" …), `weights` and `options` name the encoder; an
     existing collection remembers its own, and `weights` tells where they lie now, if they moved.
+    A collection of another program remembers none: name the model that made its vectors to search
+    it. Nothing is written to it.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
     (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
     detector, or a `Detection`: of each image that is added its objects are searched, too.
@@ -343,12 +389,17 @@ def _chosen(
     model: str | None,
     weights: str | PathLike[str] | None,
     options: Mapping[str, Any] | None,
-) -> Recipe:
-    """Return the encoder's recipe: what is asked for, over what the collection remembers."""
+) -> Recipe | None:
+    """Return the encoder's recipe: what is asked for, over what the collection remembers.
+
+    None where a collection notes no encoder and no model is named.
+    """
     schema = collection.schema if collection is not None else None
     known = Recipe.from_json(schema.note) if schema is not None else None
     if model is None and known is None and (weights is not None or options):
         raise ConfigError("weights and options belong to a model; give the model's name, too")
+    if schema is not None and schema.encoder is None and model is None:
+        return None
     if schema is not None and schema.encoder and model not in (None, schema.encoder.model):
         raise EncoderMismatch(
             f"the collection holds vectors of {schema.encoder.model!r}, not of {model!r}; leave "

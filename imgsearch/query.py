@@ -25,6 +25,10 @@ class TextWarning(UserWarning):
     """A text is in a script that the model has not learned: its hits mean little."""
 
 
+class EncoderWarning(UserWarning):
+    """Nothing shows that a collection's vectors were made by the encoder that the user named."""
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """One summand of a query; its `weight` is negative where it is taken away."""

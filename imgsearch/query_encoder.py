@@ -9,10 +9,16 @@ import numpy as np
 
 from imgsearch import encoders, images, sources
 from imgsearch.backends import Collection
+from imgsearch.backends.collection import unnamed_encoder
 from imgsearch.embedding import model_input
 from imgsearch.encoders import Encoder, Recipe, unit
-from imgsearch.errors import ConfigError, DimensionMismatch, TextUnsupported, VectorInvalid
-from imgsearch.query import Example, Query, Term, TextWarning
+from imgsearch.errors import (
+    ConfigError,
+    DimensionMismatch,
+    TextUnsupported,
+    VectorInvalid,
+)
+from imgsearch.query import EncoderWarning, Example, Query, Term, TextWarning
 from imgsearch.types import Vector
 
 # Of the weights' sum. One encoder's vectors may differ by 1e-6 from batch to batch, which is what
@@ -23,10 +29,10 @@ _CANCELLED: Final = 1e-5
 class QueryEncoder:
     """Queries → vectors, by an encoder that is built when first needed.
 
-    Thread-safe.
+    Without a `recipe` only vectors are taken. Thread-safe.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe | None) -> None:
         self._recipe = recipe
         self._lock = threading.Lock()
         self._encoder: Encoder | None = None
@@ -39,7 +45,8 @@ class QueryEncoder:
     ) -> Vector:
         """Return the query's vector, float32 (d,), to be searched for in `collection`.
 
-        Warns once with `TextWarning`, for the caller's caller, of texts that the model cannot read;
+        Warns once with `TextWarning`, for the caller's caller, of texts that the model cannot read,
+        and with `EncoderWarning` where the collection does not say which encoder made its vectors;
         or tells `on_warning` of them, each time.
 
         Raises:
@@ -47,13 +54,14 @@ class QueryEncoder:
             ImageError: an image cannot be used.
             TextUnsupported: there is a text, and the encoder takes images only.
             TextUnknown: the encoder knows no word of a text.
-            EncoderMismatch: the encoder at hand is not the collection's.
+            EncoderMismatch: the encoder at hand is not the collection's, or there is no recipe.
             DimensionMismatch, VectorInvalid: a vector among several terms does not fit them.
         """
         terms = (query if isinstance(query, Query) else Query(query)).terms
         texts = [str(term.value) for term in terms if term.kind == "text"]
         if any(term.kind != "vector" for term in terms):
             encoder = self._ready(collection)
+            _check_origin(collection, encoder.fingerprint.model, on_warning)
             if texts:
                 _check_texts(texts, encoder, on_warning or _warn)
         vectors = [
@@ -70,11 +78,25 @@ class QueryEncoder:
     def _ready(self, collection: Collection | None) -> Encoder:
         with self._lock:
             if self._encoder is None:
+                if self._recipe is None:
+                    raise unnamed_encoder(collection)
                 encoder = encoders.load(**self._recipe.config())
                 if collection is not None:
                     collection.require(encoder.fingerprint)
                 self._encoder = encoder
             return self._encoder
+
+
+def _check_origin(
+    collection: Collection | None, model: str, on_warning: Callable[[str], None] | None
+) -> None:
+    """Warn where nothing but the user's word says which encoder made a collection's vectors."""
+    text = collection.unverified(model) if collection is not None else ""
+    if text and on_warning:
+        on_warning(text)
+    elif text:
+        # past this, encode, Library.search or Library.encode: the caller
+        warnings.warn(text, EncoderWarning, stacklevel=4)
 
 
 def _vector(encoder: Encoder, term: Term) -> Vector:

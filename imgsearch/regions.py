@@ -123,7 +123,7 @@ def grouped(hits: Iterable[Hit]) -> list[Hit]:
 
 def has_regions(collection: Collection) -> bool:
     """Tell if a collection holds regions of images."""
-    return set(FIELDS) <= set(collection.schema.fields)
+    return not collection.foreign and set(FIELDS) <= set(collection.schema.fields)
 
 
 def search_images(

@@ -57,11 +57,21 @@ class Thresholds:
         return float(kept["threshold"])
 
     def keep_min_scores(self, measured: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep what was measured for each kind of query, a "threshold" in each; forget the rest."""
+        """Keep what was measured for each kind of query, a "threshold" in each; forget the rest.
+
+        Raises:
+            SchemaMismatch: the collection notes no encoder, so the threshold would hold for any.
+        """
+        self._collection.require_encoder()
         notes.write(self._store, self._collection, {_HITS: dict(measured)})
 
     def keep_duplicates(self, measured: Mapping[str, Any]) -> None:
-        """Keep what was measured of near-duplicates, a "threshold" in it."""
+        """Keep what was measured of near-duplicates, a "threshold" in it.
+
+        Raises:
+            SchemaMismatch: as for `keep_min_scores`.
+        """
+        self._collection.require_encoder()
         notes.write(self._store, self._collection, {_DUPLICATES: dict(measured)})
 
     def to_dict(self) -> dict[str, Any]:

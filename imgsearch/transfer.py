@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from imgsearch.backends import Collection, Index, Metric, VectorBackend, notes
-from imgsearch.errors import BackendError, ConfigError
+from imgsearch.errors import BackendError, ConfigError, EncoderMismatch
 from imgsearch.types import Record
 
 BATCH: Final = 500  # records held at once: of 2,048 dimensions 4 MB
@@ -49,7 +49,8 @@ def copy(
     Raises:
         ConfigError: source and target are one collection.
         CollectionNotFound: the source has no such collection.
-        SchemaMismatch: the collection is there with another schema.
+        SchemaMismatch: the collection is there with another schema, or another program created it.
+        EncoderMismatch: the collection is there with an encoder, and the source notes none.
         BackendError: a store failed, or the copy does not hold what the source holds.
     """
     name = name or collection
@@ -63,6 +64,12 @@ def copy(
         metric=metric or schema.metric,
     )
     into = target.create(name, wanted)
+    if schema.encoder is None and into.schema.encoder is not None:
+        raise EncoderMismatch(
+            f"collection {collection!r} of {source.url} does not say which encoder made its "
+            f"vectors, so they do not go into {name!r}, which holds those of "
+            f"{into.schema.encoder.model!r}. Choose another name for the copy."
+        )
     started, total = monotonic(), origin.count()
     copied = skipped = 0
     sample = _Sample()

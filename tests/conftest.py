@@ -37,6 +37,14 @@ DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
         "memory is gone with the process",
     ),
     **{
+        (store, test): ("never", "no other program writes there")
+        for store in ("memory", "own")
+        for test in (
+            "test_collection_of_another_program_is_read_and_never_written",
+            "test_collection_of_another_program_is_written_on_request",
+        )
+    },
+    **{
         (store, test): ("never", "texts have no order there; test_tencent.py has the rest of it")
         for store in ("tencent", "tencent+grpc")
         for test in (

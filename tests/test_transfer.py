@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ from click.testing import CliRunner
 
 from imgsearch.backends import Index, Schema, connect
 from imgsearch.cli import cli
-from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
+from imgsearch.errors import (
+    BackendError,
+    CollectionNotFound,
+    ConfigError,
+    EncoderMismatch,
+    SchemaMismatch,
+)
 from imgsearch.transfer import copy
 from imgsearch.types import Fingerprint, Record
 
@@ -54,6 +61,16 @@ def test_a_copy_holds_what_the_source_holds(source, target):
     assert held(made) == held(source.open("images"))
     assert made.schema.encoder == SCHEMA.encoder
     assert told[-1] == (1_234, 1_234)
+
+
+def test_vectors_of_an_unknown_encoder_do_not_go_among_those_of_a_known_one(source, target):
+    source.create("theirs", replace(SCHEMA, encoder=None)).upsert(records(3))
+    copy(source, target, "images")
+    with pytest.raises(EncoderMismatch, match="'theirs'.*does not say which encoder"):
+        copy(source, target, "theirs", name="images")
+    assert target.open("images").count() == 1_234
+    assert copy(source, target, "theirs").copied == 3
+    assert target.open("theirs").schema.encoder is None
 
 
 def test_copying_again_writes_nothing(source, target):

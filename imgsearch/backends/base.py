@@ -10,7 +10,7 @@ from typing import Self
 
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.schema import Schema
-from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
+from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class VectorBackend(ABC):
 
         Raises:
             ConfigError: the name is no ASCII identifier of at most 64 letters.
-            SchemaMismatch: it exists with another dimension, metric, index, fields or encoder.
+            SchemaMismatch: it exists with another dimension, metric, index, fields or encoder, or
+                another program created it.
             IndexRefused: the store cannot build this index with these parameters.
         """
 
@@ -116,6 +117,17 @@ class VectorBackend(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
+
+
+def require_schema(collection: Collection, schema: Schema) -> None:
+    """Refuse a collection that `create` found and that is not what it was to create.
+
+    Raises:
+        SchemaMismatch: it has another schema, or another program created it.
+    """
+    collection.require_own()
+    if differences := collection.schema.differences(schema):
+        raise SchemaMismatch(f"collection {collection.name!r} exists; {'; '.join(differences)}")
 
 
 def check_name(name: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from imgsearch.backends.checks import check_filter, check_records, check_vectors, id_fault
 from imgsearch.backends.schema import Metric, Schema
-from imgsearch.errors import ConfigError, EncoderMismatch
+from imgsearch.errors import ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.filters import Filter
 from imgsearch.types import Fingerprint, Hit, Matrix, Record, Value, Vector
 
@@ -21,25 +21,31 @@ MAX_BATCH: Final = 16_384  # rows that Milvus returns for one query
 
 
 class Collection(ABC):
-    """A named set of records with vectors of one schema. Thread-safe."""
+    """A named set of records with vectors of one schema. Thread-safe.
+
+    `foreign` is True for a collection that another program created: one without our schema.
+    """
 
     prefixes: ClassVar[bool] = True  # as `Capabilities.prefix` of its store
 
-    def __init__(self, name: str, schema: Schema) -> None:
-        self.name, self.schema = name, schema
+    def __init__(self, name: str, schema: Schema, *, foreign: bool = False) -> None:
+        self.name, self.schema, self.foreign = name, schema, foreign
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.schema.dim}-d {self.schema.metric}>"
 
-    def require(self, encoder: Fingerprint) -> None:
+    def require(self, encoder: Fingerprint, *, named: bool = True) -> None:
         """Refuse an encoder whose vectors cannot be compared with those in here.
 
-        A collection that does not say whose vectors it holds takes every encoder of its dimension.
+        A collection that notes no encoder takes each one of its dimension, if the user `named` it.
 
         Raises:
-            EncoderMismatch: the collection holds another encoder's vectors.
+            EncoderMismatch: the collection holds another encoder's vectors, or it notes none and
+                the user named none.
         """
         mine = self.schema.encoder
+        if mine is None and not named:
+            raise unnamed_encoder(self)
         if mine in (None, encoder) and encoder.dim == self.schema.dim:
             return
         theirs = mine.identity() if mine else {"dim": self.schema.dim}
@@ -54,14 +60,50 @@ class Collection(ABC):
             "use that encoder, or add the images again to a new collection"
         )
 
-    def upsert(self, records: Iterable[Record]) -> None:
+    def require_own(self) -> None:
+        """Refuse a collection that another program created.
+
+        Raises:
+            SchemaMismatch: it is one.
+        """
+        if self.foreign:
+            raise SchemaMismatch(
+                f"collection {self.name!r} was not created by imgsearch, so nothing is added, "
+                "removed or noted. Choose another collection name."
+            )
+
+    def require_encoder(self) -> None:
+        """Refuse a collection that does not say which encoder made its vectors.
+
+        Raises:
+            SchemaMismatch: it does not, or another program created it.
+        """
+        self.require_own()
+        if self.schema.encoder is None:
+            raise SchemaMismatch(
+                f"collection {self.name!r} does not say which encoder made its vectors, so "
+                "nothing is added, removed or noted. Choose another collection name."
+            )
+
+    def unverified(self, model: str) -> str:
+        """Return a warning where only the user says that `model` made the vectors, else ""."""
+        if self.schema.encoder is not None:
+            return ""
+        return (
+            f"nothing shows that {model!r} made the vectors of collection {self.name!r}: if "
+            "another encoder did, the hits mean nothing"
+        )
+
+    def upsert(self, records: Iterable[Record], *, foreign: bool = False) -> None:
         """Write records, replacing those of the same id; a search finds them on return.
 
         Of records with the same id the last counts. A record's fields replace the old ones whole;
         a declared field that is left out holds its type's zero ("" 0 0.0 False). A store that
         fails half-way may have written some of the records; the same call again writes the rest.
+        `foreign` allows writing to a collection that another program created.
 
         Raises:
+            SchemaMismatch: another program created the collection, and `foreign` is False.
             DimensionMismatch: a vector is not (dim,).
             VectorInvalid: a vector is missing, or holds NaN, infinity or only zeros, or is so long
                 or short that its squared norm is no float32.
@@ -71,6 +113,8 @@ class Collection(ABC):
                 64-bit one. Nothing is written in all these cases.
             CollectionNotFound: the collection was dropped meanwhile; so for every method.
         """
+        if not foreign:
+            self.require_own()
         checked = check_records(self.schema, records)
         if checked:
             self._upsert(checked)
@@ -122,8 +166,16 @@ class Collection(ABC):
         possible = [id_ for id_ in dict.fromkeys(ids) if not id_fault(id_)]
         return self._get(possible, vectors=vectors) if possible else {}
 
-    def delete(self, ids: Sequence[str]) -> int:
-        """Delete records by id; return how many there were. Unknown ids are passed over."""
+    def delete(self, ids: Sequence[str], *, foreign: bool = False) -> int:
+        """Delete records by id; return how many there were. Unknown ids are passed over.
+
+        `foreign` allows deleting from a collection that another program created.
+
+        Raises:
+            SchemaMismatch: another program created the collection, and `foreign` is False.
+        """
+        if not foreign:
+            self.require_own()
         there = list(self.get(ids))
         if there:
             self._delete(there)
@@ -194,6 +246,15 @@ class Collection(ABC):
     @abstractmethod
     def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
         """Stream all records."""
+
+
+def unnamed_encoder(collection: Collection | None) -> EncoderMismatch:
+    """Return the error for a collection that notes no encoder, and a user who names none."""
+    name = repr(collection.name) if collection is not None else "of another program"
+    return EncoderMismatch(
+        f"collection {name} does not say which encoder made its vectors. Name that encoder: "
+        'model="NAME", or --model NAME.'
+    )
 
 
 def hit(metric: Metric, similarity: float, id_: str, fields: Mapping[str, Value]) -> Hit:

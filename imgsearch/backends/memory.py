@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend, check_name
+from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.collection import Collection, hit
 from imgsearch.backends.schema import Metric, Schema
-from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
+from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, matches
 from imgsearch.types import Hit, Matrix, Record, Value
 
@@ -102,9 +102,9 @@ class Backend(VectorBackend):
             shelf = self._there()
             name = shelf.aliases.get(name, name)
             rows = shelf.collections.setdefault(name, Rows(schema))
-        if differences := rows.schema.differences(schema):
-            raise SchemaMismatch(f"collection {name!r} exists; {'; '.join(differences)}")
-        return MemoryCollection(name, rows)
+        collection = MemoryCollection(name, rows)
+        require_schema(collection, schema)
+        return collection
 
     @override
     def open(self, name: str) -> Collection:

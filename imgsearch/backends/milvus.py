@@ -13,7 +13,7 @@ import grpc
 from pymilvus import DataType, MilvusClient, MilvusException
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend, check_name
+from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.milvus_collection import MilvusCollection
@@ -25,7 +25,6 @@ from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
     IndexRefused,
-    SchemaMismatch,
     StoreLocked,
 )
 
@@ -75,8 +74,7 @@ class Backend(VectorBackend):
             if not client.has_collection(name, timeout=self.timeout):
                 self._make(client, name, schema)
             collection = self.open(name)
-        if differences := collection.schema.differences(schema):
-            raise SchemaMismatch(f"collection {name!r} exists; {'; '.join(differences)}")
+        require_schema(collection, schema)
         return collection
 
     @override

@@ -31,7 +31,7 @@ class MilvusCollection(Collection):
     """A loaded collection, read with Session consistency: it sees what this process wrote."""
 
     def __init__(self, name: str, schema: Schema, store: "Backend", layout: Layout) -> None:
-        super().__init__(name, schema)
+        super().__init__(name, schema, foreign=not layout.ours)
         self._store, self._layout = store, layout
         dynamic = ["$meta"] if layout.dynamic else []
         self._outputs = [layout.key, *schema.fields, *dynamic]

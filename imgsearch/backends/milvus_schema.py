@@ -32,12 +32,16 @@ _MAX_EF: Final = 32_768  # Milvus' bound
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which columns hold what: the primary key, the vector, and whether other fields fit."""
+    """Which columns hold what: the primary key, the vector, and whether other fields fit.
+
+    `ours` is False where another program created the collection.
+    """
 
     key: str = "id"
     vector: str = "vector"
     numbered: bool = False
     dynamic: bool = True
+    ours: bool = True
 
     def to_key(self, id_: str) -> str | int:
         """Return an id as the primary key that is stored.
@@ -141,7 +145,8 @@ def _foreign(
         raise SchemaMismatch(f"collection {name!r} was not made by imgsearch: {error}") from error
     numbered = types[keys[0]] == "INT64"
     dynamic = bool(description["enable_dynamic_field"])
-    return schema, Layout(keys[0], vectors[0]["name"], numbered=numbered, dynamic=dynamic)
+    vector = vectors[0]["name"]
+    return schema, Layout(keys[0], vector, numbered=numbered, dynamic=dynamic, ours=False)
 
 
 def check_fields(layout: Layout, schema: Schema, names: Sequence[str]) -> None:

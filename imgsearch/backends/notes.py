@@ -29,11 +29,15 @@ def read(store: VectorBackend, collection: Collection) -> dict[str, Any]:
 
     A collection that was dropped and made again by the same encoder has the old one's notes.
     """
+    if collection.foreign:
+        return {}
     try:
-        kept = store.open(NAME).get([collection.name])
+        notes = store.open(NAME)
     except CollectionNotFound:
         return {}
-    return _facts(kept.get(collection.name), collection)
+    if notes.foreign:
+        return {}
+    return _facts(notes.get([collection.name]).get(collection.name), collection)
 
 
 def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]) -> None:
@@ -42,9 +46,11 @@ def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]
     Two programs that write about one collection at once may lose one's facts.
 
     Raises:
+        SchemaMismatch: another program created `collection`, or the collection of notes.
         FieldInvalid: all facts about the collection take more than 65,535 bytes as JSON.
         BackendError: the store failed.
     """
+    collection.require_own()
     notes = store.create(NAME, _SCHEMA)
     kept = notes.get([collection.name]).get(collection.name)
     merged = {**_facts(kept, collection), **facts}

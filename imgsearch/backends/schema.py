@@ -142,6 +142,8 @@ class Schema:
                 (f"encoder's {part}", value, theirs[part])
                 for part, value in self.encoder.identity().items()
             ]
+        elif other.encoder:  # vectors of a known encoder do not go among those of an unknown one
+            pairs.append(("encoder", "none noted", other.encoder.model))
         return [
             f"{what}: {mine} there, {theirs} asked for"
             for what, mine, theirs in pairs

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend, check_name
+from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.schema import INDEXES, Schema
 from imgsearch.backends.tencent_calls import (
@@ -37,7 +37,6 @@ from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
     IndexRefused,
-    SchemaMismatch,
 )
 
 LONG: Final = 600.0  # seconds for an index to be built
@@ -84,8 +83,7 @@ class Backend(VectorBackend):
             collection = self.open(name)
         except CollectionNotFound:
             collection = self._made(name, schema)
-        if differences := collection.schema.differences(schema):
-            raise SchemaMismatch(f"collection {name!r} exists; {'; '.join(differences)}")
+        require_schema(collection, schema)
         return collection
 
     @override

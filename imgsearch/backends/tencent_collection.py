@@ -34,7 +34,7 @@ class TencentCollection(Collection):
     prefixes = False
 
     def __init__(self, name: str, store: "Backend", layout: Layout, *, trained: bool) -> None:
-        super().__init__(name, layout.schema)
+        super().__init__(name, layout.schema, foreign=not layout.ours)
         self._store, self._layout = store, layout
         # IVF indexes take rows in only once they were trained, which `flush` does
         self._trained = trained or not layout.schema.index.kind.startswith("ivf")

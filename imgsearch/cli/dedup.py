@@ -70,10 +70,10 @@ def dedup(
         show.progress(hidden=as_json) as bars,
     ):
         measured: dict[str, Any] | None = None
+        _check_removable(library, remove=rest["remove"])
         if threshold is None:
             measured = _measured(library, precision, sample, bars)
             threshold = float(measured["threshold"])
-            library.thresholds.keep_duplicates(measured)
         found = near_groups(
             library.collection,
             threshold,
@@ -108,18 +108,34 @@ def dedup(
         )
 
 
+def _check_removable(library: Any, *, remove: bool) -> None:
+    """Refuse --remove before anything is measured.
+
+    Raises:
+        SchemaMismatch: the collection notes no encoder.
+    """
+    if remove:
+        library.collection.require_encoder()
+
+
 def _measured(library: Any, precision: float, sample: int, bars: show.Bars) -> dict[str, Any]:
-    """Return what is measured on changes of the library's own images."""
+    """Return what is measured on changes of the library's own images, and keep it.
+
+    Nothing is kept for a collection that notes no encoder.
+    """
     from imgsearch.encoders import load
     from imgsearch.evaluation.near_duplicates import calibrate
 
-    return calibrate(
+    measured = calibrate(
         library.collection,
         load(**library.recipe.config()),
         precision=precision,
         sample=sample,
         on_progress=bars.tell,
     ).to_dict()
+    if library.collection.schema.encoder is not None:
+        library.thresholds.keep_duplicates(measured)
+    return measured
 
 
 def _told(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str]:

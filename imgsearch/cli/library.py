@@ -80,19 +80,24 @@ def info(db: str | None, collection: str, as_json: bool) -> None:  # noqa: FBT00
             "index": str(schema.index),
             "fields": dict(schema.fields),
             "encoder": asdict(schema.encoder) if schema.encoder else None,
-            "weights": library.recipe.weights,
+            "weights": library.recipe.weights if schema.encoder else None,
+            "foreign": library.collection.foreign,
             "thresholds": library.thresholds.to_dict(),
         }
     if as_json:
         show.echo_json(facts)
     else:
-        encoder = facts.pop("encoder") or {}
+        encoder, foreign = facts.pop("encoder") or {}, facts.pop("foreign")
         kept = facts.pop("thresholds")
         for kind, told in {**kept["min_score"], "duplicates": kept["duplicates"]}.items():
             if told:
                 facts[f"threshold {kind}"] = f"{told['threshold']:.4f} for {told['wanted']:g}"
         facts |= {f"encoder {name}": value for name, value in encoder.items()}
         show.table(("", ""), [(name, str(value)) for name, value in facts.items()])
+        if foreign:
+            show.note("Another program created this collection: imgsearch only reads it.")
+        elif not encoder:
+            show.note("This collection does not say which encoder made its vectors.")
 
 
 @click.command()

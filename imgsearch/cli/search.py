@@ -13,12 +13,13 @@ import click
 from imgsearch.cli import options, show
 from imgsearch.errors import ImgSearchError
 from imgsearch.page import Result, Thumb, results_page
-from imgsearch.query import Query, TextWarning
+from imgsearch.query import EncoderWarning, Query, TextWarning
 from imgsearch.settings import Settings
 from imgsearch.types import Hit
 
 _SIDE = 256  # pixels of a thumbnail's longer side
 _SIGNS: Final = ("+", "-")
+_WARNINGS: Final = (TextWarning, EncoderWarning)
 _WEIGHTED: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\*(.+)", re.DOTALL)
 _READINGS: Final = {"text": Query.text, "image": Query.image}
 
@@ -87,7 +88,7 @@ def search(
     encoder["options"] = options.parsed(rest["options"])
     settings = Settings.from_environment()
     with options.library(settings, db, collection=collection, **encoder) as library:
-        with _text_warnings_as_notes():
+        with _warnings_as_notes():
             hits = library.search(
                 query,
                 k=k,
@@ -98,7 +99,7 @@ def search(
                 effort=effort,
             )
         facts = {
-            "encoder": library.recipe.model,
+            "encoder": library.model or "unknown",
             "store": f"{library.url} ({library.count():,} images)",
         }
     if html is not None or rest["show_page"]:
@@ -166,10 +167,11 @@ def _term(word: str) -> Query:
 
 
 @contextmanager
-def _text_warnings_as_notes() -> Iterator[None]:
-    """Show a `TextWarning` as one line, other warnings as ever."""
+def _warnings_as_notes() -> Iterator[None]:
+    """Show our own warnings as one line each, other warnings as ever."""
     with warnings.catch_warnings():  # puts back what is set here
-        warnings.simplefilter("always", TextWarning)
+        for ours in _WARNINGS:
+            warnings.simplefilter("always", ours)
         ever = warnings.showwarning
 
         def showwarning(
@@ -180,7 +182,7 @@ def _text_warnings_as_notes() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if issubclass(category, TextWarning):
+            if issubclass(category, _WARNINGS):
                 show.note(f"Warning: {message}")
             else:
                 ever(message, category, filename, lineno, file, line)

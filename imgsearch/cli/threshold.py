@@ -54,9 +54,12 @@ def threshold(
             on_progress=bars.tell,
         )
         measured = {kind: each.to_dict() for kind, each in found.items()}
-        opened.thresholds.keep_min_scores(measured)
+        kept = opened.collection.schema.encoder is not None
+        if kept:
+            opened.thresholds.keep_min_scores(measured)
     if as_json:
-        show.echo_json({"kept": measured, "missing": missing})
+        key = "kept" if kept else "measured"
+        show.echo_json({key: measured, "missing": missing})
         return
     rows = []
     for kind, told in measured.items():
@@ -75,5 +78,10 @@ def threshold(
         f"chosen for a precision of {precision:g} on the other half of the queries; in brackets "
         "95 % bootstrap intervals over the queries"
     )
+    if not kept:
+        show.note(
+            "nothing is kept: the collection does not say which encoder made its vectors; give "
+            "--min-score as a number"
+        )
     for kind, why in missing.items():
         show.note(f"nothing is kept for {kind} queries: {why}")

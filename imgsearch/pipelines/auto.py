@@ -18,7 +18,7 @@ from imgsearch.seam import Runtime
 class EmbedConfig:
     """What `imgsearch.embed_pipeline` takes; set what you like, then hand it to ``AutoPipes``."""
 
-    model: str = "mini"
+    model: str | None = "mini"
     weights: str | None = None
     options: Mapping[str, Any] | None = None
     on_error: str = "keep"
@@ -39,6 +39,7 @@ class InsertConfig(EmbedConfig):
 class SearchConfig(EmbedConfig):
     """What `imgsearch.search_pipeline` takes; `url` has to be set."""
 
+    model: str | None = None
     url: str = ""
     collection: str = "images"
     k: int = 10

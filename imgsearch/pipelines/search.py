@@ -14,7 +14,7 @@ def search_pipeline(
     url: str,
     *,
     collection: str = "images",
-    model: str = "mini",
+    model: str | None = None,
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     k: int = 10,
@@ -25,17 +25,19 @@ def search_pipeline(
     """Return the pipeline: source → path, hits; one row for each query image of the source.
 
     Called, it gives rows of ``path`` and ``hits`` (a list of at most `k` `Hit`, nearest first);
-    its further columns are ``source``, ``image``, ``input`` and ``vector``.
+    its further columns are ``source``, ``image``, ``input`` and ``vector``. Without a `model`
+    "mini" is taken, but not for a collection that does not say which encoder made its vectors.
 
     Raises, when first called or closed:
-        EncoderError: the encoder cannot be built, or is not the collection's.
+        EncoderError: the encoder cannot be built, or is not the collection's, or the collection
+            notes none and no model is named.
         BackendError: the store or the collection cannot be opened.
     """
-    encoder = Recipe.of(model, weights, options)
+    encoder = Recipe.of(model or Recipe().model, weights, options)
     found = Pipeline.input("source").flat_map("source", "path", op("image_load", on_error=on_error))
     searching = op(
         "vector_search",
-        url=url, collection=collection, **encoder.config(),
+        url=url, collection=collection, **{**encoder.config(), "model": model},
         k=k, where=where, min_score=min_score, carry=1, on_error=on_error,
     )  # fmt: skip
     embedded = embed(found, encoder, image=("path",), carried=("path",), on_error=on_error)

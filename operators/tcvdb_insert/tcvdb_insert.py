@@ -46,7 +46,7 @@ class TcvdbInsert(Operator):
             Record(self._id(os.fspath(each)), matrix(row)[0], {"path": printable(os.fspath(each))})
             for each, row in zip(paths, vectors, strict=True)
         ]
-        self._place.open(self._name).upsert(records)
+        self._place.open(self._name).upsert(records, foreign=True)
         return Inserted(len(records), [record.id for record in records])
 
     def create_db_and_collection(self, dim: int = 2048) -> None:

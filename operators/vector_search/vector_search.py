@@ -1,27 +1,32 @@
 """vector → hits, nearest first."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from imgsearch.backends import connect
-from imgsearch.encoders import load
+from imgsearch.encoders import Recipe, load
 from imgsearch.filters import Filter
+from imgsearch.query import EncoderWarning
 from imgsearch.regions import has_regions, search_images
 from imgsearch.seam import BatchOperator
 from imgsearch.types import Hit, Vector
 
 
 class VectorSearch(BatchOperator):
-    """Search a collection that holds vectors of the encoder `model`."""
+    """Search a collection that holds vectors of the encoder `model`, "mini" if none is named.
+
+    A collection that notes no encoder is searched only where `model` is named.
+    """
 
     def __init__(
         self,
         url: str,
         collection: str = "images",
         *,
-        model: str = "mini",
+        model: str | None = None,
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,
         k: int = 10,
@@ -29,11 +34,13 @@ class VectorSearch(BatchOperator):
         min_score: float | None = None,
     ) -> None:
         self._search: dict[str, Any] = {"k": k, "where": where, "min_score": min_score}
-        encoder = load(model, weights=weights, options=options).fingerprint
+        encoder = load(model or Recipe().model, weights=weights, options=options).fingerprint
         self._backend = connect(url)
         try:
             self._collection = self._backend.open(collection)
-            self._collection.require(encoder)
+            self._collection.require(encoder, named=model is not None)
+            if doubt := self._collection.unverified(encoder.model):
+                warnings.warn(doubt, EncoderWarning, stacklevel=2)
         except BaseException:
             self._backend.close()
             raise

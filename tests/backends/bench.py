@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -38,6 +38,14 @@ NASTY = [
     "x" * 1_000,
 ]
 """Twenty texts, each of which has broken some quoting, escaping or encoding somewhere."""
+
+
+FOREIGN: Final[list[dict[str, Any]]] = [
+    {"file": "/fotos/ü1.jpg", "class": "猫", "year": 1999},
+    {"file": "/fotos/2.jpg", "class": "hund", "year": 2003},
+    {"file": "/fotos/3.jpg", "class": "hund", "year": 2011},
+]
+"""The fields of the rows, with ids from 1 on, in a collection that another program created."""
 
 
 def vector(*values: float) -> Vector:
@@ -102,6 +110,27 @@ class Bench:
         collection = self.store.create(name, Schema(4, index=Index("flat"), fields=declared))
         assert collection.count() == 0, "a test before this one wrote what it was to see refused"
         return collection
+
+    def foreign(self, *, dim: int = 4) -> str:
+        """Return the name of a collection that another program created, with the rows `FOREIGN`.
+
+        Its metric is L2; the vectors are the axes. Milvus' has other names for key and vector, and
+        a dynamic field "note".
+
+        Raises:
+            LookupError: no other program writes to this store.
+        """
+        from tests.backends import strangers
+
+        name = self.new_name()
+        match self.name:
+            case "milvus" | "milvus-lite":
+                strangers.milvus(self.store, name, dim)
+            case "tencent" | "tencent+grpc":
+                strangers.tencent(self.store, name, dim)
+            case _:
+                raise LookupError(f"no other program writes to {self.url}")
+        return name
 
     def reopen(self) -> None:
         """Close the store for good, and connect again."""

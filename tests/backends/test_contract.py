@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgsearch.backends import Index, Schema
+from imgsearch.backends import Index, Schema, notes
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
@@ -19,7 +19,7 @@ from imgsearch.errors import (
 )
 from imgsearch.filters import Field
 from imgsearch.types import Fingerprint, Record
-from tests.backends.bench import NASTY, Bench, ids, nasty_records, records, unit, vector
+from tests.backends.bench import FOREIGN, NASTY, Bench, ids, nasty_records, records, unit, vector
 
 ENCODER = Fingerprint("紅-encoder", 4, weights="ab" * 32, preprocessing="resize 224", options="")
 NAN, INFINITY = float("nan"), float("inf")
@@ -619,3 +619,41 @@ def test_records_outlive_the_connection_on_disk(bench: Bench) -> None:
     again.flush()
     bench.reopen()
     assert bench.store.open(collection.name).count(where=Field("n") >= 10) == 20
+
+
+# -- collections of other programs -------------------------------------------------------------
+
+
+def test_collection_of_another_program_is_read_and_never_written(bench: Bench) -> None:
+    collection = bench.store.open(bench.foreign())
+    assert (collection.foreign, collection.schema.encoder) == (True, None)
+    assert (collection.schema.metric, collection.schema.dim) == ("l2", 4)
+    (hits,) = collection.search(unit(2)[None], k=3, where=Field("year") > 2000)
+    assert [(hit.id, hit.distance) for hit in hits] == [("2", 0), ("3", pytest.approx(2))]
+    for write in (
+        lambda: collection.upsert([Record("1", unit(0), FOREIGN[0])]),
+        lambda: collection.delete(["1"]),
+        lambda: bench.store.create(collection.name, collection.schema),
+        lambda: notes.write(bench.store, collection, {"min_score": {}}),
+    ):
+        with pytest.raises(SchemaMismatch, match=f"{collection.name}.*not created by imgsearch"):
+            write()
+    rows = {record.id: record.fields for record in collection.iterate(vectors=False)}
+    assert rows.keys() == {"1", "2", "3"}
+    assert rows["1"].items() >= FOREIGN[0].items()
+
+
+def test_collection_of_another_program_is_written_on_request(bench: Bench) -> None:
+    collection = bench.store.open(bench.foreign())
+    collection.upsert([Record("4", unit(0), FOREIGN[0])], foreign=True)
+    assert collection.delete(["1"], foreign=True) == 1
+    assert sorted(ids(collection.iterate())) == ["2", "3", "4"]
+
+
+def test_encoder_is_never_noted_for_vectors_that_are_there(bench: Bench) -> None:
+    collection = bench.collection()
+    assert not collection.foreign
+    collection.upsert(records(["a"]))
+    marked = Schema(4, index=Index("flat"), fields={"n": "int"}, encoder=ENCODER)
+    with pytest.raises(SchemaMismatch, match="encoder: none noted there, 紅-encoder asked for"):
+        bench.store.create(collection.name, marked)

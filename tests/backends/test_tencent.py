@@ -161,11 +161,11 @@ def test_collection_of_another_program_opens(cloud: Backend, emulator: Emulator)
     (found,) = collection.search(unit(0)[None], k=1, where=Field("path") == "0.jpg")
     assert found[0].fields == {"path": "0.jpg", "页": 0, "tags": '["a"]'}
     assert sorted(int(one.id) for one in collection.iterate(batch=7)) == list(range(50))
-    collection.upsert([Record("new", unit(1), {"path": "金.jpg", "n": 2})])
+    collection.upsert([Record("new", unit(1), {"path": "金.jpg", "n": 2})], foreign=True)
     (row,) = bare.query("pictures", "seed", ["new"], limit=1)
     bare.close()
     assert row == {"id": "new", "path": "金.jpg", "n": 2}  # nothing of ours beside it
-    assert collection.delete(["new", "7"]) == 2
+    assert collection.delete(["new", "7"], foreign=True) == 2
     assert collection.count() == 49
 
 

@@ -1,0 +1,44 @@
+"""Pipelines and operators on a collection that notes no encoder."""
+
+import numpy as np
+import pytest
+
+import imgsearch
+from imgsearch.backends import Schema
+from imgsearch.errors import EncoderMismatch, SchemaMismatch
+from imgsearch.pipelines.auto import InsertConfig, SearchConfig, insert, search
+from imgsearch.query import EncoderWarning
+from imgsearch.types import Record
+from tests.pictures import write
+
+URL = "memory://pipelines-foreign"
+
+
+@pytest.fixture
+def unmarked():
+    dim = imgsearch.load_encoder("mini").dim
+    with imgsearch.connect(URL) as store:
+        collection = store.create("images", Schema(dim, fields={"path": "str", "label": "str"}))
+        collection.upsert([Record("theirs", np.ones(dim))])
+        yield collection
+        store.drop("images")
+
+
+def test_inserting_into_an_unmarked_collection_is_refused(unmarked, tmp_path):
+    write(tmp_path, 1)
+    with pytest.raises(SchemaMismatch, match="encoder: none noted there, mini asked for"):
+        imgsearch.insert_pipeline(URL)(tmp_path)
+    with pytest.raises(SchemaMismatch, match="none noted"):
+        insert(InsertConfig(url=URL))(str(tmp_path))
+    assert unmarked.count() == 1
+
+
+def test_an_unmarked_collection_is_searched_by_a_named_model_only(unmarked, tmp_path):
+    write(tmp_path, 1)
+    with pytest.raises(EncoderMismatch, match="Name that encoder"):
+        imgsearch.search_pipeline(URL)(tmp_path)
+    with pytest.raises(EncoderMismatch, match="Name that encoder"):
+        search(SearchConfig(url=URL))(str(tmp_path))
+    with pytest.warns(EncoderWarning, match="nothing shows that 'mini' made"):
+        rows = imgsearch.search_pipeline(URL, model="mini")(tmp_path)
+    assert [hit.id for hit in rows[0]["hits"]] == ["theirs"]
