@@ -6,13 +6,18 @@
 Only fields that the collection's schema declares can be filtered on.
 """
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import reduce
+from itertools import product
+from math import prod
+from typing import Any, Final, Literal
 
 from imgsearch.types import Value
 
 Operation = Literal["==", "!=", "<", "<=", ">", ">="]
+_MOST_FORMS: Final = 64  # of one text: six parts of a path that are not ASCII
 
 
 class Filter:
@@ -154,6 +159,52 @@ def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
         case Compare(name, operation, value):
             return _COMPARE[operation](fields[name], value)
     raise TypeError(f"not a filter: {where!r}")
+
+
+def composed(text: str) -> str:
+    """Return a text in Unicode's composed form (NFC): macOS writes é as e and an accent."""
+    return unicodedata.normalize("NFC", text)
+
+
+def in_any_form(where: Filter) -> Filter:
+    """Return the filter that also holds where a text is stored in another Unicode form.
+
+    Labels are stored composed (NFC), but paths as the system names them, and older collections
+    hold labels of either form. Order comparisons stay as they are.
+    """
+    match where:
+        case And(left, right):
+            return And(in_any_form(left), in_any_form(right))
+        case Or(left, right):
+            return Or(in_any_form(left), in_any_form(right))
+        case Not(inner):
+            return Not(in_any_form(inner))
+        case In(name, values):
+            return In(name, tuple(form for value in values for form in _forms(value)))
+        case StartsWith(name, prefix):
+            either: list[Filter] = [StartsWith(name, str(form)) for form in _forms(prefix)]
+            return reduce(Or, either)
+        case Compare(name, "==" | "!=" as operation, value) if len(_forms(value)) > 1:
+            equal = In(name, tuple(_forms(value)))
+            return equal if operation == "==" else Not(equal)
+    return where
+
+
+def _forms(value: Value) -> list[Value]:
+    """Return a value as it is, and a text in its composed and decomposed form.
+
+    Of a path each part may have another form: a folder comes from macOS, a file in it does not.
+    """
+    if not isinstance(value, str) or value.isascii():
+        return [value]
+    parts = [_both(part) for part in value.split("/")]
+    if prod(map(len, parts)) > _MOST_FORMS:
+        parts = [_both(value)]
+    return list(dict.fromkeys((value, *map("/".join, product(*parts)))))
+
+
+def _both(text: str) -> list[str]:
+    return list({unicodedata.normalize(form, text): None for form in ("NFC", "NFD")})
 
 
 def leaves(where: Filter) -> Iterable[Filter]:

@@ -101,22 +101,25 @@ class Library:
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Report:
-        """Add all `images`: folders, globs, csv files, image files, lists of these.
+        """Add all `images`: folders, globs, image files, csv, tsv and parquet, lists of these.
 
-        Ids are content hashes, so what is there already is skipped without being embedded; an
-        interrupted load goes on where it was when it is run again. A file that cannot be used
-        becomes a line of the report.
+        Ids are content hashes, so images already in the library are skipped without decoding, and
+        an interrupted load can be run again. Of files with the same content the first counts. A
+        label that a list or a folder's name states replaces another one. Unreadable files are
+        listed in `Report.failures`; they do not stop the load.
 
         Raises:
-            SourceError: a folder, glob or csv is not there; nothing was added then. A file that is
-                missing from a list is a line of the report.
+            SourceError: a folder, glob or list does not exist or names no paths; nothing was added.
             EncoderError: the encoder cannot be built, or is not the collection's.
             SchemaMismatch: the collection notes no encoder, so another program may have filled it.
             BackendError: the store failed; what was counted as added is in it.
         """
         self._require_writable()
         tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
-        found = [sources.references(source, on_ignored=tally.ignore) for source in images]
+        found = [
+            sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
+            for source in images
+        ]
         tally.tell()
         loader = Loader(
             self._backend,

@@ -1,7 +1,10 @@
-"""Chunks of files → a collection: one chunk is embedded while the last one is written."""
+"""Chunks of files → a collection: one part is embedded while the last one is written."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from os import path
+from time import monotonic
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +16,9 @@ from imgsearch.detector import Detection
 from imgsearch.embedding import Embedding
 from imgsearch.encoders import Recipe
 from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
-from imgsearch.loading import Entry, FailedFile, Tally, follow
+from imgsearch.filters import Field
+from imgsearch.ledger import Ledger
+from imgsearch.loading import Candidate, FailedFile, Tally
 from imgsearch.regions import FIELDS as REGION_FIELDS
 from imgsearch.regions import has_regions
 from imgsearch.types import Matrix, Record, Vector
@@ -21,8 +26,18 @@ from imgsearch.types import Matrix, Record, Vector
 FIELDS: Final = ("path", "label")
 """What is written beside each vector."""
 
-_Written = list[FailedFile]
 _ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # other store errors end the load
+_RAMP: Final = 32  # images embedded at once, reached by doubling from 1: a batch of most encoders
+_LARGEST: Final = 512
+_QUICK: Final = 2.0  # seconds; a part that took less is followed by a larger one
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """A part that is being written: its files, and when done the failures by content."""
+
+    files: Sequence[Candidate]
+    failures: "Future[dict[str, FailedFile]]"
 
 
 class Loader:
@@ -50,47 +65,133 @@ class Loader:
             )
         self._embed = Embedding(recipe, regions)
 
-    def load(self, chunks: Iterator[list[Entry]], tally: Tally) -> None:
-        """Embed and write what is new, and count; a chunk counts when it is written.
+    def load(self, chunks: Iterator[list[Candidate]], tally: Tally) -> None:
+        """Embed and write what is new, and count; a file counts when its content is written.
+
+        Parts are small at first, so that a load that is killed again and again gets on.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
             BackendError: the store failed; what was counted as added is in it.
         """
-        written: Future[_Written] | None = None
-        ids: list[str] = []
+        ledger, parts = Ledger(tally, self._path), _Parts()
+        writing: _Writing | None = None
         with ThreadPoolExecutor(1, "imgsearch-writer") as writer:
             for chunk in chunks:
-                fresh = self._fresh(chunk, ids)
-                tally.count("skipped", len(chunk) - len(fresh))
-                made = self._embed([(file, data) for file, _, _, data in fresh]) if fresh else None
-                _settle(written, ids, tally)
-                written, ids = None, [id_ for _, _, id_, _ in fresh]
-                if made is not None:
-                    if self.collection is None:
-                        self.collection = created(
-                            self._backend,
-                            self._name,
-                            recipe=self._recipe,
-                            index=self._index,
-                            metric=self._metric,
-                            regions=bool(self._embed.regions),
-                        )
-                    labels = {id_: label for _, label, id_, _ in fresh}
-                    written = writer.submit(_write, self.collection, made, labels)
-            _settle(written, ids, tally)
+                firsts, labelled = ledger.firsts(chunk)
+                self._update(labelled, tally)
+                for part in parts.of(self._unknown(firsts, ledger, tally)):
+                    rows = self._embed([(file.path, file.data) for file in part])
+                    self._finish(writing, ledger, tally)
+                    writing = self._start(writer, part, rows)
+                tally.tell()
+            self._finish(writing, ledger, tally)
         if self.collection is not None:
             self.collection.flush()
 
-    def _fresh(self, chunk: Sequence[Entry], underway: Sequence[str]) -> list[Entry]:
-        """Return the contents that are new; `underway` are being written."""
-        fresh = {entry[2]: entry for entry in chunk}
-        for id_ in underway:
-            fresh.pop(id_, None)
-        if self.collection is not None and fresh:
-            there = self.collection.get(list(fresh))
-            follow(self.collection, [fresh.pop(id_) for id_ in there], there)
-        return list(fresh.values())
+    def _unknown(self, files: Sequence[Candidate], ledger: Ledger, tally: Tally) -> list[Candidate]:
+        """Return the files whose content is not in the collection; update and count the others."""
+        if self.collection is None or not files:
+            return list(files)
+        known = self.collection.get([file.id for file in files])
+        old = [file for file in files if file.id in known]
+        self._update(old, tally, known)
+        labelled = [repeat for file in old for repeat in ledger.settle(file)]
+        self._update(labelled, tally)
+        return [file for file in files if file.id not in known]
+
+    def _start(
+        self, writer: Executor, files: Sequence[Candidate], rows: pa.RecordBatch
+    ) -> _Writing:
+        if self.collection is None:
+            self.collection = created(
+                self._backend,
+                self._name,
+                recipe=self._recipe,
+                index=self._index,
+                metric=self._metric,
+                regions=bool(self._embed.regions),
+            )
+        labels = {file.id: file.label or "" for file in files}
+        return _Writing(files, writer.submit(_write, self.collection, rows, labels))
+
+    def _finish(self, writing: _Writing | None, ledger: Ledger, tally: Tally) -> None:
+        """Wait until a part is written, and count its files and their repeats."""
+        if writing is None:
+            return
+        failures = writing.failures.result()
+        labelled: list[Candidate] = []
+        for file in writing.files:
+            failure = failures.get(file.id)
+            if failure is None:
+                tally.count("added")
+            else:
+                tally.failed(failure)
+            labelled += ledger.settle(file, failure)
+        self._update(labelled, tally)
+        tally.tell()
+
+    def _update(
+        self,
+        files: Sequence[Candidate],
+        tally: Tally,
+        known: Mapping[str, Record] | None = None,
+    ) -> None:
+        """Write changed labels and paths of images in the collection; count each file.
+
+        An image keeps its path until no file lies there any more. A label that the source states
+        replaces the old one. Without `known`, the stored records, only labels are written: the
+        files repeat others of this load.
+        """
+        if self.collection is None or not files:
+            return
+        stored = self.collection.get([file.id for file in files]) if known is None else known
+        changes = {
+            file.id: _changes(stored[file.id], file, repeats=known is None)
+            for file in files
+            if file.id in stored  # else it was removed meanwhile
+        }
+        changed = {content: fields for content, fields in changes.items() if fields}
+        self.collection.upsert(
+            replace(row, fields={**row.fields, **changed[row.id.partition("#")[0]]})
+            for row in self._rows(list(changed))
+        )
+        tally.count("updated", len(changed))
+        tally.count("skipped", len(files) - len(changed))
+        tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
+
+    def _rows(self, contents: Sequence[str]) -> list[Record]:
+        """Return all rows of images, with vectors: regions first, as a whole image comes last."""
+        if self.collection is None or not contents:
+            return []
+        if not has_regions(self.collection):
+            return list(self.collection.get(contents, vectors=True).values())
+        rows: Iterable[Record] = self.collection.iterate(where=Field("image").isin(contents))
+        return sorted(rows, key=lambda row: "#" not in row.id)
+
+    def _path(self, content: str) -> str:
+        """Return the path of an image in the collection."""
+        known = self.collection.get([content]) if self.collection is not None else {}
+        return str(known[content].fields.get("path", "")) if content in known else ""
+
+
+class _Parts:
+    """Splits files into parts to be embedded: 1, 2, 4, … images, then by the time they take."""
+
+    def __init__(self) -> None:
+        self._size = 1
+
+    def of(self, files: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+        """Yield the files in parts; the caller's time for one decides the size of the next."""
+        start = 0
+        while start < len(files):
+            part, began = files[start : start + self._size], monotonic()
+            start += len(part)
+            yield part
+            if self._size < _RAMP or monotonic() - began < _QUICK:
+                self._size = min(_LARGEST, self._size * 2)
+            else:
+                self._size = max(_RAMP, self._size // 2)
 
 
 def created(
@@ -117,48 +218,57 @@ def created(
     return backend.create(name, schema)
 
 
-def _settle(written: "Future[_Written] | None", ids: Sequence[str], tally: Tally) -> None:
-    """Wait until a chunk is written, and count it."""
-    if written is not None:
-        failures = written.result()
-        for failed in failures:
-            tally.failed(failed)
-        tally.count("added", len(ids) - len(failures))
-    tally.tell()
+def _changes(record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:
+    """Return the fields of an image that a file of its content changes."""
+    fields: dict[str, str] = {}
+    old, new = str(record.fields.get("path", "")), sources.printable(file.path)
+    if not repeats and new != old and not path.lexists(old):
+        fields["path"] = new
+    if file.label is not None and file.label != record.fields.get("label", ""):
+        fields["label"] = file.label
+    return fields
 
 
-def _write(collection: Collection, made: pa.RecordBatch, labels: Mapping[str, str]) -> _Written:
-    """Write a batch's vectors; return the files that did not go in, for which a region is none."""
-    failures: _Written = []
+def _write(
+    collection: Collection, rows: pa.RecordBatch, labels: Mapping[str, str]
+) -> dict[str, FailedFile]:
+    """Write a batch's vectors; return the failures of its images by content."""
+    failures: dict[str, FailedFile] = {}
     records: list[Record] = []
-    vectors = iter(vectors_of(made))
-    for row in made.drop_columns("vector").to_pylist():
+    vectors = iter(vectors_of(rows))
+    for row in rows.drop_columns("vector").to_pylist():
         if row["status"] == "ok":
             records.append(_record(row, next(vectors), labels))
-        elif not row.get("box"):
+        elif not row.get("box"):  # a region that fails is left out
             name, _, reason = row["error"].partition(": ")
-            failures.append(FailedFile(row["source"], row["status"], name, reason))
+            failures[row["sha256"]] = FailedFile(row["source"], row["status"], name, reason)
     try:
         collection.upsert(records)
     except _ROW_AT_FAULT:
-        failures += _one_by_one(collection, records)
+        failures |= _one_by_one(collection, records)
     return failures
 
 
 def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -> Record:
-    fields = {"path": row["source"], "label": sources.printable(labels[row["sha256"]])}
+    fields = {"path": row["source"], "label": labels[row["sha256"]]}
     fields |= {name: row[name] for name in REGION_FIELDS if name in row}
     return Record(row["id"], vector, fields)
 
 
-def _one_by_one(collection: Collection, records: Sequence[Record]) -> _Written:
-    """Write what can be written of a batch that was refused for some of its rows."""
-    failures: _Written = []
+def _one_by_one(collection: Collection, records: Sequence[Record]) -> dict[str, FailedFile]:
+    """Write what can be written of a batch that was refused for some of its rows.
+
+    Of an image that has a refused row the later rows, and so the whole image, are left out.
+    """
+    failures: dict[str, FailedFile] = {}
     for record in records:
+        content = record.id.partition("#")[0]
+        if content in failures:
+            continue
         try:
             collection.upsert([record])
         except _ROW_AT_FAULT as error:
-            failures.append(FailedFile.of(str(record.fields["path"]), error))
+            failures[content] = FailedFile.of(str(record.fields["path"]), error)
     return failures
 
 

@@ -1,27 +1,29 @@
-"""Folder, glob, csv, file, list of these → references to images: the only place that reads them.
+"""Folder, glob, list, file → references to images: the only place that reads image files.
 
 Paths are as the caller wrote them (``~`` expanded, those in a csv joined to its folder). A file
 name that is not UTF-8 keeps Python's surrogates, so that it can be opened; `printable` is the form
-for stores, logs and pages. Labels are printable already.
+for stores, logs and pages. Labels are printable, and in Unicode's composed form (NFC).
 """
 
-import csv
 import glob
 import hashlib
 import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
+from imgsearch import image_lists
 from imgsearch.errors import SourceError
+from imgsearch.filters import composed
 from imgsearch.images import HEAD, sniff
+from imgsearch.splits import is_half
 
 Source: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-"""A folder, a glob, a csv, an image file, or an iterable of these."""
+"""A folder, a glob, a csv, tsv or parquet, an image file, or an iterable of these."""
 
 SUFFIXES: Final = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp",
@@ -33,59 +35,91 @@ SUFFIXES: Final = frozenset({
 MAX_BYTES: Final = 256 * 1024**2
 """Bytes of one file; 50 megapixels of uncompressed 32-bit TIFF take 200 MB."""
 
+_LIST: Final = "a list of images, not an image. Add it, or evaluate it"
+_SPREADSHEET: Final = "a spreadsheet, not an image. Save it as csv with a column path"
+_JSON_LIST: Final = "JSON, not an image. Write a csv with a column path"
+_PACKED: Final = "an archive, not an image. Unpack it and name the folder"
+_DOCUMENT: Final = "a document, not an image. Export its pages as images"
+_TABLE: Final = "a table, not an image. Save it as parquet or csv with a column path"
+_OTHERS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(image_lists.SUFFIXES, _LIST),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods", ".numbers"), _SPREADSHEET),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), _JSON_LIST),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar"), _PACKED),
+    **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".html"), _DOCUMENT),
+    **dict.fromkeys((".feather", ".arrow", ".orc", ".h5"), _TABLE),
+    ".txt": "a text file, not an image. Name a list .csv and give it the header path",
+}
+"""What files are that users name in place of images, by their suffixes."""
+
+_LISTED: Final = ("path", "label", "id")
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # O_NONBLOCK: opening a named pipe returns at once instead of waiting for a writer
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _log = logging.getLogger(__name__)
 _Accept: TypeAlias = Callable[[str], bool]
-_Ignored: TypeAlias = Callable[[str], None]
+_Told: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where one image lies, and what its source says of it ("" for nothing).
+    """Where one image lies, and what its source says of it.
 
-    `label`: the csv's column, or for a walked folder and a glob the name of the folder that holds
-    the file; files directly in the walked folder have none. `id`: the csv's column.
+    `label`: the list's column, "" for an empty cell. For a walked folder and a glob the name of
+    the folder that holds the file. None where the source states nothing: for files directly in
+    the walked folder or in the split of a dataset (``train``, ``val`` …), and lists without the
+    column. `id`: the list's column, "" for none.
     """
 
     path: str
-    label: str = ""
+    label: str | None = None
     id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """How files are chosen, and who is told of the others and of a list's encoding."""
+
+    accept: _Accept
+    ignored: _Told
+    note: _Told
+
+
 def references(
-    source: Source, *, on_ignored: Callable[[str], None] | None = None
+    source: Source, *, on_ignored: _Told | None = None, on_note: _Told | None = None
 ) -> Iterator[Reference]:
     """Yield the images that `source` names, in a stable order.
 
     A folder is walked without following links to folders, sorted by name, a folder's files before
     its subfolders. Taken are regular files whose suffix or first bytes are an image's; hidden
     names, other files and folders that cannot be listed are passed over and told to `on_ignored`,
-    and so are rows of a csv without a path. A glob is filtered likewise; a name that exists is
+    and so are rows of a list without a path. A glob is filtered likewise; a name that exists is
     never taken for a pattern. Files named one by one, in a csv or list, are not looked at: `read`
-    tells what is wrong with them.
+    tells what is wrong with them. `on_note` gets the encoding of a csv that is not UTF-8.
 
     Raises:
-        SourceError: at the call where `source` is a URL, missing, matches nothing, or is a csv
-            without a column ``path``; while iterating where a csv breaks off or an item of a list
-            is no path. An item of a list that is not there is yielded and fails in `read`.
+        SourceError: at the call where `source` is a URL, missing, matches nothing, or is a csv,
+            tsv or parquet without a column ``path``; while iterating where one breaks off or an
+            item of a list is no path. An item of a list that is not there is yielded and fails in
+            `read`.
     """
-    ignored = on_ignored or (lambda _path: None)
-    return _references(source, _is_candidate, ignored)
+    return _references(source, _Walk(_is_candidate, on_ignored or _nobody, on_note or _nobody))
 
 
 def count(source: Source) -> int:
-    """Return how many images `source` holds at most, without opening any.
+    """Return how many files `source` holds at most, without opening any.
 
-    0 for an iterator, which counting would use up.
+    Files that `references` passes over are included. 0 for an iterator, which counting would use
+    up.
 
     Raises:
         SourceError: as for `references`.
     """
     if isinstance(source, Iterator):
         return 0
-    return sum(1 for _ in _references(source, lambda _path: True, lambda _path: None))
+    ignored: list[int] = []
+    walk = _Walk(lambda _path: True, lambda _path: ignored.append(1), _nobody)
+    return sum(1 for _ in _references(source, walk)) + len(ignored)
 
 
 def spread(paths: Sequence[str], most: int) -> list[str]:
@@ -98,8 +132,8 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
     """Return a file's whole content.
 
     Raises:
-        SourceError: there is no such file, it is a folder, pipe or device, may not be read, or has
-            more than `max_bytes`.
+        SourceError: there is no such file, it is a folder, pipe or device, may not be read, has
+            more than `max_bytes`, or is named and made like a table, archive or document.
     """
     path = reference.path if isinstance(reference, Reference) else os.fsdecode(reference)
     if not path or _URL.match(path):
@@ -117,6 +151,9 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
     if len(data) > max_bytes:
         most = f"{max(size, len(data)):,} bytes, at most {max_bytes:,} are read"
         raise SourceError(f"{printable(path)}: too large: {most}", path=path)
+    other = _OTHERS.get(Path(path).suffix.lower())
+    if other and sniff(data[:HEAD]) is None:
+        raise SourceError(f"{printable(path)}: this is {other}", path=path)
     return data
 
 
@@ -130,27 +167,30 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
-def _references(source: Source, accept: _Accept, ignored: _Ignored) -> Iterator[Reference]:
+def label_text(text: str) -> str:
+    """Return a label as it is stored: printable, in Unicode's composed form (NFC)."""
+    return composed(printable(text))
+
+
+def _references(source: Source, walk: _Walk) -> Iterator[Reference]:
     if not isinstance(source, (str, os.PathLike)):
-        return _each(source, accept, ignored)
-    found = _found(os.fsdecode(source), accept, ignored)
+        return _each(source, walk)
+    found = _found(os.fsdecode(source), walk)
     if found is None:
         raise _missing(os.fsdecode(source))
     return found
 
 
-def _each(
-    sources: Iterable[str | os.PathLike[str]], accept: _Accept, ignored: _Ignored
-) -> Iterator[Reference]:
+def _each(sources: Iterable[str | os.PathLike[str]], walk: _Walk) -> Iterator[Reference]:
     for source in sources:
         if not isinstance(source, (str, os.PathLike)):
             raise SourceError(f"a list of sources holds {source!r}, which is no path")
         text = os.fsdecode(source)
-        found = _found(text, accept, ignored)
+        found = _found(text, walk)
         yield from [Reference(text)] if found is None else found
 
 
-def _found(text: str, accept: _Accept, ignored: _Ignored) -> Iterator[Reference] | None:
+def _found(text: str, walk: _Walk) -> Iterator[Reference] | None:
     """Return what one path names, or None where nothing is there."""
     if not text or _URL.match(text):
         return None
@@ -159,19 +199,19 @@ def _found(text: str, accept: _Accept, ignored: _Ignored) -> Iterator[Reference]
         mode = path.stat().st_mode
     except (OSError, ValueError):
         matched = _glob(path) if glob.has_magic(str(path)) else []
-        return _filtered(matched, accept, ignored) if matched else None
+        return _filtered(matched, walk) if matched else None
     if stat.S_ISDIR(mode):
         try:
             os.scandir(path).close()  # tells now, rather than while iterating
         except OSError as error:
             raise _unreadable(str(path), error) from error
-        return _folder(path, accept, ignored)
-    if stat.S_ISREG(mode) and path.suffix.lower() == ".csv":
-        return _csv(path, _columns(path), ignored)
+        return _folder(path, walk)
+    if stat.S_ISREG(mode) and path.suffix.lower() in image_lists.SUFFIXES:
+        return _listed(path, _columns(path), walk)
     return iter([Reference(str(path))])
 
 
-def _folder(root: Path, accept: _Accept, ignored: _Ignored) -> Iterator[Reference]:
+def _folder(root: Path, walk: _Walk) -> Iterator[Reference]:
     stack = [root]
     while stack:
         folder = stack.pop()
@@ -180,21 +220,26 @@ def _folder(root: Path, accept: _Accept, ignored: _Ignored) -> Iterator[Referenc
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             _log.warning("passed over: %s", _unreadable(str(folder), error))
-            ignored(str(folder))
+            walk.ignored(str(folder))
             continue
-        label = "" if folder is root else printable(folder.name)
+        label = None if folder is root else _label(folder)
         subfolders = []
         for entry in entries:
             path = folder / entry.name
             if entry.name.startswith("."):
-                ignored(str(path))
+                walk.ignored(str(path))
             elif entry.is_dir(follow_symlinks=False):
                 subfolders.append(path)
-            elif accept(str(path)):
+            elif walk.accept(str(path)):
                 yield Reference(str(path), label)
             else:
-                ignored(str(path))
+                walk.ignored(str(path))
         stack.extend(reversed(subfolders))
+
+
+def _label(folder: Path) -> str | None:
+    """Return the label that a folder's name states; the name of a dataset's split states none."""
+    return None if is_half(folder) else label_text(folder.name)
 
 
 def _glob(pattern: Path) -> list[Path]:
@@ -218,47 +263,48 @@ def _glob(pattern: Path) -> list[Path]:
         raise _unreadable(str(pattern), error) from error
 
 
-def _filtered(paths: list[Path], accept: _Accept, ignored: _Ignored) -> Iterator[Reference]:
+def _filtered(paths: list[Path], walk: _Walk) -> Iterator[Reference]:
+    labels: dict[Path, str | None] = {}
     for path in paths:
-        if accept(str(path)):
-            yield Reference(str(path), printable(path.parent.name))
-        else:
-            ignored(str(path))
+        if not walk.accept(str(path)):
+            walk.ignored(str(path))
+            continue
+        if path.parent not in labels:
+            labels[path.parent] = _label(path.parent)
+        yield Reference(str(path), labels[path.parent])
 
 
-def _columns(path: Path) -> dict[str, int]:
-    _, names = next(_rows(path), (0, []))
-    columns = {name.strip(): column for column, name in enumerate(names)}
-    if "path" in columns:
-        return columns
-    has = ", ".join(columns) or "no header"
+def _columns(path: Path) -> list[str]:
+    """Return the names of a list's columns, one of which is "path"."""
+    try:
+        names = image_lists.columns(path)
+    except (OSError, SourceError) as error:
+        raise _unreadable(str(path), error) from error
+    if "path" in names:
+        return names
+    has = ", ".join(names) or "no header"
     shown = printable(f'{path}: no column "path" in its first line, but: {has}')
     raise SourceError(shown, path=str(path))
 
 
-def _csv(path: Path, columns: dict[str, int], ignored: _Ignored) -> Iterator[Reference]:
-    rows = _rows(path)
-    next(rows, None)
-    for line, row in rows:
-        cells = {name: row[column] for name, column in columns.items() if column < len(row)}
-        file = cells.get("path", "")
-        if not file.strip():
-            ignored(f"{path}: line {line}")
-            continue
-        file = file if _URL.match(file) else str(path.parent / _expanded(file))
-        yield Reference(file, printable(cells.get("label", "")), printable(cells.get("id", "")))
-
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield a csv's rows that are not empty, each with the number of its last line."""
+def _listed(file: Path, columns: Sequence[str], walk: _Walk) -> Iterator[Reference]:
+    places = {name: place for place, name in enumerate(columns) if name in _LISTED}
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file)
-            for row in reader:
-                if row:
-                    yield reader.line_num, row
-    except (OSError, csv.Error) as error:
-        raise _unreadable(str(path), error) from error
+        for row in image_lists.rows(file, list(places.values()), on_note=walk.note):
+            cells = dict(zip(places, row.cells, strict=True))
+            if (cells["path"] or "").strip():
+                yield _reference(file.parent, cells)
+            else:
+                walk.ignored(f"{file}: {row.place}")
+    except (OSError, SourceError) as error:
+        raise _unreadable(str(file), error) from error
+
+
+def _reference(folder: Path, cells: Mapping[str, str | None]) -> Reference:
+    path, label, id_ = cells["path"] or "", cells.get("label"), cells.get("id")
+    file = path if _URL.match(path) else image_lists.file_in(folder, _expanded(path))
+    stated = None if label is None else label_text(image_lists.text(label))
+    return Reference(file, stated, printable(image_lists.text(id_ or "")))
 
 
 def _is_candidate(path: str) -> bool:
@@ -304,6 +350,10 @@ def _missing(path: str) -> SourceError:
         return SourceError(f"{shown}: URLs are not fetched yet: {advice}", path=path)
     what = "no file matches" if glob.has_magic(path) else "no such file or folder"
     return SourceError(f"{shown}: {what}", path=path)
+
+
+def _nobody(_told: str) -> None:
+    return None
 
 
 def _unreadable(path: str, error: Exception) -> SourceError:

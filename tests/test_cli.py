@@ -40,7 +40,7 @@ def test_add_tells_what_went_in_and_what_did_not(run, tmp_path):
     (tmp_path / "bilder/kaputt.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
     done = run("add", "bilder", "--report", "report.jsonl")
     assert done.exit_code == 0, done.output
-    assert "3 added, 0 there already, 1 failed" in done.stderr
+    assert "3 added, 0 updated, 0 there already, 1 failed" in done.stderr
     (line,) = (tmp_path / "report.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["path"].endswith("kaputt.jpg")
     assert done.stdout == ""

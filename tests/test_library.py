@@ -6,12 +6,16 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import unicodedata
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 import imgsearch
 from imgsearch.backends import Schema
@@ -89,6 +93,15 @@ def test_progress_is_told_to_the_end(library, folder):
     told = []
     library.add(folder, on_progress=told.append)
     assert (told[0].done, told[-1].done, told[-1].found) == (0, 10, 10)
+
+
+def test_progress_ends_complete_past_files_that_are_no_images(library, folder):
+    (folder / "notes.txt").write_text("not an image")
+    (folder / ".hidden").write_text("neither")
+    told = []
+    report = library.add(iter([folder, folder / "gone.jpg"]), folder, on_progress=told.append)
+    assert (report.added, report.skipped, report.failed, report.ignored) == (10, 10, 1, 4)
+    assert told[-1].done == told[-1].found == 25
 
 
 def test_filter_min_score_and_k(library, folder):
@@ -214,7 +227,7 @@ def test_a_moved_file_is_followed_and_a_copy_is_not(library, tmp_path):
     library.add(tmp_path / "neu")
     assert library.search(picture(1))[0].fields["path"] == str(first)
     first.unlink()
-    assert library.add(tmp_path / "neu").skipped == 1
+    assert library.add(tmp_path / "neu").updated == 1
     assert library.search(picture(1))[0].fields == {"path": str(second), "label": "ü"}
     assert library.count() == 1
 
@@ -222,8 +235,44 @@ def test_a_moved_file_is_followed_and_a_copy_is_not(library, tmp_path):
 def test_a_label_that_comes_later_is_taken(library, folder):
     library.add(folder / "猫/bild-ü 0000.png")
     assert library.search(picture(0))[0].fields["label"] == ""
-    library.add(folder)
+    report = library.add(folder)
+    assert (report.added, report.updated, report.skipped) == (9, 1, 0)
     assert library.search(picture(0), k=1)[0].fields["label"] == "猫"
+
+
+def test_labels_and_paths_are_found_in_either_form_of_unicode(library, tmp_path):
+    (path,) = write(tmp_path / "cafe\u0301", 1)
+    library.add(tmp_path)
+    for label in ("caf\u00e9", "cafe\u0301"):
+        (hit,) = library.search(path, where=imgsearch.Field("label") == label)
+        assert hit.fields == {"path": str(path), "label": "caf\u00e9"}
+    typed = Path(unicodedata.normalize("NFC", str(path)))
+    assert not typed.exists()
+    assert library.remove(typed) == 1
+
+
+def test_a_label_that_was_stored_decomposed_is_found_and_composed(library, tmp_path):
+    write(tmp_path / "café", 1)
+    library.add(tmp_path)
+    (record,) = library.collection.iterate()
+    old = replace(record, fields={**record.fields, "label": "cafe\u0301"})
+    library.collection.upsert([old])
+    assert library.search(picture(0), where=imgsearch.Field("label") == "café")
+    assert library.add(tmp_path).updated == 1
+    assert library.search(picture(0))[0].fields["label"] == "café"
+
+
+def test_tables_with_a_path_column_are_lists_of_images(library, tmp_path):
+    write(tmp_path, 2)
+    (tmp_path / "l.tsv").write_text("path\tlabel\nbild-ü 0000.png\tcat\n", encoding="utf-8")
+    table = pa.table({"path": ["bild-ü 0001.png"], "label": ["dog"]})
+    parquet.write_table(table, tmp_path / "l.parquet")
+    assert library.add(tmp_path / "l.tsv", tmp_path / "l.parquet").added == 2
+    labels = [library.search(picture(n), k=1)[0].fields["label"] for n in range(2)]
+    assert labels == ["cat", "dog"]
+    parquet.write_table(pa.table({"file": ["a.png"]}), tmp_path / "no.parquet")
+    with pytest.raises(SourceError, match='no column "path"'):
+        library.add(tmp_path / "no.parquet")
 
 
 def test_a_name_that_is_no_utf8_can_be_removed(library, tmp_path):

@@ -43,7 +43,7 @@ def test_folder_is_walked_in_order_with_labels(album: Path) -> None:
         "猫/chat noir.png",
         "猫/deep/[1].png",
     ]
-    assert [reference.label for reference in found] == ["", "", "Ångström", "猫", "deep"]
+    assert [reference.label for reference in found] == [None, None, "Ångström", "猫", "deep"]
 
 
 def test_folder_passes_over_and_tells(album: Path) -> None:
@@ -234,20 +234,65 @@ def test_csv_with_the_usual_oddities(tmp_path: Path) -> None:
     assert found == [
         Reference(f"{tmp_path}/train/a.png", "猫", "7"),
         Reference(f'{tmp_path}/b, "c".png', "hund, groß", "8"),
-        Reference("/abs/d.png", "", "9"),
+        Reference("/abs/d.png", None, "9"),
         Reference("https://example.org/e.png", "x", "11"),
         Reference(f"{tmp_path}/../f.png", "x", "12"),
     ]
     assert ignored == [f"{listed}: line 6"]
-    assert count(listed) == 5
+    assert count(listed) == 6  # the row without a path, too
     with pytest.raises(SourceError, match=r"train/a\.png: no such file"):
         read(found[0])
 
 
-def test_csv_in_another_encoding_keeps_its_bytes(tmp_path: Path) -> None:
-    (reference,) = references(csv_of(tmp_path, b"path,label\ncaf\xe9.png,caf\xe9\n"))
-    assert os.fsencode(reference.path).endswith(b"/caf\xe9.png")
-    assert reference.label == "caf\\udce9"
+def test_csv_names_a_file_by_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    listed = csv_of(tmp_path, b"path,label\ncaf\xe9.png,caf\xe9\n")
+    file = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
+    Path(file).touch()
+    notes: list[str] = []
+    (reference,) = references(listed, on_note=notes.append)
+    assert (reference.path, reference.label) == (file, "café")
+    assert notes == ["list.CSV is not UTF-8 throughout: other bytes were read as cp1252"]
+
+
+def test_empty_cell_of_a_label_column_states_that_there_is_no_label(tmp_path: Path) -> None:
+    listed = csv_of(tmp_path, b"path,label\na.png,\nb.png\n")
+    assert [reference.label for reference in references(listed)] == ["", None]
+
+
+def test_labels_are_composed_and_paths_stay_as_they_are(tmp_path: Path) -> None:
+    decomposed = "cafe\u0301"
+    picture(tmp_path / decomposed / "1.png")
+    listed = csv_of(tmp_path / "list", f"path,label\n{decomposed}.png,{decomposed}\n".encode())
+    for source, path in ((tmp_path, f"{decomposed}/1.png"), (listed, f"list/{decomposed}.png")):
+        found = [each for each in references(source) if each.label]
+        assert [(each.path, each.label) for each in found] == [(f"{tmp_path}/{path}", "café")]
+
+
+def test_splits_of_a_dataset_are_not_labels(tmp_path: Path) -> None:
+    for name in ("train/cat/1.png", "Val/2.png", "test/3.png", "extra/4.png"):
+        picture(tmp_path / "shop" / name)
+    for source in (tmp_path, tmp_path / "shop", f"{tmp_path}/shop/*/*.png"):
+        found = {Path(each.path).name: each.label for each in references(source)}
+        assert found.pop("1.png", "cat") == "cat"
+        assert found == {"2.png": None, "3.png": None, "4.png": "extra"}
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("a.xlsx", "a spreadsheet, not an image. Save it as csv"),
+        ("b.JSON", "JSON, not an image. Write a csv"),
+        ("c.zip", "an archive, not an image. Unpack it"),
+        ("d.tsv", "a list of images, not an image"),
+        ("e.txt", "a text file, not an image. Name a list .csv"),
+    ],
+)
+def test_read_says_what_other_files_are(tmp_path: Path, name: str, what: str) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04 and more")
+    with pytest.raises(SourceError, match=what):
+        read(tmp_path / name)
+    picture(tmp_path / name)
+    assert read(tmp_path / name).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -279,13 +324,13 @@ def test_list_mixes_everything_and_goes_on_past_what_is_missing(album: Path) -> 
     sources = [album / "猫", f"{album}/[ab].png", listed, str(album / "gone.png"), "s3://b/x"]
     found = list(references(sources))
     assert [(Path(reference.path).name, reference.label) for reference in found] == [
-        ("chat noir.png", ""),
+        ("chat noir.png", None),
         ("[1].png", "deep"),
         ("a.png", album.name),
         ("b.png", album.name),
         ("a.png", "x"),
-        ("gone.png", ""),
-        ("x", ""),
+        ("gone.png", None),
+        ("x", None),
     ]
     for reference in found[-2:]:
         with pytest.raises(SourceError):

@@ -72,7 +72,7 @@ def files(
         file = Path(reference.path)
         if any(_within(file.resolve(), root) for root in roots):
             place = str(file.absolute())
-            yield Incoming(file.name, source="folder", place=place, label=reference.label)
+            yield Incoming(file.name, source="folder", place=place, label=reference.label or "")
 
 
 def _within(path: Path, root: Path) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from imgsearch.backends.checks import check_filter, check_records, check_vectors, id_fault
 from imgsearch.backends.schema import Metric, Schema
 from imgsearch.errors import ConfigError, EncoderMismatch, SchemaMismatch
-from imgsearch.filters import Filter
+from imgsearch.filters import Filter, in_any_form
 from imgsearch.types import Fingerprint, Hit, Matrix, Record, Value, Vector
 
 MAX_K: Final = 16_384  # Milvus' topK; nobody reads further
@@ -136,6 +136,8 @@ class Collection(ABC):
         miss what another would have shown; a fixed high `effort` makes that rare.
         `effort` is the index's search breadth (HNSW `ef`, IVF `nprobe`); None takes a default
         that favours recall. The order of exact ties is unspecified.
+        `where` compares texts for equality and prefixes in any Unicode form: "é" equals "e" with
+        an accent.
 
         Raises:
             ConfigError: `k` is below 1, `offset` below 0, their sum above 16,384, or `effort`
@@ -150,7 +152,7 @@ class Collection(ABC):
             raise ConfigError(f"offset must be in 0 to {MAX_K:,} - k, not {offset} with k = {k}")
         if effort is not None and effort < 1:
             raise ConfigError(f"effort must be at least 1, not {effort}")
-        check_filter(self.schema, where, prefixes=self.prefixes)
+        where = self._checked(where)
         matrix = check_vectors(self.schema, queries)
         if not len(matrix):
             return []
@@ -183,8 +185,7 @@ class Collection(ABC):
 
     def count(self, where: Filter | None = None) -> int:
         """Return how many records the collection holds right now, or those that meet `where`."""
-        check_filter(self.schema, where, prefixes=self.prefixes)
-        return self._count(where)
+        return self._count(self._checked(where))
 
     def iterate(
         self, *, where: Filter | None = None, vectors: bool = True, batch: int = 500
@@ -199,8 +200,12 @@ class Collection(ABC):
         """
         if not 1 <= batch <= MAX_BATCH:
             raise ConfigError(f"batch must be in 1 to {MAX_BATCH:,}, not {batch}")
+        return self._iterate(self._checked(where), vectors=vectors, batch=batch)
+
+    def _checked(self, where: Filter | None) -> Filter | None:
+        """Return a filter that fits the schema, for texts in any Unicode form."""
         check_filter(self.schema, where, prefixes=self.prefixes)
-        return self._iterate(where, vectors=vectors, batch=batch)
+        return None if where is None else in_any_form(where)
 
     def indexed(self) -> int:
         """Return how many records the index covers, by the store's own account; after `flush`, all.

@@ -38,10 +38,11 @@ def add(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Add the images of each SOURCE: a folder, a glob, a csv with a path column, an image file.
+    """Add the images of each SOURCE: a folder, a glob, an image file, or a list of images.
 
-    What is there already is skipped; an interrupted load goes on where it was when it is run
-    again. A file that cannot be used is a line of the report.
+    A list is a csv, tsv or parquet with a column path, and if need be label. Images already in
+    the library are skipped, so an interrupted load can be run again; a label that a list or a
+    folder's name states replaces another one. Files that cannot be used are reported.
     """
     config["options"] = options.parsed(config["options"])
     with ExitStack() as stack:
@@ -51,7 +52,10 @@ def add(
         bars = stack.enter_context(show.progress(hidden=as_json))
 
         def tell(now: Progress) -> None:
-            counts = f"{now.added} added, {now.skipped} skipped, {now.failed} failed"
+            counts = (
+                f"{now.added} added, {now.updated} updated, {now.skipped} skipped, "
+                f"{now.failed} failed"
+            )
             bars.tell("adding", now.done, now.found, counts)
 
         result = library.add(*source, on_progress=tell, on_failure=failed)
@@ -60,7 +64,7 @@ def add(
         show.echo_json({**asdict(result), "count": total})
     else:
         _summary(result, total, library.url, report)
-    if result.failed and not (result.added or result.skipped):
+    if result.failed and not (result.added or result.updated or result.skipped):
         sys.exit(1)
 
 
@@ -133,12 +137,14 @@ def _report(stack: ExitStack, path: Path | None) -> Any:
 
 def _summary(result: Report, total: int, url: str, report: Path | None) -> None:
     show.note(
-        f"{result.added} added, {result.skipped} there already, {result.failed} failed, "
-        f"{result.ignored} files that are no images, in {result.seconds:.1f} s; "
-        f"{total} images in {url}"
+        f"{result.added} added, {result.updated} updated, {result.skipped} there already, "
+        f"{result.failed} failed, {result.ignored} files that are no images, in "
+        f"{result.seconds:.1f} s; {total} images in {url}"
     )
-    if not (result.added or result.skipped or result.failed):
+    if not (result.added or result.updated or result.skipped or result.failed):
         show.note("  no image was found there")
+    for sentence in result.notes:
+        show.note(f"  {show.printable(sentence)}")
     for failed in result.failures[:10]:
         show.note(f"  {show.printable(failed.reason)}")
     if result.failed > 10:

@@ -58,10 +58,11 @@ class Adding:
                 self._tally.fail(reference.path, error)
                 continue
             name = _name(reference.path)
-            parcel = parcels.setdefault(reference.label, _Parcel(reference.label))
+            label = reference.label or ""
+            parcel = parcels.setdefault(label, _Parcel(label))
             if not parcel.takes(name, len(data)):
                 self._send(parcel)
-                parcel = parcels[reference.label] = _Parcel(reference.label)
+                parcel = parcels[label] = _Parcel(label)
             parcel.files[name] = (absolute(reference.path), data)
             parcel.size += len(data)
             if sum(each.size for each in parcels.values()) > 2 * _BYTES:  # many labels at once

@@ -16,4 +16,5 @@ class ImageLoad(Operator):
     def __call__(self, source: Source) -> Iterator[str | tuple[str, str]]:
         """Yield the path of each image, or (path, label) where labels are asked for."""
         for reference in references(source):
-            yield (reference.path, reference.label) if self._labels else reference.path
+            # Towhee drops a row that holds None
+            yield (reference.path, reference.label or "") if self._labels else reference.path

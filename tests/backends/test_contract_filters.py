@@ -186,3 +186,36 @@ def test_any_tree_means_what_the_reference_says(bench: Bench) -> None:
         assert sorted(ids(collection.iterate(where=where, vectors=False))) == expected(where)
 
     check()
+
+
+def test_texts_are_found_in_either_form_of_unicode(bench: Bench) -> None:
+    collection = bench.collection(fields={"text": "str"})
+    texts = {"nfc": "caf\u00e9", "nfd": "cafe\u0301", "plain": "cafe", "other": "Käfer"}
+    collection.upsert(
+        [
+            Record(name, vector(1, i, 0, 0), {"text": text})
+            for i, (name, text) in enumerate(texts.items())
+        ]
+    )
+    for text in (texts["nfc"], texts["nfd"]):
+        field = Field("text")
+        found = {
+            where: sorted(ids(collection.iterate(where=condition, vectors=False)))
+            for where, condition in {
+                "==": field == text,
+                "!=": field != text,
+                "in": field.isin([text, "cafe"]),
+                "not in": ~field.isin([text, "cafe"]) & (field != "x"),
+            }.items()
+        }
+        assert found == {
+            "==": ["nfc", "nfd"],
+            "!=": ["other", "plain"],
+            "in": ["nfc", "nfd", "plain"],
+            "not in": ["other"],
+        }
+        assert collection.count(field == text) == 2
+        (hits,) = collection.search(unit(0)[None], k=9, where=(field == text) | (field == "no"))
+        assert sorted(ids(hits)) == ["nfc", "nfd"]
+        if bench.store.capabilities.prefix:
+            assert collection.count(field.startswith(text)) == 2
