@@ -16,7 +16,7 @@ import numpy.typing as npt
 from imgsearch.backends.collection import MAX_K, Collection
 from imgsearch.backends.schema import Metric
 from imgsearch.filters import Filter
-from imgsearch.regions import WHOLE, has_regions, search_images
+from imgsearch.regions import WHOLE, has_regions, image_id, search_images
 from imgsearch.types import Hit, Matrix, Record, Value, Vector
 
 _BATCH: Final = 256  # queries at once: of 2,048 dimensions 2 MB
@@ -114,14 +114,13 @@ def distinct(
     left out.
     """
     metric = collection.schema.metric
-    image = _image if has_regions(collection) else _id
     vectors = np.empty((min(most, len(hits)), collection.schema.dim), dtype=np.float32)
     shown: list[Hit] = []
     places = iter(hits)
     while len(shown) < most and (part := list(islice(places, _BATCH))):
-        there = collection.get([image(each) for each in part], vectors=True)
+        there = collection.get([image_id(collection, each) for each in part], vectors=True)
         for each in part:
-            record = there.get(image(each))
+            record = there.get(image_id(collection, each))
             if len(shown) == most or record is None or record.vector is None:
                 continue
             if (scores(metric, vectors[: len(shown)], record.vector) < threshold).all():
@@ -140,14 +139,6 @@ def scores(metric: Metric, vectors: Matrix, vector: Vector) -> npt.NDArray[np.fl
     if metric == "cosine":
         products /= np.linalg.norm(others, axis=1) * np.linalg.norm(one)
     return products
-
-
-def _image(each: Hit) -> str:
-    return str(each.fields.get("image") or each.id)
-
-
-def _id(each: Hit) -> str:
-    return each.id
 
 
 def _near(

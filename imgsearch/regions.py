@@ -126,6 +126,15 @@ def has_regions(collection: Collection) -> bool:
     return not collection.foreign and set(FIELDS) <= set(collection.schema.fields)
 
 
+def image_id(collection: Collection, hit: Hit) -> str:
+    """Return the id of the image that a hit is, or is a region of.
+
+    A field "image" means that in a collection with regions alone.
+    """
+    image = hit.fields.get("image") if has_regions(collection) else None
+    return str(image or hit.id)
+
+
 def search_images(
     collection: Collection,
     vector: Vector,

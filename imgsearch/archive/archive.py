@@ -93,19 +93,28 @@ class Archive:
         Raises:
             ConfigError: the name is none.
             EncoderMismatch: the collection was made by another model than the archive's.
+            SchemaMismatch: another program created the collection, or it notes no encoder.
         """
         return self._libraries.get(collection)
+
+    def default(self) -> Library | None:
+        """Return the library of "images", or of another collection where that is a stranger's.
+
+        None where there is no other one.
+        """
+        return self._libraries.default()
 
     def existing(self, collection: str) -> Library:
         """Return the library of a collection that is there; other names are not kept.
 
         Raises:
             CollectionNotFound: it is not.
+            SchemaMismatch: another program created the collection, or it notes no encoder.
         """
         return self._libraries.existing(collection)
 
     def collections(self) -> list[CollectionState]:
-        """Return the collections, by name."""
+        """Return the collections, by name, without those that other programs created."""
         states = []
         for name in self._libraries.names():
             schema = self.library(name).collection.schema
@@ -307,7 +316,11 @@ class Archive:
     def repair(self, *, older_than: float = 0.0) -> Repaired:
         """Finish what a crash left half done; see `Repair`."""
         repair = Repair(self.library, self.catalog, self.originals, self._deleting)
-        return repair.run(self._libraries.names(), older_than=older_than)
+        return repair.run(
+            self._libraries.names(),
+            strangers=self._libraries.strangers(),
+            older_than=older_than,
+        )
 
     def health(self) -> dict[str, str]:
         """Return of each part "ok" or what is wrong: an image is embedded, and searched for."""

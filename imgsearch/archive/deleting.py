@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from imgsearch.catalog import Catalog, Deletion
-from imgsearch.errors import CollectionNotFound
+from imgsearch.errors import CollectionNotFound, SchemaMismatch
 from imgsearch.library import Library
 from imgsearch.objects import ObjectStore
 
@@ -63,7 +63,7 @@ class Deleting:
     def _vectors(self, name: str, deletions: Sequence[Deletion]) -> None:
         try:
             collection = self._library(name).collection
-        except CollectionNotFound:
+        except (CollectionNotFound, SchemaMismatch):  # none of ours of this name is left
             return
         last = {each.entry.content for each in deletions if each.last_in_collection}
         collection.delete(sorted(last))

@@ -14,16 +14,21 @@ from imgsearch.objects import ObjectStore
 def health(libraries: Libraries, catalog: Catalog, originals: ObjectStore | None) -> dict[str, str]:
     """Return of each part "ok" or what is wrong: an image is embedded, and searched for."""
 
+    def encoder() -> None:
+        if (library := libraries.default()) is not None:
+            library.encode(_drawn())
+
     def vectors() -> None:
         try:
-            libraries.get("images").search(_drawn(), k=1)
+            if (library := libraries.default()) is not None:
+                library.search(_drawn(), k=1)
         except CollectionNotFound:
             libraries.names()
 
     return {
         "catalog": _told(catalog.ping),
         "originals": "ok" if originals is None else _told(originals.ping),
-        "encoder": _told(lambda: libraries.get("images").encode(_drawn())),
+        "encoder": _told(encoder),
         "vectors": _told(vectors),
     }
 

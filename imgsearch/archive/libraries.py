@@ -7,7 +7,7 @@ from imgsearch import backends
 from imgsearch.archive.outcomes import Stages
 from imgsearch.backends import notes
 from imgsearch.backends.base import check_name
-from imgsearch.errors import CollectionNotFound
+from imgsearch.errors import CollectionNotFound, ConfigError, SchemaMismatch
 from imgsearch.library import Library
 from imgsearch.library import open as open_library
 
@@ -41,29 +41,48 @@ class Libraries:
         Raises:
             ConfigError: the name is none.
             EncoderMismatch: the collection was made by another model.
+            SchemaMismatch: another program created the collection, or it notes no encoder.
         """
         with self._lock:
             if name not in self._open:
                 check_name(name)
-                told = self._making
-                if name in self.names():
-                    told = {"weights": self._making["weights"]}
-                self._open[name] = open_library(self.url, collection=name, **self._opening, **told)
+                options = self._making
+                if name in notes.collections(self._store):
+                    self._store.open(name).require_encoder()
+                    options = {"weights": self._making["weights"]}
+                self._open[name] = open_library(
+                    self.url, collection=name, **self._opening, **options
+                )
             return self._open[name]
+
+    def default(self) -> Library | None:
+        """Return the library of "images", or of another collection where that is a stranger's.
+
+        None where there is no other one.
+        """
+        try:
+            return self.get("images")
+        except SchemaMismatch:
+            return next(map(self.get, self.names()), None)
 
     def existing(self, name: str) -> Library:
         """Return the library of a collection that is there; other names are not kept.
 
         Raises:
             CollectionNotFound: it is not.
+            SchemaMismatch: another program created the collection, or it notes no encoder.
         """
-        if name not in self._open and name not in self.names():
+        if name not in self._open and name not in notes.collections(self._store):
             raise CollectionNotFound(f"there is no collection {name!r} yet")
         return self.get(name)
 
     def names(self) -> list[str]:
-        """Return the names of the collections that are there, sorted."""
-        return [name for name in sorted(self._store.names()) if name != notes.NAME]
+        """Return the names of the collections that are there, sorted, without strangers'."""
+        return [name for name in notes.collections(self._store) if not self._is_strange(name)]
+
+    def strangers(self) -> list[str]:
+        """Return the names of collections that other programs created, or that note no encoder."""
+        return [name for name in notes.collections(self._store) if self._is_strange(name)]
 
     def index_later(self, name: str, stages: Stages) -> None:
         """Have many small additions indexed together: each by itself would cost an index."""
@@ -82,6 +101,18 @@ class Libraries:
                 library.close()
             if name in self.names():
                 self._store.drop(name)
+
+    def _is_strange(self, name: str) -> bool:
+        if name in self._open:
+            return False
+        try:
+            check_name(name)
+            self._store.open(name).require_encoder()
+        except (ConfigError, SchemaMismatch):  # such as one with vectors that are no floats
+            return True
+        except CollectionNotFound:  # it was dropped meanwhile
+            return False
+        return False
 
     def close(self) -> None:
         """Let go of the store."""

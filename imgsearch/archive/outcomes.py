@@ -91,6 +91,8 @@ class Repaired:
     """What `repair` did: images finished, deletions finished, images given up for a reason.
 
     `orphans` are originals that no row named; `adopted` images that only the vector store knew.
+    `left` are records and collections that imgsearch did not write and left alone; `notes` names
+    them, some of the records only.
     """
 
     completed: int = 0
@@ -98,10 +100,20 @@ class Repaired:
     failed: int = 0
     orphans: int = 0
     adopted: int = 0
+    left: int = 0
+    notes: tuple[str, ...] = ()
 
     def plus(self, **more: int) -> Self:
         """Return counts with `more` added to some."""
         return replace(self, **{name: getattr(self, name) + n for name, n in more.items()})
+
+    def summary(self) -> str:
+        """Return in words what was done."""
+        return (
+            f"{self.completed} additions and {self.deleted} deletions finished, {self.failed} "
+            f"given up, {self.orphans} originals without a row taken away, {self.adopted} images "
+            "adopted"
+        )
 
     @property
     def anything(self) -> bool:

@@ -1,6 +1,6 @@
 """Searches, whose hits come with what the catalogue knows of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -10,6 +10,7 @@ from imgsearch.archive.libraries import Libraries
 from imgsearch.archive.outcomes import Found
 from imgsearch.archive.together import Together
 from imgsearch.archive.traffic import Traffic
+from imgsearch.backends.collection import MAX_K
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import CollectionNotFound, ImageNotFound
 from imgsearch.library import Library
@@ -19,6 +20,7 @@ from imgsearch.types import Hit, Vector
 
 _CALLS: Final = 8  # of searches that a server is asked for at once; the embedded store takes one
 _SPARE: Final = 16  # hits fetched beside, where some have no row that is ready
+_MORE: Final = 4  # times as many fetched where those were not enough
 
 
 class Searching:
@@ -51,10 +53,21 @@ class Searching:
                 search = partial(library.search, query, hide_duplicates=hide_duplicates, **told)
             found = self._known(library, search(k=k, offset=offset))
             if None in found:
-                wider = search(k=k + offset + _SPARE + found.count(None))
-                known = [each for each in self._known(library, wider) if each is not None]
-                return known[offset : offset + k]
+                return self._widened(library, search, k + offset, found.count(None))[offset:]
         return [each for each in found if each is not None]
+
+    def _widened(
+        self, library: Library, search: Callable[..., list[Hit]], wanted: int, unknown: int
+    ) -> list[Found]:
+        """Return the nearest `wanted` hits that have a row, among which `unknown` had none."""
+        fetched = wanted + unknown + _SPARE
+        while True:
+            fetched = min(fetched, MAX_K)
+            hits = search(k=fetched)
+            known = [each for each in self._known(library, hits) if each is not None]
+            if len(known) >= wanted or len(hits) < fetched or fetched == MAX_K:
+                return known[:wanted]
+            fetched *= _MORE
 
     def vector(self, entry: Entry) -> Vector:
         """Return an image's vector, float32 (d,).

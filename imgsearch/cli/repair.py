@@ -34,8 +34,7 @@ def repair(data: Path, db: str | None, *, older_than: float, as_json: bool) -> N
         return
     if not done.anything:
         click.echo("All in step; nothing to repair.")
-        return
-    click.echo(
-        f"{done.completed} additions and {done.deleted} deletions finished, {done.failed} given "
-        f"up, {done.orphans} originals without a row taken away, {done.adopted} images adopted."
-    )
+    else:
+        click.echo(f"{done.summary()}.")
+    for line in done.notes:
+        click.echo(show.printable(line))

@@ -27,7 +27,7 @@ from imgsearch.errors import (
 )
 from imgsearch.evaluation.datasets import Dataset
 from imgsearch.evaluation.pool import Judgement, Pool
-from imgsearch.regions import WHOLE, has_regions, search_images
+from imgsearch.regions import WHOLE, has_regions, image_id, search_images
 from imgsearch.types import Vector
 
 Kind: TypeAlias = Literal["image", "text"]
@@ -234,7 +234,7 @@ def _of_dataset(encoder: Encoder, dataset: Dataset) -> Iterator[tuple[str, str, 
 
 def _asked(collection: Collection, id_: str, label: str, vector: Vector, labels: _Labels) -> Asked:
     hits = search_images(collection, vector, k=DEPTH + 1)
-    others = [(str(hit.fields.get("image") or hit.id), hit.score) for hit in hits]
+    others = [(image_id(collection, hit), hit.score) for hit in hits]
     judged = [
         (other, score, labels[other] == label)
         for other, score in others

@@ -54,7 +54,10 @@ def evaluate_collection(
         )
     where = WHOLE if has_regions(collection) else None
     rows = collection.iterate(where=where, vectors=False)
-    told = {row.id: (str(row.fields[label]), str(row.fields.get(_PLACE, row.id))) for row in rows}
+    told = {
+        row.id: (str(row.fields.get(label, "")), str(row.fields.get(_PLACE, row.id)))
+        for row in rows
+    }
     labels = {id_: frozenset({name} if name else ()) for id_, (name, _) in told.items()}
     sizes = Counter(name for name, _ in told.values() if name)
     check_labels(sizes)

@@ -71,7 +71,8 @@ def models_(here: Here) -> models.Encoders:
         )
         for each in encoders.models()
     ]
-    return models.Encoders(default=here.archive.library().recipe.model, models=told)
+    library = here.archive.default()
+    return models.Encoders(default=library.model if library else "", models=told)
 
 
 @router.get(

@@ -70,7 +70,9 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.CollectionNotFound: Kind(
         404, "collection_not_found", "There is no such collection; adding an image makes it."
     ),
-    errors.SchemaMismatch: Kind(409, "schema_mismatch", "The collection has another schema."),
+    errors.SchemaMismatch: Kind(
+        409, "schema_mismatch", "The collection has another schema, or another program created it."
+    ),
     errors.DimensionMismatch: Kind(409, "dimension_mismatch", "Vectors are of other lengths."),
     errors.VectorInvalid: Kind(422, "vector_invalid", "The vector has no direction."),
     errors.FieldInvalid: Kind(

@@ -87,6 +87,8 @@ def mend(archive: Archive, *, alone: bool) -> Repaired:
     repaired = archive.repair(older_than=0.0 if alone else _OTHERS)
     if repaired.anything:
         _log.warning("repaired: %s", repaired)
+    for line in repaired.notes:
+        _log.warning("%s", line)
     return repaired
 
 
@@ -96,7 +98,8 @@ def warm(archive: Archive) -> None:
     Raises:
         EncoderError: it cannot be built, or is not the collection's.
     """
-    archive.library().encode(np.zeros((64, 64, 3), dtype=np.uint8))
+    if (library := archive.default()) is not None:
+        library.encode(np.zeros((64, 64, 3), dtype=np.uint8))
 
 
 @contextmanager

@@ -7,13 +7,16 @@ import pytest
 import imgsearch
 from imgsearch import sources
 from imgsearch.archive import Incoming
+from imgsearch.backends import Schema
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
     ImageNotFound,
     ObjectNotFound,
+    SchemaMismatch,
     SourceError,
 )
+from imgsearch.types import Record
 from tests.archive.place import archive, images, jpeg, state
 from tests.pictures import write
 
@@ -138,6 +141,60 @@ def test_a_library_that_was_there_is_adopted(tmp_path):
         assert not opened.repair().anything
         found = opened.search(files[1].read_bytes(), k=1)
         assert found[0].entry.place == str(files[1])
+
+
+def test_records_of_another_program_are_left_alone_and_named(opened):
+    opened.add(images(0, 3))
+    collection = opened.library().collection
+    vector = np.ones(collection.schema.dim, np.float32)
+    odd = {
+        "foo": {"path": "/x/b.jpg"},
+        "": {"path": "/x/b.jpg", "label": "L" * 513},
+        "0": {"label": "cat"},
+        "1": {"path": "x" * 600},
+        "X#9": {"path": "/x/b.jpg"},
+    }
+    ids = [id_ if id_ in ("foo", "X#9") else (id_ or "f") * 64 for id_ in odd]
+    collection.upsert(map(Record, ids, [vector] * 5, odd.values()))
+    for _ in range(2):
+        repaired = opened.repair()
+        assert (repaired.left, repaired.adopted, repaired.anything) == (5, 0, False)
+        (note,) = repaired.notes
+        assert "5 records of collection 'images' left alone" in note
+        for reason in ("'foo' (the id is no sha256)", "label is longer", "path is missing"):
+            assert reason in note
+    assert collection.get(ids).keys() == set(ids)
+    found = opened.search(vector, k=3)  # the five are nearer, and have no row
+    assert {each.entry.content for each in found} == state(opened)[1] - set(ids)
+
+
+def test_a_page_of_hits_is_full_behind_many_records_of_another_program(opened):
+    opened.add(images(0, 3))
+    collection = opened.library().collection
+    vector = np.ones(collection.schema.dim, np.float32)
+    collection.upsert(Record(f"foo {n}", vector, {"path": "x"}) for n in range(120))
+    assert len(opened.search(vector, k=2, offset=1)) == 2
+
+
+def test_collections_of_other_programs_are_left_alone_and_named(tmp_path):
+    db = "memory://strangers"
+    with imgsearch.connect(db) as store:
+        store.create("images", Schema(7)).upsert([Record("a" * 64, np.ones(7), {"path": "x"})])
+        with archive(tmp_path, db=db) as opened:
+            repaired = opened.repair()
+            assert (repaired.left, repaired.adopted) == (1, 0)
+            assert "'images' is left alone" in repaired.notes[0]
+            assert opened.collections() == []
+            assert set(opened.health().values()) == {"ok"}
+            for act in (lambda: opened.add(images(0, 1)), lambda: opened.search(jpeg(0))):
+                with pytest.raises(SchemaMismatch, match="'images'"):
+                    act()
+            with pytest.raises(CollectionNotFound):
+                opened.drop("images", confirm="images")
+            assert opened.add(images(0, 2), collection="ours").stages.inserted == 2
+            assert [each.name for each in opened.collections()] == ["ours"]
+            assert opened.default().name == "ours"
+        assert store.open("images").count() == 1
 
 
 def test_writers_at_once_end_as_one_did(opened):

@@ -11,10 +11,12 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from imgsearch.backends import Schema, connect
 from imgsearch.cli import cli
-from imgsearch.service import serving
+from imgsearch.service import Limits, serving
+from tests.archive.place import archive
 from tests.conftest import ENVIRONMENT
-from tests.service.running import jpeg
+from tests.service.running import jpeg, served
 
 
 @contextmanager
@@ -87,3 +89,25 @@ def test_small_answers_are_not_held_back():
         accepted, _ = place.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_service_starts_beside_the_collections_of_other_programs(tmp_path, caplog):
+    db = "memory://serving-strangers"
+    with connect(db) as store, archive(tmp_path, db=db) as opened:
+        store.create("images", Schema(7))
+        serving.warm(opened)
+        assert serving.mend(opened, alone=True).left == 1
+        assert "collection 'images' is left alone" in caplog.text
+        with (
+            serving.running(opened, keys=None, limits=Limits(), page=False) as app,
+            served(app) as url,
+            httpx.Client(base_url=url) as service,
+        ):
+            assert service.get("/v1/models").json()["default"] == ""
+            assert service.get("/v1/collections").json() == {"collections": []}
+            for answer in (
+                service.get("/v1/count"),
+                service.post("/v1/search", json={"text": "dog"}),
+                service.post("/v1/images", files={"file": ("a.jpg", jpeg(0))}),
+            ):
+                assert (answer.status_code, answer.json()["code"]) == (409, "schema_mismatch")
