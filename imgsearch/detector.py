@@ -3,7 +3,6 @@
 https://huggingface.co/docs/transformers/tasks/object_detection
 """
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from imgsearch import safe_json
 from imgsearch.distribution import install_hint
 from imgsearch.encoders import weights
 from imgsearch.encoders.frameworks import frameworks
@@ -214,7 +214,7 @@ def _config(configs: Any, place: Path) -> Any:
     wrote for DETR's family, transformers 5.23 asks the hub if a repository of that name exists,
     whatever `local_files_only` says. Timm's are described here, as DETR's own code does.
     """
-    told = json.loads((place / _FILES[0]).read_text(encoding="utf-8"))
+    told = safe_json.loads((place / _FILES[0]).read_text(encoding="utf-8"))
     if not told.get("backbone") or told.get("backbone_config"):
         return configs.from_pretrained(place, local_files_only=True, trust_remote_code=False)
     if not told.get("use_timm_backbone", True):

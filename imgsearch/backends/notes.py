@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from imgsearch import safe_json
 from imgsearch.backends.base import VectorBackend
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.schema import Index, Schema
@@ -83,7 +84,7 @@ def _identity(collection: Collection) -> dict[str, Any]:
 def _facts(kept: Record | None, collection: Collection) -> dict[str, Any]:
     """Return a note's facts; none where it is not of these vectors, or is no note of ours."""
     try:
-        note = json.loads(str(kept.fields["note"])) if kept else {}
+        note = safe_json.loads(str(kept.fields["note"])) if kept else {}
         facts = note["facts"] if note and note["of"] == _identity(collection) else {}
     except (KeyError, TypeError, ValueError):
         return {}

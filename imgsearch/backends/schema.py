@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, cast
 
+from imgsearch import safe_json
 from imgsearch.errors import ConfigError, FieldInvalid, SchemaMismatch
 from imgsearch.types import Fingerprint, Value
 
@@ -112,7 +113,7 @@ class Schema:
             SchemaMismatch: the text is not of this library, or of a newer version of it.
         """
         try:
-            data = cast(dict[str, object], json.loads(text))
+            data = cast(dict[str, object], safe_json.loads(text))
             if data.pop("imgsearch") != 1:
                 raise SchemaMismatch("the collection was written by a newer imgsearch; upgrade it")
             index, encoder = data.pop("index"), data.pop("encoder")

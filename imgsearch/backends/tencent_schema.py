@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from imgsearch import safe_json
 from imgsearch.backends.collection import row_vector
 from imgsearch.backends.schema import (
     INDEXES,
@@ -90,7 +91,7 @@ class Layout:
     def record(self, row: Mapping[str, Any]) -> Record:
         """Return a document as a record."""
         vector = row.get("vector")
-        kinds: Mapping[str, str] = json.loads(row[KINDS]) if self.ours and KINDS in row else {}
+        kinds: Mapping[str, str] = safe_json.loads(row[KINDS]) if self.ours and KINDS in row else {}
         fields = {
             name: self._value(name, value, kinds)
             for name, value in row.items()

@@ -159,9 +159,21 @@ def _plan(model: str) -> Plan:
 
 
 def _weights(plan: Plan, given: str | os.PathLike[str] | None) -> Path | None:
-    """Return the weights' file, or a folder; None where the hub has to be asked."""
+    """Return the weights' file, or a folder; None where the hub has to be asked.
+
+    Raises:
+        WeightsNotFound: no such file; or the model is described without a hub, and neither given
+            nor pulled. The framework's own weights of that architecture are another model's.
+    """
     if given is None:
-        return on_disk(plan.label.removeprefix(_TOWHEE))
+        row = registry.find(plan.label)
+        path = on_disk(plan.label.removeprefix(_TOWHEE))
+        if path is None and row is not None and not row.hub:
+            raise WeightsNotFound(
+                f"no weights of {row.name}: no hub has them. Download {row.source} and give the "
+                "file with --weights FILE (in Python weights=)"
+            )
+        return path
     folder = Path(given).expanduser().resolve()
     return folder if plan.family != "timm" and folder.is_dir() else locate(given)
 

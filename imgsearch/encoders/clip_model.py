@@ -1,7 +1,6 @@
 """An open_clip model and the weights that go into it, every tensor of them accounted for."""
 
 import importlib.util
-import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from imgsearch import safe_json
 from imgsearch.encoders import hub, timm_model, tokenizer
 from imgsearch.encoders import weights as files
 from imgsearch.encoders.frameworks import frameworks
@@ -128,7 +128,7 @@ def _described(
     """Return a model's configuration, and what a folder says of its pixels."""
     if folder and (folder / CONFIG).is_file():
         try:
-            read = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            read = safe_json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             config = dict(read["model_cfg"])
             return {**config, "text_cfg": dict(config["text_cfg"])}, read.get("preprocess_cfg", {})
         except (OSError, ValueError, TypeError, LookupError) as error:
@@ -170,7 +170,7 @@ def _within_reach(config: dict[str, Any], folder: Path | None, *, offline: bool)
                 "the weights, and give that with --weights (in Python weights=)"
             ) from error
     try:
-        kind = json.loads(file.read_text(encoding="utf-8"))["model_type"]
+        kind = safe_json.loads(file.read_text(encoding="utf-8"))["model_type"]
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise WeightsInvalid(f"{file} describes no text side: {error}") from error
     if kind not in arch_dict:  # of others transformers may want to run code of theirs

@@ -1,6 +1,5 @@
 """An encoder that was exported: it runs without torch and timm."""
 
-import json
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from imgsearch import safe_json
 from imgsearch.encoders import engines
 from imgsearch.encoders.base import Encoder
 from imgsearch.encoders.calibration import CARD as CALIBRATED
@@ -84,7 +84,7 @@ class ExportedEncoder(Encoder):
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card: dict[str, Any] = safe_json.loads((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EncoderError(f"the export in {folder} is broken ({error}): delete it") from error
     return card

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from imgsearch import safe_json
 from imgsearch.encoders import hub, weights
 from imgsearch.encoders.frameworks import frameworks
 from imgsearch.encoders.plan import Plan
@@ -49,7 +50,7 @@ def check(folder: Path) -> list[str]:
         WeightsInvalid: a file is missing or another one; or the manifest is none.
     """
     try:
-        told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        told = safe_json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         named = {str(name): str(digest) for name, digest in told["files"].items()}
     except OSError as error:
         raise WeightsNotFound(f"{folder} holds no model that was pulled: {error}") from error
@@ -97,7 +98,7 @@ def bring(model: str, source: Path, cache: Path) -> Path:
     """
     folder = _folder(source, model)
     names = check(folder)
-    told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    told = safe_json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     sources = {name: folder / name for name in names}
     return _write(cache / "models", model, {"source": told.get("source", "")}, sources)
 

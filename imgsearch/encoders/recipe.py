@@ -7,6 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
 
+from imgsearch import safe_json
+
 RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device", "compile"})
 """The options that tell how a model runs, and not what its vectors are."""
 
@@ -50,7 +52,7 @@ class Recipe:
     def from_json(cls, text: str) -> Self | None:
         """Read what `to_json` wrote; None where `text` is something else."""
         try:
-            config = json.loads(text)
+            config = safe_json.loads(text)
             return cls(str(config["model"]), config["weights"], config["options"])
         except (ValueError, TypeError, KeyError):
             return None

@@ -6,7 +6,6 @@
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
@@ -16,6 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from imgsearch import safe_json
 from imgsearch.encoders import reduction_file
 from imgsearch.errors import (
     ConfigError,
@@ -209,7 +209,7 @@ def told(encoder: Fingerprint) -> str:
 def _model(source: str) -> str:
     """Return the model's name in a `source`, or the source where it holds none."""
     try:
-        return str(json.loads(source)["model"])
+        return str(safe_json.loads(source)["model"])
     except (ValueError, TypeError, LookupError):
         return source or "any encoder"
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy.typing as npt
 
+from imgsearch import safe_json
 from imgsearch.encoders import weights
 from imgsearch.errors import MissingExtra, WeightsInvalid, WeightsNotFound
 
@@ -80,7 +81,7 @@ def _read(file: Path) -> tuple[bytes, dict[str, Any]]:
         raise WeightsInvalid(f"{file} is no reduction: it has over {_MAX_BYTES:,} bytes")
     length = int.from_bytes(data[:8], "little")
     try:
-        header = dict(json.loads(data[8 : 8 + length]))
+        header = dict(safe_json.loads(data[8 : 8 + length]))
         found = {name: header[name]["dtype"] for name in header if name != "__metadata__"}
     except (ValueError, TypeError, LookupError) as error:
         raise WeightsInvalid(f"{file} is no safetensors file: its header is unreadable") from error
@@ -96,7 +97,7 @@ def _read(file: Path) -> tuple[bytes, dict[str, Any]]:
 def _about(file: Path, header: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a file's header says of the reduction beside its tensors."""
     try:
-        read = json.loads(header["__metadata__"]["reduction"])
+        read = safe_json.loads(header["__metadata__"]["reduction"])
         about = {name: read[name] for name in ABOUT}
     except (ValueError, TypeError, LookupError) as error:
         raise WeightsInvalid(f"{file} is no reduction: it does not say how it was made") from error

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from imgsearch import safe_json
 from imgsearch.errors import ConfigError, MissingExtra, WeightsInvalid
 
 FILE: Final = "tokenizer.json"
@@ -131,7 +132,7 @@ class Tokenizer:
             MissingExtra: tokenizers or ftfy is not installed.
         """
         try:
-            about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+            about = safe_json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
             return cls(_read(folder / FILE), **about)
         except (OSError, ValueError, TypeError) as error:
             raise WeightsInvalid(f"{folder} holds no tokenizer: {error}") from error
@@ -175,7 +176,7 @@ def _read(file: Path) -> Any:
 
 def _config(file: Path) -> Mapping[str, Any]:
     try:
-        read = json.loads(file.read_text(encoding="utf-8"))
+        read = safe_json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}

@@ -1,7 +1,6 @@
 """Weights at rest: what a file is before any framework reads it, and whether a hub answers."""
 
 import hashlib
-import json
 import logging
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from imgsearch import safe_json
 from imgsearch.errors import ConfigError, WeightsInvalid, WeightsNotFound
 from imgsearch.types import Value
 
@@ -107,7 +107,7 @@ def sidecar(path: Path) -> dict[str, Value | tuple[float, ...]]:
     if beside.stat().st_size > _MAX_SIDECAR:
         raise ConfigError(f"{beside} has over {_MAX_SIDECAR:,} bytes: these are no options")
     try:
-        read = json.loads(beside.read_text(encoding="utf-8"))
+        read = safe_json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{beside} holds no options as JSON: {error}") from error
     if not isinstance(read, dict):
@@ -236,7 +236,7 @@ def _check_safetensors(path: Path) -> None:
     if len(text) < length:
         raise WeightsInvalid(f"{path} is cut off in its header; download it again")
     try:
-        header = json.loads(text)
+        header = safe_json.loads(text)
         ends = [row["data_offsets"][1] for name, row in header.items() if name != "__metadata__"]
         expected = 8 + length + max(ends, default=0)
     except (ValueError, TypeError, LookupError, AttributeError) as error:

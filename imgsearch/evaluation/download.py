@@ -19,6 +19,7 @@ from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
 
+from imgsearch import safe_json
 from imgsearch.errors import ConfigError, DownloadError
 from imgsearch.evaluation.manifest import OnProgress, untold
 
@@ -89,7 +90,7 @@ class _Part:
         self._note = target.with_name(f".{target.name}.json")
         self.total: int | None = None
         try:
-            told = json.loads(self._note.read_text(encoding="utf-8"))
+            told = safe_json.loads(self._note.read_text(encoding="utf-8"))
             if told["url"] == self._key and isinstance(told["total"], int | None):
                 self.validator, self.total = _validator(told["validator"]), told["total"]
         except (OSError, ValueError, TypeError, LookupError):

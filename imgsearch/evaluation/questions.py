@@ -1,6 +1,5 @@
 """What a gallery is asked beside images of its classes: their names, captions, changed images."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from imgsearch import images, sources
+from imgsearch import images, safe_json, sources
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, ImageError, SourceError, TextUnknown
 from imgsearch.evaluation.datasets import Dataset, Item
@@ -94,7 +93,7 @@ def captions(file: Path) -> Mapping[Path, Sequence[str]]:
 
 def _line(file: Path, number: int, line: str) -> tuple[Path, Sequence[str]]:
     try:
-        row = json.loads(line)
+        row = safe_json.loads(line)
         name, first, *others = str(row["file"]), *map(str, row["captions"])
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(

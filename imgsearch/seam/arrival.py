@@ -9,9 +9,12 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from imgsearch.errors import ImageError, MissingExtra
+from imgsearch.errors import ConfigError, ImageError, MissingExtra, OperatorNotFound
 from imgsearch.seam.names import register
 from imgsearch.types import Pixels
+
+FORMATS: Final = ("pytorch", "onnx")
+"""Model formats that Towhee's ``supported_model_names`` may ask for."""
 
 _SIDE: Final = 128  # pixels: what Towhee's own cells are
 
@@ -20,6 +23,13 @@ def alter_towhee(towhee: Any) -> None:
     """Register our operators; let Towhee refuse an operator that it would download."""
     manager = towhee.runtime.operator_manager
     register(manager.OperatorRegistry.REGISTRY, towhee.operator.SharedType.Shareable)
+    for table, method in (
+        (towhee.runtime.AutoPipes, "pipeline"),
+        (towhee.runtime.AutoConfig, "load_config"),
+    ):
+        if not hasattr(getattr(table, method), "__wrapped__"):
+            setattr(table, method, staticmethod(_local(getattr(table, method))))
+    refuse_downloads(towhee.hub.cache_manager)
     loader = manager.OperatorLoader
     load = loader._load_operator_from_hub
     if not hasattr(load, "__wrapped__"):
@@ -32,6 +42,42 @@ def alter_towhee(towhee: Any) -> None:
             return load(self, function, args, config, tag, latest)
 
         loader._load_operator_from_hub = checked
+
+
+def _local(load: Any) -> Any:
+    """Return Towhee's function that loads a pipeline by name, without its downloads."""
+
+    @functools.wraps(load)
+    def loaded(name: str, *args: Any, **config: Any) -> Any:
+        from imgsearch.seam.registry import require_pipeline
+
+        require_pipeline(name)
+        return load(name, *args, **config)
+
+    return loaded
+
+
+def refuse_downloads(module: Any) -> None:
+    """Refuse every download from Towhee's hub: its host is gone, and what it sends would run.
+
+    The last line of defence: `require` and `require_pipeline` refuse earlier, with near names.
+    """
+    module.download_operator = functools.partial(refuse_download, "operator")
+    module.download_pipeline = functools.partial(refuse_download, "pipeline")
+
+
+def refuse_download(
+    kind: str, author: str, repository: str, *_rest: Any, **_options: Any
+) -> NoReturn:
+    """Raise in place of a download from Towhee's hub.
+
+    Raises:
+        OperatorNotFound: always.
+    """
+    raise OperatorNotFound(
+        f"no {kind} {author}/{repository} on this machine, and Towhee's hub is gone: nothing is "
+        "downloaded from there"
+    )
 
 
 def alter_html_table(module: Any) -> None:
@@ -90,3 +136,13 @@ def device_word(device: Any) -> str:
             return "cpu" if device < 0 else f"cuda:{device}"
         case _:
             return str(device)
+
+
+def check_format(name: str | None) -> None:
+    """Check the `format` of Towhee's ``supported_model_names``: here every model has both.
+
+    Raises:
+        ConfigError: it is neither None nor one of `FORMATS`.
+    """
+    if name is not None and name not in FORMATS:
+        raise ConfigError(f"unknown model format {name!r}: use {' or '.join(FORMATS)}, or None")

@@ -13,6 +13,7 @@ with warnings.catch_warnings():
     import towhee
     from towhee.hub.cache_manager import CacheManager
     from towhee.operator import PyOperator, SharedType
+    from towhee.pipelines import BUILT_IN_PIPES_ROOT, get_builtin_pipe_file
     from towhee.runtime.constants import FlatMapConst, InputConst, MapConst, OPType, OutputConst
     from towhee.runtime.operator_manager import OperatorRegistry
     from towhee.runtime.pipeline import Pipeline as TowheePipeline
@@ -20,6 +21,7 @@ with warnings.catch_warnings():
     from towhee.runtime.time_profiler import TimeProfiler
 
 __all__ = [
+    "BUILT_IN_PIPES_ROOT",
     "CacheManager",
     "FlatMapConst",
     "InputConst",
@@ -33,5 +35,6 @@ __all__ = [
     "TimeProfiler",
     "TowheePipeline",
     "_Graph",
+    "get_builtin_pipe_file",
     "towhee",
 ]

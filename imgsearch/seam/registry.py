@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from imgsearch.errors import ConfigError, ImgSearchError, OperatorNotFound
-from imgsearch.seam.engine import CacheManager, OperatorRegistry, SharedType, towhee
+from imgsearch.seam.engine import (
+    BUILT_IN_PIPES_ROOT,
+    CacheManager,
+    OperatorRegistry,
+    SharedType,
+    get_builtin_pipe_file,
+    towhee,
+)
 from imgsearch.seam.operator import Operator
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
@@ -92,6 +99,30 @@ def require(name: str, tag: str) -> None:
         )
 
 
+def require_pipeline(name: str) -> None:
+    """Refuse a predefined pipeline that Towhee would download.
+
+    Raises:
+        OperatorNotFound: no pipeline of that name is registered, comes with Towhee, lies in its
+            cache or is a file; the message names near ones.
+    """
+    registered = {*towhee.AutoPipes._PIPES_DEF, *towhee.AutoConfig._REGISTERED_CONFIG}
+    if name in registered or get_builtin_pipe_file(name) or Path(name).is_file():
+        return
+    author, _, repository = name.rpartition("/")
+    folder = CacheManager()._pipe_cache_name(author or "towhee", repository, "main")
+    if "/" not in author and folder.is_dir():
+        return
+    builtin = [file.stem for file in BUILT_IN_PIPES_ROOT.glob("[!_]*.py")]
+    ours = sorted(each for each in registered if each.startswith("imgsearch_"))
+    near = get_close_matches(name.replace("-", "_"), [*ours, *builtin], cutoff=0.5)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    raise OperatorNotFound(
+        f"no pipeline {name!r} on this machine, and Towhee's hub is gone: {meant}ours are "
+        f"{', '.join(ours)}"
+    )
+
+
 @cache
 def operator_names() -> list[str]:
     """Return the names of all operator folders, and make Towhee know them, once."""
@@ -139,6 +170,10 @@ class _Unbuilt(Operator):
                 folder, args, config = self._recipe
                 self._built = _load(operator_folders() / folder)(*args, **config)
         return self._built(*columns)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the class itself has, such as `supported_model_names`."""
+        return getattr(_load(operator_folders() / self._recipe[0]), name)
 
 
 def _lazy(folder: Path) -> type:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from imgsearch.encoders import load
+from imgsearch.encoders import load, models
 from imgsearch.errors import ConfigError, TextUnsupported
 from imgsearch.seam import BatchOperator
-from imgsearch.seam.arrival import device_word, rgb
+from imgsearch.seam.arrival import check_format, device_word, rgb
 from imgsearch.types import Vector
 
 
@@ -35,3 +35,13 @@ class TowheeClip(BatchOperator):
         if self._texts:
             return list(self._encoder.text_features([str(text) for text in given]))
         return list(self._encoder.features([self._encoder.prepare(rgb(each)) for each in given]))
+
+    @staticmethod
+    def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name
+        """Return the names that are described; `format` is None, "pytorch" or "onnx".
+
+        Beside these, ``clip:ARCH/TAG`` takes any model of open_clip.
+        """
+        check_format(format)
+        rows = [row for row in models() if row.runtime == "clip" and ":" not in row.name]
+        return [name for row in rows for name in (row.name, *row.aliases)]

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from imgsearch.encoders import BUNDLED, load
+from imgsearch.encoders import BUNDLED, load, timm_names
 from imgsearch.seam import BatchOperator
-from imgsearch.seam.arrival import device_word, rgb
+from imgsearch.seam.arrival import check_format, device_word, rgb
 from imgsearch.types import Vector
 
 
@@ -35,3 +35,9 @@ class TowheeTimm(BatchOperator):
         if self._prepared:
             return list(self._encoder.features(images))
         return list(self._encoder.features([self._encoder.prepare(rgb(image)) for image in images]))
+
+    @staticmethod
+    def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name
+        """Return the names that `model_name` takes; `format` is None, "pytorch" or "onnx"."""
+        check_format(format)
+        return [*BUNDLED, *(name.removeprefix("timm:") for name in timm_names())]

@@ -1,5 +1,6 @@
 """The three pipelines under Towhee's own AutoConfig and AutoPipes."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import imgsearch
-from imgsearch.errors import ConfigError
+from imgsearch.errors import ConfigError, OperatorNotFound
 from imgsearch.seam.engine import towhee
 from tests.pictures import write
 
@@ -70,3 +71,52 @@ print(AutoPipes.pipeline("imgsearch_embed", config=AutoConfig.load_config("imgse
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60
     )
     assert "Runtime" in done.stdout, done.stderr
+
+
+@pytest.fixture
+def no_host(monkeypatch, tmp_path):
+    """A resolver that fails, and an empty cache of Towhee's; returns the names that were asked."""
+    asked = []
+
+    def getaddrinfo(host, *_rest, **_options):
+        asked.append(host)
+        raise socket.gaierror(f"no address of {host}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setenv("TOWHEE_HOME", str(tmp_path / "towhee"))
+    return asked
+
+
+@pytest.mark.parametrize("load", [AutoPipes.pipeline, AutoConfig.load_config])
+@pytest.mark.parametrize("name", ["unbekannt", "image_embedding", "towhee/x", "a/b/c", "größe", ""])
+def test_an_unknown_pipeline_is_refused_without_a_request(no_host, load, name):
+    with pytest.raises(OperatorNotFound, match="ours are imgsearch_embed, imgsearch_insert"):
+        load(name)
+    assert no_host == []
+
+
+def test_near_names_of_pipelines_are_given(no_host):
+    with pytest.raises(OperatorNotFound, match="did you mean imgsearch_embed"):
+        AutoPipes.pipeline("imgsearch-embed")
+    with pytest.raises(OperatorNotFound, match="did you mean insert_milvus"):
+        AutoConfig.load_config("insert-milvus")
+
+
+@pytest.mark.parametrize("function", [towhee.hub.get_operator, towhee.hub.get_pipeline])
+def test_towhee_itself_downloads_nothing(no_host, function):
+    for name in ("towhee/image-decode", "a/b"):
+        with pytest.raises(OperatorNotFound, match="nothing is downloaded"):
+            function(name, "main", latest=True)
+    assert no_host == []
+
+
+def test_a_pipeline_in_a_file_is_still_loaded(no_host, tmp_path):
+    file = tmp_path / "eigene.py"
+    file.write_text(
+        "from towhee import AutoPipes, pipe\n"
+        "@AutoPipes.register\n"
+        "def eigene():\n"
+        "    return pipe.input('x').map('x', 'y', lambda x: x + 1).output('y')\n"
+    )
+    assert AutoPipes.pipeline(str(file))(1).get() == [2]
+    AutoPipes._PIPES_DEF.pop(str(file))

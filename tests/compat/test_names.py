@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from imgsearch.errors import ConfigError
 from imgsearch.seam import operator_folders, operator_names
 from imgsearch.seam.names import PUBLIC
 
@@ -175,3 +176,16 @@ from towhee import ops
 print(ops.local.normalize()(numpy.array([3.0, 4.0])))
 """
     assert python(code).split() == ["[0.6", "0.8]"]
+
+
+def test_supported_model_names_are_those_that_the_operators_take():
+    from imgsearch.seam.engine import towhee
+
+    without_weights = towhee.ops.image_embedding.timm(model_name="resnet50").get_op()
+    names = without_weights.supported_model_names()
+    assert {"classic", "resnet50", "vgg16"} <= set(names)
+    assert without_weights.supported_model_names(format="onnx") == names
+    clip = towhee.ops.image_text_embedding.clip(model_name="clip_vit_b32", modality="text").get_op()
+    assert {"clip_vit_base_patch16", "clip_vit_b32"} <= set(clip.supported_model_names())
+    with pytest.raises(ConfigError, match="unknown model format 'tensorrt'"):
+        clip.supported_model_names(format="tensorrt")

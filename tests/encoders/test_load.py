@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -34,6 +35,25 @@ def weights(tmp_path):
         return tmp_path / "ä.safetensors"
 
     return write
+
+
+@needs_timm
+@pytest.mark.parametrize(
+    "row", [row for row in models() if row.source and not row.hub], ids=lambda row: row.name
+)
+def test_a_described_model_without_a_hub_never_takes_the_frameworks_weights(
+    row, monkeypatch, tmp_path
+):
+    from imgsearch.encoders import hub
+
+    def other_weights(*_arguments, **_options):
+        raise AssertionError(f"{row.name} asked for the framework's weights")
+
+    monkeypatch.setattr(hub, "timm_weights", other_weights)
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path))
+    for name in (row.name, *row.aliases):
+        with pytest.raises(WeightsNotFound, match=re.escape(row.source)):
+            load(name, options={"runtime": "torch"})
 
 
 def python(code):
