@@ -63,7 +63,30 @@ _MB: Final = 1 << 20
 @click.option("--max-pixels", default=50, show_default=True, metavar="MILLION", help="Of an image.")
 @click.option("--max-jobs", default=16, show_default=True, help="Jobs that wait or run.")
 @click.option("--max-per-minute", default=0, help="Requests of one key or address; 0: any number.")
-@click.option("--max-seconds", default=60.0, show_default=True, help="Until an answer begins.")
+@click.option(
+    "--max-seconds",
+    default=60.0,
+    show_default=True,
+    help="Time limit until the response starts, in seconds.",
+)
+@click.option(
+    "--max-connections",
+    default=1_000,
+    show_default=True,
+    help="Open connections; beyond them idle ones are closed, then new ones get 503.",
+)
+@click.option(
+    "--max-head-seconds",
+    default=10.0,
+    show_default=True,
+    help="Time limit until a request's head is complete, in seconds.",
+)
+@click.option(
+    "--max-idle-seconds",
+    default=5.0,
+    show_default=True,
+    help="How long a connection is kept open for another request, in seconds.",
+)
 def serve(
     host: str,
     port: int,
@@ -141,6 +164,9 @@ def _limits(host: str, serving: Any, **told: Any) -> dict[str, Any]:
             jobs=told["max_jobs"],
             per_minute=told["max_per_minute"],
             seconds=told["max_seconds"],
+            connections=told["max_connections"],
+            head_seconds=told["max_head_seconds"],
+            idle_seconds=told["max_idle_seconds"],
         ),
         "urls": told["allow_urls"],
         "url_hosts": told["url_hosts"],

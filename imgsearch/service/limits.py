@@ -27,6 +27,10 @@ class Limits:
     that wait or run. `per_minute` are requests of
     one key, or of one address where there are no keys; 0 sets no limit. `seconds` from a request's
     beginning to that of its answer.
+
+    `connections` may be open, fewer where the process may not open enough files. `head_seconds`
+    until a request's head is complete, `idle_seconds` that a connection is kept alive without
+    another request, `stall_seconds` in which a client may read nothing of its response.
     """
 
     file_bytes: int = 64 * _MB
@@ -41,6 +45,10 @@ class Limits:
     jobs: int = 16
     per_minute: int = 0
     seconds: float = 60.0
+    connections: int = 1_000
+    head_seconds: float = 10.0
+    idle_seconds: float = 5.0
+    stall_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         for each in fields(self):

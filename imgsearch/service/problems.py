@@ -4,6 +4,7 @@ A client is told what it did wrong, in words that hold no path, URL or exception
 wrong on this side is logged under an id that the client is told.
 """
 
+import errno
 import logging
 import re
 import secrets
@@ -16,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imgsearch import errors
@@ -168,29 +169,42 @@ def body(
 def answer(scope: Scope, error: Exception) -> JSONResponse:
     """Return the answer to a request that ended in `error`, and log what is ours to mend."""
     instance = str(scope.get("state", {}).get("request_id", "")) or secrets.token_hex(8)
+    problem = _problem(error)
+    headers = dict(problem.headers or {})
+    if problem.status_code == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if problem.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(
+        error, HTTPException
+    ):
+        method = scope.get("method", "")
+        _log.error("request %s: %s %s", instance, method, problem.code, exc_info=error)
     extra: dict[str, Any] = {}
-    headers: dict[str, str] = {}
+    if isinstance(error, RequestValidationError):
+        extra["errors"] = [_fault(each) for each in error.errors()]
+    content = body(problem.status_code, problem.code, problem.detail, instance=instance, **extra)
+    return JSONResponse(content, problem.status_code, headers, media_type=MEDIA_TYPE)
+
+
+def _problem(error: Exception) -> Problem:
+    """Return the problem that answers an error."""
     match error:
         case errors.ImgSearchError():
             kind = kind_of(error)
-            status, code, detail = kind.status, kind.code, told(error)
-            if kind.retry:
-                headers["Retry-After"] = str(kind.retry)
+            return Problem(kind.status, kind.code, told(error), retry=kind.retry)
         case RequestValidationError():
-            status, code, detail = 422, "invalid_request", "The request does not fit its schema."
-            extra["errors"] = [_fault(each) for each in error.errors()]
+            return Problem(422, "invalid_request", "The request does not fit its schema.")
+        case Problem():
+            return error
         case HTTPException():
-            status, detail = error.status_code, str(error.detail)
-            code = getattr(error, "code", None) or _CODES.get(status, "refused")
-            headers.update(error.headers or {})
-        case _:
-            status, code, detail = 500, "internal", KINDS[errors.ImgSearchError].text
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, HTTPException):
-        _log.error("request %s: %s %s", instance, scope.get("method", ""), code, exc_info=error)
-    told_body = body(status, code, detail, instance=instance, **extra)
-    return JSONResponse(told_body, status, headers, media_type=MEDIA_TYPE)
+            code = _CODES.get(error.status_code, "refused")
+            problem = Problem(error.status_code, code, str(error.detail))
+            problem.headers = error.headers
+            return problem
+        case ClientDisconnect():
+            return Problem(400, "disconnected", "The client went away.")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return Problem(503, "busy", "Too many files are open.", retry=5)
+    return Problem(500, "internal", KINDS[errors.ImgSearchError].text)
 
 
 class Incidents:

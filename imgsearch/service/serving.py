@@ -1,7 +1,9 @@
 """The service as a process: where it listens, what it mends before, and how it stops."""
 
+import asyncio
 import ipaddress
 import logging
+import math
 import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from imgsearch.access import Keys, Scope
 from imgsearch.archive import Archive, Jobs, Repaired
 from imgsearch.errors import ConfigError
 from imgsearch.service.app import create_app
+from imgsearch.service.connections import Notice, accept_failures, raise_descriptors, room_for
 from imgsearch.service.interpreter import answering
 from imgsearch.service.limits import Limits
 from imgsearch.service.origins import LOOPBACK
@@ -36,6 +39,9 @@ __all__ = [
     "warm",
 ]
 
+_BACKLOG: Final = 2_048  # connections that wait in the system to be accepted
+# connections accepted in one turn of the event loop: the limit is looked at between two turns
+_ACCEPTED: Final = 64
 _GRACE: Final = 20  # seconds that answers underway have when the service stops
 _OTHERS: Final = 600.0  # seconds after which no other process can be at an image any more
 _log = logging.getLogger(__name__)
@@ -154,21 +160,29 @@ def run(
     Raises:
         ConfigError: the port is taken, or not to be had.
     """
+    raise_descriptors()
     with listening(host, port) as place:
         server(app, on_start=on_start).run([place])
 
 
 def server(app: FastAPI, *, on_start: Callable[[int], None] | None = None) -> uvicorn.Server:
     """Return what serves `app` on sockets that are given to its `run`."""
+    here: Service = app.state.service
+    room = room_for(here.limits)
     config = uvicorn.Config(
         app,
+        loop="asyncio",
+        http=cast(Any, room.protocol),  # called as the class of a protocol would be
+        ws="none",  # nothing is served that way, and uvicorn's connection would have no deadlines
+        backlog=_ACCEPTED,
+        timeout_keep_alive=math.ceil(here.limits.idle_seconds),
         log_level="warning",
         access_log=False,  # it would hold what people search for
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    return _Server(config, app.state.service, on_start)
+    return _Server(config, here, on_start)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -179,7 +193,7 @@ def listening(host: str, port: int) -> socket.socket:
     """
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.create_server(place[:2], family=family, backlog=2048)
+        made = socket.create_server(place[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(f"{host}:{port} is not to be had: {error.strerror or error}") from error
     # connections inherit it; asyncio sets it only on sockets that were made by a protocol's number,
@@ -212,7 +226,10 @@ class _Server(uvicorn.Server):
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(accept_failures(Notice()))
         await super().startup(sockets)
+        for place in sockets or ():
+            place.listen(_BACKLOG)  # which asyncio set to the number that it accepts in one turn
         if self.started and self._on_start is not None:
             self._on_start(self.servers[0].sockets[0].getsockname()[1])
 

@@ -1,11 +1,15 @@
 """Errors as answers: each class has its status and code, and tells nothing that it should not."""
 
+import errno
+import json
 import pickle
 
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from imgsearch import errors
-from imgsearch.service.problems import KINDS, kind_of, told
+from imgsearch.service.problems import KINDS, answer, kind_of, told
 
 EVERY = [
     each
@@ -47,3 +51,24 @@ def test_a_message_about_what_was_sent_is_told():
         "'größe'"
     )
     assert told(errors.BackendError("the driver says no")) == KINDS[errors.BackendError].text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (OSError(errno.EMFILE, "Too many open files: '/tmp/größe'"), 503, "busy"),
+        (OSError(errno.EIO, "Input/output error"), 500, "internal"),
+        (ClientDisconnect(), 400, "disconnected"),
+        (HTTPException(404), 404, "route_not_found"),
+        (HTTPException(418), 418, "refused"),
+        (errors.AccessDenied("no"), 401, "access_denied"),
+    ],
+)
+def test_an_error_is_answered_with_its_problem(error, status, code):
+    response = answer({"state": {"request_id": "eins"}}, error)
+    problem = json.loads(response.body)
+    assert (response.status_code, problem["status"], problem["code"]) == (status, status, code)
+    assert problem["instance"] == "urn:imgsearch:request:eins"
+    assert "größe" not in problem["detail"]
+    assert ("WWW-Authenticate" in response.headers) == (status == 401)
+    assert ("Retry-After" in response.headers) == (status == 503)

@@ -1,0 +1,292 @@
+"""Connections: how many may be open, and how long one may take to send a request's head.
+
+uvicorn bounds neither: as many connections as there are descriptors, each of which sends nothing,
+would keep everybody else out for as long as they stay.
+"""
+
+import asyncio
+import errno
+import json
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import h11
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from imgsearch.service.limits import Limits
+from imgsearch.service.problems import MEDIA_TYPE, body
+
+DESCRIPTORS: Final = 16_384  # for 1,000 connections, and 100 files of each of 128 uploads
+_LEAST: Final = 16  # connections that are allowed however few descriptors there are
+_UNKNOWN: Final = 128  # descriptors in use where the system does not list them
+_PATIENCE: Final = 1.0  # seconds for the request of a connection that is refused
+_RETRY: Final = 5  # seconds for Retry-After: idle connections are closed by then
+_SLOWEST: Final = 1_000  # bytes a second that a client reads at least; a telephone line has 5,000
+_QUIET: Final = 60.0  # seconds between two log lines of one kind
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_log = logging.getLogger(__name__)
+
+
+class Notice:
+    """Logs a warning at most once a minute, because an attacker may cause thousands."""
+
+    def __init__(self) -> None:
+        self._next = float("-inf")
+
+    def __call__(self, message: str, *values: object) -> None:
+        """Log the warning unless it was logged within the last minute."""
+        now = monotonic()
+        if now >= self._next:
+            self._next = now + _QUIET
+            _log.warning(message, *values)
+
+
+@dataclass(slots=True)
+class Room:
+    """What the connections of one server share: their bounds, and which wait for a request.
+
+    `waiting` is in the order in which they began to wait, so its first one is closed to make room.
+    """
+
+    most: int
+    limits: Limits
+    waiting: "dict[Connection, None]" = field(default_factory=dict)
+    full: Notice = field(default_factory=Notice)
+
+    def longest_waiting(self, newcomer: "Connection") -> "Connection | None":
+        """Return the connection that has waited longest for a request, None if none waits."""
+        return next((each for each in self.waiting if each is not newcomer), None)
+
+    def protocol(self, **options: Any) -> "Connection":
+        """Return the protocol of a new connection, with the arguments that uvicorn passes."""
+        return Connection(room=self, **options)
+
+
+class Connection(H11Protocol):
+    """uvicorn's HTTP/1.1 connection with deadlines, and with a limit on how many are open.
+
+    A request's head has to arrive within `head_seconds` of the connection, or of its first byte on
+    a connection that is kept alive. A client that reads next to nothing of its response for
+    `stall_seconds` is cut off. Beyond the limit the connection that has waited longest without a
+    request is closed; if none waits, the new one is answered with 503. Bodies have a deadline of
+    their own: see `Deadline`.
+    """
+
+    def __init__(self, *, room: Room, **options: Any) -> None:
+        super().__init__(**options)
+        self._room = room
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._refused = self._heard = False
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        room = self._room
+        room.waiting[self] = None
+        if len(self.connections) > room.most:
+            room.full("the limit of %s connections is reached: idle ones are closed", room.most)
+            if longest := room.longest_waiting(self):
+                longest.give_way()
+        self._refused = len(self.connections) > room.most
+        seconds = _PATIENCE if self._refused else room.limits.head_seconds
+        self._head_timer = self.loop.call_later(seconds, self._head_is_late)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._room.waiting.pop(self, None)
+        self._stop_head_timer()
+        self._stop_stall_timer()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        if self._refused:
+            self._end_with(503)
+            return
+        if self._head_timer is None and self._waits():
+            late = self._room.limits.head_seconds
+            self._head_timer = self.loop.call_later(late, self._head_is_late)
+        super().data_received(data)
+        self._note_waiting()
+
+    @override
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._note_waiting()
+        if self.transport.is_closing():
+            self._expect_reading()
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reading()
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_stall_timer()
+        if self.transport.is_closing():
+            self._expect_reading()
+
+    @override
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._expect_reading()
+
+    @override
+    def _unsupported_upgrade_warning(self) -> None:
+        """Ignore the offer of another protocol, as HTTP allows, without a line in the log."""
+
+    def give_way(self) -> None:
+        """Close this connection, which waits for a request, because another one needs room."""
+        self.connections.discard(self)
+        self._end_with(503)
+
+    def _waits(self) -> bool:
+        """Return whether no request is underway, so that a head has to come next."""
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn declares that it is never None
+        return cycle is None or cycle.response_complete
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _note_waiting(self) -> None:
+        if not self._waits():
+            self._room.waiting.pop(self, None)
+            self._stop_head_timer()
+        elif not self.transport.is_closing():
+            self._room.waiting.setdefault(self)
+
+    def _head_is_late(self) -> None:
+        self._end_with(503 if self._refused else 408)
+
+    def _end_with(self, status: int) -> None:
+        """Close the connection; answer with `status` where no request was answered before.
+
+        A connection that sent nothing is not told that it was late: browsers open some in advance.
+        """
+        self._room.waiting.pop(self, None)
+        if self.transport.is_closing():
+            return
+        unanswered = self.cycle is None and self.conn.our_state is h11.IDLE
+        if unanswered and (self._heard or status != HTTPStatus.REQUEST_TIMEOUT):
+            self.transport.write(_ANSWERS[status])
+        self.transport.close()
+        self._expect_reading()
+
+    def _expect_reading(self) -> None:
+        """Cut the connection off unless the client reads what waits to be sent."""
+        if self._stall_timer is None:
+            late, unsent = self._room.limits.stall_seconds, self.transport.get_write_buffer_size()
+            self._stall_timer = self.loop.call_later(late, self._abort_stalled, unsent)
+
+    def _abort_stalled(self, before: int) -> None:
+        self._stall_timer = None
+        read = before - self.transport.get_write_buffer_size()
+        if read < self._room.limits.stall_seconds * _SLOWEST:
+            self.transport.abort()
+        else:
+            self._expect_reading()
+
+
+def room_for(limits: Limits) -> Room:
+    """Return the room for connections: three quarters of the free descriptors at most.
+
+    The rest is for the stores, for uploads and for images that are being read.
+    """
+    most = limits.connections
+    allowed = _soft_limit()
+    if allowed is not None:
+        fitting = max(_LEAST, (allowed - _in_use()) * 3 // 4)
+        if fitting < most:
+            _log.warning(
+                "connections are limited to %d instead of %d: the process may open %d files. "
+                "Raise `ulimit -n`.", fitting, most, allowed,
+            )  # fmt: skip
+        most = min(most, fitting)
+    return Room(most, limits)
+
+
+def raise_descriptors() -> None:
+    """Raise the soft limit on open files towards the hard one, where the system has such limits."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # a sandbox may forbid it; the soft limit stays
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def accept_failures(exhausted: Notice) -> Callable[[asyncio.AbstractEventLoop, Any], None]:
+    """Return an event loop's exception handler that logs failed accepts once a minute.
+
+    asyncio retries an accept that failed for want of descriptors; Python 3.11 logs a traceback for
+    each of `backlog` attempts.
+    """
+
+    def handle(loop: asyncio.AbstractEventLoop, context: Any) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED and "socket" in context:
+            exhausted(
+                "no connection can be accepted: %s. Raise `ulimit -n`.", os.strerror(error.errno)
+            )
+        else:
+            loop.default_exception_handler(context)
+
+    return handle
+
+
+def _soft_limit() -> int | None:
+    """Return how many files the process may open, None where that is unlimited or unknown."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _in_use() -> int:
+    try:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+    except OSError:
+        return _UNKNOWN
+
+
+def _answer(status: int, code: str, detail: str, *headers: str) -> bytes:
+    """Return a whole HTTP response that closes the connection."""
+    content = json.dumps(body(status, code, detail)).encode()
+    head = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"Content-Type: {MEDIA_TYPE}",
+        f"Content-Length: {len(content)}",
+        "Connection: close",
+        *headers,
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + content
+
+
+_ANSWERS: Final = {
+    408: _answer(408, "request_timeout", "The request's head took too long to arrive."),
+    503: _answer(503, "busy", "Too many connections are open.", f"Retry-After: {_RETRY}"),
+}
