@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.collection import Collection, hit
+from imgsearch.backends.identity import adopted, dropped
 from imgsearch.backends.schema import Metric, Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, matches
@@ -22,11 +23,12 @@ QUERIES: Final = 256  # queries answered at once: 256 by 100,000 scores are 205 
 class Rows:
     """A collection's records: vectors in one matrix that grows by doubling, the rest in lists.
 
-    Guarded by `lock`. A deleted row's place is taken by the last one.
+    `shelf` is where they stand, and where those of a later collection of this name do. Guarded by
+    `lock`. A deleted row's place is taken by the last one.
     """
 
-    def __init__(self, schema: Schema) -> None:
-        self.schema = schema
+    def __init__(self, schema: Schema, shelf: "Shelf") -> None:
+        self.schema, self.shelf = schema, shelf
         self.lock = threading.RLock()
         self.dropped = False
         self.ids: list[str] = []
@@ -101,7 +103,7 @@ class Backend(VectorBackend):
         with self._guard:
             shelf = self._there()
             name = shelf.aliases.get(name, name)
-            rows = shelf.collections.setdefault(name, Rows(schema))
+            rows = shelf.collections.setdefault(name, Rows(schema, shelf))
         collection = MemoryCollection(name, rows)
         require_schema(collection, schema)
         return collection
@@ -222,7 +224,11 @@ class MemoryCollection(Collection):
 
     def _rows(self) -> Rows:
         if self._all.dropped:
-            raise CollectionNotFound(f"collection {self.name!r} was dropped")
+            rows = self._all.shelf.collections.get(self.name)
+            if rows is None:
+                raise dropped(self.name, "memory://")
+            self.schema = adopted(self.name, self.schema, rows.schema)
+            self._all = rows
         return self._all
 
     def _places(self, where: Filter | None) -> npt.NDArray[np.intp]:

@@ -17,7 +17,14 @@ from imgsearch.backends.base import Capabilities, VectorBackend, check_name, req
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.milvus_collection import MilvusCollection
-from imgsearch.backends.milvus_schema import BUILT, COLUMNS, PROPERTY, check_index, parsed
+from imgsearch.backends.milvus_schema import (
+    BUILT,
+    COLUMNS,
+    PROPERTY,
+    Described,
+    check_index,
+    described,
+)
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import (
     BackendError,
@@ -54,6 +61,7 @@ class Backend(VectorBackend):
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self.path else nullcontext()
         )
+        self.drops = 0  # of collections, by this object
         self._database = "" if self.path else parts.path.strip("/")
         self._client: MilvusClient | None
         if self.path:
@@ -82,14 +90,7 @@ class Backend(VectorBackend):
         with self.calling() as client:
             if not client.has_collection(name, timeout=self.timeout):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
-            description = client.describe_collection(name, timeout=self.timeout)
-            name = description["collection_name"]  # not the alias
-            index = self.index(name)
-            schema, layout = parsed(description, index)
-            if index is None:  # a crash came between making the collection and indexing it
-                self._build(client, name, schema)
-            self._load(client, name, schema)
-        return MilvusCollection(name, schema, self, layout)
+            return MilvusCollection(self, self.prepared(name))
 
     @override
     def drop(self, name: str) -> None:
@@ -102,6 +103,7 @@ class Backend(VectorBackend):
             for alias in self._aliases(client, name):
                 client.drop_alias(alias, timeout=self.timeout)
             client.drop_collection(name, timeout=self.timeout)
+            self.drops += 1
 
     @override
     def set_alias(self, alias: str, name: str) -> None:
@@ -146,6 +148,38 @@ class Backend(VectorBackend):
                 yield self._client
             except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
                 raise self._translated(error) from error
+
+    def described(self, name: str) -> Described:
+        """Return what Milvus says of a collection, by its name or an alias.
+
+        Raises:
+            SchemaMismatch: it is none that imgsearch can use.
+        """
+        with self.calling() as client:
+            description = client.describe_collection(name, timeout=self.timeout)
+            real = str(description["collection_name"])
+            files = _files(self.path, real) if self.path else None
+            return described(description, self.index(real), files)
+
+    def identity(self, name: str) -> object:
+        """Return what differs for another collection of this name and for another index."""
+        if self.path:
+            return _files(self.path, name)
+        return self.described(name).identity
+
+    def prepared(self, name: str) -> Described:
+        """Make a collection ready to be searched: build the index if it is missing, and load it.
+
+        Raises:
+            SchemaMismatch: it is none that imgsearch can use.
+        """
+        with self.calling() as client:
+            found = self.described(name)
+            if not found.indexed:  # a crash came after the collection was made, or it was dropped
+                self._build(client, found.name, found.schema)
+                found = self.described(name)
+            self._load(client, found.name, found.schema)
+            return found
 
     def index(self, name: str) -> Mapping[str, Any] | None:
         """Return what Milvus tells of the index on the collection's vector, None without one."""
@@ -302,6 +336,19 @@ def _unopened(path: Path) -> BackendError:
     except (MilvusLiteError, OSError, ValueError) as error:
         return BackendError(f"{path} cannot be opened: {error}")
     return StoreLocked(f"{path} was open in another process until just now; try again")
+
+
+def _files(path: Path, name: str) -> object:
+    """Return what tells lite's collection from a later one, None where there is none.
+
+    The file of the manifest is a new one after each flush, too; that of the schema is not.
+    """
+    folder = path / "collections" / name
+    try:
+        stats = [(folder / file).stat() for file in ("schema.json", "manifest.json")]
+    except OSError:
+        return None
+    return [(stat.st_ino, stat.st_mtime_ns) for stat in stats]
 
 
 def _let_go(path: Path) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from imgsearch.backends.collection import Collection, hit, row_vector
+from imgsearch.backends.identity import Identity, adopted, dropped
 from imgsearch.backends.milvus_filter import after, among, both, rendered
-from imgsearch.backends.milvus_schema import Layout, check_fields, search_params
-from imgsearch.backends.schema import Schema
-from imgsearch.errors import FieldInvalid
+from imgsearch.backends.milvus_schema import Described, check_fields, search_params
+from imgsearch.errors import BackendError, CollectionNotFound, FieldInvalid
 from imgsearch.filters import Filter
-from imgsearch.types import Hit, Matrix, Record
+from imgsearch.types import Hit, Matrix, Record, Vector
 
 if TYPE_CHECKING:
     from imgsearch.backends.milvus import Backend
@@ -25,16 +25,22 @@ BYTES: Final = 16 * 2**20  # … and their size: servers take messages of 64 MB
 HITS: Final = 65_536  # hits asked for at once, over all queries of a call
 QUERIES: Final = 256  # queries a call; servers take 16,384
 LEAST: Final = 1_024  # rows of a segment that servers index at all, as they are shipped
+RELEASED: Final = (101, 103, 201, 202)  # a collection or partition is not loaded, or not wholly
+UNEXPECTED: Final = 65_535  # what Milvus 2.3.5 says to a search that a release overtakes, e.g.
+TRIES: Final = 6  # of a call on a collection that others release meanwhile
 
 
 class MilvusCollection(Collection):
     """A loaded collection, read with Session consistency: it sees what this process wrote."""
 
-    def __init__(self, name: str, schema: Schema, store: "Backend", layout: Layout) -> None:
-        super().__init__(name, schema, foreign=not layout.ours)
-        self._store, self._layout = store, layout
-        dynamic = ["$meta"] if layout.dynamic else []
-        self._outputs = [layout.key, *schema.fields, *dynamic]
+    def __init__(self, store: "Backend", found: Described) -> None:
+        super().__init__(found.name, found.schema, foreign=not found.layout.ours)
+        self._store, self._layout = store, found.layout
+        self._identity = Identity(
+            lambda: store.identity(found.name), found.identity, drops=lambda: store.drops
+        )
+        self._loads = 0
+        self._loading = threading.Lock()  # taken before the store's turn, never within it
 
     @override
     def flush(self) -> None:
@@ -54,8 +60,7 @@ class MilvusCollection(Collection):
         end, pause, count = time.monotonic() + seconds, threading.Event(), self.count()
         flat = self.schema.index.kind == "flat"  # has no index there, and needs none
         while True:
-            with self._store.calling() as client:
-                loaded = client.list_loaded_segments(self.name, timeout=self._store.timeout)
+            loaded = self._call("list_loaded_segments")
             sealed = [part for part in loaded if part.state.name == "Sealed"]
             through = sum(int(part.num_rows) for part in sealed if part.index_name or flat)
             coming = any(part.num_rows >= LEAST and not part.index_name for part in sealed)
@@ -69,12 +74,11 @@ class MilvusCollection(Collection):
         for record in records:
             check_fields(self._layout, self.schema, list(record.fields))
         rows = [self._row(record) for record in records]
-        with self._store.calling() as client:
-            # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
-            # A server's insert would keep both rows.
-            write = client.insert if self._store.path else client.upsert
-            for part in _parts(rows, records):
-                write(self.name, part, timeout=self._store.timeout)
+        # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
+        # A server's insert would keep both rows.
+        method = "insert" if self._store.path else "upsert"
+        for part in _parts(rows, records):
+            self._call(method, part, writing=True)
 
     @override
     def _search(
@@ -83,20 +87,36 @@ class MilvusCollection(Collection):
         step = max(1, min(QUERIES, HITS // k))
         found: list[list[Hit]] = []
         for start in range(0, len(queries), step):
-            with self._store.calling() as client:
-                answers = client.search(
-                    self.name,
-                    list(queries[start : start + step]),
-                    filter=rendered(where, self.schema.fields),
-                    limit=k,
-                    output_fields=self._outputs,
-                    search_params={"params": search_params(self.schema.index, k, effort)},
-                    anns_field=self._layout.vector,
-                    consistency_level="Session",
-                    timeout=self._store.timeout,
-                )
+            answers = self._nearest(
+                list(queries[start : start + step]),
+                filter=rendered(where, self.schema.fields),
+                limit=k,
+                output_fields=self._outputs,
+                search_params={
+                    "metric_type": self.schema.metric.upper(),
+                    "params": search_params(self.schema.index, k, effort),
+                },
+                anns_field=self._layout.vector,
+                consistency_level="Session",
+            )
             found += [[self._hit(one) for one in answer] for answer in answers]
         return found
+
+    def _nearest(self, queries: list[Vector], **options: Any) -> Any:
+        """Search again where a release overtook a search, which finds nothing then."""
+        for _ in range(TRIES):
+            loads = self._loads
+            answers = self._call("search", queries, **options)
+            if any(answers) or self._store.path or self._was_loaded(loads):
+                return answers
+            self._load(loads)
+        raise self._unloaded()
+
+    def _was_loaded(self, loads: int) -> bool:
+        """Return whether the collection is loaded, and was since `loads` was read."""
+        state = self._call("get_load_state")["state"]
+        with self._loading:
+            return self._loads == loads and state.name == "Loaded"
 
     @override
     def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
@@ -111,10 +131,9 @@ class MilvusCollection(Collection):
     @override
     def _delete(self, ids: Sequence[str]) -> None:
         keys = self._keys(ids)
-        with self._store.calling() as client:
-            for start in range(0, len(keys), CHUNK):
-                some = among(self._layout.key, keys[start : start + CHUNK])
-                client.delete(self.name, filter=some, timeout=self._store.timeout)
+        for start in range(0, len(keys), CHUNK):
+            some = among(self._layout.key, keys[start : start + CHUNK])
+            self._call("delete", filter=some, writing=True)
         if self._store.path is None:
             # Session does not cover deletions with pymilvus 3.0.2 and Milvus 2.3.5: a search right
             # after one still finds the row. One Strong read (200 ms) waits until it is gone.
@@ -155,15 +174,74 @@ class MilvusCollection(Collection):
             expression = both(after(key, max(row[key] for row in rows)), condition)
 
     def _query(self, expression: str, columns: Sequence[str], **options: Any) -> list[Any]:
-        with self._store.calling() as client:
-            rows: list[Any] = client.query(
-                self.name,
-                filter=expression,
-                output_fields=list(columns),
-                timeout=self._store.timeout,
-                **{"consistency_level": "Session", **options},
-            )
-            return rows
+        rows: list[Any] = self._call(
+            "query",
+            filter=expression,
+            output_fields=list(columns),
+            **{"consistency_level": "Session", **options},
+        )
+        return rows
+
+    def _call(self, method: str, *arguments: Any, writing: bool = False, **options: Any) -> Any:
+        """Return what the client's `method` does, after loading the collection where needed.
+
+        Raises:
+            CollectionNotFound: the collection was dropped.
+            SchemaMismatch: the name stands for another collection by now.
+            BackendError: the collection was released each time that it was loaded.
+        """
+        for _ in range(TRIES):
+            loads = self._loads
+            try:
+                self._recognise(now=writing)
+                with self._store.calling() as client:
+                    call = getattr(client, method)
+                    return call(self.name, *arguments, timeout=self._store.timeout, **options)
+            except CollectionNotFound as error:
+                raise dropped(self.name, self._store.url) from error.__cause__
+            except BackendError as error:
+                if not released(error):
+                    raise
+            self._load(loads)
+        raise self._unloaded()
+
+    def _unloaded(self) -> BackendError:
+        return BackendError(
+            f"collection {self.name!r} of {self._store.url} is released again and again by another "
+            "program. Stop that program, or load the collection there."
+        )
+
+    def _recognise(self, *, now: bool) -> None:
+        """Go on with the collection that has the name by now, if it holds the same.
+
+        Raises:
+            SchemaMismatch: it does not.
+        """
+        if self._identity.changed(now=now):
+            found = self._store.described(self.name)
+            self._adopt(found if found.indexed else self._store.prepared(self.name))
+
+    def _load(self, loads: int) -> None:
+        """Load the released collection, unless another thread did so after `loads` was read."""
+        with self._loading:
+            if self._loads != loads:
+                return
+            try:
+                self._adopt(self._store.prepared(self.name))
+            except BackendError as error:
+                if not released(error):
+                    raise
+            self._loads += 1
+
+    def _adopt(self, found: Described) -> None:
+        self.schema = adopted(self.name, self.schema, found.schema)
+        self._layout, self.foreign = found.layout, not found.layout.ours
+        self._identity.accept(found.identity)
+
+    @property
+    def _outputs(self) -> list[str]:
+        dynamic = ["$meta"] if self._layout.dynamic else []
+        return [self._layout.key, *self.schema.fields, *dynamic]
 
     def _columns(self, *, vectors: bool) -> list[str]:
         return [*self._outputs, self._layout.vector] if vectors else self._outputs
@@ -197,6 +275,12 @@ class MilvusCollection(Collection):
     def _fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
         own = (self._layout.key, self._layout.vector)
         return {name: value for name, value in row.items() if name not in own and value is not None}
+
+
+def released(error: BackendError) -> bool:
+    """Return whether Milvus refused because a collection is not loaded, or just released."""
+    code = getattr(error.__cause__, "code", 0)
+    return code in RELEASED or (code == UNEXPECTED and "channel not available" in str(error))
 
 
 def _parts(rows: Sequence[dict[str, Any]], records: Sequence[Record]) -> Iterator[list[Any]]:

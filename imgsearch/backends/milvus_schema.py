@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from imgsearch.backends.schema import INDEXES, FieldType, Index, Metric, Schema
@@ -70,6 +70,57 @@ def parsed(
     if ours:
         return Schema.from_json(ours), Layout()
     return _foreign(description, index)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A collection as Milvus describes it: its real name, its schema, and how it lies there.
+
+    `identity` differs for another collection of this name, and for another index.
+    """
+
+    name: str
+    schema: Schema
+    layout: Layout
+    indexed: bool
+    identity: object
+
+
+def described(
+    description: Mapping[str, Any], index: Mapping[str, Any] | None, identity: object = None
+) -> Described:
+    """Read what describe_collection and describe_index say of a collection, ours or foreign.
+
+    Without `identity` it is what a server says: the collection's number, and its index.
+
+    Raises:
+        SchemaMismatch: as `parsed` does, or our collection's index was rebuilt by another metric.
+    """
+    schema, layout = parsed(description, index)
+    name = str(description["collection_name"])
+    built = (index or {}).get("index_type"), (index or {}).get("metric_type")
+    if index is not None:
+        schema = _with_index(name, schema, index)
+    known = identity or (description["collection_id"], *built, index_params(index or {}))
+    return Described(name, schema, layout, index is not None, known)
+
+
+def _with_index(name: str, schema: Schema, index: Mapping[str, Any]) -> Schema:
+    """Return the schema with the index that is there, which another program may have rebuilt.
+
+    Raises:
+        SchemaMismatch: it compares vectors otherwise, or is of a kind that imgsearch lacks.
+    """
+    kind, metric = _KINDS.get(index["index_type"]), _METRICS.get(index["metric_type"])
+    if kind is None or metric != schema.metric:
+        raise SchemaMismatch(
+            f"another program rebuilt the index of collection {name!r}: it is "
+            f"{index['index_type']} by {index['metric_type']}, not {schema.index.kind} by "
+            f"{schema.metric}. Release the collection and drop the index; imgsearch builds its own."
+        )
+    known = schema.index.params if kind == schema.index.kind else {}
+    found = {n: v for n, v in index_params(index).items() if n in INDEXES[kind]}
+    return replace(schema, index=Index(kind, {**known, **found}))
 
 
 def check_index(index: Mapping[str, Any], schema: Schema) -> None:

@@ -29,7 +29,7 @@ from imgsearch.backends.tencent_calls import (
 )
 from imgsearch.backends.tencent_client import indexed, indexes, is_rpc, opened
 from imgsearch.backends.tencent_collection import TencentCollection
-from imgsearch.backends.tencent_schema import MARK, check_creatable, parsed
+from imgsearch.backends.tencent_schema import MARK, Described, check_creatable, parsed
 from imgsearch.backends.tencent_url import Options
 from imgsearch.errors import (
     BackendError,
@@ -51,6 +51,7 @@ class Backend(VectorBackend):
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
         parts = urlsplit(url)
         self.url, self.database = url, parts.path.strip("/")
+        self.drops = 0  # of collections, by this object
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,127}", self.database):
             raise ConfigError(f"{url}: a database's name is a letter, then letters, digits, - or _")
         self.capabilities = Capabilities(
@@ -88,10 +89,7 @@ class Backend(VectorBackend):
 
     @override
     def open(self, name: str) -> Collection:
-        found = self._described(name)
-        real = found.collection_name
-        layout = parsed(real, found.description, found.index.list())
-        return TencentCollection(real, self, layout, trained=bool(indexed(found)))
+        return TencentCollection(self, self.described(name))
 
     @override
     def drop(self, name: str) -> None:
@@ -102,6 +100,7 @@ class Backend(VectorBackend):
             lambda client, seconds: client.drop_collection(self.database, name, timeout=seconds),
             again=False,
         )
+        self.drops += 1
 
     @override
     def set_alias(self, alias: str, name: str) -> None:
@@ -120,6 +119,18 @@ class Backend(VectorBackend):
         if real == alias:
             raise CollectionNotFound(f"{alias!r} is a collection of {self.url}, not an alias")
         self.calls(lambda client, _: client.delete_alias(self.database, alias), again=False)
+
+    def described(self, name: str) -> Described:
+        """Return what the service says of a collection, by its name or an alias.
+
+        Raises:
+            SchemaMismatch: it is none that imgsearch can use.
+        """
+        found = self._described(name)
+        listed = found.index.list()
+        layout = parsed(found.collection_name, found.description, listed)
+        identity = found.create_time, found.description, listed
+        return Described(found.collection_name, layout, bool(indexed(found)), identity)
 
     def indexed(self, name: str) -> int | None:
         """Return how many vectors the index covers, None where the service does not say."""

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from imgsearch.backends.collection import Collection, hit
+from imgsearch.backends.identity import Identity, adopted, dropped
 from imgsearch.backends.tencent_client import search_params
 from imgsearch.backends.tencent_filter import between, both, check_read, rendered
-from imgsearch.backends.tencent_schema import PLACE, PLACES, Layout
+from imgsearch.backends.tencent_schema import PLACE, PLACES, Described
+from imgsearch.errors import CollectionNotFound
 from imgsearch.filters import Filter
 from imgsearch.types import Hit, Matrix, Record
 
@@ -22,6 +24,7 @@ QUERIES: Final = 20  # vectors of one search
 IDS: Final = 20  # of one query or delete; the newer page says 1,000
 ROWS: Final = 16_384  # of one query
 BYTES: Final = 8 * 2**20  # of one upsert, about
+WRITES: Final = ("upsert", "delete")
 HITS: Final = 65_536  # asked for at once, over all queries of a search
 
 
@@ -33,11 +36,13 @@ class TencentCollection(Collection):
 
     prefixes = False
 
-    def __init__(self, name: str, store: "Backend", layout: Layout, *, trained: bool) -> None:
-        super().__init__(name, layout.schema, foreign=not layout.ours)
-        self._store, self._layout = store, layout
-        # IVF indexes take rows in only once they were trained, which `flush` does
-        self._trained = trained or not layout.schema.index.kind.startswith("ivf")
+    def __init__(self, store: "Backend", found: Described) -> None:
+        super().__init__(found.name, found.layout.schema, foreign=not found.layout.ours)
+        self._store, self._layout, self._trained = store, found.layout, False
+        self._identity = Identity(
+            lambda: store.described(found.name).identity, found.identity, drops=lambda: store.drops
+        )
+        self._adopt(found)
 
     @override
     def indexed(self) -> int:
@@ -133,14 +138,39 @@ class TencentCollection(Collection):
     def _counted(self, condition: str) -> int:
         return int(self._call("count", filter=condition or None))
 
+    def _recognise(self, *, now: bool) -> None:
+        """Go on with the collection that has the name by now, if it holds the same.
+
+        Raises:
+            SchemaMismatch: it does not.
+        """
+        if self._identity.changed(now=now):
+            self._adopt(self._store.described(self.name))
+
+    def _adopt(self, found: Described) -> None:
+        self.schema = adopted(self.name, self.schema, found.layout.schema)
+        self._layout, self.foreign = found.layout, not found.layout.ours
+        # IVF indexes take rows in only once they were trained, which `flush` does
+        self._trained = found.trained or not self.schema.index.kind.startswith("ivf")
+        self._identity.accept(found.identity)
+
     def _call(self, method: str, **arguments: Any) -> Any:
-        """Call the client about this collection; every call here may be made twice."""
-        # by name on the client: what its own `collection` returns forgets the read consistency
-        return self._store.calls(
-            lambda client, seconds: getattr(client, method)(
-                self._store.database, self.name, timeout=seconds, **arguments
+        """Call the client about this collection; every call here may be made twice.
+
+        Raises:
+            CollectionNotFound: the collection was dropped.
+            SchemaMismatch: the name stands for another collection by now.
+        """
+        try:
+            self._recognise(now=method in WRITES)
+            # by name on the client: what its own `collection` returns forgets the read consistency
+            return self._store.calls(
+                lambda client, seconds: getattr(client, method)(
+                    self._store.database, self.name, timeout=seconds, **arguments
+                )
             )
-        )
+        except CollectionNotFound as error:
+            raise dropped(self.name, self._store.url) from error.__cause__
 
     def _keys(self, ids: Sequence[str]) -> Iterator[list[str]]:
         keys = [self._layout.to_key(id_) for id_ in ids]

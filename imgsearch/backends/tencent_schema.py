@@ -125,16 +125,37 @@ class Layout:
         return plain
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A collection as the service describes it; `trained`: its index covers some vectors.
+
+    `identity` differs for another collection of this name, and for another index.
+    """
+
+    name: str
+    layout: Layout
+    trained: bool
+    identity: object
+
+
 def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, Any]]) -> Layout:
     """Read what describe_collection says of a collection, ours or foreign.
 
     Raises:
-        SchemaMismatch: a newer imgsearch wrote it, or it is not of one float vector.
+        SchemaMismatch: a newer imgsearch wrote it, or it is not of one float vector, or its index
+            was rebuilt by another metric.
     """
-    if description and description.startswith(MARK):
-        return Layout(Schema.from_json(description.removeprefix(MARK)))
     vectors = [index for index in indexes if index["fieldName"] == "vector"]
     kinds = {kind.upper(): kind for kind in INDEXES}
+    if description and description.startswith(MARK):
+        schema = Schema.from_json(description.removeprefix(MARK))
+        metric = vectors[0].get("metricType") if vectors else None
+        if _METRICS.get(str(metric)) != schema.metric:
+            raise SchemaMismatch(
+                f"another program rebuilt the index of collection {name!r}: it compares by "
+                f"{metric}, not by {schema.metric}. Rebuild it as it was."
+            )
+        return Layout(schema)
     if (
         not vectors
         or vectors[0]["fieldType"] != "vector"

@@ -89,9 +89,43 @@ def test_dropping_takes_everything_with_it(bench: Bench) -> None:
     collection = bench.collection()
     collection.upsert(records(["a", "b"]))
     bench.store.drop(collection.name)
-    with pytest.raises(CollectionNotFound):
+    with pytest.raises(CollectionNotFound, match=f"{collection.name}.*Add the images again"):
         collection.count()
     assert bench.store.create(collection.name, collection.schema).count() == 0
+
+
+def test_open_collection_goes_on_after_it_was_created_again(bench: Bench) -> None:
+    collection = bench.collection(encoder=ENCODER)
+    collection.upsert(records(["a", "b"]))
+    assert collection.count() == 2
+    bench.store.drop(collection.name)
+    bench.store.create(collection.name, collection.schema)
+    assert collection.count() == 0
+    collection.upsert(records(["c"]))
+    assert ids(collection.search(unit(0)[None])[0]) == ["c"]
+    assert ids(collection.iterate()) == ["c"]
+    assert collection.delete(["a", "c"]) == 1
+
+
+def test_open_collection_refuses_another_one_of_its_name(bench: Bench) -> None:
+    collection = bench.collection(encoder=ENCODER)
+    collection.upsert(records(["a"]))
+    assert collection.count() == 1
+    schema = Schema(4, index=Index("flat"), fields={"n": "int"}, encoder=Fingerprint("other", 4))
+    bench.store.drop(collection.name)
+    other = bench.store.create(collection.name, schema)
+    other.upsert(records(["b"]))
+    for use in (
+        lambda: collection.search(unit(0)[None]),
+        lambda: collection.get(["b"]),
+        collection.count,
+        lambda: list(collection.iterate()),
+        lambda: collection.upsert(records(["c"])),
+        lambda: collection.delete(["b"]),
+    ):
+        with pytest.raises(SchemaMismatch, match="encoder"):
+            use()
+    assert ids(other.iterate()) == ["b"]
 
 
 def test_alias_stands_for_one_collection_then_for_another(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from typing_extensions import override
 from imgsearch.backends import Collection, Schema
 from imgsearch.backends import checks as checks_module
 from imgsearch.backends.memory import Backend, MemoryCollection, Rows
+from imgsearch.errors import CollectionNotFound
 from imgsearch.filters import And, Compare, Filter, Not, Or, StartsWith
 from imgsearch.types import Hit, Matrix, Record
 from tests.backends import test_contract, test_contract_filters, test_contract_indexes
@@ -392,9 +393,28 @@ class MovesAliasInTwoSteps(Backend):
 class ForgetsToDrop(Backend):
     @override
     def drop(self, name: str) -> None:
-        rows = self._there().collections.get(name) or Rows(Schema(4))
+        rows = self._there().collections.get(name) or Rows(Schema(4), self._there())
         super().drop(name)
         rows.dropped = False
+
+
+class HoldsOnToTheDropped(MemoryCollection):
+    """Fails for good once its collection was dropped, also when there is one again."""
+
+    @override
+    def _rows(self) -> Rows:
+        if self._all.dropped:
+            raise CollectionNotFound(self.name)
+        return self._all
+
+
+class TakesAnySuccessor(MemoryCollection):
+    """Goes on with whatever has its name now."""
+
+    @override
+    def _rows(self) -> Rows:
+        self._all = self._all.shelf.collections[self.name]
+        return self._all
 
 
 contract, filters, indexes = test_contract, test_contract_filters, test_contract_indexes
@@ -441,6 +461,8 @@ CAUGHT: list[tuple[type, Callable[..., None]]] = [
     (DropsThroughAliases, contract.test_alias_is_no_collection_and_goes_with_its_own),
     (MovesAliasInTwoSteps, contract.test_readers_of_an_alias_never_miss_it_while_it_moves),
     (ForgetsToDrop, contract.test_dropping_takes_everything_with_it),
+    (HoldsOnToTheDropped, contract.test_open_collection_goes_on_after_it_was_created_again),
+    (TakesAnySuccessor, contract.test_open_collection_refuses_another_one_of_its_name),
 ]
 TESTS = [
     test

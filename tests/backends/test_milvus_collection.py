@@ -1,0 +1,129 @@
+"""A Milvus collection that another program released, rebuilt or filled while it is open."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from imgsearch.backends import Collection, Index, Schema, connect
+from imgsearch.backends.milvus import Backend
+from imgsearch.backends.milvus_collection import MilvusCollection
+from imgsearch.errors import BackendError, SchemaMismatch
+from tests.backends.bench import ids, records, unit
+from tests.conftest import Place
+
+NAME = "opened"
+
+
+@pytest.fixture(params=["milvus-lite", "milvus"])
+def store(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> Iterator[Backend]:
+    url, token = place_of(request.param)
+    with connect(url, token=token) as opened:
+        assert isinstance(opened, Backend)
+        yield opened
+        opened.drop(NAME)
+
+
+@pytest.fixture
+def collection(store: Backend) -> Collection:
+    made = store.create(NAME, Schema(4, index=Index("hnsw"), fields={"n": "int"}))
+    made.upsert(records("abcdef"))
+    return made
+
+
+def release(store: Backend) -> None:
+    with store.calling() as client:
+        client.release_collection(NAME)
+
+
+def rebuild(store: Backend, kind: str, metric: str, **params: int) -> None:
+    """Put another index in the place of the collection's, as another program does."""
+    with store.calling() as client:
+        client.release_collection(NAME)
+        client.drop_index(NAME, "vector")
+        index = client.prepare_index_params()
+        index.add_index("vector", index_type=kind, metric_type=metric, params={"params": params})
+        client.create_index(NAME, index, sync=False)
+        client.load_collection(NAME)
+
+
+def test_released_collection_is_loaded_again_by_whatever_uses_it(
+    store: Backend, collection: Collection
+) -> None:
+    uses: list[tuple[Callable[[], Any], Any]] = [
+        (lambda: ids(collection.search(unit(0)[None], k=1)[0]), ["a"]),
+        (collection.count, 6),
+        (lambda: collection.get(["b"]).keys(), {"b"}),
+        (lambda: sorted(ids(collection.iterate(batch=2))), list("abcdef")),
+        (lambda: collection.upsert(records("g")), None),
+        (lambda: collection.delete(["g"]), 1),
+        (collection.flush, None),
+    ]
+    for use, expected in uses:
+        release(store)
+        assert use() == expected
+
+
+def test_collection_without_its_index_is_indexed_and_loaded_again(
+    store: Backend, collection: Collection
+) -> None:
+    with store.calling() as client:
+        client.release_collection(NAME)
+        client.drop_index(NAME, "vector")
+    assert ids(collection.search(unit(0)[None], k=1)[0]) == ["a"]
+    collection.flush()
+    assert (store.index(NAME) or {})["index_type"] == "HNSW"
+
+
+def test_rebuilt_index_is_searched_as_what_it_is(store: Backend, collection: Collection) -> None:
+    rebuild(store, "IVF_FLAT", "COSINE", nlist=1)
+    collection.upsert(records("g"))  # writes look at the collection each time
+    assert collection.schema.index == Index("ivf_flat", {"nlist": 1})
+    assert ids(collection.search(unit(0)[None], k=1)[0]) == ["a"]
+    assert store.open(NAME).schema.index.kind == "ivf_flat"
+
+
+def test_index_by_another_metric_is_refused(store: Backend, collection: Collection) -> None:
+    rebuild(store, "FLAT", "L2")
+    with pytest.raises(SchemaMismatch, match="FLAT by L2, not hnsw by cosine"):
+        collection.upsert(records("g"))
+    with pytest.raises(SchemaMismatch, match="drop the index"):
+        collection.search(unit(0)[None])
+    with pytest.raises(SchemaMismatch, match="drop the index"):
+        store.open(NAME)
+
+
+def test_threads_that_search_go_on_while_the_collection_is_released(
+    store: Backend, collection: Collection
+) -> None:
+    done = threading.Event()
+
+    def search() -> int:
+        rounds = 0
+        while not done.is_set() or not rounds:
+            assert len(collection.search(unit(0)[None], k=6)[0]) == 6
+            rounds += 1
+        return rounds
+
+    with ThreadPoolExecutor(4) as threads:
+        running = [threads.submit(search) for _ in range(4)]
+        try:
+            for _ in range(2):
+                release(store)
+                assert collection.count() == 6
+        finally:
+            done.set()
+        assert all(thread.result() for thread in running)
+
+
+def test_collection_that_is_released_each_time_is_reported(
+    store: Backend, collection: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(store)
+    monkeypatch.setattr(store, "_load", lambda *_: None)  # as if it were released right after
+    with pytest.raises(BackendError, match="released again and again"):
+        collection.get(["a"])
+    monkeypatch.undo()
+    assert collection.get(["a"]).keys() == {"a"}
