@@ -47,7 +47,8 @@ class Embedding:
     """Embed batches of images: what `Library.add` does with each chunk.
 
     Pure, and picklable by its configuration: a worker of a distributed engine may hold one, and
-    builds the encoder, once a process, when the first batch comes.
+    builds the encoder, once a process, when the first batch comes. Images of more decoded pixels
+    than `max_pixels` are refused.
 
         step = Embedding(Recipe.of("resnet50", "model.safetensors"))
         table = step(["a.jpg", "b.jpg"]).to_pandas()
@@ -55,6 +56,10 @@ class Embedding:
 
     encoder: Recipe = field(default_factory=Recipe)
     regions: Detection | None = None
+    max_pixels: int = images.MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        images.checked_limit(self.max_pixels)
 
     @property
     def schema(self) -> pa.Schema:
@@ -120,8 +125,9 @@ class Embedding:
     def _prepared(self, encoder: Encoder, data: bytes, row: "_Row") -> list[tuple["_Row", Any]]:
         """Return the row, and before it those of its regions, each with the model's input."""
         if self.regions is None:
-            return [(row, model_input(encoder, data, row.source))]
-        image = images.decode(data, path=row.source)
+            prepared = model_input(encoder, data, row.source, max_pixels=self.max_pixels)
+            return [(row, prepared)]
+        image = images.decode(data, path=row.source, max_pixels=self.max_pixels)
         row.image = row.id or ""
         return [
             (replace(row, id=id_, box=box, object=shown), encoder.prepare(pixels))
@@ -176,16 +182,20 @@ def _content(row: _Row, item: Item) -> bytes:
     return data
 
 
-def model_input(encoder: Encoder, data: bytes, path: str) -> Any:
+def model_input(
+    encoder: Encoder, data: bytes, path: str, *, max_pixels: int = images.MAX_PIXELS
+) -> Any:
     """Return the model's input for an image's bytes, by the shortest way: a smaller JPEG scale.
 
     Raises:
         ImageError: the image cannot be used; `path` is for its text.
     """
     if encoder.enough:
-        picture: Any = images.picture(data, path=path, at_least=encoder.enough)
+        picture: Any = images.picture(
+            data, path=path, max_pixels=max_pixels, at_least=encoder.enough
+        )
         return encoder.prepare(picture)
-    return encoder.prepare(images.decode(data, path=path))
+    return encoder.prepare(images.decode(data, path=path, max_pixels=max_pixels))
 
 
 def _vectors(encoder: Encoder, inputs: list[Any]) -> "Matrix | list[Vector | EncoderError]":

@@ -29,6 +29,7 @@ from imgsearch.errors import (
     SchemaMismatch,
 )
 from imgsearch.filters import Field, Filter
+from imgsearch.images import MAX_PIXELS, checked_limit
 from imgsearch.loader import Loader, created
 from imgsearch.loading import FailedFile, Progress, Report, Tally, absolute, chunks
 from imgsearch.query import Example, Query
@@ -60,9 +61,11 @@ class Library:
         token: str | None,
         timeout: float,
         regions: "str | PathLike[str] | Detection | None" = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if collection == notes.NAME:
             raise ConfigError(f"the store keeps its notes in {collection!r}; choose another name")
+        self.max_pixels = checked_limit(max_pixels)
         self._regions = None if regions is None else Detection.of(regions)
         self._backend = backends.connect(url, token=token, timeout=timeout)
         self._lock = threading.RLock()
@@ -73,7 +76,7 @@ class Library:
             self._collection = self._existing()
             self._index, self._metric = _settled(self._collection, index, metric)
             self._recipe = _chosen(self._collection, *self._named)
-            self._queries = QueryEncoder(self._recipe)
+            self._queries = QueryEncoder(self._recipe, max_pixels=max_pixels)
         except BaseException:
             self._backend.close()
             raise
@@ -129,6 +132,7 @@ class Library:
             index=self._index,
             metric=self._metric,
             regions=self._regions,
+            max_pixels=self.max_pixels,
         )
         try:
             loader.load(chunks(chain.from_iterable(found), tally), tally)
@@ -204,7 +208,7 @@ class Library:
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
         """
-        return Embedding(self.recipe)(images, one_core=one_core)
+        return Embedding(self.recipe, max_pixels=self.max_pixels)(images, one_core=one_core)
 
     def insert(self, records: Iterable[Record]) -> None:
         """Write vectors that `embed` made; the first ones create the collection.
@@ -306,7 +310,7 @@ class Library:
         with self._lock:
             if self._collection is None and (collection := self._existing()) is not None:
                 self._recipe = _chosen(collection, *self._named)
-                self._queries = QueryEncoder(self._recipe)
+                self._queries = QueryEncoder(self._recipe, max_pixels=self.max_pixels)
                 self._collection = collection
             return self._collection
 
@@ -335,6 +339,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     token: str | None = None,
     timeout: float = 10.0,
     regions: "str | PathLike[str] | Detection | None" = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Library:
     """Open the library of images in `collection` of the store at `url`; `add` creates it.
 
@@ -347,9 +352,11 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
     (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
     detector, or a `Detection`: of each image that is added its objects are searched, too.
+    `max_pixels` limits the decoded pixels of one image, added or searched for. A JPEG is decoded
+    at a half, a quarter or an eighth where the encoder needs no more, so 200 megapixels go in.
 
     Raises:
-        ConfigError: the URL, the index or the metric is not one of these.
+        ConfigError: the URL, the index, the metric or `max_pixels` is not one of these.
         EncoderMismatch: the collection was made by another model.
         SchemaMismatch: the collection has another index or metric.
         StoreLocked, BackendUnavailable: the store cannot be opened.
@@ -365,6 +372,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         token=token,
         timeout=timeout,
         regions=regions,
+        max_pixels=max_pixels,
     )
 
 

@@ -17,6 +17,7 @@ from imgsearch.embedding import Embedding
 from imgsearch.encoders import Recipe
 from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
 from imgsearch.filters import Field
+from imgsearch.images import MAX_PIXELS
 from imgsearch.ledger import Ledger
 from imgsearch.loading import Candidate, FailedFile, Tally
 from imgsearch.regions import FIELDS as REGION_FIELDS
@@ -56,6 +57,7 @@ class Loader:
         index: str,
         metric: Metric,
         regions: Detection | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._backend, self._name, self.collection = backend, name, collection
         self._recipe, self._index, self._metric = recipe, index, metric
@@ -63,7 +65,7 @@ class Loader:
             raise SchemaMismatch(
                 f"collection {name!r} was made without regions; add them to another one"
             )
-        self._embed = Embedding(recipe, regions)
+        self._embed = Embedding(recipe, regions, max_pixels)
 
     def load(self, chunks: Iterator[list[Candidate]], tally: Tally) -> None:
         """Embed and write what is new, and count; a file counts when its content is written.

@@ -29,11 +29,12 @@ _CANCELLED: Final = 1e-5
 class QueryEncoder:
     """Queries → vectors, by an encoder that is built when first needed.
 
-    Without a `recipe` only vectors are taken. Thread-safe.
+    Without a `recipe` only vectors are taken. Images of more decoded pixels than `max_pixels` are
+    refused. Thread-safe.
     """
 
-    def __init__(self, recipe: Recipe | None) -> None:
-        self._recipe = recipe
+    def __init__(self, recipe: Recipe | None, *, max_pixels: int = images.MAX_PIXELS) -> None:
+        self._recipe, self._max_pixels = recipe, images.checked_limit(max_pixels)
         self._lock = threading.Lock()
         self._encoder: Encoder | None = None
 
@@ -67,13 +68,25 @@ class QueryEncoder:
         vectors = [
             np.ascontiguousarray(term.value, dtype=np.float32)
             if term.kind == "vector"
-            else _vector(self._ready(collection), term)
+            else self._vector(term, collection)
             for term in terms
         ]
         if texts:
             # a text of such words alone is an error
             _tell_unknown(texts, self._ready(collection), on_warning or _warn)
         return vectors[0] if len(terms) == 1 else combined(vectors, [term.weight for term in terms])
+
+    def _vector(self, term: Term, collection: Collection | None) -> Vector:
+        """Return the vector of a text or an image."""
+        encoder, value = self._ready(collection), term.value
+        if term.kind == "text":
+            return np.ascontiguousarray(encoder.encode_texts([str(value)])[0])
+        if isinstance(value, np.ndarray):
+            ready = encoder.prepare(images.checked(value))
+        else:
+            data, path = (value, "") if isinstance(value, bytes) else _file(value)
+            ready = model_input(encoder, data, path, max_pixels=self._max_pixels)
+        return np.ascontiguousarray(unit(encoder.features([ready]))[0])
 
     def _ready(self, collection: Collection | None) -> Encoder:
         with self._lock:
@@ -99,18 +112,8 @@ def _check_origin(
         warnings.warn(text, EncoderWarning, stacklevel=4)
 
 
-def _vector(encoder: Encoder, term: Term) -> Vector:
-    """Return the vector of a text or an image."""
-    value: Any = term.value
-    if term.kind == "text":
-        return np.ascontiguousarray(encoder.encode_texts([value])[0])
-    if isinstance(value, np.ndarray):
-        ready = encoder.prepare(images.checked(value))
-    elif isinstance(value, bytes):
-        ready = model_input(encoder, value, "")
-    else:
-        ready = model_input(encoder, sources.read(value), sources.printable(str(value)))
-    return np.ascontiguousarray(unit(encoder.features([ready]))[0])
+def _file(path: Any) -> tuple[bytes, str]:
+    return sources.read(path), sources.printable(str(path))
 
 
 def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:

@@ -6,7 +6,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from imgsearch.errors import ConfigError, ImgSearchError
-from imgsearch.images import decode, thumbnail
+from imgsearch.images import small
 from imgsearch.sources import printable, read
 from imgsearch.types import Hit
 
@@ -84,7 +84,7 @@ def _picture(shown: Shown, side: int) -> "Image.Image | None":
 
     path = str(shown.fields.get("path", "")) if isinstance(shown, Hit) else str(shown)
     try:
-        jpeg = thumbnail(decode(read(path), path=path), side=side)
+        jpeg = small(read(path), side=side, path=path)
     except ImgSearchError:
         return None
     return Image.open(io.BytesIO(jpeg))

@@ -34,6 +34,7 @@ from imgsearch.errors import (
     ConfigError,
 )
 from imgsearch.filters import Filter
+from imgsearch.images import MAX_PIXELS
 from imgsearch.library import Library
 from imgsearch.loading import FailedFile
 from imgsearch.objects import ObjectStore
@@ -47,8 +48,9 @@ class Archive:
     """Images of several collections: originals, a catalogue, and vectors. Thread-safe.
 
     `db` is a store's URL, as for `imgsearch.open`, and so are `token`, `timeout`, `model`,
-    `weights`, `options`, `index` and `metric`. Without `originals` files stay where they are, and
-    what is sent cannot be shown later. `roots` are folders that `folder` may read from.
+    `weights`, `options`, `index`, `metric` and `max_pixels`. Without `originals` files stay where
+    they are, and what is sent cannot be shown later. `roots` are folders that `folder` may read
+    from.
     `on_step` is told of each write, for those who test what a crash leaves.
 
     Raises:
@@ -68,6 +70,7 @@ class Archive:
         options: dict[str, Any] | None = None,
         index: str | None = None,
         metric: Metric | None = None,
+        max_pixels: int = MAX_PIXELS,
         roots: Sequence[Path] = (),
         on_step: Callable[[str], None] | None = None,
     ) -> None:
@@ -80,11 +83,13 @@ class Archive:
             "index": index,
             "metric": metric,
         }
-        self._libraries = Libraries(db, token=token, timeout=timeout, making=making)
+        self.max_pixels = max_pixels
+        opening = {"token": token, "timeout": timeout, "max_pixels": max_pixels}
+        self._libraries = Libraries(db, opening=opening, making=making)
         self.url = self._libraries.url
         self.traffic = Traffic()
         self._searching = Searching(self._libraries, catalog, self.traffic)
-        self._showing = Showing(catalog, originals)
+        self._showing = Showing(catalog, originals, max_pixels=max_pixels)
         self._deleting = Deleting(self.library, catalog, originals, step=self._step)
 
     def library(self, collection: str = "images") -> Library:

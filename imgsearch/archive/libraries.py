@@ -18,16 +18,14 @@ WORTH_AN_INDEX: Final = 256
 class Libraries:
     """Opens a collection's library by what `imgsearch.open` takes. Thread-safe.
 
+    `opening` (token, timeout, max_pixels) is for every collection.
     `making` (model, weights, options, index, metric) is for collections that are not there yet; of
     those that are, it tells where the weights lie.
     """
 
-    def __init__(
-        self, db: str, *, token: str | None, timeout: float, making: dict[str, Any]
-    ) -> None:
-        self._opening: dict[str, Any] = {"token": token, "timeout": timeout}
-        self._making = making
-        self._store = backends.connect(db, token=token, timeout=timeout)
+    def __init__(self, db: str, *, opening: dict[str, Any], making: dict[str, Any]) -> None:
+        self._opening, self._making = opening, making
+        self._store = backends.connect(db, token=opening["token"], timeout=opening["timeout"])
         self.url = self._store.url
         # it takes one call at a time, and compares rows without an index in Python: 25 µs a row
         self.embedded = self.url.startswith("milvus-lite:")

@@ -30,7 +30,7 @@ class Read:
         data, collection = item.read(), library.name
         content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
         place = sources.printable(item.place)
-        kind, width, height = images.header(data, path=name)
+        kind, width, height = images.header(data, path=name, max_pixels=library.max_pixels)
         entry = Entry(
             id=item.id or entry_id(collection, content, item.source, place or name),
             collection=collection,

@@ -104,7 +104,7 @@ class Repair:
             data = self._originals.get(entry.content)
         else:
             data = sources.read(entry.place)
-        images.header(data, path=entry.name)
+        images.header(data, path=entry.name, max_pixels=library.max_pixels)
         made = library.embed([(entry.name, data)])
         row = made.drop_columns("vector").to_pylist()[0]
         if row["status"] != "ok" or row["sha256"] != entry.content:
@@ -163,7 +163,10 @@ class Repair:
         size, (kind, width, height) = 0, ("", 0, 0)
         try:
             data = sources.read(place)
-            size, (kind, width, height) = len(data), images.header(data, path=place)
+            size, (kind, width, height) = (
+                len(data),
+                images.header(data, path=place, max_pixels=self._library(name).max_pixels),
+            )
         except ImgSearchError:
             size = 0  # it was moved; its vector is still searched
         entry = Entry(

@@ -16,8 +16,8 @@ _LINK_SECONDS: Final = 300
 class Showing:
     """Reads what a row stands for: from the object store, or from where the file was left."""
 
-    def __init__(self, catalog: Catalog, originals: ObjectStore | None) -> None:
-        self._catalog, self._originals = catalog, originals
+    def __init__(self, catalog: Catalog, originals: ObjectStore | None, *, max_pixels: int) -> None:
+        self._catalog, self._originals, self._max_pixels = catalog, originals, max_pixels
 
     def original(self, entry: Entry, *, link: bool = False) -> Original:
         """Return an image's original; with `link`, where the store gives any, a link to it.
@@ -40,7 +40,7 @@ class Showing:
         store = self._originals if entry.stored else None
         if store is not None and (kept := store.thumbnail(entry.content, edge)) is not None:
             return kept
-        made = shrunk(self._data(entry), edge)
+        made = shrunk(self._data(entry), edge, max_pixels=self._max_pixels)
         if store is not None:
             store.put_thumbnail(entry.content, edge, made)
             if not self._catalog.referenced([entry.content]):  # deleted before this was there

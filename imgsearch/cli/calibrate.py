@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import click
 
-from imgsearch import encoders, images, sources
+from imgsearch import encoders, sources
 from imgsearch.cli import options, show
+from imgsearch.embedding import model_input
 from imgsearch.encoders import calibration
 from imgsearch.encoders.exported import ExportedEncoder
 from imgsearch.errors import ConfigError, ImageError, SourceError
@@ -57,7 +58,7 @@ def _prepared(encoder: ExportedEncoder, paths: list[str]) -> list[Any]:
     with show.progress(hidden=False) as bars:
         for place, path in enumerate(paths, 1):
             try:
-                inputs.append(encoder.prepare(images.decode(sources.read(path), path=path)))
+                inputs.append(model_input(encoder, sources.read(path), path))
             except (SourceError, ImageError) as error:
                 show.note(show.printable(str(error)))
             bars.tell("reading", place, len(paths))

@@ -1,6 +1,7 @@
 """evaluate: how good encoders are on labelled images, or how good a collection is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +45,7 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
     help="A model's option, as in pad_type=same; NAME tells which of several.",
 )
 @options.index
+@options.max_pixels
 @click.option("--path-column", default="path", show_default=True, help="Of a csv or parquet.")
 @click.option("--label-column", default="label", show_default=True, help="Or a stored field.")
 @click.option("--sample", default=1_000, show_default=True, help="Queries drawn of a collection.")
@@ -129,6 +131,7 @@ def _datasets(dataset: str, told: Mapping[str, Any], bars: show.Bars) -> "dict[s
                 queries=told["queries"],
                 timed=told["speed"],
                 mapped=told["html"] is not None,
+                max_pixels=told["max_pixels"],
                 on_progress=tell,
             )
     return runs
@@ -141,7 +144,12 @@ def _variants(dataset: str, told: Mapping[str, Any], bars: show.Bars) -> "dict[s
     if len(models) > 1 or told["db"] or told["queries"] != "images":
         raise click.UsageError("--variants is of one --model, in memory, searched for by images")
     (config,) = models.values()
-    return variants(_dataset(dataset, told), **config, on_progress=bars.tell)
+    return variants(
+        _dataset(dataset, told),
+        **config,
+        max_pixels=told["max_pixels"],
+        on_progress=bars.tell,
+    )
 
 
 def _dataset(dataset: str, told: Mapping[str, Any]) -> "Dataset":
@@ -175,7 +183,7 @@ def _stored(told: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
             mapped=told["html"] is not None,
             on_progress=bars.tell,
         )
-    return {run.encoder.model: run}
+    return {run.encoder.model: replace(run, max_pixels=told["max_pixels"])}
 
 
 def _models(told: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

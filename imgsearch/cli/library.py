@@ -20,6 +20,7 @@ from imgsearch.settings import Settings
 @options.store
 @options.encoder
 @options.index
+@options.max_pixels
 @click.option(
     "--regions",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import click
 
-from imgsearch import backends
+from imgsearch import backends, images
 from imgsearch.backends.schema import METRICS
 from imgsearch.errors import CollectionNotFound, ConfigError
 from imgsearch.filters import Field, Filter
 from imgsearch.settings import Settings
 
+_MILLION: Final = 1_000_000
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -56,6 +57,19 @@ def index(command: F) -> F:
     )
     metric = click.option("--metric", type=click.Choice(METRICS))
     return kind(metric(command))
+
+
+def max_pixels(command: F) -> F:
+    """Add --max-pixels, which arrives as a number of pixels."""
+    return click.option(
+        "--max-pixels",
+        default=images.MAX_PIXELS // _MILLION,
+        show_default=True,
+        metavar="MILLIONS",
+        type=click.IntRange(1),
+        callback=lambda _context, _option, millions: millions * _MILLION,
+        help="Decoded pixels of one image, at most.",
+    )(command)
 
 
 def archive(command: F) -> F:

@@ -12,6 +12,7 @@ import click
 
 from imgsearch.cli import options, show
 from imgsearch.errors import ImgSearchError
+from imgsearch.images import MAX_PIXELS, small
 from imgsearch.page import Result, Thumb, results_page
 from imgsearch.query import EncoderWarning, Query, TextWarning
 from imgsearch.settings import Settings
@@ -28,6 +29,7 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @click.argument("words", nargs=-1, required=True, metavar="QUERY")
 @options.store
 @options.encoder
+@options.max_pixels
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
 @click.option("--offset", default=0, type=click.IntRange(0), help="Leave out so many nearer hits.")
 @click.option(
@@ -84,7 +86,7 @@ def search(
     """
     query = _asked(words)
     condition = options.filtered(where)
-    encoder = {name: rest[name] for name in ("model", "weights")}
+    encoder = {name: rest[name] for name in ("model", "weights", "max_pixels")}
     encoder["options"] = options.parsed(rest["options"])
     settings = Settings.from_environment()
     with options.library(settings, db, collection=collection, **encoder) as library:
@@ -104,8 +106,9 @@ def search(
         }
     if html is not None or rest["show_page"]:
         file = html or Path(tempfile.mkdtemp(prefix="imgsearch-")) / "results.html"
-        name, picture = _shown(query)
-        result = Result(picture, [hit_thumb(hit) for hit in hits], "")
+        name, picture = _shown(query, encoder["max_pixels"])
+        shown = [hit_thumb(hit, max_pixels=encoder["max_pixels"]) for hit in hits]
+        result = Result(picture, shown, "")
         show.write(file, results_page(f"Nearest to {name}", [result], facts=facts))
         show.note(f"page written to {file}")
         if rest["show_page"]:
@@ -116,23 +119,29 @@ def search(
         _print(hits, offset)
 
 
-def thumb(path: str, *, score: float | None = None, relevant: bool | None = None) -> Thumb:
+def thumb(
+    path: str,
+    *,
+    score: float | None = None,
+    relevant: bool | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Thumb:
     """Return the picture of a file for a page; an empty one where it cannot be read any more."""
-    from imgsearch.images import decode, thumbnail
     from imgsearch.sources import read
 
     name = Path(path)
     caption = f"{name.parent.name}/{name.name}"
     try:
-        jpeg = thumbnail(decode(read(path), path=path), side=_SIDE)
+        jpeg = small(read(path), side=_SIDE, path=path, max_pixels=max_pixels)
     except ImgSearchError:
         jpeg, caption = b"", f"{caption} (cannot be read)"
     return Thumb(jpeg=jpeg, caption=caption, score=score, relevant=relevant, title=path)
 
 
-def hit_thumb(hit: Hit, *, relevant: bool | None = None) -> Thumb:
+def hit_thumb(hit: Hit, *, relevant: bool | None = None, max_pixels: int = MAX_PIXELS) -> Thumb:
     """Return the picture of a hit."""
-    return thumb(str(hit.fields.get("path", "")), score=hit.score, relevant=relevant)
+    path = str(hit.fields.get("path", ""))
+    return thumb(path, score=hit.score, relevant=relevant, max_pixels=max_pixels)
 
 
 def _asked(words: Sequence[str]) -> Query:
@@ -191,11 +200,11 @@ def _warnings_as_notes() -> Iterator[None]:
         yield
 
 
-def _shown(query: Query) -> tuple[str, Thumb]:
+def _shown(query: Query, max_pixels: int) -> tuple[str, Thumb]:
     """Return a query's name and picture for a page: an image itself, anything else in words."""
     first, *others = query.terms
     if first.kind == "image" and not others:
-        return Path(str(first.value)).name, thumb(str(first.value))
+        return Path(str(first.value)).name, thumb(str(first.value), max_pixels=max_pixels)
     return str(query), Thumb(jpeg=b"", caption=str(query))
 
 

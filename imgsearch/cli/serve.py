@@ -60,7 +60,7 @@ _MB: Final = 1 << 20
 @click.option(
     "--max-body", default=256, show_default=True, metavar="MB", help="One upload's bytes."
 )
-@click.option("--max-pixels", default=50, show_default=True, metavar="MILLION", help="Of an image.")
+@options.max_pixels
 @click.option("--max-jobs", default=16, show_default=True, help="Jobs that wait or run.")
 @click.option("--max-per-minute", default=0, help="Requests of one key or address; 0: any number.")
 @click.option(
@@ -132,6 +132,7 @@ def serve(
         options=options.parsed(told["options"]),
         index=told["index"],
         metric=told["metric"],
+        max_pixels=told["max_pixels"],
     ) as archive:
         keys = Keys(archive.catalog)
         serving.check_open(host, keys, no_auth=no_auth)
@@ -160,7 +161,7 @@ def _limits(host: str, serving: Any, **told: Any) -> dict[str, Any]:
             file_bytes=told["max_file"] * _MB,
             files=told["max_files"],
             body_bytes=told["max_body"] * _MB,
-            pixels=told["max_pixels"] * 1_000_000,
+            pixels=told["max_pixels"],
             jobs=told["max_jobs"],
             per_minute=told["max_per_minute"],
             seconds=told["max_seconds"],

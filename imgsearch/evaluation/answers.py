@@ -1,19 +1,18 @@
 """What was found for each query, and how it is judged."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from imgsearch.backends import Collection
-from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.datasets import Dataset, Item
 from imgsearch.evaluation.metrics import Ranking
-from imgsearch.evaluation.questions import Question, vectors
+from imgsearch.evaluation.questions import Question
 from imgsearch.seam import Pipeline, Row
 from imgsearch.sources import content_id, read
-from imgsearch.types import Hit
+from imgsearch.types import Hit, Matrix
 
 _SLICE: Final = 256  # images between two reports of progress
 
@@ -106,21 +105,21 @@ def image_answers(
 
 def question_answers(
     asked: Sequence[Question],
-    encoder: Encoder,
+    asked_vectors: Iterable[Matrix | None],
     collection: Collection,
     ids: Mapping[str, str],
     labels: Labels,
     k: int,
     tell: OnProgress,
 ) -> tuple[list[Answer], list[str]]:
-    """Search for each question; one without a vector finds nothing, and is told of."""
+    """Search for each question by its vector; one without finds nothing, and is listed."""
     of_label: dict[str, set[str]] = defaultdict(set)
     for id_, names in labels.items():
         for name in names:
             of_label[name].add(id_)
     answers: list[Answer] = []
     lost: list[str] = []
-    for place, (question, vector) in enumerate(zip(asked, vectors(asked, encoder), strict=True), 1):
+    for place, (question, vector) in enumerate(zip(asked, asked_vectors, strict=True), 1):
         wanted = (
             of_label[question.label]
             if question.label

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Final
 
 from imgsearch import backends
+from imgsearch.embedding import Embedding
 from imgsearch.encoders import Recipe, load
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.answers import (
@@ -27,6 +28,7 @@ from imgsearch.evaluation.metrics import measure
 from imgsearch.evaluation.questions import Question, questions, vectors
 from imgsearch.evaluation.run import SEED, Run, Subject
 from imgsearch.evaluation.speed import measured
+from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines import insert_pipeline, search_pipeline
 from imgsearch.query_encoder import QueryEncoder
 from imgsearch.types import Vector
@@ -48,13 +50,15 @@ def evaluate(
     queries: str = "images",
     timed: bool = False,
     mapped: bool = False,
+    max_pixels: int = MAX_PIXELS,
     on_progress: OnProgress | None = None,
 ) -> Run:
     """Return how well an encoder finds images of the query's class, or what `queries` names.
 
     `queries`: "images", the dataset's own; or "names", "captions" and "changes", as
     `imgsearch.evaluation.questions` has them. `timed`: measure the speed, too, which takes some
-    seconds more; `mapped`: lay the gallery out on a plane.
+    seconds more; `mapped`: lay the gallery out on a plane. `max_pixels` limits the pixels of one
+    image; pipelines decode whole images.
 
     Without `url` the search is exact and in memory. With one, the gallery goes into a `collection`
     of that store, by default one named after dataset and encoder, and is left there; `index` and
@@ -73,7 +77,9 @@ def evaluate(
     tell = on_progress or (lambda _stage, _done, _total: None)
     with backends.connect(place) as store:
         started = monotonic()
-        inserting = insert_pipeline(place, **target, index=index, metric=metric)
+        inserting = insert_pipeline(
+            place, **target, index=index, metric=metric, max_pixels=max_pixels
+        )
         gallery, skipped = walked(inserting, dataset.gallery, "index", tell)
         indexing = monotonic() - started
         labels: dict[str, set[str]] = defaultdict(set)
@@ -91,19 +97,22 @@ def evaluate(
         leaks, asked = 0, questions(dataset, queries) if queries != "images" else []
         started = monotonic()
         if queries == "images":
-            searching = search_pipeline(place, **target, k=max(ks) + 1)
+            searching = search_pipeline(place, **target, k=max(ks) + 1, max_pixels=max_pixels)
             found, lost = walked(searching, dataset.queries, "search", tell)
             searching.close()
             answers, leaks = image_answers(dataset, found, gallery, known, max(ks))
         else:
             ids = {str(item.path): str(row["id"]) for item, row in gallery}
             encoder = load(**recipe.config())
-            answers, lost = question_answers(asked, encoder, stored, ids, known, max(ks), tell)
+            embedded = vectors(asked, encoder, max_pixels=max_pixels)
+            answers, lost = question_answers(asked, embedded, stored, ids, known, max(ks), tell)
         seconds = monotonic() - started
         speed = None
         if timed:
             paths = [str(item.path) for item, _ in gallery]
-            speed = measured(_calls(recipe, asked, answers), stored, recipe, paths, k=max(ks))
+            calls = _calls(recipe, asked, answers, max_pixels)
+            step = Embedding(recipe, max_pixels=max_pixels)
+            speed = measured(calls, stored, step, paths, k=max(ks))
         laid_out = embedding_map(stored, seed=SEED) if mapped else None
         if url is None:
             store.drop(name)
@@ -128,6 +137,7 @@ def evaluate(
         seconds={"index": indexing, "search": seconds},
         speed=speed,
         map=laid_out,
+        max_pixels=max_pixels,
         notes=[
             *dataset.notes,
             *measures.notes,
@@ -137,18 +147,18 @@ def evaluate(
 
 
 def _calls(
-    recipe: Recipe, asked: Sequence[Question], answers: Sequence[Answer]
+    recipe: Recipe, asked: Sequence[Question], answers: Sequence[Answer], max_pixels: int
 ) -> list[Callable[[], Vector | None]]:
     """Return a call for each query that embeds it, alone, as a search does."""
     if asked:
         encoder = load(**recipe.config())
 
         def one(question: Question) -> Vector | None:
-            made = next(vectors([question], encoder))
+            made = next(vectors([question], encoder, max_pixels=max_pixels))
             return None if made is None else made[0]
 
         return [partial(one, question) for question in asked]
-    ready = QueryEncoder(recipe)
+    ready = QueryEncoder(recipe, max_pixels=max_pixels)
     return [partial(ready.encode, Path(answer.query), None) for answer in answers]
 
 

@@ -102,7 +102,9 @@ def _line(file: Path, number: int, line: str) -> tuple[Path, Sequence[str]]:
     return file.parent / name, [first, *others]
 
 
-def vectors(asked: Sequence[Question], encoder: Encoder) -> Iterator[Matrix | None]:
+def vectors(
+    asked: Sequence[Question], encoder: Encoder, *, max_pixels: int = images.MAX_PIXELS
+) -> Iterator[Matrix | None]:
     """Yield the vector, float32 (1, d), of each question, None where it has none.
 
     That is a text without a word that the encoder knows, or an image that cannot be used.
@@ -116,7 +118,7 @@ def vectors(asked: Sequence[Question], encoder: Encoder) -> Iterator[Matrix | No
             yield _of_text(question.text, encoder)
             continue
         if question.path not in known:  # an original's changes follow each other
-            known = {question.path: _thumbnail(question.path)}
+            known = {question.path: _thumbnail(question.path, max_pixels)}
         image = known[question.path]
         yield None if image is None else encoder.encode([TRANSFORMS[question.change](image)])
 
@@ -128,9 +130,9 @@ def _of_text(text: str, encoder: Encoder) -> Matrix | None:
         return None
 
 
-def _thumbnail(path: str) -> Pixels | None:
+def _thumbnail(path: str, max_pixels: int) -> Pixels | None:
     try:
-        small = Image.fromarray(images.decode(sources.read(path), path=path))
+        small = Image.fromarray(images.decode(sources.read(path), path=path, max_pixels=max_pixels))
     except (ImageError, SourceError):
         return None
     small.thumbnail((_EDGE, _EDGE))

@@ -13,6 +13,7 @@ from imgsearch.evaluation.answers import Answer, Labels
 from imgsearch.evaluation.embedding_map import EmbeddingMap
 from imgsearch.evaluation.metrics import Measures, interval
 from imgsearch.evaluation.speed import Speed
+from imgsearch.images import MAX_PIXELS
 from imgsearch.types import Fingerprint, Hit
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Run:
 
     `asked`: what the queries were, as "images". `labels`: the gallery's classes, by id. `seconds`:
     of indexing and of searching, files included. `speed` and `map`: None where they were not asked
-    for.
+    for. `max_pixels`: the limit that the images were decoded with.
     """
 
     subject: Subject
@@ -61,6 +62,7 @@ class Run:
     notes: Sequence[str]
     speed: Speed | None = None
     map: EmbeddingMap | None = None
+    max_pixels: int = MAX_PIXELS
 
     @cached_property
     def intervals(self) -> Mapping[str, tuple[float, float]]:

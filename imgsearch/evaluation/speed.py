@@ -10,7 +10,6 @@ import numpy as np
 
 from imgsearch.backends import Collection
 from imgsearch.embedding import Embedding
-from imgsearch.encoders import Recipe
 from imgsearch.types import Vector
 
 T = TypeVar("T")
@@ -50,15 +49,15 @@ class Speed:
 def measured(
     embed: Sequence[Callable[[], Vector | None]],
     collection: Collection,
-    recipe: Recipe,
+    step: Embedding,
     paths: Sequence[str],
     *,
     k: int,
 ) -> Speed | None:
     """Return how long queries take: `embed` has a call for each, that gives its vector.
 
-    `paths` are image files of the gallery. At most 100 calls of each kind, for five seconds. None
-    where no query has a vector.
+    `step` embeds `paths`, image files of the gallery. At most 100 calls of each kind, for five
+    seconds. None where no query has a vector.
     """
     embedding, made = _latency(embed)
     vectors = [vector for vector in made if vector is not None]
@@ -73,7 +72,7 @@ def measured(
     started = monotonic()
     collection.search(matrix, k=k)
     searching = monotonic() - started
-    step, some = Embedding(recipe), list(paths[:_IMAGES])
+    some = list(paths[:_IMAGES])
     step(some[:_WARM_UP])
     started = monotonic()
     step(some)

@@ -19,6 +19,7 @@ from imgsearch.evaluation.answers import Answer, OnProgress, judged
 from imgsearch.evaluation.datasets import Dataset, Item
 from imgsearch.evaluation.metrics import measure
 from imgsearch.evaluation.run import Run, Subject
+from imgsearch.images import MAX_PIXELS
 from imgsearch.sources import content_id, read
 from imgsearch.types import Fingerprint, Matrix, Record
 
@@ -35,6 +36,7 @@ def variants(
     dim: int = 512,
     ks: Sequence[int] = (1, 5, 10),
     seed: int = SEED,
+    max_pixels: int = MAX_PIXELS,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Run]:
     """Return a run for each form of the vectors: "raw", "normalised", and both "→ DIM".
@@ -54,7 +56,7 @@ def variants(
     encoder = load(**Recipe.of(model, weights, options).config())
     items = [*dataset.gallery, *(dataset.queries if dataset.held_out else ())]
     started = monotonic()
-    well, features, failed = _embedded(encoder, items, on_progress)
+    well, features, failed = _embedded(encoder, items, max_pixels, on_progress)
     seconds = {"index": monotonic() - started}
     forms = {"raw": features, "normalised": unit(features)}
     if dim < features.shape[1]:
@@ -73,13 +75,14 @@ def variants(
             seconds,
             [*dataset.notes, *lost],
             ks,
+            max_pixels,
         )
         for name, form in forms.items()
     }
 
 
 def _embedded(
-    encoder: Encoder, items: Sequence[Item], on_progress: OnProgress | None
+    encoder: Encoder, items: Sequence[Item], max_pixels: int, on_progress: OnProgress | None
 ) -> tuple[list[tuple[Item, str]], Matrix, list[str]]:
     """Return the items that could be used with their ids, their features, the others' errors."""
     well: list[tuple[Item, str]] = []
@@ -90,7 +93,7 @@ def _embedded(
         for item in items[start : start + _BATCH]:
             try:
                 content = read(str(item.path))
-                inputs.append(model_input(encoder, content, str(item.path)))
+                inputs.append(model_input(encoder, content, str(item.path), max_pixels=max_pixels))
             except ImgSearchError as error:
                 failed.append(str(error))
             else:
@@ -112,6 +115,7 @@ def _run(
     seconds: Mapping[str, float],
     notes: Sequence[str],
     ks: Sequence[int],
+    max_pixels: int,
 ) -> Run:
     gallery = set(dataset.gallery)
     labels: dict[str, set[str]] = defaultdict(set)
@@ -150,6 +154,7 @@ def _run(
         labels=known,
         seconds={**seconds, "search": searching},
         notes=[*notes, *measures.notes],
+        max_pixels=max_pixels,
     )
 
 

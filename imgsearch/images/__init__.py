@@ -3,9 +3,11 @@
 from imgsearch.images.decoder import (
     MAX_PIXELS,
     checked,
+    checked_limit,
     decode,
     header,
     picture,
+    small,
     thumbnail,
 )
 from imgsearch.images.formats import FORMATS, HEAD, sniff
@@ -15,9 +17,11 @@ __all__ = [
     "HEAD",
     "MAX_PIXELS",
     "checked",
+    "checked_limit",
     "decode",
     "header",
     "picture",
+    "small",
     "sniff",
     "thumbnail",
 ]

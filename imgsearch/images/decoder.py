@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from imgsearch.errors import FormatRefused, ImageError, ImageTooLarge
+from imgsearch.errors import ConfigError, FormatRefused, ImageError, ImageTooLarge
 from imgsearch.images import bounds, scaling
 from imgsearch.images.failures import DECODER_ERRORS, failure, typed_errors
 from imgsearch.images.formats import HEAD, refusal, sniff
@@ -130,6 +130,29 @@ def checked(pixels: npt.NDArray[Any]) -> Pixels:
     raise ImageError(
         f"pixels are uint8 (height, width, 3), RGB, not {told}", stage="convert", reason=told
     )
+
+
+def checked_limit(max_pixels: object) -> int:
+    """Return a limit of decoded pixels.
+
+    Raises:
+        ConfigError: it is no whole number above 0.
+    """
+    if type(max_pixels) is not int or max_pixels < 1:  # a bool is no number of pixels
+        raise ConfigError(
+            f"max_pixels must be a whole number of pixels above 0, not {max_pixels!r}. Give for "
+            "example 200_000_000"
+        )
+    return max_pixels
+
+
+def small(data: bytes, *, side: int, path: str = "", max_pixels: int = MAX_PIXELS) -> bytes:
+    """Return a thumbnail of an image file's bytes, as `thumbnail` does; a JPEG is read at a scale.
+
+    Raises:
+        FormatRefused, ImageTooLarge, ImageCorrupt: as `decode` says.
+    """
+    return thumbnail(decode(data, path=path, max_pixels=max_pixels, at_least=side), side=side)
 
 
 def thumbnail(pixels: Pixels, *, side: int) -> bytes:

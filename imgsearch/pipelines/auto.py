@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from imgsearch.filters import Filter
+from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.embed import embed_pipeline
 from imgsearch.pipelines.insert import insert_pipeline
 from imgsearch.pipelines.search import search_pipeline
@@ -22,6 +23,7 @@ class EmbedConfig:
     weights: str | None = None
     options: Mapping[str, Any] | None = None
     on_error: str = "keep"
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass

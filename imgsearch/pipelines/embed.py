@@ -5,6 +5,7 @@ from os import PathLike
 from typing import Any
 
 from imgsearch.encoders import Recipe
+from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.steps import embed
 from imgsearch.seam import Pipeline, op
 
@@ -14,6 +15,7 @@ def embed_pipeline(
     *,
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
+    max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
     """Return the pipeline: source → path, image, vector; one row for each image of the source.
@@ -24,6 +26,7 @@ def embed_pipeline(
     RGB), ``input`` (the encoder's) and ``vector``.
 
     `on_error`: "keep" makes a bad image a row that holds its error; "raise" ends the run.
+    Images of more than `max_pixels` are bad ones.
 
     Raises:
         EncoderError: the encoder cannot be built; when the pipeline is first called or closed.
@@ -33,5 +36,10 @@ def embed_pipeline(
     )
     encoder = Recipe.of(model, weights, options)
     return embed(
-        pipeline, encoder, image=("path",), carried=("path",), on_error=on_error
+        pipeline,
+        encoder,
+        image=("path",),
+        carried=("path",),
+        max_pixels=max_pixels,
+        on_error=on_error,
     ).returning("path", "vector")

@@ -7,6 +7,7 @@ from typing import Any
 
 from imgsearch.detector import Detection
 from imgsearch.encoders import Recipe
+from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.steps import embed, in_batches
 from imgsearch.regions import FIELDS as REGION_FIELDS
 from imgsearch.seam import Pipeline, op
@@ -26,6 +27,7 @@ def insert_pipeline(
     index: str = "hnsw",
     metric: str = "cosine",
     regions: str | PathLike[str] | Detection | None = None,
+    max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
     """Return the pipeline: source → path, id; each image of the source is searchable then.
@@ -33,7 +35,8 @@ def insert_pipeline(
     Ids are content hashes, so that running it again changes nothing. Called, it gives rows of
     ``path`` and ``id``; its further columns are ``source``, ``label``, ``data`` (the file's
     bytes), ``image``, ``input`` and ``vector``. `url` as for `imgsearch.connect`; the collection
-    is created if there is none, with `index` and `metric`. `regions` is the folder of an object
+    is created if there is none, with `index` and `metric`. Images of more than `max_pixels` are
+    refused. `regions` is the folder of an object
     detector, or a `Detection`: each image then has a row for each of its regions, and last one for
     the whole, and further columns ``row``, ``box``, ``object`` and ``crop`` (the operator
     object_regions tells). Regions that another detection wrote before stay.
@@ -50,12 +53,19 @@ def insert_pipeline(
     encoder = Recipe.of(model, weights, options)
     target = {"url": url, "collection": collection, "index": index, "metric": metric}
     if regions is not None:
-        return _store_regions(read, encoder, target, Detection.of(regions), on_error)
-    return store(read, encoder, target, on_error=on_error).returning("path", "id")
+        return _store_regions(read, encoder, target, Detection.of(regions), max_pixels, on_error)
+    return store(read, encoder, target, max_pixels=max_pixels, on_error=on_error).returning(
+        "path", "id"
+    )
 
 
 def store(
-    pipeline: Pipeline, encoder: Recipe, target: Mapping[str, str], *, on_error: str
+    pipeline: Pipeline,
+    encoder: Recipe,
+    target: Mapping[str, str],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    on_error: str,
 ) -> Pipeline:
     """Columns path, label, id, data → vectors, written to the `target`."""
     carried = ("path", "label", "id")
@@ -63,7 +73,14 @@ def store(
         "vector_insert", **target, **encoder.config(), fields=FIELDS, carry=1, on_error=on_error
     )
     return in_batches(
-        embed(pipeline, encoder, image=("data", "path"), carried=carried, on_error=on_error),
+        embed(
+            pipeline,
+            encoder,
+            image=("data", "path"),
+            carried=carried,
+            max_pixels=max_pixels,
+            on_error=on_error,
+        ),
         ("path",),
         ("id", "vector", *FIELDS),
         "id",
@@ -76,6 +93,7 @@ def _store_regions(
     encoder: Recipe,
     target: Mapping[str, str],
     regions: Detection,
+    max_pixels: int,
     on_error: str,
 ) -> Pipeline:
     """Columns path, label, id, data → vectors of the regions and of the whole, written."""
@@ -85,7 +103,9 @@ def _store_regions(
     )
     # a window, though of one: what is carried through it stays beside a failure, too
     cut = (
-        pipeline.map(("data", "path"), "image", op("image_decode", on_error=on_error))
+        pipeline.map(
+            ("data", "path"), "image", op("image_decode", max_pixels=max_pixels, on_error=on_error)
+        )
         .window(
             ("path", "label", "id", "image"),
             ("paths", "labels", "found"),

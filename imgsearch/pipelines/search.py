@@ -6,6 +6,7 @@ from typing import Any
 
 from imgsearch.encoders import Recipe
 from imgsearch.filters import Filter
+from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.steps import embed, embed_texts, in_batches
 from imgsearch.seam import Pipeline, op
 
@@ -20,13 +21,15 @@ def search_pipeline(
     k: int = 10,
     where: Filter | None = None,
     min_score: float | None = None,
+    max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
     """Return the pipeline: source → path, hits; one row for each query image of the source.
 
     Called, it gives rows of ``path`` and ``hits`` (a list of at most `k` `Hit`, nearest first);
-    its further columns are ``source``, ``image``, ``input`` and ``vector``. Without a `model`
-    "mini" is taken, but not for a collection that does not say which encoder made its vectors.
+    its further columns are ``source``, ``image``, ``input`` and ``vector``. Query images of more
+    than `max_pixels` are refused. Without a `model` "mini" is taken, but not for a collection that
+    does not say which encoder made its vectors.
 
     Raises, when first called or closed:
         EncoderError: the encoder cannot be built, or is not the collection's, or the collection
@@ -40,7 +43,14 @@ def search_pipeline(
         url=url, collection=collection, **{**encoder.config(), "model": model},
         k=k, where=where, min_score=min_score, carry=1, on_error=on_error,
     )  # fmt: skip
-    embedded = embed(found, encoder, image=("path",), carried=("path",), on_error=on_error)
+    embedded = embed(
+        found,
+        encoder,
+        image=("path",),
+        carried=("path",),
+        max_pixels=max_pixels,
+        on_error=on_error,
+    )
     return in_batches(embedded, ("path",), ("vector",), "hits", searching).returning("path", "hits")
 
 

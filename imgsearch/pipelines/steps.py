@@ -3,6 +3,7 @@
 from typing import Any
 
 from imgsearch.encoders import Recipe
+from imgsearch.images import MAX_PIXELS
 from imgsearch.seam import Pipeline, op
 
 BATCH = 32  # images an encoder sees at once; more brings nothing on a CPU
@@ -28,13 +29,14 @@ def embed(
     *,
     image: tuple[str, ...],
     carried: tuple[str, ...],
+    max_pixels: int = MAX_PIXELS,
     on_error: str,
 ) -> Pipeline:
     """`image` (bytes and their path, a path, or pixels) → columns ``image`` and ``vector``."""
     keep, config = {"on_error": on_error}, encoder.config()
     embedding = op("image_embedding", **config, skip_preprocess=True, carry=len(carried), **keep)
     return in_batches(
-        pipeline.map(image, "image", op("image_decode", **keep)).map(
+        pipeline.map(image, "image", op("image_decode", max_pixels=max_pixels, **keep)).map(
             "image", "input", op("image_preprocess", **config, **keep)
         ),
         carried,

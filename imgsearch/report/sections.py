@@ -9,7 +9,7 @@ from imgsearch.errors import ImgSearchError
 from imgsearch.evaluation import tables
 from imgsearch.evaluation.answers import Answer
 from imgsearch.evaluation.run import Run
-from imgsearch.images import decode, thumbnail
+from imgsearch.images import small
 from imgsearch.page import Result, Section, Thumb, folded, table
 from imgsearch.report import rows as told
 from imgsearch.sources import read
@@ -109,7 +109,7 @@ def embedding_map(run: Run, name: str) -> Section:
     for (x, y), id_, path in zip(run.map.places, run.map.ids, run.map.paths, strict=True):
         named = sorted(run.labels.get(id_, ()))
         about, group = "/".join(named), groups.get(next(iter(named), ""), 0)
-        placed.append(plots.Place(x, y, group, about, path, _jpeg(path, _SMALL)))
+        placed.append(plots.Place(x, y, group, about, path, _jpeg(path, _SMALL, run.max_pixels)))
     return Section(
         f"Map of the embeddings of {name} ({run.map.method})",
         plots.embedding_map(placed, label="Map of the embeddings"),
@@ -135,23 +135,27 @@ def notes(runs: Mapping[str, Run]) -> Section:
 def result(answer: Answer, run: Run, *, by: str = "") -> Result:
     """Return one query with what was found, as thumbnails; `by` names who found it."""
     hits = [
-        replace(_thumb(hit, relevant=right), caption="/".join(sorted(run.labels.get(hit.id, ()))))
+        replace(
+            _thumb(hit, relevant=right, max_pixels=run.max_pixels),
+            caption="/".join(sorted(run.labels.get(hit.id, ()))),
+        )
         for hit, right in zip(answer.hits, answer.ranking.relevance, strict=True)
     ]
-    picture = _jpeg(answer.query, _SIDE) if run.asked == "images" else b""
+    picture = _jpeg(answer.query, _SIDE, run.max_pixels) if run.asked == "images" else b""
     query = Thumb(picture, answer.label or answer.query, title=answer.query)
     found = f"found by {by}, " if by else ""
     return Result(query, hits, note=f"{found}{answer.ranking.relevant} to find")
 
 
-def _thumb(hit: Hit, *, relevant: bool) -> Thumb:
+def _thumb(hit: Hit, *, relevant: bool, max_pixels: int) -> Thumb:
     path = str(hit.fields.get("path", ""))
-    return Thumb(_jpeg(path, _SIDE), path, score=hit.score, relevant=relevant, title=path)
+    jpeg = _jpeg(path, _SIDE, max_pixels)
+    return Thumb(jpeg, path, score=hit.score, relevant=relevant, title=path)
 
 
-def _jpeg(path: str, side: int) -> bytes:
+def _jpeg(path: str, side: int, max_pixels: int) -> bytes:
     """Return a thumbnail; nothing where the file cannot be read any more."""
     try:
-        return thumbnail(decode(read(path), path=path), side=side) if path else b""
+        return small(read(path), side=side, path=path, max_pixels=max_pixels) if path else b""
     except ImgSearchError:
         return b""

@@ -17,7 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from typing_extensions import override
 
-from imgsearch.errors import ImageTooLarge, LimitExceeded
+from imgsearch.errors import LimitExceeded
 from imgsearch.images import header
 from imgsearch.service.limits import Limits
 from imgsearch.service.problems import Problem
@@ -135,9 +135,7 @@ def check_pixels(data: bytes, limits: Limits) -> None:
         ImageTooLarge: it has more pixels than allowed.
         FormatRefused, ImageCorrupt: it has no header that is read.
     """
-    _, width, height = header(data)
-    if width * height > limits.pixels:
-        raise ImageTooLarge(f"{width} x {height} pixels, at most {limits.pixels:,}")
+    header(data, max_pixels=limits.pixels)
 
 
 def decoded(text: str, limits: Limits) -> bytes:

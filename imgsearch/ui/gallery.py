@@ -69,16 +69,17 @@ def full_size(archive: Archive, entry: Entry) -> str:
     Raises:
         ImgSearchError: it cannot be shown any more.
     """
-    data = images.thumbnail(images.decode(original(archive, entry.id)), side=FULL)
+    data = images.small(original(archive, entry.id), side=FULL, max_pixels=archive.max_pixels)
     return (
         f'<dialog aria-label="{text(entry.name)}"><form method="dialog"><button autofocus>Close'
         f'</button></form><img src="{_url(data)}" alt="{text(entry.name)}"></dialog>'
     )
 
 
-def cropper(data: bytes, name: str) -> str:
+def cropper(data: bytes, name: str, *, max_pixels: int) -> str:
     """Return an image to mark a part of; data is the image file."""
-    shown = images.thumbnail(images.decode(data), side=1024)  # more than a screen's column shows
+    # 1024: more than a screen's column shows
+    shown = images.small(data, side=1024, max_pixels=max_pixels)
     return (
         f'<div class="crop" role="group" aria-label="Part of {text(name)}"><div class="cut">'
         f'<img draggable="false" src="{_url(shown)}" alt="{text(name)}"><span></span></div>'

@@ -14,6 +14,7 @@ from imgsearch.ui.gallery import Tile, cropper, gallery, original, says
 from imgsearch.ui.looks import script
 from imgsearch.ui.wording import words
 
+_CUT_FROM: Final = 2048  # pixels of the shorter edge that a part is cut from, where a JPEG scales
 _ANY: Final = "any label"
 _FLOORS: Final = ("any", "as measured", "a number")
 _NOTHING: Final = "No image was found."
@@ -182,7 +183,7 @@ class Searching:
 
     def _cut_picture(self, file: str) -> tuple[str, str]:
         try:
-            return "", cropper(sources.read(file), "the image")
+            return "", cropper(sources.read(file), "the image", max_pixels=self._archive.max_pixels)
         except ImgSearchError as error:
             return "", says(words(error), kind="error")
 
@@ -190,7 +191,8 @@ class Searching:
         try:
             self._require(request, "read")
             entry = self._archive.entry(id_)
-            return entry.id, cropper(original(self._archive, id_), entry.name)
+            data = original(self._archive, id_)
+            return entry.id, cropper(data, entry.name, max_pixels=self._archive.max_pixels)
         except ImgSearchError as error:
             return "", says(words(error), kind="error")
 
@@ -205,7 +207,8 @@ class Searching:
         try:
             self._require(request, "read")
             data = original(self._archive, source) if source else sources.read(file or "")
-            return part(images.decode(data), event._data.get("edges")), "", ""
+            pixels = images.decode(data, max_pixels=self._archive.max_pixels, at_least=_CUT_FROM)
+            return part(pixels, event._data.get("edges")), "", ""
         except ImgSearchError as error:
             raise gr.Error(words(error)) from error
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from imgsearch.errors import ConfigError
-from imgsearch.images import checked, decode
+from imgsearch.images import MAX_PIXELS, checked, checked_limit, decode
 from imgsearch.seam import Operator
 from imgsearch.sources import read
 from imgsearch.types import Pixels
@@ -16,11 +16,11 @@ class ImageDecode(Operator):
     """Decode one image; pixels that are decoded already go through."""
 
     def __init__(
-        self, mode: Literal["RGB", "BGR"] = "RGB", *, max_pixels: int = 50_000_000
+        self, mode: Literal["RGB", "BGR"] = "RGB", *, max_pixels: int = MAX_PIXELS
     ) -> None:
         if mode not in ("RGB", "BGR"):
             raise ConfigError(f'mode is "RGB" or "BGR", not {mode!r}')
-        self._mode, self._max_pixels = mode, max_pixels
+        self._mode, self._max_pixels = mode, checked_limit(max_pixels)
 
     def __call__(self, image: bytes | str | Path | Pixels, path: str = "") -> Pixels:
         """Return the pixels, uint8 (height, width, 3), upright, in the order of `mode`.
