@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from imgsearch import settings
 from imgsearch.cli import cli, options
@@ -112,6 +113,24 @@ def test_models_lists_the_encoders(run):
     assert "second dense layer" in one
     assert "BSD-3-Clause" in one
     assert "no model matches 'größe*'" in run("models", "größe*").stderr
+
+
+def test_max_pixels_is_an_option_of_add_search_and_evaluate(run, tmp_path):
+    write(tmp_path / "bilder" / "a", 2)
+    large = tmp_path / "bilder" / "a" / "groß.png"
+    Image.new("L", (1_001, 1_000)).save(large)
+    assert "1 failed" in run("add", "bilder", "--max-pixels", 1).stderr
+    assert "1 added" in run("add", "bilder", "--max-pixels", 2).stderr
+    refused = run("search", large, "--max-pixels", 1)
+    assert refused.exit_code == 1
+    assert "1,001 x 1,000 pixels, at most 1,000,000 are" in refused.stderr
+    page = tmp_path / "seite.html"
+    assert run("search", large, "--max-pixels", 2, "--html", page).exit_code == 0
+    assert "cannot be read" not in page.read_text(encoding="utf-8")
+    for millions, queries in ((1, 2), (2, 3)):
+        words = ("evaluate", "bilder", "--json", "--no-speed", "--max-pixels", millions)
+        assert json.loads(run(*words).stdout)["scored"] == queries
+    assert run("search", large, "--max-pixels", 0).exit_code == 2
 
 
 def test_evaluate_prints_the_measures_by_their_names(run, loaded):

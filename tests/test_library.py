@@ -24,6 +24,7 @@ from imgsearch.errors import (
     ConfigError,
     EncoderMismatch,
     ImageError,
+    ImageTooLarge,
     SchemaMismatch,
     SourceError,
     TextUnknown,
@@ -75,6 +76,33 @@ def test_the_same_content_under_two_names_is_one_image(library, tmp_path):
         Image.fromarray(picture(1)).save(tmp_path / name)
     report = library.add(tmp_path)
     assert (report.added, report.skipped, library.count()) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "9", None])
+def test_open_refuses_a_pixel_limit_that_is_no_number_of_pixels(limit):
+    with pytest.raises(ConfigError, match=r"max_pixels must be a whole number .* not "):
+        imgsearch.open("memory://limits", max_pixels=limit)
+
+
+def test_max_pixels_limits_images_that_are_added_and_searched_for(library, tmp_path):
+    (file,) = write(tmp_path, 1)  # 64 x 48 = 3,072 pixels
+    with imgsearch.open(library.url, max_pixels=3_071) as narrow:
+        (failed,) = narrow.add(file).failures
+        assert failed.error == "ImageTooLarge"
+        library.add(file)
+        for query in (file, file.read_bytes()):
+            with pytest.raises(ImageTooLarge, match="64 x 48 pixels, at most 3,071"):
+                narrow.search(query)
+    with imgsearch.open(library.url, max_pixels=3_072) as wide:
+        assert wide.search(file)[0].fields["path"] == str(file)
+
+
+def test_a_jpeg_counts_by_the_pixels_that_the_encoder_needs(tmp_path):
+    file = tmp_path / "groß.jpg"
+    Image.fromarray(picture(1, (2_560, 2_560))).save(file)  # mini needs 320: an eighth
+    with imgsearch.open("memory://scaled", max_pixels=2_560 * 2_560 // 8) as library:
+        assert library.add(file).added == 1
+        assert library.search(file)[0].score == pytest.approx(1, abs=1e-5)
 
 
 def test_bad_files_are_lines_of_the_report(library, folder):

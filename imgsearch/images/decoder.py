@@ -4,6 +4,7 @@ Only the first frame is read. ICC profiles are ignored: an embedding model never
 """
 
 import io
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +13,10 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from imgsearch.errors import ConfigError, FormatRefused, ImageError, ImageTooLarge
-from imgsearch.images import bounds, scaling
+from imgsearch.images import bounds, jpeg, raw, scaling
 from imgsearch.images.failures import DECODER_ERRORS, failure, typed_errors
 from imgsearch.images.formats import HEAD, refusal, sniff
-from imgsearch.images.opening import opened
+from imgsearch.images.opening import Source, opened
 from imgsearch.images.samples import rgb
 from imgsearch.pillow_warnings import no_warnings
 from imgsearch.types import Pixels
@@ -91,30 +92,35 @@ def picture(
     For what goes on in Pillow: an array made of it and back again costs 0.3 ms at 500 x 375.
     """
     data = bytes(data)  # no copy where it is bytes already
-    kind = _kind(data, path)
-    bounds.check(kind, data, path=path, max_pixels=max_pixels)
     with no_warnings(), typed_errors(path) as progress:
-        image = opened(kind, data)
-        _limit(image, data, path=path, max_pixels=max_pixels, at_least=at_least)
+        source = _source(data, path, max_pixels)
+        image = opened(source)
+        _limit(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
         progress.step = "decode"
         image.load()
         progress.step = "convert"
-        return _upright(rgb(image), _orientation(image))
+        return _upright(rgb(image), source.orientation or _orientation(image))
 
 
-def header(data: bytes, *, path: str = "", max_pixels: int = MAX_PIXELS) -> tuple[str, int, int]:
+def header(
+    data: bytes, *, path: str = "", max_pixels: int = MAX_PIXELS, at_least: int = 1
+) -> tuple[str, int, int]:
     """Return what an image's header says: format (of `FORMATS`), width and height, turned upright.
 
     Raises:
-        FormatRefused, ImageTooLarge, ImageCorrupt: as `decode` says of a JPEG at any scale; no
-            pixel is decoded.
+        FormatRefused, ImageTooLarge, ImageCorrupt: as `decode` says; no pixel is decoded. By
+            default a JPEG is too large only where it is at every scale.
     """
-    kind = _kind(data, path)
-    bounds.check(kind, data, path=path, max_pixels=max_pixels)
-    with no_warnings(), typed_errors(path), opened(kind, bounds.head(kind, data)) as image:
-        width, height = image.size
-        turned = _orientation(image, loaded=False) >= _FIRST_ON_ITS_SIDE
-        _limit(image, data, path=path, max_pixels=max_pixels, at_least=1)
+    with no_warnings(), typed_errors(path):
+        source = _source(data, path, max_pixels)
+        brief = replace(source, data=bounds.head(source.kind, source.data))
+        with opened(brief) as image:
+            width, height = image.size
+            # TIFF announces its upright size
+            own = 1 if source.kind == "TIFF" else _orientation(image, loaded=False)
+            turned = (source.orientation or own) >= _FIRST_ON_ITS_SIDE
+            _limit(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
+    kind = sniff(data[:HEAD]) or source.kind  # of the file, whatever its preview is
     return (kind, height, width) if turned else (kind, width, height)
 
 
@@ -164,22 +170,28 @@ def thumbnail(pixels: Pixels, *, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def _kind(data: bytes, path: str) -> str:
+def _source(data: bytes, path: str, max_pixels: int) -> Source:
+    """Return what is decoded of a file, once its container is known to be harmless.
+
+    Raises:
+        FormatRefused, ImageTooLarge, ImageCorrupt: as `decode` says.
+    """
     kind = sniff(data[:HEAD])
     if kind is None:
         raise failure(FormatRefused, "format refused", path, "header", refusal(data[:HEAD]))
     if kind == "HEIC":
-        raise failure(
-            FormatRefused,
-            "format refused",
-            path,
-            "header",
-            "HEIC needs the extra heic: pip install '.[heic]'",
-        )
-    return kind
+        reason = "HEIC needs the extra heic: pip install '.[heic]'"
+        raise failure(FormatRefused, "format refused", path, "header", reason)
+    bounds.check(kind, data, path=path, max_pixels=max_pixels)
+    if kind != "TIFF":
+        return Source(kind, data)
+    source = raw.resolved(data, path)
+    if source.data is not data:  # a preview
+        bounds.check(source.kind, source.data, path=path, max_pixels=max_pixels)
+    return source
 
 
-def _limit(image: ImageFile, data: bytes, *, path: str, max_pixels: int, at_least: int) -> None:
+def _limit(image: ImageFile, source: Source, *, path: str, max_pixels: int, at_least: int) -> None:
     """Have a JPEG decoded at a scale; refuse what takes too much memory or time by its header.
 
     Raises:
@@ -191,7 +203,7 @@ def _limit(image: ImageFile, data: bytes, *, path: str, max_pixels: int, at_leas
         scaling.shrink(image, at_least, max_pixels)
     limits = [("", image.size, max_pixels)]
     if image.size != whole:
-        held = scaling.WHOLE_BUFFERED if scaling.buffered(image, data) else scaling.WHOLE
+        held = scaling.WHOLE_HELD if jpeg.is_held_whole(source.data) else scaling.WHOLE
         limits = [("", whole, max_pixels * held), ("scaled to ", image.size, max_pixels)]
     tags = getattr(image, "tag_v2", {})
     if all(tag in tags for tag in _TIFF_TILE):
@@ -200,7 +212,7 @@ def _limit(image: ImageFile, data: bytes, *, path: str, max_pixels: int, at_leas
         limits.append(("tiles of ", tile, max_pixels))
     if image.tile and image.tile[0][0] in _SLOW:
         limits.append(("slowly packed, ", whole, max_pixels // _SLOWNESS))
-    scans = data.count(b"\xff\xda\0") if is_jpeg else 0
+    scans = source.data.count(b"\xff\xda\0") if is_jpeg else 0
     if scans > _FREE_SCANS:
         limits.append((f"{scans} scans of ", whole, max_pixels * _FREE_SCANS // scans))
     for what, (width, height), limit in limits:

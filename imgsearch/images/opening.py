@@ -5,6 +5,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 
@@ -33,11 +34,23 @@ class _Tiff(TiffImageFile):
         super().load_prepare()
 
 
-def opened(kind: str, data: bytes) -> ImageFile:
-    """Return the image in `data`, of a format in `FORMATS`, with its header read.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is decoded: bytes of a format in `FORMATS`.
+
+    `orientation` is the EXIF orientation to apply in place of the bytes' own, None for that.
+    """
+
+    kind: str
+    data: bytes = field(repr=False)
+    orientation: int | None = None
+
+
+def opened(source: Source) -> ImageFile:
+    """Return the image of a source, with its header read.
 
     Raises: whatever the format's plugin raises; see `failures.DECODER_ERRORS`.
     """
-    module, name = _PLUGINS[kind]
+    module, name = _PLUGINS[source.kind]
     plugin: Callable[[Any, str], ImageFile] = getattr(import_module(module), name)
-    return plugin(io.BytesIO(data), "")
+    return plugin(io.BytesIO(source.data), "")

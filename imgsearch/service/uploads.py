@@ -23,6 +23,7 @@ from imgsearch.service.limits import Limits
 from imgsearch.service.problems import Problem
 
 _FIELDS: Final = 32  # form fields beside the files
+_EDGE: Final = 1024  # pixels: a JPEG counts at the scale that encoders and thumbnails need
 _NAME: Final = 255  # letters that are kept of a file's name
 
 
@@ -135,7 +136,7 @@ def check_pixels(data: bytes, limits: Limits) -> None:
         ImageTooLarge: it has more pixels than allowed.
         FormatRefused, ImageCorrupt: it has no header that is read.
     """
-    header(data, max_pixels=limits.pixels)
+    header(data, max_pixels=limits.pixels, at_least=_EDGE)
 
 
 def decoded(text: str, limits: Limits) -> bytes:

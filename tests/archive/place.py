@@ -16,7 +16,7 @@ from tests.pictures import picture
 
 
 @contextmanager
-def archive(folder, *, on_step=None, roots=(), db=None, catalog=None, originals=None):
+def archive(folder, *, on_step=None, roots=(), db=None, catalog=None, originals=None, **limits):
     """Open the archive of a folder: an embedded store, SQLite, a folder of originals."""
     with (
         Catalog(catalog or str(folder / "catalog.db")) as rows,
@@ -27,6 +27,7 @@ def archive(folder, *, on_step=None, roots=(), db=None, catalog=None, originals=
             model="classic",
             roots=roots,
             on_step=on_step,
+            **limits,
         ) as opened,
     ):
         yield opened

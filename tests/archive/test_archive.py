@@ -12,6 +12,7 @@ from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
     ImageNotFound,
+    ImageTooLarge,
     ObjectNotFound,
     SchemaMismatch,
     SourceError,
@@ -54,6 +55,18 @@ def test_what_is_no_image_leaves_nothing_but_a_line(opened):
     assert len(state(opened)[2]) == 2
     again = opened.add(images(0, 2))
     assert (again.stages.skipped, again.stages.inserted, len(again.entries)) == (2, 0, 2)
+
+
+def test_one_limit_of_pixels_holds_for_adding_searching_and_showing(tmp_path):
+    with archive(tmp_path, max_pixels=64 * 48) as wide:
+        (entry,) = wide.add(images(0, 1)).entries
+        assert wide.search(jpeg(0), k=1)[0].entry == entry
+    with archive(tmp_path, max_pixels=10) as narrow:
+        assert [line.error for line in narrow.add(images(1, 2)).failures] == ["ImageTooLarge"]
+        with pytest.raises(ImageTooLarge):
+            narrow.search(jpeg(0), k=1)
+        with pytest.raises(ImageTooLarge):
+            narrow.thumbnail(entry.id, 64)
 
 
 def test_an_id_of_ones_own_is_kept_and_is_nobody_elses(opened):

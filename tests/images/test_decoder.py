@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgsearch.errors import FormatRefused, ImageCorrupt, ImageError, ImageTooLarge
-from imgsearch.images import FORMATS, HEAD, decode, header, picture, sniff, thumbnail
+from imgsearch.images import FORMATS, HEAD, decode, header, picture, small, sniff, thumbnail
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 # hashing the positions gives values without the symmetries that a turned image could hide behind
@@ -119,6 +119,16 @@ def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encoded(Image.fromarray(SCENE), kind, exif=exif, **options)
     np.testing.assert_array_equal(decode(data), UPRIGHT[orientation])
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_header_tells_the_upright_size(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(SCENE), kind, exif=exif)
+    assert header(data) == (kind, *((7, 5) if orientation < 5 else (5, 7)))
+    assert decode(data).shape == ((5, 7, 3) if orientation < 5 else (7, 5, 3))
 
 
 def test_exif_orientation_of_jpeg_is_applied() -> None:
@@ -510,9 +520,9 @@ def test_a_large_jpeg_of_odd_edges_is_scaled_all_the_same() -> None:
     odd = RAMP[:63, :95]
     data = jpeg(odd)
     assert decode(data, at_least=1).shape == (63, 95, 3)
-    small = decode(data, at_least=1, max_pixels=5_000)
-    assert small.shape == (8, 12, 3)  # 63 / 8 and 95 / 8, rounded up
-    np.testing.assert_allclose(small[:7, :11], decode(jpeg(RAMP), at_least=8)[:7, :11], atol=5)
+    scaled = decode(data, at_least=1, max_pixels=5_000)
+    assert scaled.shape == (8, 12, 3)  # 63 / 8 and 95 / 8, rounded up
+    np.testing.assert_allclose(scaled[:7, :11], decode(jpeg(RAMP), at_least=8)[:7, :11], atol=5)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "PPM"])
@@ -556,11 +566,16 @@ def test_thumbnail_is_a_small_jpeg() -> None:
     pixels = np.zeros((300, 400, 3), np.uint8)
     pixels[:, 200:] = (200, 30, 30)
     data = thumbnail(pixels, side=100)
-    small = decode(data)
-    assert (sniff(data[:HEAD]), small.shape, len(data) < 2_000) == ("JPEG", (75, 100, 3), True)
-    np.testing.assert_allclose(small[40, 90].astype(int), [200, 30, 30], atol=6)
+    shrunk = decode(data)
+    assert (sniff(data[:HEAD]), shrunk.shape, len(data) < 2_000) == ("JPEG", (75, 100, 3), True)
+    np.testing.assert_allclose(shrunk[40, 90].astype(int), [200, 30, 30], atol=6)
     assert decode(thumbnail(SCENE, side=100)).shape == (5, 7, 3)
     assert decode(thumbnail(np.zeros((1, 4000, 3), np.uint8), side=50)).shape == (1, 50, 3)
+
+
+def test_small_reads_a_jpeg_at_a_scale() -> None:
+    data = small(jpeg(RAMP), side=8, max_pixels=6_144 // 8)
+    assert decode(data).shape == (5, 8, 3)
 
 
 DAMAGED = {
