@@ -260,6 +260,12 @@ class Library:
             return 0
         return self._collection.count(WHOLE if has_regions(self._collection) else None)
 
+    def exists(self) -> bool:
+        """Return whether the collection has been created; the first image that goes in does it."""
+        if self._collection is None:
+            self._collection = self._existing()
+        return self._collection is not None
+
     @property
     def thresholds(self) -> Thresholds:
         """The thresholds that were measured for this library's scores.

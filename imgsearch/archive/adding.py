@@ -208,11 +208,12 @@ class Adding:
         bad = self._insert([each.entry for each in pending if each.entry.content in made], made)
         self._step("vector")
         ids = [each.entry.id for each in pending if each.entry.id not in bad]
-        self._catalog.ready(ids)
+        new = self._catalog.ready(ids)
         self._catalog.failed({id_: str(error) for id_, error in bad.items()})
         self._step("ready")
         self._entries += self._catalog.find(ids).values()
-        self._tell(inserted=len(ids), searchable=len(ids))
+        # another writer of the same image, at the same time, counts it as its own
+        self._tell(inserted=len(new), searchable=len(new), skipped=len(ids) - len(new))
 
     def _put(self, read: Sequence[Read]) -> None:
         store = self._originals

@@ -51,6 +51,7 @@ class Archive:
     `weights`, `options`, `index`, `metric` and `max_pixels`. Without `originals` files stay where
     they are, and what is sent cannot be shown later. `roots` are folders that `folder` may read
     from.
+    `most_collections` may exist before a new one is refused; None sets no limit.
     `on_step` is told of each write, for those who test what a crash leaves.
 
     Raises:
@@ -73,6 +74,7 @@ class Archive:
         max_pixels: int = MAX_PIXELS,
         roots: Sequence[Path] = (),
         on_step: Callable[[str], None] | None = None,
+        most_collections: int | None = None,
     ) -> None:
         self.catalog, self.originals, self.roots = catalog, originals, tuple(roots)
         self._step = on_step or _nothing
@@ -85,7 +87,7 @@ class Archive:
         }
         self.max_pixels = max_pixels
         opening = {"token": token, "timeout": timeout, "max_pixels": max_pixels}
-        self._libraries = Libraries(db, opening=opening, making=making)
+        self._libraries = Libraries(db, opening=opening, making=making, most=most_collections)
         self.url = self._libraries.url
         self.traffic = Traffic()
         self._searching = Searching(self._libraries, catalog, self.traffic)
@@ -159,21 +161,31 @@ class Archive:
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
             BackendError, CatalogError, ObjectStoreError: a store failed.
+            LimitExceeded: the collection is new, and as many exist as may.
         """
-        adding = Adding(
-            self.library(collection),
-            self.catalog,
-            None if in_place else self.originals,
-            step=self._step,
-            cancelled=cancelled or _never,
-            on_stages=on_stages or _nothing,
-            on_failure=on_failure or _nothing,
-            traffic=self.traffic if background else None,
-            soon=WORTH_AN_INDEX if self._libraries.embedded else inf,
-        )
-        added = adding.run(items, found=found, index=background)
-        self._libraries.index_later(collection, added.stages)
+        with self._libraries.using(collection) as library:
+            adding = Adding(
+                library,
+                self.catalog,
+                None if in_place else self.originals,
+                step=self._step,
+                cancelled=cancelled or _never,
+                on_stages=on_stages or _nothing,
+                on_failure=on_failure or _nothing,
+                traffic=self.traffic if background else None,
+                soon=WORTH_AN_INDEX if self._libraries.embedded else inf,
+            )
+            added = adding.run(items, found=found, index=background)
+            self._libraries.index_later(collection, added.stages)
         return added
+
+    def check_room(self, collection: str) -> None:
+        """Check that a collection exists or may be created.
+
+        Raises:
+            LimitExceeded: it is new, and as many exist as may.
+        """
+        self._libraries.check_room(collection)
 
     def folder(
         self, folder: str | PathLike[str], on_ignored: Callable[[str], None] | None = None

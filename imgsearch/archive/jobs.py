@@ -67,7 +67,7 @@ class Jobs:
 
         Raises:
             SourceError: it does not.
-            LimitExceeded: too many jobs wait already.
+            LimitExceeded: too many jobs wait already, or as many collections exist as may.
         """
         real = inside(Path(folder), self._archive.roots)
         return self._start("folder", collection, {"folder": str(real), "in_place": in_place})
@@ -188,6 +188,7 @@ class Jobs:
 
     def _start(self, kind: JobKind, collection: str, request: dict[str, Any]) -> Job:
         check_name(collection)
+        self._archive.check_room(collection)
         job = Job(
             id=token_hex(8),
             kind=kind,

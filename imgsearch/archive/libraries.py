@@ -1,13 +1,15 @@
 """The libraries of one store, each opened when it is first needed, and kept."""
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from imgsearch import backends
 from imgsearch.archive.outcomes import Stages
 from imgsearch.backends import notes
 from imgsearch.backends.base import check_name
-from imgsearch.errors import CollectionNotFound, ConfigError, SchemaMismatch
+from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
 from imgsearch.library import Library
 from imgsearch.library import open as open_library
 
@@ -20,10 +22,22 @@ class Libraries:
 
     `opening` (token, timeout, max_pixels) is for every collection.
     `making` (model, weights, options, index, metric) is for collections that are not there yet; of
-    those that are, it tells where the weights lie.
+    those that are, it tells where the weights lie. `most` collections may exist before a new one is
+    refused; None sets no limit.
     """
 
-    def __init__(self, db: str, *, opening: dict[str, Any], making: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        db: str,
+        *,
+        opening: dict[str, Any],
+        making: dict[str, Any],
+        most: int | None = None,
+    ) -> None:
+        if most is not None and most < 1:
+            raise ConfigError(f"the limit of collections is at least 1, not {most}")
+        self._most = most
+        self._users: dict[str, int] = {}  # how many additions use a library
         self._opening, self._making = opening, making
         self._store = backends.connect(db, token=opening["token"], timeout=opening["timeout"])
         self.url = self._store.url
@@ -40,18 +54,58 @@ class Libraries:
             ConfigError: the name is none.
             EncoderMismatch: the collection was made by another model.
             SchemaMismatch: another program created the collection, or it notes no encoder.
+            LimitExceeded: the collection is new, and as many exist as may.
         """
         with self._lock:
             if name not in self._open:
                 check_name(name)
                 options = self._making
-                if name in notes.collections(self._store):
+                existing = notes.collections(self._store)
+                self._check_room(name, existing)
+                if name in existing:
                     self._store.open(name).require_encoder()
                     options = {"weights": self._making["weights"]}
                 self._open[name] = open_library(
                     self.url, collection=name, **self._opening, **options
                 )
             return self._open[name]
+
+    @contextmanager
+    def using(self, name: str) -> Iterator[Library]:
+        """Give the library of a collection to add to; a name that stays unused is not kept.
+
+        Raises: as `get` does.
+        """
+        with self._lock:
+            library = self.get(name)
+            self._users[name] = self._users.get(name, 0) + 1
+        try:
+            yield library
+        finally:
+            with self._lock:
+                self._users[name] -= 1
+                if not self._users[name]:
+                    del self._users[name]
+                    if self._open.get(name) is library and not library.exists():
+                        self._open.pop(name).close()
+
+    def check_room(self, name: str) -> None:
+        """Check that a collection of this name exists or may be created.
+
+        Raises:
+            LimitExceeded: it is new, and as many exist as may.
+        """
+        with self._lock:
+            if name not in self._open:
+                self._check_room(name, notes.collections(self._store))
+
+    def _check_room(self, name: str, existing: Sequence[str]) -> None:
+        taken = {*existing, *self._open}
+        if self._most is not None and name not in taken and len(taken) >= self._most:
+            raise LimitExceeded(
+                f"collection {name!r} is new, and {len(taken)} of at most {self._most} exist: add "
+                "to one of these, or have an admin drop one or raise the limit"
+            )
 
     def default(self) -> Library | None:
         """Return the library of "images", or of another collection where that is a stranger's.

@@ -81,8 +81,10 @@ class Catalog:
 
     def ready(
         self, ids: Sequence[str], *, changes: Mapping[str, Mapping[str, Value]] | None = None
-    ) -> None:
-        """Make "pending" and "failed" entries "ready"; the others stay as they are.
+    ) -> list[str]:
+        """Make "pending" and "failed" entries "ready"; return the ids of these.
+
+        The others stay as they are. Of several writers about one entry, one gets its id back.
 
         `changes` holds for some of the ids what became known: `size`, `width`, `height`, `format`,
         `encoder`, `stored`.
@@ -92,7 +94,7 @@ class Catalog:
         """
         for values in (changes or {}).values():
             check_changes(values)
-        self._database.write(partial(rows.ready, ids=ids, changes=changes or {}))
+        return self._database.write(partial(rows.ready, ids=ids, changes=changes or {}))
 
     def failed(self, errors: Mapping[str, str]) -> None:
         """Make "pending" entries "failed", each with its error; the others stay as they are."""

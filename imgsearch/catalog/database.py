@@ -1,10 +1,11 @@
 """One database: opened, asked and changed in transactions, its errors translated."""
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -145,6 +146,7 @@ class Database:
             path.parent.mkdir(exist_ok=True)
         except OSError as error:
             raise ConfigError(f"catalogue {self.name}: no folder for it: {error}") from error
+        _make_private(path)
         engine = sa.create_engine(
             place,
             hide_parameters=True,
@@ -179,6 +181,15 @@ class Database:
                 "init_command": f"SET innodb_lock_wait_timeout = {wait}",
             },
         )
+
+
+def _make_private(path: Path) -> None:
+    """Create a database's file for its owner alone; SQLite gives its -wal and -shm the same mode.
+
+    A file that exists keeps its mode.
+    """
+    with suppress(OSError):  # it exists, or SQLite says what is wrong with the place
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare(connection: DBAPIConnection, _record: object) -> None:

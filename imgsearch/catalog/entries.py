@@ -100,10 +100,13 @@ def _refuse_busy(connection: Connection, entries: Sequence[Entry]) -> None:
 
 def ready(
     connection: Connection, ids: Iterable[str], changes: Mapping[str, Mapping[str, object]]
-) -> None:
+) -> list[str]:
     """See `Catalog.ready`."""
     done = {"state": "ready", "error": "", "updated": now()}
-    _change(connection, {id_: {**changes.get(id_, {}), **done} for id_ in ids}, "pending", "failed")
+    changed = _locked(connection, ids, "pending", "failed")
+    values = {id_: {**changes.get(id_, {}), **done} for id_ in changed}
+    _change(connection, values, "pending", "failed")
+    return changed
 
 
 def failed(connection: Connection, errors: Mapping[str, str]) -> None:
@@ -111,6 +114,18 @@ def failed(connection: Connection, errors: Mapping[str, str]) -> None:
     time = now()
     gone = {"state": "failed", "updated": time}
     _change(connection, {id_: {**gone, "error": error} for id_, error in errors.items()}, "pending")
+
+
+def _locked(connection: Connection, ids: Iterable[str], *states: str) -> list[str]:
+    """Return the entries that are in one of the states, locked until the transaction ends."""
+    found: list[str] = []
+    for some in chunks(filter(possible_id, ids)):
+        of_states = sa.select(ENTRIES.c.id).where(
+            ENTRIES.c.id.in_(some), ENTRIES.c.state.in_(states)
+        )
+        # SQLite, whose writers run one at a time, compiles no FOR UPDATE
+        found += connection.execute(of_states.with_for_update()).scalars()
+    return found
 
 
 def _change(

@@ -46,7 +46,7 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
 )
 @options.index
 @options.max_pixels
-@click.option("--path-column", default="path", show_default=True, help="Of a csv, tsv or parquet.")
+@click.option("--path-column", default="path", show_default=True, help="Of a csv or parquet.")
 @click.option("--label-column", default="label", show_default=True, help="Or a stored field.")
 @click.option("--sample", default=1_000, show_default=True, help="Queries drawn of a collection.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
@@ -72,9 +72,8 @@ def evaluate(
 ) -> None:
     r"""Search DATASET for images of each query's class, or what --queries names, and measure.
 
-    DATASET is a folder with train/CLASS/* and test/CLASS/* (or val), a folder with CLASS/* (each
-    image looks for the others of its class), or a csv, tsv or parquet with columns of paths and
-    labels.
+    DATASET is a folder with train/CLASS/* and test/CLASS/*, a folder with CLASS/* (each image
+    looks for the others of its class), or a csv or parquet with columns of paths and labels.
     Without it, the library is measured that is there already, by its images' labels.
 
     \b

@@ -62,6 +62,13 @@ _MB: Final = 1 << 20
 )
 @options.max_pixels
 @click.option("--max-jobs", default=16, show_default=True, help="Jobs that wait or run.")
+@click.option(
+    "--max-collections",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Collections in the store before requests may create no more.",
+)
 @click.option("--max-per-minute", default=0, help="Requests of one key or address; 0: any number.")
 @click.option(
     "--max-seconds",
@@ -133,6 +140,7 @@ def serve(
         index=told["index"],
         metric=told["metric"],
         max_pixels=told["max_pixels"],
+        most_collections=told["max_collections"],
     ) as archive:
         keys = Keys(archive.catalog)
         serving.check_open(host, keys, no_auth=no_auth)

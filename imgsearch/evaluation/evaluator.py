@@ -3,6 +3,7 @@
 import hashlib
 import re
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from os import PathLike
@@ -21,7 +22,6 @@ from imgsearch.evaluation.answers import (
     question_answers,
     walked,
 )
-from imgsearch.evaluation.contents import Contents
 from imgsearch.evaluation.datasets import Dataset
 from imgsearch.evaluation.embedding_map import embedding_map
 from imgsearch.evaluation.metrics import measure
@@ -82,23 +82,25 @@ def evaluate(
         )
         gallery, skipped = walked(inserting, dataset.gallery, "index", tell)
         indexing = monotonic() - started
-        contents = Contents(dataset.root, ((row["id"], item) for item, row in gallery))
-        known = contents.labels()
+        labels: dict[str, set[str]] = defaultdict(set)
+        for item, row in gallery:
+            labels[row["id"]].add(item.label)
         stored = store.open(name)
         stored.flush()
-        if stored.count() != len(known):
+        if stored.count() != len(labels):
             raise DatasetError(
                 f"collection {name!r} of {place} holds {stored.count()} images, the gallery "
-                f"{len(known)}; evaluate in another collection or store"
+                f"{len(labels)}; evaluate in another collection or store"
             )
         inserting.close()
+        known = {id_: frozenset(names) for id_, names in labels.items()}
         leaks, asked = 0, questions(dataset, queries) if queries != "images" else []
         started = monotonic()
         if queries == "images":
             searching = search_pipeline(place, **target, k=max(ks) + 1, max_pixels=max_pixels)
             found, lost = walked(searching, dataset.queries, "search", tell)
             searching.close()
-            answers, leaks = image_answers(dataset, found, gallery, contents, max(ks))
+            answers, leaks = image_answers(dataset, found, gallery, known, max(ks))
         else:
             ids = {str(item.path): str(row["id"]) for item, row in gallery}
             encoder = load(**recipe.config())
@@ -138,7 +140,6 @@ def evaluate(
         max_pixels=max_pixels,
         notes=[
             *dataset.notes,
-            *contents.notes(),
             *measures.notes,
             *_notes(dataset, model, skipped + lost, len(gallery) - len(known), leaks),
         ],

@@ -3,22 +3,26 @@
 import hashlib
 import time
 from collections import OrderedDict
-from typing import Annotated, Any, Final
+from contextlib import suppress
+from typing import Annotated, Any, Final, TypeAlias
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from imgsearch.access import Keys, RateLimit, Scope, caller
-from imgsearch.errors import AccessDenied
+from imgsearch.errors import AccessDenied, CatalogError
 from imgsearch.service.problems import Problem
 
-# seconds that a key which was good stays so unasked; a revoked one ends as soon. Progress is then
-# told from memory alone, however busy the catalogue is.
+# Every request looks its key up. Where the catalogue is too busy to answer within `_PATIENCE`
+# seconds, a key that was good within the last `_TRUSTED` seconds passes, so that progress, which is
+# reported from memory, does not wait for it.
+_PATIENCE: Final = 0.1
 _TRUSTED: Final = 5.0
 _MOST: Final = 1_024  # keys remembered
 _CHECKS: Final = 8  # threads: checks wait for the catalogue, and must not take all others' threads
 
+_Mark: TypeAlias = tuple[bytes, str]  # sha256 of a secret, scope
 _BEARER: Final = HTTPBearer(auto_error=False, description="An API key.")
 _HEADER: Final = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key.")
 
@@ -29,7 +33,7 @@ class Access:
     def __init__(self, keys: Keys | None, *, per_minute: int) -> None:
         self._keys = keys
         self._rate = RateLimit(per_minute) if per_minute else None
-        self._trusted: OrderedDict[tuple[bytes, str], float] = OrderedDict()
+        self._trusted: OrderedDict[_Mark, float] = OrderedDict()
         self._threads: CapacityLimiter | None = None
 
     @property
@@ -52,19 +56,33 @@ class Access:
             self._count(caller(address))
             raise AccessDenied("an API key is wanted")
         mark = (hashlib.sha256(secret.encode()).digest(), scope)
-        if time.monotonic() >= self._trusted.get(mark, 0.0):
+        if time.monotonic() < self._trusted.get(mark, 0.0):
+            await self._checked_again(self._keys, secret, scope, mark)
+        else:
             self._count(caller(address))  # who tries keys out is slowed down by where they are
-            await self._checked(self._keys, secret, scope)
-            self._trusted[mark] = time.monotonic() + _TRUSTED
-            self._trusted.move_to_end(mark)
-            while len(self._trusted) > _MOST:
-                self._trusted.popitem(last=False)
+            await self._checked(self._keys, secret, scope, mark)
         self._count(mark[0].hex())
 
-    async def _checked(self, keys: Keys, secret: str, scope: Scope) -> None:
+    async def _checked(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
+        """Look a key up, and remember that it is good; forget it where it is not."""
         if self._threads is None:
             self._threads = CapacityLimiter(_CHECKS)
-        await to_thread.run_sync(keys.check, secret, scope, limiter=self._threads)
+        try:
+            await to_thread.run_sync(
+                keys.check, secret, scope, limiter=self._threads, abandon_on_cancel=True
+            )
+        except AccessDenied:
+            self._trusted.pop(mark, None)
+            raise
+        self._trusted[mark] = time.monotonic() + _TRUSTED
+        self._trusted.move_to_end(mark)
+        while len(self._trusted) > _MOST:
+            self._trusted.popitem(last=False)
+
+    async def _checked_again(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
+        """Look up a key that was good a moment ago; a catalogue that is too busy refuses nobody."""
+        with suppress(CatalogError), move_on_after(_PATIENCE):
+            await self._checked(keys, secret, scope, mark)
 
     def _count(self, who: str) -> None:
         if self._rate is not None and (seconds := self._rate.wait(who)):

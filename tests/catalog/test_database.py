@@ -1,6 +1,8 @@
 """What a database may do to a catalogue: be absent, new, newer, busy, half made."""
 
+import os
 import socket
+import stat
 import threading
 import time
 import traceback
@@ -259,3 +261,13 @@ def test_a_writer_that_holds_on_is_told_in_time(place):
             done.set()
             thread.join()
         assert catalog.begin([entry(1)])[0].id == "id-00001"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_file_of_sqlite_is_its_owners_alone_in_a_folder_of_everybody(tmp_path):
+    tmp_path.chmod(0o755)
+    with Catalog(str(tmp_path / "Katalog ü.db")) as catalog:
+        catalog.begin([entry(1)])
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+    assert "Katalog ü.db-wal" in modes

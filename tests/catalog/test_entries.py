@@ -172,7 +172,9 @@ def test_ready_and_failed_leave_other_states_alone(catalog):
     catalog.failed({ids[1]: "Some: \0 \ud800", ids[0]: "x"})
     assert catalog.get(ids[1]).error == "Some: ? ?"  # what databases do not keep
     known = {"width": 640, "height": 480, "format": "WEBP", "encoder": "mini", "stored": True}
-    catalog.ready([*ids[:3], "unknown"], changes={ids[2]: known, ids[0]: known, ids[3]: known})
+    changes = {ids[2]: known, ids[0]: known, ids[3]: known}
+    assert set(catalog.ready([*ids[:3], "unknown"], changes=changes)) == {ids[1], ids[2]}
+    assert catalog.ready(ids[:3]) == []  # of two writers, one made them ready
     catalog.failed(dict.fromkeys(ids, "late"))
     found = catalog.find(ids)
     assert [found[id_].state for id_ in ids] == ["deleting", "ready", "ready", "failed"]

@@ -62,8 +62,9 @@ class Running:
 @contextmanager
 def running(topology, folder, *, limits=None, auth=True, **told):
     """Run a service over a topology until the block is left."""
-    roots, page = told.pop("roots", ()), told.pop("page", False)
-    with opened(folder, roots=roots, model="mini", **topology.arguments()) as archive:
+    page = told.pop("page", False)
+    making = {name: told.pop(name) for name in ("roots", "most_collections") if name in told}
+    with opened(folder, model="mini", **making, **topology.arguments()) as archive:
         keys = Keys(archive.catalog)
         secrets = {scope: keys.create(scope, [scope])[1] for scope in ("read", "write", "admin")}
         with (

@@ -3,13 +3,16 @@
 import socket
 import threading
 
+import anyio
 import pytest
 
 from imgsearch.access import Keys
 from imgsearch.archive import Incoming
+from imgsearch.catalog import Catalog
 from imgsearch.errors import ConfigError
 from imgsearch.service import Limits, serving
 from imgsearch.service.origins import checked
+from imgsearch.service.scopes import Access
 from tests.service.running import jpeg, running
 from tests.service.topologies import plain
 
@@ -49,13 +52,60 @@ def test_a_stranger_s_upload_is_refused_before_it_is_read(service):
     assert status == 401
 
 
-def test_a_revoked_key_ends(tmp_path):
-    with running(plain(tmp_path / "a"), tmp_path / "b") as service:
-        keys = Keys(service.archive.catalog)
-        row, secret = keys.create("Größe", ["read"])
-        client = service.client()
-        keys.revoke(row.id)  # before it was ever used: one in use is trusted for five seconds
-        assert client.get("/v1/count", headers={"X-API-Key": secret}).status_code == 401
+def test_a_revoked_key_ends_at_once(service):
+    keys = Keys(service.archive.catalog)
+    row, secret = keys.create("Größe", ["write"])
+    headers = {"X-API-Key": secret}
+    assert service.client().get("/v1/count", headers=headers).status_code == 200
+    keys.revoke(row.id)
+    for method, path in (("GET", "/v1/count"), ("GET", "/v1/jobs"), ("POST", "/v1/images/delete")):
+        answer = service.client().request(method, path, headers=headers, json={"ids": ["x"]})
+        assert answer.status_code == 401, path
+
+
+def test_a_key_that_was_good_passes_while_the_catalogue_does_not_answer(tmp_path):
+    answers = threading.Event()
+
+    class Slow(Keys):
+        waiting = False
+
+        def check(self, secret, scope):
+            if self.waiting:
+                assert answers.wait(30)
+            return super().check(secret, scope)
+
+    with Catalog(str(tmp_path / "katalog.db")) as catalog:
+        keys = Slow(catalog)
+        _, secret = keys.create("a", ["read"])
+        access = Access(keys, per_minute=0)
+
+        async def admit_while_it_waits():
+            await access.admit(secret, "read", "127.0.0.1")
+            keys.waiting = True
+            await access.admit(secret, "read", "127.0.0.1")
+            answers.set()
+
+        anyio.run(admit_while_it_waits)
+
+
+def test_a_write_key_creates_no_more_collections_than_allowed(tmp_path):
+    with running(
+        plain(tmp_path / "a"), tmp_path / "b", most_collections=2, roots=(tmp_path,)
+    ) as service:
+        client = service.client("write")
+
+        def add(collection, data):
+            files = {"file": ("a.jpg", data, "image/jpeg")}
+            return client.post("/v1/images", files=files, data={"collection": collection})
+
+        for number in range(5):  # an image that is none creates nothing
+            assert add(f"leer_{number}", b"no image").status_code == 415
+        assert [add(name, jpeg(1)).status_code for name in ("a", "b")] == [201, 201]
+        refused = add("c", jpeg(1))
+        assert (refused.status_code, refused.json()["code"]) == (413, "limit_exceeded")
+        job = client.post("/v1/jobs", json={"folder": str(tmp_path), "collection": "d"})
+        assert job.status_code == 413
+        assert add("a", jpeg(2)).status_code == 201
 
 
 def test_too_many_requests_are_told_when_to_come_again(tmp_path):

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
@@ -131,3 +133,18 @@ def test_the_service_tells_how_it_is_and_what_it_does(service, empty):
     ):
         assert line in told
     assert empty not in told  # a label for each collection or id would grow without end
+
+
+def test_equal_uploads_at_once_are_new_once(service, empty):
+    start = threading.Barrier(8)
+
+    def send(_number):
+        start.wait(30)
+        files = {"file": ("gleich ü.jpg", jpeg(77), "image/jpeg")}
+        return service.http.post("/v1/images", files=files, data={"collection": empty})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(send, range(8)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
+    assert sum(answer.json()["new"] for answer in answers) == 1
+    assert len({image["id"] for answer in answers for image in answer.json()["images"]}) == 1
