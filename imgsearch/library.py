@@ -15,7 +15,8 @@ from typing import Any, Final, Literal, Self
 
 import pyarrow as pa
 
-from imgsearch import backends, sources
+from imgsearch import backends, encoders, sources
+from imgsearch.arguments import check_arguments
 from imgsearch.backends import Collection, Index, Metric, notes
 from imgsearch.backends.collection import unnamed_encoder
 from imgsearch.detector import Detection
@@ -50,7 +51,7 @@ class Library:
 
     def __init__(
         self,
-        url: str,
+        url: str | PathLike[str],
         *,
         collection: str,
         model: str | None,
@@ -66,7 +67,17 @@ class Library:
         if collection == notes.NAME:
             raise ConfigError(f"the store keeps its notes in {collection!r}; choose another name")
         self.max_pixels = checked_limit(max_pixels)
+        check_arguments(
+            collection=collection,
+            model=model,
+            weights=weights,
+            options=options,
+            index=index,
+            metric=metric,
+        )
         self._regions = None if regions is None else Detection.of(regions)
+        if not backends.is_there(url):  # a wrong argument must not leave an empty store behind
+            _chosen(None, model, weights, options)
         self._backend = backends.connect(url, token=token, timeout=timeout)
         self._lock = threading.RLock()
         self._closed = False
@@ -334,7 +345,7 @@ class Library:
 
 
 def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens files
-    url: str = "photos.db",
+    url: str | PathLike[str] = "photos.db",
     *,
     collection: str = "images",
     model: str | None = None,
@@ -361,8 +372,12 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `max_pixels` limits the decoded pixels of one image, added or searched for. A JPEG is decoded
     at a half, a quarter or an eighth where the encoder needs no more, so 200 megapixels go in.
 
+    Arguments are checked before a store is made on disk.
+
     Raises:
-        ConfigError: the URL, the index, the metric or `max_pixels` is not one of these.
+        ConfigError: the URL, the index, the metric or another argument is not one of these.
+        ModelNotFound: there is no such model.
+        WeightsNotFound, WeightsInvalid: there is no such file, or not one of weights.
         EncoderMismatch: the collection was made by another model.
         SchemaMismatch: the collection has another index or metric.
         StoreLocked, BackendUnavailable: the store cannot be opened.
@@ -417,13 +432,14 @@ def _chosen(
         raise ConfigError("weights and options belong to a model; give the model's name, too")
     if schema is not None and schema.encoder is None and model is None:
         return None
-    if schema is not None and schema.encoder and model not in (None, schema.encoder.model):
+    name = None if model is None else encoders.canonical(model)
+    if schema is not None and schema.encoder and name not in (None, schema.encoder.model):
         raise EncoderMismatch(
             f"the collection holds vectors of {schema.encoder.model!r}, not of {model!r}; leave "
             "the model out, or add the images to another collection"
         )
-    asked = Recipe.of(model or (known or Recipe()).model, weights, options)
-    if known is None or known.model != asked.model:
+    asked = Recipe.of(name or (known or Recipe()).model, weights, options)
+    if known is None or encoders.canonical(known.model) != asked.model:
         return asked
     merged = {**(known.options or {}), **(asked.options or {})}
     return Recipe(asked.model, asked.weights or known.weights, merged or None)

@@ -4,11 +4,12 @@ import atexit
 import re
 import threading
 from importlib import import_module
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from imgsearch.backends.base import Capabilities, VectorBackend
+from imgsearch.backends.base import Capabilities, VectorBackend, check_access
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.backends.tencent_url import Options
@@ -38,7 +39,9 @@ _open: dict[tuple[str, str | None], VectorBackend] = {}
 _lock = threading.RLock()
 
 
-def connect(url: str, *, token: str | None = None, timeout: float = 10.0) -> VectorBackend:
+def connect(
+    url: str | PathLike[str], *, token: str | None = None, timeout: float = 10.0
+) -> VectorBackend:
     """Open the store that `url` names, or share the one that this process already has open.
 
     ``photos.db`` or ``milvus-lite:///abs/photos.db``: an embedded Milvus, a folder of that name,
@@ -53,13 +56,15 @@ def connect(url: str, *, token: str | None = None, timeout: float = 10.0) -> Vec
     that operators, which carry no secret, reach the store that a program opened.
 
     Raises:
-        ConfigError: the URL's scheme is not one of these, or the URL holds a secret, or no such
+        ConfigError: the token is no text or the timeout no positive number; the URL's scheme is
+            not one of these, or the URL holds a secret, or no such
             store can be: a missing folder, an unknown database (Milvus), a missing key (Tencent).
         MissingExtra: the store's driver is not installed.
         StoreLocked: another process has the file open.
         BackendUnavailable: nothing answers there, or Milvus refuses the token.
         BackendError: Tencent refuses the key.
     """
+    check_access(token, timeout)
     url = canonical(url)
     key = url, token if urlsplit(url).scheme in _PORTS else None
     with _lock:
@@ -92,7 +97,7 @@ def _any(url: str) -> VectorBackend | None:
     return next((backend for (place, _), backend in _open.items() if place == url), None)
 
 
-def is_there(url: str) -> bool:
+def is_there(url: str | PathLike[str]) -> bool:
     """Tell whether there is a store to open: False for an embedded file that was never made.
 
     Raises:
@@ -102,7 +107,7 @@ def is_there(url: str) -> bool:
     try:
         return scheme != "milvus-lite" or Path(rest).exists()
     except OSError as error:
-        raise ConfigError(f"{url[:80]!r} is no path: {error.strerror}") from error
+        raise ConfigError(f"{rest[:80]!r} is no path: {error.strerror}") from error
 
 
 def release(backend: VectorBackend) -> None:
@@ -115,16 +120,30 @@ def release(backend: VectorBackend) -> None:
             backend._close()
 
 
-def canonical(url: str) -> str:
+def canonical(url: str | PathLike[str]) -> str:
     """Return the one spelling of a store's URL.
 
     Raises:
         ConfigError: as for `connect`.
     """
+    return _canonical(_text(url))
+
+
+def _text(url: object) -> str:
+    text = fspath(url) if isinstance(url, str | PathLike) else url
+    if not isinstance(text, str) or "\0" in text:
+        raise ConfigError(f"a store is a path that ends in .db, or a URL, not {url!r}")
+    return text
+
+
+def _canonical(url: str) -> str:
     if "://" not in url:
         if not url.endswith(".db"):
             raise ConfigError(f"{url!r} is no store: give PATH.db, memory://NAME or milvus://HOST")
-        return f"milvus-lite://{Path(url).expanduser().resolve()}"
+        try:
+            return f"milvus-lite://{Path(url).expanduser().resolve()}"
+        except RuntimeError as error:  # a ~ of no user
+            raise ConfigError(f"{url!r}: {error}") from error
     scheme, _, rest = url.partition("://")
     if scheme in _registered:
         return url

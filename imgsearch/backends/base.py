@@ -130,12 +130,27 @@ def require_schema(collection: Collection, schema: Schema) -> None:
         raise SchemaMismatch(f"collection {collection.name!r} exists; {'; '.join(differences)}")
 
 
+def check_access(token: object, timeout: object) -> None:
+    """Check what opens a connection; the token is in no message.
+
+    Raises:
+        ConfigError: the token is no text, or the timeout no positive, finite number.
+    """
+    if not isinstance(token, str | None):
+        raise ConfigError(f"a token is a text or None, not a {type(token).__name__}")
+    if isinstance(timeout, bool) or not (
+        isinstance(timeout, int | float) and 0 < timeout < float("inf")
+    ):
+        raise ConfigError(f"timeout is a positive number of seconds, not {timeout!r}")
+
+
 def check_name(name: str) -> str:
     """Return a collection's name if every store takes it.
 
     Raises:
         ConfigError: it is no ASCII identifier of at most 64 letters.
     """
-    if not (name.isidentifier() and name.isascii() and len(name) <= 64):
+    text: object = name  # a caller without a type checker may give anything
+    if not (isinstance(text, str) and text.isidentifier() and text.isascii() and len(text) <= 64):
         raise ConfigError(f"collection name {name!r} is no ASCII identifier of at most 64 letters")
     return name

@@ -8,6 +8,7 @@ from typing import Final, Literal, cast
 from imgsearch import safe_json
 from imgsearch.errors import ConfigError, FieldInvalid, SchemaMismatch
 from imgsearch.types import Fingerprint, Value
+from imgsearch.wording import meant
 
 Metric = Literal["cosine", "ip", "l2"]
 FieldType = Literal["str", "int", "float", "bool"]
@@ -39,11 +40,17 @@ class Index:
 
     def __post_init__(self) -> None:
         if self.kind not in INDEXES:
-            raise ConfigError(f"unknown index {self.kind!r}; known: {', '.join(INDEXES)}")
+            raise ConfigError(
+                f"unknown index {self.kind!r}; known: {', '.join(INDEXES)}"
+                + meant(self.kind, INDEXES)
+            )
         known = INDEXES[self.kind]
         for name, value in self.params.items():
             if name not in known:
-                raise ConfigError(f"{self.kind} has no parameter {name!r}; it has: {list(known)}")
+                raise ConfigError(
+                    f"{self.kind} has no parameter {name!r}; known: {', '.join(known) or 'none'}"
+                    + meant(name, known)
+                )
             if value < 1:
                 raise ConfigError(f"{self.kind}: {name} must be at least 1, not {value}")
         object.__setattr__(self, "params", {**known, **self.params})
@@ -55,6 +62,8 @@ class Index:
         Raises:
             ConfigError: as for the class, and where a parameter is not ``name=number``.
         """
+        if not isinstance(text, str):
+            raise ConfigError(f"an index is a text, as 'hnsw:M=16', not {text!r}")
         kind, _, rest = text.partition(":")
         params: dict[str, int] = {}
         for part in filter(None, rest.split(",")):
@@ -94,8 +103,7 @@ class Schema:
     def __post_init__(self) -> None:
         if self.dim < 1:
             raise ConfigError(f"a vector has at least 1 dimension, not {self.dim}")
-        if self.metric not in METRICS:
-            raise ConfigError(f"unknown metric {self.metric!r}; known: {', '.join(METRICS)}")
+        check_metric(self.metric)
         for name, kind in self.fields.items():
             if kind not in ZEROS:
                 raise ConfigError(f"field {name!r}: unknown type {kind!r}; known: {list(ZEROS)}")
@@ -150,6 +158,17 @@ class Schema:
             for what, mine, theirs in pairs
             if mine != theirs
         ]
+
+
+def check_metric(metric: object) -> None:
+    """Check the name of a metric.
+
+    Raises:
+        ConfigError: it is not one of `METRICS`.
+    """
+    if metric not in METRICS:
+        known = ", ".join(METRICS)
+        raise ConfigError(f"unknown metric {metric!r}; known: {known}{meant(metric, METRICS)}")
 
 
 def check_field_name(name: str) -> None:

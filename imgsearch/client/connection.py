@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from imgsearch import errors
+from imgsearch.backends.base import check_access
 from imgsearch.client.answers import unexpected
 
 if TYPE_CHECKING:
@@ -100,8 +101,7 @@ class Connection:
 
     def __init__(self, url: str, key: str | None, *, timeout: float) -> None:
         self.url = _checked(url)
-        if not 0 < timeout < float("inf"):
-            raise errors.ConfigError(f"timeout is a positive number of seconds, not {timeout!r}")
+        check_access(key, timeout)
         self.timeout = timeout
         self._random = np.random.default_rng()
         self._http = _httpx().Client(

@@ -8,15 +8,15 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from imgsearch.encoders import hub, pulled, registry
+from imgsearch.encoders import hub, names, pulled, registry
 from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.recipe import Recipe
 from imgsearch.encoders.registry import BUNDLED, Model
 from imgsearch.encoders.weights import Options, locate, plain_options, stamp
-from imgsearch.errors import ConfigError, ModelNotFound, WeightsNotFound
+from imgsearch.errors import ConfigError, EncoderError, ModelNotFound, WeightsNotFound
 from imgsearch.settings import Settings
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "Model",
     "Options",
     "Recipe",
+    "canonical",
+    "check",
     "clip_names",
     "load",
     "models",
@@ -67,13 +69,9 @@ def load(
         WeightsNotFound: no such file, or no hub at hand.
         WeightsInvalid: the file holds no weights, or another model's.
     """
-    plain = plain_options(options)
-    reduction = plain.pop("reduction", None)
-    if model in BUNDLED and (weights is not None or plain):
-        raise ConfigError(f"the encoder {model} takes neither weights nor options")
-    plan = None if model in BUNDLED else _plan(model)
-    path = _weights(plan, weights) if plan else None
-    shorter = None if reduction is None else locate(str(reduction))
+    plan, plain, path, shorter = _arguments(model, weights, options)
+    if plan is not None and path is None:
+        path = _kept(plan)
     stamps = tuple(stamp(file) if file else () for file in (path, shorter))
     key = (model, stamps, json.dumps(plain))
     with _lock:
@@ -82,6 +80,36 @@ def load(
         if key not in _built:
             _built[key] = _shortened(_build(model, plan, path, plain), shorter)
         return _built[key]
+
+
+def check(
+    model: str,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    options: Options | None = None,
+) -> None:
+    """Check the arguments of `load` as far as no encoder has to be built for it.
+
+    Raises:
+        ModelNotFound: no model of that name.
+        ConfigError: an option is wrong, or the model takes none.
+        WeightsNotFound: no such file.
+        WeightsInvalid: the file's name is not one of weights.
+    """
+    plan, plain, path, _ = _arguments(model, weights, options)
+    if plan is None:
+        return
+    if path is None or not path.is_dir():  # a folder may describe a model of its own
+        names.check(plan.family, plan.name)
+    from imgsearch.encoders.assembly import check_running
+
+    check_running(plain)
+
+
+def canonical(model: str) -> str:
+    """Return the one name of a described model, also for an alias; other names as they are."""
+    row = registry.find(model)
+    return model if row is None else row.name
 
 
 def models() -> list[Model]:
@@ -158,22 +186,49 @@ def _plan(model: str) -> Plan:
     return Plan(family, name, model)
 
 
-def _weights(plan: Plan, given: str | os.PathLike[str] | None) -> Path | None:
-    """Return the weights' file, or a folder; None where the hub has to be asked.
+def _arguments(
+    model: str, weights: str | os.PathLike[str] | None, options: Options | None
+) -> tuple[Plan | None, dict[str, Any], Path | None, Path | None]:
+    """Return what to build, None for a bundled model; options; the files of weights and reduction.
+
+    Raises: as `check` does.
+    """
+    if not isinstance(model, str):
+        raise ConfigError(f"a model is a name, as 'mini', not {model!r}")
+    plain = plain_options(options)
+    reduction = plain.pop("reduction", None)
+    if model in BUNDLED and (weights is not None or plain):
+        raise ConfigError(f"the encoder {model} takes neither weights nor options")
+    plan = None if model in BUNDLED else _plan(model)
+    path = None if plan is None or weights is None else _weights(plan, weights)
+    return plan, plain, path, None if reduction is None else locate(str(reduction))
+
+
+def _kept(plan: Plan) -> Path | None:
+    """Return the weights that are on this machine; None where the hub has to be asked.
 
     Raises:
-        WeightsNotFound: no such file; or the model is described without a hub, and neither given
-            nor pulled. The framework's own weights of that architecture are another model's.
+        WeightsNotFound: the model is described without a hub, and its weights were not pulled. The
+            framework's own weights of that architecture are another model's.
     """
-    if given is None:
-        row = registry.find(plan.label)
-        path = on_disk(plan.label.removeprefix(_TOWHEE))
-        if path is None and row is not None and not row.hub:
-            raise WeightsNotFound(
-                f"no weights of {row.name}: no hub has them. Download {row.source} and give the "
-                "file with --weights FILE (in Python weights=)"
-            )
-        return path
+    row = registry.find(plan.label)
+    path = on_disk(plan.label.removeprefix(_TOWHEE))
+    if path is None and row is not None and not row.hub:
+        raise WeightsNotFound(
+            f"no weights of {row.name}: no hub has them. Download {row.source} and give the "
+            "file with --weights FILE (in Python weights=)"
+        )
+    return path
+
+
+def _weights(plan: Plan, given: object) -> Path:
+    """Return the weights' file, or a folder.
+
+    Raises:
+        ConfigError: `given` is no path.
+    """
+    if not isinstance(given, str | os.PathLike) or not os.fspath(given):
+        raise ConfigError(f"weights is a file or a folder, not {given!r}")
     folder = Path(given).expanduser().resolve()
     return folder if plan.family != "timm" and folder.is_dir() else locate(given)
 
@@ -203,7 +258,10 @@ def _shortened(encoder: Encoder, reduction: Path | None) -> Encoder:
 
 def _unknown(model: str) -> str:
     """Say that there is no such model; timm's names are asked where it is installed."""
-    theirs = timm_names() if model and registry.is_installed("timm") else []
+    try:
+        theirs = timm_names() if model and registry.is_installed("timm") else []
+    except EncoderError:  # torch and timm of different builds
+        theirs = []
     bare = f"{_TIMM}{model.rpartition(':')[2]}"
     near = [bare] if bare in theirs else []
     near = near or difflib.get_close_matches(model, [*BUNDLED, *registry.described()])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from imgsearch.encoders import exports, weights
+from imgsearch.encoders import engines, exports, weights
 from imgsearch.encoders.base import Encoder
 from imgsearch.encoders.clip import ClipEncoder
 from imgsearch.encoders.exported import ExportedEncoder
@@ -19,6 +19,7 @@ from imgsearch.settings import Settings
 
 _log = logging.getLogger(__name__)
 RUNTIMES: Final = ("auto", "torch", "openvino", "onnx")
+PRECISIONS: Final = ("auto", *engines.PRECISIONS)
 _GPU: Final = Path("/dev/nvidiactl")  # there with NVIDIA's driver; asking torch takes seconds
 
 
@@ -66,6 +67,19 @@ def build(plan: Plan, path: Path | None, options: Mapping[str, Any]) -> Encoder:
             source.batch_size = batch_size or source.batch_size
             return source
     return ExportedEncoder(place, precision=precision, batch_size=batch_size)
+
+
+def check_running(options: Mapping[str, Any]) -> None:
+    """Check the options that tell how a model runs.
+
+    Raises:
+        ConfigError: one is not of its range, or two contradict each other.
+    """
+    _runtime(dict(options))
+    _batch_size(options.get("batch_size", 0))
+    precision = options.get("precision", "auto")
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision is {', '.join(PRECISIONS)}, not {precision!r}")
 
 
 def _runtime(options: dict[str, Any]) -> str:

@@ -133,6 +133,19 @@ def _described(
             return {**config, "text_cfg": dict(config["text_cfg"])}, read.get("preprocess_cfg", {})
         except (OSError, ValueError, TypeError, LookupError) as error:
             raise WeightsInvalid(f"{folder / CONFIG} describes no model: {error}") from error
+    check_name(f"{arch}/{tag}" if tag else arch)
+    return package.get_model_config(arch), {}
+
+
+def check_name(name: str) -> None:
+    """Check that open_clip has a model ``ARCH``, or ``ARCH/TAG``.
+
+    Raises:
+        ModelNotFound: it has not.
+        MissingExtra, EncoderError: as `open_clip`.
+    """
+    package = open_clip()
+    arch, _, tag = name.partition("/")
     if arch not in package.list_models():
         near = [each for each in package.list_models() if arch.lower()[:6] in each.lower()][:5]
         meant = f"; did you mean {' or '.join(near)}?" if near else ""
@@ -140,7 +153,6 @@ def _described(
     tags = package.list_pretrained_tags_by_model(arch)
     if tag and tag not in tags:
         raise ModelNotFound(f"open_clip has {arch} as {', '.join(tags) or 'no tag'}, not {tag!r}")
-    return package.get_model_config(arch), {}
 
 
 def _within_reach(config: dict[str, Any], folder: Path | None, *, offline: bool) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class TimmEncoder(Encoder):
         pixels = {key: chosen.pop(key) for key in sorted(OPTIONS & set(chosen))}
         _check_arguments(chosen)
         self._torch, timm = frameworks()
-        _check_name(timm, name)
+        check_name(name)
         self._run = TorchRun(device, precision, compiled=compiled)
         self.precision = self._run.precision
         file = path or _published(timm, name, offline=offline)
@@ -148,7 +148,14 @@ def names(pattern: str = "*") -> list[str]:
     return [str(name) for name in frameworks()[1].list_models(pattern)]
 
 
-def _check_name(timm: Any, name: str) -> None:
+def check_name(name: str) -> None:
+    """Check that timm has a model, and weights of it if the name has a tag.
+
+    Raises:
+        ModelNotFound: it has not.
+        MissingExtra, EncoderError: as for `frameworks`.
+    """
+    timm = frameworks()[1]
     arch, _, tag = name.partition(".")
     if not timm.is_model(arch):
         near = difflib.get_close_matches(arch, timm.list_models())

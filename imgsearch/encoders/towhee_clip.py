@@ -40,13 +40,13 @@ class TowheeClipEncoder(ClipEncoder):
 
     @override
     def _built(self, name: str, path: Path | None, *, offline: bool) -> ClipModel:
-        built = clip_model.build(_theirs(name), path, offline=offline)
+        built = clip_model.build(theirs(name), path, offline=offline)
         module = _module(built.config)
         module.load_state_dict(built.module.state_dict(), strict=True)
         return replace(built, module=module)
 
 
-def _theirs(name: str) -> str:
+def theirs(name: str) -> str:
     """Return open_clip's name of a model.
 
     Raises:

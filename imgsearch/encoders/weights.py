@@ -45,6 +45,8 @@ def plain_options(options: Mapping[Any, Any] | None) -> dict[str, Value | tuple[
         ConfigError: a name is no text, or a value neither plain nor numbers.
     """
     plain: dict[str, Value | tuple[float, ...]] = {}
+    if not isinstance(options, Mapping | None):
+        raise ConfigError(f"options are a dict, as {{'pooling': 'gem'}}, not {options!r}")
     for name, value in (options or {}).items():
         if not isinstance(name, str):
             raise ConfigError(f"an option's name is text, not {name!r}")

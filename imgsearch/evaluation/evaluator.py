@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Final
 
 from imgsearch import backends
+from imgsearch.arguments import check_arguments
 from imgsearch.embedding import Embedding
 from imgsearch.encoders import Recipe, load
 from imgsearch.errors import DatasetError
@@ -70,6 +71,7 @@ def evaluate(
         TextUnsupported: the queries are texts, and the encoder takes images only.
         EncoderError, BackendError: the encoder or the store failed.
     """
+    check_arguments(model=model, weights=weights, options=options, index=index, metric=metric)
     recipe = Recipe.of(model, weights, options)
     place = url or f"memory://evaluate-{uuid.uuid4().hex}"
     name = collection or _collection_name(dataset, recipe, index, metric)

@@ -1,0 +1,27 @@
+"""How messages are worded: a number with its noun, and the names that somebody may have meant."""
+
+import difflib
+from collections.abc import Iterable
+
+_AFTER_ES = ("s", "x", "z", "ch", "sh")
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: "1 image", "1,000 images", "2 queries".
+
+    `plural` is for nouns whose plural the last letters do not say.
+    """
+    return f"{number:,} {noun if number == 1 else plural or _plural(noun)}"
+
+
+def meant(word: object, known: Iterable[str]) -> str:
+    """Return "; did you mean A or B?" with the names of `known` like `word`, or ""."""
+    names = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(str(word).strip().casefold(), names)
+    return f"; did you mean {' or '.join(names[name] for name in near)}?" if near else ""
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(_AFTER_ES) else f"{noun}s"
