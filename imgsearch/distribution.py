@@ -18,6 +18,16 @@ def install_hint(extra: str = "") -> str:
     return f"pip install '.[{extra}]' in a checkout" if extra else "pip install . in a checkout"
 
 
+def is_installed(package: str) -> bool:
+    """Check whether a package can be found, without importing it."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # barred from being imported: its entry in sys.modules is None
+        return False
+
+
 def shared_with_namesake(package: str = _PACKAGE) -> str:
     """Return a warning where pip put `NAMESAKE` into the folder `package` too, otherwise "".
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from imgsearch import backends, encoders, sources
 from imgsearch.arguments import check_arguments
 from imgsearch.backends import Collection, Index, Metric, notes
+from imgsearch.backends.checks import check_score
 from imgsearch.backends.collection import unnamed_encoder
 from imgsearch.detector import Detection
 from imgsearch.duplicates import search_distinct
@@ -191,11 +192,15 @@ class Library:
             _check_auto(min_score)
             told["min_score"] = self.thresholds.min_score(query)
         else:
-            told["min_score"] = min_score
+            told["min_score"] = None if min_score is None else check_score("min_score", min_score)
         vector = self._queries.encode(query, collection)
         if hide_duplicates is False:
             return search_images(collection, vector, **told)
-        near = self.thresholds.duplicates() if hide_duplicates is True else float(hide_duplicates)
+        near = (
+            self.thresholds.duplicates()
+            if hide_duplicates is True
+            else check_score("hide_duplicates", hide_duplicates)
+        )
         return search_distinct(collection, vector, threshold=near, **told)
 
     def encode(

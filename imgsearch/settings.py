@@ -12,6 +12,8 @@ from typing import Final, Self
 
 from imgsearch.errors import ConfigError
 
+DEFAULT_STORE: Final = "photos.db"
+
 # variable → what it is for; the README's table is tested against this
 VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_DB": "the store's URL, where --db is not given; photos.db by default",
@@ -33,9 +35,9 @@ VARIABLES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. Secrets are kept out of `repr`."""
+    """What the environment says; None for what it does not. Secrets are kept out of `repr`."""
 
-    db: str = "photos.db"
+    db: str | None = None
     data: Path | None = None
     milvus_token: str | None = field(default=None, repr=False)
     tencent_key: str | None = field(default=None, repr=False)
@@ -68,7 +70,7 @@ class Settings:
         shared = get("XDG_CACHE_HOME")
         home = Path(shared) / "imgsearch" if shared else cls.cache
         return cls(
-            db=get("IMGSEARCH_DB", cls.db),
+            db=get("IMGSEARCH_DB"),
             data=_folder("IMGSEARCH_DATA", data) if data else None,
             milvus_token=get("IMGSEARCH_MILVUS_TOKEN"),
             tencent_key=get("IMGSEARCH_TENCENT_KEY"),
@@ -87,6 +89,11 @@ class Settings:
             ),
             api_key=get("IMGSEARCH_API_KEY"),
         )
+
+    @property
+    def store(self) -> str:
+        """The URL of the store: the variable's, or `DEFAULT_STORE` where it is not set."""
+        return self.db or DEFAULT_STORE
 
     def token(self, url: str) -> str | None:
         """Return the secret for the store at `url`, and no other store's."""

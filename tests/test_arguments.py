@@ -9,6 +9,7 @@ import pytest
 
 import imgsearch
 from imgsearch import backends, encoders
+from imgsearch.distribution import is_installed
 from imgsearch.encoders import registry
 from imgsearch.errors import (
     ConfigError,
@@ -20,8 +21,8 @@ from imgsearch.errors import (
 from imgsearch.types import Fingerprint
 from tests.pictures import write
 
-TIMM = pytest.mark.skipif(not registry.is_installed("timm"), reason="needs the extra torch")
-CLIP = pytest.mark.skipif(not registry.is_installed("open_clip"), reason="needs the extra clip")
+TIMM = pytest.mark.skipif(not is_installed("timm"), reason="needs the extra torch")
+CLIP = pytest.mark.skipif(not is_installed("open_clip"), reason="needs the extra clip")
 
 
 @pytest.mark.parametrize(

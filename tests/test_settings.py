@@ -9,7 +9,7 @@ from imgsearch.settings import Settings
 def test_defaults():
     found = Settings.from_environment({})
     assert (found.db, found.data, found.milvus_token, found.timeout) == (
-        "photos.db",
+        None,
         None,
         None,
         10,
@@ -17,7 +17,7 @@ def test_defaults():
 
 
 def test_an_empty_variable_counts_as_absent():
-    assert Settings.from_environment({"IMGSEARCH_DB": ""}).db == "photos.db"
+    assert Settings.from_environment({"IMGSEARCH_DB": ""}).db is None
 
 
 def test_the_token_is_read_and_never_shown():

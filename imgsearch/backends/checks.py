@@ -3,15 +3,17 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from imgsearch.backends.schema import ZEROS, FieldType, Schema, check_field_name
-from imgsearch.errors import DimensionMismatch, FieldInvalid, VectorInvalid
+from imgsearch.errors import ConfigError, DimensionMismatch, FieldInvalid, VectorInvalid
 from imgsearch.filters import Filter, StartsWith, comparisons, leaves
 from imgsearch.types import Matrix, Record, Value
+from imgsearch.wording import meant
 
 MAX_ID: Final = 512  # bytes of UTF-8: a sha256 in hex is 64
 MAX_TEXT: Final = 65_535  # bytes of UTF-8 in one text field: Milvus' longest VARCHAR
@@ -97,10 +99,46 @@ def check_filter(schema: Schema, where: Filter | None, *, prefixes: bool = True)
     for name, operation, value in comparisons(where) if where is not None else ():
         if name not in schema.fields:
             declared = ", ".join(schema.fields) or "none"
-            raise FieldInvalid(f"cannot filter on {name!r}; the declared fields are: {declared}")
+            raise FieldInvalid(
+                f"cannot filter on {name!r}; the declared fields are: {declared}"
+                + meant(name, schema.fields)
+            )
         check_value(schema, name, value)
         if isinstance(value, bool) and operation not in ("==", "!="):
             raise FieldInvalid(f"field {name!r} is true or false, which have no order")
+
+
+def check_breadth(k: int, offset: int, effort: int | None, *, most: int) -> None:
+    """Check how many hits are asked for, and how thoroughly.
+
+    Raises:
+        ConfigError: one is no integer or out of its range.
+    """
+    numbers: dict[str, object] = {
+        "k": k,
+        "offset": offset,
+        "effort": 1 if effort is None else effort,
+    }
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise ConfigError(f"{name} is an integer, not {number!r}")
+    if not 1 <= k <= most:
+        raise ConfigError(f"k must be in 1 to {most:,}, not {k}")
+    if not 0 <= offset <= most - k:
+        raise ConfigError(f"offset must be in 0 to {most:,} - k, not {offset} with k = {k}")
+    if effort is not None and effort < 1:
+        raise ConfigError(f"effort must be at least 1, not {effort}")
+
+
+def check_score(name: str, score: object) -> float:
+    """Return a score that hits are compared with.
+
+    Raises:
+        ConfigError: it is no finite number.
+    """
+    if isinstance(score, bool) or not isinstance(score, Real) or not math.isfinite(score):
+        raise ConfigError(f"{name} is a finite number, not {score!r}")
+    return float(score)
 
 
 def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:

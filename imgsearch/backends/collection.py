@@ -10,7 +10,14 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from imgsearch.backends.checks import check_filter, check_records, check_vectors, id_fault
+from imgsearch.backends.checks import (
+    check_breadth,
+    check_filter,
+    check_records,
+    check_score,
+    check_vectors,
+    id_fault,
+)
 from imgsearch.backends.schema import Metric, Schema
 from imgsearch.errors import ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.filters import Filter, in_any_form
@@ -141,17 +148,13 @@ class Collection(ABC):
 
         Raises:
             ConfigError: `k` is below 1, `offset` below 0, their sum above 16,384, or `effort`
-                below 1.
+                below 1; or `min_score` is no finite number.
             DimensionMismatch, VectorInvalid: as for `upsert`.
             FieldInvalid: `where` names an undeclared field, compares it with another type, asks
                 for the order of booleans, or for a prefix where the store knows none.
         """
-        if not 1 <= k <= MAX_K:
-            raise ConfigError(f"k must be in 1 to {MAX_K:,}, not {k}")
-        if not 0 <= offset <= MAX_K - k:
-            raise ConfigError(f"offset must be in 0 to {MAX_K:,} - k, not {offset} with k = {k}")
-        if effort is not None and effort < 1:
-            raise ConfigError(f"effort must be at least 1, not {effort}")
+        check_breadth(k, offset, effort, most=MAX_K)
+        least = None if min_score is None else check_score("min_score", min_score)
         where = self._checked(where)
         matrix = check_vectors(self.schema, queries)
         if not len(matrix):
@@ -159,9 +162,9 @@ class Collection(ABC):
         found = self._search(matrix, k=k + offset, where=where, effort=effort)
         if offset:
             found = [hits[offset:] for hits in found]
-        if min_score is None:
+        if least is None:
             return found
-        return [[hit for hit in hits if hit.score >= min_score] for hits in found]
+        return [[hit for hit in hits if hit.score >= least] for hits in found]
 
     def get(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Record]:
         """Return the records of those `ids` that exist, by id."""

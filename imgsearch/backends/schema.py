@@ -70,6 +70,8 @@ class Index:
             name, equals, number = part.partition("=")
             if not equals or not number.strip().isdecimal():
                 raise ConfigError(f"index {text!r}: {part!r} is not NAME=NUMBER")
+            if name.strip() in params:
+                raise ConfigError(f"index {text!r}: {name.strip()} is given twice")
             params[name.strip()] = int(number)
         return cls(kind.strip().lower(), params)
 

@@ -9,6 +9,7 @@ import click
 
 from imgsearch.cli import options, show
 from imgsearch.cli.search import thumb
+from imgsearch.cli.words import Number
 from imgsearch.duplicates import Group, Member
 from imgsearch.page import Result, Words, results_page
 from imgsearch.settings import Settings
@@ -22,12 +23,12 @@ _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-dupl
 @options.encoder
 @click.option(
     "--precision",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     default=0.99,
     show_default=True,
     help="Take the lowest threshold that is so precise on changes of the library's own images.",
 )
-@click.option("--threshold", type=float, help="Take this one; nothing is measured then, or kept.")
+@click.option("--threshold", type=Number(), help="Take this one; nothing is measured or kept.")
 @click.option(
     "--sample",
     type=click.IntRange(min=4),

@@ -23,7 +23,7 @@ def doctor(store: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - cli
 
     settings = Settings.from_environment()
     stores = [
-        Store(url, settings.token(url), settings.secret(url)) for url in store or (settings.db,)
+        Store(url, settings.token(url), settings.secret(url)) for url in store or (settings.store,)
     ]
     findings = list(examine(stores, timeout=settings.timeout))
     if as_json:

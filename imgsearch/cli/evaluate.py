@@ -48,7 +48,13 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
 @options.max_pixels
 @click.option("--path-column", default="path", show_default=True, help="Of a csv or parquet.")
 @click.option("--label-column", default="label", show_default=True, help="Or a stored field.")
-@click.option("--sample", default=1_000, show_default=True, help="Queries drawn of a collection.")
+@click.option(
+    "--sample",
+    default=1_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Queries drawn of a collection.",
+)
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write tables.")
 @click.option(

@@ -1,6 +1,7 @@
 """The group of commands, and what becomes of errors."""
 
 import io
+import re
 import sys
 from typing import Any
 
@@ -33,6 +34,8 @@ _COMMANDS = {
     "ui": "ui",
 }
 
+_WITHOUT_VALUE = re.compile(r"--[\w-]+=")
+
 
 class _Lazy(click.Group):
     """Imports a command's module when it is needed, so that --help and --version are quick."""
@@ -50,6 +53,14 @@ class _Lazy(click.Group):
         module = import_module(f"imgsearch.cli.{_COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # as of an unset variable in a script: many options would quietly take their default then
+        if empty := [word for word in args if not word or _WITHOUT_VALUE.fullmatch(word)]:
+            before = args[args.index(empty[0]) - 1 :][:1] if not empty[0] else empty
+            raise click.UsageError(f"an argument is empty, at {' '.join(before)!r}")
+        return super().parse_args(ctx, args)
 
     @override
     def invoke(self, ctx: click.Context) -> Any:

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from imgsearch import backends, images
 from imgsearch.backends.schema import METRICS
 from imgsearch.errors import CollectionNotFound, ConfigError
-from imgsearch.filters import Field, Filter
 from imgsearch.settings import Settings
 
 _MILLION: Final = 1_000_000
@@ -91,7 +90,7 @@ def opened_archive(
     """Open the archive that the options and the environment name, as a context; see `opened`."""
     from imgsearch.archive import opened
 
-    url = db or (settings.db if settings.db != Settings.db else None)
+    url = db or settings.db
     if not new and not data.is_dir() and None in (url, settings.catalog, settings.objects):
         raise ConfigError(f"there is no folder {data} yet; `imgsearch serve` makes it")
     return opened(
@@ -118,7 +117,7 @@ def library(settings: Settings, db: str | None, *, new: bool = False, **config: 
     """Open the library that the options name; only `add` may make a `new` one."""
     from imgsearch.library import open as open_library
 
-    url = db or settings.db
+    url = db or settings.store
     if not new and not backends.is_there(url):
         raise CollectionNotFound(f"there is no library at {url} yet; add some images first")
     return open_library(url, token=settings.token(url), timeout=settings.timeout, **config)
@@ -140,50 +139,19 @@ def parsed(options: tuple[str, ...]) -> Mapping[str, Any] | None:
     """Return ``KEY=VALUE`` words as a mapping: a number, true, false, numbers at commas, or text.
 
     Raises:
-        click.BadParameter: a word has no equals sign.
+        click.BadParameter: a word has no equals sign, or its key came before.
     """
     found: dict[str, Any] = {}
     for word in options:
         key, equals, text = word.partition("=")
         if not (key and equals):
             raise click.BadParameter(f"{word!r} is not KEY=VALUE", param_hint="--option")
+        if key.strip() in found:
+            raise click.BadParameter(f"{key.strip()} is given twice", param_hint="--option")
         numbers = [_value(part) for part in text.split(",")]
         listed = len(numbers) > 1 and all(type(each) in (int, float) for each in numbers)
         found[key.strip()] = numbers if listed else _value(text)
     return found or None
-
-
-def filtered(words: tuple[str, ...]) -> Filter | None:
-    """Return ``FIELD=TEXT`` and ``FIELD!=TEXT`` words as one filter: all must hold.
-
-    Raises:
-        click.BadParameter: a word has no equals sign.
-    """
-    where: Filter | None = None
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not (name and equals):
-            raise click.BadParameter(f"{word!r} is not FIELD=TEXT", param_hint="--where")
-        field = Field(name.removesuffix("!").strip())
-        condition = field != text if name.endswith("!") else field == text
-        where = condition if where is None else where & condition
-    return where
-
-
-def score(
-    _context: click.Context, _option: click.Parameter, word: str | None
-) -> float | Literal["auto"] | None:
-    """Return a word as a score, or "auto"; click's callback.
-
-    Raises:
-        click.BadParameter: it is neither.
-    """
-    if word is None or word == "auto":
-        return word  # type: ignore[return-value]  # mypy 2 does not narrow str by ==
-    try:
-        return float(word)
-    except ValueError as error:
-        raise click.BadParameter(f"{word!r} is no number, nor auto") from error
 
 
 def _value(text: str) -> str | int | float | bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from imgsearch.cli import options, show
+from imgsearch.cli.words import Number
 from imgsearch.settings import Settings
 
 
@@ -13,7 +14,7 @@ from imgsearch.settings import Settings
 @options.archive
 @click.option(
     "--older-than",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=0.0,
     show_default=True,
     metavar="SECONDS",

@@ -1,6 +1,7 @@
 """search: the nearest images, as a table, JSON or a page."""
 
 import re
+import shlex
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Final, Literal, TextIO
 import click
 
 from imgsearch.cli import options, show
+from imgsearch.cli.words import filtered, score
 from imgsearch.errors import ImgSearchError
 from imgsearch.images import MAX_PIXELS, small
 from imgsearch.page import Result, Thumb, results_page
@@ -35,7 +37,7 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @click.option(
     "--min-score",
     metavar="FLOAT|auto",
-    callback=options.score,
+    callback=score,
     help="Leave out hits with a lower score; auto: than `imgsearch threshold` measured.",
 )
 @click.option(
@@ -50,7 +52,7 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
     "--where",
     multiple=True,
     metavar="FIELD=TEXT",
-    help="As in label=cat or label!=dog; repeatable.",
+    help="As in label=cat or label!=dog; repeatable, all must hold.",
 )
 @options.as_json
 @click.option(
@@ -74,8 +76,8 @@ def search(
     """Find the images nearest to QUERY.
 
     QUERY is an image file, or a text where the library's encoder has a text side. Several of
-    them, with a + or - between each two, are added and taken away, a number and a * before one is
-    its weight:
+    them, with a + or - between each two, are added and taken away; there a number and a * before
+    one is its weight:
 
         imgsearch search cat.jpg
 
@@ -85,7 +87,7 @@ def search(
     The library remembers its encoder; --weights tells where they lie, if they were moved.
     """
     query = _asked(words)
-    condition = options.filtered(where)
+    condition = filtered(where)
     encoder = {name: rest[name] for name in ("model", "weights", "max_pixels")}
     encoder["options"] = options.parsed(rest["options"])
     settings = Settings.from_environment()
@@ -100,6 +102,8 @@ def search(
                 hide_duplicates=rest["hide_duplicates"],
                 effort=effort,
             )
+        if condition is not None and not hits and not library.collection.count(condition):
+            show.note(f"no image meets --where {' --where '.join(map(shlex.quote, where))}")
         facts = {
             "encoder": library.model or "unknown",
             "store": f"{library.url} ({library.count():,} images)",
@@ -159,20 +163,24 @@ def _asked(words: Sequence[str]) -> Query:
         )
     if len(terms) == len(signs) or any(term in _SIGNS for term in terms):
         raise click.UsageError("each + and - stands between two terms")
-    query, *others = map(_term, terms)
+    query, *others = [_term(term, alone=len(terms) == 1) for term in terms]
     for sign, other in zip(signs, others, strict=True):
         query = query.plus(other) if sign == "+" else query.minus(other)
     return query
 
 
-def _term(word: str) -> Query:
-    """Return the query for ``TERM``, ``WEIGHT*TERM``, either of them with its reading."""
+def _term(word: str, *, alone: bool) -> Query:
+    """Return the query for ``TERM``, ``WEIGHT*TERM``, either of them with its reading.
+
+    A text `alone` may begin like a weight, as "2*2 white tiles": a weight means nothing there.
+    """
     weighted = _WEIGHTED.fullmatch(word)
     weight, text = (float(weighted[1]), weighted[2]) if weighted else (1.0, word)
     reading, colon, rest = text.partition(":")
     if colon and reading in _READINGS:
         return _READINGS[reading](rest, weight=weight)
-    return Query(text, weight=weight)
+    query = Query(text, weight=weight)
+    return Query.text(word) if alone and weighted and query.terms[0].kind == "text" else query
 
 
 @contextmanager

@@ -1,15 +1,35 @@
 """serve: the service over HTTP."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import click
 
 from imgsearch.cli import options, show
+from imgsearch.cli.words import Number
 from imgsearch.errors import MissingExtra
 from imgsearch.settings import Settings
 
 _MB: Final = 1 << 20
+_Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _limit(name: str, default: int, text: str, *, least: int = 1, metavar: str = "N") -> _Decorator:
+    return click.option(
+        name,
+        default=default,
+        show_default=True,
+        type=click.IntRange(least),
+        metavar=metavar,
+        help=text,
+    )
+
+
+def _seconds(name: str, default: float, text: str) -> _Decorator:
+    return click.option(
+        name, default=default, show_default=True, type=Number(0, min_open=True), help=text
+    )
 
 
 @click.command()
@@ -55,44 +75,22 @@ _MB: Final = 1 << 20
     help="A name that the service is called by, as behind a proxy; other names are refused then.",
 )
 @click.option("--page/--no-page", default=True, help="Show the page at /, if it is installed.")
-@click.option("--max-file", default=64, show_default=True, metavar="MB", help="One image's bytes.")
-@click.option("--max-files", default=100, show_default=True, help="Images of one upload.")
-@click.option(
-    "--max-body", default=256, show_default=True, metavar="MB", help="One upload's bytes."
-)
+@_limit("--max-file", 64, "Size limit of one image, in MB.", metavar="MB")
+@_limit("--max-files", 100, "Images in one upload.")
+@_limit("--max-body", 256, "Size limit of one upload, in MB.", metavar="MB")
 @options.max_pixels
-@click.option("--max-jobs", default=16, show_default=True, help="Jobs that wait or run.")
-@click.option(
-    "--max-collections",
-    default=100,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Collections in the store before requests may create no more.",
-)
-@click.option("--max-per-minute", default=0, help="Requests of one key or address; 0: any number.")
-@click.option(
-    "--max-seconds",
-    default=60.0,
-    show_default=True,
-    help="Time limit until the response starts, in seconds.",
-)
-@click.option(
+@_limit("--max-jobs", 16, "Jobs that wait or run.")
+@_limit("--max-collections", 100, "Collections in the store before requests may create no more.")
+@_limit("--max-per-minute", 0, "Requests of one key or address; 0: any number.", least=0)
+@_limit(
     "--max-connections",
-    default=1_000,
-    show_default=True,
-    help="Open connections; beyond them idle ones are closed, then new ones get 503.",
+    1_000,
+    "Open connections; beyond them idle ones are closed, then new ones get 503.",
 )
-@click.option(
-    "--max-head-seconds",
-    default=10.0,
-    show_default=True,
-    help="Time limit until a request's head is complete, in seconds.",
-)
-@click.option(
-    "--max-idle-seconds",
-    default=5.0,
-    show_default=True,
-    help="How long a connection is kept open for another request, in seconds.",
+@_seconds("--max-seconds", 60.0, "Time limit until the response starts, in seconds.")
+@_seconds("--max-head-seconds", 10.0, "Time limit until a request's head is complete, in seconds.")
+@_seconds(
+    "--max-idle-seconds", 5.0, "How long a connection is kept open for another request, in seconds."
 )
 def serve(
     host: str,
@@ -112,6 +110,8 @@ def serve(
     IMGSEARCH_CATALOG or IMGSEARCH_OBJECTS put them elsewhere. What a crash left half done is
     finished first.
     """
+    if told["url_hosts"] and not told["allow_urls"]:
+        raise click.UsageError("--url-host needs --allow-urls: nothing is fetched without it")
     try:
         from imgsearch.service import serving
     except ModuleNotFoundError as error:
@@ -122,7 +122,7 @@ def serve(
     from imgsearch.archive import opened
 
     settings = Settings.from_environment()
-    db = told["db"] or (settings.db if settings.db != Settings.db else str(data / "vectors.db"))
+    db = told["db"] or settings.db or str(data / "vectors.db")
     with opened(
         data,
         db=db,

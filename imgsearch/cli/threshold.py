@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from imgsearch.cli import options, show
+from imgsearch.cli.words import Number
 from imgsearch.settings import Settings
 
 
@@ -15,7 +16,7 @@ from imgsearch.settings import Settings
 @options.encoder
 @click.option(
     "--precision",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     default=0.9,
     show_default=True,
     help="The share of hits that are to be right.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgsearch.cli import options, show
+from imgsearch.cli.words import Number
 from imgsearch.errors import CollectionNotFound
 from imgsearch.settings import Settings
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     "--target",
     default=0.95,
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     help="The recall that is enough.",
 )
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
@@ -65,7 +66,7 @@ def tune(
     from imgsearch.evaluation.tuning import tune as run
 
     settings = Settings.from_environment()
-    url = db or settings.db
+    url = db or settings.store
     if not is_there(url):
         raise CollectionNotFound(f"there is no library at {url} yet; add some images first")
     with ExitStack() as stack:

@@ -3,11 +3,16 @@
 import signal
 import threading
 from pathlib import Path
+from typing import Final
 
 import click
 
 from imgsearch.cli import options, show
+from imgsearch.distribution import is_installed
+from imgsearch.errors import MissingExtra
 from imgsearch.settings import Settings
+
+_NEEDS: Final = ("gradio", "fastapi", "uvicorn", "sqlalchemy", "alembic")  # the extra brings all
 
 
 @click.command()
@@ -21,6 +26,9 @@ def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: boo
     The page is served on loopback alone, and asks for no key; `imgsearch serve` shows it to others.
     Folders that IMGSEARCH_ROOTS names can be added from.
     """
+    for package in _NEEDS:
+        if not is_installed(package):
+            raise MissingExtra(f"the page needs {package}", extra="ui", name=package)
     from imgsearch import ui as page
     from imgsearch.archive import Jobs
 

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
+from imgsearch.distribution import is_installed
 from imgsearch.encoders import hub, names, pulled, registry
 from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.plan import Plan
@@ -259,7 +260,7 @@ def _shortened(encoder: Encoder, reduction: Path | None) -> Encoder:
 def _unknown(model: str) -> str:
     """Say that there is no such model; timm's names are asked where it is installed."""
     try:
-        theirs = timm_names() if model and registry.is_installed("timm") else []
+        theirs = timm_names() if model and is_installed("timm") else []
     except EncoderError:  # torch and timm of different builds
         theirs = []
     bare = f"{_TIMM}{model.rpartition(':')[2]}"

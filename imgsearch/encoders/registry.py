@@ -1,6 +1,5 @@
 """The models that are described, row by row, in models.toml."""
 
-import importlib.util
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from imgsearch.distribution import is_installed
 from imgsearch.encoders.frameworks import PACKAGES
 
 _CLIP: Final = (*PACKAGES, "open_clip", "tokenizers", "ftfy")
@@ -108,14 +108,6 @@ def find(name: str) -> Model | None:
     """Return the model of that name or alias, None if it is not described."""
     there = described()
     return there.get(name) or next((row for row in there.values() if name in row.aliases), None)
-
-
-def is_installed(package: str) -> bool:
-    """Tell if a package can be found."""
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ValueError:  # it was barred from being imported: its entry in sys.modules is None
-        return False
 
 
 def _model(name: str, row: Mapping[str, Any]) -> Model:

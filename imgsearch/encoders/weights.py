@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import os
 import re
 import time
@@ -50,6 +51,9 @@ def plain_options(options: Mapping[Any, Any] | None) -> dict[str, Value | tuple[
     for name, value in (options or {}).items():
         if not isinstance(name, str):
             raise ConfigError(f"an option's name is text, not {name!r}")
+        numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        if any(isinstance(each, float) and not math.isfinite(each) for each in numbers):
+            raise ConfigError(f"option {name!r} takes finite numbers, not {value!r}")
         if isinstance(value, str | int | float | bool):
             plain[name] = value
         elif isinstance(value, Sequence) and all(isinstance(each, int | float) for each in value):

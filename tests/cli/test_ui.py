@@ -1,0 +1,15 @@
+"""The page's command: what it needs is named at once."""
+
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("package", ["gradio", "sqlalchemy", "fastapi"])
+def test_one_install_line_brings_all_that_the_page_needs(run, tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    done = run("ui", "--data", "archiv")
+    assert done.exit_code == 1
+    assert f"the page needs {package}" in done.stderr
+    assert "pip install '.[ui]'" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,142 @@
+"""Words of the command line: read as they are meant, or refused."""
+
+import json
+
+import pytest
+from click import BadParameter
+
+from imgsearch.cli.search import _asked
+from imgsearch.cli.words import filtered
+from imgsearch.filters import And, Compare
+
+CATS = Compare("label", "==", "cats")
+
+
+@pytest.mark.parametrize(
+    ("word", "condition"),
+    [
+        ("label=cats", CATS),
+        ("label==cats", CATS),
+        ("label = cats", CATS),
+        (" label == cats ", CATS),
+        ("label='cats'", CATS),
+        ('label=="cats"', CATS),
+        ("label!=cats", Compare("label", "!=", "cats")),
+        ("label != 'cats'", Compare("label", "!=", "cats")),
+        ("label=", Compare("label", "==", "")),
+        ("label=''", Compare("label", "==", "")),
+        ("label=' cats '", Compare("label", "==", " cats ")),
+        ("label='=cats'", Compare("label", "==", "=cats")),
+        ("label=\"'cats'\"", Compare("label", "==", "'cats'")),
+        ("label='", Compare("label", "==", "'")),
+        ("label=it's", Compare("label", "==", "it's")),
+        ("path=/a/b=c.jpg", Compare("path", "==", "/a/b=c.jpg")),
+        ("label=zwei\nZeilen", Compare("label", "==", "zwei\nZeilen")),
+    ],
+)
+def test_a_condition_is_a_field_a_sign_and_a_text(word, condition):
+    assert filtered((word,)) == condition
+
+
+def test_all_conditions_must_hold():
+    assert filtered(()) is None
+    assert filtered(("label=cats", "label=cats")) == And(CATS, CATS)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["label", "=cats", "label===cats", "label!==cats", "label>=cats", "label<>cats", "label>5",
+     "label:cats", "big label=cats", "", "!=cats"],
+)  # fmt: skip
+def test_another_condition_is_refused(word):
+    with pytest.raises(BadParameter, match="FIELD=TEXT"):
+        filtered((word,))
+
+
+@pytest.mark.parametrize("word", ["label==cats", "label = cats", "label='cats'"])
+def test_a_search_finds_what_a_condition_means(run, photos, db, word):
+    done = run("search", photos / "cats/bild-ü 0001.png", "--db", db, "--json", "--where", word)
+    assert [hit["fields"]["label"] for hit in json.loads(done.stdout)] == ["cats"] * 3, done.output
+
+
+def test_a_condition_that_no_image_meets_is_named(run, photos, db):
+    done = run("search", photos / "cats/bild-ü 0001.png", "--db", db, "--where", "label=kats")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "no image meets --where label=kats" in done.stderr
+
+
+def test_an_unknown_field_is_named_with_the_one_that_was_meant(run, photos, db):
+    done = run("search", photos / "cats/bild-ü 0001.png", "--db", db, "--where", "lable=cats")
+    assert done.exit_code == 1
+    assert "cannot filter on 'lable'" in done.stderr
+    assert "did you mean label?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "x", "--min-score", "nan"),
+        ("search", "x", "--min-score", "inf"),
+        ("search", "x", "--min-score", "1e999"),
+        ("search", "x", "--min-score", "viel"),
+        ("search", "x", "-k", "0"),
+        ("search", "x", "--offset", "-1"),
+        ("search", "x", "--effort", "0"),
+        ("dedup", "--precision", "nan"),
+        ("dedup", "--precision", "0"),
+        ("dedup", "--threshold", "nan"),
+        ("threshold", "--precision", "nan"),
+        ("tune", "--target", "nan"),
+        ("repair", "--older-than", "inf"),
+        ("evaluate", "--sample", "0"),
+        ("evaluate", "--fail-under", "hit@1=nan"),
+        ("serve", "--max-seconds", "nan"),
+        ("serve", "--max-seconds", "0"),
+        ("serve", "--max-file", "0"),
+        ("serve", "--max-files", "-1"),
+        ("serve", "--max-body", "64MB"),
+        ("serve", "--max-per-minute", "-1"),
+        ("serve", "--url-host", "10.0.0.1"),
+        ("add", "x", "--option", "a=1", "--option", "a=2"),
+    ],
+)
+def test_a_number_that_means_nothing_is_a_wrong_usage(run, db, words):
+    done = run(*words, *([] if words[0] in ("serve", "repair") else ["--db", db]))
+    assert done.exit_code == 2, done.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("info", "--db", ""),
+        ("info", "--db="),
+        ("remove", ""),
+        ("search", ""),
+        ("serve", "--data", ""),
+        ("keys", "list", "--data", ""),
+        ("add", ".", "--model", ""),
+    ],
+)
+def test_an_empty_word_is_a_wrong_usage(run, words):
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "an argument is empty" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["2*2 white tiles", "2*2", ".5*5 größen", "1*1=1"])
+def test_a_text_alone_may_begin_like_a_weight(run, text):
+    (term,) = _asked([text]).terms
+    assert (term.value, term.kind, term.weight) == (text, "text", 1)
+
+
+def test_weights_are_read_in_sums_and_before_files_and_readings(run, photos):
+    file = photos / "cats/bild-ü 0001.png"
+    first, second = _asked(["2*2 white tiles", "-", "0.5*snow"]).terms
+    assert (first.value, first.weight) == ("2 white tiles", 2)
+    assert (second.value, second.weight) == ("snow", -0.5)
+    (image,) = _asked([f"0.5*{file}"]).terms
+    assert (image.kind, image.weight) == ("image", 0.5)
+    (text,) = _asked(["2*text:2 tiles"]).terms
+    assert (text.value, text.weight) == ("2 tiles", 2)
+    (text,) = _asked(["text:2*2 tiles"]).terms
+    assert (text.value, text.weight) == ("2*2 tiles", 1)
