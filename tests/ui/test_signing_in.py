@@ -33,7 +33,7 @@ class Form(Page):
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    pytest.importorskip("gradio", reason="gradio is not installed: pip install 'imgsearch[ui]'")
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
     folder = tmp_path_factory.mktemp("signing-in")
     with running(plain(folder / "places"), folder / "data", page=True) as service:
         yield service
