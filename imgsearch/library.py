@@ -4,14 +4,13 @@ The command line is a translation of `Library`; the service and the page are of 
 keeps originals and a catalogue beside it.
 """
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 import pyarrow as pa
 
@@ -33,15 +32,14 @@ from imgsearch.errors import (
 from imgsearch.filters import Field, Filter
 from imgsearch.images import MAX_PIXELS, checked_limit
 from imgsearch.loader import Loader, created
-from imgsearch.loading import FailedFile, Progress, Report, Tally, absolute, chunks
+from imgsearch.loading import FailedFile, Progress, Report, Tally, chunks
 from imgsearch.query import Example, Query
 from imgsearch.query_encoder import QueryEncoder
 from imgsearch.regions import WHOLE, has_regions, search_images
+from imgsearch.removal import named_ids
 from imgsearch.sources import Source
 from imgsearch.thresholds import Thresholds
 from imgsearch.types import Hit, Record, Vector
-
-_ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")  # an image, or a region of it
 
 
 class Library:
@@ -245,21 +243,22 @@ class Library:
                 )
             self._collection.upsert(records)
 
-    def remove(self, *targets: str | PathLike[str]) -> int:
-        """Remove images by id or by path; return how many there were. Files are left alone.
+    def remove(
+        self, *targets: str | PathLike[str], on_missing: Callable[[str], None] | None = None
+    ) -> int:
+        """Remove images from the library and return how many there were. Files are left alone.
+
+        A target is an id, a file's path, a folder, which stands for all images below it, or a
+        glob. `on_missing` gets each target that names no image. The files may be gone already.
 
         Raises:
+            ConfigError: a target is empty.
             CollectionNotFound: nothing was added yet.
             SchemaMismatch: the collection notes no encoder, so another program may have filled it.
         """
         collection = self._required()
         collection.require_encoder()
-        ids = [str(target) for target in targets if _ID.fullmatch(str(target))]
-        others = (target for target in targets if not _ID.fullmatch(str(target)))
-        paths = [sources.printable(absolute(target)) for target in others]
-        if paths:
-            there = collection.iterate(where=Field("path").isin(paths), vectors=False)
-            ids += [record.id for record in there]
+        ids = named_ids(collection, targets, on_missing)
         if not has_regions(collection):
             return collection.delete(ids)
         if not ids:

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from os import PathLike, path
-from pathlib import Path
+from os import PathLike, fsdecode, path
 from time import monotonic
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -206,7 +205,8 @@ def chunks(references: Iterator[Reference], tally: Tally) -> Iterator[list[Candi
 
 def absolute(file: str | PathLike[str]) -> str:
     """Return a path as records hold it: absolute and without "..", symbolic links left alone."""
-    return path.abspath(Path(file).expanduser())  # noqa: PTH100 - resolve() would follow links
+    # resolve() would follow links; Path.expanduser raises for a name that merely begins with ~
+    return path.abspath(path.expanduser(fsdecode(file)))  # noqa: PTH100, PTH111
 
 
 def _stage(error: ImgSearchError) -> str:

@@ -13,6 +13,7 @@ from imgsearch.cli import options, show
 from imgsearch.errors import ConfigError
 from imgsearch.loading import FailedFile, Progress, Report
 from imgsearch.settings import Settings
+from imgsearch.wording import counted
 
 
 @click.command()
@@ -110,13 +111,23 @@ def info(db: str | None, collection: str, as_json: bool) -> None:  # noqa: FBT00
 @options.store
 @options.as_json
 def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bool) -> None:  # noqa: FBT001
-    """Remove each TARGET, an image's id or path, from the library. The files are left alone."""
+    """Remove images from the library; the files are left alone.
+
+    TARGET is an image's id, a file's path, a folder, which stands for all images below it, or a
+    glob in quotes, where ** stands for any number of folders. The files may be gone already. Exit
+    code 1 where no TARGET names an image.
+    """
+    missing: list[str] = []
     with options.library(Settings.from_environment(), db, collection=collection) as library:
-        removed = library.remove(*target)
+        removed = library.remove(*target, on_missing=missing.append)
     if as_json:
-        show.echo_json({"removed": removed})
+        show.echo_json({"removed": removed, **({"missing": missing} if missing else {})})
     else:
-        show.note(f"{removed} removed")
+        show.note(f"{counted(removed, 'image')} removed")
+    for text in missing:
+        show.note(f"not in the library: {show.printable(text)}")
+    if not removed:
+        sys.exit(1)
 
 
 def _report(stack: ExitStack, path: Path | None) -> Any:

@@ -1,0 +1,174 @@
+"""Which records an id, a path, a folder or a glob names, by what the records say of themselves.
+
+The files may be gone from the disk, so paths are compared with the stored ones, part by part:
+``/a/b`` names ``/a/b/1.jpg`` and not ``/a/bc/1.jpg``.
+"""
+
+import glob
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import reduce
+from operator import or_
+from pathlib import PurePath
+from typing import Final
+from unicodedata import normalize
+
+from imgsearch import sources
+from imgsearch.backends import Collection
+from imgsearch.backends.checks import MAX_TEXT
+from imgsearch.errors import ConfigError
+from imgsearch.filters import Field, Filter
+from imgsearch.loading import absolute
+
+ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")
+"""An image's id, or that of a region of it."""
+
+_FILTERED: Final = 16  # folders asked for by a filter; for more of them all records are read
+
+
+def named_ids(
+    collection: Collection,
+    targets: Sequence[str | os.PathLike[str]],
+    on_missing: Callable[[str], None] | None = None,
+) -> list[str]:
+    """Return the ids of the records that `targets` name; `on_missing` gets each other target.
+
+    A target is an id; a file's path; a folder, which names the files below it; or a glob. What a
+    glob matches may be a folder, too, and ``**`` stands for any number of folders. A path that is
+    in the collection is never taken for a glob.
+
+    Raises:
+        ConfigError: a target is empty.
+    """
+    texts = [os.fsdecode(target) for target in targets]
+    if not all(texts):
+        raise ConfigError("an empty path names no image")
+    wanted = [text for text in texts if ID.fullmatch(text)]
+    known = collection.get(wanted)
+    ids = {text: [text] for text in wanted if text in known}
+    ids |= _by_path(collection, [text for text in texts if not ID.fullmatch(text)])
+    for text in dict.fromkeys(texts):
+        if text not in ids and on_missing is not None:
+            on_missing(text)
+    return list(dict.fromkeys(id_ for found in ids.values() for id_ in found))
+
+
+def _by_path(collection: Collection, texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return target → the ids of the records that it names, for those that name any."""
+    places = {
+        text: sources.printable(absolute(text)) for text in dict.fromkeys(texts) if _storable(text)
+    }
+    files = _files(collection, places) if places else {}
+    others = {
+        text: _Tree.of(text, place)
+        for text, place in places.items()
+        if text not in files or os.path.isdir(place)  # noqa: PTH112  # pathlib raises for a NUL
+    }
+    return {**files, **_below(collection, others)} if others else files
+
+
+def _files(collection: Collection, places: dict[str, str]) -> dict[str, list[str]]:
+    """Return target → ids, for targets that are the path of a record."""
+    texts = defaultdict(list)
+    for text, place in places.items():
+        texts[_composed(place)].append(text)
+    same: dict[str, list[str]] = defaultdict(list)
+    alike: dict[str, list[str]] = defaultdict(list)  # in another Unicode form
+    where = Field("path").isin(sorted(places.values()))
+    for record in collection.iterate(where=where, vectors=False):
+        path = str(record.fields["path"])
+        for text in texts[_composed(path)]:
+            (same if places[text] == path else alike)[text].append(record.id)
+    return {**alike, **same}
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """The paths that a target may name: those below `folder`, or those that match `pattern`."""
+
+    folder: str
+    base: str
+    pattern: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, place: str) -> "_Tree":
+        place = _composed(place)
+        parts = PurePath(place).parts
+        here = PurePath(_composed(sources.printable(absolute("."))))
+        relative = not os.path.isabs(text) and PurePath(place).is_relative_to(here)  # noqa: PTH117
+        plain = len(here.parts) if relative else 0  # this folder's own name is no pattern
+        while plain < len(parts) and not glob.has_magic(parts[plain]):
+            plain += 1
+        pattern = parts[plain:] if glob.has_magic(text) else ()
+        return cls(_slashed(place), _slashed(str(PurePath(*parts[:plain]))), pattern)
+
+    @property
+    def start(self) -> str:
+        """How the path of every record begins that this may name."""
+        return self.base if self.pattern else self.folder
+
+    def matches(self, path: str) -> bool:
+        """Check a record's path against the pattern."""
+        below = PurePath(path.removeprefix(self.base)).parts
+        return path.startswith(self.base) and _match(below, self.pattern)
+
+
+def _below(collection: Collection, trees: dict[str, _Tree]) -> dict[str, list[str]]:
+    """Return target → ids, for targets that are a folder, or else a glob, with records below."""
+    folders, in_folder, matched = defaultdict(list), defaultdict(list), defaultdict(list)
+    for text, tree in trees.items():
+        folders[tree.folder].append(text)
+    globs = [(text, tree) for text, tree in trees.items() if tree.pattern]
+    for id_, path in _candidates(collection, trees.values()):
+        for folder in PurePath(path).parents:
+            for text in folders.get(_slashed(str(folder)), ()):
+                in_folder[text].append(id_)
+        for text, tree in globs:
+            if tree.matches(path):
+                matched[text].append(id_)
+    return {**matched, **in_folder}
+
+
+def _candidates(collection: Collection, trees: Iterable[_Tree]) -> Iterator[tuple[str, str]]:
+    """Yield (id, path) of the records that the trees may name."""
+    starts = {tree.start for tree in trees}
+    where: Filter | None = None
+    if collection.prefixes and len(starts) <= _FILTERED:
+        where = reduce(or_, (Field("path").startswith(start) for start in sorted(starts)))
+    for record in collection.iterate(where=where, vectors=False):
+        yield record.id, _composed(str(record.fields.get("path", "")))
+
+
+def _match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Check whether a pattern matches a path or a folder above it.
+
+    Names that begin with a dot are matched by patterns that do so, as when images are added.
+    """
+    if not pattern:
+        return True
+    if not parts:
+        return False
+    first, *others = pattern
+    hidden = parts[0].startswith(".") and not first.startswith(".")
+    if first == "**":
+        rest = tuple(others)
+        return _match(parts, rest or ("*",)) or (not hidden and _match(parts[1:], pattern))
+    return not hidden and fnmatchcase(parts[0], first) and _match(parts[1:], tuple(others))
+
+
+def _composed(path: str) -> str:
+    """Return a path in the form that paths are compared in: macOS names files in another one."""
+    return normalize("NFC", path)
+
+
+def _storable(text: str) -> bool:
+    """Check whether a path may be in a record; no store keeps the others."""
+    return "\0" not in text and len(sources.printable(text).encode()) <= MAX_TEXT
+
+
+def _slashed(folder: str) -> str:
+    return folder if folder.endswith(os.sep) else folder + os.sep

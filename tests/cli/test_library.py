@@ -1,0 +1,46 @@
+"""add, info, remove at the terminal."""
+
+import json
+import shutil
+
+import pytest
+
+import imgsearch
+from tests.pictures import write
+
+
+@pytest.fixture
+def loaded(run, tmp_path):
+    write(tmp_path / "bilder/hund", 2)
+    write(tmp_path / "bilder/katze", 2, start=2)
+    with imgsearch.open("memory://removing") as library:
+        library.add(tmp_path / "bilder")
+        yield tmp_path / "bilder"
+        library.remove(tmp_path)
+
+
+def remove(run, *words):
+    return run("remove", *words, "--db", "memory://removing")
+
+
+def test_a_folder_and_a_glob_of_deleted_files_are_removed(run, loaded):
+    shutil.rmtree(loaded)
+    done = remove(run, "bilder/hund")
+    assert (done.exit_code, done.stderr) == (0, "2 images removed\n")
+    done = remove(run, "bilder/*/*0002.png")
+    assert (done.exit_code, done.stderr) == (0, "1 image removed\n")
+
+
+@pytest.mark.parametrize("target", ["nope", "bilder/hun", "*.gif", "0" * 64])
+def test_a_target_that_names_no_image_is_exit_1(run, loaded, target):
+    done = remove(run, target)
+    assert done.exit_code == 1
+    assert f"not in the library: {target}" in done.stderr
+    assert json.loads(remove(run, target, "--json").stdout) == {"removed": 0, "missing": [target]}
+
+
+def test_of_several_targets_the_missing_ones_are_named(run, loaded):
+    done = remove(run, "bilder/hund", "nope", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {"removed": 2, "missing": ["nope"]}
+    assert done.stderr == "not in the library: nope\n"
