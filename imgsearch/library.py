@@ -6,7 +6,6 @@ keeps originals and a catalogue beside it.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from types import TracebackType
@@ -14,9 +13,9 @@ from typing import Any, Literal, Self
 
 import pyarrow as pa
 
-from imgsearch import backends, encoders, sources
-from imgsearch.arguments import check_arguments
-from imgsearch.backends import Collection, Index, Metric, notes
+from imgsearch import backends, sources
+from imgsearch.arguments import check_arguments, chosen, settled
+from imgsearch.backends import Collection, Metric, notes
 from imgsearch.backends.checks import check_score
 from imgsearch.backends.collection import unnamed_encoder
 from imgsearch.detector import Detection
@@ -26,8 +25,6 @@ from imgsearch.encoders import Recipe
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
-    EncoderMismatch,
-    SchemaMismatch,
 )
 from imgsearch.filters import Field, Filter
 from imgsearch.images import MAX_PIXELS, checked_limit
@@ -76,7 +73,7 @@ class Library:
         )
         self._regions = None if regions is None else Detection.of(regions)
         if not backends.is_there(url):  # a wrong argument must not leave an empty store behind
-            _chosen(None, model, weights, options)
+            chosen(None, model, weights, options)
         self._backend = backends.connect(url, token=token, timeout=timeout)
         self._lock = threading.RLock()
         self._closed = False
@@ -84,8 +81,8 @@ class Library:
         self._named = (model, weights, options)
         try:
             self._collection = self._existing()
-            self._index, self._metric = _settled(self._collection, index, metric)
-            self._recipe = _chosen(self._collection, *self._named)
+            self._index, self._metric = settled(self._collection, index, metric)
+            self._recipe = chosen(self._collection, *self._named)
             self._queries = QueryEncoder(self._recipe, max_pixels=max_pixels)
         except BaseException:
             self._backend.close()
@@ -330,7 +327,7 @@ class Library:
         """Return the collection, which another program may have created since `open`."""
         with self._lock:
             if self._collection is None and (collection := self._existing()) is not None:
-                self._recipe = _chosen(collection, *self._named)
+                self._recipe = chosen(collection, *self._named)
                 self._queries = QueryEncoder(self._recipe, max_pixels=self.max_pixels)
                 self._collection = collection
             return self._collection
@@ -404,46 +401,3 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
 def _check_auto(word: str) -> None:
     if word != "auto":
         raise ConfigError(f'min_score is a number, None or "auto", not {word!r}')
-
-
-def _settled(
-    collection: Collection | None, index: str | None, metric: Metric | None
-) -> tuple[str, Metric]:
-    """Return the index and the metric: those asked for, else the collection's, else defaults."""
-    if collection is None:
-        return str(Index.parse(index or "hnsw")), metric or "cosine"
-    schema = collection.schema
-    asked = Index.parse(index) if index else schema.index
-    wanted = replace(schema, index=asked, metric=metric or schema.metric)
-    if differences := schema.differences(wanted):
-        raise SchemaMismatch(f"collection {collection.name!r}: {'; '.join(differences)}")
-    return str(schema.index), schema.metric
-
-
-def _chosen(
-    collection: Collection | None,
-    model: str | None,
-    weights: str | PathLike[str] | None,
-    options: Mapping[str, Any] | None,
-) -> Recipe | None:
-    """Return the encoder's recipe: what is asked for, over what the collection remembers.
-
-    None where a collection notes no encoder and no model is named.
-    """
-    schema = collection.schema if collection is not None else None
-    known = Recipe.from_json(schema.note) if schema is not None else None
-    if model is None and known is None and (weights is not None or options):
-        raise ConfigError("weights and options belong to a model; give the model's name, too")
-    if schema is not None and schema.encoder is None and model is None:
-        return None
-    name = None if model is None else encoders.canonical(model)
-    if schema is not None and schema.encoder and name not in (None, schema.encoder.model):
-        raise EncoderMismatch(
-            f"the collection holds vectors of {schema.encoder.model!r}, not of {model!r}; leave "
-            "the model out, or add the images to another collection"
-        )
-    asked = Recipe.of(name or (known or Recipe()).model, weights, options)
-    if known is None or encoders.canonical(known.model) != asked.model:
-        return asked
-    merged = {**(known.options or {}), **(asked.options or {})}
-    return Recipe(asked.model, asked.weights or known.weights, merged or None)
