@@ -1,7 +1,7 @@
 """One step that any engine can call: a batch of images in, an Arrow record batch out."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from os import PathLike
@@ -14,6 +14,7 @@ from imgsearch.detector import Detection
 from imgsearch.encoders import Encoder, Recipe, unit
 from imgsearch.encoders.engines import available_cores
 from imgsearch.errors import EncoderError, ImageError, ImgSearchError
+from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix, Vector
 
 Item: TypeAlias = "str | PathLike[str] | bytes | tuple[str, bytes]"
@@ -83,7 +84,7 @@ class Embedding:
         if self.regions:
             self.regions.build()  # else a wrong folder would be every item's error
         threads = 1 if one_core else available_cores() + _SPARE
-        with ThreadPoolExecutor(threads, "imgsearch-embedding") as pool:
+        with DaemonPool(threads, "imgsearch-embedding") as pool:
             if encoder.offloaded:
                 made = list(self._beside(pool, encoder, items))
             else:

@@ -1,7 +1,7 @@
 """Chunks of files → a collection: one part is embedded while the last one is written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from os import path
 from time import monotonic
@@ -22,6 +22,7 @@ from imgsearch.ledger import Ledger
 from imgsearch.loading import Candidate, FailedFile, Tally
 from imgsearch.regions import FIELDS as REGION_FIELDS
 from imgsearch.regions import has_regions
+from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix, Record, Vector
 
 FIELDS: Final = ("path", "label")
@@ -78,7 +79,7 @@ class Loader:
         """
         ledger, parts = Ledger(tally, self._path), _Parts()
         writing: _Writing | None = None
-        with ThreadPoolExecutor(1, "imgsearch-writer") as writer:
+        with DaemonPool(1, "imgsearch-writer") as writer:
             for chunk in chunks:
                 firsts, labelled = ledger.firsts(chunk)
                 self._update(labelled, tally)

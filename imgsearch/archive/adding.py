@@ -11,7 +11,7 @@ was taken away just before is put back.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import islice
 from math import inf
@@ -37,6 +37,7 @@ from imgsearch.library import Library
 from imgsearch.loader import vectors_of
 from imgsearch.loading import FailedFile
 from imgsearch.objects import ObjectStore
+from imgsearch.threads import DaemonPool
 from imgsearch.types import Vector
 
 _CHUNK: Final = 64  # images; what progress moves by
@@ -83,7 +84,7 @@ class Adding:
         """
         self._stages = Stages(found=found)
         written: Future[None] | None = None
-        with ThreadPoolExecutor(1, "imgsearch-archive") as writer:
+        with DaemonPool(1, "imgsearch-archive") as writer:
             for chunk in self._chunks(items):
                 began = time.monotonic()
                 vectors, well = self._embedded(chunk)
@@ -220,7 +221,7 @@ class Adding:
         if store is None:
             return
         contents = {each.entry.content: each for each in read if each.entry.stored}
-        with ThreadPoolExecutor(_PUTS, "imgsearch-originals") as pool:
+        with DaemonPool(_PUTS, "imgsearch-originals") as pool:
             list(
                 pool.map(
                     lambda each: store.put(each.entry.content, each.data, media_type(each.entry)),

@@ -160,11 +160,15 @@ class Jobs:
             job = self._next(job, seconds)
             yield job
 
-    def close(self, *, seconds: float = 30.0) -> None:
-        """Stop after the images that are underway; jobs go on when `Jobs` is made again."""
+    def stop(self) -> None:
+        """Have jobs stop after the images that are underway, without waiting; signals may do so."""
         self._closing.set()
         for _ in self._threads:
             self._waiting.put(None)
+
+    def close(self, *, seconds: float = 30.0) -> None:
+        """Stop after the images that are underway; jobs go on when `Jobs` is made again."""
+        self.stop()
         for thread in self._threads:
             thread.join(seconds)
         with self._changed:

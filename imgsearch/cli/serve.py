@@ -123,7 +123,7 @@ def serve(
 
     settings = Settings.from_environment()
     db = told["db"] or settings.db or str(data / "vectors.db")
-    with opened(
+    with serving.leaving(), opened(
         data,
         db=db,
         token=settings.token(db),

@@ -5,7 +5,6 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ from typing_extensions import override
 
 from imgsearch.encoders.unreported import unreported
 from imgsearch.errors import ConfigError, EncoderError, MissingExtra
+from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class SideBySide:
     """Cuts rows into batches and runs them side by side, a core each. Thread-safe."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(available_cores(), "imgsearch-encoder")
+        self._pool = DaemonPool(available_cores(), "imgsearch-encoder")
 
     def run(self, engine: Engine, rows: Sequence[npt.NDArray[Any]], size: int) -> Matrix:
         """Return the engine's rows for at least one row, in order.

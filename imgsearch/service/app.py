@@ -1,6 +1,5 @@
 """The application: routes behind what guards, measures and answers for them."""
 
-import threading
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,7 +24,7 @@ from imgsearch.service.origins import Origins, checked
 from imgsearch.service.problems import Incidents
 from imgsearch.service.scopes import Access
 from imgsearch.service.service import Service
-from imgsearch.service.workers import Workers
+from imgsearch.service.workers import Turns, Workers
 
 _ABOUT = """Search images by image and by text, and keep them.
 
@@ -100,7 +99,7 @@ def create_app(
         limits=limits,
         workers=workers,
         searches=searches,
-        embedding=threading.Semaphore(limits.embeddings),
+        embedding=Turns(limits.embeddings),
         thumbnails=Workers("thumbnails", threads=limits.embeddings, waiting=limits.waiting * 4),
         metrics=metrics,
         urls=urls,

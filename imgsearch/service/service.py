@@ -1,7 +1,6 @@
 """What the routes work with."""
 
 import asyncio
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -12,7 +11,7 @@ from imgsearch.archive import Archive, Jobs
 from imgsearch.service.limits import Limits
 from imgsearch.service.metrics import Metrics
 from imgsearch.service.scopes import Access
-from imgsearch.service.workers import Workers
+from imgsearch.service.workers import Turns, Workers
 
 
 @dataclass(slots=True)
@@ -32,7 +31,7 @@ class Service:
     limits: Limits
     workers: Workers
     searches: Workers
-    embedding: threading.Semaphore
+    embedding: Turns
     thumbnails: Workers
     metrics: Metrics
     urls: bool = False

@@ -4,7 +4,10 @@ import asyncio
 import ipaddress
 import logging
 import math
+import os
 import socket
+import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -31,6 +34,7 @@ __all__ = [
     "LOOPBACK",
     "check_open",
     "is_loopback",
+    "leaving",
     "listening",
     "mend",
     "run",
@@ -42,7 +46,10 @@ __all__ = [
 _BACKLOG: Final = 2_048  # connections that wait in the system to be accepted
 # connections accepted in one turn of the event loop: the limit is looked at between two turns
 _ACCEPTED: Final = 64
-_GRACE: Final = 20  # seconds that answers underway have when the service stops
+_GRACE: Final = 15  # seconds that answers underway have when the service stops
+_JOBS: Final = 5.0  # seconds more that jobs have, which stop from the signal on
+_LEAVING: Final = 2.0  # seconds that the threads of the web framework have to end
+_FRAMEWORK_THREAD: Final = "AnyIO worker thread"  # anyio 4
 _OTHERS: Final = 600.0  # seconds after which no other process can be at an image any more
 _log = logging.getLogger(__name__)
 
@@ -147,7 +154,7 @@ def running(
             app.add_api_route("/", _to_docs, include_in_schema=False)
         yield app
     finally:
-        jobs.close()
+        jobs.close(seconds=_JOBS)
 
 
 def run(
@@ -163,6 +170,26 @@ def run(
     raise_descriptors()
     with listening(host, port) as place:
         server(app, on_start=on_start).run([place])
+
+
+@contextmanager
+def leaving(seconds: float = _LEAVING) -> Iterator[None]:
+    """End the process after the block, even where work hangs in a thread of the web framework.
+
+    The interpreter would wait for such a thread: events of the page run in them. Our own are
+    daemons. A thread has `seconds` to end.
+    """
+    try:
+        yield
+    finally:
+        ends = time.monotonic() + seconds
+        threads = [each for each in threading.enumerate() if each.name == _FRAMEWORK_THREAD]
+        for thread in threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        if any(thread.is_alive() for thread in threads):
+            _log.warning("the service ends without waiting for work that hangs")
+            logging.shutdown()
+            os._exit(0)
 
 
 def server(app: FastAPI, *, on_start: Callable[[int], None] | None = None) -> uvicorn.Server:
@@ -241,4 +268,5 @@ class _Server(uvicorn.Server):
     @override
     def handle_exit(self, sig: int, frame: Any) -> None:
         self._here.stopping = True
+        self._here.jobs.stop()
         super().handle_exit(sig, frame)

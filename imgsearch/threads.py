@@ -1,0 +1,138 @@
+"""A pool of threads that never keep the process alive."""
+
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from typing_extensions import override
+
+T = TypeVar("T")
+_Task = tuple[Future[Any], Callable[[], Any]]
+
+
+@dataclass(slots=True, eq=False)
+class _State:
+    """What a pool and its threads share, so that a thread does not keep its pool alive."""
+
+    most: int
+    name: str
+    tasks: deque[_Task] = field(default_factory=deque)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    threads: set[threading.Thread] = field(default_factory=set)
+    idle: int = 0
+    closed: bool = False
+
+
+class DaemonPool(Executor):
+    """An executor like `ThreadPoolExecutor`, whose threads the interpreter does not wait for.
+
+    The standard one has the interpreter join its threads at exit, so that one that hangs in a
+    decoder keeps the process alive for good. Leaving a `with` block waits for all tasks, as there.
+    """
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._state = _State(threads, name)
+        # a pool that nobody holds any more lets its threads end
+        self._ending: Final = weakref.finalize(self, _end, self._state, drop=False)
+
+    @override
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Have `fn` called in a thread.
+
+        Raises:
+            RuntimeError: the pool is closed.
+        """
+        future: Future[T] = Future()
+        state = self._state
+        with state.changed:
+            if state.closed:
+                raise RuntimeError(f"the pool {state.name} is closed")
+            state.tasks.append((future, partial(fn, *args, **kwargs)))
+            _start(state)
+        return future
+
+    def resize(self, threads: int) -> None:
+        """Run tasks in at most `threads` threads from now on; others end with their task."""
+        with self._state.changed:
+            self._state.most = threads
+            _start(self._state)
+
+    @override
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more tasks; wait for all, or cancel those that no thread has begun."""
+        self.close(None if wait else 0, drop=cancel_futures)
+
+    def close(self, seconds: float | None = None, *, drop: bool = True) -> bool:
+        """Take no more tasks, and wait for those that run, for at most `seconds`; None: for good.
+
+        `drop` cancels tasks that no thread has begun. Returns whether all threads have ended.
+        """
+        _end(self._state, drop=drop)
+        ends = None if seconds is None else time.monotonic() + seconds
+        for thread in list(self._state.threads):
+            if thread is not threading.current_thread():
+                thread.join(None if ends is None else max(0.0, ends - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._state.threads)
+
+
+def _start(state: _State) -> None:
+    """Start threads for the tasks that wait, and wake those that are idle."""
+    while len(state.threads) < state.most and state.idle < len(state.tasks):
+        thread = threading.Thread(
+            target=_work, args=(state,), name=f"{state.name}-{len(state.threads)}", daemon=True
+        )
+        state.threads.add(thread)
+        state.idle += 1
+        thread.start()
+    state.changed.notify_all()
+
+
+def _work(state: _State) -> None:
+    """Run tasks until the pool is closed, or has become smaller."""
+    while (task := _next(state)) is not None:
+        future, call = task
+        if future.set_running_or_notify_cancel():
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001 - the caller gets it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+                del result
+        del task, future, call  # an idle thread keeps nothing alive
+        with state.changed:
+            state.idle += 1
+
+
+def _next(state: _State) -> _Task | None:
+    """Return a task, waiting for it; None where the thread has to end. It counts as idle before."""
+    with state.changed:
+        while True:
+            too_many = len(state.threads) > state.most
+            if not too_many and state.tasks:
+                state.idle -= 1
+                return state.tasks.popleft()
+            if too_many or state.closed:
+                state.idle -= 1
+                state.threads.discard(threading.current_thread())
+                return None
+            state.changed.wait()
+
+
+def _end(state: _State, *, drop: bool) -> None:
+    """Take no more tasks."""
+    with state.changed:
+        state.closed = True
+        dropped = list(state.tasks) if drop else []
+        if drop:
+            state.tasks.clear()
+        state.changed.notify_all()
+    for future, _ in dropped:
+        future.cancel()
+        future.set_running_or_notify_cancel()

@@ -1,0 +1,90 @@
+"""Work that hangs takes no turn for good, and does not keep the service from stopping."""
+
+import asyncio
+import threading
+
+import pytest
+
+from imgsearch.service.problems import Problem
+from imgsearch.service.workers import Turns, Workers
+
+LATE = 0.01  # seconds
+
+
+@pytest.fixture
+def release():
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_workers_get_past_work_that_hangs(release):
+    workers = Workers("test", threads=2, waiting=4, late=LATE)
+
+    async def run():
+        hanging = [asyncio.create_task(workers.run(release.wait)) for _ in range(2)]
+        answers = await asyncio.gather(*(workers.run(lambda n=n: n) for n in range(3)))
+        assert workers.running == workers.late == 2
+        assert workers.waiting == 0
+        release.set()
+        assert await asyncio.gather(*hanging) == [True, True]
+        return answers
+
+    assert asyncio.run(run()) == [0, 1, 2]
+    assert workers.running == workers.late == 0
+    workers.close()
+
+
+def test_workers_replace_only_so_many_threads(release):
+    workers = Workers("test", threads=1, waiting=0, late=LATE, replaced=2)
+
+    async def run():
+        for number in range(3):  # the first, and two that take the places of late ones
+            task = asyncio.create_task(workers.run(release.wait))
+            while workers.late < min(2, number + 1):
+                await asyncio.wait([task], timeout=LATE)
+        with pytest.raises(Problem) as caught:
+            await workers.run(release.wait)
+        release.set()
+        return caught.value.code
+
+    assert asyncio.run(run()) == "busy"
+    workers.close()
+
+
+def test_closing_does_not_wait_for_work_that_hangs(release):
+    workers = Workers("test", threads=1, waiting=1)
+
+    async def run():
+        begun = threading.Event()
+        hanging = asyncio.create_task(workers.run(lambda: begun.set() or release.wait()))
+        waiting = asyncio.create_task(workers.run(release.wait))
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        workers.close(seconds=0)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        with pytest.raises(Problem, match="stopping"):
+            await workers.run(release.wait)
+        hanging.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_turn_that_is_never_given_back_stops_counting(release):
+    turns = Turns(1, late=LATE)
+    begun = threading.Event()
+
+    def hang():
+        with turns:
+            begun.set()
+            release.wait()
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    assert begun.wait(10)
+    with turns:
+        assert turns.late == 1
+    release.set()
+    thread.join()
+    assert turns.late == 0

@@ -1,0 +1,80 @@
+"""A pool whose threads never keep the process alive, and that is an executor otherwise."""
+
+import gc
+import threading
+import weakref
+
+import pytest
+
+from imgsearch.threads import DaemonPool
+
+
+def test_pool_maps_in_order_and_hands_errors_back():
+    with DaemonPool(3, "größe") as pool:
+        assert list(pool.map(str, range(50))) == [str(number) for number in range(50)]
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(lambda: 1 / 0).result()
+    with pytest.raises(RuntimeError, match="größe is closed"):
+        pool.submit(print)
+
+
+def test_leaving_the_block_waits_for_all_tasks():
+    results = []
+    with DaemonPool(2, "all") as pool:
+        for number in range(20):
+            pool.submit(results.append, number)
+    assert sorted(results) == list(range(20))
+
+
+def test_tasks_run_side_by_side_in_at_most_as_many_threads():
+    together = threading.Barrier(3)
+    with DaemonPool(3, "three") as pool:
+        names = [
+            future.result()
+            for future in [
+                pool.submit(lambda: (together.wait(10), threading.current_thread().name)[1])
+                for _ in range(3)
+            ]
+        ]
+        names += pool.map(lambda _: threading.current_thread().name, range(30))
+    assert len(set(names)) == 3
+
+
+def test_a_task_that_hangs_keeps_neither_close_nor_the_process():
+    release, begun = threading.Event(), threading.Event()
+    pool = DaemonPool(1, "hang")
+    hanging = pool.submit(lambda: (begun.set(), release.wait()))
+    waiting = pool.submit(print)
+    assert begun.wait(10)
+    assert not pool.close(0)
+    assert waiting.cancelled()
+    thread = next(each for each in threading.enumerate() if each.name.startswith("hang-"))
+    assert thread.daemon  # the interpreter joins only the others
+    release.set()
+    assert hanging.result()
+    assert pool.close()
+
+
+def test_a_larger_pool_gets_past_a_task_that_hangs_and_shrinks_again():
+    release = threading.Event()
+    with DaemonPool(1, "grows") as pool:
+        hanging = pool.submit(release.wait)
+        other = pool.submit(threading.current_thread)
+        assert not other.done()
+        pool.resize(2)
+        other.result(10)
+        pool.resize(1)
+        release.set()
+        assert hanging.result(10)
+        assert pool.submit(str, 1).result(10) == "1"
+
+
+def test_a_pool_that_nobody_holds_ends_its_threads():
+    pool = DaemonPool(1, "dropped")
+    thread = pool.submit(threading.current_thread).result()
+    gone = weakref.ref(pool)
+    del pool
+    gc.collect()
+    assert gone() is None
+    thread.join(10)
+    assert not thread.is_alive()
