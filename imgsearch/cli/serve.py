@@ -123,25 +123,28 @@ def serve(
 
     settings = Settings.from_environment()
     db = told["db"] or settings.db or str(data / "vectors.db")
-    with serving.leaving(), opened(
-        data,
-        db=db,
-        token=settings.token(db),
-        timeout=settings.timeout,
-        catalog=settings.catalog,
-        catalog_password=settings.catalog_password,
-        originals=settings.objects,
-        s3_key=settings.s3_key,
-        s3_secret=settings.s3_secret,
-        roots=(*settings.roots, *(root.absolute() for root in told["roots"])),
-        model=told["model"],
-        weights=told["weights"],
-        options=options.parsed(told["options"]),
-        index=told["index"],
-        metric=told["metric"],
-        max_pixels=told["max_pixels"],
-        most_collections=told["max_collections"],
-    ) as archive:
+    with (
+        serving.leaving(),
+        opened(
+            data,
+            db=db,
+            token=settings.token(db),
+            timeout=settings.timeout,
+            catalog=settings.catalog,
+            catalog_password=settings.catalog_password,
+            originals=settings.objects,
+            s3_key=settings.s3_key,
+            s3_secret=settings.s3_secret,
+            roots=(*settings.roots, *(root.absolute() for root in told["roots"])),
+            model=told["model"],
+            weights=told["weights"],
+            options=options.parsed(told["options"]),
+            index=told["index"],
+            metric=told["metric"],
+            max_pixels=told["max_pixels"],
+            most_collections=told["max_collections"],
+        ) as archive,
+    ):
         keys = Keys(archive.catalog)
         serving.check_open(host, keys, no_auth=no_auth)
         serving.warm(archive)

@@ -177,13 +177,15 @@ def leaving(seconds: float = _LEAVING) -> Iterator[None]:
     """End the process after the block, even where work hangs in a thread of the web framework.
 
     The interpreter would wait for such a thread: events of the page run in them. Our own are
-    daemons. A thread has `seconds` to end.
+    daemons. A thread that the block started has `seconds` to end.
     """
+    others = set(threading.enumerate())
     try:
         yield
     finally:
         ends = time.monotonic() + seconds
-        threads = [each for each in threading.enumerate() if each.name == _FRAMEWORK_THREAD]
+        started = set(threading.enumerate()) - others
+        threads = [thread for thread in started if thread.name == _FRAMEWORK_THREAD]
         for thread in threads:
             thread.join(max(0.0, ends - time.monotonic()))
         if any(thread.is_alive() for thread in threads):

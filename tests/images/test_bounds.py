@@ -11,6 +11,7 @@ from PIL import Image
 
 from imgsearch.errors import FormatRefused, ImageCorrupt, ImageTooLarge
 from imgsearch.images import decode, header
+from imgsearch.images.bounds.av1 import frame_sizes
 from tests.images.test_decoder import SAMPLES, SCENE, chunk, encoded, png
 
 MB = 1 << 20
@@ -32,7 +33,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 def exif(tags: int, size: int) -> bytes:
     """Return EXIF with so many tags, which share `size` bytes."""
-    entries = b"".join(struct.pack("<HHII", 40_000 + tag, 7, size, 0) for tag in range(tags))
+    entries = b"".join(struct.pack("<HHII", 1_000 + tag, 7, size, 0) for tag in range(tags))
     head = b"II*\0\x08\0\0\0" + struct.pack("<H", tags) + entries + bytes(4)
     return head.ljust(size, b"\0")
 
@@ -285,3 +286,30 @@ def test_a_file_that_is_cut_short_is_left_to_its_decoder(name: str) -> None:
     for end in range(0, len(data), max(1, len(data) // 40)):
         with contextlib.suppress(ImageCorrupt, FormatRefused):
             decode(data[:end])
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_an_avif_counts_by_its_frames_not_by_its_container(frames: int) -> None:
+    more = [Image.new("RGB", (300, 200), "red")] * (frames - 1)
+    data = encoded(
+        Image.new("RGB", (300, 200)), "AVIF", speed=10, save_all=True, append_images=more
+    )
+    whole, small = (struct.pack(">III", 0, *size) for size in ((300, 200), (10, 10)))
+    lie = data.replace(b"ispe" + whole, b"ispe" + small)
+    assert lie != data
+    assert decode(data, max_pixels=60_000).shape == (200, 300, 3)
+    with pytest.raises(ImageTooLarge, match="300 x 200 pixels, at most 59,999"):
+        decode(lie, max_pixels=59_999)
+
+
+def test_av1_sizes_are_read_behind_what_says_how_fast_a_film_is() -> None:
+    # 5.5.1: profile 0, no still picture, timing (2 x 32 bits, equal, 00101 = 4), decoder model (5,
+    # 32, 5 and 5 bits), no display delay, one operating point of level 8 in tier 1 with a model of
+    # 2 x 10 bits and a flag; then sizes of 11 and 10 bits: 1,920 - 1 and 1,080 - 1 (11 bits)
+    bits = "000001" + "0" * 64 + "100101101001" + "0" * 42
+    bits += "000000" + "0" * 12 + "0100011" + "0" * 21
+    bits += "10101010" + f"{1_919:011b}" + f"{1_079:011b}"
+    head = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    padding = bytes([15 << 3 | 2, 3]) + b"abc"
+    assert list(frame_sizes(padding + bytes([1 << 3 | 2, len(head)]) + head)) == [(1_920, 1_080)]
+    assert list(frame_sizes(bytes([1 << 3 | 4, 0]) + head)) == [(1_920, 1_080)]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from imgsearch.images.bounds.limits import check_count
+from imgsearch.images.bounds.av1 import frame_sizes
+from imgsearch.images.bounds.limits import check_count, check_size
 from imgsearch.images.bounds.tiff import check_exif
 
 _BOXES: Final = 20_000
@@ -20,6 +21,8 @@ _SAMPLES: Final = 200_000  # entries of a film's table: 30 pictures a second are
 _LOOKUPS: Final = 100_000_000  # chunks times entries of the table that each is looked up in
 _EXIF_BYTES: Final = 4 << 20
 _DEPTH: Final = 8
+_EXIF, _VIDEO = b"Exif", b"av01"
+_FILM: Final = -1  # in place of an item's number
 _INSIDE: Final = {  # boxes in boxes, and how many bytes come before them
     **dict.fromkeys((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"iprp", b"ipco"), 0),
     **dict.fromkeys((b"meta", b"iref"), 4),
@@ -37,20 +40,43 @@ class _Walk:
     extents: int = 0
     chunks: int = 0
     runs: int = 0
-    exif: set[int] = field(default_factory=set)
+    first: int = 0  # where a film's first sample lies
+    length: int = 0  # and its bytes
+    kinds: dict[int, bytes] = field(default_factory=dict)  # of the items
     stored: list[int] = field(default_factory=list)  # where the content of each idat starts
     places: list[tuple[int, int, list[tuple[int, int]]]] = field(default_factory=list)
 
 
-def check(data: bytes, _max_pixels: int | None) -> None:
-    """Refuse an AVIF or HEIC with too many boxes, items or table entries, or with heavy EXIF."""
+def check(data: bytes, max_pixels: int | None) -> None:
+    """Refuse an AVIF or HEIC with too many boxes, items or table entries, or with heavy EXIF.
+
+    Frames of AV1 count by the size that they announce themselves.
+    """
     walk = _Walk(data)
     _walk(walk, 0, len(data), 0)
     for item, method, extents in walk.places:
-        if item not in walk.exif:
+        kind = walk.kinds.get(item, _VIDEO)
+        if kind not in (_EXIF, _VIDEO):
             continue
         for base in walk.stored if method == 1 else [0]:
-            _check_exif(data, [(base + at, length) for at, length in extents])
+            places = [(base + at, length) for at, length in extents]
+            if kind == _EXIF:
+                _check_exif(data, places)
+            else:
+                _check_frames(_joined(data, places), max_pixels)
+
+
+def _check_frames(content: bytes, max_pixels: int | None) -> None:
+    for width, height in frame_sizes(content):
+        check_size(width, height, max_pixels)
+
+
+def _joined(data: bytes, extents: list[tuple[int, int]]) -> bytes:
+    """Return an item's content; an extent of length 0 reaches to the end of the file."""
+    size = len(data)
+    places = [(at, min(at + length, size) if length else size) for at, length in extents]
+    check_count(sum(max(0, end - at) for at, end in places), size, "bytes in an item")
+    return b"".join(data[at:end] for at, end in places)
 
 
 def _walk(walk: _Walk, at: int, end: int, depth: int, outer: bytes = b"") -> None:
@@ -60,8 +86,10 @@ def _walk(walk: _Walk, at: int, end: int, depth: int, outer: bytes = b"") -> Non
         check_count(walk.boxes, _BOXES, "boxes")
         if name in _INSIDE and depth < _DEPTH:
             if name == b"stbl":
-                walk.chunks = walk.runs = 0
+                walk.chunks = walk.runs = walk.first = walk.length = 0
             _walk(walk, start + _INSIDE[name], stop, depth + 1, name)
+            if name == b"stbl" and walk.first:
+                walk.places.append((_FILM, 0, [(walk.first, walk.length)]))
         elif outer == b"iref":
             _count_entries(walk, (stop - start) // 2)
         elif name in _READERS:
@@ -100,6 +128,7 @@ def _table(walk: _Walk, start: int, _stop: int) -> None:
 
 def _sizes(walk: _Walk, start: int, _stop: int) -> None:
     check_count(_number(walk.data, start + 8, 4), _SAMPLES, "samples")
+    walk.length = _number(walk.data, start + 4, 4) or _number(walk.data, start + 12, 4)
 
 
 def _runs(walk: _Walk, start: int, stop: int) -> None:
@@ -109,7 +138,10 @@ def _runs(walk: _Walk, start: int, stop: int) -> None:
 
 
 def _chunks(walk: _Walk, start: int, stop: int) -> None:
+    """Read how many chunks a film has, in offsets of 4 bytes, or of 8 (co64)."""
     _table(walk, start, stop)
+    size = 8 if walk.data[start - 4 : start] == b"co64" else 4
+    walk.first = _number(walk.data, start + 8, size)
     walk.chunks = max(walk.chunks, _number(walk.data, start + 4, 4))
     check_count(walk.runs * walk.chunks, _LOOKUPS, "looks at a table of samples")
 
@@ -119,13 +151,12 @@ def _stored(walk: _Walk, start: int, _stop: int) -> None:
 
 
 def _entry(walk: _Walk, start: int, _stop: int) -> None:
-    """Note the items of EXIF by an entry of the table of items."""
+    """Note what an item is by its entry in the table of items."""
     _count_entries(walk, 1)
     wide = walk.data[start : start + 1] == b"\3"
     item = _number(walk.data, start + 4, 4 if wide else 2)
     at = start + (10 if wide else 8)
-    if walk.data[at : at + 4] == b"Exif":
-        walk.exif.add(item)
+    walk.kinds[item] = walk.data[at : at + 4]
 
 
 def _locations(walk: _Walk, start: int, stop: int) -> None:
@@ -181,8 +212,8 @@ def _associations(walk: _Walk, start: int, stop: int) -> None:
 
 def _check_exif(data: bytes, extents: list[tuple[int, int]]) -> None:
     """Refuse an item of EXIF that holds too much."""
-    check_count(sum(length for _, length in extents), _EXIF_BYTES, "bytes of EXIF")
-    content = b"".join(data[at : at + length] for at, length in extents)
+    content = _joined(data, extents)
+    check_count(len(content), _EXIF_BYTES, "bytes of EXIF")
     check_exif(content[4:])
     # a number says how many bytes come before it begins
     check_exif(content[4 + _number(content, 0, 4) :])

@@ -1,0 +1,96 @@
+"""AV1: the largest frame that a stream announces.
+
+dav1d 1.5 allocates a frame of the size in the stream, whatever the container announces; libavif
+scales the frame afterwards. Source of the layout: https://aomediacodec.github.io/av1-spec/, 5.3 to
+5.5.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from imgsearch.images.bounds.limits import check_count
+
+_UNITS: Final = 10_000  # of a stream; a picture has about three
+_SEQUENCE: Final = 1  # type of the unit that announces the size
+_HEAD: Final = 2_000  # bytes of it that are read: 32 operating points need 300
+
+
+class _Bits:
+    """Reads bits, the highest one first; those behind the end are 0."""
+
+    def __init__(self, content: bytes) -> None:
+        self._value, self._left = int.from_bytes(content, "big"), 8 * len(content)
+
+    def read(self, number: int) -> int:
+        self._left -= number
+        if self._left < 0:
+            return 0
+        return self._value >> self._left & (1 << number) - 1
+
+    def skip_variable(self) -> None:
+        """Pass a number with as many leading zeros as further digits."""
+        zeros = 0
+        while zeros < 32 and not self.read(1):
+            zeros += 1
+        self.read(zeros)
+
+
+def frame_sizes(content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the width and height of each sequence in a stream.
+
+    Raises:
+        ImageTooLarge: the stream has too many units.
+    """
+    at, number = 0, 0
+    while at < len(content):
+        number += 1
+        check_count(number, _UNITS, "units in an AV1 stream")
+        head = content[at]
+        at += 2 if head & 4 else 1
+        size = len(content) - at
+        if head & 2:
+            size, at = _length(content, at)
+        if head >> 3 & 15 == _SEQUENCE:
+            yield _size(_Bits(content[at : at + min(size, _HEAD)]))
+        at += size
+
+
+def _length(content: bytes, at: int) -> tuple[int, int]:
+    """Return a number in seven bits a byte, and where it ends."""
+    value = 0
+    for index, byte in enumerate(content[at : at + 8]):
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return value, at + index + 1
+    return value, at + 8
+
+
+def _size(bits: _Bits) -> tuple[int, int]:
+    bits.read(4)  # the profile, and whether it is a still picture
+    if bits.read(1):
+        bits.read(5)
+    else:
+        _skip_operating_points(bits)
+    width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
+    return bits.read(width_bits) + 1, bits.read(height_bits) + 1
+
+
+def _skip_operating_points(bits: _Bits) -> None:
+    """Pass what says how fast a film has to be decoded."""
+    delay_bits = 0
+    if bits.read(1):
+        bits.read(64)
+        if bits.read(1):
+            bits.skip_variable()
+        if bits.read(1):
+            delay_bits = bits.read(5) + 1
+            bits.read(42)
+    delayed = bits.read(1)
+    for _ in range(bits.read(5) + 1):
+        bits.read(12)
+        if bits.read(5) > 7:
+            bits.read(1)
+        if delay_bits and bits.read(1):
+            bits.read(2 * delay_bits + 1)
+        if delayed and bits.read(1):
+            bits.read(4)
