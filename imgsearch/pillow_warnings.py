@@ -1,6 +1,7 @@
-"""Pillow's warnings, kept out of a program's: what matters of them is raised."""
+"""Pillow's warnings and log, kept out of a program's: what matters of them is raised."""
 
 import contextlib
+import logging
 import re
 import threading
 import warnings
@@ -28,9 +29,18 @@ _FILTER: Final = ("ignore", _DecodingThread(), Warning, re.compile(r"PIL\b"), 0)
 _FILTER_LOCK: Final = threading.Lock()
 
 
+# the one module of Pillow 12.3 that logs an error; without a handler Python prints it
+_LOGGER: Final = "PIL.TiffImagePlugin"
+
+
+def _is_wanted(_record: logging.LogRecord) -> bool:
+    return not _here.decoding
+
+
 @contextlib.contextmanager
 def no_warnings() -> Iterator[None]:
-    """Keep Pillow's warnings of this thread to ourselves, while the block runs."""
+    """Keep Pillow's warnings and errors of this thread to ourselves, while the block runs."""
+    logging.getLogger(_LOGGER).addFilter(_is_wanted)  # once: a filter that is there is not added
     with _FILTER_LOCK:
         filters: list[object] = warnings.filters  # type: ignore[assignment]  # a list; typeshed: Sequence
         if not filters or filters[0] is not _FILTER:  # somebody's catch_warnings took it back

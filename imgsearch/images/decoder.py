@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from imgsearch.errors import ConfigError, FormatRefused, ImageError, ImageTooLarge
-from imgsearch.images import bounds, jpeg, raw, scaling
+from imgsearch.images import bounds, jpeg, libtiff, raw, scaling
 from imgsearch.images.failures import DECODER_ERRORS, failure, typed_errors
 from imgsearch.images.formats import HEAD, refusal, sniff
 from imgsearch.images.opening import Source, opened
@@ -55,8 +55,9 @@ def decode(
 
     EXIF orientation is applied. Alpha lies on white. CMYK, palettes and one bit become RGB. Grey of
     16 bits keeps its upper 8, as Pillow does with 48-bit colour; 32-bit integers likewise where all
-    lie in 0..65535. Floats in [0, 1] are scaled by 255 and those in [0, 255] kept. Other ranges are
-    stretched from their least to their greatest value; NaN and infinity are black.
+    lie in 0..65535. Floats in [0, 1] are scaled by 255 and those in [0, 255] kept. Other ranges,
+    and signed bytes, are stretched from their least to their greatest value; NaN and infinity are
+    black. Of a camera's raw file the largest preview is decoded.
 
     `at_least` is an edge in pixels. Above 0, a JPEG comes at the smallest of an eighth, a quarter
     and a half of its size at which both edges are whole numbers and at least that; where there is
@@ -92,7 +93,7 @@ def picture(
     For what goes on in Pillow: an array made of it and back again costs 0.3 ms at 500 x 375.
     """
     data = bytes(data)  # no copy where it is bytes already
-    with no_warnings(), typed_errors(path) as progress:
+    with no_warnings(), libtiff.quiet(), typed_errors(path) as progress:
         source = _source(data, path, max_pixels)
         image = opened(source)
         _limit(image, source, path=path, max_pixels=max_pixels, at_least=at_least)

@@ -77,5 +77,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):  # its text is the buffer's address
         return "the header does not parse"
     text = str(error)[:200]
+    if isinstance(error, SyntaxError) and isinstance(error.__cause__, DECODER_ERRORS):
+        return f"the header does not parse ({text})"  # a KeyError, say, whose text is the key
     plain = isinstance(error, (OSError, ValueError, SyntaxError)) and text
     return text if plain else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 
-from PIL import Image
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 _PLUGINS: Final = {
     "JPEG": ("PIL.JpegImagePlugin", "jpeg_factory"),  # which knows MPO
@@ -19,19 +17,11 @@ _PLUGINS: Final = {
     "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
-    "TIFF": (__name__, "_Tiff"),
+    "TIFF": ("imgsearch.images.tiff_image", "TiffImage"),
     "JPEG2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
     "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
 }
-
-
-class _Tiff(TiffImageFile):
-    def load_prepare(self) -> None:
-        # the base class checks Pillow's limit only where it makes the image itself
-        if self._im is None:
-            self.im = Image.new(self.mode, self._tile_size, None).im
-        super().load_prepare()
 
 
 @dataclass(frozen=True, slots=True)

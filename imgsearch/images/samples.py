@@ -7,13 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from imgsearch.images.tiff_image import TiffImage
+
 _TIFF_BITS: Final = 258  # BitsPerSample
 _BLOCK: Final = 1 << 20  # values: 8 MB, and no Python loop worth the name
 
 
 def rgb(image: Image.Image) -> Image.Image:
     """Return a loaded image in mode RGB, alpha on white."""
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+    signed = isinstance(image, TiffImage) and image.is_signed
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16") or signed:
         return Image.fromarray(_eight_bits(image)).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
@@ -32,21 +35,29 @@ def rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return deeper grey as 8 bits, (height, width)."""
-    values = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        # 12-bit TIFF arrives unscaled in 16 bits
-        twelve = getattr(image, "tag_v2", {}).get(_TIFF_BITS) == (12,)
-        grey: npt.NDArray[np.uint8] = (values >> (4 if twelve else 8)).astype(np.uint8)
-        if isinstance(image.info.get("transparency"), int):  # convert() forgets it for these modes
-            grey[values == image.info["transparency"]] = 255
-        return grey
+    """Return deeper or signed grey as 8 bits, (height, width)."""
+    values = image.samples() if isinstance(image, TiffImage) else np.asarray(image)
+    grey = _upper_bits(image, values) if image.mode.startswith("I;16") else _stretched(values)
+    return 255 - grey if isinstance(image, TiffImage) and image.is_min_white else grey
+
+
+def _upper_bits(image: Image.Image, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    # 12-bit TIFF arrives unscaled in 16 bits
+    twelve = getattr(image, "tag_v2", {}).get(_TIFF_BITS) == (12,)
+    grey: npt.NDArray[np.uint8] = (values >> (4 if twelve else 8)).astype(np.uint8)
+    if isinstance(image.info.get("transparency"), int):  # convert() forgets it for these modes
+        grey[values == image.info["transparency"]] = 255
+    return grey
+
+
+def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return numbers as 8 bits: by a range that is usual for their type, else by their own."""
     low = min(float(block.min()) for block in _blocks(values))
     high = max(float(block.max()) for block in _blocks(values))
-    if low >= 0:
-        known = (65535.0,) if image.mode == "I" else (1.0, 255.0)
-        low, high = next(((0.0, full) for full in known if high <= full), (low, high))
-    if image.mode == "I" and (low, high) == (0.0, 65535.0):
+    usual = {"f": (1.0, 255.0), "i": (65535.0,), "u": (65535.0,)}[values.dtype.kind]
+    if low >= 0 and values.dtype != np.int8:
+        low, high = next(((0.0, full) for full in usual if high <= full), (low, high))
+    if values.dtype.kind in "iu" and (low, high) == (0.0, 65535.0):
         return (values >> 8).astype(np.uint8)
     scale = 255 / ((high - low) or 1.0)
     scaled = [np.rint((block - low) * scale).astype(np.uint8) for block in _blocks(values)]
