@@ -19,6 +19,11 @@ from imgsearch.errors import (
     StoreLocked,
 )
 
+_DAMAGED: Final = (
+    "restore its folder from a backup, or move it out of the store; an empty one goes when images "
+    "are added to it"
+)
+
 State = Literal["ok", "absent", "wrong"]
 
 # package → the extra that brings it, "" for the core
@@ -71,7 +76,7 @@ def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Findi
     yield _bundled()
     yield _torch()
     for store in stores:
-        yield _store(store, timeout)
+        yield from _store(store, timeout)
 
 
 def _itself() -> Finding:
@@ -127,20 +132,24 @@ def _torch() -> Finding:
     return Finding("timm models", "ok", f"torch and timm import together; {there}")
 
 
-def _store(store: Store, timeout: float) -> Finding:
+def _store(store: Store, timeout: float) -> Iterator[Finding]:
     what = f"store {store.url}"
     try:
         url = backends.canonical(store.url)
         if not backends.is_there(url):
-            return Finding(what, "absent", "not there yet", "`imgsearch add` makes it")
+            yield Finding(what, "absent", "not there yet", "`imgsearch add` makes it")
+            return
         started = monotonic()
         with backends.connect(url, token=store.token, timeout=timeout) as backend:
-            names = notes.collections(backend)
+            names, faults = notes.collections(backend), backend.faults()
         seconds = monotonic() - started
     except ImgSearchError as error:
-        return Finding(what, "wrong", str(error), _advice(error, store))
+        yield Finding(what, "wrong", str(error), _advice(error, store))
+        return
     held = ", ".join(names) or "no collection yet"
-    return Finding(what, "ok", f"answers in {seconds:.2f} s; {held}")
+    yield Finding(what, "ok", f"answers in {seconds:.2f} s; {held}")
+    for name, fault in faults.items():
+        yield Finding(f"collection {name}", "wrong", f"in {store.url}: {fault}", _DAMAGED)
 
 
 def _advice(error: ImgSearchError, store: Store) -> str:

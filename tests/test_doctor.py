@@ -42,6 +42,22 @@ def test_a_store_tells_its_collections(tmp_path):
     assert "bilder" in run(tmp_path / "x.db").stdout
 
 
+def test_a_collection_that_was_not_finished_or_is_damaged_is_named(tmp_path):
+    from imgsearch.backends import Schema
+
+    with connect(str(tmp_path / "x.db")) as store:
+        store.create("bilder", Schema(4))
+    (tmp_path / "x.db/collections/images").mkdir()
+    done = run(tmp_path / "x.db", "--json")
+    assert done.exit_code == 1
+    assert by_name(done)[f"store {tmp_path / 'x.db'}"]["state"] == "ok"
+    finding = by_name(done)["collection images"]
+    assert finding["state"] == "wrong"
+    assert "schema.json is missing, and it is empty" in finding["fact"]
+    assert "restore its folder" in finding["advice"]
+    assert (tmp_path / "x.db/collections/images").exists()
+
+
 def test_a_dead_server_and_wrong_credentials_look_alike_and_the_advice_says_so():
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))  # bound, not listening: nothing answers there

@@ -42,6 +42,10 @@ class VectorBackend(ABC):
     def names(self) -> list[str]:
         """Return the names of all collections, sorted."""
 
+    def faults(self) -> dict[str, str]:
+        """Return what is wrong with collections that `names` leaves out, by name."""
+        return {}
+
     @abstractmethod
     def create(self, name: str, schema: Schema) -> Collection:
         """Create a collection, or open the one that exists, also as an alias, with this schema.

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ import grpc
 from pymilvus import DataType, MilvusClient, MilvusException
 from typing_extensions import override
 
+from imgsearch.backends import milvus_embedded, milvus_folder
 from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
@@ -32,7 +33,6 @@ from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
     IndexRefused,
-    StoreLocked,
 )
 
 LONG: Final = 600.0  # seconds for what grows with the collection: loading, flushing, indexing
@@ -62,10 +62,11 @@ class Backend(VectorBackend):
             threading.RLock() if self.path else nullcontext()
         )
         self.drops = 0  # of collections, by this object
+        self._failed = False  # whether the disk refused an embedded store's write
         self._database = "" if self.path else parts.path.strip("/")
         self._client: MilvusClient | None
         if self.path:
-            self._client = _embedded(self.path)
+            self._client = milvus_embedded.opened(self.path, LONG)
         else:
             scheme = "https" if parts.scheme == "milvus+https" else "http"
             self._client = self._served(f"{scheme}://{parts.netloc}", self._database, token)
@@ -73,13 +74,19 @@ class Backend(VectorBackend):
     @override
     def names(self) -> list[str]:
         with self.calling() as client:
+            if self.path:  # lite lists none while one is damaged
+                return milvus_folder.names(self.path)
             return sorted(client.list_collections(timeout=self.timeout))
+
+    @override
+    def faults(self) -> dict[str, str]:
+        return milvus_folder.faults(self.path) if self.path else {}
 
     @override
     def create(self, name: str, schema: Schema) -> Collection:
         check_name(name)
         with self.calling() as client:
-            if not client.has_collection(name, timeout=self.timeout):
+            if not self._is_there(client, name):
                 self._make(client, name, schema)
             collection = self.open(name)
         require_schema(collection, schema)
@@ -88,14 +95,14 @@ class Backend(VectorBackend):
     @override
     def open(self, name: str) -> Collection:
         with self.calling() as client:
-            if not client.has_collection(name, timeout=self.timeout):
+            if not self._is_there(client, name):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
             return MilvusCollection(self, self.prepared(name))
 
     @override
     def drop(self, name: str) -> None:
         with self.calling() as client:
-            if not client.has_collection(name, timeout=self.timeout):
+            if not self._is_there(client, name):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
             if (real := self._real(client, name)) != name:  # lite would drop what it stands for
                 raise CollectionNotFound(f"{name!r} is an alias of {real!r}: drop_alias drops it")
@@ -109,9 +116,9 @@ class Backend(VectorBackend):
     def set_alias(self, alias: str, name: str) -> None:
         check_name(alias)
         with self.calling() as client:
-            if not client.has_collection(name, timeout=self.timeout):
+            if not self._is_there(client, name):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
-            if alias in client.list_collections(timeout=self.timeout):
+            if alias in self.names():
                 raise ConfigError(f"{alias!r} is a collection; an alias needs a name of its own")
             known = alias in client.list_aliases(timeout=self.timeout)["aliases"]
             put = client.alter_alias if known else client.create_alias
@@ -131,7 +138,8 @@ class Backend(VectorBackend):
             if client is not None:
                 client.close()
                 if self.path:
-                    _let_go(self.path)
+                    leave = milvus_embedded.abandoned if self._failed else milvus_embedded.left
+                    leave(self.path)
 
     @contextmanager
     def calling(self) -> Iterator[MilvusClient]:
@@ -142,6 +150,8 @@ class Backend(VectorBackend):
             BackendUnavailable, CollectionNotFound: as they say.
         """
         with self._turn:
+            if self._failed:
+                self._open_again()
             if self._client is None:
                 raise BackendError(f"{self.url} is closed")
             try:
@@ -158,13 +168,13 @@ class Backend(VectorBackend):
         with self.calling() as client:
             description = client.describe_collection(name, timeout=self.timeout)
             real = str(description["collection_name"])
-            files = _files(self.path, real) if self.path else None
+            files = milvus_folder.identity(self.path, real) if self.path else None
             return described(description, self.index(real), files)
 
     def identity(self, name: str) -> object:
         """Return what differs for another collection of this name and for another index."""
         if self.path:
-            return _files(self.path, name)
+            return milvus_folder.identity(self.path, name)
         return self.described(name).identity
 
     def prepared(self, name: str) -> Described:
@@ -205,6 +215,26 @@ class Backend(VectorBackend):
             finally:
                 self._load(client, name, schema)
 
+    def _is_there(self, client: MilvusClient, name: str) -> bool:
+        """Return whether there is a collection, or an alias, of this name.
+
+        Raises:
+            SchemaMismatch: it is damaged.
+        """
+        if self.path and not milvus_folder.is_whole(self.path, name):
+            return False
+        return bool(client.has_collection(name, timeout=self.timeout))
+
+    def _open_again(self) -> None:
+        """Open an embedded store again whose last write failed; see `milvus_embedded.abandoned`."""
+        client, self._client = self._client, None
+        if client is not None and self.path:
+            client.close()
+            milvus_embedded.abandoned(self.path)
+        if self.path:
+            self._client = milvus_embedded.opened(self.path, LONG)
+        self._failed = False
+
     def _aliases(self, client: MilvusClient, name: str = "") -> list[str]:
         """Return the aliases of a collection, or all of the database's."""
         # Milvus 2.3.5 takes the default database where this call names none
@@ -232,6 +262,8 @@ class Backend(VectorBackend):
     def _make(self, client: MilvusClient, name: str, schema: Schema) -> None:
         if schema.index.kind not in BUILT:
             raise IndexRefused(f"{self.url} does not build {schema.index.kind}")
+        if self.path:
+            milvus_folder.make_way(self.path, name)
         text = schema.to_json()
         columns = client.create_schema(enable_dynamic_field=True, description=text)
         columns.add_field("id", DataType.VARCHAR, is_primary=True, max_length=MAX_ID)
@@ -249,7 +281,10 @@ class Backend(VectorBackend):
         try:
             self._build(client, name, schema)
         except (MilvusException, IndexRefused) as error:
-            client.drop_collection(name, timeout=self.timeout)
+            with suppress(MilvusException):
+                client.drop_collection(name, timeout=self.timeout)
+            if self.path and milvus_embedded.is_of_disk(str(error)):
+                raise
             raise IndexRefused(
                 f"{self.url} does not build {schema.index}: {_text(error)}"
             ) from error
@@ -293,6 +328,12 @@ class Backend(VectorBackend):
     def _translated(self, error: Exception) -> BackendError:
         code = error.code() if isinstance(error, grpc.RpcError) else getattr(error, "code", None)
         text = _text(error)
+        if self.path and milvus_embedded.is_of_disk(text):
+            self._failed = True
+            return BackendError(
+                f"{self.path} was not written or read: {text}. What was acknowledged is kept; make "
+                "room or mend the disk, and run it again."
+            )
         if isinstance(error, MilvusException) and code in NO_COLLECTION:
             return CollectionNotFound(f"{self.url}: {text}")
         if code == CONNECT_FAILED:
@@ -309,53 +350,6 @@ class Backend(VectorBackend):
                 f"no answer from {self.url} within {self.timeout:g} s: {text}"
             )
         return BackendError(f"{self.url}: {text}")
-
-
-def _embedded(path: Path) -> MilvusClient:
-    if path.is_file():
-        raise ConfigError(f"{path} is a file; an embedded store is a folder that ends in .db")
-    try:
-        path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"no folder {path.parent} for the store, nor one to put it in") from error
-    try:
-        return MilvusClient(str(path), timeout=LONG, dedicated=True)
-    except MilvusException as error:
-        raise _unopened(path) from error
-
-
-def _unopened(path: Path) -> BackendError:
-    """Tell why lite did not open `path`; it only says that it did not."""
-    from milvus_lite.db import MilvusLite
-    from milvus_lite.exceptions import DataDirLockedError, MilvusLiteError
-
-    try:
-        MilvusLite(str(path)).close()
-    except DataDirLockedError:
-        return StoreLocked(f"{path} is open in another process; close it there, or use a server")
-    except (MilvusLiteError, OSError, ValueError) as error:
-        return BackendError(f"{path} cannot be opened: {error}")
-    return StoreLocked(f"{path} was open in another process until just now; try again")
-
-
-def _files(path: Path, name: str) -> object:
-    """Return what tells lite's collection from a later one, None where there is none.
-
-    The file of the manifest is a new one after each flush, too; that of the schema is not.
-    """
-    folder = path / "collections" / name
-    try:
-        stats = [(folder / file).stat() for file in ("schema.json", "manifest.json")]
-    except OSError:
-        return None
-    return [(stat.st_ino, stat.st_mtime_ns) for stat in stats]
-
-
-def _let_go(path: Path) -> None:
-    """Stop lite's server thread, which would keep the file locked until the process ends."""
-    from milvus_lite.server_manager import server_manager_instance
-
-    server_manager_instance.release_server(str(path))
 
 
 def _text(error: Exception) -> str:

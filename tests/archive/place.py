@@ -55,6 +55,25 @@ def state(opened, collection="images"):
     return rows, vectors, {content for content, _ in opened.originals.contents()}
 
 
+def marked(die):
+    """Have the embedded store call `die` with each step of creating a collection."""
+    from milvus_lite import db
+    from milvus_lite.engine.collection import Collection
+
+    def mark(owner, name, step):
+        method = getattr(owner, name)
+
+        def call(*arguments, **options):
+            die(step)
+            return method(*arguments, **options)
+
+        setattr(owner, name, call)
+
+    mark(db, "save_schema", "folder made")
+    mark(Collection, "__init__", "schema written")
+    mark(Collection, "create_index", "collection made")
+
+
 def main():
     """Add or delete images 0 to 4 in a folder's archive, and die by SIGKILL at a step."""
     folder, what, step = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -63,8 +82,10 @@ def main():
         if reached == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    if what == "create":
+        marked(die)
     with archive(folder, on_step=die) as opened:
-        if what == "add":
+        if what in ("add", "create"):
             opened.add(images(0, 5))
         else:
             opened.delete([entry.id for entry in opened.entries().entries])

@@ -46,6 +46,20 @@ def test_e12_an_addition_that_is_killed_loses_and_leaves_nothing(tmp_path, step)
         in_step(opened, kept | CONTENTS)
 
 
+@pytest.mark.parametrize("step", ["folder made", "collection made"])
+def test_creation_of_a_collection_that_is_killed_is_finished(tmp_path, step):
+    with archive(tmp_path) as opened:
+        opened.add(images(90, 91), collection="other")
+    killed(tmp_path, "create", step)
+    with archive(tmp_path) as opened:
+        assert opened.library("other").count() == 1
+        opened.repair()
+        opened.add(images(0, 5))
+        rows, vectors, _ = state(opened)
+        assert rows == {"pending": 0, "ready": 5, "failed": 0, "deleting": 0}
+        assert vectors == CONTENTS
+
+
 @pytest.mark.parametrize("step", ["deleting", "vector gone", "original gone", "forgotten"])
 def test_e12_a_deletion_that_is_killed_is_finished(tmp_path, step):
     with archive(tmp_path) as opened:

@@ -1,9 +1,10 @@
 """A load that is killed again and again, and is complete all the same.
 
 A process adds drawn images to an archive, and dies by SIGKILL at a random moment; the next one
-repairs the archive and goes on. Whoever finds the load complete deletes a part and adds it again,
-so that every kill falls into work. What was acknowledged is written down beside the archive; each
-process looks after its repair whether it is there, and whether rows, vectors and originals agree.
+repairs the archive and goes on. One that finds the load complete deletes a part and adds it again,
+or drops the collection and creates it again, so that every kill falls into work. What was
+acknowledged is written down beside the archive; each process looks after its repair whether it is
+there, and whether rows, vectors and originals agree.
 """
 
 import random
@@ -22,6 +23,7 @@ from tests.archive.place import images, jpeg, state
 
 SECONDS = 3.0  # the longest that a process works before it is killed
 PIECE = 200  # images of one `add`: some chunks, of which one is written while another is embedded
+CREATED = 0.5  # of the loads that are complete: the collection is dropped and created again
 PARTS = 3  # one in so many images is deleted again
 
 
@@ -121,8 +123,15 @@ def _work(folder, number, life):
                 added = archive.add(images(first, min(first + PIECE, number)))
                 assert not added.failures, added.failures
                 told.write("".join(f"+{entry.content}\n" for entry in added.entries))
-            print("deleting", flush=True)
             entries = archive.entries("images", limit=1_000).entries
+            if drawn.random() < CREATED:
+                told.write("".join(f"-{entry.content}\n" for entry in entries))
+                print("dropping", flush=True)
+                archive.drop("images", confirm="images")
+                print("creating", flush=True)
+                archive.add(images(0, 1))
+                continue
+            print("deleting", flush=True)
             going = drawn.sample(entries, max(1, len(entries) // PARTS))
             told.write("".join(f"-{entry.content}\n" for entry in going))
             archive.delete([entry.id for entry in going])
