@@ -161,6 +161,24 @@ def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
     raise TypeError(f"not a filter: {where!r}")
 
 
+def renamed(where: Filter, names: Mapping[str, str]) -> Filter:
+    """Return the filter with each field that `names` holds under its other name."""
+    match where:
+        case And(left, right):
+            return And(renamed(left, names), renamed(right, names))
+        case Or(left, right):
+            return Or(renamed(left, names), renamed(right, names))
+        case Not(inner):
+            return Not(renamed(inner, names))
+        case In(name, values):
+            return In(names.get(name, name), values)
+        case StartsWith(name, prefix):
+            return StartsWith(names.get(name, name), prefix)
+        case Compare(name, operation, value):
+            return Compare(names.get(name, name), operation, value)
+    raise TypeError(f"not a filter: {where!r}")
+
+
 def composed(text: str) -> str:
     """Return a text in Unicode's composed form (NFC): macOS writes é as e and an accent."""
     return unicodedata.normalize("NFC", text)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from imgsearch import backends, sources
 from imgsearch.arguments import check_arguments, chosen, settled
-from imgsearch.backends import Collection, Metric, notes
+from imgsearch.backends import Collection, FieldNames, Metric, notes
 from imgsearch.backends.checks import check_score
 from imgsearch.backends.collection import unnamed_encoder
 from imgsearch.detector import Detection
@@ -59,6 +59,7 @@ class Library:
         timeout: float,
         regions: "str | PathLike[str] | Detection | None" = None,
         max_pixels: int = MAX_PIXELS,
+        names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     ) -> None:
         if collection == notes.NAME:
             raise ConfigError(f"the store keeps its notes in {collection!r}; choose another name")
@@ -78,7 +79,7 @@ class Library:
         self._lock = threading.RLock()
         self._closed = False
         self.url, self.name = self._backend.url, collection
-        self._named = (model, weights, options)
+        self._named, self._names = (model, weights, options), names
         try:
             self._collection = self._existing()
             self._index, self._metric = settled(self._collection, index, metric)
@@ -254,7 +255,7 @@ class Library:
             SchemaMismatch: the collection notes no encoder, so another program may have filled it.
         """
         collection = self._required()
-        collection.require_encoder()
+        self._require_writable()
         ids = named_ids(collection, targets, on_missing)
         if not has_regions(collection):
             return collection.delete(ids)
@@ -319,6 +320,8 @@ class Library:
 
     def _existing(self) -> Collection | None:
         try:
+            if self._names:
+                return self._backend.open_named(self.name, self._names)
             return self._backend.open(self.name)
         except CollectionNotFound:
             return None
@@ -333,7 +336,17 @@ class Library:
             return self._collection
 
     def _require_writable(self) -> None:
-        """Refuse to write to a collection that notes no encoder; one may not be there yet."""
+        """Refuse to write to a collection that notes no encoder; one may not be there yet.
+
+        Raises:
+            ConfigError: the library was opened by other field names.
+            SchemaMismatch: as said.
+        """
+        if self._names:
+            raise ConfigError(
+                f"collection {self.name!r} was opened by other field names, which is for reading. "
+                "Open it without them to write to it."
+            )
         if (collection := self._found()) is not None:
             collection.require_encoder()
 
@@ -358,6 +371,10 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     timeout: float = 10.0,
     regions: "str | PathLike[str] | Detection | None" = None,
     max_pixels: int = MAX_PIXELS,
+    id_field: str | None = None,
+    vector_field: str | None = None,
+    path_field: str | None = None,
+    label_field: str | None = None,
 ) -> Library:
     """Open the library of images in `collection` of the store at `url`; `add` creates it.
 
@@ -366,7 +383,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `model` ("mini", "classic", "timm:NAME" …), `weights` and `options` name the encoder; an
     existing collection remembers its own, and `weights` tells where they lie now, if they moved.
     A collection of another program remembers none: name the model that made its vectors to search
-    it. Nothing is written to it.
+    it. Nothing is written to it. `path_field` and `label_field` are what hits hold as "path" and
+    "label", `vector_field` is needed where there are several vectors, and `id_field`, the primary
+    key, is found without it.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
     (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
     detector, or a `Detection`: of each image that is added its objects are searched, too.
@@ -395,6 +414,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         timeout=timeout,
         regions=regions,
         max_pixels=max_pixels,
+        names=FieldNames(id_field, vector_field, path_field, label_field),
     )
 
 

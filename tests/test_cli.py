@@ -184,7 +184,9 @@ def test_evaluate_measures_the_library_that_is_there(run, loaded):
     done = run("evaluate", "--json", "--html", "seite.html")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["metrics"] == pytest.approx(exact)
-    assert "no --model" in run("evaluate", "--model", "mini").stderr
+    assert "no --index" in run("evaluate", "--index", "flat").stderr
+    assert "vectors of 'mini', not of 'classic'" in run("evaluate", "--model", "classic").stderr
+    assert "name one" in run("evaluate", "--weights", "x").stderr
     assert "no field 'klasse'" in run("evaluate", "--label-column", "klasse").stderr
 
 

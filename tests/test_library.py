@@ -31,6 +31,9 @@ from imgsearch.errors import (
     TextUnsupported,
     WeightsNotFound,
 )
+from imgsearch.evaluation.stored import evaluate_collection
+from imgsearch.evaluation.tuning import tune
+from imgsearch.filters import Field
 from imgsearch.query import EncoderWarning, Query
 from imgsearch.types import Record
 from tests.pictures import picture, write
@@ -405,6 +408,31 @@ def test_an_unmarked_collection_is_searched_by_a_named_encoder_only(bench, unmar
         pytest.raises(EncoderMismatch, match="dim"),
     ):
         library.search(image)
+
+
+def test_another_programs_fields_are_named_to_be_searched(bench, encoder, folder):
+    if bench.name in ("memory", "own"):
+        pytest.skip("no other program writes there")
+    place = {"collection": bench.foreign(dim=encoder.dim), "token": bench.token}
+    names = bench.names()
+    fields = {f"{part}_field": getattr(names, part) for part in ("id", "vector", "path", "label")}
+    image = next(folder.rglob("*.png"))
+    with imgsearch.open(bench.url, model="classic", **place, **fields) as library:
+        with pytest.warns(EncoderWarning):
+            (hit,) = library.search(image, where=Field("label") == "猫")
+        assert (hit.id, hit.fields["path"], hit.fields["year"]) == ("1", "/fotos/ü1.jpg", 1999)
+        run = evaluate_collection(library.collection, library.url, ks=(1,))
+        assert run.measures.queries == 2  # of the label that two rows have
+        for write_ in (lambda: library.add(folder), lambda: library.remove("1")):
+            with pytest.raises((ConfigError, SchemaMismatch), match="field names|not created"):
+                write_()
+    tuned = tune(bench.store, place["collection"], names=names, indexes=["flat"], queries=1, k=1)
+    assert tuned.best.recall == 1
+    with (
+        imgsearch.open(f"memory://{uuid.uuid4().hex}", label_field="class") as library,
+        pytest.raises(ConfigError, match="opened by other field names"),
+    ):
+        library.add(folder)
 
 
 def test_a_collection_that_another_program_made_since_open_is_refused(folder, encoder):

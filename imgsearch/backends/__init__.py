@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from imgsearch.backends.base import Capabilities, VectorBackend, check_access
 from imgsearch.backends.collection import Collection
+from imgsearch.backends.names import FieldNames
 from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.backends.tencent_url import Options
 from imgsearch.errors import ConfigError, MissingExtra
@@ -204,6 +205,7 @@ def _driver(url: str) -> type[VectorBackend]:
 __all__ = [
     "Capabilities",
     "Collection",
+    "FieldNames",
     "Index",
     "Metric",
     "Schema",

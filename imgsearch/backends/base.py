@@ -9,8 +9,14 @@ from types import TracebackType
 from typing import Self
 
 from imgsearch.backends.collection import Collection
+from imgsearch.backends.names import FieldNames, NamedCollection
 from imgsearch.backends.schema import Schema
-from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
+from imgsearch.errors import (
+    BackendError,
+    CollectionNotFound,
+    ConfigError,
+    SchemaMismatch,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,21 @@ class VectorBackend(ABC):
         Raises:
             CollectionNotFound: there is none of this name.
         """
+
+    def open_named(self, name: str, names: FieldNames) -> Collection:
+        """Open an existing collection by its own field names, to be read.
+
+        Raises:
+            CollectionNotFound: there is none of this name.
+            FieldInvalid: it has no such field, or another primary key or vector than `names` says.
+            SchemaMismatch: its vectors are of a kind that is not searched.
+        """
+        return NamedCollection(self._open_named(name, names), names)
+
+    def _open_named(self, name: str, names: FieldNames) -> Collection:
+        """Open a collection by its key and its vector; stores whose names are fixed know one."""
+        names.require_fixed(name)
+        return self.open(name)
 
     @abstractmethod
     def drop(self, name: str) -> None:

@@ -6,7 +6,7 @@ implements the ones with an underscore and may rely on what was checked.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 
@@ -33,7 +33,8 @@ class Collection(ABC):
     `foreign` is True for a collection that another program created: one without our schema.
     """
 
-    prefixes: ClassVar[bool] = True  # as `Capabilities.prefix` of its store
+    prefixes: bool = True  # as `Capabilities.prefix` of its store
+    key: str = "id"  # what the store calls the ids
 
     def __init__(self, name: str, schema: Schema, *, foreign: bool = False) -> None:
         self.name, self.schema, self.foreign = name, schema, foreign

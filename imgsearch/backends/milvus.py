@@ -25,7 +25,9 @@ from imgsearch.backends.milvus_schema import (
     Described,
     check_index,
     described,
+    searched_vector,
 )
+from imgsearch.backends.names import FieldNames
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import (
     BackendError,
@@ -94,10 +96,14 @@ class Backend(VectorBackend):
 
     @override
     def open(self, name: str) -> Collection:
+        return self._open_named(name, FieldNames())
+
+    @override
+    def _open_named(self, name: str, names: FieldNames) -> Collection:
         with self.calling() as client:
             if not self._is_there(client, name):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
-            return MilvusCollection(self, self.prepared(name))
+            return MilvusCollection(self, self.prepared(name, names), names)
 
     @override
     def drop(self, name: str) -> None:
@@ -159,44 +165,50 @@ class Backend(VectorBackend):
             except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
                 raise self._translated(error) from error
 
-    def described(self, name: str) -> Described:
+    def described(self, name: str, names: FieldNames) -> Described:
         """Return what Milvus says of a collection, by its name or an alias.
 
         Raises:
             SchemaMismatch: it is none that imgsearch can use.
+            FieldInvalid: it has no fields of these names.
         """
         with self.calling() as client:
             description = client.describe_collection(name, timeout=self.timeout)
             real = str(description["collection_name"])
+            index = self.index(real, searched_vector(description, names))
             files = milvus_folder.identity(self.path, real) if self.path else None
-            return described(description, self.index(real), files)
+            return described(description, index, names, files)
 
-    def identity(self, name: str) -> object:
+    def identity(self, name: str, names: FieldNames) -> object:
         """Return what differs for another collection of this name and for another index."""
         if self.path:
             return milvus_folder.identity(self.path, name)
-        return self.described(name).identity
+        return self.described(name, names).identity
 
-    def prepared(self, name: str) -> Described:
+    def prepared(self, name: str, names: FieldNames) -> Described:
         """Make a collection ready to be searched: build the index if it is missing, and load it.
 
         Raises:
             SchemaMismatch: it is none that imgsearch can use.
+            FieldInvalid: it has no fields of these names.
         """
         with self.calling() as client:
-            found = self.described(name)
+            found = self.described(name, names)
             if not found.indexed:  # a crash came after the collection was made, or it was dropped
                 self._build(client, found.name, found.schema)
-                found = self.described(name)
-            self._load(client, found.name, found.schema)
+                found = self.described(name, names)
+            if found.layout.ours:
+                self._load(client, found.name, found.schema)
+            else:
+                client.load_collection(found.name, timeout=LONG)
             return found
 
-    def index(self, name: str) -> Mapping[str, Any] | None:
-        """Return what Milvus tells of the index on the collection's vector, None without one."""
+    def index(self, name: str, vector: str = "vector") -> Mapping[str, Any] | None:
+        """Return what Milvus tells of the index on a vector of the collection, None without one."""
         with self.calling() as client:
             for index in client.list_indexes(name):
                 found: Mapping[str, Any] = client.describe_index(name, index, timeout=self.timeout)
-                if "metric_type" in found:  # those of scalar columns have none
+                if found.get("field_name") == vector and "metric_type" in found:
                     return found
         return None
 

@@ -10,7 +10,8 @@ from typing_extensions import override
 from imgsearch.backends.collection import Collection, hit, row_vector
 from imgsearch.backends.identity import Identity, adopted, dropped
 from imgsearch.backends.milvus_filter import after, among, both, rendered
-from imgsearch.backends.milvus_schema import Described, check_fields, search_params
+from imgsearch.backends.milvus_schema import Described, check_fields, plain, search_params
+from imgsearch.backends.names import FieldNames
 from imgsearch.errors import BackendError, CollectionNotFound, FieldInvalid
 from imgsearch.filters import Filter
 from imgsearch.types import Hit, Matrix, Record, Vector
@@ -33,23 +34,26 @@ TRIES: Final = 6  # of a call on a collection that others release meanwhile
 class MilvusCollection(Collection):
     """A loaded collection, read with Session consistency: it sees what this process wrote."""
 
-    def __init__(self, store: "Backend", found: Described) -> None:
+    def __init__(self, store: "Backend", found: Described, names: FieldNames) -> None:
         super().__init__(found.name, found.schema, foreign=not found.layout.ours)
-        self._store, self._layout = store, found.layout
+        self._store, self._layout, self._names = store, found.layout, names
+        self.key = found.layout.key
         self._identity = Identity(
-            lambda: store.identity(found.name), found.identity, drops=lambda: store.drops
+            lambda: store.identity(found.name, names), found.identity, drops=lambda: store.drops
         )
         self._loads = 0
         self._loading = threading.Lock()  # taken before the store's turn, never within it
 
     @override
     def flush(self) -> None:
+        if self.foreign:  # its index is its program's
+            return
         self._store.refresh(self.name, self.schema)
 
     @override
     def indexed(self) -> int:
         """Servers count rows that were replaced until they are compacted; lite 3.2.2 says all."""
-        found = self._store.index(self.name) or {}
+        found = self._store.index(self.name, self._layout.vector) or {}
         return min(int(found.get("indexed_rows", 0)), self.count())
 
     @override
@@ -218,8 +222,8 @@ class MilvusCollection(Collection):
             SchemaMismatch: it does not.
         """
         if self._identity.changed(now=now):
-            found = self._store.described(self.name)
-            self._adopt(found if found.indexed else self._store.prepared(self.name))
+            found = self._store.described(self.name, self._names)
+            self._adopt(found if found.indexed else self._store.prepared(self.name, self._names))
 
     def _load(self, loads: int) -> None:
         """Load the released collection, unless another thread did so after `loads` was read."""
@@ -227,7 +231,7 @@ class MilvusCollection(Collection):
             if self._loads != loads:
                 return
             try:
-                self._adopt(self._store.prepared(self.name))
+                self._adopt(self._store.prepared(self.name, self._names))
             except BackendError as error:
                 if not released(error):
                     raise
@@ -241,7 +245,8 @@ class MilvusCollection(Collection):
     @property
     def _outputs(self) -> list[str]:
         dynamic = ["$meta"] if self._layout.dynamic else []
-        return [self._layout.key, *self.schema.fields, *dynamic]
+        columns = self.schema.fields if self._layout.ours else self._layout.columns
+        return [self._layout.key, *columns, *dynamic]
 
     def _columns(self, *, vectors: bool) -> list[str]:
         return [*self._outputs, self._layout.vector] if vectors else self._outputs
@@ -274,7 +279,8 @@ class MilvusCollection(Collection):
 
     def _fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
         own = (self._layout.key, self._layout.vector)
-        return {name: value for name, value in row.items() if name not in own and value is not None}
+        fields = {n: value for n, value in row.items() if n not in own and value is not None}
+        return fields if self._layout.ours else {n: plain(value) for n, value in fields.items()}
 
 
 def released(error: BackendError) -> bool:

@@ -1,12 +1,25 @@
 """How a `Schema` lies in Milvus, and how any Milvus collection reads as one. No driver here."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from imgsearch.backends.schema import INDEXES, FieldType, Index, Metric, Schema
+import numpy as np
+
+from imgsearch.backends.names import FieldNames
+from imgsearch.backends.schema import (
+    INDEXES,
+    FieldType,
+    Index,
+    Metric,
+    Schema,
+    can_filter,
+    check_field_name,
+)
 from imgsearch.errors import FieldInvalid, IndexRefused, SchemaMismatch
+from imgsearch.types import Value
 
 PROPERTY: Final = "imgsearch.schema"
 """The collection property that holds our schema's text. milvus-lite 3.2.2 forgets descriptions."""
@@ -34,7 +47,8 @@ _MAX_EF: Final = 32_768  # Milvus' bound
 class Layout:
     """Which columns hold what: the primary key, the vector, and whether other fields fit.
 
-    `ours` is False where another program created the collection.
+    `ours` is False where another program created the collection; `columns` are then those that
+    records are read from, whatever their types.
     """
 
     key: str = "id"
@@ -42,6 +56,7 @@ class Layout:
     numbered: bool = False
     dynamic: bool = True
     ours: bool = True
+    columns: tuple[str, ...] = ()
 
     def to_key(self, id_: str) -> str | int:
         """Return an id as the primary key that is stored.
@@ -57,19 +72,25 @@ class Layout:
 
 
 def parsed(
-    description: Mapping[str, Any], index: Mapping[str, Any] | None
+    description: Mapping[str, Any],
+    index: Mapping[str, Any] | None,
+    names: FieldNames,
 ) -> tuple[Schema, Layout]:
     """Read what describe_collection and describe_index say of a collection, ours or foreign.
 
+    `names` tells how a foreign one calls its fields.
+
     Raises:
-        SchemaMismatch: a newer imgsearch wrote it, or it has columns that a record cannot hold.
+        SchemaMismatch: a newer imgsearch wrote it, or it has no vector or index that is known.
+        FieldInvalid: a foreign one has no field that `names` says, or another primary key.
     """
     ours = description.get("properties", {}).get(PROPERTY, "")
     if not ours and '"imgsearch"' in description["description"]:
         ours = description["description"]
     if ours:
+        names.require_fixed(description["collection_name"])
         return Schema.from_json(ours), Layout()
-    return _foreign(description, index)
+    return _foreign(description, index, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +108,10 @@ class Described:
 
 
 def described(
-    description: Mapping[str, Any], index: Mapping[str, Any] | None, identity: object = None
+    description: Mapping[str, Any],
+    index: Mapping[str, Any] | None,
+    names: FieldNames,
+    identity: object = None,
 ) -> Described:
     """Read what describe_collection and describe_index say of a collection, ours or foreign.
 
@@ -96,7 +120,7 @@ def described(
     Raises:
         SchemaMismatch: as `parsed` does, or our collection's index was rebuilt by another metric.
     """
-    schema, layout = parsed(description, index)
+    schema, layout = parsed(description, index, names)
     name = str(description["collection_name"])
     built = (index or {}).get("index_type"), (index or {}).get("metric_type")
     if index is not None:
@@ -166,38 +190,86 @@ def search_params(index: Index, k: int, effort: int | None) -> dict[str, int]:
             return {}
 
 
+def searched_vector(description: Mapping[str, Any], names: FieldNames) -> str:
+    """Return the name of the vector that is searched: the one that is named, or the only one.
+
+    Raises:
+        FieldInvalid: there is none of that name.
+        SchemaMismatch: it holds no floats of 32 bits, or there are several and none is named.
+    """
+    types = _types(description)
+    vectors = [name for name, kind in types.items() if kind.endswith("_VECTOR")]
+    floats = [name for name in vectors if types[name] == "FLOAT_VECTOR"]
+    where = f"collection {description['collection_name']!r}"
+    known = ", ".join(f"{name} ({types[name]})" for name in vectors) or "none"
+    if names.vector and names.vector not in vectors:
+        raise FieldInvalid(f"{where} has no vector field {names.vector!r}; it has: {known}")
+    found = [names.vector] if names.vector else floats
+    if not found or types[found[0]] != "FLOAT_VECTOR":
+        kinds = "sparse, binary, 16-bit and int8 vectors are not"
+        raise SchemaMismatch(f"{where}: FLOAT_VECTOR is searched, {kinds}. Its vectors: {known}.")
+    if len(found) > 1:
+        raise SchemaMismatch(
+            f"{where} has several vectors: {known}. Name one with vector_field= or --vector-field."
+        )
+    return found[0]
+
+
 def _foreign(
-    description: Mapping[str, Any], index: Mapping[str, Any] | None
+    description: Mapping[str, Any], index: Mapping[str, Any] | None, names: FieldNames
 ) -> tuple[Schema, Layout]:
+    types, vector = _types(description), searched_vector(description, names)
     columns: Sequence[Mapping[str, Any]] = description["fields"]
     name = description["collection_name"]
-    types = {column["name"]: column["type"].name for column in columns}
-    keys = [column["name"] for column in columns if column.get("is_primary")]
-    vectors = [column for column in columns if types[column["name"]] == "FLOAT_VECTOR"]
-    others = {n: kind for n, kind in types.items() if n not in keys and kind != "FLOAT_VECTOR"}
-    odd = [f"{n} is {kind}" for n, kind in others.items() if kind not in _TYPES]
-    if odd or len(vectors) != 1 or types[keys[0]] not in ("VARCHAR", "INT64"):
-        raise SchemaMismatch(
-            f"collection {name!r} was not made by imgsearch and does not fit: it takes one float "
-            f"vector beside texts, numbers and booleans; {', '.join(odd) or dict(types)}"
-        )
+    (key,) = [column["name"] for column in columns if column.get("is_primary")]
+    (dim,) = [int(each["params"]["dim"]) for each in columns if each["name"] == vector]
+    if names.id not in (None, key):
+        raise FieldInvalid(f"the primary key of collection {name!r} is {key!r}, not {names.id!r}")
     if index is None or index["metric_type"] not in _METRICS or index["index_type"] not in _KINDS:
-        raise SchemaMismatch(f"collection {name!r} has no index that imgsearch knows: {index}")
+        raise SchemaMismatch(
+            f"vector {vector!r} of collection {name!r} has no index that imgsearch knows: "
+            f"{dict(index) if index else 'none'}"
+        )
     kind = _KINDS[index["index_type"]]
     params = {n: v for n, v in index_params(index).items() if n in INDEXES[kind]}
-    try:
-        schema = Schema(
-            dim=int(vectors[0]["params"]["dim"]),
-            metric=_METRICS[index["metric_type"]],
-            index=Index(kind, params),
-            fields={n: _TYPES[column] for n, column in others.items()},
-        )
-    except FieldInvalid as error:
-        raise SchemaMismatch(f"collection {name!r} was not made by imgsearch: {error}") from error
-    numbered = types[keys[0]] == "INT64"
     dynamic = bool(description["enable_dynamic_field"])
-    vector = vectors[0]["name"]
-    return schema, Layout(keys[0], vector, numbered=numbered, dynamic=dynamic, ours=False)
+    others = {n: kind for n, kind in types.items() if n != key and not kind.endswith("_VECTOR")}
+    fields = {n: _TYPES[kind] for n, kind in others.items() if kind in _TYPES and can_filter(n)}
+    for field in {*names.given().values()} - {*others, key}:
+        if not dynamic:
+            known = ", ".join([key, *others])
+            raise FieldInvalid(f"collection {name!r} has no field {field!r}; it has: {known}")
+        check_field_name(field)
+        fields[field] = "str"
+    schema = Schema(dim, _METRICS[index["metric_type"]], Index(kind, params), fields)
+    layout = Layout(
+        key,
+        vector,
+        numbered=types[key] == "INT64",
+        dynamic=dynamic,
+        ours=False,
+        columns=tuple(others),
+    )
+    return schema, layout
+
+
+def _types(description: Mapping[str, Any]) -> dict[str, str]:
+    """Return the columns' Milvus types by name."""
+    return {column["name"]: column["type"].name for column in description["fields"]}
+
+
+def plain(value: Any) -> Value:
+    """Return another program's value as a record holds it: lists and objects as JSON texts."""
+    if isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    return json.dumps(value, ensure_ascii=False, default=_jsonable)
+
+
+def _jsonable(value: Any) -> Any:
+    """Return what `json` cannot write: a driver's own sequences as lists, the rest as texts."""
+    return list(value) if isinstance(value, Sequence) else str(value)
 
 
 def check_fields(layout: Layout, schema: Schema, names: Sequence[str]) -> None:

@@ -173,6 +173,15 @@ def check_metric(metric: object) -> None:
         raise ConfigError(f"unknown metric {metric!r}; known: {known}{meant(metric, METRICS)}")
 
 
+def can_filter(name: str) -> bool:
+    """Tell whether a filter can name a field; other programs' may have any name."""
+    try:
+        check_field_name(name)
+    except FieldInvalid:
+        return False
+    return True
+
+
 def check_field_name(name: str) -> None:
     """Refuse names that some store would take for something else.
 

@@ -21,9 +21,9 @@ from imgsearch.backends.schema import (
     Index,
     Metric,
     Schema,
-    check_field_name,
+    can_filter,
 )
-from imgsearch.errors import ConfigError, FieldInvalid, IndexRefused, SchemaMismatch
+from imgsearch.errors import ConfigError, IndexRefused, SchemaMismatch
 from imgsearch.types import Record, Value
 
 COLUMNS: Final[Mapping[FieldType, str]] = {
@@ -178,7 +178,7 @@ def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, An
             for index in indexes
             if index.get("indexType") == "filter"
             and index["fieldType"] in _TYPES
-            and _speakable(index["fieldName"])
+            and can_filter(index["fieldName"])
         },
     )
     return Layout(schema, ours=False)
@@ -217,15 +217,6 @@ def breadth(index: Index, k: int, effort: int | None) -> dict[str, int]:
             return {"nprobe": min(effort or max(16, nlist // 4), nlist)}
         case _:
             return {}
-
-
-def _speakable(name: str) -> bool:
-    """Tell whether a filter of ours can name a field; Tencent's may have any name."""
-    try:
-        check_field_name(name)
-    except FieldInvalid:
-        return False
-    return True
 
 
 def _digest(id_: str) -> bytes:

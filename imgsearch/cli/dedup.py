@@ -21,6 +21,7 @@ _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-dupl
 @click.command()
 @options.store
 @options.encoder
+@options.fields
 @click.option(
     "--precision",
     type=Number(0, 1, min_open=True),
@@ -63,8 +64,8 @@ def dedup(
     from imgsearch.duplicates import groups as near_groups
 
     as_json: bool = rest["as_json"]
-    encoder = {name: rest[name] for name in ("model", "weights")}
-    encoder["options"] = options.parsed(rest["options"])
+    encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights")}
+    encoder |= {"options": options.parsed(rest["options"]), **options.field_names(rest)}
     settings = Settings.from_environment()
     with (
         options.library(settings, db, collection=collection, **encoder) as library,

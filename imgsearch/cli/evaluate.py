@@ -34,7 +34,8 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
     "models",
     multiple=True,
     metavar="NAME",
-    help="mini (the default), classic, timm:NAME …; repeated, each is compared with the first.",
+    help="mini (the default), classic, timm:NAME …; repeated, each is compared with the first. "
+    "Without DATASET: the one that made a collection's vectors, if it does not say so itself.",
 )
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="A model's weights.")
 @click.option(
@@ -48,6 +49,7 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
 @options.max_pixels
 @click.option("--path-column", default="path", show_default=True, help="Of a csv or parquet.")
 @click.option("--label-column", default="label", show_default=True, help="Or a stored field.")
+@options.fields
 @click.option(
     "--sample",
     default=1_000,
@@ -81,6 +83,8 @@ def evaluate(
     DATASET is a folder with train/CLASS/* and test/CLASS/*, a folder with CLASS/* (each image
     looks for the others of its class), or a csv or parquet with columns of paths and labels.
     Without it, the library is measured that is there already, by its images' labels.
+
+    Of another program's collection --label-field and --path-field name the fields.
 
     \b
         imgsearch evaluate flowers/ --html report.html
@@ -172,21 +176,28 @@ def _dataset(dataset: str, told: Mapping[str, Any]) -> "Dataset":
 def _stored(told: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
     from imgsearch.evaluation.stored import evaluate_collection
 
-    unused = ("models", "weights", "model_options", "index", "metric", "variants")
+    unused = ("index", "metric", "variants")
+    named = told["models"] or told["weights"] or told["model_options"]
     if any(told[name] for name in unused) or told["queries"] != "images":
         raise click.UsageError(
-            "without DATASET a library is measured by the vectors that it holds: no --model, "
-            "--weights, --option, --index, --metric, --variants or --queries"
+            "without DATASET a library is measured by the vectors that it holds: no --index, "
+            "--metric, --variants or --queries"
         )
+    config = options.field_names(dict(told))
+    if named:
+        if len(told["models"]) != 1:
+            raise click.UsageError("without DATASET one --model made the vectors; name one")
+        config |= _models(told)[told["models"][0]]
     settings = Settings.from_environment()
-    name = told["collection"] or "images"
-    with options.library(settings, told["db"], collection=name) as library:
+    config["collection"] = told["collection"] or "images"
+    with options.library(settings, told["db"], **config) as library:
         run = evaluate_collection(
             library.collection,
             library.url,
             label=told["label_column"],
             most=told["sample"],
             mapped=told["html"] is not None,
+            encoder=options.named_encoder(library) if named else None,
             on_progress=bars.tell,
         )
     return {run.encoder.model: replace(run, max_pixels=told["max_pixels"])}

@@ -72,10 +72,11 @@ def add(
 
 @click.command()
 @options.store
+@options.fields
 @options.as_json
-def info(db: str | None, collection: str, as_json: bool) -> None:  # noqa: FBT001 - as above
+def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - as above
     """Tell what a library holds, with which encoder and index."""
-    with options.library(Settings.from_environment(), db, collection=collection) as library:
+    with options.library(Settings.from_environment(), db, **config) as library:
         schema = library.collection.schema
         facts: dict[str, Any] = {
             "url": library.url,

@@ -14,6 +14,7 @@ from imgsearch.settings import Settings
 
 _MILLION: Final = 1_000_000
 F = TypeVar("F", bound=Callable[..., Any])
+FIELDS: Final = ("id_field", "vector_field", "path_field", "label_field")
 
 
 def store(command: F) -> F:
@@ -47,6 +48,37 @@ def encoder(command: F) -> F:
         help="Of the model, as in pad_type=same or mean=0.5,0.5,0.5; may be repeated.",
     )
     return model(weights(option(command)))
+
+
+def fields(command: F) -> F:
+    """Add the names of another program's fields."""
+    for option, text in (
+        ("--label-field", "… and the label."),
+        ("--path-field", "Which field holds the image's path …"),
+        ("--vector-field", "The vector's name there, if there are several."),
+        ("--id-field", "In a collection of another program: the primary key."),
+    ):
+        command = click.option(option, metavar="NAME", help=text)(command)
+    return command
+
+
+def named_encoder(library: Any) -> Any:
+    """Return the fingerprint of the encoder that the user named for a library.
+
+    Raises:
+        EncoderMismatch: the collection's vectors are not of its length, or of another encoder.
+        EncoderError: it cannot be built.
+    """
+    from imgsearch.encoders import load
+
+    encoder = load(**library.recipe.config()).fingerprint
+    library.collection.require(encoder)
+    return encoder
+
+
+def field_names(words: dict[str, Any]) -> dict[str, Any]:
+    """Take what `fields` added out of a command's words, as `imgsearch.open` takes it."""
+    return {name: words.pop(name) for name in FIELDS}
 
 
 def index(command: F) -> F:

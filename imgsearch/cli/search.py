@@ -32,6 +32,7 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @options.store
 @options.encoder
 @options.max_pixels
+@options.fields
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
 @click.option("--offset", default=0, type=click.IntRange(0), help="Leave out so many nearer hits.")
 @click.option(
@@ -84,12 +85,14 @@ def search(
         imgsearch search "a dog" + "snow" - 0.5*cat.jpg
 
     What names a file that is there is an image; text:WORDS and image:FILE leave nothing to guess.
-    The library remembers its encoder; --weights tells where they lie, if they were moved.
+    The library remembers its encoder; --weights tells where they lie, if they were moved. A
+    collection of another program remembers none: --model names it, and --path-field and
+    --label-field what the collection calls the path and the label.
     """
     query = _asked(words)
     condition = filtered(where)
-    encoder = {name: rest[name] for name in ("model", "weights", "max_pixels")}
-    encoder["options"] = options.parsed(rest["options"])
+    encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights", "max_pixels")}
+    encoder |= {"options": options.parsed(rest["options"]), **options.field_names(rest)}
     settings = Settings.from_environment()
     with options.library(settings, db, collection=collection, **encoder) as library:
         with _warnings_as_notes():

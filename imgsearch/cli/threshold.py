@@ -14,6 +14,7 @@ from imgsearch.settings import Settings
 @click.argument("labelled", required=False, type=click.Path(exists=True))
 @options.store
 @options.encoder
+@options.fields
 @click.option(
     "--precision",
     type=Number(0, 1, min_open=True),

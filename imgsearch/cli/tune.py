@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Collection as Names
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.store
+@options.encoder
+@options.fields
 @click.option("--in", "place", metavar="URL", help="The store of the trials, if not that of --db.")
 @click.option(
     "--index",
@@ -49,12 +51,14 @@ def tune(
     queries: int,
     seed: int,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
+    **config: Any,
 ) -> None:
     """Try indexes on the vectors of a collection, and recommend the cheapest that finds enough.
 
     The collection is only read. Some of its records are taken as queries, and left out of what is
     searched; the others are copied into a trial collection for each index, and that is dropped at
-    the end. Recall is that of an index against exact search, not of labels.
+    the end. Recall is that of an index against exact search, not of labels. No encoder is needed;
+    --model checks that the vectors may be of that one.
 
     \b
         imgsearch tune
@@ -62,13 +66,18 @@ def tune(
         imgsearch tune --index flat --index hnsw:M=16@32,64,128 --index hnsw:M=32
         imgsearch tune --db photos.db --in milvus://HOST:19530 --json
     """  # noqa: D301  # \b is click's: leave these lines as they are
-    from imgsearch.backends import canonical, connect, is_there
+    from imgsearch.backends import FieldNames, canonical, connect, is_there
     from imgsearch.evaluation.tuning import tune as run
 
     settings = Settings.from_environment()
+    names = options.field_names(config)
     url = db or settings.store
     if not is_there(url):
         raise CollectionNotFound(f"there is no library at {url} yet; add some images first")
+    if any(config.values()):
+        config["options"] = options.parsed(config["options"])
+        with options.library(settings, db, collection=collection, **config, **names) as library:
+            options.named_encoder(library)
     with ExitStack() as stack:
         here, there = (
             stack.enter_context(connect(each, token=settings.token(each), timeout=settings.timeout))
@@ -84,6 +93,7 @@ def tune(
             target=target,
             queries=queries,
             seed=seed,
+            names=FieldNames(*names.values()),
             on_progress=bars.tell,
         )
         same = place is None or canonical(place) == canonical(url)

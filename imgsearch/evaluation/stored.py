@@ -34,6 +34,7 @@ def evaluate_collection(
     effort: int | None = None,
     seed: int = SEED,
     mapped: bool = False,
+    encoder: Fingerprint | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
     """Return how well a collection finds images of the same class, by the vectors that it holds.
@@ -41,7 +42,8 @@ def evaluate_collection(
     At most `most` images are drawn as queries, each is left out of its own hits. The field `label`
     is the class; images without one are no queries, and count as wrong. Of images with regions the
     whole ones are measured. Nothing is embedded or written; what the index misses is missing here,
-    too. `effort` is that of the search. `url` is told in the report.
+    too. `effort` is that of the search. `url` is told in the report, and so is `encoder`, which a
+    user names where the collection notes none; nothing is encoded by it.
 
     Raises:
         DatasetError: no class has two images, or two classes differ only by case.
@@ -78,7 +80,7 @@ def evaluate_collection(
     schema = collection.schema
     return Run(
         subject=Subject(collection.name, _manifest(told), len(told), len(drawn), held_out=False),
-        encoder=schema.encoder or Fingerprint("unknown", schema.dim),
+        encoder=schema.encoder or encoder or Fingerprint("unknown", schema.dim),
         asked="images",
         collection=collection.name,
         url=url,
@@ -89,7 +91,11 @@ def evaluate_collection(
         labels=labels,
         seconds={"search": monotonic() - started},
         map=embedding_map(collection, seed=seed) if mapped else None,
-        notes=[*_notes(len(told), len(labelled), len(drawn)), *measures.notes],
+        notes=[
+            *_notes(len(told), len(labelled), len(drawn)),
+            *_doubts(collection, encoder),
+            *measures.notes,
+        ],
     )
 
 
@@ -118,6 +124,15 @@ def _manifest(told: dict[str, tuple[str, str]]) -> str:
     """Return the sha256 of ids and labels; ids are the contents' hashes where we wrote them."""
     lines = sorted(json.dumps([id_, name]) for id_, (name, _) in told.items())
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
+def _doubts(collection: Collection, encoder: Fingerprint | None) -> list[str]:
+    """Return what a reader has to know where a collection notes no encoder."""
+    if collection.schema.encoder is not None:
+        return []
+    if encoder is None:
+        return ["The collection does not say which encoder made its vectors."]
+    return [f"Nothing shows that {encoder.model} made the vectors; no figure depends on it."]
 
 
 def _notes(there: int, labelled: int, drawn: int) -> list[str]:

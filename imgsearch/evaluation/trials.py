@@ -86,13 +86,15 @@ class Trials:
         self._queries = _matrix(drawn.values())
         self._known: list[dict[str, float]] = [{} for _ in drawn]  # true distances by id
         self._total = origin.count() - len(drawn)
+        # another program's fields may have names and values that a trial cannot hold
+        self._fields = {} if origin.foreign else origin.schema.fields
         self.truth = Truth(self._queries, k=k, metric=origin.schema.metric)
         for batch in self._batches("exact search"):
             self.truth.offer(_matrix(batch))
 
     def run(self, candidate: Candidate) -> list[Measurement]:
         """Build an index in a trial collection, search it with each effort, and drop it."""
-        schema = replace(self._origin.schema, index=candidate.index)
+        schema = replace(self._origin.schema, index=candidate.index, fields=self._fields)
         before = _size(self._store.url)
         with _trial(self._store, schema) as trial:
             started = monotonic()
@@ -162,7 +164,11 @@ class Trials:
     def _batches(self, stage: str) -> Iterator[list[Record]]:
         """Yield all records but the queries."""
         done = 0
-        stream = (each for each in self._origin.iterate() if each.id not in self._left_out)
+        stream = (
+            replace(each, fields={}) if self._origin.foreign else each
+            for each in self._origin.iterate()
+            if each.id not in self._left_out
+        )
         while batch := list(islice(stream, _BATCH)):
             yield batch
             done += len(batch)

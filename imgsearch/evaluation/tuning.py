@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from imgsearch.backends import Metric, VectorBackend
+from imgsearch.backends import FieldNames, Metric, VectorBackend
 from imgsearch.errors import ConfigError, IndexRefused
 from imgsearch.evaluation.candidates import Candidate, candidates
 from imgsearch.evaluation.trials import PREFIX, SEED, Measurement, OnProgress, Trials
@@ -55,13 +55,15 @@ def tune(
     target: float = 0.95,
     queries: int = 200,
     seed: int = SEED,
+    names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     on_progress: OnProgress | None = None,
 ) -> Tuning:
     """Try indexes on the vectors of `collection`, and tell which is the cheapest to reach `target`.
 
     `indexes` are spelled as `Candidate.parse` reads them, "hnsw:M=16@64,128"; without any, the
     collection's own and five common ones are tried. Trials stand in the store `into`, else in
-    `source`. At most half of the records become queries. Everything but the times follows from
+    `source`. `names` tells how a collection of another program calls its key and its vector. At
+    most half of the records become queries. Everything but the times follows from
     the records and `seed`. Memory stays at a batch of records and the queries.
 
     The cheapest is the one with the lowest p50; among those within 10 % of it the one with the
@@ -79,7 +81,8 @@ def tune(
     if queries < 1:
         raise ConfigError(f"queries must be at least 1, not {queries}")
     asked = [Candidate.parse(text, k=k) for text in indexes]
-    origin, store = source.open(collection), into or source
+    origin = source.open_named(collection, names) if names else source.open(collection)
+    store = into or source
     total = origin.count()
     number = min(queries, total // 2)
     if not number:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from imgsearch.backends import Collection, Index, Metric, Schema, VectorBackend, connect
+from imgsearch.backends import Collection, FieldNames, Index, Metric, Schema, VectorBackend, connect
 from imgsearch.backends.schema import FieldType
 from imgsearch.errors import CollectionNotFound
 from imgsearch.types import Fingerprint, Record, Value, Vector
@@ -131,6 +131,11 @@ class Bench:
             case _:
                 raise LookupError(f"no other program writes to {self.url}")
         return name
+
+    def names(self, **others: str) -> FieldNames:
+        """Return how a `foreign` collection calls its fields."""
+        milvus = {"id": "pk", "vector": "emb"} if self.name.startswith("milvus") else {}
+        return FieldNames(**{**milvus, "path": "file", "label": "class", **others})
 
     def reopen(self) -> None:
         """Close the store for good, and connect again."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgsearch.backends import Index, Schema, notes
+from imgsearch.backends import FieldNames, Index, Schema, notes
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
@@ -691,3 +691,50 @@ def test_encoder_is_never_noted_for_vectors_that_are_there(bench: Bench) -> None
     marked = Schema(4, index=Index("flat"), fields={"n": "int"}, encoder=ENCODER)
     with pytest.raises(SchemaMismatch, match="encoder: none noted there, 紅-encoder asked for"):
         bench.store.create(collection.name, marked)
+
+
+def test_collection_of_another_program_is_read_by_its_own_field_names(bench: Bench) -> None:
+    collection = bench.store.open_named(bench.foreign(), bench.names())
+    assert (collection.foreign, collection.key) == (True, bench.names().id or "id")
+    (hits,) = collection.search(unit(2)[None], k=2, where=Field("label") == "hund")
+    assert [(hit.id, hit.distance) for hit in hits] == [("2", 0), ("3", pytest.approx(2))]
+    assert hits[0].fields.items() >= {"path": "/fotos/2.jpg", "label": "hund", "year": 2003}.items()
+    assert not {"file", "class"} & hits[0].fields.keys()
+    assert collection.get(["1"])["1"].fields["path"] == "/fotos/ü1.jpg"
+    with pytest.raises(SchemaMismatch, match="not created by imgsearch"):
+        collection.delete(["1"])
+    for wrong in ({"id": "file"}, {"vector": "nothing"}):
+        with pytest.raises(FieldInvalid, match=next(iter(wrong.values()))):
+            bench.store.open_named(collection.name, bench.names(**wrong))
+
+
+def test_fields_of_other_names_are_read_as_path_and_label(bench: Bench) -> None:
+    names = FieldNames(path="file", label="class")
+    made = bench.collection(fields={"file": "str", "class": "str", "year": "int", "path": "str"})
+    made.upsert(Record(str(n), unit(n), {**row, "path": "?"}) for n, row in enumerate(FOREIGN, 1))
+    made.flush()
+    collection = bench.store.open_named(made.name, names)
+    first = {"path": "/fotos/ü1.jpg", "label": "猫", "year": 1999}
+    assert collection.search(unit(1)[None], k=1)[0][0].fields == first
+    assert collection.get(["1"], vectors=True)["1"].fields == first
+    assert {row.id: row.fields for row in collection.iterate()}["1"] == first
+    for where, found in (
+        (Field("label") == "hund", {"2", "3"}),
+        (Field("class") == "hund", {"2", "3"}),
+        (Field("path").isin(["/fotos/2.jpg"]) | (Field("year") < 2000), {"1", "2"}),
+        (~(Field("label") == "hund") & (Field("year") < 2000), {"1"}),
+    ):
+        assert set(ids(collection.search(unit(0)[None], where=where)[0])) == found
+        assert set(ids(collection.iterate(where=where))) == found
+        assert collection.count(where) == len(found)
+    assert collection.indexed() == made.indexed()
+    for write in (
+        lambda: collection.upsert([Record("4", unit(0))]),
+        lambda: collection.delete(["1"], foreign=True),
+    ):
+        with pytest.raises(SchemaMismatch, match="read by other field names"):
+            write()
+    with pytest.raises(FieldInvalid, match="pk"):
+        bench.store.open_named(made.name, FieldNames(id="pk"))
+    with pytest.raises(CollectionNotFound):
+        bench.store.open_named("nowhere", names)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typing_extensions import override
 
-from imgsearch.backends import Collection, Schema
+from imgsearch.backends import Collection, FieldNames, Schema
 from imgsearch.backends import checks as checks_module
 from imgsearch.backends.memory import Backend, MemoryCollection, Rows
 from imgsearch.errors import CollectionNotFound
@@ -390,6 +390,12 @@ class MovesAliasInTwoSteps(Backend):
         super().set_alias(alias, name)
 
 
+class IgnoresFieldNames(Backend):
+    @override
+    def open_named(self, name: str, names: FieldNames) -> Collection:
+        return self.open(name)
+
+
 class ForgetsToDrop(Backend):
     @override
     def drop(self, name: str) -> None:
@@ -460,6 +466,7 @@ CAUGHT: list[tuple[type, Callable[..., None]]] = [
     (AliasAsCopy, contract.test_alias_stands_for_one_collection_then_for_another),
     (DropsThroughAliases, contract.test_alias_is_no_collection_and_goes_with_its_own),
     (MovesAliasInTwoSteps, contract.test_readers_of_an_alias_never_miss_it_while_it_moves),
+    (IgnoresFieldNames, contract.test_fields_of_other_names_are_read_as_path_and_label),
     (ForgetsToDrop, contract.test_dropping_takes_everything_with_it),
     (HoldsOnToTheDropped, contract.test_open_collection_goes_on_after_it_was_created_again),
     (TakesAnySuccessor, contract.test_open_collection_refuses_another_one_of_its_name),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from pymilvus import DataType, MilvusException
+from pymilvus import MilvusException
 
 from imgsearch.backends import Index, Schema, canonical, connect, milvus_collection
 from imgsearch.backends.milvus import Backend
@@ -23,13 +23,11 @@ from imgsearch.errors import (
     BackendUnavailable,
     CollectionNotFound,
     ConfigError,
-    FieldInvalid,
     IndexRefused,
-    SchemaMismatch,
 )
 from imgsearch.filters import Field
 from imgsearch.types import Record
-from tests.backends.bench import ids, records, unit, vector
+from tests.backends.bench import ids, records
 
 ROOT = Path(__file__).parents[2]
 SECRET = "root:Gehe1m✱"  # noqa: S105  # to be looked for in messages
@@ -213,61 +211,6 @@ def test_iterating_goes_on_behind_a_page_of_keys(
     assert len(list(collection.iterate(where=Field("n") < 14, batch=100))) == 14 - (
         names.index(last) < 14
     )
-
-
-# -- foreign collections -----------------------------------------------------------------------
-
-
-def foreign(store: Backend, key: DataType, **columns: DataType) -> None:
-    """Make a collection as other people's programs do."""
-    with store.calling() as client:
-        schema = client.create_schema(enable_dynamic_field=False)
-        schema.add_field("pk", key, is_primary=True, max_length=100)
-        schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=4)
-        for name, kind in columns.items():
-            schema.add_field(name, kind, max_length=100)
-        index = client.prepare_index_params()
-        index.add_index("embedding", index_type="HNSW", metric_type="L2", params={"M": 8})
-        client.create_collection("theirs", schema=schema, index_params=index)
-
-
-def test_foreign_collection_is_read_as_it_is(store: Backend) -> None:
-    foreign(store, DataType.VARCHAR, label=DataType.VARCHAR, year=DataType.INT32)
-    with store.calling() as client:
-        client.insert("theirs", [{"pk": "鱼", "embedding": unit(1), "label": "'", "year": 1999}])
-    collection = store.open("theirs")
-    assert collection.schema.encoder is None
-    assert (collection.schema.dim, collection.schema.metric) == (4, "l2")
-    assert collection.schema.index.kind == "hnsw"
-    assert collection.schema.fields == {"label": "str", "year": "int"}
-    collection.upsert([Record("b", unit(0), {"label": "x"})], foreign=True)
-    (hits,) = collection.search(unit(0)[None], k=5)
-    assert [(hit.id, hit.distance) for hit in hits] == [("b", 0), ("鱼", pytest.approx(2))]
-    assert hits[1].fields == {"label": "'", "year": 1999}
-    assert ids(collection.iterate(where=Field("year") == 0)) == ["b"]
-    with pytest.raises(FieldInvalid, match="more"):
-        collection.upsert([Record("c", unit(0), {"more": 1})], foreign=True)
-
-
-def test_foreign_collection_of_numbered_rows_has_their_texts_as_ids(store: Backend) -> None:
-    foreign(store, DataType.INT64)
-    collection = store.open("theirs")
-    collection.upsert([Record(f"{i}", vector(1, i, 0, 0)) for i in range(-2, 3)], foreign=True)
-    assert ids(collection.search(unit(0)[None], k=1)[0]) == ["0"]
-    assert collection.get(["-2", "7", "seven"], vectors=True).keys() == {"-2"}
-    assert sorted(ids(collection.iterate(batch=2)), key=int) == ["-2", "-1", "0", "1", "2"]
-    assert collection.delete(["-2", "seven"], foreign=True) == 1
-    with pytest.raises(FieldInvalid, match="seven"):
-        collection.upsert([Record("seven", unit(0))], foreign=True)
-
-
-@pytest.mark.parametrize("columns", [{"j": DataType.JSON}, {"vector": DataType.VARCHAR}])
-def test_foreign_collection_that_does_not_fit_is_refused(
-    store: Backend, columns: dict[str, DataType]
-) -> None:
-    foreign(store, DataType.VARCHAR, **columns)
-    with pytest.raises(SchemaMismatch, match=next(iter(columns))):
-        store.open("theirs")
 
 
 # -- opening and closing -----------------------------------------------------------------------

@@ -94,3 +94,67 @@ def test_info_says_that_no_encoder_is_noted(run, pictures):
     facts = json.loads(run("info", "--json").stdout)
     assert (facts["encoder"], facts["weights"], facts["foreign"]) == (None, None, False)
     assert "does not say which encoder" in run("info").stderr
+
+
+NAMES = ("--path-field", "file", "--label-field", "class")
+
+
+@pytest.mark.parametrize("condition", ["label=hund", "class=hund"])
+def test_search_shows_and_filters_the_fields_that_are_named(run, pictures, condition):
+    words = ("search", pictures[4], "--model", "mini", "--where", condition, *NAMES)
+    hits = json.loads(run(*words, "--json").stdout)
+    assert [hit["fields"]["label"] for hit in hits] == ["hund"] * 4
+    assert hits[0]["fields"] == {"path": str(pictures[4]), "label": "hund"}
+    assert pictures[4].name in run(*words).stdout
+
+
+@pytest.mark.parametrize("model", ["mini", ""])
+def test_evaluate_measures_by_the_label_that_is_named(run, pictures, model):
+    named = ("--model", model) if model else ()
+    done = run("evaluate", *NAMES, *named, "--json")
+    assert done.exit_code == 0, done.output
+    measured = json.loads(done.stdout)
+    assert measured["encoder"]["model"] == (model or "unknown")
+    assert measured["scored"] == 12
+    told = "Nothing shows that mini made" if model else "does not say which encoder made"
+    assert any(told in note for note in measured["notes"])
+
+
+def test_evaluate_and_tune_refuse_an_encoder_of_another_length(run, pictures):
+    for command in ("evaluate", "tune"):
+        done = run(command, *NAMES, "--model", "classic")
+        assert done.exit_code == 1
+        assert "another encoder's vectors (dim:" in done.stderr
+
+
+def test_tune_tries_indexes_on_the_vectors(run, pictures):
+    words = ("tune", "--model", "mini", "--queries", "4", "--index", "flat", "-k", "2", "--json")
+    done = run(*words, *NAMES)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["best"]["recall"] == 1
+
+
+def test_threshold_is_measured_and_not_kept(run, pictures):
+    done = run("threshold", "--model", "mini", *NAMES, "--precision", "0.1", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout).keys() == {"measured", "missing"}
+    again = run("search", pictures[0], "--model", "mini", "--min-score", "auto")
+    assert "no threshold is kept" in again.stderr
+
+
+def test_dedup_shows_groups_by_the_path_that_is_named(run, pictures):
+    done = run("dedup", "--threshold", "0.5", *NAMES, "--json")
+    assert done.exit_code == 0, done.output
+    groups = json.loads(done.stdout)["groups"]
+    assert {group["kept"]["fields"]["path"] for group in groups} <= set(map(str, pictures))
+
+
+def test_info_lists_the_fields_that_are_named(run, pictures):
+    facts = json.loads(run("info", *NAMES, "--json").stdout)
+    assert facts["fields"] == dict.fromkeys(("file", "class", "path", "label"), "str")
+
+
+def test_field_that_is_not_there_is_one_line(run, pictures):
+    done = run("search", pictures[0], "--model", "mini", "--id-field", "pk")
+    assert done.exit_code == 1
+    assert done.stderr == "Error: the key of collection 'images' is the field 'id', not 'pk'\n"
