@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from imgsearch.errors import ConfigError, FormatRefused, ImageError, ImageTooLarge
-from imgsearch.images import bounds, jpeg, libtiff, raw, scaling
+from imgsearch.images import bounds, canvas, jpeg, libtiff, raw, scaling
 from imgsearch.images.failures import DECODER_ERRORS, failure, typed_errors
 from imgsearch.images.formats import HEAD, refusal, sniff
 from imgsearch.images.opening import Source, opened
@@ -98,9 +98,15 @@ def picture(
         image = opened(source)
         _limit(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
         progress.step = "decode"
+        transparent = canvas.uncovered(image, source)
         image.load()
         progress.step = "convert"
-        return _upright(rgb(image), source.orientation or _orientation(image))
+        pixels = rgb(image)
+        if transparent is not None:
+            pixels.paste("white", mask=transparent)
+        box = canvas.cut(image, source)
+        pixels = pixels if box is None else pixels.crop(box)
+        return _upright(pixels, source.orientation or _orientation(image))
 
 
 def header(
@@ -116,7 +122,8 @@ def header(
         source = _source(data, path, max_pixels)
         brief = replace(source, data=bounds.head(source.kind, source.data))
         with opened(brief) as image:
-            width, height = image.size
+            left, top, right, bottom = canvas.cut(image, source) or (0, 0, *image.size)
+            width, height = right - left, bottom - top
             # TIFF announces its upright size
             own = 1 if source.kind == "TIFF" else _orientation(image, loaded=False)
             turned = (source.orientation or own) >= _FIRST_ON_ITS_SIDE

@@ -81,7 +81,7 @@ def _joined(data: bytes, extents: list[tuple[int, int]]) -> bytes:
 
 def _walk(walk: _Walk, at: int, end: int, depth: int, outer: bytes = b"") -> None:
     """Count what lies in the boxes of a range, and in those inside them."""
-    for name, start, stop in _boxes(walk.data, at, end):
+    for name, start, stop in boxes_in(walk.data, at, end):
         walk.boxes += 1
         check_count(walk.boxes, _BOXES, "boxes")
         if name in _INSIDE and depth < _DEPTH:
@@ -101,7 +101,7 @@ def _count_entries(walk: _Walk, number: int) -> None:
     check_count(walk.entries, _ENTRIES, "items and references")
 
 
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes_in(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield each box's name and where its content starts and ends."""
     while at + 8 <= end:
         length, name = struct.unpack_from(">I4s", data, at)
