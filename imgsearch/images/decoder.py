@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from imgsearch.distribution import install_hint, is_installed
 from imgsearch.errors import ConfigError, FormatRefused, ImageError, ImageTooLarge
 from imgsearch.images import bounds, canvas, jpeg, libtiff, raw, scaling
 from imgsearch.images.failures import DECODER_ERRORS, failure, typed_errors
@@ -68,7 +69,8 @@ def decode(
     `path` is for messages only. Thread-safe, and lets no warning out.
 
     Raises:
-        FormatRefused: the bytes are of no format in `FORMATS`.
+        FormatRefused: the bytes are of no format in `FORMATS`, or of HEIC without the extra `heic`,
+            or a raw file without a large preview.
         ImageTooLarge: more than `max_pixels` would be decoded. The header decides, before any pixel
             is decoded. A scaled JPEG counts by its pixels after scaling, within 8 times as many
             before, or 2 times where libjpeg has to hold them all (progressive files). The cap is
@@ -99,7 +101,10 @@ def picture(
         _limit(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
         progress.step = "decode"
         transparent = canvas.uncovered(image, source)
+        announced = image.size
         image.load()
+        if source.kind == "HEIC" and image.size != announced:
+            raise ValueError("the picture has another size than its header says")
         progress.step = "convert"
         pixels = rgb(image)
         if transparent is not None:
@@ -187,8 +192,8 @@ def _source(data: bytes, path: str, max_pixels: int) -> Source:
     kind = sniff(data[:HEAD])
     if kind is None:
         raise failure(FormatRefused, "format refused", path, "header", refusal(data[:HEAD]))
-    if kind == "HEIC":
-        reason = "HEIC needs the extra heic: pip install '.[heic]'"
+    if kind == "HEIC" and not is_installed("pillow_heif"):
+        reason = f"HEIC needs the extra heic. Run {install_hint('heic')}"
         raise failure(FormatRefused, "format refused", path, "header", reason)
     bounds.check(kind, data, path=path, max_pixels=max_pixels)
     if kind != "TIFF":

@@ -6,7 +6,7 @@ programs), TGA, PCX and DIB (no signature, so any bytes could pass for pixels), 
 decodes them before their size is known), plain-text PNM (quadratic in its comments), and FLI, PSD,
 SGI, DDS, FITS, SPIDER and their like (rare, and the usual way into a decoder).
 
-HEIC needs the extra `heic`, because Pillow has no decoder for it.
+HEIC needs the extra `heic` (pillow-heif), because Pillow has no decoder for it.
 """
 
 import re

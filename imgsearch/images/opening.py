@@ -21,12 +21,13 @@ _PLUGINS: Final = {
     "JPEG2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
     "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "HEIC": ("pillow_heif", "HeifImageFile"),  # not registered: others' Pillow stays as it is
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is decoded: bytes of a format in `FORMATS`.
+    """What is decoded: bytes of a format in `FORMATS`, or HEIC.
 
     `orientation` is the EXIF orientation to apply in place of the bytes' own, None for that.
     """

@@ -54,7 +54,8 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
         415,
         "format_refused",
         "The bytes are no image in a format that is read: JPEG, PNG, WebP, GIF, BMP, TIFF, "
-        "JPEG 2000, PPM or AVIF.",
+        "JPEG 2000, PPM or AVIF. HEIC needs the server's extra heic; a camera's raw file, a large "
+        "preview.",
     ),
     errors.ImageTooLarge: Kind(413, "image_too_large", "The image has more pixels than allowed."),
     errors.ImageCorrupt: Kind(422, "image_corrupt", "The image is damaged: it does not decode."),
