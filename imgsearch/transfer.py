@@ -20,12 +20,16 @@ _TOLERANCE: Final = 2e-5  # of a vector's norm: stores that speak in decimals ke
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """How a copy ended: records written, records that were there already, vectors compared."""
+    """How a copy ended: records written, records that were there already, vectors compared.
+
+    `doubled` rows of the source repeat an id of another one, and were left out.
+    """
 
     copied: int
     skipped: int
     compared: int
     seconds: float
+    doubled: int = 0
 
 
 def copy(
@@ -82,9 +86,12 @@ def copy(
         if on_progress:
             on_progress(copied + skipped, total)
     into.flush()
+    doubled = _doubled(origin, min(total, origin.count()), copied + skipped)
     _verify(origin, into, sample.ids, copied + skipped)
+    if on_progress:
+        on_progress(copied + skipped, copied + skipped)
     notes.carry(source, origin, target, into)
-    return Transfer(copied, skipped, len(sample.ids), monotonic() - started)
+    return Transfer(copied, skipped, len(sample.ids), monotonic() - started, doubled)
 
 
 class _Sample:
@@ -114,6 +121,21 @@ def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 def _same(record: Record, other: Record | None) -> bool:
     return other is not None and dict(record.fields) == dict(other.fields)
+
+
+def _doubled(source: Collection, rows: int, read: int) -> int:
+    """Return how many of the source's `rows` repeat an id, where fewer records were read.
+
+    Raises:
+        BackendError: others are missing.
+    """
+    doubled = source.doubled() if read < rows else 0
+    if read + doubled < rows:
+        raise BackendError(
+            f"{read:,} of {rows:,} records of {source.name!r} were read, and {doubled:,} rows "
+            "repeat an id: others are missing. Copy again."
+        )
+    return doubled
 
 
 def _verify(source: Collection, into: Collection, ids: list[str], number: int) -> None:

@@ -3,12 +3,14 @@
 import json
 import uuid
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from imgsearch.backends import Index, Schema, connect
+from imgsearch.backends.memory import MemoryCollection
 from imgsearch.cli import cli
 from imgsearch.errors import (
     BackendError,
@@ -149,3 +151,37 @@ def test_the_command_copies_between_urls(tmp_path):
     assert isinstance(missing.exception, SystemExit)
     with connect(str(tmp_path / "b.db")) as store, pytest.raises(CollectionNotFound):
         store.open("images")
+
+
+class EndsEarly(MemoryCollection):
+    """Reads a tenth of its records, as a server did whose pages ended early."""
+
+    def _iterate(self, where, *, vectors, batch):
+        return islice(super()._iterate(where, vectors=vectors, batch=batch), self.count() // 10)
+
+
+class CountsTwice(MemoryCollection):
+    """Holds each id of the first hundred twice, and reads it once."""
+
+    def _count(self, where):
+        return super()._count(where) + self.doubled()
+
+    def doubled(self, where=None):
+        return 100
+
+
+def test_a_copy_of_a_part_is_no_copy(source, target):
+    collection = source.open("images")
+    source.open = lambda name: EndsEarly(name, collection._all)
+    with pytest.raises(BackendError, match="123 of 1,234 records.*others are missing"):
+        copy(source, target, "images")
+
+
+def test_a_copy_counts_the_rows_that_repeat_an_id(source, target):
+    collection = source.open("images")
+    source.open = lambda name: CountsTwice(name, collection._all)
+    progress = []
+    done = copy(source, target, "images", on_progress=lambda *now: progress.append(now))
+    assert (done.copied, done.doubled) == (1_234, 100)
+    assert target.open("images").count() == 1_234
+    assert progress[-1] == (1_234, 1_234)

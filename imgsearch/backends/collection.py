@@ -188,13 +188,18 @@ class Collection(ABC):
         return len(there)
 
     def count(self, where: Filter | None = None) -> int:
-        """Return how many records the collection holds right now, or those that meet `where`."""
+        """Return how many records the collection holds right now, or those that meet `where`.
+
+        On a Milvus server an id that another program inserted twice counts twice; see `doubled`.
+        """
         return self._count(self._checked(where))
 
     def iterate(
         self, *, where: Filter | None = None, vectors: bool = True, batch: int = 500
     ) -> Iterator[Record]:
         """Yield every record once, in no particular order, reading `batch` at a time.
+
+        Where a server holds an id more than once, one row of it is yielded and the number logged.
 
         Records written or deleted meanwhile may or may not be seen.
 
@@ -210,6 +215,15 @@ class Collection(ABC):
         """Return a filter that fits the schema, for texts in any Unicode form."""
         check_filter(self.schema, where, prefixes=self.prefixes)
         return None if where is None else in_any_form(where)
+
+    def doubled(self, where: Filter | None = None) -> int:  # noqa: ARG002  # for servers
+        """Return how many rows repeat the id of another one; all but a Milvus server have none.
+
+        A plain insert by another program does that. `iterate`, `get` and `search` return one row of
+        each id, and log what they leave out; `upsert` puts one in the place of all. This reads all
+        ids.
+        """
+        return 0
 
     def indexed(self) -> int:
         """Return how many records the index covers, by the store's own account; after `flush`, all.

@@ -1,5 +1,6 @@
 """Reading and writing one Milvus collection. The driver itself stays in `milvus`."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from imgsearch.backends.collection import Collection, hit, row_vector
+from imgsearch.backends.collection import MAX_BATCH, MAX_K, Collection, hit, row_vector
 from imgsearch.backends.identity import Identity, adopted, dropped
 from imgsearch.backends.milvus_filter import after, among, both, rendered
 from imgsearch.backends.milvus_schema import Described, check_fields, plain, search_params
@@ -18,6 +19,8 @@ from imgsearch.types import Hit, Matrix, Record, Vector
 
 if TYPE_CHECKING:
     from imgsearch.backends.milvus import Backend
+
+_log = logging.getLogger(__name__)
 
 CHUNK: Final = 500  # ids named in one expression: at most 256 kB of text
 KEYS: Final = 65_536  # keys that iterating lite reads at once: at most 32 MB of text
@@ -91,26 +94,53 @@ class MilvusCollection(Collection):
         step = max(1, min(QUERIES, HITS // k))
         found: list[list[Hit]] = []
         for start in range(0, len(queries), step):
-            answers = self._nearest(
-                list(queries[start : start + step]),
+            answers = self._answers(list(queries[start : start + step]), k, where, effort)
+            found += [[self._hit(one) for one in answer[:k]] for answer in answers]
+        return found
+
+    def _answers(
+        self, queries: list[Vector], k: int, where: Filter | None, effort: int | None
+    ) -> list[Any]:
+        """Return at least `k` hits for each query, as far as there are any.
+
+        A server applies the limit before it drops the rows that repeat an id, so a short answer
+        may hide others: it is asked for twice as many, until no more come.
+        """
+        answers = list(self._nearest(queries, k, where, effort))
+        limit = k
+        short = [place for place, answer in enumerate(answers) if len(answer) < k]
+        while short and limit < MAX_K and self._store.path is None:
+            limit = min(2 * limit, MAX_K)
+            wider = self._nearest([queries[place] for place in short], limit, where, effort)
+            grown = {
+                place: answer
+                for place, answer in zip(short, wider, strict=True)
+                if len(answer) > len(answers[place])
+            }
+            for place, answer in grown.items():
+                answers[place] = answer
+            short = [place for place, answer in grown.items() if len(answer) < k]
+        return answers
+
+    def _nearest(
+        self, queries: list[Vector], limit: int, where: Filter | None, effort: int | None
+    ) -> Any:
+        """Search again where a release overtook a search, which finds nothing then."""
+        for _ in range(TRIES):
+            loads = self._loads
+            answers = self._call(
+                "search",
+                queries,
                 filter=rendered(where, self.schema.fields),
-                limit=k,
+                limit=limit,
                 output_fields=self._outputs,
                 search_params={
                     "metric_type": self.schema.metric.upper(),
-                    "params": search_params(self.schema.index, k, effort),
+                    "params": search_params(self.schema.index, limit, effort),
                 },
                 anns_field=self._layout.vector,
                 consistency_level="Session",
             )
-            found += [[self._hit(one) for one in answer] for answer in answers]
-        return found
-
-    def _nearest(self, queries: list[Vector], **options: Any) -> Any:
-        """Search again where a release overtook a search, which finds nothing then."""
-        for _ in range(TRIES):
-            loads = self._loads
-            answers = self._call("search", queries, **options)
             if any(answers) or self._store.path or self._was_loaded(loads):
                 return answers
             self._load(loads)
@@ -153,12 +183,15 @@ class MilvusCollection(Collection):
         # pymilvus 3.0.2: its own iterator puts the last id between quotes without escaping it; and
         # ``iterator``, which asks for the order of ids, sets consistency aside, so that a count
         # has to wait for what was just written
-        self._count(None)
+        before = self._count(where)
         condition = rendered(where, self.schema.fields)
         columns = self._columns(vectors=vectors)
         if self._store.path is None:
+            seen = 0
             for rows in self._pages(condition, columns, batch):
                 yield from map(self._record, rows)
+                seen += len(rows)
+            self._report(min(before, self._count(where)) - seen, where)
             return
         # Lite reads and sorts the whole collection for each page of it, but finds rows by their
         # keys at once: few long pages of keys, then the rows
@@ -169,13 +202,46 @@ class MilvusCollection(Collection):
                 yield from map(self._record, self._query(some, columns))
 
     def _pages(self, condition: str, columns: Sequence[str], size: int) -> Iterator[list[Any]]:
-        """Yield the rows that meet `condition`, `size` at a time, in the order of their keys."""
+        """Yield the rows that meet `condition`, `size` at a time, in the order of their keys.
+
+        A server's page may be short before the end: the limit counts rows that repeat a key.
+        """
         key, expression = self._layout.key, condition
         while rows := self._query(expression, columns, limit=size, iterator="True"):
             yield rows
-            if len(rows) < size:
+            if self._store.path and len(rows) < size:
                 return
             expression = both(after(key, max(row[key] for row in rows)), condition)
+
+    def _report(self, missing: int, where: Filter | None) -> None:
+        """Log why fewer records were read than the server counts rows."""
+        if missing <= 0:
+            return
+        doubled = self.doubled(where)
+        if doubled:
+            _log.warning(
+                "collection %r of %s: %d rows repeat an id, as another program inserted it twice; "
+                "each id was read once. `imgsearch copy` keeps one row of each.",
+                self.name, self._store.url, doubled,
+            )  # fmt: skip
+        if missing > doubled:
+            _log.warning(
+                "collection %r of %s changed while it was read: %d rows may be missing",
+                self.name, self._store.url, missing - doubled,
+            )  # fmt: skip
+
+    @override
+    def doubled(self, where: Filter | None = None) -> int:
+        if self._store.path:  # lite's insert replaces
+            return 0
+        key, condition, repeated = self._layout.key, rendered(where, self.schema.fields), 0
+        for rows in self._pages(condition, [key], MAX_BATCH):
+            keys = [row[key] for row in rows]
+            for start in range(0, len(keys), CHUNK):
+                some = keys[start : start + CHUNK]
+                (counted,) = self._query(both(among(key, some), condition), ["count(*)"])
+                repeated += int(counted["count(*)"]) - len(some)
+        return repeated
 
     def _query(self, expression: str, columns: Sequence[str], **options: Any) -> list[Any]:
         rows: list[Any] = self._call(

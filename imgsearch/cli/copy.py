@@ -60,3 +60,8 @@ def copy(
             f"{done.copied} copied, {done.skipped} there already, {done.compared} vectors compared "
             f"and the same, in {done.seconds:.1f} s"
         )
+        if done.doubled:
+            show.note(
+                f"{done.doubled} rows of the source repeat an id, as another program inserted it "
+                "twice: one row of each id was copied"
+            )

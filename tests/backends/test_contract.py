@@ -278,6 +278,7 @@ def test_upserting_twice_changes_nothing(bench: Bench) -> None:
     for _ in range(2):
         collection.upsert(records("abc"))
     assert collection.count() == 3
+    assert collection.doubled() == 0
     assert sorted(ids(collection.iterate())) == ["a", "b", "c"]
     assert sorted(ids(collection.search(unit(0)[None], k=10)[0])) == ["a", "b", "c"]
 

@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 
 from imgsearch.backends import Collection, Index, Schema, connect
 from imgsearch.backends.milvus import Backend
 from imgsearch.backends.milvus_collection import MilvusCollection
 from imgsearch.errors import BackendError, SchemaMismatch
+from imgsearch.filters import Field
+from imgsearch.transfer import copy
 from tests.backends.bench import ids, records, unit
 from tests.conftest import Place
 
@@ -127,3 +130,49 @@ def test_collection_that_is_released_each_time_is_reported(
         collection.get(["a"])
     monkeypatch.undo()
     assert collection.get(["a"]).keys() == {"a"}
+
+
+# -- ids that a plain insert wrote more than once ----------------------------------------------
+
+
+@pytest.fixture
+def doubled(place_of: Callable[[str], Place]) -> Iterator[Collection]:
+    """Return a server's collection of 60 ids: 40 of them are there twice, and 20 thrice."""
+    url, token = place_of("milvus")
+    with connect(url, token=token) as store:
+        made = store.create(NAME, Schema(4, index=Index("flat"), fields={"n": "int"}))
+        assert isinstance(store, Backend)
+        rows = [{"id": f"{n:02}", "vector": [1.0, n, 0, 0], "n": n} for n in range(60)]
+        with store.calling() as client:
+            for part in (rows, rows[:40], rows[:20]):
+                client.insert(NAME, part)
+        yield made
+        store.drop(NAME)
+
+
+def test_ids_that_are_there_twice_are_read_once_and_counted(
+    doubled: Collection, caplog: pytest.LogCaptureFixture
+) -> None:
+    for batch in (1, 7, 60, 500):
+        assert sorted(ids(doubled.iterate(batch=batch))) == [f"{n:02}" for n in range(60)]
+    assert ids(doubled.iterate(where=Field("n") >= 58)) == ["58", "59"]
+    assert [record.message.count(": 60 rows repeat an id") for record in caplog.records] == [1] * 4
+    assert (doubled.count(), doubled.doubled(), doubled.doubled(Field("n") < 2)) == (120, 60, 4)
+
+
+def test_ids_that_are_there_twice_do_not_shorten_an_answer(doubled: Collection) -> None:
+    nearest = [f"{n:02}" for n in range(60)]  # (1, n, 0, 0): ever further from (1, 0, 0, 0)
+    queries = np.stack([unit(0), unit(0)])
+    for answer in doubled.search(queries, k=10):
+        assert ids(answer) == nearest[:10]
+    assert ids(doubled.search(unit(0)[None], k=10, offset=45)[0]) == nearest[45:55]
+    assert ids(doubled.search(unit(0)[None], k=100)[0]) == nearest
+    assert ids(doubled.search(unit(0)[None], where=Field("n") < 3)[0]) == nearest[:3]
+
+
+def test_copy_of_ids_that_are_there_twice_reports_them(doubled: Collection) -> None:
+    store = doubled._store  # type: ignore[attr-defined]  # of the fixture
+    with connect("memory://") as target:
+        done = copy(store, target, NAME)
+        assert (done.copied, done.doubled) == (60, 60)
+        assert target.open(NAME).count() == 60
