@@ -198,18 +198,18 @@ def in_any_form(where: Filter) -> Filter:
         case Not(inner):
             return Not(in_any_form(inner))
         case In(name, values):
-            return In(name, tuple(form for value in values for form in _forms(value)))
+            return In(name, tuple(form for value in values for form in forms(value)))
         case StartsWith(name, prefix):
-            either: list[Filter] = [StartsWith(name, str(form)) for form in _forms(prefix)]
+            either: list[Filter] = [StartsWith(name, str(form)) for form in forms(prefix)]
             return reduce(Or, either)
-        case Compare(name, "==" | "!=" as operation, value) if len(_forms(value)) > 1:
-            equal = In(name, tuple(_forms(value)))
+        case Compare(name, "==" | "!=" as operation, value) if len(forms(value)) > 1:
+            equal = In(name, tuple(forms(value)))
             return equal if operation == "==" else Not(equal)
     return where
 
 
-def _forms(value: Value) -> list[Value]:
-    """Return a value as it is, and a text in its composed and decomposed form.
+def forms(value: Value) -> list[Value]:
+    """Return a value as it is, and a text in its composed and decomposed form, NFC and NFD.
 
     Of a path each part may have another form: a folder comes from macOS, a file in it does not.
     """

@@ -1,13 +1,26 @@
 """The outcome of each content of one load: further files of a content share that of its first."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from imgsearch import sources
-from imgsearch.loading import Candidate, FailedFile, Tally
+from imgsearch.loading import Candidate, FailedFile, Outcome
 
 _Outcome: TypeAlias = str | FailedFile | None
 """Why a content failed, or the label that was stated for it, None for no statement."""
+
+
+class Counter(Protocol):
+    """Counts the outcomes of files, as `Tally` does."""
+
+    def count(self, outcome: Outcome, number: int = 1) -> None:
+        """Count files with this outcome."""
+
+    def failed(self, failed: FailedFile) -> None:
+        """Count a file that did not go in."""
+
+    def contradict(self, file: Candidate, label: str, known_path: Callable[[], str]) -> None:
+        """Note a file that states another label than `label`, which counts for its content."""
 
 
 class Ledger:
@@ -18,8 +31,8 @@ class Ledger:
     a content. `known_path` returns the path of a content that was written.
     """
 
-    def __init__(self, tally: Tally, known_path: Callable[[str], str]) -> None:
-        self._tally, self._known_path = tally, known_path
+    def __init__(self, counter: Counter, known_path: Callable[[str], str]) -> None:
+        self._counter, self._known_path = counter, known_path
         self._settled: dict[bytes, _Outcome] = {}
         self._waiting: dict[str, list[Candidate]] = {}  # later files of unsettled contents
 
@@ -40,6 +53,10 @@ class Ledger:
                 firsts.append(file)
         return firsts, labelled
 
+    def is_open(self, file: Candidate) -> bool:
+        """Return whether the content's first file has no outcome yet."""
+        return file.id in self._waiting
+
     def settle(self, file: Candidate, failure: FailedFile | None = None) -> list[Candidate]:
         """Note the outcome of a content's first file; return later ones with a label to write."""
         self._settled[_key(file)] = file.label if failure is None else failure
@@ -50,15 +67,15 @@ class Ledger:
         """Count a later file of a settled content, or return it if its label is to be written."""
         outcome = self._settled[_key(file)]
         if isinstance(outcome, FailedFile):
-            self._tally.failed(_renamed(outcome, sources.printable(file.path)))
+            self._counter.failed(_renamed(outcome, sources.printable(file.path)))
         elif file.label is None or file.label == outcome:
-            self._tally.count("skipped")
+            self._counter.count("skipped")
         elif outcome is None:
             self._settled[_key(file)] = file.label
             return [file]
         else:
-            self._tally.contradict(file, outcome, lambda: self._known_path(file.id))
-            self._tally.count("skipped")
+            self._counter.contradict(file, outcome, lambda: self._known_path(file.id))
+            self._counter.count("skipped")
         return []
 
 

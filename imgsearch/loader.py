@@ -5,7 +5,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from os import path
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from imgsearch.regions import has_regions
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix, Record, Vector
 
+T = TypeVar("T")
 FIELDS: Final = ("path", "label")
 """What is written beside each vector."""
 
@@ -77,7 +78,7 @@ class Loader:
             EncoderError: the encoder cannot be built, or is not the collection's.
             BackendError: the store failed; what was counted as added is in it.
         """
-        ledger, parts = Ledger(tally, self._path), _Parts()
+        ledger, parts = Ledger(tally, self._path), Parts()
         writing: _Writing | None = None
         with DaemonPool(1, "imgsearch-writer") as writer:
             for chunk in chunks:
@@ -178,13 +179,13 @@ class Loader:
         return str(known[content].fields.get("path", "")) if content in known else ""
 
 
-class _Parts:
-    """Splits files into parts to be embedded: 1, 2, 4, … images, then by the time they take."""
+class Parts:
+    """Splits images into parts to be embedded: 1, 2, 4, … of them, then by the time they take."""
 
-    def __init__(self) -> None:
-        self._size = 1
+    def __init__(self, *, largest: int = _LARGEST) -> None:
+        self._size, self._largest = 1, largest
 
-    def of(self, files: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+    def of(self, files: Sequence[T]) -> Iterator[Sequence[T]]:
         """Yield the files in parts; the caller's time for one decides the size of the next."""
         start = 0
         while start < len(files):
@@ -192,7 +193,7 @@ class _Parts:
             start += len(part)
             yield part
             if self._size < _RAMP or monotonic() - began < _QUICK:
-                self._size = min(_LARGEST, self._size * 2)
+                self._size = min(self._largest, self._size * 2)
             else:
                 self._size = max(_RAMP, self._size // 2)
 

@@ -143,10 +143,7 @@ class Tally:
         """Count a file that states another label than `label`, which counts for its content."""
         self._contradicting += 1
         if len(self._contradictions) < _NAMED:
-            self._contradictions.append(
-                f"{sources.printable(file.path)} states the label {file.label!r}, but the same "
-                f"image at {known_path()} has {label!r}, which was stated first and counts"
-            )
+            self._contradictions.append(contradiction(file, label, known_path()))
 
     def tell(self) -> None:
         """Report progress to the caller."""
@@ -201,6 +198,14 @@ def chunks(references: Iterator[Reference], tally: Tally) -> Iterator[list[Candi
             wanted = min(_LARGEST, wanted * 2) if quick else max(_SMALLEST, wanted // 2)
             chunk, size, started = [], 0, monotonic()
     yield chunk
+
+
+def contradiction(file: Candidate, label: str, known_path: str) -> str:
+    """Return the note about a file that states another label than that of its content."""
+    return (
+        f"{sources.printable(file.path)} states the label {file.label!r}, but the same image at "
+        f"{known_path} has {label!r}, which was stated first and counts"
+    )
 
 
 def absolute(file: str | PathLike[str]) -> str:

@@ -1,57 +1,54 @@
-"""How images get into an archive, so that a crash at any moment loses and leaves nothing.
+"""How images get into an archive: read, embedded, and written in the order of `writing`.
 
-The order is: original → catalogue (pending) → vector → catalogue (ready). Nothing is written for
-what cannot be decoded, since it is embedded first. What a crash leaves is either an original that
-no row names, or a pending row; `repair` takes away the one and finishes the other.
-
-A deletion of the same content may run meanwhile. It is decided within one transaction of the
-catalogue, as is a pending row; so once that row is there, what the content needs stays, and what
-was taken away just before is put back.
+Nothing is written for what cannot be decoded, since it is embedded first.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import replace
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import inf
 from typing import Final
 
 from imgsearch import sources
+from imgsearch.archive.account import Account
 from imgsearch.archive.incoming import Incoming
+from imgsearch.archive.labels import relabel
 from imgsearch.archive.libraries import WORTH_AN_INDEX
 from imgsearch.archive.outcomes import Added, Stages
-from imgsearch.archive.reading import Read, media_type, record
+from imgsearch.archive.reading import Read, known_vectors, vectors_of_images
 from imgsearch.archive.traffic import Traffic
+from imgsearch.archive.writing import Writing, Written
 from imgsearch.catalog import Catalog, Entry
-from imgsearch.errors import (
-    CollectionNotFound,
-    ConfigError,
-    FieldInvalid,
-    ImageBusy,
-    ImageExists,
-    ImgSearchError,
-    VectorInvalid,
-)
+from imgsearch.errors import ConfigError, ImageBusy, ImageExists, ImageNotFound, ImgSearchError
+from imgsearch.filters import composed
+from imgsearch.ledger import Ledger
 from imgsearch.library import Library
-from imgsearch.loader import vectors_of
+from imgsearch.loader import Parts
 from imgsearch.loading import FailedFile
 from imgsearch.objects import ObjectStore
-from imgsearch.threads import DaemonPool
 from imgsearch.types import Vector
 
-_CHUNK: Final = 64  # images; what progress moves by
+_CHUNK: Final = 64  # images that are read at once, and at most embedded at once
 _SHORT: Final = 16  # while somebody searches, who waits for the cores that long
 _CHUNK_BYTES: Final = 64 * 2**20
-_PATIENCE: Final = 10.0  # seconds that a deletion of the same content may take
-_KEPT: Final = 1_000  # failures that the outcome keeps; all are counted and told
-_PUTS: Final = 4  # originals written side by side
+
+
+@dataclass(frozen=True, slots=True)
+class _Underway:
+    """Images that are being written, and when done what was."""
+
+    read: Sequence[Read]
+    written: Future[Written]
 
 
 class Adding:
     """Adds images to one collection. `step` is called after each step of the order above.
 
-    With `traffic` it gives way to searches, and indexes each `soon` images while they come.
+    Of items that get the same row the first counts, and the others share its outcome. With
+    `traffic` it gives way to searches, and indexes each `soon` images while they come.
     """
 
     def __init__(
@@ -67,12 +64,14 @@ class Adding:
         traffic: Traffic | None = None,
         soon: float = inf,
     ) -> None:
-        self._library, self._catalog, self._originals = library, catalog, originals
-        self._step, self._cancelled = step, cancelled
-        self._on_stages, self._on_failure = on_stages, on_failure
-        self._traffic, self._soon = traffic, soon
-        self._stages, self._failures = Stages(), list[FailedFile]()
-        self._entries: list[Entry] = []
+        self._library, self._catalog = library, catalog
+        self._stored = originals is not None
+        self._writing = Writing(library, catalog, originals, step=step)
+        self._cancelled, self._traffic, self._soon = cancelled, traffic, soon
+        self._account = Account(on_stages=on_stages, on_failure=on_failure)
+        self._ledger = Ledger(self._account, self._path)
+        self._taken = 0
+        self._entries: dict[str, Entry] = {}
 
     def run(self, items: Iterable[Incoming], *, found: int = 0, index: bool = False) -> Added:
         """Add `items`; one that fails is a line of the outcome. `index` few of them at once, too.
@@ -82,23 +81,28 @@ class Adding:
             BackendError, CatalogError, ObjectStoreError: a store failed; what was underway is
                 pending, and `repair` finishes it.
         """
-        self._stages = Stages(found=found)
-        written: Future[None] | None = None
-        with DaemonPool(1, "imgsearch-archive") as writer:
-            for chunk in self._chunks(items):
+        self._account.tell(found=found)
+        underway: _Underway | None = None
+        with ThreadPoolExecutor(1, "imgsearch-archive") as writer:
+            for part in self._parts(items):
                 began = time.monotonic()
-                vectors, well = self._embedded(chunk)
-                if written is not None:
-                    written.result()
-                written = writer.submit(self._write, well, vectors)
+                vectors, embedded = self._embedded(part)
+                self._finish(underway)
+                underway = self._start(writer, embedded, vectors)
                 if self._traffic is not None and self._traffic.busy:
-                    written.result()
+                    self._finish(underway)
+                    underway = None
                     self._index(self._soon)
                     self._traffic.give_way(time.monotonic() - began, self._cancelled)
-            if written is not None:
-                written.result()
+            self._finish(underway)
         self._index(1 if index else WORTH_AN_INDEX)
-        return Added(tuple(self._entries), self._stages, tuple(self._failures))
+        account = self._account
+        return Added(
+            tuple(self._entries.values()),
+            account.stages,
+            tuple(account.failures),
+            tuple(account.notes),
+        )
 
     @property
     def _giving_way(self) -> bool:
@@ -106,188 +110,144 @@ class Adding:
 
     def _index(self, least: float) -> None:
         """Have the store index what it does not yet, if that is at least so many images."""
-        waiting = self._stages.inserted - self._stages.indexed
+        waiting = self._account.stages.inserted - self._account.stages.indexed
         if waiting >= least:
             self._library.collection.flush()
-            self._tell(indexed=waiting)
+            self._account.tell(indexed=waiting)
+
+    def _parts(self, items: Iterable[Incoming]) -> Iterator[Sequence[Read]]:
+        """Yield images that are to be added: few at first, so that a killed job gets on."""
+        parts = Parts(largest=_CHUNK)
+        for chunk in self._chunks(items):
+            for part in parts.of(self._unknown(chunk)):
+                yield part
+                if self._cancelled():
+                    return
 
     def _chunks(self, items: Iterable[Incoming]) -> Iterator[list[Read]]:
-        """Read images that are not there yet, some at a time."""
+        """Read images, some at a time."""
         waiting = iter(items)
         while not self._cancelled():
             taken = list(islice(waiting, _SHORT if self._giving_way else _CHUNK))
             if not taken:
                 return
-            more = self._stages.done + len(taken) - self._stages.found
-            self._tell(found=max(0, more))
+            self._taken += len(taken)
+            self._account.tell(found=max(0, self._taken - self._account.stages.found))
             read, size = [], 0
             for item in taken:
                 try:
-                    read.append(Read.of(item, self._library, stored=self._originals is not None))
+                    read.append(Read.of(item, self._library, stored=self._stored))
                 except ImgSearchError as error:
-                    self._fail(item.place or item.name, error)
+                    place = sources.printable(item.place or item.name)
+                    self._account.failed(FailedFile.of(place, error))
                     continue
                 size += len(read[-1].data)
                 if size >= _CHUNK_BYTES:
-                    yield self._unknown(read)
+                    yield read
                     read, size = [], 0
-            yield self._unknown(read)
+            yield read
 
     def _unknown(self, read: Sequence[Read]) -> list[Read]:
-        """Return those whose row is not there and ready."""
-        there = self._catalog.find([each.entry.id for each in read])
-        fresh = []
-        for each in {each.entry.id: each for each in read}.values():
-            known = there.get(each.entry.id)
-            same = known is not None and _same(known, each.entry)
-            if known is not None and same and known.state == "ready":
-                self._entries.append(known)
-            elif known is not None and not same:
-                self._fail(each.entry.name, _exists(each.entry.id))
-            else:
+        """Return the images whose row is not ready; count the others and write their labels."""
+        by_key = {each.candidate.id: each for each in reversed(read)}
+        firsts, labelled = self._ledger.firsts([each.candidate for each in read])
+        self._relabel({by_key[file.id].entry.id: file.label or "" for file in labelled})
+        first = [by_key[file.id] for file in firsts]
+        known = self._catalog.find([each.entry.id for each in first])
+        fresh: list[Read] = []
+        for each in first:
+            entry = known.get(each.entry.id)
+            if entry is not None and not _same(entry, each.entry):
+                error = ImageExists(f"the id {entry.id!r} is another image's")
+                self._settle(each, FailedFile.of(each.entry.name, error))
+            elif entry is None or entry.state != "ready":
                 fresh.append(each)
-        self._tell(skipped=len(read) - len(fresh) - self._clashes(read, there))
+            else:
+                self._entries[entry.id] = entry
+                self._follow(each, entry)
+                self._settle(each)
         return fresh
 
-    @staticmethod
-    def _clashes(read: Sequence[Read], there: Mapping[str, Entry]) -> int:
-        ids = {each.entry.id: each.entry for each in read}
-        return sum(not _same(there[id_], entry) for id_, entry in ids.items() if id_ in there)
+    def _follow(self, read: Read, entry: Entry) -> None:
+        """Count an image that is there, and write the label that is stated for it.
+
+        A folder's name is the same as when the image was added; a label that was changed by hand
+        since is kept.
+        """
+        stated, old = read.stated, entry.label
+        by_hand = entry.source == "folder" and composed(old) != stated
+        if stated is None or stated == old or by_hand:
+            self._account.count("skipped")
+        else:
+            self._relabel({entry.id: stated})
+
+    def _relabel(self, labels: Mapping[str, str]) -> None:
+        """Write labels by the ids of rows, and count each image."""
+        for id_, label in labels.items():
+            try:
+                (self._entries[id_],) = relabel(self._library, self._catalog, {id_: label})
+            except (ConfigError, ImageBusy, ImageNotFound) as error:
+                self._account.failed(FailedFile.of(id_, error))
+            else:
+                self._account.count("updated")
 
     def _embedded(self, read: Sequence[Read]) -> tuple[dict[str, Vector], list[Read]]:
         """Return vectors by content, and what can be added; contents with a vector need none."""
-        there = self._vectors_there([each.entry.content for each in read])
+        there = known_vectors(self._library, [each.entry.content for each in read])
         new = {each.entry.content: each for each in read if each.entry.content not in there}
-        vectors, failed = self._vectors(list(new.values()))
+        vectors, failed = vectors_of_images(
+            self._library, list(new.values()), one_core=self._giving_way
+        )
         well = []
         for each in read:
             if each.entry.content in failed:
-                self._failed(replace(failed[each.entry.content], path=_told(each.entry)))
+                path = each.entry.place or each.entry.name
+                self._settle(each, replace(failed[each.entry.content], path=path))
             else:
                 well.append(each)
         decoded = sum(line.stage == "embed" for line in failed.values()) + len(well)
-        self._tell(decoded=decoded, embedded=len(well))
+        self._account.tell(decoded=decoded, embedded=len(well))
         return vectors, well
 
-    def _vectors(self, read: Sequence[Read]) -> tuple[dict[str, Vector], dict[str, FailedFile]]:
-        if not read:
-            return {}, {}
-        sent = [(each.entry.name, each.data) for each in read]
-        made = self._library.embed(sent, one_core=self._giving_way)
-        rows, vectors = made.drop_columns("vector").to_pylist(), iter(vectors_of(made))
-        well, failed = {}, {}
-        for row in rows:
-            if row["status"] == "ok":
-                well[row["sha256"]] = next(vectors)
-            else:
-                name, _, reason = row["error"].partition(": ")
-                failed[row["sha256"]] = FailedFile(row["source"], row["status"], name, reason)
-        return well, failed
+    def _start(
+        self, writer: Executor, read: Sequence[Read], vectors: Mapping[str, Vector]
+    ) -> _Underway:
+        return _Underway(read, writer.submit(self._writing.write, read, vectors))
 
-    def _vectors_there(self, contents: Sequence[str]) -> set[str]:
-        try:
-            return set(self._library.collection.get(contents)) if contents else set()
-        except CollectionNotFound:
-            return set()
-
-    def _write(self, read: Sequence[Read], vectors: Mapping[str, Vector]) -> None:
-        """Write in the order that this module is about."""
-        if not read:
+    def _finish(self, underway: _Underway | None) -> None:
+        """Wait until images are written, and count them and what repeats them."""
+        if underway is None:
             return
-        self._put(read)
-        self._step("original")
-        pending = self._begun(read)
-        if not pending:
-            return
-        self._step("pending")
-        self._put(pending)  # a deletion may have taken it away before the row was there
-        made = dict(vectors)
-        missing = {each.entry.content for each in pending} - made.keys()
-        lost = missing - self._vectors_there(sorted(missing))
-        if lost:
-            made |= self._vectors([each for each in pending if each.entry.content in lost])[0]
-        bad = self._insert([each.entry for each in pending if each.entry.content in made], made)
-        self._step("vector")
-        ids = [each.entry.id for each in pending if each.entry.id not in bad]
-        new = self._catalog.ready(ids)
-        self._catalog.failed({id_: str(error) for id_, error in bad.items()})
-        self._step("ready")
-        self._entries += self._catalog.find(ids).values()
+        outcome = underway.written.result()
+        ids = [each.entry.id for each in underway.read if each.entry.id not in outcome.failures]
+        self._entries |= self._catalog.find(ids)
+        for each in underway.read:
+            self._correct(each)
+        new = len(outcome.new)
         # another writer of the same image, at the same time, counts it as its own
-        self._tell(inserted=len(new), searchable=len(new), skipped=len(ids) - len(new))
+        self._account.tell(inserted=new, searchable=new, skipped=len(ids) - new)
+        for each in underway.read:
+            self._settle(each, outcome.failures.get(each.entry.id))
 
-    def _put(self, read: Sequence[Read]) -> None:
-        store = self._originals
-        if store is None:
-            return
-        contents = {each.entry.content: each for each in read if each.entry.stored}
-        with DaemonPool(_PUTS, "imgsearch-originals") as pool:
-            list(
-                pool.map(
-                    lambda each: store.put(each.entry.content, each.data, media_type(each.entry)),
-                    contents.values(),
-                )
-            )
+    def _correct(self, read: Read) -> None:
+        """Write the stated label of a row that an addition before left half done."""
+        entry = self._entries.get(read.entry.id)
+        if entry is not None and read.stated not in (None, entry.label):
+            with suppress(ImageBusy, ImageNotFound):
+                relabel(self._library, self._catalog, {entry.id: read.stated or ""})
 
-    def _begun(self, read: Sequence[Read]) -> list[Read]:
-        """Make rows pending; what cannot be is a failure."""
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                self._catalog.begin([each.entry for each in read])
-            except ImageBusy as error:
-                if time.monotonic() >= deadline:
-                    return self._one_by_one(read, error)
-                time.sleep(0.05)
-                self._put(read)
-            except (ConfigError, ImageExists) as error:  # a label too long, an id of none
-                return self._one_by_one(read, error)
-            else:
-                return list(read)
+    def _settle(self, read: Read, failure: FailedFile | None = None) -> None:
+        """Note an image's outcome, which those that repeat it share."""
+        if failure is not None:
+            self._account.failed(failure)
+        for file in self._ledger.settle(read.candidate, failure):
+            self._relabel({read.entry.id: file.label or ""})
 
-    def _one_by_one(self, read: Sequence[Read], error: ImgSearchError) -> list[Read]:
-        if len(read) == 1:
-            self._fail(read[0].entry.name, error)
-            return []
-        return [well for each in read for well in self._begun([each])]
-
-    def _insert(
-        self, entries: Sequence[Entry], vectors: Mapping[str, Vector]
-    ) -> dict[str, ImgSearchError]:
-        """Write vectors; return the rows that the store refused, and why."""
-        first = {entry.content: entry for entry in reversed(entries)}
-        records = {each: record(entry, vectors[each]) for each, entry in first.items()}
-        try:
-            self._library.insert(records.values())
-        except (FieldInvalid, VectorInvalid) as error:
-            if len(entries) > 1:
-                parts = [self._insert([entry], vectors) for entry in entries]
-                return {id_: fault for part in parts for id_, fault in part.items()}
-            self._fail(entries[0].name, error)
-            return {entries[0].id: error}
-        return {}
-
-    def _fail(self, name: str, error: ImgSearchError) -> None:
-        self._failed(FailedFile.of(sources.printable(name), error))
-
-    def _failed(self, line: FailedFile) -> None:
-        if len(self._failures) < _KEPT:
-            self._failures.append(line)
-        self._on_failure(line)
-        self._tell(failed=1)
-
-    def _tell(self, **more: int) -> None:
-        self._stages = self._stages.plus(**more)
-        self._on_stages(self._stages)
+    def _path(self, key: str) -> str:
+        """Return the place or name of an image of this addition, by its key."""
+        entries = self._entries.values()
+        return next((entry.place or entry.name for entry in entries if Read.key(entry) == key), "?")
 
 
 def _same(one: Entry, other: Entry) -> bool:
     return (one.content, one.collection) == (other.content, other.collection)
-
-
-def _exists(id_: str) -> ImageExists:
-    return ImageExists(f"the id {id_!r} is another image's")
-
-
-def _told(entry: Entry) -> str:
-    return entry.place or entry.name

@@ -1,7 +1,6 @@
 """An archive: originals, what is known of them, and their vectors, kept in step."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from math import inf
 from os import PathLike
 from pathlib import Path
@@ -13,6 +12,7 @@ from imgsearch.archive.adding import Adding
 from imgsearch.archive.deleting import Deleting
 from imgsearch.archive.health import health
 from imgsearch.archive.incoming import Incoming
+from imgsearch.archive.labels import write_labels
 from imgsearch.archive.libraries import WORTH_AN_INDEX, Libraries
 from imgsearch.archive.outcomes import (
     Added,
@@ -33,7 +33,7 @@ from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
 )
-from imgsearch.filters import Filter
+from imgsearch.filters import Filter, composed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.library import Library
 from imgsearch.loading import FailedFile
@@ -271,14 +271,10 @@ class Archive:
             ImageBusy: it is being deleted.
             ConfigError: a value is none that an image may have.
         """
-        entry = self.catalog.update(id_, label=label, fields=fields, name=name)
-        first = self.catalog.of_contents(entry.collection, [entry.content]).get(entry.content)
-        if label is not None and first and first[0].id == entry.id:
-            library = self.library(entry.collection)
-            stored = library.collection.get([entry.content], vectors=True).get(entry.content)
-            if stored is not None:
-                told = {**stored.fields, "label": entry.label}
-                library.insert([replace(stored, fields=told)])
+        text = None if label is None else composed(label)
+        entry = self.catalog.update(id_, label=text, fields=fields, name=name)
+        if label is not None:
+            write_labels(self.library(entry.collection), self.catalog, [entry])
         return entry
 
     def count(self, collection: str = "images") -> Counts:

@@ -19,14 +19,15 @@ class Incoming:
 
     `name` is what people called it, and never a path of ours. `place` is where it came from: a
     file's absolute path, a URL, "" where it was sent. `id` is what its row is to be called;
-    without one it is derived from content, source and place.
+    without one it is derived from content, source and place. `label` is None where nothing is
+    stated: an image that is there keeps its label; "" removes it.
     """
 
     name: str
     data: bytes | None = field(default=None, repr=False)
     source: str = "upload"
     place: str = ""
-    label: str = ""
+    label: str | None = None
     fields: Mapping[str, Value] = field(default_factory=dict)
     id: str | None = None
     reader: Callable[[], bytes] | None = field(default=None, repr=False)
@@ -72,7 +73,7 @@ def files(
         file = Path(reference.path)
         if any(_within(file.resolve(), root) for root in roots):
             place = str(file.absolute())
-            yield Incoming(file.name, source="folder", place=place, label=reference.label or "")
+            yield Incoming(file.name, source="folder", place=place, label=reference.label)
 
 
 def _within(path: Path, root: Path) -> bool:

@@ -13,8 +13,8 @@ from imgsearch.types import Hit
 class Stages:
     """How far images have come, each a count of those that passed: `found` is what there is to do.
 
-    `skipped` were there already. All that are inserted are searchable; `indexed` once there are
-    enough of them, and compared one by one until then.
+    `skipped` were there already, `updated` got another label. All that are inserted are
+    searchable; `indexed` once there are enough of them, and compared one by one until then.
     """
 
     found: int = 0
@@ -25,6 +25,7 @@ class Stages:
     indexed: int = 0
     skipped: int = 0
     failed: int = 0
+    updated: int = 0
 
     def plus(self, **more: int) -> Self:
         """Return counts with `more` added to some."""
@@ -33,16 +34,20 @@ class Stages:
     @property
     def done(self) -> int:
         """How many are dealt with."""
-        return self.inserted + self.skipped + self.failed
+        return self.inserted + self.updated + self.skipped + self.failed
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """How adding ended: the rows that are there now, how many of them are new, what went wrong."""
+    """How adding ended: the rows that are there now, how many of them are new, what went wrong.
+
+    `notes` say which of two labels that were stated for one row counts.
+    """
 
     entries: tuple[Entry, ...]
     stages: Stages
     failures: tuple[FailedFile, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

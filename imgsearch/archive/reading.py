@@ -1,12 +1,16 @@
 """An image on its way in: its bytes, and what the stores will hold of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 from imgsearch import images, sources
 from imgsearch.archive.incoming import Incoming
 from imgsearch.catalog import Entry, entry_id
+from imgsearch.errors import CollectionNotFound
 from imgsearch.library import Library
+from imgsearch.loader import vectors_of
+from imgsearch.loading import Candidate, FailedFile
 from imgsearch.types import Record, Vector
 
 _MEDIA_TYPES: Final = {"JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
@@ -15,10 +19,14 @@ _MAX_NAME: Final = 255  # characters; longer names lose their beginning
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An image that was read: its bytes, and the row that it will have."""
+    """An image that was read: its bytes, the row that it will have, and the label stated for it.
+
+    `stated` is None where nothing is stated, "" where it is that there is no label.
+    """
 
     data: bytes = field(repr=False)
     entry: Entry
+    stated: str | None
 
     @classmethod
     def of(cls, item: Incoming, library: Library, *, stored: bool) -> Self:
@@ -30,6 +38,7 @@ class Read:
         data, collection = item.read(), library.name
         content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
         place = sources.printable(item.place)
+        stated = None if item.label is None else sources.label_text(item.label)
         kind, width, height = images.header(data, path=name, max_pixels=library.max_pixels)
         entry = Entry(
             id=item.id or entry_id(collection, content, item.source, place or name),
@@ -42,17 +51,56 @@ class Read:
             width=width,
             height=height,
             format=kind,
-            label=sources.printable(item.label),
+            label=stated or "",
             fields=item.fields,
             encoder=library.recipe.model,
             stored=stored,
         )
-        return cls(data, entry)
+        return cls(data, entry, stated)
+
+    @property
+    def candidate(self) -> Candidate:
+        """The image for a `Ledger`, which takes rows for contents here."""
+        entry = self.entry
+        return Candidate(entry.place or entry.name, self.stated, self.key(entry), b"")
+
+    @staticmethod
+    def key(entry: Entry) -> str:
+        """Return what stands for a row in a `Ledger`: its id may be any text."""
+        return sources.content_id(entry.id.encode())
 
 
 def record(entry: Entry, vector: Vector) -> Record:
     """Return what the vector store holds of an image; the first of its references speaks for it."""
     return Record(entry.content, vector, {"path": entry.place or entry.name, "label": entry.label})
+
+
+def known_vectors(library: Library, contents: Sequence[str]) -> set[str]:
+    """Return those contents that have a vector."""
+    try:
+        return set(library.collection.get(contents)) if contents else set()
+    except CollectionNotFound:
+        return set()
+
+
+def vectors_of_images(
+    library: Library, read: Sequence[Read], *, one_core: bool = False
+) -> tuple[dict[str, Vector], dict[str, FailedFile]]:
+    """Embed images; return vectors and failures by content."""
+    if not read:
+        return {}, {}
+    sent = [(each.entry.name, each.data) for each in read]
+    rows = library.embed(sent, one_core=one_core)
+    vectors = iter(vectors_of(rows))
+    well: dict[str, Vector] = {}
+    failed: dict[str, FailedFile] = {}
+    for row in rows.drop_columns("vector").to_pylist():
+        if row["status"] == "ok":
+            well[row["sha256"]] = next(vectors)
+        else:
+            name, _, reason = row["error"].partition(": ")
+            failed[row["sha256"]] = FailedFile(row["source"], row["status"], name, reason)
+    return well, failed
 
 
 def media_type(entry: Entry) -> str:

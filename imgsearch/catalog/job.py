@@ -22,6 +22,7 @@ COUNTERS: Final = (
     "indexed",
     "skipped",
     "failed",
+    "updated",
 )
 
 
@@ -46,6 +47,7 @@ class Job:
     indexed: int = 0
     skipped: int = 0
     failed: int = 0
+    updated: int = 0
     error: str = ""
     created: datetime = field(default_factory=now)
     started: datetime | None = None

@@ -16,6 +16,7 @@ from imgsearch.catalog.entries import COLUMNS, entry_of, folded
 from imgsearch.catalog.entry import STATES, Order, Page, State, check_text, check_time
 from imgsearch.catalog.tables import ENTRIES
 from imgsearch.errors import ConfigError
+from imgsearch.filters import forms
 
 MAX_LIMIT: Final = 1000
 _KINDS: Final = {"created": datetime, "name": str, "size": int, "label": str}
@@ -50,12 +51,14 @@ class Filters:
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return them for SQL. Values travel beside the statement, never in it."""
         columns = ENTRIES.c
-        equal = ("collection", "state", "label", "content", "source")
+        equal = ("collection", "state", "content", "source")
         found = [
             columns[name] == getattr(self, name)
             for name in equal
             if getattr(self, name) is not None
         ]
+        if self.label is not None:
+            found.append(columns.label.in_(forms(self.label)))
         if self.text:
             # no LIKE: its wildcards would have to be taken out of the text
             found.append(sa.func.instr(columns.folded, folded(self.text)) > 0)

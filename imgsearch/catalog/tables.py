@@ -117,6 +117,7 @@ JOBS: Final = Table(
     Column("indexed", BigInteger, nullable=False),
     Column("skipped", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False, server_default="0"),
     Column("error", LONG, nullable=False),
     Column("created", Utc, nullable=False),
     Column("started", Utc),

@@ -1,14 +1,15 @@
 """Images on their way to a service: read, put together by label, sent, and told of one by one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from imgsearch import errors, sources
 from imgsearch.client.answers import part
 from imgsearch.client.connection import Connection, parsed, problem
 from imgsearch.client.job import failed
-from imgsearch.loading import FailedFile, Tally, absolute
+from imgsearch.ledger import Ledger
+from imgsearch.loading import Candidate, FailedFile, Tally, absolute
 from imgsearch.sources import Reference
 
 _FILES: Final = 32  # of one request: progress moves, and an answer comes in seconds
@@ -28,21 +29,29 @@ _TOO_LARGE: Final = 413
 class _Parcel:
     """Files of one label that go in one request; no two of the same name, so answers can tell."""
 
-    label: str
-    files: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # name → path, bytes
+    label: str | None
+    files: dict[str, Candidate] = field(default_factory=dict)
     size: int = 0
 
     def takes(self, name: str, size: int) -> bool:
-        """Tell whether there is room for a file."""
+        """Return whether there is room for a file."""
         room = len(self.files) < _FILES and (not self.size or self.size + size <= _BYTES)
         return room and name not in self.files
 
+    def put(self, file: Candidate) -> None:
+        """Add a file."""
+        self.files[_name(file.path)] = file
+        self.size += len(file.data)
+
 
 class Adding:
-    """Sends images to one collection."""
+    """Sends images to one collection, of the same content and name the first one."""
 
     def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:
         self._connection, self._collection, self._tally = connection, collection, tally
+        self._ledger = Ledger(tally, lambda _key: "an earlier path")
+        self._parcels: dict[str | None, _Parcel] = {}
+        self._contents: dict[str, str | None] = {}  # of the files in parcels, with their label
 
     def run(self, references: Iterator[Reference]) -> None:
         """Send what `references` name; a file that does not go in is a line of the tally.
@@ -50,35 +59,56 @@ class Adding:
         Raises:
             ImgSearchError: the service refused or failed; what was counted as added is there.
         """
-        parcels: dict[str, _Parcel] = {}
         for reference in references:
             try:
                 data = sources.read(reference)
             except errors.SourceError as error:
                 self._tally.fail(reference.path, error)
                 continue
-            name = _name(reference.path)
-            label = reference.label or ""
-            parcel = parcels.setdefault(label, _Parcel(label))
-            if not parcel.takes(name, len(data)):
-                self._send(parcel)
-                parcel = parcels[label] = _Parcel(label)
-            parcel.files[name] = (absolute(reference.path), data)
-            parcel.size += len(data)
-            if sum(each.size for each in parcels.values()) > 2 * _BYTES:  # many labels at once
-                self._send(parcels.pop(max(parcels, key=lambda label: parcels[label].size)))
-        for parcel in parcels.values():
+            path = absolute(reference.path)
+            firsts, labelled = self._ledger.firsts([_candidate(path, reference.label, data)])
+            for file in labelled:
+                self._send_alone(replace(file, data=data))
+            for file in firsts:
+                self._put(file)
+        for label in list(self._parcels):
+            self._flush(label)
+
+    def _put(self, file: Candidate) -> None:
+        """Add a file to the parcel of its label, and send parcels that are full."""
+        content, size = sources.content_id(file.data), len(file.data)
+        earlier = self._contents.get(content, file.label)
+        if earlier != file.label:  # the first image of a content has to arrive first
+            self._flush(earlier)
+        parcel = self._parcels.setdefault(file.label, _Parcel(file.label))
+        if not parcel.takes(_name(file.path), size):
+            self._flush(file.label)
+            parcel = self._parcels.setdefault(file.label, _Parcel(file.label))
+        parcel.put(file)
+        self._contents.setdefault(content, file.label)
+        if sum(each.size for each in self._parcels.values()) > 2 * _BYTES:  # many labels at once
+            self._flush(max(self._parcels, key=lambda label: self._parcels[label].size))
+
+    def _flush(self, label: str | None) -> None:
+        """Send the parcel of a label, if there is one."""
+        parcel = self._parcels.pop(label, None)
+        if parcel is not None:
+            self._contents = {key: of for key, of in self._contents.items() if of != label}
             self._send(parcel)
 
+    def _send_alone(self, file: Candidate) -> None:
+        parcel = _Parcel(file.label)
+        parcel.put(file)
+        self._send(parcel)
+
     def _send(self, parcel: _Parcel) -> None:
-        if not parcel.files:
-            return
+        label = {} if parcel.label is None else {"label": parcel.label}
         response = self._connection.answer(
             "POST",
             "/v1/images",
             repeat=False,
-            data={"collection": self._collection, "label": parcel.label},
-            files=[("file", (name, data)) for name, (_, data) in parcel.files.items()],
+            data={"collection": self._collection, **label},
+            files=[("file", (name, file.data)) for name, file in parcel.files.items()],
         )
         if response.is_success:
             self._count(parcel, parsed(response))
@@ -87,23 +117,45 @@ class Adding:
         if not isinstance(error, _ITS_OWN) and response.status_code != _TOO_LARGE:
             raise error
         if len(parcel.files) > 1:  # which of them it is, each one tells for itself
-            for name, (path, data) in parcel.files.items():
-                self._send(_Parcel(parcel.label, {name: (path, data)}, len(data)))
+            for file in parcel.files.values():
+                self._send_alone(file)
             return
-        ((path, _),) = parcel.files.values()
-        self._tally.fail(sources.printable(path), error)
+        (file,) = parcel.files.values()
+        self._fail(file, FailedFile.of(sources.printable(file.path), error))
         self._tally.tell()
 
-    def _count(self, parcel: _Parcel, told: object) -> None:
-        new, lines = int(part(told, "new")), list[FailedFile]()
-        for each in part(told, "failures"):
-            path, _ = parcel.files.get(str(part(each, "name")), ("", b""))
-            lines.append(failed(each, sources.printable(path)))
+    def _count(self, parcel: _Parcel, answer: object) -> None:
+        new, updated = int(part(answer, "new")), int(part(answer, "updated", default=0))
+        failures: dict[str, FailedFile] = {}
+        for each in part(answer, "failures"):
+            name = str(part(each, "name"))
+            path = parcel.files[name].path if name in parcel.files else ""
+            failures[name] = failed(each, sources.printable(path))
         self._tally.count("added", new)
-        self._tally.count("skipped", len(parcel.files) - new - len(lines))
-        for line in lines:
-            self._tally.failed(line)
+        self._tally.count("updated", updated)
+        self._tally.count("skipped", len(parcel.files) - new - updated - len(failures))
+        for name, file in parcel.files.items():
+            if name in failures:
+                self._fail(file, failures[name])
+            else:
+                self._settle(file)
         self._tally.tell()
+
+    def _fail(self, file: Candidate, failure: FailedFile) -> None:
+        self._tally.failed(failure)
+        self._settle(file, failure)
+
+    def _settle(self, file: Candidate, failure: FailedFile | None = None) -> None:
+        """Note the outcome of a file; send a later one that states the first label of it."""
+        if self._ledger.is_open(file):
+            for later in self._ledger.settle(file, failure):
+                self._send_alone(replace(later, data=file.data))
+
+
+def _candidate(path: str, label: str | None, data: bytes) -> Candidate:
+    """Return a file whose id stands for its content and name, as a service's does."""
+    key = sources.content_id(f"{sources.content_id(data)} {_name(path)}".encode())
+    return Candidate(path, label, key, data)
 
 
 def _name(path: str) -> str:

@@ -1,7 +1,7 @@
 """What a service tells: images, collections, models, jobs; and hits, as a library has them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -67,7 +67,8 @@ class JobState:
     """How far a job has come: of the `found` images, how many passed each stage.
 
     `state` is "queued", "running", "done", "cancelled" or "failed", `error` the code of what ended
-    a failed one. `skipped` images were there already.
+    a failed one. `skipped` images were there already, `updated` ones got another label; an older
+    service counts none of these.
     """
 
     id: str
@@ -86,6 +87,7 @@ class JobState:
     created: datetime
     started: datetime | None
     finished: datetime | None
+    updated: int = 0
 
     @property
     def over(self) -> bool:
@@ -101,6 +103,8 @@ def made(kind: type[T], told: Any) -> T:
     """
     values: dict[str, Any] = {}
     for each in fields(kind):  # type: ignore[arg-type]  # a dataclass of this file
+        if isinstance(told, dict) and each.name not in told and each.default is not MISSING:
+            continue
         if not isinstance(told, dict) or each.name not in told:
             raise unexpected(f"no {each.name!r} in {kind.__name__.lower()}")
         value = told[each.name]
@@ -123,15 +127,15 @@ def hits(told: Any) -> list[Hit]:
         raise unexpected("no hits") from error
 
 
-def part(told: Any, name: str) -> Any:
-    """Return one part of an answer.
+def part(told: Any, name: str, *, default: Any = MISSING) -> Any:
+    """Return one part of an answer, or `default`, for what older services leave out.
 
     Raises:
-        BackendError: it is missing.
+        BackendError: it is missing, and there is no default.
     """
-    if not isinstance(told, dict) or name not in told:
-        raise unexpected(f"no {name!r}")
-    return told[name]
+    if isinstance(told, dict) and (name in told or default is not MISSING):
+        return told.get(name, default)
+    raise unexpected(f"no {name!r}")
 
 
 def unexpected(why: str) -> BackendError:

@@ -60,17 +60,21 @@ class Client:
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Report:
-        """Send all `images` that lie here: folders, globs, csv files, image files, lists of these.
+        """Send all `images` that lie here: folders, globs, lists, image files, lists of these.
 
-        What is there already, by its bytes and its name, is skipped; so an interrupted call may be
-        made again. A file that cannot be used becomes a line of the report.
+        What is there already, by its bytes and its name, is skipped, or gets the label that is
+        stated for it; so an interrupted call may be made again. A file that cannot be used becomes
+        a line of the report.
 
         Raises:
-            SourceError: a folder, glob or csv is not there; nothing was sent then.
+            SourceError: a folder, glob or list is not there; nothing was sent then.
             EncoderError, BackendError: the service failed; what was counted as added is there.
         """
         tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
-        found = [sources.references(source, on_ignored=tally.ignore) for source in images]
+        found = [
+            sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
+            for source in images
+        ]
         tally.tell()
         Adding(self._connection, self.name, tally).run(chain.from_iterable(found))
         return tally.report()

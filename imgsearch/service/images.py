@@ -49,7 +49,7 @@ class _AddForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     collection: models.CollectionName = "images"
-    label: models.Text = ""
+    label: models.Text | None = None
     fields: str = "{}"
     id: models.NewId | None = None
 
@@ -69,7 +69,10 @@ _UPLOAD: Final[dict[str, Any]] = {
                             "description": "one image or several, each a part of this name",
                         },
                         "collection": {"type": "string", "default": "images"},
-                        "label": {"type": "string"},
+                        "label": {
+                            "type": "string",
+                            "description": "replaces that of images that are there; may be empty",
+                        },
                         "fields": {"type": "string", "description": 'JSON, as {"year": 2024}'},
                         "id": {"type": "string", "description": "of a single image"},
                     },
@@ -91,8 +94,9 @@ _UPLOAD: Final[dict[str, Any]] = {
 async def add(request: Request, here: Here) -> Response:
     """Add one image or several.
 
-    One that is there already is no error. Where several are sent, those that cannot be used are
-    told among `failures`; where none is left, the answer is the problem of the first.
+    One that is there already is no error; it gets the label, if one is sent. Where several are
+    sent, those that cannot be used are told among `failures`; where none is left, the answer is
+    the problem of the first.
     """
     with here.metrics.stage("receive"):
         sending = upload(request, here.limits, files=here.limits.files)
@@ -243,16 +247,23 @@ def _incoming(here: Service, file: UploadFile, form: _AddForm, fields: dict[str,
 
 
 def _added(here: Service, added: archive.Added) -> Response:
-    new, failures = added.stages.inserted, [_failure(line) for line in added.failures]
-    for outcome, number in (
-        ("new", new), ("known", added.stages.skipped), ("failed", len(failures))
-    ):  # fmt: skip
+    stages, failures = added.stages, [_failure(line) for line in added.failures]
+    new = stages.inserted
+    for outcome, number in {
+        "new": new,
+        "updated": stages.updated,
+        "known": stages.skipped,
+        "failed": len(failures),
+    }.items():
         here.metrics.images.labels(outcome).inc(number)
     if failures and not added.entries:
         kind = kind_named(added.failures[0].error)
         raise Problem(kind.status, kind.code, kind.text, retry=kind.retry)
     told = models.Added(
-        images=[models.Image.of(entry) for entry in added.entries], new=new, failures=failures
+        images=[models.Image.of(entry) for entry in added.entries],
+        new=new,
+        updated=stages.updated,
+        failures=failures,
     )
     return JSONResponse(told.model_dump(mode="json"), 201 if new else 200)
 

@@ -155,7 +155,7 @@ def _sent(payload: Any) -> list[Sent]:
 
 def _incoming(file: Sent, label: str) -> Incoming:
     name = file.name.replace("\\", "/").rpartition("/")[2]  # of a folder that was dropped
-    return Incoming(name, label=label.strip(), reader=lambda: sources.read(str(file.path)))
+    return Incoming(name, label=label.strip() or None, reader=lambda: sources.read(str(file.path)))
 
 
 def _stages(job: Job) -> Stages:
@@ -169,6 +169,7 @@ def _bar(stages: Stages) -> str:
 
 def _sentence(stages: Stages, *, state: str = "done") -> str:
     parts = [f"{stages.inserted} added"]
+    parts += [f"{stages.updated} updated"] * bool(stages.updated)
     parts += [f"{stages.skipped} there already"] * bool(stages.skipped)
     parts += [f"{stages.failed} failed"] * bool(stages.failed)
     over = "" if state == "done" else f" The job is {state}."

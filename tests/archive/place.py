@@ -75,11 +75,16 @@ def marked(die):
 
 
 def main():
-    """Add or delete images 0 to 4 in a folder's archive, and die by SIGKILL at a step."""
-    folder, what, step = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    """Add or delete images 0 to 4 in a folder's archive, and die by SIGKILL at a step.
 
-    def die(reached):
-        if reached == step:
+    An addition dies in its second part, of the images 1 and 2; image 0 is in by then.
+    """
+    folder, what, step = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    reached = []
+
+    def die(now):
+        reached.append(now)
+        if reached.count(step) == (2 if what == "add" else 1):
             os.kill(os.getpid(), signal.SIGKILL)
 
     if what == "create":

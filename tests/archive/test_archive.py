@@ -256,3 +256,81 @@ def test_collections_that_are_asked_for_in_vain_are_not_kept(opened):
 def test_health_names_each_part(opened):
     assert set(opened.health().values()) == {"ok"}
     opened.catalog.close()
+
+
+def test_the_first_of_equal_items_counts_in_chunks_of_any_size(opened):
+    broken = jpeg(1)[:200]
+    items = [
+        Incoming("a.jpg", data=jpeg(1), label="cat"),
+        Incoming("b.jpg", data=broken, label="cat"),
+        *images(10, 90),
+        Incoming("a.jpg", data=jpeg(1), label="dog"),
+        Incoming("b.jpg", data=broken),
+        Incoming("c.jpg", data=jpeg(1), label="dog"),
+        Incoming("a.jpg", data=jpeg(1)),
+    ]
+    added = opened.add(items, found=len(items))
+    stages = added.stages
+    counts = (stages.inserted, stages.updated, stages.skipped, stages.failed)
+    assert counts == (82, 0, 2, 2)
+    assert sum(counts) == stages.done == stages.found == len(items)
+    assert [line.path for line in added.failures] == ["b.jpg", "b.jpg"]
+    assert added.notes == (
+        "a.jpg states the label 'dog', but the same image at a.jpg has 'cat', which was stated "
+        "first and counts",
+    )
+    (found,) = opened.search(jpeg(1), k=1)
+    assert (found.hit.fields["label"], found.references) == ("cat", 2)
+
+
+def test_equal_items_within_a_chunk_share_the_outcome_of_the_first(opened):
+    one = Incoming("a.jpg", data=jpeg(1)[:200])
+    added = opened.add([one, one, Incoming("c.jpg", data=jpeg(2), label="x")] * 2)
+    assert (added.stages.inserted, added.stages.skipped, added.stages.failed) == (1, 1, 4)
+
+
+def test_a_stated_label_replaces_another_and_is_counted(opened):
+    def add(label):
+        stages = opened.add([Incoming("a.jpg", data=jpeg(1), label=label)]).stages
+        stored = opened.library().collection.get([sources.content_id(jpeg(1))])
+        (record,) = stored.values()
+        return stages.inserted, stages.updated, stages.skipped, record.fields["label"]
+
+    assert add("dog") == (1, 0, 0, "dog")
+    assert add("caf\u0065\u0301") == (0, 1, 0, "café")
+    assert add("café") == (0, 0, 1, "café")
+    assert add(None) == (0, 0, 1, "café")
+    assert add("") == (0, 1, 0, "")
+    long = opened.add([Incoming("a.jpg", data=jpeg(1), label="x" * 600)])
+    assert (long.stages.failed, long.failures[0].error) == (1, "ConfigError")
+
+
+def test_a_label_changed_by_hand_outlives_that_of_the_folder(opened, tmp_path):
+    write(tmp_path / "bilder" / "katze", 2)
+    (first, _) = opened.add(opened.folder(tmp_path / "bilder")).entries
+    assert opened.update(first.id, label="ka\u0308fer").label == "käfer"
+    again = opened.add(opened.folder(tmp_path / "bilder"))
+    assert (again.stages.skipped, again.stages.updated) == (2, 0)
+    assert opened.entry(first.id).label == "käfer"
+
+
+def test_labels_are_listed_in_either_form_of_unicode(opened):
+    opened.add([Incoming("a.jpg", data=jpeg(1), label="cafe\u0301")])
+    for label in ("caf\u00e9", "cafe\u0301"):
+        assert opened.entries(label=label).total == 1
+
+
+def test_a_job_that_ends_after_each_step_is_completed(tmp_path):
+    class Killed(Exception):
+        pass
+
+    def die(reached):
+        if reached == "ready":
+            raise Killed
+
+    items = images(0, 6)
+    for ready in range(1, 7):
+        with archive(tmp_path, on_step=die) as made, pytest.raises(Killed):
+            made.add(items)
+        with archive(tmp_path) as made:
+            assert made.catalog.count("images", state="ready") == ready

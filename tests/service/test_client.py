@@ -80,6 +80,37 @@ def test_what_is_there_is_skipped_and_what_is_bad_is_a_line(client, photos, tmp_
     assert client.add(str(photos)).skipped == 6
 
 
+def test_labels_that_a_list_states_are_written_and_counted(client, photos):
+    client.add(str(photos))
+    sheet = photos / "l.csv"
+    names = [f"Käse/bild-ü {n:04d}.png" for n in range(3)]
+    sheet.write_text(f"path,label\n{names[0]},Brie\n{names[1]},\n{names[2]},Käse\n", "utf-8")
+    report = client.add(sheet)
+    assert (report.added, report.updated, report.skipped, report.failed) == (0, 2, 1, 0)
+    found = client.search(photos / names[0], k=1, where=Field("label") == "Brie")
+    assert [hit.fields["label"] for hit in found] == ["Brie"]
+    sheet.write_text(f"path\n{names[0]}\n", "utf-8")
+    assert client.add(sheet).skipped == 1
+
+
+def test_the_first_of_equal_files_is_sent_and_counts(client, tmp_path):
+    (cat,) = write(tmp_path / "cat", 1)
+    other = tmp_path / "dog" / cat.name
+    copy = tmp_path / "ant" / "copy.png"
+    for path in (other, copy):
+        path.parent.mkdir()
+        path.write_bytes(cat.read_bytes())
+    broken = [tmp_path / name / "broken.png" for name in ("cat", "dog")]
+    for path in broken:
+        path.write_bytes(cat.read_bytes()[:100])
+    report = client.add([cat, *broken, tmp_path])
+    counts = (report.added, report.updated, report.skipped, report.failed)
+    assert counts == (2, 1, 1, 4)
+    (hit,) = client.search(cat, k=1)
+    assert (hit.fields["label"], hit.fields["references"]) == ("cat", 2)
+    assert [note.partition(" states")[0] for note in report.notes] == [str(other)]
+
+
 def test_a_request_of_bad_files_alone_tells_each(client, tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"%PDF-1.7")
     (tmp_path / "b.jpg").write_bytes(jpeg(1)[:150])

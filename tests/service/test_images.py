@@ -34,6 +34,21 @@ def test_adding_again_adds_nothing_and_is_no_error(service, empty):
     assert len(again.json()["images"]) == 1
 
 
+def test_a_label_that_is_sent_again_replaces_the_old_one(service, empty):
+    def add(**label):
+        form = {"collection": empty, **label}
+        answer = service.http.post(
+            "/v1/images", files={"file": ("a.jpg", jpeg(1))}, data=form
+        ).json()
+        return answer["new"], answer["updated"], answer["images"][0]["label"]
+
+    assert add(label="dog") == (1, 0, "dog")
+    assert add(label="cafe\u0301") == (0, 1, "caf\u00e9")
+    assert add() == (0, 0, "café")
+    asked = {"collection": empty, "label": "cafe\u0301"}
+    assert service.http.get("/v1/images", params=asked).json()["total"] == 1
+
+
 def test_pixels_are_cached_by_their_content_and_never_run(service, empty):
     name = 'Größe "1"; 图\r\nX: y.jpg'
     (image,) = service.http.post(

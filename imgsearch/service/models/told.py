@@ -75,10 +75,11 @@ class Failure(Model):
 
 
 class Added(Model):
-    """What an upload brought: `new` of the images were not there before."""
+    """What an upload brought: `new` images, and `updated` ones that got another label."""
 
     images: list[Image]
     new: int
+    updated: int
     failures: list[Failure]
 
 
@@ -188,6 +189,7 @@ class Job(Model):
     indexed: int
     skipped: int
     failed: int
+    updated: int
     error: str = Field(description="the code of what ended it")
     created: datetime
     started: datetime | None

@@ -1,0 +1,166 @@
+"""The order in which images are written, so that a crash at any moment loses and leaves nothing.
+
+The order is: original → catalogue (pending) → vector → catalogue (ready). What a crash leaves is
+either an original that no row names, or a pending row; `repair` takes away the one and finishes
+the other.
+
+A deletion of the same content may run meanwhile. It is decided within one transaction of the
+catalogue, as is a pending row; so once that row is there, what the content needs stays, and what
+was taken away just before is put back.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from imgsearch import sources
+from imgsearch.archive.reading import Read, known_vectors, media_type, record, vectors_of_images
+from imgsearch.catalog import Catalog, Entry, State
+from imgsearch.errors import (
+    ConfigError,
+    FieldInvalid,
+    ImageBusy,
+    ImageExists,
+    ImgSearchError,
+    VectorInvalid,
+)
+from imgsearch.library import Library
+from imgsearch.loading import FailedFile
+from imgsearch.objects import ObjectStore
+from imgsearch.types import Vector
+
+_PATIENCE: Final = 10.0  # seconds that a deletion of the same content may take
+_PUTS: Final = 4  # originals written side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: the ids of new rows, and failures by the rows' ids."""
+
+    new: frozenset[str] = frozenset()
+    failures: Mapping[str, FailedFile] = field(default_factory=dict)
+
+
+class Writing:
+    """Writes embedded images of one collection. `step` is called after each step of the order."""
+
+    def __init__(
+        self,
+        library: Library,
+        catalog: Catalog,
+        originals: ObjectStore | None,
+        *,
+        step: Callable[[str], None],
+    ) -> None:
+        self._library, self._catalog, self._originals = library, catalog, originals
+        self._step = step
+
+    def write(self, read: Sequence[Read], vectors: Mapping[str, Vector]) -> Written:
+        """Write images with the vectors of their contents.
+
+        Raises:
+            BackendError, CatalogError, ObjectStoreError: a store failed.
+        """
+        failures: dict[str, FailedFile] = {}
+        if not read:
+            return Written()
+        self._put(read)
+        self._step("original")
+        pending = self._begun(read, failures)
+        if not pending:
+            return Written(failures=failures)
+        self._step("pending")
+        self._put(pending)  # a deletion may have taken it away before the row was there
+        refused = self._insert(pending, vectors)
+        self._step("vector")
+        well = [each.entry.id for each in pending if each.entry.id not in refused]
+        new = self._catalog.ready(well)
+        self._catalog.failed({id_: str(error) for id_, error in refused.items()})
+        self._step("ready")
+        for each in pending:
+            if each.entry.id in refused:
+                failures[each.entry.id] = _failure(each, refused[each.entry.id])
+        return Written(frozenset(new), failures)
+
+    def _put(self, read: Sequence[Read]) -> None:
+        store = self._originals
+        if store is None:
+            return
+        contents = {each.entry.content: each for each in read if each.entry.stored}
+        with ThreadPoolExecutor(_PUTS, "imgsearch-originals") as pool:
+            list(
+                pool.map(
+                    lambda each: store.put(each.entry.content, each.data, media_type(each.entry)),
+                    contents.values(),
+                )
+            )
+
+    def _begun(self, read: Sequence[Read], failures: dict[str, FailedFile]) -> list[Read]:
+        """Make rows pending and return them; the others become failures."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._catalog.begin([each.entry for each in read])
+            except ImageBusy as error:
+                if time.monotonic() >= deadline:
+                    return self._one_by_one(read, failures, error)
+                time.sleep(0.05)
+                self._put(read)
+            except (ConfigError, ImageExists) as error:  # a label too long, an id of none
+                return self._one_by_one(read, failures, error)
+            else:
+                return list(read)
+
+    def _one_by_one(
+        self, read: Sequence[Read], failures: dict[str, FailedFile], error: ImgSearchError
+    ) -> list[Read]:
+        if len(read) == 1:
+            failures[read[0].entry.id] = _failure(read[0], error)
+            return []
+        return [well for each in read for well in self._begun([each], failures)]
+
+    def _insert(
+        self, pending: Sequence[Read], vectors: Mapping[str, Vector]
+    ) -> dict[str, ImgSearchError]:
+        """Write the vectors that are missing; return the rows that the store refused, and why.
+
+        Vectors are looked for once more, since others may have written or deleted them meanwhile.
+        """
+        entries = {each.entry.content: each.entry for each in reversed(pending)}
+        missing = entries.keys() - known_vectors(self._library, list(entries))
+        complete = dict(vectors)
+        if lost := missing - complete.keys():
+            again = [each for each in pending if each.entry.content in lost]
+            complete |= vectors_of_images(self._library, again)[0]
+        first = self._first([entry for entry in entries.values() if entry.content in missing])
+        refused = self._records([(entry, complete.get(entry.content)) for entry in first])
+        return {
+            each.entry.id: refused[each.entry.content]
+            for each in pending
+            if each.entry.content in refused
+        }
+
+    def _first(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return for each content its first row in the catalogue, which gives path and label."""
+        states: tuple[State, ...] = ("pending", "ready")
+        contents = [entry.content for entry in entries]
+        known = self._catalog.of_contents(self._library.name, contents, states=states)
+        return [known.get(entry.content, [entry])[0] for entry in entries]
+
+    def _records(self, rows: Sequence[tuple[Entry, Vector | None]]) -> dict[str, ImgSearchError]:
+        """Write records; return the contents that the store refused, and why."""
+        records = [record(entry, vector) for entry, vector in rows if vector is not None]
+        try:
+            self._library.insert(records)
+        except (FieldInvalid, VectorInvalid) as error:
+            if len(rows) == 1:
+                return {rows[0][0].content: error}
+            parts = [self._records([row]) for row in rows]
+            return {content: fault for part in parts for content, fault in part.items()}
+        return {}
+
+
+def _failure(read: Read, error: ImgSearchError) -> FailedFile:
+    return FailedFile.of(sources.printable(read.entry.name), error)
