@@ -47,7 +47,7 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
 )
 @options.index
 @options.max_pixels
-@click.option("--path-column", default="path", show_default=True, help="Of a csv or parquet.")
+@click.option("--path-column", default="path", show_default=True, help="Of a csv, tsv or parquet.")
 @click.option("--label-column", default="label", show_default=True, help="Or a stored field.")
 @options.fields
 @click.option(
@@ -80,8 +80,9 @@ def evaluate(
 ) -> None:
     r"""Search DATASET for images of each query's class, or what --queries names, and measure.
 
-    DATASET is a folder with train/CLASS/* and test/CLASS/*, a folder with CLASS/* (each image
-    looks for the others of its class), or a csv or parquet with columns of paths and labels.
+    DATASET is a folder with train/CLASS/* and test/CLASS/* (or val), a folder with CLASS/* (each
+    image looks for the others of its class), or a csv, tsv or parquet with columns of paths and
+    labels.
     Without it, the library is measured that is there already, by its images' labels.
 
     Of another program's collection --label-field and --path-field name the fields.

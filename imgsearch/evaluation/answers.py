@@ -7,6 +7,7 @@ from typing import Final
 
 from imgsearch.backends import Collection
 from imgsearch.errors import DatasetError
+from imgsearch.evaluation.contents import Contents
 from imgsearch.evaluation.datasets import Dataset, Item
 from imgsearch.evaluation.metrics import Ranking
 from imgsearch.evaluation.questions import Question
@@ -20,7 +21,7 @@ OnProgress = Callable[[str, int, int], None]
 """Called with the stage ("index" or "search"), how many images are done, and of how many."""
 
 Labels = Mapping[str, frozenset[str]]
-"""For each id of the gallery its classes: one content may lie in several class folders."""
+"""For each id of the gallery its classes, of a dataset one: that of the content's first file."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +85,43 @@ def image_answers(
     dataset: Dataset,
     found: Sequence[tuple[Item, Row]],
     gallery: Sequence[tuple[Item, Row]],
-    labels: Labels,
+    contents: Contents,
     k: int,
 ) -> tuple[list[Answer], int]:
     """Judge the rows of a search pipeline; count held-out queries that the gallery holds, too."""
-    sizes = Counter(label for names in labels.values() for label in names)
     ids = {item.path: row["id"] for item, row in gallery}
+    queries = [
+        (item, ids.get(item.path) or content_id(read(str(item.path))), row["hits"])
+        for item, row in found
+    ]
+    leaks = sum(own in contents for _, own, _ in queries) if dataset.held_out else 0
+    return class_answers(dataset, queries, contents, k), leaks
+
+
+def class_answers(
+    dataset: Dataset,
+    queries: Sequence[tuple[Item, str, Sequence[Hit]]],
+    contents: Contents,
+    k: int,
+) -> list[Answer]:
+    """Judge the hits of queries, given with the id of their content, by the query's class.
+
+    Of queries with the same content the first is judged. Labels that contradict each other are
+    noted in `contents`, which has the gallery's.
+    """
+    labels = contents.labels()
+    sizes = Counter(label for names in labels.values() for label in names)
+    asked = Contents(dataset.root)
     answers: list[Answer] = []
-    leaks = 0
-    for item, row in found:
-        own = ids.get(item.path) or content_id(read(str(item.path)))
-        leaks += own in labels and dataset.held_out
-        answers.append(
-            judged(
-                str(item.path), item.label, own, row["hits"], labels, k=k, wanted=sizes[item.label]
-            )
-        )
-    return answers, leaks
+    for item, own, hits in queries:
+        if dataset.held_out:
+            contents.check_query(own, item)
+        if asked.add(own, item):
+            wanted, place = sizes[item.label], str(item.path)
+            answers.append(judged(place, item.label, own, hits, labels, k=k, wanted=wanted))
+    if dataset.held_out:
+        contents.join(asked)
+    return answers
 
 
 def question_answers(

@@ -2,9 +2,10 @@
 
     shop/train/<class>/*    shop/test/<class>/*     held out: test is searched for in train
     shop/gallery/<class>/*  shop/query/<class>/*    the same by other names
+    shop/train/<class>/*    shop/val/<class>/*      the same; also valid and validation
     shop/<class>/*                                  leave-one-out: each image looks for the others
     shop.csv: id,path,label                         leave-one-out; paths are relative to the csv
-    shop.parquet                                    the same as columns
+    shop.tsv, shop.parquet                          the same at tabs, and as columns
 
 What makes the figures wrong is an error; what they can live with is a line of `Dataset.notes`.
 """
@@ -21,11 +22,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from imgsearch import image_lists, splits
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.listing import rows
+from imgsearch.filters import composed
 from imgsearch.images import FORMATS, HEAD, sniff
 
-SPLITS: Final = (("train", "test"), ("gallery", "query"))
 SUFFIXES: Final = frozenset(  # in lower case; a file of another name is told by its first bytes
     (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 )
@@ -78,11 +80,11 @@ class Dataset:
 def load(
     path: str | os.PathLike[str], *, path_column: str = "path", label_column: str = "label"
 ) -> Dataset:
-    """Return the labelled dataset at `path`, a folder, csv or parquet of one of the shapes above.
+    """Return the labelled dataset at `path`, a folder or list of one of the shapes above.
 
     Names are read, and the first bytes of files whose name does not tell what they are. Hidden
-    names are passed over. `path_column` and `label_column` are those of a csv or parquet, in any
-    case.
+    names are passed over. `path_column` and `label_column` are those of a list, in any case. Of
+    splits the first pair whose queries lie in class folders counts; other folders are noted.
 
     Raises:
         DatasetError: nothing there, nothing labelled, fewer than two images to search in, labels
@@ -101,31 +103,26 @@ def load(
     except OSError as error:
         raise DatasetError(f"{error.filename or root} cannot be read: {error.strerror}") from error
     raise DatasetError(
-        f"{root} does not exist; a dataset is a folder of class folders, a csv or a parquet"
+        f"{root} does not exist; a dataset is a folder of class folders, a csv, tsv or parquet"
     )
 
 
 def _folder(root: Path) -> Dataset:
     notes = _Notes()
-    for gallery, query in SPLITS:
-        if _is_split(root, gallery, query):
-            return _checked(
-                root.name,
-                root,
-                gallery=_classes(root / gallery, notes),
-                queries=_classes(root / query, notes),
-                notes=notes,
-            )
-    return _checked(root.name, root, gallery=_classes(root, notes), queries=None, notes=notes)
+    halves = _halves(root)
+    if halves is None:
+        return _checked(root.name, root, gallery=_classes(root, notes), queries=None, notes=notes)
+    notes.beside += [
+        entry.name for entry in _visible(root) if entry.is_dir() and entry not in halves
+    ]
+    gallery, queries = (_classes(half, notes) for half in halves)
+    return _checked(root.name, root, gallery=gallery, queries=queries, notes=notes)
 
 
-def _is_split(root: Path, gallery: str, query: str) -> bool:
-    """Tell whether two folders are the halves of a dataset, not classes called train and test."""
-    halves = [root / gallery, root / query]
-    if not all(half.is_dir() for half in halves):
-        return False
-    nested = any(entry.is_dir() for half in halves for entry in _visible(half))
-    return nested or all(entry in halves for entry in _visible(root) if entry.is_dir())
+def _halves(root: Path) -> tuple[Path, Path] | None:
+    """Return the gallery and the queries of a dataset: queries in class folders, if there are."""
+    found = list(splits.pairs(root))
+    return next((pair for pair in found if splits.has_folders(pair[1])), next(iter(found), None))
 
 
 def _classes(folder: Path, notes: "_Notes") -> list[Item]:
@@ -148,7 +145,7 @@ def _classes(folder: Path, notes: "_Notes") -> list[Item]:
     if not items:
         raise DatasetError(
             f"{folder} holds no class folder with an image; expected <class>/<image>, or these "
-            f"under train and test, in one of {' '.join(FORMATS)}"
+            f"under train and test, or train and val, in one of {' '.join(FORMATS)}"
         )
     return items
 
@@ -156,8 +153,9 @@ def _classes(folder: Path, notes: "_Notes") -> list[Item]:
 def _listed(file: Path, path: str, label: str) -> Dataset:
     notes = _Notes()
     labels: dict[Path, str] = {}
-    for row in rows(file, path=path, label=label):
-        image, name = Path(os.path.normpath(file.parent / row.path)), _label(row.label)
+    for row in rows(file, path=path, label=label, on_note=notes.add):
+        image = Path(os.path.normpath(image_lists.file_in(file.parent, row.path)))
+        name = _label(row.label)
         if labels.setdefault(image, name) != name:
             raise DatasetError(
                 f"{file.name} {row.place}: {row.path} is {labels[image]!r} on one line and "
@@ -181,9 +179,18 @@ class _Notes:
     def __init__(self) -> None:
         self.passed: list[str] = []
         self.empty: list[str] = []
+        self.beside: list[str] = []
         self.rows = 0
+        self._sentences: dict[str, None] = {}
+
+    def add(self, sentence: str) -> None:
+        """Add a sentence, once."""
+        self._sentences[sentence] = None
 
     def lines(self) -> Iterator[str]:
+        yield from self._sentences
+        if self.beside:
+            yield f"folders beside the two splits, left out: {_some(self.beside)}"
         if self.empty:
             yield f"class folders without an image: {_some(self.empty)}"
         if self.passed:
@@ -249,7 +256,7 @@ def _label(name: str) -> str:
     """Return `name` in its composed form: macOS may hand out é as e and an accent."""
     if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name):
         raise DatasetError(f"the label {name!r} holds control characters or is not UTF-8")
-    return unicodedata.normalize("NFC", name)
+    return composed(name)
 
 
 def _is_image(path: Path) -> bool:

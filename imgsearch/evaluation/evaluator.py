@@ -3,7 +3,6 @@
 import hashlib
 import re
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from os import PathLike
@@ -23,6 +22,7 @@ from imgsearch.evaluation.answers import (
     question_answers,
     walked,
 )
+from imgsearch.evaluation.contents import Contents
 from imgsearch.evaluation.datasets import Dataset
 from imgsearch.evaluation.embedding_map import embedding_map
 from imgsearch.evaluation.metrics import measure
@@ -84,25 +84,23 @@ def evaluate(
         )
         gallery, skipped = walked(inserting, dataset.gallery, "index", tell)
         indexing = monotonic() - started
-        labels: dict[str, set[str]] = defaultdict(set)
-        for item, row in gallery:
-            labels[row["id"]].add(item.label)
+        contents = Contents(dataset.root, ((row["id"], item) for item, row in gallery))
+        known = contents.labels()
         stored = store.open(name)
         stored.flush()
-        if stored.count() != len(labels):
+        if stored.count() != len(known):
             raise DatasetError(
                 f"collection {name!r} of {place} holds {stored.count()} images, the gallery "
-                f"{len(labels)}; evaluate in another collection or store"
+                f"{len(known)}; evaluate in another collection or store"
             )
         inserting.close()
-        known = {id_: frozenset(names) for id_, names in labels.items()}
         leaks, asked = 0, questions(dataset, queries) if queries != "images" else []
         started = monotonic()
         if queries == "images":
             searching = search_pipeline(place, **target, k=max(ks) + 1, max_pixels=max_pixels)
             found, lost = walked(searching, dataset.queries, "search", tell)
             searching.close()
-            answers, leaks = image_answers(dataset, found, gallery, known, max(ks))
+            answers, leaks = image_answers(dataset, found, gallery, contents, max(ks))
         else:
             ids = {str(item.path): str(row["id"]) for item, row in gallery}
             encoder = load(**recipe.config())
@@ -142,6 +140,7 @@ def evaluate(
         max_pixels=max_pixels,
         notes=[
             *dataset.notes,
+            *contents.notes(),
             *measures.notes,
             *_notes(dataset, model, skipped + lost, len(gallery) - len(known), leaks),
         ],

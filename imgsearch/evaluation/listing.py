@@ -1,15 +1,14 @@
-"""Lists of labelled images: a csv or a parquet with a column of paths and one of labels."""
+"""Lists of labelled images: a csv, tsv or parquet with a column of paths and one of labels."""
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from imgsearch.errors import DatasetError
+from imgsearch import image_lists
+from imgsearch.errors import DatasetError, SourceError
+from imgsearch.image_lists import Row
 
-_MAGIC: Final = b"PAR1"
-_BATCH: Final = 10_000  # rows of a parquet held at once
 _SHOWN: Final = 80  # letters of a csv's first line in an error
 
 
@@ -22,72 +21,45 @@ class Listed:
     place: str
 
 
-def rows(file: Path, *, path: str, label: str) -> Iterator[Listed]:
-    """Yield the rows of a csv (UTF-8, with or without a BOM, any line ends) or of a parquet.
+def rows(
+    file: Path, *, path: str, label: str, on_note: Callable[[str], None] | None = None
+) -> Iterator[Listed]:
+    """Yield the rows of a csv, tsv or parquet; `image_lists` has the encodings.
 
     `path` and `label` name the columns, in any case; other columns are passed over. Blanks around
-    a label are no part of it.
+    a label are no part of it. `on_note` gets the encoding of a csv that is not UTF-8.
 
     Raises:
-        DatasetError: it is neither, lacks a column, names one twice, or a cell is empty.
+        DatasetError: it is none of these, lacks a column, names one twice, or a cell is empty.
     """
-    with file.open("rb") as opened:
-        parquet = opened.read(len(_MAGIC)) == _MAGIC
-    return (_parquet if parquet else _csv)(file, path, label)
-
-
-def _csv(file: Path, path: str, label: str) -> Iterator[Listed]:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, strict=True)
-            header = next(reader, [])
-            places = _places(file, header, (path, label))
-            for row in reader:
-                if not row:
-                    continue  # a blank line
-                cells = [row[place].strip() if place < len(row) else "" for place in places]
-                where = f"line {reader.line_num}"
-                if len(row) > len(header) or not all(cells):
-                    raise DatasetError(
-                        f"{file.name} {where}: {len(header)} filled cells expected; a comma "
-                        "inside one needs quotes around it"
-                    )
-                yield Listed(row[places[0]], cells[1], where)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DatasetError(f"{file} is no csv in UTF-8: {error}") from error
+        header = image_lists.columns(file)
+        places = _places(file, header, (path, label))
+        for row in image_lists.rows(file, places, on_note=on_note, strict=True):
+            yield _listed(file, header, row)
+    except SourceError as error:
+        raise DatasetError(f"{file} is no list of images: {error}") from error
 
 
-def _parquet(file: Path, path: str, label: str) -> Iterator[Listed]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    number = 0
-    try:
-        with parquet.ParquetFile(file) as opened:
-            header = opened.schema_arrow.names
-            names = [header[place] for place in _places(file, header, (path, label))]
-            for batch in opened.iter_batches(batch_size=_BATCH, columns=names):
-                columns = (batch.column(name).cast(pa.string()).to_pylist() for name in names)
-                for each, told in zip(*columns, strict=True):
-                    number += 1
-                    if not (each and each.strip() and told and told.strip()):
-                        raise DatasetError(f"{file.name} row {number}: an empty cell")
-                    yield Listed(each, told.strip(), f"row {number}")
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{file} is no parquet of texts: {error}") from error
+def _listed(file: Path, header: Sequence[str], row: Row) -> Listed:
+    path, label = (cell or "" for cell in row.cells)
+    if row.extra or not (path.strip() and label.strip()):
+        hint = "; a comma inside one needs quotes around it" if row.place[:4] == "line" else ""
+        raise DatasetError(f"{file.name} {row.place}: {len(header)} filled cells expected{hint}")
+    return Listed(path, image_lists.text(label).strip(), row.place)
 
 
 def _places(file: Path, header: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """Return where the wanted columns stand."""
-    names = [name.strip().casefold() for name in header]
-    asked = [name.strip().casefold() for name in wanted]
-    lacking = [name for name, plain in zip(wanted, asked, strict=True) if plain not in names]
+    names = [name.casefold() for name in header]
+    folded = [name.strip().casefold() for name in wanted]
+    lacking = [name for name, plain in zip(wanted, folded, strict=True) if plain not in names]
     if lacking:
         raise DatasetError(
             f"{file.name} lacks the column {' and '.join(lacking)}; its columns are "
             f"{','.join(header)[:_SHOWN]!r}, expected among them {', '.join(wanted)}"
         )
-    twice = [name for name, plain in zip(wanted, asked, strict=True) if names.count(plain) > 1]
+    twice = [name for name, plain in zip(wanted, folded, strict=True) if names.count(plain) > 1]
     if twice:
         raise DatasetError(f"{file.name} has the column {' and '.join(twice)} more than once")
-    return [names.index(plain) for plain in asked]
+    return [names.index(plain) for plain in folded]

@@ -1,7 +1,6 @@
 """One encoder's vectors in four forms: as they come, of unit length, each with a projection."""
 
 import uuid
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -11,11 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from imgsearch import backends
-from imgsearch.backends import Collection, Index, Schema
+from imgsearch.backends import Index, Schema
 from imgsearch.embedding import model_input
 from imgsearch.encoders import Encoder, Recipe, load, unit
 from imgsearch.errors import DatasetError, ImgSearchError
-from imgsearch.evaluation.answers import Answer, OnProgress, judged
+from imgsearch.evaluation.answers import OnProgress, class_answers
+from imgsearch.evaluation.contents import Contents
 from imgsearch.evaluation.datasets import Dataset, Item
 from imgsearch.evaluation.metrics import measure
 from imgsearch.evaluation.run import Run, Subject
@@ -118,20 +118,21 @@ def _run(
     max_pixels: int,
 ) -> Run:
     gallery = set(dataset.gallery)
-    labels: dict[str, set[str]] = defaultdict(set)
-    records = {}
+    contents = Contents(dataset.root)
+    records = []
     for (item, id_), vector in zip(well, vectors, strict=True):
-        if item in gallery:
-            labels[id_].add(item.label)
-            records[id_] = Record(id_, vector, {"path": str(item.path)})
-    known = {id_: frozenset(names) for id_, names in labels.items()}
+        if item in gallery and contents.add(id_, item):
+            records.append(Record(id_, vector, {"path": str(item.path)}))
     asked = set(dataset.queries)
     places = [place for place, (item, _) in enumerate(well) if item in asked]
     with backends.connect(f"memory://variants-{uuid.uuid4().hex}") as store:
         collection = store.create("images", Schema(vectors.shape[1], "l2", Index("flat")))
-        collection.upsert(records.values())
+        collection.upsert(records)
         started = monotonic()
-        answers = _answers(collection, well, vectors, places, known, max(ks))
+        k = max(ks)
+        hits = collection.search(np.ascontiguousarray(vectors[places]), k=k + 1)
+        queries = [(*well[place], each) for place, each in zip(places, hits, strict=True)]
+        answers = class_answers(dataset, queries, contents, k)
         searching = monotonic() - started
         store.drop("images")
     measures = measure([answer.ranking for answer in answers], ks=ks)
@@ -151,26 +152,8 @@ def _run(
         metric="l2",
         measures=measures,
         answers=answers,
-        labels=known,
+        labels=contents.labels(),
         seconds={**seconds, "search": searching},
-        notes=[*notes, *measures.notes],
+        notes=[*notes, *contents.notes(), *measures.notes],
         max_pixels=max_pixels,
     )
-
-
-def _answers(
-    collection: Collection,
-    well: Sequence[tuple[Item, str]],
-    vectors: Matrix,
-    places: Sequence[int],
-    labels: Mapping[str, frozenset[str]],
-    k: int,
-) -> list[Answer]:
-    sizes = Counter(label for names in labels.values() for label in names)
-    found = collection.search(np.ascontiguousarray(vectors[list(places)]), k=k + 1)
-    answers = []
-    for place, hits in zip(places, found, strict=True):
-        item, own = well[place]
-        wanted = sizes[item.label]
-        answers.append(judged(str(item.path), item.label, own, hits, labels, k=k, wanted=wanted))
-    return answers

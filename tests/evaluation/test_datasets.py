@@ -118,12 +118,12 @@ def test_a_row_that_repeats_another_counts_once(draw):
         ("id,path,label\n0,a.png\n", "line 2: 3 filled cells"),
         ("id,path,label\n0,a.png,\n", "line 2: 3 filled cells"),
         ("id,path,label\n0,a.png,x,y\n", "line 2: 3 filled cells"),
-        ('id,path,label\n0,"a.png,x\n', "no csv in UTF-8: unexpected end"),
+        ('id,path,label\n0,"a.png,x\n', "is no list of images: unexpected end"),
         ("id,path,label\n0,a.png,x\n1,nö.png,x\n", "1 of 2 files of images.csv are missing, first"),
         ("id,path,label\n0,a.png,x\n1,./a.png,y\n", "line 3: ./a.png is 'x' on one line and 'y'"),
         ("id,path,label\n0,a.png,x\n1,b.png,X\n", "'x' and 'X' differ only by case"),
         ("id,path,label\n0,a.png,x\x07\n1,b.png,x\n", "control characters"),
-        ("id,path,label\n0,a\0.png,x\n1,b.png,x\n", "line contains NUL|missing"),
+        ("id,path,label\n0,a\0.png,x\n1,b.png,x\n", "not text: it has NUL bytes"),
         ("id,path,label\n0,a.png,x\n", "holds 1 image to search in"),
         ("id,path,label\n0,a.png,x\n1,b.png,y\n", "nothing to find"),
     ],
@@ -166,9 +166,9 @@ def test_labels_of_a_parquet_may_be_numbers_or_categories(draw):
     ("columns", "message"),
     [
         ({"path": ["a.png", "b.png"]}, "lacks the column label; its columns are 'path'"),
-        ({"path": ["a.png", None], "label": ["x", "x"]}, "row 2: an empty cell"),
-        ({"path": ["a.png", "b.png"], "label": [" ", "x"]}, "row 1: an empty cell"),
-        ({"path": ["a.png", "b.png"], "label": [["x"], ["x"]]}, "no parquet of texts"),
+        ({"path": ["a.png", None], "label": ["x", "x"]}, "row 2: 2 filled cells expected$"),
+        ({"path": ["a.png", "b.png"], "label": [" ", "x"]}, "row 1: 2 filled cells expected$"),
+        ({"path": ["a.png", "b.png"], "label": [["x"], ["x"]]}, "not a parquet"),
     ],
 )
 def test_a_parquet_that_is_no_dataset_is_refused_with_the_reason(draw, columns, message):
@@ -180,14 +180,45 @@ def test_a_parquet_that_is_no_dataset_is_refused_with_the_reason(draw, columns, 
 def test_a_torn_parquet_is_refused(draw):
     file = write_parquet(draw("a.png", "b.png"), {"path": ["a.png"], "label": ["x"]})
     file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(DatasetError, match="no parquet of texts"):
+    with pytest.raises(DatasetError, match="not a parquet"):
         load(file)
 
 
-def test_a_csv_in_another_encoding_is_refused(draw):
-    file = write_csv(draw("a.png"), "path,label\na.png,niño\n", encoding="latin-1")
-    with pytest.raises(DatasetError, match="no csv in UTF-8"):
-        load(file)
+@pytest.mark.parametrize(
+    ("encoding", "note"),
+    [
+        ("cp1252", "images.csv is not UTF-8 throughout: other bytes were read as cp1252"),
+        ("utf-16", "images.csv was read as UTF-16"),
+    ],
+)
+def test_a_csv_in_another_encoding_is_read_and_noted(draw, encoding, note):
+    root = draw("ä.png", "b.png")
+    dataset = load(write_csv(root, "path,label\nä.png,niño\nb.png,niño\n", encoding=encoding))
+    assert labels(dataset.gallery) == [("ä.png", "niño"), ("b.png", "niño")]
+    assert note in dataset.notes
+
+
+def test_a_tsv_is_the_same_dataset_as_a_csv(draw):
+    root = draw("a, 1.png", "b.png")
+    (root / "images.tsv").write_text("path\tlabel\na, 1.png\tx\nb.png\tx\n")
+    assert labels(load(root / "images.tsv").gallery) == [("a, 1.png", "x"), ("b.png", "x")]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_train_and_val_are_held_out_queries(draw, name):
+    dataset = load(draw("train/cat/1.png", "train/dog/1.png", f"{name}/cat/2.png"))
+    assert dataset.held_out
+    assert labels(dataset.queries) == [("2.png", "cat")]
+
+
+def test_of_three_splits_the_labelled_queries_count(draw):
+    names = ["train/cat/1.png", "train/cat/2.png", "test/cat/3.png", "val/cat/4.png"]
+    dataset = load(draw(*names))
+    assert labels(dataset.queries) == [("3.png", "cat")]
+    assert "folders beside the two splits, left out: 1 (val)" in dataset.notes
+    (dataset.root / "test/cat/3.png").rename(dataset.root / "test/3.png")
+    (dataset.root / "test/cat").rmdir()
+    assert labels(load(dataset.root).queries) == [("4.png", "cat")]
 
 
 def test_an_empty_class_is_noted_and_the_rest_evaluated(draw):

@@ -38,6 +38,31 @@ def test_a_held_out_query_that_the_gallery_holds_is_taken_out_and_told(tmp_path)
     assert len(next(iter(run.hits.values()))) == 7
 
 
+def test_one_image_under_two_classes_counts_once_under_the_first(labelled):
+    copy = labelled / "katze/same.png"
+    copy.write_bytes((labelled / "hund/bild-ü 0006.png").read_bytes())
+    run = evaluate(datasets.load(labelled))
+    assert run.measures.queries == 12
+    assert str(copy) not in run.hits
+    assert (
+        "katze/same.png is 'katze', but the same image hund/bild-ü 0006.png is 'hund', which "
+        "comes first and counts."
+    ) in run.notes
+    assert all(len(names) == 1 for names in run.labels.values())
+
+
+def test_a_query_whose_gallery_image_has_another_label_is_noted(tmp_path):
+    write(tmp_path / "set/train/katze", 4)
+    write(tmp_path / "set/val/katze", 2, start=8)
+    write(tmp_path / "set/val/hund", 1)
+    write(tmp_path / "set/train/hund", 2, start=20)
+    notes = evaluate(datasets.load(tmp_path / "set")).notes
+    assert (
+        "val/hund/bild-ü 0000.png is 'hund', but the same image train/katze/bild-ü 0000.png is "
+        "'katze', in the gallery."
+    ) in notes
+
+
 def test_a_bad_image_is_left_out_and_told(labelled):
     (labelled / "katze/kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     run = evaluate(datasets.load(labelled))

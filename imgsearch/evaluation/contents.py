@@ -1,0 +1,59 @@
+"""Items by content: of files that are equal the first counts, and other labels are noted."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from imgsearch.evaluation.datasets import Item
+
+_NAMED: Final = 5  # contradictions that a note of its own names
+
+
+class Contents:
+    """The first item of each content, and notes about later ones with another label."""
+
+    def __init__(self, root: Path, items: Iterable[tuple[str, Item]] = ()) -> None:
+        self._root = root
+        self._first: dict[str, Item] = {}
+        self._notes: dict[str, None] = {}
+        for id_, item in items:
+            self.add(id_, item)
+
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._first
+
+    def add(self, id_: str, item: Item) -> bool:
+        """Return whether an item is the first of its content."""
+        first = self._first.setdefault(id_, item)
+        self._compare(item, first, "which comes first and counts")
+        return first is item
+
+    def labels(self) -> dict[str, frozenset[str]]:
+        """Return for each content the label that counts."""
+        return {id_: frozenset({item.label}) for id_, item in self._first.items()}
+
+    def check_query(self, id_: str, item: Item) -> None:
+        """Note a query whose content the gallery holds under another label."""
+        if id_ in self._first:
+            self._compare(item, self._first[id_], "in the gallery")
+
+    def join(self, other: "Contents") -> None:
+        """Add the notes of others."""
+        self._notes |= other._notes
+
+    def notes(self) -> Iterator[str]:
+        """Yield a sentence for the first contradictions, and one for all others."""
+        yield from list(self._notes)[:_NAMED]
+        if (more := len(self._notes) - _NAMED) > 0:
+            yield f"{more} more images have another label than an equal one."
+
+    def _compare(self, item: Item, first: Item, why: str) -> None:
+        if item.label != first.label:
+            self._notes[
+                f"{self._shown(item)} is {item.label!r}, but the same image {self._shown(first)} "
+                f"is {first.label!r}, {why}."
+            ] = None
+
+    def _shown(self, item: Item) -> str:
+        inside = item.path.is_relative_to(self._root)
+        return str(item.path.relative_to(self._root) if inside else item.path)
