@@ -55,7 +55,10 @@ class Model:
                 self.rows[id_] = replace(self.rows[id_], **values)
 
     def ready(self, ids):
-        self._set(ids, ("pending", "failed"), state="ready", error="")
+        states = ("pending", "failed")
+        changed = {id_ for id_ in ids if id_ in self.rows and self.rows[id_].state in states}
+        self._set(ids, states, state="ready", error="")
+        return changed
 
     def failed(self, errors):
         for id_, error in errors.items():
@@ -104,6 +107,8 @@ def answer(subject, name, argument):
     try:
         if name == "update" and not isinstance(subject, Model):
             return timeless(method(argument, label="neu"))
+        if name == "ready":  # in no particular order
+            return set(method(argument))
         return timeless(method(argument))
     except REFUSALS as error:
         return type(error)
