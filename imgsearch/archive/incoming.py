@@ -51,7 +51,7 @@ def inside(folder: Path, roots: Sequence[Path]) -> Path:
     """
     try:
         real = folder.expanduser().resolve(strict=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # the last one of a NUL
         raise SourceError(OUTSIDE) from error
     if not real.is_dir() or not any(_within(real, root) for root in roots):
         raise SourceError(OUTSIDE)

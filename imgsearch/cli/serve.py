@@ -74,6 +74,14 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
     metavar="HOST",
     help="A name that the service is called by, as behind a proxy; other names are refused then.",
 )
+@click.option(
+    "--behind-proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Address or network of your proxy, as 10.0.0.0/8: its X-Forwarded-Proto, -For and -Host "
+    "count, so the page's cookie is Secure behind TLS; may be repeated.",
+)
 @click.option("--page/--no-page", default=True, help="Show the page at /, if it is installed.")
 @_limit("--max-file", 64, "Size limit of one image, in MB.", metavar="MB")
 @_limit("--max-files", 100, "Images in one upload.")
@@ -146,7 +154,7 @@ def serve(
         ) as archive,
     ):
         keys = Keys(archive.catalog)
-        serving.check_open(host, keys, no_auth=no_auth)
+        serving.check_open(host, keys, no_auth=no_auth, proxies=told["proxies"])
         serving.warm(archive)
         repaired = serving.mend(archive, alone=not settings.secret(db))
         if repaired.anything:
@@ -184,6 +192,7 @@ def _limits(host: str, serving: Any, **told: Any) -> dict[str, Any]:
         "url_hosts": told["url_hosts"],
         "hosts": names or None,
         "cors": told["cors"],
+        "proxies": told["proxies"],
         "page": told["page"],
     }
 

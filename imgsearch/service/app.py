@@ -22,6 +22,7 @@ from imgsearch.service.limits import BodyLimit, Deadline, Limits
 from imgsearch.service.metrics import Measured, Metrics
 from imgsearch.service.origins import Origins, checked
 from imgsearch.service.problems import Incidents
+from imgsearch.service.proxies import Proxies, networks
 from imgsearch.service.scopes import Access
 from imgsearch.service.service import Service
 from imgsearch.service.workers import Turns, Workers
@@ -67,15 +68,17 @@ def create_app(
     urls: bool = False,
     hosts: Collection[str] | None = None,
     cors: Collection[str] = (),
+    proxies: Collection[str] = (),
 ) -> FastAPI:
     """Return the application over `archive`; it closes neither that nor `jobs`.
 
     `keys` None asks nobody for a key. `urls` lets jobs fetch images, by what `jobs` was given.
     `hosts` are the names that the service answers to, None for any; `cors` are the origins of
-    pages elsewhere that may use it, as ``https://photos.example.org``.
+    pages elsewhere that may use it, as ``https://photos.example.org``. `proxies` are the addresses
+    and networks of proxies, whose X-Forwarded-Proto, -For and -Host count.
 
     Raises:
-        ConfigError: one of `cors` is no origin.
+        ConfigError: one of `cors` is no origin, or one of `proxies` no address.
         MissingExtra: what shows the documentation is not installed.
     """
     limits = limits or Limits()
@@ -86,6 +89,7 @@ def create_app(
         title="imgsearch",
         version=__version__,
         description=_ABOUT,
+        openapi_url=None,  # docs.py has it, with the others' checks
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -124,6 +128,7 @@ def create_app(
         )
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Headers)
+    app.add_middleware(Proxies, networks=networks(proxies))
     return app
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from imgsearch.errors import MissingExtra
+from imgsearch.service.parameters import ONLY_KNOWN
 
 _PACKAGE: Final = "fastapi_offline"  # carries Swagger UI and Redoc; nothing of it is imported
 _PAGE: Final = """<!doctype html>
@@ -23,12 +24,16 @@ _START: Final = (
 
 
 def install(app: FastAPI) -> None:
-    """Add /docs (Swagger UI) and /redoc (Redoc).
+    """Add /openapi.json, /docs (Swagger UI) and /redoc (Redoc).
 
     Raises:
         MissingExtra: what they are shown by is not installed.
     """
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, dependencies=[ONLY_KNOWN])
+
+    @router.get("/openapi.json")
+    def document() -> JSONResponse:
+        return JSONResponse(app.openapi())
 
     @router.get("/docs")
     def swagger() -> HTMLResponse:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from imgsearch import encoders
 from imgsearch.errors import ImgSearchError
 from imgsearch.service import models
+from imgsearch.service.parameters import ONLY_KNOWN
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
 
@@ -18,13 +19,13 @@ _FRESH: Final = 1.0  # seconds; anybody may ask, and it takes the cores' time
 _log = logging.getLogger(__name__)
 
 
-@router.get("/v1/live")
+@router.get("/v1/live", dependencies=[ONLY_KNOWN])
 async def live() -> models.Status:
     """Tell that the process answers; nothing else is asked."""
     return models.Status(status="ok")
 
 
-@router.get("/v1/ready", responses={503: {"model": models.Status}})
+@router.get("/v1/ready", responses={503: {"model": models.Status}}, dependencies=[ONLY_KNOWN])
 def ready(here: Here) -> Response:
     """Tell whether requests are taken: the catalogue answers, and the service is not stopping."""
     well = not here.stopping
@@ -37,7 +38,12 @@ def ready(here: Here) -> Response:
     return JSONResponse(told.model_dump(), 200 if well else 503)
 
 
-@router.get("/v1/health", response_model=models.Health, responses={503: {"model": models.Health}})
+@router.get(
+    "/v1/health",
+    response_model=models.Health,
+    responses={503: {"model": models.Health}},
+    dependencies=[ONLY_KNOWN],
+)
 async def health(here: Here) -> Response:
     """Embed an image and search for it; tell of each part whether it does its work."""
     async with here.checking:

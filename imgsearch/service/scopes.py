@@ -12,6 +12,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from imgsearch.access import Keys, RateLimit, Scope, caller
 from imgsearch.errors import AccessDenied, CatalogError
+from imgsearch.service.parameters import only_known
 from imgsearch.service.problems import Problem
 
 # Every request looks its key up. Where the catalogue is too busy to answer within `_PATIENCE`
@@ -90,7 +91,10 @@ class Access:
 
 
 def allowed(scope: Scope) -> Any:
-    """Return the dependency that lets requests with `scope` pass: "read", "write" or "admin"."""
+    """Return the dependency that lets requests with `scope` pass: "read", "write" or "admin".
+
+    Then it refuses query parameters that the route does not have.
+    """
 
     async def check(
         request: Request,
@@ -100,5 +104,6 @@ def allowed(scope: Scope) -> Any:
         secret = bearer.credentials if bearer is not None else header
         address = request.client.host if request.client else ""
         await request.app.state.service.access.admit(secret, scope, address)
+        await only_known(request)
 
     return Depends(check)

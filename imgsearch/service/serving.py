@@ -67,13 +67,15 @@ def is_loopback(host: str) -> bool:
     return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
 
 
-def check_open(host: str, keys: Keys, *, no_auth: bool) -> None:
+def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str] = ()) -> None:
     """Refuse to be open to anybody but this machine's own users.
 
     Raises:
-        ConfigError: nobody would be asked for a key on an address that others reach, or there is
-            no key yet that anybody could show.
+        ConfigError: nobody would be asked for a key on an address that others reach, or behind a
+            proxy, or there is no key yet that anybody could show.
     """
+    if no_auth and proxies:
+        raise ConfigError("--no-auth is for this machine alone, and a proxy lets others in")
     if is_loopback(host):
         if not no_auth and not keys.all():
             raise ConfigError(
@@ -126,6 +128,7 @@ def running(
     page: bool = True,
     hosts: Collection[str] | None = None,
     cors: Collection[str] = (),
+    proxies: Collection[str] = (),
 ) -> Iterator[FastAPI]:
     """Give the application over `archive` with its jobs, which stop when the block is left.
 
@@ -142,7 +145,14 @@ def running(
     jobs = Jobs(archive, fetch=fetched if urls else None, most=limits.jobs)
     try:
         app = create_app(
-            archive, jobs=jobs, keys=keys, limits=limits, urls=urls, hosts=hosts, cors=cors
+            archive,
+            jobs=jobs,
+            keys=keys,
+            limits=limits,
+            urls=urls,
+            hosts=hosts,
+            cors=cors,
+            proxies=proxies,
         )
         if page and find_spec("gradio") is not None:
             from imgsearch import ui
@@ -197,6 +207,7 @@ def leaving(seconds: float = _LEAVING) -> Iterator[None]:
 def server(app: FastAPI, *, on_start: Callable[[int], None] | None = None) -> uvicorn.Server:
     """Return what serves `app` on sockets that are given to its `run`."""
     here: Service = app.state.service
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each malformed body
     room = room_for(here.limits)
     config = uvicorn.Config(
         app,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -22,6 +23,9 @@ from imgsearch.images import header
 from imgsearch.service.limits import Limits
 from imgsearch.service.problems import Problem
 
+# RFC 7578 knows no charset of a form; clients that name one write UTF-8. Python's other codecs
+# raise errors of their own, and some unpack what they decode.
+_CHARSETS: Final = ("", "utf-8", "utf8", "us-ascii")
 _FIELDS: Final = 32  # form fields beside the files
 _EDGE: Final = 1024  # pixels: a JPEG counts at the scale that encoders and thumbnails need
 _NAME: Final = 255  # letters that are kept of a file's name
@@ -50,6 +54,11 @@ class _Parser(MultiPartParser):
             if size > self.most:
                 raise LimitExceeded(f"a file has more than the {self.most:,} bytes allowed")
 
+    def close(self) -> None:
+        """Delete all files, also those of parts that are not complete."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
 
 @asynccontextmanager
 async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterator[Upload]:
@@ -61,8 +70,9 @@ async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterat
         Problem: it is no multipart body, is malformed, has no file, or a field twice.
         LimitExceeded: a file is too large, or there are too many.
     """
-    form = await _form(request, limits, files=files)
+    parser = _parser(request, limits, files=files)
     try:
+        form = await _form(parser, files)
         found = tuple(each for _, each in form.multi_items() if isinstance(each, UploadFile))
         if len(found) > files:
             raise LimitExceeded(f"{len(found)} files in one request, at most {files} are allowed")
@@ -77,7 +87,7 @@ async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterat
                 fields[name] = value
         yield Upload(found, fields)
     finally:
-        await form.close()
+        parser.close()
 
 
 async def model_of(request: Request, model: type[BaseModel]) -> Any:
@@ -155,12 +165,18 @@ def decoded(text: str, limits: Limits) -> bytes:
         raise Problem(422, "image_not_base64", "The image is no base64.") from error
 
 
-async def _form(request: Request, limits: Limits, *, files: int) -> FormData:
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
+def _parser(request: Request, limits: Limits, *, files: int) -> _Parser:
+    kind, options = parse_options_header(request.headers.get("Content-Type", ""))
+    if kind != b"multipart/form-data":
         raise Problem(415, "media_type_unsupported", "A multipart/form-data body is wanted.")
+    if options.get(b"charset", b"").decode("latin-1").lower() not in _CHARSETS:
+        raise Problem(415, "media_type_unsupported", "A form's charset is UTF-8.")
     parser = _Parser(request.headers, request.stream(), max_files=files, max_fields=_FIELDS)
     parser.most, parser._sizes = limits.file_bytes, {}
+    return parser
+
+
+async def _form(parser: _Parser, files: int) -> FormData:
     try:
         return await parser.parse()
     except MultiPartException as error:

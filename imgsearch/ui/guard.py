@@ -6,6 +6,8 @@ wanted here, so paths are on a list, and a file in a call is one that was upload
 """
 
 import json
+import logging
+import math
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
@@ -16,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from imgsearch.errors import AccessDenied, CatalogError
-from imgsearch.ui.signing_in import COOKIE, UNCHECKED, sign_in, to_form
+from imgsearch.ui.signing_in import UNCHECKED, key_of, sign_in, to_form
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -45,8 +47,12 @@ _READ: Final = re.compile(
     r"|file=(?!\w+:/).+)"
 )
 _WRITTEN: Final = re.compile(r"/gradio_api/(?:queue/join|upload|cancel|reset)/?")
-_CALL: Final = re.compile(r"/gradio_api/queue/join/?")
+_UPLOAD: Final = re.compile(r"/gradio_api/upload/?")
+_LONGEST_NAME: Final = 255  # bytes of a file's name, as systems have it
+_CHARSET: Final = re.compile(r";\s*charset\s*=", re.IGNORECASE)
 _CALL_BYTES: Final = 4 * 2**20  # of a call's JSON; files come by /upload
+_EXACT: Final = 2**53  # the largest whole number that a browser keeps exactly
+_log = logging.getLogger(__name__)
 
 
 class Guard:
@@ -80,16 +86,20 @@ class Guard:
         refusal = await self._refusal(request)
         if refusal is not None:
             await refusal(scope, receive, headed)
-        elif _CALL.fullmatch(_path(scope)):
-            await self._call(request, headed)
-        else:
+        elif request.method != "POST":
             await self._app(scope, receive, headed)
+        elif _UPLOAD.fullmatch(_path(scope)):
+            await _call_gradio(self._app, scope, receive, headed)
+        else:
+            await self._call(request, headed)
 
     async def _refusal(self, request: Request) -> Response | None:
         """Return what a request is answered with that does not go on to Gradio."""
         if refusal := self._elsewhere(request):
             return refusal
         path = _path(request.scope)
+        if not _is_name(path):
+            return PlainTextResponse("not found", 404)
         if self._check is not None and path in ("/sign-in", "/sign-out"):
             return await sign_in(request, self._check)
         reading = request.method in ("GET", "HEAD")
@@ -98,6 +108,9 @@ class Guard:
         known = _READ if reading else _WRITTEN
         if not known.fullmatch(path) or request.method not in ("GET", "HEAD", "POST"):
             return PlainTextResponse("not found", 404)
+        if _CHARSET.search(request.headers.get("content-type", "")):
+            # browsers send none; Gradio would decode with any codec of Python's, and fail with some
+            return PlainTextResponse("text is UTF-8 here", 415)
         return await self._unsigned(request, path)
 
     def _elsewhere(self, request: Request) -> Response | None:
@@ -110,7 +123,7 @@ class Guard:
     async def _unsigned(self, request: Request, path: str) -> Response | None:
         if self._check is None:
             return None
-        key = request.cookies.get(COOKIE, "")
+        key = key_of(request)
         try:
             await run_in_threadpool(self._check, key, "read")
         except AccessDenied:
@@ -122,28 +135,74 @@ class Guard:
         return None
 
     async def _call(self, request: Request, send: Send) -> None:
-        """Let a call through whose files are uploads, none of them a URL to be fetched."""
+        """Let a call through that is plain JSON, and whose files are uploads and no URLs."""
         body = b""
         async for part in request.stream():
             body += part
             if len(body) > _CALL_BYTES:
                 await PlainTextResponse("too large", 413)(request.scope, request.receive, send)
                 return
-        try:
-            foreign = names_url(json.loads(body))
-        except (ValueError, RecursionError):
-            foreign = True
-        if foreign:
-            await PlainTextResponse("not a call of the page", 422)(
-                request.scope, request.receive, send
-            )
+        if not is_call(body):
+            await _not_a_call(request.scope, request.receive, send)
             return
         waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Message:
             return waiting.pop() if waiting else await request.receive()
 
-        await self._app(request.scope, receive, send)
+        await _call_gradio(self._app, request.scope, receive, send)
+
+
+_not_a_call: Final = PlainTextResponse("not a call of the page", 422)
+
+
+async def _call_gradio(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Call Gradio; what it cannot parse is the client's fault.
+
+    Gradio parses and queues a call or an upload within the request, and works on it afterwards. So
+    an error that is no OSError is about the request's shape.
+    """
+    started = False
+
+    async def watched(message: Message) -> None:
+        nonlocal started
+        started = True
+        await send(message)
+
+    try:
+        await app(scope, receive, watched)
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        if started:
+            raise
+        _log.info("Gradio could not parse a request", exc_info=error)
+        await _not_a_call(scope, receive, send)
+
+
+def is_call(body: bytes) -> bool:
+    """Return whether a body is JSON that a browser sends, in which no file is a URL.
+
+    Gradio's own answers fail on NaN, on numbers without end and on halves of characters.
+    """
+    try:
+        call = json.loads(body, parse_constant=_refused, parse_float=_finite, parse_int=_exact)
+        json.dumps(call, ensure_ascii=False).encode()  # no lone surrogates
+        return not names_url(call)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _refused(text: str) -> float:
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refused(text)
+
+
+def _exact(text: str) -> int:
+    number = int(text)
+    return number if abs(number) <= _EXACT else int(_refused(text))
 
 
 def names_url(value: Any) -> bool:
@@ -163,6 +222,13 @@ def _same_origin(request: Request) -> bool:
     if origin is None or request.method in ("GET", "HEAD"):
         return True
     return origin.partition("://")[2] == request.headers.get("host")
+
+
+def _is_name(path: str) -> bool:
+    """Return whether a path can name a file: no NUL, and no part longer than systems allow."""
+    return "\0" not in path and all(
+        len(part.encode(errors="surrogatepass")) <= _LONGEST_NAME for part in path.split("/")
+    )
 
 
 def _path(scope: Scope) -> str:

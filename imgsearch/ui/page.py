@@ -12,7 +12,7 @@ from imgsearch.ui.browsing import Browsing
 from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.gallery import says, text
 from imgsearch.ui.searching import Searching
-from imgsearch.ui.signing_in import COOKIE
+from imgsearch.ui.signing_in import key_of
 from imgsearch.ui.wording import words
 
 _SWEEP, _AGE = 600, 3600  # seconds between two looks for uploads to delete, and how old those are
@@ -88,7 +88,7 @@ class Page:
             AccessDenied: it has not the scope.
         """
         if self._check is not None:
-            self._check(request.cookies.get(COOKIE, ""), scope)
+            self._check(key_of(request), scope)
 
     def _header(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
         try:

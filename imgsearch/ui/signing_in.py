@@ -11,7 +11,8 @@ from starlette.responses import HTMLResponse, Response
 
 from imgsearch.errors import AccessDenied, CatalogError
 
-COOKIE: Final = "imgsearch_key"
+_COOKIE: Final = "imgsearch_key"
+_SECURE_COOKIE: Final = f"__Host-{_COOKIE}"  # no other host and no page without TLS can set it
 UNCHECKED: Final = "keys cannot be looked up now"
 _MOST: Final = 4096  # bytes of the form
 _NEXT: Final = "next"
@@ -39,7 +40,7 @@ async def sign_in(request: Request, check: Callable[[str, str], object]) -> Resp
     """
     if request.url.path.endswith("/sign-out"):
         signed_out = Response(status_code=303, headers={"location": "sign-in"})
-        signed_out.delete_cookie(COOKIE)
+        signed_out.delete_cookie(_cookie(request), secure=_secure(request))
         return signed_out
     if request.method != "POST":
         return _form(request)
@@ -53,9 +54,15 @@ async def sign_in(request: Request, check: Callable[[str, str], object]) -> Resp
     except CatalogError:
         return _form(request, UNCHECKED, 503)
     signed_in = Response(status_code=303, headers={"location": f"./{_query(request)}"})
-    secure = request.url.scheme == "https"
-    signed_in.set_cookie(COOKIE, key, httponly=True, samesite="strict", secure=secure)
+    signed_in.set_cookie(
+        _cookie(request), key, httponly=True, samesite="strict", secure=_secure(request)
+    )
     return signed_in
+
+
+def key_of(request: Request) -> str:
+    """Return the key that a browser signed in with, "" if it has not."""
+    return request.cookies.get(_cookie(request), "")
 
 
 def to_form(request: Request) -> Response:
@@ -63,6 +70,14 @@ def to_form(request: Request) -> Response:
     query = request.url.query
     location = f"sign-in?{urlencode({_NEXT: query})}" if query else "sign-in"
     return Response(status_code=303, headers={"location": location})
+
+
+def _secure(request: Request) -> bool:
+    return request.url.scheme == "https"
+
+
+def _cookie(request: Request) -> str:
+    return _SECURE_COOKIE if _secure(request) else _COOKIE
 
 
 def _form(request: Request, message: str = "", status: int = 200) -> HTMLResponse:

@@ -77,6 +77,40 @@ async def behind(scope, receive, send):
     await send({"type": "http.response.body", "body": b"the page"})
 
 
+FORM = "multipart/form-data; boundary=b"
+PART = '--b\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\na\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("gradio_api/upload", f"{FORM}; charset=undefined", PART % "a.jpg"),
+        ("gradio_api/upload", f"{FORM}; charset=punycode", PART % "a.jpg"),
+        ("gradio_api/upload", "multipart/form-data; boundary=", PART % "a.jpg"),
+        ("gradio_api/upload", FORM, PART.replace('; name="files"; filename="%s"', "")),
+        *(
+            (f"gradio_api/{route}", "application/json", body)
+            for route in ("queue/join", "cancel", "reset")
+            for body in (
+                "NaN", '"\\ud800"', '{"data": [NaN]}', '{"data": [1e999]}', '{"fn_index": -1}',
+                '{"fn_index": 99999, "data": []}', '{"fn_index": 1e999}', '{"data": ["\\udfff"]}',
+                '{"fn_index": 9999999999999999999999}', "[" * 900 + "]" * 900,
+                "[" * 9_999, "9" * 9_999,
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_a_malformed_call_is_the_client_s_fault(served, path, kind, body):
+    headers = {"Content-Type": kind}
+    answer = httpx.post(f"{served.url}{path}", content=body, headers=headers)
+    assert 400 <= answer.status_code < 500
+
+
+@pytest.mark.parametrize("path", ["assets/" + "ü" * 200, "static/" + "a" * 256, "assets/%00"])
+def test_a_path_that_names_no_file_is_not_found(served, path):
+    assert httpx.get(f"{served.url}{path}").status_code == 404
+
+
 def responses(app, *requests):
     """Return the answers of an ASGI application to requests of one client."""
 

@@ -1,7 +1,5 @@
 """The sign-in form of a service's page, filled in and submitted in a real browser."""
 
-from contextlib import ExitStack
-
 import pytest
 
 from tests.service.running import running
@@ -35,19 +33,20 @@ class Form(Page):
 def service(tmp_path_factory):
     pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
     folder = tmp_path_factory.mktemp("signing-in")
-    with running(plain(folder / "places"), folder / "data", page=True) as service:
+    places, proxies = plain(folder / "places"), ("127.0.0.1",)
+    with running(places, folder / "data", page=True, proxies=proxies) as service:
         yield service
 
 
-@pytest.fixture(scope="module", params=["http", "https"])
+@pytest.fixture(scope="module", params=["http", "https", "https, with the upstream as Host"])
 def url(request, service, tmp_path_factory):
     """Return the page's address: of the service itself, and of a TLS proxy before it."""
     if request.param == "http":
         yield service.url
         return
-    with ExitStack() as stack:
-        pem = certificate(tmp_path_factory.mktemp("proxy"))
-        yield stack.enter_context(tls_proxy(service.http.base_url.port, pem))
+    pem, keep_host = certificate(tmp_path_factory.mktemp("proxy")), request.param == "https"
+    with tls_proxy(service.http.base_url.port, pem, keep_host=keep_host) as url:
+        yield url
 
 
 def test_a_visitor_signs_in_and_out_in_a_browser(browser, service, url):
@@ -58,7 +57,9 @@ def test_a_visitor_signs_in_and_out_in_a_browser(browser, service, url):
     form.sign_in(service.secrets["read"])
     form.until(form.is_open)
     assert browser.current_url == f"{url}/"
-    (cookie,) = form.cookies().values()
+    ((name, cookie),) = form.cookies().items()
+    secure = url.startswith("https:")
+    assert (name, cookie["secure"]) == ("__Host-" * secure + "imgsearch_key", secure)
     assert cookie["httpOnly"]
     assert cookie["sameSite"] == "Strict"
     form.one(".sign-out a").click()

@@ -1,0 +1,95 @@
+"""What a proxy says of a request counts, and what anybody else says does not."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+
+from imgsearch.access import Keys
+from imgsearch.catalog import Catalog
+from imgsearch.errors import ConfigError
+from imgsearch.service import serving
+from imgsearch.service.proxies import Proxies, networks
+from imgsearch.ui.guard import Guard
+
+PROXY, STRANGER = "10.1.2.3", "192.0.2.7"
+FORWARDED = {
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Host": "photos.example.org",
+}
+
+
+def seen(client, headers, *, trusted=("10.0.0.0/8", "::1"), app=None):
+    """Return the response to a request that comes from the address `client`."""
+
+    async def ask():
+        wrapped = Proxies(app or echo(), networks=networks(trusted))
+        transport = httpx.ASGITransport(wrapped, client=(client, 1234))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service:8000") as http:
+            return await http.post("/sign-in", headers=headers, data={"key": "a"})
+
+    return asyncio.run(ask())
+
+
+def echo():
+    app = FastAPI()
+
+    @app.post("/sign-in")
+    async def tell(request: Request) -> dict[str, object]:
+        forwarded = [name for name in request.headers if "forwarded" in name]
+        return {"url": str(request.url), "client": request.client.host, "forwarded": forwarded}
+
+    return app
+
+
+@pytest.mark.parametrize("proxy", [PROXY, "::1"])
+def test_a_proxy_s_headers_count(proxy):
+    assert seen(proxy, FORWARDED).json() == {
+        "url": "https://photos.example.org/sign-in",
+        "client": "203.0.113.9",
+        "forwarded": [],
+    }
+
+
+def test_headers_of_anybody_else_do_not_count():
+    plain = {"url": "http://service:8000/sign-in", "client": STRANGER, "forwarded": []}
+    others = {"Forwarded": "proto=https;for=203.0.113.9", "X-Forwarded-Prefix": "/a"}
+    assert seen(STRANGER, FORWARDED | others).json() == plain
+    assert seen(STRANGER, FORWARDED, trusted=()).json() == plain
+    plain["client"] = PROXY
+    assert seen(PROXY, FORWARDED, trusted=()).json() == plain
+
+
+def test_of_several_addresses_the_last_one_that_is_no_proxy_counts():
+    several = FORWARDED | {"X-Forwarded-For": "1.1.1.1, 203.0.113.9, 10.9.9.9"}
+    assert seen(PROXY, several).json()["client"] == "203.0.113.9"
+
+
+@pytest.mark.parametrize("value", ["", "javascript", "https,http", "\xff", "https" * 1_000])
+def test_a_proxy_s_unknown_scheme_does_not_count(value):
+    headers = FORWARDED | {"X-Forwarded-Proto": value.encode("latin-1")}
+    assert seen(PROXY, headers).json()["url"] == "http://photos.example.org/sign-in"
+
+
+@pytest.mark.parametrize(("client", "secure"), [(PROXY, True), (STRANGER, False)])
+def test_the_page_s_cookie_is_secure_behind_a_proxy_with_tls(client, secure):
+    guard = Guard(echo(), check=lambda *_: None)
+    cookie = seen(client, FORWARDED, app=guard).headers["Set-Cookie"]
+    assert cookie.startswith("__Host-imgsearch_key=") == secure
+    assert ("; Secure" in cookie) == secure
+
+
+@pytest.mark.parametrize("address", ["*", "proxy.example.org", "10.0.0.0/33", "10.0.0.1:80", ""])
+def test_a_proxy_is_named_by_its_address(address):
+    with pytest.raises(ConfigError, match="a proxy has an address or network"):
+        networks([address])
+
+
+def test_nobody_is_let_in_without_a_key_behind_a_proxy(tmp_path):
+    with (
+        Catalog(str(tmp_path / "catalog.db")) as catalog,
+        pytest.raises(ConfigError, match="a proxy lets others in"),
+    ):
+        serving.check_open("127.0.0.1", Keys(catalog), no_auth=True, proxies=["10.0.0.1"])
