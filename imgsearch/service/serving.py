@@ -279,6 +279,19 @@ class _Server(uvicorn.Server):
             await super().serve(sockets)
 
     @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Return after a signal, so that the program closes what it opened.
+
+        uvicorn raises the signal again, and SIGTERM would end the process at once.
+        """
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
+
+    @override
     def handle_exit(self, sig: int, frame: Any) -> None:
         self._here.stopping = True
         self._here.jobs.stop()

@@ -7,17 +7,13 @@
 Needs the extra ``ui``.
 """
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 from imgsearch.archive import Archive, Jobs
 from imgsearch.errors import MissingExtra
 from imgsearch.settings import hush_gradio
+from imgsearch.ui.uploads import uploads
 
 Check = Callable[[str, str], object]
 """Takes an API key and a scope, raises `AccessDenied` unless the key has it."""
@@ -42,7 +38,7 @@ def build(
     Raises:
         MissingExtra: Gradio is not installed.
     """
-    hush_gradio(_uploads())
+    hush_gradio(uploads())
     try:
         from imgsearch.ui.page import Page
     except ModuleNotFoundError as error:
@@ -73,11 +69,3 @@ def launch(blocks: Any, *, port: int = 7860) -> str:
     from imgsearch.ui.server import launch
 
     return launch(blocks, port=port)
-
-
-@cache
-def _uploads() -> Path:
-    """Return this process's folder for what browsers upload, gone when the process ends."""
-    folder = tempfile.mkdtemp(prefix="imgsearch-page-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)

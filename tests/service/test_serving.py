@@ -41,7 +41,7 @@ def process(*words):
             running.kill()
 
 
-def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path):
+def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path, monkeypatch):
     data = tmp_path / "größe"
     made = CliRunner().invoke(cli, ["keys", "create", "я", "--scope", "admin", "--data", str(data)])
     assert made.exit_code == 0, made.output
@@ -53,16 +53,24 @@ def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path):
         assert client.get("/", follow_redirects=True).status_code == 200  # the documentation
         running.send_signal(signal.SIGTERM)
         rest = running.stderr.read()
-        assert running.wait(30) in (0, -signal.SIGTERM)
+        assert running.wait(30) == 0
         assert "größe" in rest
         assert "key" in rest
         assert "Traceback" not in rest
     assert {path.name for path in data.iterdir()} >= {"vectors.db", "catalog.db", "originals"}
     assert data.stat().st_mode & 0o077 == 0  # nobody else's
-    with process("--data", data, "--no-auth", "--no-page") as (client, _):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with process("--data", data, "--no-auth") as (client, running):
         hits = client.post("/v1/search", files={"file": jpeg(1)}).json()["hits"]
         assert [hit["name"] for hit in hits] == ["кот.jpg"]
         assert client.get("/v1/health").json()["status"] == "ok"
+        sent = client.post("/gradio_api/upload", files={"files": ("ü.png", b"no image")})
+        assert sent.status_code == 200
+        (folder,) = tmp_path.glob("imgsearch-page-*")
+        assert [path.name for path in folder.rglob("*.png")] == ["ü.png"]
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+    assert list(tmp_path.glob("imgsearch-page-*")) == []
 
 
 def test_it_tells_in_one_line_why_it_does_not_start(tmp_path):
@@ -72,7 +80,7 @@ def test_it_tells_in_one_line_why_it_does_not_start(tmp_path):
         ([], "--no-auth"),
         (["--no-auth", "--cors", "*"], "is no origin"),
         (["--no-auth", "--weights", __file__], "belong to a model"),
-        (["--no-auth", "--max-files", "0"], "at least 1"),
+        (["--no-auth", "--behind-proxy", "10.0.0.1"], "a proxy lets others in"),
     ):
         told = CliRunner().invoke(cli, ["serve", "--data", str(tmp_path / "a"), *words])
         assert told.exit_code == 1, (words, told.output)

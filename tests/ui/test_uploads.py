@@ -1,5 +1,10 @@
 """What browsers upload lies in a folder of the process, and goes with it."""
 
+import os
+
+import pytest
+
+from imgsearch.ui.uploads import locked, remove_abandoned
 from tests.ui.conftest import Served
 
 
@@ -15,3 +20,26 @@ def test_uploads_go_when_the_page_ends(drawn, tmp_path):
     assert [path.read_bytes() for path in folder.rglob("*.png")] == [b"not even an image"]
     assert served.stop() == 0
     assert not folder.exists()
+
+
+def test_folders_of_processes_that_were_killed_are_removed(tmp_path):
+    pytest.importorskip("fcntl", reason="the system has no locks on folders")
+    abandoned, alive, other, elsewhere = (
+        tmp_path / name
+        for name in ("imgsearch-page-1-a", "imgsearch-page-2-b", "imgsearch-pages", "foreign")
+    )
+    for folder in (abandoned, alive, other, elsewhere):
+        folder.mkdir()
+        (folder / "größe.png").touch()
+    (tmp_path / "imgsearch-page-3-link").symlink_to(elsewhere)
+    (tmp_path / "imgsearch-page-4-file").touch()
+    lock = locked(alive)
+    remove_abandoned(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "imgsearch-page-2-b", "imgsearch-pages", "foreign", "imgsearch-page-3-link",
+        "imgsearch-page-4-file",
+    }  # fmt: skip
+    assert all((folder / "größe.png").exists() for folder in (alive, other, elsewhere))
+    os.close(lock)
+    remove_abandoned(tmp_path)
+    assert not alive.exists()
