@@ -4,7 +4,8 @@ Surfaces read them and pass them down. `encoders.load` alone asks by itself, for
 whether the network may be used: Towhee builds operators wherever it likes, from plain values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import environ, pathsep  # noqa: TID251 - the one place
 from pathlib import Path
@@ -125,3 +126,21 @@ def hush_gradio(folder: Path) -> None:
     """
     environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     environ["GRADIO_TEMP_DIR"] = str(folder)
+
+
+@contextmanager
+def quiet_grpc() -> Iterator[None]:
+    """Have gRPC, if it is imported in here, keep its own lines off the terminal.
+
+    Its C core prints connections that a server ended, such as "Got goaway … too_many_pings" after
+    a minute of silence (1.85); failed calls raise errors all the same. It reads GRPC_VERBOSITY
+    when it is imported. A value that the user set is left alone.
+    """
+    if "GRPC_VERBOSITY" in environ:
+        yield
+        return
+    environ["GRPC_VERBOSITY"] = "NONE"
+    try:
+        yield
+    finally:
+        environ.pop("GRPC_VERBOSITY", None)

@@ -3,7 +3,8 @@
 import pytest
 
 from imgsearch.errors import ConfigError
-from imgsearch.settings import Settings
+from imgsearch.settings import Settings, quiet_grpc
+from tests.conftest import ENVIRONMENT
 
 
 def test_defaults():
@@ -39,3 +40,14 @@ def test_each_store_gets_its_own_secret_only():
 def test_a_timeout_is_a_positive_number(text):
     with pytest.raises(ConfigError, match="IMGSEARCH_TIMEOUT"):
         Settings.from_environment({"IMGSEARCH_TIMEOUT": text})
+
+
+def test_grpc_is_quiet_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+    with quiet_grpc():
+        assert ENVIRONMENT["GRPC_VERBOSITY"] == "NONE"
+    assert "GRPC_VERBOSITY" not in ENVIRONMENT
+    monkeypatch.setenv("GRPC_VERBOSITY", "DEBUG")
+    with quiet_grpc():
+        assert ENVIRONMENT["GRPC_VERBOSITY"] == "DEBUG"
+    assert ENVIRONMENT["GRPC_VERBOSITY"] == "DEBUG"

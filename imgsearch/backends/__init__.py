@@ -15,6 +15,7 @@ from imgsearch.backends.names import FieldNames
 from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.backends.tencent_url import Options
 from imgsearch.errors import ConfigError, MissingExtra
+from imgsearch.settings import quiet_grpc
 
 # scheme → module, the drivers that it needs, the extra that brings them
 _DRIVERS: Final = {
@@ -191,14 +192,15 @@ def _driver(url: str) -> type[VectorBackend]:
     if scheme in _registered:
         return _registered[scheme]
     module, drivers, extra = _DRIVERS[scheme]
-    for driver in drivers:
-        try:
-            import_module(driver)
-        except ModuleNotFoundError as error:
-            if error.name != driver:
-                raise
-            raise MissingExtra(f"{url} needs {driver}", extra=extra, name=driver) from error
-    found: type[VectorBackend] = import_module(f"imgsearch.backends.{module}").Backend
+    with quiet_grpc():
+        for driver in drivers:
+            try:
+                import_module(driver)
+            except ModuleNotFoundError as error:
+                if error.name != driver:
+                    raise
+                raise MissingExtra(f"{url} needs {driver}", extra=extra, name=driver) from error
+        found: type[VectorBackend] = import_module(f"imgsearch.backends.{module}").Backend
     return found
 
 

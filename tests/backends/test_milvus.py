@@ -1,11 +1,13 @@
 """What is particular to Milvus: one process a file, crashes, foreign collections, dead servers."""
 
 import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +323,49 @@ def test_dead_server_is_told_within_the_timeout(backlog: int) -> None:
     chain = [caught.value, caught.value.__cause__, caught.value.__context__]
     assert not any("Gehe1m" in f"{error} {error!r}" for error in chain)
     assert isinstance(caught.value.__cause__, MilvusException)
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    """Return an HTTP/2 frame about the connection. Source: RFC 9113, 4.1."""
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, 0]) + bytes(4) + payload
+
+
+@contextmanager
+def dismissing() -> Iterator[int]:
+    """Answer each connection as a server does that was pinged too often."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def dismiss() -> None:
+            with suppress(OSError):
+                while True:
+                    connection = server.accept()[0]
+                    with connection, suppress(OSError):
+                        connection.recv(65_536)
+                        goaway = struct.pack(">II", 0, 11) + b"too_many_pings"
+                        connection.sendall(frame(4, b"") + frame(7, goaway))
+
+        thread = threading.Thread(target=dismiss)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+DISMISSED = """
+import os, sys
+from imgsearch.backends import connect
+from imgsearch.errors import BackendUnavailable
+try:
+    connect(sys.argv[1], token="a:b", timeout=0.5)
+except BackendUnavailable:
+    print("unavailable", os.environ.get("GRPC_VERBOSITY"))
+"""
+
+
+@pytest.mark.parametrize("scheme", ["milvus", "tencent+grpc"])
+def test_server_that_ends_the_connection_prints_nothing(scheme: str) -> None:
+    if scheme.startswith("tencent"):
+        pytest.importorskip("tcvectordb")
+    with dismissing() as port:
+        output, errors = python(DISMISSED, f"{scheme}://127.0.0.1:{port}/d").communicate()
+    assert (output, errors) == ("unavailable None\n", "")
