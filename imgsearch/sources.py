@@ -29,6 +29,8 @@ SUFFIXES: Final = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp",
     ".tif", ".tiff", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx",
     ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".heic", ".heif",
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".iiq", ".mrw", ".nef", ".nrw", ".orf", ".pef",
+    ".raf", ".rw2", ".srw", ".x3f",
 })  # fmt: skip
 """What claims to be a photo, readable or not: such a file is reported rather than passed over."""
 

@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile
 
 from imgsearch.distribution import install_hint, is_installed
 from imgsearch.errors import ConfigError, FormatRefused, ImageError, ImageTooLarge
-from imgsearch.images import bounds, canvas, jpeg, libtiff, raw, scaling
+from imgsearch.images import bounds, canvas, jpeg, jpeg2000, libtiff, raw, scaling
 from imgsearch.images.failures import DECODER_ERRORS, failure, typed_errors
 from imgsearch.images.formats import HEAD, refusal, sniff
 from imgsearch.images.opening import Source, opened
@@ -106,7 +106,8 @@ def picture(
         if source.kind == "HEIC" and image.size != announced:
             raise ValueError("the picture has another size than its header says")
         progress.step = "convert"
-        pixels = rgb(image)
+        loaded = jpeg2000.in_eight_bits(image, source) if source.kind == "JPEG2000" else image
+        pixels = rgb(loaded)
         if transparent is not None:
             pixels.paste("white", mask=transparent)
         box = canvas.cut(image, source)

@@ -75,7 +75,7 @@ class _Styles:
 
 def check(data: bytes, max_pixels: int | None) -> None:
     """Refuse a JPEG 2000 file whose header announces too many parts."""
-    start = _codestream(data)
+    start = codestream(data)
     if start is None:
         return
     size = _size(data, start)
@@ -97,12 +97,12 @@ def check(data: bytes, max_pixels: int | None) -> None:
         check_count(_visits(size, found.styles) * found.changes, _VISITS, "places of precincts")
 
 
-def _codestream(data: bytes) -> int | None:
+def codestream(data: bytes) -> int | None:
     """Return where the codestream starts, by itself or in a JP2 box; None where there is none."""
     if data.startswith(_SIGNATURE):
         return 0
     at = 0
-    for number, (name, start, end) in enumerate(_boxes(data), 1):
+    for number, (name, start, end) in enumerate(boxes_in(data), 1):
         check_count(number, _BOXES, "boxes")
         if name == b"jp2c":
             return start if data.startswith(_SIGNATURE, start) else None
@@ -114,7 +114,7 @@ def _codestream(data: bytes) -> int | None:
     return start if start >= 0 else None
 
 
-def _boxes(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+def boxes_in(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
     """Yield each box's name and where its content starts and ends."""
     end = len(data) if end is None else end
     while at + 8 <= end:
@@ -132,7 +132,7 @@ def _boxes(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[b
 
 def _check_header_box(data: bytes, start: int, end: int) -> None:
     parsed = 0
-    for number, (name, first, last) in enumerate(_boxes(data, start, end), 1):
+    for number, (name, first, last) in enumerate(boxes_in(data, start, end), 1):
         check_count(number, _BOXES, "boxes")
         if name != b"colr":
             parsed += last - first

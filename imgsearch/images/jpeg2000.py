@@ -1,0 +1,111 @@
+"""JPEG 2000 of several components with other than 8 bits, which Pillow 12.3 brings to wrong ones.
+
+Fewer bits are shifted up, so that white is not reached. Of more bits, P, Pillow makes 8 by adding a
+half, shifting and keeping 8 bits of the result, so that the uppermost numbers become 256, thus 0:
+white is black. Which zeros are such is seen in a second decode, of the same codestream with P + 1
+bits announced: its numbers lie in the middle of their range, and none is rounded over it.
+
+Source: https://www.itu.int/rec/T-REC-T.800, A.5.1 (SIZ), A.6.4 and A.6.5 (QCD, QCC), E.1.1.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from imgsearch.images.bounds.jpeg2000 import boxes_in, codestream
+from imgsearch.images.opening import Source, opened
+
+_QCD, _QCC, _SOT, _SOD = 0x5C, 0x5D, 0x90, 0x93  # the second byte of each marker
+_REVERSIBLE: Final = 0  # style of quantization
+_GUARD: Final = 1 << 5  # one guard bit in the style's byte
+_EXPONENT: Final = 1 << 11  # one in the exponent of a step size
+_MODES: Final = {"LA", "RGB", "RGBA", "CMYK"}  # of several components, without a palette
+_SYCC: Final = 18  # enumerated colour space
+
+
+def in_eight_bits(image: Image.Image, source: Source) -> Image.Image:
+    """Return a loaded image with components over the whole range of 8 bits.
+
+    Raises:
+        ValueError: its layout leaves them unknown.
+    """
+    bands, start = len(image.getbands()), codestream(source.data)
+    if start is None or image.mode not in _MODES:
+        return image
+    first = start + 42  # of the components: bits less 1, step across, step down
+    depths, *steps = (source.data[first + each : first + 3 * bands : 3] for each in range(3))
+    bits = [(depth & 0x7F) + 1 for depth in depths]
+    if set(bits) == {8}:
+        return image
+    if {*steps[0], *steps[1]} != {1} or _is_sycc(source.data[:start]):
+        raise ValueError("JPEG 2000 of other than 8 bits with subsampled colour is not read")
+    pixels = np.array(image)
+    for band, depth in enumerate(bits):
+        if depth < 8:
+            values = pixels[..., band].astype(np.uint16) >> (8 - depth)
+            pixels[..., band] = values * 255 // ((1 << depth) - 1)
+    if max(bits) > 8 and not pixels.all():
+        with opened(replace(source, data=_with_a_bit_more(source.data, start))) as middle:
+            pixels[(pixels == 0) & (np.asarray(middle) >= 128) & (np.array(bits) > 8)] = 255
+    return Image.frombytes(image.mode, image.size, pixels.tobytes())
+
+
+def _is_sycc(boxes: bytes) -> bool:
+    return any(
+        name == b"colr" and boxes[start : start + 1] == b"\1" and boxes[start + 6] == _SYCC
+        for outer, first, last in boxes_in(boxes)
+        if outer == b"jp2h"
+        for name, start, _ in boxes_in(boxes, first, last)
+    )
+
+
+def _with_a_bit_more(data: bytes, start: int) -> bytes:
+    """Return the file with a bit more announced for each component, and the same numbers."""
+    out = bytearray(data)
+    (components,) = struct.unpack_from(">H", data, start + 40)
+    for place in range(start + 42, start + 42 + 3 * components, 3):
+        out[place] += 1
+    at = start + 2
+    for marker, place, end in _segments(data, at):
+        if marker in (_QCD, _QCC):
+            _keep_steps(out, place + (marker == _QCC), end)
+        at = end
+    for part in _tile_parts(data, at):
+        if any(marker in (_QCD, _QCC) for marker, *_ in _segments(data, part)):
+            raise ValueError("JPEG 2000 of more than 8 bits with steps of a tile's own is not read")
+    return bytes(out)
+
+
+def _keep_steps(out: bytearray, place: int, end: int) -> None:
+    """Take from a quantization what a bit more of range adds to it.
+
+    A step is 2 ** (range - exponent), and there are exponent + guard bits - 1 planes of bits.
+    """
+    if out[place] & 0x1F == _REVERSIBLE:
+        return
+    if out[place] < 2 * _GUARD:
+        raise ValueError("JPEG 2000 of more than 8 bits without guard bits is not read")
+    out[place] -= _GUARD
+    for at in range(place + 1, end - 1, 2):
+        (step,) = struct.unpack_from(">H", out, at)
+        struct.pack_into(">H", out, at, min(step + _EXPONENT, 0xFFFF))
+
+
+def _tile_parts(data: bytes, at: int) -> Iterator[int]:
+    """Yield where the headers of the tiles' parts go on behind their first segment."""
+    while at + 12 <= len(data) and data[at + 1] == _SOT:
+        yield at + 12
+        (length,) = struct.unpack_from(">I", data, at + 6)
+        at += length or len(data)
+
+
+def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
+    """Yield each marker of a header with where its segment's content starts and ends."""
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (_SOT, _SOD):
+        end = at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
+        yield data[at + 1], at + 4, min(end, len(data))
+        at = end
