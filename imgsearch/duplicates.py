@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from imgsearch.backends.checks import can_compare
 from imgsearch.backends.collection import MAX_K, Collection
 from imgsearch.backends.schema import Metric
 from imgsearch.filters import Filter
@@ -145,7 +146,7 @@ def _near(
     collection: Collection, batch: Sequence[Record], where: Filter | None, threshold: float
 ) -> Iterator[list[Hit]]:
     """Yield for each record all hits of `threshold` or more, itself among them."""
-    left = {place: record.vector for place, record in enumerate(batch) if record.vector is not None}
+    left = {place: each.vector for place, each in enumerate(batch) if can_compare(each.vector)}
     found: dict[int, list[Hit]] = {}
     fetched = _NEAR
     while left:

@@ -30,6 +30,7 @@ class Thresholds:
         Raises:
             ConfigError: none is kept for this kind of query.
         """
+        self._require_encoder()
         kinds = sorted({"text" if term.kind == "text" else "image" for term in query.terms})
         kept = self.to_dict()[_HITS]
         lacking = [kind for kind in kinds if kind not in kept]
@@ -47,6 +48,7 @@ class Thresholds:
         Raises:
             ConfigError: none is kept.
         """
+        self._require_encoder()
         kept = self.to_dict()[_DUPLICATES]
         if not kept:
             raise ConfigError(
@@ -73,6 +75,18 @@ class Thresholds:
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_DUPLICATES: dict(measured)})
+
+    def _require_encoder(self) -> None:
+        """Refuse a collection that notes no encoder, for which nothing is ever kept.
+
+        Raises:
+            ConfigError: it is one.
+        """
+        if self._collection.schema.encoder is None:
+            raise ConfigError(
+                f"no threshold is kept for collection {self._collection.name!r}, as it does not "
+                "say which encoder made its vectors. Give the score as a number."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that is kept: "min_score" by kind of query, "duplicates"; empty if nothing."""

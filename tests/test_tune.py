@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from imgsearch import settings
 from imgsearch.backends import Index, Schema, connect
 from imgsearch.cli import cli
-from imgsearch.types import Record
+from imgsearch.types import Fingerprint, Record
 from tests.pictures import write
 
 
@@ -32,7 +32,8 @@ def filled(tmp_path):
     url = str(tmp_path / "meine bilder 猫.db")
     rows = np.random.default_rng(7).normal(size=(400, 8)).astype(np.float32)
     with connect(url) as store:
-        collection = store.create("images", Schema(8, "cosine", Index("hnsw"), {"path": "str"}))
+        schema = Schema(8, "cosine", Index("hnsw"), {"path": "str"}, Fingerprint("toy", 8))
+        collection = store.create("images", schema)
         collection.upsert(
             Record(f"id-{place}", row, {"path": f"猫/{place}.jpg"})
             for place, row in enumerate(rows)

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from imgsearch.backends.schema import ZEROS, FieldType, Schema, check_field_name
 from imgsearch.errors import ConfigError, DimensionMismatch, FieldInvalid, VectorInvalid
 from imgsearch.filters import Filter, StartsWith, comparisons, leaves
-from imgsearch.types import Matrix, Record, Value
+from imgsearch.types import Matrix, Record, Value, Vector
 from imgsearch.wording import meant
 
 MAX_ID: Final = 512  # bytes of UTF-8: a sha256 in hex is 64
@@ -163,6 +163,15 @@ def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:
     if not ((squared >= np.finfo(np.float32).tiny) & np.isfinite(squared)).all():
         raise VectorInvalid(_vector_fault(matrix))
     return matrix
+
+
+def can_compare(vector: Vector | None) -> TypeGuard[Vector]:
+    """Return whether a search can compare a vector that another program may have written."""
+    if vector is None:
+        return False
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squared = np.dot(vector, vector)
+    return bool(np.isfinite(squared) and squared >= np.finfo(np.float32).tiny)
 
 
 def _vector_fault(matrix: Matrix) -> str:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Collection as Names
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -97,15 +98,30 @@ def tune(
             on_progress=bars.tell,
         )
         same = place is None or canonical(place) == canonical(url)
-        commands = _commands(done, url, url if same else str(place), there.names())
+        how = _named(config, names) if done.unmarked else []
+        commands = _commands(done, url, url if same else str(place), there.names(), how)
     if as_json:
         show.echo_json({**done.to_dict(), "commands": commands})
     else:
         _print(done, commands)
 
 
-def _commands(done: "Tuning", source: str, target: str, taken: Names[str]) -> list[str]:
-    """Return what to type to have the recommended index, and to search with its effort."""
+def _named(encoder: Mapping[str, Any], names: Mapping[str, Any]) -> list[str]:
+    """Return the words that search a collection that notes no encoder."""
+    words = ["--model", encoder["model"] or "NAME"]
+    words += ["--weights", str(encoder["weights"])] if encoder["weights"] else []
+    for name in ("path_field", "label_field"):
+        words += [f"--{name.replace('_', '-')}", names[name]] if names[name] else []
+    return words
+
+
+def _commands(
+    done: "Tuning", source: str, target: str, taken: Names[str], how: Sequence[str]
+) -> list[str]:
+    """Return what to type to have the recommended index, and to search with its effort.
+
+    `how` are the words that the search takes beside.
+    """
     best = done.best
     if best is None:
         return []
@@ -116,7 +132,7 @@ def _commands(done: "Tuning", source: str, target: str, taken: Names[str]) -> li
         commands.append(_line([*words, "--index", best.index]))
     words = ["search", "QUERY", "--db", target, "--collection", name, "-k", str(done.k)]
     effort = [] if best.effort is None else ["--effort", str(best.effort)]
-    return [*commands, _line([*words, *effort])]
+    return [*commands, _line([*words, *effort, *how])]
 
 
 def _line(words: list[str]) -> str:

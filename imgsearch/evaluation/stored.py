@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from imgsearch.backends import Collection
+from imgsearch.backends.checks import can_compare
 from imgsearch.errors import DatasetError, FieldInvalid
 from imgsearch.evaluation.answers import OnProgress, judged
 from imgsearch.evaluation.datasets import check_labels
@@ -52,7 +53,8 @@ def evaluate_collection(
     if label not in collection.schema.fields:
         fields = ", ".join(sorted(collection.schema.fields)) or "none"
         raise FieldInvalid(
-            f"collection {collection.name!r} has no field {label!r}; it has: {fields}"
+            f"collection {collection.name!r} has no field {label!r}; it has: {fields}. "
+            "label_field= or --label-field names the one that is the label"
         )
     where = WHOLE if has_regions(collection) else None
     rows = collection.iterate(where=where, vectors=False)
@@ -92,7 +94,7 @@ def evaluate_collection(
         seconds={"search": monotonic() - started},
         map=embedding_map(collection, seed=seed) if mapped else None,
         notes=[
-            *_notes(len(told), len(labelled), len(drawn)),
+            *_notes(len(told), len(labelled), len(drawn), len(drawn) - len(answers)),
             *_doubts(collection, encoder),
             *measures.notes,
         ],
@@ -110,7 +112,7 @@ def _answers(
     found: list[tuple[str, Sequence[Hit]]] = []
     for start in range(0, len(drawn), _BATCH):
         there = collection.get(drawn[start : start + _BATCH], vectors=True)
-        queries = {id_: row.vector for id_, row in there.items() if row.vector is not None}
+        queries = {id_: row.vector for id_, row in there.items() if can_compare(row.vector)}
         if queries:
             matrix = np.stack(list(queries.values()))
             hits = collection.search(matrix, k=k + 1, where=where, effort=effort)
@@ -135,10 +137,12 @@ def _doubts(collection: Collection, encoder: Fingerprint | None) -> list[str]:
     return [f"Nothing shows that {encoder.model} made the vectors; no figure depends on it."]
 
 
-def _notes(there: int, labelled: int, drawn: int) -> list[str]:
+def _notes(there: int, labelled: int, drawn: int, lost: int) -> list[str]:
     notes = []
     if labelled < there:
         notes.append(f"{there - labelled} of {there} images have no label: no queries, and wrong.")
     if drawn < labelled:
         notes.append(f"{drawn} of {labelled} labelled images were drawn as queries.")
+    if lost:
+        notes.append(f"{lost} of the queries drawn have vectors that no search can compare.")
     return notes

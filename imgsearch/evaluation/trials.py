@@ -18,7 +18,8 @@ from uuid import uuid4
 import numpy as np
 
 from imgsearch.backends import Collection, Schema, VectorBackend
-from imgsearch.errors import BackendError, CollectionNotFound
+from imgsearch.backends.checks import can_compare
+from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
 from imgsearch.evaluation.ann import Truth, ann_recall, distances
 from imgsearch.evaluation.candidates import Candidate, memory_estimate
 from imgsearch.evaluation.metrics import interval
@@ -83,9 +84,12 @@ class Trials:
         self._origin, self._store, self._k, self._tell = origin, store, k, tell
         drawn = origin.get(_drawn(origin, number, seed), vectors=True)
         self._left_out = frozenset(drawn)
+        drawn = {id_: each for id_, each in drawn.items() if can_compare(each.vector)}
+        if not drawn:
+            raise ConfigError(f"collection {origin.name!r} has no vectors that can be compared")
         self._queries = _matrix(drawn.values())
         self._known: list[dict[str, float]] = [{} for _ in drawn]  # true distances by id
-        self._total = origin.count() - len(drawn)
+        self._total = origin.count() - len(self._left_out)
         # another program's fields may have names and values that a trial cannot hold
         self._fields = {} if origin.foreign else origin.schema.fields
         self.truth = Truth(self._queries, k=k, metric=origin.schema.metric)
@@ -167,7 +171,7 @@ class Trials:
         stream = (
             replace(each, fields={}) if self._origin.foreign else each
             for each in self._origin.iterate()
-            if each.id not in self._left_out
+            if each.id not in self._left_out and can_compare(each.vector)
         )
         while batch := list(islice(stream, _BATCH)):
             yield batch

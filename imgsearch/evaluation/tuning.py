@@ -19,7 +19,8 @@ class Tuning:
 
     `url` is the store of the trials, `index` what the collection has now, `searched` how many
     records were searched; `queries` others were left out to be the queries. `best` is the cheapest
-    that reaches `target`, None where none does.
+    that reaches `target`, None where none does. `unmarked`: the collection does not say which
+    encoder made its vectors.
     """
 
     url: str
@@ -35,6 +36,7 @@ class Tuning:
     measurements: tuple[Measurement, ...]
     best: Measurement | None
     notes: tuple[str, ...]
+    unmarked: bool = False
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the measurements as plain dicts, a row each, for a table or a data frame."""
@@ -113,6 +115,7 @@ def tune(
         measurements=tuple(found),
         best=cheapest(found, target),
         notes=(*notes, *_cautions(found, trials.truth.rows, store)),
+        unmarked=origin.schema.encoder is None,
     )
 
 

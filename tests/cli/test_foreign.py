@@ -131,7 +131,10 @@ def test_tune_tries_indexes_on_the_vectors(run, pictures):
     words = ("tune", "--model", "mini", "--queries", "4", "--index", "flat", "-k", "2", "--json")
     done = run(*words, *NAMES)
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["best"]["recall"] == 1
+    told = json.loads(done.stdout)
+    assert told["best"]["recall"] == 1
+    assert told["commands"][-1].endswith("--model mini --path-field file --label-field class")
+    assert run("tune", "--index", "flat", "-k", "2").stdout.endswith("--model NAME\n")
 
 
 def test_threshold_is_measured_and_not_kept(run, pictures):
@@ -139,7 +142,7 @@ def test_threshold_is_measured_and_not_kept(run, pictures):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout).keys() == {"measured", "missing"}
     again = run("search", pictures[0], "--model", "mini", "--min-score", "auto")
-    assert "no threshold is kept" in again.stderr
+    assert "no threshold is kept for collection 'images', as it does not say" in again.stderr
 
 
 def test_dedup_shows_groups_by_the_path_that_is_named(run, pictures):
@@ -147,6 +150,17 @@ def test_dedup_shows_groups_by_the_path_that_is_named(run, pictures):
     assert done.exit_code == 0, done.output
     groups = json.loads(done.stdout)["groups"]
     assert {group["kept"]["fields"]["path"] for group in groups} <= set(map(str, pictures))
+
+
+def test_vectors_that_no_search_can_compare_are_passed_over(run, pictures, monkeypatch):
+    """Other programs write zeros where there is no image; our own stores refuse them."""
+    with imgsearch.connect(URL) as store:
+        store.open("images")._all.vectors[0] = 0
+    with pytest.warns(RuntimeWarning, match="invalid value"):  # of exact search by cosine
+        done = run("evaluate", *NAMES, "--json")
+    assert run("tune", "--index", "flat", "-k", "2").exit_code == 0
+    notes = json.loads(done.stdout)["notes"]
+    assert "1 of the queries drawn have vectors that no search can compare." in notes
 
 
 def test_info_lists_the_fields_that_are_named(run, pictures):
