@@ -6,7 +6,6 @@ The files may be gone from the disk, so paths are compared with the stored ones,
 
 import glob
 import os
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +22,6 @@ from imgsearch.backends.checks import MAX_TEXT
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field, Filter
 from imgsearch.loading import absolute
-
-ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")
-"""An image's id, or that of a region of it."""
 
 _FILTERED: Final = 16  # folders asked for by a filter; for more of them all records are read
 
@@ -47,10 +43,10 @@ def named_ids(
     texts = [os.fsdecode(target) for target in targets]
     if not all(texts):
         raise ConfigError("an empty path names no image")
-    wanted = [text for text in texts if ID.fullmatch(text)]
+    wanted = [text for text in texts if sources.is_content_id(text)]
     known = collection.get(wanted)
     ids = {text: [text] for text in wanted if text in known}
-    ids |= _by_path(collection, [text for text in texts if not ID.fullmatch(text)])
+    ids |= _by_path(collection, [text for text in texts if not sources.is_content_id(text)])
     for text in dict.fromkeys(texts):
         if text not in ids and on_missing is not None:
             on_missing(text)

@@ -54,6 +54,7 @@ _OTHERS: Final[Mapping[str, str]] = {
 }
 """What files are that users name in place of images, by their suffixes."""
 
+_CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")
 _LISTED: Final = ("path", "label", "id")
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # O_NONBLOCK: opening a named pipe returns at once instead of waiting for a writer
@@ -162,6 +163,11 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
 def content_id(data: bytes) -> str:
     """Return the id of a content: its sha256 in hex, 64 letters."""
     return hashlib.sha256(data).hexdigest()
+
+
+def is_content_id(id_: str) -> bool:
+    """Return whether an id is that of a content, or of a region of it."""
+    return _CONTENT_ID.fullmatch(id_) is not None
 
 
 def printable(path: str) -> str:

@@ -1,12 +1,13 @@
 """id, vector and fields → a collection."""
 
 from collections.abc import Mapping
+from os.path import lexists
 from typing import Any
 
 from imgsearch.backends import Index, Schema, connect
 from imgsearch.encoders import Recipe, load
 from imgsearch.seam import BatchOperator
-from imgsearch.sources import printable
+from imgsearch.sources import is_content_id, label_text, printable
 from imgsearch.types import Record, Vector
 
 
@@ -44,17 +45,40 @@ class VectorInsert(BatchOperator):
             raise
 
     def __call__(self, ids: list[str], vectors: list[Vector], *fields: list[str]) -> list[str]:
-        """Write the rows, replacing those of the same id; return the ids, searchable now."""
-        texts = [[printable(text) for text in column] for column in fields]
-        rows = zip(ids, vectors, *texts, strict=True)
-        self._collection.upsert(
-            [
-                Record(id_, vector, dict(zip(self._names, row, strict=True)))
-                for id_, vector, *row in rows
-            ]
-        )
+        """Write the rows, replacing those of the same id; return the ids, searchable now.
+
+        Where ids are content hashes the first file of a content counts, as in a library: a row
+        that names another file is left out for as long as the first file exists.
+        """
+        columns = zip(self._names, fields, strict=True)
+        texts = [[_stored(name, text) for text in column] for name, column in columns]
+        records: dict[str, Record] = {}
+        for id_, vector, *row in zip(ids, vectors, *texts, strict=True):
+            record = Record(id_, vector, dict(zip(self._names, row, strict=True)))
+            if id_ in records and is_content_id(id_):
+                continue
+            records[id_] = record
+        self._collection.upsert(self._firsts(records))
         return ids
+
+    def _firsts(self, records: Mapping[str, Record]) -> list[Record]:
+        """Return the records but those of copies of a stored file that exists."""
+        if "path" not in self._names:
+            return list(records.values())
+        known = self._collection.get([id_ for id_ in records if is_content_id(id_)])
+        paths = {id_: str(record.fields.get("path", "")) for id_, record in known.items()}
+        copies = {
+            id_
+            for id_, path in paths.items()
+            if records[id_].fields["path"] != path and lexists(path)
+        }
+        return [record for id_, record in records.items() if id_ not in copies]
 
     def close(self) -> None:
         """Let go of the store."""
         self._backend.close()
+
+
+def _stored(name: str, text: str) -> str:
+    """Return a text as it is stored: labels in Unicode's composed form."""
+    return label_text(text) if name == "label" else printable(text)

@@ -104,6 +104,40 @@ def test_inserting_twice_changes_nothing(folder, url):
         assert store.open("images").count() == 40
 
 
+@pytest.mark.parametrize("between", [0, 40])  # a batch holds 32 images
+def test_the_first_file_of_a_content_counts_across_batches(tmp_path, url, between):
+    (first,) = write(tmp_path / "a" / "cafe\u0301", 1)
+    write(tmp_path / "b", between, start=100)
+    copy = tmp_path / "z" / "copy.png"
+    copy.parent.mkdir()
+    copy.write_bytes(first.read_bytes())
+    insert = imgsearch.insert_pipeline(url, model="classic")
+    rows = insert(str(tmp_path))
+    assert rows[0]["id"] == rows[-1]["id"]
+    with imgsearch.connect(url) as store:
+        collection = store.open("images")
+
+        def stored():
+            return dict(collection.get([rows[0]["id"]])[rows[0]["id"]].fields)
+
+        assert stored() == {"path": str(first), "label": "caf\u00e9"}
+        insert(str(tmp_path / "z"))
+        assert stored()["path"] == str(first)
+        first.unlink()
+        insert(str(tmp_path))
+        assert stored() == {"path": str(copy), "label": "z"}
+
+
+def test_ids_of_ones_own_are_replaced(url, tmp_path):
+    op = imgsearch.op("vector_insert", url=url, model="classic", fields=("path",))
+    insert = towhee.pipe.input("id", "vec", "path").map(("id", "vec", "path"), "mr", op)
+    vector = np.eye(1, imgsearch.load_encoder("classic").fingerprint.dim, dtype=np.float32)[0]
+    for path in (str(tmp_path), "/"):
+        insert.output("mr")("one", vector, path)
+    with imgsearch.connect(url) as store:
+        assert store.open("images").get(["one"])["one"].fields == {"path": "/"}
+
+
 def test_bad_files_are_rows_and_the_rest_goes_in(folder, url):
     (folder / "kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
     sources = [str(folder), str(folder / "fehlt.png")]
