@@ -72,6 +72,8 @@ def groups(
         done += len(batch)
         if on_progress:
             on_progress(done, max(total, done))
+    if on_progress:
+        on_progress(done, done)  # the store's count may differ from the records that it has
     return _stars(near, collection.get(sorted(near)))
 
 

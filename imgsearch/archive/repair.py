@@ -180,7 +180,7 @@ class Repair:
             width=width,
             height=height,
             format=kind,
-            label=label,
+            label=sources.label_text(label),
             fields={},
             encoder=self._library(name).recipe.model,
             stored=False,

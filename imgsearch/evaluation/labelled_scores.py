@@ -192,6 +192,7 @@ def _images(
     for done, (id_, label, vector) in enumerate(queries, 1):
         asked.append(_asked(collection, id_, label, vector, labels))
         tell("images", done, total)
+    tell("images", total, total)  # images that cannot be decoded are done, too
     return asked
 
 
@@ -208,6 +209,8 @@ def _texts(
             continue
         asked.append(_asked(collection, name, name, vector, labels))
         tell("texts", done, len(names))
+    if names:
+        tell("texts", len(names), len(names))  # unknown names are done, too
     return asked
 
 

@@ -212,6 +212,7 @@ def _changes(
             vectors = encoder.encode([change(image) for change in TRANSFORMS.values()])
             found[record.id] = scores(collection.schema.metric, vectors, record.vector)
             tell("changing", len(found), min(number, len(records)))
+    tell("changing", len(found), len(found))  # fewer may be readable than were wanted
     return found
 
 

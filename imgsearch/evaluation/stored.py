@@ -17,7 +17,7 @@ from imgsearch.evaluation.datasets import check_labels
 from imgsearch.evaluation.embedding_map import embedding_map
 from imgsearch.evaluation.metrics import measure
 from imgsearch.evaluation.run import SEED, Run, Subject
-from imgsearch.filters import Filter
+from imgsearch.filters import Filter, composed
 from imgsearch.regions import WHOLE, has_regions
 from imgsearch.types import Fingerprint, Hit
 
@@ -59,7 +59,7 @@ def evaluate_collection(
     where = WHOLE if has_regions(collection) else None
     rows = collection.iterate(where=where, vectors=False)
     told = {
-        row.id: (str(row.fields.get(label, "")), str(row.fields.get(_PLACE, row.id)))
+        row.id: (composed(str(row.fields.get(label, ""))), str(row.fields.get(_PLACE, row.id)))
         for row in rows
     }
     labels = {id_: frozenset({name} if name else ()) for id_, (name, _) in told.items()}

@@ -176,7 +176,8 @@ class Trials:
         while batch := list(islice(stream, _BATCH)):
             yield batch
             done += len(batch)
-            self._tell(stage, done, self._total)
+            self._tell(stage, done, max(done, self._total))
+        self._tell(stage, done, done)  # the store's count may differ from the records that it has
 
     def _check(self, trial: Collection) -> None:
         """Refuse a trial that holds other rows than the exact search saw.

@@ -90,6 +90,21 @@ def test_the_library_s_own_labels_and_a_dataset_s_say_the_same(library, labelled
     assert theirs["image"].checked.pairs <= 12 * 23
 
 
+def test_progress_ends_complete_past_broken_images_and_unknown_names(library, labelled):
+    (labelled / next(labelled.iterdir()).name / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    seen = []
+    thresholds(
+        library.collection,
+        load("mini"),
+        datasets.load(labelled),
+        precision=0.2,
+        on_progress=lambda *now: seen.append(now),
+    )
+    last = {stage: (done, total) for stage, done, total in seen}
+    assert last["images"] == (25, 25)
+    assert last["texts"] == (2, 2)
+
+
 def test_what_is_not_reached_tells_the_best(library):
     with pytest.raises(PrecisionUnreached, match="the best is 0") as told:
         thresholds(library.collection, load("mini"), precision=1.0)

@@ -80,7 +80,18 @@ def test_files_that_are_gone_are_counted(library, tmp_path):
     files = sorted((tmp_path / "fötos").iterdir())
     for file in files[:4]:
         file.unlink()
-    assert calibrate(library.collection, load("classic"), precision=0.5).unread == 4
+    seen = []
+    found = calibrate(
+        library.collection,
+        load("classic"),
+        precision=0.5,
+        on_progress=lambda *now: seen.append(now),
+    )
+    assert found.unread == 4
+    assert {stage: (done, total) for stage, done, total in seen} == {
+        "changing": (20, 20),
+        "comparing": (24, 24),
+    }
     for file in files[4:21]:
         file.unlink()
     with pytest.raises(DatasetError, match="3 of 24 images could be read"):
