@@ -119,7 +119,9 @@ def test_max_pixels_is_an_option_of_add_search_and_evaluate(run, tmp_path):
     write(tmp_path / "bilder" / "a", 2)
     large = tmp_path / "bilder" / "a" / "groß.png"
     Image.new("L", (1_001, 1_000)).save(large)
-    assert "1 failed" in run("add", "bilder", "--max-pixels", 1).stderr
+    refused = run("add", "bilder", "--max-pixels", 1).stderr
+    assert "1 failed" in refused
+    assert "--max-pixels MILLIONS takes larger images" in refused
     assert "1 added" in run("add", "bilder", "--max-pixels", 2).stderr
     refused = run("search", large, "--max-pixels", 1)
     assert refused.exit_code == 1

@@ -40,7 +40,9 @@ class Showing:
         store = self._originals if entry.stored else None
         if store is not None and (kept := store.thumbnail(entry.content, edge)) is not None:
             return kept
-        made = shrunk(self._data(entry), edge, max_pixels=self._max_pixels)
+        # an image that went in under a higher limit is still shown
+        allowed = max(self._max_pixels, entry.width * entry.height)
+        made = shrunk(self._data(entry), edge, max_pixels=allowed)
         if store is not None:
             store.put_thumbnail(entry.content, edge, made)
             if not self._catalog.referenced([entry.content]):  # deleted before this was there

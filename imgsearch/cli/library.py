@@ -158,6 +158,8 @@ def _summary(result: Report, total: int, url: str, report: Path | None) -> None:
         show.note("  no image was found there")
     for sentence in result.notes:
         show.note(f"  {show.printable(sentence)}")
+    if any(failed.error == "ImageTooLarge" for failed in result.failures):
+        show.note("  --max-pixels MILLIONS takes larger images")
     for failed in result.failures[:10]:
         show.note(f"  {show.printable(failed.reason)}")
     if result.failed > 10:

@@ -58,7 +58,8 @@ def decode(
     16 bits keeps its upper 8, as Pillow does with 48-bit colour; 32-bit integers likewise where all
     lie in 0..65535. Floats in [0, 1] are scaled by 255 and those in [0, 255] kept. Other ranges,
     and signed bytes, are stretched from their least to their greatest value; NaN and infinity are
-    black. Of a camera's raw file the largest preview is decoded.
+    black. Of a camera's raw file the largest preview is decoded, of an animation the first frame,
+    on white where it does not cover the canvas, of an APNG its default image.
 
     `at_least` is an edge in pixels. Above 0, a JPEG comes at the smallest of an eighth, a quarter
     and a half of its size at which both edges are whole numbers and at least that; where there is

@@ -18,6 +18,8 @@ def rgb(image: Image.Image) -> Image.Image:
     signed = isinstance(image, TiffImage) and image.is_signed
     if image.mode in {"I", "F"} or image.mode.startswith("I;16") or signed:
         return Image.fromarray(_eight_bits(image)).convert("RGB")
+    if image.format == "BMP" and image.mode == "RGBA" and _is_clear(image):
+        return image.convert("RGB")  # as browsers do: some writers announce alpha and leave it 0
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         canvas = Image.new("RGB", layer.size, "white")
@@ -32,6 +34,10 @@ def rgb(image: Image.Image) -> Image.Image:
             raise ValueError("no conversion from LAB")
         return converted
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _is_clear(image: Image.Image) -> bool:
+    return image.getchannel("A").getextrema() == (0, 0)
 
 
 def _eight_bits(image: Image.Image) -> npt.NDArray[np.uint8]:

@@ -66,8 +66,9 @@ class TiffImage(TiffImageFile):
     @property
     def is_min_white(self) -> bool:
         """Whether 0 is white and Pillow does not turn it round: so in modes above 8 bits."""
-        photometric = self.tag_v2.get(tiff.PHOTOMETRIC, _MIN_IS_WHITE)
-        return self.mode.startswith(_DEEP) and photometric == _MIN_IS_WHITE
+        # files of measurements often do not say; their 0 is black
+        says_so = self.tag_v2.get(tiff.PHOTOMETRIC) == _MIN_IS_WHITE
+        return self.mode.startswith(_DEEP) and says_so
 
     @property
     def is_signed(self) -> bool:

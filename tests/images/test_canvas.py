@@ -71,6 +71,20 @@ def test_a_webps_canvas_is_white_where_its_first_frame_ends(alpha: int) -> None:
     np.testing.assert_array_equal(decode(data), framed((4, 2, 5, 4)))
 
 
+def bmp(*alphas: int) -> bytes:
+    """Return a BMP of one row, red, whose pixels have these alphas."""
+    pixels = b"".join(bytes([0, 0, 200, alpha]) for alpha in alphas)
+    head = struct.pack("<IiiHHIIiiII", 108, len(alphas), 1, 1, 32, 3, len(pixels), 0, 0, 0, 0)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(52)
+    file = struct.pack("<IHHI", 14 + 108 + len(pixels), 0, 0, 14 + 108)
+    return b"BM" + file + head + masks + pixels
+
+
+def test_a_bmp_whose_alpha_is_nowhere_above_0_is_opaque() -> None:
+    assert decode(bmp(0, 0)).tolist() == [[RED, RED]]
+    assert decode(bmp(0, 255)).tolist() == [[WHITE, RED]]
+
+
 def png(depth: int, kind: int, row: bytes, key: bytes, *, interlaced: bool = False) -> bytes:
     """Return a PNG of 2 x 1 with a transparent colour."""
     first = struct.pack(">IIBBBBB", 2, 1, depth, kind, 0, 0, interlaced)

@@ -95,6 +95,12 @@ def test_white_may_be_the_least_number(packing: int) -> None:
     assert_decoded(tiff(page(floats, photometric=0, packing=packing, t339=3)), 1 - RAMP)
 
 
+def test_black_is_the_least_number_where_a_deep_file_does_not_say() -> None:
+    silent = page(RAMP.astype("<f4"), photometric=1, t339=3)
+    tags = {tag: value for tag, value in silent.tags.items() if tag != 262}
+    assert_decoded(tiff(Page(tags, silent.strips)), RAMP)
+
+
 @pytest.mark.parametrize("photometric", [0, 1, 3])
 def test_bits_may_lie_from_right_to_left(photometric: int) -> None:
     values = np.rint(RAMP * 255).astype(np.uint8)
