@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from imgsearch import sources
 from imgsearch.errors import EncoderError, ImageError, ImgSearchError, SourceError
 from imgsearch.sources import Reference
+from imgsearch.wording import counted
 
 Outcome: TypeAlias = Literal["added", "updated", "skipped", "failed"]
 _SMALLEST: Final = 32  # files a chunk: a batch of the encoder
@@ -168,9 +169,11 @@ class Tally:
     def _label_notes(self) -> Iterator[str]:
         yield from self._contradictions
         if more := self._contradicting - len(self._contradictions):
-            yield f"{more} more files state another label than an earlier file of the same content"
+            stating = counted(more, "more file states", "more files state")
+            yield f"{stating} another label than an earlier file of the same content"
         if self._cleared:
-            yield f"{self._cleared} labels were removed: their source has an empty label"
+            removed = counted(self._cleared, "label was", "labels were")
+            yield f"{removed} removed: their source has an empty label"
 
     def _seconds(self) -> float:
         return monotonic() - self._start

@@ -11,6 +11,7 @@ import numpy as np
 from imgsearch.backends import Collection, Index, Metric, VectorBackend, notes
 from imgsearch.errors import BackendError, ConfigError, EncoderMismatch
 from imgsearch.types import Record
+from imgsearch.wording import counted
 
 BATCH: Final = 500  # records held at once: of 2,048 dimensions 4 MB
 SAMPLED: Final = 100  # vectors compared at the end
@@ -146,7 +147,8 @@ def _verify(source: Collection, into: Collection, ids: list[str], number: int) -
     """
     if into.count() < number:
         raise BackendError(
-            f"{number} records were copied, but {into.name!r} holds {into.count()}; copy again"
+            f"{counted(number, 'record was', 'records were')} copied, but {into.name!r} holds "
+            f"{into.count()}; copy again"
         )
     mine, theirs = (side.get(ids, vectors=True) for side in (source, into))
     for id_ in ids:

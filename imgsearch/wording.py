@@ -9,7 +9,7 @@ _AFTER_ES = ("s", "x", "z", "ch", "sh")
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun: "1 image", "1,000 images", "2 queries".
 
-    `plural` is for nouns whose plural the last letters do not say.
+    `plural` is for what the last letters do not say: `counted(n, "file is", "files are")`.
     """
     return f"{number:,} {noun if number == 1 else plural or _plural(noun)}"
 

@@ -122,7 +122,7 @@ def test_a_csv_corrects_and_clears_labels(library, tmp_path):
     assert add("dog", "dog", "dog").added == 3
     report = add("cat", "dog", "")
     assert (report.added, report.updated, report.skipped, report.failed) == (0, 2, 1, 0)
-    assert report.notes == ("1 labels were removed: their source has an empty label",)
+    assert report.notes == ("1 label was removed: their source has an empty label",)
     labels = [library.search(picture(n), k=1)[0].fields["label"] for n in range(3)]
     assert labels == ["cat", "dog", ""]
     sheet.write_text("\n".join(["path", *names]))

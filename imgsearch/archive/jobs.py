@@ -18,6 +18,7 @@ from imgsearch.archive.work import Fetch, Work
 from imgsearch.backends.base import check_name
 from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
 from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
+from imgsearch.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -204,7 +205,10 @@ class Jobs:
         with self._changed:
             waiting = sum(not each.over for each in self._running.values())
             if waiting >= self._most:
-                raise LimitExceeded(f"{waiting} jobs are waiting already; at most {self._most} may")
+                raise LimitExceeded(
+                    f"{counted(waiting, 'job is', 'jobs are')} waiting already; at most "
+                    f"{self._most} may"
+                )
             self._queue(job)
         return job
 

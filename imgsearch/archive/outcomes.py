@@ -7,6 +7,7 @@ from typing import Self
 from imgsearch.catalog import Entry
 from imgsearch.loading import FailedFile
 from imgsearch.types import Hit
+from imgsearch.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,9 @@ class Repaired:
     def summary(self) -> str:
         """Return in words what was done."""
         return (
-            f"{self.completed} additions and {self.deleted} deletions finished, {self.failed} "
-            f"given up, {self.orphans} originals without a row taken away, {self.adopted} images "
-            "adopted"
+            f"{counted(self.completed, 'addition')} and {counted(self.deleted, 'deletion')} "
+            f"finished, {self.failed} given up, {counted(self.orphans, 'original')} without a "
+            f"row taken away, {counted(self.adopted, 'image')} adopted"
         )
 
     @property

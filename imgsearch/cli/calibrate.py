@@ -11,6 +11,7 @@ from imgsearch.embedding import model_input
 from imgsearch.encoders import calibration
 from imgsearch.encoders.exported import ExportedEncoder
 from imgsearch.errors import ConfigError, ImageError, SourceError
+from imgsearch.wording import counted
 
 _RUNNING: Final = {"runtime": "openvino", "precision": "f32"}
 
@@ -32,10 +33,11 @@ def calibrate(
     weights: Path | None,
     **config: Any,
 ) -> None:
-    """Make the int8 form of a model's export, on the images of each SOURCE.
+    """Make the int8 form of a model, for this machine.
 
-    Faster than bf16 on many CPUs, and less true: the cosines to float32 are told. Use it with
-    --option precision=int8, on this machine; nothing takes it by itself.
+    It is fitted to the images of each SOURCE.     Faster than bf16 on many CPUs, and less true: the
+    cosines to float32 are told. Use it with --option precision=int8, on this machine; nothing takes
+    it by itself.
     """
     if model is None:
         raise click.UsageError("name a --model: the bundled ones have no other form")
@@ -46,7 +48,8 @@ def calibrate(
     paths = sources.spread([each.path for each in sources.references(source)], samples)
     told = calibration.write(encoder.folder, _prepared(encoder, paths))
     click.echo(
-        f"{model} in int8, on {told.samples} images: cosine to float32 {told.least:.4f} at least, "
+        f"{model} in int8, on {counted(told.samples, 'image')}: cosine to float32 "
+        f"{told.least:.4f} at least, "
         f"{told.median:.4f} in the median"
     )
     show.note("next: give --option precision=int8 to add, search or evaluate")

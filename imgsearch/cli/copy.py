@@ -9,6 +9,7 @@ from imgsearch.backends.schema import Metric
 from imgsearch.cli import options, show
 from imgsearch.errors import CollectionNotFound
 from imgsearch.settings import Settings
+from imgsearch.wording import counted
 
 
 @click.command()
@@ -27,10 +28,11 @@ def copy(
     metric: Metric | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    """Copy a collection FROM one store TO another, vectors and all, and verify it.
+    """Copy a collection into another store, and verify it.
 
-    Both are URLs as for --db. A copy that broke off goes on when it is run again; nothing is ever
-    deleted there. --index and --metric make the new collection with others than the old one's.
+    FROM and TO are URLs as for --db; vectors are copied, images are not read. A copy that broke off
+    goes on when it is run again; nothing is ever deleted there. --index and --metric make the new
+    collection with others than the old one's.
     """
     from imgsearch.backends import connect, is_there
     from imgsearch.transfer import copy as transfer
@@ -57,8 +59,9 @@ def copy(
         show.echo_json(asdict(done))
     else:
         show.note(
-            f"{done.copied} copied, {done.skipped} there already, {done.compared} vectors compared "
-            f"and the same, in {done.seconds:.1f} s"
+            f"{done.copied} copied, {done.skipped} there already, "
+            f"{counted(done.compared, 'vector')} "
+            f"compared and the same, in {done.seconds:.1f} s"
         )
         if done.doubled:
             show.note(

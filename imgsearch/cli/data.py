@@ -15,6 +15,7 @@ from imgsearch.evaluation.fetch import PUBLISHED, some
 from imgsearch.evaluation.fetch import fetch as fetch_dataset
 from imgsearch.evaluation.manifest import Manifest, OnProgress
 from imgsearch.settings import Settings
+from imgsearch.wording import counted
 
 _DEFAULT: Final = "imagenet-subset"
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -28,7 +29,7 @@ _other = click.option(
 
 @click.group()
 def data() -> None:
-    """Fetch a published dataset, or hold a folder to its manifest."""
+    """Fetch a published dataset, or check a folder against it."""
 
 
 @data.command()
@@ -57,7 +58,7 @@ def fetch(
     file: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    """Bring the dataset NAME to this machine, each file checked by its sha256.
+    """Download the dataset NAME, and check each file by its sha256.
 
     Files that are there and right are kept; what was interrupted goes on when the command is run
     again. Archives are zip files; what the manifest does not name is not unpacked.
@@ -66,7 +67,7 @@ def fetch(
         raise click.UsageError("--url and --from are two ways; give one")
     published, place = PUBLISHED[name], folder or Path("data") / name
     manifest = _manifest(name, file)
-    show.note(f"{name}: {len(manifest.files):,} files, {manifest.total / 1e6:.1f} MB")
+    show.note(f"{name}: {counted(len(manifest.files), 'file')}, {manifest.total / 1e6:.1f} MB")
     show.note(published.terms)
     try:
         with show.progress(hidden=as_json) as bars:
@@ -103,8 +104,9 @@ def check(
     file: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    """Hold the files in DIR to the manifest of imagenet-subset, and list what differs.
+    """List what differs between DIR and a published dataset.
 
+    The dataset is imagenet-subset, unless --manifest names another one.
     "missing PATH", "wrong PATH" (another size or content), "extra PATH" (not in the manifest,
     hidden files aside). Exits with 1 if there is any: figures would be of another dataset.
     """
@@ -125,7 +127,7 @@ def check(
 @data.command("manifest")
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 def manifest_(folder: Path) -> None:
-    """Print the manifest of the files in DIR: a line each, of path, size and sha256."""
+    """Print a line for each file in DIR: path, size and sha256."""
     click.echo(Manifest.of(folder).text(), nl=False)
 
 

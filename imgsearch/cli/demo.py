@@ -14,6 +14,7 @@ from imgsearch.cli.search import hit_thumb, thumb
 from imgsearch.evaluation.datasets import Dataset, Item
 from imgsearch.page import Result, results_page
 from imgsearch.settings import Settings
+from imgsearch.wording import counted
 
 _SHOWN: Final = 12  # queries on the page
 _K: Final = 5  # hits beside each
@@ -31,10 +32,11 @@ _K: Final = 5  # hits beside each
 @options.encoder
 @options.as_json
 def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - click's flag
-    """Index a labelled gallery into an embedded Milvus file, search it, and show how it went.
+    """Index, search and measure a gallery of small pictures.
 
-    The gallery is the folder that IMGSEARCH_DATA names, or data/imagenet-subset where that is
-    there; else one is drawn: 24 classes of small pictures.
+    They go into an embedded Milvus file, and a page shows what was found. The gallery is the folder
+    that IMGSEARCH_DATA names, or data/imagenet-subset where that is there; else one is drawn: 24
+    classes of small pictures.
     """
     from imgsearch.evaluation.evaluator import evaluate
 
@@ -50,7 +52,8 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     page = folder / "index.html"
     encoder = f"{run.encoder.model} ({run.encoder.dim}-d)"
     facts = {
-        "gallery": f"{len(dataset.gallery)} images and {len(dataset.queries)} queries",
+        "gallery": f"{counted(len(dataset.gallery), 'image')} and "
+        f"{counted(len(dataset.queries), 'query')}",
         "encoder": encoder,
         "store": f"{store}, an embedded Milvus file",
         **{name: f"{run.measures.metrics[name]:.3f}" for name in ("hit@1", "precision@10")},
@@ -75,8 +78,9 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     for line in run.notes:
         show.note(f"  {line}")
     show.note(
-        f"{len(dataset.gallery)} images indexed in {run.seconds['index']:.1f} s and "
-        f"{len(dataset.queries)} queries answered in {run.seconds['search']:.1f} s by {encoder}.\n"
+        f"{counted(len(dataset.gallery), 'image')} indexed in {run.seconds['index']:.1f} s and "
+        f"{counted(len(dataset.queries), 'query')} answered in {run.seconds['search']:.1f} s by "
+        f"{encoder}.\n"
         f"Look at {page}; then search by an image of your own:\n"
         f"  imgsearch search PICTURE.jpg --db {store}"
     )

@@ -15,9 +15,10 @@ _MARKS = {"ok": "ok", "absent": "–", "wrong": "WRONG"}  # noqa: RUF001 - a das
 @click.argument("store", nargs=-1)
 @options.as_json
 def doctor(store: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's flag
-    """Look at the installation and at each STORE's URL; without one, at the store of --db.
+    """Check the installation, and whether stores answer.
 
-    Changes nothing. Exit code 1 where something is wrong.
+    Each STORE is a URL as for --db; without one the default store is checked. Changes nothing. Exit
+    code 1 where something is wrong.
     """
     from imgsearch.doctor import Store, examine
 

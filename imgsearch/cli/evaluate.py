@@ -78,7 +78,9 @@ def evaluate(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **told: Any,
 ) -> None:
-    r"""Search DATASET for images of each query's class, or what --queries names, and measure.
+    """Measure how well encoders, or a library, find images.
+
+    Each query looks for images of its class, or for what --queries names.
 
     DATASET is a folder with train/CLASS/* and test/CLASS/* (or val), a folder with CLASS/* (each
     image looks for the others of its class), or a csv, tsv or parquet with columns of paths and
@@ -91,7 +93,7 @@ def evaluate(
         imgsearch evaluate flowers/ --html report.html
         imgsearch evaluate flowers/ --model mini --model classic
         imgsearch evaluate --db photos.db --fail-under precision@10=0.5
-    """
+    """  # noqa: D301  # \b is click's: leave these lines as they are
     wanted = figures.floors(floors)
     with show.progress(hidden=as_json) as bars:
         if not dataset:

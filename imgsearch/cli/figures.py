@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imgsearch.cli import show
+from imgsearch.wording import counted
 
 if TYPE_CHECKING:
     from imgsearch.evaluation.run import Run
@@ -138,6 +139,7 @@ def _about(run: "Run") -> str:
     times = {"index": "indexed", "search": "searched"}
     told = ", ".join(f"{times[stage]} in {run.seconds[stage]:.1f} s" for stage in run.seconds)
     return (
-        f"{run.measures.queries} queries, {run.subject.gallery} images, {run.encoder.model} "
+        f"{counted(run.measures.queries, 'query')}, {counted(run.subject.gallery, 'image')}, "
+        f"{run.encoder.model} "
         f"({run.encoder.dim}-d), {told}"
     )

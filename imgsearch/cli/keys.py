@@ -31,7 +31,7 @@ _data = click.option(
 
 @click.group()
 def keys() -> None:
-    """Make, list and take away the keys of `imgsearch serve`."""
+    """Create, list and revoke the keys of `imgsearch serve`."""
 
 
 def _duration(
@@ -69,9 +69,9 @@ def create(
     data: Path,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    """Make a key, and print its secret, which is not kept: only now.
+    """Create a key, and print its secret this once.
 
-    NAME is for you, to know whose it is.
+    Only a hash of the secret is kept. NAME is for you, to know whose it is.
     """
     until = None if expires is None else datetime.now(UTC) + expires
     with _keys(data, new=True) as known:
@@ -101,7 +101,7 @@ def list_(data: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes fla
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
 @_data
 def revoke(ids: tuple[str, ...], data: Path) -> None:
-    """Take keys away, by their ids; a service that runs refuses them from then on."""
+    """Revoke keys by their ids; a running service refuses them."""
     with _keys(data) as known:
         for id_ in ids:
             known.revoke(id_)

@@ -40,11 +40,12 @@ def add(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Add the images of each SOURCE: a folder, a glob, an image file, or a list of images.
+    """Add images: folders, globs, image files, lists of images.
 
-    A list is a csv, tsv or parquet with a column path, and if need be label. Images already in
-    the library are skipped, so an interrupted load can be run again; a label that a list or a
-    folder's name states replaces another one. Files that cannot be used are reported.
+    Each SOURCE is one of these. A list is a csv, tsv or parquet with a column path, and if need be
+    label. Images already in the library are skipped, so an interrupted load can be run again; a
+    label that a list or a folder's name states replaces another one. Files that cannot be used are
+    reported.
     """
     config["options"] = options.parsed(config["options"])
     with ExitStack() as stack:
@@ -75,7 +76,7 @@ def add(
 @options.fields
 @options.as_json
 def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - as above
-    """Tell what a library holds, with which encoder and index."""
+    """Show what a library holds, with which encoder and index."""
     with options.library(Settings.from_environment(), db, **config) as library:
         schema = library.collection.schema
         facts: dict[str, Any] = {
@@ -149,10 +150,11 @@ def _report(stack: ExitStack, path: Path | None) -> Any:
 
 
 def _summary(result: Report, total: int, url: str, report: Path | None) -> None:
+    ignored = counted(result.ignored, "file that is no image", "files that are no images")
     show.note(
         f"{result.added} added, {result.updated} updated, {result.skipped} there already, "
-        f"{result.failed} failed, {result.ignored} files that are no images, in "
-        f"{result.seconds:.1f} s; {total} images in {url}"
+        f"{result.failed} failed, {ignored}, in "
+        f"{result.seconds:.1f} s; {counted(total, 'image')} in {url}"
     )
     if not (result.added or result.updated or result.skipped or result.failed):
         show.note("  no image was found there")

@@ -9,6 +9,7 @@ import click
 from typing_extensions import override
 
 from imgsearch.cli import options, show
+from imgsearch.wording import meant
 
 
 class _Models(click.Group):
@@ -23,24 +24,31 @@ class _Models(click.Group):
 
 @click.group(cls=_Models, subcommand_metavar="[PATTERN] [--json] | pull NAME [OPTIONS]")
 def models() -> None:
-    """List the encoders; with PATTERN, such as 'resnet*', those of that name, timm's too."""
+    """List encoders, or download their weights.
+
+    With PATTERN, such as 'resnet*', 'timm:*vit*' or 'clip:ViT*', those of that name.
+    """
 
 
 @models.command("list")
 @click.argument("pattern", required=False)
 @options.as_json
-def list_(pattern: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """List the encoders; with PATTERN, such as 'resnet*', those of that name, timm's too.
+@click.pass_context
+def list_(context: click.Context, pattern: str | None, *, as_json: bool) -> None:
+    """List the encoders, or those whose names match PATTERN.
 
-    MB are 1e6 bytes of float32 weights; GFLOPs are of one image, a multiply and an add counted
-    each. Without --json the models of whole libraries are listed by PATTERN only.
+    PATTERN is a name or a glob, as 'resnet*', 'timm:*vit*', 'clip:ViT*' or 'towhee:*'. MB are 1e6
+    bytes of float32 weights; GFLOPs are of one image, a multiply and an add counted each. Without
+    --json the models of whole libraries are listed by PATTERN only.
     """
     from imgsearch import encoders
 
-    found = [
-        model for model in encoders.models() if pattern is None or fnmatchcase(model.name, pattern)
-    ]
+    found = [model for model in encoders.models() if pattern is None or _fits(model, pattern)]
     names = [] if pattern is None else _names(pattern)
+    if pattern is not None and not (found or names):
+        known = [name for model in encoders.models() for name in (model.name, *model.aliases)]
+        show.note(f"no model matches {pattern!r}{meant(pattern, known)}")
+        context.exit(1)
     if as_json:
         show.echo_json(
             _told(found) if pattern is None else [*(each.name for each in found), *names]
@@ -51,8 +59,6 @@ def list_(pattern: str | None, as_json: bool) -> None:  # noqa: FBT001 - click p
         show.table(("model", "dim", "px", "MB", "GFLOPs", "texts", "ready", "on disk"), rows)
         for model in found if pattern is not None else ():
             click.echo(f"\n{model.name}: {model.description}\n  {_details(model)}")
-    elif not names:
-        show.note(f"no model matches {pattern!r}")
     if names:
         click.echo("\n".join(names))
 
@@ -72,7 +78,7 @@ def list_(pattern: str | None, as_json: bool) -> None:  # noqa: FBT001 - click p
     help="A folder that --to filled, to take it from instead of a hub.",
 )
 def pull(name: str, target: Path | None, source: Path | None) -> None:
-    """Bring the weights of the model NAME to this machine, to be used without network.
+    """Download the weights of the model NAME, to use it offline.
 
     They are kept with the sha256 of each file, and checked against it whenever they are loaded.
     """
@@ -87,14 +93,20 @@ def pull(name: str, target: Path | None, source: Path | None) -> None:
         show.note(f"there: imgsearch models pull {name} --from {show.printable(target.name)}")
 
 
+def _fits(model: Any, pattern: str) -> bool:
+    return any(fnmatchcase(name, pattern) for name in (model.name, *model.aliases))
+
+
 def _names(pattern: str) -> list[str]:
-    """Return the names of timm's, or of open_clip's, that fit the pattern."""
+    """Return the names of timm, open_clip or towhee.models that fit the pattern."""
     from imgsearch import encoders
     from imgsearch.errors import MissingExtra
 
     try:
         if pattern.startswith("clip:"):
             return encoders.clip_names(pattern)
+        if pattern.startswith("towhee:"):
+            return encoders.towhee_names(pattern)
         return encoders.timm_names(pattern)
     except MissingExtra as error:
         show.note(f"those of a library are not listed: {error}")
@@ -132,6 +144,8 @@ def _details(model: Any) -> str:
     told = [model.licence and f"licence {model.licence}", model.source and f"from {model.source}"]
     if model.input_size:
         told += [f"{model.interpolation} to {model.input_size} px, {model.crop_mode}"]
+    if model.aliases:
+        told += [f"also called {', '.join(model.aliases)}"]
     if model.pooling:
         told += [f"{model.pooling} of feature maps"]
     return "\n  ".join(each for each in told if each) or "no weights"

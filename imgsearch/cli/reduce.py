@@ -16,6 +16,7 @@ from imgsearch.encoders.reduction import KINDS, SUFFIX, Reduction, told
 from imgsearch.errors import ConfigError
 from imgsearch.pipelines import embed_pipeline
 from imgsearch.types import Matrix
+from imgsearch.wording import counted
 
 _CHUNK: Final = 256  # images of one run: enough to overlap, few enough for a bar that moves
 
@@ -54,7 +55,9 @@ def reduce(
     weights: Path | None,
     **config: Any,
 ) -> None:
-    """Fit a reduction of the encoder's vectors on the images of each SOURCE.
+    """Fit a reduction that shortens an encoder's vectors.
+
+    It is fitted to the images of each SOURCE.
 
     pca keeps the directions in which the images differ most; give it images like those of the
     library, many more than --dim, and never the queries of a measurement. random draws its matrix
@@ -113,7 +116,9 @@ def _check_enough(encoder: Encoder, dim: int, found: int) -> None:
             f"at most that, not {dim}"
         )
     if found < dim:
-        raise ConfigError(f"PCA to {dim} dimensions takes {dim} images or more, not {found}")
+        raise ConfigError(
+            f"PCA to {dim} dimensions takes {counted(dim, 'image')} or more, not {found}"
+        )
 
 
 def _vectors(pipeline: Any, paths: list[str], tell: Callable[..., None]) -> Iterator[Matrix]:
@@ -135,6 +140,6 @@ def _summary(encoder: Encoder, reduction: Reduction) -> None:
     made = f"{encoder.dim} → {reduction.dim} dimensions"
     if reduction.kind == "pca":
         kept = f"{reduction.kept:.1%} of the variance is kept"
-        click.echo(f"{made}, fitted to {reduction.samples} images: {kept}")
+        click.echo(f"{made}, fitted to {counted(reduction.samples, 'image')}: {kept}")
     else:
         click.echo(f"{made}, drawn at random from seed {reduction.seed}")

@@ -22,11 +22,11 @@ from imgsearch.settings import Settings
 )
 @options.as_json
 def repair(data: Path, db: str | None, *, older_than: float, as_json: bool) -> None:
-    """Bring originals, catalogue and vectors of a service in step again.
+    """Finish what a crash of a service left half done.
 
-    Images whose addition was cut off are finished, as are deletions; originals that nothing names
-    are taken away; images that `imgsearch add` put into the store get their rows. A service does
-    the same when it starts.
+    Originals, catalogue and vectors are brought in step again. Images whose addition was cut off
+    are finished, as are deletions; originals that nothing names are taken away; images that
+    `imgsearch add` put into the store get their rows. A service does the same when it starts.
     """
     with options.opened_archive(Settings.from_environment(), data, db) as archive:
         done = archive.repair(older_than=older_than)

@@ -19,6 +19,7 @@ from imgsearch.page import Result, Thumb, results_page
 from imgsearch.query import EncoderWarning, Query, TextWarning
 from imgsearch.settings import Settings
 from imgsearch.types import Hit
+from imgsearch.wording import counted
 
 _SIDE = 256  # pixels of a thumbnail's longer side
 _SIGNS: Final = ("+", "-")
@@ -56,6 +57,8 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
     help="As in label=cat or label!=dog; repeatable, all must hold.",
 )
 @options.as_json
+@click.option("-f", "--paths", is_flag=True, help="Print only the paths, one a line.")
+@click.option("-0", "--print0", is_flag=True, help="As --paths, with NUL after each, for xargs -0.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -74,7 +77,7 @@ def search(
     html: Path | None,
     **rest: Any,
 ) -> None:
-    """Find the images nearest to QUERY.
+    """Find the images nearest to an image or a text.
 
     QUERY is an image file, or a text where the library's encoder has a text side. Several of
     them, with a + or - between each two, are added and taken away; there a number and a * before
@@ -89,6 +92,9 @@ def search(
     collection of another program remembers none: --model names it, and --path-field and
     --label-field what the collection calls the path and the label.
     """
+    paths = rest["paths"] or rest["print0"]
+    if paths and rest["as_json"]:
+        raise click.UsageError("--json and --paths are two forms of the answer; give one")
     query = _asked(words)
     condition = filtered(where)
     encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights", "max_pixels")}
@@ -109,7 +115,7 @@ def search(
             show.note(f"no image meets --where {' --where '.join(map(shlex.quote, where))}")
         facts = {
             "encoder": library.model or "unknown",
-            "store": f"{library.url} ({library.count():,} images)",
+            "store": f"{library.url} ({counted(library.count(), 'image')})",
         }
     if html is not None or rest["show_page"]:
         file = html or Path(tempfile.mkdtemp(prefix="imgsearch-")) / "results.html"
@@ -122,8 +128,12 @@ def search(
             click.launch(str(file))
     if rest["as_json"]:
         show.echo_json([_plain(hit) for hit in hits])
+    elif paths:
+        show.paths([_path(hit) for hit in hits], nul=rest["print0"])
     else:
         _print(hits, offset)
+    if not hits and not rest["as_json"]:
+        show.note("nothing found")
 
 
 def thumb(
@@ -225,14 +235,16 @@ def _print(hits: Sequence[Hit], offset: int) -> None:
             str(rank),
             f"{hit.score:.4f}",
             str(hit.fields.get("label", "")),
-            str(hit.fields.get("path", hit.id)),
+            _path(hit),
         )
         for rank, hit in enumerate(hits, offset + 1)
     ]
     if rows:
         show.table(("rank", "score", "label", "path"), rows, right=2)
-    else:
-        show.note("nothing found")
+
+
+def _path(hit: Hit) -> str:
+    return str(hit.fields.get("path", hit.id))
 
 
 def _plain(hit: Hit) -> dict[str, Any]:

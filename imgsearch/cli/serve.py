@@ -107,7 +107,9 @@ def serve(
     no_auth: bool,  # noqa: FBT001 - click passes flags by name
     **told: Any,
 ) -> None:
-    r"""Serve a library over HTTP: adding, searching, listing; with its documentation at /docs.
+    """Serve a library over HTTP, with a page for browsers.
+
+    The documentation is at /docs.
 
     \b
         imgsearch keys create me --scope admin --data photos/
@@ -117,7 +119,7 @@ def serve(
     Vectors, catalogue and originals lie in the folder, unless --db, IMGSEARCH_DB,
     IMGSEARCH_CATALOG or IMGSEARCH_OBJECTS put them elsewhere. What a crash left half done is
     finished first.
-    """
+    """  # noqa: D301  # \b is click's: leave these lines as they are
     if told["url_hosts"] and not told["allow_urls"]:
         raise click.UsageError("--url-host needs --allow-urls: nothing is fetched without it")
     try:

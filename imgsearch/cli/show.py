@@ -1,10 +1,13 @@
 """What the terminal shows: tables and progress bars. Bars and notes go to standard error."""
 
 import json
+import os
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -22,6 +25,8 @@ from rich.text import Text
 
 from imgsearch.errors import ConfigError
 
+_SURROGATE: Final = re.compile(r"\\u(dc[89a-f][0-9a-f])")
+
 
 def echo_json(data: Any) -> None:
     """Print `data` as JSON."""
@@ -34,7 +39,14 @@ def note(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int = 0) -> None:
-    """Print a table; its first `right` columns are numbers."""
+    """Print a table; its first `right` columns are numbers.
+
+    Where standard output is no terminal, a row is a line with tabs between its cells, uncut.
+    """
+    if not sys.stdout.isatty():
+        for row in (columns, *rows) if any(columns) else rows:
+            click.echo("\t".join(printable(cell) for cell in row))
+        return
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         grid.add_column(column, justify="right" if place < right else "left", overflow="fold")
@@ -54,6 +66,27 @@ def printable(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
         for letter in text
     )
+
+
+def paths(names: Sequence[str], *, nul: bool = False) -> None:
+    """Print paths, one a line or each followed by NUL, in the bytes that the files' names have.
+
+    A terminal gets them as `printable` shows them.
+    """
+    if sys.stdout.isatty() and not nul:
+        for name in names:
+            click.echo(printable(name))
+        return
+    end = b"\0" if nul else b"\n"
+    for name in names:
+        click.echo(_file_name(name) + end, nl=False)
+
+
+def _file_name(path: str) -> bytes:
+    """Return the bytes of a file's name, which records hold as `sources.printable` has it."""
+    if "\\udc" in path and not os.path.lexists(path):
+        path = _SURROGATE.sub(lambda match: chr(int(match[1], 16)), path)
+    return os.fsencode(path)
 
 
 @contextmanager

@@ -31,12 +31,13 @@ def threshold(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Measure from which score on hits are right, and keep it for --min-score auto.
+    """Measure from which score on hits are right.
 
-    LABELLED is a dataset as for `evaluate`; each of its images looks for others of its label in
-    the library, and each label by its name, where the encoder takes texts. Without one the
-    library's own labels are used. Half of the queries choose the threshold, the others tell how
-    precise it is. Images and texts have thresholds of their own; a query of both takes the lower.
+    The threshold is kept for --min-score auto. LABELLED is a dataset as for `evaluate`; each of its
+    images looks for others of its label in the library, and each label by its name, where the
+    encoder takes texts. Without one the library's own labels are used. Half of the queries choose
+    the threshold, the others tell how precise it is. Images and texts have thresholds of their own;
+    a query of both takes the lower.
     """
     from imgsearch.encoders import load
     from imgsearch.evaluation import datasets

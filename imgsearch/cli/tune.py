@@ -12,6 +12,7 @@ from imgsearch.cli import options, show
 from imgsearch.cli.words import Number
 from imgsearch.errors import CollectionNotFound
 from imgsearch.settings import Settings
+from imgsearch.wording import counted
 
 if TYPE_CHECKING:
     from imgsearch.evaluation.trials import Measurement
@@ -54,12 +55,13 @@ def tune(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Try indexes on the vectors of a collection, and recommend the cheapest that finds enough.
+    """Find the cheapest index that finds enough.
 
-    The collection is only read. Some of its records are taken as queries, and left out of what is
-    searched; the others are copied into a trial collection for each index, and that is dropped at
-    the end. Recall is that of an index against exact search, not of labels. No encoder is needed;
-    --model checks that the vectors may be of that one.
+    Indexes are tried on the vectors of a collection, which is only read. Some of its records are
+    taken as queries, and left out of what is searched; the others are copied into a trial
+    collection for each index, and that is dropped at the end. Recall is that of an index against
+    exact search, not of labels. No encoder is needed; --model checks that the vectors may be of
+    that one.
 
     \b
         imgsearch tune
@@ -154,8 +156,9 @@ def _print(done: "Tuning", commands: list[str]) -> None:
     rows = [(*_row(each)[: len(columns)], _spelled(each)) for each in done.measurements]
     show.table((*columns, "index@effort"), rows, right=len(columns))
     show.note(
-        f"ann_recall@{done.k} of {done.queries} queries, left out of the {done.searched:,} vectors "
-        f"that were searched ({done.dim}-d, {done.metric}), in {done.url}. p50, p95, p99: "
+        f"ann_recall@{done.k} of {counted(done.queries, 'query')}, left out of the "
+        f"{counted(done.searched, 'vector')} that were searched ({done.dim}-d, {done.metric}), "
+        f"in {done.url}. p50, p95, p99: "
         "milliseconds a query, one at a time, after a warm-up; build: seconds to write and index; "
         "MB*: the index in memory, by formula, not measured; --json has more. "
         f"The collection has {done.index} now."

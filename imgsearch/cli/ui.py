@@ -21,7 +21,7 @@ _NEEDS: Final = ("gradio", "fastapi", "uvicorn", "sqlalchemy", "alembic")  # the
 @click.option("--port", default=7860, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--read-only", is_flag=True, help="Nothing is added or deleted.")
 def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: bool) -> None:
-    """Search, add and browse images in a browser, without a service.
+    """Search, add and browse images in a browser.
 
     The page is served on loopback alone, and asks for no key; `imgsearch serve` shows it to others.
     Folders that IMGSEARCH_ROOTS names can be added from.

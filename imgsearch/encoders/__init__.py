@@ -34,6 +34,7 @@ __all__ = [
     "on_disk",
     "pull",
     "timm_names",
+    "towhee_names",
     "unit",
 ]
 
@@ -159,6 +160,13 @@ def clip_names(pattern: str = "*") -> list[str]:
     from imgsearch.encoders import clip
 
     return [f"{_CLIP}{name}" for name in clip.names(pattern.removeprefix(_CLIP))]
+
+
+def towhee_names(pattern: str = "*") -> list[str]:
+    """Return the models of towhee.models that fit a shell pattern, by the names `load` takes."""
+    from imgsearch.encoders import towhee_clip
+
+    return [f"{_TOWHEE}{name}" for name in towhee_clip.names(pattern.removeprefix(_TOWHEE))]
 
 
 def timm_names(pattern: str = "*") -> list[str]:

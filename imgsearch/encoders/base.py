@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from imgsearch.errors import EncoderError, TextUnsupported
 from imgsearch.types import Fingerprint, Matrix, Pixels
+from imgsearch.wording import counted
 
 
 class Encoder(ABC):
@@ -47,7 +48,7 @@ class Encoder(ABC):
             TextUnsupported: the model takes images only.
         """
         raise TextUnsupported(
-            f"{self.fingerprint.model} takes images only ({len(texts)} texts given); "
+            f"{self.fingerprint.model} takes images only ({counted(len(texts), 'text')} given); "
             "`imgsearch models` tells which take texts, as clip_vit_b32 does"
         )
 

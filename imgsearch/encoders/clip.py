@@ -140,13 +140,15 @@ class ClipEncoder(Encoder):
 
 
 def names(pattern: str = "*") -> list[str]:
-    """Return open_clip's ``ARCH/TAG`` that fit a shell pattern.
+    """Return open_clip's ``ARCH/TAG`` that fit a shell pattern, or ``ARCH`` for one without a /.
 
     Raises:
         MissingExtra, EncoderError: as for `clip_model.open_clip`.
     """
-    there = (f"{arch}/{tag}" for arch, tag in clip_model.open_clip().list_pretrained())
-    return [name for name in there if fnmatchcase(name, pattern)]
+    package = clip_model.open_clip()
+    alone = [] if "/" in pattern else package.list_models()
+    tagged = (f"{arch}/{tag}" for arch, tag in package.list_pretrained())
+    return [name for name in (*alone, *tagged) if fnmatchcase(name, pattern)]
 
 
 def _located(weights: str | os.PathLike[str]) -> Path:

@@ -24,6 +24,7 @@ from imgsearch.errors import (
     WeightsInvalid,
 )
 from imgsearch.types import Fingerprint, Matrix, Vector
+from imgsearch.wording import counted
 
 KINDS: Final = ("pca", "random")
 SUFFIX: Final = ".safetensors"
@@ -83,7 +84,8 @@ class Reduction:
         count, total, squares = _moments(batches, dim)
         if count < dim:
             raise ConfigError(
-                f"PCA to {dim} dimensions takes {dim} vectors or more: {count} vectors are too few"
+                f"PCA to {dim} dimensions takes {dim} vectors or more: "
+                f"{counted(count, 'vector is', 'vectors are')} too few"
             )
         mean = total / count
         covariance = squares / count - np.outer(mean, mean)

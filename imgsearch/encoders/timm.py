@@ -140,12 +140,16 @@ class TimmEncoder(Encoder):
 
 
 def names(pattern: str = "*") -> list[str]:
-    """Return the names of timm's models that fit a shell pattern, tags of weights left out.
+    """Return the names of timm's models that fit a shell pattern.
+
+    Tags of weights, as in "resnet50.a1_in1k", are left out unless the pattern has a dot.
 
     Raises:
         MissingExtra, EncoderError: as for `frameworks`.
     """
-    return [str(name) for name in frameworks()[1].list_models(pattern)]
+    timm = frameworks()[1]
+    tagged = timm.list_pretrained(pattern) if "." in pattern else []
+    return [str(name) for name in (*timm.list_models(pattern), *tagged)]
 
 
 def check_name(name: str) -> None:

@@ -6,6 +6,7 @@ https://github.com/towhee-io/towhee
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,13 @@ class TowheeClipEncoder(ClipEncoder):
         module = _module(built.config)
         module.load_state_dict(built.module.state_dict(), strict=True)
         return replace(built, module=module)
+
+
+def names(pattern: str = "*") -> list[str]:
+    """Return the names and aliases, with weights of OpenAI, that fit a shell pattern."""
+    rows = [row for row in registry.described().values() if row.model.endswith(f"/{_TAG}")]
+    known = (name for row in rows for name in (row.name, *row.aliases))
+    return [name for name in known if fnmatchcase(name, pattern)]
 
 
 def theirs(name: str) -> str:

@@ -33,6 +33,7 @@ from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines import insert_pipeline, search_pipeline
 from imgsearch.query_encoder import QueryEncoder
 from imgsearch.types import Vector
+from imgsearch.wording import counted
 
 _SEEN: Final = re.compile(r"n\d{8}_\d+\.")  # how ImageNet names its training images
 
@@ -90,8 +91,8 @@ def evaluate(
         stored.flush()
         if stored.count() != len(known):
             raise DatasetError(
-                f"collection {name!r} of {place} holds {stored.count()} images, the gallery "
-                f"{len(known)}; evaluate in another collection or store"
+                f"collection {name!r} of {place} holds {counted(stored.count(), 'image')}, the "
+                f"gallery {len(known)}; evaluate in another collection or store"
             )
         inserting.close()
         leaks, asked = 0, questions(dataset, queries) if queries != "images" else []
@@ -167,11 +168,16 @@ def _notes(
     dataset: Dataset, model: str, failed: Sequence[str], doubles: int, leaks: int
 ) -> Iterator[str]:
     if failed:
-        yield f"{len(failed)} images could not be used and were left out, the first: {failed[0]}"
+        unused = counted(
+            len(failed), "image could not be used and was", "images could not be used and were"
+        )
+        yield f"{unused} left out, the first: {failed[0]}"
     if doubles:
-        yield f"{doubles} gallery images have the content of another one and count once."
+        alike = counted(doubles, "gallery image has", "gallery images have")
+        yield f"{alike} the content of another one; each content counts once."
     if leaks:
-        yield f"{leaks} queries are in the gallery, too; each was taken out of its own hits."
+        leaking = counted(leaks, "query is", "queries are")
+        yield f"{leaking} in the gallery, too; each was taken out of its own hits."
     if model == "classic":
         return
     if any(_SEEN.match(item.path.name) for item in dataset.gallery):

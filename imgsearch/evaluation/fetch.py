@@ -13,6 +13,7 @@ from imgsearch.errors import DatasetError, DownloadError
 from imgsearch.evaluation.archive import Unpacked, copy, unpack
 from imgsearch.evaluation.download import download, shown
 from imgsearch.evaluation.manifest import Manifest, OnProgress, Verdict, untold
+from imgsearch.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _lacking(verdict: Verdict, done: Unpacked, source: str) -> str:
         lines.append(f"wrong in the folder: {some(verdict.wrong)}")
     if done.passed:
         lines.append(f"passed over in the archive: {some(done.passed)}")
-    return f"{'; '.join(lines)}; {len(verdict.good):,} files are right"
+    return f"{'; '.join(lines)}; {counted(len(verdict.good), 'file is', 'files are')} right"
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch.errors import DatasetError
+from imgsearch.wording import counted
 
 RESAMPLES: Final = 10_000  # leaves each end a standard error of 0.7 % of the width, if normal
 _BLOCK: Final = 4_000_000  # draws held at once: 32 MB of indices
@@ -183,7 +184,9 @@ def measure(rankings: Sequence[Ranking], *, ks: Sequence[int] = (1, 5, 10)) -> M
     """
     scored = [ranking for ranking in rankings if ranking.relevant > 0]
     if not scored:
-        raise DatasetError(f"none of {len(rankings)} queries has a relevant image in the gallery")
+        raise DatasetError(
+            f"none of {counted(len(rankings), 'query')} has a relevant image in the gallery"
+        )
     depths = sorted(set(ks))
     rows = [_values(ranking, depths) for ranking in scored]
     per_query = {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -14,6 +14,7 @@ from imgsearch.errors import DatasetError, ImageError, SourceError, TextUnknown
 from imgsearch.evaluation.datasets import Dataset, Item
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.types import Matrix, Pixels
+from imgsearch.wording import counted
 
 KINDS: Final = ("images", "names", "captions", "changes")
 CAPTIONS: Final = "captions.jsonl"
@@ -87,7 +88,7 @@ def captions(file: Path) -> Mapping[Path, Sequence[str]]:
         raise DatasetError(f"{file} is not in UTF-8") from error
     told = dict(_line(file, number, line) for number, line in enumerate(lines, 1) if line.strip())
     if len(told) < 2:
-        raise DatasetError(f"{file} names {len(told)} images; at least two are needed")
+        raise DatasetError(f"{file} names {counted(len(told), 'image')}; at least two are needed")
     return told
 
 

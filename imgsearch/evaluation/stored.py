@@ -20,6 +20,7 @@ from imgsearch.evaluation.run import SEED, Run, Subject
 from imgsearch.filters import Filter, composed
 from imgsearch.regions import WHOLE, has_regions
 from imgsearch.types import Fingerprint, Hit
+from imgsearch.wording import counted
 
 _BATCH: Final = 100  # queries searched for in one call
 _PLACE: Final = "path"
@@ -67,8 +68,9 @@ def evaluate_collection(
     check_labels(sizes)
     if not any(size > 1 for size in sizes.values()):
         raise DatasetError(
-            f"collection {collection.name!r} holds {sum(sizes.values())} labelled images of "
-            f"{len(sizes)} classes; there is nothing to find where none has two"
+            f"collection {collection.name!r} holds "
+            f"{counted(sum(sizes.values()), 'labelled image')} of "
+            f"{counted(len(sizes), 'class')}; there is nothing to find where none has two"
         )
     labelled = sorted(id_ for id_, (name, _) in told.items() if name)
     drawn = sorted(np.random.default_rng(seed).permutation(labelled)[:most])

@@ -8,6 +8,7 @@ from imgsearch.backends import FieldNames, Metric, VectorBackend
 from imgsearch.errors import ConfigError, IndexRefused
 from imgsearch.evaluation.candidates import Candidate, candidates
 from imgsearch.evaluation.trials import PREFIX, SEED, Measurement, OnProgress, Trials
+from imgsearch.wording import counted
 
 FEW: Final = 50_000  # rows below which Milvus scans much by brute force, whatever the index
 _NEAR: Final = 1.1  # times of one run that differ by less are alike
@@ -88,7 +89,9 @@ def tune(
     total = origin.count()
     number = min(queries, total // 2)
     if not number:
-        raise ConfigError(f"collection {collection!r} holds {total} records: nothing to search")
+        raise ConfigError(
+            f"collection {collection!r} holds {counted(total, 'record')}: nothing to search"
+        )
     tried, notes = _buildable(
         asked or candidates(origin.schema.index, rows=total - number, k=k), store
     )
@@ -181,4 +184,5 @@ def _cautions(found: Sequence[Measurement], searched: int, store: VectorBackend)
                 "compared all rows"
             )
         if short := max(each.short for each in of_index):
-            yield f"{index} returned too few hits to up to {short} queries; they count as misses"
+            missed = counted(short, "query")
+            yield f"{index} returned too few hits to up to {missed}; they count as misses"

@@ -22,6 +22,7 @@ from imgsearch.evaluation.run import Run, Subject
 from imgsearch.images import MAX_PIXELS
 from imgsearch.sources import content_id, read
 from imgsearch.types import Fingerprint, Matrix, Record
+from imgsearch.wording import counted
 
 SEED: Final = 2023
 _BATCH: Final = 32
@@ -65,7 +66,11 @@ def variants(
         for name in tuple(forms):
             projected = (forms[name].astype(np.float64) @ matrix).astype(np.float32)
             forms[f"{name} → {dim}"] = projected
-    lost = [f"{len(failed)} images could not be used, the first: {failed[0]}"] if failed else []
+    lost = (
+        [f"{counted(len(failed), 'image')} could not be used, the first: {failed[0]}"]
+        if failed
+        else []
+    )
     return {
         name: _run(
             dataset,

@@ -8,6 +8,7 @@ from imgsearch.evaluation.run import Run
 from imgsearch.page import results_page
 from imgsearch.report import rows as told
 from imgsearch.report import sections
+from imgsearch.wording import counted
 
 _WORST: Final = 12  # queries shown of each run
 
@@ -25,7 +26,8 @@ def page(runs: Mapping[str, Run]) -> str:
     encoders = [f"{each.encoder.model} ({each.encoder.dim}-d)" for each in runs.values()]
     facts = {
         "dataset": f"{run.subject.name} · {run.subject.manifest[:12]}",
-        "images": f"{run.subject.gallery:,} in the gallery, {run.measures.queries:,} queries",
+        "images": f"{run.subject.gallery:,} in the gallery, "
+        f"{counted(run.measures.queries, 'query')}",
         "encoder": ", ".join(encoders),
         "index": f"{run.index}, {run.metric}, {run.url}",
         **{each: f"{run.measures.metrics[each]:.3f}" for each in told.shown(run)[:1]},

@@ -14,6 +14,7 @@ from imgsearch.page import Result, Section, Thumb, folded, table
 from imgsearch.report import rows as told
 from imgsearch.sources import read
 from imgsearch.types import Hit
+from imgsearch.wording import counted
 
 _SIDE: Final = 256  # pixels of a hit's thumbnail
 _SMALL: Final = 72  # of one on the map, where there may be a thousand
@@ -113,7 +114,8 @@ def embedding_map(run: Run, name: str) -> Section:
     return Section(
         f"Map of the embeddings of {name} ({run.map.method})",
         plots.embedding_map(placed, label="Map of the embeddings"),
-        f"{len(placed):,} images; a colour is a class; rest on a point to see its image. Two axes "
+        f"{counted(len(placed), 'image')}; a colour is a class; rest on a point to see its "
+        f"image. Two axes "
         "cannot keep all distances.",
     )
 

@@ -11,6 +11,7 @@ from imgsearch.ui.detail import PRIVATE, Detail
 from imgsearch.ui.gallery import Tile, gallery, says
 from imgsearch.ui.looks import script
 from imgsearch.ui.wording import words
+from imgsearch.wording import counted
 
 _ANY: Final = "any label"
 _PAGE: Final = 24  # images; fills rows of 2, 3, 4, 6 and 8
@@ -139,7 +140,7 @@ class Browsing:
             return told, "", [None], None, off, off, *Detail.nothing()
         tiles = [Tile(entry.id, entry.name, _note(entry)) for entry in page.entries]
         start = (len(cursors) - 1) * _PAGE
-        told = f"{start + 1} to {start + len(tiles)} of {page.total} images"
+        told = f"{start + 1} to {start + len(tiles)} of {counted(page.total, 'image')}"
         return (
             says(told if tiles else "There are no such images here."),
             gallery(self._archive, tiles, name="Images"),

@@ -13,6 +13,7 @@ from imgsearch.ui.detail import PRIVATE, Detail
 from imgsearch.ui.gallery import Tile, cropper, gallery, original, says
 from imgsearch.ui.looks import script
 from imgsearch.ui.wording import words
+from imgsearch.wording import counted
 
 _CUT_FROM: Final = 2048  # pixels of the shorter edge that a part is cut from, where a JPEG scales
 _ANY: Final = "any label"
@@ -157,7 +158,7 @@ class Searching:
             warning = says(warnings_of(self._archive, asked), kind="warning")
         except ImgSearchError as error:
             return says(words(error), kind="error"), "", {}, *Detail.nothing()
-        told = f"{len(found)} images nearest to {title}" if found else _NOTHING
+        told = f"{counted(len(found), 'image')} nearest to {title}" if found else _NOTHING
         if not found and asked.narrowed:
             told = _NARROWED
         shown = gallery(self._archive, [_tile(each) for each in found], name="Hits")

@@ -44,3 +44,10 @@ def test_of_several_targets_the_missing_ones_are_named(run, loaded):
     assert done.exit_code == 0
     assert json.loads(done.stdout) == {"removed": 2, "missing": ["nope"]}
     assert done.stderr == "not in the library: nope\n"
+
+
+def test_one_image_is_counted_as_one(run, tmp_path):
+    write(tmp_path / "bilder", 1)
+    done = run("add", "bilder", "--db", "memory://one")
+    assert "; 1 image in memory://one" in done.stderr
+    assert "0 files that are no images" in done.stderr

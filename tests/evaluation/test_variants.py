@@ -55,7 +55,7 @@ def test_distances_survive_the_projection_as_theory_says(labelled):
 def test_a_bad_image_is_told_and_none_at_all_is_an_error(labelled, tmp_path):
     (tmp_path / "bilder/katze/kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     run = variants(datasets.load(tmp_path / "bilder"), model="classic", dim=8)["raw"]
-    assert any("1 images could not be used" in note for note in run.notes)
+    assert any("1 image could not be used" in note for note in run.notes)
     for path in tmp_path.rglob("*.png"):
         path.write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(DatasetError, match="no image of 13 could be used"):
