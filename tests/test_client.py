@@ -143,6 +143,17 @@ def test_nobody_there_is_told_with_the_address():
         client.count()
 
 
+@pytest.mark.parametrize(
+    "how",
+    [{"k": 0}, {"k": 2.5}, {"offset": -1}, {"min_score": float("nan")}, {"min_score": "viel"},
+     {"hide_duplicates": float("inf")}],
+)  # fmt: skip
+def test_a_number_that_means_nothing_is_not_sent(client, site, how):
+    with pytest.raises(ConfigError):
+        client.search("a dog", **how)
+    assert site.requests == []
+
+
 def test_core_and_httpx_are_enough(client, tmp_path):
     code = f"""
 import sys

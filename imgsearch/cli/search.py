@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TextIO
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.cli.words import filtered, score
+from imgsearch.cli.words import filtered, score, typed
 from imgsearch.errors import ImgSearchError
 from imgsearch.images import MAX_PIXELS, small
 from imgsearch.page import Result, Thumb, results_page
@@ -101,6 +101,7 @@ def search(
     encoder |= {"options": options.parsed(rest["options"]), **options.field_names(rest)}
     settings = Settings.from_environment()
     with options.library(settings, db, collection=collection, **encoder) as library:
+        condition = typed(condition, library.collection.schema.fields)
         with _warnings_as_notes():
             hits = library.search(
                 query,

@@ -2,14 +2,21 @@
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import click
 from typing_extensions import override
 
-from imgsearch.filters import Field, Filter
+from imgsearch.filters import And, Compare, Field, Filter
+from imgsearch.types import Value
 
 _CONDITION: Final = re.compile(r"\s*([^\s=!<>]+)\s*(==|!=|=)\s*(.*?)\s*", re.DOTALL)
+_TYPES: Final[Mapping[str, Callable[[str], Value]]] = {
+    "int": int,
+    "float": float,
+    "bool": {"true": True, "false": False}.__getitem__,
+}
 _QUOTES: Final = ("'", '"')
 
 
@@ -41,6 +48,26 @@ def filtered(words: tuple[str, ...]) -> Filter | None:
     for word in words:
         condition = _condition(word)
         where = condition if where is None else where & condition
+    return where
+
+
+def typed(where: Filter | None, fields: Mapping[str, str]) -> Filter | None:
+    """Return a filter whose texts are values of the types that a collection declares.
+
+    Raises:
+        click.BadParameter: a text is no value of its field's type.
+    """
+    match where:
+        case And(left, right):
+            return typed(left, fields) & typed(right, fields)  # type: ignore[operator]  # filters
+        case Compare(name, operation, str(text)) if fields.get(name) in _TYPES:
+            try:
+                return Compare(name, operation, _TYPES[fields[name]](text))
+            except (ValueError, KeyError):
+                raise click.BadParameter(
+                    f"{text!r} is no {fields[name]}, which the field {name!r} holds",
+                    param_hint="--where",
+                ) from None
     return where
 
 

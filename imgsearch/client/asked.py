@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from imgsearch import filter_json, images, sources
+from imgsearch.backends.checks import check_breadth, check_score
+from imgsearch.backends.collection import MAX_K
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Filter
 from imgsearch.query import Example, Query, Term
@@ -28,8 +30,14 @@ def how(
     """Return how to search as JSON values.
 
     Raises:
+        ConfigError: a number is out of its range, or not finite.
         FieldInvalid: the filter is larger than services take.
     """
+    check_breadth(k, offset, None, most=MAX_K)
+    if not isinstance(hide_duplicates, bool):
+        check_score("hide_duplicates", hide_duplicates)
+    if min_score not in (None, "auto"):
+        check_score("min_score", min_score)
     told: dict[str, Any] = {"k": k, "offset": offset, "hide_duplicates": hide_duplicates}
     if where is not None:
         told["where"] = filter_json.to_json(where)

@@ -6,8 +6,8 @@ import pytest
 from click import BadParameter
 
 from imgsearch.cli.search import _asked
-from imgsearch.cli.words import filtered
-from imgsearch.filters import And, Compare
+from imgsearch.cli.words import filtered, typed
+from imgsearch.filters import And, Compare, leaves
 
 CATS = Compare("label", "==", "cats")
 
@@ -51,6 +51,21 @@ def test_all_conditions_must_hold():
 def test_another_condition_is_refused(word):
     with pytest.raises(BadParameter, match="FIELD=TEXT"):
         filtered((word,))
+
+
+def test_a_text_becomes_a_value_of_its_fields_type():
+    fields = {"year": "int", "score": "float", "seen": "bool", "label": "str"}
+    where = typed(filtered(("year=2020", "score!=0.5", "seen=true", "label=2020")), fields)
+    assert [leaf.value for leaf in leaves(where)] == [2020, 0.5, True, "2020"]
+    assert typed(None, fields) is None
+    assert typed(CATS, {}) == CATS
+
+
+@pytest.mark.parametrize("word", ["year=new", "year=20.5", "score=much", "seen=yes"])
+def test_a_text_of_another_type_is_refused(word):
+    fields = {"year": "int", "score": "float", "seen": "bool"}
+    with pytest.raises(BadParameter, match="which the field"):
+        typed(filtered((word,)), fields)
 
 
 @pytest.mark.parametrize("word", ["label==cats", "label = cats", "label='cats'"])
