@@ -37,6 +37,7 @@ from imgsearch.removal import named_ids
 from imgsearch.sources import Source
 from imgsearch.thresholds import Thresholds
 from imgsearch.types import Hit, Record, Vector
+from imgsearch.wording import meant
 
 
 class Library:
@@ -352,8 +353,9 @@ class Library:
 
     def _required(self) -> Collection:
         if (collection := self._found()) is None:
+            near = meant(self.name, notes.collections(self._backend))
             raise CollectionNotFound(
-                f"{self.url} has no collection {self.name!r} yet; add some images first"
+                f"{self.url} has no collection {self.name!r} yet; add some images first{near}"
             )
         return collection
 

@@ -14,6 +14,10 @@ from typing import Final, Self
 from imgsearch.errors import ConfigError
 
 DEFAULT_STORE: Final = "photos.db"
+_SWITCH: Final[Mapping[str, bool]] = {
+    "1": True, "true": True, "yes": True, "on": True,
+    "0": False, "false": False, "no": False, "off": False,
+}  # fmt: skip
 
 # variable → what it is for; the README's table is tested against this
 VARIABLES: Final[Mapping[str, str]] = {
@@ -58,7 +62,8 @@ class Settings:
         """Read the variables that `VARIABLES` lists; an empty one counts as absent.
 
         Raises:
-            ConfigError: the timeout is no positive number, or a folder's ``~`` is nobody's.
+            ConfigError: IMGSEARCH_OFFLINE is no switch, the timeout is no positive number, or a
+                folder's ``~`` is nobody's.
         """
         get = {name: value for name, value in variables.items() if value}.get
         try:
@@ -77,7 +82,7 @@ class Settings:
             tencent_key=get("IMGSEARCH_TENCENT_KEY"),
             timeout=timeout,
             cache=_folder("IMGSEARCH_CACHE", get("IMGSEARCH_CACHE", str(home))),
-            offline=get("IMGSEARCH_OFFLINE", "0").lower() not in ("0", "false", "no"),
+            offline=_switch("IMGSEARCH_OFFLINE", get("IMGSEARCH_OFFLINE", "0")),
             catalog=get("IMGSEARCH_CATALOG"),
             catalog_password=get("IMGSEARCH_CATALOG_PASSWORD"),
             objects=get("IMGSEARCH_OBJECTS"),
@@ -109,6 +114,13 @@ class Settings:
         if url.startswith("tencent"):
             return "IMGSEARCH_TENCENT_KEY"
         return "IMGSEARCH_MILVUS_TOKEN" if url.startswith(("milvus://", "milvus+")) else ""
+
+
+def _switch(variable: str, text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _SWITCH:
+        raise ConfigError(f"{variable} is {' or '.join(_SWITCH)}, not {text!r}")
+    return _SWITCH[word]
 
 
 def _folder(variable: str, text: str) -> Path:

@@ -51,3 +51,15 @@ def test_grpc_is_quiet_unless_the_user_says_otherwise(monkeypatch):
     with quiet_grpc():
         assert ENVIRONMENT["GRPC_VERBOSITY"] == "DEBUG"
     assert ENVIRONMENT["GRPC_VERBOSITY"] == "DEBUG"
+
+
+@pytest.mark.parametrize(
+    ("text", "offline"), [("1", True), ("True", True), ("on", True), ("0", False), ("off", False)]
+)
+def test_offline_is_a_switch(text, offline):
+    assert Settings.from_environment({"IMGSEARCH_OFFLINE": text}).offline is offline
+
+
+def test_another_word_is_no_switch():
+    with pytest.raises(ConfigError, match="IMGSEARCH_OFFLINE is 1 or .*, not 'nein'"):
+        Settings.from_environment({"IMGSEARCH_OFFLINE": "nein"})

@@ -4,6 +4,7 @@ import pytest
 
 from imgsearch.cli import options
 from imgsearch.settings import Settings
+from tests.pictures import write
 
 
 def test_an_archive_takes_the_store_that_the_environment_names_also_the_default(
@@ -21,6 +22,14 @@ def test_an_archive_takes_the_store_that_the_environment_names_also_the_default(
 
 def test_a_library_is_photos_db_where_nothing_names_one(run):
     assert "no library at photos.db yet" in run("info").stderr
+
+
+def test_a_collection_that_is_not_there_is_named_with_one_that_is(run, tmp_path):
+    write(tmp_path / "bilder", 1)
+    assert run("add", "bilder", "--db", "memory://near", "--collection", "photos").exit_code == 0
+    done = run("info", "--db", "memory://near", "--collection", "photo")
+    assert done.exit_code == 1
+    assert "did you mean photos?" in done.stderr
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "1,nan"])
