@@ -38,6 +38,13 @@ _PROBLEM: dict[str, Any] = {
         problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}},
     },
 }
+_BODIES: Any = (
+    models.SearchQuery,
+    models.Batch,
+    models.Ids,
+    models.Change,
+    models.JobRequest,
+)
 _REST = "/v1/{rest:path}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
@@ -50,7 +57,7 @@ class _App(FastAPI):
         if self.openapi_schema is None:
             told = super().openapi()
             _, extra = models_json_schema(
-                [(models.SearchQuery, "validation"), (models.Problem, "serialization")],
+                [*((body, "validation") for body in _BODIES), (models.Problem, "serialization")],
                 ref_template="#/components/schemas/{model}",
             )
             schemas = told.setdefault("components", {}).setdefault("schemas", {})

@@ -18,6 +18,7 @@ from imgsearch.archive import Incoming
 from imgsearch.catalog import Entry, Order, State
 from imgsearch.loading import FailedFile
 from imgsearch.service import models
+from imgsearch.service.bodies import described, json_body
 from imgsearch.service.problems import Problem, kind_named
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
@@ -150,8 +151,8 @@ def page(
     return models.Images(images=told, total=found.total, next=found.next)
 
 
-@router.post("/delete", dependencies=[allowed("write")])
-def delete_many(here: Here, asked: models.Ids) -> models.Deleted:
+@router.post("/delete", dependencies=[allowed("write")], openapi_extra=described(models.Ids))
+def delete_many(here: Here, asked: Annotated[models.Ids, json_body(models.Ids)]) -> models.Deleted:
     """Delete images; ids that are not there are passed over."""
     gone = here.archive.delete(asked.ids)
     here.metrics.images.labels("deleted").inc(gone)
@@ -164,8 +165,12 @@ def tell(here: Here, id: _Id) -> models.Image:  # noqa: A002 - the parameter's p
     return models.Image.of(here.archive.entry(id))
 
 
-@router.patch("/{id}", dependencies=[allowed("write")])
-def change(here: Here, id: _Id, asked: models.Change) -> models.Image:  # noqa: A002 - as above
+@router.patch("/{id}", dependencies=[allowed("write")], openapi_extra=described(models.Change))
+def change(
+    here: Here,
+    id: _Id,  # noqa: A002 - as above
+    asked: Annotated[models.Change, json_body(models.Change)],
+) -> models.Image:
     """Change an image's label, name or fields; what is left out stays."""
     told = asked.model_dump(exclude_none=True)
     return models.Image.of(here.archive.update(id, **told))

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from imgsearch.catalog import Job, JobFailure
 from imgsearch.errors import JobNotFound
 from imgsearch.service import models
+from imgsearch.service.bodies import described, json_body
 from imgsearch.service.problems import Problem, kind_named
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
@@ -24,8 +25,17 @@ _LOOK: Final = 0.1  # seconds between two looks at a job, in memory
 _BEAT: Final = 15.0  # seconds after which a word is sent, so that nobody between gives up
 
 
-@router.post("", status_code=202, dependencies=[allowed("write")])
-def start(here: Here, asked: models.JobRequest, response: Response) -> models.Job:
+@router.post(
+    "",
+    status_code=202,
+    dependencies=[allowed("write")],
+    openapi_extra=described(models.JobRequest),
+)
+def start(
+    here: Here,
+    asked: Annotated[models.JobRequest, json_body(models.JobRequest)],
+    response: Response,
+) -> models.Job:
     """Start adding a folder that lies inside the service's roots, or images by URL."""
     jobs = here.jobs
     if asked.folder is not None:

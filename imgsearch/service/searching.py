@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,10 +13,11 @@ from imgsearch.errors import FieldInvalid, ImgSearchError
 from imgsearch.filters import Filter
 from imgsearch.query import Query
 from imgsearch.service import models
+from imgsearch.service.bodies import described, json_body, model_of
 from imgsearch.service.problems import Problem, body, kind_of, told
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
-from imgsearch.service.uploads import check_pixels, decoded, fitted, model_of, upload
+from imgsearch.service.uploads import check_pixels, decoded, fitted, upload
 
 router = APIRouter(prefix="/v1/search", tags=["search"])
 _BODY: Final[dict[str, Any]] = {
@@ -73,8 +74,10 @@ async def search(request: Request, here: Here) -> models.Hits:
     return await here.searches.run(partial(_by_image, here, how, data))
 
 
-@router.post("/batch", dependencies=[allowed("read")])
-async def search_batch(here: Here, asked: models.Batch) -> models.BatchHits:
+@router.post("/batch", dependencies=[allowed("read")], openapi_extra=described(models.Batch))
+async def search_batch(
+    here: Here, asked: Annotated[models.Batch, json_body(models.Batch)]
+) -> models.BatchHits:
     """Search for several things at once; one that fails has its problem in its place."""
 
     def each() -> models.BatchHits:

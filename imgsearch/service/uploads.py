@@ -90,34 +90,6 @@ async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterat
         parser.close()
 
 
-async def model_of(request: Request, model: type[BaseModel]) -> Any:
-    """Return a JSON body as `model`.
-
-    Raises:
-        Problem: the body is no JSON.
-        RequestValidationError: it does not fit.
-    """
-    try:
-        body = await request.body()
-    except ClientDisconnect as error:
-        raise Problem(400, "disconnected", "The client went away.") from error
-    return parsed(body, model)
-
-
-def parsed(text: bytes | str, model: type[BaseModel]) -> Any:
-    """Return JSON as `model`.
-
-    Raises:
-        RequestValidationError: it is no JSON, or does not fit.
-    """
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        raise RequestValidationError(
-            error.errors(include_url=False, include_input=False)
-        ) from error
-
-
 def fitted(values: dict[str, Any], model: type[BaseModel]) -> Any:
     """Return values, texts of a form, as `model`.
 
