@@ -13,11 +13,13 @@ import grpc
 from pymilvus import DataType, MilvusClient, MilvusException
 from typing_extensions import override
 
-from imgsearch.backends import milvus_embedded, milvus_folder
+from imgsearch.backends import milvus_folder
 from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.milvus_collection import MilvusCollection
+from imgsearch.backends.milvus_embedded import Embedded, is_of_disk
+from imgsearch.backends.milvus_errors import text_of, translated
 from imgsearch.backends.milvus_schema import (
     BUILT,
     COLUMNS,
@@ -38,10 +40,7 @@ from imgsearch.errors import (
 )
 
 LONG: Final = 600.0  # seconds for what grows with the collection: loading, flushing, indexing
-CONNECT_FAILED: Final = 2  # what pymilvus 3.0.2 says to a dead host and to bad credentials alike
-NO_COLLECTION: Final = (4, 100)  # the old code and the new one
 NO_DATABASE: Final = 800
-_UNREACHED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Backend(VectorBackend):
@@ -64,11 +63,14 @@ class Backend(VectorBackend):
             threading.RLock() if self.path else nullcontext()
         )
         self.drops = 0  # of collections, by this object
+        self.folder: Path | None = None  # where the embedded store's files are read
+        self.read_only = False
         self._failed = False  # whether the disk refused an embedded store's write
         self._database = "" if self.path else parts.path.strip("/")
         self._client: MilvusClient | None
+        self._embedded: Embedded | None = None
         if self.path:
-            self._client = milvus_embedded.opened(self.path, LONG)
+            self._embed(self.path)
         else:
             scheme = "https" if parts.scheme == "milvus+https" else "http"
             self._client = self._served(f"{scheme}://{parts.netloc}", self._database, token)
@@ -76,13 +78,13 @@ class Backend(VectorBackend):
     @override
     def names(self) -> list[str]:
         with self.calling() as client:
-            if self.path:  # lite lists none while one is damaged
-                return milvus_folder.names(self.path)
+            if self.folder:  # lite lists none while one is damaged
+                return milvus_folder.names(self.folder)
             return sorted(client.list_collections(timeout=self.timeout))
 
     @override
     def faults(self) -> dict[str, str]:
-        return milvus_folder.faults(self.path) if self.path else {}
+        return milvus_folder.faults(self.folder) if self.folder else {}
 
     @override
     def create(self, name: str, schema: Schema) -> Collection:
@@ -107,6 +109,7 @@ class Backend(VectorBackend):
 
     @override
     def drop(self, name: str) -> None:
+        self.check_writable()
         with self.calling() as client:
             if not self._is_there(client, name):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
@@ -121,6 +124,7 @@ class Backend(VectorBackend):
     @override
     def set_alias(self, alias: str, name: str) -> None:
         check_name(alias)
+        self.check_writable()
         with self.calling() as client:
             if not self._is_there(client, name):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
@@ -132,6 +136,7 @@ class Backend(VectorBackend):
 
     @override
     def drop_alias(self, alias: str) -> None:
+        self.check_writable()
         with self.calling() as client:
             if alias not in self._aliases(client):
                 raise CollectionNotFound(f"no alias {alias!r} in {self.url}")
@@ -142,10 +147,7 @@ class Backend(VectorBackend):
         with self._turn:
             client, self._client = self._client, None
             if client is not None:
-                client.close()
-                if self.path:
-                    leave = milvus_embedded.abandoned if self._failed else milvus_embedded.left
-                    leave(self.path)
+                self._end(client)
 
     @contextmanager
     def calling(self) -> Iterator[MilvusClient]:
@@ -176,13 +178,13 @@ class Backend(VectorBackend):
             description = client.describe_collection(name, timeout=self.timeout)
             real = str(description["collection_name"])
             index = self.index(real, searched_vector(description, names))
-            files = milvus_folder.identity(self.path, real) if self.path else None
+            files = milvus_folder.identity(self.folder, real) if self.folder else None
             return described(description, index, names, files)
 
     def identity(self, name: str, names: FieldNames) -> object:
         """Return what differs for another collection of this name and for another index."""
-        if self.path:
-            return milvus_folder.identity(self.path, name)
+        if self.folder:
+            return milvus_folder.identity(self.folder, name)
         return self.described(name, names).identity
 
     def prepared(self, name: str, names: FieldNames) -> Described:
@@ -214,6 +216,8 @@ class Backend(VectorBackend):
 
     def refresh(self, name: str, schema: Schema) -> None:
         """Write everything down, and wait until it is indexed and loaded."""
+        if self.read_only:
+            return
         with self.calling() as client:
             if self.path is None:
                 client.flush(name, timeout=LONG)
@@ -233,19 +237,41 @@ class Backend(VectorBackend):
         Raises:
             SchemaMismatch: it is damaged.
         """
-        if self.path and not milvus_folder.is_whole(self.path, name):
+        if self.folder and not milvus_folder.is_whole(self.folder, name, shown=self.path):
             return False
         return bool(client.has_collection(name, timeout=self.timeout))
 
     def _open_again(self) -> None:
-        """Open an embedded store again whose last write failed; see `milvus_embedded.abandoned`."""
+        """Open an embedded store again whose last write failed; see `Embedded.close`."""
         client, self._client = self._client, None
-        if client is not None and self.path:
-            client.close()
-            milvus_embedded.abandoned(self.path)
+        if client is not None:
+            self._end(client)
         if self.path:
-            self._client = milvus_embedded.opened(self.path, LONG)
+            self._embed(self.path)
         self._failed = False
+
+    def _embed(self, path: Path) -> None:
+        self._embedded = Embedded(path, LONG)
+        self._client, self.read_only = self._embedded.client, self._embedded.read_only
+        self.folder = self._embedded.folder
+
+    def _end(self, client: MilvusClient) -> None:
+        if self._embedded:
+            self._embedded.close(failed=self._failed)
+        else:
+            client.close()
+
+    def check_writable(self) -> None:
+        """Refuse a write to an embedded store that this process can only read.
+
+        Raises:
+            BackendError: it can only be read.
+        """
+        if self.read_only:
+            raise BackendError(
+                f"{self.path} is read-only: it can be searched, but not changed. Change its "
+                "permissions, or copy it by `imgsearch copy` to where it can be written."
+            )
 
     def _aliases(self, client: MilvusClient, name: str = "") -> list[str]:
         """Return the aliases of a collection, or all of the database's."""
@@ -274,8 +300,9 @@ class Backend(VectorBackend):
     def _make(self, client: MilvusClient, name: str, schema: Schema) -> None:
         if schema.index.kind not in BUILT:
             raise IndexRefused(f"{self.url} does not build {schema.index.kind}")
-        if self.path:
-            milvus_folder.make_way(self.path, name)
+        self.check_writable()
+        if self.folder:
+            milvus_folder.make_way(self.folder, name)
         text = schema.to_json()
         columns = client.create_schema(enable_dynamic_field=True, description=text)
         columns.add_field("id", DataType.VARCHAR, is_primary=True, max_length=MAX_ID)
@@ -295,10 +322,10 @@ class Backend(VectorBackend):
         except (MilvusException, IndexRefused) as error:
             with suppress(MilvusException):
                 client.drop_collection(name, timeout=self.timeout)
-            if self.path and milvus_embedded.is_of_disk(str(error)):
+            if self.path and is_of_disk(str(error)):
                 raise
             raise IndexRefused(
-                f"{self.url} does not build {schema.index}: {_text(error)}"
+                f"{self.url} does not build {schema.index}: {text_of(error)}"
             ) from error
 
     def _build(self, client: MilvusClient, name: str, schema: Schema) -> None:
@@ -338,34 +365,11 @@ class Backend(VectorBackend):
             pause.wait(0.2)
 
     def _translated(self, error: Exception) -> BackendError:
-        code = error.code() if isinstance(error, grpc.RpcError) else getattr(error, "code", None)
-        text = _text(error)
-        if self.path and milvus_embedded.is_of_disk(text):
+        text = text_of(error)
+        if self.path and is_of_disk(text):
             self._failed = True
             return BackendError(
                 f"{self.path} was not written or read: {text}. What was acknowledged is kept; make "
                 "room or mend the disk, and run it again."
             )
-        if isinstance(error, MilvusException) and code in NO_COLLECTION:
-            return CollectionNotFound(f"{self.url}: {text}")
-        if code == CONNECT_FAILED:
-            return BackendUnavailable(
-                f"no answer from {self.url} within {self.timeout:g} s: the server is down, or "
-                "refuses this user or token"
-            )
-        if (
-            code in _UNREACHED
-            or isinstance(error, grpc.FutureTimeoutError)
-            or "Retry timeout" in text
-        ):
-            return BackendUnavailable(
-                f"no answer from {self.url} within {self.timeout:g} s: {text}"
-            )
-        return BackendError(f"{self.url}: {text}")
-
-
-def _text(error: Exception) -> str:
-    text = error.message if isinstance(error, MilvusException) else str(error)
-    if isinstance(error, grpc.RpcError):
-        text = f"{error.code().name}: {error.details()}"
-    return str(text)[:300]
+        return translated(error, self.url, self.timeout)

@@ -260,6 +260,8 @@ class MilvusCollection(Collection):
             SchemaMismatch: the name stands for another collection by now.
             BackendError: the collection was released each time that it was loaded.
         """
+        if writing:
+            self._store.check_writable()
         for _ in range(TRIES):
             loads = self._loads
             try:

@@ -1,57 +1,120 @@
-"""Opening and leaving an embedded Milvus, which runs in this process."""
+"""An embedded Milvus, which runs in this process: opened, left, and read where it is read-only."""
 
+import os
 import re
+import shutil
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from pymilvus import MilvusClient, MilvusException
 
-from imgsearch.backends.milvus_folder import check_plain
+from imgsearch.backends import milvus_folder
 from imgsearch.errors import BackendError, ConfigError, StoreLocked
 
 _DISK: Final = re.compile(r"\[errno \d+\]|no space left|input/output error", re.IGNORECASE)
 
 
-def opened(path: Path, timeout: float) -> MilvusClient:
-    """Open the store at `path`, made if there is none.
+class Embedded:
+    """A store at `path`, made if there is none, with its `client`.
+
+    `folder` is where milvus-lite works. It opens its lock for writing and keeps a log, so a store
+    that cannot be written is opened as a temporary folder of links to its files (`read_only`).
 
     Raises:
         ConfigError: no store can be there.
         StoreLocked: another process has it open.
         BackendError: it cannot be opened.
     """
-    if path.is_file():
-        raise ConfigError(f"{path} is a file; an embedded store is a folder that ends in .db")
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        if path.is_file():
+            raise ConfigError(f"{path} is a file; an embedded store is a folder that ends in .db")
+        self._path, self._lock = path, -1
+        self.read_only = path.is_dir() and not milvus_folder.is_writable(path)
+        self.folder = path
+        try:
+            if self.read_only:
+                self._lock = _shared(path)
+                self.folder = Path(tempfile.mkdtemp(prefix="imgsearch-", suffix=".db"))
+                milvus_folder.link(path, self.folder)
+            else:
+                _make_parent(path)
+            milvus_folder.check_plain(self.folder)
+            self.client = MilvusClient(str(self.folder), timeout=timeout, dedicated=True)
+        except MilvusException as error:
+            why = _unopened(path, self.folder)
+            self._clear()
+            raise why from error
+        except (OSError, BackendError) as error:
+            self._clear()
+            if isinstance(error, BackendError | ConfigError):
+                raise
+            raise BackendError(f"{path} cannot be opened: {error}") from error
+
+    def close(self, *, failed: bool = False) -> None:
+        """Let go of the store; where a write `failed`, without writing what is in memory."""
+        from milvus_lite.server_manager import server_manager_instance
+
+        self.client.close()
+        if failed or self.read_only:
+            _forget(self.folder)
+        # lite's server thread would keep the file locked until the process ends
+        server_manager_instance.release_server(str(self.folder))
+        self._clear()
+
+    def _clear(self) -> None:
+        if self.folder != self._path:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def is_of_disk(text: str) -> bool:
+    """Return whether lite reports that the system refused to write or to read."""
+    return bool(_DISK.search(text))
+
+
+def _make_parent(path: Path) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise ConfigError(f"no folder {path.parent} for the store, nor one to put it in") from error
+
+
+def _shared(path: Path) -> int:
+    """Return the store's lock, held together with other readers; -1 where it cannot be read.
+
+    Raises:
+        StoreLocked: a process that may write has the store open.
+    """
+    import fcntl
+
     try:
-        check_plain(path)
-        return MilvusClient(str(path), timeout=timeout, dedicated=True)
-    except MilvusException as error:
-        raise _unopened(path) from error
-    except OSError as error:
-        raise BackendError(f"{path} cannot be opened: {error}") from error
+        descriptor = os.open(path / milvus_folder.LOCK, os.O_RDONLY)
+    except OSError:
+        return -1
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise _locked(path) from error
+    except OSError:  # some file systems know no locks
+        return descriptor
+    return descriptor
 
 
-def left(path: Path) -> None:
-    """Stop lite's server thread, which would keep the file locked until the process ends."""
-    from milvus_lite.server_manager import server_manager_instance
-
-    server_manager_instance.release_server(str(path))
-
-
-def abandoned(path: Path) -> None:
-    """Leave a store as a killed process does: what is in memory is not written.
+def _forget(folder: Path) -> None:
+    """Drop what lite holds in memory, as a process does that is killed.
 
     After a write that failed, lite 3.2.2 has rows in its log alone, and deletes the log with the
     next write that succeeds. Opened again, it reads them back from there.
     """
     from milvus_lite.server_manager import server_manager_instance
 
-    _, database, _ = server_manager_instance._servers.get(str(path), (None, None, None))
+    _, database, _ = server_manager_instance._servers.get(str(folder), (None, None, None))
     for collection in list(database._collections.values()) if database else ():
         collection._bg_closed = True
         collection._bg_executor.shutdown(wait=True, cancel_futures=True)
@@ -61,23 +124,21 @@ def abandoned(path: Path) -> None:
                     sink.raw.close()  # so that the rest of a torn row is not written later
     if database:
         database._collections.clear()
-    left(path)
 
 
-def is_of_disk(text: str) -> bool:
-    """Return whether lite reports that the system refused to write or to read."""
-    return bool(_DISK.search(text))
-
-
-def _unopened(path: Path) -> BackendError:
-    """Tell why lite did not open `path`; it only says that it did not."""
+def _unopened(path: Path, folder: Path) -> BackendError:
+    """Return why lite did not open a store; it only says that it did not."""
     from milvus_lite.db import MilvusLite
     from milvus_lite.exceptions import DataDirLockedError, MilvusLiteError
 
     try:
-        MilvusLite(str(path)).close()
+        MilvusLite(str(folder)).close()
     except DataDirLockedError:
-        return StoreLocked(f"{path} is open in another process; close it there, or use a server")
+        return _locked(path)
     except (MilvusLiteError, OSError, ValueError) as error:
         return BackendError(f"{path} cannot be opened: {error}")
     return StoreLocked(f"{path} was open in another process until just now; try again")
+
+
+def _locked(path: Path) -> StoreLocked:
+    return StoreLocked(f"{path} is open in another process; close it there, or use a server")

@@ -15,6 +15,9 @@ from typing import Any, Final
 
 from imgsearch.errors import BackendError, SchemaMismatch
 
+LOCK: Final = "LOCK"
+"""The file that lite holds a lock on."""
+
 ASIDE: Final = "set-aside"
 """Where data without a schema is moved, beside the collections."""
 
@@ -23,6 +26,7 @@ _MANIFEST: Final = "manifest.json"
 # replaced whole when an alias or a property is set; without content they hold nothing
 _PLAIN: Final = ("aliases.json", "database_properties.json")
 _END: Final = b"PAR1"
+_UNUSED: Final = (ASIDE, ".database-staging")
 _log = logging.getLogger(__name__)
 
 
@@ -37,10 +41,11 @@ def faults(path: Path) -> dict[str, str]:
     return {name: text for name, text in sorted(found.items()) if text}
 
 
-def is_whole(path: Path, name: str) -> bool:
+def is_whole(path: Path, name: str, *, shown: Path | None = None) -> bool:
     """Return whether a collection can be used, False for the remains of an interrupted `create`.
 
-    A name without a folder may be an alias, and counts as whole.
+    A name without a folder may be an alias, and counts as whole. `shown` is the store's path in
+    messages.
 
     Raises:
         SchemaMismatch: its files are damaged, and hold data.
@@ -49,8 +54,8 @@ def is_whole(path: Path, name: str) -> bool:
     text = fault(folder) if folder.exists() else ""
     if text and (folder / _SCHEMA).exists() and _holds_data(folder):
         raise SchemaMismatch(
-            f"collection {name!r} of {path} is damaged: {text}. Restore {folder} from a backup, or "
-            "move it out of the store and add the images again."
+            f"collection {name!r} of {shown or path} is damaged: {text}. Restore its folder from a "
+            "backup, or move it out of the store and add the images again."
         )
     return not text
 
@@ -84,6 +89,34 @@ def check_plain(path: Path) -> None:
                 f"{path} cannot be opened: {file.name} is damaged. Restore it from a backup, or "
                 "delete it: it holds no vectors."
             )
+
+
+def is_writable(path: Path) -> bool:
+    """Return whether this process may write to a store that is there."""
+    places = [place for place in (path, path / "collections", path / LOCK) if place.exists()]
+    return all(os.access(place, os.W_OK, effective_ids=True) for place in places)
+
+
+def link(path: Path, folder: Path) -> None:
+    """Have `folder` hold what a store holds: descriptions copied, data as links to its files.
+
+    Lite writes descriptions through a link, and puts all else into new files.
+
+    Raises:
+        OSError: it cannot be read, or `folder` not written.
+    """
+    for place, folders, files in os.walk(path, onerror=_refuse):
+        into = folder / Path(place).relative_to(path)
+        if place == str(path):
+            folders[:] = [name for name in folders if name not in _UNUSED]
+        for name in folders:
+            (into / name).mkdir()
+        for name in files:
+            source = Path(place) / name
+            if name.startswith((_SCHEMA, _MANIFEST, *_PLAIN)):
+                shutil.copyfile(source, into / name)
+            elif name != LOCK:
+                (into / name).symlink_to(source)
 
 
 def identity(path: Path, name: str) -> object:
@@ -154,3 +187,7 @@ def _json(file: Path) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _refuse(error: OSError) -> None:
+    raise error

@@ -1,0 +1,36 @@
+"""What pymilvus' errors mean."""
+
+from typing import Final
+
+import grpc
+from pymilvus import MilvusException
+
+from imgsearch.errors import BackendError, BackendUnavailable, CollectionNotFound
+
+CONNECT_FAILED: Final = 2  # what pymilvus 3.0.2 says to a dead host and to bad credentials alike
+NO_COLLECTION: Final = (4, 100)  # the old code and the new one
+_UNREACHED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def translated(error: Exception, url: str, timeout: float) -> BackendError:
+    """Return our error for one of a driver's, raised by a call that may take `timeout` seconds."""
+    code = error.code() if isinstance(error, grpc.RpcError) else getattr(error, "code", None)
+    text = text_of(error)
+    if isinstance(error, MilvusException) and code in NO_COLLECTION:
+        return CollectionNotFound(f"{url}: {text}")
+    if code == CONNECT_FAILED:
+        return BackendUnavailable(
+            f"no answer from {url} within {timeout:g} s: the server is down, or refuses this user "
+            "or token"
+        )
+    if code in _UNREACHED or isinstance(error, grpc.FutureTimeoutError) or "Retry timeout" in text:
+        return BackendUnavailable(f"no answer from {url} within {timeout:g} s: {text}")
+    return BackendError(f"{url}: {text}")
+
+
+def text_of(error: Exception) -> str:
+    """Return what an error says, cut to a line's length."""
+    text = error.message if isinstance(error, MilvusException) else str(error)
+    if isinstance(error, grpc.RpcError):
+        text = f"{error.code().name}: {error.details()}"
+    return str(text)[:300]
