@@ -63,7 +63,7 @@ class Libraries:
                 existing = notes.collections(self._store)
                 self._check_room(name, existing)
                 if name in existing:
-                    self._store.open(name).require_encoder()
+                    self._require_own(name)
                     options = {"weights": self._making["weights"]}
                 self._open[name] = open_library(
                     self.url, collection=name, **self._opening, **options
@@ -108,13 +108,13 @@ class Libraries:
             )
 
     def default(self) -> Library | None:
-        """Return the library of "images", or of another collection where that is a stranger's.
+        """Return the library of "images", or of another collection where there can be none.
 
         None where there is no other one.
         """
         try:
             return self.get("images")
-        except SchemaMismatch:
+        except (SchemaMismatch, LimitExceeded):
             return next(map(self.get, self.names()), None)
 
     def existing(self, name: str) -> Library:
@@ -159,12 +159,24 @@ class Libraries:
             return False
         try:
             check_name(name)
-            self._store.open(name).require_encoder()
+            self._require_own(name)
         except (ConfigError, SchemaMismatch):  # such as one with vectors that are no floats
             return True
         except CollectionNotFound:  # it was dropped meanwhile
             return False
         return False
+
+    def _require_own(self, name: str) -> None:
+        """Refuse a collection that notes no encoder; it is not loaded for that.
+
+        Raises:
+            SchemaMismatch: it notes none.
+        """
+        if self._store.encoder(name) is None:
+            raise SchemaMismatch(
+                f"collection {name!r} was created by another program, or notes no encoder, so a "
+                "service does not use it. Choose another collection name."
+            )
 
     def close(self) -> None:
         """Let go of the store."""

@@ -17,6 +17,7 @@ from imgsearch.errors import (
     ConfigError,
     SchemaMismatch,
 )
+from imgsearch.types import Fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,17 @@ class VectorBackend(ABC):
         """Open a collection by its key and its vector; stores whose names are fixed know one."""
         names.require_fixed(name)
         return self.open(name)
+
+    def encoder(self, name: str) -> Fingerprint | None:
+        """Return the encoder that a collection notes, None where it notes none or is foreign.
+
+        Unlike `open` this loads nothing into the memory of a server.
+
+        Raises:
+            CollectionNotFound: there is none of this name.
+            SchemaMismatch: a newer imgsearch created it, or it is foreign and cannot be searched.
+        """
+        return self.open(name).schema.encoder
 
     @abstractmethod
     def drop(self, name: str) -> None:

@@ -38,6 +38,7 @@ from imgsearch.errors import (
     ConfigError,
     IndexRefused,
 )
+from imgsearch.types import Fingerprint
 
 LONG: Final = 600.0  # seconds for what grows with the collection: loading, flushing, indexing
 NO_DATABASE: Final = 800
@@ -106,6 +107,13 @@ class Backend(VectorBackend):
             if not self._is_there(client, name):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
             return MilvusCollection(self, self.prepared(name, names), names)
+
+    @override
+    def encoder(self, name: str) -> Fingerprint | None:
+        with self.calling() as client:
+            if not self._is_there(client, name):
+                raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+            return self.described(name, FieldNames()).schema.encoder
 
     @override
     def drop(self, name: str) -> None:

@@ -348,7 +348,7 @@ class MilvusCollection(Collection):
     def _fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
         own = (self._layout.key, self._layout.vector)
         fields = {n: value for n, value in row.items() if n not in own and value is not None}
-        return fields if self._layout.ours else {n: plain(value) for n, value in fields.items()}
+        return {name: plain(value) for name, value in fields.items()}
 
 
 def released(error: BackendError) -> bool:

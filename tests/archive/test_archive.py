@@ -6,7 +6,7 @@ import pytest
 
 import imgsearch
 from imgsearch import sources
-from imgsearch.archive import Incoming
+from imgsearch.archive import Archive, Incoming
 from imgsearch.backends import Schema
 from imgsearch.errors import (
     CollectionNotFound,
@@ -207,6 +207,16 @@ def test_collections_of_other_programs_are_left_alone_and_named(tmp_path):
             assert [each.name for each in opened.collections()] == ["ours"]
             assert opened.default().name == "ours"
         assert store.open("images").count() == 1
+
+
+def test_a_limit_of_collections_leaves_a_default_library(tmp_path):
+    """A service warms up by it, and a collection "images" may be one too many."""
+    db = "memory://limited"
+    with archive(tmp_path, db=db) as opened:
+        opened.add(images(0, 1), collection="ours")
+        with Archive(db, catalog=opened.catalog, originals=None, most_collections=1) as limited:
+            assert limited.default().name == "ours"
+            assert set(limited.health().values()) == {"ok"}
 
 
 def test_writers_at_once_end_as_one_did(opened):

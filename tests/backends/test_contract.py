@@ -34,6 +34,7 @@ def test_creating_twice_with_the_same_schema_opens(bench: Bench) -> None:
     again = bench.store.create(collection.name, collection.schema)
     assert again.schema == collection.schema
     assert again.count() == 1
+    assert bench.store.encoder(collection.name) == ENCODER
 
 
 @pytest.mark.parametrize(
@@ -662,6 +663,7 @@ def test_records_outlive_the_connection_on_disk(bench: Bench) -> None:
 def test_collection_of_another_program_is_read_and_never_written(bench: Bench) -> None:
     collection = bench.store.open(bench.foreign())
     assert (collection.foreign, collection.schema.encoder) == (True, None)
+    assert bench.store.encoder(collection.name) is None
     assert (collection.schema.metric, collection.schema.dim) == ("l2", 4)
     (hits,) = collection.search(unit(2)[None], k=3, where=Field("year") > 2000)
     assert [(hit.id, hit.distance) for hit in hits] == [("2", 0), ("3", pytest.approx(2))]
@@ -683,6 +685,12 @@ def test_collection_of_another_program_is_written_on_request(bench: Bench) -> No
     collection.upsert([Record("4", unit(0), FOREIGN[0])], foreign=True)
     assert collection.delete(["1"], foreign=True) == 1
     assert sorted(ids(collection.iterate())) == ["2", "3", "4"]
+
+
+def test_asking_for_an_encoder_wants_the_collection(bench: Bench) -> None:
+    with pytest.raises(CollectionNotFound):
+        bench.store.encoder("nowhere")
+    assert bench.store.encoder(bench.empty().name) is None
 
 
 def test_encoder_is_never_noted_for_vectors_that_are_there(bench: Bench) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pymilvus import DataType
 
-from imgsearch.backends import FieldNames, connect
+from imgsearch.backends import FieldNames, Index, Schema, connect
 from imgsearch.backends.milvus import Backend
 from imgsearch.backends.milvus_schema import searched_vector
 from imgsearch.errors import FieldInvalid, SchemaMismatch
@@ -134,3 +134,22 @@ def test_vector_that_is_not_searched_is_said(kind: str) -> None:
         searched_vector(both, FieldNames(vector="bag"))
     with pytest.raises(FieldInvalid, match="no vector field 'pk'"):
         searched_vector(both, FieldNames(vector="pk"))
+
+
+def test_asking_for_an_encoder_loads_nothing(milvus: Bench) -> None:
+    name = milvus.foreign()
+    with milvus.store.calling() as client:
+        client.release_collection(name)
+        assert milvus.store.encoder(name) is None
+        assert client.get_load_state(name)["state"].name == "NotLoad"
+
+
+def test_undeclared_lists_in_our_collection_are_read_as_texts(store: Backend) -> None:
+    """Another program may write them beside our records; a copy takes plain values alone."""
+    store.create("images", Schema(4, index=Index("flat")))
+    row = {"id": "a", "vector": unit(0), "tags": ["ü", 1], "n": 2}
+    with store.calling() as client:
+        client.insert("images", [row])
+    collection = store.open("images")
+    assert collection.get(["a"])["a"].fields == {"tags": '["ü", 1]', "n": 2}
+    collection.upsert(collection.iterate())
