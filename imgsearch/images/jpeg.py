@@ -1,5 +1,6 @@
 """A JPEG's segments: what its header says that Pillow does not tell."""
 
+import struct
 from collections.abc import Iterator
 from typing import Final
 
@@ -26,12 +27,16 @@ def is_held_whole(data: bytes) -> bool:
     return True  # libjpeg finds its way through junk that `_segments` does not
 
 
-def is_decoded(data: bytes) -> bool:
-    """Tell whether libjpeg decodes such a JPEG: 8 bits, neither lossless nor hierarchical."""
+def decoded_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of a JPEG that libjpeg decodes: of 8 bits, not lossless.
+
+    0 for another one.
+    """
     for marker, start in _segments(data):
         if marker in _FRAMES:
-            return marker in _DECODED and data[start + 2] == 8
-    return False
+            bits, height, width = struct.unpack_from(">BHH", data, start + 2)
+            return (width, height) if marker in _DECODED and bits == 8 else (0, 0)
+    return 0, 0
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from imgsearch.errors import FormatRefused
-from imgsearch.images import jpeg, tiff
+from imgsearch.images import bounds, jpeg, tiff
 from imgsearch.images.failures import DECODER_ERRORS, failure
 from imgsearch.images.opening import Source, opened
 from imgsearch.images.tiff import Directory
@@ -23,6 +23,7 @@ _PICTURES: Final = {0, 1, 2, 3, 5, 6, 8}  # the ones that Pillow reads
 _NO_PICTURE: Final = 4 | 8  # NewSubfileType: transparency mask, depth map
 _JPEG: Final = {6, 7}  # Compression
 _HEADER: Final = 1 << 20  # bytes of a JPEG that may lie before its frame: profiles and thumbnails
+_ATTEMPTS: Final = 4  # pictures that are tried, the largest first: each costs a look at its header
 _LEAST: Final = 512
 """Pixels of the longer edge: cameras' thumbnails have 160 to 320, their previews 570 and more."""
 
@@ -32,7 +33,7 @@ class _Candidate:
     """A picture that may be decoded: a directory of the file, or a JPEG between two places."""
 
     directory: Directory
-    size: tuple[int, int] = (0, 0)
+    size: tuple[int, int]
     jpeg: tuple[int, int] | None = None
 
     @property
@@ -67,7 +68,7 @@ def resolved(data: bytes, path: str) -> Source:
     if not raw and not (directories and directories[0].is_reduced):
         return Source("TIFF", data)
     turn = directories[0].value(tiff.ORIENTATION) or None
-    best = max(_readable(data, directories), key=lambda each: each.pixels, default=None)
+    best = _largest(data, directories)
     measured = [each for each in directories if not raw or _is_sensor(each)]
     full = max((each.size[0] * each.size[1] for each in measured), default=0)
     if best is None or not best.is_enough(full):
@@ -87,28 +88,32 @@ def _is_sensor(directory: Directory) -> bool:
     return directory.value(tiff.PHOTOMETRIC, -1) in _SENSOR
 
 
-def _readable(data: bytes, directories: list[Directory]) -> Iterator[_Candidate]:
-    """Yield the pictures whose header Pillow reads."""
-    for directory in directories:
-        for candidate in _candidates(data, directory):
-            # the bytes are let go of at once: a file may name itself as a picture many times
-            try:
-                with opened(candidate.source(data, None)) as image:
-                    yield replace(candidate, size=image.size)
-            except DECODER_ERRORS:
-                continue
+def _largest(data: bytes, directories: list[Directory]) -> _Candidate | None:
+    """Return the largest picture whose header Pillow reads."""
+    found = [each for directory in directories for each in _candidates(data, directory)]
+    found.sort(key=lambda each: each.pixels, reverse=True)
+    for candidate in found[:_ATTEMPTS]:
+        source = candidate.source(data, None)
+        bounds.check(source.kind, source.data)
+        try:
+            with opened(source) as image:
+                return replace(candidate, size=image.size)
+        except DECODER_ERRORS:
+            continue
+    return None
 
 
 def _candidates(data: bytes, directory: Directory) -> Iterator[_Candidate]:
-    for start, size in _streams(directory):
-        if jpeg.is_decoded(data[start : start + min(size, _HEADER)]):
-            yield _Candidate(directory, jpeg=(start, start + size))
+    for start, number in _streams(directory):
+        size = jpeg.decoded_size(data[start : start + min(number, _HEADER)])
+        if all(size):
+            yield _Candidate(directory, size, (start, start + number))
             return
     if (
         directory.value(tiff.PHOTOMETRIC, -1) in _PICTURES
         and not directory.value(tiff.SUBFILE) & _NO_PICTURE
     ):
-        yield _Candidate(directory)
+        yield _Candidate(directory, directory.size)
 
 
 def _streams(directory: Directory) -> Iterator[tuple[int, int]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgsearch.errors import FormatRefused, ImageTooLarge
+from imgsearch.errors import FormatRefused, ImageError, ImageTooLarge
 from imgsearch.images import decode, header
 from tests.images.tiffs import Page, plain, tiff
 from tests.pictures import picture
@@ -151,6 +151,26 @@ def test_other_files_of_several_pages_are_their_first_one() -> None:
     pyramid = Page(plain(large).tags, [large.tobytes()], [plain(small, t254=1)])
     np.testing.assert_array_equal(decode(tiff(pyramid)), large)
     np.testing.assert_array_equal(decode(tiff(plain(small, t254=1))), small)
+
+
+def test_many_pictures_cost_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    def refuse(*_args: Any) -> None:
+        nonlocal looks
+        looks += 1
+        raise ValueError("no header")
+
+    monkeypatch.setattr("imgsearch.images.raw.opened", refuse)
+    with pytest.raises(FormatRefused, match="no preview"):
+        decode(tiff(*(plain(THUMB, t254=1) for _ in range(50))))
+    assert looks < 5
+
+
+def test_a_pictures_tags_are_bounded_before_it_is_opened() -> None:
+    crowded = Page({**plain(FULL).tags, 33_550: [7] * 300_000}, [FULL.tobytes()])
+    with pytest.raises(ImageError, match="values|numbers"):
+        decode(tiff(plain(THUMB, t254=1), crowded))
 
 
 def test_directories_that_go_in_circles_end() -> None:
