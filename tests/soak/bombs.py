@@ -4,7 +4,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from tests.images.test_bounds import (
     BOMBS,
@@ -252,6 +252,9 @@ FILLED = {
 }
 
 
+ImageFile.MAXBLOCK = 1 << 28  # noise as a progressive JPEG takes more room than Pillow expects
+
+
 def _noise(side, bands="RGB"):
     values = np.random.default_rng(1).integers(0, 256, (side, side, len(bands)), dtype=np.uint8)
     return Image.fromarray(values.squeeze(), None if len(bands) > 1 else "L")
@@ -282,7 +285,7 @@ def _fringe(kind, side=2_200, **options):
 PIXELS = {
     "pixels JPEG noise": lambda size: _fitted("JPEG", "RGB", size, 3.3, quality=100, subsampling=0),
     "pixels JPEG progressive noise": lambda size: _fitted(
-        "JPEG", "RGB", size, 3.3, quality=100, subsampling=0, progressive=True
+        "JPEG", "RGB", size, 3.3, quality=97, subsampling=0, progressive=True
     ),
     "pixels JPEG progressive CMYK": lambda _size: _flat("JPEG", "CMYK", progressive=True),
     "pixels JPEG 400 MP": lambda _size: encoded(Image.new("L", (20_000, 20_000)), "JPEG"),
@@ -327,7 +330,6 @@ PIXELS = {
     "pixels TIFF jpeg": lambda size: _fitted(
         "TIFF", "RGB", size, 3.3, compression="jpeg", quality=100
     ),
-    "pixels TIFF webp": lambda size: _fitted("TIFF", "RGB", size, 4.2, compression="webp"),
     "pixels TIFF g4": lambda size: encoded(
         _noise(2_000, "L").convert("1"), "TIFF", compression="group4"
     ),
