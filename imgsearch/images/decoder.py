@@ -4,6 +4,7 @@ Only the first frame is read. ICC profiles are ignored: an embedding model never
 """
 
 import io
+import re
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from PIL.ImageFile import ImageFile
 
 from imgsearch.distribution import install_hint, is_installed
 from imgsearch.errors import ConfigError, FormatRefused, ImageError, ImageTooLarge
-from imgsearch.images import bounds, canvas, jpeg, jpeg2000, libtiff, raw, scaling
+from imgsearch.images import bounds, canvas, costs, jpeg, jpeg2000, libtiff, raw, scaling
 from imgsearch.images.failures import DECODER_ERRORS, failure, typed_errors
 from imgsearch.images.formats import HEAD, refusal, sniff
 from imgsearch.images.opening import Source, opened
@@ -37,12 +38,15 @@ _UPRIGHT: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 _TIFF_TILE: Final = (322, 323)  # TileWidth, TileLength
+_HOLDING: Final = {"PNG", "WEBP", "AVIF"}  # Pillow's images of these hold 200 to 600 MB more
 _SLOW: Final = {
     "bmp_rle",
     "ppm",
 }  # codecs that Pillow 13 has in Python: 1 s a megapixel and channel
-_SLOWNESS: Final = 20  # so 2.5 megapixels of these, a few seconds
-_FREE_SCANS: Final = 100  # progressive files have about 10; a few bytes of an 11th cost a full pass
+_SLOWNESS: Final = 20  # so 2.5 million values of these, a few seconds
+_SCAN: Final = re.compile(rb"\xff\xda\0.(.)", re.DOTALL)  # a start of scan, and its components
+# scans times components: progressive files have about 15; a few bytes of another one cost a pass
+_FREE_SCANS: Final = 50
 
 
 def decode(
@@ -75,8 +79,10 @@ def decode(
         ImageTooLarge: more than `max_pixels` would be decoded. The header decides, before any pixel
             is decoded. A scaled JPEG counts by its pixels after scaling, within 8 times as many
             before, or 2 times where libjpeg has to hold them all (progressive files). The cap is
-            lower where decoding is slow: a twentieth for run-length BMP and PNM with an odd
-            maximum, and shared among more than 100 JPEG scans.
+            lower where decoding is slow: a twentieth of the values for run-length BMP and PNM with
+            an odd maximum, and shared among more than 50 JPEG scans of a component. What would
+            take more than about 4 s or 850 MB is refused as well, mostly large JPEG 2000, AVIF
+            and WebP; with `at_least` a JPEG 2000 may then come with halved edges.
         ImageCorrupt: the header or the pixels cannot be read, or were cut short.
     """
     image = picture(data, path=path, max_pixels=max_pixels, at_least=at_least)
@@ -100,6 +106,7 @@ def picture(
         source = _source(data, path, max_pixels)
         image = opened(source)
         _limit(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
+        _price(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
         progress.step = "decode"
         transparent = canvas.uncovered(image, source)
         announced = image.size
@@ -107,13 +114,16 @@ def picture(
         if source.kind == "HEIC" and image.size != announced:
             raise ValueError("the picture has another size than its header says")
         progress.step = "convert"
+        orientation = source.orientation or _orientation(image)
+        box = canvas.cut(image, source)
+        if source.kind in _HOLDING:
+            _release(image)
         loaded = jpeg2000.in_eight_bits(image, source) if source.kind == "JPEG2000" else image
         pixels = rgb(loaded)
         if transparent is not None:
             pixels.paste("white", mask=transparent)
-        box = canvas.cut(image, source)
         pixels = pixels if box is None else pixels.crop(box)
-        return _upright(pixels, source.orientation or _orientation(image))
+        return _upright(pixels, orientation)
 
 
 def header(
@@ -135,6 +145,7 @@ def header(
             own = 1 if source.kind == "TIFF" else _orientation(image, loaded=False)
             turned = (source.orientation or own) >= _FIRST_ON_ITS_SIDE
             _limit(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
+            _price(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
     kind = sniff(data[:HEAD]) or source.kind  # of the file, whatever its preview is
     return (kind, height, width) if turned else (kind, width, height)
 
@@ -226,14 +237,35 @@ def _limit(image: ImageFile, source: Source, *, path: str, max_pixels: int, at_l
         tile = (int(tags[_TIFF_TILE[0]]), int(tags[_TIFF_TILE[1]]))
         limits.append(("tiles of ", tile, max_pixels))
     if image.tile and image.tile[0][0] in _SLOW:
-        limits.append(("slowly packed, ", whole, max_pixels // _SLOWNESS))
-    scans = source.data.count(b"\xff\xda\0") if is_jpeg else 0
+        slowness = _SLOWNESS * len(image.getbands())
+        limits.append(("slowly packed, ", whole, max_pixels // slowness))
+    scans = sum(found[1][0] for found in _SCAN.finditer(source.data)) if is_jpeg else 0
     if scans > _FREE_SCANS:
         limits.append((f"{scans} scans of ", whole, max_pixels * _FREE_SCANS // scans))
     for what, (width, height), limit in limits:
         if width * height > limit:
             reason = f"{what}{width:,} x {height:,} pixels, at most {limit:,} are decoded"
             raise failure(ImageTooLarge, "too large", path, "header", reason)
+
+
+def _price(image: ImageFile, source: Source, *, path: str, max_pixels: int, at_least: int) -> None:
+    """Have a JPEG 2000 decoded smaller where it costs too much; refuse what costs too much anyway.
+
+    Raises:
+        ImageTooLarge: as `decode` says.
+    """
+    halvings = 0
+    if source.kind == "JPEG2000" and at_least > 0:
+        halvings = costs.reduce(image, source.data, at_least, max_pixels)
+    if reason := costs.excess(source.kind, image, source.data, max_pixels, halvings=halvings):
+        raise failure(ImageTooLarge, "too large", path, "header", reason)
+
+
+def _release(image: ImageFile) -> None:
+    """Drop what a loaded image holds beside its pixels: its file, canvases, and packed copies."""
+    for name in ("fp", "_fp", "_decoder", "dispose"):
+        if name in image.__dict__:
+            setattr(image, name, None)
 
 
 def _orientation(image: Image.Image, *, loaded: bool = True) -> int:

@@ -50,6 +50,8 @@ def in_eight_bits(image: Image.Image, source: Source) -> Image.Image:
             pixels[..., band] = values * 255 // ((1 << depth) - 1)
     if max(bits) > 8 and not pixels.all():
         with opened(replace(source, data=_with_a_bit_more(source.data, start))) as middle:
+            # Pillow's own property, which reads as a method where it is 0
+            middle.reduce = vars(image)["_reduce"]  # type: ignore[method-assign]
             pixels[(pixels == 0) & (np.asarray(middle) >= 128) & (np.array(bits) > 8)] = 255
     return Image.frombytes(image.mode, image.size, pixels.tobytes())
 

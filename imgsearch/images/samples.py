@@ -21,7 +21,7 @@ def rgb(image: Image.Image) -> Image.Image:
     if image.format == "BMP" and image.mode == "RGBA" and _is_clear(image):
         return image.convert("RGB")  # as browsers do: some writers announce alpha and leave it 0
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
         canvas = Image.new("RGB", layer.size, "white")
         canvas.paste(layer, mask=layer.getchannel("A"))
         return canvas

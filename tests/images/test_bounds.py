@@ -114,6 +114,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         1, 1, extra=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(9))) * 300
     ),
     "PNG texts": lambda: png(1, 1, extra=chunk(b"iTXt", b"a\0\1\0\0\0\xff") * 300),
+    "PNG bytes beside the pixels": lambda: png(1, 1, extra=chunk(b"prIv", bytes(65 * MB))),
     "PNG numbers": lambda: png(1, 1, extra=chunk(b"cHRM", bytes(100_000))),
     "PNG EXIF": lambda: png(1, 1, extra=chunk(b"eXIf", exif(1_000, 50_000))),
     "PNG EXIF behind the pixels": lambda: (

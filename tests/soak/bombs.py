@@ -299,6 +299,7 @@ PIXELS = {
     "pixels PNG noise": lambda size: _fitted("PNG", "RGBA", size, 4.01, compress_level=1),
     "pixels PNG 16 bits": lambda _size: _deep_png(),
     "pixels PNG interlaced": lambda _size: _deep_png(interlaced=True),
+    "pixels PNG with a transparent colour": lambda _size: _deep_png(key=bytes(6)),
     "pixels PNG animated": lambda _size: _flat(
         "PNG",
         "RGBA",
@@ -306,7 +307,9 @@ PIXELS = {
         append_images=[Image.new("RGBA", (SIDE, SIDE), "red")],
         disposal=1,
     ),
-    "pixels WEBP noise": lambda size: _fitted("WEBP", "RGB", size, 4, quality=100, method=0),
+    "pixels WEBP noise": lambda size: _fitted(
+        "WEBP", "RGB", min(size, 36 << 20), 4, quality=100, method=0
+    ),
     "pixels WEBP lossless": lambda size: _fitted(
         "WEBP", "RGBA", size, 4.1, lossless=True, quality=0, method=0
     ),
@@ -323,12 +326,12 @@ PIXELS = {
     ),
     **{
         f"pixels TIFF {name}": lambda size, name=name: _fitted(
-            "TIFF", "RGBA", size, 6, compression=name
+            "TIFF", "RGBA", size, 5.5, compression=name
         )
         for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "lzma", "zstd", "packbits")
     },
     "pixels TIFF jpeg": lambda size: _fitted(
-        "TIFF", "RGB", size, 3.3, compression="jpeg", quality=100
+        "TIFF", "RGB", size, 4.8, compression="jpeg", quality=100
     ),
     "pixels TIFF g4": lambda size: encoded(
         _noise(2_000, "L").convert("1"), "TIFF", compression="group4"
@@ -344,8 +347,11 @@ PIXELS = {
     "pixels TIFF rows": lambda _size: encoded(
         Image.new("L", (250, 190_000)), "TIFF", tiffinfo={278: 1}
     ),
-    "pixels JPEG2000 noise": lambda size: _fitted("JPEG2000", "RGB", size, 3.4),
-    "pixels JPEG2000 flat": lambda _size: _flat("JPEG2000", "RGBA"),
+    "pixels JPEG2000 noise": lambda size: _fitted("JPEG2000", "RGB", min(size, 11 << 20), 3.4),
+    "pixels JPEG2000 flat": lambda _size: encoded(Image.new("RGB", (6_000, 4_900)), "JPEG2000"),
+    "pixels JPEG2000 layers": lambda size: _fitted(
+        "JPEG2000", "RGB", min(size, 16 << 20), 1, irreversible=True, quality_layers=[20]
+    ),
     "pixels JPEG2000 small blocks": lambda _size: _fringe("JPEG2000", codeblock_size=(4, 4)),
     "pixels JPEG2000 small tiles": lambda _size: _fringe(
         "JPEG2000", tile_size=(20, 20), num_resolutions=2
@@ -355,7 +361,7 @@ PIXELS = {
     "pixels PPM odd 16": lambda _size: b"P6 1580 1580 40000\n" + bytes(6 * 1_580 * 1_580),
     "pixels PFM": lambda size: b"Pf 7000 7000 1\n".ljust(min(size, 196_000_015), b"a"),
     "pixels AVIF noise": lambda size: _fitted(
-        "AVIF", "RGB", min(size, 80 << 20), 4, quality=100, speed=10, subsampling="4:4:4"
+        "AVIF", "RGB", min(size, 36 << 20), 4, quality=100, speed=10, subsampling="4:4:4"
     ),
     "pixels AVIF flat": lambda _size: _flat("AVIF", "RGBA", speed=10, subsampling="4:4:4"),
     "pixels AVIF lie": lambda _size: _flat("AVIF", speed=10, subsampling="4:4:4").replace(
@@ -370,8 +376,10 @@ def _turned():
     return tags
 
 
-def _deep_png(*, interlaced=False):
-    """Return a flat PNG of 16 bits and four channels."""
-    first = chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 16, 6, 0, 0, interlaced))
+def _deep_png(*, interlaced=False, key=b""):
+    """Return a flat PNG of 16 bits, of four channels or of three with a transparent colour."""
+    kind = 2 if key else 6
+    first = chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 16, kind, 0, 0, interlaced))
+    first += chunk(b"tRNS", key) if key else b""
     rows = zlib.compress(bytes(SIDE * (8 * SIDE + 1) + 100_000), 1)
     return b"\x89PNG\r\n\x1a\n" + first + chunk(b"IDAT", rows) + chunk(b"IEND", b"")

@@ -97,6 +97,26 @@ def check(data: bytes, max_pixels: int | None) -> None:
         check_count(_visits(size, found.styles) * found.changes, _VISITS, "places of precincts")
 
 
+def levels(data: bytes) -> int:
+    """Return how often the edges can be halved: the fewest levels of any component and tile."""
+    start = codestream(data)
+    size = None if start is None else _size(data, start)
+    if start is None or size is None:
+        return 0
+    styles = _styles(data, start, len(size.steps)).styles
+    return min((len(style.precincts) - 1 for style in styles), default=0)
+
+
+def depth(data: bytes) -> int:
+    """Return the most bits of any component, 0 where the header is cut short."""
+    start = codestream(data)
+    if start is None:
+        return 0
+    components = int.from_bytes(data[start + 40 : start + 42], "big")
+    depths = data[start + 42 : start + 42 + 3 * components : 3]
+    return max(((each & 0x7F) + 1 for each in depths), default=0)
+
+
 def codestream(data: bytes) -> int | None:
     """Return where the codestream starts, by itself or in a JP2 box; None where there is none."""
     if data.startswith(_SIGNATURE):

@@ -17,6 +17,7 @@ _SIGNATURE: Final = 8
 _CHUNKS: Final = 200_000  # 0.5 s in Pillow; 1.6 GB of pixels in the 8 kB chunks that libpng writes
 _PACKED: Final = frozenset((b"iCCP", b"zTXt", b"iTXt"))
 _PACKED_CHUNKS: Final = 256  # of which each is inflated to a megabyte at most: 0.5 s
+_OTHER_BYTES: Final = 64 << 20  # of all chunks beside the pixels; Pillow holds up to four copies
 _SMALL: Final = frozenset(
     (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"acTL", b"fcTL")
 )
@@ -34,9 +35,11 @@ def check(data: bytes, max_pixels: int | None) -> None:
     if data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
         check_size(width, height, max_pixels)
-    packed = 0
+    packed = other = 0
     for number, (name, start, end) in enumerate(_chunks(data), 1):
         check_count(number, _CHUNKS, "chunks")
+        other += 0 if name in _PIXELS else end - start
+        check_count(other, _OTHER_BYTES, "bytes beside the pixels")
         if name in _PACKED:
             packed += 1
             check_count(packed, _PACKED_CHUNKS, "compressed profiles and texts")

@@ -16,9 +16,10 @@ _CHUNKS: Final = 100_000  # a frame is one
 def check(data: bytes, max_pixels: int | None) -> None:
     """Refuse a WebP with too many chunks, too large a canvas, or EXIF with too much in it."""
     at, number = 12, 0
-    while at + 8 <= len(data):
+    size = min(len(data), 8 + int.from_bytes(data[4:8], "little"))  # libwebp ignores the rest
+    while at + 8 <= size:
         name, length = struct.unpack_from("<4sI", data, at)
-        start, end = at + 8, min(at + 8 + length, len(data))
+        start, end = at + 8, min(at + 8 + length, size)
         number += 1
         check_count(number, _CHUNKS, "chunks")
         if number == 1:
