@@ -1,6 +1,7 @@
 """The outcome of each content of one load: further files of a content share that of its first."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 from imgsearch import sources
@@ -47,7 +48,7 @@ class Ledger:
             if _key(file) in self._settled:
                 labelled += self._repeat(file)
             elif file.id in self._waiting:
-                self._waiting[file.id].append(file)
+                self._waiting[file.id].append(replace(file, data=b""))  # may wait long
             else:
                 self._waiting[file.id] = []
                 firsts.append(file)

@@ -156,11 +156,14 @@ class Loader:
             if file.id in stored  # else it was removed meanwhile
         }
         changed = {content: fields for content, fields in changes.items() if fields}
-        self.collection.upsert(
+        rows = [
             replace(row, fields={**row.fields, **changed[row.id.partition("#")[0]]})
             for row in self._rows(list(changed))
-        )
-        tally.count("updated", len(changed))
+        ]
+        failures = _upsert(self.collection, rows)
+        for failure in failures.values():
+            tally.failed(failure)
+        tally.count("updated", len(changed) - len(failures))
         tally.count("skipped", len(files) - len(changed))
         tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
 
@@ -246,11 +249,7 @@ def _write(
         elif not row.get("box"):  # a region that fails is left out
             name, _, reason = row["error"].partition(": ")
             failures[row["sha256"]] = FailedFile(row["source"], row["status"], name, reason)
-    try:
-        collection.upsert(records)
-    except _ROW_AT_FAULT:
-        failures |= _one_by_one(collection, records)
-    return failures
+    return failures | _upsert(collection, records)
 
 
 def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -> Record:
@@ -259,12 +258,18 @@ def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -
     return Record(row["id"], vector, fields)
 
 
-def _one_by_one(collection: Collection, records: Sequence[Record]) -> dict[str, FailedFile]:
-    """Write what can be written of a batch that was refused for some of its rows.
+def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, FailedFile]:
+    """Write rows; return the failures of images that have a row which the store refuses.
 
-    Of an image that has a refused row the later rows, and so the whole image, are left out.
+    Of such an image the later rows, and so the whole image, are left out.
     """
     failures: dict[str, FailedFile] = {}
+    try:
+        collection.upsert(records)
+    except _ROW_AT_FAULT:
+        pass  # one by one, to find which rows are refused
+    else:
+        return failures
     for record in records:
         content = record.id.partition("#")[0]
         if content in failures:

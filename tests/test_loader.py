@@ -130,6 +130,31 @@ def test_a_csv_corrects_and_clears_labels(library, tmp_path):
     assert (report.updated, report.skipped) == (0, 3)  # it states nothing about labels
 
 
+def test_a_label_that_no_store_takes_fails_its_file_alone(library, tmp_path):
+    write(tmp_path, 3)
+    library.add(tmp_path)
+    sheet = tmp_path / "l.csv"
+    labels = ("cat", "x" * 70_000, "dog")
+    rows = (f"bild-ü {place:04d}.png,{label}" for place, label in enumerate(labels))
+    sheet.write_text("\n".join(["path,label", *rows]))
+    report = library.add(sheet)
+    assert (report.updated, report.failed) == (2, 1)
+    (line,) = report.failures
+    assert (line.path, line.error) == (str(tmp_path / "bild-ü 0001.png"), "FieldInvalid")
+
+
+def test_a_csv_that_contradicts_itself_or_names_a_file_twice_says_so(library, tmp_path):
+    (path,) = write(tmp_path, 1)
+    sheet = tmp_path / "l.csv"
+    sheet.write_text(f"path,label\n{path.name},cat\n{path.name},cat\n{path.name},dog\n")
+    report = library.add(sheet)
+    assert (report.added, report.skipped) == (1, 2)
+    assert report.notes == (
+        f"{path} states the label 'dog', but the same image at {path} has 'cat', which was stated "
+        "first and counts",
+    )
+
+
 def test_a_folder_states_its_name_and_the_walked_folder_none(library, tmp_path):
     write(tmp_path / "cat", 1)
     assert library.add(tmp_path).added == 1

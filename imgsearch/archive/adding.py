@@ -187,7 +187,9 @@ class Adding:
             try:
                 (self._entries[id_],) = relabel(self._library, self._catalog, {id_: label})
             except (ConfigError, ImageBusy, ImageNotFound) as error:
-                self._account.failed(FailedFile.of(id_, error))
+                known = self._entries.get(id_)
+                name = id_ if known is None else known.place or known.name
+                self._account.failed(FailedFile.of(name, error))
             else:
                 self._account.count("updated")
 

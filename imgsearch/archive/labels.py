@@ -1,10 +1,18 @@
-"""Labels of images that are in an archive already: the catalogue's, and the vector's with it."""
+"""Labels of images in an archive: the catalogue's rows, and the vector's by the first row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from imgsearch.catalog import Catalog, Entry
+from imgsearch.catalog import Catalog, Entry, State
 from imgsearch.library import Library
+
+
+def first_rows(catalog: Catalog, collection: str, entries: Sequence[Entry]) -> list[Entry]:
+    """Return for each entry the first row of its content, whose path and label the vector has."""
+    states: tuple[State, ...] = ("pending", "ready")
+    contents = [entry.content for entry in entries]
+    known = catalog.of_contents(collection, contents, states=states)
+    return [known.get(entry.content, [entry])[0] for entry in entries]
 
 
 def relabel(library: Library, catalog: Catalog, labels: Mapping[str, str]) -> list[Entry]:

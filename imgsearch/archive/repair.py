@@ -8,6 +8,7 @@ from typing import Final
 
 from imgsearch import images, sources
 from imgsearch.archive.deleting import Deleting
+from imgsearch.archive.labels import first_rows
 from imgsearch.archive.outcomes import Repaired
 from imgsearch.archive.reading import record
 from imgsearch.backends import Collection
@@ -109,7 +110,8 @@ class Repair:
         row = made.drop_columns("vector").to_pylist()[0]
         if row["status"] != "ok" or row["sha256"] != entry.content:
             raise ImageCorrupt(row["error"] or "the file is another one now")
-        library.insert([record(entry, vectors_of(made)[0])])
+        (first,) = first_rows(self._catalog, entry.collection, [entry])
+        library.insert([record(first, vectors_of(made)[0])])
 
     def _orphans(self, older_than: float) -> int:
         """Take away originals that no row names."""

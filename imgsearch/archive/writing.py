@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imgsearch import sources
+from imgsearch.archive.labels import first_rows
 from imgsearch.archive.reading import Read, known_vectors, media_type, record, vectors_of_images
-from imgsearch.catalog import Catalog, Entry, State
+from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import (
     ConfigError,
     FieldInvalid,
@@ -134,20 +135,14 @@ class Writing:
         if lost := missing - complete.keys():
             again = [each for each in pending if each.entry.content in lost]
             complete |= vectors_of_images(self._library, again)[0]
-        first = self._first([entry for entry in entries.values() if entry.content in missing])
+        lacking = [entry for entry in entries.values() if entry.content in missing]
+        first = first_rows(self._catalog, self._library.name, lacking)
         refused = self._records([(entry, complete.get(entry.content)) for entry in first])
         return {
             each.entry.id: refused[each.entry.content]
             for each in pending
             if each.entry.content in refused
         }
-
-    def _first(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Return for each content its first row in the catalogue, which gives path and label."""
-        states: tuple[State, ...] = ("pending", "ready")
-        contents = [entry.content for entry in entries]
-        known = self._catalog.of_contents(self._library.name, contents, states=states)
-        return [known.get(entry.content, [entry])[0] for entry in entries]
 
     def _records(self, rows: Sequence[tuple[Entry, Vector | None]]) -> dict[str, ImgSearchError]:
         """Write records; return the contents that the store refused, and why."""

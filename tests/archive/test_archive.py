@@ -343,3 +343,24 @@ def test_a_job_that_ends_after_each_step_is_completed(tmp_path):
             made.add(items)
         with archive(tmp_path) as made:
             assert made.catalog.count("images", state="ready") == ready
+
+
+def test_repair_gives_a_vector_the_label_of_its_first_row(tmp_path):
+    class Killed(Exception):
+        pass
+
+    def die(reached):
+        if reached == "pending":
+            raise Killed
+
+    items = [Incoming(f"{n}.jpg", data=jpeg(1), label=str(n)) for n in (3, 1, 2)]
+    for item in items:
+        with archive(tmp_path, on_step=die) as made, pytest.raises(Killed):
+            made.add([item])
+    with archive(tmp_path) as made:
+        (first,) = made.entries(text="3.jpg").entries
+        made.catalog.failed({first.id: "SourceError: no"})
+        made.catalog.begin([first])  # repaired last of the three, since it changed last
+        assert made.repair().completed == 3
+        (found,) = made.search(jpeg(1), k=2)
+        assert (found.entry.name, found.hit.fields["label"]) == ("3.jpg", "3")
