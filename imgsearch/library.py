@@ -168,7 +168,7 @@ class Library:
         them, for example ``Field("label") == "goldfish"``; `min_score` leaves out what is further,
         "auto" by the threshold that was measured for such queries, and nothing may be left.
         A collection of another program takes texts and images once `open` was given the `model`
-        that made its vectors; an `EncoderWarning` says that nothing shows it.
+        that made its vectors; an `EncoderWarning` says that nothing vouches for it.
         `hide_duplicates` leaves out near-duplicates of nearer hits: True by the threshold that was
         measured, a number is the score of two images from which on they are near.
         `effort` is the index's search breadth, as for `Collection.search`.

@@ -26,7 +26,7 @@ class TextWarning(UserWarning):
 
 
 class EncoderWarning(UserWarning):
-    """Nothing shows that a collection's vectors were made by the encoder that the user named."""
+    """Nothing vouches that a collection's vectors were made by the encoder that the user named."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -397,7 +397,7 @@ def test_an_unmarked_collection_is_searched_by_a_named_encoder_only(bench, unmar
         assert library.search(vector, k=1)[0].id == "2"  # a vector needs no encoder
         assert "unknown encoder" in repr(library)
     with imgsearch.open(bench.url, model="classic", **place) as library:
-        with pytest.warns(EncoderWarning, match="nothing shows that 'classic' made") as caught:
+        with pytest.warns(EncoderWarning, match="nothing vouches that 'classic' made") as caught:
             assert len(library.search(image, k=2)) == 2
         assert caught[0].filename == __file__
         told = []

@@ -98,7 +98,7 @@ class Collection(ABC):
         if self.schema.encoder is not None:
             return ""
         return (
-            f"nothing shows that {model!r} made the vectors of collection {self.name!r}: if "
+            f"nothing vouches that {model!r} made the vectors of collection {self.name!r}: if "
             "another encoder did, the hits mean nothing"
         )
 

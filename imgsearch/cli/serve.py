@@ -161,8 +161,6 @@ def serve(
         repaired = serving.mend(archive, alone=not settings.secret(db))
         if repaired.anything:
             show.note(f"what a crash left half done is repaired: {repaired.summary()}")
-        for line in repaired.notes:
-            show.note(show.printable(line))
         limits = _limits(host, serving, **told)
         with serving.running(archive, keys=None if no_auth else keys, **limits) as app:
             serving.run(

@@ -136,7 +136,7 @@ def _doubts(collection: Collection, encoder: Fingerprint | None) -> list[str]:
         return []
     if encoder is None:
         return ["The collection does not say which encoder made its vectors."]
-    return [f"Nothing shows that {encoder.model} made the vectors; no figure depends on it."]
+    return [f"Nothing vouches that {encoder.model} made the vectors; no figure depends on it."]
 
 
 def _notes(there: int, labelled: int, drawn: int, lost: int) -> list[str]:

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from pymilvus import DataType
 
-from imgsearch.backends import FieldNames, Index, Schema, connect
+from imgsearch.backends import FieldNames, Index, Schema, connect, notes
 from imgsearch.backends.milvus import Backend
 from imgsearch.backends.milvus_schema import searched_vector
 from imgsearch.errors import FieldInvalid, SchemaMismatch
 from imgsearch.filters import Field
 from imgsearch.types import Record
+from tests.backends import strangers
 from tests.backends.bench import Bench, ids, unit, vector
 from tests.conftest import Place
 
@@ -134,6 +135,14 @@ def test_vector_that_is_not_searched_is_said(kind: str) -> None:
         searched_vector(both, FieldNames(vector="bag"))
     with pytest.raises(FieldInvalid, match="no vector field 'pk'"):
         searched_vector(both, FieldNames(vector="pk"))
+
+
+def test_notes_of_another_program_are_neither_read_nor_written(store: Backend) -> None:
+    strangers.milvus(store, notes.NAME)
+    ours = store.create("images", Schema(4, index=Index("flat")))
+    assert notes.read(store, ours) == {}
+    with pytest.raises(SchemaMismatch, match="'imgsearch_notes' was not created by imgsearch"):
+        notes.write(store, ours, {"min_score": {}})
 
 
 def test_asking_for_an_encoder_loads_nothing(milvus: Bench) -> None:

@@ -83,10 +83,10 @@ def test_commands_that_encode_want_the_encoder_named(run, pictures, command):
     )
 
 
-def test_search_by_a_named_encoder_says_that_nothing_shows_it(run, pictures):
+def test_search_by_a_named_encoder_says_that_nothing_vouches_for_it(run, pictures):
     done = run("search", pictures[0], "--model", "mini", "--json", "-k", "1")
     assert json.loads(done.stdout)[0]["fields"]["file"] == str(pictures[0])
-    assert done.stderr.startswith("Warning: nothing shows that 'mini' made the vectors of")
+    assert done.stderr.startswith("Warning: nothing vouches that 'mini' made the vectors of")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -116,7 +116,7 @@ def test_evaluate_measures_by_the_label_that_is_named(run, pictures, model):
     measured = json.loads(done.stdout)
     assert measured["encoder"]["model"] == (model or "unknown")
     assert measured["scored"] == 12
-    told = "Nothing shows that mini made" if model else "does not say which encoder made"
+    told = "Nothing vouches that mini made" if model else "does not say which encoder made"
     assert any(told in note for note in measured["notes"])
 
 

@@ -39,6 +39,6 @@ def test_an_unmarked_collection_is_searched_by_a_named_model_only(unmarked, tmp_
         imgsearch.search_pipeline(URL)(tmp_path)
     with pytest.raises(EncoderMismatch, match="Name that encoder"):
         search(SearchConfig(url=URL))(str(tmp_path))
-    with pytest.warns(EncoderWarning, match="nothing shows that 'mini' made"):
+    with pytest.warns(EncoderWarning, match="nothing vouches that 'mini' made"):
         rows = imgsearch.search_pipeline(URL, model="mini")(tmp_path)
     assert [hit.id for hit in rows[0]["hits"]] == ["theirs"]
