@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,9 +68,16 @@ class Detection:
 
     @classmethod
     def of(cls, given: "str | PathLike[str] | Detection") -> "Detection":
-        """Return the detection with an absolute path, so that it works anywhere."""
+        """Return the detection with an absolute path, so that it works anywhere.
+
+        Raises:
+            ConfigError: `given` is no path.
+        """
         if isinstance(given, Detection):
             return given
+        folder: object = given  # a caller without a type checker may give anything
+        if not isinstance(folder, str | PathLike) or not fspath(folder):
+            raise ConfigError(f"regions is a detector's folder or a Detection, not {given!r}")
         return cls(str(Path(given).expanduser().resolve()))
 
     def build(self) -> "Detector":

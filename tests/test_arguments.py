@@ -65,6 +65,8 @@ CLIP = pytest.mark.skipif(not is_installed("open_clip"), reason="needs the extra
         ({"collection": ""}, ConfigError, "collection name ''"),
         ({"collection": "bilder von mir"}, ConfigError, "collection name"),
         ({"collection": None}, ConfigError, "collection name None"),
+        ({"regions": ""}, ConfigError, "regions is a detector's folder"),
+        ({"regions": 5}, ConfigError, "regions is a detector's folder"),
         ({"token": 5}, ConfigError, "a token is a text or None, not a int"),
         ({"token": b"geheim"}, ConfigError, "not a bytes"),
     ],

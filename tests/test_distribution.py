@@ -20,7 +20,7 @@ THEIRS = "Name: imgsearch\nSummary: reverse image search by TinyCLIP\nRequires-D
 
 
 def files():
-    for folder in ("imgsearch", "operators", "notebooks", "tests", "docs", "tools"):
+    for folder in ("imgsearch", "operators", "notebooks", "tests", "docs", "tools", ".ci"):
         yield from (ROOT / folder).rglob("*")
     yield from (path for path in ROOT.iterdir() if path.is_file())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from imgsearch.cli import figures, options, show
 from imgsearch.settings import Settings
@@ -166,6 +167,8 @@ def _variants(dataset: str, told: Mapping[str, Any], bars: show.Bars) -> "dict[s
 
 
 def _dataset(dataset: str, told: Mapping[str, Any]) -> "Dataset":
+    if click.get_current_context().get_parameter_source("sample") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--sample draws queries of a library; a DATASET brings its own")
     from imgsearch.evaluation import datasets
     from imgsearch.evaluation.questions import captioned
 

@@ -104,6 +104,7 @@ def test_an_unknown_field_is_named_with_the_one_that_was_meant(run, photos, db):
         ("tune", "--target", "nan"),
         ("repair", "--older-than", "inf"),
         ("evaluate", "--sample", "0"),
+        ("evaluate", ".", "--sample", "5"),
         ("evaluate", "--fail-under", "hit@1=nan"),
         ("serve", "--max-seconds", "nan"),
         ("serve", "--max-seconds", "0"),
