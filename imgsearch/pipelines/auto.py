@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from imgsearch.backends import FieldNames
 from imgsearch.filters import Filter
 from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.embed import embed_pipeline
@@ -47,6 +48,7 @@ class SearchConfig(EmbedConfig):
     k: int = 10
     where: Filter | None = None
     min_score: float | None = None
+    names: FieldNames = FieldNames()
 
 
 def embed(config: EmbedConfig | None = None) -> Runtime:

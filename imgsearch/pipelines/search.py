@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any
 
+from imgsearch.backends import FieldNames
 from imgsearch.encoders import Recipe
 from imgsearch.filters import Filter
 from imgsearch.images import MAX_PIXELS
@@ -21,6 +22,7 @@ def search_pipeline(
     k: int = 10,
     where: Filter | None = None,
     min_score: float | None = None,
+    names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
@@ -41,7 +43,7 @@ def search_pipeline(
     searching = op(
         "vector_search",
         url=url, collection=collection, **{**encoder.config(), "model": model},
-        k=k, where=where, min_score=min_score, carry=1, on_error=on_error,
+        k=k, where=where, min_score=min_score, names=names, carry=1, on_error=on_error,
     )  # fmt: skip
     embedded = embed(
         found,
@@ -64,6 +66,7 @@ def text_search_pipeline(
     k: int = 10,
     where: Filter | None = None,
     min_score: float | None = None,
+    names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     on_error: str = "keep",
 ) -> Pipeline:
     """Return the pipeline: source → text, hits; one row for each text of the source.
@@ -82,7 +85,7 @@ def text_search_pipeline(
     searching = op(
         "vector_search",
         url=url, collection=collection, **encoder.config(),
-        k=k, where=where, min_score=min_score, carry=1, on_error=on_error,
+        k=k, where=where, min_score=min_score, names=names, carry=1, on_error=on_error,
     )  # fmt: skip
     embedded = embed_texts(found, encoder, carried=("text",), on_error=on_error)
     return in_batches(embedded, ("text",), ("vector",), "hits", searching).returning("text", "hits")

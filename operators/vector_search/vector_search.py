@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.backends import connect
+from imgsearch.backends import FieldNames, connect
 from imgsearch.encoders import Recipe, load
 from imgsearch.filters import Filter
 from imgsearch.query import EncoderWarning
@@ -18,7 +18,8 @@ from imgsearch.types import Hit, Vector
 class VectorSearch(BatchOperator):
     """Search a collection that holds vectors of the encoder `model`, "mini" if none is named.
 
-    A collection that notes no encoder is searched only where `model` is named.
+    A collection that notes no encoder is searched only where `model` is named; `names` are its own
+    names of fields.
     """
 
     def __init__(
@@ -32,12 +33,17 @@ class VectorSearch(BatchOperator):
         k: int = 10,
         where: Filter | None = None,
         min_score: float | None = None,
+        names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     ) -> None:
         self._search: dict[str, Any] = {"k": k, "where": where, "min_score": min_score}
         encoder = load(model or Recipe().model, weights=weights, options=options).fingerprint
         self._backend = connect(url)
         try:
-            self._collection = self._backend.open(collection)
+            self._collection = (
+                self._backend.open_named(collection, names)
+                if names
+                else self._backend.open(collection)
+            )
             self._collection.require(encoder, named=model is not None)
             if doubt := self._collection.unverified(encoder.model):
                 warnings.warn(doubt, EncoderWarning, stacklevel=2)

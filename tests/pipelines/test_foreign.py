@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import imgsearch
-from imgsearch.backends import Schema
+from imgsearch.backends import FieldNames, Schema
 from imgsearch.errors import EncoderMismatch, SchemaMismatch
 from imgsearch.pipelines.auto import InsertConfig, SearchConfig, insert, search
 from imgsearch.query import EncoderWarning
@@ -19,7 +19,7 @@ def unmarked():
     dim = imgsearch.load_encoder("mini").dim
     with imgsearch.connect(URL) as store:
         collection = store.create("images", Schema(dim, fields={"path": "str", "label": "str"}))
-        collection.upsert([Record("theirs", np.ones(dim))])
+        collection.upsert([Record("theirs", np.ones(dim), {"path": "their.jpg"})])
         yield collection
         store.drop("images")
 
@@ -42,3 +42,7 @@ def test_an_unmarked_collection_is_searched_by_a_named_model_only(unmarked, tmp_
     with pytest.warns(EncoderWarning, match="nothing vouches that 'mini' made"):
         rows = imgsearch.search_pipeline(URL, model="mini")(tmp_path)
     assert [hit.id for hit in rows[0]["hits"]] == ["theirs"]
+    names = FieldNames(label="path")
+    with pytest.warns(EncoderWarning):
+        rows = imgsearch.text_search_pipeline(URL, model="mini", names=names)(["dog"])
+    assert rows[0]["hits"][0].fields == {"label": "their.jpg"}
