@@ -4,7 +4,7 @@ Towhee holds a lock while it calls these, so none of them may ask ``AutoPipes`` 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from imgsearch.backends import FieldNames
@@ -48,7 +48,7 @@ class SearchConfig(EmbedConfig):
     k: int = 10
     where: Filter | None = None
     min_score: float | None = None
-    names: FieldNames = FieldNames()
+    names: FieldNames = field(default_factory=FieldNames)
 
 
 def embed(config: EmbedConfig | None = None) -> Runtime:
