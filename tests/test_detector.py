@@ -228,6 +228,7 @@ def test_a_library_that_does_not_import_is_told(folder, tmp_path, monkeypatch):
 def test_weights_in_half_precision_run_in_single(folder, torch):
     image = picture(4)
     whole = Detector(folder).detect(image)
+    assert whole
     write_detector(folder).half().save_pretrained(folder)
     for half, region in zip(Detector(folder).detect(image), whole, strict=True):
         assert half.score == pytest.approx(region.score, abs=0.01)

@@ -57,15 +57,18 @@ def test_add_then_search_by_path_bytes_pixels_and_vector(library, folder):
         assert best.score == pytest.approx(1, abs=1e-5)
 
 
-def test_adding_twice_adds_nothing_and_builds_no_encoder(library, folder, monkeypatch):
-    library.add(folder)
-
+def test_adding_twice_adds_nothing_and_builds_no_encoder(folder, monkeypatch):
     def refuse(*args, **config):
         raise AssertionError("an encoder was asked for")
 
-    monkeypatch.setattr("imgsearch.encoders.load", refuse)
-    report = library.add(folder)
-    assert (report.added, report.skipped, library.count()) == (0, 10, 10)
+    url = f"memory://{uuid.uuid4().hex}"
+    with imgsearch.open(url) as first, imgsearch.open(url) as second:  # the second one has none yet
+        first.add(folder)
+        monkeypatch.setattr("imgsearch.encoders.load", refuse)
+        report = second.add(folder)
+        assert (report.added, report.skipped, second.count()) == (0, 10, 10)
+        with pytest.raises(AssertionError, match="an encoder was asked for"):
+            second.search(picture(1))
 
 
 def test_the_same_content_under_two_names_is_one_image(library, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from imgsearch.archive.together import Together
 from imgsearch.backends import Schema, connect
-from imgsearch.errors import ConfigError, DimensionMismatch, VectorInvalid
+from imgsearch.errors import ConfigError, DimensionMismatch, FieldInvalid, VectorInvalid
 from imgsearch.filters import Field
 from imgsearch.types import Record
 
@@ -108,7 +108,7 @@ def test_filters_that_are_equal_and_mean_something_else_stay_apart(collection, p
     first = pool.submit(together.search, collection, asked, k=3, where=one)
     assert collection.begun.wait(30)
     collection.go.set()
-    with pytest.raises(Exception, match="n"):
+    with pytest.raises(FieldInvalid, match="field 'n' takes int, not bool"):
         together.search(collection, asked, k=3, where=true)
     assert len(first.result(30)) == 3
 

@@ -69,7 +69,8 @@ def test_the_store_of_kept_errors_is_bounded():
 
 def test_kept_errors_hold_no_frames():
     with pytest.raises(ImgSearchError), tickets.ticketed():
-        raise ImgSearchError("x")
+        raise ImgSearchError("größe")
+    assert "größe" in map(str, tickets._KEPT.values())
     assert all(error.__traceback__ is None for error in tickets._KEPT.values())
 
 

@@ -51,6 +51,8 @@ def test_e2_a_file_s_name_is_never_a_path(service, empty, name):
     )  # fmt: skip
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
     answer = service.http.post("/v1/images", content=body, headers=kind)
+    if "\0" not in name:  # which some versions of the parser refuse in a header
+        assert answer.status_code == 201
     if answer.status_code == 201:
         (image,) = answer.json()["images"]
         assert "/" not in image["name"]
@@ -59,8 +61,6 @@ def test_e2_a_file_s_name_is_never_a_path(service, empty, name):
         shown = service.http.get(image["original"])
         assert shown.content == jpeg(3)
         assert "evil\r\n" not in str(shown.headers)
-    else:
-        assert answer.status_code == 400  # a NUL in a header
     assert not Path("/evil.jpg").exists()
     after = {path for path in service.photos.parent.rglob("*") if path.name.startswith("evil")}
     assert after == before
