@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from imgsearch.evaluation.datasets import Item
+from imgsearch.wording import counted
 
 _NAMED: Final = 5  # contradictions that a note of its own names
 
@@ -45,7 +46,8 @@ class Contents:
         """Yield a sentence for the first contradictions, and one for all others."""
         yield from list(self._notes)[:_NAMED]
         if (more := len(self._notes) - _NAMED) > 0:
-            yield f"{more} more images have another label than an equal one."
+            having = counted(more, "more image has", "more images have")
+            yield f"{having} another label than an equal one."
 
     def _compare(self, item: Item, first: Item, why: str) -> None:
         if item.label != first.label:

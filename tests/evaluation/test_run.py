@@ -34,7 +34,7 @@ def test_a_held_out_query_that_the_gallery_holds_is_taken_out_and_told(tmp_path)
     write(tmp_path / "set/train/hund", 4, start=4)
     write(tmp_path / "set/test/katze", 1)
     run = evaluate(datasets.load(tmp_path / "set"))
-    assert any("1 queries are in the gallery" in note for note in run.notes)
+    assert any("1 query is in the gallery" in note for note in run.notes)
     assert len(next(iter(run.hits.values()))) == 7
 
 
