@@ -127,6 +127,7 @@ class Library:
             BackendError: the store failed; what was counted as added is in it.
         """
         self._require_writable()
+        self._forget_dropped()
         tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
         found = [
             sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
@@ -232,6 +233,7 @@ class Library:
         """
         with self._lock:
             self._require_writable()
+            self._forget_dropped()
             if self._collection is None:
                 self._collection = created(
                     self._backend,
@@ -350,6 +352,15 @@ class Library:
             )
         if (collection := self._found()) is not None:
             collection.require_encoder()
+
+    def _forget_dropped(self) -> None:
+        """Forget a collection that another program dropped: what is added creates it again."""
+        with self._lock:
+            try:
+                if self._collection is not None:
+                    self._collection.get(["-"])
+            except CollectionNotFound:
+                self._collection = None
 
     def _required(self) -> Collection:
         if (collection := self._found()) is None:

@@ -18,6 +18,7 @@ from PIL import Image
 from pyarrow import parquet
 
 import imgsearch
+from imgsearch.backends import connect
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
@@ -69,6 +70,19 @@ def test_adding_twice_adds_nothing_and_builds_no_encoder(folder, monkeypatch):
         assert (report.added, report.skipped, second.count()) == (0, 10, 10)
         with pytest.raises(AssertionError, match="an encoder was asked for"):
             second.search(picture(1))
+
+
+def test_collection_that_another_program_dropped_is_created_by_what_is_added(library, folder):
+    library.add(folder)
+    records = list(library.collection.iterate())
+    with connect(library.url) as store:
+        store.drop(library.name)
+        with pytest.raises(CollectionNotFound, match="another program dropped it. Add the images"):
+            library.search(picture(1))
+        assert library.add(folder).added == 10
+        store.drop(library.name)
+    library.insert(records[:3])
+    assert library.count() == 3
 
 
 def test_the_same_content_under_two_names_is_one_image(library, tmp_path):

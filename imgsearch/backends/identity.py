@@ -42,10 +42,11 @@ class Identity:
         found = self._read()
         ended = time.monotonic()
         with self._lock:
-            self._due = ended + (ended - started) / SHARE
-            if found == self._known:
-                self._drops = drops
-            return found != self._known
+            if found != self._known:
+                self._due = 0.0  # until the new one is accepted, each use is checked
+                return True
+            self._due, self._drops = ended + (ended - started) / SHARE, drops
+            return False
 
     def accept(self, known: object) -> None:
         """Take what the store says now for the collection that is meant."""

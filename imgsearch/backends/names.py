@@ -63,6 +63,10 @@ class NamedCollection(Collection):
         self._inner.flush()
 
     @override
+    def doubled(self, where: Filter | None = None) -> int:
+        return self._inner.doubled(self._theirs(where))
+
+    @override
     def indexed(self) -> int:
         return self._inner.indexed()
 

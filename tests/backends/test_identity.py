@@ -54,3 +54,11 @@ def test_store_is_asked_for_each_write_and_after_each_drop_of_our_own():
     assert len(asked) == 3
     drops = 2
     assert changed(now=False)
+
+
+def test_store_is_asked_until_the_other_collection_is_accepted():
+    identity = Identity(lambda: "new", "old", drops=lambda: 0)
+    assert identity.changed(now=True)
+    assert identity.changed(now=False)
+    identity.accept("new")
+    assert not identity.changed(now=False)

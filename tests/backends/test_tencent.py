@@ -357,3 +357,37 @@ def test_aliases_of_the_service_move_at_once(cloud: Backend, emulator: Emulator)
     cloud.drop_alias("now")
     with pytest.raises(CollectionNotFound):
         cloud.open("now")
+
+
+def test_collection_that_another_program_replaced_is_refused(cloud: Backend, address: str) -> None:
+    collection = cloud.create("a", Schema(4, fields={"n": "int"}))
+    collection.upsert(records("ab"))
+    other = Backend(address, token=TOKEN, timeout=2)  # shares nothing with the first
+    other.drop("a")
+    with pytest.raises(CollectionNotFound, match="another program dropped it"):
+        collection.upsert(records("c"))
+    other.create("a", Schema(4, "l2", fields={"n": "int"})).upsert(records("x"))
+    for use in (
+        lambda: collection.upsert(records("c")),
+        lambda: collection.search(unit(0)[None]),
+        lambda: collection.delete(["x"]),
+    ):
+        with pytest.raises(SchemaMismatch, match="metric: l2 now, cosine before.*Open it again"):
+            use()
+    other.drop("a")
+    other.create("a", Schema(4, fields={"n": "int"}))
+    collection.upsert(records("c"))
+    assert ids(collection.search(unit(0)[None])[0]) == ["c"]
+    other._close()
+
+
+def test_search_waits_while_another_program_rebuilds_the_index(
+    cloud: Backend, emulator: Emulator
+) -> None:
+    collection = cloud.create("a", Schema(4, fields={"n": "int"}))
+    collection.upsert(records("ab"))
+    emulator.faults.building = 3
+    bare = sdk(emulator)
+    bare.rebuild_index("pictures", "a")
+    bare.close()
+    assert ids(collection.search(unit(0)[None])[0]) == ["a", "b"]
