@@ -12,7 +12,7 @@ from typing import Final
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import CollectionNotFound, SchemaMismatch
 
-SHARE: Final = 0.1  # of the time between two checks is spent on one of them, at most
+SHARE: Final = 0.05  # of the time between two checks is spent on one of them, at most
 
 
 class Identity:
@@ -33,8 +33,8 @@ class Identity:
     def changed(self, *, now: bool) -> bool:
         """Return whether the collection is another one than the one accepted last.
 
-        Without `now` the store is asked only if the last check was ten times as long ago as it
-        took, which was 20 ms on a Milvus server: a search may miss a change by that time.
+        Without `now` the store is asked only if the last check was twenty times as long ago as
+        it took, which was 40 ms on a Milvus server: a search may miss a change by that time.
         """
         drops, started = self._drops_now(), time.monotonic()
         if not now and drops == self._drops and started < self._due:
