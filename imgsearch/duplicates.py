@@ -6,9 +6,9 @@ near the image that is kept of it, though perhaps not near each other member.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +22,21 @@ from imgsearch.types import Hit, Matrix, Record, Value, Vector
 
 _BATCH: Final = 256  # queries at once: of 2,048 dimensions 2 MB
 _NEAR: Final = 16  # neighbours fetched at first; most images have no duplicate at all
+_FAILURES: Final = 8  # second looks on end that find another picture: copies are the nearest
 _MORE: Final = 4  # times as many fetched where those were not enough
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image of a group; `score` is the one to the image that is kept, its own 1."""
+    """An image of a group; `score` is the one to the image that is kept, its own 1.
+
+    `verified`: a second look at both files found the same picture.
+    """
 
     id: str
     score: float
     fields: Mapping[str, Value]
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,22 @@ class Group:
     others: Sequence[Member]
 
 
+class SecondLook(Protocol):
+    """A closer look at two images that are near by their score."""
+
+    def __call__(self, kept: Member, other: Member) -> bool | None:
+        """Return whether they show the same picture; None where one cannot be read."""
+
+    def pass_over(self, pairs: int) -> None:
+        """Take note of how many near pairs were not looked at."""
+
+
 def groups(
     collection: Collection,
     threshold: float,
     *,
+    second_look: SecondLook | None = None,
+    unread: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Group]:
     """Return the groups of images whose score reaches `threshold`, the largest first.
@@ -55,6 +72,10 @@ def groups(
     middle is kept, and its ends stay with it or on their own. Each image is searched for in the
     collection; memory is as the number of near pairs. Regions of images are passed over.
     `on_progress` is called with the number of images searched for and of all.
+
+    With a `second_look` a group holds only images that it finds to be the same picture as the kept
+    one, and with `unread` those that it cannot read. It looks at the nearest of each image first,
+    and passes over the rest after 8 different ones on end.
 
     Raises:
         BackendError: the store failed.
@@ -74,7 +95,11 @@ def groups(
             on_progress(done, max(total, done))
     if on_progress:
         on_progress(done, done)  # the store's count may differ from the records that it has
-    return _stars(near, collection.get(sorted(near)))
+    look = _Looks(second_look, unread=unread) if second_look else None
+    stars = _stars(near, collection.get(sorted(near)), look)
+    if look:
+        look.finish()
+    return stars
 
 
 def search_distinct(
@@ -162,7 +187,40 @@ def _near(
     return (found.get(place, []) for place in range(len(batch)))
 
 
-def _stars(near: Mapping[str, Mapping[str, float]], records: Mapping[str, Record]) -> list[Group]:
+class _Looks:
+    """A second look at each pair once, however often it is asked for."""
+
+    def __init__(self, look: SecondLook, *, unread: bool) -> None:
+        self._look, self._unread = look, unread
+        self._seen: dict[frozenset[str], bool | None] = {}
+        self._passed_over: set[frozenset[str]] = set()
+
+    def passing(self, kept: Member, others: Sequence[Member]) -> list[Member]:
+        """Return those of `others`, nearest first, that may be grouped with `kept`."""
+        passed: list[Member] = []
+        failures = 0
+        for place, other in enumerate(others):
+            pair = frozenset((kept.id, other.id))
+            if pair not in self._seen:
+                self._seen[pair] = self._look(kept, other)
+            same = self._seen[pair]
+            if same or (same is None and self._unread):
+                passed.append(replace(other, verified=bool(same)))
+            failures = failures + 1 if same is False else 0
+            if failures == _FAILURES:
+                rest = others[place + 1 :]
+                self._passed_over |= {frozenset((kept.id, each.id)) for each in rest}
+                break
+        return passed
+
+    def finish(self) -> None:
+        """Report the pairs that were passed over and never looked at from the other side."""
+        self._look.pass_over(len(self._passed_over - self._seen.keys()))
+
+
+def _stars(
+    near: Mapping[str, Mapping[str, float]], records: Mapping[str, Record], look: _Looks | None
+) -> list[Group]:
     """Return the groups: again and again the image with the most near ones, and these.
 
     Source: Aslam, Pelekhov, Rus, The Star Clustering Algorithm, JGAA 8(1), 2004; here each image
@@ -174,17 +232,19 @@ def _stars(near: Mapping[str, Mapping[str, float]], records: Mapping[str, Record
         return -len(near[id_]), len(path), path, id_
 
     taken: set[str] = set()
-    made: list[Group] = []
+    stars: list[Group] = []
     for id_ in sorted(near.keys() & records.keys(), key=rank):
-        others = {
-            other: score
-            for other, score in near[id_].items()
-            if other not in taken and other in records
-        }
-        if id_ in taken or not others:
+        if id_ in taken:
             continue
-        taken |= {id_, *others}
-        ordered = sorted(others, key=lambda other: (-others[other], other))
-        members = [Member(each, others[each], records[each].fields) for each in ordered]
-        made.append(Group(Member(id_, 1.0, records[id_].fields), members))
-    return sorted(made, key=lambda group: (-len(group.others), group.kept.id))
+        kept = Member(id_, 1.0, records[id_].fields)
+        others = [
+            Member(other, score, records[other].fields)
+            for other, score in sorted(near[id_].items(), key=lambda each: (-each[1], each[0]))
+            if other not in taken and other in records
+        ]
+        if look:
+            others = look.passing(kept, others)
+        if others:
+            taken |= {id_, *(other.id for other in others)}
+            stars.append(Group(kept, others))
+    return sorted(stars, key=lambda group: (-len(group.others), group.kept.id))

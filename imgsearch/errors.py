@@ -188,11 +188,24 @@ class OperatorNotFound(ImgSearchError, LookupError):
 
 
 class PrecisionUnreached(ImgSearchError, ValueError):
-    """No threshold is as precise as was asked for; `best` is the highest precision, in [0, 1]."""
+    """No threshold is as precise as was asked for.
 
-    def __init__(self, message: str, *, best: float = 0.0) -> None:
+    `wanted` is the precision that was asked for and `best` the highest one reached, in [0, 1].
+    Where a threshold was found and its check denied it, `checked` is the precision of the check and
+    `interval` its 95 % confidence interval; else both are None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        best: float = 0.0,
+        wanted: float = 1.0,
+        checked: float | None = None,
+        interval: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__(message)
-        self.best = best
+        self.best, self.wanted, self.checked, self.interval = best, wanted, checked, interval
 
 
 class DatasetError(ImgSearchError, ValueError):

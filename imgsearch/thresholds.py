@@ -1,6 +1,7 @@
 """The thresholds of a collection: from which score on hits are right, and images near-duplicates.
 
-They were measured (`imgsearch threshold`, `imgsearch dedup`) and are kept in the store's notes.
+They were measured (`imgsearch threshold`, `imgsearch dedup`) and are kept in the store's notes. A
+threshold that its own check denied is never used, also one that an older version kept.
 """
 
 from collections.abc import Mapping
@@ -28,11 +29,13 @@ class Thresholds:
         would show, and its precision was measured by nobody.
 
         Raises:
-            ConfigError: none is kept for this kind of query.
+            ConfigError: none is kept for this kind of query, or its check denied it.
         """
         self._require_encoder()
         kinds = sorted({"text" if term.kind == "text" else "image" for term in query.terms})
         kept = self.to_dict()[_HITS]
+        for kind in kinds:
+            self._require_confirmed(kept.get(kind, {}), f"threshold for {kind} queries")
         lacking = [kind for kind in kinds if kind not in kept]
         if lacking:
             raise ConfigError(
@@ -46,10 +49,11 @@ class Thresholds:
         """Return the score from which on two images are near-duplicates.
 
         Raises:
-            ConfigError: none is kept.
+            ConfigError: none is kept, or its check denied it.
         """
         self._require_encoder()
         kept = self.to_dict()[_DUPLICATES]
+        self._require_confirmed(kept, "threshold for near-duplicates")
         if not kept:
             raise ConfigError(
                 "no threshold for near-duplicates is kept for collection "
@@ -88,7 +92,34 @@ class Thresholds:
                 "say which encoder made its vectors. Give the score as a number."
             )
 
+    def forget_min_scores(self, wanted: float) -> None:
+        """Forget what promises a precision of `wanted` or more, as a measurement refused that."""
+        kept = self.to_dict()[_HITS]
+        rest = {kind: each for kind, each in kept.items() if not _promises(each, wanted)}
+        if rest != kept:
+            notes.write(self._store, self._collection, {_HITS: rest})
+
+    def forget_duplicates(self, wanted: float) -> None:
+        """Forget the threshold if it promises `wanted` or more, as a measurement refused that."""
+        if _promises(self.to_dict()[_DUPLICATES], wanted):
+            notes.write(self._store, self._collection, {_DUPLICATES: {}})
+
+    def _require_confirmed(self, kept: Mapping[str, Any], what: str) -> None:
+        wanted, checked = kept.get("wanted"), kept.get("checked")
+        if wanted is None or checked is None:
+            return  # given by a program, without a measurement
+        if not checked["pairs"] or checked["precision_interval"][1] < wanted:
+            raise ConfigError(
+                f"the {what} that is kept for collection {self._collection.name!r} was refused by "
+                f"its check: wanted precision {wanted:g}, checked {checked['precision']:.3f}. "
+                "Measure it again, or give the score as a number."
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Return all that is kept: "min_score" by kind of query, "duplicates"; empty if nothing."""
         facts = notes.read(self._store, self._collection)
         return {name: facts.get(name) or {} for name in (_HITS, _DUPLICATES)}
+
+
+def _promises(kept: Mapping[str, Any], wanted: float) -> bool:
+    return float(kept.get("wanted", -1.0)) >= wanted

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+
+_WORDS = ["river", "engine", "invoice", "größe", "stone", "garden", "paper", "market", "letter"]
 
 
 def picture(seed, size=(64, 48)):
@@ -20,3 +22,14 @@ def write(folder: Path, number: int, *, start: int = 0, suffix: str = ".png") ->
     for place, path in enumerate(paths, start):
         Image.fromarray(picture(place)).save(path)
     return paths
+
+
+def page(seed, size=(300, 420)):
+    """Return a page of random words, black on white: pages differ in nothing but their words."""
+    rng = np.random.default_rng(seed)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for top in range(24, size[1] - 24, 16):
+        words = " ".join(rng.choice(_WORDS, 9))
+        draw.text((20, top), words, fill="black", font=ImageFont.load_default(11))
+    return np.asarray(sheet)

@@ -15,7 +15,7 @@ from imgsearch.cli import cli
 from imgsearch.errors import ConfigError
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.query import Query
-from tests.pictures import picture, write
+from tests.pictures import page, picture, write
 
 
 @pytest.fixture
@@ -93,12 +93,12 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture
 def loaded(run, tmp_path):
-    """A library of twenty pictures of two classes, and a poor copy of each of the first five."""
+    """A library of twenty pictures of two classes, and a wide copy of each of the first five."""
     write(tmp_path / "bilder/dog", 10)
     write(tmp_path / "bilder/snow", 10, start=10)
     (tmp_path / "bilder/é").mkdir()
     for place in range(5):
-        copy = Image.fromarray(TRANSFORMS["jpeg_10"](picture(place)))
+        copy = Image.fromarray(TRANSFORMS["aspect_150"](picture(place)))
         copy.save(tmp_path / f"bilder/é/kopie {place}.png")
     assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
     return tmp_path / "bilder"
@@ -110,17 +110,17 @@ def names(group):
 
 
 def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
-    told = json.loads(run("dedup", "--precision", 0.9, "--json").stdout)
+    told = json.loads(run("dedup", "--precision", 0.5, "--json").stdout)
     assert (told["removed"], told["images"], told["measured"]["changed"]) == (None, 25, 25)
     pairs = [{f"dog/bild-ü 000{place}.png", f"é/kopie {place}.png"} for place in range(5)]
     assert all(any(pair <= names(group) for group in told["groups"]) for pair in pairs)
     near = sum(len(group["others"]) for group in told["groups"])
 
-    done = run("dedup", "--precision", 0.9, "--html", "seite.html")
+    done = run("dedup", "--precision", 0.5, "--html", "seite.html")
     assert done.exit_code == 0, done.output
     expected = f"{len(told['groups'])} groups with {near} near-duplicates beside the kept images"
     assert f"{expected}, among 25 images" in done.stderr
-    assert f"{told['threshold']:.4f}, for a precision of 0.9" in done.stderr
+    assert f"{told['threshold']:.4f}, for a precision of 0.5" in done.stderr
     assert done.stdout.count("kept") == len(told["groups"])
     page = (tmp_path / "seite.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == len(told["groups"]) + near
@@ -132,6 +132,74 @@ def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
              for hit in json.loads(run(*words).stdout)}  # fmt: skip
     assert all(len(pair & shown) <= 1 for pair in pairs)
     assert "dog/bild-ü 0000.png" in shown
+
+
+def test_dedup_refuses_a_threshold_that_its_check_denies(run, loaded):
+    assert run("dedup", "--precision", 0.5).exit_code == 0
+    done = run("dedup", "--precision", 0.9, "--remove", "--yes")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "refused by its check: wanted precision 0.9, checked 0." in done.stderr
+    assert json.loads(run("info", "--json").stdout)["count"] == 25
+    query = loaded / "dog/bild-ü 0000.png"
+    assert run("search", query, "--hide-duplicates").exit_code == 0  # by the earlier threshold
+    assert run("dedup", "--precision", 0.3).exit_code == 1  # and what promises more is forgotten
+    done = run("search", query, "--hide-duplicates")
+    assert (done.exit_code, "imgsearch dedup" in done.stderr) == (1, True)
+
+
+def test_dedup_keeps_what_it_cannot_verify(run, loaded):
+    """Of five copies one has lost its file and one has become another picture's."""
+    (loaded / "é/kopie 0.png").unlink()
+    Image.fromarray(picture(77)).save(loaded / "é/kopie 1.png")
+    words = ("dedup", "--threshold", 0.91, "--remove", "--yes")
+    result = json.loads(run(*words, "--json").stdout)
+    assert (result["removed"], len(result["groups"]), result["compared"]["unread"]) == (3, 3, 2)
+    assert all(other["verified"] for group in result["groups"] for other in group["others"])
+    assert [pair["verdict"] for pair in result["unverified"]] == ["unread"] * 2
+    assert any("changed since it was added" in pair["reason"] for pair in result["unverified"])
+    done = run("dedup", "--threshold", 0.91)
+    assert "not verified: 2 pairs: 2 could not be read" in done.stderr
+    assert done.stdout.count("unread") == 2
+    assert json.loads(run(*words, "--unread", "--json").stdout)["removed"] == 2
+
+
+def test_dedup_tells_pages_apart_that_the_encoder_does_not(run, tmp_path):
+    (tmp_path / "seiten").mkdir()
+    for place in range(4):
+        Image.fromarray(page(place)).save(tmp_path / f"seiten/{place}.png")
+    Image.fromarray(page(3)[:, ::-1].copy()).save(tmp_path / "seiten/3 flipped.png")
+    assert run("add", "seiten", "--model", "classic", "--json").exit_code == 0
+    result = json.loads(run("dedup", "--threshold", 0.5, "--remove", "--yes", "--json").stdout)
+    assert [names(group) for group in result["groups"]] == [
+        {"seiten/3.png", "seiten/3 flipped.png"}
+    ]
+    assert (result["removed"], result["compared"]["same"], result["compared"]["different"]) == (
+        1,
+        1,
+        9,
+    )
+
+
+def test_a_kept_threshold_that_its_check_denied_is_not_used(library):
+    """As older versions kept them."""
+    checked = {"precision": 0.777, "precision_interval": [0.7, 0.85], "pairs": 40}
+    denied = {"threshold": 0.5, "wanted": 0.99, "checked": checked}
+    library.thresholds.keep_duplicates(denied)
+    with pytest.raises(ConfigError, match=r"refused by its check: wanted precision 0\.99"):
+        library.search(picture(0), hide_duplicates=True)
+    library.thresholds.keep_min_scores({"image": denied})
+    with pytest.raises(ConfigError, match="refused by its check"):
+        library.search(picture(0), min_score="auto")
+    library.thresholds.keep_duplicates({**denied, "wanted": 0.8})
+    assert library.thresholds.duplicates() == 0.5
+
+
+def test_a_refused_measurement_forgets_what_promises_as_much(library):
+    library.thresholds.keep_min_scores({
+        "image": {"threshold": 0.6, "wanted": 0.9}, "text": {"threshold": 0.2, "wanted": 0.5}
+    })  # fmt: skip
+    library.thresholds.forget_min_scores(0.8)
+    assert set(library.thresholds.to_dict()["min_score"]) == {"text"}
 
 
 def test_dedup_removes_when_it_is_told_to(run, loaded):

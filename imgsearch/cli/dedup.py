@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,10 +11,15 @@ from imgsearch.cli import options, show
 from imgsearch.cli.search import thumb
 from imgsearch.cli.words import Number
 from imgsearch.duplicates import Group, Member
+from imgsearch.errors import PrecisionUnreached
 from imgsearch.page import Result, Words, results_page
 from imgsearch.settings import Settings
 
+if TYPE_CHECKING:
+    from imgsearch.evaluation.verification import Counts, Unverified
+
 _SHOWN: Final = 200  # groups on a page: with a few pictures each some 10 MB
+_LISTED: Final = 20  # pairs that are not verified: beside the groups, not instead of them
 _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-duplicates.")
 
 
@@ -43,6 +48,11 @@ _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-dupl
     help="Write a page of the groups.",
 )
 @click.option("--remove", is_flag=True, help="Keep one image of each group in the library.")
+@click.option(
+    "--unread",
+    is_flag=True,
+    help="Group, and with --remove remove, also images whose files cannot be read and compared.",
+)
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @options.as_json
 def dedup(
@@ -56,12 +66,15 @@ def dedup(
 ) -> None:
     """Find groups of near-duplicates in the library.
 
-    Near are two images whose score reaches a threshold, and each image of a group is near the one
-    that is kept of it. The threshold is measured on a sample of the library's own images, each
-    changed in 14 ways, and kept for `search --hide-duplicates`. Nothing is removed without
-    --remove, and files are never touched.
+    Two images are near if their score reaches a threshold. It is measured on a sample of the
+    library's own images, each changed in 14 ways, and kept for `search --hide-duplicates`; a
+    threshold that its own check denies is refused. Near images are then compared at full size: a
+    group holds those that show the same picture as the one that is kept, and pairs that differ or
+    cannot be read are listed apart. Nothing is removed without --remove, and files are never
+    touched.
     """
     from imgsearch.duplicates import groups as near_groups
+    from imgsearch.evaluation.verification import Verification
 
     as_json: bool = rest["as_json"]
     encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights")}
@@ -76,20 +89,24 @@ def dedup(
         if threshold is None:
             measured = _measured(library, precision, sample, bars)
             threshold = float(measured["threshold"])
+        look = Verification()
         found = near_groups(
             library.collection,
             threshold,
+            second_look=look,
+            unread=rest["unread"],
             on_progress=lambda done, total: bars.tell("searching", done, total),
         )
         count = library.count()
     others = [other.id for group in found for other in group.others]
-    told = _told(threshold, measured)
+    told = {**_told(threshold, measured), **_compared(look.counts)}
     summary = f"{len(found)} groups with {len(others)} near-duplicates beside the kept images"
     if html is not None:
         facts = {"library": f"{library.url} ({count:,} images)", "found": summary, **told}
         _write(html, found, facts)
     if not as_json:
         _print(found)
+        _print_unverified(look.unverified)
         show.note(f"{summary}, among {count:,} images")
         for name, line in told.items():
             show.note(f"  {name}: {line}")
@@ -105,6 +122,8 @@ def dedup(
                 "measured": measured,
                 "images": count,
                 "groups": [_plain(group) for group in found],
+                "compared": look.counts.to_dict(),
+                "unverified": [pair.to_dict() for pair in look.unverified],
                 "removed": removed,
             }
         )
@@ -124,17 +143,25 @@ def _measured(library: Any, precision: float, sample: int, bars: show.Bars) -> d
     """Return what is measured on changes of the library's own images, and keep it.
 
     Nothing is kept for a collection that notes no encoder.
+
+    Raises:
+        PrecisionUnreached: no threshold is so precise; an earlier one that claims to be is
+            forgotten.
     """
     from imgsearch.encoders import load
     from imgsearch.evaluation.near_duplicates import calibrate
 
-    measured = calibrate(
-        library.collection,
-        load(**library.recipe.config()),
-        precision=precision,
-        sample=sample,
-        on_progress=bars.tell,
-    ).to_dict()
+    try:
+        measured = calibrate(
+            library.collection,
+            load(**library.recipe.config()),
+            precision=precision,
+            sample=sample,
+            on_progress=bars.tell,
+        ).to_dict()
+    except PrecisionUnreached:
+        library.thresholds.forget_duplicates(precision)
+        raise
     if library.collection.schema.encoder is not None:
         library.thresholds.keep_duplicates(measured)
     return measured
@@ -153,14 +180,50 @@ def _told(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str
         "where one in ten has": f"precision {show.figure(rare, 'precision')}",
         "changed": f"{measured['changed']} of these images, in 14 ways; in brackets 95 % intervals",
     }
+    if checked["precision"] < measured["wanted"]:
+        told["not confirmed"] = (
+            "the precision lies below, though its interval reaches what you want"
+        )
     if checked["precision"] == 1:
         # Source: Hanley, Lippman-Hand, If Nothing Goes Wrong, Is Everything All Right?, JAMA 1983
         told["no wrong pair"] = f"so at most 3 in {checked['queries']} images have one (95 %)"
     if measured["copies"]:
-        told["left out"] = f"{measured['copies']} pairs of the library, alike by their pixels"
+        told["left out"] = f"{measured['copies']} pairs of the library, the same by their pixels"
+    if measured["unclear"]:
+        told["unclear"] = (
+            f"{measured['unclear']} pairs count as wrong, though pixels alone cannot tell"
+        )
     if measured["unread"]:
         told["not read"] = f"{measured['unread']} files of the sample"
     return told
+
+
+def _compared(counts: "Counts") -> dict[str, str]:
+    """Return what a reader should know of the comparison at full size."""
+    if not (counts.same or counts.unverified):
+        return {}
+    facts = {"compared": f"{counts.same} pairs show the same picture at full size"}
+    parts = {
+        "show different pictures": counts.different,
+        "have too little detail to tell": counts.unclear,
+        "could not be read (--unread takes them all the same)": counts.unread,
+        "were not compared, as nearer ones are different": counts.skipped,
+    }
+    if lines := [f"{number} {text}" for text, number in parts.items() if number]:
+        facts["not verified"] = f"{counts.unverified} pairs: {'; '.join(lines)}"
+    return facts
+
+
+def _print_unverified(pairs: Sequence["Unverified"]) -> None:
+    rows = [
+        (f"{pair.other.score:.4f}", pair.verdict, _path(pair.kept), _path(pair.other))
+        for pair in pairs[:_LISTED]
+    ]
+    if rows:
+        show.note("near by their score, not verified:")
+        show.table(("score", "verdict", "path", "path"), rows, right=1)
+    if len(pairs) > _LISTED:
+        show.note(f"and {len(pairs) - _LISTED} pairs more; --json has all")
 
 
 def _print(found: Sequence[Group]) -> None:

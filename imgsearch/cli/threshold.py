@@ -7,6 +7,7 @@ import click
 
 from imgsearch.cli import options, show
 from imgsearch.cli.words import Number
+from imgsearch.errors import PrecisionUnreached
 from imgsearch.settings import Settings
 
 
@@ -49,13 +50,17 @@ def threshold(
         options.library(Settings.from_environment(), db, collection=collection, **config) as opened,
         show.progress(hidden=as_json) as bars,
     ):
-        found, missing = thresholds(
-            opened.collection,
-            load(**opened.recipe.config()),
-            dataset,
-            precision=precision,
-            on_progress=bars.tell,
-        )
+        try:
+            found, missing = thresholds(
+                opened.collection,
+                load(**opened.recipe.config()),
+                dataset,
+                precision=precision,
+                on_progress=bars.tell,
+            )
+        except PrecisionUnreached:
+            opened.thresholds.forget_min_scores(precision)
+            raise
         measured = {kind: each.to_dict() for kind, each in found.items()}
         kept = opened.collection.schema.encoder is not None
         if kept:

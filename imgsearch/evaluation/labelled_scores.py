@@ -26,7 +26,7 @@ from imgsearch.errors import (
     TextUnknown,
 )
 from imgsearch.evaluation.datasets import Dataset
-from imgsearch.evaluation.pool import Judgement, Pool
+from imgsearch.evaluation.pool import Judgement, Pool, confirm
 from imgsearch.regions import WHOLE, has_regions, image_id, search_images
 from imgsearch.types import Vector
 
@@ -127,11 +127,13 @@ def chosen(kind: Kind, asked: Sequence[Asked], *, precision: float) -> Threshold
     """Return the threshold that one half of the queries choose, with the figures of the other.
 
     Raises:
-        PrecisionUnreached: no threshold reaches it.
+        PrecisionUnreached: no threshold reaches it, or the other half denies the one that does.
     """
     choosing, telling = pools(asked)
     lowest = choosing.lowest(precision)
-    return Threshold(kind, lowest, precision, choosing.judge(lowest), telling.judge(lowest))
+    checked = telling.judge(lowest)
+    confirm(precision, checked)
+    return Threshold(kind, lowest, precision, choosing.judge(lowest), checked)
 
 
 def pools(asked: Sequence[Asked]) -> tuple[Pool, Pool]:

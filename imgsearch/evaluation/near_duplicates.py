@@ -1,9 +1,10 @@
 """How near is a near-duplicate: a threshold from changes of a collection's own images.
 
 Right pairs are an original and each of its 14 changes, wrong ones an original and the nearest other
-images of the collection. Among these may be real copies, and a pair that is right must not count as
-wrong: so pixels, which the encoder has no part in, are asked first. Whatever looks like the
-original, or like a change of it, or has a change that the original looks like, is left out.
+images of the collection. Among these may be real copies, which must not count as wrong. So pixels,
+which the encoder has no part in, are compared first: coarsely, and where they look alike finely.
+Only a pair that is the same in both looks is left out, and counted as a copy. A pair that the fine
+look cannot tell counts as wrong, and is counted beside.
 
 Half of the originals choose the threshold, the others tell its figures. Of an original that
 chooses, wrong pairs with one that tells are left out, since they are that one's pairs, too.
@@ -19,15 +20,24 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from imgsearch import images, sources
 from imgsearch.backends import Collection
 from imgsearch.duplicates import scores
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, ImageError, SourceError
-from imgsearch.evaluation.looks import SMALL, Looks, alike, looks
-from imgsearch.evaluation.pool import Judgement, Pool
-from imgsearch.evaluation.transforms import TRANSFORMS
+from imgsearch.evaluation.pixel_similarity import (
+    SMALL,
+    Looks,
+    Verdict,
+    alike,
+    compare,
+    covered,
+    looks,
+)
+from imgsearch.evaluation.pool import Judgement, Pool, confirm
+from imgsearch.evaluation.transforms import TRANSFORMS, text_bars
 from imgsearch.regions import WHOLE, has_regions
 from imgsearch.types import Hit, Pixels, Record, Value
 
@@ -40,6 +50,7 @@ _ASKED: Final = 16  # hits looked at for these: as many copies of one image are 
 _BATCH: Final = 64  # originals searched for at once
 _EDGE: Final = 400  # pixels; the transforms' figures are stated for pictures of that size
 _FLOOR: Final = 0.1  # of the right scores lie so low; what is lower is wrong without a look
+_AT_HAND: Final = 64  # images whose pixels are kept, 0.5 MB each
 _KEPT: Final = 1_000  # images whose looks are kept, 15 kB each: one is a neighbour of several
 
 OnProgress = Callable[[str, int, int], None]
@@ -52,8 +63,9 @@ class Calibration:
 
     `checked` is of a library in which each image has one changed copy, `rare` of one in which one
     in ten has; `chosen` is what it did where it was chosen. Of the originals in both halves
-    `changed` were changed. `copies` were left out of the wrong pairs as their pixels are alike,
-    `unread` files could not be read.
+    `changed` were changed. `copies` pairs were left out of the wrong ones as their pixels are the
+    same; `unclear` pairs count as wrong though pixels cannot tell. `unread` files could not be
+    read.
     """
 
     threshold: float
@@ -64,6 +76,7 @@ class Calibration:
     changed: int
     copies: int
     unread: int
+    unclear: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
@@ -73,6 +86,7 @@ class Calibration:
             **{name: getattr(self, name).to_dict() for name in ("chosen", "checked", "rare")},
             "changed": self.changed,
             "copies": self.copies,
+            "unclear": self.unclear,
             "unread": self.unread,
         }
 
@@ -81,13 +95,15 @@ class Calibration:
 class Original:
     """An image of the sample: the scores of its changes, and its nearest others, which are wrong.
 
-    Not all are changed: `changes` may be empty. `copies` is how many of the nearest were left out.
+    Not all are changed: `changes` may be empty. `copies` is how many of the nearest were left out,
+    `unclear` how many of `others` may be copies.
     """
 
     id: str
     changes: Sequence[float]
     others: Sequence[Hit]
     copies: int = 0
+    unclear: int = 0
 
 
 def calibrate(
@@ -100,7 +116,7 @@ def calibrate(
 ) -> Calibration:
     """Return the lowest threshold that tells changed copies from other images so precisely.
 
-    As `chosen` of the `originals`.
+    As `chosen` of the `originals`. A threshold that its own check denies is never returned.
 
     Raises:
         PrecisionUnreached, DatasetError, EncoderMismatch: as these do.
@@ -153,19 +169,23 @@ def chosen(found: Sequence[Original], unread: int = 0, *, precision: float) -> C
     14: of a pair at the threshold or above, the chance that it is an image and its copy.
 
     Raises:
-        PrecisionUnreached: no threshold is.
+        PrecisionUnreached: no threshold is, or the other half denies the one that is, as
+            `pool.confirm` says.
     """
     choosing, telling = pools(found)
     threshold = choosing.lowest(precision)
+    checked = telling.judge(threshold)
+    confirm(precision, checked)
     return Calibration(
         threshold,
         precision,
         choosing.judge(threshold),
-        telling.judge(threshold),
+        checked,
         telling.judge(threshold, share=RARE),
         sum(bool(each.changes) for each in found),
         sum(each.copies for each in found),
         unread,
+        sum(each.unclear for each in found),
     )
 
 
@@ -225,39 +245,87 @@ def _neighbours(
 ) -> Iterator[Original]:
     """Yield each record with its nearest others; those whose files cannot be read are left out."""
     where = WHOLE if has_regions(collection) else None
-
-    @lru_cache(_KEPT)
-    def seen(path: str) -> Looks | None:
-        image = _image({"path": path}, at_least=SMALL)
-        return None if image is None else looks(image)
-
+    pixels = _Pixels()
     for start in range(0, len(records), _BATCH):
         batch = [record for record in records[start : start + _BATCH] if record.vector is not None]
         vectors = np.stack([record.vector for record in batch if record.vector is not None])
         answers = collection.search(vectors, k=_ASKED + 1, where=where)
         for record, hits in zip(batch, answers, strict=True):
-            mine = seen(str(record.fields.get("path", "")))
-            if mine is not None:
-                others, copies = _others(mine, (h for h in hits if h.id != record.id), floor, seen)
-                yield Original(record.id, list(changes.get(record.id, ())), others, copies)
+            path = str(record.fields.get("path", ""))
+            if pixels.looks(path) is not None:
+                others = (hit for hit in hits if hit.id != record.id)
+                yield _judged(record.id, path, changes.get(record.id, ()), others, floor, pixels)
         tell("comparing", min(start + _BATCH, len(records)), len(records))
 
 
-def _others(
-    mine: Looks, hits: Iterable[Hit], floor: float, seen: Callable[[str], Looks | None]
-) -> tuple[list[Hit], int]:
-    """Return the nearest images that are no copies by their pixels, and how many were."""
+def _judged(
+    id_: str,
+    path: str,
+    changes: Iterable[float],
+    hits: Iterable[Hit],
+    floor: float,
+    pixels: "_Pixels",
+) -> Original:
+    """Return an original with the nearest images that are no copies by their pixels."""
     others: list[Hit] = []
-    copies = 0
+    copies = unclear = 0
     for hit in hits:
         if len(others) == _NEIGHBOURS:
             break
-        theirs = seen(str(hit.fields.get("path", ""))) if hit.score >= floor else mine * 0
-        if theirs is not None and alike(mine, theirs):
+        verdict: Verdict | None = "different"
+        if hit.score >= floor:
+            verdict = pixels.verdict(path, str(hit.fields.get("path", "")))
+        if verdict == "same":
             copies += 1
-        elif theirs is not None:
+        elif verdict is not None:
             others.append(hit)
-    return others, copies
+            unclear += verdict == "unclear"
+    return Original(id_, list(changes), others, copies, unclear)
+
+
+class _Pixels:
+    """The pixels of a collection's files, at most 400 a side, and their comparison."""
+
+    def __init__(self) -> None:
+        self.looks = lru_cache(_KEPT)(self._looks)
+        self._pixels = lru_cache(_AT_HAND)(self._read)
+        self._verdicts: dict[frozenset[str], Verdict | None] = {}
+
+    def verdict(self, one: str, other: str) -> Verdict | None:
+        """Return whether two files show the same picture; None where the other cannot be read.
+
+        The fine look is asked of what is alike coarsely: all else is different.
+        """
+        mine, theirs = self.looks(one), self.looks(other)
+        if mine is None or theirs is None:
+            return None
+        if not alike(mine, theirs):
+            return "different"
+        pair = frozenset((one, other))  # most pairs are neighbours from both sides
+        if pair not in self._verdicts:
+            self._verdicts[pair] = self._fine(one, other, bars=covered(mine, theirs))
+        return self._verdicts[pair]
+
+    def _fine(self, one: str, other: str, *, bars: bool) -> Verdict | None:
+        first, second = self._pixels(one), self._pixels(other)
+        if first is None or second is None:
+            return None
+        found = _compared(first, second)
+        if found == "different" and bars:
+            pairs = ((text_bars(first), second), (first, text_bars(second)))
+            return "same" if "same" in {_compared(*pair) for pair in pairs} else found
+        return found
+
+    def _looks(self, path: str) -> Looks | None:
+        image = _image({"path": path}, at_least=SMALL)
+        return None if image is None else looks(image)
+
+    def _read(self, path: str) -> Pixels | None:
+        return _image({"path": path}, at_least=_EDGE)
+
+
+def _compared(one: Pixels, other: Pixels) -> Verdict:
+    return compare(Image.fromarray(one), Image.fromarray(other)).verdict
 
 
 def _sample(collection: Collection, number: int) -> list[Record]:

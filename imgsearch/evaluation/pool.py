@@ -19,6 +19,8 @@ SEED: Final = 2026  # of the resampling
 _BLOCK: Final = 4_000_000  # draws held at once: 32 MB of indices
 _SLACK: Final = 1e-9  # of sums of weights, in float64
 
+REMEDY: Final = "Give the score by hand, try another encoder, or ask for a lower precision."
+
 Interval = tuple[float, float]
 
 
@@ -97,8 +99,9 @@ class Pool:
             best = float(precisions[asked].max(initial=0.0))
             raise PrecisionUnreached(
                 f"no threshold reaches a precision of {precision:g} on {len(self.scores)} queries "
-                f"with {len(scores)} pairs; the best is {best:.3f}",
+                f"with {len(scores)} pairs; the best is {best:.3f}. {REMEDY}",
                 best=best,
+                wanted=precision,
             )
         return float(scores[reached[-1]])
 
@@ -129,6 +132,36 @@ class Pool:
             len(self.scores),
             int(above.sum()),
         )
+
+
+def confirm(wanted: float, checked: Judgement) -> None:
+    """Refuse a threshold whose check lies below the precision that was asked for.
+
+    It does where even the upper end of the 95 % interval is lower, or where no pair was checked.
+    The point estimate would refuse one good threshold in two, since the lowest that reaches the
+    precision on one half reaches it on the other by chance. The lower end would refuse nearly all:
+    one wrong pair among hundreds puts it below 0.99.
+
+    Raises:
+        PrecisionUnreached: the check denies the threshold.
+    """
+    low, high = checked.precision_interval
+    if checked.pairs and high >= wanted - _SLACK:
+        return
+    figures = (
+        f"{checked.precision:.3f} (95 % interval {low:.3f} to {high:.3f}) over {checked.pairs} "
+        f"pairs of {checked.queries} other queries"
+        if checked.pairs
+        else f"unknown, as no pair of {checked.queries} other queries reaches it"
+    )
+    raise PrecisionUnreached(
+        f"the threshold {checked.threshold:.4f} was refused by its check: wanted precision "
+        f"{wanted:g}, checked {figures}. {REMEDY}",
+        best=checked.precision,
+        wanted=wanted,
+        checked=checked.precision,
+        interval=checked.precision_interval,
+    )
 
 
 def _drawn(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

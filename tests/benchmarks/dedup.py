@@ -18,6 +18,7 @@ from imgsearch.evaluation.metrics import interval
 from imgsearch.evaluation.near_duplicates import chosen
 from imgsearch.evaluation.near_duplicates import originals as sampled
 from imgsearch.evaluation.transforms import TRANSFORMS
+from imgsearch.evaluation.verification import Verification
 from imgsearch.images import decode
 from imgsearch.sources import read, references
 
@@ -85,21 +86,31 @@ def run(model, folder, originals):
             except PrecisionUnreached as error:
                 print(f"{model}, wanted {wanted}: {error}")
                 continue
-            found = groups(library.collection, told.threshold)
-            right, copies, wrong = figures(found, originals)
             print(
-                f"{model}, wanted {wanted}: threshold {told.threshold:.4f}; of {number} images "
-                f"{len(right)} pairs found, precision {_mean(right)}; of {len(copies)} copies "
-                f"recall {_mean(copies)}; predicted recall {told.checked.recall:.3f}, precision "
-                f"{told.checked.precision:.3f} with a copy of each, {told.rare.precision:.3f} of "
-                f"one in ten; {told.copies} pairs left out as alike"
+                f"{model}, wanted {wanted}: threshold {told.threshold:.4f}; predicted: recall "
+                f"{told.checked.recall:.3f}, precision {told.checked.precision:.3f} with a copy of "
+                f"each, {told.rare.precision:.3f} of one in ten; {told.copies} pairs left out as "
+                f"copies, {told.unclear} unclear ones count as wrong; of {number} images:"
             )
-            missed = [Path(path).stem[5:] for path, well in zip(originals, copies, strict=True)
-                      if not well]  # fmt: skip
-            print("  missed:", {name: missed.count(name) for name in TRANSFORMS if name in missed})
-            for score, one, other in wrong[:5]:
-                print(f"  wrong: {score:.4f} {'/'.join(Path(one).parts[-2:])} "
-                      f"{'/'.join(Path(other).parts[-2:])}")  # fmt: skip
+            look = Verification()
+            for kind, second_look in (("by score", None), ("compared at full size", look)):
+                found = groups(library.collection, told.threshold, second_look=second_look)
+                report(kind, found, originals)
+            print("  compared:", look.counts.to_dict())
+
+
+def report(kind, found, originals):
+    """Print how many of the pairs are right, and how many of the copies are in one."""
+    right, copies, wrong = figures(found, originals)
+    print(
+        f"  {kind}: {len(right)} pairs, precision {_mean(right)}; of {len(copies)} copies recall "
+        f"{_mean(copies)}"
+    )
+    missed = [Path(path).stem[5:] for path, well in zip(originals, copies, strict=True) if not well]
+    print("    missed:", {name: missed.count(name) for name in TRANSFORMS if name in missed})
+    for score, one, other in wrong[:5]:
+        print(f"    wrong: {score:.4f} {'/'.join(Path(one).parts[-2:])} "
+              f"{'/'.join(Path(other).parts[-2:])}")  # fmt: skip
 
 
 def _mean(values):

@@ -9,7 +9,7 @@ import imgsearch
 from imgsearch.encoders import load
 from imgsearch.errors import DatasetError, PrecisionUnreached
 from imgsearch.evaluation import datasets
-from imgsearch.evaluation.labelled_scores import Asked, chosen, pools, thresholds
+from imgsearch.evaluation.labelled_scores import Asked, _drawn, chosen, pools, thresholds
 from imgsearch.evaluation.pool import Pool
 from tests.pictures import write
 
@@ -38,11 +38,23 @@ def test_figures_of_the_pairs_that_chose_would_be_too_good():
         ]
         with pytest.raises(PrecisionUnreached) as best:
             pools(asked)[0].lowest(1.0)
-        told = chosen("image", asked, precision=best.value.best)
-        seeming.append(told.chosen.precision)
-        true.append(told.checked.precision)
+        choosing, telling = pools(asked)
+        lowest = choosing.lowest(best.value.best)
+        seeming.append(choosing.judge(lowest).precision)
+        true.append(telling.judge(lowest).precision)
     assert np.mean(seeming) > 0.57
     assert np.mean(true) == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_threshold_that_the_other_half_denies_is_refused():
+    """All hits of the half that chooses are right, and none of the other's."""
+    asked = [Asked(f"q{place}", [(f"é{place}", 0.9, True)]) for place in range(40)]
+    ordered = sorted(asked, key=lambda each: _drawn(each.id))
+    wrong = [Asked(each.id, [(f"é{each.id}", 0.9, False)]) for each in ordered[20:]]
+    with pytest.raises(PrecisionUnreached, match="refused by its check") as refused:
+        chosen("image", [*ordered[:20], *wrong], precision=0.9)
+    assert (refused.value.wanted, refused.value.checked) == (0.9, 0.0)
+    assert refused.value.interval == (0.0, 0.0)
 
 
 def test_the_threshold_is_that_of_the_half_that_chooses():

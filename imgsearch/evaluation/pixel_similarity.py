@@ -1,0 +1,371 @@
+"""Whether two images show the same picture, by their pixels alone.
+
+Two looks, neither of which asks an encoder. The coarse one, `alike`, costs microseconds and misses
+few copies: it compares 16 x 16 pixels. The fine one, `compare`, costs some 0.2 s: it aligns two
+pictures of up to 1,024 pixels a side, matches brightness and sharpness, and compares them window by
+window, so that two pages of text or two frames of a film differ.
+
+The limits of the fine look were chosen on 10 photographs that come with matplotlib, scikit-learn,
+Gradio and Rust's documentation, and on drawn pages, forms, screenshots, logos, products and night
+scenes, each under the 14 changes and against its siblings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from imgsearch.evaluation.alignment import (
+    IDENTITY,
+    Grey,
+    Map,
+    align,
+    correlation,
+    extent,
+    geometry,
+    inside,
+    inverse,
+    reduced,
+    warped,
+)
+from imgsearch.evaluation.transforms import TRANSFORMS
+from imgsearch.types import Pixels
+
+SMALL: Final = 64  # pixels a side of what is changed to be looked at: enough for what is seen of it
+EDGE: Final = 1_024  # pixels of the long edge that the fine look compares
+_SIDE: Final = 16  # pixels a side of a coarse look
+_ALIKE: Final = 0.95  # correlation of two coarse looks; `alike` says what comes of it
+
+_FLAT: Final = 6.0  # grey levels between the extremes of a picture of one colour
+_TINY: Final = 16  # pixels of an edge below which windows say nothing
+_ALIGNED: Final = 0.6  # correlation that makes a second alignment worth a look
+_OVERLAP: Final = 0.15  # of either picture; the middle half of each edge is 0.25
+_EXTRA: Final = 0.004  # of a picture, with content, beside the other: a crop has it on one side
+_INSIDE: Final = 0.99  # of a picture that lies in the other; alignment errs by some 0.3 pixels
+_WHOLE: Final = 0.96
+_STRETCH: Final = 1.04  # of proportions, which rounding to 96 x 72 pixels changes by 1 %
+_SKEW: Final = 0.03  # cosine of the edges' angle
+_TURN: Final = 16.0  # degrees from a quarter turn
+_CONTENT: Final = 16.0  # grey levels from the median that are no plain margin
+_GAIN: Final = 2.2  # of brightness; brightness_160 is 1.6
+_WHITE: Final = 0.3  # of the area: white background hides that one thing is brighter than another
+_CLIPPED: Final = 0.3  # of the area that became white as the picture was made brighter
+_DETAIL: Final = 0.5  # of a picture's variance that is left at the other's sharpness
+_LUMA: Final = 10.0  # grey levels of error in a plain window: what JPEG of quality 10 leaves
+_DIM: Final = 0.2  # of a picture's standard deviation: its plain windows' error, if that is less
+_CHROMA: Final = 20.0  # likewise of colour, which JPEG keeps at half the resolution
+_TEXTURE: Final = 0.4  # of a window's standard deviation: correlation 0.92
+_EVEN: Final = 2.8  # times the median of windows with texture, which one changed part exceeds
+_MOST: Final = 1.8  # times the limit, wherever the error is even
+_SMALL: Final = 128  # pixels of the long edge below which the limit falls: letters blur to stripes
+_BLURS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0)  # pixels; blur is 1 % of an edge
+
+Looks = npt.NDArray[np.float32]
+"""Grey looks, (15, 256), each of mean 0 and length 1, or 0 where a picture is of one grey."""
+
+Verdict = Literal["same", "different", "unclear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The verdict of the fine look and its reason.
+
+    "unclear" means that what would tell the pictures apart is lost in one of them.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+
+
+def looks(image: Pixels) -> Looks:
+    """Return the looks of an image: its own, then those of its 14 changes."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((SMALL, SMALL))
+    small: Pixels = np.array(picture)
+    changed = (change(small) for change in TRANSFORMS.values())
+    return np.stack([_look(small), *map(_look, changed)])
+
+
+def alike(one: Looks, other: Looks) -> bool:
+    """Return whether one image looks like the other, or like a change of it, at 16 x 16 pixels.
+
+    Layouts that repeat, as pages and forms do, look alike, too: `compare` tells them apart.
+    """
+    return bool(max((one @ other[0]).max(), (other @ one[0]).max()) >= _ALIKE)
+
+
+def covered(one: Looks, other: Looks) -> bool:
+    """Return whether one image looks most like the other under text bars, which cover a part."""
+    bars = 1 + tuple(TRANSFORMS).index("text_bars")
+    nearest = int((one @ other[0]).argmax()), int((other @ one[0]).argmax())
+    return bars in nearest
+
+
+def compare(one: Image.Image, other: Image.Image) -> Comparison:
+    """Return whether two RGB pictures are one and the same, up to the changes of `TRANSFORMS`.
+
+    Seen through are scale, proportions, crops, margins, quarter turns, mirroring, rotation by up to
+    some 15 degrees, brightness, blur, compression and the loss of colour. What covers a part of the
+    picture is a difference, so text_bars is one.
+    """
+    # from the smaller one's side, as it may be a part of the other
+    first, second = sorted(map(_shrunk, (one, other)), key=lambda each: each.width * each.height)
+    flat = _is_flat(first), _is_flat(second)
+    if any(flat):
+        return _flat(first, second) if all(flat) else Comparison("different", "one is plain")
+    if min(*first.size, *second.size) < _TINY:
+        return _tiny(first, second)
+    verdict = Comparison("different", "nothing in them matches")
+    for place, found in enumerate(align(first.convert("L"), second.convert("L"))):
+        if place and found.correlation < _ALIGNED:
+            break
+        comparison = _Overlay.of(first, second, found.map).comparison()
+        if comparison.verdict != "different":
+            return comparison
+        verdict = verdict if place else comparison
+    return verdict
+
+
+@dataclass(frozen=True)
+class _Overlay:
+    """Two aligned pictures on one grid, where `valid`; and both as they were before."""
+
+    first: Image.Image
+    second: Image.Image
+    valid: npt.NDArray[np.bool_]
+    originals: tuple[Image.Image, Image.Image]
+    maps: tuple[Map, Map]
+
+    @classmethod
+    def of(cls, first: Image.Image, second: Image.Image, map_: Map) -> "_Overlay":
+        """Lay the second picture over the first, at the lower resolution of both."""
+        back = inverse(map_)
+        own = reduced(first, extent(map_, second.size))
+        theirs = reduced(second, extent(back, own.size))
+        # at either edge a rotated picture was mixed with what lies outside
+        valid = inside(map_, own.size, margin=1.5 / max(theirs.size))
+        valid &= inside(IDENTITY, own.size, margin=1.5 / max(own.size))
+        laid = warped(theirs, map_, own.size)
+        return cls(own, laid, valid, (first, second), (map_, back))
+
+    def comparison(self) -> Comparison:
+        """Return the verdict."""
+        if min(self.valid.shape) < _TINY or not self._is_known():
+            return Comparison("different", "each shows a part that the other does not")
+        gain = self._gain()
+        if not 1 / _GAIN <= gain <= _GAIN:
+            return Comparison("different", "brightness differs")
+        pair = _brightened(self.first, gain), _brightened(self.second, 1 / gain)
+        pair = _evened(pair, self.valid)
+        if reason := self._difference(pair):
+            return Comparison("different", reason)
+        if self._lost(pair, gain) or self._is_hidden(pair, gain):
+            return Comparison("unclear", "too little detail in one of them")
+        return Comparison("same")
+
+    def _is_known(self) -> bool:
+        """Return whether what lays one over the other is a change that the fine look knows.
+
+        Else a thing in the middle of nothing would match any other of its shape: a ball that moves
+        in a film, or an ellipse and a circle.
+        """
+        inner, extra = [], []
+        for picture, map_ in zip(self.originals, self.maps, strict=True):
+            beside = ~inside(map_, picture.size, margin=-2.0 / max(picture.size))
+            rest = _grey(picture)[beside]
+            content = np.abs(rest - np.median(rest)) > _CONTENT if rest.size else rest
+            inner.append(1 - float(beside.mean()))
+            extra.append(float(content.sum()) / beside.size)
+        stretch, skew, turn = geometry(self.maps[0], self.originals[0].size, self.originals[1].size)
+        if min(inner) < _OVERLAP or min(extra) > _EXTRA or skew > _SKEW or turn > _TURN:
+            return False
+        if stretch > _STRETCH:  # proportions change with the whole picture only
+            return min(inner) > _WHOLE
+        # a crop has one picture inside the other; a rotated one has plain corners instead
+        return max(inner) > _INSIDE or turn > 2
+
+    def _gain(self) -> float:
+        """Return how many times brighter the second is, where neither is black or white."""
+        one, other = (np.asarray(each, np.float32) for each in (self.first, self.second))
+        brightest = np.maximum(one.max(axis=2), other.max(axis=2))
+        one, other = one.sum(axis=2), other.sum(axis=2)
+        # no channel may be cut off, or the sums' ratio is too low
+        middle = self.valid & (np.minimum(one, other) > 60) & (brightest < 250)
+        if middle.sum() < _TINY:
+            return 1.0
+        gain = float(np.median(other[middle] / one[middle]))
+        return 1.0 if abs(gain - 1) < 0.04 else gain  # 0.04: JPEG alone shifts the mean so far
+
+    def _is_hidden(self, pair: Sequence[Image.Image], gain: float) -> bool:
+        """Return whether a thing of another shade may pass for a brighter or a grey copy.
+
+        On white ground it does, as white stays white.
+        """
+        grey = [_is_grey(_chroma(each), self.valid) for each in pair]
+        if abs(gain - 1) < 0.1 and grey[0] == grey[1]:
+            return False
+        before = [_grey(each)[self.valid] for each in (self.first, self.second)]
+        darker = before[0 if gain > 1 else 1]
+        white = (np.minimum(*before) >= 250).mean()
+        clipped = ((darker * max(gain, 1 / gain) >= 254) & (darker < 250)).mean()
+        return bool(white > _WHITE or clipped > _CLIPPED)
+
+    def _lost(self, pair: Sequence[Image.Image], gain: float) -> bool:
+        """Return whether most detail of one is lost at the other's resolution and sharpness."""
+        for each, picture, map_, factor in zip(
+            pair, self.originals, self.maps, (gain, 1 / gain), strict=True
+        ):
+            whole = _grey(_brightened(picture, factor))[inside(map_, picture.size)]
+            if float(_grey(each)[self.valid].var()) < _DETAIL * float(whole.var()):
+                return True
+        return False
+
+    def _difference(self, pair: Sequence[Image.Image]) -> str:
+        """Return in what they differ, "" for nothing."""
+        greys = one, other = _grey(pair[0]), _grey(pair[1])
+        spread = min(float(each[self.valid].std()) for each in greys)
+        edge = max(self.first.size)
+        window = max(8 if edge > 256 else 6, 2 * (edge // 128))
+        errors, texture = _errors([(one, other)], self.valid, window, min(_LUMA, _DIM * spread))
+        if _stands_out(errors * max(1.0, _SMALL / edge), texture):
+            return "a part differs"
+        colours = [_chroma(each) for each in pair]
+        if any(_is_grey(each, self.valid) for each in colours):
+            return ""
+        planes = list(zip(*colours, strict=True))
+        errors, texture = _errors(planes, self.valid, window, _CHROMA)
+        return "a part has another colour" if _stands_out(errors, texture) else ""
+
+
+def _errors(
+    planes: list[tuple[Grey, Grey]], valid: npt.NDArray[np.bool_], window: int, plain: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return each window's error over its limit, and whether it has more texture than `plain`.
+
+    The limit is the root of the squares of `plain` and of a share of the window's standard
+    deviation: edges are never reproduced exactly, least by resampling.
+    """
+    share = _means(valid.astype(np.float32), window)
+    used = share > 0.4
+    squares = np.zeros(share.shape)
+    spread = np.zeros(share.shape)
+    for one, other in planes:
+        squares += _means(np.where(valid, one - other, 0) ** 2, window)
+        variances = []
+        for values in (one, other):
+            inner = np.where(valid, values, 0)
+            mean = _means(inner, window) / np.maximum(share, 0.1)
+            variances.append(_means(inner**2, window) / np.maximum(share, 0.1) - mean**2)
+        spread += np.maximum(np.maximum(*variances), 0)
+    limits = np.sqrt(plain**2 + _TEXTURE**2 * spread[used]) + 1e-6
+    errors = np.sqrt(np.maximum(squares[used] / share[used], 0)) / limits
+    return errors, np.sqrt(spread[used]) > plain
+
+
+def _stands_out(errors: npt.NDArray[np.float64], texture: npt.NDArray[np.bool_]) -> bool:
+    """Return whether a window's error is too high: compression and blur leave an even one."""
+    if not errors.size:
+        return True
+    usual = float(np.median(errors[texture])) if texture.any() else 0.0
+    return float(errors.max()) > min(_MOST, max(1.0, _EVEN * usual))
+
+
+def _means(values: npt.NDArray[np.float32], window: int) -> npt.NDArray[np.float32]:
+    """Return the means of square windows that overlap by half; beyond the edges lie zeros."""
+    cell = window // 2
+    height, width = (-(-edge // cell) * cell for edge in values.shape)
+    padded = np.zeros((height, width), dtype=np.float32)
+    padded[: values.shape[0], : values.shape[1]] = values
+    cells: Grey = padded.reshape(height // cell, cell, width // cell, cell).mean(axis=(1, 3))
+    sums: Grey = cells[1:, 1:] + cells[:-1, 1:] + cells[1:, :-1] + cells[:-1, :-1]
+    return (sums / 4).astype(np.float32)
+
+
+def _evened(
+    pair: tuple[Image.Image, Image.Image], valid: npt.NDArray[np.bool_]
+) -> tuple[Image.Image, Image.Image]:
+    """Return both, the sharper one blurred as far as makes it most like the other."""
+    one, other = (_grey(each) for each in pair)
+    if _energy(one, valid) >= _energy(other, valid):
+        return _blurred(pair[0], other, valid), pair[1]
+    return pair[0], _blurred(pair[1], one, valid)
+
+
+def _blurred(sharp: Image.Image, soft: Grey, valid: npt.NDArray[np.bool_]) -> Image.Image:
+    grey, best = sharp.convert("L"), 0.0
+    least = float(((_grey(grey) - soft)[valid] ** 2).mean())
+    for radius in _BLURS:
+        blurred = _grey(grey.filter(ImageFilter.GaussianBlur(radius)))
+        error = float(((blurred - soft)[valid] ** 2).mean())
+        if error >= least:
+            break
+        best, least = radius, error
+    return sharp.filter(ImageFilter.GaussianBlur(best)) if best else sharp
+
+
+def _energy(grey: Grey, valid: npt.NDArray[np.bool_]) -> float:
+    """Return the mean square of the steps from pixel to pixel."""
+    return float((np.diff(grey, axis=1)[valid[:, 1:] & valid[:, :-1]] ** 2).mean())
+
+
+def _brightened(picture: Image.Image, factor: float) -> Image.Image:
+    """Return a picture with its values multiplied by a factor above 1, cut off at 255."""
+    return picture.point(lambda value: value * factor) if factor > 1 else picture
+
+
+def _chroma(picture: Image.Image) -> tuple[Grey, Grey]:
+    _, blue, red = picture.convert("YCbCr").split()
+    return _grey(blue) - 128, _grey(red) - 128
+
+
+def _is_grey(colours: tuple[Grey, Grey], valid: npt.NDArray[np.bool_]) -> bool:
+    strength = np.maximum(*map(np.abs, colours))[valid]
+    return float(np.quantile(strength, 0.99)) <= _FLAT
+
+
+def _is_flat(picture: Image.Image) -> bool:
+    """Return whether a picture is of one colour."""
+    small = picture.filter(ImageFilter.BoxBlur(1)) if min(picture.size) > _TINY else picture
+    extrema = small.getextrema()
+    return all(float(high) - float(low) <= _FLAT for low, high in extrema)  # type: ignore[misc]
+
+
+def _flat(first: Image.Image, second: Image.Image) -> Comparison:
+    one, other = (np.asarray(each, np.float64).mean(axis=(0, 1)) for each in (first, second))
+    if np.abs(one - other).max() <= _FLAT:
+        return Comparison("same")
+    return Comparison("different", "a part has another colour")
+
+
+def _tiny(first: Image.Image, second: Image.Image) -> Comparison:
+    """Compare pictures of which one is too small to be aligned: upright and whole."""
+    size = min(first.width, second.width), min(first.height, second.height)
+    one, other = (
+        np.asarray(each.resize(size, Image.Resampling.BOX), np.float32).ravel()
+        for each in (first, second)
+    )
+    if correlation(one, other, np.ones_like(one)) < 0.8:
+        return Comparison("different", "a part differs")
+    close = first.size == second.size and np.abs(one - other).max() <= _CONTENT
+    return Comparison("same") if close else Comparison("unclear", "too few pixels")
+
+
+def _shrunk(picture: Image.Image) -> Image.Image:
+    copy = picture.copy()
+    copy.thumbnail((EDGE, EDGE))
+    return copy
+
+
+def _look(image: Pixels) -> Looks:
+    grey = Image.fromarray(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    values: Looks = np.asarray(grey, dtype=np.float32).ravel()
+    values = values - values.mean()
+    values /= np.linalg.norm(values) or 1
+    return values
+
+
+def _grey(picture: Image.Image) -> Grey:
+    return np.asarray(picture.convert("L"), dtype=np.float32)

@@ -1,0 +1,154 @@
+"""Whether images show the same picture by their pixels, coarsely and finely."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from imgsearch.evaluation.pixel_similarity import alike, compare, looks
+from imgsearch.evaluation.transforms import TRANSFORMS
+from tests.pictures import page, picture
+
+
+def verdict(one, other):
+    return compare(Image.fromarray(one), Image.fromarray(other)).verdict
+
+
+def drawn(seed, *shapes, size=(320, 240), ground=None):
+    """A picture with shapes on it: (left, top, right, bottom, colour)."""
+    image = Image.fromarray(picture(seed, size)) if ground is None else Image.new("RGB", size)
+    if ground is not None:
+        image.paste(ground, (0, 0, *size))
+    for *box, colour in shapes:
+        ImageDraw.Draw(image).ellipse(box, fill=colour)
+    return np.asarray(image)
+
+
+def scene(seed):
+    """A picture with some detail everywhere."""
+    rng = np.random.default_rng(seed)
+    shapes = [
+        (x, y, x + w, y + w, tuple(int(v) for v in rng.integers(256, size=3)))
+        for x, y, w in rng.integers((0, 0, 8), (300, 220, 50), size=(40, 3)).tolist()
+    ]
+    return drawn(seed, *shapes)
+
+
+@pytest.mark.parametrize("change", TRANSFORMS)
+def test_a_change_looks_like_its_original_from_either_side(change):
+    image = picture(3, (320, 240))
+    changed = TRANSFORMS[change](image)
+    assert alike(looks(image), looks(changed))
+    assert alike(looks(changed), looks(image))
+
+
+def test_other_images_do_not_look_alike():
+    seen = [looks(picture(seed, (320, 240))) for seed in range(40)]
+    pairs = [(a, b) for a in range(40) for b in range(a)]
+    assert not any(alike(seen[a], seen[b]) for a, b in pairs)
+
+
+def test_pictures_of_one_colour_look_like_nothing():
+    flat = looks(np.full((30, 40, 3), 200, np.uint8))
+    assert np.isfinite(flat).all()
+    assert not alike(flat, flat)
+
+
+def test_a_tiny_picture_has_looks():
+    assert looks(np.asarray(Image.new("RGB", (1, 1), "red"))).shape == (15, 256)
+
+
+@pytest.mark.parametrize("change", sorted(TRANSFORMS.keys() - {"text_bars"}))
+def test_compare_sees_through_a_change_from_either_side(change):
+    changed = TRANSFORMS[change](scene(3))
+    assert verdict(scene(3), changed) == "same"
+    assert verdict(changed, scene(3)) == "same"
+
+
+def test_compare_finds_what_covers_a_part():
+    assert verdict(scene(3), TRANSFORMS["text_bars"](scene(3))) == "different"
+
+
+def test_compare_tells_pages_of_text_apart():
+    assert verdict(page(1), page(2)) == "different"
+    assert verdict(page(1), TRANSFORMS["jpeg_10"](page(2))) == "different"
+    assert verdict(page(1), TRANSFORMS["flip"](page(1))) == "same"
+
+
+def test_compare_finds_one_changed_word_on_a_page():
+    other = Image.fromarray(page(1))
+    ImageDraw.Draw(other).rectangle((60, 100, 80, 112), fill="white")
+    ImageDraw.Draw(other).text((61, 100), "417", fill="black")
+    assert verdict(page(1), np.asarray(other)) == "different"
+
+
+def test_a_page_too_small_to_be_read_is_unclear():
+    small = Image.fromarray(page(1)).resize((60, 84), Image.Resampling.LANCZOS)
+    assert verdict(page(1), np.asarray(small)) == "unclear"
+    assert verdict(page(2), np.asarray(small)) != "same"
+
+
+def test_frames_of_a_film_differ_by_what_moves():
+    one, other = (drawn(5, (x, 100, x + 24, 124, (180, 40, 30))) for x in (60, 68))
+    assert verdict(one, other) == "different"
+
+
+def test_a_camera_that_turns_shows_another_part():
+    wide = scene(6)
+    assert verdict(wide[:, :280], wide[:, 12:292]) == "different"
+    assert verdict(wide, wide[:, 12:292]) == "same"  # a crop
+
+
+@pytest.mark.parametrize("ground", ["black", "white"])
+def test_a_thing_at_another_place_on_a_plain_ground_differs(ground):
+    one, other = (drawn(0, (x, 90, x + 40, 130, "gray"), ground=ground) for x in (60, 90))
+    assert verdict(one, other) == "different"
+
+
+def test_a_thing_of_another_shape_on_a_plain_ground_differs():
+    round_, wide = (drawn(0, (80, 80, 140 + more, 140, "red"), ground="white") for more in (0, 40))
+    assert verdict(round_, wide) == "different"
+
+
+@pytest.mark.parametrize(
+    ("colours", "expected"),
+    [
+        (("#b42828", "#2828b4"), "different"),
+        (("#646464", "#969696"), "unclear"),  # the second is the first, 1.5 times brighter
+        (("#191919", "#14143c"), "unclear"),  # and here the first is the second in grey
+    ],
+)
+def test_products_of_another_colour_are_not_the_same(colours, expected):
+    one, other = (drawn(0, (60, 40, 240, 200, colour), ground="white") for colour in colours)
+    assert verdict(one, other) == expected
+
+
+def test_night_scenes_differ_by_their_lights():
+    def night(seed):
+        rng = np.random.default_rng(seed)
+        lights = [(x, y, x + 5, y + 5, "khaki") for x, y in rng.integers(20, 220, (6, 2)).tolist()]
+        noise = rng.integers(0, 5, (240, 320, 3), dtype=np.uint8)
+        return np.maximum(drawn(0, *lights, ground="black"), noise)
+
+    assert verdict(night(1), night(2)) == "different"
+    assert verdict(night(1), np.ascontiguousarray(night(1)[::-1])) == "same"
+
+
+def test_plain_colours_are_the_same_where_they_are_equal():
+    red, near, blue = (np.full((30, 40, 3), each, np.uint8) for each in (
+        (200, 20, 20), (202, 21, 19), (20, 20, 200)))  # fmt: skip
+    assert verdict(red, near) == "same"
+    assert verdict(red, blue) == "different"
+    assert verdict(red, picture(1)) == "different"
+
+
+def test_tiny_pictures_are_the_same_only_where_they_are_equal():
+    one = picture(1, (12, 10))
+    assert verdict(one, np.minimum(one, 250) + np.uint8(2)) == "same"
+    assert verdict(one, picture(2, (12, 10))) == "different"
+    assert verdict(picture(1, (64, 48)), one) != "same"
+    assert verdict(one[:1, :1], one[:1, 1:2]) in {"same", "different"}
+
+
+def test_unrelated_pictures_differ():
+    pictures = [scene(seed) for seed in range(4)]
+    assert {verdict(a, b) for a in pictures for b in pictures if a is not b} == {"different"}

@@ -1,0 +1,46 @@
+"""The second look at files, and which pairs get one."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgsearch.duplicates import Member
+from imgsearch.evaluation.verification import Verification
+from imgsearch.sources import content_id
+from tests.pictures import page
+
+
+@pytest.fixture
+def member(tmp_path):
+    """Return a function that writes a picture and returns it as a member of a group."""
+
+    def member(name, pixels):
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(pixels).save(path)
+        return Member(content_id(path.read_bytes()), 0.9, {"path": str(path)})
+
+    return member
+
+
+def test_a_look_keeps_account_of_its_verdicts(member):
+    one, other = member("seite", page(1)), member("andere", page(2))
+    copy = member("kopie", np.ascontiguousarray(page(1)[::-1]))
+    gone = Member("0" * 64, 0.8, {"path": "/nowhere.png"})
+    look = Verification()
+    verdicts = [look(one, each) for each in (copy, other, gone)]
+    look.pass_over(3)
+    assert verdicts == [True, False, None]
+    assert look.counts.to_dict() == {
+        "same": 1, "different": 1, "unclear": 0, "unread": 1, "skipped": 3
+    }  # fmt: skip
+    assert look.counts.unverified == 5
+    assert [pair.verdict for pair in look.unverified] == ["different", "unread"]
+    assert look.unverified[0].to_dict()["other"]["id"] == other.id
+
+
+def test_a_file_that_changed_since_it_was_added_is_unread(member):
+    before = member("bild", page(1))
+    member("bild", page(2))
+    look = Verification()
+    assert look(before, member("kopie", page(1))) is None
+    assert "changed since it was added" in look.unverified[0].reason
