@@ -108,7 +108,7 @@ class FormatRefused(ImageError):
 
 
 class ImageTooLarge(ImageError):
-    """The header announces more pixels than the cap."""
+    """Decoding would take more pixels, seconds or memory than allowed, by the header."""
 
 
 class ImageCorrupt(ImageError):

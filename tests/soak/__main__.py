@@ -1,6 +1,6 @@
 """Run the long trials of the service, all or those that are named, and print their figures.
 
-python -m tests.soak [kills[=100] schemathesis[=2000] nasty[=1000] load[=50000]]
+python -m tests.soak [kills[=100] schemathesis[=2000] nasty[=1000] images[=5000] load[=50000]]
 """
 
 import os
@@ -8,12 +8,13 @@ import platform
 import sys
 from importlib.metadata import version
 
-from tests.soak import document, kills, load, nasty
+from tests.soak import document, images, kills, load, nasty
 
 PARTS = {
     "kills": kills.main,
     "schemathesis": document.main,
     "nasty": nasty.main,
+    "images": images.main,
     "load": load.main,
 }
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "pymilvus", "milvus-lite", "onnxruntime", "pillow")

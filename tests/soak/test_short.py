@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.soak import document, kills, load, nasty
+from tests.soak import document, images, kills, load, nasty
 
 
 def test_kills_lose_nothing_and_leave_nothing():
@@ -15,6 +15,12 @@ def test_no_generated_request_breaks_the_document():
 
 def test_nasty_files_neither_stop_the_service_nor_fill_the_memory():
     assert nasty.main(30, every=20) < nasty.MOST
+
+
+def test_broken_images_take_neither_long_nor_much_memory():
+    seconds, megabytes = images.main(60, (1 << 18,), "filled")
+    assert seconds < images.SECONDS
+    assert megabytes < images.MEGABYTES
 
 
 @pytest.mark.parametrize("width", [4])
