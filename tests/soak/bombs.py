@@ -357,11 +357,11 @@ PIXELS = {
         "JPEG2000", tile_size=(20, 20), num_resolutions=2
     ),
     "pixels PPM": lambda size: _fitted("PPM", "RGB", size, 3.01),
-    "pixels PPM odd": lambda _size: b"P6 1580 1580 254\n" + bytes(3 * 1_580 * 1_580),
-    "pixels PPM odd 16": lambda _size: b"P6 1580 1580 40000\n" + bytes(6 * 1_580 * 1_580),
+    "pixels PPM odd": lambda _size: b"P6 912 912 254\n" + bytes(3 * 912 * 912),
+    "pixels PPM odd 16": lambda _size: b"P6 912 912 40000\n" + bytes(6 * 912 * 912),
     "pixels PFM": lambda size: b"Pf 7000 7000 1\n".ljust(min(size, 196_000_015), b"a"),
     "pixels AVIF noise": lambda size: _fitted(
-        "AVIF", "RGB", min(size, 36 << 20), 4, quality=100, speed=10, subsampling="4:4:4"
+        "AVIF", "RGB", min(size, 32 << 20), 4, quality=100, speed=10, subsampling="4:4:4"
     ),
     "pixels AVIF flat": lambda _size: _flat("AVIF", "RGBA", speed=10, subsampling="4:4:4"),
     "pixels AVIF lie": lambda _size: _flat("AVIF", speed=10, subsampling="4:4:4").replace(
