@@ -25,6 +25,8 @@ from imgsearch.service.limits import Limits
 from imgsearch.service.problems import MEDIA_TYPE, body
 
 DESCRIPTORS: Final = 16_384  # for 1,000 connections, and 100 files of each of 128 uploads
+# what an open page keeps streaming, so that stopping would wait for every browser
+_ENDLESS: Final = ("/gradio_api/heartbeat/", "/gradio_api/queue/data")
 _LEAST: Final = 16  # connections that are allowed however few descriptors there are
 _UNKNOWN: Final = 128  # descriptors in use where the system does not list them
 _PATIENCE: Final = 1.0  # seconds for the request of a connection that is refused
@@ -142,6 +144,14 @@ class Connection(H11Protocol):
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
         self._expect_reading()
+
+    @override
+    def shutdown(self) -> None:
+        super().shutdown()
+        if not self._waits() and self.scope["path"].startswith(_ENDLESS):
+            self.cycle.disconnected = True  # as if the browser had left
+            self.cycle.message_event.set()
+            self.transport.close()
 
     @override
     def _unsupported_upgrade_warning(self) -> None:

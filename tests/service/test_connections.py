@@ -10,7 +10,7 @@ from contextlib import suppress
 from http.client import HTTPResponse
 
 import pytest
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from imgsearch.service import Limits
 from imgsearch.service.connections import Notice, accept_failures, raise_descriptors, room_for
@@ -51,6 +51,11 @@ def connect(service):
     yield connect
     for connection in sockets:
         connection.close()
+
+
+def heard(caplog):
+    """Have the log take uvicorn's lines, which a server that starts keeps from the root logger."""
+    logging.getLogger("uvicorn.error").addHandler(caplog.handler)
 
 
 def received(connection):
@@ -155,9 +160,32 @@ def test_a_request_beyond_the_limit_is_answered_with_503(connect):
 
 
 def test_an_offer_of_another_protocol_is_ignored(connect, caplog):
+    heard(caplog)
     offer = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n"
     assert answered(connect(LIVE[:-2] + offer)) == 200
-    assert caplog.text == ""
+    assert caplog.messages == []
+
+
+def test_an_open_page_does_not_delay_the_end(tmp_path, caplog):
+    async def endless():
+        while True:
+            yield "data: ü\n\n"
+            await asyncio.sleep(0.01)
+
+    def stream():
+        return StreamingResponse(endless(), media_type="text/event-stream")
+
+    path = "/gradio_api/heartbeat/eins"
+    with (
+        socket.socket() as connection,  # is open until the service has ended
+        running(plain(tmp_path / "a"), tmp_path / "b", auth=False) as service,
+    ):
+        heard(caplog)
+        service.app.add_api_route(path, stream)
+        connection.connect(("127.0.0.1", service.http.base_url.port))
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert b" 200 OK" in connection.recv(1_000)
+    assert caplog.messages == []  # else it says that the time for a graceful end was exceeded
 
 
 def test_failed_accepts_are_logged_once(caplog):
