@@ -283,7 +283,7 @@ def _fringe(kind, side=2_200, **options):
 
 
 PIXELS = {
-    "pixels JPEG noise": lambda size: _fitted("JPEG", "RGB", size, 3.3, quality=100, subsampling=0),
+    "pixels JPEG noise": lambda size: _fitted("JPEG", "RGB", size, 5.5, quality=100, subsampling=0),
     "pixels JPEG progressive noise": lambda size: _fitted(
         "JPEG", "RGB", size, 3.3, quality=97, subsampling=0, progressive=True
     ),
