@@ -63,6 +63,15 @@ def test_the_table_is_the_result_and_all_else_is_on_standard_error(run, filled):
     assert held(filled) == {"images": 400}
 
 
+def test_a_small_collection_keeps_its_index(run, filled):
+    words = ("tune", "--db", filled, "--queries", 20, "--index", "flat", "--index", "hnsw@400")
+    done = run(*words)
+    assert "Stay where you are: hnsw:" in done.stderr
+    assert "copy" not in done.stdout
+    result = json.loads(run(*words, "--json").stdout)
+    assert (result["stay"], result["best"]["effort"]) == (True, 400)
+
+
 def test_json_is_all_that_json_prints_and_its_commands_run(run, filled, tmp_path):
     words = ("tune", "--db", filled, "--queries", 50, "--json")
     done = run(*words, "--index", "ivf_flat:nlist=8@8")

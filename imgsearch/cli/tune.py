@@ -128,7 +128,7 @@ def _commands(
     if best is None:
         return []
     commands, name = [], done.collection
-    if best.index != done.index or source != target:
+    if source != target or (best.index != done.index and not done.stay):
         name = _free(f"{done.collection[:40]}_{best.index.partition(':')[0]}", taken)
         words = ["copy", source, target, "--collection", done.collection, "--as", name]
         commands.append(_line([*words, "--index", best.index]))
@@ -169,13 +169,23 @@ def _print(done: "Tuning", commands: list[str]) -> None:
         best = max((each.recall for each in done.measurements), default=0.0)
         show.note(f"none reaches a recall of {done.target:g}; the highest is {best:.4f}")
         return
-    show.note(
-        f"{_spelled(done.best)} is the cheapest with a recall of at least {done.target:g} "
-        f"({done.best.recall:.4f}, 95 % interval {done.best.low:.4f} to {done.best.high:.4f}). "
-        "To use it:"
-    )
+    if done.stay:
+        show.note(
+            f"Stay where you are: {done.index} finds {done.best.recall:.4f} of the neighbours "
+            f"among {done.searched:,} vectors, and a search takes {done.best.p50:.1f} ms. Another "
+            "index is worth a thought from some 50,000 vectors on. To search as measured:"
+        )
+    else:
+        _recommend(done, done.best)
     for command in commands:
         click.echo(f"  {command}")
+
+
+def _recommend(done: "Tuning", best: "Measurement") -> None:
+    show.note(
+        f"{_spelled(best)} is the cheapest with a recall of at least {done.target:g} "
+        f"({best.recall:.4f}, 95 % interval {best.low:.4f} to {best.high:.4f}). To use it:"
+    )
 
 
 def _row(each: "Measurement") -> tuple[str, ...]:

@@ -37,6 +37,7 @@ class Tuning:
     measurements: tuple[Measurement, ...]
     best: Measurement | None
     notes: tuple[str, ...]
+    stay: bool = False
     unmarked: bool = False
 
     def rows(self) -> list[dict[str, Any]]:
@@ -70,7 +71,8 @@ def tune(
     the records and `seed`. Memory stays at a batch of records and the queries.
 
     The cheapest is the one with the lowest p50; among those within 10 % of it the one with the
-    least memory by estimate.
+    least memory by estimate. Below 50,000 records the collection's own index is recommended if it
+    reaches the target, since others are faster by chance.
 
     Raises:
         ConfigError: an argument is out of range, the store builds none of the indexes, or the
@@ -104,6 +106,8 @@ def tune(
             found += trials.run(candidate)
         except IndexRefused as error:
             notes.append(f"{candidate.index} was left out: {error}")
+    present = _present(found, str(origin.schema.index), store, elsewhere=store.url != source.url)
+    own = cheapest(present, target) if total < FEW else None
     return Tuning(
         url=store.url,
         collection=collection,
@@ -116,8 +120,9 @@ def tune(
         target=target,
         seed=seed,
         measurements=tuple(found),
-        best=cheapest(found, target),
+        best=own or cheapest(found, target),
         notes=(*notes, *_cautions(found, trials.truth.rows, store)),
+        stay=own is not None,
         unmarked=origin.schema.encoder is None,
     )
 
@@ -130,6 +135,19 @@ def cheapest(measurements: Iterable[Measurement], target: float) -> Measurement 
     fastest = min(each.p50 for each in enough)
     near = [each for each in enough if each.p50 <= _NEAR * fastest]
     return min(near, key=lambda each: (each.memory, each.p50))
+
+
+def _present(
+    found: Iterable[Measurement], index: str, store: VectorBackend, *, elsewhere: bool
+) -> list[Measurement]:
+    """Return the measurements of how the collection is searched now.
+
+    A store that builds no index but flat searches so whatever index was asked for.
+    """
+    if elsewhere:
+        return []
+    now = "flat" if store.capabilities.indexes == {"flat"} else index
+    return [each for each in found if each.index == now]
 
 
 def _buildable(

@@ -128,6 +128,14 @@ def test_a_small_collection_gets_a_warning_and_half_of_it_as_queries(store):
     assert any("below about 50,000" in line for line in done.notes)
 
 
+def test_a_small_collection_keeps_its_index_unless_recall_is_too_low(store):
+    filled(store, 60, index="hnsw")  # which this store searches exactly
+    assert tune(store, "images", queries=9).stay
+    forgetful = lying(Forgetful)
+    filled(forgetful, 60)
+    assert not tune(forgetful, "images", queries=9, target=0.95).stay
+
+
 def test_the_queries_depend_on_the_seed_alone(store):
     filled(store, 200)
     collection = store.create("backward", store.open("images").schema)
@@ -221,7 +229,7 @@ def test_nothing_to_tune_is_an_error(store):
     with pytest.raises(CollectionNotFound):
         tune(store, "nirgends")
     filled(store, 1)
-    with pytest.raises(ConfigError, match="holds 1 records"):
+    with pytest.raises(ConfigError, match="holds 1 record"):
         tune(store, "images")
     for wrong in ({"target": 0}, {"target": 1.5}, {"queries": 0}, {"k": 0}):
         with pytest.raises(ConfigError):
