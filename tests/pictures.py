@@ -24,6 +24,13 @@ def write(folder: Path, number: int, *, start: int = 0, suffix: str = ".png") ->
     return paths
 
 
+def write_shade(folder: Path, number: int, *, start: int = 0, bright: bool) -> None:
+    """Write pictures of one half of the grey levels, which an encoder tells from the other's."""
+    for place, path in enumerate(write(folder, number, start=start), start):
+        shade = picture(place) // 4 + np.uint8(190 if bright else 0)
+        Image.fromarray(shade).save(path)
+
+
 def page(seed, size=(300, 420)):
     """Return a page of random words, black on white: pages differ in nothing but their words."""
     rng = np.random.default_rng(seed)

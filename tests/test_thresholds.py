@@ -15,7 +15,7 @@ from imgsearch.cli import cli
 from imgsearch.errors import ConfigError
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.query import Query
-from tests.pictures import page, picture, write
+from tests.pictures import page, picture, write, write_shade
 
 
 @pytest.fixture
@@ -100,6 +100,15 @@ def loaded(run, tmp_path):
     for place in range(5):
         copy = Image.fromarray(TRANSFORMS["aspect_150"](picture(place)))
         copy.save(tmp_path / f"bilder/é/kopie {place}.png")
+    assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
+    return tmp_path / "bilder"
+
+
+@pytest.fixture
+def shades(run, tmp_path):
+    """A library of ten dark and ten bright pictures, labelled so."""
+    write_shade(tmp_path / "bilder/dog", 10, bright=False)
+    write_shade(tmp_path / "bilder/snow", 10, start=10, bright=True)
     assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
     return tmp_path / "bilder"
 
@@ -225,8 +234,8 @@ def test_dedup_of_a_library_without_any_says_so(run, tmp_path):
     assert "No near-duplicates." in (tmp_path / "seite.html").read_text(encoding="utf-8")
 
 
-def test_threshold_measures_keeps_and_search_uses_it(run, loaded, tmp_path):
-    query = loaded / "dog/bild-ü 0000.png"
+def test_threshold_measures_keeps_and_search_uses_it(run, shades):
+    query = shades / "dog/bild-ü 0000.png"
     before = run("search", query, "--min-score", "auto")
     assert before.exit_code == 1
     assert "imgsearch threshold" in before.stderr
@@ -243,11 +252,15 @@ def test_threshold_measures_keeps_and_search_uses_it(run, loaded, tmp_path):
     facts = json.loads(run("info", "--json").stdout)
     assert facts["thresholds"]["min_score"]["image"]["threshold"] == lowest
     assert "threshold image" in run("info").stdout
-    failed = run("threshold", "--precision", 1.0)
-    assert (failed.exit_code, "the best is 0." in failed.stderr) == (1, True)
+
+
+def test_threshold_of_folders_that_are_no_labels_says_so(run, loaded):
+    failed = run("threshold", "--precision", 0.3)
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert "labels say nothing" in failed.stderr
 
 
 def test_a_score_is_a_number_or_auto(run, loaded):
-    done = run("search", loaded / "dog/bild-ü 0000.png", "--min-score", "hoch")
+    done = run("search", shades / "dog/bild-ü 0000.png", "--min-score", "hoch")
     assert done.exit_code == 2
     assert "'hoch' is no number, nor auto" in done.stderr

@@ -90,7 +90,9 @@ def thresholds(
 
     Raises:
         PrecisionUnreached: no kind of query reaches it; the error has the best that one reached.
-        DatasetError: there are fewer than four labelled images to ask for.
+        DatasetError: there are fewer than four labelled images to ask for, or their labels say
+            nothing of their scores: there is one label, each has one image, or images of one label
+            score no higher than others.
         EncoderMismatch: the encoder is not the collection's.
         SourceError: an image of the dataset cannot be read.
     """
@@ -109,6 +111,7 @@ def thresholds(
             f"{len(asked['image'])} labelled images to look for others of their label: too few; "
             "name a labelled dataset whose images the library holds"
         )
+    _require_meaning(asked["image"])
     for kind, each in asked.items():
         if len(each) < _LEAST:
             missing[kind] = f"{len(each)} {kind} queries: too few"
@@ -149,6 +152,46 @@ def pools(asked: Sequence[Asked]) -> tuple[Pool, Pool]:
         [(score, right, 1.0) for _, score, right in each.hits] for each in ordered[len(half) :]
     ]
     return Pool.of(rows), Pool.of(others)
+
+
+def _require_meaning(asked: Sequence[Asked]) -> None:
+    """Refuse labels that are none, such as folders by date.
+
+    Raises:
+        DatasetError: as `thresholds` says.
+    """
+    remedy = "Name a dataset with a folder for each thing that its images show."
+    pairs = [right for query in asked for _, _, right in query.hits]
+    if pairs and all(pairs):
+        raise DatasetError(
+            f"labels say nothing: all {len(asked)} labelled images have one label, so no hit can "
+            f"be wrong. {remedy}"
+        )
+    if not any(pairs):
+        raise DatasetError(
+            f"labels say nothing: of {len(asked)} labelled images none finds another one of its "
+            f"label. {remedy}"
+        )
+    shares = [share for query in asked if (share := _higher(query)) is not None]
+    if len(shares) < _LEAST:
+        return
+    mean, half = float(np.mean(shares)), 1.96 * float(np.std(shares)) / len(shares) ** 0.5
+    if mean - half <= 0.5:  # what chance gives
+        raise DatasetError(
+            f"labels say nothing: an image of the same label scores higher than another in "
+            f"{mean:.0%} of pairs (95 % interval {mean - half:.0%} to {mean + half:.0%}), and "
+            f"chance gives 50 %. Folders by date or place are no labels. {remedy}"
+        )
+
+
+def _higher(query: Asked) -> float | None:
+    """Return how often a right hit scores higher than a wrong one, None without either."""
+    right = np.array([score for _, score, well in query.hits if well])
+    wrong = np.array([score for _, score, well in query.hits if not well])
+    if not (right.size and wrong.size):
+        return None
+    difference = right[:, None] - wrong[None, :]
+    return float((difference > 0).mean() + (difference == 0).mean() / 2)
 
 
 class _Labels:

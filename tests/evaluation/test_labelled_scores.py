@@ -11,7 +11,7 @@ from imgsearch.errors import DatasetError, PrecisionUnreached
 from imgsearch.evaluation import datasets
 from imgsearch.evaluation.labelled_scores import Asked, _drawn, chosen, pools, thresholds
 from imgsearch.evaluation.pool import Pool
-from tests.pictures import write
+from tests.pictures import write, write_shade
 
 
 def test_no_pair_chooses_and_tells():
@@ -69,8 +69,8 @@ def test_the_threshold_is_that_of_the_half_that_chooses():
 @pytest.fixture
 def labelled(tmp_path):
     """Return a folder of two classes whose names the bundled encoder knows."""
-    write(tmp_path / "fötos/dog", 12)
-    write(tmp_path / "fötos/snow", 12, start=12)
+    write_shade(tmp_path / "fötos/dog", 12, bright=False)
+    write_shade(tmp_path / "fötos/snow", 12, start=12, bright=True)
     return tmp_path / "fötos"
 
 
@@ -117,9 +117,10 @@ def test_progress_ends_complete_past_broken_images_and_unknown_names(library, la
     assert last["texts"] == (2, 2)
 
 
-def test_what_is_not_reached_tells_the_best(library):
+def test_what_is_not_reached_tells_the_best():
+    found = [Asked(f"q{place}", [("é", 0.9, place % 2 == 0)] * 3) for place in range(40)]
     with pytest.raises(PrecisionUnreached, match="the best is 0") as told:
-        thresholds(library.collection, load("mini"), precision=1.0)
+        chosen("image", found, precision=1.0)
     assert 0.3 < told.value.best < 1
 
 
@@ -129,3 +130,28 @@ def test_a_library_without_labels_is_told_to_name_a_dataset(tmp_path):
         opened.add(tmp_path)
         with pytest.raises(DatasetError, match="name a labelled dataset"):
             thresholds(opened.collection, load("mini"))
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (["2023-01"], "all 6 labelled images have one label"),
+        ([f"2023-0{place}" for place in range(1, 7)], "none finds another one of its label"),
+    ],
+)
+def test_folders_that_are_no_labels_are_refused(tmp_path, folders, message):
+    for place, folder in enumerate(folders * (6 // len(folders))):
+        write(tmp_path / folder, 1, start=place)
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
+        opened.add(tmp_path)
+        with pytest.raises(DatasetError, match=message):
+            thresholds(opened.collection, load("classic"))
+
+
+def test_labels_that_say_nothing_of_the_scores_are_refused(tmp_path):
+    write(tmp_path / "2023-01", 12)
+    write(tmp_path / "2023-02", 12, start=12)
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
+        opened.add(tmp_path)
+        with pytest.raises(DatasetError, match="chance gives 50 %"):
+            thresholds(opened.collection, load("classic"), precision=0.4)
