@@ -14,6 +14,7 @@ from imgsearch.duplicates import Group, Member
 from imgsearch.errors import PrecisionUnreached
 from imgsearch.page import Result, Words, results_page
 from imgsearch.settings import Settings
+from imgsearch.wording import counted
 
 if TYPE_CHECKING:
     from imgsearch.evaluation.verification import Counts, Unverified
@@ -100,14 +101,17 @@ def dedup(
         count = library.count()
     others = [other.id for group in found for other in group.others]
     told = {**_told(threshold, measured), **_compared(look.counts)}
-    summary = f"{len(found)} groups with {len(others)} near-duplicates beside the kept images"
+    summary = (
+        f"{counted(len(found), 'group')} with {counted(len(others), 'near-duplicate')} beside the "
+        "kept images"
+    )
     if html is not None:
-        facts = {"library": f"{library.url} ({count:,} images)", "found": summary, **told}
+        facts = {"library": f"{library.url} ({counted(count, 'image')})", "found": summary, **told}
         _write(html, found, facts)
     if not as_json:
         _print(found)
         _print_unverified(look.unverified)
-        show.note(f"{summary}, among {count:,} images")
+        show.note(f"{summary}, among {counted(count, 'image')}")
         for name, line in told.items():
             show.note(f"  {name}: {line}")
     removed = None
@@ -174,7 +178,7 @@ def _told(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str
     checked, rare = measured["checked"], measured["rare"]
     told = {
         "threshold": f"{threshold:.4f}, for a precision of {measured['wanted']:g} on "
-        f"{measured['chosen']['queries']} images of the library",
+        f"{counted(measured['chosen']['queries'], 'image')} of the library",
         f"on {checked['queries']} others": f"precision {show.figure(checked, 'precision')}, "
         f"recall {show.figure(checked, 'recall')}, where each has one changed copy",
         "where one in ten has": f"precision {show.figure(rare, 'precision')}",
@@ -188,13 +192,16 @@ def _told(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str
         # Source: Hanley, Lippman-Hand, If Nothing Goes Wrong, Is Everything All Right?, JAMA 1983
         told["no wrong pair"] = f"so at most 3 in {checked['queries']} images have one (95 %)"
     if measured["copies"]:
-        told["left out"] = f"{measured['copies']} pairs of the library, the same by their pixels"
+        told["left out"] = (
+            f"{counted(measured['copies'], 'pair')} of the library, the same by their pixels"
+        )
     if measured["unclear"]:
         told["unclear"] = (
-            f"{measured['unclear']} pairs count as wrong, though pixels alone cannot tell"
+            f"{counted(measured['unclear'], 'pair counts', 'pairs count')} as wrong, though "
+            f"pixels alone cannot tell"
         )
     if measured["unread"]:
-        told["not read"] = f"{measured['unread']} files of the sample"
+        told["not read"] = f"{counted(measured['unread'], 'file')} of the sample"
     return told
 
 
@@ -202,7 +209,10 @@ def _compared(counts: "Counts") -> dict[str, str]:
     """Return what a reader should know of the comparison at full size."""
     if not (counts.same or counts.unverified):
         return {}
-    facts = {"compared": f"{counts.same} pairs show the same picture at full size"}
+    facts = {
+        "compared": f"{counted(counts.same, 'pair shows', 'pairs show')} the same picture at "
+        f"full size"
+    }
     parts = {
         "show different pictures": counts.different,
         "have too little detail to tell": counts.unclear,
@@ -210,7 +220,7 @@ def _compared(counts: "Counts") -> dict[str, str]:
         "were not compared, as nearer ones are different": counts.skipped,
     }
     if lines := [f"{number} {text}" for text, number in parts.items() if number]:
-        facts["not verified"] = f"{counts.unverified} pairs: {'; '.join(lines)}"
+        facts["not verified"] = f"{counted(counts.unverified, 'pair')}: {'; '.join(lines)}"
     return facts
 
 
@@ -223,7 +233,7 @@ def _print_unverified(pairs: Sequence["Unverified"]) -> None:
         show.note("near by their score, not verified:")
         show.table(("score", "verdict", "path", "path"), rows, right=1)
     if len(pairs) > _LISTED:
-        show.note(f"and {len(pairs) - _LISTED} pairs more; --json has all")
+        show.note(f"and {counted(len(pairs) - _LISTED, 'more pair')}; --json has all")
 
 
 def _print(found: Sequence[Group]) -> None:
@@ -256,7 +266,9 @@ def _removed(
     if not ids:
         return 0
     if not agreed:
-        click.confirm(f"Remove {len(ids)} images from the library?", abort=True, err=True)
+        click.confirm(
+            f"Remove {counted(len(ids), 'image')} from the library?", abort=True, err=True
+        )
     with options.library(settings, db, collection=collection) as library:
         removed: int = library.remove(*ids)
     return removed

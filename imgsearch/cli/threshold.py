@@ -9,6 +9,7 @@ from imgsearch.cli import options, show
 from imgsearch.cli.words import Number
 from imgsearch.errors import PrecisionUnreached
 from imgsearch.settings import Settings
+from imgsearch.wording import counted
 
 
 @click.command()
@@ -78,7 +79,7 @@ def threshold(
                 f"{told['threshold']:.4f}",
                 show.figure(checked, "precision"),
                 show.figure(checked, "recall"),
-                f"{checked['queries']} queries, {checked['pairs']} hits",
+                f"{counted(checked['queries'], 'query')}, {counted(checked['pairs'], 'hit')}",
             )
         )
     show.table(("queries", "threshold", "precision", "recall of 100 hits", "measured on"), rows)

@@ -97,8 +97,8 @@ def score(
         return word  # type: ignore[return-value]  # mypy 2 does not narrow str by ==
     try:
         number = float(word)
-    except ValueError:
-        number = math.nan
+    except ValueError as error:
+        raise click.BadParameter(f"{word!r} is no number, nor auto") from error
     if not math.isfinite(number):
-        raise click.BadParameter(f"{word!r} is no finite number, nor auto")
+        raise click.BadParameter(f"{word!r} is no finite number")
     return number
