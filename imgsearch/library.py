@@ -171,7 +171,8 @@ class Library:
         A collection of another program takes texts and images once `open` was given the `model`
         that made its vectors; an `EncoderWarning` says that nothing vouches for it.
         `hide_duplicates` leaves out near-duplicates of nearer hits: True by the threshold that was
-        measured, a number is the score of two images from which on they are near.
+        measured, a number is the score of two images from which on they are near. It goes by scores
+        alone: pixels are not compared, as `imgsearch dedup` does.
         `effort` is the index's search breadth, as for `Collection.search`.
 
         Raises:

@@ -150,7 +150,8 @@ def test_dedup_refuses_a_threshold_that_its_check_denies(run, loaded):
     assert "refused by its check: wanted precision 0.9, checked 0." in done.stderr
     assert json.loads(run("info", "--json").stdout)["count"] == 25
     query = loaded / "dog/bild-ü 0000.png"
-    assert run("search", query, "--hide-duplicates").exit_code == 0  # by the earlier threshold
+    done = run("search", query, "--hide-duplicates")  # by the earlier threshold
+    assert (done.exit_code, "pixels were not compared" in done.stderr) == (0, True)
     assert run("dedup", "--precision", 0.3).exit_code == 1  # and what promises more is forgotten
     done = run("search", query, "--hide-duplicates")
     assert (done.exit_code, "imgsearch dedup" in done.stderr) == (1, True)

@@ -45,7 +45,8 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @click.option(
     "--hide-duplicates",
     is_flag=True,
-    help="Leave out near-duplicates of nearer hits, by what `imgsearch dedup` measured.",
+    help="Leave out near-duplicates of nearer hits, by the score that `imgsearch dedup` measured; "
+    "their pixels are not compared.",
 )
 @click.option(
     "--effort", type=click.IntRange(1), help="HNSW's ef, IVF's nprobe: see `imgsearch tune`."
@@ -112,6 +113,7 @@ def search(
                 hide_duplicates=rest["hide_duplicates"],
                 effort=effort,
             )
+        _note_hidden(library, hidden=rest["hide_duplicates"])
         if condition is not None and not hits and not library.collection.count(condition):
             show.note(f"no image meets --where {' --where '.join(map(shlex.quote, where))}")
         facts = {
@@ -135,6 +137,14 @@ def search(
         _print(hits, offset)
     if not hits and not rest["as_json"]:
         show.note("nothing found")
+
+
+def _note_hidden(library: Any, *, hidden: bool) -> None:
+    if hidden:
+        show.note(
+            f"near-duplicates are hidden from a score of {library.thresholds.duplicates():.4f} on; "
+            "their pixels were not compared"
+        )
 
 
 def thumb(

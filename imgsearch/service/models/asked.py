@@ -89,7 +89,9 @@ class How(Model):
     )
     min_score: Score | Literal["auto"] | None = None
     hide_duplicates: StrictBool | Annotated[Score, Field(ge=-1, le=1)] = Field(
-        default=False, description="true, or the score of two images from which on they are alike"
+        default=False,
+        description="true, or the score of two images from which on they are alike; pixels are not "
+        "compared",
     )
 
 
