@@ -153,7 +153,7 @@ def test_what_would_be_misread_is_said():
 
 
 def test_no_query_with_anything_to_find_is_an_error():
-    with pytest.raises(DatasetError, match="none of 1 queries"):
+    with pytest.raises(DatasetError, match="none of 1 query"):
         measure([ranking("...", 0)])
     with pytest.raises(DatasetError, match="none of 0 queries"):
         measure([])

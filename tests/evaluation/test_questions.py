@@ -63,7 +63,7 @@ def test_the_first_caption_asks_for_its_image(told):
         (b'{"file": "a.jpg"}', "line 1"),
         (b'{"file": "a.jpg", "captions": []}', "line 1"),
         (b'{"file": "a.jpg", "captions": ["x"]}\n[1]', "line 2"),
-        (b'{"file": "a.jpg", "captions": ["x"]}', "names 1 images"),
+        (b'{"file": "a.jpg", "captions": ["x"]}', "names 1 image;"),
         (b"", "names 0 images"),
         (b"\xff\xfe", "UTF-8"),
     ],
