@@ -261,7 +261,7 @@ def test_threshold_of_folders_that_are_no_labels_says_so(run, loaded):
     assert "labels say nothing" in failed.stderr
 
 
-def test_a_score_is_a_number_or_auto(run, loaded):
+def test_a_score_is_a_number_or_auto(run, shades):
     done = run("search", shades / "dog/bild-ü 0000.png", "--min-score", "hoch")
     assert done.exit_code == 2
     assert "'hoch' is no number, nor auto" in done.stderr
