@@ -1,20 +1,25 @@
 # The commands of the README. Everything is installed into .venv of this checkout.
 PYTHON ?= python3
 BIN := .venv/bin
+# three workers on two cores, since tests of servers mostly wait; tests of one group stay together
+WORKERS ?= -n 3 --dist loadgroup
 # what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
 SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
   chromium:chromium chromedriver:chromium-driver
-.PHONY: help demo test services notebooks check bench soak wheel smoke clean
+.PHONY: help demo test test-fast services notebooks check bench soak wheel smoke clean
 
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: .venv/.core  ## index a gallery, search it, write demo/index.html
 	$(BIN)/python -m imgsearch demo
 
 test: check services  ## everything: linters, types, layers, tests, notebooks
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbmake notebooks
+	$(BIN)/python -m pytest $(WORKERS)
+	$(BIN)/python -m pytest $(WORKERS) --nbmake notebooks
+
+test-fast: .venv/.dev  ## the tests without servers, browser, torch or long runs: minutes
+	$(BIN)/python -m pytest $(WORKERS) -m fast
 
 services:  ## as root: Debian's MariaDB and Chromium, for tests
 	@missing=$$(PATH="$$PATH:/usr/sbin"; for each in $(SERVICES); do \
@@ -26,7 +31,7 @@ services:  ## as root: Debian's MariaDB and Chromium, for tests
 	fi; echo "some tests skip without these: apt-get install$$missing"
 
 notebooks: .venv/.dev  ## run the codelabs from a clean kernel
-	$(BIN)/python -m pytest --nbmake notebooks
+	$(BIN)/python -m pytest $(WORKERS) --nbmake notebooks
 
 check: .venv/.dev  ## linters, types, layers
 	$(BIN)/python -m ruff format --check .

@@ -11,6 +11,7 @@ from shutil import which
 import pytest
 
 from imgsearch.backends import connect
+from tests import rings
 from tests.backends.bench import Bench, clear_kept
 from tests.services import mariadb_server, milvus_server, swift_server
 
@@ -107,8 +108,20 @@ def _required(name: str) -> bool:
     return name in ENVIRONMENT.get("IMGSEARCH_MUST_RUN", "").split(",")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hold the fast ring to its promise: no server, no browser, no heavy framework."""
+    _fast.append(rings.is_fast(config))
+    if _fast[-1]:
+        rings.Refuse().install()
+
+
+_fast: list[bool] = []  # whether this run is of the fast ring
+
+
 def at_hand(name: str) -> None:
     """Skip where a store cannot be had; fail if IMGSEARCH_MUST_RUN names it."""
+    if _fast[-1] and name in {*rings.SERVERS, "chromium"}:
+        pytest.fail(f"a test of the fast ring needs {name}: mark it in its module")
     if why := absence(name):
         if _required(name):
             pytest.fail(f"no {name}: {why}; IMGSEARCH_MUST_RUN asks for it")
@@ -157,6 +170,7 @@ def bench(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> I
     bench.clear()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave one test of a store that is not at hand, to say so; all of them where it must run."""
     names = (*STORES, "mariadb", "swift")
@@ -170,7 +184,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not (name in absent and name in seen):
             kept.append(item)
         seen.add(name)
-    items[:] = kept
+    rings.mark(kept)
+    items[:] = rings.ordered(kept)
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,0 +1,84 @@
+"""Rings of tests: which tests are fast, and which share a server or a fixture.
+
+`fast` is every test without a server, a browser, a heavy framework or a long run; `make test-fast`
+runs these. Groups keep the tests of one module, or of one server, on one worker of pytest-xdist.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Final
+
+import pytest
+
+SERVERS: Final = frozenset({"milvus", "mariadb", "swift", "team"})
+"""Servers by the names that fixtures and parameters have; a team is one of each."""
+
+SLOW: Final = ("servers", "browser", "torch", "process")
+"""Markers that keep a test out of the fast ring; pyproject.toml describes them."""
+
+_HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium"})
+# the longest groups start first, so that no worker ends alone
+_FIRST: Final = ("team", "milvus", "torch", "browser")
+
+
+def mark(items: Sequence[pytest.Item]) -> None:
+    """Add the markers `servers` and `fast`, and the group of each test."""
+    for item in items:
+        servers = _servers(item)
+        if servers:
+            item.add_marker(pytest.mark.servers)
+        if not any(item.get_closest_marker(name) for name in SLOW):
+            item.add_marker(pytest.mark.fast)
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(_group(item, servers)))
+
+
+def ordered(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests with the longest groups first, and otherwise in their order."""
+    return sorted(items, key=_rank)
+
+
+class Refuse(MetaPathFinder):
+    """Refuses heavy imports while the fast ring runs, so that a missing marker is seen."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name.partition(".")[0] in _HEAVY:
+            raise AssertionError(f"a test of the fast ring imports {name}: mark it in its module")
+        return None
+
+    def install(self) -> None:
+        sys.meta_path.insert(0, self)
+
+
+def is_fast(config: pytest.Config) -> bool:
+    """Return whether only the fast ring runs: ``-m fast``."""
+    return config.getoption("markexpr", "") == "fast"
+
+
+def _servers(item: pytest.Item) -> frozenset[str]:
+    """Return the names of the servers that a test needs."""
+    call = getattr(item, "callspec", None)
+    values = {value for value in call.params.values() if isinstance(value, str)} if call else set()
+    return SERVERS & (values | set(getattr(item, "fixturenames", ())))
+
+
+def _group(item: pytest.Item, servers: frozenset[str]) -> str:
+    """Return the name of the group that a test runs in, on one worker."""
+    for name in ("team", "milvus", "mariadb", "swift"):
+        if name in servers:
+            return name
+    for name in ("browser", "torch"):
+        if item.get_closest_marker(name):
+            return name
+    return item.nodeid.partition("::")[0]
+
+
+def _rank(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    name = group.args[0] if group else ""
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
