@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Final
 
@@ -19,14 +20,49 @@ SERVERS: Final = frozenset({"milvus", "mariadb", "swift", "team"})
 SLOW: Final = ("servers", "browser", "torch", "process")
 """Markers that keep a test out of the fast ring; pyproject.toml describes them."""
 
+MODULES: Final = {
+    "torch": (
+        "compat/test_embedding.py",
+        "encoders/mini/test_text_training.py",
+        "encoders/mini/test_training.py",
+        "encoders/test_calibration.py",
+        "encoders/test_clip.py",
+        "encoders/test_exports.py",
+        "encoders/test_preprocessing.py",
+        "encoders/test_pulled.py",
+        "encoders/test_reduction.py",
+        "encoders/test_registry.py",
+        "encoders/test_text_sides.py",
+        "encoders/test_timm.py",
+        "encoders/test_towhee_clip.py",
+        "evaluation/test_fidelity.py",
+        "pipelines/test_regions.py",
+        "test_detector.py",
+        "test_regions.py",
+    ),
+    "browser": ("ui",),
+    "process": ("archive/test_crashes.py", "compat", "soak", "testing/test_tencent_process.py"),
+}
+"""Marker → the modules and folders whose tests all have it, below tests/."""
+
+_TESTS: Final = Path(__file__).parent
 _HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium"})
 # the longest groups start first, so that no worker ends alone
 _FIRST: Final = ("team", "milvus", "torch", "browser")
 
 
+def marker_of(path: Path) -> str:
+    """Return the marker of a module or folder in `MODULES`, "" for none."""
+    place = path.relative_to(_TESTS) if path.is_relative_to(_TESTS) else path
+    names = {str(place), *map(str, place.parents)}
+    return next((name for name, modules in MODULES.items() if names & set(modules)), "")
+
+
 def mark(items: Sequence[pytest.Item]) -> None:
-    """Add the markers `servers` and `fast`, and the group of each test."""
+    """Add the markers of `MODULES`, `servers` and `fast`, and the group of each test."""
     for item in items:
+        if name := marker_of(item.path):
+            item.add_marker(name)
         servers = _servers(item)
         if servers:
             item.add_marker(pytest.mark.servers)
