@@ -1,6 +1,7 @@
 """Run the long trials of the service, all or those that are named, and print their figures.
 
-python -m tests.soak [kills[=100] schemathesis[=2000] nasty[=1000] images[=5000] load[=50000]]
+python -m tests.soak [kills[=100] schemathesis[=2000] nasty[=1000] images[=5000] load[=50000]
+                     steady[=600]]
 """
 
 import os
@@ -8,7 +9,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-from tests.soak import document, images, kills, load, nasty
+from tests.soak import document, images, kills, load, nasty, steady
 
 PARTS = {
     "kills": kills.main,
@@ -16,6 +17,7 @@ PARTS = {
     "nasty": nasty.main,
     "images": images.main,
     "load": load.main,
+    "steady": steady.main,
 }
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "pymilvus", "milvus-lite", "onnxruntime", "pillow")
 
