@@ -15,7 +15,7 @@ demo: .venv/.core  ## index a gallery, search it, write demo/index.html
 	$(BIN)/python -m imgsearch demo
 
 test: check services  ## everything: linters, types, layers, tests, notebooks
-	$(BIN)/python -m pytest $(WORKERS)
+	$(BIN)/python -m pytest $(WORKERS) -m 'not nightly'
 	$(BIN)/python -m pytest $(WORKERS) --nbmake notebooks
 
 test-fast: .venv/.dev  ## the tests without servers, browser, torch or long runs: minutes
@@ -43,6 +43,7 @@ bench: .venv/.dev  ## ratios of one run; see tests/benchmarks/README.md
 	$(BIN)/python -m tests.benchmarks
 
 soak: .venv/.dev services  ## the long runs: kills, load, fuzzing
+	$(BIN)/python -m pytest -m nightly
 	$(BIN)/python -m tests.soak
 
 wheel: .venv/.dev  ## build dist/*.whl
@@ -66,10 +67,11 @@ clean:  ## remove what the commands above made
 	    { echo 'Debian keeps venv in a package of its own: apt-get install python3-venv'; exit 1; }; \
 	  apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv .venv; }
 
+# --no-compile: of some 25,000 modules few are imported, and those are compiled then
 .venv/.core: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[torch,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[torch,dev]'
 	touch .venv/.core $@

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -110,6 +110,8 @@ def _required(name: str) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Hold the fast ring to its promise: no server, no browser, no heavy framework."""
+    if hasattr(config, "workerinput"):  # one of several: threads of torch would wait in circles
+        ENVIRONMENT.setdefault("OMP_NUM_THREADS", "1")
     _fast.append(rings.is_fast(config))
     if _fast[-1]:
         rings.Refuse().install()
@@ -175,8 +177,8 @@ def bench(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> I
     bench.clear()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Leave one test of a store that is not at hand, to say so; all of them where it must run."""
     names = (*STORES, "mariadb", "swift")
     absent = {name for name in names if absence(name) and not _required(name)}
@@ -191,6 +193,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         seen.add(name)
     rings.mark(kept)
     items[:] = rings.ordered(kept)
+    return (yield)
 
 
 @pytest.hookimpl(trylast=True)

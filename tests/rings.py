@@ -17,7 +17,7 @@ import pytest
 SERVERS: Final = frozenset({"milvus", "mariadb", "swift", "team"})
 """Servers by the names that fixtures and parameters have; a team is one of each."""
 
-SLOW: Final = ("servers", "browser", "torch", "process")
+SLOW: Final = ("servers", "browser", "torch", "process", "nightly")
 """Markers that keep a test out of the fast ring; pyproject.toml describes them."""
 
 MODULES: Final = {
@@ -48,7 +48,7 @@ MODULES: Final = {
 _TESTS: Final = Path(__file__).parent
 _HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium"})
 # the longest groups start first, so that no worker ends alone
-_FIRST: Final = ("team", "milvus", "torch", "browser")
+_FIRST: Final = ("servers", "torch", "browser")
 
 
 def marker_of(path: Path) -> str:
@@ -105,9 +105,8 @@ def _servers(item: pytest.Item) -> frozenset[str]:
 
 def _group(item: pytest.Item, servers: frozenset[str]) -> str:
     """Return the name of the group that a test runs in, on one worker."""
-    for name in ("team", "milvus", "mariadb", "swift"):
-        if name in servers:
-            return name
+    if servers:  # one worker, so that each server runs once: an idle Milvus takes 15 % of a core
+        return "servers"
     for name in ("browser", "torch"):
         if item.get_closest_marker(name):
             return name

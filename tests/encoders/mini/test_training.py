@@ -220,6 +220,8 @@ def short(seed):
     return InstanceSchedule(images=60, steps=5, batch=32, seed=seed)
 
 
+@pytest.mark.nightly
+@pytest.mark.timeout(1_200)
 def test_the_command_leaves_what_is_shipped(tmp_path, monkeypatch):
     """All of it, on drawn pictures: a small timm model teaches, a BERT of random weights, too."""
     pytest.importorskip("transformers")
