@@ -408,7 +408,6 @@ def test_words_without_a_sign_between_are_a_usage_error(run, words, message):
         (["red", "+", "bilder/fehlt.png"], "no image file"),
         (["red", "-", "red"], "cancel each other"),
         (["0*red"], "above 0"),
-        ([""], "the query is empty"),
         (["text:"], "the query is empty"),
     ],
 )
