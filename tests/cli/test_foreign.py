@@ -10,7 +10,7 @@ from imgsearch import settings
 from imgsearch.backends import Schema
 from imgsearch.cli import cli
 from imgsearch.types import Record
-from tests.pictures import write
+from tests.pictures import write, write_shade
 
 URL = "memory://cli-foreign"  # kept until the process ends
 
@@ -36,6 +36,8 @@ def pictures(tmp_path):
         for place, label in enumerate(("猫", "hund", "maus"))
         for path in write(tmp_path / label, 4, start=4 * place)
     ]
+    write_shade(tmp_path / "猫", 4, bright=False)  # so that two labels can be told apart
+    write_shade(tmp_path / "hund", 4, start=4, bright=True)
     with imgsearch.open("memory://") as library:
         library.add(tmp_path)
         records = list(library.collection.iterate())
