@@ -14,8 +14,10 @@ from typing import Final
 
 import pytest
 
-SERVERS: Final = frozenset({"milvus", "mariadb", "swift", "team"})
-"""Servers by the names that fixtures and parameters have; a team is one of each."""
+SERVERS: Final = frozenset({
+    "milvus", "mariadb", "swift", "team", "new_place", "server", "doubled",
+})  # fmt: skip
+"""What fixtures and parameters of tests with servers are called; a team is one of each."""
 
 SLOW: Final = ("servers", "browser", "torch", "process", "nightly")
 """Markers that keep a test out of the fast ring; pyproject.toml describes them."""
@@ -63,13 +65,12 @@ def mark(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if name := marker_of(item.path):
             item.add_marker(name)
-        servers = _servers(item)
-        if servers:
+        if _servers(item):
             item.add_marker(pytest.mark.servers)
         if not any(item.get_closest_marker(name) for name in SLOW):
             item.add_marker(pytest.mark.fast)
         if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(_group(item, servers)))
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
 def ordered(items: Sequence[pytest.Item]) -> list[pytest.Item]:
@@ -103,11 +104,12 @@ def _servers(item: pytest.Item) -> frozenset[str]:
     return SERVERS & (values | set(getattr(item, "fixturenames", ())))
 
 
-def _group(item: pytest.Item, servers: frozenset[str]) -> str:
-    """Return the name of the group that a test runs in, on one worker."""
-    if servers:  # one worker, so that each server runs once: an idle Milvus takes 15 % of a core
-        return "servers"
-    for name in ("browser", "torch"):
+def _group(item: pytest.Item) -> str:
+    """Return the name of the group that a test runs in, on one worker.
+
+    Each server runs once then: an idle Milvus takes 15 % of a core.
+    """
+    for name in _FIRST:
         if item.get_closest_marker(name):
             return name
     return item.nodeid.partition("::")[0]

@@ -12,6 +12,7 @@ from imgsearch.types import Record
 from tests.backends.bench import unit
 from tests.conftest import Place
 
+pytestmark = pytest.mark.servers
 SECRET = "Gehe1mnis✱"  # noqa: S105  # to be looked for in messages
 
 

@@ -92,9 +92,7 @@ def test_an_unfit_model_in_bf16_still_finds_as_well(mobilenet, images):
     assert precision_at_10(made, images) == pytest.approx(precision_at_10(exact, images), abs=0.01)
     # vectors of both may be mixed: queries in bf16, the gallery in f32
     mixed = np.concatenate([exact[:1000], made[1000:]])
-    assert precision_at_10(mixed, images) == pytest.approx(
-        precision_at_10(exact, images), abs=0.01
-    )
+    assert precision_at_10(mixed, images) == pytest.approx(precision_at_10(exact, images), abs=0.01)
     chosen = load("timm:mobilenetv2_100", **MOBILENET)  # auto
     assert chosen.fingerprint.runtime in ("openvino f32", "torch bf16")
     assert half.fingerprint == chosen.fingerprint

@@ -289,6 +289,7 @@ def test_tencent_s_indexes_are_tried_and_dropped(place, place_of):
             cloud.drop(name)
 
 
+@pytest.mark.servers
 def test_an_index_that_the_store_refuses_is_left_out_and_told(store, place_of):
     """By a server, for milvus-lite takes any parameters. Few rows are not indexed at all there."""
     filled(store, 60)

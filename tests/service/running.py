@@ -1,10 +1,11 @@
 """A service on a free port of loopback, in a thread of the test's process."""
 
+import asyncio
 import io
 import itertools
 import json
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import httpx
 from PIL import Image
@@ -60,6 +61,18 @@ class Running:
 
 
 @contextmanager
+def event_loop():
+    """Give this thread an event loop: Gradio asks for one, and would leave its own open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+@contextmanager
 def running(topology, folder, *, limits=None, auth=True, **told):
     """Run a service over a topology until the block is left."""
     page = told.pop("page", False)
@@ -68,6 +81,7 @@ def running(topology, folder, *, limits=None, auth=True, **told):
         keys = Keys(archive.catalog)
         secrets = {scope: keys.create(scope, [scope])[1] for scope in ("read", "write", "admin")}
         with (
+            event_loop() if page else nullcontext(),
             serving.running(
                 archive,
                 keys=keys if auth else None,
