@@ -1,5 +1,6 @@
 """`imgsearch serve` as people run it: a process, its messages, its stop and its next start."""
 
+import logging
 import re
 import signal
 import socket
@@ -101,6 +102,7 @@ def test_small_answers_are_not_held_back():
 
 def test_a_service_starts_beside_the_collections_of_other_programs(tmp_path, caplog):
     db = "memory://serving-strangers"
+    caplog.set_level(logging.WARNING, logger="imgsearch")  # whatever other tests left
     with connect(db) as store, archive(tmp_path, db=db) as opened:
         store.create("images", Schema(7))
         serving.warm(opened)
