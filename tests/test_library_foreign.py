@@ -81,8 +81,6 @@ def test_an_unmarked_collection_is_searched_by_a_named_encoder_only(bench, unmar
 
 
 def test_another_programs_fields_are_named_to_be_searched(bench, encoder, folder):
-    if bench.name in ("memory", "own"):
-        pytest.skip("no other program writes there")
     place = {"collection": bench.foreign(dim=encoder.dim), "token": bench.token}
     names = bench.names()
     fields = {f"{part}_field": getattr(names, part) for part in ("id", "vector", "path", "label")}
