@@ -1,5 +1,6 @@
 """The stores of contract tests. A new one is a name in `STORES` and a case in `_place`."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -25,6 +26,17 @@ if ENVIRONMENT.get("IMGSEARCH_TEST_STORE"):
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep exported models apart from the user's; child processes inherit it."""
     ENVIRONMENT["IMGSEARCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def logs() -> None:
+    """Let our warnings reach `caplog`, whatever a library in an earlier test did to logging."""
+    logging.disable(logging.NOTSET)
+    for name, logger in list(logging.Logger.manager.loggerDict.items()):
+        if name.partition(".")[0] == "imgsearch" and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate, logger.level = False, True, logging.NOTSET
+    root = logging.getLogger()
+    root.setLevel(min(root.level, logging.WARNING))  # also forgets which levels were enabled
 
 
 Place = tuple[str, str | None]
