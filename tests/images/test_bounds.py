@@ -38,6 +38,14 @@ def exif(tags: int, size: int) -> bytes:
     return head.ljust(size, b"\0")
 
 
+def exif_announced_as_bigtiff(tags: int, size: int) -> bytes:
+    """Return big-endian EXIF with a BigTIFF's version, whose classic directory is crowded."""
+    entries = b"".join(struct.pack(">HHII", 1_000 + tag, 7, size, 0) for tag in range(tags))
+    # the classic offset of the first directory, then an 8-byte one that lies beyond the file
+    head = b"MM\0+" + struct.pack(">IQ", 16, size) + struct.pack(">H", tags) + entries
+    return head.ljust(size, b"\0")
+
+
 def tiff(*entries: tuple[int, int, int, int], tail: bytes = b"") -> bytes:
     """Return a TIFF of entries: tag, type, count, value."""
     fields = b"".join(struct.pack("<HHII", *entry) for entry in entries)
@@ -117,6 +125,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "PNG bytes beside the pixels": lambda: png(1, 1, extra=chunk(b"prIv", bytes(65 * MB))),
     "PNG numbers": lambda: png(1, 1, extra=chunk(b"cHRM", bytes(100_000))),
     "PNG EXIF": lambda: png(1, 1, extra=chunk(b"eXIf", exif(1_000, 50_000))),
+    "PNG EXIF announced as BigTIFF": lambda: png(
+        1, 1, extra=chunk(b"eXIf", exif_announced_as_bigtiff(1_000, 50_000))
+    ),
     "PNG EXIF behind the pixels": lambda: (
         SAMPLES["PNG"][:-12] + chunk(b"eXIf", exif(1_000, 50_000))
     ),
@@ -134,6 +145,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "JPEG directory of pictures": lambda: jpeg(segment(0xE2, b"MPF\0" + exif(1_000, 60_000))),
     "JPEG resources": lambda: jpeg(segment(0xED, b"Photoshop 3.0\0".ljust(60_000, b"a")) * 150),
     "TIFF tags": lambda: exif(1_000, 50_000),
+    "TIFF tags, announced as BigTIFF": lambda: exif_announced_as_bigtiff(1_000, 50_000),
     "TIFF numbers": lambda: tiff(*grey(1, 1), (40_000, 5, 250_000, 8), tail=bytes(2 * MB)),
     "TIFF strips": lambda: tiff(*grey(9, 9), (273, 4, 150_000, 8), tail=bytes(MB)),
     "TIFF tiles": lambda: tiff(

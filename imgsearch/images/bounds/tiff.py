@@ -65,16 +65,14 @@ class _Tag:
 
 def check(data: bytes, _max_pixels: int | None) -> None:
     """Refuse a TIFF whose first directory and its EXIF hold too much."""
-    layout, start = _start(data)
-    if layout is None:
-        return
-    tags = _checked(data, start, layout)
-    _check_strips(tags)
-    for number in _DIRECTORIES:
-        if number in tags:
-            inner = _checked(data, tags[number].first, layout)
-            if _INTEROPERABILITY in inner:
-                _checked(data, inner[_INTEROPERABILITY].first, layout)
+    for layout, start in _starts(data):
+        tags = _checked(data, start, layout)
+        _check_strips(tags)
+        for number in _DIRECTORIES:
+            if number in tags:
+                inner = _checked(data, tags[number].first, layout)
+                if _INTEROPERABILITY in inner:
+                    _checked(data, inner[_INTEROPERABILITY].first, layout)
 
 
 def check_exif(data: bytes) -> None:
@@ -90,22 +88,22 @@ def check_exif(data: bytes) -> None:
         if at > _PREFIXES * len(_PREFIX):
             raise ImageCorrupt("the EXIF begins again and again")
     content = data[at:]
-    layout, start = _start(content)
-    if layout is not None:
+    for layout, start in _starts(content):
         _checked(content, start, layout)
 
 
-def _start(data: bytes) -> tuple[_Layout | None, int]:
-    """Return the layout and where the first directory lies, None for what is no TIFF."""
+def _starts(data: bytes) -> Iterator[tuple[_Layout, int]]:
+    """Yield each layout that a decoder may read, with the offset of the first directory.
+
+    Pillow 12.3 reads a big-endian BigTIFF as a classic TIFF, so both layouts are yielded.
+    """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    if order is None or len(data) < 8:
-        return None, 0
-    big = data[2] == 43 or data[3] == 43
-    if not big:
-        return _Layout(order, big), int(struct.unpack_from(order + "L", data, 4)[0])
-    if len(data) < 16:
-        return None, 0
-    return _Layout(order, big), int(struct.unpack_from(order + "Q", data, 8)[0])
+    if order is None:
+        return
+    if 43 in data[2:4] and len(data) >= 16:
+        yield _Layout(order, big=True), int(struct.unpack_from(order + "Q", data, 8)[0])
+    if data[2:3] != b"+" and len(data) >= 8:
+        yield _Layout(order, big=False), int(struct.unpack_from(order + "L", data, 4)[0])
 
 
 def _checked(data: bytes, start: int, layout: _Layout) -> dict[int, _Tag]:
