@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
-from imgsearch.images.bounds.boxes import boxes_in
+from imgsearch.images.boxes import boxes_at, boxes_in
 
 _PATH_TO_TRACKS: Final = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"av01")
 _PATH_TO_PROPERTIES: Final = (b"meta", b"iprp", b"ipco")
-_BEFORE: Final = {b"meta": 4, b"stsd": 8, b"av01": 78}  # bytes ahead of the boxes inside
 _CLAP: Final = struct.Struct(">IIIIiIiI")  # width, height, offsets from the middle: fractions
 
 
@@ -38,7 +37,7 @@ def clean_aperture(data: bytes, width: int, height: int) -> tuple[int, int, int,
 
 
 def _of_track(data: bytes) -> bytes | None:
-    for start, end in _inside(data, _PATH_TO_TRACKS):
+    for start, end in boxes_at(data, *_PATH_TO_TRACKS):
         for name, first, last in boxes_in(data, start, end):
             if name == b"clap":
                 return data[first:last]
@@ -48,7 +47,7 @@ def _of_track(data: bytes) -> bytes | None:
 def _of_item(data: bytes) -> bytes | None:
     """Return the property of the primary item."""
     wanted = set(_property_numbers(data, _primary(data)))
-    for start, end in _inside(data, _PATH_TO_PROPERTIES):
+    for start, end in boxes_at(data, *_PATH_TO_PROPERTIES):
         for number, (name, first, last) in enumerate(boxes_in(data, start, end), 1):
             if name == b"clap" and number in wanted:
                 return data[first:last]
@@ -57,14 +56,14 @@ def _of_item(data: bytes) -> bytes | None:
 
 def _primary(data: bytes) -> int:
     """Return the number of the primary item, 0 where none is named."""
-    for start, end in _inside(data, (b"meta", b"pitm")):
+    for start, end in boxes_at(data, b"meta", b"pitm"):
         return int.from_bytes(data[start + 4 : min(end, start + (8 if data[start] else 6))])
     return 0
 
 
 def _property_numbers(data: bytes, item: int) -> Iterator[int]:
     """Yield the numbers of an item's properties, counted from 1."""
-    for start, end in _inside(data, (b"meta", b"iprp", b"ipma")):
+    for start, end in boxes_at(data, b"meta", b"iprp", b"ipma"):
         item_size = 4 if data[start : start + 1] > b"\0" else 2
         each = 2 if data[start + 3 : start + 4] > b"\0" and data[start + 3] & 1 else 1
         place = start + 8
@@ -76,16 +75,3 @@ def _property_numbers(data: bytes, item: int) -> Iterator[int]:
                     # the uppermost bit says that a reader has to know the property
                     yield int.from_bytes(data[at : at + each]) & (0x7FFF if each == 2 else 0x7F)
             place += count * each
-
-
-def _inside(data: bytes, path: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
-    """Yield where the content of each box at a path of names starts and ends."""
-    spans = [(0, len(data))]
-    for name in path:
-        spans = [
-            (first + _BEFORE.get(name, 0), last)
-            for start, end in spans
-            for found, first, last in boxes_in(data, start, end)
-            if found == name
-        ]
-    yield from spans

@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from imgsearch.images.bounds.jpeg2000 import boxes_in, codestream
+from imgsearch.images.bounds.jpeg2000 import codestream
+from imgsearch.images.boxes import boxes_at
 from imgsearch.images.opening import Source, opened
 
 _QCD, _QCC, _SOT, _SOD = 0x5C, 0x5D, 0x90, 0x93  # the second byte of each marker
@@ -24,7 +25,7 @@ _REVERSIBLE: Final = 0  # style of quantization
 _GUARD: Final = 1 << 5  # one guard bit in the style's byte
 _EXPONENT: Final = 1 << 11  # one in the exponent of a step size
 _MODES: Final = {"LA", "RGB", "RGBA", "CMYK"}  # of several components, without a palette
-_SYCC: Final = 18  # enumerated colour space
+_SYCC: Final = b"\x12"  # enumerated colour space
 
 
 def in_eight_bits(image: Image.Image, source: Source) -> Image.Image:
@@ -58,10 +59,8 @@ def in_eight_bits(image: Image.Image, source: Source) -> Image.Image:
 
 def _is_sycc(boxes: bytes) -> bool:
     return any(
-        name == b"colr" and boxes[start : start + 1] == b"\1" and boxes[start + 6] == _SYCC
-        for outer, first, last in boxes_in(boxes)
-        if outer == b"jp2h"
-        for name, start, _ in boxes_in(boxes, first, last)
+        boxes[start : start + 1] == b"\1" and boxes[start + 6 : start + 7] == _SYCC
+        for start, _ in boxes_at(boxes, b"jp2h", b"colr")
     )
 
 

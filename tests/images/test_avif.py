@@ -9,13 +9,12 @@ import pytest
 from PIL import Image
 
 from imgsearch.images import decode, header
-from imgsearch.images.bounds.boxes import boxes_in
+from imgsearch.images.boxes import HEADERS, boxes_in
 
 WIDTH, HEIGHT = 64, 48
 SCENE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 SCENE[:, 16:, 0] = 255  # red from column 16 on
 SCENE[12:, :, 2] = 255  # blue from row 12 on
-BEFORE = {b"meta": 4, b"stsd": 8, b"av01": 78}
 
 
 def avif(**options: Any) -> bytes:
@@ -32,7 +31,7 @@ def inserted(data: bytes, path: tuple[bytes, ...], payload: bytes) -> bytes:
             (first, last) for found, first, last in boxes_in(data, start, end) if found == name
         )
         struct.pack_into(">I", out, start - 8, end - start + 8 + len(payload))
-        start += BEFORE.get(name, 0)
+        start += HEADERS.get(name, 0)
     out[end:end] = payload
     return bytes(out)
 

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from typing import Final
 
 from imgsearch.errors import ImageError, ImageTooLarge
-from imgsearch.images.bounds import boxes, gif, jpeg, jpeg2000, plain, png, tiff, webp
+from imgsearch.images.bounds import gif, heif, jpeg, jpeg2000, plain, png, tiff, webp
 from imgsearch.images.failures import failure
 
 _CHECKS: Final[dict[str, Callable[[bytes, int | None], None]]] = {
-    "AVIF": boxes.check,
+    "AVIF": heif.check,
     "BMP": plain.check_bmp,
     "GIF": gif.check,
-    "HEIC": boxes.check,
+    "HEIC": heif.check,
     "JPEG": jpeg.check,
     "JPEG2000": jpeg2000.check,
     "PNG": png.check,

@@ -15,6 +15,7 @@ from typing import Final
 
 from imgsearch.errors import ImageCorrupt
 from imgsearch.images.bounds.limits import check_count, check_size
+from imgsearch.images.boxes import boxes_in
 
 _SIGNATURE: Final = b"\xff\x4f\xff\x51"  # start of codestream, then the size
 _COD, _COC, _POC = b"\xff\x52", b"\xff\x53", b"\xff\x5f"
@@ -132,22 +133,6 @@ def codestream(data: bytes) -> int | None:
     # a decoder may get over a box that this walk does not
     start = data.find(_SIGNATURE, at)
     return start if start >= 0 else None
-
-
-def boxes_in(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each box's name and where its content starts and ends."""
-    end = len(data) if end is None else end
-    while at + 8 <= end:
-        length, name = struct.unpack_from(">I4s", data, at)
-        start = at + 8
-        if length == 1 and at + 16 <= end:
-            (length,) = struct.unpack_from(">Q", data, start)
-            start += 8
-        stop = end if length == 0 else at + length
-        if stop < start:
-            return
-        yield name, start, min(stop, end)
-        at = stop
 
 
 def _check_header_box(data: bytes, start: int, end: int) -> None:

@@ -5,14 +5,14 @@ film in a table, so that tables of a few megabytes take it minutes; it joins an 
 Source of the layout: ISO/IEC 14496-12 and 23008-12; https://aomediacodec.github.io/av1-avif/
 """
 
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from imgsearch.images.bounds.av1 import frame_sizes
 from imgsearch.images.bounds.limits import check_count, check_size
 from imgsearch.images.bounds.tiff import check_exif
+from imgsearch.images.boxes import HEADERS, boxes_in
 
 _BOXES: Final = 20_000
 _ENTRIES: Final = 10_000  # items, and references to them
@@ -23,11 +23,9 @@ _EXIF_BYTES: Final = 4 << 20
 _DEPTH: Final = 8
 _EXIF, _VIDEO = b"Exif", b"av01"
 _FILM: Final = -1  # in place of an item's number
-_INSIDE: Final = {  # boxes in boxes, and how many bytes come before them
-    **dict.fromkeys((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"iprp", b"ipco"), 0),
-    **dict.fromkeys((b"meta", b"iref"), 4),
-    b"stsd": 8,
-}
+_PARENTS: Final = frozenset(  # the boxes whose inner boxes are counted
+    (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"meta", b"iref", b"iprp", b"ipco")
+)
 
 
 @dataclass(slots=True)
@@ -84,10 +82,10 @@ def _walk(walk: _Walk, at: int, end: int, depth: int, outer: bytes = b"") -> Non
     for name, start, stop in boxes_in(walk.data, at, end):
         walk.boxes += 1
         check_count(walk.boxes, _BOXES, "boxes")
-        if name in _INSIDE and depth < _DEPTH:
+        if name in _PARENTS and depth < _DEPTH:
             if name == b"stbl":
                 walk.chunks = walk.runs = walk.first = walk.length = 0
-            _walk(walk, start + _INSIDE[name], stop, depth + 1, name)
+            _walk(walk, start + HEADERS.get(name, 0), stop, depth + 1, name)
             if name == b"stbl" and walk.first:
                 walk.places.append((_FILM, 0, [(walk.first, walk.length)]))
         elif outer == b"iref":
@@ -99,21 +97,6 @@ def _walk(walk: _Walk, at: int, end: int, depth: int, outer: bytes = b"") -> Non
 def _count_entries(walk: _Walk, number: int) -> None:
     walk.entries += number
     check_count(walk.entries, _ENTRIES, "items and references")
-
-
-def boxes_in(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each box's name and where its content starts and ends."""
-    while at + 8 <= end:
-        length, name = struct.unpack_from(">I4s", data, at)
-        start = at + 8
-        if length == 1 and at + 16 <= end:
-            (length,) = struct.unpack_from(">Q", data, start)
-            start += 8
-        stop = end if length == 0 else at + length
-        if stop < start:
-            return
-        yield name, start, min(stop, end)
-        at = stop
 
 
 def _number(data: bytes, at: int, size: int) -> int:
