@@ -10,18 +10,18 @@ from collections.abc import Callable
 from typing import Final
 
 from imgsearch.errors import ImageError, ImageTooLarge
-from imgsearch.images.bounds import gif, heif, jpeg, jpeg2000, plain, png, tiff, webp
+from imgsearch.images.bounds import bmp, gif, heif, jpeg, jpeg2000, png, ppm, tiff, webp
 from imgsearch.images.failures import failure
 
 _CHECKS: Final[dict[str, Callable[[bytes, int | None], None]]] = {
     "AVIF": heif.check,
-    "BMP": plain.check_bmp,
+    "BMP": bmp.check,
     "GIF": gif.check,
     "HEIC": heif.check,
     "JPEG": jpeg.check,
     "JPEG2000": jpeg2000.check,
     "PNG": png.check,
-    "PPM": plain.check_ppm,
+    "PPM": ppm.check,
     "TIFF": tiff.check,
     "WEBP": webp.check,
 }
