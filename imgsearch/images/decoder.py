@@ -16,7 +16,7 @@ from PIL.ImageFile import ImageFile
 from imgsearch.distribution import install_hint, is_installed
 from imgsearch.errors import ConfigError, FormatRefused, ImageError, ImageTooLarge
 from imgsearch.images import bounds, canvas, costs, jpeg, jpeg2000, libtiff, raw, scaling
-from imgsearch.images.failures import DECODER_ERRORS, failure, typed_errors
+from imgsearch.images.decoder_errors import DECODER_ERRORS, image_errors
 from imgsearch.images.formats import HEAD, refusal, sniff
 from imgsearch.images.opening import Source, opened
 from imgsearch.images.samples import rgb
@@ -86,7 +86,7 @@ def decode(
         ImageCorrupt: the header or the pixels cannot be read, or were cut short.
     """
     image = picture(data, path=path, max_pixels=max_pixels, at_least=at_least)
-    with typed_errors(path, "convert"):
+    with image_errors(path, "convert"):
         return np.array(image)
 
 
@@ -102,18 +102,18 @@ def picture(
     For what goes on in Pillow: an array made of it and back again costs 0.3 ms at 500 x 375.
     """
     data = bytes(data)  # no copy where it is bytes already
-    with no_warnings(), libtiff.quiet(), typed_errors(path) as progress:
-        source = _source(data, path, max_pixels)
+    with no_warnings(), libtiff.quiet(), image_errors(path) as decoding:
+        source = _source(data, max_pixels)
         image = opened(source)
-        _limit(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
-        _price(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
-        progress.step = "decode"
+        _limit(image, source, max_pixels=max_pixels, at_least=at_least)
+        _price(image, source, max_pixels=max_pixels, at_least=at_least)
+        decoding.stage = "decode"
         transparent = canvas.uncovered(image, source)
         announced = image.size
         image.load()
         if source.kind == "HEIC" and image.size != announced:
             raise ValueError("the picture has another size than its header says")
-        progress.step = "convert"
+        decoding.stage = "convert"
         orientation = source.orientation or _orientation(image)
         box = canvas.cut(image, source)
         if source.kind in _HOLDING:
@@ -135,8 +135,8 @@ def header(
         FormatRefused, ImageTooLarge, ImageCorrupt: as `decode` says; no pixel is decoded. By
             default a JPEG is too large only where it is at every scale.
     """
-    with no_warnings(), typed_errors(path):
-        source = _source(data, path, max_pixels)
+    with no_warnings(), image_errors(path):
+        source = _source(data, max_pixels)
         brief = replace(source, data=bounds.head(source.kind, source.data))
         with opened(brief) as image:
             left, top, right, bottom = canvas.cut(image, source) or (0, 0, *image.size)
@@ -144,8 +144,8 @@ def header(
             # TIFF announces its upright size
             own = 1 if source.kind == "TIFF" else _orientation(image, loaded=False)
             turned = (source.orientation or own) >= _FIRST_ON_ITS_SIDE
-            _limit(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
-            _price(image, source, path=path, max_pixels=max_pixels, at_least=at_least)
+            _limit(image, source, max_pixels=max_pixels, at_least=at_least)
+            _price(image, source, max_pixels=max_pixels, at_least=at_least)
     kind = sniff(data[:HEAD]) or source.kind  # of the file, whatever its preview is
     return (kind, height, width) if turned else (kind, width, height)
 
@@ -196,7 +196,7 @@ def thumbnail(pixels: Pixels, *, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def _source(data: bytes, path: str, max_pixels: int) -> Source:
+def _source(data: bytes, max_pixels: int) -> Source:
     """Return what is decoded of a file, once its container is known to be harmless.
 
     Raises:
@@ -204,20 +204,19 @@ def _source(data: bytes, path: str, max_pixels: int) -> Source:
     """
     kind = sniff(data[:HEAD])
     if kind is None:
-        raise failure(FormatRefused, "format refused", path, "header", refusal(data[:HEAD]))
+        raise FormatRefused(refusal(data[:HEAD]))
     if kind == "HEIC" and not is_installed("pillow_heif"):
-        reason = f"HEIC needs the extra heic. Run {install_hint('heic')}"
-        raise failure(FormatRefused, "format refused", path, "header", reason)
-    bounds.check(kind, data, path=path, max_pixels=max_pixels)
+        raise FormatRefused(f"HEIC needs the extra heic. Run {install_hint('heic')}")
+    bounds.check(kind, data, max_pixels=max_pixels)
     if kind != "TIFF":
         return Source(kind, data)
-    source = raw.resolved(data, path)
+    source = raw.resolved(data)
     if source.data is not data:  # a preview
-        bounds.check(source.kind, source.data, path=path, max_pixels=max_pixels)
+        bounds.check(source.kind, source.data, max_pixels=max_pixels)
     return source
 
 
-def _limit(image: ImageFile, source: Source, *, path: str, max_pixels: int, at_least: int) -> None:
+def _limit(image: ImageFile, source: Source, *, max_pixels: int, at_least: int) -> None:
     """Have a JPEG decoded at a scale; refuse what takes too much memory or time by its header.
 
     Raises:
@@ -244,11 +243,12 @@ def _limit(image: ImageFile, source: Source, *, path: str, max_pixels: int, at_l
         limits.append((f"{scans} scans of ", whole, max_pixels * _FREE_SCANS // scans))
     for what, (width, height), limit in limits:
         if width * height > limit:
-            reason = f"{what}{width:,} x {height:,} pixels, at most {limit:,} are decoded"
-            raise failure(ImageTooLarge, "too large", path, "header", reason)
+            raise ImageTooLarge(
+                f"{what}{width:,} x {height:,} pixels, at most {limit:,} are decoded"
+            )
 
 
-def _price(image: ImageFile, source: Source, *, path: str, max_pixels: int, at_least: int) -> None:
+def _price(image: ImageFile, source: Source, *, max_pixels: int, at_least: int) -> None:
     """Have a JPEG 2000 decoded smaller where it costs too much; refuse what costs too much anyway.
 
     Raises:
@@ -258,7 +258,7 @@ def _price(image: ImageFile, source: Source, *, path: str, max_pixels: int, at_l
     if source.kind == "JPEG2000" and at_least > 0:
         halvings = costs.reduce(image, source.data, at_least, max_pixels)
     if reason := costs.excess(source.kind, image, source.data, max_pixels, halvings=halvings):
-        raise failure(ImageTooLarge, "too large", path, "header", reason)
+        raise ImageTooLarge(reason)
 
 
 def _release(image: ImageFile) -> None:

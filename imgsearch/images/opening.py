@@ -40,7 +40,7 @@ class Source:
 def opened(source: Source) -> ImageFile:
     """Return the image of a source, with its header read.
 
-    Raises: whatever the format's plugin raises; see `failures.DECODER_ERRORS`.
+    Raises: whatever the format's plugin raises; see `decoder_errors.DECODER_ERRORS`.
     """
     module, name = _PLUGINS[source.kind]
     plugin: Callable[[Any, str], ImageFile] = getattr(import_module(module), name)

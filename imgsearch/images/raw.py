@@ -10,11 +10,11 @@ https://exiftool.org/TagNames/ and http://lclevy.free.fr/cr2/.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final, NoReturn
+from typing import Final
 
 from imgsearch.errors import FormatRefused
 from imgsearch.images import bounds, jpeg, tiff
-from imgsearch.images.failures import DECODER_ERRORS, failure
+from imgsearch.images.decoder_errors import DECODER_ERRORS
 from imgsearch.images.opening import Source, opened
 from imgsearch.images.tiff import Directory
 
@@ -54,7 +54,7 @@ class _Candidate:
         return Source("TIFF", shown, None if turned else turn)
 
 
-def resolved(data: bytes, path: str) -> Source:
+def resolved(data: bytes) -> Source:
     """Return the picture that a TIFF is decoded as: its first one, unless that is a preview.
 
     A preview is turned as the first directory says, because cameras state it there alone.
@@ -72,7 +72,7 @@ def resolved(data: bytes, path: str) -> Source:
     measured = [each for each in directories if not raw or _is_sensor(each)]
     full = max((each.size[0] * each.size[1] for each in measured), default=0)
     if best is None or not best.is_enough(full):
-        _refuse(best, path, raw=raw)
+        raise FormatRefused(_refusal(best, raw=raw))
     return best.source(data, turn)
 
 
@@ -125,11 +125,10 @@ def _streams(directory: Directory) -> Iterator[tuple[int, int]]:
         yield strips[0], directory.value(tiff.STRIP_BYTES)
 
 
-def _refuse(best: _Candidate | None, path: str, *, raw: bool) -> NoReturn:
+def _refusal(best: _Candidate | None, *, raw: bool) -> str:
     what = "a camera's raw file" if raw else "a file that begins with a thumbnail"
     held = "no preview"
     if best is not None:
         held = "no larger preview than {} x {} pixels".format(*best.size)
     advice = "Convert it to JPEG, or to DNG with a large preview" if raw else "Save it as one image"
-    reason = f"{what} with {held} that can be decoded. {advice}"
-    raise failure(FormatRefused, "format refused", path, "header", reason)
+    return f"{what} with {held} that can be decoded. {advice}"

@@ -9,9 +9,7 @@ what no real image needs. A file that is cut short or malformed passes: the deco
 from collections.abc import Callable
 from typing import Final
 
-from imgsearch.errors import ImageError, ImageTooLarge
 from imgsearch.images.bounds import bmp, gif, heif, jpeg, jpeg2000, png, ppm, tiff, webp
-from imgsearch.images.failures import failure
 
 _CHECKS: Final[dict[str, Callable[[bytes, int | None], None]]] = {
     "AVIF": heif.check,
@@ -28,21 +26,17 @@ _CHECKS: Final[dict[str, Callable[[bytes, int | None], None]]] = {
 _HEADS: Final[dict[str, Callable[[bytes], bytes]]] = {"GIF": gif.head, "PNG": png.head}
 
 
-def check(kind: str, data: bytes, *, path: str = "", max_pixels: int | None = None) -> None:
+def check(kind: str, data: bytes, *, max_pixels: int | None = None) -> None:
     """Refuse a file whose container costs a decoder seconds or gigabytes.
 
     `max_pixels` also limits the size that GIF, PNG and WEBP announce, since their decoders allocate
-    a canvas while they open a file; None leaves the size alone. `path` is for messages only.
+    a canvas while they open a file; None leaves the size alone.
 
     Raises:
         ImageTooLarge: the container exceeds a limit.
         ImageCorrupt: the container cannot be a valid one, and costs too much to read.
     """
-    try:
-        _CHECKS[kind](data, max_pixels)
-    except ImageError as error:
-        what = "too large" if isinstance(error, ImageTooLarge) else "cannot be decoded"
-        raise failure(type(error), what, path, "header", str(error)) from None
+    _CHECKS[kind](data, max_pixels)
 
 
 def head(kind: str, data: bytes) -> bytes:
