@@ -1,27 +1,36 @@
-"""What decoding takes beside a pixel limit: seconds and memory, by format, pixels and bytes.
+"""The costs of decoding an image, by its header: pixels, seconds and memory.
 
-Measured with noise, which costs most, and with flat pictures: Pillow 12.3, OpenJPEG 2.5, libavif
-1.4 with dav1d 1.5, libwebp 1.6, libjpeg-turbo 3.1, one AMD EPYC core (`python -m tests.soak
-images`).
+Seconds and memory were measured with noise, which costs most, and with flat pictures: Pillow 12.3,
+OpenJPEG 2.5, libavif 1.4 with dav1d 1.5, libwebp 1.6, libjpeg-turbo 3.1, one AMD EPYC core
+(`python -m tests.soak images`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from PIL.ImageFile import ImageFile
 
+from imgsearch.errors import ImageTooLarge
+from imgsearch.images import jpeg, tiff
 from imgsearch.images.bounds import jpeg2000
+from imgsearch.images.opening import Source
 
-_DEFAULT: Final = 50_000_000  # pixels: a higher limit of pixels raises the other limits with it
+_PYTHON_CODECS: Final = {"bmp_rle", "ppm"}  # of Pillow 12 and 13: 1 s a million samples
+_PYTHON_SHARE: Final = 20  # so they get 2.5 million samples of 50: a few seconds
+# scans times components: progressive files have about 15, and an empty scan costs a pass
+_FREE_SCANS: Final = 50
+
+_DEFAULT: Final = 50_000_000  # pixels: a higher limit of pixels raises the two limits below with it
 _SECONDS: Final = 4.0  # of processor time
 _MEMORY: Final = 850_000_000  # bytes, the file's own included; the program takes some 80 MB
 
 
 @dataclass(frozen=True, slots=True)
 class _Price:
-    """Seconds of a million samples and of a million bytes; bytes of a pixel and of a sample.
+    """Seconds for a million samples and for a million bytes; bytes for a pixel and for a sample.
 
-    A sample is one channel of a pixel. `copies` of the file are held.
+    A sample is one channel of a pixel. The file is held `copies` times.
     """
 
     sample: float = 0.007
@@ -39,45 +48,97 @@ _PRICES: Final = {
     "WEBP": _Price(sample=0.01, byte=0.043, pixel_memory=12, copies=2),
 }
 _OTHER: Final = _Price()
-_KEYED: Final = _Price(sample=0.036)  # PNG of 16 bits with a transparent colour: decoded thrice
-_TWICE: Final = _Price(sample=0.1, byte=0.72, pixel_memory=4, sample_memory=7)  # as JPEG 2000 is
-_DEPTH: Final = 24  # where a PNG says its bits
+# PNG of 16 bits with a transparent colour is decoded three times, deep JPEG 2000 twice
+_KEYED: Final = _Price(sample=0.036)
+_TWICE: Final = _Price(sample=0.1, byte=0.72, pixel_memory=4, sample_memory=7)
+_PNG_DEPTH: Final = 24  # offset of the bits a sample in a PNG
 
 
-def excess(kind: str, image: ImageFile, data: bytes, max_pixels: int, *, halvings: int = 0) -> str:
-    """Return why a file takes too many seconds or too much memory, an empty text where it does not.
+def limit(image: ImageFile, source: Source, *, max_pixels: int, at_least: int) -> None:
+    """Set the scale of a JPEG or an expensive JPEG 2000; refuse an image that costs too much.
 
-    `halvings` of the edges leave a quarter of the pixels each, and about a third of the bytes.
+    `at_least` and `max_pixels` are the options of `decoder.decode`.
+
+    Raises:
+        ImageTooLarge: the header announces too many pixels, or too much work or memory.
     """
-    price, scale = _price(kind, image, data), max(1.0, max_pixels / _DEFAULT)
+    whole = image.size
+    if at_least > 0 and _is_jpeg(image):
+        jpeg.shrink(image, at_least, max_pixels)
+    for what, (width, height), most in _areas(image, source, whole, max_pixels):
+        if width * height > most:
+            raise ImageTooLarge(
+                f"{what}{width:,} x {height:,} pixels, at most {most:,} are decoded"
+            )
+    halvings = 0
+    if at_least > 0 and source.kind == "JPEG2000":
+        halvings = _halve(image, source, at_least, max_pixels)
+    if excess := _excess(image, source, max_pixels, halvings=halvings):
+        raise ImageTooLarge(excess)
+
+
+def _is_jpeg(image: ImageFile) -> bool:
+    return image.format in {"JPEG", "MPO"}
+
+
+def _areas(
+    image: ImageFile, source: Source, whole: tuple[int, int], max_pixels: int
+) -> Iterator[tuple[str, tuple[int, int], int]]:
+    """Yield each area that is decoded: its description, its size, its limit of pixels."""
+    if image.size == whole:
+        yield "", whole, max_pixels
+    else:
+        held = jpeg.WHOLE_HELD if jpeg.is_held_whole(source.data) else jpeg.WHOLE
+        yield "", whole, max_pixels * held
+        yield "scaled to ", image.size, max_pixels
+    tags = getattr(image, "tag_v2", {})
+    if tiff.TILE_WIDTH in tags and tiff.TILE_HEIGHT in tags:
+        # libtiff unpacks a whole tile, however little of it lies in the image
+        yield "tiles of ", (int(tags[tiff.TILE_WIDTH]), int(tags[tiff.TILE_HEIGHT])), max_pixels
+    if image.tile and image.tile[0][0] in _PYTHON_CODECS:
+        yield "slowly packed, ", whole, max_pixels // (_PYTHON_SHARE * len(image.getbands()))
+    scans = jpeg.scans(source.data) if _is_jpeg(image) else 0
+    if scans > _FREE_SCANS:
+        yield f"{scans} scans of ", whole, max_pixels * _FREE_SCANS // scans
+
+
+def _halve(image: ImageFile, source: Source, at_least: int, max_pixels: int) -> int:
+    """Set the halvings of the edges that make a JPEG 2000 cheap enough, and return their number.
+
+    As few as possible. 0 if no number is enough, or if an edge would be shorter than `at_least`.
+    """
+    for halvings in range(jpeg2000.levels(source.data) + 1):
+        if min(image.size) >> halvings < at_least:
+            return 0
+        if not _excess(image, source, max_pixels, halvings=halvings):
+            image.reduce = halvings  # type: ignore[assignment, method-assign]  # Pillow's for it
+            return halvings
+    return 0
+
+
+def _excess(image: ImageFile, source: Source, max_pixels: int, *, halvings: int) -> str:
+    """Return why an image takes too many seconds or too much memory, or an empty text.
+
+    Each halving of the edges leaves a quarter of the pixels, and about a third of the bytes.
+    """
+    price, scale = _price(image, source), max(1.0, max_pixels / _DEFAULT)
+    file_size = len(source.data)
     pixels = image.width * image.height / 4**halvings
-    samples, size = pixels * len(image.getbands()), len(data) / 3**halvings
-    seconds = (samples * price.sample + size * price.byte) / 1e6
+    samples = pixels * len(image.getbands())
+    seconds = (samples * price.sample + file_size / 3**halvings * price.byte) / 1e6
     if seconds > _SECONDS * scale:
         return f"about {seconds:.0f} s to decode, at most {_SECONDS * scale:.0f} are spent"
-    memory = pixels * price.pixel_memory + samples * price.sample_memory + len(data) * price.copies
+    memory = pixels * price.pixel_memory + samples * price.sample_memory + file_size * price.copies
     if memory > _MEMORY * scale:
         return f"about {memory / 1e6:,.0f} MB to decode, at most {_MEMORY * scale / 1e6:,.0f}"
     return ""
 
 
-def _price(kind: str, image: ImageFile, data: bytes) -> _Price:
-    if kind == "JPEG2000" and jpeg2000.depth(data) > 8 and len(image.getbands()) > 1:
+def _price(image: ImageFile, source: Source) -> _Price:
+    is_deep = source.kind == "JPEG2000" and jpeg2000.depth(source.data) > 8
+    if is_deep and len(image.getbands()) > 1:
         return _TWICE
-    keyed = kind == "PNG" and isinstance(image.info.get("transparency"), tuple)
-    return _KEYED if keyed and data[_DEPTH] == 16 else _PRICES.get(kind, _OTHER)
-
-
-def reduce(image: ImageFile, data: bytes, at_least: int, max_pixels: int) -> int:
-    """Have a JPEG 2000 that costs too much decoded at a half, a quarter … of its edges.
-
-    Returns how often they are halved: as seldom as possible; 0 where no halving is enough, or where
-    an edge would be shorter than `at_least`.
-    """
-    for halvings in range(jpeg2000.levels(data) + 1):
-        if min(image.size) >> halvings < at_least:
-            return 0
-        if not excess("JPEG2000", image, data, max_pixels, halvings=halvings):
-            image.reduce = halvings  # type: ignore[assignment, method-assign]  # Pillow's for it
-            return halvings
-    return 0
+    keyed = source.kind == "PNG" and isinstance(image.info.get("transparency"), tuple)
+    if keyed and source.data[_PNG_DEPTH] == 16:
+        return _KEYED
+    return _PRICES.get(source.kind, _OTHER)

@@ -4,7 +4,6 @@ Only the first frame is read. ICC profiles are ignored: an embedding model never
 """
 
 import io
-import re
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,8 +13,8 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from imgsearch.distribution import install_hint, is_installed
-from imgsearch.errors import ConfigError, FormatRefused, ImageError, ImageTooLarge
-from imgsearch.images import bounds, canvas, costs, jpeg, jpeg2000, libtiff, raw, scaling
+from imgsearch.errors import ConfigError, FormatRefused, ImageError
+from imgsearch.images import bounds, canvas, costs, jpeg2000, libtiff, raw
 from imgsearch.images.decoder_errors import DECODER_ERRORS, image_errors
 from imgsearch.images.formats import HEAD, refusal, sniff
 from imgsearch.images.opening import Source, opened
@@ -37,16 +36,7 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_TIFF_TILE: Final = (322, 323)  # TileWidth, TileLength
 _HOLDING: Final = {"PNG", "WEBP", "AVIF"}  # Pillow's images of these hold 200 to 600 MB more
-_SLOW: Final = {
-    "bmp_rle",
-    "ppm",
-}  # codecs that Pillow 13 has in Python: 1 s a megapixel and channel
-_SLOWNESS: Final = 20  # so 2.5 million values of these, a few seconds
-_SCAN: Final = re.compile(rb"\xff\xda\0.(.)", re.DOTALL)  # a start of scan, and its components
-# scans times components: progressive files have about 15; a few bytes of another one cost a pass
-_FREE_SCANS: Final = 50
 
 
 def decode(
@@ -105,8 +95,7 @@ def picture(
     with no_warnings(), libtiff.quiet(), image_errors(path) as decoding:
         source = _source(data, max_pixels)
         image = opened(source)
-        _limit(image, source, max_pixels=max_pixels, at_least=at_least)
-        _price(image, source, max_pixels=max_pixels, at_least=at_least)
+        costs.limit(image, source, max_pixels=max_pixels, at_least=at_least)
         decoding.stage = "decode"
         transparent = canvas.uncovered(image, source)
         announced = image.size
@@ -144,8 +133,7 @@ def header(
             # TIFF announces its upright size
             own = 1 if source.kind == "TIFF" else _orientation(image, loaded=False)
             turned = (source.orientation or own) >= _FIRST_ON_ITS_SIDE
-            _limit(image, source, max_pixels=max_pixels, at_least=at_least)
-            _price(image, source, max_pixels=max_pixels, at_least=at_least)
+            costs.limit(image, source, max_pixels=max_pixels, at_least=at_least)
     kind = sniff(data[:HEAD]) or source.kind  # of the file, whatever its preview is
     return (kind, height, width) if turned else (kind, width, height)
 
@@ -214,51 +202,6 @@ def _source(data: bytes, max_pixels: int) -> Source:
     if source.data is not data:  # a preview
         bounds.check(source.kind, source.data, max_pixels=max_pixels)
     return source
-
-
-def _limit(image: ImageFile, source: Source, *, max_pixels: int, at_least: int) -> None:
-    """Have a JPEG decoded at a scale; refuse what takes too much memory or time by its header.
-
-    Raises:
-        ImageTooLarge: as `decode` says.
-    """
-    whole = image.size
-    is_jpeg = image.format in {"JPEG", "MPO"}
-    if is_jpeg and at_least > 0:
-        scaling.shrink(image, at_least, max_pixels)
-    limits = [("", image.size, max_pixels)]
-    if image.size != whole:
-        held = scaling.WHOLE_HELD if jpeg.is_held_whole(source.data) else scaling.WHOLE
-        limits = [("", whole, max_pixels * held), ("scaled to ", image.size, max_pixels)]
-    tags = getattr(image, "tag_v2", {})
-    if all(tag in tags for tag in _TIFF_TILE):
-        # libtiff unpacks a whole tile at once, however small the part of it that shows
-        tile = (int(tags[_TIFF_TILE[0]]), int(tags[_TIFF_TILE[1]]))
-        limits.append(("tiles of ", tile, max_pixels))
-    if image.tile and image.tile[0][0] in _SLOW:
-        slowness = _SLOWNESS * len(image.getbands())
-        limits.append(("slowly packed, ", whole, max_pixels // slowness))
-    scans = sum(found[1][0] for found in _SCAN.finditer(source.data)) if is_jpeg else 0
-    if scans > _FREE_SCANS:
-        limits.append((f"{scans} scans of ", whole, max_pixels * _FREE_SCANS // scans))
-    for what, (width, height), limit in limits:
-        if width * height > limit:
-            raise ImageTooLarge(
-                f"{what}{width:,} x {height:,} pixels, at most {limit:,} are decoded"
-            )
-
-
-def _price(image: ImageFile, source: Source, *, max_pixels: int, at_least: int) -> None:
-    """Have a JPEG 2000 decoded smaller where it costs too much; refuse what costs too much anyway.
-
-    Raises:
-        ImageTooLarge: as `decode` says.
-    """
-    halvings = 0
-    if source.kind == "JPEG2000" and at_least > 0:
-        halvings = costs.reduce(image, source.data, at_least, max_pixels)
-    if reason := costs.excess(source.kind, image, source.data, max_pixels, halvings=halvings):
-        raise ImageTooLarge(reason)
 
 
 def _release(image: ImageFile) -> None:
