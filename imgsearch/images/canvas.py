@@ -7,7 +7,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile, _Tile
 
 from imgsearch.images.avif import clean_aperture
-from imgsearch.images.opening import Source, opened
+from imgsearch.images.encoded_image import EncodedImage
 
 _Box = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -16,24 +16,24 @@ _DEPTH, _TYPE = 24, 25  # where a PNG says its bits and colour type: its first c
 _UPPER, _LOWER = "RGB;16B", "RGB;16L"  # the bytes of big-endian numbers that each takes
 
 
-def cut(image: ImageFile, source: Source) -> _Box | None:
+def cut(image: ImageFile, encoded: EncodedImage) -> _Box | None:
     """Return the box of the picture to be seen, before it is turned; None for all of it."""
-    return clean_aperture(source.data, *image.size) if source.kind == "AVIF" else None
+    return clean_aperture(encoded.data, *image.size) if encoded.kind == "AVIF" else None
 
 
-def uncovered(image: ImageFile, source: Source) -> Image.Image | None:
+def uncovered(image: ImageFile, encoded: EncodedImage) -> Image.Image | None:
     """Return a mask of the pixels that are transparent, None where Pillow knows them.
 
     Before `image` is loaded. A first frame that is smaller than its animation's canvas leaves the
     rest transparent, as browsers show it; the background colour of GIF is not used. A PNG's
     transparent colour is compared with all 16 bits.
     """
-    if source.kind == "GIF":
+    if encoded.kind == "GIF":
         return _around(image.size, image.tile[0].extents) if image.tile else None
-    if source.kind == "WEBP":
-        return _around(image.size, _first_frame(source.data))
-    if source.kind == "PNG":
-        return _keyed(image, source)
+    if encoded.kind == "WEBP":
+        return _around(image.size, _first_frame(encoded.data))
+    if encoded.kind == "PNG":
+        return _keyed(image, encoded)
     return None
 
 
@@ -63,9 +63,9 @@ def _first_frame(data: bytes) -> _Box | None:
     return None
 
 
-def _keyed(image: ImageFile, source: Source) -> Image.Image | None:
+def _keyed(image: ImageFile, encoded: EncodedImage) -> Image.Image | None:
     """Bring a PNG's transparent colour to the range of the pixels, or return where it shows."""
-    key, depth, kind = image.info.get("transparency"), source.data[_DEPTH], source.data[_TYPE]
+    key, depth, kind = image.info.get("transparency"), encoded.data[_DEPTH], encoded.data[_TYPE]
     if kind == _GREY and depth < 8 and isinstance(key, int):
         # Pillow spreads 2 and 4 bits over 0 to 255
         image.info["transparency"] = (key & (1 << depth) - 1) * 255 // ((1 << depth) - 1)
@@ -75,7 +75,7 @@ def _keyed(image: ImageFile, source: Source) -> Image.Image | None:
     wanted = np.array(key)
     shown = np.ones(image.size[::-1], bool)
     for rawmode, half in ((_UPPER, wanted >> 8), (_LOWER, wanted & 255)):
-        again = opened(source)
+        again = encoded.open()
         again.tile = [
             _Tile(each.codec_name, each.extents, each.offset, rawmode) for each in again.tile
         ]

@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile
 from imgsearch.errors import ImageTooLarge
 from imgsearch.images import jpeg, tiff
 from imgsearch.images.bounds import jpeg2000
-from imgsearch.images.opening import Source
+from imgsearch.images.encoded_image import EncodedImage
 
 _PYTHON_CODECS: Final = {"bmp_rle", "ppm"}  # of Pillow 12 and 13: 1 s a million samples
 _PYTHON_SHARE: Final = 20  # so they get 2.5 million samples of 50: a few seconds
@@ -54,7 +54,7 @@ _TWICE: Final = _Price(sample=0.1, byte=0.72, pixel_memory=4, sample_memory=7)
 _PNG_DEPTH: Final = 24  # offset of the bits a sample in a PNG
 
 
-def limit(image: ImageFile, source: Source, *, max_pixels: int, at_least: int) -> None:
+def limit(image: ImageFile, encoded: EncodedImage, *, max_pixels: int, at_least: int) -> None:
     """Set the scale of a JPEG or an expensive JPEG 2000; refuse an image that costs too much.
 
     `at_least` and `max_pixels` are the options of `decoder.decode`.
@@ -65,15 +65,15 @@ def limit(image: ImageFile, source: Source, *, max_pixels: int, at_least: int) -
     whole = image.size
     if at_least > 0 and _is_jpeg(image):
         jpeg.shrink(image, at_least, max_pixels)
-    for what, (width, height), most in _areas(image, source, whole, max_pixels):
+    for what, (width, height), most in _areas(image, encoded, whole, max_pixels):
         if width * height > most:
             raise ImageTooLarge(
                 f"{what}{width:,} x {height:,} pixels, at most {most:,} are decoded"
             )
     halvings = 0
-    if at_least > 0 and source.kind == "JPEG2000":
-        halvings = _halve(image, source, at_least, max_pixels)
-    if excess := _excess(image, source, max_pixels, halvings=halvings):
+    if at_least > 0 and encoded.kind == "JPEG2000":
+        halvings = _halve(image, encoded, at_least, max_pixels)
+    if excess := _excess(image, encoded, max_pixels, halvings=halvings):
         raise ImageTooLarge(excess)
 
 
@@ -82,13 +82,13 @@ def _is_jpeg(image: ImageFile) -> bool:
 
 
 def _areas(
-    image: ImageFile, source: Source, whole: tuple[int, int], max_pixels: int
+    image: ImageFile, encoded: EncodedImage, whole: tuple[int, int], max_pixels: int
 ) -> Iterator[tuple[str, tuple[int, int], int]]:
     """Yield each area that is decoded: its description, its size, its limit of pixels."""
     if image.size == whole:
         yield "", whole, max_pixels
     else:
-        held = jpeg.WHOLE_HELD if jpeg.is_held_whole(source.data) else jpeg.WHOLE
+        held = jpeg.WHOLE_HELD if jpeg.is_held_whole(encoded.data) else jpeg.WHOLE
         yield "", whole, max_pixels * held
         yield "scaled to ", image.size, max_pixels
     tags = getattr(image, "tag_v2", {})
@@ -97,32 +97,32 @@ def _areas(
         yield "tiles of ", (int(tags[tiff.TILE_WIDTH]), int(tags[tiff.TILE_HEIGHT])), max_pixels
     if image.tile and image.tile[0][0] in _PYTHON_CODECS:
         yield "slowly packed, ", whole, max_pixels // (_PYTHON_SHARE * len(image.getbands()))
-    scans = jpeg.scans(source.data) if _is_jpeg(image) else 0
+    scans = jpeg.scans(encoded.data) if _is_jpeg(image) else 0
     if scans > _FREE_SCANS:
         yield f"{scans} scans of ", whole, max_pixels * _FREE_SCANS // scans
 
 
-def _halve(image: ImageFile, source: Source, at_least: int, max_pixels: int) -> int:
+def _halve(image: ImageFile, encoded: EncodedImage, at_least: int, max_pixels: int) -> int:
     """Set the halvings of the edges that make a JPEG 2000 cheap enough, and return their number.
 
     As few as possible. 0 if no number is enough, or if an edge would be shorter than `at_least`.
     """
-    for halvings in range(jpeg2000.levels(source.data) + 1):
+    for halvings in range(jpeg2000.levels(encoded.data) + 1):
         if min(image.size) >> halvings < at_least:
             return 0
-        if not _excess(image, source, max_pixels, halvings=halvings):
+        if not _excess(image, encoded, max_pixels, halvings=halvings):
             image.reduce = halvings  # type: ignore[assignment, method-assign]  # Pillow's for it
             return halvings
     return 0
 
 
-def _excess(image: ImageFile, source: Source, max_pixels: int, *, halvings: int) -> str:
+def _excess(image: ImageFile, encoded: EncodedImage, max_pixels: int, *, halvings: int) -> str:
     """Return why an image takes too many seconds or too much memory, or an empty text.
 
     Each halving of the edges leaves a quarter of the pixels, and about a third of the bytes.
     """
-    price, scale = _price(image, source), max(1.0, max_pixels / _DEFAULT)
-    file_size = len(source.data)
+    price, scale = _price(image, encoded), max(1.0, max_pixels / _DEFAULT)
+    file_size = len(encoded.data)
     pixels = image.width * image.height / 4**halvings
     samples = pixels * len(image.getbands())
     seconds = (samples * price.sample + file_size / 3**halvings * price.byte) / 1e6
@@ -134,11 +134,11 @@ def _excess(image: ImageFile, source: Source, max_pixels: int, *, halvings: int)
     return ""
 
 
-def _price(image: ImageFile, source: Source) -> _Price:
-    is_deep = source.kind == "JPEG2000" and jpeg2000.depth(source.data) > 8
+def _price(image: ImageFile, encoded: EncodedImage) -> _Price:
+    is_deep = encoded.kind == "JPEG2000" and jpeg2000.depth(encoded.data) > 8
     if is_deep and len(image.getbands()) > 1:
         return _TWICE
-    keyed = source.kind == "PNG" and isinstance(image.info.get("transparency"), tuple)
-    if keyed and source.data[_PNG_DEPTH] == 16:
+    keyed = encoded.kind == "PNG" and isinstance(image.info.get("transparency"), tuple)
+    if keyed and encoded.data[_PNG_DEPTH] == 16:
         return _KEYED
-    return _PRICES.get(source.kind, _OTHER)
+    return _PRICES.get(encoded.kind, _OTHER)

@@ -16,8 +16,8 @@ from imgsearch.distribution import install_hint, is_installed
 from imgsearch.errors import ConfigError, FormatRefused, ImageError
 from imgsearch.images import bounds, canvas, costs, jpeg2000, libtiff, raw
 from imgsearch.images.decoder_errors import DECODER_ERRORS, image_errors
+from imgsearch.images.encoded_image import EncodedImage
 from imgsearch.images.formats import HEAD, refusal, sniff
-from imgsearch.images.opening import Source, opened
 from imgsearch.images.samples import rgb
 from imgsearch.pillow_warnings import no_warnings
 from imgsearch.types import Pixels
@@ -93,21 +93,21 @@ def picture(
     """
     data = bytes(data)  # no copy where it is bytes already
     with no_warnings(), libtiff.quiet(), image_errors(path) as decoding:
-        source = _source(data, max_pixels)
-        image = opened(source)
-        costs.limit(image, source, max_pixels=max_pixels, at_least=at_least)
+        encoded = _encoded_image(data, max_pixels)
+        image = encoded.open()
+        costs.limit(image, encoded, max_pixels=max_pixels, at_least=at_least)
         decoding.stage = "decode"
-        transparent = canvas.uncovered(image, source)
+        transparent = canvas.uncovered(image, encoded)
         announced = image.size
         image.load()
-        if source.kind == "HEIC" and image.size != announced:
+        if encoded.kind == "HEIC" and image.size != announced:
             raise ValueError("the picture has another size than its header says")
         decoding.stage = "convert"
-        orientation = source.orientation or _orientation(image)
-        box = canvas.cut(image, source)
-        if source.kind in _HOLDING:
+        orientation = encoded.orientation or _orientation(image)
+        box = canvas.cut(image, encoded)
+        if encoded.kind in _HOLDING:
             _release(image)
-        loaded = jpeg2000.in_eight_bits(image, source) if source.kind == "JPEG2000" else image
+        loaded = jpeg2000.in_eight_bits(image, encoded) if encoded.kind == "JPEG2000" else image
         pixels = rgb(loaded)
         if transparent is not None:
             pixels.paste("white", mask=transparent)
@@ -125,16 +125,16 @@ def header(
             default a JPEG is too large only where it is at every scale.
     """
     with no_warnings(), image_errors(path):
-        source = _source(data, max_pixels)
-        brief = replace(source, data=bounds.head(source.kind, source.data))
-        with opened(brief) as image:
-            left, top, right, bottom = canvas.cut(image, source) or (0, 0, *image.size)
+        encoded = _encoded_image(data, max_pixels)
+        brief = replace(encoded, data=bounds.head(encoded.kind, encoded.data))
+        with brief.open() as image:
+            left, top, right, bottom = canvas.cut(image, encoded) or (0, 0, *image.size)
             width, height = right - left, bottom - top
             # TIFF announces its upright size
-            own = 1 if source.kind == "TIFF" else _orientation(image, loaded=False)
-            turned = (source.orientation or own) >= _FIRST_ON_ITS_SIDE
-            costs.limit(image, source, max_pixels=max_pixels, at_least=at_least)
-    kind = sniff(data[:HEAD]) or source.kind  # of the file, whatever its preview is
+            own = 1 if encoded.kind == "TIFF" else _orientation(image, loaded=False)
+            turned = (encoded.orientation or own) >= _FIRST_ON_ITS_SIDE
+            costs.limit(image, encoded, max_pixels=max_pixels, at_least=at_least)
+    kind = sniff(data[:HEAD]) or encoded.kind  # of the file, whatever its preview is
     return (kind, height, width) if turned else (kind, width, height)
 
 
@@ -184,7 +184,7 @@ def thumbnail(pixels: Pixels, *, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def _source(data: bytes, max_pixels: int) -> Source:
+def _encoded_image(data: bytes, max_pixels: int) -> EncodedImage:
     """Return what is decoded of a file, once its container is known to be harmless.
 
     Raises:
@@ -197,11 +197,11 @@ def _source(data: bytes, max_pixels: int) -> Source:
         raise FormatRefused(f"HEIC needs the extra heic. Run {install_hint('heic')}")
     bounds.check(kind, data, max_pixels=max_pixels)
     if kind != "TIFF":
-        return Source(kind, data)
-    source = raw.resolved(data)
-    if source.data is not data:  # a preview
-        bounds.check(source.kind, source.data, max_pixels=max_pixels)
-    return source
+        return EncodedImage(kind, data)
+    encoded = raw.main_image(data)
+    if encoded.data is not data:  # a preview
+        bounds.check(encoded.kind, encoded.data, max_pixels=max_pixels)
+    return encoded
 
 
 def _release(image: ImageFile) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from imgsearch.images.bounds.jpeg2000 import codestream
 from imgsearch.images.boxes import boxes_at
-from imgsearch.images.opening import Source, opened
+from imgsearch.images.encoded_image import EncodedImage
 
 _QCD, _QCC, _SOT, _SOD = 0x5C, 0x5D, 0x90, 0x93  # the second byte of each marker
 _REVERSIBLE: Final = 0  # style of quantization
@@ -28,21 +28,21 @@ _MODES: Final = {"LA", "RGB", "RGBA", "CMYK"}  # of several components, without 
 _SYCC: Final = b"\x12"  # enumerated colour space
 
 
-def in_eight_bits(image: Image.Image, source: Source) -> Image.Image:
+def in_eight_bits(image: Image.Image, encoded: EncodedImage) -> Image.Image:
     """Return a loaded image with components over the whole range of 8 bits.
 
     Raises:
         ValueError: its layout leaves them unknown.
     """
-    bands, start = len(image.getbands()), codestream(source.data)
+    bands, start = len(image.getbands()), codestream(encoded.data)
     if start is None or image.mode not in _MODES:
         return image
     first = start + 42  # of the components: bits less 1, step across, step down
-    depths, *steps = (source.data[first + each : first + 3 * bands : 3] for each in range(3))
+    depths, *steps = (encoded.data[first + each : first + 3 * bands : 3] for each in range(3))
     bits = [(depth & 0x7F) + 1 for depth in depths]
     if set(bits) == {8}:
         return image
-    if {*steps[0], *steps[1]} != {1} or _is_sycc(source.data[:start]):
+    if {*steps[0], *steps[1]} != {1} or _is_sycc(encoded.data[:start]):
         raise ValueError("JPEG 2000 of other than 8 bits with subsampled colour is not read")
     pixels = np.array(image)
     for band, depth in enumerate(bits):
@@ -50,7 +50,7 @@ def in_eight_bits(image: Image.Image, source: Source) -> Image.Image:
             values = pixels[..., band].astype(np.uint16) >> (8 - depth)
             pixels[..., band] = values * 255 // ((1 << depth) - 1)
     if max(bits) > 8 and not pixels.all():
-        with opened(replace(source, data=_with_a_bit_more(source.data, start))) as middle:
+        with replace(encoded, data=_with_a_bit_more(encoded.data, start)).open() as middle:
             # Pillow's own property, which reads as a method where it is 0
             middle.reduce = vars(image)["_reduce"]  # type: ignore[method-assign]
             pixels[(pixels == 0) & (np.asarray(middle) >= 128) & (np.array(bits) > 8)] = 255

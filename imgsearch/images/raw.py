@@ -15,7 +15,7 @@ from typing import Final
 from imgsearch.errors import FormatRefused
 from imgsearch.images import bounds, jpeg, tiff
 from imgsearch.images.decoder_errors import DECODER_ERRORS
-from imgsearch.images.opening import Source, opened
+from imgsearch.images.encoded_image import EncodedImage
 from imgsearch.images.tiff import Directory
 
 _SENSOR: Final = {32803, 34892}  # PhotometricInterpretation: CFA, LinearRaw
@@ -45,16 +45,16 @@ class _Candidate:
         is_full = self.jpeg is None and self.directory.is_full
         return is_full or max(self.size) >= _LEAST or 0 < full <= self.pixels * 4
 
-    def source(self, data: bytes, turn: int | None) -> Source:
+    def encoded(self, data: bytes, turn: int | None) -> EncodedImage:
         """Return it as bytes of their own; `turn` is the first directory's orientation."""
         if self.jpeg is not None:
-            return Source("JPEG", data[slice(*self.jpeg)], turn)
+            return EncodedImage("JPEG", data[slice(*self.jpeg)], turn)
         turned = tiff.ORIENTATION in self.directory.entries
         shown = tiff.beginning_with(data, self.directory.offset)
-        return Source("TIFF", shown, None if turned else turn)
+        return EncodedImage("TIFF", shown, None if turned else turn)
 
 
-def resolved(data: bytes) -> Source:
+def main_image(data: bytes) -> EncodedImage:
     """Return the picture that a TIFF is decoded as: its first one, unless that is a preview.
 
     A preview is turned as the first directory says, because cameras state it there alone.
@@ -66,14 +66,14 @@ def resolved(data: bytes) -> Source:
     directories = tiff.directories(data)
     raw = _is_raw(data, directories)
     if not raw and not (directories and directories[0].is_reduced):
-        return Source("TIFF", data)
+        return EncodedImage("TIFF", data)
     turn = directories[0].value(tiff.ORIENTATION) or None
     best = _largest(data, directories)
     measured = [each for each in directories if not raw or _is_sensor(each)]
     full = max((each.size[0] * each.size[1] for each in measured), default=0)
     if best is None or not best.is_enough(full):
         raise FormatRefused(_refusal(best, raw=raw))
-    return best.source(data, turn)
+    return best.encoded(data, turn)
 
 
 def _is_raw(data: bytes, directories: list[Directory]) -> bool:
@@ -93,10 +93,10 @@ def _largest(data: bytes, directories: list[Directory]) -> _Candidate | None:
     found = [each for directory in directories for each in _candidates(data, directory)]
     found.sort(key=lambda each: each.pixels, reverse=True)
     for candidate in found[:_ATTEMPTS]:
-        source = candidate.source(data, None)
-        bounds.check(source.kind, source.data)
+        encoded = candidate.encoded(data, None)
+        bounds.check(encoded.kind, encoded.data)
         try:
-            with opened(source) as image:
+            with encoded.open() as image:
                 return replace(candidate, size=image.size)
         except DECODER_ERRORS:
             continue

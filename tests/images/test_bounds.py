@@ -220,7 +220,7 @@ def test_a_heavy_container_is_refused_by_its_header(
         pytest.fail("a decoder opened the file")  # no exception that the decoder would translate
 
     data = BOMBS[name]()
-    monkeypatch.setattr("imgsearch.images.decoder.opened", fail)
+    monkeypatch.setattr("imgsearch.images.encoded_image.EncodedImage.open", fail)
     with pytest.raises((ImageTooLarge, ImageCorrupt)) as caught:
         read(data, path="straße.img")
     assert caught.value.stage == "header"

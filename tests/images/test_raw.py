@@ -161,7 +161,7 @@ def test_many_pictures_cost_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
         looks += 1
         raise ValueError("no header")
 
-    monkeypatch.setattr("imgsearch.images.raw.opened", refuse)
+    monkeypatch.setattr("imgsearch.images.encoded_image.EncodedImage.open", refuse)
     with pytest.raises(FormatRefused, match="no preview"):
         decode(tiff(*(plain(THUMB, t254=1) for _ in range(50))))
     assert looks < 5
