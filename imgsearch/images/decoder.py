@@ -1,6 +1,7 @@
-"""Bytes → pixels: the only place that decodes, for indexing and for querying alike.
+"""Pixels, headers and thumbnails of encoded images: the only place that decodes.
 
-Only the first frame is read. ICC profiles are ignored: an embedding model never saw them either.
+Indexing and searching share it. Only the first frame is read. ICC profiles are ignored, because
+embedding models are trained without them.
 """
 
 import io
@@ -18,7 +19,7 @@ from imgsearch.images import bounds, canvas, costs, jpeg2000, libtiff, raw
 from imgsearch.images.decoder_errors import DECODER_ERRORS, image_errors
 from imgsearch.images.encoded_image import EncodedImage
 from imgsearch.images.formats import HEAD, refusal, sniff
-from imgsearch.images.samples import rgb
+from imgsearch.images.rgb import to_rgb
 from imgsearch.pillow_warnings import no_warnings
 from imgsearch.types import Pixels
 
@@ -36,7 +37,8 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_HOLDING: Final = {"PNG", "WEBP", "AVIF"}  # Pillow's images of these hold 200 to 600 MB more
+# Pillow's images of these formats hold 200 to 600 MB beside the pixels, at 49 megapixels
+_HOLDING: Final = {"PNG", "WEBP", "AVIF"}
 
 
 def decode(
@@ -48,32 +50,42 @@ def decode(
 ) -> Pixels:
     """Return the pixels of an image file's bytes: uint8, (height, width, 3), RGB, C-contiguous.
 
-    EXIF orientation is applied. Alpha lies on white. CMYK, palettes and one bit become RGB. Grey of
-    16 bits keeps its upper 8, as Pillow does with 48-bit colour; 32-bit integers likewise where all
-    lie in 0..65535. Floats in [0, 1] are scaled by 255 and those in [0, 255] kept. Other ranges,
-    and signed bytes, are stretched from their least to their greatest value; NaN and infinity are
-    black. Of a camera's raw file the largest preview is decoded, of an animation the first frame,
-    on white where it does not cover the canvas, of an APNG its default image.
+    - Orientation: EXIF orientation is applied.
+    - Transparency: transparent pixels are blended with white. So is the part of the canvas that the
+      first frame of an animation does not cover.
+    - Colour: CMYK, palettes and one bit are converted to RGB.
+    - Depth: grey of 16 bits keeps its upper 8, as 48-bit colour does. 32-bit integers do the same
+      if all values lie in 0..65535. Floats in [0, 1] are multiplied by 255, floats in [0, 255] are
+      kept. Other ranges, and signed bytes, are stretched from their least to their greatest value.
+      NaN and infinity become black.
+    - Several images: an animation gives its first frame, an APNG its default image, a camera's raw
+      file its largest preview.
 
-    `at_least` is an edge in pixels. Above 0, a JPEG comes at the smallest of an eighth, a quarter
-    and a half of its size at which both edges are whole numbers and at least that; where there is
-    none, and in other formats, it comes whole. A half takes 19 ms in place of 54: a photograph
-    enlarged to 4032 x 3024, 4:2:0, quality 90, with Pillow 13, libjpeg-turbo 3.2, one AMD EPYC
-    core, medians of 5. A JPEG of more than `max_pixels` may also come with rounded edges.
+    Args:
+        data: the encoded image.
+        path: the file's name, for error messages only.
+        max_pixels: the most pixels that are decoded.
+        at_least: the least edge in pixels that the caller needs; 0 asks for the whole image. A JPEG
+            is decoded at an eighth, a quarter or a half: the smallest whose edges are whole numbers
+            of at least this size. If no scale fits, and in other formats, the image is decoded
+            whole. A JPEG of more than `max_pixels` may get rounded edges, a JPEG 2000 that would
+            take too long halved ones. A half takes 19 ms instead of 54 (a photograph enlarged to
+            4032 x 3024, 4:2:0, quality 90; Pillow 13, libjpeg-turbo 3.2, one AMD EPYC core, medians
+            of 5).
 
-    `path` is for messages only. Thread-safe, and lets no warning out.
+    Thread-safe. Pillow's warnings are suppressed.
 
     Raises:
-        FormatRefused: the bytes are of no format in `FORMATS`, or of HEIC without the extra `heic`,
-            or a raw file without a large preview.
-        ImageTooLarge: more than `max_pixels` would be decoded. The header decides, before any pixel
-            is decoded. A scaled JPEG counts by its pixels after scaling, within 8 times as many
-            before, or 2 times where libjpeg has to hold them all (progressive files). The cap is
-            lower where decoding is slow: a twentieth of the values for run-length BMP and PNM with
-            an odd maximum, and shared among more than 50 JPEG scans of a component. What would
-            take more than about 4 s or 850 MB is refused as well, mostly large JPEG 2000, AVIF
-            and WebP; with `at_least` a JPEG 2000 may then come with halved edges.
-        ImageCorrupt: the header or the pixels cannot be read, or were cut short.
+        FormatRefused: the format is not in `FORMATS`, or it is HEIC and the extra `heic` is not
+            installed, or the file is raw without a large preview.
+        ImageTooLarge: the header announces more work than allowed. No pixel is decoded.
+            - More than `max_pixels`. A scaled JPEG counts by its scaled pixels; the whole may have
+              8 times as many, or 2 times if libjpeg has to hold them all (progressive files).
+            - A twentieth of `max_pixels` in samples for run-length BMP, and for PNM whose maximum
+              is not 255 (in grey, not 65535), because Pillow decodes both in Python.
+            - More than 50 JPEG scans of a component share `max_pixels`.
+            - About 4 s or 850 MB, mostly for large JPEG 2000, AVIF and WebP.
+        ImageCorrupt: the header or the pixels are invalid or cut short.
     """
     image = picture(data, path=path, max_pixels=max_pixels, at_least=at_least)
     with image_errors(path, "convert"):
@@ -87,9 +99,9 @@ def picture(
     max_pixels: int = MAX_PIXELS,
     at_least: int = 0,
 ) -> Image.Image:
-    """Return what `decode` returns, by its rules and errors, as a Pillow image of mode RGB.
+    """Return the pixels as a Pillow image of mode RGB; rules and errors are those of `decode`.
 
-    For what goes on in Pillow: an array made of it and back again costs 0.3 ms at 500 x 375.
+    It saves callers that continue in Pillow 0.3 ms at 500 x 375, the time of two conversions.
     """
     data = bytes(data)  # no copy where it is bytes already
     with no_warnings(), libtiff.quiet(), image_errors(path) as decoding:
@@ -101,14 +113,14 @@ def picture(
         announced = image.size
         image.load()
         if encoded.kind == "HEIC" and image.size != announced:
-            raise ValueError("the picture has another size than its header says")
+            raise ValueError("the image has another size than its header says")
         decoding.stage = "convert"
         orientation = encoded.orientation or _orientation(image)
         box = canvas.cut(image, encoded)
         if encoded.kind in _HOLDING:
             _release(image)
         loaded = jpeg2000.in_eight_bits(image, encoded) if encoded.kind == "JPEG2000" else image
-        pixels = rgb(loaded)
+        pixels = to_rgb(loaded)
         if transparent is not None:
             pixels.paste("white", mask=transparent)
         pixels = pixels if box is None else pixels.crop(box)
@@ -118,11 +130,13 @@ def picture(
 def header(
     data: bytes, *, path: str = "", max_pixels: int = MAX_PIXELS, at_least: int = 1
 ) -> tuple[str, int, int]:
-    """Return what an image's header says: format (of `FORMATS`), width and height, turned upright.
+    """Return format, width and height of an image, after EXIF orientation; no pixel is decoded.
+
+    The format is one of `FORMATS`, or "HEIC". The options are those of `decode`. The default of
+    `at_least` refuses a JPEG only if it is too large at every scale.
 
     Raises:
-        FormatRefused, ImageTooLarge, ImageCorrupt: as `decode` says; no pixel is decoded. By
-            default a JPEG is too large only where it is at every scale.
+        FormatRefused, ImageTooLarge, ImageCorrupt: under the conditions of `decode`.
     """
     with no_warnings(), image_errors(path):
         encoded = _encoded_image(data, max_pixels)
@@ -130,47 +144,47 @@ def header(
         with brief.open() as image:
             left, top, right, bottom = canvas.cut(image, encoded) or (0, 0, *image.size)
             width, height = right - left, bottom - top
-            # TIFF announces its upright size
+            # Pillow gives the upright size of a TIFF
             own = 1 if encoded.kind == "TIFF" else _orientation(image, loaded=False)
-            turned = (encoded.orientation or own) >= _FIRST_ON_ITS_SIDE
+            on_its_side = (encoded.orientation or own) >= _FIRST_ON_ITS_SIDE
             costs.limit(image, encoded, max_pixels=max_pixels, at_least=at_least)
-    kind = sniff(data[:HEAD]) or encoded.kind  # of the file, whatever its preview is
-    return (kind, height, width) if turned else (kind, width, height)
+    kind = sniff(data[:HEAD]) or encoded.kind  # of the file, not of its preview
+    return (kind, height, width) if on_its_side else (kind, width, height)
 
 
 def checked(pixels: npt.NDArray[Any]) -> Pixels:
-    """Return an array that is pixels.
+    """Return the array if it holds pixels: uint8, (height, width, 3), not empty.
 
     Raises:
-        ImageError: it is not uint8 (height, width, 3), or empty.
+        ImageError: it does not.
     """
     if pixels.dtype == np.uint8 and pixels.shape[2:] == (3,) and pixels.size:
         return pixels
-    told = f"{pixels.dtype} {pixels.shape}"
+    given = f"{pixels.dtype} {pixels.shape}"
     raise ImageError(
-        f"pixels are uint8 (height, width, 3), RGB, not {told}", stage="convert", reason=told
+        f"pixels are uint8 (height, width, 3), RGB, not {given}", stage="convert", reason=given
     )
 
 
 def checked_limit(max_pixels: object) -> int:
-    """Return a limit of decoded pixels.
+    """Return the limit of decoded pixels if it is valid.
 
     Raises:
-        ConfigError: it is no whole number above 0.
+        ConfigError: it is not a whole number above 0.
     """
-    if type(max_pixels) is not int or max_pixels < 1:  # a bool is no number of pixels
+    if type(max_pixels) is not int or max_pixels < 1:  # rejects True as well
         raise ConfigError(
-            f"max_pixels must be a whole number of pixels above 0, not {max_pixels!r}. Give for "
-            "example 200_000_000"
+            f"max_pixels must be a whole number of pixels above 0, not {max_pixels!r}. Try "
+            "200_000_000"
         )
     return max_pixels
 
 
 def small(data: bytes, *, side: int, path: str = "", max_pixels: int = MAX_PIXELS) -> bytes:
-    """Return a thumbnail of an image file's bytes, as `thumbnail` does; a JPEG is read at a scale.
+    """Return a JPEG thumbnail of an image file's bytes; a JPEG is decoded at a scale.
 
     Raises:
-        FormatRefused, ImageTooLarge, ImageCorrupt: as `decode` says.
+        FormatRefused, ImageTooLarge, ImageCorrupt: under the conditions of `decode`.
     """
     return thumbnail(decode(data, path=path, max_pixels=max_pixels, at_least=side), side=side)
 
@@ -185,10 +199,10 @@ def thumbnail(pixels: Pixels, *, side: int) -> bytes:
 
 
 def _encoded_image(data: bytes, max_pixels: int) -> EncodedImage:
-    """Return what is decoded of a file, once its container is known to be harmless.
+    """Return the image of a file that is decoded, after the bounds of its container were checked.
 
     Raises:
-        FormatRefused, ImageTooLarge, ImageCorrupt: as `decode` says.
+        FormatRefused, ImageTooLarge, ImageCorrupt: under the conditions of `decode`.
     """
     kind = sniff(data[:HEAD])
     if kind is None:
@@ -205,21 +219,21 @@ def _encoded_image(data: bytes, max_pixels: int) -> EncodedImage:
 
 
 def _release(image: ImageFile) -> None:
-    """Drop what a loaded image holds beside its pixels: its file, canvases, and packed copies."""
+    """Free the file, the canvases and the packed copies that a loaded image holds."""
     for name in ("fp", "_fp", "_decoder", "dispose"):
         if name in image.__dict__:
             setattr(image, name, None)
 
 
 def _orientation(image: Image.Image, *, loaded: bool = True) -> int:
-    """Return the EXIF orientation, 1 where there is none or it cannot be read."""
+    """Return the EXIF orientation, 1 if it is missing or invalid."""
     try:
-        # after load(): TIFF turns itself then, and PNG may keep its EXIF behind the pixels, which
-        # its own getexif() decodes
+        # Before load() the method of the base class is called: a PNG's own getexif() decodes the
+        # pixels, because EXIF may lie behind them. load() itself turns a TIFF upright.
         exif = image.getexif() if loaded else Image.Image.getexif(image)
         value = exif.get(_ORIENTATION, 1)
     except DECODER_ERRORS:
-        return 1  # the pixels are sound, and viewers show such a file unturned
+        return 1  # the pixels are valid, and viewers show such a file unturned
     return value if isinstance(value, int) else 1
 
 

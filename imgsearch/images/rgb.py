@@ -1,4 +1,4 @@
-"""Any of Pillow's modes → RGB in 8 bits; the rules stand in `decoder.decode`."""
+"""RGB of 8 bits from any mode of Pillow, by the rules of `decoder.decode`."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -7,25 +7,25 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from imgsearch.images import tiff
 from imgsearch.images.tiff_image import TiffImage
 
-_TIFF_BITS: Final = 258  # BitsPerSample
-_BLOCK: Final = 1 << 20  # values: 8 MB, and no Python loop worth the name
+_BLOCK: Final = 1 << 20  # values: 8 MB as float64, and at most 50 turns of the loop by default
 
 
-def rgb(image: Image.Image) -> Image.Image:
-    """Return a loaded image in mode RGB, alpha on white."""
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return a loaded image in mode RGB, with transparent pixels blended with white."""
     signed = isinstance(image, TiffImage) and image.is_signed
     if image.mode in {"I", "F"} or image.mode.startswith("I;16") or signed:
         return Image.fromarray(_eight_bits(image)).convert("RGB")
     if image.format == "BMP" and image.mode == "RGBA" and _is_clear(image):
-        return image.convert("RGB")  # as browsers do: some writers announce alpha and leave it 0
+        return image.convert("RGB")  # as in browsers: some writers announce alpha and leave it 0
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         canvas = Image.new("RGB", layer.size, "white")
         canvas.paste(layer, mask=layer.getchannel("A"))
         return canvas
-    if image.mode == "LAB":  # the one mode that convert() leaves to the colour management
+    if image.mode == "LAB":  # convert() does not support this mode; colour management does
         from PIL import ImageCms
 
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
@@ -48,16 +48,16 @@ def _eight_bits(image: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 def _upper_bits(image: Image.Image, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    # 12-bit TIFF arrives unscaled in 16 bits
-    twelve = getattr(image, "tag_v2", {}).get(_TIFF_BITS) == (12,)
+    # Pillow gives 12-bit TIFF unscaled, in 16 bits
+    twelve = getattr(image, "tag_v2", {}).get(tiff.BITS) == (12,)
     grey: npt.NDArray[np.uint8] = (values >> (4 if twelve else 8)).astype(np.uint8)
-    if isinstance(image.info.get("transparency"), int):  # convert() forgets it for these modes
+    if isinstance(image.info.get("transparency"), int):  # convert() ignores it in these modes
         grey[values == image.info["transparency"]] = 255
     return grey
 
 
 def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return numbers as 8 bits: by a range that is usual for their type, else by their own."""
+    """Return numbers as 8 bits, by the usual range of their type, otherwise by their own range."""
     low = min(float(block.min()) for block in _blocks(values))
     high = max(float(block.max()) for block in _blocks(values))
     usual = {"f": (1.0, 255.0), "i": (65535.0,), "u": (65535.0,)}[values.dtype.kind]
@@ -71,9 +71,9 @@ def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _blocks(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.float64]]:
-    """Yield all values in order, NaN and infinity as 0; in blocks, as float64 takes much memory."""
+    """Yield all values as float64, NaN and infinity as 0; in blocks, to save memory."""
     flat = values.reshape(-1)
     for start in range(0, flat.size, _BLOCK):
-        with np.errstate(invalid="ignore"):  # a signalling NaN in the file
+        with np.errstate(invalid="ignore"):  # raised by a signalling NaN
             wide = flat[start : start + _BLOCK].astype(np.float64)
         yield np.nan_to_num(wide, nan=0, posinf=0, neginf=0)
