@@ -1,4 +1,4 @@
-"""Bytes → pixels: decoding, image headers and thumbnails, within limits."""
+"""Decoding, image headers and thumbnails, within limits of pixels, time and memory."""
 
 from imgsearch.images.decoder import (
     MAX_PIXELS,

@@ -1,4 +1,4 @@
-"""What of a picture is transparent or cut off beyond what Pillow 12.3 does about it."""
+"""Transparent and cropped parts of an image that Pillow 12.3 leaves as they are."""
 
 import struct
 
@@ -12,21 +12,21 @@ from imgsearch.images.encoded_image import EncodedImage
 _Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 _GREY, _COLOUR = 0, 2  # colour types of PNG
-_DEPTH, _TYPE = 24, 25  # where a PNG says its bits and colour type: its first chunk is fixed
-_UPPER, _LOWER = "RGB;16B", "RGB;16L"  # the bytes of big-endian numbers that each takes
+_DEPTH, _TYPE = 24, 25  # offsets of the bits and the colour type of a PNG: its first chunk is fixed
+_UPPER, _LOWER = "RGB;16B", "RGB;16L"  # modes that read the upper or lower byte of each number
 
 
 def cut(image: ImageFile, encoded: EncodedImage) -> _Box | None:
-    """Return the box of the picture to be seen, before it is turned; None for all of it."""
+    """Return the visible box of the image before it is rotated; None for the whole image."""
     return clean_aperture(encoded.data, *image.size) if encoded.kind == "AVIF" else None
 
 
 def uncovered(image: ImageFile, encoded: EncodedImage) -> Image.Image | None:
-    """Return a mask of the pixels that are transparent, None where Pillow knows them.
+    """Return a mask of the transparent pixels, or None if Pillow handles them.
 
-    Before `image` is loaded. A first frame that is smaller than its animation's canvas leaves the
-    rest transparent, as browsers show it; the background colour of GIF is not used. A PNG's
-    transparent colour is compared with all 16 bits.
+    Call it before `image` is loaded. A first frame that is smaller than the canvas leaves the rest
+    transparent, as in browsers, which ignore the background colour of GIF. The transparent colour
+    of a PNG is compared in all 16 bits.
     """
     if encoded.kind == "GIF":
         return _around(image.size, image.tile[0].extents) if image.tile else None
@@ -46,7 +46,7 @@ def _around(size: tuple[int, int], box: _Box | None) -> Image.Image | None:
 
 
 def _first_frame(data: bytes) -> _Box | None:
-    """Return where the first frame of an animated WebP lies, None for a single picture.
+    """Return the box of the first frame of an animated WebP, None for a still image.
 
     Source: https://developers.google.com/speed/webp/docs/riff_container
     """
@@ -64,21 +64,21 @@ def _first_frame(data: bytes) -> _Box | None:
 
 
 def _keyed(image: ImageFile, encoded: EncodedImage) -> Image.Image | None:
-    """Bring a PNG's transparent colour to the range of the pixels, or return where it shows."""
+    """Scale the transparent colour of a PNG to the range of the pixels, or return its mask."""
     key, depth, kind = image.info.get("transparency"), encoded.data[_DEPTH], encoded.data[_TYPE]
     if kind == _GREY and depth < 8 and isinstance(key, int):
-        # Pillow spreads 2 and 4 bits over 0 to 255
+        # Pillow scales pixels of 2 and 4 bits to 0..255, but not the transparent colour
         image.info["transparency"] = (key & (1 << depth) - 1) * 255 // ((1 << depth) - 1)
     if kind != _COLOUR or depth != 16 or not isinstance(key, tuple):
         return None
     del image.info["transparency"]
-    wanted = np.array(key)
-    shown = np.ones(image.size[::-1], bool)
-    for rawmode, half in ((_UPPER, wanted >> 8), (_LOWER, wanted & 255)):
+    colour = np.array(key)
+    is_key = np.ones(image.size[::-1], bool)
+    for rawmode, half in ((_UPPER, colour >> 8), (_LOWER, colour & 255)):
         again = encoded.open()
         again.tile = [
-            _Tile(each.codec_name, each.extents, each.offset, rawmode) for each in again.tile
+            _Tile(tile.codec_name, tile.extents, tile.offset, rawmode) for tile in again.tile
         ]
         again.info.pop("transparency", None)
-        shown &= (np.asarray(again) == half).all(axis=-1)
-    return Image.fromarray(shown)
+        is_key &= (np.asarray(again) == half).all(axis=-1)
+    return Image.fromarray(is_key)

@@ -1,10 +1,13 @@
-"""The formats that are decoded, and how a file's first bytes announce them.
+"""The formats that are decoded, and their signatures.
 
-What Pillow opens is narrowed to `FORMATS`: what cameras, phones, browsers, scanners and scientific
-tools write, and what a signature tells apart. Left out are EPS, WMF and PDF (they run other
-programs), TGA, PCX and DIB (no signature, so any bytes could pass for pixels), ICO and ICNS (Pillow
-decodes them before their size is known), plain-text PNM (quadratic in its comments), and FLI, PSD,
-SGI, DDS, FITS, SPIDER and their like (rare, and the usual way into a decoder).
+`FORMATS` is a part of the formats that Pillow opens. Cameras, phones, browsers, scanners and
+scientific tools write them, and a signature identifies them. These formats are left out:
+
+- EPS, WMF and PDF run other programs.
+- TGA, PCX and DIB have no signature, so any bytes could pass for pixels.
+- ICO and ICNS are decoded by Pillow before their size is known.
+- Plain-text PNM takes quadratic time for comments.
+- FLI, PSD, SGI, DDS, FITS, SPIDER and the like are rare, and attacks on decoders often use them.
 
 HEIC needs the extra `heic` (pillow-heif), because Pillow has no decoder for it.
 """
@@ -13,22 +16,22 @@ import re
 from typing import Final
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
-"""What is always decoded, by Pillow's names.
+"""The formats that are decoded without an extra, by Pillow's names.
 
 MPO counts as JPEG, APNG as PNG, PBM, PGM and PFM as PPM.
 """
 
 HEAD: Final = 32
-"""How many of a file's first bytes `sniff` wants."""
+"""The number of first bytes that `sniff` needs."""
 
-# mif1 and msf1 are containers of HEIC and AVIF alike: the compatible brands decide
+# mif1 and msf1 are brands of HEIC and of AVIF: the compatible brands decide
 _HEIC: Final = rb"hei[cxms]|hev[cxms]"
 _SIGNATURES: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ("JPEG", re.compile(rb"\xff\xd8\xff")),
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("WEBP", re.compile(rb"RIFF....WEBP", re.DOTALL)),
     ("GIF", re.compile(rb"GIF8[79]a")),
-    # "BM" begins many a text, so the size of the header that follows must be a small one, too
+    # texts begin with "BM", too, so the size of the header that follows must be a small one
     ("BMP", re.compile(rb"BM.{12}[\x0c-\x80]\0\0\0", re.DOTALL)),
     ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]")),
     ("JPEG2000", re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n")),
@@ -37,7 +40,7 @@ _SIGNATURES: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ("HEIC", re.compile(rb".{4}ftyp(?:" + _HEIC + rb"|m[is]f1)", re.DOTALL)),
 )
 
-# raw files that are no TIFF: the makers' own containers and magic numbers
+# raw files that are not TIFF: containers and magic numbers of the camera makers
 _RAW: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ("Canon CR3", re.compile(rb".{4}ftypcrx ", re.DOTALL)),
     ("Canon CRW", re.compile(rb"II.{4}HEAPCCDR", re.DOTALL)),
@@ -50,15 +53,15 @@ _RAW: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the format that a file's first `HEAD` bytes announce: one of `FORMATS`, or "HEIC".
+    """Return the format of a file by its first `HEAD` bytes: one of `FORMATS`, or "HEIC".
 
-    None for another one. Says nothing about whether the rest is sound.
+    None for other formats. The rest of the file may still be invalid.
     """
     return _first(_SIGNATURES, head)
 
 
 def refusal(head: bytes) -> str:
-    """Return why a file that `sniff` does not know is refused."""
+    """Return the reason to refuse a file whose format `sniff` does not know."""
     if raw := _first(_RAW, head):
         return f"a camera's raw file ({raw}). Convert it to JPEG, or to DNG with a large preview"
     return f"not one of {', '.join(FORMATS)}" if head else "the file is empty"

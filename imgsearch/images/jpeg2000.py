@@ -1,9 +1,9 @@
-"""JPEG 2000 of several components with other than 8 bits, which Pillow 12.3 brings to wrong ones.
+"""JPEG 2000 of several components whose depth is not 8 bits, which Pillow 12.3 scales wrongly.
 
-Fewer bits are shifted up, so that white is not reached. Of more bits, P, Pillow makes 8 by adding a
-half, shifting and keeping 8 bits of the result, so that the uppermost numbers become 256, thus 0:
-white is black. Which zeros are such is seen in a second decode, of the same codestream with P + 1
-bits announced: its numbers lie in the middle of their range, and none is rounded over it.
+Pillow shifts fewer bits up, so white does not reach 255. It rounds more than 8 bits and keeps the
+lower 8 bits of the result. The largest numbers round to 256 and become 0, so white turns black.
+A second decode tells these zeros from black. It reads the same codestream with one more bit
+announced, which moves all numbers to the middle of the range, where none overflows.
 
 Source: https://www.itu.int/rec/T-REC-T.800, A.5.1 (SIZ), A.6.4 and A.6.5 (QCD, QCC), E.1.1.
 """
@@ -29,21 +29,21 @@ _SYCC: Final = b"\x12"  # enumerated colour space
 
 
 def in_eight_bits(image: Image.Image, encoded: EncodedImage) -> Image.Image:
-    """Return a loaded image with components over the whole range of 8 bits.
+    """Return a loaded image whose components fill the range of 8 bits.
 
     Raises:
-        ValueError: its layout leaves them unknown.
+        ValueError: the layout is not supported.
     """
     bands, start = len(image.getbands()), codestream(encoded.data)
     if start is None or image.mode not in _MODES:
         return image
-    first = start + 42  # of the components: bits less 1, step across, step down
-    depths, *steps = (encoded.data[first + each : first + 3 * bands : 3] for each in range(3))
+    first = start + 42  # three bytes a component: bits less 1, step across, step down
+    depths, *steps = (encoded.data[first + field : first + 3 * bands : 3] for field in range(3))
     bits = [(depth & 0x7F) + 1 for depth in depths]
     if set(bits) == {8}:
         return image
     if {*steps[0], *steps[1]} != {1} or _is_sycc(encoded.data[:start]):
-        raise ValueError("JPEG 2000 of other than 8 bits with subsampled colour is not read")
+        raise ValueError("JPEG 2000 of other than 8 bits with subsampled colour is not supported")
     pixels = np.array(image)
     for band, depth in enumerate(bits):
         if depth < 8:
@@ -51,7 +51,7 @@ def in_eight_bits(image: Image.Image, encoded: EncodedImage) -> Image.Image:
             pixels[..., band] = values * 255 // ((1 << depth) - 1)
     if max(bits) > 8 and not pixels.all():
         with replace(encoded, data=_with_a_bit_more(encoded.data, start)).open() as middle:
-            # Pillow's own property, which reads as a method where it is 0
+            # Pillow's property: reading it gives a method where the value is 0
             middle.reduce = vars(image)["_reduce"]  # type: ignore[method-assign]
             pixels[(pixels == 0) & (np.asarray(middle) >= 128) & (np.array(bits) > 8)] = 255
     return Image.frombytes(image.mode, image.size, pixels.tobytes())
@@ -65,7 +65,7 @@ def _is_sycc(boxes: bytes) -> bool:
 
 
 def _with_a_bit_more(data: bytes, start: int) -> bytes:
-    """Return the file with a bit more announced for each component, and the same numbers."""
+    """Return the file with one more bit announced for each component, and the same numbers."""
     out = bytearray(data)
     (components,) = struct.unpack_from(">H", data, start + 40)
     for place in range(start + 42, start + 42 + 3 * components, 3):
@@ -77,19 +77,21 @@ def _with_a_bit_more(data: bytes, start: int) -> bytes:
         at = end
     for part in _tile_parts(data, at):
         if any(marker in (_QCD, _QCC) for marker, *_ in _segments(data, part)):
-            raise ValueError("JPEG 2000 of more than 8 bits with steps of a tile's own is not read")
+            raise ValueError(
+                "JPEG 2000 of more than 8 bits with quantization in a tile is not supported"
+            )
     return bytes(out)
 
 
 def _keep_steps(out: bytearray, place: int, end: int) -> None:
-    """Take from a quantization what a bit more of range adds to it.
+    """Adapt a quantization to one more bit of range, so that its steps stay the same.
 
-    A step is 2 ** (range - exponent), and there are exponent + guard bits - 1 planes of bits.
+    A step is 2 ** (range - exponent), and exponent + guard bits - 1 bit planes are stored.
     """
     if out[place] & 0x1F == _REVERSIBLE:
         return
     if out[place] < 2 * _GUARD:
-        raise ValueError("JPEG 2000 of more than 8 bits without guard bits is not read")
+        raise ValueError("JPEG 2000 of more than 8 bits without guard bits is not supported")
     out[place] -= _GUARD
     for at in range(place + 1, end - 1, 2):
         (step,) = struct.unpack_from(">H", out, at)
@@ -97,7 +99,7 @@ def _keep_steps(out: bytearray, place: int, end: int) -> None:
 
 
 def _tile_parts(data: bytes, at: int) -> Iterator[int]:
-    """Yield where the headers of the tiles' parts go on behind their first segment."""
+    """Yield the offset behind the first segment of each tile part's header."""
     while at + 12 <= len(data) and data[at + 1] == _SOT:
         yield at + 12
         (length,) = struct.unpack_from(">I", data, at + 6)
@@ -105,7 +107,7 @@ def _tile_parts(data: bytes, at: int) -> Iterator[int]:
 
 
 def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
-    """Yield each marker of a header with where its segment's content starts and ends."""
+    """Yield each marker of a header, and the start and end of its segment's content."""
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (_SOT, _SOD):
         end = at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
         yield data[at + 1], at + 4, min(end, len(data))

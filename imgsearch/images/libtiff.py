@@ -1,7 +1,7 @@
-"""libtiff's own lines on stderr, kept back while we decode.
+"""Suppression of libtiff's messages on stderr while an image is decoded.
 
-Pillow leaves libtiff's error handler in place, which prints a line for each broken strip; the error
-that matters comes as an exception.
+Pillow leaves libtiff's error handler in place, which prints a line for each invalid strip. Pillow
+raises an exception for the error as well.
 """
 
 import ctypes
@@ -16,29 +16,29 @@ from typing import Any, Final
 import PIL
 
 _FOLDERS: Final = ("../pillow.libs/libtiff*.so*", ".dylibs/libtiff*.dylib")  # of Pillow's wheels
-_NAMES: Final = ("libtiff.so.6", "libtiff.so.5")  # of systems whose Pillow uses their own
-_NO_LOAD: Final = getattr(os, "RTLD_NOLOAD", None)  # Windows has no such flag, and a static libtiff
+_NAMES: Final = ("libtiff.so.6", "libtiff.so.5")  # where Pillow uses the system's libtiff
+_NO_LOAD: Final = getattr(os, "RTLD_NOLOAD", None)  # missing on Windows, where libtiff is static
 
 
 class _Handler:
-    """libtiff's error handler, taken away while any thread decodes; the process has one."""
+    """The error handler of libtiff, which the process has once: off while any thread decodes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._former: int | None = None
+        self._previous: int | None = None
 
-    def take(self) -> None:
+    def remove(self) -> None:
         with self._lock:
             if self._users == 0:
-                self._former = _set(None)
+                self._previous = _set(None)
             self._users += 1
 
-    def give_back(self) -> None:
+    def restore(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                _set(self._former)
+                _set(self._previous)
 
 
 _handler = _Handler()
@@ -46,28 +46,28 @@ _handler = _Handler()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep libtiff from printing, while the block runs; it prints again afterwards."""
-    _handler.take()
+    """Suppress libtiff's messages while the block runs."""
+    _handler.remove()
     try:
         yield
     finally:
-        _handler.give_back()
+        _handler.restore()
 
 
 def _set(handler: int | None) -> int | None:
-    """Set libtiff's handler, None for none; return the one before."""
+    """Set libtiff's error handler (None removes it) and return the previous one."""
     setter = _setter()
     return None if setter is None else setter(handler)
 
 
 @cache
 def _setter() -> Any:
-    """Return ``TIFFSetErrorHandler`` of the libtiff that Pillow has loaded, None without one."""
+    """Return ``TIFFSetErrorHandler`` of the libtiff that Pillow has loaded, None if not found."""
     if _NO_LOAD is None:
         return None
-    here = Path(PIL.__file__).parent
-    found = [str(path) for pattern in _FOLDERS for path in here.glob(pattern)]
-    for name in (*found, *_NAMES):
+    package = Path(PIL.__file__).parent
+    bundled = [str(path) for pattern in _FOLDERS for path in package.glob(pattern)]
+    for name in (*bundled, *_NAMES):
         try:
             setter = ctypes.CDLL(name, mode=_NO_LOAD | os.RTLD_LAZY).TIFFSetErrorHandler
         except (OSError, AttributeError):

@@ -95,7 +95,7 @@ class TiffImage(TiffImageFile):
         """
         extra = self.tag_v2.get(_EXTRA_SAMPLES, ())
         if self.mode not in _ONE_BY_ONE or (self.mode == "RGBA" and not extra):
-            raise ValueError(f"a TIFF of mode {self.mode} with its planes apart is not read")
+            raise ValueError(f"a TIFF of mode {self.mode} with separate planes is not supported")
 
     def _read_by_libtiff(self, rawmode: str) -> None:
         args = (_NATIVE.get(rawmode, rawmode), self._compression, False, self.tag_v2.offset)

@@ -1,4 +1,4 @@
-"""JPEG 2000 of several components keeps black black and white white at every depth."""
+"""JPEG 2000 of several components keeps black and white at every depth."""
 
 from base64 import b64decode
 
@@ -8,8 +8,8 @@ import pytest
 from imgsearch.errors import ImageCorrupt
 from imgsearch.images import decode
 
-# Four pixels of 16 bits, by OpenJPEG 2.5: (0, 65535, 32768), (65407, 65408, 255),
-# (256, 1, 65534), (128, 127, 40000); for the signed file less 32768.
+# Four pixels of 16 bits, encoded by OpenJPEG 2.5: (0, 65535, 32768), (65407, 65408, 255),
+# (256, 1, 65534), (128, 127, 40000); the signed file holds the same numbers less 32768.
 LOSSLESS = (
     "/0//UQAvAAAAAAAEAAAAAQAAAAAAAAAAAAAABAAAAAEAAAAAAAAAAAADDwEBDwEBDwEB/1IADAAAAAEAAAQEAAH/XAAE"
     "QID/ZAAlAAFDcmVhdGVkIGJ5IE9wZW5KUEVHIHZlcnNpb24gMi41LjT/kAAKAAAAAAA1AAH/k9/4kFgGAepqcDHfvlb/"
@@ -25,7 +25,7 @@ LOSSY = (
     "BUKAAP9kACUAAUNyZWF0ZWQgYnkgT3BlbkpQRUcgdmVyc2lvbiAyLjUuNP+QAAoAAAAAADQAAf+Tz+wQCl6nxkOfVYfP"
     "/CgoC6ci56m+DPtTf8/8KCQHiE2WDCd3mkf/2Q=="
 )
-# (value + 128) // 256, and 255 where that is 256
+# (value + 128) // 256, at most 255
 EXPECTED = [[0, 255, 128], [255, 255, 1], [1, 0, 255], [1, 0, 156]]
 # two pixels of 4 bits: (0, 15, 8), (1, 2, 3); a step is 17
 FOUR_BITS = (
@@ -33,7 +33,7 @@ FOUR_BITS = (
     "QCD/ZAAlAAFDcmVhdGVkIGJ5IE9wZW5KUEVHIHZlcnNpb24gMi41LjT/kAAKAAAAAAAdAAH/k98gIAXnz4QgAD/PhCAM"
     "P//Z"
 )
-COMPONENTS = 42  # where the first one's bits and steps stand
+COMPONENTS = 42  # offset of the bits and steps of the first component
 
 
 @pytest.mark.parametrize("text", [LOSSLESS, SIGNED, LOSSY])
@@ -52,11 +52,11 @@ def test_deep_subsampled_colour_is_refused() -> None:
         decode(bytes(data))
 
 
-def test_steps_of_a_tiles_own_are_refused_where_blacks_are_in_doubt() -> None:
+def test_quantization_in_a_tile_is_refused_if_a_sample_is_zero() -> None:
     data = bytearray(b64decode(LOSSLESS))
     steps = data[data.index(b"\xff\x5c") :][:6]
     tile = data.index(b"\xff\x90")
     data[tile + 9] += len(steps)  # its length
     data[tile + 12 : tile + 12] = steps
-    with pytest.raises(ImageCorrupt, match="steps of a tile's own"):
+    with pytest.raises(ImageCorrupt, match="quantization in a tile is not supported"):
         decode(bytes(data))

@@ -128,7 +128,7 @@ def test_planes_that_would_be_mixed_up_are_refused(
     values = [np.rint(each * 255).astype(np.uint8) for each in CHANNELS[:planes]]
     tags = {} if extra is None else {"t338": extra}
     data = tiff(page(*values, photometric=photometric, packing=packing, **tags))
-    with pytest.raises(ImageCorrupt, match="planes apart is not read"):
+    with pytest.raises(ImageCorrupt, match="separate planes is not supported"):
         decode(data)
 
 
