@@ -1,17 +1,18 @@
-"""TIFF, and EXIF, which is laid out like it: the tags of the directories that Pillow reads.
+"""TIFF and EXIF: the tags of the directories that Pillow reads.
 
-Tags may share their bytes, so that a few megabytes announce terabytes; Pillow 12.3 copies the bytes
-of each tag, makes an object of each number, and a Python object for each strip or tile.
+Tags may share their bytes, so a few megabytes can announce terabytes. Pillow 12.3 copies the bytes
+of each tag, and makes an object of each number and of each strip or tile.
 Source of the layout: https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
 """
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from imgsearch.errors import ImageCorrupt
+from imgsearch.images import tiff
 from imgsearch.images.bounds.limits import check_count
+from imgsearch.images.tiff import Layout
 
 # bytes of a value by its type; Pillow ignores tags of other types
 _UNITS: Final = dict(
@@ -19,42 +20,19 @@ _UNITS: Final = dict(
 )
 _TEXTS: Final = frozenset((1, 2, 7))  # types whose value stays one string of bytes
 _NUMBERS: Final = 200_000  # of one tag: a 16-bit colour map has 196,608
-_TAGS: Final = 65_535  # what the smaller directories can hold
-_SLACK: Final = 16 << 20  # bytes that tags may share: a broken directory announces some at random
+_TAGS: Final = 65_535  # the most entries that a classic directory can hold
+_SLACK: Final = 16 << 20  # bytes that tags may share: corrupt directories announce random sizes
 _MOST_TAG_BYTES: Final = 128 << 20  # of one directory, which Pillow copies twice
 _PREFIX: Final = b"Exif\0\0"
-_PREFIXES: Final = 8  # Pillow takes them off one by one, copying the rest
+_PREFIXES: Final = 8  # Pillow removes them one by one, and copies the rest each time
 _INTEROPERABILITY: Final = 40965
-_DIRECTORIES: Final = (34665, 34853, _INTEROPERABILITY)  # EXIF and GPS: Pillow reads these as well
-_WIDTH, _HEIGHT, _SAMPLES, _ROWS = 256, 257, 277, 278
-_STRIPS, _TILES, _TILE_WIDTH, _TILE_HEIGHT = 273, 324, 322, 323
-_PLANAR: Final = 284
+_DIRECTORIES: Final = (34665, 34853, _INTEROPERABILITY)  # EXIF and GPS: Pillow reads these, too
 _SPARE: Final = 16  # strips or tiles that cost little
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
-    """Byte order and size of offsets."""
-
-    order: str
-    big: bool
-
-    @property
-    def entry(self) -> struct.Struct:
-        return struct.Struct(self.order + ("HHQ8s" if self.big else "HHL4s"))
-
-    @property
-    def count(self) -> struct.Struct:
-        return struct.Struct(self.order + ("Q" if self.big else "H"))
-
-    @property
-    def offset(self) -> struct.Struct:
-        return struct.Struct(self.order + ("Q" if self.big else "L"))
-
-
-@dataclass(frozen=True, slots=True)
 class _Tag:
-    """A tag: its number, type, how many values, and their first one."""
+    """A tag: its number, its type, the count and the bytes of its values, and the first value."""
 
     number: int
     kind: int
@@ -64,7 +42,7 @@ class _Tag:
 
 
 def check(data: bytes, _max_pixels: int | None) -> None:
-    """Refuse a TIFF whose first directory and its EXIF hold too much."""
+    """Refuse a TIFF whose first directory or EXIF holds too much."""
     for layout, start in _starts(data):
         tags = _checked(data, start, layout)
         _check_strips(tags)
@@ -79,20 +57,20 @@ def check_exif(data: bytes) -> None:
     """Refuse EXIF whose tags announce more than it holds.
 
     Raises:
-        ImageTooLarge: its tags share too many bytes, or one has too many numbers.
-        ImageCorrupt: it begins with its name again and again.
+        ImageTooLarge: the tags share too many bytes, or one has too many numbers.
+        ImageCorrupt: the prefix is repeated many times.
     """
     at = 0
     while data.startswith(_PREFIX, at):
         at += len(_PREFIX)
         if at > _PREFIXES * len(_PREFIX):
-            raise ImageCorrupt("the EXIF begins again and again")
+            raise ImageCorrupt(f"the EXIF has more than {_PREFIXES} prefixes")
     content = data[at:]
     for layout, start in _starts(content):
         _checked(content, start, layout)
 
 
-def _starts(data: bytes) -> Iterator[tuple[_Layout, int]]:
+def _starts(data: bytes) -> Iterator[tuple[Layout, int]]:
     """Yield each layout that a decoder may read, with the offset of the first directory.
 
     Pillow 12.3 reads a big-endian BigTIFF as a classic TIFF, so both layouts are yielded.
@@ -100,13 +78,18 @@ def _starts(data: bytes) -> Iterator[tuple[_Layout, int]]:
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
         return
-    if 43 in data[2:4] and len(data) >= 16:
-        yield _Layout(order, big=True), int(struct.unpack_from(order + "Q", data, 8)[0])
-    if data[2:3] != b"+" and len(data) >= 8:
-        yield _Layout(order, big=False), int(struct.unpack_from(order + "L", data, 4)[0])
+    layouts = []
+    if b"+" in data[2:4]:  # 43, the version of BigTIFF
+        layouts.append(Layout(order, big=True))
+    if data[2:3] != b"+":
+        layouts.append(Layout(order, big=False))
+    for layout in layouts:
+        start = layout.first_offset(data)
+        if start is not None:
+            yield layout, start
 
 
-def _checked(data: bytes, start: int, layout: _Layout) -> dict[int, _Tag]:
+def _checked(data: bytes, start: int, layout: Layout) -> dict[int, _Tag]:
     """Return the tags of a directory by their number.
 
     Raises:
@@ -125,28 +108,19 @@ def _checked(data: bytes, start: int, layout: _Layout) -> dict[int, _Tag]:
     return tags
 
 
-def _tags(data: bytes, start: int, layout: _Layout) -> Iterator[_Tag]:
-    """Yield what Pillow keeps of a directory, up to a tag that is cut short."""
-    entry, offset = layout.entry, layout.offset
-    if start + layout.count.size > len(data):
-        return
-    (number,) = layout.count.unpack_from(data, start)
-    at = start + layout.count.size
-    for _ in range(number):
-        if at + entry.size > len(data):
-            return
-        tag, kind, count, value = entry.unpack_from(data, at)
-        at += entry.size
-        unit = _UNITS.get(kind)
+def _tags(data: bytes, start: int, layout: Layout) -> Iterator[_Tag]:
+    """Yield the tags of a directory that Pillow keeps, up to one that is cut short."""
+    for entry in layout.entries(data, start):
+        unit = _UNITS.get(entry.kind)
         if unit is None:
             continue
-        size = count * unit
-        if size > offset.size:
-            (place,) = offset.unpack(value)
+        size, value = entry.count * unit, entry.value
+        if size > len(value):
+            (place,) = layout.offset.unpack(value)
             if place + size > len(data):
                 return
             value = data[place : place + unit]
-        yield _Tag(tag, kind, count, size, _number(value[:unit], layout.order))
+        yield _Tag(entry.tag, entry.kind, entry.count, size, _number(value[:unit], layout.order))
 
 
 def _number(value: bytes, order: str) -> int:
@@ -154,16 +128,17 @@ def _number(value: bytes, order: str) -> int:
 
 
 def _check_strips(tags: dict[int, _Tag]) -> None:
-    """Refuse more strips or tiles than the image needs: each is decoded, and over the others."""
-    width, height = (max(1, _first(tags, number, 1)) for number in (_WIDTH, _HEIGHT))
-    planes = _first(tags, _SAMPLES, 1) if _first(tags, _PLANAR, 1) == 2 else 1
-    rows = max(1, _first(tags, _ROWS, height))
-    wide, high = (max(1, _first(tags, number, 1)) for number in (_TILE_WIDTH, _TILE_HEIGHT))
+    """Refuse more strips or tiles than the image needs, because each one is decoded."""
+    width, height = (max(1, _first(tags, number, 1)) for number in (tiff.WIDTH, tiff.HEIGHT))
+    separate = _first(tags, tiff.PLANAR, 1) == tiff.SEPARATE_PLANES
+    planes = _first(tags, tiff.SAMPLES, 1) if separate else 1
+    rows = max(1, _first(tags, tiff.STRIP_ROWS, height))
+    wide, high = (max(1, _first(tags, number, 1)) for number in (tiff.TILE_WIDTH, tiff.TILE_HEIGHT))
     strips = -(-height // rows) * planes
     tiles = -(-width // wide) * -(-height // high) * planes
-    for number, what, needed in ((_STRIPS, "strips", strips), (_TILES, "tiles", tiles)):
+    for number, what, needed in ((tiff.STRIPS, "strips", strips), (tiff.TILES, "tiles", tiles)):
         if number in tags and tags[number].count > max(2 * needed, _SPARE):
-            raise ImageCorrupt(f"{tags[number].count:,} {what}, it needs {needed:,}")
+            raise ImageCorrupt(f"{tags[number].count:,} {what}, but the image needs {needed:,}")
 
 
 def _first(tags: dict[int, _Tag], number: int, default: int) -> int:
