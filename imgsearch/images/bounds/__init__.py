@@ -1,9 +1,10 @@
 """Limits on the work that a file's container causes, checked before a decoder opens the file.
 
-A pixel limit does not bound what lies around the pixels: comments, chunks, segments, tags, boxes,
-precincts. Decoders read some of it in Python, join it in quadratic time, or allocate an object for
-each entry. Each module here walks one container as its decoder does, in linear time, and refuses
-what no real image needs. A file that is cut short or malformed passes: the decoder reports it.
+A pixel limit does not bound the data around the pixels: comments, chunks, segments, tags, boxes,
+precincts. Decoders read some of these in Python, join them in quadratic time, or allocate an object
+for each. Each module here walks one container as its decoder does, in linear time. It refuses sizes
+and counts that no real image needs. A file that is cut short or malformed passes, because the
+decoder reports it.
 """
 
 from collections.abc import Callable
@@ -29,21 +30,21 @@ _HEADS: Final[dict[str, Callable[[bytes], bytes]]] = {"GIF": gif.head, "PNG": pn
 def check(kind: str, data: bytes, *, max_pixels: int | None = None) -> None:
     """Refuse a file whose container costs a decoder seconds or gigabytes.
 
-    `max_pixels` also limits the size that GIF, PNG and WEBP announce, since their decoders allocate
-    a canvas while they open a file; None leaves the size alone.
+    `max_pixels` also limits the size that GIF, PNG, WebP, JPEG 2000 and the frames of AVIF
+    announce, because their decoders allocate memory for it early. None does not limit it.
 
     Raises:
         ImageTooLarge: the container exceeds a limit.
-        ImageCorrupt: the container cannot be a valid one, and costs too much to read.
+        ImageCorrupt: the container is invalid, and costs too much to read.
     """
     _CHECKS[kind](data, max_pixels)
 
 
 def head(kind: str, data: bytes) -> bytes:
-    """Return a file of the same header and metadata without pixels, for a decoder to open.
+    """Return a file with the same header and metadata but without pixels, for a decoder to open.
 
-    Only for GIF and PNG, whose decoders do more than read the header when they open a file or look
-    for its EXIF; other formats come back as they are.
+    Only GIF and PNG are shortened: their decoders read beyond the header when they open a file or
+    search it for EXIF. Other formats are returned unchanged.
     """
     shorten = _HEADS.get(kind)
     return data if shorten is None else shorten(data)

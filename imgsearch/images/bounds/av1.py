@@ -1,8 +1,8 @@
-"""AV1: the largest frame that a stream announces.
+"""AV1: the frame sizes that a stream announces.
 
-dav1d 1.5 allocates a frame of the size in the stream, whatever the container announces; libavif
-scales the frame afterwards. Source of the layout: https://aomediacodec.github.io/av1-spec/, 5.3 to
-5.5.
+dav1d 1.5 allocates frames of the size in the stream, which may differ from the container's size;
+libavif scales the frame afterwards.
+Source of the layout: https://aomediacodec.github.io/av1-spec/, 5.3 to 5.5
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from typing import Final
 from imgsearch.images.bounds.limits import check_count
 
 _UNITS: Final = 10_000  # of a stream; a picture has about three
-_SEQUENCE: Final = 1  # type of the unit that announces the size
-_HEAD: Final = 2_000  # bytes of it that are read: 32 operating points need 300
+_SEQUENCE: Final = 1  # type of the unit that holds the size
+_HEAD: Final = 2_000  # bytes of a sequence unit that are read: 32 operating points need 300
 
 
 class _Bits:
-    """Reads bits, the highest one first; those behind the end are 0."""
+    """Reads bits, the highest first; bits behind the end are 0."""
 
     def __init__(self, content: bytes) -> None:
         self._value, self._left = int.from_bytes(content, "big"), 8 * len(content)
@@ -28,7 +28,7 @@ class _Bits:
         return self._value >> self._left & (1 << number) - 1
 
     def skip_variable(self) -> None:
-        """Pass a number with as many leading zeros as further digits."""
+        """Skip a number that has as many leading zeros as further digits (uvlc)."""
         zeros = 0
         while zeros < 32 and not self.read(1):
             zeros += 1
@@ -36,7 +36,7 @@ class _Bits:
 
 
 def frame_sizes(content: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the width and height of each sequence in a stream.
+    """Yield the largest width and height of each sequence in a stream.
 
     Raises:
         ImageTooLarge: the stream has too many units.
@@ -56,7 +56,7 @@ def frame_sizes(content: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _length(content: bytes, at: int) -> tuple[int, int]:
-    """Return a number in seven bits a byte, and where it ends."""
+    """Return a number stored in seven bits a byte (leb128), and the offset behind it."""
     value = 0
     for index, byte in enumerate(content[at : at + 8]):
         value |= (byte & 0x7F) << 7 * index
@@ -66,7 +66,8 @@ def _length(content: bytes, at: int) -> tuple[int, int]:
 
 
 def _size(bits: _Bits) -> tuple[int, int]:
-    bits.read(4)  # the profile, and whether it is a still picture
+    """Return the largest width and height of a sequence."""
+    bits.read(4)  # the profile, and the flag of a still picture
     if bits.read(1):
         bits.read(5)
     else:
@@ -76,7 +77,7 @@ def _size(bits: _Bits) -> tuple[int, int]:
 
 
 def _skip_operating_points(bits: _Bits) -> None:
-    """Pass what says how fast a film has to be decoded."""
+    """Skip the timing, and the points that state the decoder's speed."""
     delay_bits = 0
     if bits.read(1):
         bits.read(64)

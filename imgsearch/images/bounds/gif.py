@@ -1,7 +1,7 @@
 """GIF: the extensions before the first image.
 
-Pillow 12.3 reads them in Python, block by block, and joins the blocks of comments one by one, which
-is quadratic. Source of the layout: https://www.w3.org/Graphics/GIF/spec-gif89a.txt
+Pillow 12.3 reads them in Python, block by block. It joins the blocks of comments one by one, in
+quadratic time. Source of the layout: https://www.w3.org/Graphics/GIF/spec-gif89a.txt
 """
 
 from typing import Final
@@ -17,14 +17,14 @@ _COMMENT, _APPLICATION = 0xFE, 0xFF
 
 
 class _Reader:
-    """Reads blocks as Pillow does, and counts them."""
+    """Reads blocks in the same way as Pillow, and counts them."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, _palette_end(data, 10, _SCREEN)
         self.steps = self.comment = self.joined = 0
 
     def first_image(self) -> int:
-        """Return where the first image's descriptor lies, or the end of the data."""
+        """Return the offset of the first image's descriptor, or the end of the data."""
         data, size = self.data, len(self.data)
         while self.at < size and data[self.at] not in (_IMAGE, _END):
             self.steps += 1
@@ -55,7 +55,7 @@ class _Reader:
         self.joined += self.comment
 
     def _block(self) -> int:
-        """Pass a block, and return its length; 0 at the end of a chain or of the data."""
+        """Skip a block and return its length, 0 at the end of a chain or of the data."""
         self.steps += 1
         check_count(self.steps, _STEPS, "blocks before the first image")
         length = self.data[self.at] if self.at < len(self.data) else 0
@@ -81,7 +81,7 @@ def head(data: bytes) -> bytes:
 
 
 def _palette_end(data: bytes, flags: int, start: int) -> int:
-    """Return where a palette ends that starts at `start`, if the byte at `flags` announces one."""
+    """Return the end of a palette at `start`; `start` if the byte at `flags` announces none."""
     bits = data[flags] if flags < len(data) else 0
     return start + (3 << (bits & 7) + 1) if bits & 0x80 else start
 

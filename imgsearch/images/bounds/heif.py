@@ -1,7 +1,7 @@
 """AVIF and HEIC: the boxes of the ISO base media format.
 
-libavif 1.4 looks for each item that a box names in a list of all items, and for each chunk of a
-film in a table, so that tables of a few megabytes take it minutes; it joins an item's extents.
+libavif 1.4 searches a list of all items for each item that a box names, and a table for each chunk
+of a track. Tables of a few megabytes take it minutes. It also joins the extents of an item.
 Source of the layout: ISO/IEC 14496-12 and 23008-12; https://aomediacodec.github.io/av1-avif/
 """
 
@@ -17,12 +17,12 @@ from imgsearch.images.boxes import HEADERS, boxes_in
 _BOXES: Final = 20_000
 _ENTRIES: Final = 10_000  # items, and references to them
 _EXTENTS: Final = 100_000
-_SAMPLES: Final = 200_000  # entries of a film's table: 30 pictures a second are two hours
-_LOOKUPS: Final = 100_000_000  # chunks times entries of the table that each is looked up in
+_SAMPLES: Final = 200_000  # of a track: 200,000 frames are two hours at 30 a second
+_LOOKUPS: Final = 100_000_000  # chunks times entries of the table that is searched for each
 _EXIF_BYTES: Final = 4 << 20
 _DEPTH: Final = 8
 _EXIF, _VIDEO = b"Exif", b"av01"
-_FILM: Final = -1  # in place of an item's number
+_TRACK: Final = -1  # stands for the number of an item
 _PARENTS: Final = frozenset(  # the boxes whose inner boxes are counted
     (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"meta", b"iref", b"iprp", b"ipco")
 )
@@ -30,7 +30,7 @@ _PARENTS: Final = frozenset(  # the boxes whose inner boxes are counted
 
 @dataclass(slots=True)
 class _Walk:
-    """What the boxes hold so far."""
+    """Counts and contents of the boxes so far."""
 
     data: bytes
     boxes: int = 0
@@ -38,17 +38,18 @@ class _Walk:
     extents: int = 0
     chunks: int = 0
     runs: int = 0
-    first: int = 0  # where a film's first sample lies
-    length: int = 0  # and its bytes
+    first: int = 0  # offset of a track's first sample
+    length: int = 0  # bytes of that sample
     kinds: dict[int, bytes] = field(default_factory=dict)  # of the items
-    stored: list[int] = field(default_factory=list)  # where the content of each idat starts
+    stored: list[int] = field(default_factory=list)  # start of each idat box's content
+    # number, construction method and extents (offset, length) of each item
     places: list[tuple[int, int, list[tuple[int, int]]]] = field(default_factory=list)
 
 
 def check(data: bytes, max_pixels: int | None) -> None:
     """Refuse an AVIF or HEIC with too many boxes, items or table entries, or with heavy EXIF.
 
-    Frames of AV1 count by the size that they announce themselves.
+    The size of an AV1 frame is read from its stream, not from the boxes.
     """
     walk = _Walk(data)
     _walk(walk, 0, len(data), 0)
@@ -78,7 +79,7 @@ def _joined(data: bytes, extents: list[tuple[int, int]]) -> bytes:
 
 
 def _walk(walk: _Walk, at: int, end: int, depth: int, outer: bytes = b"") -> None:
-    """Count what lies in the boxes of a range, and in those inside them."""
+    """Count the contents of the boxes in a range, and of the boxes inside them."""
     for name, start, stop in boxes_in(walk.data, at, end):
         walk.boxes += 1
         check_count(walk.boxes, _BOXES, "boxes")
@@ -87,7 +88,7 @@ def _walk(walk: _Walk, at: int, end: int, depth: int, outer: bytes = b"") -> Non
                 walk.chunks = walk.runs = walk.first = walk.length = 0
             _walk(walk, start + HEADERS.get(name, 0), stop, depth + 1, name)
             if name == b"stbl" and walk.first:
-                walk.places.append((_FILM, 0, [(walk.first, walk.length)]))
+                walk.places.append((_TRACK, 0, [(walk.first, walk.length)]))
         elif outer == b"iref":
             _count_entries(walk, (stop - start) // 2)
         elif name in _READERS:
@@ -100,12 +101,12 @@ def _count_entries(walk: _Walk, number: int) -> None:
 
 
 def _number(data: bytes, at: int, size: int) -> int:
-    """Return a number; what lies behind the data counts as 0."""
+    """Return a number; bytes behind the end of the data are 0."""
     return int.from_bytes(data[at : at + size].ljust(size, b"\0"), "big")
 
 
 def _table(walk: _Walk, start: int, _stop: int) -> None:
-    """Read how many entries a table of samples has."""
+    """Check the number of entries in a table of samples."""
     check_count(_number(walk.data, start + 4, 4), _SAMPLES, "entries in a table of samples")
 
 
@@ -117,16 +118,16 @@ def _sizes(walk: _Walk, start: int, _stop: int) -> None:
 def _runs(walk: _Walk, start: int, stop: int) -> None:
     _table(walk, start, stop)
     walk.runs = max(walk.runs, _number(walk.data, start + 4, 4))
-    check_count(walk.runs * walk.chunks, _LOOKUPS, "looks at a table of samples")
+    check_count(walk.runs * walk.chunks, _LOOKUPS, "lookups in a table of samples")
 
 
 def _chunks(walk: _Walk, start: int, stop: int) -> None:
-    """Read how many chunks a film has, in offsets of 4 bytes, or of 8 (co64)."""
+    """Read the number of chunks of a track, with offsets of 4 bytes, or of 8 (co64)."""
     _table(walk, start, stop)
     size = 8 if walk.data[start - 4 : start] == b"co64" else 4
     walk.first = _number(walk.data, start + 8, size)
     walk.chunks = max(walk.chunks, _number(walk.data, start + 4, 4))
-    check_count(walk.runs * walk.chunks, _LOOKUPS, "looks at a table of samples")
+    check_count(walk.runs * walk.chunks, _LOOKUPS, "lookups in a table of samples")
 
 
 def _stored(walk: _Walk, start: int, _stop: int) -> None:
@@ -134,7 +135,7 @@ def _stored(walk: _Walk, start: int, _stop: int) -> None:
 
 
 def _entry(walk: _Walk, start: int, _stop: int) -> None:
-    """Note what an item is by its entry in the table of items."""
+    """Note the type of an item."""
     _count_entries(walk, 1)
     wide = walk.data[start : start + 1] == b"\3"
     item = _number(walk.data, start + 4, 4 if wide else 2)
@@ -143,7 +144,7 @@ def _entry(walk: _Walk, start: int, _stop: int) -> None:
 
 
 def _locations(walk: _Walk, start: int, stop: int) -> None:
-    """Read where the items lie."""
+    """Read the extents of the items."""
     data, version = walk.data, _number(walk.data, start, 1)
     sizes = _number(data, start + 4, 2)
     offset_size, length_size, base_size, index_size = (
@@ -179,9 +180,9 @@ def _locations(walk: _Walk, start: int, stop: int) -> None:
 
 
 def _associations(walk: _Walk, start: int, stop: int) -> None:
-    """Count the items' properties, each of which libavif copies."""
+    """Count the properties of the items, because libavif copies each one."""
     data, flags = walk.data, _number(walk.data, start, 4)
-    item_size, each = 4 if flags >> 24 else 2, 2 if flags & 1 else 1
+    item_size, property_size = 4 if flags >> 24 else 2, 2 if flags & 1 else 1
     at, total = start + 8, 0
     for number in range(1, _number(data, start + 4, 4) + 1):
         if at >= stop:
@@ -189,16 +190,16 @@ def _associations(walk: _Walk, start: int, stop: int) -> None:
         check_count(number, _ENTRIES, "items with properties")
         properties = _number(data, at + item_size, 1)
         total += properties
-        at += item_size + 1 + properties * each
+        at += item_size + 1 + properties * property_size
     check_count(total, _EXTENTS, "properties of items")
 
 
 def _check_exif(data: bytes, extents: list[tuple[int, int]]) -> None:
-    """Refuse an item of EXIF that holds too much."""
+    """Refuse an EXIF item of too much content."""
     content = _joined(data, extents)
     check_count(len(content), _EXIF_BYTES, "bytes of EXIF")
     check_exif(content[4:])
-    # a number says how many bytes come before it begins
+    # a decoder may also honour the first four bytes, which hold the offset of the TIFF header
     check_exif(content[4 + _number(content, 0, 4) :])
 
 

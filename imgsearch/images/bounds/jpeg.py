@@ -1,7 +1,7 @@
 """JPEG: the segments before the first scan.
 
-Pillow 12.3 reads them in Python, stray and fill bytes one by one, keeps each segment, and joins
-those with EXIF one by one. Source of the layout: https://www.w3.org/Graphics/JPEG/itu-t81.pdf
+Pillow 12.3 reads them in Python, stray and fill bytes one by one. It keeps each segment, and joins
+the segments of EXIF one by one. Source of the layout: https://www.w3.org/Graphics/JPEG/itu-t81.pdf
 """
 
 import re
@@ -13,7 +13,7 @@ from imgsearch.images.bounds.tiff import check_exif
 _SEGMENTS: Final = 10_000  # of 64 kB at most; a thermal camera's file has some hundreds
 _STRAY: Final = 1 << 18  # bytes between the segments: 0.1 s
 _SEGMENT_BYTES: Final = 64 << 20  # Pillow keeps a copy
-_EXIF_SEGMENTS: Final = 64  # Pillow joins them one by one: 4 MB
+_EXIF_SEGMENTS: Final = 64  # 4 MB, which Pillow joins one by one
 _PARSED_BYTES: Final = 1 << 20  # of tables and frame headers, whose entries Pillow reads one by one
 _PHOTOSHOP_BYTES: Final = 8 << 20  # whose resources Pillow reads one by one: 0.7 million, 1 s
 _EXIF: Final = b"Exif\0\0"
@@ -21,7 +21,7 @@ _SCAN, _TABLE, _EXIF_MARKER, _MPF_MARKER, _PHOTOSHOP_MARKER = 0xDA, 0xDB, 0xE1, 
 _FRAMES: Final = frozenset((*range(0xC0, 0xD0), 0xDE)) - {0xC4, 0xC8, 0xCC}
 _BARE: Final = frozenset((0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)))  # Pillow reads no length
 _KNOWN_FROM: Final = 0xC0
-_MARKER: Final = re.compile(rb"\xff[^\xff]")  # fill bytes before it are stray ones
+_MARKER: Final = re.compile(rb"\xff[^\xff]")  # fill bytes before a marker count as stray bytes
 
 
 def check(data: bytes, _max_pixels: int | None) -> None:
@@ -51,7 +51,7 @@ def _count(counts: dict[str, int], most: int, what: str, number: int = 1) -> Non
 
 
 class _Segments:
-    """The segments before the first scan as Pillow finds them: marker, start and end of content."""
+    """The segments that Pillow reads before the first scan: marker, start and end of content."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at, self._stray = data, 2, 0
@@ -75,15 +75,15 @@ class _Segments:
             return marker, start, self._at
 
     def _marker(self) -> int:
-        """Pass the next marker, and return its second byte."""
+        """Skip the next marker and return its second byte."""
         while True:
-            found = _MARKER.search(self._data, self._at)
-            if found is None:
+            match = _MARKER.search(self._data, self._at)
+            if match is None:
                 raise StopIteration
-            self._stray += found.end() - self._at - 1
+            self._stray += match.end() - self._at - 1
             check_count(self._stray, _STRAY, "stray bytes between the segments")
-            self._at = found.end()
-            marker = found[0][-1]
+            self._at = match.end()
+            marker = match[0][-1]
             if marker and marker < _KNOWN_FROM:
                 raise StopIteration  # Pillow gives up
             if marker:

@@ -1,10 +1,12 @@
-"""JPEG 2000: what its coding styles make a decoder allocate.
+"""JPEG 2000: the objects that its coding styles make a decoder allocate.
 
-OpenJPEG 2.5 makes an object of each precinct and code block of a tile, and of each component of
-each tile, before it sees that there is no data for them; and visits each position of a tile where
-precincts are ordered by place. The file's size bounds none of this. Where a coding style lies that
-a tile or a component has for itself depends on how a decoder gets over damage, so styles are looked
-for anywhere; one found by chance in packed data has a probability of 1e-10 in a file of 64 MB.
+OpenJPEG 2.5 allocates an object for each precinct and code block of a tile, and for each component
+of each tile, before it reads their data. If precincts are ordered by position, it visits each
+position of a tile. The size of the file bounds none of this.
+
+A tile or a component may have a coding style of its own. Which of them a decoder reads depends on
+how it recovers from damage, so this module searches the whole file for styles. The probability of a
+false match in the packed data of a 64 MB file is 1e-10.
 Source of the layout: https://www.itu.int/rec/T-REC-T.800, annexes A and B
 """
 
@@ -19,18 +21,18 @@ from imgsearch.images.boxes import boxes_in
 
 _SIGNATURE: Final = b"\xff\x4f\xff\x51"  # start of codestream, then the size
 _COD, _COC, _POC = b"\xff\x52", b"\xff\x53", b"\xff\x5f"
-_STYLES: Final = 256  # different ones
-_PLACES: Final = 100_000  # that could be a coding style; 4,000 in 256 MB of packed data
+_STYLES: Final = 256  # distinct coding styles
+_PLACES: Final = 100_000  # of a marker of a coding style; 256 MB of packed data have 4,000
 _HEADER_MARKERS: Final = 20_000  # in the main header
 _BOXES: Final = 10_000
-_HEADER_BOX: Final = 1 << 20  # bytes of a JP2 header beside colour profiles, read entry by entry
-_COMPONENTS: Final = 4  # what Pillow decodes
+_HEADER_BOX: Final = 1 << 20  # bytes of a JP2 header without colour profiles, read one by one
+_COMPONENTS: Final = 4  # the most that Pillow decodes
 _TILES: Final = 1 << 14  # 10 kB each
 _BLOCKS: Final = 1 << 20  # precincts and code blocks: 100 to 400 bytes each
 _PACKETS: Final = 1 << 22  # precincts times layers
-_VISITS: Final = 1 << 25  # of a place, for a component's level, by a progression by place: 0.5 s
-_BY_PLACE: Final = 2  # progression orders from RPCL on
-_WHOLE: Final = 15  # exponent of a precinct's edge without a style of its own
+_VISITS: Final = 1 << 25  # of positions, for each level of each component: 0.5 s
+_BY_POSITION: Final = 2  # RPCL, the first of the progression orders by position
+_WHOLE: Final = 15  # exponent of a precinct's edge if a style does not state it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class _Size:
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How a component is cut up: exponents of the edges of its precincts and code blocks."""
+    """The partition of a component: exponents of the edges of its precincts and code blocks."""
 
     precincts: tuple[tuple[int, int], ...]
     block: tuple[int, int]
@@ -66,11 +68,11 @@ class _Style:
 
 @dataclass(slots=True)
 class _Styles:
-    """What was found anywhere in a codestream, and the worst of it."""
+    """The coding styles in a codestream, and the largest of their other numbers."""
 
     styles: set[_Style]
     layers: int = 1
-    by_place: bool = False
+    by_position: bool = False
     changes: int = 1
 
 
@@ -85,21 +87,23 @@ def check(data: bytes, max_pixels: int | None) -> None:
     check_size(size.right - size.left, size.bottom - size.top, max_pixels)
     check_count(size.tiles_across * size.tiles_down, _TILES, "tiles")
     _check_markers(data, start)
-    found = _styles(data, start, len(size.steps))
-    check_count(len(found.styles), _STYLES, "coding styles")
+    coding = _styles(data, start, len(size.steps))
+    check_count(len(coding.styles), _STYLES, "coding styles")
     blocks = packets = 0
     for step in size.steps:
-        costs = [_cost(size, step, style) for style in found.styles]
+        costs = [_cost(size, step, style) for style in coding.styles]
         blocks += max((cost[0] for cost in costs), default=0)
         packets += max((cost[1] for cost in costs), default=0)
     check_count(blocks, _BLOCKS, "precincts and code blocks")
-    check_count(packets * found.layers * found.changes, _PACKETS, "packets")
-    if found.by_place and found.styles:
-        check_count(_visits(size, found.styles) * found.changes, _VISITS, "places of precincts")
+    check_count(packets * coding.layers * coding.changes, _PACKETS, "packets")
+    if coding.by_position and coding.styles:
+        check_count(
+            _visits(size, coding.styles) * coding.changes, _VISITS, "positions of precincts"
+        )
 
 
 def levels(data: bytes) -> int:
-    """Return how often the edges can be halved: the fewest levels of any component and tile."""
+    """Return the number of possible halvings of the edges: the fewest levels of any component."""
     start = codestream(data)
     size = None if start is None else _size(data, start)
     if start is None or size is None:
@@ -109,17 +113,17 @@ def levels(data: bytes) -> int:
 
 
 def depth(data: bytes) -> int:
-    """Return the most bits of any component, 0 where the header is cut short."""
+    """Return the most bits of any component, 0 if the header is cut short."""
     start = codestream(data)
     if start is None:
         return 0
     components = int.from_bytes(data[start + 40 : start + 42], "big")
     depths = data[start + 42 : start + 42 + 3 * components : 3]
-    return max(((each & 0x7F) + 1 for each in depths), default=0)
+    return max(((depth & 0x7F) + 1 for depth in depths), default=0)
 
 
 def codestream(data: bytes) -> int | None:
-    """Return where the codestream starts, by itself or in a JP2 box; None where there is none."""
+    """Return the offset of the codestream, in a JP2 box or alone in the file; None if missing."""
     if data.startswith(_SIGNATURE):
         return 0
     at = 0
@@ -130,7 +134,7 @@ def codestream(data: bytes) -> int | None:
         if name == b"jp2h":
             _check_header_box(data, start, end)
         at = end
-    # a decoder may get over a box that this walk does not
+    # a decoder may get past a box that stops this walk
     start = data.find(_SIGNATURE, at)
     return start if start >= 0 else None
 
@@ -145,7 +149,7 @@ def _check_header_box(data: bytes, start: int, end: int) -> None:
 
 
 def _size(data: bytes, start: int) -> _Size | None:
-    """Return what the size segment says, None where it is cut short or makes no sense."""
+    """Return the content of the size segment, None if it is cut short or invalid."""
     at = start + 4
     if at + 38 > len(data):
         return None
@@ -162,7 +166,7 @@ def _size(data: bytes, start: int) -> _Size | None:
 
 
 def _check_markers(data: bytes, start: int) -> None:
-    """Refuse a long list of segments in the main header: OpenJPEG indexes them."""
+    """Refuse a long list of segments in the main header, because OpenJPEG indexes them."""
     at, number = start + 2, 0
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0x90, 0xD9):
         number += 1
@@ -171,82 +175,83 @@ def _check_markers(data: bytes, start: int) -> None:
 
 
 def _styles(data: bytes, start: int, components: int) -> _Styles:
-    """Return the coding styles found in a codestream."""
-    found = _Styles(set())
+    """Return all coding styles in a codestream."""
+    coding = _Styles(set())
     for at in _places(data, start, _COD):
-        _add_default(found, _segment(data, at))
+        _add_default(coding, _segment(data, at))
     for at in _places(data, start, _COC):
-        _add_own(found, _segment(data, at), components)
+        _add_own(coding, _segment(data, at), components)
     for at in _places(data, start, _POC):
-        _add_changes(found, _segment(data, at))
-    return found
+        _add_changes(coding, _segment(data, at))
+    return coding
 
 
 def _segment(data: bytes, at: int) -> bytes:
-    """Return the content of a segment, empty where it is cut short."""
+    """Return the content of a segment, empty if it is cut short."""
     length = int.from_bytes(data[at : at + 2], "big")
     return data[at + 2 : at + length] if 2 <= length <= len(data) - at else b""
 
 
-def _add_default(found: _Styles, segment: bytes) -> None:
-    """Take the style of all components, unless the bytes are none."""
+def _add_default(coding: _Styles, segment: bytes) -> None:
+    """Add the default style of all components; ignore an invalid segment."""
     if len(segment) < 10:
         return
     own, order, layers, mix = struct.unpack_from(">BBHB", segment)
     style = _style(segment[5:], own=bool(own & 1))
     if style is not None and own <= 7 and order <= 4 and mix <= 1:
-        found.styles.add(style)
-        found.layers = max(found.layers, layers)
-        found.by_place |= order >= _BY_PLACE
+        coding.styles.add(style)
+        coding.layers = max(coding.layers, layers)
+        coding.by_position |= order >= _BY_POSITION
 
 
-def _add_own(found: _Styles, segment: bytes, components: int) -> None:
-    """Take the style of one component, unless the bytes are none."""
+def _add_own(coding: _Styles, segment: bytes, components: int) -> None:
+    """Add the style of one component; ignore an invalid segment."""
     if len(segment) < 7:
         return
     style = _style(segment[2:], own=bool(segment[1] & 1))
     if style is not None and segment[0] < components and segment[1] <= 1:
-        found.styles.add(style)
+        coding.styles.add(style)
 
 
-def _add_changes(found: _Styles, segment: bytes) -> None:
-    """Take changes of the progression, unless the bytes are none."""
+def _add_changes(coding: _Styles, segment: bytes) -> None:
+    """Add changes of the progression order; ignore an invalid segment."""
     orders = segment[6::7]
     if len(segment) % 7 == 0 and 0 < len(orders) <= 32 and max(orders) <= 4:
-        found.changes += len(orders)
-        found.by_place |= max(orders) >= _BY_PLACE
+        coding.changes += len(orders)
+        coding.by_position |= max(orders) >= _BY_POSITION
 
 
 def _places(data: bytes, start: int, marker: bytes) -> Iterator[int]:
-    """Yield where the segment of a marker may start."""
+    """Yield the offset behind each occurrence of a marker."""
     at, number = data.find(marker, start), 0
     while at >= 0:
         number += 1
-        check_count(number, _PLACES, "places of a coding style")
+        check_count(number, _PLACES, "markers of a coding style")
         yield at + 2
         at = data.find(marker, at + 2)
 
 
 def _style(entry: bytes, *, own: bool) -> _Style | None:
-    """Return the style of an entry from its number of levels on, None for what is none."""
+    """Return the style that starts with the number of levels; None if it is invalid."""
     levels, width, height, mode, transform = entry[:5]
     if levels > 32 or max(width, height) > 8 or width + height > 8 or transform > 1 or mode > 0x7F:
         return None
     if len(entry) != 5 + (levels + 1) * own:
         return None
-    edges = tuple((each & 15, each >> 4) for each in entry[5:]) or ((_WHOLE, _WHOLE),) * (
-        levels + 1
-    )
+    if own:
+        edges = tuple((edge & 15, edge >> 4) for edge in entry[5:])
+    else:
+        edges = ((_WHOLE, _WHOLE),) * (levels + 1)
     return _Style(edges, (width + 2, height + 2))
 
 
 def _cost(size: _Size, step: tuple[int, int], style: _Style) -> tuple[int, int]:
-    """Return how many blocks and precincts a component has, in all tiles together."""
+    """Return the numbers of blocks and of precincts of a component, over all tiles."""
     blocks = precincts = 0
     levels = len(style.precincts) - 1
     for level, (wide, high) in enumerate(style.precincts):
         shift = levels - level
-        # bands are half as large as their resolution, but for the lowest one
+        # bands are half as large as their resolution, except for the lowest one
         band = int(level > 0)
         cells = _cells(size, step, shift, wide, high)
         cut = (min(style.block[0], max(0, wide - band)), min(style.block[1], max(0, high - band)))
@@ -256,9 +261,9 @@ def _cost(size: _Size, step: tuple[int, int], style: _Style) -> tuple[int, int]:
 
 
 def _visits(size: _Size, styles: set[_Style]) -> int:
-    """Return how often a progression by place looks for a precinct, in all tiles together.
+    """Return the number of positions that a progression by position visits, over all tiles.
 
-    It goes in steps of the smallest width and of the smallest height of any precinct.
+    Its steps are the smallest width and the smallest height of any precinct.
     """
     smallest = [
         min(

@@ -1,4 +1,4 @@
-"""The checks that several containers share."""
+"""Checks that several containers share."""
 
 from imgsearch.errors import ImageTooLarge
 
@@ -14,10 +14,10 @@ def check_count(number: int, most: int, what: str) -> None:
 
 
 def check_size(width: int, height: int, max_pixels: int | None) -> None:
-    """Refuse an image by its announced size.
+    """Refuse an image whose announced size exceeds the pixel limit.
 
     Raises:
-        ImageTooLarge: it has more than `max_pixels`.
+        ImageTooLarge: the image has more than `max_pixels`.
     """
     if max_pixels is not None and width * height > max_pixels:
         raise ImageTooLarge(f"{width:,} x {height:,} pixels, at most {max_pixels:,} are decoded")

@@ -1,7 +1,7 @@
 """PNG: the chunks around the pixels.
 
-Pillow 12.3 handles each chunk in Python, those behind the pixels too, inflates up to a megabyte for
-each profile and text, and fills a canvas for an animation's first frame while it opens a file.
+Pillow 12.3 reads each chunk in Python, before and behind the pixels. It inflates up to a megabyte
+for each profile and text. While it opens an animation, it fills a canvas for the first frame.
 Source of the layout: https://www.w3.org/TR/png-3/
 """
 
@@ -16,18 +16,18 @@ from imgsearch.images.bounds.tiff import check_exif
 _SIGNATURE: Final = 8
 _CHUNKS: Final = 200_000  # 0.5 s in Pillow; 1.6 GB of pixels in the 8 kB chunks that libpng writes
 _PACKED: Final = frozenset((b"iCCP", b"zTXt", b"iTXt"))
-_PACKED_CHUNKS: Final = 256  # of which each is inflated to a megabyte at most: 0.5 s
-_OTHER_BYTES: Final = 64 << 20  # of all chunks beside the pixels; Pillow holds up to four copies
+_PACKED_CHUNKS: Final = 256  # each inflated to at most a megabyte: 0.5 s
+_OTHER_BYTES: Final = 64 << 20  # of all other chunks together; Pillow holds up to four copies
 _SMALL: Final = frozenset(
     (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"acTL", b"fcTL")
 )
 _SMALL_BYTES: Final = 1 << 16  # the largest, a palette, has 768
 _TEXT: Final = frozenset((b"tEXt", b"zTXt", b"iTXt"))
 _WITH_EXIF: Final = _TEXT | {b"eXIf"}
-_TEXT_BYTES: Final = 1 << 20  # what Pillow inflates of a text
+_TEXT_BYTES: Final = 1 << 20  # the most that Pillow inflates of a text
 _PIXELS: Final = frozenset((b"IDAT", b"fdAT"))
 _ANIMATION: Final = frozenset((b"acTL", b"fcTL", b"fdAT"))
-_HEX_EXIF: Final = b"Raw profile type exif"  # ImageMagick's name for EXIF in a text
+_HEX_EXIF: Final = b"Raw profile type exif"  # key of a text with EXIF, as ImageMagick writes it
 
 
 def check(data: bytes, max_pixels: int | None) -> None:
@@ -52,14 +52,14 @@ def check(data: bytes, max_pixels: int | None) -> None:
 
 
 def head(data: bytes) -> bytes:
-    """Return the chunks before the pixels, those behind them that may hold EXIF, and no pixels."""
+    """Return the chunks before the pixels, the later chunks that may hold EXIF, and no pixels."""
     parts = [data[:_SIGNATURE]]
     pixels = False
     for name, start, end in _chunks(data):
         if name in _PIXELS:
             pixels = True
         elif pixels and name in _WITH_EXIF:
-            # with a checksum of its own: Pillow compares none behind the pixels
+            # with a new checksum: Pillow does not verify checksums behind the pixels
             parts.append(_chunk(name, data[start:end]))
         elif not pixels and name not in _ANIMATION:
             parts.append(data[start - 8 : end + 4])
@@ -76,9 +76,9 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each chunk's name and where its content starts and ends, to the last or a broken one.
+    """Yield the name, the start and the end of each chunk's content, up to an invalid chunk.
 
-    The content of the last one may be cut short.
+    The content of the last chunk may be cut short.
     """
     at, size = _SIGNATURE, len(data)
     while at + 8 <= size:
@@ -92,7 +92,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _check_text(name: bytes, data: bytes, start: int, end: int) -> None:
-    """Refuse a text that is EXIF with too much in it."""
+    """Refuse a text that holds EXIF of too much content."""
     key_end = data.find(b"\0", start, min(start + 80, end))
     key = data[start:key_end] if key_end >= 0 else b""
     if key == b"exif" and name == b"tEXt":
@@ -102,13 +102,13 @@ def _check_text(name: bytes, data: bytes, start: int, end: int) -> None:
     text = _text(name, data[key_end + 1 : end])
     try:
         exif = bytes.fromhex("".join(text.decode("latin-1").split("\n")[3:]))
-    except ValueError:  # no hexadecimal digits: Pillow reads no EXIF from it
+    except ValueError:  # other characters than hexadecimal digits: Pillow ignores the text
         return
     check_exif(exif)
 
 
 def _text(name: bytes, content: bytes) -> bytes:
-    """Return the text behind a key, inflated where it is packed, empty where it is broken."""
+    """Return the text behind a key, inflated if compressed, empty if invalid."""
     if name == b"tEXt":
         return content
     if name == b"iTXt":

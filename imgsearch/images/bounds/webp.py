@@ -1,6 +1,6 @@
 """WebP: its chunks.
 
-libwebp 1.6 keeps an entry for each chunk, and allocates two canvases when it opens a file.
+libwebp 1.6 keeps an entry for each chunk, and allocates two canvases while it opens a file.
 Source of the layout: https://www.rfc-editor.org/rfc/rfc9649
 """
 
@@ -10,11 +10,11 @@ from typing import Final
 from imgsearch.images.bounds.limits import check_count, check_size
 from imgsearch.images.bounds.tiff import check_exif
 
-_CHUNKS: Final = 100_000  # a frame is one
+_CHUNKS: Final = 100_000  # each frame of an animation is one
 
 
 def check(data: bytes, max_pixels: int | None) -> None:
-    """Refuse a WebP with too many chunks, too large a canvas, or EXIF with too much in it."""
+    """Refuse a WebP with too many chunks, too large a canvas, or EXIF of too much content."""
     at, number = 12, 0
     size = min(len(data), 8 + int.from_bytes(data[4:8], "little"))  # libwebp ignores the rest
     while at + 8 <= size:
@@ -30,7 +30,7 @@ def check(data: bytes, max_pixels: int | None) -> None:
 
 
 def _size(name: bytes, head: bytes) -> tuple[int, int]:
-    """Return the size that the first chunk announces, 0 for one that is cut short or unknown."""
+    """Return the size that the first chunk announces, 0 if the chunk is cut short."""
     if len(head) < 10:
         return 0, 0
     if name == b"VP8X":
