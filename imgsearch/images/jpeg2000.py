@@ -2,7 +2,7 @@
 
 Pillow shifts fewer bits up, so white does not reach 255. It rounds more than 8 bits and keeps the
 lower 8 bits of the result. The largest numbers round to 256 and become 0, so white turns black.
-A second decode tells these zeros from black. It reads the same codestream with one more bit
+A second decode distinguishes these zeros from black. It reads the same codestream with one more bit
 announced, which moves all numbers to the middle of the range, where none overflows.
 
 Source: https://www.itu.int/rec/T-REC-T.800, A.5.1 (SIZ), A.6.4 and A.6.5 (QCD, QCC), E.1.1.

@@ -1,4 +1,4 @@
-"""AVIF shows its clean aperture, turned as its properties say."""
+"""AVIF files are cropped to their clean aperture, and turned by their properties."""
 
 import io
 import struct
@@ -24,7 +24,7 @@ def avif(**options: Any) -> bytes:
 
 
 def inserted(data: bytes, path: tuple[bytes, ...], payload: bytes) -> bytes:
-    """Return the file with bytes added to a box, and all sizes and places put right."""
+    """Return the file with bytes added to a box, and all sizes and offsets corrected."""
     out, start, end = bytearray(data), 0, len(data)
     for name in path:
         start, end = next(
@@ -37,7 +37,7 @@ def inserted(data: bytes, path: tuple[bytes, ...], payload: bytes) -> bytes:
 
 
 def moved(data: bytes, by: int) -> bytes:
-    """Return the file whose pixels lie so many bytes further on, with the places of them."""
+    """Return the file with the offsets of its pixels moved by a number of bytes."""
     out = bytearray(data)
     place = data.index(b"iloc") + 4
     (items,) = struct.unpack_from(">H", data, place + 6)
@@ -110,7 +110,7 @@ def test_the_aperture_is_cut_before_the_picture_is_turned(orientation: int) -> N
         (32, 1, 24, 1, 0, 1, -13, 1),
     ],
 )
-def test_an_aperture_outside_the_picture_is_passed_over(values: tuple[int, ...]) -> None:
+def test_an_aperture_outside_the_picture_is_ignored(values: tuple[int, ...]) -> None:
     data = with_clap(avif(), *values)
     assert header(data) == ("AVIF", WIDTH, HEIGHT)
     assert decode(data).shape == (HEIGHT, WIDTH, 3)

@@ -1,4 +1,4 @@
-"""What lies around the pixels is bounded before a decoder reads it, and real files still pass."""
+"""Limits of the content around the pixels, checked before a decoder reads it; real files pass."""
 
 import contextlib
 import struct
@@ -32,14 +32,14 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def exif(tags: int, size: int) -> bytes:
-    """Return EXIF with so many tags, which share `size` bytes."""
+    """Return EXIF with `tags` tags that share `size` bytes."""
     entries = b"".join(struct.pack("<HHII", 1_000 + tag, 7, size, 0) for tag in range(tags))
     head = b"II*\0\x08\0\0\0" + struct.pack("<H", tags) + entries + bytes(4)
     return head.ljust(size, b"\0")
 
 
 def exif_announced_as_bigtiff(tags: int, size: int) -> bytes:
-    """Return big-endian EXIF with a BigTIFF's version, whose classic directory is crowded."""
+    """Return big-endian EXIF with a BigTIFF's version, whose classic directory has many tags."""
     entries = b"".join(struct.pack(">HHII", 1_000 + tag, 7, size, 0) for tag in range(tags))
     # the classic offset of the first directory, then an 8-byte one that lies beyond the file
     head = b"MM\0+" + struct.pack(">IQ", 16, size) + struct.pack(">H", tags) + entries
@@ -213,7 +213,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("read", [decode, header])
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_heavy_container_is_refused_by_its_header(
+def test_an_expensive_container_is_refused_by_its_header(
     name: str, read: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: Any) -> None:
@@ -277,7 +277,7 @@ def test_the_header_of_an_animated_png_fills_no_canvas(
     assert header(data) == ("PNG", 6_000, 6_000)
 
 
-def test_the_header_of_a_png_decodes_no_pixels_for_exif_behind_them() -> None:
+def test_header_finds_png_exif_behind_the_pixels_without_decoding() -> None:
     tags = Image.Exif()
     tags[0x0112] = 6
     data = SAMPLES["PNG"][:-12] + chunk(b"eXIf", tags.tobytes()) + chunk(b"IEND", b"")
@@ -286,7 +286,7 @@ def test_the_header_of_a_png_decodes_no_pixels_for_exif_behind_them() -> None:
     assert header(data.replace(b"IDAT", b"IDAT", 1)[:-30] + b"broken") == ("PNG", 7, 5)
 
 
-def test_a_gif_keeps_the_size_that_its_first_frame_needs() -> None:
+def test_a_gif_header_includes_the_size_of_its_first_frame() -> None:
     data = bytearray(gif(b"\x21\xf9\x04\x08\0\0\0\0"))
     at = data.index(b",")
     data[at + 5 : at + 9] = struct.pack("<HH", 40, 30)
@@ -302,7 +302,7 @@ def test_a_file_that_is_cut_short_is_left_to_its_decoder(name: str) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-def test_an_avif_counts_by_its_frames_not_by_its_container(frames: int) -> None:
+def test_the_size_of_an_avif_is_that_of_its_frames(frames: int) -> None:
     more = [Image.new("RGB", (300, 200), "red")] * (frames - 1)
     data = encoded(
         Image.new("RGB", (300, 200)), "AVIF", speed=10, save_all=True, append_images=more
@@ -315,7 +315,7 @@ def test_an_avif_counts_by_its_frames_not_by_its_container(frames: int) -> None:
         decode(lie, max_pixels=59_999)
 
 
-def test_av1_sizes_are_read_behind_what_says_how_fast_a_film_is() -> None:
+def test_av1_sizes_are_read_behind_timing_and_decoder_models() -> None:
     # 5.5.1: profile 0, no still picture, timing (2 x 32 bits, equal, 00101 = 4), decoder model (5,
     # 32, 5 and 5 bits), no display delay, one operating point of level 8 in tier 1 with a model of
     # 2 x 10 bits and a flag; then sizes of 11 and 10 bits: 1,920 - 1 and 1,080 - 1 (11 bits)

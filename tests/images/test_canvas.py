@@ -1,4 +1,4 @@
-"""What a picture leaves transparent is white."""
+"""Transparent pixels, and the part of a canvas that a picture does not cover, become white."""
 
 import io
 import struct
@@ -80,7 +80,7 @@ def bmp(*alphas: int) -> bytes:
     return b"BM" + file + head + masks + pixels
 
 
-def test_a_bmp_whose_alpha_is_nowhere_above_0_is_opaque() -> None:
+def test_a_bmp_whose_alpha_is_0_everywhere_is_opaque() -> None:
     assert decode(bmp(0, 0)).tolist() == [[RED, RED]]
     assert decode(bmp(0, 255)).tolist() == [[WHITE, RED]]
 
@@ -97,7 +97,7 @@ def png(depth: int, kind: int, row: bytes, key: bytes, *, interlaced: bool = Fal
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
-def test_a_colour_of_16_bits_is_transparent_where_all_bits_are_its_own(interlaced: bool) -> None:
+def test_a_16_bit_colour_is_transparent_if_all_bits_match(interlaced: bool) -> None:
     key = struct.pack(">HHH", 0x1234, 0x5678, 0x9ABC)
     near = struct.pack(">HHH", 0x1235, 0x5678, 0x9ABC)
     data = png(16, 2, key + near, key, interlaced=interlaced)
@@ -105,7 +105,7 @@ def test_a_colour_of_16_bits_is_transparent_where_all_bits_are_its_own(interlace
 
 
 @pytest.mark.parametrize(("depth", "row"), [(1, 0b01 << 6), (2, 0b0011 << 4), (4, 0x0F)])
-def test_a_grey_of_few_bits_is_transparent(depth: int, row: int) -> None:
+def test_a_transparent_grey_of_fewer_than_8_bits_is_white(depth: int, row: int) -> None:
     full = (1 << depth) - 1
     black, white = [0] * 3, WHITE
     assert decode(png(depth, 0, bytes([row]), struct.pack(">H", 0))).tolist() == [[white, white]]

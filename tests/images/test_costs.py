@@ -1,4 +1,4 @@
-"""Files that take too long or too much memory within the pixel limit are refused, or shrunk."""
+"""Images that take too long or too much memory are refused or shrunk within the pixel limit."""
 
 import pytest
 from PIL import Image
@@ -10,7 +10,7 @@ from tests.images.test_decoder import encoded
 HEAVY = encoded(Image.effect_noise((96, 64), 60), "JPEG2000", num_resolutions=4) + bytes(12_000_000)
 
 
-def test_a_heavy_jpeg2000_is_refused_whole_and_decoded_at_a_half() -> None:
+def test_an_expensive_jpeg2000_is_refused_whole_and_decoded_at_a_half() -> None:
     with pytest.raises(ImageTooLarge, match="about 4 s to decode, at most 4 are spent"):
         decode(HEAVY, path="größe.jp2")
     assert picture(HEAVY, at_least=16).size == (48, 32)
@@ -32,21 +32,21 @@ def test_a_jpeg2000_is_halved_only_as_often_as_it_has_levels() -> None:
 @pytest.mark.parametrize(
     ("kind", "size"), [("AVIF", 40_000_000), ("WEBP", 95_000_000), ("JPEG", 140_000_000)]
 )
-def test_files_of_many_bytes_are_refused_where_each_is_slow(kind: str, size: int) -> None:
+def test_long_files_are_refused_in_formats_that_are_slow_per_byte(kind: str, size: int) -> None:
     data = encoded(Image.new("RGB", (16, 16)), kind)
     with pytest.raises(ImageTooLarge, match="s to decode"):
         header(data + bytes(size))
     assert header(data + bytes(size // 4)) == (kind, 16, 16)
 
 
-def test_slow_netpbm_counts_by_its_values() -> None:
+def test_slow_netpbm_is_limited_by_its_samples() -> None:
     assert header(b"P5 1500 1500 254\n") == ("PPM", 1_500, 1_500)
     with pytest.raises(ImageTooLarge, match="slowly packed, 1,500 x 1,500 pixels"):
         header(b"P6 1500 1500 254\n")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF"])
-def test_a_picture_holds_nothing_of_its_file(kind: str) -> None:
+def test_a_picture_holds_no_reference_to_its_file(kind: str) -> None:
     image = Image.new("RGBA", (16, 16), (9, 99, 200, 255))
     options = {"save_all": True, "append_images": [Image.new("RGBA", (16, 16))], "disposal": 1}
     data = encoded(image, kind, **options if kind == "PNG" else {})

@@ -1,4 +1,4 @@
-"""Decoding gives the same right pixels for everyone, and one of three errors for anything else."""
+"""Pixels of every format and layout, and the errors of all other bytes."""
 
 import contextlib
 import io
@@ -88,13 +88,13 @@ def test_every_format_has_a_sample() -> None:
     assert {sniff(data[:HEAD]) for data in SAMPLES.values()} == set(FORMATS)
 
 
-def test_jpeg_is_what_pillow_gives() -> None:
+def test_jpeg_pixels_equal_pillows() -> None:
     plain = Image.open(io.BytesIO(SAMPLES["JPEG"])).convert("RGB")
     np.testing.assert_array_equal(decode(SAMPLES["JPEG"]), np.asarray(plain))
 
 
 @pytest.mark.parametrize("convert", [bytes, bytearray, memoryview])
-def test_any_bytes_are_taken(convert: type) -> None:
+def test_decode_accepts_bytes_bytearray_and_memoryview(convert: type) -> None:
     np.testing.assert_array_equal(decode(convert(SAMPLES["PNG"])), SCENE)
 
 
@@ -123,7 +123,7 @@ def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_header_tells_the_upright_size(kind: str, orientation: int) -> None:
+def test_header_returns_the_upright_size(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(Image.fromarray(SCENE), kind, exif=exif)
@@ -145,7 +145,7 @@ def test_broken_exif_leaves_the_image_unturned() -> None:
     np.testing.assert_array_equal(decode(data), SCENE)
 
 
-def test_alpha_lies_on_white() -> None:
+def test_alpha_is_blended_with_white() -> None:
     # 200 * 128 / 255 + 255 * 127 / 255 = 100.39 + 127 = 227.39; likewise 100 → 177.2, 0 → 127
     for kind in ("PNG", "WEBP"):
         rgba = np.array([[[200, 100, 0, 128], [1, 2, 3, 0], [1, 2, 3, 255]]], np.uint8)
@@ -154,7 +154,7 @@ def test_alpha_lies_on_white() -> None:
         assert pixels.tolist() == [[[227, 177, 127], [255, 255, 255], [1, 2, 3]]]
 
 
-def test_grey_alpha_lies_on_white() -> None:
+def test_grey_alpha_is_blended_with_white() -> None:
     la = Image.merge("LA", [Image.new("L", (1, 1), 100), Image.new("L", (1, 1), 128)])
     assert decode(encoded(la, "PNG")).tolist() == [[[177, 177, 177]]]
 
@@ -238,7 +238,7 @@ def test_float_grey_is_scaled() -> None:
     assert grey(signalling) == [0, 255]
 
 
-def test_shape_costs_no_time() -> None:
+def test_a_column_of_1_500_000_floats_is_scaled() -> None:
     tall = np.zeros((1_500_000, 1), np.float32)
     tall[-1] = 1
     pixels = decode(encoded(Image.fromarray(tall), "TIFF"))
@@ -389,7 +389,7 @@ def noisy_exif() -> bytes:
     return encoded(Image.fromarray(SCENE), "JPEG", exif=exif)
 
 
-def test_warnings_of_pillow_are_kept_in() -> None:
+def test_decode_suppresses_pillows_warnings() -> None:
     data = noisy_exif()
     with pytest.warns(UserWarning, match=WARNING):
         Image.open(io.BytesIO(data)).getexif().get(0x010F)
@@ -403,7 +403,7 @@ def test_warnings_of_pillow_are_kept_in() -> None:
     np.testing.assert_array_equal(pixels, plain[::-1, ::-1] if turned else plain)
 
 
-def test_warnings_of_the_callers_own_pillow_are_heard() -> None:
+def test_pillows_warnings_in_the_callers_own_code_are_shown() -> None:
     data = noisy_exif()
     decode(data)
     with warnings.catch_warnings():
@@ -454,7 +454,9 @@ def jpeg(pixels: Any, **options: Any) -> bytes:
         (10**9, (64, 96, 3)),
     ],
 )
-def test_jpeg_is_decoded_as_small_as_is_enough(at_least: int, shape: tuple[int, ...]) -> None:
+def test_jpeg_is_decoded_at_the_smallest_sufficient_scale(
+    at_least: int, shape: tuple[int, ...]
+) -> None:
     for options in ({}, {"progressive": True}, {"subsampling": 2}):
         pixels = decode(jpeg(RAMP, **options), at_least=at_least)
         assert (pixels.shape, pixels.dtype) == (shape, np.uint8)
@@ -471,7 +473,7 @@ def test_scaled_decoding_keeps_the_proportions() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF", "JPEG2000", "PPM"])
-def test_other_formats_come_whole(kind: str) -> None:
+def test_other_formats_are_decoded_whole(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encoded(Image.fromarray(RAMP), kind, **options)
     np.testing.assert_array_equal(decode(data, at_least=8), RAMP)
@@ -516,7 +518,7 @@ def test_a_progressive_jpeg_is_held_whole_at_every_scale() -> None:
         decode(data, max_pixels=3_071, at_least=8)
 
 
-def test_a_large_jpeg_of_odd_edges_is_scaled_all_the_same() -> None:
+def test_a_jpeg_above_the_limit_is_scaled_with_rounded_edges() -> None:
     odd = RAMP[:63, :95]
     data = jpeg(odd)
     assert decode(data, at_least=1).shape == (63, 95, 3)
@@ -526,9 +528,7 @@ def test_a_large_jpeg_of_odd_edges_is_scaled_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "PPM"])
-def test_pillows_own_limit_gives_way_to_the_callers(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pillows_own_limit_does_not_apply(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # as if 35 pixels were 630 million
     assert decode(SAMPLES[kind]).shape == (5, 7, 3)
     assert header(SAMPLES[kind]) == (kind, 7, 5)
@@ -555,7 +555,7 @@ def test_picture_holds_the_same_pixels(name: str) -> None:
     np.testing.assert_array_equal(np.asarray(shown), decode(SAMPLES[name]))
 
 
-def test_picture_raises_what_decode_raises() -> None:
+def test_picture_raises_the_errors_of_decode() -> None:
     with pytest.raises(ImageCorrupt, match=r"^写真\.png: cannot be decoded"):
         picture(SAMPLES["PNG"][:-30], path="写真.png")
     with pytest.raises(ImageTooLarge):
@@ -633,7 +633,7 @@ INDEX_ERRS = {
 
 @pytest.mark.skipif(not (SHARED / "nasty").exists(), reason="needs the nasty files of ../shared")
 @pytest.mark.timeout(120)
-def test_nasty_files_give_pixels_or_our_errors() -> None:
+def test_malformed_files_give_pixels_or_image_errors() -> None:
     folder = SHARED / "nasty"
     index = json.loads((folder / "index.json").read_text())
     listed = "\0".join(str(folder / entry["file"]) for entry in index)

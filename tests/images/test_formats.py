@@ -1,4 +1,4 @@
-"""A file's first bytes name its format, or what else it is."""
+"""The format of a file by its first bytes, and the refusal of other files."""
 
 import pytest
 
@@ -16,12 +16,12 @@ def ftyp(major: bytes, *compatible: bytes) -> bytes:
 @pytest.mark.parametrize(
     "major", [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"]
 )
-def test_heic_is_known_by_its_major_brand(major: bytes) -> None:
+def test_heic_is_recognized_by_its_major_brand(major: bytes) -> None:
     assert sniff(ftyp(major, b"mif1", b"heic")) == "HEIC"
 
 
 @pytest.mark.parametrize("major", [b"mif1", b"msf1"])
-def test_a_shared_container_is_avif_where_a_brand_says_so(major: bytes) -> None:
+def test_a_shared_container_with_an_avif_brand_is_avif(major: bytes) -> None:
     assert sniff(ftyp(major, b"mif1", b"avif")) == "AVIF"
     assert sniff(ftyp(major, b"mif1", b"miaf", b"avis")) == "AVIF"
     assert sniff(ftyp(major, b"mif1", b"heic")) == "HEIC"
@@ -42,12 +42,12 @@ def test_a_shared_container_is_avif_where_a_brand_says_so(major: bytes) -> None:
         (b"FOVb\0\0\2\0", "Sigma X3F"),
     ],
 )
-def test_raw_files_that_are_no_tiff_are_refused_by_name(head: bytes, maker: str) -> None:
+def test_raw_files_without_tiff_structure_are_refused_by_name(head: bytes, maker: str) -> None:
     assert sniff(head) is None
     with pytest.raises(FormatRefused, match=rf"refused: a camera's raw file \({maker}\)\. Conv"):
         decode(head)
 
 
-def test_other_bytes_are_refused_with_the_formats_that_are_read() -> None:
+def test_a_refusal_lists_the_readable_formats() -> None:
     assert refusal(b"8BPS") == f"not one of {', '.join(FORMATS)}"
     assert refusal(b"") == "the file is empty"

@@ -1,4 +1,4 @@
-"""HEIC is decoded where its extra is installed, and refused by name elsewhere."""
+"""HEIC is decoded if its extra is installed, and refused by name otherwise."""
 
 import io
 import sys
@@ -52,7 +52,7 @@ def test_the_first_image_of_several_is_decoded() -> None:
     np.testing.assert_allclose(decode(data).astype(int), SCENE, atol=12)
 
 
-def test_alpha_in_heic_lies_on_white() -> None:
+def test_alpha_in_heic_is_blended_with_white() -> None:
     clear = np.dstack([SCENE, np.zeros(SCENE.shape[:2], np.uint8)])
     assert decode(heic(clear)).min() > 250
 
@@ -85,7 +85,7 @@ def test_damaged_heic_is_an_image_error() -> None:
             continue
 
 
-def test_pillow_itself_learns_nothing_of_heic() -> None:
+def test_heic_is_not_registered_with_pillow() -> None:
     decode(heic(SCENE))
     assert "HEIF" not in Image.OPEN
 

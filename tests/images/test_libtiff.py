@@ -1,4 +1,4 @@
-"""What libtiff prints stays off the terminal while we decode, and only then."""
+"""The messages of libtiff and Pillow are suppressed while an image is decoded, and only then."""
 
 import contextlib
 import io
@@ -14,16 +14,16 @@ from imgsearch.images import decode
 from imgsearch.images.libtiff import quiet
 from tests.images.tiffs import plain, tiff
 
-BROKEN = tiff(plain(np.zeros((4, 4)), t259=8))  # zeros are no deflate
+BROKEN = tiff(plain(np.zeros((4, 4)), t259=8))  # zeros are not deflate data
 
 
-def test_libtiffs_lines_stay_off_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+def test_libtiff_prints_nothing_during_a_decode(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ImageCorrupt):
         decode(BROKEN)
     assert capfd.readouterr().err == ""
 
 
-def test_libtiff_prints_for_others_again(capfd: pytest.CaptureFixture[str]) -> None:
+def test_libtiff_prints_again_after_a_decode(capfd: pytest.CaptureFixture[str]) -> None:
     with quiet(), quiet():
         pass
     with pytest.raises(OSError, match="decoder error"):
@@ -31,7 +31,7 @@ def test_libtiff_prints_for_others_again(capfd: pytest.CaptureFixture[str]) -> N
     assert "ZIPDecode" in capfd.readouterr().err
 
 
-def test_threads_share_the_silence(capfd: pytest.CaptureFixture[str]) -> None:
+def test_libtiff_prints_nothing_while_threads_decode(capfd: pytest.CaptureFixture[str]) -> None:
     def attempt(_number: int) -> None:
         with contextlib.suppress(ImageCorrupt):
             decode(BROKEN)
@@ -41,7 +41,7 @@ def test_threads_share_the_silence(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == ""
 
 
-def test_pillows_log_stays_off_the_terminal(
+def test_pillow_logs_nothing_to_the_terminal(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     crowded = tiff(plain(np.zeros((4, 4)), t277=500))  # samples a pixel

@@ -1,4 +1,4 @@
-"""Of a raw file the largest preview is decoded; it never goes in as its thumbnail."""
+"""The largest preview of a raw file is decoded, and never its thumbnail."""
 
 import io
 from typing import Any
@@ -25,7 +25,7 @@ def jpeg(pixels: Any, **options: Any) -> bytes:
 
 
 def in_strip(pixels: Any, **tags: Any) -> Page:
-    """Return a preview as DNG has it: one strip that is a whole JPEG."""
+    """Return a preview in the layout of DNG: one strip that is a whole JPEG."""
     return Page(
         {
             **plain(pixels).tags,
@@ -38,7 +38,7 @@ def in_strip(pixels: Any, **tags: Any) -> Page:
 
 
 def beside(pixels: Any, **tags: Any) -> Page:
-    """Return a preview as NEF, ARW and PEF have it: a JPEG that two tags point to."""
+    """Return a preview in the layout of NEF, ARW and PEF: a JPEG that two tags point to."""
     given = {int(name[1:]): value for name, value in tags.items()}
     return Page({254: 1, 259: 6, **given}, jpeg=jpeg(pixels))
 
@@ -62,7 +62,7 @@ def test_the_largest_preview_is_decoded(order: str, big: bool) -> None:
         assert header(data) == ("TIFF", 1_200, 800)
 
 
-def test_a_small_picture_is_the_full_one_where_it_says_so() -> None:
+def test_a_small_picture_marked_as_full_is_decoded() -> None:
     small = FULL[:100, :200]
     below = Page(plain(THUMB, t254=1, t50706=1).tags, [THUMB.tobytes()], [plain(small, t254=0)])
     np.testing.assert_array_equal(decode(tiff(below)), small)
@@ -94,7 +94,7 @@ def test_canons_first_directory_is_its_preview() -> None:
         [SENSOR, beside(THUMB)],
     ],
 )
-def test_a_raw_file_with_a_thumbnail_alone_is_refused(pages: list[Page]) -> None:
+def test_a_raw_file_with_only_a_thumbnail_is_refused(pages: list[Page]) -> None:
     for read in (decode, header):
         with pytest.raises(FormatRefused) as caught:
             read(tiff(*pages), path="ü.dng")
@@ -110,7 +110,7 @@ def test_a_raw_file_without_a_preview_is_refused() -> None:
         decode(tiff(SENSOR))
 
 
-def test_lossless_jpeg_and_masks_are_no_previews() -> None:
+def test_lossless_jpeg_and_masks_are_not_used_as_previews() -> None:
     lossless = Page({259: 7, 262: 1}, [jpeg(FULL).replace(b"\xff\xc0", b"\xff\xc3")])
     mask = plain(picture(3, (1_600, 1_200))[..., 0], t254=4, t262=4)
     shown = in_strip(FULL)
@@ -119,7 +119,7 @@ def test_lossless_jpeg_and_masks_are_no_previews() -> None:
 
 
 @pytest.mark.parametrize("make", [in_strip, beside])
-def test_a_preview_is_turned_as_the_first_directory_says(make: Any) -> None:
+def test_a_preview_has_the_orientation_of_the_first_directory(make: Any) -> None:
     data = tiff(plain(THUMB, t254=1, t274=6), make(FULL), SENSOR)
     np.testing.assert_array_equal(decode(data), np.rot90(PREVIEW, -1))
     assert header(data) == ("TIFF", 800, 1_200)
@@ -137,14 +137,14 @@ def test_a_preview_is_turned_once() -> None:
     assert header(whole) == ("TIFF", 800, 1_200)
 
 
-def test_a_preview_is_scaled_and_limited_as_a_jpeg_is() -> None:
+def test_a_preview_is_scaled_and_limited_like_a_jpeg() -> None:
     data = tiff(plain(THUMB, t254=1), in_strip(FULL), SENSOR)
     assert decode(data, at_least=80).shape == (100, 150, 3)
     with pytest.raises(ImageTooLarge, match="1,200 x 800"):
         decode(data, max_pixels=100_000)
 
 
-def test_other_files_of_several_pages_are_their_first_one() -> None:
+def test_the_first_page_of_other_tiffs_is_decoded() -> None:
     small, large = picture(1, (80, 60)), picture(2, (640, 480))
     np.testing.assert_array_equal(decode(tiff(plain(small), plain(large))), small)
     np.testing.assert_array_equal(decode(tiff(plain(small, t254=2), plain(large, t254=2))), small)
@@ -153,18 +153,18 @@ def test_other_files_of_several_pages_are_their_first_one() -> None:
     np.testing.assert_array_equal(decode(tiff(plain(small, t254=1))), small)
 
 
-def test_many_pictures_cost_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = 0
+def test_only_the_four_largest_candidates_are_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = 0
 
     def refuse(*_args: Any) -> None:
-        nonlocal looks
-        looks += 1
+        nonlocal attempts
+        attempts += 1
         raise ValueError("no header")
 
     monkeypatch.setattr("imgsearch.images.encoded_image.EncodedImage.open", refuse)
     with pytest.raises(FormatRefused, match="no preview"):
         decode(tiff(*(plain(THUMB, t254=1) for _ in range(50))))
-    assert looks < 5
+    assert attempts < 5
 
 
 def test_a_pictures_tags_are_bounded_before_it_is_opened() -> None:
@@ -173,7 +173,7 @@ def test_a_pictures_tags_are_bounded_before_it_is_opened() -> None:
         decode(tiff(plain(THUMB, t254=1), crowded), path="ü.dng")
 
 
-def test_directories_that_go_in_circles_end() -> None:
+def test_circular_directories_are_read_once() -> None:
     data = bytearray(tiff(plain(THUMB, t254=1, t330=8)))
     assert decode(bytes(data)).shape == (120, 160, 3)
     ring = tiff(*(plain(THUMB[:1, :1], t254=1) for _ in range(3_000)))

@@ -1,4 +1,4 @@
-"""A TIFF's pixels are what its samples say, in every layout that is read; never noise."""
+"""The pixels of a TIFF equal its samples, in every layout that is supported."""
 
 import zlib
 from typing import Any
@@ -18,7 +18,7 @@ REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def page(*planes: Any, photometric: int, packing: int = 1, **tags: Any) -> Page:
-    """Return a page of planes that lie apart; of one plane it is the same as together."""
+    """Return a page of separate planes; with one plane it equals a page of contiguous samples."""
     strips = [np.ascontiguousarray(plane).tobytes() for plane in planes]
     given = {int(name[1:]): value for name, value in tags.items()}
     known = {
@@ -36,7 +36,7 @@ def page(*planes: Any, photometric: int, packing: int = 1, **tags: Any) -> Page:
 
 
 def assert_decoded(data: bytes, *expected: Any) -> None:
-    """Check the pixels against channels in [0, 1], one for grey; upper 8 bits may be kept or so."""
+    """Check pixels against channels in [0, 1], one for grey; both ways to round to 8 bits pass."""
     channels = expected * 3 if len(expected) == 1 else expected
     np.testing.assert_allclose(decode(data) / 255, np.stack(channels, -1), atol=1 / 120)
 
@@ -44,7 +44,7 @@ def assert_decoded(data: bytes, *expected: Any) -> None:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("bits", [8, 16])
-def test_planes_apart_are_put_together(order: str, packing: int, bits: int) -> None:
+def test_separate_planes_are_combined(order: str, packing: int, bits: int) -> None:
     planes = [np.rint(each * (2**bits - 1)).astype(f"{order}u{bits // 8}") for each in CHANNELS]
     rgb = page(*planes[:3], photometric=2, packing=packing)
     assert_decoded(tiff(rgb, order=order), *CHANNELS[:3])
@@ -95,7 +95,7 @@ def test_white_may_be_the_least_number(packing: int) -> None:
     assert_decoded(tiff(page(floats, photometric=0, packing=packing, t339=3)), 1 - RAMP)
 
 
-def test_black_is_the_least_number_where_a_deep_file_does_not_say() -> None:
+def test_the_least_number_is_black_in_a_deep_file_without_photometric() -> None:
     silent = page(RAMP.astype("<f4"), photometric=1, t339=3)
     tags = {tag: value for tag, value in silent.tags.items() if tag != 262}
     assert_decoded(tiff(Page(tags, silent.strips)), RAMP)
@@ -122,7 +122,7 @@ def test_colour_maps_may_be_of_8_bits(scale: int) -> None:
     ("planes", "photometric", "extra"), [(2, 1, 2), (3, 8, None), (4, 2, None)]
 )
 @pytest.mark.parametrize("packing", PACKINGS)
-def test_planes_that_would_be_mixed_up_are_refused(
+def test_separate_planes_that_pillow_mixes_up_are_refused(
     planes: int, photometric: int, extra: int | None, packing: int
 ) -> None:
     values = [np.rint(each * 255).astype(np.uint8) for each in CHANNELS[:planes]]
