@@ -1,4 +1,4 @@
-"""Pillow's warnings and log, kept out of a program's: what matters of them is raised."""
+"""Suppression of Pillow's warnings and log while an image is decoded; errors are raised."""
 
 import contextlib
 import logging
@@ -27,23 +27,21 @@ class _DecodingThread:
 # Python 3.14; an ordinary filter would silence Pillow for the rest of the program, too.
 _FILTER: Final = ("ignore", _DecodingThread(), Warning, re.compile(r"PIL\b"), 0)
 _FILTER_LOCK: Final = threading.Lock()
-
-
-# the one module of Pillow 12.3 that logs an error; without a handler Python prints it
+# the only module of Pillow 12.3 that logs errors; without a handler Python prints them
 _LOGGER: Final = "PIL.TiffImagePlugin"
 
 
-def _is_wanted(_record: logging.LogRecord) -> bool:
+def _is_shown(_record: logging.LogRecord) -> bool:
     return not _here.decoding
 
 
 @contextlib.contextmanager
 def no_warnings() -> Iterator[None]:
-    """Keep Pillow's warnings and errors of this thread to ourselves, while the block runs."""
-    logging.getLogger(_LOGGER).addFilter(_is_wanted)  # once: a filter that is there is not added
+    """Suppress the warnings and log records that Pillow emits in this thread during the block."""
+    logging.getLogger(_LOGGER).addFilter(_is_shown)  # repeated calls have no effect
     with _FILTER_LOCK:
         filters: list[object] = warnings.filters  # type: ignore[assignment]  # a list; typeshed: Sequence
-        if not filters or filters[0] is not _FILTER:  # somebody's catch_warnings took it back
+        if not filters or filters[0] is not _FILTER:  # a catch_warnings removed it
             filters.insert(0, _FILTER)
             if _FILTER in filters[1:]:
                 del filters[filters.index(_FILTER, 1)]

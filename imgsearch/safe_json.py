@@ -1,4 +1,4 @@
-"""JSON of files and other programs: every fault of a text is a ValueError.
+"""JSON from files and other programs: every invalid text raises ValueError.
 
 >>> loads('{"k": 10}')
 {'k': 10}
@@ -9,11 +9,11 @@ from typing import Any
 
 
 def loads(text: str | bytes) -> Any:
-    """Return the value that a JSON text holds, as `json.loads` does.
+    """Return the value of a JSON text, like `json.loads`.
 
     Raises:
-        ValueError: the text is no JSON, or is nested deeper than Python's recursion limit; json
-            itself raises RecursionError then, which is no ValueError.
+        ValueError: the text is not JSON, or is nested too deeply, where `json.loads` raises
+            RecursionError.
     """
     try:
         return json.loads(text)

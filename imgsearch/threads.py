@@ -1,4 +1,4 @@
-"""A pool of threads that never keep the process alive."""
+"""A thread pool that does not keep the process alive."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ _Task = tuple[Future[Any], Callable[[], Any]]
 
 @dataclass(slots=True, eq=False)
 class _State:
-    """What a pool and its threads share, so that a thread does not keep its pool alive."""
+    """State that a pool shares with its threads, which hold no reference to the pool itself."""
 
     most: int
     name: str
@@ -30,20 +30,24 @@ class _State:
 
 
 class DaemonPool(Executor):
-    """An executor like `ThreadPoolExecutor`, whose threads the interpreter does not wait for.
+    """An executor like `ThreadPoolExecutor`, but the interpreter exits without joining its threads.
 
-    The standard one has the interpreter join its threads at exit, so that one that hangs in a
-    decoder keeps the process alive for good. Leaving a `with` block waits for all tasks, as there.
+    A thread of the standard executor that hangs in a decoder keeps the process alive forever.
+    Leaving a `with` block waits for all tasks, as in the standard executor.
+
+    >>> with DaemonPool(2, "example") as pool:
+    ...     list(pool.map(abs, [-1, 2]))
+    [1, 2]
     """
 
     def __init__(self, threads: int, name: str) -> None:
         self._state = _State(threads, name)
-        # a pool that nobody holds any more lets its threads end
+        # the threads end when the pool is garbage collected
         self._ending: Final = weakref.finalize(self, _end, self._state, drop=False)
 
     @override
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Have `fn` called in a thread.
+        """Call `fn` in a thread, and return its future.
 
         Raises:
             RuntimeError: the pool is closed.
@@ -58,31 +62,31 @@ class DaemonPool(Executor):
         return future
 
     def resize(self, threads: int) -> None:
-        """Run tasks in at most `threads` threads from now on; others end with their task."""
+        """Set the number of threads. Surplus threads end after their current task."""
         with self._state.changed:
             self._state.most = threads
             _start(self._state)
 
     @override
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more tasks; wait for all, or cancel those that no thread has begun."""
+        """Close the pool; `wait` for all tasks, and cancel the waiting ones if `cancel_futures`."""
         self.close(None if wait else 0, drop=cancel_futures)
 
     def close(self, seconds: float | None = None, *, drop: bool = True) -> bool:
-        """Take no more tasks, and wait for those that run, for at most `seconds`; None: for good.
+        """Reject new tasks and wait until all threads have ended, at most `seconds` if given.
 
-        `drop` cancels tasks that no thread has begun. Returns whether all threads have ended.
+        `drop` cancels the tasks that have not started. Returns whether all threads have ended.
         """
         _end(self._state, drop=drop)
-        ends = None if seconds is None else time.monotonic() + seconds
+        deadline = None if seconds is None else time.monotonic() + seconds
         for thread in list(self._state.threads):
             if thread is not threading.current_thread():
-                thread.join(None if ends is None else max(0.0, ends - time.monotonic()))
+                thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._state.threads)
 
 
 def _start(state: _State) -> None:
-    """Start threads for the tasks that wait, and wake those that are idle."""
+    """Start threads for the waiting tasks, and wake the idle threads."""
     while len(state.threads) < state.most and state.idle < len(state.tasks):
         thread = threading.Thread(
             target=_work, args=(state,), name=f"{state.name}-{len(state.threads)}", daemon=True
@@ -94,7 +98,7 @@ def _start(state: _State) -> None:
 
 
 def _work(state: _State) -> None:
-    """Run tasks until the pool is closed, or has become smaller."""
+    """Run tasks until the pool is closed, or has too many threads."""
     while (task := _next(state)) is not None:
         future, call = task
         if future.set_running_or_notify_cancel():
@@ -105,13 +109,16 @@ def _work(state: _State) -> None:
             else:
                 future.set_result(result)
                 del result
-        del task, future, call  # an idle thread keeps nothing alive
+        del task, future, call  # an idle thread must not keep them alive
         with state.changed:
             state.idle += 1
 
 
 def _next(state: _State) -> _Task | None:
-    """Return a task, waiting for it; None where the thread has to end. It counts as idle before."""
+    """Wait for a task and return it, or None if the thread has to end.
+
+    The calling thread is idle until this returns.
+    """
     with state.changed:
         while True:
             too_many = len(state.threads) > state.most
@@ -126,7 +133,7 @@ def _next(state: _State) -> _Task | None:
 
 
 def _end(state: _State, *, drop: bool) -> None:
-    """Take no more tasks."""
+    """Reject new tasks; `drop` cancels the waiting ones."""
     with state.changed:
         state.closed = True
         dropped = list(state.tasks) if drop else []

@@ -69,12 +69,12 @@ def test_a_larger_pool_gets_past_a_task_that_hangs_and_shrinks_again():
         assert pool.submit(str, 1).result(10) == "1"
 
 
-def test_a_pool_that_nobody_holds_ends_its_threads():
+def test_a_pool_without_references_ends_its_threads():
     pool = DaemonPool(1, "dropped")
     thread = pool.submit(threading.current_thread).result()
-    gone = weakref.ref(pool)
+    reference = weakref.ref(pool)
     del pool
     gc.collect()
-    assert gone() is None
+    assert reference() is None
     thread.join(10)
     assert not thread.is_alive()

@@ -14,7 +14,7 @@ class ImageLoad(Operator):
         self.outputs = 2 if labels else 1
 
     def __call__(self, source: Source) -> Iterator[str | tuple[str, str]]:
-        """Yield the path of each image, or (path, label) where labels are asked for."""
+        """Yield the path of each image, or (path, label) if `labels` is set."""
         for reference in references(source):
-            # Towhee drops a row that holds None
+            # Towhee drops rows that hold None
             yield (reference.path, reference.label or "") if self._labels else reference.path
