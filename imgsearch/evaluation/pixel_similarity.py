@@ -1,13 +1,12 @@
 """Whether two images show the same picture, by their pixels alone.
 
-Two looks, neither of which asks an encoder. The coarse one, `alike`, costs microseconds and misses
-few copies: it compares 16 x 16 pixels. The fine one, `compare`, costs some 0.2 s: it aligns two
-pictures of up to 1,024 pixels a side, matches brightness and sharpness, and compares them window by
-window, so that two pages of text or two frames of a film differ.
+No encoder takes part. `compare` takes some 0.2 s a pair. It aligns two pictures of up to 1,024
+pixels a side, matches brightness and sharpness, and compares them window by window. So two pages of
+text, or two frames of a film, are different pictures.
 
-The limits of the fine look were chosen on 10 photographs that come with matplotlib, scikit-learn,
-Gradio and Rust's documentation, and on drawn pages, forms, screenshots, logos, products and night
-scenes, each under the 14 changes and against its siblings.
+The limits were chosen on 10 photographs that come with matplotlib, scikit-learn, Gradio and Rust's
+documentation, and on drawn pages, forms, screenshots, logos, products and night scenes. Each was
+compared with its 14 changes, and with other pictures of its kind.
 """
 
 from collections.abc import Sequence
@@ -18,12 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from imgsearch.evaluation.alignment import (
+from imgsearch.evaluation.affine import (
     IDENTITY,
     Grey,
     Map,
-    align,
-    correlation,
     extent,
     geometry,
     inside,
@@ -31,87 +28,56 @@ from imgsearch.evaluation.alignment import (
     reduced,
     warped,
 )
-from imgsearch.evaluation.transforms import TRANSFORMS
-from imgsearch.types import Pixels
+from imgsearch.evaluation.alignment import align, correlation
 
-SMALL: Final = 64  # pixels a side of what is changed to be looked at: enough for what is seen of it
-EDGE: Final = 1_024  # pixels of the long edge that the fine look compares
-_SIDE: Final = 16  # pixels a side of a coarse look
-_ALIKE: Final = 0.95  # correlation of two coarse looks; `alike` says what comes of it
+EDGE: Final = 1_024  # pixels of the long edge that are compared
 
-_FLAT: Final = 6.0  # grey levels between the extremes of a picture of one colour
-_TINY: Final = 16  # pixels of an edge below which windows say nothing
-_ALIGNED: Final = 0.6  # correlation that makes a second alignment worth a look
-_OVERLAP: Final = 0.15  # of either picture; the middle half of each edge is 0.25
-_EXTRA: Final = 0.004  # of a picture, with content, beside the other: a crop has it on one side
-_INSIDE: Final = 0.99  # of a picture that lies in the other; alignment errs by some 0.3 pixels
-_WHOLE: Final = 0.96
-_STRETCH: Final = 1.04  # of proportions, which rounding to 96 x 72 pixels changes by 1 %
+_FLAT: Final = 6.0  # greatest range of grey levels in a picture of one colour
+_TINY: Final = 16  # pixels of an edge below which windows are too few
+_ALIGNED: Final = 0.6  # least correlation at which a second alignment is compared
+_OVERLAP: Final = 0.15  # least share of either picture; the middle half of each edge is 0.25
+_EXTRA: Final = 0.004  # share of a picture with content beside the other; a crop has it on one side
+_INSIDE: Final = 0.99  # share of a crop inside the whole; alignment errs by some 0.3 pixels
+_WHOLE: Final = 0.96  # share of each picture that overlaps, where proportions differ
+_STRETCH: Final = 1.04  # ratio of proportions; rounding to 96 x 72 pixels changes it by 1 %
 _SKEW: Final = 0.03  # cosine of the edges' angle
 _TURN: Final = 16.0  # degrees from a quarter turn
-_CONTENT: Final = 16.0  # grey levels from the median that are no plain margin
-_GAIN: Final = 2.2  # of brightness; brightness_160 is 1.6
-_WHITE: Final = 0.3  # of the area: white background hides that one thing is brighter than another
-_CLIPPED: Final = 0.3  # of the area that became white as the picture was made brighter
-_DETAIL: Final = 0.5  # of a picture's variance that is left at the other's sharpness
-_LUMA: Final = 10.0  # grey levels of error in a plain window: what JPEG of quality 10 leaves
-_DIM: Final = 0.2  # of a picture's standard deviation: its plain windows' error, if that is less
-_CHROMA: Final = 20.0  # likewise of colour, which JPEG keeps at half the resolution
-_TEXTURE: Final = 0.4  # of a window's standard deviation: correlation 0.92
-_EVEN: Final = 2.8  # times the median of windows with texture, which one changed part exceeds
-_MOST: Final = 1.8  # times the limit, wherever the error is even
-_SMALL: Final = 128  # pixels of the long edge below which the limit falls: letters blur to stripes
+_CONTENT: Final = 16.0  # grey levels from the median, above which a margin is not plain
+_GAIN: Final = 2.2  # ratio of brightness; brightness_160 is 1.6
+_WHITE: Final = 0.3  # share of white ground, on which a brighter object passes for a brighter copy
+_CLIPPED: Final = 0.3  # share of the area that becomes white when the darker one is brightened
+_DETAIL: Final = 0.5  # least share of a picture's variance left at the other's sharpness
+_LUMA: Final = 10.0  # grey levels of error in a plain window, as JPEG of quality 10 leaves
+_DIM: Final = 0.2  # limit of that error in pictures of low contrast, in standard deviations
+_CHROMA: Final = 20.0  # the same error in colour, which JPEG keeps at half the resolution
+_TEXTURE: Final = 0.4  # error in standard deviations of a window: a correlation of 0.92
+_EVEN: Final = 2.8  # times the median error of windows with texture; a changed part exceeds it
+_MOST: Final = 1.8  # times the limit, however even the error is
+_SMALL: Final = 128  # pixels of the long edge below which limits fall: letters blur to stripes
 _BLURS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0)  # pixels; blur is 1 % of an edge
-
-Looks = npt.NDArray[np.float32]
-"""Grey looks, (15, 256), each of mean 0 and length 1, or 0 where a picture is of one grey."""
 
 Verdict = Literal["same", "different", "unclear"]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The verdict of the fine look and its reason.
+    """The verdict on two pictures and its reason.
 
-    "unclear" means that what would tell the pictures apart is lost in one of them.
+    "unclear" means that one picture has lost the detail in which they might differ.
     """
 
     verdict: Verdict
     reason: str = ""
 
 
-def looks(image: Pixels) -> Looks:
-    """Return the looks of an image: its own, then those of its 14 changes."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((SMALL, SMALL))
-    small: Pixels = np.array(picture)
-    changed = (change(small) for change in TRANSFORMS.values())
-    return np.stack([_look(small), *map(_look, changed)])
-
-
-def alike(one: Looks, other: Looks) -> bool:
-    """Return whether one image looks like the other, or like a change of it, at 16 x 16 pixels.
-
-    Layouts that repeat, as pages and forms do, look alike, too: `compare` tells them apart.
-    """
-    return bool(max((one @ other[0]).max(), (other @ one[0]).max()) >= _ALIKE)
-
-
-def covered(one: Looks, other: Looks) -> bool:
-    """Return whether one image looks most like the other under text bars, which cover a part."""
-    bars = 1 + tuple(TRANSFORMS).index("text_bars")
-    nearest = int((one @ other[0]).argmax()), int((other @ one[0]).argmax())
-    return bars in nearest
-
-
 def compare(one: Image.Image, other: Image.Image) -> Comparison:
-    """Return whether two RGB pictures are one and the same, up to the changes of `TRANSFORMS`.
+    """Compare two RGB pictures up to most changes of `TRANSFORMS`.
 
-    Seen through are scale, proportions, crops, margins, quarter turns, mirroring, rotation by up to
-    some 15 degrees, brightness, blur, compression and the loss of colour. What covers a part of the
-    picture is a difference, so text_bars is one.
+    These changes make no difference: scale, proportions, crops, margins, quarter turns, mirroring,
+    rotation by up to some 15 degrees, brightness, blur, compression and the loss of colour. A
+    covered part is a difference, so text_bars is one.
     """
-    # from the smaller one's side, as it may be a part of the other
+    # the smaller one first, because it may be a part of the other
     first, second = sorted(map(_shrunk, (one, other)), key=lambda each: each.width * each.height)
     flat = _is_flat(first), _is_flat(second)
     if any(flat):
@@ -131,7 +97,7 @@ def compare(one: Image.Image, other: Image.Image) -> Comparison:
 
 @dataclass(frozen=True)
 class _Overlay:
-    """Two aligned pictures on one grid, where `valid`; and both as they were before."""
+    """Two aligned pictures on one grid, compared where `valid`, and their originals."""
 
     first: Image.Image
     second: Image.Image
@@ -145,7 +111,7 @@ class _Overlay:
         back = inverse(map_)
         own = reduced(first, extent(map_, second.size))
         theirs = reduced(second, extent(back, own.size))
-        # at either edge a rotated picture was mixed with what lies outside
+        # at both edges resampling mixed a rotated picture with its surroundings
         valid = inside(map_, own.size, margin=1.5 / max(theirs.size))
         valid &= inside(IDENTITY, own.size, margin=1.5 / max(own.size))
         laid = warped(theirs, map_, own.size)
@@ -167,10 +133,10 @@ class _Overlay:
         return Comparison("same")
 
     def _is_known(self) -> bool:
-        """Return whether what lays one over the other is a change that the fine look knows.
+        """Return whether the map between the pictures is a known change.
 
-        Else a thing in the middle of nothing would match any other of its shape: a ball that moves
-        in a film, or an ellipse and a circle.
+        Without this check an object on a plain ground would match any other of its shape: a ball
+        that moves in a film, or an ellipse and a circle.
         """
         inner, extra = [], []
         for picture, map_ in zip(self.originals, self.maps, strict=True):
@@ -184,25 +150,25 @@ class _Overlay:
             return False
         if stretch > _STRETCH:  # proportions change with the whole picture only
             return min(inner) > _WHOLE
-        # a crop has one picture inside the other; a rotated one has plain corners instead
+        # a crop lies inside the other picture; a rotated picture has plain corners instead
         return max(inner) > _INSIDE or turn > 2
 
     def _gain(self) -> float:
-        """Return how many times brighter the second is, where neither is black or white."""
+        """Return the median ratio of brightness, second to first, off black and white."""
         one, other = (np.asarray(each, np.float32) for each in (self.first, self.second))
         brightest = np.maximum(one.max(axis=2), other.max(axis=2))
         one, other = one.sum(axis=2), other.sum(axis=2)
-        # no channel may be cut off, or the sums' ratio is too low
+        # a channel cut off at 255 would lower the ratio of the sums
         middle = self.valid & (np.minimum(one, other) > 60) & (brightest < 250)
         if middle.sum() < _TINY:
             return 1.0
         gain = float(np.median(other[middle] / one[middle]))
-        return 1.0 if abs(gain - 1) < 0.04 else gain  # 0.04: JPEG alone shifts the mean so far
+        return 1.0 if abs(gain - 1) < 0.04 else gain  # JPEG alone shifts the mean by 0.04
 
     def _is_hidden(self, pair: Sequence[Image.Image], gain: float) -> bool:
-        """Return whether a thing of another shade may pass for a brighter or a grey copy.
+        """Return whether an object of another shade may pass for a brighter or a grey copy.
 
-        On white ground it does, as white stays white.
+        On white ground it may, because white stays white under both changes.
         """
         grey = [_is_grey(_chroma(each), self.valid) for each in pair]
         if abs(gain - 1) < 0.1 and grey[0] == grey[1]:
@@ -214,17 +180,17 @@ class _Overlay:
         return bool(white > _WHITE or clipped > _CLIPPED)
 
     def _lost(self, pair: Sequence[Image.Image], gain: float) -> bool:
-        """Return whether most detail of one is lost at the other's resolution and sharpness."""
-        for each, picture, map_, factor in zip(
+        """Return whether one loses most of its detail at the other's resolution and sharpness."""
+        for matched, picture, map_, factor in zip(
             pair, self.originals, self.maps, (gain, 1 / gain), strict=True
         ):
             whole = _grey(_brightened(picture, factor))[inside(map_, picture.size)]
-            if float(_grey(each)[self.valid].var()) < _DETAIL * float(whole.var()):
+            if float(_grey(matched)[self.valid].var()) < _DETAIL * float(whole.var()):
                 return True
         return False
 
     def _difference(self, pair: Sequence[Image.Image]) -> str:
-        """Return in what they differ, "" for nothing."""
+        """Return the reason why they differ, "" if they do not."""
         greys = one, other = _grey(pair[0]), _grey(pair[1])
         spread = min(float(each[self.valid].std()) for each in greys)
         edge = max(self.first.size)
@@ -245,8 +211,8 @@ def _errors(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Return each window's error over its limit, and whether it has more texture than `plain`.
 
-    The limit is the root of the squares of `plain` and of a share of the window's standard
-    deviation: edges are never reproduced exactly, least by resampling.
+    The limit is the root of the squared sum of `plain` and a share of the window's standard
+    deviation, because resampling reproduces no edge exactly.
     """
     share = _means(valid.astype(np.float32), window)
     used = share > 0.4
@@ -266,7 +232,7 @@ def _errors(
 
 
 def _stands_out(errors: npt.NDArray[np.float64], texture: npt.NDArray[np.bool_]) -> bool:
-    """Return whether a window's error is too high: compression and blur leave an even one."""
+    """Return whether a window's error is too high; that of compression and blur is even."""
     if not errors.size:
         return True
     usual = float(np.median(errors[texture])) if texture.any() else 0.0
@@ -274,7 +240,7 @@ def _stands_out(errors: npt.NDArray[np.float64], texture: npt.NDArray[np.bool_])
 
 
 def _means(values: npt.NDArray[np.float32], window: int) -> npt.NDArray[np.float32]:
-    """Return the means of square windows that overlap by half; beyond the edges lie zeros."""
+    """Return the means of square windows that overlap by half, padded with zeros."""
     cell = window // 2
     height, width = (-(-edge // cell) * cell for edge in values.shape)
     padded = np.zeros((height, width), dtype=np.float32)
@@ -287,7 +253,7 @@ def _means(values: npt.NDArray[np.float32], window: int) -> npt.NDArray[np.float
 def _evened(
     pair: tuple[Image.Image, Image.Image], valid: npt.NDArray[np.bool_]
 ) -> tuple[Image.Image, Image.Image]:
-    """Return both, the sharper one blurred as far as makes it most like the other."""
+    """Return both, the sharper one blurred until it is most like the other."""
     one, other = (_grey(each) for each in pair)
     if _energy(one, valid) >= _energy(other, valid):
         return _blurred(pair[0], other, valid), pair[1]
@@ -295,6 +261,7 @@ def _evened(
 
 
 def _blurred(sharp: Image.Image, soft: Grey, valid: npt.NDArray[np.bool_]) -> Image.Image:
+    """Return the first under the Gaussian blur with the least squared error to the second."""
     grey, best = sharp.convert("L"), 0.0
     least = float(((_grey(grey) - soft)[valid] ** 2).mean())
     for radius in _BLURS:
@@ -307,7 +274,7 @@ def _blurred(sharp: Image.Image, soft: Grey, valid: npt.NDArray[np.bool_]) -> Im
 
 
 def _energy(grey: Grey, valid: npt.NDArray[np.bool_]) -> float:
-    """Return the mean square of the steps from pixel to pixel."""
+    """Return the mean squared difference of neighbouring pixels."""
     return float((np.diff(grey, axis=1)[valid[:, 1:] & valid[:, :-1]] ** 2).mean())
 
 
@@ -341,7 +308,7 @@ def _flat(first: Image.Image, second: Image.Image) -> Comparison:
 
 
 def _tiny(first: Image.Image, second: Image.Image) -> Comparison:
-    """Compare pictures of which one is too small to be aligned: upright and whole."""
+    """Compare pictures, one too small to be aligned, as upright and whole."""
     size = min(first.width, second.width), min(first.height, second.height)
     one, other = (
         np.asarray(each.resize(size, Image.Resampling.BOX), np.float32).ravel()
@@ -357,14 +324,6 @@ def _shrunk(picture: Image.Image) -> Image.Image:
     copy = picture.copy()
     copy.thumbnail((EDGE, EDGE))
     return copy
-
-
-def _look(image: Pixels) -> Looks:
-    grey = Image.fromarray(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    values: Looks = np.asarray(grey, dtype=np.float32).ravel()
-    values = values - values.mean()
-    values /= np.linalg.norm(values) or 1
-    return values
 
 
 def _grey(picture: Image.Image) -> Grey:

@@ -1,7 +1,7 @@
 """A second look at near-duplicates: their files are read again and compared at full size.
 
-Scores say that two images are near, not that they are one: pages of text and frames of a film are
-near, too. `Verification` is asked before an image is taken for a copy, and keeps account.
+A high score does not prove that two images are the same picture, because pages of text and frames
+of a film score high, too. `Verification` compares the pixels and records the verdicts.
 """
 
 import re
@@ -18,15 +18,15 @@ from imgsearch.duplicates import Member
 from imgsearch.errors import ImageError, SourceError
 from imgsearch.evaluation.pixel_similarity import EDGE, Verdict, compare
 
-_AT_HAND: Final = 24  # pictures of 2.4 MB; a kept image is compared with several in a row
+_CACHED: Final = 24  # pictures of 2.4 MB; a kept image is compared with several in a row
 _CONTENT: Final = re.compile(r"[0-9a-f]{64}")  # an id that is its content's hash
 
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """A pair of near-duplicates by score that is not one by its pixels, or may not be.
+    """A pair that is near by score, but was not verified as the same picture.
 
-    `verdict` is "different", "unclear" where pixels cannot tell, or "unread" where a file cannot be
+    `verdict` is "different", "unclear" if pixels cannot decide, or "unread" if a file cannot be
     read or has changed since it was added.
     """
 
@@ -38,8 +38,8 @@ class Unverified:
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
         members = {
-            name: {"id": each.id, "fields": dict(each.fields)}
-            for name, each in (("kept", self.kept), ("other", self.other))
+            name: {"id": member.id, "fields": dict(member.fields)}
+            for name, member in (("kept", self.kept), ("other", self.other))
         }
         facts = {"score": self.other.score, "verdict": self.verdict, "reason": self.reason}
         return {**members, **facts}
@@ -47,9 +47,9 @@ class Unverified:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many pairs of near-duplicates were compared at full size, by verdict.
+    """The number of pairs of near-duplicates by the verdict at full size.
 
-    `skipped` pairs were not: their images had other, nearer ones that turned out to be different.
+    `skipped` pairs were not compared, because nearer ones of the same image were different.
     """
 
     same: int = 0
@@ -60,7 +60,7 @@ class Counts:
 
     @property
     def unverified(self) -> int:
-        """How many pairs are near by their score and were not found to be the same."""
+        """The number of pairs that are near by score and were not verified."""
         return self.different + self.unclear + self.unread + self.skipped
 
     def to_dict(self) -> dict[str, int]:
@@ -69,7 +69,7 @@ class Counts:
 
 
 class Verification:
-    """A second look for `duplicates.groups`, which remembers what it could not verify.
+    """A second look for `duplicates.groups` that records the pairs it could not verify.
 
     >>> from imgsearch.duplicates import Member
     >>> look = Verification()
@@ -81,10 +81,10 @@ class Verification:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._unverified: list[Unverified] = []
-        self._picture = lru_cache(_AT_HAND)(_picture)
+        self._picture = lru_cache(_CACHED)(_picture)
 
     def __call__(self, kept: Member, other: Member) -> bool | None:
-        """Return whether two images are one picture; None where a file cannot be read."""
+        """Return whether two images show the same picture, None if a file cannot be read."""
         verdict, reason = self._verdict(kept, other)
         self._counts[verdict] += 1
         if verdict != "same":
@@ -92,23 +92,23 @@ class Verification:
         return {"same": True, "different": False, "unclear": False}.get(verdict)
 
     def pass_over(self, pairs: int) -> None:
-        """Count pairs that were not looked at."""
+        """Count pairs that were not compared."""
         self._counts["skipped"] += pairs
 
     @property
     def counts(self) -> Counts:
-        """How many pairs were compared, by verdict."""
+        """The number of pairs by verdict."""
         return Counts(**self._counts)
 
     @property
     def unverified(self) -> Sequence[Unverified]:
-        """The pairs that are not the same picture, or may not be, in the order of their looks."""
+        """The pairs that are not verified, in the order of comparison."""
         return tuple(self._unverified)
 
     def _verdict(self, kept: Member, other: Member) -> tuple[Verdict | Literal["unread"], str]:
         pictures = []
-        for each in (kept, other):
-            picture = self._picture(str(each.fields.get("path", "")), each.id)
+        for member in (kept, other):
+            picture = self._picture(str(member.fields.get("path", "")), member.id)
             if isinstance(picture, str):
                 return "unread", picture
             pictures.append(picture)
@@ -117,7 +117,7 @@ class Verification:
 
 
 def _picture(path: str, id_: str) -> Image.Image | str:
-    """Return a file's picture, of at most 1,024 pixels a side, or why there is none."""
+    """Return a file's picture, of at most 1,024 pixels a side, or the reason why it is missing."""
     try:
         data = sources.read(path)
         if _CONTENT.fullmatch(id_) and sources.content_id(data) != id_:

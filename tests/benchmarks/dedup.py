@@ -16,7 +16,7 @@ from imgsearch.encoders import load
 from imgsearch.errors import PrecisionUnreached
 from imgsearch.evaluation.metrics import interval
 from imgsearch.evaluation.near_duplicates import chosen
-from imgsearch.evaluation.near_duplicates import originals as sampled
+from imgsearch.evaluation.originals import originals as sampled
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.evaluation.verification import Verification
 from imgsearch.images import decode

@@ -1,4 +1,4 @@
-"""The second look at files, and which pairs get one."""
+"""The second look: verdicts on pairs of files, and their counts."""
 
 import numpy as np
 import pytest
@@ -22,12 +22,12 @@ def member(tmp_path):
     return member
 
 
-def test_a_look_keeps_account_of_its_verdicts(member):
+def test_verification_counts_its_verdicts(member):
     one, other = member("seite", page(1)), member("andere", page(2))
     copy = member("kopie", np.ascontiguousarray(page(1)[::-1]))
-    gone = Member("0" * 64, 0.8, {"path": "/nowhere.png"})
+    missing = Member("0" * 64, 0.8, {"path": "/nowhere.png"})
     look = Verification()
-    verdicts = [look(one, each) for each in (copy, other, gone)]
+    verdicts = [look(one, each) for each in (copy, other, missing)]
     look.pass_over(3)
     assert verdicts == [True, False, None]
     assert look.counts.to_dict() == {

@@ -1,0 +1,66 @@
+"""The sample of originals: copies left out, pages counted as wrong, missing files."""
+
+import uuid
+
+import pytest
+from PIL import Image
+
+import imgsearch
+from imgsearch.encoders import load
+from imgsearch.errors import DatasetError
+from imgsearch.evaluation.originals import _Pixels, originals
+from imgsearch.evaluation.transforms import TRANSFORMS
+from tests.pictures import page, picture, write
+
+
+@pytest.fixture
+def library(tmp_path):
+    write(tmp_path / "fötos", 24)
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
+        opened.add(tmp_path / "fötos")
+        yield opened
+
+
+def test_similar_pages_are_wrong_pairs(tmp_path):
+    """Their signatures are similar, but their words differ."""
+    for place in range(8):
+        Image.fromarray(page(place, (595, 842))).save(tmp_path / f"seite {place}.png")
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as library:
+        library.add(tmp_path)
+        found, _ = originals(library.collection, load("classic"), sample=4)
+    assert [original.copies for original in found] == [0] * 8
+    assert {len(original.others) for original in found} == {5}
+
+
+def test_text_bars_are_a_copy_like_other_changes(tmp_path):
+    image = picture(3, (320, 240))
+    for name, pixels in {
+        "ö": image,
+        "bars": TRANSFORMS["text_bars"](image),
+        "page": page(1),
+    }.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    original, bars, other = (str(tmp_path / f"{name}.png") for name in ("ö", "bars", "page"))
+    pixels = _Pixels()
+    assert pixels.verdict(original, bars) == pixels.verdict(bars, original) == "same"
+    assert pixels.verdict(original, other) == "different"
+    assert pixels.verdict(original, str(tmp_path / "missing.png")) is None
+
+
+def test_missing_files_are_counted(library, tmp_path):
+    files = sorted((tmp_path / "fötos").iterdir())
+    for file in files[:4]:
+        file.unlink()
+    progress = []
+    _, unread = originals(
+        library.collection, load("classic"), on_progress=lambda *now: progress.append(now)
+    )
+    assert unread == 4
+    assert {stage: (done, total) for stage, done, total in progress} == {
+        "changing": (20, 20),
+        "comparing": (24, 24),
+    }
+    for file in files[4:21]:
+        file.unlink()
+    with pytest.raises(DatasetError, match="3 of 24 images could be read"):
+        originals(library.collection, load("classic"))

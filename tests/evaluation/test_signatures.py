@@ -1,0 +1,33 @@
+"""Signatures: similar for an image and its changes, and for no other image."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgsearch.evaluation.signatures import signatures, similar
+from imgsearch.evaluation.transforms import TRANSFORMS
+from tests.pictures import picture
+
+
+@pytest.mark.parametrize("change", TRANSFORMS)
+def test_a_change_is_similar_to_its_original_from_either_side(change):
+    image = picture(3, (320, 240))
+    changed = TRANSFORMS[change](image)
+    assert similar(signatures(image), signatures(changed))
+    assert similar(signatures(changed), signatures(image))
+
+
+def test_other_images_are_not_similar():
+    known = [signatures(picture(seed, (320, 240))) for seed in range(40)]
+    pairs = [(a, b) for a in range(40) for b in range(a)]
+    assert not any(similar(known[a], known[b]) for a, b in pairs)
+
+
+def test_pictures_of_one_colour_are_similar_to_none():
+    flat = signatures(np.full((30, 40, 3), 200, np.uint8))
+    assert np.isfinite(flat).all()
+    assert not similar(flat, flat)
+
+
+def test_a_tiny_picture_has_signatures():
+    assert signatures(np.asarray(Image.new("RGB", (1, 1), "red"))).shape == (15, 256)
