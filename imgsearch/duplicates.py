@@ -22,13 +22,13 @@ from imgsearch.types import Hit, Matrix, Record, Value, Vector
 
 _BATCH: Final = 256  # queries at once: of 2,048 dimensions 2 MB
 _NEAR: Final = 16  # neighbours fetched at first; most images have no duplicate at all
-_FAILURES: Final = 8  # second looks on end that find another picture: copies are the nearest
+_FAILURES: Final = 8  # different pictures in a row that end a comparison: copies are the nearest
 _MORE: Final = 4  # times as many fetched where those were not enough
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image of a group; `score` is the one to the image that is kept, its own 1.
+    """An image of a group, with its score to the kept image; the kept image's own score is 1.
 
     `verified`: a second look at both files found the same picture.
     """
@@ -48,13 +48,13 @@ class Group:
 
 
 class SecondLook(Protocol):
-    """A closer look at two images that are near by their score."""
+    """A closer comparison of two images that are near by their score."""
 
     def __call__(self, kept: Member, other: Member) -> bool | None:
-        """Return whether they show the same picture; None where one cannot be read."""
+        """Return whether both show the same picture, None if one cannot be read."""
 
     def pass_over(self, pairs: int) -> None:
-        """Take note of how many near pairs were not looked at."""
+        """Record the number of near pairs that were not compared."""
 
 
 def groups(
@@ -67,15 +67,15 @@ def groups(
 ) -> list[Group]:
     """Return the groups of images whose score reaches `threshold`, the largest first.
 
-    No image is in two of them. Kept is the image with the most near ones, of these the one with
-    the shortest path; then of what is left. So of a chain of which only neighbours are near, the
-    middle is kept, and its ends stay with it or on their own. Each image is searched for in the
-    collection; memory is as the number of near pairs. Regions of images are passed over.
-    `on_progress` is called with the number of images searched for and of all.
+    No image is in two groups. The image with the most near ones is kept, of several the one with
+    the shortest path; then the same among the remaining images. So of a chain in which only
+    neighbours are near, the middle is kept, and the ends join it or stay alone. Each image is
+    searched for in the collection; memory grows with the number of near pairs. Regions of images
+    are left out. `on_progress` is called with the number of images searched for and of all.
 
-    With a `second_look` a group holds only images that it finds to be the same picture as the kept
-    one, and with `unread` those that it cannot read. It looks at the nearest of each image first,
-    and passes over the rest after 8 different ones on end.
+    With a `second_look` a group holds only images that show the same picture as the kept one, and
+    with `unread` also images that it cannot read. The nearest are compared first. After 8 different
+    pictures in a row the rest is passed over.
 
     Raises:
         BackendError: the store failed.
@@ -94,7 +94,7 @@ def groups(
         if on_progress:
             on_progress(done, max(total, done))
     if on_progress:
-        on_progress(done, done)  # the store's count may differ from the records that it has
+        on_progress(done, done)  # the store's count may differ from its number of records
     look = _Looks(second_look, unread=unread) if second_look else None
     stars = _stars(near, collection.get(sorted(near)), look)
     if look:
@@ -136,25 +136,25 @@ def search_distinct(
 def distinct(
     collection: Collection, hits: Sequence[Hit], *, threshold: float, most: int = MAX_K
 ) -> list[Hit]:
-    """Return the first `most` of `hits` that are near none of those returned before them.
+    """Return the first `most` of `hits` that are not near a hit returned before them.
 
-    Whole images are compared, of which hits may be regions. A hit that was removed meanwhile is
-    left out.
+    Whole images are compared, also where a hit is a region of one. A hit that was removed since the
+    search is left out.
     """
     metric = collection.schema.metric
     vectors = np.empty((min(most, len(hits)), collection.schema.dim), dtype=np.float32)
-    shown: list[Hit] = []
-    places = iter(hits)
-    while len(shown) < most and (part := list(islice(places, _BATCH))):
-        there = collection.get([image_id(collection, each) for each in part], vectors=True)
-        for each in part:
-            record = there.get(image_id(collection, each))
-            if len(shown) == most or record is None or record.vector is None:
+    chosen: list[Hit] = []
+    remaining = iter(hits)
+    while len(chosen) < most and (part := list(islice(remaining, _BATCH))):
+        records = collection.get([image_id(collection, hit) for hit in part], vectors=True)
+        for hit in part:
+            record = records.get(image_id(collection, hit))
+            if len(chosen) == most or record is None or record.vector is None:
                 continue
-            if (scores(metric, vectors[: len(shown)], record.vector) < threshold).all():
-                vectors[len(shown)] = record.vector
-                shown.append(each)
-    return shown
+            if (scores(metric, vectors[: len(chosen)], record.vector) < threshold).all():
+                vectors[len(chosen)] = record.vector
+                chosen.append(hit)
+    return chosen
 
 
 def scores(metric: Metric, vectors: Matrix, vector: Vector) -> npt.NDArray[np.float64]:
@@ -173,13 +173,13 @@ def _near(
     collection: Collection, batch: Sequence[Record], where: Filter | None, threshold: float
 ) -> Iterator[list[Hit]]:
     """Yield for each record all hits of `threshold` or more, itself among them."""
-    left = {place: each.vector for place, each in enumerate(batch) if can_compare(each.vector)}
+    left = {place: row.vector for place, row in enumerate(batch) if can_compare(row.vector)}
     found: dict[int, list[Hit]] = {}
     fetched = _NEAR
     while left:
-        asked = np.stack(list(left.values()))
-        answers = collection.search(asked, k=fetched, where=where, min_score=threshold)
-        for place, hits in zip(list(left), answers, strict=True):
+        queries = np.stack(list(left.values()))
+        results = collection.search(queries, k=fetched, where=where, min_score=threshold)
+        for place, hits in zip(list(left), results, strict=True):
             if len(hits) < fetched or fetched == MAX_K:
                 found[place] = hits
                 del left[place]
@@ -188,40 +188,40 @@ def _near(
 
 
 class _Looks:
-    """A second look at each pair once, however often it is asked for."""
+    """The results of a second look, which compares each pair once."""
 
     def __init__(self, look: SecondLook, *, unread: bool) -> None:
         self._look, self._unread = look, unread
-        self._seen: dict[frozenset[str], bool | None] = {}
+        self._results: dict[frozenset[str], bool | None] = {}
         self._passed_over: set[frozenset[str]] = set()
 
     def passing(self, kept: Member, others: Sequence[Member]) -> list[Member]:
-        """Return those of `others`, nearest first, that may be grouped with `kept`."""
+        """Return the members of `others`, nearest first, that may be grouped with `kept`."""
         passed: list[Member] = []
         failures = 0
         for place, other in enumerate(others):
             pair = frozenset((kept.id, other.id))
-            if pair not in self._seen:
-                self._seen[pair] = self._look(kept, other)
-            same = self._seen[pair]
+            if pair not in self._results:
+                self._results[pair] = self._look(kept, other)
+            same = self._results[pair]
             if same or (same is None and self._unread):
                 passed.append(replace(other, verified=bool(same)))
             failures = failures + 1 if same is False else 0
             if failures == _FAILURES:
                 rest = others[place + 1 :]
-                self._passed_over |= {frozenset((kept.id, each.id)) for each in rest}
+                self._passed_over |= {frozenset((kept.id, other.id)) for other in rest}
                 break
         return passed
 
     def finish(self) -> None:
-        """Report the pairs that were passed over and never looked at from the other side."""
-        self._look.pass_over(len(self._passed_over - self._seen.keys()))
+        """Report the pairs that were passed over and not compared from the other side either."""
+        self._look.pass_over(len(self._passed_over - self._results.keys()))
 
 
 def _stars(
     near: Mapping[str, Mapping[str, float]], records: Mapping[str, Record], look: _Looks | None
 ) -> list[Group]:
-    """Return the groups: again and again the image with the most near ones, and these.
+    """Return the groups: repeatedly the image with the most near ones, and these.
 
     Source: Aslam, Pelekhov, Rus, The Star Clustering Algorithm, JGAA 8(1), 2004; here each image
     goes to the first star alone.

@@ -55,6 +55,39 @@ def test_groups_are_what_is_near_the_kept_image(circle):
     assert found[0].others[0].fields == {"path": "ü/e.jpg"}
 
 
+class Look:
+    """A second look with given results by pair, "ab"; all other pairs are the same picture."""
+
+    def __init__(self, **results):
+        self.results, self.compared, self.passed_over = results, [], 0
+
+    def __call__(self, kept, other):
+        pair = "".join(sorted((kept.id, other.id)))
+        self.compared.append(pair)
+        return self.results.get(pair, True)
+
+    def pass_over(self, pairs):
+        self.passed_over += pairs
+
+
+def test_a_second_look_ends_after_eight_different_pictures(circle):
+    collection = circle(**{name: place for place, name in enumerate("abcdefghijk")})
+    look = Look(**{f"a{name}": False for name in "bcdefghijk"})
+    # a differs from its eight nearest, so j and k are passed over; then b is kept with all others
+    assert told(groups(collection, NEAR, second_look=look)) == [("b", list("cdefghijk"))]
+    assert look.passed_over == 2
+    assert look.compared == [*(f"a{name}" for name in "bcdefghi"), *(f"b{x}" for x in "cdefghijk")]
+
+
+def test_unread_images_are_grouped_only_on_request(circle):
+    collection = circle(a=0, b=5, c=8)
+    look = Look(ab=None)
+    (group,) = groups(collection, NEAR, second_look=look)
+    assert [(other.id, other.verified) for other in group.others] == [("c", True)]
+    (group,) = groups(collection, NEAR, second_look=look, unread=True)
+    assert [(other.id, other.verified) for other in group.others] == [("b", False), ("c", True)]
+
+
 def test_a_chain_does_not_make_one_group(circle):
     # a-b-c-d-e at ten degrees: b, c and d have two near ones each, b comes first and takes a and
     # c; d is no more than twenty from b, so it stays, with e
