@@ -1,10 +1,10 @@
-"""The thresholds of a collection: from which score on hits are right, and images near-duplicates.
+"""The thresholds of a collection: the least scores of right hits and of near-duplicates.
 
-They were measured (`imgsearch threshold`, `imgsearch dedup`) and are kept in the store's notes. A
-threshold that its own check denied is never used, also one that an older version kept.
+`imgsearch threshold` and `imgsearch dedup` measure them and keep them in the store's notes. A
+threshold that its own check denied is never used, even if an older version kept it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from imgsearch.backends import Collection, VectorBackend, notes
@@ -13,6 +13,7 @@ from imgsearch.query import Query
 
 _HITS: Final = "min_score"
 _DUPLICATES: Final = "duplicates"
+_SLACK: Final = 1e-9  # of ratios of sums of weights, in float64
 
 
 class Thresholds:
@@ -22,14 +23,14 @@ class Thresholds:
         self._store, self._collection = store, collection
 
     def min_score(self, query: Query) -> float:
-        """Return the score from which on a query's hits are as precise as was asked for.
+        """Return the least score at which a query's hits have the wanted precision.
 
-        The threshold of images is that of images and vectors, alone or added up, and the one of
-        texts that of texts. For a query of both it is the lower one: it hides nothing that either
-        would show, and its precision was measured by nobody.
+        Queries of images and vectors, alone or summed, take the threshold of images. Queries of
+        texts take the threshold of texts. A query of both takes the lower one, which hides no hit
+        that either would show; its precision is not measured.
 
         Raises:
-            ConfigError: none is kept for this kind of query, or its check denied it.
+            ConfigError: no threshold is kept for this kind of query, or its check denied it.
         """
         self._require_encoder()
         kinds = sorted({"text" if term.kind == "text" else "image" for term in query.terms})
@@ -46,10 +47,10 @@ class Thresholds:
         return min(float(kept[kind]["threshold"]) for kind in kinds)
 
     def duplicates(self) -> float:
-        """Return the score from which on two images are near-duplicates.
+        """Return the least score at which two images are near-duplicates.
 
         Raises:
-            ConfigError: none is kept, or its check denied it.
+            ConfigError: no threshold is kept, or its check denied it.
         """
         self._require_encoder()
         kept = self.to_dict()[_DUPLICATES]
@@ -63,62 +64,73 @@ class Thresholds:
         return float(kept["threshold"])
 
     def keep_min_scores(self, measured: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep what was measured for each kind of query, a "threshold" in each; forget the rest.
+        """Keep a measurement with its "threshold" for each kind of query; forget all others.
 
         Raises:
-            SchemaMismatch: the collection notes no encoder, so the threshold would hold for any.
+            SchemaMismatch: the collection notes no encoder, to which the thresholds would belong.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_HITS: dict(measured)})
 
     def keep_duplicates(self, measured: Mapping[str, Any]) -> None:
-        """Keep what was measured of near-duplicates, a "threshold" in it.
+        """Keep a measurement of near-duplicates with its "threshold".
 
         Raises:
-            SchemaMismatch: as for `keep_min_scores`.
+            SchemaMismatch: the collection notes no encoder, to which the threshold would belong.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_DUPLICATES: dict(measured)})
 
-    def _require_encoder(self) -> None:
-        """Refuse a collection that notes no encoder, for which nothing is ever kept.
-
-        Raises:
-            ConfigError: it is one.
-        """
-        if self._collection.schema.encoder is None:
-            raise ConfigError(
-                f"no threshold is kept for collection {self._collection.name!r}, as it does not "
-                "say which encoder made its vectors. Give the score as a number."
-            )
-
     def forget_min_scores(self, wanted: float) -> None:
-        """Forget what promises a precision of `wanted` or more, as a measurement refused that."""
+        """Forget thresholds for a precision of `wanted` or more, after a refusal of `wanted`."""
         kept = self.to_dict()[_HITS]
-        rest = {kind: each for kind, each in kept.items() if not _promises(each, wanted)}
+        rest = {kind: facts for kind, facts in kept.items() if not _promises(facts, wanted)}
         if rest != kept:
             notes.write(self._store, self._collection, {_HITS: rest})
 
     def forget_duplicates(self, wanted: float) -> None:
-        """Forget the threshold if it promises `wanted` or more, as a measurement refused that."""
+        """Forget the threshold if it is for `wanted` or more, after a refusal of `wanted`."""
         if _promises(self.to_dict()[_DUPLICATES], wanted):
             notes.write(self._store, self._collection, {_DUPLICATES: {}})
-
-    def _require_confirmed(self, kept: Mapping[str, Any], what: str) -> None:
-        wanted, checked = kept.get("wanted"), kept.get("checked")
-        if wanted is None or checked is None:
-            return  # given by a program, without a measurement
-        if not checked["pairs"] or checked["precision_interval"][1] < wanted:
-            raise ConfigError(
-                f"the {what} that is kept for collection {self._collection.name!r} was refused by "
-                f"its check: wanted precision {wanted:g}, checked {checked['precision']:.3f}. "
-                "Measure it again, or give the score as a number."
-            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that is kept: "min_score" by kind of query, "duplicates"; empty if nothing."""
         facts = notes.read(self._store, self._collection)
         return {name: facts.get(name) or {} for name in (_HITS, _DUPLICATES)}
+
+    def _require_encoder(self) -> None:
+        """Refuse a collection that notes no encoder, because no threshold is kept for it.
+
+        Raises:
+            ConfigError: the collection notes no encoder.
+        """
+        if self._collection.schema.encoder is None:
+            raise ConfigError(
+                f"collection {self._collection.name!r} has no threshold: it does not say which "
+                "encoder made its vectors. Give the score as a number."
+            )
+
+    def _require_confirmed(self, kept: Mapping[str, Any], what: str) -> None:
+        wanted, checked = kept.get("wanted"), kept.get("checked")
+        if wanted is None or checked is None:
+            return  # a program kept it without a measurement
+        if not confirms(wanted, checked["pairs"], checked["precision_interval"]):
+            raise ConfigError(
+                f"the {what} of collection {self._collection.name!r} was refused by its check: "
+                f"wanted precision {wanted:g}, checked {checked['precision']:.3f}. "
+                "Measure it again, or give the score as a number."
+            )
+
+
+def confirms(wanted: float, pairs: int, interval: Sequence[float]) -> bool:
+    """Return whether a check of `pairs` pairs confirms a precision.
+
+    It does where the upper end of the 95 % `interval` reaches the wanted precision. The point
+    estimate would refuse one good threshold in two: the lowest threshold that reaches the precision
+    on one half of the images reaches it on the other half by chance. The lower end would refuse
+    nearly all, because one wrong pair among hundreds puts it below 0.99.
+    """
+    return bool(pairs) and interval[1] >= wanted - _SLACK
 
 
 def _promises(kept: Mapping[str, Any], wanted: float) -> bool:

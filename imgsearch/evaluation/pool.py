@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from imgsearch.errors import DatasetError, PrecisionUnreached
 from imgsearch.evaluation.metrics import RESAMPLES
+from imgsearch.thresholds import confirms
 
 LEAST: Final = 10  # pairs at a threshold: one lucky pair at the top is no precision of 1
 SEED: Final = 2026  # of the resampling
 _BLOCK: Final = 4_000_000  # draws held at once: 32 MB of indices
 _SLACK: Final = 1e-9  # of sums of weights, in float64
 
-REMEDY: Final = "Give the score by hand, try another encoder, or ask for a lower precision."
+REMEDY: Final = "Give the score as a number, try another encoder, or ask for a lower precision."
 
 Interval = tuple[float, float]
 
@@ -84,7 +85,7 @@ class Pool:
         less precise again, by chance.
 
         Raises:
-            PrecisionUnreached: none does; the error has the best one that was reached.
+            PrecisionUnreached: no score reaches it; the error has the best precision reached.
         """
         counting = self.weights > 0
         order = np.argsort(-self.scores[counting], kind="stable")
@@ -135,24 +136,19 @@ class Pool:
 
 
 def confirm(wanted: float, checked: Judgement) -> None:
-    """Refuse a threshold whose check lies below the precision that was asked for.
-
-    It does where even the upper end of the 95 % interval is lower, or where no pair was checked.
-    The point estimate would refuse one good threshold in two, since the lowest that reaches the
-    precision on one half reaches it on the other by chance. The lower end would refuse nearly all:
-    one wrong pair among hundreds puts it below 0.99.
+    """Refuse a threshold whose check does not confirm the wanted precision.
 
     Raises:
-        PrecisionUnreached: the check denies the threshold.
+        PrecisionUnreached: `thresholds.confirms` is false.
     """
     low, high = checked.precision_interval
-    if checked.pairs and high >= wanted - _SLACK:
+    if confirms(wanted, checked.pairs, checked.precision_interval):
         return
     figures = (
         f"{checked.precision:.3f} (95 % interval {low:.3f} to {high:.3f}) over {checked.pairs} "
         f"pairs of {checked.queries} other queries"
         if checked.pairs
-        else f"unknown, as no pair of {checked.queries} other queries reaches it"
+        else f"unknown, because no pair of {checked.queries} other queries reaches it"
     )
     raise PrecisionUnreached(
         f"the threshold {checked.threshold:.4f} was refused by its check: wanted precision "
