@@ -106,7 +106,7 @@ def loaded(run, tmp_path):
 
 @pytest.fixture
 def shades(run, tmp_path):
-    """A library of ten dark and ten bright pictures, labelled so."""
+    """A library of ten dark and ten bright pictures with a label each."""
     write_shade(tmp_path / "bilder/dog", 10, bright=False)
     write_shade(tmp_path / "bilder/snow", 10, start=10, bright=True)
     assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
@@ -119,20 +119,20 @@ def names(group):
 
 
 def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
-    told = json.loads(run("dedup", "--precision", 0.5, "--json").stdout)
-    assert (told["removed"], told["images"], told["measured"]["changed"]) == (None, 25, 25)
+    result = json.loads(run("dedup", "--precision", 0.5, "--json").stdout)
+    assert (result["removed"], result["images"], result["measured"]["changed"]) == (None, 25, 25)
     pairs = [{f"dog/bild-ü 000{place}.png", f"é/kopie {place}.png"} for place in range(5)]
-    assert all(any(pair <= names(group) for group in told["groups"]) for pair in pairs)
-    near = sum(len(group["others"]) for group in told["groups"])
+    assert all(any(pair <= names(group) for group in result["groups"]) for pair in pairs)
+    near = sum(len(group["others"]) for group in result["groups"])
 
     done = run("dedup", "--precision", 0.5, "--html", "seite.html")
     assert done.exit_code == 0, done.output
-    expected = f"{len(told['groups'])} groups with {near} near-duplicates beside the kept images"
+    expected = f"{len(result['groups'])} groups with {near} near-duplicates beside the kept images"
     assert f"{expected}, among 25 images" in done.stderr
-    assert f"{told['threshold']:.4f}, for a precision of 0.5" in done.stderr
-    assert done.stdout.count("kept") == len(told["groups"])
+    assert f"{result['threshold']:.4f}, for a precision of 0.5" in done.stderr
+    assert done.stdout.count("kept") == len(result["groups"])
     page = (tmp_path / "seite.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg;base64,") == len(told["groups"]) + near
+    assert page.count("data:image/jpeg;base64,") == len(result["groups"]) + near
     assert ("Near-duplicate 1" in page, "Hit" in page, "Query" in page) == (True, False, False)
 
     query = loaded / "dog/bild-ü 0000.png"
@@ -152,13 +152,13 @@ def test_dedup_refuses_a_threshold_that_its_check_denies(run, loaded):
     query = loaded / "dog/bild-ü 0000.png"
     done = run("search", query, "--hide-duplicates")  # by the earlier threshold
     assert (done.exit_code, "pixels were not compared" in done.stderr) == (0, True)
-    assert run("dedup", "--precision", 0.3).exit_code == 1  # and what promises more is forgotten
+    assert run("dedup", "--precision", 0.3).exit_code == 1  # forgets the threshold for 0.5
     done = run("search", query, "--hide-duplicates")
     assert (done.exit_code, "imgsearch dedup" in done.stderr) == (1, True)
 
 
-def test_dedup_keeps_what_it_cannot_verify(run, loaded):
-    """Of five copies one has lost its file and one has become another picture's."""
+def test_dedup_removes_only_verified_copies(run, loaded):
+    """Of five copies one file is deleted and one holds another picture."""
     (loaded / "é/kopie 0.png").unlink()
     Image.fromarray(picture(77)).save(loaded / "é/kopie 1.png")
     words = ("dedup", "--threshold", 0.91, "--remove", "--yes")
@@ -173,7 +173,7 @@ def test_dedup_keeps_what_it_cannot_verify(run, loaded):
     assert json.loads(run(*words, "--unread", "--json").stdout)["removed"] == 2
 
 
-def test_dedup_tells_pages_apart_that_the_encoder_does_not(run, tmp_path):
+def test_dedup_separates_pages_that_the_encoder_does_not(run, tmp_path):
     (tmp_path / "seiten").mkdir()
     for place in range(4):
         Image.fromarray(page(place)).save(tmp_path / f"seiten/{place}.png")
@@ -191,7 +191,7 @@ def test_dedup_tells_pages_apart_that_the_encoder_does_not(run, tmp_path):
 
 
 def test_a_kept_threshold_that_its_check_denied_is_not_used(library):
-    """As older versions kept them."""
+    """Older versions kept such thresholds."""
     checked = {"precision": 0.777, "precision_interval": [0.7, 0.85], "pairs": 40}
     denied = {"threshold": 0.5, "wanted": 0.99, "checked": checked}
     library.thresholds.keep_duplicates(denied)
@@ -204,7 +204,7 @@ def test_a_kept_threshold_that_its_check_denied_is_not_used(library):
     assert library.thresholds.duplicates() == 0.5
 
 
-def test_a_refused_measurement_forgets_what_promises_as_much(library):
+def test_a_refused_measurement_forgets_thresholds_as_precise(library):
     library.thresholds.keep_min_scores({
         "image": {"threshold": 0.6, "wanted": 0.9}, "text": {"threshold": 0.2, "wanted": 0.5}
     })  # fmt: skip
@@ -230,8 +230,8 @@ def test_dedup_of_a_library_without_any_says_so(run, tmp_path):
     done = run("dedup", "--threshold", 0.9999, "--html", "seite.html", "--remove")
     assert done.exit_code == 0, done.output
     assert "0 groups" in done.stderr
-    assert "given by hand: its precision is not known" in done.stderr
-    assert "0 removed" in done.stderr
+    assert "as given; its precision is not known" in done.stderr
+    assert "0 images removed" in done.stderr
     assert "No near-duplicates." in (tmp_path / "seite.html").read_text(encoding="utf-8")
 
 
@@ -243,7 +243,7 @@ def test_threshold_measures_keeps_and_search_uses_it(run, shades):
     done = run("threshold", "--precision", 0.3)
     assert done.exit_code == 0, done.output
     assert done.stdout.split()[0] == "queries"
-    assert "nothing is kept for text queries" in done.stderr
+    assert "no threshold is kept for text queries" in done.stderr
     told = json.loads(run("threshold", "bilder", "--precision", 0.3, "--json").stdout)
     assert set(told["kept"]) == {"image"}
     lowest = told["kept"]["image"]["threshold"]
@@ -255,10 +255,10 @@ def test_threshold_measures_keeps_and_search_uses_it(run, shades):
     assert "threshold image" in run("info").stdout
 
 
-def test_threshold_of_folders_that_are_no_labels_says_so(run, loaded):
+def test_threshold_refuses_folders_that_do_not_label_images(run, loaded):
     failed = run("threshold", "--precision", 0.3)
     assert (failed.exit_code, failed.stdout) == (1, "")
-    assert "labels say nothing" in failed.stderr
+    assert "the labels do not" in failed.stderr
 
 
 def test_a_score_is_a_number_or_auto(run, shades):

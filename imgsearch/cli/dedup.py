@@ -1,4 +1,4 @@
-"""dedup: groups of near-duplicates in a library, shown, and on request removed but for one."""
+"""dedup: show groups of near-duplicates in a library, and on request keep one image of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imgsearch.evaluation.verification import Counts, Unverified
 
 _SHOWN: Final = 200  # groups on a page: with a few pictures each some 10 MB
-_LISTED: Final = 20  # pairs that are not verified: beside the groups, not instead of them
+_LISTED: Final = 20  # unverified pairs in the terminal, so that the groups stay in sight
 _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-duplicates.")
 
 
@@ -33,28 +33,28 @@ _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-dupl
     type=Number(0, 1, min_open=True),
     default=0.99,
     show_default=True,
-    help="Take the lowest threshold that is so precise on changes of the library's own images.",
+    help="Share of right pairs that the measured threshold must reach.",
 )
-@click.option("--threshold", type=Number(), help="Take this one; nothing is measured or kept.")
+@click.option("--threshold", type=Number(), help="Use this score; nothing is measured or kept.")
 @click.option(
     "--sample",
     type=click.IntRange(min=4),
     default=200,
     show_default=True,
-    help="Measure on so many images, changed in 14 ways, and five times as many neighbourhoods.",
+    help="Images to measure on, each changed in 14 ways; five times as many give wrong pairs.",
 )
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a page of the groups.",
+    help="Write a page of the groups to this file.",
 )
-@click.option("--remove", is_flag=True, help="Keep one image of each group in the library.")
+@click.option("--remove", is_flag=True, help="Remove all but one image of each group.")
 @click.option(
     "--unread",
     is_flag=True,
-    help="Group, and with --remove remove, also images whose files cannot be read and compared.",
+    help="Also group, and with --remove remove, images whose files cannot be read.",
 )
-@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("--yes", is_flag=True, help="Remove without confirmation.")
 @options.as_json
 def dedup(
     db: str | None,
@@ -67,12 +67,11 @@ def dedup(
 ) -> None:
     """Find groups of near-duplicates in the library.
 
-    Two images are near if their score reaches a threshold. It is measured on a sample of the
-    library's own images, each changed in 14 ways, and kept for `search --hide-duplicates`; a
-    threshold that its own check denies is refused. Near images are then compared at full size: a
-    group holds those that show the same picture as the one that is kept, and pairs that differ or
-    cannot be read are listed apart. Nothing is removed without --remove, and files are never
-    touched.
+    Two images are near if their score reaches a threshold. The threshold is measured on a sample of
+    the library's own images, each changed in 14 ways, and kept for `search --hide-duplicates`. A
+    threshold that fails its own check is refused. Near images are then compared at full size. A
+    group holds the images that show the same picture as its kept image; pairs that differ or cannot
+    be read are listed apart. Only --remove removes images from the library, and no file is changed.
     """
     from imgsearch.duplicates import groups as near_groups
     from imgsearch.evaluation.verification import Verification
@@ -100,25 +99,25 @@ def dedup(
         )
         count = library.count()
     others = [other.id for group in found for other in group.others]
-    told = {**_told(threshold, measured), **_compared(look.counts)}
+    facts = {**_threshold_facts(threshold, measured), **_comparison_facts(look.counts)}
     summary = (
         f"{counted(len(found), 'group')} with {counted(len(others), 'near-duplicate')} beside the "
         "kept images"
     )
     if html is not None:
-        facts = {"library": f"{library.url} ({counted(count, 'image')})", "found": summary, **told}
-        _write(html, found, facts)
+        about = {"library": f"{library.url} ({counted(count, 'image')})", "found": summary}
+        _write(html, found, {**about, **facts})
     if not as_json:
         _print(found)
         _print_unverified(look.unverified)
         show.note(f"{summary}, among {counted(count, 'image')}")
-        for name, line in told.items():
+        for name, line in facts.items():
             show.note(f"  {name}: {line}")
     removed = None
     if rest["remove"]:
         removed = _removed(settings, db, collection, others, agreed=rest["yes"])
         if not as_json:
-            show.note(f"{removed} removed from the library; the files are left alone")
+            show.note(f"{counted(removed or 0, 'image')} removed from the library; no file changed")
     if as_json:
         show.echo_json(
             {
@@ -144,13 +143,13 @@ def _check_removable(library: Any, *, remove: bool) -> None:
 
 
 def _measured(library: Any, precision: float, sample: int, bars: show.Bars) -> dict[str, Any]:
-    """Return what is measured on changes of the library's own images, and keep it.
+    """Measure a threshold on changes of the library's own images, and keep it.
 
     Nothing is kept for a collection that notes no encoder.
 
     Raises:
-        PrecisionUnreached: no threshold is so precise; an earlier one that claims to be is
-            forgotten.
+        PrecisionUnreached: no threshold reaches `precision`. A kept threshold for this precision or
+            a higher one is forgotten.
     """
     from imgsearch.encoders import load
     from imgsearch.evaluation.near_duplicates import calibrate
@@ -171,12 +170,12 @@ def _measured(library: Any, precision: float, sample: int, bars: show.Bars) -> d
     return measured
 
 
-def _told(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return what a reader has to know of the threshold."""
+def _threshold_facts(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the lines that describe the threshold, by their titles."""
     if measured is None:
-        return {"threshold": f"{threshold:.4f}, given by hand: its precision is not known"}
+        return {"threshold": f"{threshold:.4f}, as given; its precision is not known"}
     checked, rare = measured["checked"], measured["rare"]
-    told = {
+    facts = {
         "threshold": f"{threshold:.4f}, for a precision of {measured['wanted']:g} on "
         f"{counted(measured['chosen']['queries'], 'image')} of the library",
         f"on {checked['queries']} others": f"precision {show.figure(checked, 'precision')}, "
@@ -185,28 +184,29 @@ def _told(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str
         "changed": f"{measured['changed']} of these images, in 14 ways; in brackets 95 % intervals",
     }
     if checked["precision"] < measured["wanted"]:
-        told["not confirmed"] = (
-            "the precision lies below, though its interval reaches what you want"
+        facts["not confirmed"] = (
+            "the checked precision is lower than wanted, though its interval reaches it"
         )
     if checked["precision"] == 1:
         # Source: Hanley, Lippman-Hand, If Nothing Goes Wrong, Is Everything All Right?, JAMA 1983
-        told["no wrong pair"] = f"so at most 3 in {checked['queries']} images have one (95 %)"
+        facts["no wrong pair"] = f"so at most 3 in {checked['queries']} images have one (95 %)"
     if measured["copies"]:
-        told["left out"] = (
-            f"{counted(measured['copies'], 'pair')} of the library, the same by their pixels"
+        facts["left out"] = (
+            f"{counted(measured['copies'], 'pair')} of the library that "
+            f"{'shows' if measured['copies'] == 1 else 'show'} the same picture"
         )
     if measured["unclear"]:
-        told["unclear"] = (
-            f"{counted(measured['unclear'], 'pair counts', 'pairs count')} as wrong, though "
-            f"pixels alone cannot tell"
+        facts["unclear"] = (
+            f"{counted(measured['unclear'], 'pair counts', 'pairs count')} as wrong, because "
+            f"pixels cannot decide"
         )
     if measured["unread"]:
-        told["not read"] = f"{counted(measured['unread'], 'file')} of the sample"
-    return told
+        facts["not read"] = f"{counted(measured['unread'], 'file')} of the sample"
+    return facts
 
 
-def _compared(counts: "Counts") -> dict[str, str]:
-    """Return what a reader should know of the comparison at full size."""
+def _comparison_facts(counts: "Counts") -> dict[str, str]:
+    """Return the lines that describe the comparison at full size, by their titles."""
     if not (counts.same or counts.unverified):
         return {}
     facts = {
@@ -215,9 +215,9 @@ def _compared(counts: "Counts") -> dict[str, str]:
     }
     parts = {
         "show different pictures": counts.different,
-        "have too little detail to tell": counts.unclear,
-        "could not be read (--unread takes them all the same)": counts.unread,
-        "were not compared, as nearer ones are different": counts.skipped,
+        "have too little detail to decide": counts.unclear,
+        "could not be read (--unread groups them, too)": counts.unread,
+        "were not compared, because nearer ones are different": counts.skipped,
     }
     if lines := [f"{number} {text}" for text, number in parts.items() if number]:
         facts["not verified"] = f"{counted(counts.unverified, 'pair')}: {'; '.join(lines)}"
@@ -230,7 +230,7 @@ def _print_unverified(pairs: Sequence["Unverified"]) -> None:
         for pair in pairs[:_LISTED]
     ]
     if rows:
-        show.note("near by their score, not verified:")
+        show.note("near by score, not verified:")
         show.table(("score", "verdict", "path", "path"), rows, right=1)
     if len(pairs) > _LISTED:
         show.note(f"and {counted(len(pairs) - _LISTED, 'more pair')}; --json has all")
@@ -262,7 +262,7 @@ def _write(html: Path, found: Sequence[Group], facts: Mapping[str, str]) -> None
 def _removed(
     settings: Settings, db: str | None, collection: str, ids: Sequence[str], *, agreed: bool
 ) -> int:
-    """Remove the images from the library, if a person agrees; return how many there were."""
+    """Remove the images from the library after confirmation; return their number."""
     if not ids:
         return 0
     if not agreed:

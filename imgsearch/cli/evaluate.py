@@ -35,8 +35,8 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
     "models",
     multiple=True,
     metavar="NAME",
-    help="mini (the default), classic, timm:NAME …; repeated, each is compared with the first. "
-    "Without DATASET: the one that made a collection's vectors, if it does not say so itself.",
+    help="mini (the default), classic, timm:NAME …; repeatable: compared with the first. Without "
+    "DATASET: the encoder of a collection that does not name its own.",
 )
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="A model's weights.")
 @click.option(
@@ -48,15 +48,19 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
 )
 @options.index
 @options.max_pixels
-@click.option("--path-column", default="path", show_default=True, help="Of a csv, tsv or parquet.")
-@click.option("--label-column", default="label", show_default=True, help="Or a stored field.")
+@click.option(
+    "--path-column", default="path", show_default=True, help="Column of a csv, tsv or parquet."
+)
+@click.option(
+    "--label-column", default="label", show_default=True, help="Likewise; or a library's field."
+)
 @options.fields
 @click.option(
     "--sample",
     default=1_000,
     show_default=True,
     type=click.IntRange(1),
-    help="Queries drawn of a collection.",
+    help="Number of queries drawn from a library.",
 )
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write tables.")
@@ -77,18 +81,16 @@ def evaluate(
     floors: tuple[str, ...],
     markdown: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
-    **told: Any,
+    **given: Any,
 ) -> None:
     """Measure how well encoders, or a library, find images.
 
-    Each query looks for images of its class, or for what --queries names.
+    Each query searches for images of its class, or as --queries says.
 
     DATASET is a folder with train/CLASS/* and test/CLASS/* (or val), a folder with CLASS/* (each
-    image looks for the others of its class), or a csv, tsv or parquet with columns of paths and
-    labels.
-    Without it, the library is measured that is there already, by its images' labels.
-
-    Of another program's collection --label-field and --path-field name the fields.
+    image searches for the others of its class), or a csv, tsv or parquet with columns of paths and
+    labels. Without DATASET an existing library is measured by its images' labels; --label-field and
+    --path-field name the fields of another program's collection.
 
     \b
         imgsearch evaluate flowers/ --html report.html
@@ -98,14 +100,14 @@ def evaluate(
     wanted = figures.floors(floors)
     with show.progress(hidden=as_json) as bars:
         if not dataset:
-            runs = _stored(told, bars)
+            runs = _stored(given, bars)
         else:
-            runs = (_variants if told["variants"] else _datasets)(dataset, told, bars)
+            runs = (_variants if given["variants"] else _datasets)(dataset, given, bars)
     from imgsearch import report
 
-    if told["html"] is not None:
-        show.write(told["html"], report.page(runs))
-        show.note(f"page written to {told['html']}")
+    if given["html"] is not None:
+        show.write(given["html"], report.page(runs))
+        show.note(f"page written to {given['html']}")
     if markdown is not None:
         show.write(markdown, report.markdown(runs))
         show.note(f"tables written to {markdown}")
@@ -120,15 +122,15 @@ def evaluate(
         raise SystemExit(_MISSED)
 
 
-def _datasets(dataset: str, told: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
+def _datasets(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
     from imgsearch.evaluation.evaluator import evaluate as run_evaluation
 
-    found = _dataset(dataset, told)
-    models = _models(told)
-    if told["collection"] and len(models) > 1:
+    found = _dataset(dataset, given)
+    models = _models(given)
+    if given["collection"] and len(models) > 1:
         raise click.UsageError("--collection takes the vectors of one --model only")
     runs = {}
-    with options.connected(Settings.from_environment(), told["db"]):
+    with options.connected(Settings.from_environment(), given["db"]):
         for name, config in models.items():
             prefix = f"{name}: " if len(models) > 1 else ""
 
@@ -138,82 +140,82 @@ def _datasets(dataset: str, told: Mapping[str, Any], bars: show.Bars) -> "dict[s
             runs[name] = run_evaluation(
                 found,
                 **config,
-                url=told["db"],
-                collection=told["collection"],
-                index=told["index"] or ("hnsw" if told["db"] else "flat"),
-                metric=told["metric"] or "cosine",
-                queries=told["queries"],
-                timed=told["speed"],
-                mapped=told["html"] is not None,
-                max_pixels=told["max_pixels"],
+                url=given["db"],
+                collection=given["collection"],
+                index=given["index"] or ("hnsw" if given["db"] else "flat"),
+                metric=given["metric"] or "cosine",
+                queries=given["queries"],
+                timed=given["speed"],
+                mapped=given["html"] is not None,
+                max_pixels=given["max_pixels"],
                 on_progress=tell,
             )
     return runs
 
 
-def _variants(dataset: str, told: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
+def _variants(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
     from imgsearch.evaluation.variants import variants
 
-    models = _models(told)
-    if len(models) > 1 or told["db"] or told["queries"] != "images":
+    models = _models(given)
+    if len(models) > 1 or given["db"] or given["queries"] != "images":
         raise click.UsageError("--variants is of one --model, in memory, searched for by images")
     (config,) = models.values()
     return variants(
-        _dataset(dataset, told),
+        _dataset(dataset, given),
         **config,
-        max_pixels=told["max_pixels"],
+        max_pixels=given["max_pixels"],
         on_progress=bars.tell,
     )
 
 
-def _dataset(dataset: str, told: Mapping[str, Any]) -> "Dataset":
+def _dataset(dataset: str, given: Mapping[str, Any]) -> "Dataset":
     if click.get_current_context().get_parameter_source("sample") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--sample draws queries of a library; a DATASET brings its own")
+        raise click.UsageError("--sample draws queries from a library; a DATASET has its own")
     from imgsearch.evaluation import datasets
     from imgsearch.evaluation.questions import captioned
 
-    if told["queries"] == "captions":
+    if given["queries"] == "captions":
         return captioned(Path(dataset))
     return datasets.load(
-        dataset, path_column=told["path_column"], label_column=told["label_column"]
+        dataset, path_column=given["path_column"], label_column=given["label_column"]
     )
 
 
-def _stored(told: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
+def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
     from imgsearch.evaluation.stored import evaluate_collection
 
     unused = ("index", "metric", "variants")
-    named = told["models"] or told["weights"] or told["model_options"]
-    if any(told[name] for name in unused) or told["queries"] != "images":
+    named = given["models"] or given["weights"] or given["model_options"]
+    if any(given[name] for name in unused) or given["queries"] != "images":
         raise click.UsageError(
-            "without DATASET a library is measured by the vectors that it holds: no --index, "
-            "--metric, --variants or --queries"
+            "without DATASET a library is measured by its own vectors: --index, --metric, "
+            "--variants and --queries do not apply"
         )
-    config = options.field_names(dict(told))
+    config = options.field_names(dict(given))
     if named:
-        if len(told["models"]) != 1:
-            raise click.UsageError("without DATASET one --model made the vectors; name one")
-        config |= _models(told)[told["models"][0]]
+        if len(given["models"]) != 1:
+            raise click.UsageError("without DATASET name one --model, which made the vectors")
+        config |= _models(given)[given["models"][0]]
     settings = Settings.from_environment()
-    config["collection"] = told["collection"] or "images"
-    with options.library(settings, told["db"], **config) as library:
+    config["collection"] = given["collection"] or "images"
+    with options.library(settings, given["db"], **config) as library:
         run = evaluate_collection(
             library.collection,
             library.url,
-            label=told["label_column"],
-            most=told["sample"],
-            mapped=told["html"] is not None,
+            label=given["label_column"],
+            most=given["sample"],
+            mapped=given["html"] is not None,
             encoder=options.named_encoder(library) if named else None,
             on_progress=bars.tell,
         )
-    return {run.encoder.model: replace(run, max_pixels=told["max_pixels"])}
+    return {run.encoder.model: replace(run, max_pixels=given["max_pixels"])}
 
 
-def _models(told: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _models(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return each model's name → what builds it, from options that may begin with a name."""
-    names = list(dict.fromkeys(told["models"])) or ["mini"]
-    weights = _of(names, told["weights"], "=", "--weights")
-    each = _of(names, told["model_options"], ":", "--option")
+    names = list(dict.fromkeys(given["models"])) or ["mini"]
+    weights = _of(names, given["weights"], "=", "--weights")
+    each = _of(names, given["model_options"], ":", "--option")
     for name, files in weights.items():
         if len(files) > 1:
             raise click.UsageError(f"--weights of {name} is given twice")

@@ -1,4 +1,4 @@
-"""threshold: from which score on a library's hits are right, measured on labelled images."""
+"""threshold: the least score of right hits, measured on labelled images."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from imgsearch.wording import counted
     type=Number(0, 1, min_open=True),
     default=0.9,
     show_default=True,
-    help="The share of hits that are to be right.",
+    help="The wanted share of right hits.",
 )
 @options.as_json
 def threshold(
@@ -33,13 +33,13 @@ def threshold(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Measure from which score on hits are right.
+    """Measure the least score of right hits.
 
-    The threshold is kept for --min-score auto. LABELLED is a dataset as for `evaluate`; each of its
-    images looks for others of its label in the library, and each label by its name, where the
-    encoder takes texts. Without one the library's own labels are used. Half of the queries choose
-    the threshold, the others tell how precise it is. Images and texts have thresholds of their own;
-    a query of both takes the lower.
+    The threshold is kept for --min-score auto. LABELLED is a dataset as for `evaluate`; by default
+    the library's own labels are used. Each image is a query for images of its label. Each label's
+    name is a query, too, if the encoder takes texts. Half of the queries choose the threshold, and
+    the other half measures its precision. Images and texts have separate thresholds; a query of
+    both takes the lower one.
     """
     from imgsearch.encoders import load
     from imgsearch.evaluation import datasets
@@ -71,12 +71,12 @@ def threshold(
         show.echo_json({key: measured, "missing": missing})
         return
     rows = []
-    for kind, told in measured.items():
-        checked = told["checked"]
+    for kind, facts in measured.items():
+        checked = facts["checked"]
         rows.append(
             (
                 kind,
-                f"{told['threshold']:.4f}",
+                f"{facts['threshold']:.4f}",
                 show.figure(checked, "precision"),
                 show.figure(checked, "recall"),
                 f"{counted(checked['queries'], 'query')}, {counted(checked['pairs'], 'hit')}",
@@ -89,8 +89,8 @@ def threshold(
     )
     if not kept:
         show.note(
-            "nothing is kept: the collection does not say which encoder made its vectors; give "
-            "--min-score as a number"
+            "no threshold is kept: the collection does not say which encoder made its vectors. "
+            "Give --min-score as a number."
         )
     for kind, why in missing.items():
-        show.note(f"nothing is kept for {kind} queries: {why}")
+        show.note(f"no threshold is kept for {kind} queries: {why}")

@@ -1,4 +1,4 @@
-"""tune: which index finds enough, and at what cost, on the vectors that are there."""
+"""tune: the cheapest index that finds enough of a collection's own vectors."""
 
 import shlex
 from collections.abc import Collection as Names
@@ -57,11 +57,10 @@ def tune(
 ) -> None:
     """Find the cheapest index that finds enough.
 
-    Indexes are tried on the vectors of a collection, which is only read. Some of its records are
-    taken as queries, and left out of what is searched; the others are copied into a trial
-    collection for each index, and that is dropped at the end. Recall is that of an index against
-    exact search, not of labels. No encoder is needed; --model checks that the vectors may be of
-    that one.
+    Indexes are tried on the vectors of a collection, which is only read. Some of its records become
+    queries. The others are copied into a trial collection for each index, which is dropped
+    afterwards. Recall compares an index with exact search, not with labels. No encoder is needed;
+    --model checks that the vectors fit that encoder.
 
     \b
         imgsearch tune
@@ -100,16 +99,16 @@ def tune(
             on_progress=bars.tell,
         )
         same = place is None or canonical(place) == canonical(url)
-        how = _named(config, names) if done.unmarked else []
-        commands = _commands(done, url, url if same else str(place), there.names(), how)
+        extra = _encoder_words(config, names) if done.unmarked else []
+        commands = _commands(done, url, url if same else str(place), there.names(), extra)
     if as_json:
         show.echo_json({**done.to_dict(), "commands": commands})
     else:
         _print(done, commands)
 
 
-def _named(encoder: Mapping[str, Any], names: Mapping[str, Any]) -> list[str]:
-    """Return the words that search a collection that notes no encoder."""
+def _encoder_words(encoder: Mapping[str, Any], names: Mapping[str, Any]) -> list[str]:
+    """Return the options of a search in a collection that notes no encoder."""
     words = ["--model", encoder["model"] or "NAME"]
     words += ["--weights", str(encoder["weights"])] if encoder["weights"] else []
     for name in ("path_field", "label_field"):
@@ -118,11 +117,11 @@ def _named(encoder: Mapping[str, Any], names: Mapping[str, Any]) -> list[str]:
 
 
 def _commands(
-    done: "Tuning", source: str, target: str, taken: Names[str], how: Sequence[str]
+    done: "Tuning", source: str, target: str, taken: Names[str], extra: Sequence[str]
 ) -> list[str]:
-    """Return what to type to have the recommended index, and to search with its effort.
+    """Return the commands that build the recommended index and search with its effort.
 
-    `how` are the words that the search takes beside.
+    `extra` are more options of the search.
     """
     best = done.best
     if best is None:
@@ -134,7 +133,7 @@ def _commands(
         commands.append(_line([*words, "--index", best.index]))
     words = ["search", "QUERY", "--db", target, "--collection", name, "-k", str(done.k)]
     effort = [] if best.effort is None else ["--effort", str(best.effort)]
-    return [*commands, _line([*words, *effort, *how])]
+    return [*commands, _line([*words, *effort, *extra])]
 
 
 def _line(words: list[str]) -> str:
@@ -172,8 +171,8 @@ def _print(done: "Tuning", commands: list[str]) -> None:
     if done.stay:
         show.note(
             f"Stay where you are: {done.index} finds {done.best.recall:.4f} of the neighbours "
-            f"among {done.searched:,} vectors, and a search takes {done.best.p50:.1f} ms. Another "
-            "index is worth a thought from some 50,000 vectors on. To search as measured:"
+            f"among {done.searched:,} vectors, and a search takes {done.best.p50:.1f} ms. Other "
+            "indexes pay off above some 50,000 vectors. To search as measured:"
         )
     else:
         _recommend(done, done.best)

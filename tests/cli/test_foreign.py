@@ -162,7 +162,7 @@ def test_vectors_that_no_search_can_compare_are_passed_over(run, pictures, monke
         done = run("evaluate", *NAMES, "--json")
     assert run("tune", "--index", "flat", "-k", "2").exit_code == 0
     notes = json.loads(done.stdout)["notes"]
-    assert "1 of the queries drawn have vectors that no search can compare." in notes
+    assert "1 drawn query has a vector that cannot be compared." in notes
 
 
 def test_info_lists_the_fields_that_are_named(run, pictures):
