@@ -21,7 +21,7 @@ OnProgress = Callable[[str, int, int], None]
 """Called with the stage ("index" or "search"), how many images are done, and of how many."""
 
 Labels = Mapping[str, frozenset[str]]
-"""For each id of the gallery its classes, of a dataset one: that of the content's first file."""
+"""Classes by id of the gallery. Of a dataset each id has one class, from its first file."""
 
 
 @dataclass(frozen=True)
@@ -104,43 +104,43 @@ def class_answers(
     contents: Contents,
     k: int,
 ) -> list[Answer]:
-    """Judge the hits of queries, given with the id of their content, by the query's class.
+    """Judge the hits of `queries`, (item, content's id, hits), by the query's class.
 
-    Of queries with the same content the first is judged. Labels that contradict each other are
-    noted in `contents`, which has the gallery's.
+    Of queries with the same content only the first is judged. `contents` holds the gallery and
+    receives notes about labels that contradict each other.
     """
     labels = contents.labels()
     sizes = Counter(label for names in labels.values() for label in names)
-    asked = Contents(dataset.root)
+    query_contents = Contents(dataset.root)
     answers: list[Answer] = []
     for item, own, hits in queries:
         if dataset.held_out:
             contents.check_query(own, item)
-        if asked.add(own, item):
+        if query_contents.add(own, item):
             wanted, place = sizes[item.label], str(item.path)
             answers.append(judged(place, item.label, own, hits, labels, k=k, wanted=wanted))
     if dataset.held_out:
-        contents.join(asked)
+        contents.join(query_contents)
     return answers
 
 
 def question_answers(
     asked: Sequence[Question],
-    asked_vectors: Iterable[Matrix | None],
+    query_vectors: Iterable[Matrix | None],
     collection: Collection,
     ids: Mapping[str, str],
     labels: Labels,
     k: int,
     tell: OnProgress,
 ) -> tuple[list[Answer], list[str]]:
-    """Search for each question by its vector; one without finds nothing, and is listed."""
+    """Search for each question by its vector; list the questions without one."""
     of_label: dict[str, set[str]] = defaultdict(set)
     for id_, names in labels.items():
         for name in names:
             of_label[name].add(id_)
     answers: list[Answer] = []
     lost: list[str] = []
-    for place, (question, vector) in enumerate(zip(asked, asked_vectors, strict=True), 1):
+    for place, (question, vector) in enumerate(zip(asked, query_vectors, strict=True), 1):
         wanted = (
             of_label[question.label]
             if question.label

@@ -1,4 +1,4 @@
-"""Items by content: of files that are equal the first counts, and other labels are noted."""
+"""Items by content: of equal files the first counts, and contradicting labels are noted."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Final
 from imgsearch.evaluation.datasets import Item
 from imgsearch.wording import counted
 
-_NAMED: Final = 5  # contradictions that a note of its own names
+_NAMED: Final = 5  # contradictions that get a note each
 
 
 class Contents:
@@ -24,7 +24,7 @@ class Contents:
         return id_ in self._first
 
     def add(self, id_: str, item: Item) -> bool:
-        """Return whether an item is the first of its content."""
+        """Add an item; return whether it is the first of its content."""
         first = self._first.setdefault(id_, item)
         self._compare(item, first, "which comes first and counts")
         return first is item
@@ -39,11 +39,11 @@ class Contents:
             self._compare(item, self._first[id_], "in the gallery")
 
     def join(self, other: "Contents") -> None:
-        """Add the notes of others."""
+        """Add the notes of `other`."""
         self._notes |= other._notes
 
     def notes(self) -> Iterator[str]:
-        """Yield a sentence for the first contradictions, and one for all others."""
+        """Yield a sentence for each of the first contradictions, and one that counts the others."""
         yield from list(self._notes)[:_NAMED]
         if (more := len(self._notes) - _NAMED) > 0:
             having = counted(more, "more image has", "more images have")

@@ -5,7 +5,7 @@
     shop/train/<class>/*    shop/val/<class>/*      the same; also valid and validation
     shop/<class>/*                                  leave-one-out: each image looks for the others
     shop.csv: id,path,label                         leave-one-out; paths are relative to the csv
-    shop.tsv, shop.parquet                          the same at tabs, and as columns
+    shop.tsv, shop.parquet                          separated by tabs, and as columns
 
 What makes the figures wrong is an error; what they can live with is a line of `Dataset.notes`.
 """
@@ -82,14 +82,14 @@ def load(
 ) -> Dataset:
     """Return the labelled dataset at `path`, a folder or list of one of the shapes above.
 
-    Names are read, and the first bytes of files whose name does not tell what they are. Hidden
-    names are passed over. `path_column` and `label_column` are those of a list, in any case. Of
-    splits the first pair whose queries lie in class folders counts; other folders are noted.
+    Images are recognised by their names, or by their first bytes where the name is unknown. Hidden
+    names are skipped. `path_column` and `label_column` name the columns of a list, in any case. Of
+    several splits the first pair with queries in class folders is used; other folders are noted.
 
     Raises:
-        DatasetError: nothing there, nothing labelled, fewer than two images to search in, labels
-            that differ only by case, a list that lacks a column, a cell or a file, or a folder or
-            list that cannot be read.
+        DatasetError: the path does not exist or cannot be read, no image has a label, there are
+            fewer than two images to search in, labels differ only by case, or a list lacks a
+            column, a cell or a file.
     """
     try:
         root = Path(path).expanduser().resolve()
@@ -120,7 +120,7 @@ def _folder(root: Path) -> Dataset:
 
 
 def _halves(root: Path) -> tuple[Path, Path] | None:
-    """Return the gallery and the queries of a dataset: queries in class folders, if there are."""
+    """Return the folders of gallery and queries, preferably with queries in class folders."""
     found = list(splits.pairs(root))
     return next((pair for pair in found if splits.has_folders(pair[1])), next(iter(found), None))
 
@@ -190,7 +190,7 @@ class _Notes:
     def lines(self) -> Iterator[str]:
         yield from self._sentences
         if self.beside:
-            yield f"folders beside the two splits, left out: {_some(self.beside)}"
+            yield f"folders beside the two splits, not used: {_some(self.beside)}"
         if self.empty:
             yield f"class folders without an image: {_some(self.empty)}"
         if self.passed:

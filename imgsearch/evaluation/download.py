@@ -90,9 +90,9 @@ class _Part:
         self._note = target.with_name(f".{target.name}.json")
         self.total: int | None = None
         try:
-            told = safe_json.loads(self._note.read_text(encoding="utf-8"))
-            if told["url"] == self._key and isinstance(told["total"], int | None):
-                self.validator, self.total = _validator(told["validator"]), told["total"]
+            note = safe_json.loads(self._note.read_text(encoding="utf-8"))
+            if note["url"] == self._key and isinstance(note["total"], int | None):
+                self.validator, self.total = _validator(note["validator"]), note["total"]
         except (OSError, ValueError, TypeError, LookupError):
             pass  # none, or not written to the end: the download begins anew
         if not self.validator:

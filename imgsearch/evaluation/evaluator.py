@@ -57,18 +57,17 @@ def evaluate(
 ) -> Run:
     """Return how well an encoder finds images of the query's class, or what `queries` names.
 
-    `queries`: "images", the dataset's own; or "names", "captions" and "changes", as
-    `imgsearch.evaluation.questions` has them. `timed`: measure the speed, too, which takes some
-    seconds more; `mapped`: lay the gallery out on a plane. `max_pixels` limits the pixels of one
-    image; pipelines decode whole images.
+    `queries` is "images", the dataset's own queries, or "names", "captions" or "changes", defined
+    in `imgsearch.evaluation.questions`. `timed` also measures the speed, which takes some seconds;
+    `mapped` lays the gallery out on a plane. `max_pixels` limits the decoded pixels of one image.
 
-    Without `url` the search is exact and in memory. With one, the gallery goes into a `collection`
-    of that store, by default one named after dataset and encoder, and is left there; `index` and
-    `metric` are the collection's. A query in the gallery is taken out of its own hits.
+    Without `url` the search is exact and in memory. With `url` the gallery is written to a
+    `collection` of that store, named after dataset and encoder by default, and stays there. `index`
+    and `metric` belong to the collection. A query in the gallery is left out of its own hits.
 
     Raises:
-        DatasetError: no image could be used, or the collection holds other images than the
-            gallery, or there are no captions.
+        DatasetError: no image could be used, the collection holds other images than the gallery,
+            or captions are missing.
         TextUnsupported: the queries are texts, and the encoder takes images only.
         EncoderError, BackendError: the encoder or the store failed.
     """
@@ -156,8 +155,8 @@ def _calls(
         encoder = load(**recipe.config())
 
         def one(question: Question) -> Vector | None:
-            made = next(vectors([question], encoder, max_pixels=max_pixels))
-            return None if made is None else made[0]
+            matrix = next(vectors([question], encoder, max_pixels=max_pixels))
+            return None if matrix is None else matrix[0]
 
         return [partial(one, question) for question in asked]
     ready = QueryEncoder(recipe, max_pixels=max_pixels)
@@ -173,11 +172,11 @@ def _notes(
         )
         yield f"{unused} left out, the first: {failed[0]}"
     if doubles:
-        alike = counted(doubles, "gallery image has", "gallery images have")
-        yield f"{alike} the content of another one; each content counts once."
+        equal = counted(doubles, "gallery image has", "gallery images have")
+        yield f"{equal} the content of another one; each content counts once."
     if leaks:
         leaking = counted(leaks, "query is", "queries are")
-        yield f"{leaking} in the gallery, too; each was taken out of its own hits."
+        yield f"{leaking} in the gallery, too; each was left out of its own hits."
     if model == "classic":
         return
     if any(_SEEN.match(item.path.name) for item in dataset.gallery):

@@ -7,7 +7,6 @@ figures. Of an image that chooses, hits that are queries which tell are left out
 those ones' pairs, too.
 """
 
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,6 +26,7 @@ from imgsearch.errors import (
 )
 from imgsearch.evaluation.datasets import Dataset
 from imgsearch.evaluation.pool import Judgement, Pool, confirm
+from imgsearch.filters import composed
 from imgsearch.regions import WHOLE, has_regions, image_id, search_images
 from imgsearch.types import Vector
 
@@ -81,17 +81,17 @@ def thresholds(
     precision: float = 0.9,
     on_progress: OnProgress | None = None,
 ) -> tuple[dict[Kind, Threshold], dict[Kind, str]]:
-    """Return a threshold for each kind of query, and why the other kinds have none.
+    """Return a threshold for each kind of query, and the reasons why other kinds have none.
 
-    The queries are the images of `dataset`, its held-out ones where it has such; else those of the
-    collection that have a label. A hit's label is what the dataset says of its content, else its
-    own. Texts are asked where the encoder takes them. Of pairs at the threshold or above, the share
-    of right ones is `precision`.
+    The queries are the images of `dataset`, or its held-out images if it has any. Without one the
+    labelled images of the collection are the queries. A hit's label is the dataset's label of its
+    content, else its own. Label names are queries, too, if the encoder takes texts. `precision` is
+    the share of right pairs among those at the threshold or above.
 
     Raises:
-        PrecisionUnreached: no kind of query reaches it; the error has the best that one reached.
-        DatasetError: there are fewer than four labelled images to ask for, or their labels say
-            nothing of their scores: there is one label, each has one image, or images of one label
+        PrecisionUnreached: no kind of query reaches it; the error has the best precision reached.
+        DatasetError: there are fewer than four labelled images to search for, or the labels do not
+            fit the scores: there is one label, each label has one image, or images of one label
             score no higher than others.
         EncoderMismatch: the encoder is not the collection's.
         SourceError: an image of the dataset cannot be read.
@@ -127,14 +127,14 @@ def thresholds(
 
 
 def chosen(kind: Kind, asked: Sequence[Asked], *, precision: float) -> Threshold:
-    """Return the threshold that one half of the queries choose, with the figures of the other.
+    """Return the threshold that one half of the queries chooses, checked by the other half.
 
     Raises:
         PrecisionUnreached: no threshold reaches it, or the other half denies the one that does.
     """
-    choosing, telling = pools(asked)
+    choosing, checking = pools(asked)
     lowest = choosing.lowest(precision)
-    checked = telling.judge(lowest)
+    checked = checking.judge(lowest)
     confirm(precision, checked)
     return Threshold(kind, lowest, precision, choosing.judge(lowest), checked)
 
@@ -155,22 +155,23 @@ def pools(asked: Sequence[Asked]) -> tuple[Pool, Pool]:
 
 
 def _require_meaning(asked: Sequence[Asked]) -> None:
-    """Refuse labels that are none, such as folders by date.
+    """Refuse names that do not label the images, such as folders by date.
 
     Raises:
-        DatasetError: as `thresholds` says.
+        DatasetError: there is one label, each label has one image, or images of one label score no
+            higher than others.
     """
-    remedy = "Name a dataset with a folder for each thing that its images show."
+    remedy = "Name a dataset with one folder for each subject of its images."
     pairs = [right for query in asked for _, _, right in query.hits]
     if pairs and all(pairs):
         raise DatasetError(
-            f"labels say nothing: all {len(asked)} labelled images have one label, so no hit can "
-            f"be wrong. {remedy}"
+            f"the labels do not separate images: all {len(asked)} labelled images have the same "
+            f"label, so no hit can be wrong. {remedy}"
         )
     if not any(pairs):
         raise DatasetError(
-            f"labels say nothing: of {len(asked)} labelled images none finds another one of its "
-            f"label. {remedy}"
+            f"the labels do not join images: none of {len(asked)} labelled images finds another "
+            f"one of its label. {remedy}"
         )
     shares = [share for query in asked if (share := _higher(query)) is not None]
     if len(shares) < _LEAST:
@@ -178,16 +179,17 @@ def _require_meaning(asked: Sequence[Asked]) -> None:
     mean, half = float(np.mean(shares)), 1.96 * float(np.std(shares)) / len(shares) ** 0.5
     if mean - half <= 0.5:  # what chance gives
         raise DatasetError(
-            f"labels say nothing: an image of the same label scores higher than another in "
-            f"{mean:.0%} of pairs (95 % interval {mean - half:.0%} to {mean + half:.0%}), and "
-            f"chance gives 50 %. Folders by date or place are no labels. {remedy}"
+            f"the labels do not fit the images: an image of the same label scores higher than "
+            f"another in {mean:.0%} of pairs (95 % interval {mean - half:.0%} to "
+            f"{mean + half:.0%}), and chance gives 50 %. Folders by date or place are not labels. "
+            f"{remedy}"
         )
 
 
 def _higher(query: Asked) -> float | None:
-    """Return how often a right hit scores higher than a wrong one, None without either."""
-    right = np.array([score for _, score, well in query.hits if well])
-    wrong = np.array([score for _, score, well in query.hits if not well])
+    """Return how often a right hit scores higher than a wrong one, None if either is missing."""
+    right = np.array([score for _, score, is_right in query.hits if is_right])
+    wrong = np.array([score for _, score, is_right in query.hits if not is_right])
     if not (right.size and wrong.size):
         return None
     difference = right[:, None] - wrong[None, :]
@@ -204,7 +206,7 @@ class _Labels:
     def of(cls, collection: Collection, dataset: Dataset | None) -> "_Labels":
         where = WHOLE if has_regions(collection) else None
         told = {
-            record.id: unicodedata.normalize("NFC", str(record.fields.get("label", "")))
+            record.id: composed(str(record.fields.get("label", "")))
             for record in collection.iterate(where=where, vectors=False)
         }
         known: dict[str, str] = {}
@@ -237,7 +239,7 @@ def _images(
     for done, (id_, label, vector) in enumerate(queries, 1):
         asked.append(_asked(collection, id_, label, vector, labels))
         tell("images", done, total)
-    tell("images", total, total)  # images that cannot be decoded are done, too
+    tell("images", total, total)  # counts images that cannot be decoded
     return asked
 
 
@@ -255,7 +257,7 @@ def _texts(
         asked.append(_asked(collection, name, name, vector, labels))
         tell("texts", done, len(names))
     if names:
-        tell("texts", len(names), len(names))  # unknown names are done, too
+        tell("texts", len(names), len(names))  # counts names that the encoder does not know
     return asked
 
 

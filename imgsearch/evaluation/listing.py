@@ -26,11 +26,12 @@ def rows(
 ) -> Iterator[Listed]:
     """Yield the rows of a csv, tsv or parquet; `image_lists` has the encodings.
 
-    `path` and `label` name the columns, in any case; other columns are passed over. Blanks around
-    a label are no part of it. `on_note` gets the encoding of a csv that is not UTF-8.
+    `path` and `label` name the columns, in any case; other columns are ignored. Blanks around a
+    label are removed. `on_note` receives the encoding of a csv that is not UTF-8.
 
     Raises:
-        DatasetError: it is none of these, lacks a column, names one twice, or a cell is empty.
+        DatasetError: the file is not a csv, tsv or parquet, lacks a column, has one twice, or has
+            an empty cell.
     """
     try:
         header = image_lists.columns(file)
@@ -38,7 +39,7 @@ def rows(
         for row in image_lists.rows(file, places, on_note=on_note, strict=True):
             yield _listed(file, header, row)
     except SourceError as error:
-        raise DatasetError(f"{file} is no list of images: {error}") from error
+        raise DatasetError(f"{file} is not a list of images: {error}") from error
 
 
 def _listed(file: Path, header: Sequence[str], row: Row) -> Listed:

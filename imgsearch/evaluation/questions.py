@@ -86,10 +86,10 @@ def captions(file: Path) -> Mapping[Path, Sequence[str]]:
         raise DatasetError(f"{file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise DatasetError(f"{file} is not in UTF-8") from error
-    told = dict(_line(file, number, line) for number, line in enumerate(lines, 1) if line.strip())
-    if len(told) < 2:
-        raise DatasetError(f"{file} names {counted(len(told), 'image')}; at least two are needed")
-    return told
+    rows = dict(_line(file, number, line) for number, line in enumerate(lines, 1) if line.strip())
+    if len(rows) < 2:
+        raise DatasetError(f"{file} names {counted(len(rows), 'image')}; at least two are needed")
+    return rows
 
 
 def _line(file: Path, number: int, line: str) -> tuple[Path, Sequence[str]]:

@@ -41,11 +41,11 @@ class Subject:
 
 @dataclass(frozen=True)  # no slots: tables are kept once they are made
 class Run:
-    """What was measured, on what, with what.
+    """A measurement: its figures, its data, its encoder and its store.
 
-    `asked`: what the queries were, as "images". `labels`: the gallery's classes, by id. `seconds`:
-    of indexing and of searching, files included. `speed` and `map`: None where they were not asked
-    for. `max_pixels`: the limit that the images were decoded with.
+    `asked` is the kind of the queries, as "images". `labels` has the gallery's classes by id.
+    `seconds` are those of indexing and searching, file access included. `speed` and `map` are None
+    unless they were requested. `max_pixels` is the limit under which images were decoded.
     """
 
     subject: Subject
@@ -125,15 +125,15 @@ class Run:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what a figure depends on, and the machine's kind."""
-    told = {
+    """Return the versions of packages that figures depend on, and the kind of machine."""
+    found = {
         "python": platform.python_version(),
         "machine": platform.platform(),
         "imgsearch": VERSION,
     }
     for package in _PACKAGES:
         try:
-            told[package] = version(package)
+            found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return told
+    return found

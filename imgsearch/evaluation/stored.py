@@ -41,49 +41,50 @@ def evaluate_collection(
 ) -> Run:
     """Return how well a collection finds images of the same class, by the vectors that it holds.
 
-    At most `most` images are drawn as queries, each is left out of its own hits. The field `label`
-    is the class; images without one are no queries, and count as wrong. Of images with regions the
-    whole ones are measured. Nothing is embedded or written; what the index misses is missing here,
-    too. `effort` is that of the search. `url` is told in the report, and so is `encoder`, which a
-    user names where the collection notes none; nothing is encoded by it.
+    At most `most` images are drawn as queries, and each is left out of its own hits. The field
+    `label` is the class; images without one are not queries, and count as wrong hits. Regions of
+    images are left out. Nothing is embedded or written, and neighbours that the index misses are
+    missing here, too. `effort` is the search effort. The report shows `url`, and `encoder` where
+    the collection notes none; it encodes nothing.
 
     Raises:
         DatasetError: no class has two images, or two classes differ only by case.
-        FieldInvalid: the collection declares no such field.
+        FieldInvalid: the collection does not declare the field `label`.
     """
     if label not in collection.schema.fields:
         fields = ", ".join(sorted(collection.schema.fields)) or "none"
         raise FieldInvalid(
-            f"collection {collection.name!r} has no field {label!r}; it has: {fields}. "
-            "label_field= or --label-field names the one that is the label"
+            f"collection {collection.name!r} has no field {label!r}; it has: {fields}. Name the "
+            "field that holds the label with label_field= or --label-field."
         )
     where = WHOLE if has_regions(collection) else None
     rows = collection.iterate(where=where, vectors=False)
-    told = {
+    facts = {
         row.id: (composed(str(row.fields.get(label, ""))), str(row.fields.get(_PLACE, row.id)))
         for row in rows
     }
-    labels = {id_: frozenset({name} if name else ()) for id_, (name, _) in told.items()}
-    sizes = Counter(name for name, _ in told.values() if name)
+    labels = {id_: frozenset({name} if name else ()) for id_, (name, _) in facts.items()}
+    sizes = Counter(name for name, _ in facts.values() if name)
     check_labels(sizes)
     if not any(size > 1 for size in sizes.values()):
         raise DatasetError(
             f"collection {collection.name!r} holds "
             f"{counted(sum(sizes.values()), 'labelled image')} of "
-            f"{counted(len(sizes), 'class')}; there is nothing to find where none has two"
+            f"{counted(len(sizes), 'class')}; no class has two images, so no query has a hit"
         )
-    labelled = sorted(id_ for id_, (name, _) in told.items() if name)
+    labelled = sorted(id_ for id_, (name, _) in facts.items() if name)
     drawn = sorted(np.random.default_rng(seed).permutation(labelled)[:most])
     started = monotonic()
     answers = _answers(collection, drawn, where, effort, max(ks), on_progress)
     judgements = [
-        judged(told[own][1], told[own][0], own, hits, labels, k=max(ks), wanted=sizes[told[own][0]])
+        judged(path, name, own, hits, labels, k=max(ks), wanted=sizes[name])
         for own, hits in answers
+        for name, path in [facts[own]]
     ]
     measures = measure([answer.ranking for answer in judgements], ks=ks)
     schema = collection.schema
     return Run(
-        subject=Subject(collection.name, _manifest(told), len(told), len(drawn), held_out=False),
+        subject=Subject(collection.name, _manifest(facts), len(facts), len(drawn), held_out=False),
         encoder=schema.encoder or encoder or Fingerprint("unknown", schema.dim),
         asked="images",
         collection=collection.name,
@@ -96,7 +97,7 @@ def evaluate_collection(
         seconds={"search": monotonic() - started},
         map=embedding_map(collection, seed=seed) if mapped else None,
         notes=[
-            *_notes(len(told), len(labelled), len(drawn), len(drawn) - len(answers)),
+            *_notes(len(facts), len(labelled), len(drawn), len(drawn) - len(answers)),
             *_doubts(collection, encoder),
             *measures.notes,
         ],
@@ -113,8 +114,8 @@ def _answers(
 ) -> list[tuple[str, Sequence[Hit]]]:
     found: list[tuple[str, Sequence[Hit]]] = []
     for start in range(0, len(drawn), _BATCH):
-        there = collection.get(drawn[start : start + _BATCH], vectors=True)
-        queries = {id_: row.vector for id_, row in there.items() if can_compare(row.vector)}
+        stored = collection.get(drawn[start : start + _BATCH], vectors=True)
+        queries = {id_: row.vector for id_, row in stored.items() if can_compare(row.vector)}
         if queries:
             matrix = np.stack(list(queries.values()))
             hits = collection.search(matrix, k=k + 1, where=where, effort=effort)
@@ -124,14 +125,14 @@ def _answers(
     return found
 
 
-def _manifest(told: dict[str, tuple[str, str]]) -> str:
+def _manifest(facts: dict[str, tuple[str, str]]) -> str:
     """Return the sha256 of ids and labels; ids are the contents' hashes where we wrote them."""
-    lines = sorted(json.dumps([id_, name]) for id_, (name, _) in told.items())
+    lines = sorted(json.dumps([id_, name]) for id_, (name, _) in facts.items())
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
 def _doubts(collection: Collection, encoder: Fingerprint | None) -> list[str]:
-    """Return what a reader has to know where a collection notes no encoder."""
+    """Return a note where a collection does not record its encoder."""
     if collection.schema.encoder is not None:
         return []
     if encoder is None:
@@ -146,5 +147,6 @@ def _notes(there: int, labelled: int, drawn: int, lost: int) -> list[str]:
     if drawn < labelled:
         notes.append(f"{drawn} of {labelled} labelled images were drawn as queries.")
     if lost:
-        notes.append(f"{lost} of the queries drawn have vectors that no search can compare.")
+        queries = counted(lost, "drawn query has", "drawn queries have")
+        notes.append(f"{queries} a vector that cannot be compared.")
     return notes

@@ -84,7 +84,7 @@ class Trials:
         self._origin, self._store, self._k, self._tell = origin, store, k, tell
         drawn = origin.get(_drawn(origin, number, seed), vectors=True)
         self._left_out = frozenset(drawn)
-        drawn = {id_: each for id_, each in drawn.items() if can_compare(each.vector)}
+        drawn = {id_: record for id_, record in drawn.items() if can_compare(record.vector)}
         if not drawn:
             raise ConfigError(f"collection {origin.name!r} has no vectors that can be compared")
         self._queries = _matrix(drawn.values())
@@ -166,18 +166,18 @@ class Trials:
         return {hit.id: known.get(hit.id, float("inf")) for hit in hits}
 
     def _batches(self, stage: str) -> Iterator[list[Record]]:
-        """Yield all records but the queries."""
+        """Yield the records that are searched, in batches: all except the queries."""
         done = 0
         stream = (
-            replace(each, fields={}) if self._origin.foreign else each
-            for each in self._origin.iterate()
-            if each.id not in self._left_out and can_compare(each.vector)
+            replace(record, fields={}) if self._origin.foreign else record
+            for record in self._origin.iterate()
+            if record.id not in self._left_out and can_compare(record.vector)
         )
         while batch := list(islice(stream, _BATCH)):
             yield batch
             done += len(batch)
             self._tell(stage, done, max(done, self._total))
-        self._tell(stage, done, done)  # the store's count may differ from the records that it has
+        self._tell(stage, done, done)  # the store's count may differ from its number of records
 
     def _check(self, trial: Collection) -> None:
         """Refuse a trial that holds other rows than the exact search saw.

@@ -16,12 +16,12 @@ _NEAR: Final = 1.1  # times of one run that differ by less are alike
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What was tried, on what, and what it came to.
+    """The measurements of indexes on a collection, and the recommendation.
 
-    `url` is the store of the trials, `index` what the collection has now, `searched` how many
-    records were searched; `queries` others were left out to be the queries. `best` is the cheapest
-    that reaches `target`, None where none does. `unmarked`: the collection does not say which
-    encoder made its vectors.
+    `url` is the store of the trials and `index` the collection's present index. `searched` records
+    were searched by `queries` others. `best` is the cheapest measurement that reaches `target`, or
+    None. `stay` means that the present index is recommended. `unmarked` means that the collection
+    does not say which encoder made its vectors.
     """
 
     url: str
@@ -62,24 +62,24 @@ def tune(
     names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     on_progress: OnProgress | None = None,
 ) -> Tuning:
-    """Try indexes on the vectors of `collection`, and tell which is the cheapest to reach `target`.
+    """Try indexes on the vectors of `collection`, and find the cheapest that reaches `target`.
 
-    `indexes` are spelled as `Candidate.parse` reads them, "hnsw:M=16@64,128"; without any, the
-    collection's own and five common ones are tried. Trials stand in the store `into`, else in
-    `source`. `names` tells how a collection of another program calls its key and its vector. At
-    most half of the records become queries. Everything but the times follows from
-    the records and `seed`. Memory stays at a batch of records and the queries.
+    `indexes` have the syntax of `Candidate.parse`, "hnsw:M=16@64,128". By default the collection's
+    own index and five common ones are tried. Trials are made in the store `into`, or in `source`.
+    `names` gives the key and the vector field of another program's collection. At most half of the
+    records become queries. All results except the times follow from the records and `seed`. Memory
+    holds a batch of records and the queries.
 
-    The cheapest is the one with the lowest p50; among those within 10 % of it the one with the
-    least memory by estimate. Below 50,000 records the collection's own index is recommended if it
-    reaches the target, since others are faster by chance.
+    The cheapest index has the lowest p50; among those within 10 % of it, the least estimated
+    memory. Below 50,000 records the collection's own index is recommended if it reaches the target,
+    because differences in speed are chance at that size.
 
     Raises:
         ConfigError: an argument is out of range, the store builds none of the indexes, or the
             collection holds fewer than two records.
-        CollectionNotFound: there is no such collection.
-        BackendError: a store failed, or the collection changed meanwhile. A trial collection that
-            could not be dropped is named.
+        CollectionNotFound: the collection does not exist.
+        BackendError: a store failed, or the collection changed during the trials. The message names
+            a trial collection that could not be dropped.
     """
     if not 0 < target <= 1:
         raise ConfigError(f"target is a recall above 0, at most 1, not {target}")
@@ -140,9 +140,9 @@ def cheapest(measurements: Iterable[Measurement], target: float) -> Measurement 
 def _present(
     found: Iterable[Measurement], index: str, store: VectorBackend, *, elsewhere: bool
 ) -> list[Measurement]:
-    """Return the measurements of how the collection is searched now.
+    """Return the measurements of the index that the collection has now.
 
-    A store that builds no index but flat searches so whatever index was asked for.
+    A store that builds only flat indexes searches flat, whatever the collection's index.
     """
     if elsewhere:
         return []

@@ -118,7 +118,7 @@ def test_a_row_that_repeats_another_counts_once(draw):
         ("id,path,label\n0,a.png\n", "line 2: 3 filled cells"),
         ("id,path,label\n0,a.png,\n", "line 2: 3 filled cells"),
         ("id,path,label\n0,a.png,x,y\n", "line 2: 3 filled cells"),
-        ('id,path,label\n0,"a.png,x\n', "is no list of images: unexpected end"),
+        ('id,path,label\n0,"a.png,x\n', "is not a list of images: unexpected end"),
         ("id,path,label\n0,a.png,x\n1,nö.png,x\n", "1 of 2 files of images.csv are missing, first"),
         ("id,path,label\n0,a.png,x\n1,./a.png,y\n", "line 3: ./a.png is 'x' on one line and 'y'"),
         ("id,path,label\n0,a.png,x\n1,b.png,X\n", "'x' and 'X' differ only by case"),
@@ -215,7 +215,7 @@ def test_of_three_splits_the_labelled_queries_count(draw):
     names = ["train/cat/1.png", "train/cat/2.png", "test/cat/3.png", "val/cat/4.png"]
     dataset = load(draw(*names))
     assert labels(dataset.queries) == [("3.png", "cat")]
-    assert "folders beside the two splits, left out: 1 (val)" in dataset.notes
+    assert "folders beside the two splits, not used: 1 (val)" in dataset.notes
     (dataset.root / "test/cat/3.png").rename(dataset.root / "test/3.png")
     (dataset.root / "test/cat").rmdir()
     assert labels(load(dataset.root).queries) == [("4.png", "cat")]

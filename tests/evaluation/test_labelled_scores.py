@@ -19,9 +19,9 @@ def test_no_pair_chooses_and_tells():
         Asked(f"n{place}", [(f"n{other}", 0.5, True) for other in range(20) if other != place])
         for place in range(20)
     ]
-    choosing, telling = pools(asked)
+    choosing, checking = pools(asked)
     assert choosing.judge(0).pairs == 10 * 9  # each of ten, with the other nine that choose
-    assert telling.judge(0).pairs == 10 * 19
+    assert checking.judge(0).pairs == 10 * 19
 
 
 def test_figures_of_the_pairs_that_chose_would_be_too_good():
@@ -38,16 +38,16 @@ def test_figures_of_the_pairs_that_chose_would_be_too_good():
         ]
         with pytest.raises(PrecisionUnreached) as best:
             pools(asked)[0].lowest(1.0)
-        choosing, telling = pools(asked)
+        choosing, checking = pools(asked)
         lowest = choosing.lowest(best.value.best)
         seeming.append(choosing.judge(lowest).precision)
-        true.append(telling.judge(lowest).precision)
+        true.append(checking.judge(lowest).precision)
     assert np.mean(seeming) > 0.57
     assert np.mean(true) == pytest.approx(0.5, abs=0.04)
 
 
-def test_a_threshold_that_the_other_half_denies_is_refused():
-    """All hits of the half that chooses are right, and none of the other's."""
+def test_a_threshold_denied_by_the_other_half_is_refused():
+    """All hits of the choosing half are right, all hits of the other half wrong."""
     asked = [Asked(f"q{place}", [(f"é{place}", 0.9, True)]) for place in range(40)]
     ordered = sorted(asked, key=lambda each: _drawn(each.id))
     wrong = [Asked(each.id, [(f"é{each.id}", 0.9, False)]) for each in ordered[20:]]
@@ -102,7 +102,7 @@ def test_the_library_s_own_labels_and_a_dataset_s_say_the_same(library, labelled
     assert theirs["image"].checked.pairs <= 12 * 23
 
 
-def test_progress_ends_complete_past_broken_images_and_unknown_names(library, labelled):
+def test_progress_counts_broken_images_and_unknown_names(library, labelled):
     (labelled / next(labelled.iterdir()).name / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     seen = []
     thresholds(
@@ -117,7 +117,7 @@ def test_progress_ends_complete_past_broken_images_and_unknown_names(library, la
     assert last["texts"] == (2, 2)
 
 
-def test_what_is_not_reached_tells_the_best():
+def test_an_unreached_precision_reports_the_best():
     found = [Asked(f"q{place}", [("é", 0.9, place % 2 == 0)] * 3) for place in range(40)]
     with pytest.raises(PrecisionUnreached, match="the best is 0") as told:
         chosen("image", found, precision=1.0)
@@ -135,11 +135,14 @@ def test_a_library_without_labels_is_told_to_name_a_dataset(tmp_path):
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        (["2023-01"], "all 6 labelled images have one label"),
-        ([f"2023-0{place}" for place in range(1, 7)], "none finds another one of its label"),
+        (["2023-01"], "all 6 labelled images have the same label"),
+        (
+            [f"2023-0{place}" for place in range(1, 7)],
+            "none of 6 labelled images finds another one of its label",
+        ),
     ],
 )
-def test_folders_that_are_no_labels_are_refused(tmp_path, folders, message):
+def test_folders_that_do_not_label_images_are_refused(tmp_path, folders, message):
     for place, folder in enumerate(folders * (6 // len(folders))):
         write(tmp_path / folder, 1, start=place)
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
@@ -148,7 +151,7 @@ def test_folders_that_are_no_labels_are_refused(tmp_path, folders, message):
             thresholds(opened.collection, load("classic"))
 
 
-def test_labels_that_say_nothing_of_the_scores_are_refused(tmp_path):
+def test_labels_that_do_not_fit_the_scores_are_refused(tmp_path):
     write(tmp_path / "2023-01", 12)
     write(tmp_path / "2023-02", 12, start=12)
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
