@@ -144,7 +144,7 @@ def test_threshold_is_measured_and_not_kept(run, pictures):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout).keys() == {"measured", "missing"}
     again = run("search", pictures[0], "--model", "mini", "--min-score", "auto")
-    assert "no threshold is kept for collection 'images', as it does not say" in again.stderr
+    assert "collection 'images' has no threshold: it does not say" in again.stderr
 
 
 def test_dedup_shows_groups_by_the_path_that_is_named(run, pictures):

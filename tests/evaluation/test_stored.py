@@ -58,8 +58,8 @@ def test_a_field_that_is_not_declared_is_named_with_those_that_are(filled):
         evaluate_collection(filled, "x", label="klasse")
 
 
-def test_classes_of_one_image_have_nothing_to_find(filled):
-    with pytest.raises(DatasetError, match="nothing to find"):
+def test_classes_of_one_image_are_refused(filled):
+    with pytest.raises(DatasetError, match="no class has two images"):
         evaluate_collection(filled, "x", label="art")
 
 
