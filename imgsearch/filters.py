@@ -8,7 +8,7 @@ Only fields that the collection's schema declares can be filtered on.
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
 from math import prod
@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from imgsearch.types import Value
 
 Operation = Literal["==", "!=", "<", "<=", ">", ">="]
-_MOST_FORMS: Final = 64  # of one text: six parts of a path that are not ASCII
+_MOST_FORMS: Final = 64  # of one text: a path with six parts that are not ASCII
 
 
 class Filter:
@@ -162,56 +162,47 @@ def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
 
 
 def renamed(where: Filter, names: Mapping[str, str]) -> Filter:
-    """Return the filter with each field that `names` holds under its other name."""
-    match where:
-        case And(left, right):
-            return And(renamed(left, names), renamed(right, names))
-        case Or(left, right):
-            return Or(renamed(left, names), renamed(right, names))
-        case Not(inner):
-            return Not(renamed(inner, names))
-        case In(name, values):
-            return In(names.get(name, name), values)
-        case StartsWith(name, prefix):
-            return StartsWith(names.get(name, name), prefix)
-        case Compare(name, operation, value):
-            return Compare(names.get(name, name), operation, value)
-    raise TypeError(f"not a filter: {where!r}")
+    """Return the filter with its fields renamed: `names` maps old names to new ones."""
+
+    def rename(leaf: Filter) -> Filter:
+        if isinstance(leaf, Compare | In | StartsWith):
+            return replace(leaf, field=names.get(leaf.field, leaf.field))
+        raise TypeError(f"not a filter: {leaf!r}")
+
+    return _with_leaves(where, rename)
 
 
 def composed(text: str) -> str:
-    """Return a text in Unicode's composed form (NFC): macOS writes é as e and an accent."""
+    """Return a text in Unicode's composed form (NFC); macOS stores é as e and an accent (NFD)."""
     return unicodedata.normalize("NFC", text)
 
 
 def in_any_form(where: Filter) -> Filter:
-    """Return the filter that also holds where a text is stored in another Unicode form.
+    """Return the filter that also matches texts stored in another Unicode form.
 
-    Labels are stored composed (NFC), but paths as the system names them, and older collections
-    hold labels of either form. Order comparisons stay as they are.
+    Labels are stored in NFC. Paths keep the form that the file system uses, and older collections
+    hold labels in either form. Order comparisons do not change.
     """
-    match where:
-        case And(left, right):
-            return And(in_any_form(left), in_any_form(right))
-        case Or(left, right):
-            return Or(in_any_form(left), in_any_form(right))
-        case Not(inner):
-            return Not(in_any_form(inner))
+    return _with_leaves(where, _in_any_form)
+
+
+def _in_any_form(leaf: Filter) -> Filter:
+    match leaf:
         case In(name, values):
             return In(name, tuple(form for value in values for form in forms(value)))
         case StartsWith(name, prefix):
-            either: list[Filter] = [StartsWith(name, str(form)) for form in forms(prefix)]
-            return reduce(Or, either)
+            prefixes: list[Filter] = [StartsWith(name, str(form)) for form in forms(prefix)]
+            return reduce(Or, prefixes)
         case Compare(name, "==" | "!=" as operation, value) if len(forms(value)) > 1:
             equal = In(name, tuple(forms(value)))
             return equal if operation == "==" else Not(equal)
-    return where
+    return leaf
 
 
 def forms(value: Value) -> list[Value]:
-    """Return a value as it is, and a text in its composed and decomposed form, NFC and NFD.
+    """Return a value, and for a text also its composed and decomposed form (NFC and NFD).
 
-    Of a path each part may have another form: a folder comes from macOS, a file in it does not.
+    The parts of a path are combined, because each folder and file name may have its own form.
     """
     if not isinstance(value, str) or value.isascii():
         return [value]
@@ -223,6 +214,19 @@ def forms(value: Value) -> list[Value]:
 
 def _both(text: str) -> list[str]:
     return list({unicodedata.normalize(form, text): None for form in ("NFC", "NFD")})
+
+
+def _with_leaves(where: Filter, change: Callable[[Filter], Filter]) -> Filter:
+    """Return the filter with `change` applied to each condition that holds no other."""
+    match where:
+        case And(left, right):
+            return And(_with_leaves(left, change), _with_leaves(right, change))
+        case Or(left, right):
+            return Or(_with_leaves(left, change), _with_leaves(right, change))
+        case Not(inner):
+            return Not(_with_leaves(inner, change))
+        case _:
+            return change(where)
 
 
 def leaves(where: Filter) -> Iterable[Filter]:
