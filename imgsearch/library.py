@@ -324,9 +324,7 @@ class Library:
 
     def _existing(self) -> Collection | None:
         try:
-            if self._names:
-                return self._backend.open_named(self.name, self._names)
-            return self._backend.open(self.name)
+            return self._backend.open_named(self.name, self._names)
         except CollectionNotFound:
             return None
 

@@ -73,14 +73,16 @@ class VectorBackend(ABC):
         """
 
     def open_named(self, name: str, names: FieldNames) -> Collection:
-        """Open an existing collection by its own field names, to be read.
+        """Open an existing collection, read-only by the field names that it uses.
+
+        Empty `names` open it as `open` does.
 
         Raises:
-            CollectionNotFound: there is none of this name.
-            FieldInvalid: it has no such field, or another primary key or vector than `names` says.
-            SchemaMismatch: its vectors are of a kind that is not searched.
+            CollectionNotFound: no collection has this name.
+            FieldInvalid: a field of `names` does not exist, or the primary key is another one.
+            SchemaMismatch: imgsearch cannot search this kind of vector.
         """
-        return NamedCollection(self._open_named(name, names), names)
+        return NamedCollection(self._open_named(name, names), names) if names else self.open(name)
 
     def _open_named(self, name: str, names: FieldNames) -> Collection:
         """Open a collection by its key and its vector; stores whose names are fixed know one."""

@@ -86,7 +86,7 @@ def tune(
     if queries < 1:
         raise ConfigError(f"queries must be at least 1, not {queries}")
     asked = [Candidate.parse(text, k=k) for text in indexes]
-    origin = source.open_named(collection, names) if names else source.open(collection)
+    origin = source.open_named(collection, names)
     store = into or source
     total = origin.count()
     number = min(queries, total // 2)

@@ -39,11 +39,7 @@ class VectorSearch(BatchOperator):
         encoder = load(model or Recipe().model, weights=weights, options=options).fingerprint
         self._backend = connect(url)
         try:
-            self._collection = (
-                self._backend.open_named(collection, names)
-                if names
-                else self._backend.open(collection)
-            )
+            self._collection = self._backend.open_named(collection, names)
             self._collection.require(encoder, named=model is not None)
             if doubt := self._collection.unverified(encoder.model):
                 warnings.warn(doubt, EncoderWarning, stacklevel=2)

@@ -737,6 +737,7 @@ def test_fields_of_other_names_are_read_as_path_and_label(bench: Bench) -> None:
         assert set(ids(collection.iterate(where=where))) == found
         assert collection.count(where) == len(found)
     assert collection.indexed() == made.indexed()
+    assert type(bench.store.open_named(made.name, FieldNames())) is type(made)
     for write in (
         lambda: collection.upsert([Record("4", unit(0))]),
         lambda: collection.delete(["1"], foreign=True),
