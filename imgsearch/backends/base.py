@@ -4,19 +4,14 @@ What a collection does stands in `collection.py`; both are proven by tests/backe
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.names import FieldNames, NamedCollection
 from imgsearch.backends.schema import Schema
-from imgsearch.errors import (
-    BackendError,
-    CollectionNotFound,
-    ConfigError,
-    SchemaMismatch,
-)
+from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
 from imgsearch.types import Fingerprint
 
 
@@ -159,13 +154,16 @@ class VectorBackend(ABC):
 
 
 def require_schema(collection: Collection, schema: Schema) -> None:
-    """Refuse a collection that `create` found and that is not what it was to create.
+    """Refuse an existing collection that does not have the schema that `create` was given.
+
+    Without an encoder, `schema` matches a collection of any encoder.
 
     Raises:
-        SchemaMismatch: it has another schema, or another program created it.
+        SchemaMismatch: the collection has another schema, or another program created it.
     """
     collection.require_own()
-    if differences := collection.schema.differences(schema):
+    wanted = schema if schema.encoder else replace(schema, encoder=collection.schema.encoder)
+    if differences := collection.schema.differences(wanted):
         raise SchemaMismatch(f"collection {collection.name!r} exists; {'; '.join(differences)}")
 
 

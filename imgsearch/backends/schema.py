@@ -139,27 +139,36 @@ class Schema:
                 f"the collection's description is not ours: {text[:80]!r}"
             ) from error
 
-    def differences(self, other: "Schema") -> list[str]:
-        """Tell how `other` differs in what cannot be changed later, a line each; none: equal."""
-        pairs: list[tuple[str, object, object]] = [
+    def differences(
+        self, other: "Schema", *, mine: str = "there", theirs: str = "asked for"
+    ) -> list[str]:
+        """Return a line for each part in which `other` differs; the note may differ.
+
+        `mine` and `theirs` are the words for the two schemas.
+        """
+        parts: list[tuple[str, object, object]] = [
             ("dimension", self.dim, other.dim),
             ("metric", self.metric, other.metric),
             ("index", str(self.index), str(other.index)),
             ("fields", dict(self.fields), dict(other.fields)),
         ]
         if self.encoder and other.encoder:
-            theirs = other.encoder.identity()
-            pairs += [
-                (f"encoder's {part}", value, theirs[part])
+            identity = other.encoder.identity()
+            parts += [
+                (f"encoder's {part}", value, identity[part])
                 for part, value in self.encoder.identity().items()
             ]
-        elif other.encoder:  # vectors of a known encoder do not go among those of an unknown one
-            pairs.append(("encoder", "none noted", other.encoder.model))
+        else:
+            parts.append(("encoder", _model(self.encoder), _model(other.encoder)))
         return [
-            f"{what}: {mine} there, {theirs} asked for"
-            for what, mine, theirs in pairs
-            if mine != theirs
+            f"{part}: {value} {mine}, {other_value} {theirs}"
+            for part, value, other_value in parts
+            if value != other_value
         ]
+
+
+def _model(encoder: Fingerprint | None) -> str:
+    return encoder.model if encoder else "none noted"
 
 
 def check_metric(metric: object) -> None:
@@ -174,7 +183,7 @@ def check_metric(metric: object) -> None:
 
 
 def can_filter(name: str) -> bool:
-    """Tell whether a filter can name a field; other programs' may have any name."""
+    """Return whether a filter can name a field; other programs may use any name."""
     try:
         check_field_name(name)
     except FieldInvalid:
