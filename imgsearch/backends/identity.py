@@ -1,93 +1,93 @@
 """Whether a collection is still the one that was opened, checked at a bounded cost.
 
 Another program may drop a collection and create one of the same name, or rebuild its index. The
-stores find collections by name, so an open one would answer from the new one without a word.
+stores find collections by name, so an open collection would silently answer from the new one.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Generic, TypeVar
 
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import CollectionNotFound, SchemaMismatch
 
-SHARE: Final = 0.05  # of the time between two checks is spent on one of them, at most
+Layout = TypeVar("Layout")
+
+SHARE: Final = 0.05  # of the time between two checks, at most, is spent on one of them
 
 
-class Identity:
-    """What a store says a collection is, compared with what it said before. Thread-safe.
+@dataclass(frozen=True, slots=True)
+class Described(Generic[Layout]):
+    """A collection as its store describes it.
 
-    `read` asks the store; equal answers stand for the same collection with the same index.
-    `drops` returns how many collections this process dropped there, so its own are seen at once.
+    `name` is the collection's own, not an alias; `layout` says how it stores records; `indexed` is
+    whether its index is built. `identity` differs for another collection of this name, and for
+    another index.
+    """
+
+    name: str
+    layout: Layout
+    indexed: bool
+    identity: object
+
+
+class IdentityCheck:
+    """Compares a collection's identity with the one that was accepted last. Thread-safe.
+
+    `read` asks the store for the identity. `drops` returns how many collections this process has
+    dropped there, so that its own drops are noticed at once.
     """
 
     def __init__(
         self, read: Callable[[], object], known: object, *, drops: Callable[[], int]
     ) -> None:
         self._read, self._known = read, known
-        self._drops_now, self._drops = drops, drops()
+        self._drops, self._checked_drops = drops, drops()
         self._lock = threading.Lock()
         self._due = 0.0
 
     def changed(self, *, now: bool) -> bool:
-        """Return whether the collection is another one than the one accepted last.
+        """Return whether the collection differs from the one accepted last.
 
-        Without `now` the store is asked only if the last check was twenty times as long ago as
-        it took, which was 40 ms on a Milvus server: a search may miss a change by that time.
+        Unless `now` is True, the store is asked only after twenty times the duration of the last
+        check. A check takes 40 ms on a Milvus server, so a search may miss a change for 0.8 s.
         """
-        drops, started = self._drops_now(), time.monotonic()
-        if not now and drops == self._drops and started < self._due:
+        drops, started = self._drops(), time.monotonic()
+        if not now and drops == self._checked_drops and started < self._due:
             return False
-        found = self._read()
+        identity = self._read()
         ended = time.monotonic()
         with self._lock:
-            if found != self._known:
-                self._due = 0.0  # until the new one is accepted, each use is checked
+            if identity != self._known:
+                self._due = 0.0  # check each use until the new collection is accepted
                 return True
-            self._due, self._drops = ended + (ended - started) / SHARE, drops
+            self._due, self._checked_drops = ended + (ended - started) / SHARE, drops
             return False
 
     def accept(self, known: object) -> None:
-        """Take what the store says now for the collection that is meant."""
+        """Compare with this identity from now on."""
         with self._lock:
             self._known = known
 
 
-def adopted(name: str, before: Schema, after: Schema) -> Schema:
-    """Return the schema to go on with, where a collection was created again or its index rebuilt.
+def require_same(name: str, before: Schema, after: Schema) -> None:
+    """Refuse a collection that was created again with another schema; its index may differ.
 
     Raises:
-        SchemaMismatch: it holds something else now; another index is fine.
+        SchemaMismatch: the schemas differ.
     """
-    pairs: list[tuple[str, object, object]] = [
-        ("dimension", before.dim, after.dim),
-        ("metric", before.metric, after.metric),
-        ("fields", dict(before.fields), dict(after.fields)),
-    ]
-    if before.encoder and after.encoder:
-        parts = after.encoder.identity()
-        pairs += [
-            (f"encoder's {part}", value, parts[part])
-            for part, value in before.encoder.identity().items()
-        ]
-    else:
-        pairs.append(("encoder", _model(before), _model(after)))
-    differences = [f"{what}: {new} now, {old} before" for what, old, new in pairs if old != new]
-    if differences:
+    rebuilt = replace(after, index=before.index)
+    if differences := before.differences(rebuilt, mine="before", theirs="now"):
         raise SchemaMismatch(
-            f"collection {name!r} is another one than when it was opened "
+            f"collection {name!r} was replaced by another one after it was opened "
             f"({'; '.join(differences)}). Open it again, or restore the old one."
         )
-    return after
 
 
-def _model(schema: Schema) -> str:
-    return schema.encoder.model if schema.encoder else "none noted"
-
-
-def dropped(name: str, url: str) -> CollectionNotFound:
-    """Return the error for a collection that was there when it was opened."""
+def dropped_error(name: str, url: str) -> CollectionNotFound:
+    """Return the error for a collection that was dropped after it was opened."""
     return CollectionNotFound(
         f"collection {name!r} is no longer in {url}: another program dropped it. Add the images "
         "again, or restore it."

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.collection import Collection, hit
-from imgsearch.backends.identity import adopted, dropped
+from imgsearch.backends.identity import dropped_error, require_same
 from imgsearch.backends.schema import Metric, Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, matches
@@ -226,9 +226,9 @@ class MemoryCollection(Collection):
         if self._all.dropped:
             rows = self._all.shelf.collections.get(self.name)
             if rows is None:
-                raise dropped(self.name, "memory://")
-            self.schema = adopted(self.name, self.schema, rows.schema)
-            self._all = rows
+                raise dropped_error(self.name, "memory://")
+            require_same(self.name, self.schema, rows.schema)
+            self._all, self.schema = rows, rows.schema
         return self._all
 
     def _places(self, where: Filter | None) -> npt.NDArray[np.intp]:

@@ -17,14 +17,15 @@ from imgsearch.backends import milvus_folder
 from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
+from imgsearch.backends.identity import Described
 from imgsearch.backends.milvus_collection import MilvusCollection
 from imgsearch.backends.milvus_embedded import Embedded, is_of_disk
 from imgsearch.backends.milvus_errors import text_of, translated
+from imgsearch.backends.milvus_layout import Layout
 from imgsearch.backends.milvus_schema import (
     BUILT,
     COLUMNS,
     PROPERTY,
-    Described,
     check_index,
     described,
     searched_vector,
@@ -113,7 +114,7 @@ class Backend(VectorBackend):
         with self.calling() as client:
             if not self._is_there(client, name):
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
-            return self.described(name, FieldNames()).schema.encoder
+            return self.described(name, FieldNames()).layout.schema.encoder
 
     @override
     def drop(self, name: str) -> None:
@@ -175,7 +176,7 @@ class Backend(VectorBackend):
             except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
                 raise self._translated(error) from error
 
-    def described(self, name: str, names: FieldNames) -> Described:
+    def described(self, name: str, names: FieldNames) -> Described[Layout]:
         """Return what Milvus says of a collection, by its name or an alias.
 
         Raises:
@@ -195,7 +196,7 @@ class Backend(VectorBackend):
             return milvus_folder.identity(self.folder, name)
         return self.described(name, names).identity
 
-    def prepared(self, name: str, names: FieldNames) -> Described:
+    def prepared(self, name: str, names: FieldNames) -> Described[Layout]:
         """Make a collection ready to be searched: build the index if it is missing, and load it.
 
         Raises:
@@ -205,10 +206,10 @@ class Backend(VectorBackend):
         with self.calling() as client:
             found = self.described(name, names)
             if not found.indexed:  # a crash came after the collection was made, or it was dropped
-                self._build(client, found.name, found.schema)
+                self._build(client, found.name, found.layout.schema)
                 found = self.described(name, names)
             if found.layout.ours:
-                self._load(client, found.name, found.schema)
+                self._load(client, found.name, found.layout.schema)
             else:
                 client.load_collection(found.name, timeout=LONG)
             return found

@@ -3,17 +3,18 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from imgsearch.backends.collection import MAX_BATCH, MAX_K, Collection, hit, row_vector
-from imgsearch.backends.identity import Identity, adopted, dropped
+from imgsearch.backends.collection import MAX_BATCH, MAX_K, Collection
+from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
 from imgsearch.backends.milvus_filter import after, among, both, rendered
-from imgsearch.backends.milvus_schema import Described, check_fields, plain, search_params
+from imgsearch.backends.milvus_layout import Layout
+from imgsearch.backends.milvus_schema import search_params
 from imgsearch.backends.names import FieldNames
-from imgsearch.errors import BackendError, CollectionNotFound, FieldInvalid
+from imgsearch.errors import BackendError, CollectionNotFound
 from imgsearch.filters import Filter
 from imgsearch.types import Hit, Matrix, Record, Vector
 
@@ -37,12 +38,13 @@ TRIES: Final = 6  # of a call on a collection that others release meanwhile
 class MilvusCollection(Collection):
     """A loaded collection, read with Session consistency: it sees what this process wrote."""
 
-    def __init__(self, store: "Backend", found: Described, names: FieldNames) -> None:
-        super().__init__(found.name, found.schema, foreign=not found.layout.ours)
-        self._store, self._layout, self._names = store, found.layout, names
-        self.key = found.layout.key
-        self._identity = Identity(
-            lambda: store.identity(found.name, names), found.identity, drops=lambda: store.drops
+    def __init__(self, store: "Backend", described: Described[Layout], names: FieldNames) -> None:
+        layout, name = described.layout, described.name
+        super().__init__(name, layout.schema, foreign=not layout.ours)
+        self._store, self._layout, self._names = store, layout, names
+        self.key = layout.key
+        self._identity = IdentityCheck(
+            lambda: store.identity(name, names), described.identity, drops=lambda: store.drops
         )
         self._loads = 0
         self._loading = threading.Lock()  # taken before the store's turn, never within it
@@ -78,9 +80,7 @@ class MilvusCollection(Collection):
 
     @override
     def _upsert(self, records: Sequence[Record]) -> None:
-        for record in records:
-            check_fields(self._layout, self.schema, list(record.fields))
-        rows = [self._row(record) for record in records]
+        rows = [self._layout.row(record) for record in records]
         # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
         # A server's insert would keep both rows.
         method = "insert" if self._store.path else "upsert"
@@ -95,7 +95,7 @@ class MilvusCollection(Collection):
         found: list[list[Hit]] = []
         for start in range(0, len(queries), step):
             answers = self._answers(list(queries[start : start + step]), k, where, effort)
-            found += [[self._hit(one) for one in answer[:k]] for answer in answers]
+            found += [[self._layout.hit(match) for match in answer[:k]] for answer in answers]
         return found
 
     def _answers(
@@ -133,7 +133,7 @@ class MilvusCollection(Collection):
                 queries,
                 filter=rendered(where, self.schema.fields),
                 limit=limit,
-                output_fields=self._outputs,
+                output_fields=self._layout.outputs(),
                 search_params={
                     "metric_type": self.schema.metric.upper(),
                     "params": search_params(self.schema.index, limit, effort),
@@ -154,17 +154,17 @@ class MilvusCollection(Collection):
 
     @override
     def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
-        keys = self._keys(ids)
-        found: dict[str, Record] = {}
+        layout, keys = self._layout, self._layout.keys(ids)
+        records: dict[str, Record] = {}
         for start in range(0, len(keys), CHUNK):
-            some = among(self._layout.key, keys[start : start + CHUNK])
-            for row in self._query(some, self._columns(vectors=vectors)):
-                found[str(row[self._layout.key])] = self._record(row)
-        return found
+            some = among(layout.key, keys[start : start + CHUNK])
+            for row in self._query(some, layout.outputs(vectors=vectors)):
+                records[str(row[layout.key])] = layout.record(row)
+        return records
 
     @override
     def _delete(self, ids: Sequence[str]) -> None:
-        keys = self._keys(ids)
+        keys = self._layout.keys(ids)
         for start in range(0, len(keys), CHUNK):
             some = among(self._layout.key, keys[start : start + CHUNK])
             self._call("delete", filter=some, writing=True)
@@ -185,11 +185,11 @@ class MilvusCollection(Collection):
         # has to wait for what was just written
         before = self._count(where)
         condition = rendered(where, self.schema.fields)
-        columns = self._columns(vectors=vectors)
+        columns = self._layout.outputs(vectors=vectors)
         if self._store.path is None:
             seen = 0
             for rows in self._pages(condition, columns, batch):
-                yield from map(self._record, rows)
+                yield from map(self._layout.record, rows)
                 seen += len(rows)
             self._report(min(before, self._count(where)) - seen, where)
             return
@@ -199,7 +199,7 @@ class MilvusCollection(Collection):
             keys = [row[self._layout.key] for row in keyed]
             for start in range(0, len(keys), min(batch, CHUNK)):
                 some = among(self._layout.key, keys[start : start + min(batch, CHUNK)])
-                yield from map(self._record, self._query(some, columns))
+                yield from map(self._layout.record, self._query(some, columns))
 
     def _pages(self, condition: str, columns: Sequence[str], size: int) -> Iterator[list[Any]]:
         """Yield the rows that meet `condition`, `size` at a time, in the order of their keys.
@@ -265,12 +265,12 @@ class MilvusCollection(Collection):
         for _ in range(TRIES):
             loads = self._loads
             try:
-                self._recognise(now=writing)
+                self._check_identity(now=writing)
                 with self._store.calling() as client:
                     call = getattr(client, method)
                     return call(self.name, *arguments, timeout=self._store.timeout, **options)
             except CollectionNotFound as error:
-                raise dropped(self.name, self._store.url) from error.__cause__
+                raise dropped_error(self.name, self._store.url) from error.__cause__
             except BackendError as error:
                 if not released(error):
                     raise
@@ -283,15 +283,17 @@ class MilvusCollection(Collection):
             "program. Stop that program, or load the collection there."
         )
 
-    def _recognise(self, *, now: bool) -> None:
-        """Go on with the collection that has the name by now, if it holds the same.
+    def _check_identity(self, *, now: bool) -> None:
+        """Continue with a collection that replaced this one, if it has the same schema.
 
         Raises:
-            SchemaMismatch: it does not.
+            SchemaMismatch: the schemas differ.
         """
         if self._identity.changed(now=now):
-            found = self._store.described(self.name, self._names)
-            self._adopt(found if found.indexed else self._store.prepared(self.name, self._names))
+            described = self._store.described(self.name, self._names)
+            if not described.indexed:
+                described = self._store.prepared(self.name, self._names)
+            self._adopt(described)
 
     def _load(self, loads: int) -> None:
         """Load the released collection, unless another thread did so after `loads` was read."""
@@ -305,50 +307,11 @@ class MilvusCollection(Collection):
                     raise
             self._loads += 1
 
-    def _adopt(self, found: Described) -> None:
-        self.schema = adopted(self.name, self.schema, found.schema)
-        self._layout, self.foreign = found.layout, not found.layout.ours
-        self._identity.accept(found.identity)
-
-    @property
-    def _outputs(self) -> list[str]:
-        dynamic = ["$meta"] if self._layout.dynamic else []
-        columns = self.schema.fields if self._layout.ours else self._layout.columns
-        return [self._layout.key, *columns, *dynamic]
-
-    def _columns(self, *, vectors: bool) -> list[str]:
-        return [*self._outputs, self._layout.vector] if vectors else self._outputs
-
-    def _keys(self, ids: Sequence[str]) -> list[str | int]:
-        """Return the primary keys of those ids that this collection may hold."""
-        keys: list[str | int] = []
-        for id_ in ids:
-            try:
-                keys.append(self._layout.to_key(id_))
-            except FieldInvalid:
-                continue  # no such row can be
-        return keys
-
-    def _row(self, record: Record) -> dict[str, Any]:
-        key = self._layout.to_key(record.id)
-        return {self._layout.key: key, self._layout.vector: record.vector, **record.fields}
-
-    def _record(self, row: Mapping[str, Any]) -> Record:
-        vector = row.get(self._layout.vector)
-        return Record(
-            str(row[self._layout.key]),
-            None if vector is None else row_vector(vector),
-            self._fields(row),
-        )
-
-    def _hit(self, found: Any) -> Hit:
-        similarity, id_ = float(found.distance), str(found.id)
-        return hit(self.schema.metric, similarity, id_, self._fields(found.fields))
-
-    def _fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        own = (self._layout.key, self._layout.vector)
-        fields = {n: value for n, value in row.items() if n not in own and value is not None}
-        return {name: plain(value) for name, value in fields.items()}
+    def _adopt(self, described: Described[Layout]) -> None:
+        layout = described.layout
+        require_same(self.name, self.schema, layout.schema)
+        self._layout, self.schema, self.foreign = layout, layout.schema, not layout.ours
+        self._identity.accept(described.identity)
 
 
 def released(error: BackendError) -> bool:

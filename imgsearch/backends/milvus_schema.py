@@ -1,13 +1,11 @@
-"""How a `Schema` lies in Milvus, and how any Milvus collection reads as one. No driver here."""
+"""How Milvus stores a `Schema`, and how to read one of any Milvus collection. No driver here."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
-import numpy as np
-
+from imgsearch.backends.identity import Described
+from imgsearch.backends.milvus_layout import Layout
 from imgsearch.backends.names import FieldNames
 from imgsearch.backends.schema import (
     INDEXES,
@@ -19,7 +17,6 @@ from imgsearch.backends.schema import (
     check_field_name,
 )
 from imgsearch.errors import FieldInvalid, IndexRefused, SchemaMismatch
-from imgsearch.types import Value
 
 PROPERTY: Final = "imgsearch.schema"
 """The collection property that holds our schema's text. milvus-lite 3.2.2 forgets descriptions."""
@@ -43,97 +40,49 @@ _KINDS: Final = {kind.upper(): kind for kind in sorted(BUILT)} | {"AUTOINDEX": "
 _MAX_EF: Final = 32_768  # Milvus' bound
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Which columns hold what: the primary key, the vector, and whether other fields fit.
-
-    `ours` is False where another program created the collection; `columns` are then those that
-    records are read from, whatever their types.
-    """
-
-    key: str = "id"
-    vector: str = "vector"
-    numbered: bool = False
-    dynamic: bool = True
-    ours: bool = True
-    columns: tuple[str, ...] = ()
-
-    def to_key(self, id_: str) -> str | int:
-        """Return an id as the primary key that is stored.
-
-        Raises:
-            FieldInvalid: the keys of this foreign collection are numbers, and the id is none.
-        """
-        if not self.numbered:
-            return id_
-        if not re.fullmatch(r"-?[0-9]{1,19}", id_):
-            raise FieldInvalid(f"this collection's ids are 64-bit numbers, not {id_[:80]!r}")
-        return int(id_)
-
-
-def parsed(
-    description: Mapping[str, Any],
-    index: Mapping[str, Any] | None,
-    names: FieldNames,
-) -> tuple[Schema, Layout]:
-    """Read what describe_collection and describe_index say of a collection, ours or foreign.
-
-    `names` tells how a foreign one calls its fields.
-
-    Raises:
-        SchemaMismatch: a newer imgsearch wrote it, or it has no vector or index that is known.
-        FieldInvalid: a foreign one has no field that `names` says, or another primary key.
-    """
-    ours = description.get("properties", {}).get(PROPERTY, "")
-    if not ours and '"imgsearch"' in description["description"]:
-        ours = description["description"]
-    if ours:
-        names.require_fixed(description["collection_name"])
-        return Schema.from_json(ours), Layout()
-    return _foreign(description, index, names)
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A collection as Milvus describes it: its real name, its schema, and how it lies there.
-
-    `identity` differs for another collection of this name, and for another index.
-    """
-
-    name: str
-    schema: Schema
-    layout: Layout
-    indexed: bool
-    identity: object
-
-
 def described(
     description: Mapping[str, Any],
     index: Mapping[str, Any] | None,
     names: FieldNames,
     identity: object = None,
-) -> Described:
-    """Read what describe_collection and describe_index say of a collection, ours or foreign.
+) -> Described[Layout]:
+    """Return a collection, ours or foreign, from the answers of describe_collection and _index.
 
-    Without `identity` it is what a server says: the collection's number, and its index.
+    `names` are the field names of a foreign collection. `identity` defaults to the collection's
+    number on a server and its index.
 
     Raises:
-        SchemaMismatch: as `parsed` does, or our collection's index was rebuilt by another metric.
+        SchemaMismatch: a newer imgsearch created the collection, imgsearch cannot search its
+            vectors, or another program rebuilt our collection's index with another metric.
+        FieldInvalid: a field of `names` does not exist, or the primary key is another one.
     """
-    schema, layout = parsed(description, index, names)
+    layout = _layout(description, index, names)
     name = str(description["collection_name"])
-    built = (index or {}).get("index_type"), (index or {}).get("metric_type")
     if index is not None:
-        schema = _with_index(name, schema, index)
-    known = identity or (description["collection_id"], *built, index_params(index or {}))
-    return Described(name, schema, layout, index is not None, known)
+        layout = replace(layout, schema=_with_index(name, layout.schema, index))
+    known = index or {}
+    kind = known.get("index_type"), known.get("metric_type"), index_params(known)
+    default = description["collection_id"], *kind
+    return Described(name, layout, index is not None, identity or default)
+
+
+def _layout(
+    description: Mapping[str, Any], index: Mapping[str, Any] | None, names: FieldNames
+) -> Layout:
+    text = description.get("properties", {}).get(PROPERTY, "")
+    if not text and '"imgsearch"' in description["description"]:
+        text = description["description"]
+    if text:
+        names.require_fixed(description["collection_name"])
+        return Layout(Schema.from_json(text))
+    return _foreign(description, index, names)
 
 
 def _with_index(name: str, schema: Schema, index: Mapping[str, Any]) -> Schema:
-    """Return the schema with the index that is there, which another program may have rebuilt.
+    """Return the schema with its current index, which another program may have rebuilt.
 
     Raises:
-        SchemaMismatch: it compares vectors otherwise, or is of a kind that imgsearch lacks.
+        SchemaMismatch: the index has another metric, or a kind that imgsearch does not know.
     """
     kind, metric = _KINDS.get(index["index_type"]), _METRICS.get(index["metric_type"])
     if kind is None or metric != schema.metric:
@@ -143,8 +92,8 @@ def _with_index(name: str, schema: Schema, index: Mapping[str, Any]) -> Schema:
             f"{schema.metric}. Release the collection and drop the index; imgsearch builds its own."
         )
     known = schema.index.params if kind == schema.index.kind else {}
-    found = {n: v for n, v in index_params(index).items() if n in INDEXES[kind]}
-    return replace(schema, index=Index(kind, {**known, **found}))
+    built = {n: v for n, v in index_params(index).items() if n in INDEXES[kind]}
+    return replace(schema, index=Index(kind, {**known, **built}))
 
 
 def check_index(index: Mapping[str, Any], schema: Schema) -> None:
@@ -191,11 +140,11 @@ def search_params(index: Index, k: int, effort: int | None) -> dict[str, int]:
 
 
 def searched_vector(description: Mapping[str, Any], names: FieldNames) -> str:
-    """Return the name of the vector that is searched: the one that is named, or the only one.
+    """Return the name of the vector field to search: the one in `names`, or the only one.
 
     Raises:
-        FieldInvalid: there is none of that name.
-        SchemaMismatch: it holds no floats of 32 bits, or there are several and none is named.
+        FieldInvalid: no vector field has that name.
+        SchemaMismatch: the field is not of 32-bit floats, or there are several and none is named.
     """
     types = _types(description)
     vectors = [name for name, kind in types.items() if kind.endswith("_VECTOR")]
@@ -204,25 +153,25 @@ def searched_vector(description: Mapping[str, Any], names: FieldNames) -> str:
     known = ", ".join(f"{name} ({types[name]})" for name in vectors) or "none"
     if names.vector and names.vector not in vectors:
         raise FieldInvalid(f"{where} has no vector field {names.vector!r}; it has: {known}")
-    found = [names.vector] if names.vector else floats
-    if not found or types[found[0]] != "FLOAT_VECTOR":
+    searched = [names.vector] if names.vector else floats
+    if not searched or types[searched[0]] != "FLOAT_VECTOR":
         kinds = "sparse, binary, 16-bit and int8 vectors are not"
         raise SchemaMismatch(f"{where}: FLOAT_VECTOR is searched, {kinds}. Its vectors: {known}.")
-    if len(found) > 1:
+    if len(searched) > 1:
         raise SchemaMismatch(
             f"{where} has several vectors: {known}. Name one with vector_field= or --vector-field."
         )
-    return found[0]
+    return searched[0]
 
 
 def _foreign(
     description: Mapping[str, Any], index: Mapping[str, Any] | None, names: FieldNames
-) -> tuple[Schema, Layout]:
+) -> Layout:
     types, vector = _types(description), searched_vector(description, names)
     columns: Sequence[Mapping[str, Any]] = description["fields"]
     name = description["collection_name"]
     (key,) = [column["name"] for column in columns if column.get("is_primary")]
-    (dim,) = [int(each["params"]["dim"]) for each in columns if each["name"] == vector]
+    (dim,) = [int(column["params"]["dim"]) for column in columns if column["name"] == vector]
     if names.id not in (None, key):
         raise FieldInvalid(f"the primary key of collection {name!r} is {key!r}, not {names.id!r}")
     if index is None or index["metric_type"] not in _METRICS or index["index_type"] not in _KINDS:
@@ -241,8 +190,8 @@ def _foreign(
             raise FieldInvalid(f"collection {name!r} has no field {field!r}; it has: {known}")
         check_field_name(field)
         fields[field] = "str"
-    schema = Schema(dim, _METRICS[index["metric_type"]], Index(kind, params), fields)
-    layout = Layout(
+    return Layout(
+        Schema(dim, _METRICS[index["metric_type"]], Index(kind, params), fields),
         key,
         vector,
         numbered=types[key] == "INT64",
@@ -250,34 +199,8 @@ def _foreign(
         ours=False,
         columns=tuple(others),
     )
-    return schema, layout
 
 
 def _types(description: Mapping[str, Any]) -> dict[str, str]:
-    """Return the columns' Milvus types by name."""
+    """Return the Milvus type of each column."""
     return {column["name"]: column["type"].name for column in description["fields"]}
-
-
-def plain(value: Any) -> Value:
-    """Return another program's value as a record holds it: lists and objects as JSON texts."""
-    if isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    return json.dumps(value, ensure_ascii=False, default=_jsonable)
-
-
-def _jsonable(value: Any) -> Any:
-    """Return what `json` cannot write: a driver's own sequences as lists, the rest as texts."""
-    return list(value) if isinstance(value, Sequence) else str(value)
-
-
-def check_fields(layout: Layout, schema: Schema, names: Sequence[str]) -> None:
-    """Refuse undeclared fields where the collection has no place for them.
-
-    Raises:
-        FieldInvalid: it has not.
-    """
-    strange = [] if layout.dynamic else [name for name in names if name not in schema.fields]
-    if strange:
-        raise FieldInvalid(f"this collection holds {list(schema.fields)} only, not {strange}")

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.collection import Collection
+from imgsearch.backends.identity import Described
 from imgsearch.backends.schema import INDEXES, Schema
 from imgsearch.backends.tencent_calls import (
     COLLECTION_EXISTS,
@@ -29,7 +30,7 @@ from imgsearch.backends.tencent_calls import (
 )
 from imgsearch.backends.tencent_client import indexed, indexes, is_rpc, opened
 from imgsearch.backends.tencent_collection import TencentCollection
-from imgsearch.backends.tencent_schema import MARK, Described, check_creatable, parsed
+from imgsearch.backends.tencent_schema import MARK, Layout, check_creatable, parsed
 from imgsearch.backends.tencent_url import Options
 from imgsearch.errors import (
     BackendError,
@@ -120,17 +121,19 @@ class Backend(VectorBackend):
             raise CollectionNotFound(f"{alias!r} is a collection of {self.url}, not an alias")
         self.calls(lambda client, _: client.delete_alias(self.database, alias), again=False)
 
-    def described(self, name: str) -> Described:
-        """Return what the service says of a collection, by its name or an alias.
+    def described(self, name: str) -> Described[Layout]:
+        """Return the service's description of a collection, by its name or an alias.
 
         Raises:
-            SchemaMismatch: it is none that imgsearch can use.
+            CollectionNotFound: no collection has this name.
+            SchemaMismatch: imgsearch cannot use the collection.
         """
-        found = self._described(name)
-        listed = found.index.list()
-        layout = parsed(found.collection_name, found.description, listed)
-        identity = found.create_time, found.description, listed
-        return Described(found.collection_name, layout, bool(indexed(found)), identity)
+        description = self._described(name)
+        name, text = description.collection_name, description.description
+        index_list = description.index.list()
+        layout = parsed(name, text, index_list)
+        identity = description.create_time, text, index_list
+        return Described(name, layout, bool(indexed(description)), identity)
 
     def indexed(self, name: str) -> int | None:
         """Return how many vectors the index covers, None where the service does not say."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from imgsearch.backends.collection import Collection, hit
-from imgsearch.backends.identity import Identity, adopted, dropped
+from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
 from imgsearch.backends.tencent_client import search_params
 from imgsearch.backends.tencent_filter import between, both, check_read, rendered
-from imgsearch.backends.tencent_schema import PLACE, PLACES, Described
+from imgsearch.backends.tencent_schema import PLACE, PLACES, Layout
 from imgsearch.errors import CollectionNotFound
 from imgsearch.filters import Filter
 from imgsearch.types import Hit, Matrix, Record
@@ -36,13 +36,14 @@ class TencentCollection(Collection):
 
     prefixes = False
 
-    def __init__(self, store: "Backend", found: Described) -> None:
-        super().__init__(found.name, found.layout.schema, foreign=not found.layout.ours)
-        self._store, self._layout, self._trained = store, found.layout, False
-        self._identity = Identity(
-            lambda: store.described(found.name).identity, found.identity, drops=lambda: store.drops
+    def __init__(self, store: "Backend", described: Described[Layout]) -> None:
+        layout, name = described.layout, described.name
+        super().__init__(name, layout.schema, foreign=not layout.ours)
+        self._store, self._layout, self._trained = store, layout, False
+        self._identity = IdentityCheck(
+            lambda: store.described(name).identity, described.identity, drops=lambda: store.drops
         )
-        self._adopt(found)
+        self._adopt(described)
 
     @override
     def indexed(self) -> int:
@@ -138,31 +139,32 @@ class TencentCollection(Collection):
     def _counted(self, condition: str) -> int:
         return int(self._call("count", filter=condition or None))
 
-    def _recognise(self, *, now: bool) -> None:
-        """Go on with the collection that has the name by now, if it holds the same.
+    def _check_identity(self, *, now: bool) -> None:
+        """Continue with a collection that replaced this one, if it has the same schema.
 
         Raises:
-            SchemaMismatch: it does not.
+            SchemaMismatch: the schemas differ.
         """
         if self._identity.changed(now=now):
             self._adopt(self._store.described(self.name))
 
-    def _adopt(self, found: Described) -> None:
-        self.schema = adopted(self.name, self.schema, found.layout.schema)
-        self._layout, self.foreign = found.layout, not found.layout.ours
-        # IVF indexes take rows in only once they were trained, which `flush` does
-        self._trained = found.trained or not self.schema.index.kind.startswith("ivf")
-        self._identity.accept(found.identity)
+    def _adopt(self, described: Described[Layout]) -> None:
+        layout = described.layout
+        require_same(self.name, self.schema, layout.schema)
+        self._layout, self.schema, self.foreign = layout, layout.schema, not layout.ours
+        # an IVF index takes rows only after its training, which `flush` does
+        self._trained = described.indexed or not self.schema.index.kind.startswith("ivf")
+        self._identity.accept(described.identity)
 
     def _call(self, method: str, **arguments: Any) -> Any:
         """Call the client about this collection; every call here may be made twice.
 
         Raises:
             CollectionNotFound: the collection was dropped.
-            SchemaMismatch: the name stands for another collection by now.
+            SchemaMismatch: another collection has its name now.
         """
         try:
-            self._recognise(now=method in WRITES)
+            self._check_identity(now=method in WRITES)
             # by name on the client: what its own `collection` returns forgets the read consistency
             return self._store.calls(
                 lambda client, seconds: getattr(client, method)(
@@ -170,7 +172,7 @@ class TencentCollection(Collection):
                 )
             )
         except CollectionNotFound as error:
-            raise dropped(self.name, self._store.url) from error.__cause__
+            raise dropped_error(self.name, self._store.url) from error.__cause__
 
     def _keys(self, ids: Sequence[str]) -> Iterator[list[str]]:
         keys = [self._layout.to_key(id_) for id_ in ids]

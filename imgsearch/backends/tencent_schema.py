@@ -125,19 +125,6 @@ class Layout:
         return plain
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A collection as the service describes it; `trained`: its index covers some vectors.
-
-    `identity` differs for another collection of this name, and for another index.
-    """
-
-    name: str
-    layout: Layout
-    trained: bool
-    identity: object
-
-
 def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, Any]]) -> Layout:
     """Read what describe_collection says of a collection, ours or foreign.
 
