@@ -41,7 +41,8 @@ class MilvusCollection(Collection):
     def __init__(self, store: "Backend", described: Described[Layout], names: FieldNames) -> None:
         layout, name = described.layout, described.name
         super().__init__(name, layout.schema, foreign=not layout.ours)
-        self._store, self._layout, self._names = store, layout, names
+        self._store, self._connection = store, store.connection
+        self._layout, self._names = layout, names
         self.key = layout.key
         self._identity = IdentityCheck(
             lambda: store.identity(name, names), described.identity, drops=lambda: store.drops
@@ -64,7 +65,7 @@ class MilvusCollection(Collection):
     @override
     def settle(self, *, seconds: float = 60.0) -> int:
         """Milvus 2.3.5 takes some 10 s after a flush to put the index in place of loose rows."""
-        if self._store.path:
+        if self._connection.path:
             return self.indexed()
         end, pause, count = time.monotonic() + seconds, threading.Event(), self.count()
         flat = self.schema.index.kind == "flat"  # has no index there, and needs none
@@ -83,7 +84,7 @@ class MilvusCollection(Collection):
         rows = [self._layout.row(record) for record in records]
         # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
         # A server's insert would keep both rows.
-        method = "insert" if self._store.path else "upsert"
+        method = "insert" if self._connection.path else "upsert"
         for part in _parts(rows, records):
             self._call(method, part, writing=True)
 
@@ -109,7 +110,7 @@ class MilvusCollection(Collection):
         answers = list(self._nearest(queries, k, where, effort))
         limit = k
         short = [place for place, answer in enumerate(answers) if len(answer) < k]
-        while short and limit < MAX_K and self._store.path is None:
+        while short and limit < MAX_K and self._connection.path is None:
             limit = min(2 * limit, MAX_K)
             wider = self._nearest([queries[place] for place in short], limit, where, effort)
             grown = {
@@ -141,10 +142,10 @@ class MilvusCollection(Collection):
                 anns_field=self._layout.vector,
                 consistency_level="Session",
             )
-            if any(answers) or self._store.path or self._was_loaded(loads):
+            if any(answers) or self._connection.path or self._was_loaded(loads):
                 return answers
             self._load(loads)
-        raise self._unloaded()
+        raise self._unloaded_error()
 
     def _was_loaded(self, loads: int) -> bool:
         """Return whether the collection is loaded, and was since `loads` was read."""
@@ -168,7 +169,7 @@ class MilvusCollection(Collection):
         for start in range(0, len(keys), CHUNK):
             some = among(self._layout.key, keys[start : start + CHUNK])
             self._call("delete", filter=some, writing=True)
-        if self._store.path is None:
+        if self._connection.path is None:
             # Session does not cover deletions with pymilvus 3.0.2 and Milvus 2.3.5: a search right
             # after one still finds the row. One Strong read (200 ms) waits until it is gone.
             self._query("", ["count(*)"], consistency_level="Strong")
@@ -186,7 +187,7 @@ class MilvusCollection(Collection):
         before = self._count(where)
         condition = rendered(where, self.schema.fields)
         columns = self._layout.outputs(vectors=vectors)
-        if self._store.path is None:
+        if self._connection.path is None:
             seen = 0
             for rows in self._pages(condition, columns, batch):
                 yield from map(self._layout.record, rows)
@@ -209,7 +210,7 @@ class MilvusCollection(Collection):
         key, expression = self._layout.key, condition
         while rows := self._query(expression, columns, limit=size, iterator="True"):
             yield rows
-            if self._store.path and len(rows) < size:
+            if self._connection.path and len(rows) < size:
                 return
             expression = both(after(key, max(row[key] for row in rows)), condition)
 
@@ -222,17 +223,17 @@ class MilvusCollection(Collection):
             _log.warning(
                 "collection %r of %s: %d rows repeat an id, as another program inserted it twice; "
                 "each id was read once. `imgsearch copy` keeps one row of each.",
-                self.name, self._store.url, doubled,
+                self.name, self._connection.url, doubled,
             )  # fmt: skip
         if missing > doubled:
             _log.warning(
                 "collection %r of %s changed while it was read: %d rows may be missing",
-                self.name, self._store.url, missing - doubled,
+                self.name, self._connection.url, missing - doubled,
             )  # fmt: skip
 
     @override
     def doubled(self, where: Filter | None = None) -> int:
-        if self._store.path:  # lite's insert replaces
+        if self._connection.path:  # lite's insert replaces
             return 0
         key, condition, repeated = self._layout.key, rendered(where, self.schema.fields), 0
         for rows in self._pages(condition, [key], MAX_BATCH):
@@ -261,26 +262,26 @@ class MilvusCollection(Collection):
             BackendError: the collection was released each time that it was loaded.
         """
         if writing:
-            self._store.check_writable()
+            self._connection.check_writable()
         for _ in range(TRIES):
             loads = self._loads
             try:
                 self._check_identity(now=writing)
-                with self._store.calling() as client:
+                with self._connection.calling() as client:
                     call = getattr(client, method)
-                    return call(self.name, *arguments, timeout=self._store.timeout, **options)
+                    return call(self.name, *arguments, timeout=self._connection.timeout, **options)
             except CollectionNotFound as error:
-                raise dropped_error(self.name, self._store.url) from error.__cause__
+                raise dropped_error(self.name, self._connection.url) from error.__cause__
             except BackendError as error:
                 if not released(error):
                     raise
             self._load(loads)
-        raise self._unloaded()
+        raise self._unloaded_error()
 
-    def _unloaded(self) -> BackendError:
+    def _unloaded_error(self) -> BackendError:
         return BackendError(
-            f"collection {self.name!r} of {self._store.url} is released again and again by another "
-            "program. Stop that program, or load the collection there."
+            f"another program releases collection {self.name!r} of {self._connection.url} again "
+            "and again. Stop that program, or load the collection there."
         )
 
     def _check_identity(self, *, now: bool) -> None:

@@ -117,12 +117,12 @@ class MilvusRows:
             rows = _rows(self.name, shape, values)
         keys: list[int | str] = []
         # lite's insert replaces the row of the same key, a server's keeps both
-        plain = shape.made or store.path is not None
+        plain = shape.made or store.connection.path is not None
         for start in range(0, len(rows), shape.step):
             part = rows[start : start + shape.step]
             with store.calling() as client:
                 write = client.insert if plain else client.upsert
-                answer = write(self.name, part, timeout=store.timeout)
+                answer = write(self.name, part, timeout=store.connection.timeout)
             if answer["insert_count" if plain else "upsert_count"] != len(part):
                 raise BackendError(f"{self.name!r} took fewer than the {len(part)} rows: {answer}")
             keys += answer["ids"] if shape.made else [row[shape.key] for row in part]
@@ -174,7 +174,7 @@ class MilvusRows:
                     anns_field=target.name,
                     partition_names=list(partition_names) if partition_names else None,
                     consistency_level="Session",
-                    timeout=store.timeout,
+                    timeout=store.connection.timeout,
                 )
 
         known = self._shape if self._searchable else None
@@ -207,11 +207,11 @@ class MilvusRows:
 
     def _described(self, store: "Backend") -> _Shape:
         with store.calling() as client:
-            if not client.has_collection(self.name, timeout=store.timeout):
+            if not client.has_collection(self.name, timeout=store.connection.timeout):
                 raise CollectionNotFound(f"no collection {self.name!r} in {store.url}")
-            described = client.describe_collection(self.name, timeout=store.timeout)
+            described = client.describe_collection(self.name, timeout=store.connection.timeout)
             indexes = [
-                client.describe_index(self.name, name, timeout=store.timeout)
+                client.describe_index(self.name, name, timeout=store.connection.timeout)
                 for name in client.list_indexes(self.name)
             ]
         self._shape = _shape(described, indexes)

@@ -54,7 +54,7 @@ def use(path: Path) -> None:
     before = contents(path)
     with connect(str(path)) as store:
         assert isinstance(store, Backend)
-        place = store.folder
+        place = store.connection.folder
         collection = store.open("newest")
         assert store.names() == ["images"]
         assert collection.count() == 4

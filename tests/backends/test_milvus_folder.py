@@ -206,7 +206,7 @@ def test_collection_is_made_once_a_full_disk_has_room_again(small: Path) -> None
     with connect(str(small / "x.db")) as store:
         store.create("good", SCHEMA).upsert(records("abc"))
         with filled(small):
-            with pytest.raises(BackendError, match="No space left.*make room") as caught:
+            with pytest.raises(BackendError, match="No space left.*Free disk space") as caught:
                 store.create("images", SCHEMA)
             assert type(caught.value) is BackendError
             assert store.open("good").count() == 3
