@@ -341,12 +341,12 @@ class Library:
         """Refuse to write to a collection that notes no encoder; one may not be there yet.
 
         Raises:
-            ConfigError: the library was opened by other field names.
+            ConfigError: the library was opened with field names.
             SchemaMismatch: as said.
         """
         if self._names:
             raise ConfigError(
-                f"collection {self.name!r} was opened by other field names, which is for reading. "
+                f"collection {self.name!r} was opened with field names, which is read-only. "
                 "Open it without them to write to it."
             )
         if (collection := self._found()) is not None:

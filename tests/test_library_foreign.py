@@ -98,7 +98,7 @@ def test_another_programs_fields_are_named_to_be_searched(bench, encoder, folder
     assert tuned.best.recall == 1
     with (
         imgsearch.open(f"memory://{uuid.uuid4().hex}", label_field="class") as library,
-        pytest.raises(ConfigError, match="opened by other field names"),
+        pytest.raises(ConfigError, match="opened with field names"),
     ):
         library.add(folder)
 

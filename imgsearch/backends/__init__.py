@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from imgsearch.backends.base import Capabilities, VectorBackend, check_access
 from imgsearch.backends.collection import Collection
-from imgsearch.backends.names import FieldNames
+from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.backends.tencent_url import Options
 from imgsearch.errors import ConfigError, MissingExtra

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from imgsearch.backends.collection import Collection
-from imgsearch.backends.names import FieldNames, NamedCollection
+from imgsearch.backends.field_names import CollectionView, FieldNames
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
 from imgsearch.types import Fingerprint
@@ -77,7 +77,7 @@ class VectorBackend(ABC):
             FieldInvalid: a field of `names` does not exist, or the primary key is another one.
             SchemaMismatch: imgsearch cannot search this kind of vector.
         """
-        return NamedCollection(self._open_named(name, names), names) if names else self.open(name)
+        return CollectionView(self._open_named(name, names), names) if names else self.open(name)
 
     def _open_named(self, name: str, names: FieldNames) -> Collection:
         """Open a collection by its key and its vector; stores whose names are fixed know one."""

@@ -13,6 +13,7 @@ from imgsearch.backends import milvus_folder
 from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
+from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described
 from imgsearch.backends.milvus_collection import MilvusCollection
 from imgsearch.backends.milvus_connection import LONG, Connection
@@ -27,7 +28,6 @@ from imgsearch.backends.milvus_schema import (
     described,
     searched_vector,
 )
-from imgsearch.backends.names import FieldNames
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import (
     BackendUnavailable,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from imgsearch.backends.collection import MAX_BATCH, MAX_K, Collection
+from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
 from imgsearch.backends.milvus_filter import after, among, both, rendered
 from imgsearch.backends.milvus_layout import Layout
 from imgsearch.backends.milvus_schema import search_params
-from imgsearch.backends.names import FieldNames
 from imgsearch.errors import BackendError, CollectionNotFound
 from imgsearch.filters import Filter
 from imgsearch.types import Hit, Matrix, Record, Vector
@@ -29,10 +29,10 @@ ROWS: Final = 1_000  # rows upserted at once
 BYTES: Final = 16 * 2**20  # … and their size: servers take messages of 64 MB
 HITS: Final = 65_536  # hits asked for at once, over all queries of a call
 QUERIES: Final = 256  # queries a call; servers take 16,384
-LEAST: Final = 1_024  # rows of a segment that servers index at all, as they are shipped
-RELEASED: Final = (101, 103, 201, 202)  # a collection or partition is not loaded, or not wholly
-UNEXPECTED: Final = 65_535  # what Milvus 2.3.5 says to a search that a release overtakes, e.g.
-TRIES: Final = 6  # of a call on a collection that others release meanwhile
+LEAST: Final = 1_024  # rows of the smallest segment that servers index by default
+RELEASED: Final = (101, 103, 201, 202)  # Milvus' codes for one that is not, or not fully, loaded
+UNEXPECTED: Final = 65_535  # a code of Milvus 2.3.5, also for a search during a release
+TRIES: Final = 6  # of a call, while other programs release the collection
 
 
 class MilvusCollection(Collection):
@@ -52,15 +52,15 @@ class MilvusCollection(Collection):
 
     @override
     def flush(self) -> None:
-        if self.foreign:  # its index is its program's
+        if self.foreign:  # the other program takes care of its index
             return
         self._store.refresh(self.name, self.schema)
 
     @override
     def indexed(self) -> int:
         """Servers count rows that were replaced until they are compacted; lite 3.2.2 says all."""
-        found = self._store.index(self.name, self._layout.vector) or {}
-        return min(int(found.get("indexed_rows", 0)), self.count())
+        index = self._store.index(self.name, self._layout.vector) or {}
+        return min(int(index.get("indexed_rows", 0)), self.count())
 
     @override
     def settle(self, *, seconds: float = 60.0) -> int:
@@ -93,43 +93,47 @@ class MilvusCollection(Collection):
         self, queries: Matrix, *, k: int, where: Filter | None, effort: int | None
     ) -> list[list[Hit]]:
         step = max(1, min(QUERIES, HITS // k))
-        found: list[list[Hit]] = []
+        hits: list[list[Hit]] = []
         for start in range(0, len(queries), step):
-            answers = self._answers(list(queries[start : start + step]), k, where, effort)
-            found += [[self._layout.hit(match) for match in answer[:k]] for answer in answers]
-        return found
+            matches = self._matches(list(queries[start : start + step]), k, where, effort)
+            hits += [[self._layout.hit(match) for match in nearest[:k]] for nearest in matches]
+        return hits
 
-    def _answers(
+    def _matches(
         self, queries: list[Vector], k: int, where: Filter | None, effort: int | None
     ) -> list[Any]:
-        """Return at least `k` hits for each query, as far as there are any.
+        """Return the nearest `k` matches of each query, or all if there are fewer.
 
-        A server applies the limit before it drops the rows that repeat an id, so a short answer
-        may hide others: it is asked for twice as many, until no more come.
+        A server applies the limit before it drops the rows that repeat an id. So the limit of a
+        short answer is doubled until the server returns no further matches.
         """
-        answers = list(self._nearest(queries, k, where, effort))
+        matches = list(self._nearest(queries, k, where, effort))
         limit = k
-        short = [place for place, answer in enumerate(answers) if len(answer) < k]
+        short = [place for place, nearest in enumerate(matches) if len(nearest) < k]
         while short and limit < MAX_K and self._connection.path is None:
             limit = min(2 * limit, MAX_K)
             wider = self._nearest([queries[place] for place in short], limit, where, effort)
             grown = {
-                place: answer
-                for place, answer in zip(short, wider, strict=True)
-                if len(answer) > len(answers[place])
+                place: nearest
+                for place, nearest in zip(short, wider, strict=True)
+                if len(nearest) > len(matches[place])
             }
-            for place, answer in grown.items():
-                answers[place] = answer
-            short = [place for place, answer in grown.items() if len(answer) < k]
-        return answers
+            for place, nearest in grown.items():
+                matches[place] = nearest
+            short = [place for place, nearest in grown.items() if len(nearest) < k]
+        return matches
 
     def _nearest(
         self, queries: list[Vector], limit: int, where: Filter | None, effort: int | None
     ) -> Any:
-        """Search again where a release overtook a search, which finds nothing then."""
+        """Return at most `limit` matches of each query.
+
+        A server returns no matches if the collection is released during a search, so the search is
+        repeated.
+        """
         for _ in range(TRIES):
             loads = self._loads
-            answers = self._call(
+            matches = self._call(
                 "search",
                 queries,
                 filter=rendered(where, self.schema.fields),
@@ -142,13 +146,13 @@ class MilvusCollection(Collection):
                 anns_field=self._layout.vector,
                 consistency_level="Session",
             )
-            if any(answers) or self._connection.path or self._was_loaded(loads):
-                return answers
+            if any(matches) or self._connection.path or self._stayed_loaded(loads):
+                return matches
             self._load(loads)
         raise self._unloaded_error()
 
-    def _was_loaded(self, loads: int) -> bool:
-        """Return whether the collection is loaded, and was since `loads` was read."""
+    def _stayed_loaded(self, loads: int) -> bool:
+        """Return whether the collection is loaded and was not reloaded since `loads` was read."""
         state = self._call("get_load_state")["state"]
         with self._loading:
             return self._loads == loads and state.name == "Loaded"
@@ -181,21 +185,20 @@ class MilvusCollection(Collection):
 
     @override
     def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
-        # pymilvus 3.0.2: its own iterator puts the last id between quotes without escaping it; and
-        # ``iterator``, which asks for the order of ids, sets consistency aside, so that a count
-        # has to wait for what was just written
+        # The iterator of pymilvus 3.0.2 does not escape the last id. The option ``iterator``, which
+        # sorts by id, ignores the consistency level, so a count waits for the latest writes first.
         before = self._count(where)
         condition = rendered(where, self.schema.fields)
         columns = self._layout.outputs(vectors=vectors)
         if self._connection.path is None:
-            seen = 0
+            read = 0
             for rows in self._pages(condition, columns, batch):
                 yield from map(self._layout.record, rows)
-                seen += len(rows)
-            self._report(min(before, self._count(where)) - seen, where)
+                read += len(rows)
+            self._log_missing(min(before, self._count(where)) - read, where)
             return
-        # Lite reads and sorts the whole collection for each page of it, but finds rows by their
-        # keys at once: few long pages of keys, then the rows
+        # Lite reads and sorts the whole collection for each page, but finds rows by key at once.
+        # So the keys are read in few long pages, and the rows by their keys.
         for keyed in self._pages(condition, [self._layout.key], KEYS):
             keys = [row[self._layout.key] for row in keyed]
             for start in range(0, len(keys), min(batch, CHUNK)):
@@ -203,9 +206,9 @@ class MilvusCollection(Collection):
                 yield from map(self._layout.record, self._query(some, columns))
 
     def _pages(self, condition: str, columns: Sequence[str], size: int) -> Iterator[list[Any]]:
-        """Yield the rows that meet `condition`, `size` at a time, in the order of their keys.
+        """Yield the rows that meet `condition` in the order of their keys, `size` at a time.
 
-        A server's page may be short before the end: the limit counts rows that repeat a key.
+        Any page of a server may be short, because its limit counts rows that repeat a key.
         """
         key, expression = self._layout.key, condition
         while rows := self._query(expression, columns, limit=size, iterator="True"):
@@ -214,15 +217,15 @@ class MilvusCollection(Collection):
                 return
             expression = both(after(key, max(row[key] for row in rows)), condition)
 
-    def _report(self, missing: int, where: Filter | None) -> None:
-        """Log why fewer records were read than the server counts rows."""
+    def _log_missing(self, missing: int, where: Filter | None) -> None:
+        """Log why `missing` of the server's rows were not read."""
         if missing <= 0:
             return
         doubled = self.doubled(where)
         if doubled:
             _log.warning(
-                "collection %r of %s: %d rows repeat an id, as another program inserted it twice; "
-                "each id was read once. `imgsearch copy` keeps one row of each.",
+                "collection %r of %s: %d rows repeat an id, because another program inserted it "
+                "twice. Each id was read once; `imgsearch copy` keeps one row of each.",
                 self.name, self._connection.url, doubled,
             )  # fmt: skip
         if missing > doubled:
@@ -254,12 +257,12 @@ class MilvusCollection(Collection):
         return rows
 
     def _call(self, method: str, *arguments: Any, writing: bool = False, **options: Any) -> Any:
-        """Return what the client's `method` does, after loading the collection where needed.
+        """Return the result of the client's `method`, and load a released collection first.
 
         Raises:
             CollectionNotFound: the collection was dropped.
-            SchemaMismatch: the name stands for another collection by now.
-            BackendError: the collection was released each time that it was loaded.
+            SchemaMismatch: another collection has its name now.
+            BackendError: the collection was released after each load.
         """
         if writing:
             self._connection.check_writable()
@@ -297,7 +300,7 @@ class MilvusCollection(Collection):
             self._adopt(described)
 
     def _load(self, loads: int) -> None:
-        """Load the released collection, unless another thread did so after `loads` was read."""
+        """Load the collection, unless another thread did so after `loads` was read."""
         with self._loading:
             if self._loads != loads:
                 return
@@ -316,7 +319,7 @@ class MilvusCollection(Collection):
 
 
 def released(error: BackendError) -> bool:
-    """Return whether Milvus refused because a collection is not loaded, or just released."""
+    """Return whether Milvus refused a call because the collection is not loaded."""
     code = getattr(error.__cause__, "code", 0)
     return code in RELEASED or (code == UNEXPECTED and "channel not available" in str(error))
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described
 from imgsearch.backends.milvus_layout import Layout
-from imgsearch.backends.names import FieldNames
 from imgsearch.backends.schema import (
     INDEXES,
     FieldType,
@@ -60,10 +60,11 @@ def described(
     name = str(description["collection_name"])
     if index is not None:
         layout = replace(layout, schema=_with_index(name, layout.schema, index))
-    known = index or {}
-    kind = known.get("index_type"), known.get("metric_type"), index_params(known)
-    default = description["collection_id"], *kind
-    return Described(name, layout, index is not None, identity or default)
+    if identity is None:
+        known = index or {}
+        built = known.get("index_type"), known.get("metric_type"), index_params(known)
+        identity = description["collection_id"], *built
+    return Described(name, layout, index is not None, identity)
 
 
 def _layout(
@@ -184,7 +185,7 @@ def _foreign(
     dynamic = bool(description["enable_dynamic_field"])
     others = {n: kind for n, kind in types.items() if n != key and not kind.endswith("_VECTOR")}
     fields = {n: _TYPES[kind] for n, kind in others.items() if kind in _TYPES and can_filter(n)}
-    for field in {*names.given().values()} - {*others, key}:
+    for field in {*names.renamed_fields().values()} - {*others, key}:
         if not dynamic:
             known = ", ".join([key, *others])
             raise FieldInvalid(f"collection {name!r} has no field {field!r}; it has: {known}")

@@ -1,4 +1,4 @@
-"""Collections whose fields have other names than ours, as other programs fill them: read only."""
+"""Read-only views of collections whose fields have other names, as other programs create them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from imgsearch.types import Hit, Matrix, Record, Value
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """How a collection calls its fields, None where as ours do.
+    """A collection's own names of its fields; None for a field that has our name.
 
-    `id` is the primary key and `vector` the vector that is searched, which has to be named where
-    there are several. `path` and `label` are what hits and records then hold as "path" and "label".
+    `id` is the primary key. `vector` is the vector to search, required if there are several. The
+    fields `path` and `label` become "path" and "label" in hits and records.
     """
 
     id: str | None = None
@@ -26,32 +26,35 @@ class FieldNames:
     label: str | None = None
 
     def __bool__(self) -> bool:
-        """Tell whether any is named."""
+        """Return whether any name is given."""
         return any((self.id, self.vector, self.path, self.label))
 
     def require_fixed(self, collection: str) -> None:
-        """Refuse names for key and vector where the collection's are "id" and "vector".
+        """Check the names of key and vector for a collection that calls them "id" and "vector".
 
         Raises:
             FieldInvalid: `id` or `vector` is another name.
         """
-        for what, name, fixed in (("key", self.id, "id"), ("vector", self.vector, "vector")):
+        for role, name, fixed in (("key", self.id, "id"), ("vector", self.vector, "vector")):
             if name not in (None, fixed):
                 raise FieldInvalid(
-                    f"the {what} of collection {collection!r} is the field {fixed!r}, not {name!r}"
+                    f"the {role} of collection {collection!r} is the field {fixed!r}, not {name!r}"
                 )
 
-    def given(self) -> dict[str, str]:
-        """Return our name → the collection's name for what hits hold."""
+    def renamed_fields(self) -> dict[str, str]:
+        """Return the collection's names of the fields that hits hold, by our names."""
         names = {"path": self.path, "label": self.label}
         return {ours: theirs for ours, theirs in names.items() if theirs}
 
 
-class NamedCollection(Collection):
-    """A collection read by other field names; filters take the collection's own names, too."""
+class CollectionView(Collection):
+    """A read-only view of a collection with renamed fields.
+
+    Filters accept our names and the collection's own.
+    """
 
     def __init__(self, inner: Collection, names: FieldNames) -> None:
-        self._inner, self._names = inner, names.given()
+        self._inner, self._names = inner, names.renamed_fields()
         own = inner.schema.fields
         fields = {**own, **{ours: own.get(name, "str") for ours, name in self._names.items()}}
         schema = replace(inner.schema, fields=fields)
@@ -76,26 +79,26 @@ class NamedCollection(Collection):
 
     @override
     def _upsert(self, records: Sequence[Record]) -> None:
-        raise self._read_only()
+        raise self._read_only_error()
 
     @override
     def _search(
         self, queries: Matrix, *, k: int, where: Filter | None, effort: int | None
     ) -> list[list[Hit]]:
-        found = self._inner._search(queries, k=k, where=self._theirs(where), effort=effort)
+        answers = self._inner._search(queries, k=k, where=self._theirs(where), effort=effort)
         return [
             [replace(hit, fields=self._renamed(hit.id, hit.fields)) for hit in hits]
-            for hits in found
+            for hits in answers
         ]
 
     @override
     def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
-        found = self._inner._get(ids, vectors=vectors)
-        return {id_: self._record(record) for id_, record in found.items()}
+        records = self._inner._get(ids, vectors=vectors)
+        return {id_: self._record(record) for id_, record in records.items()}
 
     @override
     def _delete(self, ids: Sequence[str]) -> None:
-        raise self._read_only()
+        raise self._read_only_error()
 
     @override
     def _count(self, where: Filter | None) -> int:
@@ -103,14 +106,14 @@ class NamedCollection(Collection):
 
     @override
     def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
-        found = self._inner._iterate(self._theirs(where), vectors=vectors, batch=batch)
-        return map(self._record, found)
+        records = self._inner._iterate(self._theirs(where), vectors=vectors, batch=batch)
+        return map(self._record, records)
 
     def _theirs(self, where: Filter | None) -> Filter | None:
         """Return a filter in the collection's own names.
 
         Raises:
-            FieldInvalid: one of them cannot be filtered on.
+            FieldInvalid: the collection cannot filter on one of them.
         """
         if where is None:
             return None
@@ -123,13 +126,13 @@ class NamedCollection(Collection):
 
     def _renamed(self, id_: str, fields: Mapping[str, Value]) -> dict[str, Value]:
         known = {**fields, self.key: id_} if self.key in self._names.values() else fields
-        taken = {*self._names, *self._names.values()}
-        others = {name: value for name, value in fields.items() if name not in taken}
+        replaced = {*self._names, *self._names.values()}
+        others = {name: value for name, value in fields.items() if name not in replaced}
         ours = {name: known[theirs] for name, theirs in self._names.items() if theirs in known}
         return {**others, **ours}
 
-    def _read_only(self) -> SchemaMismatch:
+    def _read_only_error(self) -> SchemaMismatch:
         return SchemaMismatch(
-            f"collection {self.name!r} is read by other field names, so nothing is written to it. "
-            "Open it without them."
+            f"collection {self.name!r} was opened with field names, which is read-only. "
+            "Open it without them to write to it."
         )
