@@ -1,8 +1,8 @@
-"""The folder of an embedded Milvus: which collections in it are whole. No driver here.
+"""The folder of an embedded Milvus: its complete and its damaged collections. No driver here.
 
-milvus-lite 3.2.2 makes ``collections/NAME/`` before it writes the schema there. A process that is
-killed in between, or a full disk, leaves a folder that is no collection and blocks its name. And
-lite lists no collection at all while the files of one are damaged.
+milvus-lite 3.2.2 creates ``collections/NAME/`` before it writes the schema there. A process that is
+killed in between, or a full disk, leaves a folder without a schema, which blocks the name. Lite
+also lists no collection at all if the files of one are damaged.
 """
 
 import json
@@ -19,36 +19,36 @@ LOCK: Final = "LOCK"
 """The file that lite holds a lock on."""
 
 ASIDE: Final = "set-aside"
-"""Where data without a schema is moved, beside the collections."""
+"""The folder beside the collections that data without a schema is moved to."""
 
 _SCHEMA: Final = "schema.json"
 _MANIFEST: Final = "manifest.json"
-# replaced whole when an alias or a property is set; without content they hold nothing
+# rewritten whole when an alias or a property is set
 _PLAIN: Final = ("aliases.json", "database_properties.json")
-_END: Final = b"PAR1"
-_UNUSED: Final = (ASIDE, ".database-staging")
+_END: Final = b"PAR1"  # the last bytes of a Parquet file
+_UNUSED: Final = (ASIDE, ".database-staging")  # folders that lite does not read
 _log = logging.getLogger(__name__)
 
 
 def names(path: Path) -> list[str]:
-    """Return the names of the collections that are whole, sorted."""
+    """Return the names of the complete collections, sorted."""
     return sorted(folder.name for folder in _folders(path) if not fault(folder))
 
 
 def faults(path: Path) -> dict[str, str]:
-    """Return what is wrong with each collection that is not whole, by name."""
-    found = {folder.name: fault(folder) for folder in _folders(path)}
-    return {name: text for name, text in sorted(found.items()) if text}
+    """Return the fault of each incomplete or damaged collection, by name."""
+    texts = {folder.name: fault(folder) for folder in _folders(path)}
+    return {name: text for name, text in sorted(texts.items()) if text}
 
 
 def is_whole(path: Path, name: str, *, shown: Path | None = None) -> bool:
-    """Return whether a collection can be used, False for the remains of an interrupted `create`.
+    """Return whether a collection can be used: False for the rest of an interrupted `create`.
 
-    A name without a folder may be an alias, and counts as whole. `shown` is the store's path in
-    messages.
+    The result is True for a name without a folder, which may be an alias. Messages show the
+    store's path as `shown`.
 
     Raises:
-        SchemaMismatch: its files are damaged, and hold data.
+        SchemaMismatch: the files are damaged, and hold data.
     """
     folder = path / "collections" / name
     text = fault(folder) if folder.exists() else ""
@@ -60,8 +60,8 @@ def is_whole(path: Path, name: str, *, shown: Path | None = None) -> bool:
     return not text
 
 
-def make_way(path: Path, name: str) -> None:
-    """Free a collection's name: delete what holds no data, set aside what does."""
+def free_name(path: Path, name: str) -> None:
+    """Free the name of an incomplete collection: delete its folder, or move it if it holds data."""
     folder = path / "collections" / name
     if not folder.exists():
         return
@@ -69,17 +69,18 @@ def make_way(path: Path, name: str) -> None:
         shutil.rmtree(folder)
         return
     (path / ASIDE).mkdir(exist_ok=True)
-    taken = {place.name for place in (path / ASIDE).iterdir()}
-    number = next(number for number in range(1, len(taken) + 2) if f"{name}.{number}" not in taken)
+    names_aside = {place.name for place in (path / ASIDE).iterdir()}
+    numbers = range(1, len(names_aside) + 2)
+    number = next(number for number in numbers if f"{name}.{number}" not in names_aside)
     place = folder.rename(path / ASIDE / f"{name}.{number}")
-    _log.warning("%s was no collection and held data: it is %s now", folder, place)
+    _log.warning("%s held data but no schema, and was moved to %s", folder, place)
 
 
 def check_plain(path: Path) -> None:
-    """Delete the store's small files that a crash left empty: lite would open nothing with them.
+    """Delete the store's small files that a crash left empty, because lite refuses to open them.
 
     Raises:
-        BackendError: one is damaged otherwise.
+        BackendError: one holds something, but not JSON.
     """
     for file in (path / name for name in _PLAIN):
         if file.exists() and not file.read_bytes().strip(b"\0 \n"):
@@ -92,20 +93,21 @@ def check_plain(path: Path) -> None:
 
 
 def is_writable(path: Path) -> bool:
-    """Return whether this process may write to a store that is there."""
+    """Return whether this process may write to an existing store."""
     places = [place for place in (path, path / "collections", path / LOCK) if place.exists()]
     return all(os.access(place, os.W_OK, effective_ids=True) for place in places)
 
 
 def link(path: Path, folder: Path) -> None:
-    """Have `folder` hold what a store holds: descriptions copied, data as links to its files.
+    """Fill `folder` with copies of a store's descriptions and links to its data files.
 
-    Lite writes descriptions through a link, and puts all else into new files.
+    Descriptions are copied because lite would write them through a link. It writes all other data
+    to new files.
 
     Raises:
-        OSError: it cannot be read, or `folder` not written.
+        OSError: the store cannot be read, or `folder` cannot be written.
     """
-    for place, folders, files in os.walk(path, onerror=_refuse):
+    for place, folders, files in os.walk(path, onerror=_raise):
         into = folder / Path(place).relative_to(path)
         if place == str(path):
             folders[:] = [name for name in folders if name not in _UNUSED]
@@ -120,9 +122,9 @@ def link(path: Path, folder: Path) -> None:
 
 
 def identity(path: Path, name: str) -> object:
-    """Return what tells a collection from a later one, None where there is none.
+    """Return a collection's identity, as in `Described`; None for a missing one.
 
-    The file of the manifest is a new one after each flush, too; that of the schema is not.
+    A flush changes it, too, because it writes a new manifest.
     """
     folder = path / "collections" / name
     try:
@@ -133,7 +135,7 @@ def identity(path: Path, name: str) -> object:
 
 
 def fault(folder: Path) -> str:
-    """Return what is wrong with a collection's folder, "" for nothing."""
+    """Return the fault of a collection's folder, "" for a complete one."""
     if not folder.is_dir():
         return "it is a file"
     schema, manifest = folder / _SCHEMA, folder / _MANIFEST
@@ -142,12 +144,12 @@ def fault(folder: Path) -> str:
         return f"its {_SCHEMA} is missing, and {held}"
     if (_json(schema) or {}).get("fields") is None:
         return f"its {_SCHEMA} is damaged"
-    if not manifest.exists():  # lite would begin anew, and delete all that is there
+    if not manifest.exists():  # lite would start an empty collection and delete the data
         return f"its {_MANIFEST} is missing" if any(folder.rglob("*.parquet")) else ""
-    listed = _json(manifest)
-    if listed is None:
+    content = _json(manifest)
+    if content is None:
         return f"its {_MANIFEST} is damaged"
-    torn = sum(not _is_complete(file) for file in _data(folder, listed))
+    torn = sum(not _is_complete(file) for file in _data(folder, content))
     return f"{torn} of its data files are missing or cut off" if torn else ""
 
 
@@ -157,8 +159,8 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _holds_data(folder: Path) -> bool:
-    """Return whether there is anything but descriptions; not counting empty files."""
-    files = [folder] if folder.is_file() else (each for each in folder.rglob("*") if each.is_file())
+    """Return whether a folder holds files other than descriptions and empty ones."""
+    files = [folder] if folder.is_file() else filter(Path.is_file, folder.rglob("*"))
     plain = (_SCHEMA, _MANIFEST)
     return any(file.stat().st_size for file in files if not file.name.startswith(plain))
 
@@ -171,23 +173,23 @@ def _data(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _is_complete(file: Path) -> bool:
-    """Return whether a Parquet file is there up to the mark at its end."""
+    """Return whether a Parquet file exists and has the mark at its end."""
     try:
         with file.open("rb") as opened:
             opened.seek(-len(_END), os.SEEK_END)
             return opened.read() == _END
-    except OSError:  # also of a file that is shorter than that
+    except OSError:  # also if the file is shorter than the mark
         return False
 
 
 def _json(file: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object, None where it holds none."""
+    """Return a file's JSON object, None if it holds something else."""
     try:
-        found = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes())
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None
 
 
-def _refuse(error: OSError) -> None:
+def _raise(error: OSError) -> None:
     raise error
