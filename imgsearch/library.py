@@ -17,7 +17,7 @@ from imgsearch import backends, sources
 from imgsearch.arguments import check_arguments, chosen, settled
 from imgsearch.backends import Collection, FieldNames, Metric, notes
 from imgsearch.backends.checks import check_score
-from imgsearch.backends.collection import unnamed_encoder
+from imgsearch.backends.collection import unnamed_encoder_error
 from imgsearch.detector import Detection
 from imgsearch.duplicates import search_distinct
 from imgsearch.embedding import Embedding
@@ -104,7 +104,7 @@ class Library:
                 named one.
         """
         if self._recipe is None:
-            raise unnamed_encoder(self._collection)
+            raise unnamed_encoder_error(self._collection)
         return self._recipe
 
     def add(

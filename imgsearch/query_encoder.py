@@ -9,7 +9,7 @@ import numpy as np
 
 from imgsearch import encoders, images, sources
 from imgsearch.backends import Collection
-from imgsearch.backends.collection import unnamed_encoder
+from imgsearch.backends.collection import unnamed_encoder_error
 from imgsearch.embedding import model_input
 from imgsearch.encoders import Encoder, Recipe, unit
 from imgsearch.errors import (
@@ -92,7 +92,7 @@ class QueryEncoder:
         with self._lock:
             if self._encoder is None:
                 if self._recipe is None:
-                    raise unnamed_encoder(collection)
+                    raise unnamed_encoder_error(collection)
                 encoder = encoders.load(**self._recipe.config())
                 if collection is not None:
                     collection.require(encoder.fingerprint)
@@ -104,7 +104,7 @@ def _check_origin(
     collection: Collection | None, model: str, on_warning: Callable[[str], None] | None
 ) -> None:
     """Warn where nothing but the user's word says which encoder made a collection's vectors."""
-    text = collection.unverified(model) if collection is not None else ""
+    text = collection.encoder_warning(model) if collection is not None else ""
     if text and on_warning:
         on_warning(text)
     elif text:

@@ -50,7 +50,7 @@ def test_an_unmarked_collection_is_never_written_to(bench, unmarked, folder):
             lambda: library.remove("0" * 64),
             lambda: library.thresholds.keep_duplicates({"threshold": 0.5}),
         ):
-            with pytest.raises(SchemaMismatch, match=f"{unmarked}.* so nothing is added"):
+            with pytest.raises(SchemaMismatch, match=f"{unmarked}.*imgsearch does not write to it"):
                 write_()
     after = {row.id: row.fields for row in bench.store.open(unmarked).iterate(vectors=False)}
     assert (before, len(after)) == (after, 3)

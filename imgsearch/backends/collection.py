@@ -30,11 +30,11 @@ MAX_BATCH: Final = 16_384  # rows that Milvus returns for one query
 class Collection(ABC):
     """A named set of records with vectors of one schema. Thread-safe.
 
-    `foreign` is True for a collection that another program created: one without our schema.
+    `foreign` is True for a collection without our schema, which another program created.
     """
 
     prefixes: bool = True  # as `Capabilities.prefix` of its store
-    key: str = "id"  # what the store calls the ids
+    key: str = "id"  # the name of the store's primary key
 
     def __init__(self, name: str, schema: Schema, *, foreign: bool = False) -> None:
         self.name, self.schema, self.foreign = name, schema, foreign
@@ -43,17 +43,18 @@ class Collection(ABC):
         return f"<{type(self).__name__} {self.name!r} {self.schema.dim}-d {self.schema.metric}>"
 
     def require(self, encoder: Fingerprint, *, named: bool = True) -> None:
-        """Refuse an encoder whose vectors cannot be compared with those in here.
+        """Refuse an encoder whose vectors cannot be compared with the collection's.
 
-        A collection that notes no encoder takes each one of its dimension, if the user `named` it.
+        A collection without a fingerprint accepts any encoder of its dimension if the user `named`
+        it.
 
         Raises:
-            EncoderMismatch: the collection holds another encoder's vectors, or it notes none and
-                the user named none.
+            EncoderMismatch: another encoder made the collection's vectors, or the collection has
+                no fingerprint and the user named no encoder.
         """
         mine = self.schema.encoder
         if mine is None and not named:
-            raise unnamed_encoder(self)
+            raise unnamed_encoder_error(self)
         if mine in (None, encoder) and encoder.dim == self.schema.dim:
             return
         theirs = mine.identity() if mine else {"dim": self.schema.dim}
@@ -72,43 +73,43 @@ class Collection(ABC):
         """Refuse a collection that another program created.
 
         Raises:
-            SchemaMismatch: it is one.
+            SchemaMismatch: another program created it.
         """
         if self.foreign:
             raise SchemaMismatch(
-                f"collection {self.name!r} was not created by imgsearch, so nothing is added, "
-                "removed or noted. Choose another collection name."
+                f"collection {self.name!r} was not created by imgsearch, so imgsearch does not "
+                "write to it. Choose another collection name."
             )
 
     def require_encoder(self) -> None:
-        """Refuse a collection that does not say which encoder made its vectors.
+        """Refuse a collection without an encoder's fingerprint.
 
         Raises:
-            SchemaMismatch: it does not, or another program created it.
+            SchemaMismatch: it has none, or another program created it.
         """
         self.require_own()
         if self.schema.encoder is None:
             raise SchemaMismatch(
                 f"collection {self.name!r} does not say which encoder made its vectors, so "
-                "nothing is added, removed or noted. Choose another collection name."
+                "imgsearch does not write to it. Choose another collection name."
             )
 
-    def unverified(self, model: str) -> str:
-        """Return a warning where only the user says that `model` made the vectors, else ""."""
+    def encoder_warning(self, model: str) -> str:
+        """Return a warning if nothing but the user's word links `model` to the vectors, else ""."""
         if self.schema.encoder is not None:
             return ""
         return (
             f"nothing vouches that {model!r} made the vectors of collection {self.name!r}: if "
-            "another encoder did, the hits mean nothing"
+            "another encoder did, the hits are meaningless"
         )
 
     def upsert(self, records: Iterable[Record], *, foreign: bool = False) -> None:
         """Write records, replacing those of the same id; a search finds them on return.
 
-        Of records with the same id the last counts. A record's fields replace the old ones whole;
-        a declared field that is left out holds its type's zero ("" 0 0.0 False). A store that
-        fails half-way may have written some of the records; the same call again writes the rest.
-        `foreign` allows writing to a collection that another program created.
+        Of records with the same id the last one is written. A record's fields replace all old
+        ones; a declared field that is left out holds its type's zero ("" 0 0.0 False). A store
+        that fails may have written some of the records; the same call again writes the rest.
+        `foreign` allows a write to a collection that another program created.
 
         Raises:
             SchemaMismatch: another program created the collection, and `foreign` is False.
@@ -144,28 +145,28 @@ class Collection(ABC):
         miss what another would have shown; a fixed high `effort` makes that rare.
         `effort` is the index's search breadth (HNSW `ef`, IVF `nprobe`); None takes a default
         that favours recall. The order of exact ties is unspecified.
-        `where` compares texts for equality and prefixes in any Unicode form: "é" equals "e" with
-        an accent.
+        `where` compares texts and prefixes regardless of their Unicode form: "é" equals "e" with a
+        combining accent.
 
         Raises:
-            ConfigError: `k` is below 1, `offset` below 0, their sum above 16,384, or `effort`
-                below 1; or `min_score` is no finite number.
+            ConfigError: `k` is below 1, `offset` below 0, their sum above 16,384, `effort` below 1,
+                or `min_score` not a finite number.
             DimensionMismatch, VectorInvalid: as for `upsert`.
             FieldInvalid: `where` names an undeclared field, compares it with another type, asks
                 for the order of booleans, or for a prefix where the store knows none.
         """
         check_breadth(k, offset, effort, most=MAX_K)
-        least = None if min_score is None else check_score("min_score", min_score)
+        threshold = None if min_score is None else check_score("min_score", min_score)
         where = self._checked(where)
         matrix = check_vectors(self.schema, queries)
         if not len(matrix):
             return []
-        found = self._search(matrix, k=k + offset, where=where, effort=effort)
+        answers = self._search(matrix, k=k + offset, where=where, effort=effort)
         if offset:
-            found = [hits[offset:] for hits in found]
-        if least is None:
-            return found
-        return [[hit for hit in hits if hit.score >= least] for hits in found]
+            answers = [hits[offset:] for hits in answers]
+        if threshold is None:
+            return answers
+        return [[hit for hit in hits if hit.score >= threshold] for hits in answers]
 
     def get(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Record]:
         """Return the records of those `ids` that exist, by id."""
@@ -173,24 +174,24 @@ class Collection(ABC):
         return self._get(possible, vectors=vectors) if possible else {}
 
     def delete(self, ids: Sequence[str], *, foreign: bool = False) -> int:
-        """Delete records by id; return how many there were. Unknown ids are passed over.
+        """Delete records by id and return their number. Unknown ids are ignored.
 
-        `foreign` allows deleting from a collection that another program created.
+        `foreign` allows a deletion from a collection that another program created.
 
         Raises:
             SchemaMismatch: another program created the collection, and `foreign` is False.
         """
         if not foreign:
             self.require_own()
-        there = list(self.get(ids))
-        if there:
-            self._delete(there)
-        return len(there)
+        known_ids = list(self.get(ids))
+        if known_ids:
+            self._delete(known_ids)
+        return len(known_ids)
 
     def count(self, where: Filter | None = None) -> int:
-        """Return how many records the collection holds right now, or those that meet `where`.
+        """Return the current number of records, or of the records that meet `where`.
 
-        On a Milvus server an id that another program inserted twice counts twice; see `doubled`.
+        A Milvus server counts an id twice if another program inserted it twice; see `doubled`.
         """
         return self._count(self._checked(where))
 
@@ -199,9 +200,8 @@ class Collection(ABC):
     ) -> Iterator[Record]:
         """Yield every record once, in no particular order, reading `batch` at a time.
 
-        Where a server holds an id more than once, one row of it is yielded and the number logged.
-
-        Records written or deleted meanwhile may or may not be seen.
+        If a server holds several rows of an id, one is yielded and the number of others is logged.
+        Records that are written or deleted meanwhile may be missing.
 
         Raises:
             ConfigError: `batch` is not in 1 to 16,384.
@@ -212,16 +212,15 @@ class Collection(ABC):
         return self._iterate(self._checked(where), vectors=vectors, batch=batch)
 
     def _checked(self, where: Filter | None) -> Filter | None:
-        """Return a filter that fits the schema, for texts in any Unicode form."""
+        """Check a filter against the schema, and return it for texts in any Unicode form."""
         check_filter(self.schema, where, prefixes=self.prefixes)
         return None if where is None else in_any_form(where)
 
     def doubled(self, where: Filter | None = None) -> int:  # noqa: ARG002  # for servers
-        """Return how many rows repeat the id of another one; all but a Milvus server have none.
+        """Return the number of rows that repeat an id. Only a Milvus server can hold such rows.
 
-        A plain insert by another program does that. `iterate`, `get` and `search` return one row of
-        each id, and log what they leave out; `upsert` puts one in the place of all. This reads all
-        ids.
+        Another program's plain insert creates them. `iterate`, `get` and `search` return one row of
+        each id, and `upsert` replaces all of them by one. The call reads all ids.
         """
         return 0
 
@@ -271,8 +270,8 @@ class Collection(ABC):
         """Stream all records."""
 
 
-def unnamed_encoder(collection: Collection | None) -> EncoderMismatch:
-    """Return the error for a collection that notes no encoder, and a user who names none."""
+def unnamed_encoder_error(collection: Collection | None) -> EncoderMismatch:
+    """Return the error for a collection without a fingerprint, if the user names no encoder."""
     name = repr(collection.name) if collection is not None else "of another program"
     return EncoderMismatch(
         f"collection {name} does not say which encoder made its vectors. Name that encoder: "

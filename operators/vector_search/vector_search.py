@@ -41,8 +41,8 @@ class VectorSearch(BatchOperator):
         try:
             self._collection = self._backend.open_named(collection, names)
             self._collection.require(encoder, named=model is not None)
-            if doubt := self._collection.unverified(encoder.model):
-                warnings.warn(doubt, EncoderWarning, stacklevel=2)
+            if warning := self._collection.encoder_warning(encoder.model):
+                warnings.warn(warning, EncoderWarning, stacklevel=2)
         except BaseException:
             self._backend.close()
             raise

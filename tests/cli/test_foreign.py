@@ -69,7 +69,7 @@ def pictures(tmp_path):
 def test_commands_that_write_refuse_an_unmarked_collection(run, pictures, words):
     done = run(*words)
     assert done.exit_code == 1, done.output
-    assert "does not say which encoder made its vectors, so nothing is added" in done.stderr
+    assert "does not say which encoder made its vectors, so imgsearch does not write" in done.stderr
     with imgsearch.connect(URL) as store:
         assert store.open("images").count() == 12
         assert store.names() == ["images"]
