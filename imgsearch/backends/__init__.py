@@ -58,9 +58,9 @@ def connect(
     that operators, which carry no secret, reach the store that a program opened.
 
     Raises:
-        ConfigError: the token is no text or the timeout no positive number; the URL's scheme is
-            not one of these, or the URL holds a secret, or no such
-            store can be: a missing folder, an unknown database (Milvus), a missing key (Tencent).
+        ConfigError: the token is not a text, or the timeout not a positive number; the URL has
+            another scheme or holds a secret; or the store cannot exist: a missing folder, an
+            unknown database (Milvus), a missing key (Tencent).
         MissingExtra: the store's driver is not installed.
         StoreLocked: another process has the file open.
         BackendUnavailable: nothing answers there, or Milvus refuses the token.
@@ -109,7 +109,7 @@ def is_there(url: str | PathLike[str]) -> bool:
     try:
         return scheme != "milvus-lite" or Path(rest).exists()
     except OSError as error:
-        raise ConfigError(f"{rest[:80]!r} is no path: {error.strerror}") from error
+        raise ConfigError(f"{rest[:80]!r} is not a path: {error.strerror}") from error
 
 
 def release(backend: VectorBackend) -> None:
@@ -144,7 +144,7 @@ def _canonical(url: str) -> str:
             raise ConfigError(f"{url!r} is no store: give PATH.db, memory://NAME or milvus://HOST")
         try:
             return f"milvus-lite://{Path(url).expanduser().resolve()}"
-        except RuntimeError as error:  # a ~ of no user
+        except RuntimeError as error:  # ~NAME without such a user
             raise ConfigError(f"{url!r}: {error}") from error
     scheme, _, rest = url.partition("://")
     if scheme in _registered:
@@ -200,8 +200,8 @@ def _driver(url: str) -> type[VectorBackend]:
                 if error.name != driver:
                     raise
                 raise MissingExtra(f"{url} needs {driver}", extra=extra, name=driver) from error
-        found: type[VectorBackend] = import_module(f"imgsearch.backends.{module}").Backend
-    return found
+        backend: type[VectorBackend] = import_module(f"imgsearch.backends.{module}").Backend
+    return backend
 
 
 __all__ = [

@@ -45,7 +45,7 @@ class VectorBackend(ABC):
         """Return the names of all collections, sorted."""
 
     def faults(self) -> dict[str, str]:
-        """Return what is wrong with collections that `names` leaves out, by name."""
+        """Return the fault of each damaged collection, by name; `names` leaves them out."""
         return {}
 
     @abstractmethod
@@ -80,17 +80,17 @@ class VectorBackend(ABC):
         return CollectionView(self._open_named(name, names), names) if names else self.open(name)
 
     def _open_named(self, name: str, names: FieldNames) -> Collection:
-        """Open a collection by its key and its vector; stores whose names are fixed know one."""
+        """Open a collection by its key and vector fields, whose names most stores fix."""
         names.require_fixed(name)
         return self.open(name)
 
     def encoder(self, name: str) -> Fingerprint | None:
-        """Return the encoder that a collection notes, None where it notes none or is foreign.
+        """Return a collection's fingerprint of its encoder; None without one, as for foreign ones.
 
-        Unlike `open` this loads nothing into the memory of a server.
+        Unlike `open` it does not load the collection into a server's memory.
 
         Raises:
-            CollectionNotFound: there is none of this name.
+            CollectionNotFound: no collection has this name.
             SchemaMismatch: a newer imgsearch created it, or it is foreign and cannot be searched.
         """
         return self.open(name).schema.encoder
@@ -168,10 +168,10 @@ def require_schema(collection: Collection, schema: Schema) -> None:
 
 
 def check_access(token: object, timeout: object) -> None:
-    """Check what opens a connection; the token is in no message.
+    """Check the token and the timeout of a connection. Messages leave the token out.
 
     Raises:
-        ConfigError: the token is no text, or the timeout no positive, finite number.
+        ConfigError: the token is not a text, or the timeout not a positive, finite number.
     """
     if not isinstance(token, str | None):
         raise ConfigError(f"a token is a text or None, not a {type(token).__name__}")
@@ -187,7 +187,7 @@ def check_name(name: str) -> str:
     Raises:
         ConfigError: it is no ASCII identifier of at most 64 letters.
     """
-    text: object = name  # a caller without a type checker may give anything
+    text: object = name  # callers without a type checker may pass anything
     if not (isinstance(text, str) and text.isidentifier() and text.isascii() and len(text) <= 64):
         raise ConfigError(f"collection name {name!r} is no ASCII identifier of at most 64 letters")
     return name

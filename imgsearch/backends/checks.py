@@ -109,10 +109,10 @@ def check_filter(schema: Schema, where: Filter | None, *, prefixes: bool = True)
 
 
 def check_breadth(k: int, offset: int, effort: int | None, *, most: int) -> None:
-    """Check how many hits are asked for, and how thoroughly.
+    """Check a search's number of hits, offset and effort; `most` is the limit of k + offset.
 
     Raises:
-        ConfigError: one is no integer or out of its range.
+        ConfigError: one is not an integer, or out of its range.
     """
     numbers: dict[str, object] = {
         "k": k,
@@ -131,10 +131,10 @@ def check_breadth(k: int, offset: int, effort: int | None, *, most: int) -> None
 
 
 def check_score(name: str, score: object) -> float:
-    """Return a score that hits are compared with.
+    """Return a score threshold as a float; `name` is the argument's name in the message.
 
     Raises:
-        ConfigError: it is no finite number.
+        ConfigError: the score is not a finite number.
     """
     if isinstance(score, bool) or not isinstance(score, Real) or not math.isfinite(score):
         raise ConfigError(f"{name} is a finite number, not {score!r}")
@@ -160,18 +160,22 @@ def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:
             got=got,
         )
     # NaN and infinity in a vector are so in its norm, too: one look for the many that are well
-    if not ((squared >= np.finfo(np.float32).tiny) & np.isfinite(squared)).all():
+    if not _is_norm(squared).all():
         raise VectorInvalid(_vector_fault(matrix))
     return matrix
 
 
 def can_compare(vector: Vector | None) -> TypeGuard[Vector]:
-    """Return whether a search can compare a vector that another program may have written."""
+    """Return whether a search can compare a stored vector; another program may have written it."""
     if vector is None:
         return False
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        squared = np.dot(vector, vector)
-    return bool(np.isfinite(squared) and squared >= np.finfo(np.float32).tiny)
+        return bool(_is_norm(np.dot(vector, vector)))
+
+
+def _is_norm(squared: Any) -> Any:
+    """Return whether each squared norm is a normal float32 above 0."""
+    return np.isfinite(squared) & (squared >= np.finfo(np.float32).tiny)
 
 
 def _vector_fault(matrix: Matrix) -> str:

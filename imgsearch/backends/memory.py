@@ -23,8 +23,8 @@ QUERIES: Final = 256  # queries answered at once: 256 by 100,000 scores are 205 
 class Rows:
     """A collection's records: vectors in one matrix that grows by doubling, the rest in lists.
 
-    `shelf` is where they stand, and where those of a later collection of this name do. Guarded by
-    `lock`. A deleted row's place is taken by the last one.
+    `shelf` holds the store's collections, so also a later one of this name. Guarded by `lock`. The
+    last row takes the place of a deleted one.
     """
 
     def __init__(self, schema: Schema, shelf: "Shelf") -> None:

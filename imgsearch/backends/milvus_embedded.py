@@ -1,4 +1,4 @@
-"""An embedded Milvus, which runs in this process: opened, left, and read where it is read-only."""
+"""An embedded Milvus, which runs in this process; a read-only store is opened through links."""
 
 import os
 import re
@@ -17,15 +17,15 @@ _DISK: Final = re.compile(r"\[errno \d+\]|no space left|input/output error", re.
 
 
 class Embedded:
-    """A store at `path`, made if there is none, with its `client`.
+    """An open store at `path` with its `client`; a missing one is created.
 
-    `folder` is where milvus-lite works. It opens its lock for writing and keeps a log, so a store
-    that cannot be written is opened as a temporary folder of links to its files (`read_only`).
+    milvus-lite works in `folder`. It has to write a lock and a log, so a store that cannot be
+    written is opened as a temporary folder of links to its files, and `read_only` is True.
 
     Raises:
-        ConfigError: no store can be there.
-        StoreLocked: another process has it open.
-        BackendError: it cannot be opened.
+        ConfigError: `path` is a file, or its parent cannot be created.
+        StoreLocked: another process has the store open.
+        BackendError: the store cannot be opened.
     """
 
     def __init__(self, path: Path, timeout: float) -> None:
@@ -44,9 +44,9 @@ class Embedded:
             milvus_folder.check_plain(self.folder)
             self.client = MilvusClient(str(self.folder), timeout=timeout, dedicated=True)
         except MilvusException as error:
-            why = _unopened(path, self.folder)
+            reason = _open_error(path, self.folder)
             self._clear()
-            raise why from error
+            raise reason from error
         except (OSError, BackendError) as error:
             self._clear()
             if isinstance(error, BackendError | ConfigError):
@@ -54,7 +54,7 @@ class Embedded:
             raise BackendError(f"{path} cannot be opened: {error}") from error
 
     def close(self, *, failed: bool = False) -> None:
-        """Let go of the store; where a write `failed`, without writing what is in memory."""
+        """Close the store; if a write `failed`, without writing the rows in memory."""
         from milvus_lite.server_manager import server_manager_instance
 
         self.client.close()
@@ -73,7 +73,7 @@ class Embedded:
 
 
 def is_of_disk(text: str) -> bool:
-    """Return whether lite reports that the system refused to write or to read."""
+    """Return whether lite's message reports a failed write or read of the system."""
     return bool(_DISK.search(text))
 
 
@@ -85,7 +85,7 @@ def _make_parent(path: Path) -> None:
 
 
 def _shared(path: Path) -> int:
-    """Return the store's lock, held together with other readers; -1 where it cannot be read.
+    """Lock a store for reading, beside other readers; return the descriptor, -1 if unreadable.
 
     Raises:
         StoreLocked: a process that may write has the store open.
@@ -100,17 +100,17 @@ def _shared(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise _locked(path) from error
-    except OSError:  # some file systems know no locks
+        raise _locked_error(path) from error
+    except OSError:  # some file systems have no locks
         return descriptor
     return descriptor
 
 
 def _forget(folder: Path) -> None:
-    """Drop what lite holds in memory, as a process does that is killed.
+    """Drop the rows that lite holds in memory, as a killed process does.
 
-    After a write that failed, lite 3.2.2 has rows in its log alone, and deletes the log with the
-    next write that succeeds. Opened again, it reads them back from there.
+    After a failed write lite 3.2.2 keeps rows in its log alone, and the next successful write
+    deletes the log. Opened again, lite reads the rows back from the log.
     """
     from milvus_lite.server_manager import server_manager_instance
 
@@ -121,24 +121,24 @@ def _forget(folder: Path) -> None:
         for sink in (collection._wal._data_sink, collection._wal._delta_sink):
             with suppress(OSError):
                 if sink is not None:
-                    sink.raw.close()  # so that the rest of a torn row is not written later
+                    sink.raw.close()  # or the rest of a torn row would be written later
     if database:
         database._collections.clear()
 
 
-def _unopened(path: Path, folder: Path) -> BackendError:
-    """Return why lite did not open a store; it only says that it did not."""
+def _open_error(path: Path, folder: Path) -> BackendError:
+    """Return the reason why lite did not open a store; pymilvus does not report it."""
     from milvus_lite.db import MilvusLite
     from milvus_lite.exceptions import DataDirLockedError, MilvusLiteError
 
     try:
         MilvusLite(str(folder)).close()
     except DataDirLockedError:
-        return _locked(path)
+        return _locked_error(path)
     except (MilvusLiteError, OSError, ValueError) as error:
         return BackendError(f"{path} cannot be opened: {error}")
     return StoreLocked(f"{path} was open in another process until just now; try again")
 
 
-def _locked(path: Path) -> StoreLocked:
+def _locked_error(path: Path) -> StoreLocked:
     return StoreLocked(f"{path} is open in another process; close it there, or use a server")

@@ -1,4 +1,4 @@
-"""What pymilvus' errors mean."""
+"""The translation of pymilvus' errors."""
 
 from typing import Final
 
@@ -7,13 +7,13 @@ from pymilvus import MilvusException
 
 from imgsearch.errors import BackendError, BackendUnavailable, CollectionNotFound
 
-CONNECT_FAILED: Final = 2  # what pymilvus 3.0.2 says to a dead host and to bad credentials alike
+CONNECT_FAILED: Final = 2  # of pymilvus 3.0.2, for a dead host and for bad credentials alike
 NO_COLLECTION: Final = (4, 100)  # the old code and the new one
 _UNREACHED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def translated(error: Exception, url: str, timeout: float) -> BackendError:
-    """Return our error for one of a driver's, raised by a call that may take `timeout` seconds."""
+    """Return our error for a driver's error of a call that was limited to `timeout` seconds."""
     code = error.code() if isinstance(error, grpc.RpcError) else getattr(error, "code", None)
     text = text_of(error)
     if isinstance(error, MilvusException) and code in NO_COLLECTION:
@@ -29,7 +29,7 @@ def translated(error: Exception, url: str, timeout: float) -> BackendError:
 
 
 def text_of(error: Exception) -> str:
-    """Return what an error says, cut to a line's length."""
+    """Return an error's message, cut to 300 characters."""
     text = error.message if isinstance(error, MilvusException) else str(error)
     if isinstance(error, grpc.RpcError):
         text = f"{error.code().name}: {error.details()}"

@@ -47,7 +47,7 @@ def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]
     Two programs that write about one collection at once may lose one's facts.
 
     Raises:
-        SchemaMismatch: another program created `collection`, or the collection of notes.
+        SchemaMismatch: another program created `collection` or the collection of notes.
         FieldInvalid: all facts about the collection take more than 65,535 bytes as JSON.
         BackendError: the store failed.
     """

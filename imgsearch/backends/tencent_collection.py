@@ -157,7 +157,7 @@ class TencentCollection(Collection):
         self._identity.accept(described.identity)
 
     def _call(self, method: str, **arguments: Any) -> Any:
-        """Call the client about this collection; every call here may be made twice.
+        """Call the client's `method` for this collection; each method here may be called twice.
 
         Raises:
             CollectionNotFound: the collection was dropped.
@@ -165,7 +165,7 @@ class TencentCollection(Collection):
         """
         try:
             self._check_identity(now=method in WRITES)
-            # by name on the client: what its own `collection` returns forgets the read consistency
+            # by name on the client, because its `collection` forgets the read consistency
             return self._store.calls(
                 lambda client, seconds: getattr(client, method)(
                     self._store.database, self.name, timeout=seconds, **arguments

@@ -58,10 +58,10 @@ _METRICS: Final[Mapping[str, Metric]] = {"COSINE": "cosine", "IP": "ip", "L2": "
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How records lie in a collection; `ours` is False where another program made it.
+    """How a collection stores records; `ours` is False if another program created it.
 
-    Then nothing is added to the documents: ids are the keys, undeclared booleans come back as 0
-    or 1, and lists and objects as JSON texts.
+    Documents of a foreign collection get no fields of ours: ids are the keys, undeclared booleans
+    are read as 0 or 1, and lists and objects as JSON texts.
     """
 
     schema: Schema
@@ -126,11 +126,11 @@ class Layout:
 
 
 def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, Any]]) -> Layout:
-    """Read what describe_collection says of a collection, ours or foreign.
+    """Return the layout of a collection, ours or foreign, from its description and indexes.
 
     Raises:
-        SchemaMismatch: a newer imgsearch wrote it, or it is not of one float vector, or its index
-            was rebuilt by another metric.
+        SchemaMismatch: a newer imgsearch created the collection, it does not have one float vector,
+            or another program rebuilt its index with another metric.
     """
     vectors = [index for index in indexes if index["fieldName"] == "vector"]
     kinds = {kind.upper(): kind for kind in INDEXES}
