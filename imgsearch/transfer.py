@@ -1,4 +1,4 @@
-"""From one store to another: a collection copied, resumed where it broke off, and verified."""
+"""Copies of a collection into another store, resumed after an interruption, and verified."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,9 +21,9 @@ _TOLERANCE: Final = 2e-5  # of a vector's norm: stores that speak in decimals ke
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """How a copy ended: records written, records that were there already, vectors compared.
+    """The result of a copy: records written, records that existed already, vectors compared.
 
-    `doubled` rows of the source repeat an id of another one, and were left out.
+    `doubled` is the number of the source's rows that repeat an id, and were left out.
     """
 
     copied: int
@@ -45,18 +45,18 @@ def copy(
 ) -> Transfer:
     """Copy `collection` of `source` into `target`, under another `name` if one is given.
 
-    It is created there if there is none, with the old one's schema, its encoder too, and with
-    another `index` or `metric` where one is given. Memory stays at one batch. What is there
-    already with the same fields is not written again, so a copy that broke off goes on when it is
-    run again. Its notes, as of thresholds, go along, but for those that are there. `on_progress`
-    is called with the number of records done and of all.
+    A missing collection is created with the source's schema and encoder, and with `index` and
+    `metric` if given. Records that exist with the same fields are not written again, so an
+    interrupted copy can be re-run. Notes, such as thresholds, are copied unless the target has
+    them. One batch is held in memory. `on_progress` is called with the numbers of records done and
+    of all.
 
     Raises:
-        ConfigError: source and target are one collection.
+        ConfigError: source and target are the same collection.
         CollectionNotFound: the source has no such collection.
-        SchemaMismatch: the collection is there with another schema, or another program created it.
-        EncoderMismatch: the collection is there with an encoder, and the source notes none.
-        BackendError: a store failed, or the copy does not hold what the source holds.
+        SchemaMismatch: the target's collection has another schema, or another program created it.
+        EncoderMismatch: the target's collection has an encoder's fingerprint, the source's none.
+        BackendError: a store failed, or the copy differs from the source.
     """
     name = name or collection
     if source.url == target.url and name == collection:
@@ -72,15 +72,15 @@ def copy(
     if schema.encoder is None and into.schema.encoder is not None:
         raise EncoderMismatch(
             f"collection {collection!r} of {source.url} does not say which encoder made its "
-            f"vectors, so they do not go into {name!r}, which holds those of "
+            f"vectors, so it is not copied into {name!r}, which holds vectors of "
             f"{into.schema.encoder.model!r}. Choose another name for the copy."
         )
     started, total = monotonic(), origin.count()
     copied = skipped = 0
     sample = _Sample()
     for batch in _batches(origin.iterate(batch=BATCH)):
-        there = into.get([record.id for record in batch])
-        new = [record for record in batch if not _same(record, there.get(record.id))]
+        known = into.get([record.id for record in batch])
+        new = [record for record in batch if not _same(record, known.get(record.id))]
         into.upsert(new)
         sample.offer(record.id for record in batch)
         copied, skipped = copied + len(new), skipped + len(batch) - len(new)
@@ -125,16 +125,16 @@ def _same(record: Record, other: Record | None) -> bool:
 
 
 def _doubled(source: Collection, rows: int, read: int) -> int:
-    """Return how many of the source's `rows` repeat an id, where fewer records were read.
+    """Return how many of the source's `rows` repeat an id; counted only if `read` is less.
 
     Raises:
-        BackendError: others are missing.
+        BackendError: further records are missing.
     """
     doubled = source.doubled() if read < rows else 0
     if read + doubled < rows:
         raise BackendError(
             f"{read:,} of {rows:,} records of {source.name!r} were read, and {doubled:,} rows "
-            "repeat an id: others are missing. Copy again."
+            "repeat an id: the others are missing. Copy again."
         )
     return doubled
 

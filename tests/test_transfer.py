@@ -56,16 +56,16 @@ def held(collection):
 
 
 def test_a_copy_holds_what_the_source_holds(source, target):
-    told = []
-    done = copy(source, target, "images", on_progress=lambda *now: told.append(now))
+    progress = []
+    done = copy(source, target, "images", on_progress=lambda *now: progress.append(now))
     made = target.open("images")
     assert (done.copied, done.skipped, done.compared) == (1_234, 0, 100)
     assert held(made) == held(source.open("images"))
     assert made.schema.encoder == SCHEMA.encoder
-    assert told[-1] == (1_234, 1_234)
+    assert progress[-1] == (1_234, 1_234)
 
 
-def test_vectors_of_an_unknown_encoder_do_not_go_among_those_of_a_known_one(source, target):
+def test_copy_refuses_vectors_of_an_unknown_encoder_for_a_known_one(source, target):
     source.create("theirs", replace(SCHEMA, encoder=None)).upsert(records(3))
     copy(source, target, "images")
     with pytest.raises(EncoderMismatch, match="'theirs'.*does not say which encoder"):
@@ -154,14 +154,14 @@ def test_the_command_copies_between_urls(tmp_path):
 
 
 class EndsEarly(MemoryCollection):
-    """Reads a tenth of its records, as a server did whose pages ended early."""
+    """Reads a tenth of its records, like a server whose pages ended early."""
 
     def _iterate(self, where, *, vectors, batch):
         return islice(super()._iterate(where, vectors=vectors, batch=batch), self.count() // 10)
 
 
 class CountsTwice(MemoryCollection):
-    """Holds each id of the first hundred twice, and reads it once."""
+    """Counts the first hundred ids twice, and reads them once."""
 
     def _count(self, where):
         return super()._count(where) + self.doubled()
@@ -170,14 +170,14 @@ class CountsTwice(MemoryCollection):
         return 100
 
 
-def test_a_copy_of_a_part_is_no_copy(source, target):
+def test_copy_fails_if_records_are_missing(source, target):
     collection = source.open("images")
     source.open = lambda name: EndsEarly(name, collection._all)
-    with pytest.raises(BackendError, match="123 of 1,234 records.*others are missing"):
+    with pytest.raises(BackendError, match="123 of 1,234 records.*the others are missing"):
         copy(source, target, "images")
 
 
-def test_a_copy_counts_the_rows_that_repeat_an_id(source, target):
+def test_copy_counts_rows_that_repeat_an_id(source, target):
     collection = source.open("images")
     source.open = lambda name: CountsTwice(name, collection._all)
     progress = []
