@@ -20,8 +20,8 @@ from imgsearch.errors import (
 )
 
 _DAMAGED: Final = (
-    "restore its folder from a backup, or move it out of the store; an empty one goes when images "
-    "are added to it"
+    "restore its folder from a backup, or move it out of the store; an empty one is replaced when "
+    "images are added"
 )
 
 State = Literal["ok", "absent", "wrong"]
@@ -69,7 +69,7 @@ class Store:
 def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Finding]:
     """Yield a finding for Python, each package, the encoders and each store; change nothing."""
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
-    yield _itself()
+    yield _imgsearch()
     for package, extra in _PACKAGES.items():
         yield _package(package, extra)
     yield _operators()
@@ -79,7 +79,7 @@ def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Findi
         yield from _store(store, timeout)
 
 
-def _itself() -> Finding:
+def _imgsearch() -> Finding:
     warning = shared_with_namesake()
     return Finding("imgsearch", "wrong" if warning else "ok", VERSION, warning)
 

@@ -34,7 +34,7 @@ def test_a_store_that_is_not_there_yet_is_not_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_tells_its_collections(tmp_path):
+def test_store_lists_its_collections(tmp_path):
     from imgsearch.backends import Schema
 
     with connect(str(tmp_path / "x.db")) as store:
@@ -42,7 +42,7 @@ def test_a_store_tells_its_collections(tmp_path):
     assert "bilder" in run(tmp_path / "x.db").stdout
 
 
-def test_a_collection_that_was_not_finished_or_is_damaged_is_named(tmp_path):
+def test_damaged_collections_are_named(tmp_path):
     from imgsearch.backends import Schema
 
     with connect(str(tmp_path / "x.db")) as store:
@@ -72,7 +72,7 @@ def test_a_dead_server_and_wrong_credentials_look_alike_and_the_advice_says_so()
     assert "geheim" not in done.output
 
 
-def test_a_wrong_url_is_told():
+def test_invalid_url_is_reported():
     done = run("tencentt://x", "--json")
     assert done.exit_code == 1
     assert "unknown store" in by_name(done)["store tencentt://x"]["fact"]
