@@ -26,7 +26,7 @@ def embed_pipeline(
     RGB), ``input`` (the encoder's) and ``vector``.
 
     `on_error`: "keep" makes a bad image a row that holds its error; "raise" ends the run.
-    Images of more than `max_pixels` are bad ones.
+    Images of more than `max_pixels` are bad images.
 
     Raises:
         EncoderError: the encoder cannot be built; when the pipeline is first called or closed.

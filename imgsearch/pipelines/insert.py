@@ -35,11 +35,12 @@ def insert_pipeline(
     Ids are content hashes, so that running it again changes nothing. Called, it gives rows of
     ``path`` and ``id``; its further columns are ``source``, ``label``, ``data`` (the file's
     bytes), ``image``, ``input`` and ``vector``. `url` as for `imgsearch.connect`; the collection
-    is created if there is none, with `index` and `metric`. Images of more than `max_pixels` are
-    refused. `regions` is the folder of an object
-    detector, or a `Detection`: each image then has a row for each of its regions, and last one for
-    the whole, and further columns ``row``, ``box``, ``object`` and ``crop`` (the operator
-    object_regions tells). Regions that another detection wrote before stay.
+    is created if it does not exist, with `index` and `metric`. Images of more than `max_pixels` are
+    refused.
+
+    `regions` is the folder of an object detector, or a `Detection`. Each image then has a row for
+    each region and a last one for the whole image, and the further columns ``row``, ``box``,
+    ``object`` and ``crop`` (see the operator object_regions). Regions of an earlier detection stay.
 
     Raises, when first called or closed:
         EncoderError: the encoder or the detector cannot be built.

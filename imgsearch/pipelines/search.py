@@ -30,12 +30,12 @@ def search_pipeline(
 
     Called, it gives rows of ``path`` and ``hits`` (a list of at most `k` `Hit`, nearest first);
     its further columns are ``source``, ``image``, ``input`` and ``vector``. Query images of more
-    than `max_pixels` are refused. Without a `model` "mini" is taken, but not for a collection that
-    does not say which encoder made its vectors.
+    than `max_pixels` are refused. `model` defaults to "mini", and is required for a collection that
+    does not say which encoder made its vectors. `names` are the field names of another program's
+    collection.
 
     Raises, when first called or closed:
-        EncoderError: the encoder cannot be built, or is not the collection's, or the collection
-            notes none and no model is named.
+        EncoderError: the encoder cannot be built or is not the collection's, or `model` is missing.
         BackendError: the store or the collection cannot be opened.
     """
     encoder = Recipe.of(model or Recipe().model, weights, options)

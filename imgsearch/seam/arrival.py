@@ -45,22 +45,22 @@ def alter_towhee(towhee: Any) -> None:
 
 
 def _local(load: Any) -> Any:
-    """Return Towhee's function that loads a pipeline by name, without its downloads."""
+    """Return Towhee's function `load`, which loads a pipeline by name, without its downloads."""
 
     @functools.wraps(load)
-    def loaded(name: str, *args: Any, **config: Any) -> Any:
+    def checked(name: str, *args: Any, **config: Any) -> Any:
         from imgsearch.seam.registry import require_pipeline
 
         require_pipeline(name)
         return load(name, *args, **config)
 
-    return loaded
+    return checked
 
 
 def refuse_downloads(module: Any) -> None:
-    """Refuse every download from Towhee's hub: its host is gone, and what it sends would run.
+    """Refuse every download from Towhee's hub, because the host is gone and downloads would run.
 
-    The last line of defence: `require` and `require_pipeline` refuse earlier, with near names.
+    `require` and `require_pipeline` refuse unknown names earlier and suggest similar ones.
     """
     module.download_operator = functools.partial(refuse_download, "operator")
     module.download_pipeline = functools.partial(refuse_download, "pipeline")
@@ -139,10 +139,10 @@ def device_word(device: Any) -> str:
 
 
 def check_format(name: str | None) -> None:
-    """Check the `format` of Towhee's ``supported_model_names``: here every model has both.
+    """Check the `format` of Towhee's ``supported_model_names``; every model here has all formats.
 
     Raises:
-        ConfigError: it is neither None nor one of `FORMATS`.
+        ConfigError: `name` is neither None nor one of `FORMATS`.
     """
     if name is not None and name not in FORMATS:
         raise ConfigError(f"unknown model format {name!r}: use {' or '.join(FORMATS)}, or None")

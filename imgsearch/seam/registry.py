@@ -103,8 +103,8 @@ def require_pipeline(name: str) -> None:
     """Refuse a predefined pipeline that Towhee would download.
 
     Raises:
-        OperatorNotFound: no pipeline of that name is registered, comes with Towhee, lies in its
-            cache or is a file; the message names near ones.
+        OperatorNotFound: no pipeline of that name is registered, part of Towhee, in its cache or a
+            file; the message suggests similar names.
     """
     registered = {*towhee.AutoPipes._PIPES_DEF, *towhee.AutoConfig._REGISTERED_CONFIG}
     if name in registered or get_builtin_pipe_file(name) or Path(name).is_file():
@@ -114,11 +114,11 @@ def require_pipeline(name: str) -> None:
     if "/" not in author and folder.is_dir():
         return
     builtin = [file.stem for file in BUILT_IN_PIPES_ROOT.glob("[!_]*.py")]
-    ours = sorted(each for each in registered if each.startswith("imgsearch_"))
+    ours = sorted(pipeline for pipeline in registered if pipeline.startswith("imgsearch_"))
     near = get_close_matches(name.replace("-", "_"), [*ours, *builtin], cutoff=0.5)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    suggestion = f"did you mean {' or '.join(near)}? " if near else ""
     raise OperatorNotFound(
-        f"no pipeline {name!r} on this machine, and Towhee's hub is gone: {meant}ours are "
+        f"no pipeline {name!r} on this machine, and Towhee's hub is gone: {suggestion}ours are "
         f"{', '.join(ours)}"
     )
 
@@ -172,7 +172,7 @@ class _Unbuilt(Operator):
         return self._built(*columns)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the class itself has, such as `supported_model_names`."""
+        """Return an attribute of the operator's class, such as `supported_model_names`."""
         return getattr(_load(operator_folders() / self._recipe[0]), name)
 
 
