@@ -45,24 +45,22 @@ class VectorInsert(BatchOperator):
             raise
 
     def __call__(self, ids: list[str], vectors: list[Vector], *fields: list[str]) -> list[str]:
-        """Write the rows, replacing those of the same id; return the ids, searchable now.
+        """Write the rows, replacing rows of the same id; return the ids, which are searchable now.
 
-        Where ids are content hashes the first file of a content counts, as in a library: a row
-        that names another file is left out for as long as the first file exists.
+        If ids are content hashes, the first file of a content is kept, as in a library: a row of
+        another file is left out while the first file exists.
         """
         columns = zip(self._names, fields, strict=True)
         texts = [[_stored(name, text) for text in column] for name, column in columns]
         records: dict[str, Record] = {}
         for id_, vector, *row in zip(ids, vectors, *texts, strict=True):
-            record = Record(id_, vector, dict(zip(self._names, row, strict=True)))
-            if id_ in records and is_content_id(id_):
-                continue
-            records[id_] = record
+            if not (id_ in records and is_content_id(id_)):
+                records[id_] = Record(id_, vector, dict(zip(self._names, row, strict=True)))
         self._collection.upsert(self._firsts(records))
         return ids
 
     def _firsts(self, records: Mapping[str, Record]) -> list[Record]:
-        """Return the records but those of copies of a stored file that exists."""
+        """Return the records without copies of a stored file that exists."""
         if "path" not in self._names:
             return list(records.values())
         known = self._collection.get([id_ for id_ in records if is_content_id(id_)])
@@ -80,5 +78,5 @@ class VectorInsert(BatchOperator):
 
 
 def _stored(name: str, text: str) -> str:
-    """Return a text as it is stored: labels in Unicode's composed form."""
+    """Return the stored form of a text: a label in NFC, Unicode's composed form."""
     return label_text(text) if name == "label" else printable(text)

@@ -16,10 +16,10 @@ from imgsearch.types import Hit, Vector
 
 
 class VectorSearch(BatchOperator):
-    """Search a collection that holds vectors of the encoder `model`, "mini" if none is named.
+    """Search a collection that holds vectors of the encoder `model`, by default "mini".
 
-    A collection that notes no encoder is searched only where `model` is named; `names` are its own
-    names of fields.
+    `model` is required for a collection that does not say which encoder made its vectors. `names`
+    are the field names of another program's collection.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class VectorSearch(BatchOperator):
     def __call__(self, vectors: list[Vector]) -> list[list[Hit]]:
         """Return at most `k` hits for each of `vectors`, nearest first."""
         if has_regions(self._collection):
-            return [search_images(self._collection, each, **self._search) for each in vectors]
+            return [search_images(self._collection, vector, **self._search) for vector in vectors]
         return self._collection.search(np.stack(vectors), **self._search)
 
     def close(self) -> None:
