@@ -264,4 +264,4 @@ def test_threshold_refuses_folders_that_do_not_label_images(run, loaded):
 def test_a_score_is_a_number_or_auto(run, shades):
     done = run("search", shades / "dog/bild-ü 0000.png", "--min-score", "hoch")
     assert done.exit_code == 2
-    assert "'hoch' is no number, nor auto" in done.stderr
+    assert "'hoch' is not a number or auto" in done.stderr

@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -56,10 +57,10 @@ class _Lazy(click.Group):
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # as of an unset variable in a script: many options would quietly take their default then
-        if empty := [word for word in args if not word or _WITHOUT_VALUE.fullmatch(word)]:
-            before = args[args.index(empty[0]) - 1 :][:1] if not empty[0] else empty
-            raise click.UsageError(f"an argument is empty, at {' '.join(before)!r}")
+        # An unset variable of a script gives an empty word; most options would ignore it.
+        for before, word in pairwise(("", *args)):
+            if not word or _WITHOUT_VALUE.fullmatch(word):
+                raise click.UsageError(f"an argument is empty, at {word or before!r}")
         return super().parse_args(ctx, args)
 
     @override

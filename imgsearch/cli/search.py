@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TextIO
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.cli.words import filtered, score, typed
+from imgsearch.cli.words import parse_where, score, with_types
 from imgsearch.errors import ImgSearchError
 from imgsearch.images import MAX_PIXELS, small
 from imgsearch.page import Result, Thumb, results_page
@@ -34,19 +34,21 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @options.encoder
 @options.max_pixels
 @options.fields
-@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
-@click.option("--offset", default=0, type=click.IntRange(0), help="Leave out so many nearer hits.")
+@click.option(
+    "-k", default=10, show_default=True, type=click.IntRange(1, 16_384), help="Number of hits."
+)
+@click.option("--offset", default=0, type=click.IntRange(0), help="Number of hits to skip first.")
 @click.option(
     "--min-score",
     metavar="FLOAT|auto",
     callback=score,
-    help="Leave out hits with a lower score; auto: than `imgsearch threshold` measured.",
+    help="Leave out hits with a lower score; auto: the score that `imgsearch threshold` chose.",
 )
 @click.option(
     "--hide-duplicates",
     is_flag=True,
-    help="Leave out near-duplicates of nearer hits, by the score that `imgsearch dedup` measured; "
-    "their pixels are not compared.",
+    help="Leave out near-duplicates of nearer hits, by the score that `imgsearch dedup` chose; "
+    "pixels are not compared.",
 )
 @click.option(
     "--effort", type=click.IntRange(1), help="HNSW's ef, IVF's nprobe: see `imgsearch tune`."
@@ -55,11 +57,11 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
     "--where",
     multiple=True,
     metavar="FIELD=TEXT",
-    help="As in label=cat or label!=dog; repeatable, all must hold.",
+    help="Filter, e.g. label=cat or label!=dog; repeatable, all must hold.",
 )
 @options.as_json
-@click.option("-f", "--paths", is_flag=True, help="Print only the paths, one a line.")
-@click.option("-0", "--print0", is_flag=True, help="As --paths, with NUL after each, for xargs -0.")
+@click.option("-f", "--paths", is_flag=True, help="Print only the paths, one per line.")
+@click.option("-0", "--print0", is_flag=True, help="Like --paths, with NUL after each path.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -80,29 +82,28 @@ def search(
 ) -> None:
     """Find the images nearest to an image or a text.
 
-    QUERY is an image file, or a text where the library's encoder has a text side. Several of
-    them, with a + or - between each two, are added and taken away; there a number and a * before
-    one is its weight:
+    QUERY is an image file, or a text if the library's encoder embeds texts. Several terms are
+    added with + and subtracted with -; NUMBER* before a term is its weight:
 
         imgsearch search cat.jpg
 
         imgsearch search "a dog" + "snow" - 0.5*cat.jpg
 
-    What names a file that is there is an image; text:WORDS and image:FILE leave nothing to guess.
-    The library remembers its encoder; --weights tells where they lie, if they were moved. A
-    collection of another program remembers none: --model names it, and --path-field and
-    --label-field what the collection calls the path and the label.
+    A term that names an existing file is an image; text:WORDS and image:FILE state the kind. The
+    library remembers its encoder; --weights names the weights file if it was moved. For another
+    program's collection --model names the encoder, and --path-field and --label-field name the
+    fields of path and label.
     """
     paths = rest["paths"] or rest["print0"]
     if paths and rest["as_json"]:
-        raise click.UsageError("--json and --paths are two forms of the answer; give one")
+        raise click.UsageError("--json and --paths exclude each other")
     query = _asked(words)
-    condition = filtered(where)
+    condition = parse_where(where)
     encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights", "max_pixels")}
     encoder |= {"options": options.parsed(rest["options"]), **options.field_names(rest)}
     settings = Settings.from_environment()
     with options.library(settings, db, collection=collection, **encoder) as library:
-        condition = typed(condition, library.collection.schema.fields)
+        condition = with_types(condition, library.collection.schema.fields)
         with _warnings_as_notes():
             hits = library.search(
                 query,
@@ -136,14 +137,14 @@ def search(
     else:
         _print(hits, offset)
     if not hits and not rest["as_json"]:
-        show.note("nothing found")
+        show.note("no images found")
 
 
 def _note_hidden(library: Any, *, hidden: bool) -> None:
     if hidden:
         show.note(
-            f"near-duplicates are hidden from a score of {library.thresholds.duplicates():.4f} on; "
-            "their pixels were not compared"
+            f"near-duplicates with a score of {library.thresholds.duplicates():.4f} or more are "
+            "hidden; their pixels were not compared"
         )
 
 
@@ -194,9 +195,9 @@ def _asked(words: Sequence[str]) -> Query:
 
 
 def _term(word: str, *, alone: bool) -> Query:
-    """Return the query for ``TERM``, ``WEIGHT*TERM``, either of them with its reading.
+    """Return the query for ``TERM`` or ``WEIGHT*TERM``, each with or without its kind.
 
-    A text `alone` may begin like a weight, as "2*2 white tiles": a weight means nothing there.
+    A text `alone` may begin like a weight, as in "2*2 white tiles": its weight has no effect.
     """
     weighted = _WEIGHTED.fullmatch(word)
     weight, text = (float(weighted[1]), weighted[2]) if weighted else (1.0, word)
@@ -209,10 +210,10 @@ def _term(word: str, *, alone: bool) -> Query:
 
 @contextmanager
 def _warnings_as_notes() -> Iterator[None]:
-    """Show our own warnings as one line each, other warnings as ever."""
-    with warnings.catch_warnings():  # puts back what is set here
-        for ours in _WARNINGS:
-            warnings.simplefilter("always", ours)
+    """Show each warning of imgsearch as one line; other warnings keep their form."""
+    with warnings.catch_warnings():  # restores filters and showwarning
+        for category in _WARNINGS:
+            warnings.simplefilter("always", category)
         ever = warnings.showwarning
 
         def showwarning(

@@ -21,7 +21,7 @@ _QUOTES: Final = ("'", '"')
 
 
 class Number(click.FloatRange):
-    """A finite number in a range; click's own ranges let NaN through."""
+    """A finite number in a range; click's own ranges accept NaN."""
 
     name = "number"
 
@@ -31,18 +31,18 @@ class Number(click.FloatRange):
     ) -> float:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no finite number", param, ctx)
+            self.fail(f"{value!r} is not a finite number", param, ctx)
         return float(number)
 
 
-def filtered(words: tuple[str, ...]) -> Filter | None:
+def parse_where(words: tuple[str, ...]) -> Filter | None:
     """Return ``FIELD=TEXT`` and ``FIELD!=TEXT`` words as one filter: all must hold.
 
-    ``==`` is ``=``, and spaces around the sign do not count. Quotes around the text are taken off,
-    so a text may begin or end with a space, with ``=`` or with a quote.
+    ``==`` means ``=``, and spaces around the sign are ignored. Quotes around the text are removed,
+    so that a text may begin or end with a space, with ``=`` or with a quote.
 
     Raises:
-        click.BadParameter: a word is something else.
+        click.BadParameter: a word has another form.
     """
     where: Filter | None = None
     for word in words:
@@ -51,21 +51,25 @@ def filtered(words: tuple[str, ...]) -> Filter | None:
     return where
 
 
-def typed(where: Filter | None, fields: Mapping[str, str]) -> Filter | None:
-    """Return a filter whose texts are values of the types that a collection declares.
+def with_types(where: Filter | None, fields: Mapping[str, str]) -> Filter | None:
+    """Return a filter with its texts converted to the types of a collection's fields.
 
     Raises:
-        click.BadParameter: a text is no value of its field's type.
+        click.BadParameter: a text is not a value of its field's type.
     """
+    return None if where is None else _converted(where, fields)
+
+
+def _converted(where: Filter, fields: Mapping[str, str]) -> Filter:
     match where:
         case And(left, right):
-            return typed(left, fields) & typed(right, fields)  # type: ignore[operator]  # filters
+            return And(_converted(left, fields), _converted(right, fields))
         case Compare(name, operation, str(text)) if fields.get(name) in _TYPES:
             try:
                 return Compare(name, operation, _TYPES[fields[name]](text))
             except (ValueError, KeyError):
                 raise click.BadParameter(
-                    f"{text!r} is no {fields[name]}, which the field {name!r} holds",
+                    f"the field {name!r} holds {fields[name]}, not {text!r}",
                     param_hint="--where",
                 ) from None
     return where
@@ -75,8 +79,8 @@ def _condition(word: str) -> Filter:
     match = _CONDITION.fullmatch(word)
     if match is None or match[3].startswith("="):
         raise click.BadParameter(
-            f"{word!r} is not FIELD=TEXT or FIELD!=TEXT, as in label=cat; a text that begins with "
-            "= goes in quotes: label='\"=cat\"'",
+            f"{word!r} is not FIELD=TEXT or FIELD!=TEXT, as in label=cat; quote a text that begins "
+            "with =, as in label='\"=cat\"'",
             param_hint="--where",
         )
     field, text = Field(match[1]), match[3]
@@ -88,17 +92,17 @@ def _condition(word: str) -> Filter:
 def score(
     _context: click.Context, _option: click.Parameter, word: str | None
 ) -> float | Literal["auto"] | None:
-    """Return a word as a finite score, or "auto"; click's callback.
+    """Return a word as a finite score, or "auto"; a callback of click.
 
     Raises:
-        click.BadParameter: it is neither.
+        click.BadParameter: the word is neither.
     """
     if word is None or word == "auto":
         return word  # type: ignore[return-value]  # mypy 2 does not narrow str by ==
     try:
         number = float(word)
     except ValueError as error:
-        raise click.BadParameter(f"{word!r} is no number, nor auto") from error
+        raise click.BadParameter(f"{word!r} is not a number or auto") from error
     if not math.isfinite(number):
-        raise click.BadParameter(f"{word!r} is no finite number")
+        raise click.BadParameter(f"{word!r} is not a finite number")
     return number

@@ -6,7 +6,7 @@ import pytest
 from click import BadParameter
 
 from imgsearch.cli.search import _asked
-from imgsearch.cli.words import filtered, typed
+from imgsearch.cli.words import parse_where, with_types
 from imgsearch.filters import And, Compare, leaves
 
 CATS = Compare("label", "==", "cats")
@@ -35,12 +35,12 @@ CATS = Compare("label", "==", "cats")
     ],
 )
 def test_a_condition_is_a_field_a_sign_and_a_text(word, condition):
-    assert filtered((word,)) == condition
+    assert parse_where((word,)) == condition
 
 
 def test_all_conditions_must_hold():
-    assert filtered(()) is None
-    assert filtered(("label=cats", "label=cats")) == And(CATS, CATS)
+    assert parse_where(()) is None
+    assert parse_where(("label=cats", "label=cats")) == And(CATS, CATS)
 
 
 @pytest.mark.parametrize(
@@ -50,22 +50,22 @@ def test_all_conditions_must_hold():
 )  # fmt: skip
 def test_another_condition_is_refused(word):
     with pytest.raises(BadParameter, match="FIELD=TEXT"):
-        filtered((word,))
+        parse_where((word,))
 
 
 def test_a_text_becomes_a_value_of_its_fields_type():
     fields = {"year": "int", "score": "float", "seen": "bool", "label": "str"}
-    where = typed(filtered(("year=2020", "score!=0.5", "seen=true", "label=2020")), fields)
+    where = with_types(parse_where(("year=2020", "score!=0.5", "seen=true", "label=2020")), fields)
     assert [leaf.value for leaf in leaves(where)] == [2020, 0.5, True, "2020"]
-    assert typed(None, fields) is None
-    assert typed(CATS, {}) == CATS
+    assert with_types(None, fields) is None
+    assert with_types(CATS, {}) == CATS
 
 
 @pytest.mark.parametrize("word", ["year=new", "year=20.5", "score=much", "seen=yes"])
 def test_a_text_of_another_type_is_refused(word):
     fields = {"year": "int", "score": "float", "seen": "bool"}
-    with pytest.raises(BadParameter, match="which the field"):
-        typed(filtered((word,)), fields)
+    with pytest.raises(BadParameter, match="the field"):
+        with_types(parse_where((word,)), fields)
 
 
 @pytest.mark.parametrize("word", ["label==cats", "label = cats", "label='cats'"])
