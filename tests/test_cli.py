@@ -41,7 +41,7 @@ def test_add_tells_what_went_in_and_what_did_not(run, tmp_path):
     (tmp_path / "bilder/kaputt.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
     done = run("add", "bilder", "--report", "report.jsonl")
     assert done.exit_code == 0, done.output
-    assert "3 added, 0 updated, 0 there already, 1 failed" in done.stderr
+    assert "3 added, 0 updated, 0 skipped, 1 failed" in done.stderr
     (line,) = (tmp_path / "report.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["path"].endswith("kaputt.jpg")
     assert done.stdout == ""
@@ -121,7 +121,7 @@ def test_max_pixels_is_an_option_of_add_search_and_evaluate(run, tmp_path):
     Image.new("L", (1_001, 1_000)).save(large)
     refused = run("add", "bilder", "--max-pixels", 1).stderr
     assert "1 failed" in refused
-    assert "--max-pixels MILLIONS takes larger images" in refused
+    assert "--max-pixels MILLIONS raises the limit on pixels" in refused
     assert "1 added" in run("add", "bilder", "--max-pixels", 2).stderr
     refused = run("search", large, "--max-pixels", 1)
     assert refused.exit_code == 1

@@ -35,9 +35,9 @@ def calibrate(
 ) -> None:
     """Make the int8 form of a model, for this machine.
 
-    It is fitted to the images of each SOURCE.     Faster than bf16 on many CPUs, and less true: the
-    cosines to float32 are told. Use it with --option precision=int8, on this machine; nothing takes
-    it by itself.
+    It is fitted to the images of each SOURCE. On many CPUs int8 is faster than bf16 and less
+    accurate: the output has the cosines to float32. No command uses the int8 form unless
+    --option precision=int8 is given.
     """
     if model is None:
         raise click.UsageError("name a --model: the bundled ones have no other form")
@@ -46,11 +46,10 @@ def calibrate(
     if not isinstance(encoder, ExportedEncoder):
         raise ConfigError(f"{model} has no export to calibrate, or a reduction behind it")
     paths = sources.spread([each.path for each in sources.references(source)], samples)
-    told = calibration.write(encoder.folder, _prepared(encoder, paths))
+    accuracy = calibration.write(encoder.folder, _prepared(encoder, paths))
     click.echo(
-        f"{model} in int8, on {counted(told.samples, 'image')}: cosine to float32 "
-        f"{told.least:.4f} at least, "
-        f"{told.median:.4f} in the median"
+        f"{model} in int8, on {counted(accuracy.samples, 'image')}: cosine to float32 "
+        f"{accuracy.least:.4f} at least, {accuracy.median:.4f} in the median"
     )
     show.note("next: give --option precision=int8 to add, search or evaluate")
 

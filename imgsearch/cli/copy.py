@@ -30,9 +30,9 @@ def copy(
 ) -> None:
     """Copy a collection into another store, and verify it.
 
-    FROM and TO are URLs as for --db; vectors are copied, images are not read. A copy that broke off
-    goes on when it is run again; nothing is ever deleted there. --index and --metric make the new
-    collection with others than the old one's.
+    FROM and TO are store URLs, as for --db. Vectors are copied; images are not read. An
+    interrupted copy can be run again, and nothing is deleted in TO. --index and --metric set the
+    new collection's, which are the source's by default.
     """
     from imgsearch.backends import connect, is_there
     from imgsearch.transfer import copy as transfer
@@ -59,12 +59,11 @@ def copy(
         show.echo_json(asdict(done))
     else:
         show.note(
-            f"{done.copied} copied, {done.skipped} there already, "
-            f"{counted(done.compared, 'vector')} "
-            f"compared and the same, in {done.seconds:.1f} s"
+            f"{done.copied} copied, {done.skipped} skipped, "
+            f"{counted(done.compared, 'vector')} compared and equal, in {done.seconds:.1f} s"
         )
         if done.doubled:
             show.note(
-                f"{done.doubled} rows of the source repeat an id, as another program inserted it "
-                "twice: one row of each id was copied"
+                f"{counted(done.doubled, 'row')} with a repeated id left out: the source has "
+                "several rows of one id, and one of each was copied"
             )

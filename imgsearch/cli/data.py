@@ -29,7 +29,7 @@ _other = click.option(
 
 @click.group()
 def data() -> None:
-    """Fetch a published dataset, or check a folder against it."""
+    """Download a published dataset, or check a folder against it."""
 
 
 @data.command()
@@ -60,8 +60,8 @@ def fetch(
 ) -> None:
     """Download the dataset NAME, and check each file by its sha256.
 
-    Files that are there and right are kept; what was interrupted goes on when the command is run
-    again. Archives are zip files; what the manifest does not name is not unpacked.
+    Correct files are kept, so an interrupted download can be run again. Archives are zip files;
+    only files of the manifest are unpacked.
     """
     if url and source:
         raise click.UsageError("--url and --from are two ways; give one")
@@ -104,11 +104,12 @@ def check(
     file: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    """List what differs between DIR and a published dataset.
+    """List the differences between DIR and a published dataset.
 
-    The dataset is imagenet-subset, unless --manifest names another one.
-    "missing PATH", "wrong PATH" (another size or content), "extra PATH" (not in the manifest,
-    hidden files aside). Exits with 1 if there is any: figures would be of another dataset.
+    The dataset is imagenet-subset, unless --manifest names another one. A line is "missing PATH",
+    "wrong PATH" (another size or content) or "extra PATH" (not in the manifest; hidden files are
+    not listed). The exit code is 1 if there is a difference, because figures would be of another
+    dataset.
     """
     with show.progress(hidden=as_json) as bars:
         verdict = _manifest(_DEFAULT, file).check(folder, _megabytes(bars))

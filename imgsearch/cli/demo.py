@@ -34,9 +34,9 @@ _K: Final = 5  # hits beside each
 def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - click's flag
     """Index, search and measure a gallery of small pictures.
 
-    They go into an embedded Milvus file, and a page shows what was found. The gallery is the folder
-    that IMGSEARCH_DATA names, or data/imagenet-subset where that is there; else one is drawn: 24
-    classes of small pictures.
+    The vectors go into an embedded Milvus file; a page shows queries with their hits. The gallery
+    is the folder of IMGSEARCH_DATA, or data/imagenet-subset if that folder exists. Otherwise 24
+    classes of small pictures are drawn.
     """
     from imgsearch.evaluation.evaluator import evaluate
 

@@ -17,8 +17,8 @@ _MARKS = {"ok": "ok", "absent": "–", "wrong": "WRONG"}  # noqa: RUF001 - a das
 def doctor(store: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Check the installation, and whether stores answer.
 
-    Each STORE is a URL as for --db; without one the default store is checked. Changes nothing. Exit
-    code 1 where something is wrong.
+    STORE is a URL, as for --db; by default the store of IMGSEARCH_DB is checked, or photos.db.
+    Nothing is changed. The exit code is 1 if a check fails.
     """
     from imgsearch.doctor import Store, examine
 

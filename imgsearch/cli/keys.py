@@ -69,9 +69,9 @@ def create(
     data: Path,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    """Create a key, and print its secret this once.
+    """Create a key, and print its secret once.
 
-    Only a hash of the secret is kept. NAME is for you, to know whose it is.
+    Only a hash of the secret is stored. NAME is a label for `imgsearch keys list`.
     """
     until = None if expires is None else datetime.now(UTC) + expires
     with _keys(data, new=True) as known:
@@ -101,7 +101,7 @@ def list_(data: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes fla
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
 @_data
 def revoke(ids: tuple[str, ...], data: Path) -> None:
-    """Revoke keys by their ids; a running service refuses them."""
+    """Revoke keys by their ids; a running service refuses them at once."""
     with _keys(data) as known:
         for id_ in ids:
             known.revoke(id_)

@@ -25,12 +25,12 @@ from imgsearch.wording import counted
 @click.option(
     "--regions",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder of an object detector: the objects in each image are searched, too.",
+    help="Folder of an object detector: objects in the images are searched, too.",
 )
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a line of JSON for each file that did not go in.",
+    help="Write a line of JSON for each file that failed.",
 )
 @options.as_json
 def add(
@@ -40,12 +40,12 @@ def add(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Add images: folders, globs, image files, lists of images.
+    """Add images from folders, globs, image files or lists.
 
-    Each SOURCE is one of these. A list is a csv, tsv or parquet with a column path, and if need be
-    label. Images already in the library are skipped, so an interrupted load can be run again; a
-    label that a list or a folder's name states replaces another one. Files that cannot be used are
-    reported.
+    A list is a csv, tsv or parquet file with a column "path" and optionally a column "label".
+    Images already in the library are skipped, so an interrupted load can be run again. A label
+    from a list or a folder's name replaces the stored one. Unreadable files are reported; they do
+    not stop the load.
     """
     config["options"] = options.parsed(config["options"])
     with ExitStack() as stack:
@@ -76,7 +76,7 @@ def add(
 @options.fields
 @options.as_json
 def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - as above
-    """Show what a library holds, with which encoder and index."""
+    """Show a library's size, fields, encoder and index."""
     with options.library(Settings.from_environment(), db, **config) as library:
         schema = library.collection.schema
         facts: dict[str, Any] = {
@@ -103,7 +103,7 @@ def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 
         facts |= {f"encoder {name}": value for name, value in encoder.items()}
         show.table(("", ""), [(name, str(value)) for name, value in facts.items()])
         if foreign:
-            show.note("Another program created this collection: imgsearch only reads it.")
+            show.note("Another program created this collection; imgsearch does not write to it.")
         elif not encoder:
             show.note("This collection does not say which encoder made its vectors.")
 
@@ -113,11 +113,11 @@ def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 
 @options.store
 @options.as_json
 def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bool) -> None:  # noqa: FBT001
-    """Remove images from the library; the files are left alone.
+    """Remove images from the library, and keep their files.
 
-    TARGET is an image's id, a file's path, a folder, which stands for all images below it, or a
-    glob in quotes, where ** stands for any number of folders. The files may be gone already. Exit
-    code 1 where no TARGET names an image.
+    TARGET is an image's id, a file's path, a folder (all images below it) or a quoted glob, in
+    which ** matches any number of folders. The files need not exist any more. The exit code is 1
+    if no TARGET matches an image.
     """
     missing: list[str] = []
     with options.library(Settings.from_environment(), db, collection=collection) as library:
@@ -150,18 +150,18 @@ def _report(stack: ExitStack, path: Path | None) -> Any:
 
 
 def _summary(result: Report, total: int, url: str, report: Path | None) -> None:
-    ignored = counted(result.ignored, "file that is no image", "files that are no images")
+    ignored = counted(result.ignored, "other file")
     show.note(
-        f"{result.added} added, {result.updated} updated, {result.skipped} there already, "
-        f"{result.failed} failed, {ignored}, in "
-        f"{result.seconds:.1f} s; {counted(total, 'image')} in {url}"
+        f"{result.added} added, {result.updated} updated, {result.skipped} skipped, "
+        f"{result.failed} failed, {ignored} ignored, in {result.seconds:.1f} s; "
+        f"{counted(total, 'image')} in {url}"
     )
     if not (result.added or result.updated or result.skipped or result.failed):
-        show.note("  no image was found there")
+        show.note("  no images found")
     for sentence in result.notes:
         show.note(f"  {show.printable(sentence)}")
     if any(failed.error == "ImageTooLarge" for failed in result.failures):
-        show.note("  --max-pixels MILLIONS takes larger images")
+        show.note("  --max-pixels MILLIONS raises the limit on pixels")
     for failed in result.failures[:10]:
         show.note(f"  {show.printable(failed.reason)}")
     if result.failed > 10:

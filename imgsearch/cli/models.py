@@ -26,7 +26,7 @@ class _Models(click.Group):
 def models() -> None:
     """List encoders, or download their weights.
 
-    With PATTERN, such as 'resnet*', 'timm:*vit*' or 'clip:ViT*', those of that name.
+    PATTERN is a name or a glob, such as 'resnet*', 'timm:*vit*' or 'clip:ViT*'.
     """
 
 
@@ -35,15 +35,15 @@ def models() -> None:
 @options.as_json
 @click.pass_context
 def list_(context: click.Context, pattern: str | None, *, as_json: bool) -> None:
-    """List the encoders, or those whose names match PATTERN.
+    """List the encoders, or those with a name that matches PATTERN.
 
-    PATTERN is a name or a glob, as 'resnet*', 'timm:*vit*', 'clip:ViT*' or 'towhee:*'. MB are 1e6
-    bytes of float32 weights; GFLOPs are of one image, a multiply and an add counted each. Without
-    --json the models of whole libraries are listed by PATTERN only.
+    PATTERN is a name or a glob, such as 'resnet*', 'timm:*vit*', 'clip:ViT*' or 'towhee:*'. MB
+    are 1e6 bytes of float32 weights. GFLOPs are for one image; a multiplication and an addition
+    count as two. The models of timm, open_clip and towhee.models are listed with a PATTERN only.
     """
     from imgsearch import encoders
 
-    found = [model for model in encoders.models() if pattern is None or _fits(model, pattern)]
+    found = [model for model in encoders.models() if pattern is None or _matches(model, pattern)]
     names = [] if pattern is None else _names(pattern)
     if pattern is not None and not (found or names):
         known = [name for model in encoders.models() for name in (model.name, *model.aliases)]
@@ -80,7 +80,7 @@ def list_(context: click.Context, pattern: str | None, *, as_json: bool) -> None
 def pull(name: str, target: Path | None, source: Path | None) -> None:
     """Download the weights of the model NAME, to use it offline.
 
-    They are kept with the sha256 of each file, and checked against it whenever they are loaded.
+    The sha256 of each file is stored, and checked whenever the weights are loaded.
     """
     from imgsearch import encoders
 
@@ -93,12 +93,12 @@ def pull(name: str, target: Path | None, source: Path | None) -> None:
         show.note(f"there: imgsearch models pull {name} --from {show.printable(target.name)}")
 
 
-def _fits(model: Any, pattern: str) -> bool:
+def _matches(model: Any, pattern: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in (model.name, *model.aliases))
 
 
 def _names(pattern: str) -> list[str]:
-    """Return the names of timm, open_clip or towhee.models that fit the pattern."""
+    """Return the models of timm, open_clip or towhee.models that match the pattern."""
     from imgsearch import encoders
     from imgsearch.errors import MissingExtra
 
@@ -109,7 +109,7 @@ def _names(pattern: str) -> list[str]:
             return encoders.towhee_names(pattern)
         return encoders.timm_names(pattern)
     except MissingExtra as error:
-        show.note(f"those of a library are not listed: {error}")
+        show.note(f"further models are not listed: {error}")
         return []
 
 

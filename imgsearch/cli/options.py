@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share, and the objects that they open."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ def store(command: F) -> F:
     db = click.option(
         "--db",
         metavar="URL",
-        help="The store: PATH.db, milvus://HOST:PORT/NAME, tencent://HOST/NAME.",
+        help="Store: PATH.db, milvus://HOST:PORT/NAME or tencent://HOST/NAME.",
     )
     collection = click.option("--collection", default="images", show_default=True)
     return db(collection(command))
@@ -33,30 +33,30 @@ def encoder(command: F) -> F:
     model = click.option(
         "--model",
         metavar="NAME",
-        help="mini (the default), classic, timm:NAME …: `imgsearch models`.",
+        help="Encoder: mini (the default), classic, timm:NAME …; see `imgsearch models`.",
     )
     weights = click.option(
         "--weights",
         type=click.Path(path_type=Path),
-        help="The model's weights: .safetensors, or a .pth of tensors only.",
+        help="Weights file of the model: .safetensors, or .pth with tensors only.",
     )
     option = click.option(
         "--option",
         "options",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Of the model, as in pad_type=same or mean=0.5,0.5,0.5; may be repeated.",
+        help="Option of the model, e.g. pad_type=same or mean=0.5,0.5,0.5; repeatable.",
     )
     return model(weights(option(command)))
 
 
 def fields(command: F) -> F:
-    """Add the names of another program's fields."""
+    """Add --id-field, --vector-field, --path-field and --label-field."""
     for option, text in (
-        ("--label-field", "… and the label."),
-        ("--path-field", "Which field holds the image's path …"),
-        ("--vector-field", "The vector's name there, if there are several."),
-        ("--id-field", "In a collection of another program: the primary key."),
+        ("--label-field", "Field of the label in another program's collection."),
+        ("--path-field", "Field of the image path in another program's collection."),
+        ("--vector-field", "Vector field of another program's collection, if it has several."),
+        ("--id-field", "Primary key of another program's collection."),
     ):
         command = click.option(option, metavar="NAME", help=text)(command)
     return command
@@ -66,8 +66,8 @@ def named_encoder(library: Any) -> Any:
     """Return the fingerprint of the encoder that the user named for a library.
 
     Raises:
-        EncoderMismatch: the collection's vectors are not of its length, or of another encoder.
-        EncoderError: it cannot be built.
+        EncoderMismatch: the collection's vectors have another dimension or another encoder.
+        EncoderError: the encoder cannot be built.
     """
     from imgsearch.encoders import load
 
@@ -76,22 +76,26 @@ def named_encoder(library: Any) -> Any:
     return encoder
 
 
-def field_names(words: dict[str, Any]) -> dict[str, Any]:
-    """Take what `fields` added out of a command's words, as `imgsearch.open` takes it."""
-    return {name: words.pop(name) for name in FIELDS}
+def field_names(values: dict[str, Any]) -> dict[str, Any]:
+    """Remove the options of `fields` from `values`, and return them for `imgsearch.open`."""
+    return {name: values.pop(name) for name in FIELDS}
 
 
 def index(command: F) -> F:
     """Add --index and --metric."""
     kind = click.option(
-        "--index", metavar="KIND", help="flat, ivf_flat:nlist=128, ivf_sq8:nlist=128 or hnsw:M=16."
+        "--index",
+        metavar="KIND",
+        help="Index: flat, ivf_flat:nlist=128, ivf_sq8:nlist=128 or hnsw:M=16.",
     )
-    metric = click.option("--metric", type=click.Choice(METRICS))
+    metric = click.option(
+        "--metric", type=click.Choice(METRICS), help="Metric that compares vectors."
+    )
     return kind(metric(command))
 
 
 def max_pixels(command: F) -> F:
-    """Add --max-pixels, which arrives as a number of pixels."""
+    """Add --max-pixels; the command gets a number of pixels."""
     return click.option(
         "--max-pixels",
         default=images.MAX_PIXELS // _MILLION,
@@ -99,7 +103,7 @@ def max_pixels(command: F) -> F:
         metavar="MILLIONS",
         type=click.IntRange(1),
         callback=lambda _context, _option, millions: millions * _MILLION,
-        help="Decoded pixels of one image, at most.",
+        help="Limit on the decoded pixels of one image.",
     )(command)
 
 
@@ -110,9 +114,9 @@ def archive(command: F) -> F:
         type=click.Path(file_okay=False, path_type=Path),
         default=Path("imgsearch-data"),
         show_default=True,
-        help="Its folder: catalogue, originals and vectors, but for what is named elsewhere.",
+        help="Folder of the service's catalogue, originals and vectors.",
     )
-    db = click.option("--db", metavar="URL", help="The store of vectors, if not in that folder.")
+    db = click.option("--db", metavar="URL", help="Vector store, if it is outside that folder.")
     return data(db(command))
 
 
@@ -171,7 +175,7 @@ def parsed(options: tuple[str, ...]) -> Mapping[str, Any] | None:
     """Return ``KEY=VALUE`` words as a mapping: a number, true, false, numbers at commas, or text.
 
     Raises:
-        click.BadParameter: a word has no equals sign, or its key came before.
+        click.BadParameter: a word has no equals sign, or repeats a key.
     """
     found: dict[str, Any] = {}
     for word in options:

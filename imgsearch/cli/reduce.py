@@ -117,7 +117,7 @@ def _check_enough(encoder: Encoder, dim: int, found: int) -> None:
         )
     if found < dim:
         raise ConfigError(
-            f"PCA to {dim} dimensions takes {counted(dim, 'image')} or more, not {found}"
+            f"PCA to {dim} dimensions needs at least {counted(dim, 'image')}, not {found}"
         )
 
 

@@ -22,11 +22,11 @@ from imgsearch.settings import Settings
 )
 @options.as_json
 def repair(data: Path, db: str | None, *, older_than: float, as_json: bool) -> None:
-    """Finish what a crash of a service left half done.
+    """Finish a service's work that a crash interrupted.
 
-    Originals, catalogue and vectors are brought in step again. Images whose addition was cut off
-    are finished, as are deletions; originals that nothing names are taken away; images that
-    `imgsearch add` put into the store get their rows. A service does the same when it starts.
+    Originals, catalogue and vectors become consistent again. Interrupted additions and deletions
+    are finished, originals without a row are removed, and images that `imgsearch add` put into the
+    store get their rows. A service does the same when it starts.
     """
     with options.opened_archive(Settings.from_environment(), data, db) as archive:
         done = archive.repair(older_than=older_than)
@@ -34,7 +34,7 @@ def repair(data: Path, db: str | None, *, older_than: float, as_json: bool) -> N
         show.echo_json(asdict(done))
         return
     if not done.anything:
-        click.echo("All in step; nothing to repair.")
+        click.echo("Nothing to repair.")
     else:
         click.echo(f"{done.summary()}.")
     for line in done.notes:

@@ -41,7 +41,7 @@ def note(text: str) -> None:
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int = 0) -> None:
     """Print a table; its first `right` columns are numbers.
 
-    Where standard output is no terminal, a row is a line with tabs between its cells, uncut.
+    If standard output is not a terminal, a row is a line with tabs between its cells, uncut.
     """
     if not sys.stdout.isatty():
         for row in (columns, *rows) if any(columns) else rows:
@@ -69,9 +69,9 @@ def printable(text: str) -> str:
 
 
 def paths(names: Sequence[str], *, nul: bool = False) -> None:
-    """Print paths, one a line or each followed by NUL, in the bytes that the files' names have.
+    """Print paths as the bytes of the file names, each followed by a newline or by NUL.
 
-    A terminal gets them as `printable` shows them.
+    On a terminal, control characters are escaped as by `printable`.
     """
     if sys.stdout.isatty() and not nul:
         for name in names:
@@ -83,7 +83,7 @@ def paths(names: Sequence[str], *, nul: bool = False) -> None:
 
 
 def _file_name(path: str) -> bytes:
-    """Return the bytes of a file's name, which records hold as `sources.printable` has it."""
+    """Return the bytes of a file's name; records hold it escaped by `sources.printable`."""
     if "\\udc" in path and not os.path.lexists(path):
         path = _SURROGATE.sub(lambda match: chr(int(match[1], 16)), path)
     return os.fsencode(path)

@@ -12,19 +12,19 @@ from imgsearch.distribution import is_installed
 from imgsearch.errors import MissingExtra
 from imgsearch.settings import Settings
 
-_NEEDS: Final = ("gradio", "fastapi", "uvicorn", "sqlalchemy", "alembic")  # the extra brings all
+_NEEDS: Final = ("gradio", "fastapi", "uvicorn", "sqlalchemy", "alembic")  # all of the extra ui
 
 
 @click.command()
 @options.archive
 @click.option("--collection", default="images", show_default=True)
 @click.option("--port", default=7860, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--read-only", is_flag=True, help="Nothing is added or deleted.")
+@click.option("--read-only", is_flag=True, help="Do not allow adding or deleting.")
 def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: bool) -> None:
     """Search, add and browse images in a browser.
 
-    The page is served on loopback alone, and asks for no key; `imgsearch serve` shows it to others.
-    Folders that IMGSEARCH_ROOTS names can be added from.
+    The page is served on loopback only, without keys; `imgsearch serve` serves it to others.
+    Images can be added from the folders of IMGSEARCH_ROOTS.
     """
     for package in _NEEDS:
         if not is_installed(package):

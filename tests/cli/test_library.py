@@ -50,4 +50,4 @@ def test_one_image_is_counted_as_one(run, tmp_path):
     write(tmp_path / "bilder", 1)
     done = run("add", "bilder", "--db", "memory://one")
     assert "; 1 image in memory://one" in done.stderr
-    assert "0 files that are no images" in done.stderr
+    assert "0 other files ignored" in done.stderr

@@ -56,13 +56,13 @@ def test_paths_alone_are_a_line_each(run, folder, db):
 def test_paths_and_json_are_two_forms(run, db):
     done = run("search", "x", "--db", db, "--paths", "--json")
     assert done.exit_code == 2
-    assert "give one" in done.stderr
+    assert "exclude each other" in done.stderr
 
 
 def test_no_hit_is_said_and_prints_nothing(run, folder, db):
     query = folder / "bild-ü 0001.png"
     done = run("search", query, "--db", db, "--paths", "--offset", 5)
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "nothing found\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "no images found\n")
 
 
 def test_a_name_of_other_bytes_is_printed_in_its_bytes(run, tmp_path):
