@@ -168,7 +168,12 @@ def place_of() -> Iterator[Callable[[str], Place]]:
 
 
 @pytest.fixture(scope="session")
-def mariadb() -> Iterator[mariadb_server.MariaDBServer]:
+def servers() -> None:
+    """Put the tests of each fixture that requests this one into the ring `servers`."""
+
+
+@pytest.fixture(scope="session")
+def mariadb(servers: None) -> Iterator[mariadb_server.MariaDBServer]:
     """Return a running server for catalogues; see `at_hand`."""
     at_hand("mariadb")
     with (

@@ -14,10 +14,8 @@ from typing import Final
 
 import pytest
 
-SERVERS: Final = frozenset({
-    "milvus", "mariadb", "swift", "team", "new_place", "server", "doubled",
-})  # fmt: skip
-"""What fixtures and parameters of tests with servers are called; a team is one of each."""
+SERVERS: Final = frozenset({"milvus", "mariadb", "swift", "team"})
+"""The servers, as parameters of tests name them; a team is one of each."""
 
 SLOW: Final = ("servers", "browser", "torch", "process", "nightly")
 """Markers that keep a test out of the fast ring; pyproject.toml describes them."""
@@ -65,7 +63,7 @@ def mark(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if name := marker_of(item.path):
             item.add_marker(name)
-        if _servers(item):
+        if _needs_server(item):
             item.add_marker(pytest.mark.servers)
         if not any(item.get_closest_marker(name) for name in SLOW):
             item.add_marker(pytest.mark.fast)
@@ -97,11 +95,13 @@ def is_fast(config: pytest.Config) -> bool:
     return config.getoption("markexpr", "") == "fast"
 
 
-def _servers(item: pytest.Item) -> frozenset[str]:
-    """Return the names of the servers that a test needs."""
+def _needs_server(item: pytest.Item) -> bool:
+    """Return whether a test has a server as a parameter, or a fixture that requests `servers`."""
     call = getattr(item, "callspec", None)
-    values = {value for value in call.params.values() if isinstance(value, str)} if call else set()
-    return SERVERS & (values | set(getattr(item, "fixturenames", ())))
+    values = call.params.values() if call else ()
+    return "servers" in getattr(item, "fixturenames", ()) or any(
+        isinstance(value, str) and value in SERVERS for value in values
+    )
 
 
 def _group(item: pytest.Item) -> str:

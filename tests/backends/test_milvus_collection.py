@@ -136,7 +136,7 @@ def test_collection_that_is_released_each_time_is_reported(
 
 
 @pytest.fixture
-def doubled(place_of: Callable[[str], Place]) -> Iterator[Collection]:
+def doubled(servers: None, place_of: Callable[[str], Place]) -> Iterator[Collection]:
     """Return a server's collection of 60 ids: 40 of them are there twice, and 20 thrice."""
     url, token = place_of("milvus")
     with connect(url, token=token) as store:

@@ -301,7 +301,7 @@ def test_addresses_are_understood(given, url, credentials):
 
 
 @pytest.fixture
-def server(place_of):
+def server(servers, place_of):
     """Return the words for the real server, and a client of it."""
     url, token = place_of("milvus")
     parts = urlsplit(url)

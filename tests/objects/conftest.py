@@ -12,8 +12,8 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def new_place(place_of):
-    """Return what tells the URL of an empty place in a bucket, and its key and secret."""
+def new_place(servers, place_of):
+    """Return a function that returns the URL, key and secret of an empty place in a bucket."""
 
     def new_place():
         endpoint, secret = place_of("swift")

@@ -117,7 +117,7 @@ class Team:
 
 @pytest.fixture(scope="session")
 def team(
-    place_of: Callable[[str], tuple[str, str]], request: pytest.FixtureRequest
+    servers: None, place_of: Callable[[str], tuple[str, str]], request: pytest.FixtureRequest
 ) -> Iterator[Team]:
     """Return a team's servers, started once; a missing one skips, or fails: see `at_hand`."""
     milvus, swift = place_of("milvus"), place_of("swift")
