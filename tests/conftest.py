@@ -1,4 +1,7 @@
-"""The stores of contract tests. A new one is a name in `STORES` and a case in `_place`."""
+"""The command line, and the stores of contract tests.
+
+A new store is a name in `STORES` and a case in `_place`.
+"""
 
 import logging
 import os
@@ -8,10 +11,14 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from imgsearch import settings
 from imgsearch.backends import connect
+from imgsearch.cli import cli
 from tests import rings
 from tests.backends.bench import Bench, clear_kept
 from tests.services import mariadb_server, milvus_server, swift_server
@@ -37,6 +44,19 @@ def logs() -> None:
             logger.disabled, logger.propagate, logger.level = False, True, logging.NOTSET
     root = logging.getLogger()
     root.setLevel(min(root.level, logging.WARNING))  # also forgets which levels were enabled
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return a function that runs the command line in an empty folder, without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in settings.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words: object, **options: Any) -> Result:
+        return CliRunner().invoke(cli, [str(word) for word in words], **options)
+
+    return run
 
 
 Place = tuple[str, str | None]

@@ -8,24 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from imgsearch import settings
 from imgsearch.cli import cli, options
 from tests.pictures import write
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in settings.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*words):
-        return CliRunner().invoke(cli, [str(word) for word in words])
-
-    return run
 
 
 @pytest.fixture

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 import imgsearch
-from imgsearch import Query, encoders, settings
-from imgsearch.cli import cli
+from imgsearch import Query, encoders
 from imgsearch.encoders import Encoder
 from imgsearch.errors import (
     ConfigError,
@@ -88,13 +86,7 @@ def library(colours, gallery):
 
 
 @pytest.fixture
-def run(colours, gallery, monkeypatch):
-    for name in settings.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*words):
-        return CliRunner().invoke(cli, [str(word) for word in words])
-
+def run(run, colours, gallery):
     assert run("add", "bilder", "--json").exit_code == 0
     return run
 

@@ -5,13 +5,10 @@ import uuid
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 import imgsearch
-from imgsearch import settings
 from imgsearch.backends import notes
-from imgsearch.cli import cli
 from imgsearch.errors import ConfigError
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.query import Query
@@ -77,18 +74,6 @@ def test_hidden_duplicates_make_room_for_others(library):
 def test_the_notes_are_no_library():
     with pytest.raises(ConfigError, match="choose another name"):
         imgsearch.open("memory://x", collection=notes.NAME)
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in settings.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*words, **more):
-        return CliRunner().invoke(cli, [str(word) for word in words], **more)
-
-    return run
 
 
 @pytest.fixture

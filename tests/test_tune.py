@@ -5,25 +5,10 @@ import shlex
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from imgsearch import settings
 from imgsearch.backends import Index, Schema, connect
-from imgsearch.cli import cli
 from imgsearch.types import Fingerprint, Record
 from tests.pictures import write
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in settings.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*words):
-        return CliRunner().invoke(cli, [str(word) for word in words])
-
-    return run
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
-"""The commands on a collection that notes no encoder, as those of other programs do."""
+"""The commands on a collection without a noted encoder, as other programs create them."""
 
 import json
 
 import pytest
-from click.testing import CliRunner
 
 import imgsearch
-from imgsearch import settings
 from imgsearch.backends import Schema
-from imgsearch.cli import cli
 from imgsearch.types import Record
 from tests.pictures import write, write_shade
 
@@ -16,15 +13,8 @@ URL = "memory://cli-foreign"  # kept until the process ends
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in settings.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+def run(run, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_DB", URL)
-
-    def run(*words):
-        return CliRunner().invoke(cli, [str(word) for word in words])
-
     return run
 
 
