@@ -27,9 +27,7 @@ def _limit(name: str, default: int, text: str, *, least: int = 1, metavar: str =
 
 
 def _seconds(name: str, default: float, text: str) -> _Decorator:
-    return click.option(
-        name, default=default, show_default=True, type=Number(0, min_open=True), help=text
-    )
+    return click.option(name, default=default, show_default=True, type=Number(1), help=text)
 
 
 @click.command()
@@ -143,7 +141,7 @@ def serve(
 
     settings = Settings.from_environment()
     with (
-        serving.leaving(),
+        serving.forced_exit(),
         options.opened_archive(
             settings,
             data,

@@ -107,7 +107,7 @@ def test_an_unknown_field_is_named_with_the_one_that_was_meant(run, photos, db):
         ("evaluate", ".", "--sample", "5"),
         ("evaluate", "--fail-under", "hit@1=nan"),
         ("serve", "--max-seconds", "nan"),
-        ("serve", "--max-seconds", "0"),
+        ("serve", "--max-seconds", "0.5"),
         ("serve", "--max-file", "0"),
         ("serve", "--max-files", "-1"),
         ("serve", "--max-body", "64MB"),
