@@ -1,7 +1,7 @@
-"""Connections: how many may be open, and how long one may take to send a request's head.
+"""HTTP connections: how many may be open, and how long a client may take to send or read.
 
-uvicorn bounds neither: as many connections as there are descriptors, each of which sends nothing,
-would keep everybody else out for as long as they stay.
+uvicorn 0.54 has no deadline for a request's head, and its `limit_concurrency` counts requests only
+once they have arrived. Clients that send nothing could therefore use up all descriptors.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from imgsearch.service.limits import Limits
 from imgsearch.service.problems import MEDIA_TYPE, body
 
 DESCRIPTORS: Final = 16_384  # for 1,000 connections, and 100 files of each of 128 uploads
-# what an open page keeps streaming, so that stopping would wait for every browser
+# streams of an open page: without this, stopping would wait until every browser leaves
 _ENDLESS: Final = ("/gradio_api/heartbeat/", "/gradio_api/queue/data")
-_LEAST: Final = 16  # connections that are allowed however few descriptors there are
-_UNKNOWN: Final = 128  # descriptors in use where the system does not list them
+_LEAST: Final = 16  # connections that are allowed even if few descriptors are free
+_UNKNOWN: Final = 128  # descriptors assumed to be in use if the system does not list them
 _PATIENCE: Final = 1.0  # seconds for the request of a connection that is refused
-_RETRY: Final = 5  # seconds for Retry-After: idle connections are closed by then
-_SLOWEST: Final = 1_000  # bytes a second that a client reads at least; a telephone line has 5,000
+_RETRY: Final = 5  # seconds in Retry-After: idle connections are closed by then
+_SLOWEST: Final = 1_000  # bytes a second that a client has to read; a telephone line has 5,000
 _QUIET: Final = 60.0  # seconds between two log lines of one kind
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _log = logging.getLogger(__name__)
@@ -52,10 +52,10 @@ class Notice:
 
 
 @dataclass(slots=True)
-class Room:
-    """What the connections of one server share: their bounds, and which wait for a request.
+class Connections:
+    """The connections of one server: their limits, and which of them wait for a request.
 
-    `waiting` is in the order in which they began to wait, so its first one is closed to make room.
+    `waiting` has the connection that has waited longest first.
     """
 
     most: int
@@ -64,27 +64,26 @@ class Room:
     full: Notice = field(default_factory=Notice)
 
     def longest_waiting(self, newcomer: "Connection") -> "Connection | None":
-        """Return the connection that has waited longest for a request, None if none waits."""
-        return next((each for each in self.waiting if each is not newcomer), None)
+        """Return the connection that has waited longest, or None if only `newcomer` waits."""
+        return next((other for other in self.waiting if other is not newcomer), None)
 
     def protocol(self, **options: Any) -> "Connection":
-        """Return the protocol of a new connection, with the arguments that uvicorn passes."""
-        return Connection(room=self, **options)
+        """Return the protocol of a new connection; `options` come from uvicorn."""
+        return Connection(others=self, **options)
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1 connection with deadlines, and with a limit on how many are open.
+    """uvicorn's HTTP/1.1 connection with deadlines, and with a limit on open connections.
 
-    A request's head has to arrive within `head_seconds` of the connection, or of its first byte on
-    a connection that is kept alive. A client that reads next to nothing of its response for
+    The first head has to be complete `head_seconds` after the client connects, a further one
+    `head_seconds` after its first byte. A client that reads almost nothing of its response for
     `stall_seconds` is cut off. Beyond the limit the connection that has waited longest without a
-    request is closed; if none waits, the new one is answered with 503. Bodies have a deadline of
-    their own: see `Deadline`.
+    request is closed; if none waits, the new one gets 503. `Deadline` limits the time for bodies.
     """
 
-    def __init__(self, *, room: Room, **options: Any) -> None:
+    def __init__(self, *, others: Connections, **options: Any) -> None:
         super().__init__(**options)
-        self._room = room
+        self._others = others
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._refused = self._heard = False
@@ -92,19 +91,19 @@ class Connection(H11Protocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        room = self._room
-        room.waiting[self] = None
-        if len(self.connections) > room.most:
-            room.full("the limit of %s connections is reached: idle ones are closed", room.most)
-            if longest := room.longest_waiting(self):
+        others = self._others
+        others.waiting[self] = None
+        if len(self.connections) > others.most:
+            others.full("the limit of %s connections is reached: idle ones are closed", others.most)
+            if longest := others.longest_waiting(self):
                 longest.give_way()
-        self._refused = len(self.connections) > room.most
-        seconds = _PATIENCE if self._refused else room.limits.head_seconds
+        self._refused = len(self.connections) > others.most
+        seconds = _PATIENCE if self._refused else others.limits.head_seconds
         self._head_timer = self.loop.call_later(seconds, self._head_is_late)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._room.waiting.pop(self, None)
+        self._others.waiting.pop(self, None)
         self._stop_head_timer()
         self._stop_stall_timer()
         super().connection_lost(exc)
@@ -116,7 +115,7 @@ class Connection(H11Protocol):
             self._end_with(503)
             return
         if self._head_timer is None and self._waits():
-            late = self._room.limits.head_seconds
+            late = self._others.limits.head_seconds
             self._head_timer = self.loop.call_later(late, self._head_is_late)
         super().data_received(data)
         self._note_waiting()
@@ -155,16 +154,16 @@ class Connection(H11Protocol):
 
     @override
     def _unsupported_upgrade_warning(self) -> None:
-        """Ignore the offer of another protocol, as HTTP allows, without a line in the log."""
+        """Ignore the offer of another protocol, as HTTP allows, without logging it."""
 
     def give_way(self) -> None:
-        """Close this connection, which waits for a request, because another one needs room."""
+        """Close this connection, which waits for a request, in favour of another one."""
         self.connections.discard(self)
         self._end_with(503)
 
     def _waits(self) -> bool:
-        """Return whether no request is underway, so that a head has to come next."""
-        cycle: RequestResponseCycle | None = self.cycle  # uvicorn declares that it is never None
+        """Return whether no request is underway, so that a head comes next."""
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's annotation leaves out None
         return cycle is None or cycle.response_complete
 
     def _stop_head_timer(self) -> None:
@@ -179,20 +178,20 @@ class Connection(H11Protocol):
 
     def _note_waiting(self) -> None:
         if not self._waits():
-            self._room.waiting.pop(self, None)
+            self._others.waiting.pop(self, None)
             self._stop_head_timer()
         elif not self.transport.is_closing():
-            self._room.waiting.setdefault(self)
+            self._others.waiting.setdefault(self)
 
     def _head_is_late(self) -> None:
         self._end_with(503 if self._refused else 408)
 
     def _end_with(self, status: int) -> None:
-        """Close the connection; answer with `status` where no request was answered before.
+        """Close the connection, after a response with `status` if it had no response before.
 
-        A connection that sent nothing is not told that it was late: browsers open some in advance.
+        A connection that sent nothing gets no 408, because browsers open some in advance.
         """
-        self._room.waiting.pop(self, None)
+        self._others.waiting.pop(self, None)
         if self.transport.is_closing():
             return
         unanswered = self.cycle is None and self.conn.our_state is h11.IDLE
@@ -202,24 +201,24 @@ class Connection(H11Protocol):
         self._expect_reading()
 
     def _expect_reading(self) -> None:
-        """Cut the connection off unless the client reads what waits to be sent."""
+        """Cut the connection off unless the client reads its response."""
         if self._stall_timer is None:
-            late, unsent = self._room.limits.stall_seconds, self.transport.get_write_buffer_size()
+            late, unsent = self._others.limits.stall_seconds, self.transport.get_write_buffer_size()
             self._stall_timer = self.loop.call_later(late, self._abort_stalled, unsent)
 
     def _abort_stalled(self, before: int) -> None:
         self._stall_timer = None
         read = before - self.transport.get_write_buffer_size()
-        if read < self._room.limits.stall_seconds * _SLOWEST:
+        if read < self._others.limits.stall_seconds * _SLOWEST:
             self.transport.abort()
         else:
             self._expect_reading()
 
 
-def room_for(limits: Limits) -> Room:
-    """Return the room for connections: three quarters of the free descriptors at most.
+def connections_for(limits: Limits) -> Connections:
+    """Return the connections of a new server, limited to three quarters of the free descriptors.
 
-    The rest is for the stores, for uploads and for images that are being read.
+    The other descriptors are for stores, uploads and image files.
     """
     most = limits.connections
     allowed = _soft_limit()
@@ -231,11 +230,11 @@ def room_for(limits: Limits) -> Room:
                 "Raise `ulimit -n`.", fitting, most, allowed,
             )  # fmt: skip
         most = min(most, fitting)
-    return Room(most, limits)
+    return Connections(most, limits)
 
 
 def raise_descriptors() -> None:
-    """Raise the soft limit on open files towards the hard one, where the system has such limits."""
+    """Raise the soft limit on open files towards the hard one, on systems that have them."""
     try:
         import resource
     except ImportError:  # Windows
@@ -248,10 +247,10 @@ def raise_descriptors() -> None:
 
 
 def accept_failures(exhausted: Notice) -> Callable[[asyncio.AbstractEventLoop, Any], None]:
-    """Return an event loop's exception handler that logs failed accepts once a minute.
+    """Return an exception handler for event loops that logs failed accepts once a minute.
 
-    asyncio retries an accept that failed for want of descriptors; Python 3.11 logs a traceback for
-    each of `backlog` attempts.
+    asyncio retries an accept that failed because no descriptor was free. Python 3.11 logs a
+    traceback for each of `backlog` attempts.
     """
 
     def handle(loop: asyncio.AbstractEventLoop, context: Any) -> None:
@@ -267,7 +266,7 @@ def accept_failures(exhausted: Notice) -> Callable[[asyncio.AbstractEventLoop, A
 
 
 def _soft_limit() -> int | None:
-    """Return how many files the process may open, None where that is unlimited or unknown."""
+    """Return how many files the process may open, or None if that is unlimited or unknown."""
     try:
         import resource
     except ImportError:  # Windows

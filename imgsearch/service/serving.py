@@ -23,7 +23,12 @@ from imgsearch.access import Keys, Scope
 from imgsearch.archive import Archive, Jobs, Repaired
 from imgsearch.errors import ConfigError
 from imgsearch.service.app import create_app
-from imgsearch.service.connections import Notice, accept_failures, raise_descriptors, room_for
+from imgsearch.service.connections import (
+    Notice,
+    accept_failures,
+    connections_for,
+    raise_descriptors,
+)
 from imgsearch.service.interpreter import answering
 from imgsearch.service.limits import Limits
 from imgsearch.service.origins import LOOPBACK
@@ -33,8 +38,8 @@ from imgsearch.urls import UrlLimits, fetch
 __all__ = [
     "LOOPBACK",
     "check_open",
+    "forced_exit",
     "is_loopback",
-    "leaving",
     "listening",
     "mend",
     "run",
@@ -43,13 +48,13 @@ __all__ = [
     "warm",
 ]
 
-_BACKLOG: Final = 2_048  # connections that wait in the system to be accepted
-# connections accepted in one turn of the event loop: the limit is looked at between two turns
+_BACKLOG: Final = 2_048  # connections that the system queues until they are accepted
+# connections accepted in one turn of the event loop: the limit is checked between two turns
 _ACCEPTED: Final = 64
-_GRACE: Final = 15  # seconds that answers underway have when the service stops
-_JOBS: Final = 5.0  # seconds more that jobs have, which stop from the signal on
-_LEAVING: Final = 2.0  # seconds that the threads of the web framework have to end
-_FRAMEWORK_THREAD: Final = "AnyIO worker thread"  # anyio 4
+_GRACE: Final = 15  # seconds for requests underway when the service stops
+_JOBS: Final = 5.0  # further seconds for jobs, which are asked to stop at the signal
+_EXIT: Final = 2.0  # further seconds for the threads of the web framework
+_FRAMEWORK_THREAD: Final = "AnyIO worker thread"  # the name in anyio 4
 _OTHERS: Final = 600.0  # seconds after which no other process can be at an image any more
 _log = logging.getLogger(__name__)
 
@@ -68,14 +73,14 @@ def is_loopback(host: str) -> bool:
 
 
 def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str] = ()) -> None:
-    """Refuse to be open to anybody but this machine's own users.
+    """Check that others than this machine's users need a key, and that a key exists.
 
     Raises:
-        ConfigError: nobody would be asked for a key on an address that others reach, or behind a
-            proxy, or there is no key yet that anybody could show.
+        ConfigError: `no_auth` with an address that others reach, or behind a proxy; or no key has
+            been created yet.
     """
     if no_auth and proxies:
-        raise ConfigError("--no-auth is for this machine alone, and a proxy lets others in")
+        raise ConfigError("--no-auth works on loopback only, and a proxy lets others in")
     if is_loopback(host):
         if not no_auth and not keys.all():
             raise ConfigError(
@@ -84,7 +89,7 @@ def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str]
             )
         return
     if no_auth:
-        raise ConfigError(f"--no-auth is for this machine alone, and {host} is open to others")
+        raise ConfigError(f"--no-auth works on loopback only, and {host} is open to others")
     if not keys.all():
         raise ConfigError(
             f"{host} is open to others, and there is no API key yet: `imgsearch keys create NAME`"
@@ -170,12 +175,12 @@ def running(
 def run(
     app: FastAPI, *, host: str, port: int, on_start: Callable[[int], None] | None = None
 ) -> None:
-    """Serve until a signal comes; then answer what is underway, and return.
+    """Serve until a signal comes; then finish the requests underway, and return.
 
-    `on_start` gets the port once requests are taken: `port` 0 leaves the choice to the system.
+    `on_start` gets the port when requests are accepted; `port` 0 lets the system choose one.
 
     Raises:
-        ConfigError: the port is taken, or not to be had.
+        ConfigError: the address cannot be listened on.
     """
     raise_descriptors()
     with listening(host, port) as place:
@@ -183,11 +188,11 @@ def run(
 
 
 @contextmanager
-def leaving(seconds: float = _LEAVING) -> Iterator[None]:
-    """End the process after the block, even where work hangs in a thread of the web framework.
+def forced_exit(seconds: float = _EXIT) -> Iterator[None]:
+    """End the process after the block, if a thread of the web framework hangs.
 
-    The interpreter would wait for such a thread: events of the page run in them. Our own are
-    daemons. A thread that the block started has `seconds` to end.
+    The interpreter would wait for such threads, in which events of the page run; our own threads
+    are daemons. Threads that the block started have `seconds` to end.
     """
     others = set(threading.enumerate())
     try:
@@ -199,43 +204,44 @@ def leaving(seconds: float = _LEAVING) -> Iterator[None]:
         for thread in threads:
             thread.join(max(0.0, ends - time.monotonic()))
         if any(thread.is_alive() for thread in threads):
-            _log.warning("the service ends without waiting for work that hangs")
+            _log.warning("the service ends without waiting for threads that hang")
             logging.shutdown()
             os._exit(0)
 
 
 def server(app: FastAPI, *, on_start: Callable[[int], None] | None = None) -> uvicorn.Server:
-    """Return what serves `app` on sockets that are given to its `run`."""
-    here: Service = app.state.service
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each malformed body
-    room = room_for(here.limits)
+    """Return a server of `app`; its `run` takes the sockets to listen on."""
+    service: Service = app.state.service
+    # python_multipart warns of each malformed body
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    connections = connections_for(service.limits)
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http=cast(Any, room.protocol),  # called as the class of a protocol would be
-        ws="none",  # nothing is served that way, and uvicorn's connection would have no deadlines
+        http=cast(Any, connections.protocol),  # uvicorn calls it like the class of a protocol
+        ws="none",  # no route uses websockets, and their connections would have no deadlines
         backlog=_ACCEPTED,
-        timeout_keep_alive=math.ceil(here.limits.idle_seconds),
+        timeout_keep_alive=math.ceil(service.limits.idle_seconds),
         log_level="warning",
         access_log=False,  # it would hold what people search for
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    return _Server(config, here, on_start)
+    return _Server(config, service, on_start)
 
 
 def listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens at an address.
 
     Raises:
-        ConfigError: the port is taken, or not to be had.
+        ConfigError: the address cannot be listened on.
     """
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.create_server(place[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ConfigError(f"{host}:{port} is not to be had: {error.strerror or error}") from error
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     # connections inherit it; asyncio sets it only on sockets that were made by a protocol's number,
     # and without it a small answer waits 40 ms for the one before to be acknowledged
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -268,8 +274,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(accept_failures(Notice()))
         await super().startup(sockets)
-        for place in sockets or ():
-            place.listen(_BACKLOG)  # which asyncio set to the number that it accepts in one turn
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)  # asyncio set the backlog to `_ACCEPTED`
         if self.started and self._on_start is not None:
             self._on_start(self.servers[0].sockets[0].getsockname()[1])
 
@@ -281,9 +287,9 @@ class _Server(uvicorn.Server):
     @override
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Return after a signal, so that the program closes what it opened.
+        """Return after a signal, so that the program can close its resources.
 
-        uvicorn raises the signal again, and SIGTERM would end the process at once.
+        uvicorn would raise the signal again, and SIGTERM would end the process at once.
         """
         with super().capture_signals():
             try:

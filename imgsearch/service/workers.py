@@ -1,4 +1,4 @@
-"""Threads for work that blocks and takes long, of which only so much may wait."""
+"""Threads for work that blocks for long, with a limit on how much of it may wait."""
 
 import asyncio
 import threading
@@ -13,44 +13,66 @@ from imgsearch.threads import DaemonPool
 
 T = TypeVar("T")
 _LATE: Final = 30.0  # seconds: half of a request's default deadline; a search takes 0.1
-_REPLACED: Final = 4  # times as many late threads as there are others: each may hold 1 GB
+_REPLACED: Final = 4  # late threads that are replaced, for each other thread: each may hold 1 GB
+
+
+class _Running:
+    """The threads that run work, and how many of them are late. Thread-safe."""
+
+    def __init__(self, late: float, most: int) -> None:
+        self._late, self._most = late, most
+        self._started: dict[int, float] = {}
+
+    def __enter__(self) -> None:
+        self._started[threading.get_ident()] = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        del self._started[threading.get_ident()]
+
+    def __len__(self) -> int:
+        return len(self._started)
+
+    @property
+    def late(self) -> int:
+        """The number of threads that have run for more than `late` seconds, at most `most`."""
+        since = time.monotonic() - self._late
+        return min(self._most, sum(start <= since for start in list(self._started.values())))
 
 
 class Turns:
-    """A semaphore whose holders stop counting when they are late, as one that hangs never leaves.
+    """A semaphore that no longer counts late holders, because work that hangs never leaves.
 
     A context manager. Thread-safe.
     """
 
     def __init__(self, most: int, *, late: float = _LATE, replaced: int = _REPLACED) -> None:
-        self._most, self._late, self._replaced = most, late, most * replaced
+        self._most, self._wait = most, late
         self._changed = threading.Condition()
-        self._begun: dict[int, float] = {}
+        self._running = _Running(late, most * replaced)
 
     def __enter__(self) -> None:
         with self._changed:
-            while len(self._begun) - self.late >= self._most:
-                self._changed.wait(self._late)
-            self._begun[threading.get_ident()] = time.monotonic()
+            while len(self._running) - self._running.late >= self._most:
+                self._changed.wait(self._wait)
+            self._running.__enter__()
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
-            del self._begun[threading.get_ident()]
+            self._running.__exit__()
             self._changed.notify()
 
     @property
     def late(self) -> int:
-        """How many holders are late, as far as others may take their place."""
-        since = time.monotonic() - self._late
-        return min(self._replaced, sum(begun <= since for begun in list(self._begun.values())))
+        """The number of late holders, as far as others may take their place."""
+        return self._running.late
 
 
 class Workers:
-    """Runs functions in `threads` threads of its own; `waiting` more wait for their turn.
+    """Runs functions in `threads` threads of its own; `waiting` more may wait for a thread.
 
-    So a rush of searches takes neither the threads of cheap requests nor all memory. Another thread
-    takes the place of one that is late, 30 s by default, so that work which hangs stops nothing
-    else; and none of them keeps the process alive.
+    A rush of searches therefore takes neither the threads of cheap requests nor all memory. A
+    thread that runs for more than `late` seconds is replaced by another one, so that work that
+    hangs does not stop the rest. No thread keeps the process alive.
     """
 
     def __init__(
@@ -65,19 +87,18 @@ class Workers:
         self._pool = DaemonPool(threads, f"imgsearch-{name}")
         self._lock = threading.Lock()
         self._threads, self._waiting, self._late = threads, waiting, late
-        self._replaced = threads * replaced
         self._taken = 0
-        self._begun: dict[object, float] = {}
+        self._running = _Running(late, threads * replaced)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns, once it had its turn.
+        """Return the result of `work`, which runs in a thread.
 
-        Given up while it waits, it is never begun; given up later, it goes on in its thread.
+        If the caller is cancelled, work that still waits is dropped; work that runs continues.
 
         Raises:
-            Problem: 503, too many wait already.
+            Problem: 503, too many functions wait already.
         """
-        self._replace()
+        self._replace_late()
         with self._lock:
             if self._taken - self.late >= self._threads + self._waiting:
                 raise Problem(503, "busy", "Too many requests wait already.", retry=1)
@@ -86,49 +107,44 @@ class Workers:
             context = copy_context()
             future: Future[T] = self._pool.submit(lambda: context.run(self._timed, work))
         except RuntimeError as error:  # the pool is closed: the service stops
-            self._left(None)
+            self._release(None)
             raise Problem(503, "stopping", "The service is stopping.", retry=5) from error
-        future.add_done_callback(self._left)
+        future.add_done_callback(self._release)
         outcome = asyncio.wrap_future(future)
         try:
             while not outcome.done():
                 await asyncio.wait([outcome], timeout=self._late)
-                self._replace()
+                self._replace_late()
         finally:
-            outcome.cancel()  # only where the request was given up
+            outcome.cancel()  # has an effect only if the caller was cancelled
         return outcome.result()
 
     @property
     def running(self) -> int:
-        """How many run now."""
+        """The number of functions that run."""
         return min(self._taken, self._threads + self.late)
 
     @property
     def waiting(self) -> int:
-        """How many wait now."""
+        """The number of functions that wait."""
         return max(0, self._taken - self._threads - self.late)
 
     @property
     def late(self) -> int:
-        """How many run for too long, as far as other threads take their place."""
-        since = time.monotonic() - self._late
-        return min(self._replaced, sum(begun <= since for begun in list(self._begun.values())))
+        """The number of late functions, as far as other threads take their place."""
+        return self._running.late
 
     def close(self, *, seconds: float = 1.0) -> None:
-        """Let what runs end, for `seconds` at most, and drop what waits."""
+        """Wait for running functions for at most `seconds`, and drop waiting ones."""
         self._pool.close(seconds)
 
     def _timed(self, work: Callable[[], T]) -> T:
-        mark = object()
-        self._begun[mark] = time.monotonic()
-        try:
+        with self._running:
             return work()
-        finally:
-            del self._begun[mark]
 
-    def _replace(self) -> None:
+    def _replace_late(self) -> None:
         self._pool.resize(self._threads + self.late)
 
-    def _left(self, _future: object) -> None:
+    def _release(self, _future: object) -> None:
         with self._lock:
             self._taken -= 1

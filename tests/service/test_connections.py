@@ -13,7 +13,12 @@ import pytest
 from fastapi.responses import Response, StreamingResponse
 
 from imgsearch.service import Limits
-from imgsearch.service.connections import Notice, accept_failures, raise_descriptors, room_for
+from imgsearch.service.connections import (
+    Notice,
+    accept_failures,
+    connections_for,
+    raise_descriptors,
+)
 from tests.service.running import running
 from tests.service.topologies import plain
 
@@ -208,10 +213,10 @@ def test_connections_leave_descriptors_for_files(caplog):
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
         with caplog.at_level(logging.WARNING):
-            assert 16 <= room_for(Limits()).most < 400
+            assert 16 <= connections_for(Limits()).most < 400
         assert "Raise `ulimit -n`" in caplog.text
         raise_descriptors()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, 16_384), hard)
-        assert room_for(Limits(connections=10)).most == 10
+        assert connections_for(Limits(connections=10)).most == 10
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
