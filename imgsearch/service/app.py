@@ -77,16 +77,17 @@ def create_app(
     cors: Collection[str] = (),
     proxies: Collection[str] = (),
 ) -> FastAPI:
-    """Return the application over `archive`; it closes neither that nor `jobs`.
+    """Return the application over `archive`; it closes neither `archive` nor `jobs`.
 
-    `keys` None asks nobody for a key. `urls` lets jobs fetch images, by what `jobs` was given.
-    `hosts` are the names that the service answers to, None for any; `cors` are the origins of
-    pages elsewhere that may use it, as ``https://photos.example.org``. `proxies` are the addresses
-    and networks of proxies, whose X-Forwarded-Proto, -For and -Host count.
+    With `keys` None no request needs a key. `urls` lets jobs fetch images with the function that
+    `jobs` was given. `hosts` are the host names that requests may use, None for any. `cors` are
+    the origins of other pages that may use the service, e.g. ``https://photos.example.org``.
+    `proxies` are the addresses and networks of proxies: their X-Forwarded-Proto, -For and -Host
+    headers are trusted.
 
     Raises:
-        ConfigError: one of `cors` is no origin, or one of `proxies` no address.
-        MissingExtra: what shows the documentation is not installed.
+        ConfigError: one of `cors` is not an origin, or one of `proxies` not an address.
+        MissingExtra: the package with the documentation's scripts is not installed.
     """
     limits = limits or Limits()
     workers = Workers("work", threads=limits.embeddings, waiting=limits.waiting)
@@ -96,7 +97,7 @@ def create_app(
         title="imgsearch",
         version=__version__,
         description=_ABOUT,
-        openapi_url=None,  # docs.py has it, with the others' checks
+        openapi_url=None,  # docs.py has the route, with the checks of all others
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,

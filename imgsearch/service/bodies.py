@@ -1,9 +1,8 @@
-"""JSON bodies, which FastAPI would read and parse before it asks whose they are.
+"""JSON bodies, read by a dependency that runs after the key was checked.
 
-A dependency reads them instead: those that check keys come before it.
+FastAPI reads and parses a declared body before any dependency, so also a stranger's.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import Depends, Request
@@ -15,20 +14,19 @@ from imgsearch.service.problems import Problem
 
 
 def json_body(model: type[BaseModel]) -> Any:
-    """Return the dependency that reads a route's body as `model`; see `described`."""
+    """Return a dependency that reads a route's body as `model`; `described` documents it."""
 
     async def read(request: Request) -> Any:
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Problem(415, "media_type_unsupported", "JSON is wanted.")
+            raise Problem(415, "media_type_unsupported", "The body has to be JSON.")
         return await model_of(request, model)
 
-    reader: Callable[[Request], Awaitable[Any]] = read
-    return Depends(reader)
+    return Depends(read)
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
-    """Return what the OpenAPI document says of such a body, as a route's `openapi_extra`."""
+    """Return a JSON body's description in the OpenAPI document, for a route's `openapi_extra`."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
@@ -38,7 +36,7 @@ async def model_of(request: Request, model: type[BaseModel]) -> Any:
 
     Raises:
         Problem: the client went away.
-        RequestValidationError: the body is no JSON, or does not fit.
+        RequestValidationError: the body is not JSON, or does not fit the model.
     """
     try:
         body = await request.body()

@@ -27,7 +27,7 @@ def install(app: FastAPI) -> None:
     """Add /openapi.json, /docs (Swagger UI) and /redoc (Redoc).
 
     Raises:
-        MissingExtra: what they are shown by is not installed.
+        MissingExtra: the package with their scripts is not installed.
     """
     router = APIRouter(include_in_schema=False, dependencies=[ONLY_KNOWN])
 

@@ -38,7 +38,7 @@ class Headers:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
-                # under no-referrer browsers send the page's forms with Origin: null
+                # with no-referrer, browsers send the page's forms with Origin: null
                 headers["Referrer-Policy"] = "same-origin"
                 headers["Cross-Origin-Resource-Policy"] = "same-origin"
                 headers.setdefault("Content-Security-Policy", policy)

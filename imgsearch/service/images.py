@@ -72,7 +72,7 @@ _UPLOAD: Final[dict[str, Any]] = {
                         "collection": {"type": "string", "default": "images"},
                         "label": {
                             "type": "string",
-                            "description": "replaces that of images that are there; may be empty",
+                            "description": "replaces the label of known images; may be empty",
                         },
                         "fields": {"type": "string", "description": 'JSON, as {"year": 2024}'},
                         "id": {"type": "string", "description": "of a single image"},
@@ -95,9 +95,8 @@ _UPLOAD: Final[dict[str, Any]] = {
 async def add(request: Request, here: Here) -> Response:
     """Add one image or several.
 
-    One that is there already is no error; it gets the label, if one is sent. Where several are
-    sent, those that cannot be used are told among `failures`; where none is left, the answer is
-    the problem of the first.
+    A known image is not an error; it gets the label, if one is sent. Images that cannot be used
+    are listed in `failures`. If no image can be used, the response is the problem of the first.
     """
     with here.metrics.stage("receive"):
         sending = upload(request, here.limits, files=here.limits.files)
@@ -152,11 +151,11 @@ def page(
 
 
 @router.post("/delete", dependencies=[allowed("write")], openapi_extra=described(models.Ids))
-def delete_many(here: Here, asked: Annotated[models.Ids, json_body(models.Ids)]) -> models.Deleted:
-    """Delete images; ids that are not there are passed over."""
-    gone = here.archive.delete(asked.ids)
-    here.metrics.images.labels("deleted").inc(gone)
-    return models.Deleted(deleted=gone)
+def delete_many(here: Here, ids: Annotated[models.Ids, json_body(models.Ids)]) -> models.Deleted:
+    """Delete images; unknown ids are ignored."""
+    deleted = here.archive.delete(ids.ids)
+    here.metrics.images.labels("deleted").inc(deleted)
+    return models.Deleted(deleted=deleted)
 
 
 @router.get("/{id}", dependencies=[allowed("read")])
@@ -169,11 +168,10 @@ def tell(here: Here, id: _Id) -> models.Image:  # noqa: A002 - the parameter's p
 def change(
     here: Here,
     id: _Id,  # noqa: A002 - as above
-    asked: Annotated[models.Change, json_body(models.Change)],
+    values: Annotated[models.Change, json_body(models.Change)],
 ) -> models.Image:
-    """Change an image's label, name or fields; what is left out stays."""
-    told = asked.model_dump(exclude_none=True)
-    return models.Image.of(here.archive.update(id, **told))
+    """Change an image's label, name or fields; values that are left out stay."""
+    return models.Image.of(here.archive.update(id, **values.model_dump(exclude_none=True)))
 
 
 @router.delete("/{id}", status_code=204, dependencies=[allowed("write")])

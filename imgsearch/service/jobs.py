@@ -33,19 +33,19 @@ _BEAT: Final = 15.0  # seconds after which a word is sent, so that nobody betwee
 )
 def start(
     here: Here,
-    asked: Annotated[models.JobRequest, json_body(models.JobRequest)],
+    job: Annotated[models.JobRequest, json_body(models.JobRequest)],
     response: Response,
 ) -> models.Job:
-    """Start adding a folder that lies inside the service's roots, or images by URL."""
+    """Start adding a folder inside the service's roots, or images by URL."""
     jobs = here.jobs
-    if asked.folder is not None:
-        job = jobs.start_folder(asked.folder, collection=asked.collection, in_place=asked.in_place)
+    if job.folder is not None:
+        started = jobs.start_folder(job.folder, collection=job.collection, in_place=job.in_place)
     elif here.urls:
-        job = jobs.start_urls(asked.urls or [], collection=asked.collection)
+        started = jobs.start_urls(job.urls or [], collection=job.collection)
     else:
         raise Problem(403, "urls_not_allowed", "Images by URL are not allowed here.")
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return models.Job.of(job)
+    response.headers["Location"] = f"/v1/jobs/{started.id}"
+    return models.Job.of(started)
 
 
 @router.get("", dependencies=[allowed("read")])

@@ -16,21 +16,25 @@ _MB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one request and of all of them together.
+    """Limits on one request, and on all requests together.
 
-    `file_bytes` of one uploaded image, `files` of one upload, `body_bytes` of a multipart body;
-    `json_bytes` of any other body, which is held in memory. `pixels` of an image.
-    `embeddings` for searches run at once, and as many additions; `searches` are underway at once,
-    which embed in turn and are in the store together; `waiting` of either wait for their turn, and
-    beyond a request is told to come again.
-    `events` are the streams of progress that are open at once, `jobs` those
-    that wait or run. `per_minute` are requests of
-    one key, or of one address where there are no keys; 0 sets no limit. `seconds` from a request's
-    beginning to that of its answer.
-
-    `connections` may be open, fewer where the process may not open enough files. `head_seconds`
-    until a request's head is complete, `idle_seconds` that a connection is kept alive without
-    another request, `stall_seconds` in which a client may read nothing of its response.
+    Attributes:
+        file_bytes: Size of one uploaded image.
+        files: Images in one upload.
+        body_bytes: Size of a multipart body.
+        json_bytes: Size of any other body, which is held in memory.
+        pixels: Decoded pixels of one image.
+        embeddings: Searches that embed at once, and as many additions.
+        searches: Searches underway at once; they embed in turn and share calls of the store.
+        waiting: Searches, and additions, that wait for their turn; a further one gets 503.
+        events: Open streams of progress.
+        jobs: Jobs that wait or run.
+        per_minute: Requests of one key, or of one address without keys; 0 sets no limit.
+        seconds: From the start of a request to the start of its response.
+        connections: Open connections; fewer if the process may not open enough files.
+        head_seconds: Until a request's head is complete.
+        idle_seconds: That a connection is kept alive without a request.
+        stall_seconds: In which a client may read nothing of its response.
     """
 
     file_bytes: int = 64 * _MB

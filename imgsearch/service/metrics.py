@@ -44,7 +44,7 @@ class Metrics:
         )
         self.images = Counter(
             "imgsearch_images",
-            "Images by what became of them: new, updated, known, failed or deleted.",
+            "Images by outcome: new, updated, known, failed or deleted.",
             ("outcome",),
             registry=self.registry,
         )

@@ -1,4 +1,4 @@
-"""Query parameters: a route refuses those that it does not have, as bodies refuse fields."""
+"""Query parameters: a route refuses unknown ones, as models refuse unknown fields."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from fastapi.exceptions import RequestValidationError
 
 
 async def only_known(request: Request) -> None:
-    """Refuse a request whose query has a parameter that its route does not have.
+    """Refuse a request with a query parameter that its route does not have.
 
     Raises:
-        RequestValidationError: each unknown parameter, by its name.
+        RequestValidationError: with the name of each unknown parameter.
     """
     if not request.query_params:
         return
@@ -24,10 +24,10 @@ async def only_known(request: Request) -> None:
 
 
 ONLY_KNOWN: Any = Depends(only_known)
-"""A dependency of routes that no key is asked for; the others have it by `allowed`."""
+"""The dependency of routes that need no key; `allowed` includes it for all others."""
 
 
 def _names(dependant: Dependant) -> set[str]:
-    """Return the query parameters of a route and of all that it depends on."""
+    """Return the names of the query parameters of a route and of its dependencies."""
     own = {field.alias for field in dependant.query_params}
     return own.union(*map(_names, dependant.dependencies))

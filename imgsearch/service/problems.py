@@ -168,7 +168,7 @@ def body(
 
 
 def answer(scope: Scope, error: Exception) -> JSONResponse:
-    """Return the answer to a request that ended in `error`, and log what is ours to mend."""
+    """Return the response to a request that ended in `error`, and log errors of the service."""
     instance = str(scope.get("state", {}).get("request_id", "")) or secrets.token_hex(8)
     problem = _problem(error)
     headers = dict(problem.headers or {})
@@ -181,7 +181,7 @@ def answer(scope: Scope, error: Exception) -> JSONResponse:
         _log.error("request %s: %s %s", instance, method, problem.code, exc_info=error)
     extra: dict[str, Any] = {}
     if isinstance(error, RequestValidationError):
-        extra["errors"] = [_fault(each) for each in error.errors()]
+        extra["errors"] = [_fault(fault) for fault in error.errors()]
     content = body(problem.status_code, problem.code, problem.detail, instance=instance, **extra)
     return JSONResponse(content, problem.status_code, headers, media_type=MEDIA_TYPE)
 

@@ -1,4 +1,8 @@
-"""Proxies before the service: what they say of a request counts, and nobody else's word does."""
+"""Reverse proxies, whose X-Forwarded-* headers are trusted.
+
+uvicorn's own middleware reads X-Forwarded-Proto and -For. It knows no X-Forwarded-Host, and leaves
+the headers of untrusted clients in the request.
+"""
 
 from collections.abc import Collection
 from ipaddress import ip_network
@@ -15,8 +19,8 @@ _HOST: Final = b"x-forwarded-host"
 class Proxies:
     """ASGI middleware: takes scheme, client and host from X-Forwarded-Proto, -For and -Host.
 
-    Only requests from `networks` may have them. They are removed from
-    all requests, because Gradio would believe anybody's.
+    The headers count in requests from `networks`. They are removed from all requests, because
+    Gradio trusts them whoever sends them.
     """
 
     def __init__(self, app: ASGIApp, *, networks: list[str]) -> None:
@@ -34,25 +38,27 @@ class Proxies:
             await self._app(_stripped(scope), receive, send)
 
     async def _hosted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on a proxy's request with the host that its client asked for."""
-        named = [value for name, value in scope["headers"] if name == _HOST]
-        plain = _stripped(scope)
-        if named and (host := named[0].partition(b",")[0].strip()):
-            others = [pair for pair in plain["headers"] if pair[0] != b"host"]
-            plain["headers"] = [(b"host", host), *others]
-        await self._app(plain, receive, send)
+        """Forward a proxy's request with the host that the client requested."""
+        hosts = [value for name, value in scope["headers"] if name == _HOST]
+        stripped = _stripped(scope)
+        if hosts and (host := hosts[0].partition(b",")[0].strip()):
+            others = [pair for pair in stripped["headers"] if pair[0] != b"host"]
+            stripped["headers"] = [(b"host", host), *others]
+        await self._app(stripped, receive, send)
 
 
 def networks(addresses: Collection[str]) -> list[str]:
-    """Return addresses and networks as networks.
+    """Return addresses and networks as networks: 10.0.0.1 as 10.0.0.1/32.
 
     Raises:
-        ConfigError: one is neither.
+        ConfigError: one is neither an address nor a network.
     """
     try:
-        return [str(ip_network(each, strict=False)) for each in addresses]
+        return [str(ip_network(address, strict=False)) for address in addresses]
     except ValueError as error:
-        raise ConfigError(f"a proxy has an address or network as 10.0.0.0/8: {error}") from error
+        raise ConfigError(
+            f"a proxy is named by its address or network, e.g. 10.0.0.0/8: {error}"
+        ) from error
 
 
 def _stripped(scope: Scope) -> Scope:

@@ -15,9 +15,9 @@ from imgsearch.errors import AccessDenied, CatalogError
 from imgsearch.service.parameters import only_known
 from imgsearch.service.problems import Problem
 
-# Every request looks its key up. Where the catalogue is too busy to answer within `_PATIENCE`
-# seconds, a key that was good within the last `_TRUSTED` seconds passes, so that progress, which is
-# reported from memory, does not wait for it.
+# Every request looks its key up. If the catalogue does not answer within `_PATIENCE` seconds, a key
+# that was valid within the last `_TRUSTED` seconds passes, so that requests for progress, which is
+# in memory, do not wait for the catalogue.
 _PATIENCE: Final = 0.1
 _TRUSTED: Final = 5.0
 _MOST: Final = 1_024  # keys remembered
@@ -60,12 +60,12 @@ class Access:
         if time.monotonic() < self._trusted.get(mark, 0.0):
             await self._checked_again(self._keys, secret, scope, mark)
         else:
-            self._count(caller(address))  # who tries keys out is slowed down by where they are
+            self._count(caller(address))  # so that trying out keys is limited by address
             await self._checked(self._keys, secret, scope, mark)
         self._count(mark[0].hex())
 
     async def _checked(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
-        """Look a key up, and remember that it is good; forget it where it is not."""
+        """Look a key up; remember it if it is valid, and forget it if not."""
         if self._threads is None:
             self._threads = CapacityLimiter(_CHECKS)
         try:
@@ -81,7 +81,7 @@ class Access:
             self._trusted.popitem(last=False)
 
     async def _checked_again(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
-        """Look up a key that was good a moment ago; a catalogue that is too busy refuses nobody."""
+        """Look up a recently valid key, which passes if the catalogue does not answer in time."""
         with suppress(CatalogError), move_on_after(_PATIENCE):
             await self._checked(keys, secret, scope, mark)
 
@@ -91,9 +91,9 @@ class Access:
 
 
 def allowed(scope: Scope) -> Any:
-    """Return the dependency that lets requests with `scope` pass: "read", "write" or "admin".
+    """Return a dependency that requires a key with `scope`: "read", "write" or "admin".
 
-    Then it refuses query parameters that the route does not have.
+    It also refuses query parameters that the route does not have.
     """
 
     async def check(

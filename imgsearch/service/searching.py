@@ -76,14 +76,14 @@ async def search(request: Request, here: Here) -> models.Hits:
 
 @router.post("/batch", dependencies=[allowed("read")], openapi_extra=described(models.Batch))
 async def search_batch(
-    here: Here, asked: Annotated[models.Batch, json_body(models.Batch)]
+    here: Here, batch: Annotated[models.Batch, json_body(models.Batch)]
 ) -> models.BatchHits:
-    """Search for several things at once; one that fails has its problem in its place."""
+    """Run several searches; a failed one has its problem in place of its hits."""
 
-    def each() -> models.BatchHits:
-        return models.BatchHits(results=[_or_problem(here, query) for query in asked.queries])
+    def run() -> models.BatchHits:
+        return models.BatchHits(results=[_or_problem(here, query) for query in batch.queries])
 
-    return await here.searches.run(each)
+    return await here.searches.run(run)
 
 
 def _searched(here: Service, asked: models.SearchQuery) -> models.Hits:

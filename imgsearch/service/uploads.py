@@ -23,8 +23,8 @@ from imgsearch.images import header
 from imgsearch.service.limits import Limits
 from imgsearch.service.problems import Problem
 
-# RFC 7578 knows no charset of a form; clients that name one write UTF-8. Python's other codecs
-# raise errors of their own, and some unpack what they decode.
+# RFC 7578 has no charset for a form; clients that name one write UTF-8. Python's other codecs raise
+# errors of their own, and some decompress the text.
 _CHARSETS: Final = ("", "utf-8", "utf8", "us-ascii")
 _FIELDS: Final = 32  # form fields beside the files
 _EDGE: Final = 1024  # pixels: a JPEG counts at the scale that encoders and thumbnails need
@@ -55,7 +55,7 @@ class _Parser(MultiPartParser):
                 raise LimitExceeded(f"a file has more than the {self.most:,} bytes allowed")
 
     def close(self) -> None:
-        """Delete all files, also those of parts that are not complete."""
+        """Delete all files, including those of incomplete parts."""
         for file in self._files_to_close_on_error:
             file.close()
 

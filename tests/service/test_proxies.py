@@ -1,4 +1,4 @@
-"""What a proxy says of a request counts, and what anybody else says does not."""
+"""The X-Forwarded-* headers of a proxy count, and those of other clients do not."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ FORWARDED = {
 }
 
 
-def seen(client, headers, *, trusted=("10.0.0.0/8", "::1"), app=None):
+def request_from(client, headers, *, trusted=("10.0.0.0/8", "::1"), app=None):
     """Return the response to a request that comes from the address `client`."""
 
     async def ask():
@@ -37,7 +37,7 @@ def echo():
     app = FastAPI()
 
     @app.post("/sign-in")
-    async def tell(request: Request) -> dict[str, object]:
+    async def sign_in(request: Request) -> dict[str, object]:
         forwarded = [name for name in request.headers if "forwarded" in name]
         return {"url": str(request.url), "client": request.client.host, "forwarded": forwarded}
 
@@ -46,50 +46,50 @@ def echo():
 
 @pytest.mark.parametrize("proxy", [PROXY, "::1"])
 def test_a_proxy_s_headers_count(proxy):
-    assert seen(proxy, FORWARDED).json() == {
+    assert request_from(proxy, FORWARDED).json() == {
         "url": "https://photos.example.org/sign-in",
         "client": "203.0.113.9",
         "forwarded": [],
     }
 
 
-def test_headers_of_anybody_else_do_not_count():
+def test_headers_of_other_clients_do_not_count():
     plain = {"url": "http://service:8000/sign-in", "client": STRANGER, "forwarded": []}
     others = {"Forwarded": "proto=https;for=203.0.113.9", "X-Forwarded-Prefix": "/a"}
-    assert seen(STRANGER, FORWARDED | others).json() == plain
-    assert seen(STRANGER, FORWARDED, trusted=()).json() == plain
+    assert request_from(STRANGER, FORWARDED | others).json() == plain
+    assert request_from(STRANGER, FORWARDED, trusted=()).json() == plain
     plain["client"] = PROXY
-    assert seen(PROXY, FORWARDED, trusted=()).json() == plain
+    assert request_from(PROXY, FORWARDED, trusted=()).json() == plain
 
 
-def test_of_several_addresses_the_last_one_that_is_no_proxy_counts():
+def test_the_last_address_that_is_not_a_proxy_counts():
     several = FORWARDED | {"X-Forwarded-For": "1.1.1.1, 203.0.113.9, 10.9.9.9"}
-    assert seen(PROXY, several).json()["client"] == "203.0.113.9"
+    assert request_from(PROXY, several).json()["client"] == "203.0.113.9"
 
 
 @pytest.mark.parametrize("value", ["", "javascript", "https,http", "\xff", "https" * 1_000])
 def test_a_proxy_s_unknown_scheme_does_not_count(value):
     headers = FORWARDED | {"X-Forwarded-Proto": value.encode("latin-1")}
-    assert seen(PROXY, headers).json()["url"] == "http://photos.example.org/sign-in"
+    assert request_from(PROXY, headers).json()["url"] == "http://photos.example.org/sign-in"
 
 
 @pytest.mark.parametrize(("client", "secure"), [(PROXY, True), (STRANGER, False)])
 def test_the_page_s_cookie_is_secure_behind_a_proxy_with_tls(client, secure):
     guard = Guard(echo(), check=lambda *_: None)
-    cookie = seen(client, FORWARDED, app=guard).headers["Set-Cookie"]
+    cookie = request_from(client, FORWARDED, app=guard).headers["Set-Cookie"]
     assert cookie.startswith("__Host-imgsearch_key=") == secure
     assert ("; Secure" in cookie) == secure
 
 
 @pytest.mark.parametrize("address", ["*", "proxy.example.org", "10.0.0.0/33", "10.0.0.1:80", ""])
 def test_a_proxy_is_named_by_its_address(address):
-    with pytest.raises(ConfigError, match="a proxy has an address or network"):
+    with pytest.raises(ConfigError, match="named by its address or network"):
         networks([address])
 
 
-def test_nobody_is_let_in_without_a_key_behind_a_proxy(tmp_path):
+def test_no_auth_is_refused_behind_a_proxy(tmp_path):
     with (
         Catalog(str(tmp_path / "catalog.db")) as catalog,
-        pytest.raises(ConfigError, match="a proxy lets others in"),
+        pytest.raises(ConfigError, match="lets others in"),
     ):
         serving.check_open("127.0.0.1", Keys(catalog), no_auth=True, proxies=["10.0.0.1"])

@@ -90,8 +90,8 @@ class How(Model):
     min_score: Score | Literal["auto"] | None = None
     hide_duplicates: StrictBool | Annotated[Score, Field(ge=-1, le=1)] = Field(
         default=False,
-        description="true, or the score of two images from which on they are alike; pixels are not "
-        "compared",
+        description="true, or the least score of two images that count as near-duplicates; "
+        "pixels are not compared",
     )
 
 

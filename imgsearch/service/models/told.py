@@ -75,7 +75,7 @@ class Failure(Model):
 
 
 class Added(Model):
-    """What an upload brought: `new` images, and `updated` ones that got another label."""
+    """The result of an upload: `new` images, and `updated` ones that got another label."""
 
     images: list[Image]
     new: int
