@@ -1,4 +1,4 @@
-"""Images on their way to a service: read, put together by label, sent, and told of one by one."""
+"""Upload of images: files are read, grouped by label, sent, and counted one by one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from imgsearch.sources import Reference
 
 _FILES: Final = 32  # of one request: progress moves, and an answer comes in seconds
 _BYTES: Final = 32 * 2**20
-# what is wrong with one file, and not with the whole request
+# errors of one file, not of the whole request
 _ITS_OWN: Final = (
     errors.ImageError,
     errors.SourceError,
@@ -27,7 +27,7 @@ _TOO_LARGE: Final = 413
 
 @dataclass(slots=True)
 class _Parcel:
-    """Files of one label that go in one request; no two of the same name, so answers can tell."""
+    """Files of one label for one request; names differ, because failures are listed by name."""
 
     label: str | None
     files: dict[str, Candidate] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class _Parcel:
 
 
 class Adding:
-    """Sends images to one collection, of the same content and name the first one."""
+    """Sends images to one collection; of files with equal content and name, only the first."""
 
     def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:
         self._connection, self._collection, self._tally = connection, collection, tally
@@ -54,10 +54,10 @@ class Adding:
         self._contents: dict[str, str | None] = {}  # of the files in parcels, with their label
 
     def run(self, references: Iterator[Reference]) -> None:
-        """Send what `references` name; a file that does not go in is a line of the tally.
+        """Send the images of `references`; failed files are counted in the tally.
 
         Raises:
-            ImgSearchError: the service refused or failed; what was counted as added is there.
+            ImgSearchError: the service refused or failed; images counted as added are stored.
         """
         for reference in references:
             try:
@@ -86,7 +86,7 @@ class Adding:
             parcel = self._parcels.setdefault(file.label, _Parcel(file.label))
         parcel.put(file)
         self._contents.setdefault(content, file.label)
-        if sum(each.size for each in self._parcels.values()) > 2 * _BYTES:  # many labels at once
+        if sum(waiting.size for waiting in self._parcels.values()) > 2 * _BYTES:  # many labels
             self._flush(max(self._parcels, key=lambda label: self._parcels[label].size))
 
     def _flush(self, label: str | None) -> None:
@@ -116,7 +116,7 @@ class Adding:
         error = problem(response)
         if not isinstance(error, _ITS_OWN) and response.status_code != _TOO_LARGE:
             raise error
-        if len(parcel.files) > 1:  # which of them it is, each one tells for itself
+        if len(parcel.files) > 1:  # sent alone, each file has its own error
             for file in parcel.files.values():
                 self._send_alone(file)
             return
@@ -127,10 +127,10 @@ class Adding:
     def _count(self, parcel: _Parcel, answer: object) -> None:
         new, updated = int(part(answer, "new")), int(part(answer, "updated", default=0))
         failures: dict[str, FailedFile] = {}
-        for each in part(answer, "failures"):
-            name = str(part(each, "name"))
+        for failure in part(answer, "failures"):
+            name = str(part(failure, "name"))
             path = parcel.files[name].path if name in parcel.files else ""
-            failures[name] = failed(each, sources.printable(path))
+            failures[name] = failed(failure, sources.printable(path))
         self._tally.count("added", new)
         self._tally.count("updated", updated)
         self._tally.count("skipped", len(parcel.files) - new - updated - len(failures))
@@ -146,14 +146,14 @@ class Adding:
         self._settle(file, failure)
 
     def _settle(self, file: Candidate, failure: FailedFile | None = None) -> None:
-        """Note the outcome of a file; send a later one that states the first label of it."""
+        """Note the outcome of a file; send an equal one again if only that one has a label."""
         if self._ledger.is_open(file):
             for later in self._ledger.settle(file, failure):
                 self._send_alone(replace(later, data=file.data))
 
 
 def _candidate(path: str, label: str | None, data: bytes) -> Candidate:
-    """Return a file whose id stands for its content and name, as a service's does."""
+    """Return a file whose id is derived from content and name, as in a service."""
     key = sources.content_id(f"{sources.content_id(data)} {_name(path)}".encode())
     return Candidate(path, label, key, data)
 

@@ -64,11 +64,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """How far a job has come: of the `found` images, how many passed each stage.
+    """The progress of a job: how many of the `found` images passed each stage.
 
-    `state` is "queued", "running", "done", "cancelled" or "failed", `error` the code of what ended
-    a failed one. `skipped` images were there already, `updated` ones got another label; an older
-    service counts none of these.
+    `state` is "queued", "running", "done", "cancelled" or "failed"; `error` is the code of the
+    error that ended a failed job. `skipped` images were known already, `updated` ones got another
+    label; older services do not count `updated`.
     """
 
     id: str
@@ -127,14 +127,14 @@ def hits(told: Any) -> list[Hit]:
         raise unexpected("no hits") from error
 
 
-def part(told: Any, name: str, *, default: Any = MISSING) -> Any:
-    """Return one part of an answer, or `default`, for what older services leave out.
+def part(answer: Any, name: str, *, default: Any = MISSING) -> Any:
+    """Return one part of a response, or `default` if an older service leaves it out.
 
     Raises:
-        BackendError: it is missing, and there is no default.
+        BackendError: the part is missing, and there is no default.
     """
-    if isinstance(told, dict) and (name in told or default is not MISSING):
-        return told.get(name, default)
+    if isinstance(answer, dict) and (name in answer or default is not MISSING):
+        return answer.get(name, default)
     raise unexpected(f"no {name!r}")
 
 

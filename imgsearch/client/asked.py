@@ -27,11 +27,11 @@ def how(
     min_score: float | Literal["auto"] | None,
     hide_duplicates: bool | float,
 ) -> dict[str, Any]:
-    """Return how to search as JSON values.
+    """Return the options of a search as JSON values.
 
     Raises:
-        ConfigError: a number is out of its range, or not finite.
-        FieldInvalid: the filter is larger than services take.
+        ConfigError: a number is out of range or not finite.
+        FieldInvalid: the filter is larger than services accept.
     """
     check_breadth(k, offset, None, most=MAX_K)
     if not isinstance(hide_duplicates, bool):

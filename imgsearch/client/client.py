@@ -28,18 +28,18 @@ _FAILING: Final = 503
 class Client:
     """Images in one collection of a service at `url`: the verbs of `imgsearch.Library`, over HTTP.
 
-    `key` is shown to that origin alone: no redirect is followed, no proxy of the environment used.
-    `timeout` is in seconds, for each step of an answer. What a service turns away for now is asked
-    again, some times; what may have come through already, only where twice is as good as once.
-    Thread-safe; one pool of connections.
+    `key` is sent to this origin only: redirects are not followed, and proxies of the environment
+    are not used. `timeout` is in seconds, for each step of a request. Retries 429 and 503
+    responses. After a dropped connection only idempotent requests are retried. Thread-safe; one
+    pool of connections.
 
-    Raises, as every method does beside its own:
-        MissingExtra: httpx is not installed (the constructor alone).
-        ConfigError: the URL or a value is not one that it could be.
-        AccessDenied: the service wants a key, or this is none of its keys.
+    Raises, as every method does in addition to its own errors:
+        MissingExtra: httpx is not installed (the constructor only).
+        ConfigError: the URL or a value is invalid.
+        AccessDenied: the service needs a key, or does not know this one.
         ScopeMissing: the key does not allow this.
         LimitExceeded: more, larger or faster than the service allows.
-        BackendUnavailable: no answer; safe to retry.
+        BackendUnavailable: no response; safe to retry.
     """
 
     def __init__(
@@ -60,23 +60,23 @@ class Client:
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Report:
-        """Send all `images` that lie here: folders, globs, lists, image files, lists of these.
+        """Send local `images`: folders, globs, list files, image files, or lists of these.
 
-        What is there already, by its bytes and its name, is skipped, or gets the label that is
-        stated for it; so an interrupted call may be made again. A file that cannot be used becomes
-        a line of the report.
+        Images that the service has already, by bytes and name, are skipped, or get the label that
+        the source states; an interrupted call can be repeated. Unreadable files are listed in
+        `report.failures`; they do not stop the load.
 
         Raises:
-            SourceError: a folder, glob or list is not there; nothing was sent then.
-            EncoderError, BackendError: the service failed; what was counted as added is there.
+            SourceError: a folder, glob or list does not exist; nothing was sent.
+            EncoderError, BackendError: the service failed; images counted as added are stored.
         """
         tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
-        found = [
+        references = [
             sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
             for source in images
         ]
         tally.tell()
-        Adding(self._connection, self.name, tally).run(chain.from_iterable(found))
+        Adding(self._connection, self.name, tally).run(chain.from_iterable(references))
         return tally.report()
 
     def add_folder(self, folder: str, *, in_place: bool = False) -> Job:

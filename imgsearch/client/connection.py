@@ -174,10 +174,10 @@ class Connection:
 
 
 def _httpx() -> Any:
-    """Return the module httpx, which is loaded with the first client.
+    """Return the module httpx, which the first client imports.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: httpx is not installed.
     """
     try:
         import httpx
