@@ -15,6 +15,7 @@ from imgsearch.sources import printable
 TILE: Final = 256  # pixels of a tile's longer edge; the archive keeps thumbnails of this size
 DETAIL: Final = 640  # and of the picture beside its facts
 FULL: Final = 4096  # of the full-size view; a page of more is slow on a phone
+_CROPPED: Final = 1024  # of the picture to mark a part of; more than a screen's column shows
 
 # signs that Gradio's templates would read: {{…}} is Handlebars, ${…} a template literal
 _TEMPLATE: Final = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
@@ -78,11 +79,10 @@ def full_size(archive: Archive, entry: Entry) -> str:
 
 def cropper(data: bytes, name: str, *, max_pixels: int) -> str:
     """Return an image to mark a part of; data is the image file."""
-    # 1024: more than a screen's column shows
-    shown = images.small(data, side=1024, max_pixels=max_pixels)
+    picture = images.small(data, side=_CROPPED, max_pixels=max_pixels)
     return (
         f'<div class="crop" role="group" aria-label="Part of {text(name)}"><div class="cut">'
-        f'<img draggable="false" src="{_url(shown)}" alt="{text(name)}"><span></span></div>'
+        f'<img draggable="false" src="{_url(picture)}" alt="{text(name)}"><span></span></div>'
         + "".join(map(_edge, _EDGES))
         + '<div class="row"><button type="button" data-crop="search">Search this part</button>'
         '<button type="button" data-crop="cancel">Cancel</button></div></div>'

@@ -10,7 +10,7 @@ import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
@@ -36,7 +36,7 @@ POLICY: Final = (
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # under no-referrer browsers send a form with Origin: null
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send forms with Origin: null
 }
 _ASSETS: Final = re.compile(
     r"/(?:assets|static|svelte)/.+|/(?:gradio_api/)?theme\.css|/manifest\.json|/favicon\.ico"
@@ -48,7 +48,7 @@ _READ: Final = re.compile(
 )
 _WRITTEN: Final = re.compile(r"/gradio_api/(?:queue/join|upload|cancel|reset)/?")
 _UPLOAD: Final = re.compile(r"/gradio_api/upload/?")
-_LONGEST_NAME: Final = 255  # bytes of a file's name, as systems have it
+_LONGEST_NAME: Final = 255  # bytes of a file's name, the limit of common file systems
 _CHARSET: Final = re.compile(r";\s*charset\s*=", re.IGNORECASE)
 _CALL_BYTES: Final = 4 * 2**20  # of a call's JSON; files come by /upload
 _EXACT: Final = 2**53  # the largest whole number that a browser keeps exactly
@@ -98,7 +98,7 @@ class Guard:
         if refusal := self._elsewhere(request):
             return refusal
         path = _path(request.scope)
-        if not _is_name(path):
+        if not _names_file(path):
             return PlainTextResponse("not found", 404)
         if self._check is not None and path in ("/sign-in", "/sign-out"):
             return await sign_in(request, self._check)
@@ -109,8 +109,8 @@ class Guard:
         if not known.fullmatch(path) or request.method not in ("GET", "HEAD", "POST"):
             return PlainTextResponse("not found", 404)
         if _CHARSET.search(request.headers.get("content-type", "")):
-            # browsers send none; Gradio would decode with any codec of Python's, and fail with some
-            return PlainTextResponse("text is UTF-8 here", 415)
+            # Browsers send no charset. Gradio would use any of Python's codecs, and fail with some.
+            return PlainTextResponse("the charset is always UTF-8", 415)
         return await self._unsigned(request, path)
 
     def _elsewhere(self, request: Request) -> Response | None:
@@ -135,7 +135,7 @@ class Guard:
         return None
 
     async def _call(self, request: Request, send: Send) -> None:
-        """Let a call through that is plain JSON, and whose files are uploads and no URLs."""
+        """Forward a call that is plain JSON and whose files are uploads, not URLs."""
         body = b""
         async for part in request.stream():
             body += part
@@ -157,10 +157,10 @@ _not_a_call: Final = PlainTextResponse("not a call of the page", 422)
 
 
 async def _call_gradio(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    """Call Gradio; what it cannot parse is the client's fault.
+    """Call Gradio, and answer 422 if it cannot parse the request.
 
-    Gradio parses and queues a call or an upload within the request, and works on it afterwards. So
-    an error that is no OSError is about the request's shape.
+    Gradio parses and queues a call or an upload within the request, and runs it afterwards.
+    Errors other than OSError are therefore about the form of the request.
     """
     started = False
 
@@ -179,9 +179,9 @@ async def _call_gradio(app: App, scope: Scope, receive: Receive, send: Send) -> 
 
 
 def is_call(body: bytes) -> bool:
-    """Return whether a body is JSON that a browser sends, in which no file is a URL.
+    """Return whether a body is JSON as browsers send it, without URLs of files.
 
-    Gradio's own answers fail on NaN, on numbers without end and on halves of characters.
+    Gradio fails to answer NaN, infinity and lone surrogates.
     """
     try:
         call = json.loads(body, parse_constant=_refused, parse_float=_finite, parse_int=_exact)
@@ -191,7 +191,7 @@ def is_call(body: bytes) -> bool:
         return False
 
 
-def _refused(text: str) -> float:
+def _refused(text: str) -> NoReturn:
     raise ValueError(text)
 
 
@@ -202,7 +202,7 @@ def _finite(text: str) -> float:
 
 def _exact(text: str) -> int:
     number = int(text)
-    return number if abs(number) <= _EXACT else int(_refused(text))
+    return number if abs(number) <= _EXACT else _refused(text)
 
 
 def names_url(value: Any) -> bool:
@@ -224,8 +224,8 @@ def _same_origin(request: Request) -> bool:
     return origin.partition("://")[2] == request.headers.get("host")
 
 
-def _is_name(path: str) -> bool:
-    """Return whether a path can name a file: no NUL, and no part longer than systems allow."""
+def _names_file(path: str) -> bool:
+    """Return whether a path can name a file: it has no NUL and no part that is too long."""
     return "\0" not in path and all(
         len(part.encode(errors="surrogatepass")) <= _LONGEST_NAME for part in path.split("/")
     )

@@ -15,7 +15,7 @@ from imgsearch.ui.looks import script
 from imgsearch.ui.wording import words
 from imgsearch.wording import counted
 
-_CUT_FROM: Final = 2048  # pixels of the shorter edge that a part is cut from, where a JPEG scales
+_CUT_FROM: Final = 2048  # pixels of a JPEG's shorter edge when a part is cut from it
 _ANY: Final = "any label"
 _FLOORS: Final = ("any", "as measured", "a number")
 _NOTHING: Final = "No image was found."

@@ -12,11 +12,11 @@ from starlette.responses import HTMLResponse, Response
 from imgsearch.errors import AccessDenied, CatalogError
 
 _COOKIE: Final = "imgsearch_key"
-_SECURE_COOKIE: Final = f"__Host-{_COOKIE}"  # no other host and no page without TLS can set it
-UNCHECKED: Final = "keys cannot be looked up now"
+_SECURE_COOKIE: Final = f"__Host-{_COOKIE}"  # other hosts and pages without TLS cannot set it
+UNCHECKED: Final = "keys cannot be checked at the moment"
 _MOST: Final = 4096  # bytes of the form
 _NEXT: Final = "next"
-_QUERY: Final = "%/?:@!$&'()*+,;=~"  # stays as it is in a URL's query (RFC 3986)
+_QUERY: Final = "%/?:@!$&'()*+,;=~"  # characters that a query may hold unescaped (RFC 3986)
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>imgsearch: sign in</title>
@@ -36,7 +36,7 @@ input, button {{ font: inherit; padding: .6rem; margin: .4rem 0 1rem }}
 async def sign_in(request: Request, check: Callable[[str, str], object]) -> Response:
     """Return the form, or the response to a submitted form: a cookie if the key is valid.
 
-    A visitor returns to the page with the query that `to_form` kept.
+    After signing in, the visitor returns to the page with the query that `to_form` kept.
     """
     if request.url.path.endswith("/sign-out"):
         signed_out = Response(status_code=303, headers={"location": "sign-in"})
@@ -46,7 +46,7 @@ async def sign_in(request: Request, check: Callable[[str, str], object]) -> Resp
         return _form(request)
     key = await _key(request)
     if key is None:
-        return _form(request, "That is no key.", 413)
+        return _form(request, "That is not a key.", 413)
     try:
         await run_in_threadpool(check, key, "read")
     except AccessDenied as error:
@@ -61,12 +61,12 @@ async def sign_in(request: Request, check: Callable[[str, str], object]) -> Resp
 
 
 def key_of(request: Request) -> str:
-    """Return the key that a browser signed in with, "" if it has not."""
+    """Return the key that a browser signed in with, or "" if it has not signed in."""
     return request.cookies.get(_cookie(request), "")
 
 
 def to_form(request: Request) -> Response:
-    """Return a redirect to the form that keeps the page's query for after the sign-in."""
+    """Return a redirect to the form; it keeps the page's query until after the sign-in."""
     query = request.url.query
     location = f"sign-in?{urlencode({_NEXT: query})}" if query else "sign-in"
     return Response(status_code=303, headers={"location": location})
@@ -88,7 +88,7 @@ def _form(request: Request, message: str = "", status: int = 200) -> HTMLRespons
 
 
 async def _key(request: Request) -> str | None:
-    """Return the submitted key, "" if the form has none, None if the form is too large."""
+    """Return the submitted key, "" if the form has none, or None if the form is too large."""
     body = b""
     async for part in request.stream():
         body += part
@@ -98,9 +98,9 @@ async def _key(request: Request) -> str | None:
 
 
 def _query(request: Request) -> str:
-    """Return the page's query to go back to, "" or with its question mark.
+    """Return the query of the page to return to, with its question mark, or "".
 
-    Only the query is kept, never a path or a host, so no link leads from here to another site.
+    Neither a path nor a host is kept, so that the redirect cannot lead to another site.
     """
     query = request.query_params.get(_NEXT, "")
     return f"?{quote(query, safe=_QUERY)}" if query else ""

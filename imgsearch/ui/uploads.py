@@ -1,4 +1,4 @@
-"""The folder of what browsers upload: one a process, removed when the process ends or is gone."""
+"""The folder for uploads of browsers: one per process, removed when the process has ended."""
 
 import atexit
 import os
@@ -14,16 +14,16 @@ _PREFIX: Final = "imgsearch-page-"
 
 @cache
 def uploads() -> Path:
-    """Return this process's folder, having removed those that killed processes left.
+    """Return this process's folder, after removing the folders of killed processes.
 
-    The process holds a lock on it, which the system releases however the process ends; a process id
-    would not do, because containers that share a temporary folder have equal ones.
+    The process holds a lock on its folder, which the system releases when the process ends. A
+    process id would not do, because containers that share a temporary folder have equal ids.
     """
     temporary = Path(tempfile.gettempdir())
     remove_abandoned(temporary)
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=temporary))
-        with suppress(FileNotFoundError):  # another process found it before it was locked
+        with suppress(FileNotFoundError):  # another process removed it before it was locked
             lock = locked(folder)
             if lock is None or folder.exists():
                 atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -46,11 +46,11 @@ def remove_abandoned(temporary: Path) -> None:
 def locked(folder: Path) -> int | None:
     """Return a descriptor that holds the folder's lock until it is closed.
 
-    None: a process holds it already, or the system has no such locks.
+    Returns None if a process holds the lock already, or if the system has no such locks.
     """
     try:
         import fcntl
-    except ImportError:  # Windows, where a folder whose process was killed stays
+    except ImportError:  # Windows, where the folder of a killed process stays
         return None
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

@@ -162,7 +162,7 @@ def test_the_form_says_that_the_catalogue_does_not_answer():
         guard.Guard(behind, check=broken), ("POST", "/sign-in", {"data": {"key": "a"}})
     )
     assert answer.status_code == 503
-    assert "keys cannot be looked up now" in answer.text
+    assert "keys cannot be checked at the moment" in answer.text
     assert "secret" not in answer.text
 
 
