@@ -6,8 +6,8 @@ runs these. Groups keep the tests of one module, or of one server, on one worker
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -76,15 +76,26 @@ def ordered(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     return sorted(items, key=_rank)
 
 
-class Refuse(MetaPathFinder):
-    """Refuses heavy imports while the fast ring runs, so that a missing marker is seen."""
+class Refuse(MetaPathFinder, Loader):
+    """Refuses heavy imports while the fast ring runs, so that a missing marker is seen.
+
+    The packages can still be found, because the service reports which models are installed.
+    """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name.partition(".")[0] in _HEAVY:
-            raise AssertionError(f"a test of the fast ring imports {name}: mark it in its module")
-        return None
+        if name.partition(".")[0] not in _HEAVY:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None:
+            spec.loader = self
+        return spec
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise AssertionError(
+            f"a test of the fast ring imports {module.__name__}: mark it in its module"
+        )
 
     def install(self) -> None:
         sys.meta_path.insert(0, self)
