@@ -85,6 +85,7 @@ def test_remove_by_path_leaves_the_file(run, loaded):
     assert file.exists()
 
 
+@pytest.mark.torch  # timm lists its models
 def test_models_lists_the_encoders(run):
     names = [model["name"] for model in json.loads(run("models", "--json").stdout)]
     assert names[:2] == ["mini", "classic"]
@@ -208,7 +209,7 @@ def test_evaluate_a_csv(run, loaded, tmp_path):
         (["add", "nirgends"], "nirgends"),
         (["info", "--db", "tencentt://x"], "unknown store"),
         (["info", "--db", "photos"], "is no store"),
-        (["add", ".", "--model", "timmm:x"], "timmm:x"),
+        pytest.param(["add", ".", "--model", "timmm:x"], "timmm:x", marks=pytest.mark.torch),
         (["add", ".", "--index", "tree"], "unknown index"),
         (["add", ".", "--weights", "x.safetensors"], "the model's name"),
     ],
