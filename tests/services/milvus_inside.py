@@ -56,9 +56,16 @@ async def relayed(
 
 async def relay(listener: socket.socket, host: str, port: int) -> asyncio.Server:
     """Accept on `listener`, any number of connections, and carry each to `host`:`port`."""
-    return await asyncio.start_server(
-        lambda reader, writer: relayed(reader, writer, host, port), sock=listener
-    )
+    # The event loop refers to tasks only weakly, and to a connection only while it reads from it.
+    # Without this set a half-closed connection is collected as garbage, and its answer is lost.
+    running: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(relayed(reader, writer, host, port))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    return await asyncio.start_server(accept, sock=listener)
 
 
 async def until_parent_ends() -> None:

@@ -1,11 +1,13 @@
 """The server that tests start: alone in its namespace, reached by its relay, gone with us."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
@@ -14,6 +16,8 @@ import pytest
 from tests.conftest import at_hand
 from tests.services import milvus_server
 from tests.services.milvus_inside import relay
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 START = """
 import sys, pathlib
@@ -40,8 +44,8 @@ async def asked(port: int, sent: bytes) -> bytes:
     return answer
 
 
-async def through_relay(messages: list[bytes]) -> list[bytes]:
-    target = await asyncio.start_server(echoed, "127.0.0.1", 0)
+async def through_relay(messages: list[bytes], serve: Serve = echoed) -> list[bytes]:
+    target = await asyncio.start_server(serve, "127.0.0.1", 0)
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     port = listener.getsockname()[1]
     relaying = await relay(listener, "127.0.0.1", target.sockets[0].getsockname()[1])
@@ -52,6 +56,25 @@ async def through_relay(messages: list[bytes]) -> list[bytes]:
 def test_relay_carries_many_connections_and_their_ends() -> None:
     messages = [f"{i} 图片".encode() * 30_000 for i in range(64)]  # 210 kB and up: many reads each
     assert asyncio.run(through_relay(messages)) == [message[::-1] for message in messages]
+
+
+def test_relay_keeps_half_closed_connections_during_garbage_collection() -> None:
+    async def collected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sent = await reader.read()  # the client has closed its half
+        gc.collect()
+        writer.write(sent[::-1])
+        await writer.drain()
+        writer.close()
+
+    async def answer_and_messages() -> tuple[bytes, list[str]]:
+        messages: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _loop, context: messages.append(context["message"])
+        )
+        (answer,) = await through_relay([b"abc"], collected)
+        return answer, messages
+
+    assert asyncio.run(answer_and_messages()) == (b"cba", [])
 
 
 def test_relay_to_nobody_ends_the_connection() -> None:
