@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgsearch.backends import Collection, Index, Schema, connect
+from imgsearch.backends import Collection, FieldNames, Index, Schema, connect
+from imgsearch.backends.collection import MAX_K
 from imgsearch.backends.milvus import Backend
 from imgsearch.backends.milvus_collection import MilvusCollection
 from imgsearch.errors import BackendError, SchemaMismatch
@@ -98,27 +99,52 @@ def test_index_by_another_metric_is_refused(store: Backend, collection: Collecti
         store.open(NAME)
 
 
-def test_threads_that_search_go_on_while_the_collection_is_released(
-    store: Backend, collection: Collection
+def test_threads_search_a_released_collection_after_one_of_them_loaded_it(
+    store: Backend, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = threading.Event()
+    answered = threading.Semaphore(0)  # counts searches of the released collection
+    loaded: list[str] = []
+    with store.calling() as client:
+        search, prepared = client.search, store.prepared
 
-    def search() -> int:
-        rounds = 0
-        while not done.is_set() or not rounds:
-            assert len(collection.search(unit(0)[None], k=6)[0]) == 6
-            rounds += 1
-        return rounds
-
-    with ThreadPoolExecutor(4) as threads:
-        running = [threads.submit(search) for _ in range(4)]
+    def search_and_count(*args: Any, **options: Any) -> Any:
         try:
-            for _ in range(2):
-                release(store)
-                assert collection.count() == 6
+            return search(*args, **options)
         finally:
-            done.set()
-        assert all(thread.result() for thread in running)
+            answered.release()
+
+    def load_after_all_searches(name: str, names: FieldNames) -> Any:
+        if not loaded:
+            assert all(answered.acquire(timeout=60) for _ in range(4))
+        loaded.append(name)
+        return prepared(name, names)
+
+    monkeypatch.setattr(client, "search", search_and_count)
+    monkeypatch.setattr(store, "prepared", load_after_all_searches)
+    release(store)
+    with ThreadPoolExecutor(4) as threads:
+        searches = [threads.submit(collection.search, unit(0)[None], k=6) for _ in range(4)]
+    assert [len(hits) for running in searches for hits in running.result()] == [6, 6, 6, 6]
+    assert loaded == [NAME]
+
+
+@pytest.mark.parametrize(
+    "store", ["milvus"], indirect=True
+)  # calls of an embedded store take turns
+def test_search_is_repeated_if_a_release_overtakes_it(
+    store: Backend, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.calling() as client:
+        search = client.search
+
+    def overtaken(*_args: Any, **_options: Any) -> Any:
+        monkeypatch.setattr(client, "search", search)
+        release(store)
+        return [[]]  # the answer of Milvus 2.3.5 in this case
+
+    monkeypatch.setattr(client, "search", overtaken)
+    # with a smaller k the search would be repeated because its answer is short
+    assert sorted(ids(collection.search(unit(0)[None], k=MAX_K)[0])) == list("abcdef")
 
 
 def test_collection_that_is_released_each_time_is_reported(
