@@ -132,6 +132,7 @@ def test_it_travels_by_its_configuration(files):
     assert done.stdout == f"{step(files).column('id').to_pylist()}\n", done.stderr
 
 
+@pytest.mark.torch
 def test_an_encoder_that_cannot_be_built_is_no_rows_fault(files):
     with pytest.raises(EncoderError):
         Embedding(Recipe("größe"))(files)

@@ -343,6 +343,7 @@ def test_a_query_that_cannot_be_a_path_is_a_typed_error(library, folder, text):
 SHARED = Path(__file__).resolve().parents[2] / "shared/weights/mobilenetv2_100.safetensors"
 
 
+@pytest.mark.torch
 @pytest.mark.skipif(not SHARED.exists(), reason="the real weights are not beside the project")
 def test_weights_that_moved_are_given_anew_and_others_refused(tmp_path, folder):
     weights = tmp_path / "w.safetensors"
