@@ -10,11 +10,11 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from imgsearch import encoders, sources
-from imgsearch.backends import Collection, Index, Metric, Schema, VectorBackend
+from imgsearch import sources
+from imgsearch.backends import Collection
+from imgsearch.collection_handle import CollectionHandle
 from imgsearch.detector import Detection
 from imgsearch.embedding import Embedding
-from imgsearch.encoders import Recipe
 from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
 from imgsearch.filters import Field
 from imgsearch.images import MAX_PIXELS
@@ -26,9 +26,6 @@ from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix, Record, Vector
 
 T = TypeVar("T")
-FIELDS: Final = ("path", "label")
-"""What is written beside each vector."""
-
 _ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # other store errors end the load
 _RAMP: Final = 32  # images embedded at once, reached by doubling from 1: a batch of most encoders
 _LARGEST: Final = 512
@@ -44,30 +41,24 @@ class _Writing:
 
 
 class Loader:
-    """Loads files into the collection `name`, created when the first image is there to go in.
+    """Loads files into a collection, created when the first image is ready to be written.
 
-    `collection` is that one, None until it is created.
+    `collection` is None until then.
     """
 
     def __init__(
         self,
-        backend: VectorBackend,
-        name: str,
-        collection: Collection | None,
+        handle: CollectionHandle,
         *,
-        recipe: Recipe,
-        index: str,
-        metric: Metric,
         regions: Detection | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self._backend, self._name, self.collection = backend, name, collection
-        self._recipe, self._index, self._metric = recipe, index, metric
-        if regions and collection is not None and not has_regions(collection):
+        self._handle, self.collection = handle, handle.known
+        if regions and self.collection is not None and not has_regions(self.collection):
             raise SchemaMismatch(
-                f"collection {name!r} was made without regions; add them to another one"
+                f"collection {handle.name!r} was made without regions; add them to another one"
             )
-        self._embed = Embedding(recipe, regions, max_pixels)
+        self._embed = Embedding(handle.required_recipe(), regions, max_pixels)
 
     def load(self, chunks: Iterator[list[Candidate]], tally: Tally) -> None:
         """Embed and write what is new, and count; a file counts when its content is written.
@@ -108,14 +99,7 @@ class Loader:
         self, writer: Executor, files: Sequence[Candidate], rows: pa.RecordBatch
     ) -> _Writing:
         if self.collection is None:
-            self.collection = created(
-                self._backend,
-                self._name,
-                recipe=self._recipe,
-                index=self._index,
-                metric=self._metric,
-                regions=bool(self._embed.regions),
-            )
+            self.collection = self._handle.open_or_create(with_regions=bool(self._embed.regions))
         labels = {file.id: file.label or "" for file in files}
         return _Writing(files, writer.submit(_write, self.collection, rows, labels))
 
@@ -199,30 +183,6 @@ class Parts:
                 self._size = min(self._largest, self._size * 2)
             else:
                 self._size = max(_RAMP, self._size // 2)
-
-
-def created(
-    backend: VectorBackend,
-    name: str,
-    *,
-    recipe: Recipe,
-    index: str,
-    metric: Metric,
-    regions: bool = False,
-) -> Collection:
-    """Return the collection `name`, made for the vectors of a recipe's encoder."""
-    encoder = encoders.load(**recipe.config()).fingerprint
-    names = (*FIELDS, *REGION_FIELDS) if regions else FIELDS
-    fields = dict.fromkeys(names, "str")
-    schema = Schema(
-        encoder.dim,
-        metric,
-        Index.parse(index),
-        fields,  # type: ignore[arg-type]  # "str" is one of the literal's
-        encoder,
-        recipe.to_json(),
-    )
-    return backend.create(name, schema)
 
 
 def _changes(record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:

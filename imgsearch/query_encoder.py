@@ -34,9 +34,10 @@ class QueryEncoder:
     """
 
     def __init__(self, recipe: Recipe | None, *, max_pixels: int = images.MAX_PIXELS) -> None:
-        self._recipe, self._max_pixels = recipe, images.checked_limit(max_pixels)
+        self.recipe, self._max_pixels = recipe, images.checked_limit(max_pixels)
         self._lock = threading.Lock()
         self._encoder: Encoder | None = None
+        self._checked: Collection | None = None
 
     def encode(
         self,
@@ -90,14 +91,14 @@ class QueryEncoder:
 
     def _ready(self, collection: Collection | None) -> Encoder:
         with self._lock:
-            if self._encoder is None:
-                if self._recipe is None:
-                    raise unnamed_encoder_error(collection)
-                encoder = encoders.load(**self._recipe.config())
-                if collection is not None:
-                    collection.require(encoder.fingerprint)
-                self._encoder = encoder
-            return self._encoder
+            if self.recipe is None:
+                raise unnamed_encoder_error(collection)
+            encoder = self._encoder or encoders.load(**self.recipe.config())
+            if collection is not None and collection is not self._checked:
+                collection.require(encoder.fingerprint)
+                self._checked = collection
+            self._encoder = encoder
+            return encoder
 
 
 def _check_origin(

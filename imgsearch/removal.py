@@ -1,6 +1,6 @@
-"""Which records an id, a path, a folder or a glob names, by what the records say of themselves.
+"""Removal of images by id, path, folder or glob.
 
-The files may be gone from the disk, so paths are compared with the stored ones, part by part:
+The files may be gone from the disk, so targets are compared with the stored paths, part by part:
 ``/a/b`` names ``/a/b/1.jpg`` and not ``/a/bc/1.jpg``.
 """
 
@@ -14,16 +14,38 @@ from functools import reduce
 from operator import or_
 from pathlib import PurePath
 from typing import Final
-from unicodedata import normalize
 
 from imgsearch import sources
 from imgsearch.backends import Collection
 from imgsearch.backends.checks import MAX_TEXT
 from imgsearch.errors import ConfigError
-from imgsearch.filters import Field, Filter
+from imgsearch.filters import Field, Filter, composed
 from imgsearch.loading import absolute
+from imgsearch.regions import has_regions
 
-_FILTERED: Final = 16  # folders asked for by a filter; for more of them all records are read
+_FILTERED: Final = 16  # folders in one filter; for more of them all records are read
+
+
+def remove_images(
+    collection: Collection,
+    targets: Sequence[str | os.PathLike[str]],
+    on_missing: Callable[[str], None] | None = None,
+) -> int:
+    """Delete the images that `targets` name, with their regions; return how many images.
+
+    `on_missing` gets each target that names no image.
+
+    Raises:
+        ConfigError: a target is empty.
+    """
+    ids = named_ids(collection, targets, on_missing)
+    if not ids or not has_regions(collection):
+        return collection.delete(ids)
+    images = sorted({id_.partition("#")[0] for id_ in ids})
+    known = collection.get(images)
+    regions = collection.iterate(where=Field("image").isin(images), vectors=False)
+    collection.delete([*(record.id for record in regions if record.id not in known), *images])
+    return len(known)
 
 
 def named_ids(
@@ -33,9 +55,9 @@ def named_ids(
 ) -> list[str]:
     """Return the ids of the records that `targets` name; `on_missing` gets each other target.
 
-    A target is an id; a file's path; a folder, which names the files below it; or a glob. What a
-    glob matches may be a folder, too, and ``**`` stands for any number of folders. A path that is
-    in the collection is never taken for a glob.
+    A target is an id, a file's path, a glob, or a folder, which names the files below it. A glob
+    may match folders, too, and ``**`` matches any number of them. A path that is in the collection
+    is never read as a glob.
 
     Raises:
         ConfigError: a target is empty.
@@ -54,7 +76,7 @@ def named_ids(
 
 
 def _by_path(collection: Collection, texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return target → the ids of the records that it names, for those that name any."""
+    """Return target → the ids of its records; targets without records are left out."""
     places = {
         text: sources.printable(absolute(text)) for text in dict.fromkeys(texts) if _storable(text)
     }
@@ -71,20 +93,20 @@ def _files(collection: Collection, places: dict[str, str]) -> dict[str, list[str
     """Return target → ids, for targets that are the path of a record."""
     texts = defaultdict(list)
     for text, place in places.items():
-        texts[_composed(place)].append(text)
+        texts[composed(place)].append(text)
     same: dict[str, list[str]] = defaultdict(list)
     alike: dict[str, list[str]] = defaultdict(list)  # in another Unicode form
     where = Field("path").isin(sorted(places.values()))
     for record in collection.iterate(where=where, vectors=False):
         path = str(record.fields["path"])
-        for text in texts[_composed(path)]:
+        for text in texts[composed(path)]:
             (same if places[text] == path else alike)[text].append(record.id)
     return {**alike, **same}
 
 
 @dataclass(frozen=True)
 class _Tree:
-    """The paths that a target may name: those below `folder`, or those that match `pattern`."""
+    """A target as a folder, and as a glob: `pattern` below the folder `base`."""
 
     folder: str
     base: str
@@ -92,11 +114,11 @@ class _Tree:
 
     @classmethod
     def of(cls, text: str, place: str) -> "_Tree":
-        place = _composed(place)
+        place = composed(place)  # macOS decomposes the names of files
         parts = PurePath(place).parts
-        here = PurePath(_composed(sources.printable(absolute("."))))
+        here = PurePath(composed(sources.printable(absolute("."))))
         relative = not os.path.isabs(text) and PurePath(place).is_relative_to(here)  # noqa: PTH117
-        plain = len(here.parts) if relative else 0  # this folder's own name is no pattern
+        plain = len(here.parts) if relative else 0  # the current folder may be called "[x]"
         while plain < len(parts) and not glob.has_magic(parts[plain]):
             plain += 1
         pattern = parts[plain:] if glob.has_magic(text) else ()
@@ -104,7 +126,7 @@ class _Tree:
 
     @property
     def start(self) -> str:
-        """How the path of every record begins that this may name."""
+        """The beginning that the paths of all matching records share."""
         return self.base if self.pattern else self.folder
 
     def matches(self, path: str) -> bool:
@@ -114,7 +136,7 @@ class _Tree:
 
 
 def _below(collection: Collection, trees: dict[str, _Tree]) -> dict[str, list[str]]:
-    """Return target → ids, for targets that are a folder, or else a glob, with records below."""
+    """Return target → ids, for targets that are a folder with records, or else a glob."""
     folders, in_folder, matched = defaultdict(list), defaultdict(list), defaultdict(list)
     for text, tree in trees.items():
         folders[tree.folder].append(text)
@@ -130,19 +152,19 @@ def _below(collection: Collection, trees: dict[str, _Tree]) -> dict[str, list[st
 
 
 def _candidates(collection: Collection, trees: Iterable[_Tree]) -> Iterator[tuple[str, str]]:
-    """Yield (id, path) of the records that the trees may name."""
+    """Yield (id, path) of the records that may match one of the trees."""
     starts = {tree.start for tree in trees}
     where: Filter | None = None
     if collection.prefixes and len(starts) <= _FILTERED:
         where = reduce(or_, (Field("path").startswith(start) for start in sorted(starts)))
     for record in collection.iterate(where=where, vectors=False):
-        yield record.id, _composed(str(record.fields.get("path", "")))
+        yield record.id, composed(str(record.fields.get("path", "")))
 
 
 def _match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     """Check whether a pattern matches a path or a folder above it.
 
-    Names that begin with a dot are matched by patterns that do so, as when images are added.
+    A name that begins with a dot needs a pattern that begins with one, as in `sources`.
     """
     if not pattern:
         return True
@@ -156,13 +178,8 @@ def _match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return not hidden and fnmatchcase(parts[0], first) and _match(parts[1:], tuple(others))
 
 
-def _composed(path: str) -> str:
-    """Return a path in the form that paths are compared in: macOS names files in another one."""
-    return normalize("NFC", path)
-
-
 def _storable(text: str) -> bool:
-    """Check whether a path may be in a record; no store keeps the others."""
+    """Check whether a store can hold the path."""
     return "\0" not in text and len(sources.printable(text).encode()) <= MAX_TEXT
 
 

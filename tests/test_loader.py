@@ -3,15 +3,15 @@
 import itertools
 import shutil
 import uuid
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 import imgsearch
-from imgsearch.backends import connect
-from imgsearch.encoders import Recipe
+from imgsearch.collection_handle import CollectionHandle
 from imgsearch.errors import BackendError
-from imgsearch.loader import Loader, created
+from imgsearch.loader import Loader
 from imgsearch.loading import Candidate, Tally, chunks
 from imgsearch.sources import content_id, references
 from imgsearch.types import Record
@@ -26,10 +26,8 @@ def library():
 
 def load(files, size):
     """Load candidates in chunks of a size into a new collection; return it with the report."""
-    store = connect(f"memory://{uuid.uuid4().hex}")
-    loader = Loader(
-        store, "images", None, recipe=Recipe.of("classic"), index="flat", metric="cosine"
-    )
+    handle = CollectionHandle(f"memory://{uuid.uuid4().hex}", model="classic", index="flat")
+    loader = Loader(handle)
     tally = Tally(len(files), None, None)
     parts = (files[start : start + size] for start in range(0, len(files), size))
     loader.load(parts, tally)
@@ -177,16 +175,14 @@ def test_a_copy_elsewhere_changes_the_label_and_not_the_path(library, tmp_path):
 
 def test_labels_of_regions_follow_that_of_their_image(library, tmp_path):
     (path,) = write(tmp_path / "cat", 1)
-    store = connect(library.url)
-    collection = created(
-        store, "images", recipe=library.recipe, index="hnsw", metric="cosine", regions=True
-    )
+    handle = CollectionHandle(library.url, model="classic")
+    collection = handle.open_or_create(with_regions=True)
     content = content_id(path.read_bytes())
     vector = np.eye(1, collection.schema.dim, dtype=np.float32)[0]
     for id_, box in ((f"{content}#1", "0,0,9,9"), (content, "")):
         fields = {"path": "/gone.png", "label": "dog", "image": content, "box": box}
         collection.upsert([Record(id_, vector, fields)])
-    with store, imgsearch.open(library.url) as opened:
+    with closing(handle), imgsearch.open(library.url) as opened:
         assert opened.add(tmp_path).updated == 1
     rows = list(library.collection.iterate(vectors=False))
     assert [row.fields["label"] for row in rows] == ["cat", "cat"]

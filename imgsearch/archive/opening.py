@@ -7,8 +7,8 @@ from typing import Any
 
 from imgsearch import objects
 from imgsearch.archive.archive import Archive
-from imgsearch.arguments import NAMES, check_arguments
 from imgsearch.catalog import Catalog
+from imgsearch.collection_handle import ARGUMENTS, check_arguments
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def opened(
         ConfigError, BackendError, CatalogError, ObjectStoreError: a part cannot be opened.
         EncoderError: `model` or its `weights` do not exist.
     """
-    check_arguments(**{name: making[name] for name in NAMES if name in making})
+    check_arguments(**{name: making[name] for name in ARGUMENTS if name in making})
     if None in (db, catalog, originals):
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
     where = originals or str(data / "originals")

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from imgsearch import backends
-from imgsearch.arguments import check_arguments
+from imgsearch.collection_handle import check_arguments
 from imgsearch.embedding import Embedding
 from imgsearch.encoders import Recipe, load
 from imgsearch.errors import DatasetError

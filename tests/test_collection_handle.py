@@ -1,4 +1,4 @@
-"""What `imgsearch.open` refuses, before it touches a store."""
+"""A collection that is opened by name, and arguments that `imgsearch.open` refuses."""
 
 import subprocess
 import sys
@@ -165,3 +165,14 @@ def test_an_archive_and_an_evaluation_refuse_it_before_they_make_a_folder(tmp_pa
     with pytest.raises(ImgSearchError):
         evaluate(datasets.load(tmp_path / "bilder"), url=str(tmp_path / "x.db"), **arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["bilder"]
+
+
+@pytest.mark.parametrize("look", [imgsearch.Library.exists, imgsearch.Library.count])
+def test_a_collection_that_another_program_created_is_found_with_its_model(tmp_path, look):
+    write(tmp_path, 1)
+    url = f"memory://{uuid.uuid4().hex}"
+    with imgsearch.open(url) as early, imgsearch.open(url, model="classic") as other:
+        assert not look(early)
+        other.add(tmp_path)
+        assert look(early) == 1
+        assert early.model == "classic"
