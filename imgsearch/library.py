@@ -92,7 +92,7 @@ class Library:
             sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
             for source in images
         ]
-        tally.tell()
+        tally.report_progress()
         loader = Loader(self._handle, regions=self._regions, max_pixels=self.max_pixels)
         loader.load(chunks(chain.from_iterable(found), tally), tally)
         return tally.report()

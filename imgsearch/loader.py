@@ -1,11 +1,10 @@
-"""Chunks of files → a collection: one part is embedded while the last one is written."""
+"""Chunks of files → a collection: one part is embedded while the one before is written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from os import path
-from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,22 +18,18 @@ from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
 from imgsearch.filters import Field
 from imgsearch.images import MAX_PIXELS
 from imgsearch.ledger import Ledger
-from imgsearch.loading import Candidate, FailedFile, Tally
+from imgsearch.loading import Candidate, FailedFile, Parts, Tally
 from imgsearch.regions import FIELDS as REGION_FIELDS
 from imgsearch.regions import has_regions
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix, Record, Vector
 
-T = TypeVar("T")
 _ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # other store errors end the load
-_RAMP: Final = 32  # images embedded at once, reached by doubling from 1: a batch of most encoders
-_LARGEST: Final = 512
-_QUICK: Final = 2.0  # seconds; a part that took less is followed by a larger one
 
 
 @dataclass(frozen=True, slots=True)
 class _Writing:
-    """A part that is being written: its files, and when done the failures by content."""
+    """A part that is being written: its files, and the future failures by content."""
 
     files: Sequence[Candidate]
     failures: "Future[dict[str, FailedFile]]"
@@ -61,13 +56,13 @@ class Loader:
         self._embed = Embedding(handle.required_recipe(), regions, max_pixels)
 
     def load(self, chunks: Iterator[list[Candidate]], tally: Tally) -> None:
-        """Embed and write what is new, and count; a file counts when its content is written.
+        """Embed and write new images, and count files; a file counts when its content is written.
 
-        Parts are small at first, so that a load that is killed again and again gets on.
+        Parts are small at first, so that even a load that is killed repeatedly makes progress.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
-            BackendError: the store failed; what was counted as added is in it.
+            BackendError: the store failed; images counted as added are stored.
         """
         ledger, parts = Ledger(tally, self._path), Parts()
         writing: _Writing | None = None
@@ -79,13 +74,13 @@ class Loader:
                     rows = self._embed([(file.path, file.data) for file in part])
                     self._finish(writing, ledger, tally)
                     writing = self._start(writer, part, rows)
-                tally.tell()
+                tally.report_progress()
             self._finish(writing, ledger, tally)
         if self.collection is not None:
             self.collection.flush()
 
     def _unknown(self, files: Sequence[Candidate], ledger: Ledger, tally: Tally) -> list[Candidate]:
-        """Return the files whose content is not in the collection; update and count the others."""
+        """Return the files whose content is new; update and count the others."""
         if self.collection is None or not files:
             return list(files)
         known = self.collection.get([file.id for file in files])
@@ -104,7 +99,7 @@ class Loader:
         return _Writing(files, writer.submit(_write, self.collection, rows, labels))
 
     def _finish(self, writing: _Writing | None, ledger: Ledger, tally: Tally) -> None:
-        """Wait until a part is written, and count its files and their repeats."""
+        """Wait until a part is written; count its files and later files of their contents."""
         if writing is None:
             return
         failures = writing.failures.result()
@@ -117,7 +112,7 @@ class Loader:
                 tally.failed(failure)
             labelled += ledger.settle(file, failure)
         self._update(labelled, tally)
-        tally.tell()
+        tally.report_progress()
 
     def _update(
         self,
@@ -125,11 +120,11 @@ class Loader:
         tally: Tally,
         known: Mapping[str, Record] | None = None,
     ) -> None:
-        """Write changed labels and paths of images in the collection; count each file.
+        """Write changed labels and paths of stored images, and count the files.
 
-        An image keeps its path until no file lies there any more. A label that the source states
-        replaces the old one. Without `known`, the stored records, only labels are written: the
-        files repeat others of this load.
+        A label that the source states replaces the stored one. The path is replaced only if no
+        file is there any more. `known` are the stored records. Without it only labels are written,
+        because the files have the contents of earlier files of this load.
         """
         if self.collection is None or not files:
             return
@@ -137,7 +132,7 @@ class Loader:
         changes = {
             file.id: _changes(stored[file.id], file, repeats=known is None)
             for file in files
-            if file.id in stored  # else it was removed meanwhile
+            if file.id in stored  # another program may have removed it
         }
         changed = {content: fields for content, fields in changes.items() if fields}
         rows = [
@@ -152,7 +147,7 @@ class Loader:
         tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
 
     def _rows(self, contents: Sequence[str]) -> list[Record]:
-        """Return all rows of images, with vectors: regions first, as a whole image comes last."""
+        """Return all rows of images with vectors, an image's own row after those of its regions."""
         if self.collection is None or not contents:
             return []
         if not has_regions(self.collection):
@@ -166,27 +161,8 @@ class Loader:
         return str(known[content].fields.get("path", "")) if content in known else ""
 
 
-class Parts:
-    """Splits images into parts to be embedded: 1, 2, 4, … of them, then by the time they take."""
-
-    def __init__(self, *, largest: int = _LARGEST) -> None:
-        self._size, self._largest = 1, largest
-
-    def of(self, files: Sequence[T]) -> Iterator[Sequence[T]]:
-        """Yield the files in parts; the caller's time for one decides the size of the next."""
-        start = 0
-        while start < len(files):
-            part, began = files[start : start + self._size], monotonic()
-            start += len(part)
-            yield part
-            if self._size < _RAMP or monotonic() - began < _QUICK:
-                self._size = min(self._largest, self._size * 2)
-            else:
-                self._size = max(_RAMP, self._size // 2)
-
-
 def _changes(record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:
-    """Return the fields of an image that a file of its content changes."""
+    """Return the fields of a stored image that a file of its content replaces."""
     fields: dict[str, str] = {}
     old, new = str(record.fields.get("path", "")), sources.printable(file.path)
     if not repeats and new != old and not path.lexists(old):
@@ -207,8 +183,7 @@ def _write(
         if row["status"] == "ok":
             records.append(_record(row, next(vectors), labels))
         elif not row.get("box"):  # a region that fails is left out
-            name, _, reason = row["error"].partition(": ")
-            failures[row["sha256"]] = FailedFile(row["source"], row["status"], name, reason)
+            failures[row["sha256"]] = FailedFile.of_row(row)
     return failures | _upsert(collection, records)
 
 
@@ -219,15 +194,15 @@ def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -
 
 
 def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, FailedFile]:
-    """Write rows; return the failures of images that have a row which the store refuses.
+    """Write rows; return the failures of images by content.
 
-    Of such an image the later rows, and so the whole image, are left out.
+    After a refused row the image's later rows are left out, and with them the image's own row.
     """
     failures: dict[str, FailedFile] = {}
     try:
         collection.upsert(records)
     except _ROW_AT_FAULT:
-        pass  # one by one, to find which rows are refused
+        pass  # written one by one below, to find the refused rows
     else:
         return failures
     for record in records:
@@ -241,8 +216,8 @@ def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, Fail
     return failures
 
 
-def vectors_of(made: pa.RecordBatch) -> Matrix:
-    """Return the vectors that are there, float32 (n, d), in the order of their rows."""
-    there = made.column("vector").drop_null()
-    values = there.flatten().to_numpy()
-    return np.asarray(values, dtype=np.float32).reshape(len(there), -1) if len(there) else values
+def vectors_of(rows: pa.RecordBatch) -> Matrix:
+    """Return the vectors of rows that have one, float32 (n, d), in the order of the rows."""
+    column = rows.column("vector").drop_null()
+    values = column.flatten().to_numpy()
+    return np.asarray(values, dtype=np.float32).reshape(len(column), -1) if len(column) else values

@@ -1,10 +1,10 @@
-"""How a load goes: its files in chunks, its progress while it runs, its report at the end."""
+"""A load: its files in chunks and parts, its progress, its report."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fsdecode, path
 from time import monotonic
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 from imgsearch import sources
 from imgsearch.errors import EncoderError, ImageError, ImgSearchError, SourceError
@@ -12,19 +12,20 @@ from imgsearch.sources import Reference
 from imgsearch.wording import counted
 
 Outcome: TypeAlias = Literal["added", "updated", "skipped", "failed"]
-_SMALLEST: Final = 32  # files a chunk: a batch of the encoder
-_LARGEST: Final = 512  # files a chunk: well below the 1,000 rows of Towhee's queues
-_CHUNK_SECONDS: Final = 2.0  # how often a load tells of its progress, about
+_SMALLEST: Final = 32  # files of a chunk: a batch of most encoders
+_LARGEST: Final = 512  # files of a chunk: well below the 1,000 rows of Towhee's queues
+_SECONDS: Final = 2.0  # for one chunk, so that progress is reported about as often
 _CHUNK_BYTES: Final = 64 * 2**20  # encoded images held at once
-_KEPT: Final = 1_000  # failures that a report keeps; all are counted, and told to `on_failure`
-_NAMED: Final = 5  # contradictions that a report names; all are counted
+_KEPT: Final = 1_000  # failures in a report; all are counted and passed to `on_failure`
+_NAMED: Final = 5  # contradictions in a report; all are counted
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One file of a load: its absolute path, the label that its source states, its bytes.
 
-    `label` is None where the source states nothing, "" where it states that there is no label.
+    `label` is None if the source states no label, and "" if it states that the image has none.
     `id` is the id of the content.
     """
 
@@ -36,7 +37,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class FailedFile:
-    """One file that did not go in, and why.
+    """One file that was not added, and why.
 
     `stage` is "read", "header", "decode", "convert", "embed" or "insert".
     """
@@ -48,13 +49,19 @@ class FailedFile:
 
     @classmethod
     def of(cls, path: str, error: ImgSearchError) -> "FailedFile":
-        """Return the line for `path`, which ended in `error`."""
+        """Return the failure of the file at `path`."""
         return cls(path, _stage(error), type(error).__name__, str(error))
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "FailedFile":
+        """Return the failure that a row of `embedding.SCHEMA` reports."""
+        name, _, reason = row["error"].partition(": ")
+        return cls(row["source"], row["status"], name, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a load is. `found` is how many files its sources hold, those ignored included.
+    """Progress of a load. `found` is the number of files in its sources, with ignored ones.
 
     When the load ends, `done` equals `found`.
     """
@@ -69,20 +76,20 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many files have an outcome."""
+        """The number of files that have an outcome."""
         return self.added + self.updated + self.skipped + self.failed + self.ignored
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a load ended: every file has one outcome, the first file of a content decides.
+    """Report of a load: every file has one outcome, decided by the first file of its content.
 
     `added`: new images. `updated`: known images whose label or path was changed.
     `skipped`: known images, and further files with the content of an earlier one.
-    `failed`: files that did not go in; `failures` names the first 1,000 of them. A file with the
+    `failed`: files that were not added; `failures` has the first 1,000 of them. A file with the
     content of a failed one fails, too.
-    `ignored`: files of a folder that are no images.
-    `notes`: sentences about what was decided, such as which of two labels counts.
+    `ignored`: files in folders that are not images.
+    `notes`: sentences about decisions, such as which of two labels counts.
     """
 
     added: int
@@ -117,11 +124,11 @@ class Tally:
         self._counts[outcome] += number
 
     def fail(self, path: str, error: ImgSearchError) -> None:
-        """Count a file that did not go in."""
+        """Count a file that was not added."""
         self.failed(FailedFile.of(path, error))
 
     def failed(self, failed: FailedFile) -> None:
-        """Count a file that did not go in, as its line tells."""
+        """Count a file that was not added."""
         self.count("failed")
         if len(self._failures) < _KEPT:
             self._failures.append(failed)
@@ -129,7 +136,7 @@ class Tally:
             self._on_failure(failed)
 
     def ignore(self, _path: str) -> None:
-        """Count a file of a folder that is no image."""
+        """Count a file in a folder that is not an image."""
         self._ignored += 1
 
     def note(self, sentence: str) -> None:
@@ -137,16 +144,16 @@ class Tally:
         self._notes[sentence] = None
 
     def clear(self, number: int) -> None:
-        """Count labels that were removed because the source states that there is none."""
+        """Count labels that were removed because the source has an empty label."""
         self._cleared += number
 
     def contradict(self, file: Candidate, label: str, known_path: Callable[[], str]) -> None:
-        """Count a file that states another label than `label`, which counts for its content."""
+        """Count a file whose label differs from `label`, the one that counts for its content."""
         self._contradicting += 1
         if len(self._contradictions) < _NAMED:
             self._contradictions.append(contradiction(file, label, known_path()))
 
-    def tell(self) -> None:
+    def report_progress(self) -> None:
         """Report progress to the caller."""
         if self._on_progress:
             now = Progress(
@@ -155,9 +162,9 @@ class Tally:
             self._on_progress(now)
 
     def report(self) -> Report:
-        """Return how the load ended, after a last progress report in which all is done."""
+        """Return the report of the load, after a last progress report with `done` = `found`."""
         self._found = sum(self._counts.values()) + self._ignored
-        self.tell()
+        self.report_progress()
         return Report(
             **self._counts,
             ignored=self._ignored,
@@ -179,13 +186,43 @@ class Tally:
         return monotonic() - self._start
 
 
-def chunks(references: Iterator[Reference], tally: Tally) -> Iterator[list[Candidate]]:
-    """Read files into chunks, each as large as takes about two seconds to embed and insert.
+class Parts:
+    """Splits images into parts for embedding: 1, 2, 4, … images, then about two seconds' worth."""
 
-    A file that cannot be read is counted as failed; every file is in just one chunk.
+    def __init__(self, *, largest: int = _LARGEST) -> None:
+        self._size = _BatchSize(1, largest)
+
+    def of(self, files: Sequence[T]) -> Iterator[Sequence[T]]:
+        """Yield the files in parts; the caller's time for one decides the size of the next."""
+        start = 0
+        while start < len(files):
+            part, started = files[start : start + self._size.value], monotonic()
+            start += len(part)
+            yield part
+            self._size.adapt(monotonic() - started)
+
+
+class _BatchSize:
+    """A number of images: doubled after a quick batch, halved after a slow one."""
+
+    def __init__(self, first: int, largest: int) -> None:
+        self.value, self._largest = first, largest
+
+    def adapt(self, seconds: float) -> None:
+        """Set the size of the next batch by the time that the last one took."""
+        if self.value < _SMALLEST or seconds < _SECONDS:
+            self.value = min(self._largest, self.value * 2)
+        else:
+            self.value = max(_SMALLEST, self.value // 2)
+
+
+def chunks(references: Iterator[Reference], tally: Tally) -> Iterator[list[Candidate]]:
+    """Read files into chunks that take about two seconds to read, embed and write.
+
+    A file that cannot be read is counted as failed. Every other file is in one chunk.
     """
     chunk: list[Candidate] = []
-    size, wanted, started = 0, _SMALLEST, monotonic()
+    size, wanted, started = 0, _BatchSize(_SMALLEST, _LARGEST), monotonic()
     for reference in references:
         try:
             data = sources.read(reference)
@@ -195,16 +232,15 @@ def chunks(references: Iterator[Reference], tally: Tally) -> Iterator[list[Candi
         content = sources.content_id(data)
         chunk.append(Candidate(absolute(reference.path), reference.label, content, data))
         size += len(data)
-        if len(chunk) >= wanted or size >= _CHUNK_BYTES:
+        if len(chunk) >= wanted.value or size >= _CHUNK_BYTES:
             yield chunk
-            quick = monotonic() - started < _CHUNK_SECONDS
-            wanted = min(_LARGEST, wanted * 2) if quick else max(_SMALLEST, wanted // 2)
+            wanted.adapt(monotonic() - started)
             chunk, size, started = [], 0, monotonic()
     yield chunk
 
 
 def contradiction(file: Candidate, label: str, known_path: str) -> str:
-    """Return the note about a file that states another label than that of its content."""
+    """Return the note about a file whose label differs from `label`, the one that counts."""
     return (
         f"{sources.printable(file.path)} states the label {file.label!r}, but the same image at "
         f"{known_path} has {label!r}, which was stated first and counts"

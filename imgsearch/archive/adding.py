@@ -26,8 +26,7 @@ from imgsearch.errors import ConfigError, ImageBusy, ImageExists, ImageNotFound,
 from imgsearch.filters import composed
 from imgsearch.ledger import Ledger
 from imgsearch.library import Library
-from imgsearch.loader import Parts
-from imgsearch.loading import FailedFile
+from imgsearch.loading import FailedFile, Parts
 from imgsearch.objects import ObjectStore
 from imgsearch.types import Vector
 

@@ -98,8 +98,7 @@ def vectors_of_images(
         if row["status"] == "ok":
             well[row["sha256"]] = next(vectors)
         else:
-            name, _, reason = row["error"].partition(": ")
-            failed[row["sha256"]] = FailedFile(row["source"], row["status"], name, reason)
+            failed[row["sha256"]] = FailedFile.of_row(row)
     return well, failed
 
 

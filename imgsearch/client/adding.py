@@ -122,7 +122,7 @@ class Adding:
             return
         (file,) = parcel.files.values()
         self._fail(file, FailedFile.of(sources.printable(file.path), error))
-        self._tally.tell()
+        self._tally.report_progress()
 
     def _count(self, parcel: _Parcel, answer: object) -> None:
         new, updated = int(part(answer, "new")), int(part(answer, "updated", default=0))
@@ -139,7 +139,7 @@ class Adding:
                 self._fail(file, failures[name])
             else:
                 self._settle(file)
-        self._tally.tell()
+        self._tally.report_progress()
 
     def _fail(self, file: Candidate, failure: FailedFile) -> None:
         self._tally.failed(failure)

@@ -75,7 +75,7 @@ class Client:
             sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
             for source in images
         ]
-        tally.tell()
+        tally.report_progress()
         Adding(self._connection, self.name, tally).run(chain.from_iterable(references))
         return tally.report()
 
