@@ -13,12 +13,12 @@ from math import inf
 from typing import Final
 
 from imgsearch import sources
-from imgsearch.archive.account import Account
 from imgsearch.archive.incoming import Incoming
 from imgsearch.archive.labels import relabel
 from imgsearch.archive.libraries import WORTH_AN_INDEX
 from imgsearch.archive.outcomes import Added, Stages
 from imgsearch.archive.reading import Read, known_vectors, vectors_of_images
+from imgsearch.archive.stage_counter import StageCounter
 from imgsearch.archive.traffic import Traffic
 from imgsearch.archive.writing import Writing, Written
 from imgsearch.catalog import Catalog, Entry
@@ -67,8 +67,8 @@ class Adding:
         self._stored = originals is not None
         self._writing = Writing(library, catalog, originals, step=step)
         self._cancelled, self._traffic, self._soon = cancelled, traffic, soon
-        self._account = Account(on_stages=on_stages, on_failure=on_failure)
-        self._ledger = Ledger(self._account, self._path)
+        self._counter = StageCounter(on_stages=on_stages, on_failure=on_failure)
+        self._ledger = Ledger(self._counter, self._path)
         self._taken = 0
         self._entries: dict[str, Entry] = {}
 
@@ -80,7 +80,7 @@ class Adding:
             BackendError, CatalogError, ObjectStoreError: a store failed; what was underway is
                 pending, and `repair` finishes it.
         """
-        self._account.tell(found=found)
+        self._counter.add(found=found)
         underway: _Underway | None = None
         with ThreadPoolExecutor(1, "imgsearch-archive") as writer:
             for part in self._parts(items):
@@ -95,12 +95,11 @@ class Adding:
                     self._traffic.give_way(time.monotonic() - began, self._cancelled)
             self._finish(underway)
         self._index(1 if index else WORTH_AN_INDEX)
-        account = self._account
         return Added(
             tuple(self._entries.values()),
-            account.stages,
-            tuple(account.failures),
-            tuple(account.notes),
+            self._counter.stages,
+            tuple(self._counter.failures),
+            tuple(self._counter.notes),
         )
 
     @property
@@ -109,10 +108,10 @@ class Adding:
 
     def _index(self, least: float) -> None:
         """Have the store index what it does not yet, if that is at least so many images."""
-        waiting = self._account.stages.inserted - self._account.stages.indexed
+        waiting = self._counter.stages.inserted - self._counter.stages.indexed
         if waiting >= least:
             self._library.collection.flush()
-            self._account.tell(indexed=waiting)
+            self._counter.add(indexed=waiting)
 
     def _parts(self, items: Iterable[Incoming]) -> Iterator[Sequence[Read]]:
         """Yield images that are to be added: few at first, so that a killed job gets on."""
@@ -131,14 +130,14 @@ class Adding:
             if not taken:
                 return
             self._taken += len(taken)
-            self._account.tell(found=max(0, self._taken - self._account.stages.found))
+            self._counter.add(found=max(0, self._taken - self._counter.stages.found))
             read, size = [], 0
             for item in taken:
                 try:
                     read.append(Read.of(item, self._library, stored=self._stored))
                 except ImgSearchError as error:
                     place = sources.printable(item.place or item.name)
-                    self._account.failed(FailedFile.of(place, error))
+                    self._counter.failed(FailedFile.of(place, error))
                     continue
                 size += len(read[-1].data)
                 if size >= _CHUNK_BYTES:
@@ -176,7 +175,7 @@ class Adding:
         stated, old = read.stated, entry.label
         by_hand = entry.source == "folder" and composed(old) != stated
         if stated is None or stated == old or by_hand:
-            self._account.count("skipped")
+            self._counter.count("skipped")
         else:
             self._relabel({entry.id: stated})
 
@@ -188,9 +187,9 @@ class Adding:
             except (ConfigError, ImageBusy, ImageNotFound) as error:
                 known = self._entries.get(id_)
                 name = id_ if known is None else known.place or known.name
-                self._account.failed(FailedFile.of(name, error))
+                self._counter.failed(FailedFile.of(name, error))
             else:
-                self._account.count("updated")
+                self._counter.count("updated")
 
     def _embedded(self, read: Sequence[Read]) -> tuple[dict[str, Vector], list[Read]]:
         """Return vectors by content, and what can be added; contents with a vector need none."""
@@ -207,7 +206,7 @@ class Adding:
             else:
                 well.append(each)
         decoded = sum(line.stage == "embed" for line in failed.values()) + len(well)
-        self._account.tell(decoded=decoded, embedded=len(well))
+        self._counter.add(decoded=decoded, embedded=len(well))
         return vectors, well
 
     def _start(
@@ -226,7 +225,7 @@ class Adding:
             self._correct(each)
         new = len(outcome.new)
         # another writer of the same image, at the same time, counts it as its own
-        self._account.tell(inserted=new, searchable=new, skipped=len(ids) - new)
+        self._counter.add(inserted=new, searchable=new, skipped=len(ids) - new)
         for each in underway.read:
             self._settle(each, outcome.failures.get(each.entry.id))
 
@@ -240,7 +239,7 @@ class Adding:
     def _settle(self, read: Read, failure: FailedFile | None = None) -> None:
         """Note an image's outcome, which those that repeat it share."""
         if failure is not None:
-            self._account.failed(failure)
+            self._counter.failed(failure)
         for file in self._ledger.settle(read.candidate, failure):
             self._relabel({read.entry.id: file.label or ""})
 
