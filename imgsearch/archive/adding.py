@@ -1,6 +1,6 @@
-"""How images get into an archive: read, embedded, and written in the order of `writing`.
+"""Adds images to an archive: reads and embeds them, and has `Writing` write them.
 
-Nothing is written for what cannot be decoded, since it is embedded first.
+Images are embedded first, so nothing is written for an image that cannot be decoded.
 """
 
 import time
@@ -27,45 +27,41 @@ from imgsearch.filters import composed
 from imgsearch.ledger import Ledger
 from imgsearch.library import Library
 from imgsearch.loading import FailedFile, Parts
-from imgsearch.objects import ObjectStore
 from imgsearch.types import Vector
 
-_CHUNK: Final = 64  # images that are read at once, and at most embedded at once
-_SHORT: Final = 16  # while somebody searches, who waits for the cores that long
-_CHUNK_BYTES: Final = 64 * 2**20
+_CHUNK: Final = 64  # images read at once, and the most that are embedded at once
+_SHORT: Final = 16  # the same during searches, which wait for the cores meanwhile
+_CHUNK_BYTES: Final = 64 * 2**20  # encoded images held at once
 
 
 @dataclass(frozen=True, slots=True)
 class _Underway:
-    """Images that are being written, and when done what was."""
+    """Images that are being written, and the future result."""
 
     read: Sequence[Read]
     written: Future[Written]
 
 
 class Adding:
-    """Adds images to one collection. `step` is called after each step of the order above.
+    """Adds images to one collection.
 
     Of items that get the same row the first counts, and the others share its outcome. With
-    `traffic` it gives way to searches, and indexes each `soon` images while they come.
+    `traffic` it gives way to searches, and meanwhile indexes every `soon` images.
     """
 
     def __init__(
         self,
         library: Library,
         catalog: Catalog,
-        originals: ObjectStore | None,
+        writing: Writing,
         *,
-        step: Callable[[str], None],
         cancelled: Callable[[], bool],
         on_stages: Callable[[Stages], None],
         on_failure: Callable[[FailedFile], None],
         traffic: Traffic | None = None,
         soon: float = inf,
     ) -> None:
-        self._library, self._catalog = library, catalog
-        self._stored = originals is not None
-        self._writing = Writing(library, catalog, originals, step=step)
+        self._library, self._catalog, self._writing = library, catalog, writing
         self._cancelled, self._traffic, self._soon = cancelled, traffic, soon
         self._counter = StageCounter(on_stages=on_stages, on_failure=on_failure)
         self._ledger = Ledger(self._counter, self._path)
@@ -73,12 +69,12 @@ class Adding:
         self._entries: dict[str, Entry] = {}
 
     def run(self, items: Iterable[Incoming], *, found: int = 0, index: bool = False) -> Added:
-        """Add `items`; one that fails is a line of the outcome. `index` few of them at once, too.
+        """Add `items`; failed ones are listed in the outcome. With `index` even a few are indexed.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
-            BackendError, CatalogError, ObjectStoreError: a store failed; what was underway is
-                pending, and `repair` finishes it.
+            BackendError, CatalogError, ObjectStoreError: a store failed; the images that were being
+                written are pending, and `repair` finishes them.
         """
         self._counter.add(found=found)
         underway: _Underway | None = None
@@ -107,14 +103,14 @@ class Adding:
         return self._traffic is not None and self._traffic.busy
 
     def _index(self, least: float) -> None:
-        """Have the store index what it does not yet, if that is at least so many images."""
+        """Have the store index the images that no index covers, if they are at least `least`."""
         waiting = self._counter.stages.inserted - self._counter.stages.indexed
         if waiting >= least:
             self._library.collection.flush()
             self._counter.add(indexed=waiting)
 
     def _parts(self, items: Iterable[Incoming]) -> Iterator[Sequence[Read]]:
-        """Yield images that are to be added: few at first, so that a killed job gets on."""
+        """Yield new images in parts, small at first, so that a killed job makes progress."""
         parts = Parts(largest=_CHUNK)
         for chunk in self._chunks(items):
             for part in parts.of(self._unknown(chunk)):
@@ -123,7 +119,7 @@ class Adding:
                     return
 
     def _chunks(self, items: Iterable[Incoming]) -> Iterator[list[Read]]:
-        """Read images, some at a time."""
+        """Read images in chunks; count the unreadable ones as failed."""
         waiting = iter(items)
         while not self._cancelled():
             taken = list(islice(waiting, _SHORT if self._giving_way else _CHUNK))
@@ -134,7 +130,7 @@ class Adding:
             read, size = [], 0
             for item in taken:
                 try:
-                    read.append(Read.of(item, self._library, stored=self._stored))
+                    read.append(Read.of(item, self._library, stored=self._writing.keeps_originals))
                 except ImgSearchError as error:
                     place = sources.printable(item.place or item.name)
                     self._counter.failed(FailedFile.of(place, error))
@@ -149,7 +145,8 @@ class Adding:
         """Return the images whose row is not ready; count the others and write their labels."""
         by_key = {each.candidate.id: each for each in reversed(read)}
         firsts, labelled = self._ledger.firsts([each.candidate for each in read])
-        self._relabel({by_key[file.id].entry.id: file.label or "" for file in labelled})
+        for file in labelled:
+            self._relabel(by_key[file.id].entry.id, file.label or "")
         first = [by_key[file.id] for file in firsts]
         known = self._catalog.find([each.entry.id for each in first])
         fresh: list[Read] = []
@@ -167,47 +164,46 @@ class Adding:
         return fresh
 
     def _follow(self, read: Read, entry: Entry) -> None:
-        """Count an image that is there, and write the label that is stated for it.
+        """Count an image that is in the archive, and write the label that is stated for it.
 
-        A folder's name is the same as when the image was added; a label that was changed by hand
-        since is kept.
+        An image from a folder keeps its label: the folder's name has not changed since it was
+        added, so a user changed the label.
         """
         stated, old = read.stated, entry.label
-        by_hand = entry.source == "folder" and composed(old) != stated
-        if stated is None or stated == old or by_hand:
+        changed_by_user = entry.source == "folder" and composed(old) != stated
+        if stated is None or stated == old or changed_by_user:
             self._counter.count("skipped")
         else:
-            self._relabel({entry.id: stated})
+            self._relabel(entry.id, stated)
 
-    def _relabel(self, labels: Mapping[str, str]) -> None:
-        """Write labels by the ids of rows, and count each image."""
-        for id_, label in labels.items():
-            try:
-                (self._entries[id_],) = relabel(self._library, self._catalog, {id_: label})
-            except (ConfigError, ImageBusy, ImageNotFound) as error:
-                known = self._entries.get(id_)
-                name = id_ if known is None else known.place or known.name
-                self._counter.failed(FailedFile.of(name, error))
-            else:
-                self._counter.count("updated")
+    def _relabel(self, id_: str, label: str) -> None:
+        """Write the label of a row, and count its image."""
+        try:
+            self._entries[id_] = relabel(self._library, self._catalog, id_, label)
+        except (ConfigError, ImageBusy, ImageNotFound) as error:
+            known = self._entries.get(id_)
+            name = id_ if known is None else known.place or known.name
+            self._counter.failed(FailedFile.of(name, error))
+        else:
+            self._counter.count("updated")
 
     def _embedded(self, read: Sequence[Read]) -> tuple[dict[str, Vector], list[Read]]:
-        """Return vectors by content, and what can be added; contents with a vector need none."""
-        there = known_vectors(self._library, [each.entry.content for each in read])
-        new = {each.entry.content: each for each in read if each.entry.content not in there}
+        """Embed the contents that have no vector; return vectors, and the images to write."""
+        known = known_vectors(self._library, [each.entry.content for each in read])
+        new = {each.entry.content: each for each in read if each.entry.content not in known}
         vectors, failed = vectors_of_images(
             self._library, list(new.values()), one_core=self._giving_way
         )
-        well = []
+        usable = []
         for each in read:
             if each.entry.content in failed:
                 path = each.entry.place or each.entry.name
                 self._settle(each, replace(failed[each.entry.content], path=path))
             else:
-                well.append(each)
-        decoded = sum(line.stage == "embed" for line in failed.values()) + len(well)
-        self._counter.add(decoded=decoded, embedded=len(well))
-        return vectors, well
+                usable.append(each)
+        decoded = sum(line.stage == "embed" for line in failed.values()) + len(usable)
+        self._counter.add(decoded=decoded, embedded=len(usable))
+        return vectors, usable
 
     def _start(
         self, writer: Executor, read: Sequence[Read], vectors: Mapping[str, Vector]
@@ -215,7 +211,7 @@ class Adding:
         return _Underway(read, writer.submit(self._writing.write, read, vectors))
 
     def _finish(self, underway: _Underway | None) -> None:
-        """Wait until images are written, and count them and what repeats them."""
+        """Wait until images are written; count them and later items of the same rows."""
         if underway is None:
             return
         outcome = underway.written.result()
@@ -224,27 +220,27 @@ class Adding:
         for each in underway.read:
             self._correct(each)
         new = len(outcome.new)
-        # another writer of the same image, at the same time, counts it as its own
+        # a row that another writer made ready meanwhile is new there, and skipped here
         self._counter.add(inserted=new, searchable=new, skipped=len(ids) - new)
         for each in underway.read:
             self._settle(each, outcome.failures.get(each.entry.id))
 
     def _correct(self, read: Read) -> None:
-        """Write the stated label of a row that an addition before left half done."""
+        """Write the stated label of a row that an earlier addition left pending."""
         entry = self._entries.get(read.entry.id)
         if entry is not None and read.stated not in (None, entry.label):
             with suppress(ImageBusy, ImageNotFound):
-                relabel(self._library, self._catalog, {entry.id: read.stated or ""})
+                relabel(self._library, self._catalog, entry.id, read.stated or "")
 
     def _settle(self, read: Read, failure: FailedFile | None = None) -> None:
-        """Note an image's outcome, which those that repeat it share."""
+        """Record the outcome of an image, and write the labels of later items of its row."""
         if failure is not None:
             self._counter.failed(failure)
         for file in self._ledger.settle(read.candidate, failure):
-            self._relabel({read.entry.id: file.label or ""})
+            self._relabel(read.entry.id, file.label or "")
 
     def _path(self, key: str) -> str:
-        """Return the place or name of an image of this addition, by its key."""
+        """Return the place or name of an image of this addition by its ledger key."""
         entries = self._entries.values()
         return next((entry.place or entry.name for entry in entries if Read.key(entry) == key), "?")
 

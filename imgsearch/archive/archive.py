@@ -12,7 +12,7 @@ from imgsearch.archive.adding import Adding
 from imgsearch.archive.deleting import Deleting
 from imgsearch.archive.health import health
 from imgsearch.archive.incoming import Incoming
-from imgsearch.archive.labels import write_labels
+from imgsearch.archive.labels import write_label
 from imgsearch.archive.libraries import WORTH_AN_INDEX, Libraries
 from imgsearch.archive.outcomes import (
     Added,
@@ -27,6 +27,7 @@ from imgsearch.archive.repair import Repair
 from imgsearch.archive.searching import Searching
 from imgsearch.archive.showing import Showing
 from imgsearch.archive.traffic import Traffic
+from imgsearch.archive.writing import Writing
 from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import (
@@ -164,11 +165,11 @@ class Archive:
             LimitExceeded: the collection is new, and as many exist as may.
         """
         with self._libraries.using(collection) as library:
+            originals = None if in_place else self.originals
             adding = Adding(
                 library,
                 self.catalog,
-                None if in_place else self.originals,
-                step=self._step,
+                Writing(library, self.catalog, originals, step=self._step),
                 cancelled=cancelled or _never,
                 on_stages=on_stages or _nothing,
                 on_failure=on_failure or _nothing,
@@ -274,7 +275,7 @@ class Archive:
         text = None if label is None else composed(label)
         entry = self.catalog.update(id_, label=text, fields=fields, name=name)
         if label is not None:
-            write_labels(self.library(entry.collection), self.catalog, [entry])
+            write_label(self.library(entry.collection), self.catalog, entry)
         return entry
 
     def count(self, collection: str = "images") -> Counts:

@@ -1,6 +1,6 @@
-"""Labels of images in an archive: the catalogue's rows, and the vector's by the first row."""
+"""Labels in an archive: of each row in the catalogue, and of the vector, by its first row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from imgsearch.catalog import Catalog, Entry, State
@@ -8,37 +8,33 @@ from imgsearch.library import Library
 
 
 def first_rows(catalog: Catalog, collection: str, entries: Sequence[Entry]) -> list[Entry]:
-    """Return for each entry the first row of its content, whose path and label the vector has."""
+    """Return the first row of each entry's content; the vector has the path and label of it."""
     states: tuple[State, ...] = ("pending", "ready")
     contents = [entry.content for entry in entries]
     known = catalog.of_contents(collection, contents, states=states)
     return [known.get(entry.content, [entry])[0] for entry in entries]
 
 
-def relabel(library: Library, catalog: Catalog, labels: Mapping[str, str]) -> list[Entry]:
-    """Write labels by the ids of rows; return the rows as they are then.
+def relabel(library: Library, catalog: Catalog, id_: str, label: str) -> Entry:
+    """Write the label of a row; return the changed row.
 
     Raises:
-        ImageNotFound, ImageBusy: a row is gone, or is being deleted.
-        ConfigError: a label is longer than a catalogue's.
+        ImageNotFound, ImageBusy: the row was deleted, or is being deleted.
+        ConfigError: the label is too long for a catalogue.
     """
-    entries = [catalog.update(id_, label=label) for id_, label in labels.items()]
-    write_labels(library, catalog, entries)
-    return entries
+    entry = catalog.update(id_, label=label)
+    write_label(library, catalog, entry)
+    return entry
 
 
-def write_labels(library: Library, catalog: Catalog, entries: Sequence[Entry]) -> None:
-    """Give vectors the label of their content's first row, where that is one of `entries`."""
-    if not entries:
+def write_label(library: Library, catalog: Catalog, entry: Entry) -> None:
+    """Give the vector of an entry its label, if the entry is the first row of its content."""
+    rows = catalog.of_contents(library.name, [entry.content]).get(entry.content, [])
+    if rows[:1] != [entry]:
         return
-    contents = [entry.content for entry in entries]
-    first = {
-        content: rows[0] for content, rows in catalog.of_contents(library.name, contents).items()
-    }
-    labels = {entry.content: entry.label for entry in entries if first.get(entry.content) == entry}
-    stored = library.collection.get(list(labels), vectors=True)
+    stored = library.collection.get([entry.content], vectors=True)
     library.insert(
-        replace(row, fields={**row.fields, "label": labels[content]})
-        for content, row in stored.items()
-        if row.fields.get("label") != labels[content]
+        replace(row, fields={**row.fields, "label": entry.label})
+        for row in stored.values()
+        if row.fields.get("label") != entry.label
     )

@@ -1,12 +1,11 @@
-"""The order in which images are written, so that a crash at any moment loses and leaves nothing.
+"""Writes images to an archive in an order that a crash cannot turn into a loss.
 
-The order is: original → catalogue (pending) → vector → catalogue (ready). What a crash leaves is
-either an original that no row names, or a pending row; `repair` takes away the one and finishes
-the other.
+The order is: original → catalogue (pending) → vector → catalogue (ready). A crash leaves an
+original without a row, which `repair` deletes, or a pending row, which `repair` finishes.
 
-A deletion of the same content may run meanwhile. It is decided within one transaction of the
-catalogue, as is a pending row; so once that row is there, what the content needs stays, and what
-was taken away just before is put back.
+A deletion of the same content may run at the same time. Pending rows and deletions are transactions
+of the catalogue. So a deletion that starts after the pending row leaves the original alone, and
+after the pending row an original that was deleted just before is written again.
 """
 
 import time
@@ -32,13 +31,13 @@ from imgsearch.loading import FailedFile
 from imgsearch.objects import ObjectStore
 from imgsearch.types import Vector
 
-_PATIENCE: Final = 10.0  # seconds that a deletion of the same content may take
-_PUTS: Final = 4  # originals written side by side
+_PATIENCE: Final = 10.0  # seconds to wait for a deletion of the same content
+_PUTS: Final = 4  # originals written in parallel
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: the ids of new rows, and failures by the rows' ids."""
+    """The result of a write: the ids of new rows, and failures by the ids of rows."""
 
     new: frozenset[str] = frozenset()
     failures: Mapping[str, FailedFile] = field(default_factory=dict)
@@ -58,6 +57,11 @@ class Writing:
         self._library, self._catalog, self._originals = library, catalog, originals
         self._step = step
 
+    @property
+    def keeps_originals(self) -> bool:
+        """Whether originals are written."""
+        return self._originals is not None
+
     def write(self, read: Sequence[Read], vectors: Mapping[str, Vector]) -> Written:
         """Write images with the vectors of their contents.
 
@@ -69,15 +73,15 @@ class Writing:
             return Written()
         self._put(read)
         self._step("original")
-        pending = self._begun(read, failures)
+        pending = self._begin(read, failures)
         if not pending:
             return Written(failures=failures)
         self._step("pending")
-        self._put(pending)  # a deletion may have taken it away before the row was there
+        self._put(pending)  # again: a deletion may have come before the pending row
         refused = self._insert(pending, vectors)
         self._step("vector")
-        well = [each.entry.id for each in pending if each.entry.id not in refused]
-        new = self._catalog.ready(well)
+        accepted = [each.entry.id for each in pending if each.entry.id not in refused]
+        new = self._catalog.ready(accepted)
         self._catalog.failed({id_: str(error) for id_, error in refused.items()})
         self._step("ready")
         for each in pending:
@@ -98,8 +102,8 @@ class Writing:
                 )
             )
 
-    def _begun(self, read: Sequence[Read], failures: dict[str, FailedFile]) -> list[Read]:
-        """Make rows pending and return them; the others become failures."""
+    def _begin(self, read: Sequence[Read], failures: dict[str, FailedFile]) -> list[Read]:
+        """Create pending rows and return their images; add the others to `failures`."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -109,7 +113,7 @@ class Writing:
                     return self._one_by_one(read, failures, error)
                 time.sleep(0.05)
                 self._put(read)
-            except (ConfigError, ImageExists) as error:  # a label too long, an id of none
+            except (ConfigError, ImageExists) as error:  # such as a label that is too long
                 return self._one_by_one(read, failures, error)
             else:
                 return list(read)
@@ -120,14 +124,14 @@ class Writing:
         if len(read) == 1:
             failures[read[0].entry.id] = _failure(read[0], error)
             return []
-        return [well for each in read for well in self._begun([each], failures)]
+        return [begun for each in read for begun in self._begin([each], failures)]
 
     def _insert(
         self, pending: Sequence[Read], vectors: Mapping[str, Vector]
     ) -> dict[str, ImgSearchError]:
-        """Write the vectors that are missing; return the rows that the store refused, and why.
+        """Write the missing vectors; return the errors of refused rows by id.
 
-        Vectors are looked for once more, since others may have written or deleted them meanwhile.
+        Vectors are looked up again, because others may have written or deleted some meanwhile.
         """
         entries = {each.entry.content: each.entry for each in reversed(pending)}
         missing = entries.keys() - known_vectors(self._library, list(entries))
@@ -145,7 +149,7 @@ class Writing:
         }
 
     def _records(self, rows: Sequence[tuple[Entry, Vector | None]]) -> dict[str, ImgSearchError]:
-        """Write records; return the contents that the store refused, and why."""
+        """Write records; return the errors of refused contents."""
         records = [record(entry, vector) for entry, vector in rows if vector is not None]
         try:
             self._library.insert(records)
