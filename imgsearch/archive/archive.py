@@ -5,7 +5,7 @@ from math import inf
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 from imgsearch.archive import incoming
 from imgsearch.archive.adding import Adding
@@ -30,10 +30,7 @@ from imgsearch.archive.traffic import Traffic
 from imgsearch.archive.writing import Writing
 from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
-from imgsearch.errors import (
-    CollectionNotFound,
-    ConfigError,
-)
+from imgsearch.errors import CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, composed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.library import Library
@@ -42,21 +39,18 @@ from imgsearch.objects import ObjectStore
 from imgsearch.query import Example, Query
 from imgsearch.types import Value, Vector
 
-_PAGE: Final = 500
-
 
 class Archive:
     """Images of several collections: originals, a catalogue, and vectors. Thread-safe.
 
-    `db` is a store's URL, as for `imgsearch.open`, and so are `token`, `timeout`, `model`,
-    `weights`, `options`, `index`, `metric` and `max_pixels`. Without `originals` files stay where
-    they are, and what is sent cannot be shown later. `roots` are folders that `folder` may read
-    from.
-    `most_collections` may exist before a new one is refused; None sets no limit.
-    `on_step` is told of each write, for those who test what a crash leaves.
+    `db` is a store's URL. `db`, `token`, `timeout`, `model`, `weights`, `options`, `index`,
+    `metric` and `max_pixels` are as for `imgsearch.open`. Without `originals` files stay where they
+    are, and uploads cannot be shown later. `folder` reads only inside `roots`. A new collection is
+    refused while `most_collections` exist; None sets no limit. `on_step` is called with the name of
+    each write, for tests of crashes.
 
     Raises:
-        ConfigError, BackendError: as `imgsearch.open` says.
+        ConfigError, BackendError: as for `imgsearch.open`.
     """
 
     def __init__(
@@ -99,46 +93,35 @@ class Archive:
         """Return the library of a collection, which the first image creates.
 
         Raises:
-            ConfigError: the name is none.
+            ConfigError: the name is invalid.
             EncoderMismatch: the collection was made by another model than the archive's.
             SchemaMismatch: another program created the collection, or it notes no encoder.
+            LimitExceeded: the collection is new, and the archive has as many as it may.
         """
         return self._libraries.get(collection)
 
     def default(self) -> Library | None:
-        """Return the library of "images", or of another collection where that is a stranger's.
+        """Return the library of "images", or of another collection if that cannot be used.
 
-        None where there is no other one.
+        None if no collection can be used.
         """
         return self._libraries.default()
 
     def existing(self, collection: str) -> Library:
-        """Return the library of a collection that is there; other names are not kept.
+        """Return the library of an existing collection.
 
         Raises:
-            CollectionNotFound: it is not.
+            CollectionNotFound: the collection does not exist.
             SchemaMismatch: another program created the collection, or it notes no encoder.
         """
         return self._libraries.existing(collection)
 
     def collections(self) -> list[CollectionState]:
-        """Return the collections, by name, without those that other programs created."""
-        states = []
-        for name in self._libraries.names():
-            schema = self.library(name).collection.schema
-            counts = self.count(name)
-            states.append(
-                CollectionState(
-                    name,
-                    counts.images,
-                    counts.vectors,
-                    schema.encoder.model if schema.encoder else "",
-                    schema.dim,
-                    schema.metric,
-                    str(schema.index),
-                )
-            )
-        return states
+        """Return the collections that imgsearch created, sorted by name."""
+        return [
+            CollectionState.of(name, self.count(name), self.library(name).collection.schema)
+            for name in self._libraries.names()
+        ]
 
     def add(
         self,
@@ -152,17 +135,17 @@ class Archive:
         on_stages: Callable[[Stages], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Added:
-        """Add images; one that cannot be used is a line of the outcome.
+        """Add images; unusable ones are listed in `Added.failures`.
 
-        `in_place` keeps no original of files. In the `background` searches go before it: while they
-        come, it works a quarter of the time; and at its end even a few images are indexed, which
-        are else compared one by one until there are some hundreds. An addition that was interrupted
-        is finished by `repair`, or by adding the same again.
+        `in_place` keeps no copies of files. An addition in the `background` works a quarter of the
+        time while searches come. At its end even a few images are indexed; otherwise they are
+        compared one by one until there are some hundreds. To finish an interrupted addition, call
+        `repair`, or add the same images again.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
             BackendError, CatalogError, ObjectStoreError: a store failed.
-            LimitExceeded: the collection is new, and as many exist as may.
+            LimitExceeded: the collection is new, and the archive has as many as it may.
         """
         with self._libraries.using(collection) as library:
             originals = None if in_place else self.originals
@@ -184,7 +167,7 @@ class Archive:
         """Check that a collection exists or may be created.
 
         Raises:
-            LimitExceeded: it is new, and as many exist as may.
+            LimitExceeded: it is new, and the archive has as many as it may.
         """
         self._libraries.check_room(collection)
 
@@ -223,17 +206,13 @@ class Archive:
             hide_duplicates=hide_duplicates,
         )
 
-    def more_like(self, id_: str, *, k: int = 10, offset: int = 0, **told: Any) -> list[Found]:
-        """Return images like one that is there, which is not among them; as `search` says.
+    def more_like(self, id_: str, *, k: int = 10, offset: int = 0, **options: Any) -> list[Found]:
+        """Return images like a stored one, without it; `options` are those of `search`.
 
         Raises:
             ImageNotFound: there is no such image, or it has no vector yet.
         """
-        entry = self.entry(id_)
-        vector = self.vector(id_)
-        found = self.search(vector, collection=entry.collection, k=k + offset + 1, **told)
-        others = [each for each in found if each.entry.content != entry.content]
-        return others[offset : offset + k]
+        return self._searching.more_like(self.entry(id_), k=k, offset=offset, **options)
 
     def vector(self, id_: str) -> Vector:
         """Return an image's vector, float32 (d,).
@@ -263,14 +242,14 @@ class Archive:
         fields: Mapping[str, Value] | None = None,
         name: str | None = None,
     ) -> Entry:
-        """Change what is not None; return what is known of the image then.
+        """Change the values that are not None; return the changed entry.
 
-        The vector store's label, which searches filter by, is that of a content's first image.
+        The vector store has the label of a content's first image; searches filter by that one.
 
         Raises:
             ImageNotFound: there is no such image.
             ImageBusy: it is being deleted.
-            ConfigError: a value is none that an image may have.
+            ConfigError: a value is invalid.
         """
         text = None if label is None else composed(label)
         entry = self.catalog.update(id_, label=text, fields=fields, name=name)
@@ -305,11 +284,9 @@ class Archive:
             raise ConfigError("to drop a collection, confirm it by its name")
         if collection not in self._libraries.names() and not self.catalog.count(collection):
             raise CollectionNotFound(f"there is no collection {collection!r}")
-        gone = 0
-        while page := self.catalog.page(collection, limit=_PAGE).entries:
-            gone += self._deleting.run([entry.id for entry in page])
+        count = self._deleting.run_all(collection)
         self._libraries.drop(collection)
-        return gone
+        return count
 
     def original(self, id_: str, *, link: bool = False) -> Original:
         """Return an image's original; with `link`, where the store gives any, a link to it.
@@ -332,12 +309,12 @@ class Archive:
         repair = Repair(self.library, self.catalog, self.originals, self._deleting)
         return repair.run(
             self._libraries.names(),
-            strangers=self._libraries.strangers(),
+            foreign=self._libraries.foreign_names(),
             older_than=older_than,
         )
 
     def health(self) -> dict[str, str]:
-        """Return of each part "ok" or what is wrong: an image is embedded, and searched for."""
+        """Return part → "ok" or its error, after embedding an image and searching for it."""
         return health(self._libraries, self.catalog, self.originals)
 
     def close(self) -> None:
@@ -359,7 +336,7 @@ class Archive:
         return f"<Archive {self.url}>"
 
 
-def _nothing(_told: object) -> None:
+def _nothing(_value: object) -> None:
     return None
 
 

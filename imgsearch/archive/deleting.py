@@ -45,6 +45,16 @@ class Deleting:
             gone += len(deletions)
         return gone
 
+    def run_all(self, collection: str) -> int:
+        """Delete all rows of a collection; return how many.
+
+        Raises: as for `run`.
+        """
+        count = 0
+        while page := self._catalog.page(collection, limit=_BATCH).entries:
+            count += self.run([entry.id for entry in page])
+        return count
+
     def _finish(self, deletions: Sequence[Deletion]) -> None:
         if not deletions:
             return
@@ -63,7 +73,7 @@ class Deleting:
     def _vectors(self, name: str, deletions: Sequence[Deletion]) -> None:
         try:
             collection = self._library(name).collection
-        except (CollectionNotFound, SchemaMismatch):  # none of ours of this name is left
+        except (CollectionNotFound, SchemaMismatch):  # another program dropped or replaced it
             return
         last = {each.entry.content for each in deletions if each.last_in_collection}
         collection.delete(sorted(last))

@@ -1,4 +1,4 @@
-"""Whether an archive's parts answer, told by using them."""
+"""Health of an archive: every part is used once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from imgsearch.objects import ObjectStore
 
 
 def health(libraries: Libraries, catalog: Catalog, originals: ObjectStore | None) -> dict[str, str]:
-    """Return of each part "ok" or what is wrong: an image is embedded, and searched for."""
+    """Return part → "ok" or its error, after embedding an image and searching for it."""
 
     def encoder() -> None:
         if (library := libraries.default()) is not None:
@@ -26,10 +26,10 @@ def health(libraries: Libraries, catalog: Catalog, originals: ObjectStore | None
             libraries.names()
 
     return {
-        "catalog": _told(catalog.ping),
-        "originals": "ok" if originals is None else _told(originals.ping),
-        "encoder": _told(encoder),
-        "vectors": _told(vectors),
+        "catalog": _state(catalog.ping),
+        "originals": "ok" if originals is None else _state(originals.ping),
+        "encoder": _state(encoder),
+        "vectors": _state(vectors),
     }
 
 
@@ -38,7 +38,7 @@ def _drawn() -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.stack([across * 2, down * 2, (across + down) % 256], axis=2).astype(np.uint8)
 
 
-def _told(trial: Callable[[], object]) -> str:
+def _state(trial: Callable[[], object]) -> str:
     try:
         trial()
     except ImgSearchError as error:

@@ -15,12 +15,12 @@ OUTSIDE: Final = "the folder is not inside one that this archive may add from"
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One image to be added: its bytes, or what gets them: a file at `place`, or `reader`.
+    """One image to add. Its bytes are `data`, or come from `reader` or the file at `place`.
 
-    `name` is what people called it, and never a path of ours. `place` is where it came from: a
-    file's absolute path, a URL, "" where it was sent. `id` is what its row is to be called;
-    without one it is derived from content, source and place. `label` is None where nothing is
-    stated: an image that is there keeps its label; "" removes it.
+    `name` is the user's name for it, and never used as a path. `place` is its origin: the absolute
+    path of a file, a URL, or "" for an upload. `id` is the id of its row; without one it is derived
+    from content, source and place. A `label` of None states nothing, so that a stored image keeps
+    its label; "" removes the label.
     """
 
     name: str
@@ -51,7 +51,7 @@ def inside(folder: Path, roots: Sequence[Path]) -> Path:
     """
     try:
         real = folder.expanduser().resolve(strict=True)
-    except (OSError, RuntimeError, ValueError) as error:  # the last one of a NUL
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: the path has a NUL
         raise SourceError(OUTSIDE) from error
     if not real.is_dir() or not any(_within(real, root) for root in roots):
         raise SourceError(OUTSIDE)

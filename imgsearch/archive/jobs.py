@@ -67,8 +67,9 @@ class Jobs:
         """Start adding a folder that lies inside the archive's roots.
 
         Raises:
-            SourceError: it does not.
-            LimitExceeded: too many jobs wait already, or as many collections exist as may.
+            SourceError: the folder is outside of them.
+            LimitExceeded: too many jobs are waiting, or the collection is new and the archive has
+                as many as it may.
         """
         real = inside(Path(folder), self._archive.roots)
         return self._start("folder", collection, {"folder": str(real), "in_place": in_place})
@@ -77,8 +78,8 @@ class Jobs:
         """Start adding images by their URLs.
 
         Raises:
-            SourceError: images are not fetched here.
-            LimitExceeded: too many jobs wait already.
+            SourceError: this archive fetches no images.
+            LimitExceeded: as for `start_folder`.
         """
         if self._fetch is None:
             raise SourceError("images by URL are not allowed here")
@@ -89,7 +90,7 @@ class Jobs:
 
         Raises:
             JobNotFound: there is no such job.
-            LimitExceeded: too many jobs wait already.
+            LimitExceeded: as for `start_folder`.
         """
         job = self.get(id_)
         items = [line.item for line in self._every_failure(id_)]
@@ -162,13 +163,13 @@ class Jobs:
             yield job
 
     def stop(self) -> None:
-        """Have jobs stop after the images that are underway, without waiting; signals may do so."""
+        """Stop jobs after their current images; does not wait, so signal handlers can call it."""
         self._closing.set()
         for _ in self._threads:
             self._waiting.put(None)
 
     def close(self, *, seconds: float = 30.0) -> None:
-        """Stop after the images that are underway; jobs go on when `Jobs` is made again."""
+        """Stop after the current images; the next `Jobs` of this archive continues the jobs."""
         self.stop()
         for thread in self._threads:
             thread.join(seconds)
@@ -206,8 +207,8 @@ class Jobs:
             waiting = sum(not each.over for each in self._running.values())
             if waiting >= self._most:
                 raise LimitExceeded(
-                    f"{counted(waiting, 'job is', 'jobs are')} waiting already; at most "
-                    f"{self._most} may"
+                    f"the job cannot be queued: {counted(waiting, 'job is', 'jobs are')} waiting, "
+                    "the limit. Start it again later."
                 )
             self._queue(job)
         return job

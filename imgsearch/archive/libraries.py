@@ -21,9 +21,9 @@ class Libraries:
     """Opens a collection's library by what `imgsearch.open` takes. Thread-safe.
 
     `opening` (token, timeout, max_pixels) is for every collection.
-    `making` (model, weights, options, index, metric) is for collections that are not there yet; of
-    those that are, it tells where the weights lie. `most` collections may exist before a new one is
-    refused; None sets no limit.
+    `making` (model, weights, options, index, metric) is for new collections; of existing ones it
+    names the weights' file alone. A new collection is refused while `most` exist; None sets no
+    limit.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Libraries:
         if most is not None and most < 1:
             raise ConfigError(f"the limit of collections is at least 1, not {most}")
         self._most = most
-        self._users: dict[str, int] = {}  # how many additions use a library
+        self._users: dict[str, int] = {}  # additions that use a library, by its name
         self._opening, self._making = opening, making
         self._store = backends.connect(db, token=opening["token"], timeout=opening["timeout"])
         self.url = self._store.url
@@ -51,10 +51,10 @@ class Libraries:
         """Return the library of a collection, which the first image creates.
 
         Raises:
-            ConfigError: the name is none.
+            ConfigError: the name is invalid.
             EncoderMismatch: the collection was made by another model.
             SchemaMismatch: another program created the collection, or it notes no encoder.
-            LimitExceeded: the collection is new, and as many exist as may.
+            LimitExceeded: the collection is new, and `most` exist.
         """
         with self._lock:
             if name not in self._open:
@@ -72,9 +72,11 @@ class Libraries:
 
     @contextmanager
     def using(self, name: str) -> Iterator[Library]:
-        """Give the library of a collection to add to; a name that stays unused is not kept.
+        """Yield the library of a collection to add to; one that stays empty is closed again.
 
-        Raises: as `get` does.
+        So a name that nothing was added to does not count towards `most`.
+
+        Raises: as for `get`.
         """
         with self._lock:
             library = self.get(name)
@@ -93,7 +95,7 @@ class Libraries:
         """Check that a collection of this name exists or may be created.
 
         Raises:
-            LimitExceeded: it is new, and as many exist as may.
+            LimitExceeded: it is new, and `most` exist.
         """
         with self._lock:
             if name not in self._open:
@@ -103,14 +105,14 @@ class Libraries:
         taken = {*existing, *self._open}
         if self._most is not None and name not in taken and len(taken) >= self._most:
             raise LimitExceeded(
-                f"collection {name!r} is new, and {len(taken)} of at most {self._most} exist: add "
-                "to one of these, or have an admin drop one or raise the limit"
+                f"collection {name!r} cannot be created: {len(taken)} of at most {self._most} "
+                "exist. Add to one of these, or have an admin drop one or raise the limit."
             )
 
     def default(self) -> Library | None:
-        """Return the library of "images", or of another collection where there can be none.
+        """Return the library of "images", or of another collection if that cannot be used.
 
-        None where there is no other one.
+        None if no collection can be used.
         """
         try:
             return self.get("images")
@@ -118,10 +120,10 @@ class Libraries:
             return next(map(self.get, self.names()), None)
 
     def existing(self, name: str) -> Library:
-        """Return the library of a collection that is there; other names are not kept.
+        """Return the library of an existing collection.
 
         Raises:
-            CollectionNotFound: it is not.
+            CollectionNotFound: the collection does not exist.
             SchemaMismatch: another program created the collection, or it notes no encoder.
         """
         if name not in self._open and name not in notes.collections(self._store):
@@ -129,12 +131,12 @@ class Libraries:
         return self.get(name)
 
     def names(self) -> list[str]:
-        """Return the names of the collections that are there, sorted, without strangers'."""
-        return [name for name in notes.collections(self._store) if not self._is_strange(name)]
+        """Return the names of the collections that imgsearch created, sorted."""
+        return [name for name in notes.collections(self._store) if not self._is_foreign(name)]
 
-    def strangers(self) -> list[str]:
+    def foreign_names(self) -> list[str]:
         """Return the names of collections that other programs created, or that note no encoder."""
-        return [name for name in notes.collections(self._store) if self._is_strange(name)]
+        return [name for name in notes.collections(self._store) if self._is_foreign(name)]
 
     def index_later(self, name: str, stages: Stages) -> None:
         """Have many small additions indexed together: each by itself would cost an index."""
@@ -154,20 +156,20 @@ class Libraries:
             if name in self.names():
                 self._store.drop(name)
 
-    def _is_strange(self, name: str) -> bool:
+    def _is_foreign(self, name: str) -> bool:
         if name in self._open:
             return False
         try:
             check_name(name)
             self._require_own(name)
-        except (ConfigError, SchemaMismatch):  # such as one with vectors that are no floats
+        except (ConfigError, SchemaMismatch):  # such as one with binary vectors
             return True
-        except CollectionNotFound:  # it was dropped meanwhile
+        except CollectionNotFound:  # another program dropped it meanwhile
             return False
         return False
 
     def _require_own(self, name: str) -> None:
-        """Refuse a collection that notes no encoder; it is not loaded for that.
+        """Check, without loading the collection, that it notes an encoder.
 
         Raises:
             SchemaMismatch: it notes none.

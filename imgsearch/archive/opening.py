@@ -26,10 +26,10 @@ def opened(
     roots: Sequence[Path] = (),
     **making: Any,
 ) -> Iterator[Archive]:
-    """Yield the archive of the folder `data`, which is made, private, where it is not there.
+    """Yield the archive in the folder `data`, which is created for its owner alone.
 
-    What is not named lies in it: `db` in ``vectors.db``, `catalog` in ``catalog.db``, `originals`
-    in ``originals/``. `making` is what `Archive` takes beside these.
+    By default `db` is ``vectors.db`` in that folder, `catalog` is ``catalog.db`` and `originals` is
+    ``originals/``. `making` are further arguments of `Archive`.
 
     Raises:
         ConfigError, BackendError, CatalogError, ObjectStoreError: a part cannot be opened.

@@ -1,9 +1,10 @@
-"""What an archive answers: what was added, found, counted and repaired."""
+"""Results of an archive: of adding, searching, counting and repairing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
+from imgsearch.backends import Schema
 from imgsearch.catalog import Entry
 from imgsearch.loading import FailedFile
 from imgsearch.types import Hit
@@ -12,10 +13,10 @@ from imgsearch.wording import counted
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """How far images have come, each a count of those that passed: `found` is what there is to do.
+    """Counts of images that passed each stage of an addition; `found` is the total.
 
-    `skipped` were there already, `updated` got another label. All that are inserted are
-    searchable; `indexed` once there are enough of them, and compared one by one until then.
+    `skipped` images were in the archive already, `updated` ones got another label. Inserted images
+    are searchable at once, compared one by one until there are enough to be `indexed`.
     """
 
     found: int = 0
@@ -34,15 +35,15 @@ class Stages:
 
     @property
     def done(self) -> int:
-        """How many are dealt with."""
+        """The number of images that have an outcome."""
         return self.inserted + self.updated + self.skipped + self.failed
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """How adding ended: the rows that are there now, how many of them are new, what went wrong.
+    """Outcome of an addition: the rows of its images, the stages, and the failures.
 
-    `notes` say which of two labels that were stated for one row counts.
+    `notes` name contradicting labels for one row, and the one that counts.
     """
 
     entries: tuple[Entry, ...]
@@ -80,6 +81,13 @@ class CollectionState:
     metric: str
     index: str
 
+    @classmethod
+    def of(cls, name: str, counts: Counts, schema: Schema) -> Self:
+        """Return the state of a collection with these counts and this schema."""
+        model = schema.encoder.model if schema.encoder else ""
+        index = str(schema.index)
+        return cls(name, counts.images, counts.vectors, model, schema.dim, schema.metric, index)
+
 
 @dataclass(frozen=True, slots=True)
 class Original:
@@ -97,8 +105,8 @@ class Repaired:
     """What `repair` did: images finished, deletions finished, images given up for a reason.
 
     `orphans` are originals that no row named; `adopted` images that only the vector store knew.
-    `left` are records and collections that imgsearch did not write and left alone; `notes` names
-    them, some of the records only.
+    `left` counts records and collections that imgsearch did not write and left alone. `notes` names
+    the collections, and the first of the records.
     """
 
     completed: int = 0
@@ -114,11 +122,11 @@ class Repaired:
         return replace(self, **{name: getattr(self, name) + n for name, n in more.items()})
 
     def summary(self) -> str:
-        """Return in words what was done."""
+        """Return the counts as a sentence."""
         return (
             f"{counted(self.completed, 'addition')} and {counted(self.deleted, 'deletion')} "
             f"finished, {self.failed} given up, {counted(self.orphans, 'original')} without a "
-            f"row taken away, {counted(self.adopted, 'image')} adopted"
+            f"row deleted, {counted(self.adopted, 'image')} adopted"
         )
 
     @property

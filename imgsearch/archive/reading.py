@@ -1,4 +1,4 @@
-"""An image on its way in: its bytes, and what the stores will hold of it."""
+"""An image that is being added: its bytes, its row, its record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ _MAX_NAME: Final = 255  # characters; longer names lose their beginning
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An image that was read: its bytes, the row that it will have, and the label stated for it.
+    """An image that was read: its bytes, its future row, and the label that its source states.
 
-    `stated` is None where nothing is stated, "" where it is that there is no label.
+    `stated` is None if the source states no label, and "" if it states that the image has none.
     """
 
     data: bytes = field(repr=False)
@@ -30,10 +30,10 @@ class Read:
 
     @classmethod
     def of(cls, item: Incoming, library: Library, *, stored: bool) -> Self:
-        """Read an image for a library; `stored` tells whether its original is kept.
+        """Read an image for a library; `stored` is True if its original is kept.
 
         Raises:
-            SourceError, ImageError: it cannot be read, or is no image by its header.
+            SourceError, ImageError: it cannot be read, or its header is not an image's.
         """
         data, collection = item.read(), library.name
         content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
@@ -60,23 +60,23 @@ class Read:
 
     @property
     def candidate(self) -> Candidate:
-        """The image for a `Ledger`, which takes rows for contents here."""
+        """The image for a `Ledger`, whose contents are rows here."""
         entry = self.entry
         return Candidate(entry.place or entry.name, self.stated, self.key(entry), b"")
 
     @staticmethod
     def key(entry: Entry) -> str:
-        """Return what stands for a row in a `Ledger`: its id may be any text."""
+        """Return the key of a row in a `Ledger`: a hash, as the row's id may be any text."""
         return sources.content_id(entry.id.encode())
 
 
 def record(entry: Entry, vector: Vector) -> Record:
-    """Return what the vector store holds of an image; the first of its references speaks for it."""
+    """Return the vector store's record of a content, by the first entry of the content."""
     return Record(entry.content, vector, {"path": entry.place or entry.name, "label": entry.label})
 
 
 def known_vectors(library: Library, contents: Sequence[str]) -> set[str]:
-    """Return those contents that have a vector."""
+    """Return the contents that have a vector."""
     try:
         return set(library.collection.get(contents)) if contents else set()
     except CollectionNotFound:
@@ -89,19 +89,19 @@ def vectors_of_images(
     """Embed images; return vectors and failures by content."""
     if not read:
         return {}, {}
-    sent = [(each.entry.name, each.data) for each in read]
-    rows = library.embed(sent, one_core=one_core)
-    vectors = iter(vectors_of(rows))
-    well: dict[str, Vector] = {}
+    named = [(each.entry.name, each.data) for each in read]
+    rows = library.embed(named, one_core=one_core)
+    matrix = iter(vectors_of(rows))
+    vectors: dict[str, Vector] = {}
     failed: dict[str, FailedFile] = {}
     for row in rows.drop_columns("vector").to_pylist():
         if row["status"] == "ok":
-            well[row["sha256"]] = next(vectors)
+            vectors[row["sha256"]] = next(matrix)
         else:
             failed[row["sha256"]] = FailedFile.of_row(row)
-    return well, failed
+    return vectors, failed
 
 
 def media_type(entry: Entry) -> str:
-    """Return the media type of an image by its format, which was told by its bytes."""
+    """Return the media type of an image by its format."""
     return _MEDIA_TYPES.get(entry.format, f"image/{entry.format.lower()}")

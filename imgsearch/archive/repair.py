@@ -1,4 +1,4 @@
-"""What was half done is finished: after a crash, when a service starts, when somebody asks."""
+"""Repair of an archive: finishes additions and deletions that a crash interrupted."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -28,9 +28,10 @@ from imgsearch.library import Library
 from imgsearch.loader import vectors_of
 from imgsearch.objects import ObjectStore
 from imgsearch.types import Record
+from imgsearch.wording import counted
 
 _BATCH: Final = 500
-_NAMED: Final = 5  # records that a report names
+_NAMED: Final = 5  # records in a note; all are counted
 _REGION: Final = re.compile(r"[0-9a-f]{64}#\d+")
 
 
@@ -51,13 +52,14 @@ class Repair:
         self,
         collections: Sequence[str],
         *,
-        strangers: Sequence[str] = (),
+        foreign: Sequence[str] = (),
         older_than: float = 0.0,
     ) -> Repaired:
-        """Repair all; what changed within `older_than` seconds may be underway, and is left alone.
+        """Repair `collections`, and all rows and originals.
 
-        So are records that imgsearch did not write, and `strangers`, the collections that other
-        programs created; the outcome counts and names them.
+        Rows and originals that changed within `older_than` seconds are left alone, because another
+        program may be writing them. Records that imgsearch did not write are left alone, too, as
+        are `foreign` collections, which other programs created. The outcome counts and names them.
 
         Raises:
             BackendError, CatalogError, ObjectStoreError, EncoderError: a part cannot be reached.
@@ -72,25 +74,21 @@ class Repair:
         done = done.plus(orphans=self._orphans(older_than))
         left = [
             f"collection {name!r} is left alone: another program created it, or it notes no encoder"
-            for name in strangers
+            for name in foreign
         ]
         done = done.plus(left=len(left))
         for name in collections:
-            adopted, odd = self._adopted(name)
-            done = done.plus(adopted=adopted, left=len(odd))
-            left += odd.note(name)
+            adopted, others = self._adopt(name)
+            done = done.plus(adopted=adopted, left=len(others))
+            left += others.notes(name)
         return replace(done, notes=tuple(left))
 
     def _finished(self, entry: Entry) -> str:
         """Finish a pending image; return "completed" or "failed"."""
         try:
             self._vector(entry)
-        except (
-            SourceError,
-            ImageError,
-            ObjectNotFound,
-            SchemaMismatch,
-        ) as error:  # others may pass
+        # other errors may not occur again, so they leave the row pending
+        except (SourceError, ImageError, ObjectNotFound, SchemaMismatch) as error:
             self._catalog.failed({entry.id: f"{type(error).__name__}: {error}"})
             return "failed"
         self._catalog.ready([entry.id])
@@ -125,13 +123,13 @@ class Repair:
                 orphans += 1
         return orphans
 
-    def _adopted(self, name: str) -> tuple[int, "_Odd"]:
-        """Give a row to vectors that have none: of a library that was there before its archive.
+    def _adopt(self, name: str) -> tuple[int, "_ForeignRecords"]:
+        """Create rows for the vectors of a library that was made before its archive.
 
-        Returns how many, and the records that get none since imgsearch did not write them.
+        Returns how many, and the records that imgsearch did not write, which get none.
         """
         collection = _there(self._library(name))
-        adopted, odd = 0, _Odd()
+        adopted, others = 0, _ForeignRecords()
         for records in _batches(collection):
             known = self._catalog.of_contents(
                 name, [each.id for each in records], states=("ready", "pending", "deleting")
@@ -142,35 +140,34 @@ class Repair:
                     try:
                         fresh.append(self._entry(name, each))
                     except ConfigError as error:
-                        odd.add(each.id, str(error))
+                        others.add(each.id, str(error))
             if fresh:
                 self._catalog.begin(fresh)
                 self._catalog.ready([entry.id for entry in fresh])
                 adopted += len(fresh)
-        return adopted, odd
+        return adopted, others
 
     def _entry(self, name: str, known: Record) -> Entry:
         """Return the row for a record.
 
         Raises:
-            ConfigError: imgsearch did not write the record: the row cannot hold it.
+            ConfigError: imgsearch did not write the record, as no row can hold it.
         """
         place, label = known.fields.get("path"), known.fields.get("label", "")
         if not possible_content(known.id):
-            raise ConfigError("the id is no sha256")
+            raise ConfigError("the id is not a sha256")
         if not (isinstance(place, str) and place):
-            raise ConfigError("the path is missing, or no text")
+            raise ConfigError("the path is missing, or not a text")
         if not isinstance(label, str):
-            raise ConfigError("the label is no text")
-        size, (kind, width, height) = 0, ("", 0, 0)
+            raise ConfigError("the label is not a text")
+        size, kind, width, height = 0, "", 0, 0
         try:
             data = sources.read(place)
-            size, (kind, width, height) = (
-                len(data),
-                images.header(data, path=place, max_pixels=self._library(name).max_pixels),
-            )
+            limit = self._library(name).max_pixels
+            kind, width, height = images.header(data, path=place, max_pixels=limit)
+            size = len(data)
         except ImgSearchError:
-            size = 0  # it was moved; its vector is still searched
+            pass  # the file was moved or changed; the vector is still searched
         entry = Entry(
             id=entry_id(name, known.id, "library", place),
             collection=name,
@@ -191,8 +188,8 @@ class Repair:
         return entry
 
 
-class _Odd:
-    """Records of a collection that imgsearch did not write: some ids and reasons, and a count."""
+class _ForeignRecords:
+    """Records of a collection that imgsearch did not write: a count, some ids and reasons."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -207,14 +204,14 @@ class _Odd:
         if len(self._named) < _NAMED:
             self._named.append(f"{sources.printable(id_)[:80]!r} ({reason})")
 
-    def note(self, collection: str) -> list[str]:
-        """Return a line about them, none where there are none."""
+    def notes(self, collection: str) -> list[str]:
+        """Return a sentence about the records, or an empty list if there are none."""
         if not self._count:
             return []
         more = self._count - len(self._named)
         return [
-            f"{self._count} record{'s' * (self._count != 1)} of collection {collection!r} left "
-            f"alone, not written by imgsearch: {', '.join(self._named)}"
+            f"{counted(self._count, 'record')} of collection {collection!r} left alone, "
+            f"not written by imgsearch: {', '.join(self._named)}"
             f"{f' and {more} more' if more else ''}"
         ]
 

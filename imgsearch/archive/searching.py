@@ -18,9 +18,9 @@ from imgsearch.query import Example, Query
 from imgsearch.regions import has_regions
 from imgsearch.types import Hit, Vector
 
-_CALLS: Final = 8  # of searches that a server is asked for at once; the embedded store takes one
-_SPARE: Final = 16  # hits fetched beside, where some have no row that is ready
-_MORE: Final = 4  # times as many fetched where those were not enough
+_CALLS: Final = 8  # searches sent to a server at the same time; the embedded store takes one
+_SPARE: Final = 16  # additional hits fetched if some have no row that is ready
+_MORE: Final = 4  # factor of hits fetched if those were not enough
 
 
 class Searching:
@@ -39,27 +39,34 @@ class Searching:
         offset: int,
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
-        **told: Any,
+        **options: Any,
     ) -> list[Found]:
         """See `Archive.search`."""
-        told["min_score"] = min_score
+        options["min_score"] = min_score
         with self._traffic.search():
             library = self._libraries.existing(collection)
             plain = hide_duplicates is False and min_score != "auto"
             if plain and not has_regions(library.collection):
                 vector = library.encode(query)
-                search = partial(self._together.search, library.collection, vector, **told)
+                search = partial(self._together.search, library.collection, vector, **options)
             else:
-                search = partial(library.search, query, hide_duplicates=hide_duplicates, **told)
+                search = partial(library.search, query, hide_duplicates=hide_duplicates, **options)
             found = self._known(library, search(k=k, offset=offset))
             if None in found:
                 return self._widened(library, search, k + offset, found.count(None))[offset:]
         return [each for each in found if each is not None]
 
+    def more_like(self, entry: Entry, *, k: int, offset: int, **options: Any) -> list[Found]:
+        """See `Archive.more_like`."""
+        vector = self.vector(entry)
+        found = self.run(vector, collection=entry.collection, k=k + offset + 1, offset=0, **options)
+        others = [each for each in found if each.entry.content != entry.content]
+        return others[offset : offset + k]
+
     def _widened(
         self, library: Library, search: Callable[..., list[Hit]], wanted: int, unknown: int
     ) -> list[Found]:
-        """Return the nearest `wanted` hits that have a row, among which `unknown` had none."""
+        """Return the nearest `wanted` hits with a row; an earlier search had `unknown` without."""
         fetched = wanted + unknown + _SPARE
         while True:
             fetched = min(fetched, MAX_K)

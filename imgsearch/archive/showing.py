@@ -25,12 +25,12 @@ class Showing:
         Raises:
             ObjectNotFound: its original was not kept, and its file is not there any more.
         """
-        told = (media_type(entry), entry.name, entry.size)
+        facts = (media_type(entry), entry.name, entry.size)
         if entry.stored and self._originals is not None:
             if link and (where := self._originals.link(entry.content, _LINK_SECONDS)):
-                return Original(*told, None, where)
-            return Original(*told, self._originals.stream(entry.content))
-        return Original(*told, iter([self._data(entry)]))
+                return Original(*facts, None, where)
+            return Original(*facts, self._originals.stream(entry.content))
+        return Original(*facts, iter([self._data(entry)]))
 
     def thumbnail(self, entry: Entry, edge: int) -> bytes:
         """Return a small form of an image, as `objects.thumbnail` makes it; kept once made.
@@ -40,7 +40,7 @@ class Showing:
         store = self._originals if entry.stored else None
         if store is not None and (kept := store.thumbnail(entry.content, edge)) is not None:
             return kept
-        # an image that went in under a higher limit is still shown
+        # an image that was added under a higher limit is still shown
         allowed = max(self._max_pixels, entry.width * entry.height)
         made = shrunk(self._data(entry), edge, max_pixels=allowed)
         if store is not None:

@@ -173,7 +173,7 @@ def test_records_of_another_program_are_left_alone_and_named(opened):
         assert (repaired.left, repaired.adopted, repaired.anything) == (5, 0, False)
         (note,) = repaired.notes
         assert "5 records of collection 'images' left alone" in note
-        for reason in ("'foo' (the id is no sha256)", "label is longer", "path is missing"):
+        for reason in ("'foo' (the id is not a sha256)", "label is longer", "path is missing"):
             assert reason in note
     assert collection.get(ids).keys() == set(ids)
     found = opened.search(vector, k=3)  # the five are nearer, and have no row
