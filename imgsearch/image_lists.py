@@ -1,8 +1,8 @@
 """Lists of images: the rows of csv, tsv and parquet files, as texts.
 
-A csv is UTF-8, or UTF-16 or UTF-32 with a byte order mark, or UTF-16 without one. Cells that are
-not UTF-8 keep Python's surrogates: `text` reads them as cp1252, and `file_in` looks for a file of
-these bytes first, because names of files need not be text.
+A csv is UTF-8, UTF-16 with or without a byte order mark, or UTF-32 with one. Cells that are not
+UTF-8 keep Python's surrogates. `text` reads such a cell as cp1252. `file_in` first looks for a file
+with these bytes as its name, because names of files need not be text.
 """
 
 import csv
@@ -15,13 +15,13 @@ from typing import Final
 from imgsearch.errors import SourceError
 
 SUFFIXES: Final = frozenset({".csv", ".tsv", ".parquet", ".pq"})
-"""The names that lists of images end in."""
+"""Suffixes of lists of images."""
 
 _PARQUET: Final = b"PAR1"
 _ZIP: Final = b"PK\x03\x04"
-_HEAD: Final = 1_024  # bytes that show the encoding: a header line and more
-_BATCH: Final = 10_000  # rows of a parquet held at once
-# longer marks first: that of UTF-32 begins like that of UTF-16
+_HEAD: Final = 1_024  # bytes that the encoding is guessed from: a header line and more
+_BATCH: Final = 10_000  # rows of a parquet file held at once
+# longer marks first: the mark of UTF-32 begins with the one of UTF-16
 _MARKS: Final = (
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
@@ -33,9 +33,9 @@ _Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: where it is, as in "line 3", and its cells, None where the row is too short.
+    """One row: its place, as in "line 3", and its cells, None if the row is too short for one.
 
-    `extra`: it has more cells than the header.
+    `extra`: the row has more cells than the header.
     """
 
     place: str
@@ -44,7 +44,7 @@ class Row:
 
 
 def is_parquet(file: Path) -> bool:
-    """Return whether a file's first bytes are those of a parquet.
+    """Return whether a file is a parquet file by its first bytes.
 
     Raises:
         OSError: it cannot be read.
@@ -54,11 +54,11 @@ def is_parquet(file: Path) -> bool:
 
 
 def columns(file: Path) -> list[str]:
-    """Return the names of a list's columns, without blanks around them.
+    """Return the names of a list's columns, without surrounding blanks.
 
     Raises:
         OSError: the file cannot be read.
-        SourceError: it is not a list of texts; the message does not name the file.
+        SourceError: the file is not a list of texts; the message does not name it.
     """
     if is_parquet(file):
         from pyarrow import ArrowException, parquet
@@ -76,11 +76,11 @@ def rows(
 ) -> Iterator[Row]:
     """Yield the rows of a list below its header, with the cells of the columns at `places`.
 
-    Empty lines are passed over. `on_note` gets the encoding if it is not UTF-8. `strict` refuses
-    stray quotes in a csv.
+    Empty lines are skipped. `on_note` gets a sentence about an encoding other than UTF-8. `strict`
+    refuses stray quotes in a csv.
 
     Raises:
-        OSError, SourceError: as `columns`; while iterating where the list breaks off.
+        OSError, SourceError: as for `columns`; while iterating if the list breaks off.
     """
     if is_parquet(file):
         yield from _parquet(file, places)
@@ -96,7 +96,7 @@ def text(cell: str) -> str:
     """Return a cell as text: bytes that are not UTF-8 are read as cp1252.
 
     Raises:
-        SourceError: they are not cp1252 either.
+        SourceError: the bytes are not cp1252 either.
     """
     try:
         raw = cell.encode()
@@ -113,17 +113,19 @@ def text(cell: str) -> str:
 
 
 def file_in(folder: Path, cell: str) -> str:
-    """Return the path that a cell names, relative to `folder`: a file of just these bytes first.
+    """Return the path that a cell names, relative to `folder`.
+
+    If no file has the bytes of the cell as its name, the cell is read as `text`.
 
     Raises:
-        SourceError: as `text`.
+        SourceError: as for `text`.
     """
     path = str(folder / cell)
     return path if cell.isascii() or os.path.lexists(path) else str(folder / text(cell))
 
 
 def _lines(file: Path, note: _Note, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
-    """Yield a csv's lines that are not empty, each with its number, the header first."""
+    """Yield (number, cells) of the lines of a csv that are not empty, the header first."""
     encoding = _encoding(file)
     if encoding != "utf-8-sig":
         note(f"{file.name} was read as {encoding.upper()}")
@@ -155,7 +157,7 @@ def _encoding(file: Path) -> str:
     """Return the encoding of a csv by its first bytes.
 
     Raises:
-        SourceError: they are not text.
+        SourceError: the bytes are not text.
     """
     with file.open("rb") as opened:
         head = opened.read(_HEAD)
@@ -167,7 +169,7 @@ def _encoding(file: Path) -> str:
     if b"\0" not in head:
         return "utf-8-sig"
     even, odd = head[::2].count(0), head[1::2].count(0)
-    # of UTF-16 nearly all letters of a header have one byte that is 0, all on the same side
+    # in UTF-16 nearly every letter of a header has one zero byte, always the same of the two
     if max(even, odd) * 4 < len(head) or min(even, odd) * 4 > max(even, odd):
         raise SourceError("not text: it has NUL bytes. Save the list as csv in UTF-8")
     return "utf-16-le" if odd > even else "utf-16-be"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch.errors import ConfigError, SourceError
-from imgsearch.sources import SUFFIXES
+from imgsearch.images.suffixes import PHOTOS
 
 Example: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[Any]
 """A text or a path, encoded bytes, RGB pixels (uint8 (height, width, 3)) or a vector (d,)."""
@@ -168,7 +168,7 @@ def _is_image_file(text: str) -> bool:
 def _looks_like_path(text: str) -> bool:
     slashes = any(mark in text for mark in {"/", sep, altsep or sep})
     return (
-        Path(text).suffix.lower() in SUFFIXES
+        Path(text).suffix.lower() in PHOTOS
         or text.startswith(_ROOTS)
         or (slashes and len(text.split()) == 1)
     )

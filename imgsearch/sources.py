@@ -20,40 +20,17 @@ from imgsearch import image_lists
 from imgsearch.errors import SourceError
 from imgsearch.filters import composed
 from imgsearch.images import HEAD, sniff
-from imgsearch.splits import is_half
+from imgsearch.images.suffixes import OTHERS, PHOTOS
+from imgsearch.splits import is_split
 
 Source: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-"""A folder, a glob, a csv, tsv or parquet, an image file, or an iterable of these."""
-
-SUFFIXES: Final = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp",
-    ".tif", ".tiff", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx",
-    ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".heic", ".heif",
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".iiq", ".mrw", ".nef", ".nrw", ".orf", ".pef",
-    ".raf", ".rw2", ".srw", ".x3f",
-})  # fmt: skip
-"""What claims to be a photo, readable or not: such a file is reported rather than passed over."""
+"""A folder, a glob, a csv, tsv or parquet file, an image file, or an iterable of these."""
 
 MAX_BYTES: Final = 256 * 1024**2
-"""Bytes of one file; 50 megapixels of uncompressed 32-bit TIFF take 200 MB."""
+"""Limit for one file in bytes; 50 megapixels of uncompressed 32-bit TIFF take 200 MB."""
 
 _LIST: Final = "a list of images, not an image. Add it, or evaluate it"
-_SPREADSHEET: Final = "a spreadsheet, not an image. Save it as csv with a column path"
-_JSON_LIST: Final = "JSON, not an image. Write a csv with a column path"
-_PACKED: Final = "an archive, not an image. Unpack it and name the folder"
-_DOCUMENT: Final = "a document, not an image. Export its pages as images"
-_TABLE: Final = "a table, not an image. Save it as parquet or csv with a column path"
-_OTHERS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(image_lists.SUFFIXES, _LIST),
-    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods", ".numbers"), _SPREADSHEET),
-    **dict.fromkeys((".json", ".jsonl", ".ndjson"), _JSON_LIST),
-    **dict.fromkeys((".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar"), _PACKED),
-    **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".html"), _DOCUMENT),
-    **dict.fromkeys((".feather", ".arrow", ".orc", ".h5"), _TABLE),
-    ".txt": "a text file, not an image. Name a list .csv and give it the header path",
-}
-"""What files are that users name in place of images, by their suffixes."""
-
+_OTHER_FILES: Final = {**dict.fromkeys(image_lists.SUFFIXES, _LIST), **OTHERS}
 _CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")
 _LISTED: Final = ("path", "label", "id")
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -61,17 +38,17 @@ _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _log = logging.getLogger(__name__)
 _Accept: TypeAlias = Callable[[str], bool]
-_Told: TypeAlias = Callable[[str], None]
+_OnText: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where one image lies, and what its source says of it.
+    """The path of one image, with the label and id that its source states.
 
-    `label`: the list's column, "" for an empty cell. For a walked folder and a glob the name of
-    the folder that holds the file. None where the source states nothing: for files directly in
-    the walked folder or in the split of a dataset (``train``, ``val`` …), and lists without the
-    column. `id`: the list's column, "" for none.
+    In a list `label` is a cell of the column, and "" if that is empty. For a walked folder or a
+    glob it is the name of the file's folder. It is None if the source states no label: a list
+    without the column, a file directly in the walked folder, or in a split of a dataset
+    (``train``, ``val`` …). `id` is the list's column, or "".
     """
 
     path: str
@@ -81,39 +58,37 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """How files are chosen, and who is told of the others and of a list's encoding."""
+    """Which files of a walk are accepted, and callbacks for ignored files and for notes."""
 
     accept: _Accept
-    ignored: _Told
-    note: _Told
+    ignored: _OnText
+    note: _OnText
 
 
 def references(
-    source: Source, *, on_ignored: _Told | None = None, on_note: _Told | None = None
+    source: Source, *, on_ignored: _OnText | None = None, on_note: _OnText | None = None
 ) -> Iterator[Reference]:
     """Yield the images that `source` names, in a stable order.
 
     A folder is walked without following links to folders, sorted by name, a folder's files before
-    its subfolders. Taken are regular files whose suffix or first bytes are an image's; hidden
-    names, other files and folders that cannot be listed are passed over and told to `on_ignored`,
-    and so are rows of a list without a path. A glob is filtered likewise; a name that exists is
-    never taken for a pattern. Files named one by one, in a csv or list, are not looked at: `read`
-    tells what is wrong with them. `on_note` gets the encoding of a csv that is not UTF-8.
+    its subfolders. Regular files whose suffix or first bytes are an image's are yielded. Hidden
+    names, other files, unreadable folders and rows of a list without a path go to `on_ignored`.
+    A glob is filtered likewise; an existing name is never read as a pattern. Files named one by
+    one, in a list or an iterable, are yielded unchecked: `read` raises for them. `on_note` gets a
+    sentence about a csv that is not UTF-8.
 
     Raises:
-        SourceError: at the call where `source` is a URL, missing, matches nothing, or is a csv,
-            tsv or parquet without a column ``path``; while iterating where one breaks off or an
-            item of a list is no path. An item of a list that is not there is yielded and fails in
-            `read`.
+        SourceError: at the call if `source` is a URL, does not exist, matches nothing, or is a
+            list without a column ``path``; while iterating if a list breaks off, or an item of an
+            iterable is not a path.
     """
-    return _references(source, _Walk(_is_candidate, on_ignored or _nobody, on_note or _nobody))
+    return _references(source, _Walk(_is_candidate, on_ignored or _ignore, on_note or _ignore))
 
 
 def count(source: Source) -> int:
     """Return how many files `source` holds at most, without opening any.
 
-    Files that `references` passes over are included. 0 for an iterator, which counting would use
-    up.
+    Files that `references` ignores are included. 0 for an iterator, because counting consumes it.
 
     Raises:
         SourceError: as for `references`.
@@ -121,7 +96,7 @@ def count(source: Source) -> int:
     if isinstance(source, Iterator):
         return 0
     ignored: list[int] = []
-    walk = _Walk(lambda _path: True, lambda _path: ignored.append(1), _nobody)
+    walk = _Walk(lambda _path: True, lambda _path: ignored.append(1), _ignore)
     return sum(1 for _ in _references(source, walk)) + len(ignored)
 
 
@@ -135,8 +110,8 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
     """Return a file's whole content.
 
     Raises:
-        SourceError: there is no such file, it is a folder, pipe or device, may not be read, has
-            more than `max_bytes`, or is named and made like a table, archive or document.
+        SourceError: the file does not exist, is a folder, pipe or device, may not be read, has
+            more than `max_bytes`, or is a table, archive or document by its name and bytes.
     """
     path = reference.path if isinstance(reference, Reference) else os.fsdecode(reference)
     if not path or _URL.match(path):
@@ -145,7 +120,7 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
     try:
         with _open(path) as file:
             size = os.fstat(file.fileno()).st_size
-            # one more than told, as a file that is being written may have grown
+            # one byte more than its size, because a file that is being written may have grown
             data = file.read(min(size, max_bytes) + 1)
             if size < len(data) <= max_bytes:
                 data += file.read(max_bytes + 1 - len(data))
@@ -154,7 +129,7 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
     if len(data) > max_bytes:
         most = f"{max(size, len(data)):,} bytes, at most {max_bytes:,} are read"
         raise SourceError(f"{printable(path)}: too large: {most}", path=path)
-    other = _OTHERS.get(Path(path).suffix.lower())
+    other = _OTHER_FILES.get(Path(path).suffix.lower())
     if other and sniff(data[:HEAD]) is None:
         raise SourceError(f"{printable(path)}: this is {other}", path=path)
     return data
@@ -166,7 +141,7 @@ def content_id(data: bytes) -> str:
 
 
 def is_content_id(id_: str) -> bool:
-    """Return whether an id is that of a content, or of a region of it."""
+    """Return whether an id is a content's, or a region's of a content."""
     return _CONTENT_ID.fullmatch(id_) is not None
 
 
@@ -176,7 +151,7 @@ def printable(path: str) -> str:
 
 
 def label_text(text: str) -> str:
-    """Return a label as it is stored: printable, in Unicode's composed form (NFC)."""
+    """Return a label in its stored form: printable, in Unicode's composed form (NFC)."""
     return composed(printable(text))
 
 
@@ -199,7 +174,7 @@ def _each(sources: Iterable[str | os.PathLike[str]], walk: _Walk) -> Iterator[Re
 
 
 def _found(text: str, walk: _Walk) -> Iterator[Reference] | None:
-    """Return what one path names, or None where nothing is there."""
+    """Return the images that one path names, or None if it does not exist."""
     if not text or _URL.match(text):
         return None
     path = Path(_expanded(text))
@@ -210,7 +185,7 @@ def _found(text: str, walk: _Walk) -> Iterator[Reference] | None:
         return _filtered(matched, walk) if matched else None
     if stat.S_ISDIR(mode):
         try:
-            os.scandir(path).close()  # tells now, rather than while iterating
+            os.scandir(path).close()  # raises now rather than while iterating
         except OSError as error:
             raise _unreadable(str(path), error) from error
         return _folder(path, walk)
@@ -246,8 +221,8 @@ def _folder(root: Path, walk: _Walk) -> Iterator[Reference]:
 
 
 def _label(folder: Path) -> str | None:
-    """Return the label that a folder's name states; the name of a dataset's split states none."""
-    return None if is_half(folder) else label_text(folder.name)
+    """Return a folder's name as a label, or None for a split of a dataset."""
+    return None if is_split(folder) else label_text(folder.name)
 
 
 def _glob(pattern: Path) -> list[Path]:
@@ -283,7 +258,11 @@ def _filtered(paths: list[Path], walk: _Walk) -> Iterator[Reference]:
 
 
 def _columns(path: Path) -> list[str]:
-    """Return the names of a list's columns, one of which is "path"."""
+    """Return the names of a list's columns.
+
+    Raises:
+        SourceError: no column is called "path".
+    """
     try:
         names = image_lists.columns(path)
     except (OSError, SourceError) as error:
@@ -316,12 +295,12 @@ def _reference(folder: Path, cells: Mapping[str, str | None]) -> Reference:
 
 
 def _is_candidate(path: str) -> bool:
-    """Tell whether a file of a folder is an image, or claims to be one."""
-    if Path(path).suffix.lower() in SUFFIXES:
+    """Return whether a file in a folder is an image by its suffix or its first bytes."""
+    if Path(path).suffix.lower() in PHOTOS:
         try:
             return stat.S_ISREG(Path(path).stat().st_mode)
         except OSError:
-            return True  # vanished, or a link to nowhere: `read` tells
+            return True  # deleted meanwhile, or a broken link: `read` raises
     try:
         with _open(path) as file:
             return sniff(file.read(HEAD)) is not None
@@ -360,7 +339,7 @@ def _missing(path: str) -> SourceError:
     return SourceError(f"{shown}: {what}", path=path)
 
 
-def _nobody(_told: str) -> None:
+def _ignore(_text: str) -> None:
     return None
 
 

@@ -1,4 +1,4 @@
-"""Folders that are the splits of a dataset, ``train`` and ``test``, rather than classes."""
+"""Splits of a dataset: folders such as ``train`` and ``test`` that are not classes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +11,16 @@ PAIRS: Final = (
     ("train", "valid"),
     ("train", "validation"),
 )
-"""Names of a gallery and of the queries searched for in it, in any case, the usual ones first."""
+"""Names of a gallery and of its queries, in upper or lower case, the usual ones first."""
 
 _NAMES: Final = frozenset(name for pair in PAIRS for name in pair)
 
 
 def pairs(root: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield the galleries and their queries that a folder holds, as `PAIRS` orders them.
+    """Yield (gallery, queries) of the folders in a folder, in the order of `PAIRS`.
 
-    Two folders called train and test are splits if they hold folders, or if the folder holds
-    nothing but splits; else they are classes.
+    Two folders called train and test are splits if they hold folders, or if no folder beside them
+    has another name than a split's. Otherwise they are classes.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -33,8 +33,8 @@ def pairs(root: Path) -> Iterator[tuple[Path, Path]]:
             yield halves[0], halves[1]
 
 
-def is_half(folder: Path) -> bool:
-    """Return whether a folder is a split of the dataset that it lies in."""
+def is_split(folder: Path) -> bool:
+    """Return whether a folder is a split of a dataset."""
     if folder.name.casefold() not in _NAMES:
         return False
     try:
@@ -44,7 +44,7 @@ def is_half(folder: Path) -> bool:
 
 
 def has_folders(folder: Path) -> bool:
-    """Return whether a folder holds others that are not hidden.
+    """Return whether a folder holds folders that are not hidden.
 
     Raises:
         OSError: it cannot be listed.
