@@ -25,7 +25,7 @@ class CollectionHandle:
     """A collection that may not exist yet, with the recipe of its encoder. Thread-safe.
 
     Other programs may create or drop the collection while the handle is open. `known` is the
-    collection as it was last found, and `recipe` is None where an existing collection notes no
+    collection as it was last found, and `recipe` is None if an existing collection notes no
     encoder and the user named none.
     """
 

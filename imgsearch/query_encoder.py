@@ -45,18 +45,18 @@ class QueryEncoder:
         collection: Collection | None,
         on_warning: Callable[[str], None] | None = None,
     ) -> Vector:
-        """Return the query's vector, float32 (d,), to be searched for in `collection`.
+        """Return the query's vector, float32 (d,), for a search in `collection`.
 
-        Warns once with `TextWarning`, for the caller's caller, of texts that the model cannot read,
-        and with `EncoderWarning` where the collection does not say which encoder made its vectors;
-        or tells `on_warning` of them, each time.
+        Warns with `TextWarning` about texts that the model cannot read, and with `EncoderWarning`
+        if the collection does not note which encoder made its vectors. With `on_warning` these
+        texts are passed to it instead, for every query.
 
         Raises:
-            ConfigError, SourceError: as `Query` says; or the terms cancel each other.
+            ConfigError, SourceError: as for `Query`; or the terms cancel each other.
             ImageError: an image cannot be used.
-            TextUnsupported: there is a text, and the encoder takes images only.
+            TextUnsupported: the query has a text, and the encoder takes images only.
             TextUnknown: the encoder knows no word of a text.
-            EncoderMismatch: the encoder at hand is not the collection's, or there is no recipe.
+            EncoderMismatch: the encoder is not the collection's, or there is no recipe.
             DimensionMismatch, VectorInvalid: a vector among several terms does not fit them.
         """
         terms = (query if isinstance(query, Query) else Query(query)).terms
@@ -104,7 +104,7 @@ class QueryEncoder:
 def _check_origin(
     collection: Collection | None, model: str, on_warning: Callable[[str], None] | None
 ) -> None:
-    """Warn where nothing but the user's word says which encoder made a collection's vectors."""
+    """Warn if only the user names the encoder that made a collection's vectors."""
     text = collection.encoder_warning(model) if collection is not None else ""
     if text and on_warning:
         on_warning(text)

@@ -143,24 +143,24 @@ class Adding:
 
     def _unknown(self, read: Sequence[Read]) -> list[Read]:
         """Return the images whose row is not ready; count the others and write their labels."""
-        by_key = {each.candidate.id: each for each in reversed(read)}
-        firsts, labelled = self._ledger.firsts([each.candidate for each in read])
+        by_key = {image.candidate.id: image for image in reversed(read)}
+        firsts, labelled = self._ledger.firsts([image.candidate for image in read])
         for file in labelled:
             self._relabel(by_key[file.id].entry.id, file.label or "")
         first = [by_key[file.id] for file in firsts]
-        known = self._catalog.find([each.entry.id for each in first])
+        known = self._catalog.find([image.entry.id for image in first])
         fresh: list[Read] = []
-        for each in first:
-            entry = known.get(each.entry.id)
-            if entry is not None and not _same(entry, each.entry):
+        for image in first:
+            entry = known.get(image.entry.id)
+            if entry is not None and not _same(entry, image.entry):
                 error = ImageExists(f"the id {entry.id!r} is another image's")
-                self._settle(each, FailedFile.of(each.entry.name, error))
+                self._settle(image, FailedFile.of(image.entry.name, error))
             elif entry is None or entry.state != "ready":
-                fresh.append(each)
+                fresh.append(image)
             else:
                 self._entries[entry.id] = entry
-                self._follow(each, entry)
-                self._settle(each)
+                self._follow(image, entry)
+                self._settle(image)
         return fresh
 
     def _follow(self, read: Read, entry: Entry) -> None:
@@ -189,18 +189,18 @@ class Adding:
 
     def _embedded(self, read: Sequence[Read]) -> tuple[dict[str, Vector], list[Read]]:
         """Embed the contents that have no vector; return vectors, and the images to write."""
-        known = known_vectors(self._library, [each.entry.content for each in read])
-        new = {each.entry.content: each for each in read if each.entry.content not in known}
+        known = known_vectors(self._library, [image.entry.content for image in read])
+        new = {image.entry.content: image for image in read if image.entry.content not in known}
         vectors, failed = vectors_of_images(
             self._library, list(new.values()), one_core=self._giving_way
         )
         usable = []
-        for each in read:
-            if each.entry.content in failed:
-                path = each.entry.place or each.entry.name
-                self._settle(each, replace(failed[each.entry.content], path=path))
+        for image in read:
+            if image.entry.content in failed:
+                path = image.entry.place or image.entry.name
+                self._settle(image, replace(failed[image.entry.content], path=path))
             else:
-                usable.append(each)
+                usable.append(image)
         decoded = sum(line.stage == "embed" for line in failed.values()) + len(usable)
         self._counter.add(decoded=decoded, embedded=len(usable))
         return vectors, usable
@@ -215,15 +215,15 @@ class Adding:
         if underway is None:
             return
         outcome = underway.written.result()
-        ids = [each.entry.id for each in underway.read if each.entry.id not in outcome.failures]
+        ids = [image.entry.id for image in underway.read if image.entry.id not in outcome.failures]
         self._entries |= self._catalog.find(ids)
-        for each in underway.read:
-            self._correct(each)
+        for image in underway.read:
+            self._correct(image)
         new = len(outcome.new)
         # a row that another writer made ready meanwhile is new there, and skipped here
         self._counter.add(inserted=new, searchable=new, skipped=len(ids) - new)
-        for each in underway.read:
-            self._settle(each, outcome.failures.get(each.entry.id))
+        for image in underway.read:
+            self._settle(image, outcome.failures.get(image.entry.id))
 
     def _correct(self, read: Read) -> None:
         """Write the stated label of a row that an earlier addition left pending."""

@@ -89,7 +89,7 @@ def vectors_of_images(
     """Embed images; return vectors and failures by content."""
     if not read:
         return {}, {}
-    named = [(each.entry.name, each.data) for each in read]
+    named = [(image.entry.name, image.data) for image in read]
     rows = library.embed(named, one_core=one_core)
     matrix = iter(vectors_of(rows))
     vectors: dict[str, Vector] = {}

@@ -132,15 +132,15 @@ class Repair:
         adopted, others = 0, _ForeignRecords()
         for records in _batches(collection):
             known = self._catalog.of_contents(
-                name, [each.id for each in records], states=("ready", "pending", "deleting")
+                name, [stored.id for stored in records], states=("ready", "pending", "deleting")
             )
             fresh = []
-            for each in records:
-                if each.id not in known:
+            for stored in records:
+                if stored.id not in known:
                     try:
-                        fresh.append(self._entry(name, each))
+                        fresh.append(self._entry(name, stored))
                     except ConfigError as error:
-                        others.add(each.id, str(error))
+                        others.add(stored.id, str(error))
             if fresh:
                 self._catalog.begin(fresh)
                 self._catalog.ready([entry.id for entry in fresh])
@@ -226,6 +226,8 @@ def _there(library: Library) -> Collection | None:
 def _batches(collection: Collection | None) -> Iterator[list[Record]]:
     if collection is None:
         return
-    records = (each for each in collection.iterate(vectors=False) if not _REGION.fullmatch(each.id))
+    records = (
+        stored for stored in collection.iterate(vectors=False) if not _REGION.fullmatch(stored.id)
+    )
     while batch := list(islice(records, _BATCH)):
         yield batch

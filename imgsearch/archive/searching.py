@@ -59,8 +59,8 @@ class Searching:
     def more_like(self, entry: Entry, *, k: int, offset: int, **options: Any) -> list[Found]:
         """See `Archive.more_like`."""
         vector = self.vector(entry)
-        found = self.run(vector, collection=entry.collection, k=k + offset + 1, offset=0, **options)
-        others = [each for each in found if each.entry.content != entry.content]
+        hits = self.run(vector, collection=entry.collection, k=k + offset + 1, offset=0, **options)
+        others = [hit for hit in hits if hit.entry.content != entry.content]
         return others[offset : offset + k]
 
     def _widened(

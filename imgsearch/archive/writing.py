@@ -80,24 +80,26 @@ class Writing:
         self._put(pending)  # again: a deletion may have come before the pending row
         refused = self._insert(pending, vectors)
         self._step("vector")
-        accepted = [each.entry.id for each in pending if each.entry.id not in refused]
+        accepted = [image.entry.id for image in pending if image.entry.id not in refused]
         new = self._catalog.ready(accepted)
         self._catalog.failed({id_: str(error) for id_, error in refused.items()})
         self._step("ready")
-        for each in pending:
-            if each.entry.id in refused:
-                failures[each.entry.id] = _failure(each, refused[each.entry.id])
+        for image in pending:
+            if image.entry.id in refused:
+                failures[image.entry.id] = _failure(image, refused[image.entry.id])
         return Written(frozenset(new), failures)
 
     def _put(self, read: Sequence[Read]) -> None:
         store = self._originals
         if store is None:
             return
-        contents = {each.entry.content: each for each in read if each.entry.stored}
+        contents = {image.entry.content: image for image in read if image.entry.stored}
         with ThreadPoolExecutor(_PUTS, "imgsearch-originals") as pool:
             list(
                 pool.map(
-                    lambda each: store.put(each.entry.content, each.data, media_type(each.entry)),
+                    lambda image: store.put(
+                        image.entry.content, image.data, media_type(image.entry)
+                    ),
                     contents.values(),
                 )
             )
@@ -107,7 +109,7 @@ class Writing:
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
-                self._catalog.begin([each.entry for each in read])
+                self._catalog.begin([image.entry for image in read])
             except ImageBusy as error:
                 if time.monotonic() >= deadline:
                     return self._one_by_one(read, failures, error)
@@ -124,7 +126,7 @@ class Writing:
         if len(read) == 1:
             failures[read[0].entry.id] = _failure(read[0], error)
             return []
-        return [begun for each in read for begun in self._begin([each], failures)]
+        return [begun for image in read for begun in self._begin([image], failures)]
 
     def _insert(
         self, pending: Sequence[Read], vectors: Mapping[str, Vector]
@@ -133,19 +135,19 @@ class Writing:
 
         Vectors are looked up again, because others may have written or deleted some meanwhile.
         """
-        entries = {each.entry.content: each.entry for each in reversed(pending)}
+        entries = {image.entry.content: image.entry for image in reversed(pending)}
         missing = entries.keys() - known_vectors(self._library, list(entries))
         complete = dict(vectors)
         if lost := missing - complete.keys():
-            again = [each for each in pending if each.entry.content in lost]
+            again = [image for image in pending if image.entry.content in lost]
             complete |= vectors_of_images(self._library, again)[0]
         lacking = [entry for entry in entries.values() if entry.content in missing]
         first = first_rows(self._catalog, self._library.name, lacking)
         refused = self._records([(entry, complete.get(entry.content)) for entry in first])
         return {
-            each.entry.id: refused[each.entry.content]
-            for each in pending
-            if each.entry.content in refused
+            image.entry.id: refused[image.entry.content]
+            for image in pending
+            if image.entry.content in refused
         }
 
     def _records(self, rows: Sequence[tuple[Entry, Vector | None]]) -> dict[str, ImgSearchError]:

@@ -84,7 +84,7 @@ class Catalog:
     ) -> list[str]:
         """Make "pending" and "failed" entries "ready"; return the ids of these.
 
-        The others stay as they are. Of several writers about one entry, one gets its id back.
+        Other entries do not change. If several writers make an entry ready, only one gets its id.
 
         `changes` holds for some of the ids what became known: `size`, `width`, `height`, `format`,
         `encoder`, `stored`.

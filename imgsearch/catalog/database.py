@@ -188,7 +188,7 @@ def _make_private(path: Path) -> None:
 
     A file that exists keeps its mode.
     """
-    with suppress(OSError):  # it exists, or SQLite says what is wrong with the place
+    with suppress(OSError):  # the file exists, or SQLite reports the error
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 

@@ -117,15 +117,15 @@ def failed(connection: Connection, errors: Mapping[str, str]) -> None:
 
 
 def _locked(connection: Connection, ids: Iterable[str], *states: str) -> list[str]:
-    """Return the entries that are in one of the states, locked until the transaction ends."""
-    found: list[str] = []
+    """Return the ids of entries in one of the states, locked until the transaction ends."""
+    locked: list[str] = []
     for some in chunks(filter(possible_id, ids)):
         of_states = sa.select(ENTRIES.c.id).where(
             ENTRIES.c.id.in_(some), ENTRIES.c.state.in_(states)
         )
         # SQLite, whose writers run one at a time, compiles no FOR UPDATE
-        found += connection.execute(of_states.with_for_update()).scalars()
-    return found
+        locked += connection.execute(of_states.with_for_update()).scalars()
+    return locked
 
 
 def _change(

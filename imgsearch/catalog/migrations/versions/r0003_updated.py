@@ -1,4 +1,4 @@
-"""Jobs count the images whose label was changed."""
+"""Jobs count the images whose label they changed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add the column, where a step that was killed has not done so."""
+    """Add the column, unless an interrupted upgrade added it."""
     known = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("jobs")}
     if "updated" not in known:
         column = sa.Column("updated", sa.BigInteger, nullable=False, server_default="0")
