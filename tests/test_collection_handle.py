@@ -88,14 +88,14 @@ def test_a_wrong_argument_fails_at_open_and_makes_no_store(tmp_path, arguments, 
         pytest.param("clip:../ViT-B-32", marks=CLIP),
     ],
 )
-def test_a_name_that_no_library_has_fails_at_open(tmp_path, name):
+def test_an_unknown_model_name_fails_at_open(tmp_path, name):
     with pytest.raises(ModelNotFound, match=f"{name.partition(':')[0]}.* has "):
         imgsearch.open(tmp_path / "photos.db", model=name)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("url", [5, None, b"photos.db", "a\0b.db", "", "photos", "~niemand/x.db"])
-def test_a_store_that_is_no_path_and_no_url_is_refused(url):
+def test_a_url_that_is_neither_path_nor_url_is_refused(url):
     with pytest.raises(ConfigError):
         imgsearch.open(url)
     with pytest.raises(ConfigError):
@@ -108,7 +108,7 @@ def test_connect_checks_its_token_and_timeout():
             backends.connect("memory://", **wrong)
 
 
-def test_a_store_may_be_a_path(tmp_path):
+def test_a_url_may_be_a_path_object(tmp_path):
     with imgsearch.open(tmp_path / "photos.db", model="classic") as library:
         assert library.url == f"milvus-lite://{tmp_path / 'photos.db'}"
     with backends.connect(Path(tmp_path / "photos.db")) as store:
@@ -147,14 +147,14 @@ def test_an_alias_names_the_model_that_the_collection_remembers():
 
 
 @pytest.mark.parametrize("arguments", [{"index": "HNSW:M=8"}, {"metric": "l2"}, {"options": {}}])
-def test_an_argument_that_fits_is_taken(tmp_path, arguments):
+def test_valid_arguments_are_accepted(tmp_path, arguments):
     write(tmp_path, 1)
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", **arguments) as library:
         assert library.add(tmp_path).added == 1
 
 
 @pytest.mark.parametrize("arguments", [{"metric": "cos"}, {"index": "hsnw"}, {"model": "nope"}])
-def test_an_archive_and_an_evaluation_refuse_it_before_they_make_a_folder(tmp_path, arguments):
+def test_archive_and_evaluation_check_arguments_before_creating_a_folder(tmp_path, arguments):
     from imgsearch.archive import opened
     from imgsearch.evaluation import datasets
     from imgsearch.evaluation.evaluator import evaluate

@@ -1,4 +1,4 @@
-"""Lists of images are read right in any common encoding, or refused in words."""
+"""Lists of images are read in all common encodings; other files are refused with a reason."""
 
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def test_a_cell_names_the_file_of_its_bytes_before_its_text(tmp_path):
         (b"\0" * 64, "not text: it has NUL bytes"),
     ],
 )
-def test_what_is_no_list_is_refused(tmp_path, content, message):
+def test_other_files_are_refused_as_lists(tmp_path, content, message):
     file = tmp_path / "l.csv"
     file.write_bytes(content)
     with pytest.raises(SourceError, match=message):
@@ -102,7 +102,7 @@ def test_parquet_is_read_as_text_by_its_first_bytes(tmp_path):
     assert found == [("row 1", ["a.jpg", "7"]), ("row 2", ["猫.jpg", ""])]
 
 
-def test_parquet_of_no_texts_and_a_torn_one_are_refused(tmp_path):
+def test_parquet_without_texts_and_torn_parquet_are_refused(tmp_path):
     file = tmp_path / "l.parquet"
     parquet.write_table(pa.table({"path": [[1], [2]]}), file)
     with pytest.raises(SourceError, match="not a parquet of texts"):

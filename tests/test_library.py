@@ -72,7 +72,7 @@ def test_adding_twice_adds_nothing_and_builds_no_encoder(folder, monkeypatch):
             second.search(picture(1))
 
 
-def test_collection_that_another_program_dropped_is_created_by_what_is_added(library, folder):
+def test_add_creates_a_collection_again_that_another_program_dropped(library, folder):
     library.add(folder)
     records = list(library.collection.iterate())
     with connect(library.url) as store:
@@ -93,12 +93,12 @@ def test_the_same_content_under_two_names_is_one_image(library, tmp_path):
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, True, "9", None])
-def test_open_refuses_a_pixel_limit_that_is_no_number_of_pixels(limit):
+def test_open_refuses_an_invalid_pixel_limit(limit):
     with pytest.raises(ConfigError, match=r"max_pixels must be a whole number .* not "):
         imgsearch.open("memory://limits", max_pixels=limit)
 
 
-def test_max_pixels_limits_images_that_are_added_and_searched_for(library, tmp_path):
+def test_max_pixels_limits_added_and_query_images(library, tmp_path):
     (file,) = write(tmp_path, 1)  # 64 x 48 = 3,072 pixels
     with imgsearch.open(library.url, max_pixels=3_071) as narrow:
         (failed,) = narrow.add(file).failures
@@ -111,7 +111,7 @@ def test_max_pixels_limits_images_that_are_added_and_searched_for(library, tmp_p
         assert wide.search(file)[0].fields["path"] == str(file)
 
 
-def test_a_jpeg_counts_by_the_pixels_that_the_encoder_needs(tmp_path):
+def test_max_pixels_counts_a_jpeg_at_the_scale_the_encoder_needs(tmp_path):
     file = tmp_path / "groß.jpg"
     Image.fromarray(picture(1, (2_560, 2_560))).save(file)  # mini needs 320: an eighth
     with imgsearch.open("memory://scaled", max_pixels=2_560 * 2_560 // 8) as library:
@@ -137,13 +137,13 @@ def test_progress_is_told_to_the_end(library, folder):
     assert (told[0].done, told[-1].done, told[-1].found) == (0, 10, 10)
 
 
-def test_progress_ends_complete_past_files_that_are_no_images(library, folder):
+def test_progress_ends_complete_if_sources_hold_other_files(library, folder):
     (folder / "notes.txt").write_text("not an image")
     (folder / ".hidden").write_text("neither")
-    told = []
-    report = library.add(iter([folder, folder / "gone.jpg"]), folder, on_progress=told.append)
+    updates = []
+    report = library.add(iter([folder, folder / "gone.jpg"]), folder, on_progress=updates.append)
     assert (report.added, report.skipped, report.failed, report.ignored) == (10, 10, 1, 4)
-    assert told[-1].done == told[-1].found == 25
+    assert updates[-1].done == updates[-1].found == 25
 
 
 def test_filter_min_score_and_k(library, folder):
@@ -293,7 +293,7 @@ def test_labels_and_paths_are_found_in_either_form_of_unicode(library, tmp_path)
     assert library.remove(typed) == 1
 
 
-def test_a_label_that_was_stored_decomposed_is_found_and_composed(library, tmp_path):
+def test_a_stored_decomposed_label_is_found_and_composed(library, tmp_path):
     write(tmp_path / "café", 1)
     library.add(tmp_path)
     (record,) = library.collection.iterate()

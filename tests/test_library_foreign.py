@@ -1,4 +1,4 @@
-"""A library over a collection that notes no encoder, as those of other programs do."""
+"""Libraries over collections of other programs, which note no encoder."""
 
 import uuid
 
@@ -70,9 +70,9 @@ def test_an_unmarked_collection_is_searched_by_a_named_encoder_only(bench, unmar
         with pytest.warns(EncoderWarning, match="nothing vouches that 'classic' made") as caught:
             assert len(library.search(image, k=2)) == 2
         assert caught[0].filename == __file__
-        told = []
-        library.encode(image, on_warning=told.append)
-        assert len(told) == 1
+        warned = []
+        library.encode(image, on_warning=warned.append)
+        assert len(warned) == 1
     with (
         imgsearch.open(bench.url, model="mini", **place) as library,
         pytest.raises(EncoderMismatch, match="dim"),
@@ -80,7 +80,7 @@ def test_an_unmarked_collection_is_searched_by_a_named_encoder_only(bench, unmar
         library.search(image)
 
 
-def test_another_programs_fields_are_named_to_be_searched(bench, encoder, folder):
+def test_another_programs_fields_are_searched_by_their_names(bench, encoder, folder):
     place = {"collection": bench.foreign(dim=encoder.dim), "token": bench.token}
     names = bench.names()
     fields = {f"{part}_field": getattr(names, part) for part in ("id", "vector", "path", "label")}
@@ -103,7 +103,7 @@ def test_another_programs_fields_are_named_to_be_searched(bench, encoder, folder
         library.add(folder)
 
 
-def test_a_collection_that_another_program_made_since_open_is_refused(folder, encoder):
+def test_a_foreign_collection_created_after_open_is_refused(folder, encoder):
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.open(url) as library, imgsearch.connect(url) as store:
         store.create("images", Schema(encoder.dim))
@@ -112,7 +112,7 @@ def test_a_collection_that_another_program_made_since_open_is_refused(folder, en
                 act(next(folder.rglob("*.png")))
 
 
-def test_hidden_duplicates_do_not_depend_on_a_strangers_field_image(encoder):
+def test_hide_duplicates_ignores_the_field_image_of_another_program(encoder):
     """A field "image" is a region's whole image in a library with regions alone."""
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.connect(url) as store:

@@ -1,4 +1,4 @@
-"""What a load writes and counts does not depend on how its files are cut into chunks."""
+"""Loading: the records and counts do not depend on the chunks of a load."""
 
 import itertools
 import shutil
@@ -92,7 +92,7 @@ def test_contradictions_beyond_the_first_are_counted(files):
     )
 
 
-def test_a_file_that_cannot_be_read_is_no_first_file(library, tmp_path):
+def test_an_unreadable_file_does_not_count_as_the_first_of_a_content(library, tmp_path):
     (path,) = write(tmp_path / "cat", 1)
     report = library.add([tmp_path / "gone.png", path, path])
     assert (report.added, report.skipped, report.failed) == (1, 1, 1)
@@ -128,7 +128,7 @@ def test_a_csv_corrects_and_clears_labels(library, tmp_path):
     assert (report.updated, report.skipped) == (0, 3)  # it states nothing about labels
 
 
-def test_a_label_that_no_store_takes_fails_its_file_alone(library, tmp_path):
+def test_a_label_too_long_for_a_store_fails_only_its_file(library, tmp_path):
     write(tmp_path, 3)
     library.add(tmp_path)
     sheet = tmp_path / "l.csv"
@@ -141,7 +141,7 @@ def test_a_label_that_no_store_takes_fails_its_file_alone(library, tmp_path):
     assert (line.path, line.error) == (str(tmp_path / "bild-ü 0001.png"), "FieldInvalid")
 
 
-def test_a_csv_that_contradicts_itself_or_names_a_file_twice_says_so(library, tmp_path):
+def test_a_report_names_contradictions_and_repeats_of_a_csv(library, tmp_path):
     (path,) = write(tmp_path, 1)
     sheet = tmp_path / "l.csv"
     sheet.write_text(f"path,label\n{path.name},cat\n{path.name},cat\n{path.name},dog\n")
@@ -153,7 +153,7 @@ def test_a_csv_that_contradicts_itself_or_names_a_file_twice_says_so(library, tm
     )
 
 
-def test_a_folder_states_its_name_and_the_walked_folder_none(library, tmp_path):
+def test_subfolders_are_labels_and_the_walked_folder_is_not(library, tmp_path):
     write(tmp_path / "cat", 1)
     assert library.add(tmp_path).added == 1
     assert library.add(tmp_path / "cat").skipped == 1
@@ -173,7 +173,7 @@ def test_a_copy_elsewhere_changes_the_label_and_not_the_path(library, tmp_path):
     assert library.search(picture(0))[0].fields == {"path": str(path), "label": "dog"}
 
 
-def test_labels_of_regions_follow_that_of_their_image(library, tmp_path):
+def test_a_new_label_of_an_image_is_written_to_its_regions(library, tmp_path):
     (path,) = write(tmp_path / "cat", 1)
     handle = CollectionHandle(library.url, model="classic")
     collection = handle.open_or_create(with_regions=True)
@@ -189,7 +189,7 @@ def test_labels_of_regions_follow_that_of_their_image(library, tmp_path):
     assert [row.fields["path"] for row in rows] == [str(path)] * 2
 
 
-def test_parts_double_from_one_image_so_that_a_killed_load_gets_on(library, tmp_path):
+def test_parts_double_from_one_image(library, tmp_path):
     write(tmp_path, 20)
     progress = []
     library.add(tmp_path, on_progress=progress.append)
@@ -214,7 +214,7 @@ def test_a_load_that_ends_after_each_written_part_is_completed(library, tmp_path
     assert library.count() == 12
 
 
-def test_chunks_hold_what_references_name_as_candidates(tmp_path):
+def test_chunks_hold_candidates_with_label_and_content_id(tmp_path):
     write(tmp_path / "cat", 2)
     tally = Tally(2, None, None)
     (chunk,) = chunks(references(tmp_path), tally)

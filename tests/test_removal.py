@@ -1,4 +1,4 @@
-"""What is removed: by what the records say, part by part, whether the files are there or not."""
+"""Removal by id, path, folder or glob, whether or not the files still exist."""
 
 import shutil
 import uuid
@@ -84,7 +84,7 @@ def test_a_target_names_records(collection, monkeypatch, target, numbers, prefix
     assert missing == ([] if numbers else [str(target)])
 
 
-def test_targets_are_taken_together_and_each_missing_one_is_named(collection):
+def test_several_targets_are_united_and_missing_ones_named(collection):
     missing = []
     targets = ["/a/b/1.jpg", "nope", "/a/b", f"{1:064x}", "nope", *(f"/n/{n}" for n in range(20))]
     found = named_ids(collection, targets, missing.append)
@@ -112,7 +112,7 @@ def test_a_name_is_found_in_either_unicode_form(target, number):
         assert len(named_ids(made, [target])) == number
 
 
-def test_the_name_of_the_current_folder_is_no_pattern(collection, tmp_path, monkeypatch):
+def test_the_name_of_the_current_folder_is_not_read_as_a_pattern(collection, tmp_path, monkeypatch):
     here = tmp_path / "[x]*"
     write(here / "tief", 2)
     monkeypatch.chdir(here)

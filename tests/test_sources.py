@@ -254,12 +254,12 @@ def test_csv_names_a_file_by_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     assert notes == ["list.CSV is not UTF-8 throughout: other bytes were read as cp1252"]
 
 
-def test_empty_cell_of_a_label_column_states_that_there_is_no_label(tmp_path: Path) -> None:
+def test_an_empty_label_cell_is_an_empty_label(tmp_path: Path) -> None:
     listed = csv_of(tmp_path, b"path,label\na.png,\nb.png\n")
     assert [reference.label for reference in references(listed)] == ["", None]
 
 
-def test_labels_are_composed_and_paths_stay_as_they_are(tmp_path: Path) -> None:
+def test_labels_are_composed_and_paths_are_unchanged(tmp_path: Path) -> None:
     decomposed = "cafe\u0301"
     picture(tmp_path / decomposed / "1.png")
     listed = csv_of(tmp_path / "list", f"path,label\n{decomposed}.png,{decomposed}\n".encode())
@@ -287,7 +287,7 @@ def test_splits_of_a_dataset_are_not_labels(tmp_path: Path) -> None:
         ("e.txt", "a text file, not an image. Name a list .csv"),
     ],
 )
-def test_read_says_what_other_files_are(tmp_path: Path, name: str, what: str) -> None:
+def test_read_names_the_type_of_other_files(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / name).write_bytes(b"PK\x03\x04 and more")
     with pytest.raises(SourceError, match=what):
         read(tmp_path / name)

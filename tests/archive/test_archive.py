@@ -155,7 +155,7 @@ def test_a_library_that_was_there_is_adopted(tmp_path):
         assert found[0].entry.place == str(files[1])
 
 
-def test_records_of_another_program_are_left_alone_and_named(opened):
+def test_repair_keeps_and_names_records_of_another_program(opened):
     opened.add(images(0, 3))
     collection = opened.library().collection
     vector = np.ones(collection.schema.dim, np.float32)
@@ -188,7 +188,7 @@ def test_a_page_of_hits_is_full_behind_many_records_of_another_program(opened):
     assert len(opened.search(vector, k=2, offset=1)) == 2
 
 
-def test_collections_of_other_programs_are_left_alone_and_named(tmp_path):
+def test_repair_keeps_and_names_collections_of_other_programs(tmp_path):
     db = "memory://strangers"
     with imgsearch.connect(db) as store:
         store.create("images", Schema(7)).upsert([Record("a" * 64, np.ones(7), {"path": "x"})])
@@ -209,7 +209,7 @@ def test_collections_of_other_programs_are_left_alone_and_named(tmp_path):
         assert store.open("images").count() == 1
 
 
-def test_a_limit_of_collections_leaves_a_default_library(tmp_path):
+def test_an_archive_at_its_limit_of_collections_has_a_default_library(tmp_path):
     """A service warms up by it, and a collection "images" may be one too many."""
     db = "memory://limited"
     with archive(tmp_path, db=db) as opened:
@@ -314,7 +314,7 @@ def test_a_stated_label_replaces_another_and_is_counted(opened):
     assert (long.stages.failed, long.failures[0].error) == (1, "ConfigError")
 
 
-def test_a_label_changed_by_hand_outlives_that_of_the_folder(opened, tmp_path):
+def test_a_label_changed_by_a_user_is_kept_when_the_folder_is_added_again(opened, tmp_path):
     write(tmp_path / "bilder" / "katze", 2)
     (first, _) = opened.add(opened.folder(tmp_path / "bilder")).entries
     assert opened.update(first.id, label="ka\u0308fer").label == "käfer"

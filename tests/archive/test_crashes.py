@@ -48,7 +48,7 @@ def test_e12_an_addition_that_is_killed_loses_and_leaves_nothing(tmp_path, step)
 
 
 @pytest.mark.parametrize("step", ["folder made", "collection made"])
-def test_creation_of_a_collection_that_is_killed_is_finished(tmp_path, step):
+def test_an_interrupted_creation_of_a_collection_is_finished(tmp_path, step):
     with archive(tmp_path) as opened:
         opened.add(images(90, 91), collection="other")
     killed(tmp_path, "create", step)

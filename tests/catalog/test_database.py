@@ -264,7 +264,7 @@ def test_a_writer_that_holds_on_is_told_in_time(place):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
-def test_a_file_of_sqlite_is_its_owners_alone_in_a_folder_of_everybody(tmp_path):
+def test_a_sqlite_file_is_private_in_a_public_folder(tmp_path):
     tmp_path.chmod(0o755)
     with Catalog(str(tmp_path / "Katalog ü.db")) as catalog:
         catalog.begin([entry(1)])
