@@ -40,7 +40,7 @@ MODULES: Final = {
         "encoders/test_towhee_clip.py",
         "evaluation/test_fidelity.py",
         "pipelines/test_regions.py",
-        "test_arguments.py",
+        "test_collection_handle.py",
         "test_detector.py",
         "test_doctor.py",
         "test_regions.py",
