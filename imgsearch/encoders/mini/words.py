@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from imgsearch.encoders.mini.lexicon import Lexicon
+from imgsearch.encoders.lite.lexicon import Lexicon
 from imgsearch.errors import TextUnknown
 from imgsearch.types import Matrix
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from imgsearch.encoders.mini.lexicon import Lexicon
+from imgsearch.encoders.lite.lexicon import Lexicon
 from imgsearch.encoders.mini.training.teacher import unit_rows
 from imgsearch.encoders.mini.training.vocabulary import Vocabulary
 from imgsearch.types import Matrix

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch.encoders.mini.lexicon import LONGEST, tells, words
+from imgsearch.encoders.lite.lexicon import LONGEST, is_content_word, split_words
 from imgsearch.encoders.mini.training.prototypes import Anchors, alone
 from imgsearch.encoders.mini.training.teacher import unit_rows
 from imgsearch.types import Matrix
@@ -50,12 +50,14 @@ def vocabulary(
     """
     places = _names(anchors)
     strengths = dict.fromkeys(places, 1.0)
-    often = Counter(word for caption in captions for word in set(words(caption)))
+    often = Counter(word for caption in captions for word in set(split_words(caption)))
     told = [word for name in places for word in name.split()]
     told += [word for word, count in often.items() if count >= _OFTEN]
     wanted = [told, [entry for text in dictionary if " " not in (entry := normal(text))]]
     for given in wanted:
-        new = [each for each in dict.fromkeys(given) if each not in places and tells(each)]
+        new = [
+            each for each in dict.fromkeys(given) if each not in places and is_content_word(each)
+        ]
         if not new:
             continue
         made = sentences(new)
@@ -73,7 +75,7 @@ def vocabulary(
 
 def normal(text: str) -> str:
     """Return a text as an entry of a lexicon is written."""
-    return " ".join(words(text))
+    return " ".join(split_words(text))
 
 
 def _names(anchors: Anchors) -> dict[str, Matrix]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from imgsearch.encoders.mini.lexicon import STOP_WORDS, Lexicon, words
+from imgsearch.encoders.lite.lexicon import STOP_WORDS, Lexicon, split_words
 
 ENTRIES = [
     "dog", "white", "polar bear", "bear", "snow", "board", "run", "puppy", "leaf", "woman",
@@ -12,18 +12,18 @@ ENTRIES = [
 ]  # fmt: skip
 
 
-def found(text):
+def matches(text):
     rows, unknown = Lexicon(ENTRIES).find(text)
     return [ENTRIES[row] for row in rows], unknown
 
 
-def test_words_are_small_and_bare():
-    assert words("A White DOG’s tail, déjà-vu_2 Straße!") == [
+def test_words_are_in_lower_case_without_accents():
+    assert split_words("A White DOG’s tail, déjà-vu_2 Straße!") == [
         "a", "white", "dog", "s", "tail", "deja", "vu", "2", "strasse",
     ]  # fmt: skip
-    assert words("犬 собака") == ["犬", "собака"]
-    assert words(" …!") == []
-    assert len(words("dog " * 99)) == 64
+    assert split_words("犬 собака") == ["犬", "собака"]
+    assert split_words(" …!") == []
+    assert len(split_words("dog " * 99)) == 64
 
 
 @pytest.mark.parametrize(
@@ -46,19 +46,19 @@ def test_words_are_small_and_bare():
         ("собака", [], ["собака"]),
     ],
 )
-def test_words_and_phrases_are_found(text, entries, unknown):
-    assert found(text) == (entries, unknown)
+def test_find_returns_rows_and_unknown_words(text, entries, unknown):
+    assert matches(text) == (entries, unknown)
 
 
 @given(some.text(max_size=80))
-def test_any_text_can_be_looked_up(text):
+def test_find_takes_any_text(text):
     rows, unknown = Lexicon(ENTRIES).find(text)
     assert all(0 <= row < len(ENTRIES) for row in rows)
     assert not set(unknown) & STOP_WORDS
-    assert len(rows) <= 2 * len(words(text))
+    assert len(rows) <= 2 * len(split_words(text))
 
 
-def test_an_entry_is_found_by_itself():
+def test_each_entry_finds_its_own_row():
     lexicon = Lexicon(ENTRIES)
     assert len(lexicon) == len(ENTRIES)
     assert [lexicon.find(entry) for entry in ENTRIES] == [

@@ -1,4 +1,4 @@
-"""Texts → rows of a table: the words and phrases that `mini` knows. Needs nothing but Python."""
+"""Texts to rows of a table of words and phrases. Needs nothing but Python."""
 
 import re
 import unicodedata
@@ -8,13 +8,14 @@ from typing import Final
 LONGEST: Final = 4
 """Words of the longest phrase."""
 
-_WORDS: Final = 64  # of a text that count
+_MAX_WORDS: Final = 64  # of a text; later words do not count
 _WORD: Final = re.compile(r"[^\W_]+")
-_LETTERS: Final = 3  # of the shorter part of a compound
+_MIN_PART: Final = 3  # letters of the shorter half of a compound
 _ENDINGS: Final = (
     ("'s", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", ""), ("men", "man"),
     ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"), ("er", ""), ("er", "e"), ("y", ""),
 )  # fmt: skip
+"""Ending → replacement, tried in this order."""
 
 _STOP_WORDS: Final = """
 a about above across after all along also am among an and another any are around as at away be
@@ -30,25 +31,25 @@ under up us use used very view was we were what when where which while who whose
 without would you your favourite favorite
 """
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
-"""Words that tell nothing of what a picture shows; they are passed over."""
+"""Words that do not describe what an image shows; a text's stop words are skipped."""
 
 
-def words(text: str) -> list[str]:
-    """Return a text's words in small letters, without accents; at most 64."""
+def split_words(text: str) -> list[str]:
+    """Return the words of a text in lower case, without accents; at most 64."""
     plain = unicodedata.normalize("NFKD", text.casefold().replace("\u2019", "'"))
     bare = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    return _WORD.findall(bare)[:_WORDS]
+    return _WORD.findall(bare)[:_MAX_WORDS]
 
 
-def tells(word: str) -> bool:
-    """Tell if a word may say what a picture shows: no stop word, no number, no single letter."""
+def is_content_word(word: str) -> bool:
+    """Return whether a word can describe an image: no stop word, number or single letter."""
     return word not in STOP_WORDS and len(word) > 1 and not word.isdigit()
 
 
 class Lexicon:
-    """Words and phrases, each a row of a table: row i is that of the i-th entry.
+    """The words and phrases of a table: the i-th entry names row i.
 
-    Entries are in small letters, their words apart by single spaces, and none comes twice.
+    Entries are unique, in lower case, with single spaces between their words.
     """
 
     def __init__(self, entries: Sequence[str]) -> None:
@@ -61,49 +62,49 @@ class Lexicon:
         return entry in self._rows
 
     def find(self, text: str) -> tuple[list[int], list[str]]:
-        """Return the rows of a text's words, and the words that are not known.
+        """Return the rows of a text's words and phrases, and its unknown words.
 
-        The longest phrase goes first, and its words do not count again. A word that is no entry is
-        looked for without its ending, as "dogs", and as two words in one, as "snowboard".
+        The longest phrase wins, and its words are not counted again. A word without an entry is
+        tried without its ending ("dogs"), then as a compound of two entries ("snowboard").
         """
         rows: list[int] = []
         unknown: list[str] = []
-        left = words(text)
-        while left:
-            size, found = self._first(left)
-            rows += found
-            if not found and tells(left[0]):
-                unknown.append(left[0])
-            left = left[size:]
+        words = split_words(text)
+        while words:
+            length, matches = self._first(words)
+            rows += matches
+            if not matches and is_content_word(words[0]):
+                unknown.append(words[0])
+            words = words[length:]
         return rows, unknown
 
-    def _first(self, left: list[str]) -> tuple[int, list[int]]:
-        """Return how many words the first entry takes, and its rows, none where it is unknown."""
-        for size in range(min(LONGEST, len(left)), 1, -1):
-            phrase = " ".join(left[:size])
-            for form in (phrase, *_bare(phrase)):
+    def _first(self, words: list[str]) -> tuple[int, list[int]]:
+        """Return how many words the first match spans, and its rows ([] if unknown)."""
+        for length in range(min(LONGEST, len(words)), 1, -1):
+            phrase = " ".join(words[:length])
+            for form in (phrase, *_stems(phrase)):
                 if form in self._rows:
-                    return size, [self._rows[form]]
-        return 1, [] if left[0] in STOP_WORDS else self._word(left[0])
+                    return length, [self._rows[form]]
+        return 1, [] if words[0] in STOP_WORDS else self._word(words[0])
 
     def _word(self, word: str) -> list[int]:
-        for form in (word, *_bare(word)):
+        for form in (word, *_stems(word)):
             if form in self._rows:
                 return [self._rows[form]]
-        for cut in range(len(word) - _LETTERS, _LETTERS - 1, -1):
+        for cut in range(len(word) - _MIN_PART, _MIN_PART - 1, -1):
             parts = word[:cut], word[cut:]
             if all(part in self._rows and part not in STOP_WORDS for part in parts):
                 return [self._rows[part] for part in parts]
         return []
 
 
-def _bare(word: str) -> list[str]:
-    """Return what a word may be without its ending, the likeliest first."""
-    made = []
-    for ending, instead in _ENDINGS:
+def _stems(word: str) -> list[str]:
+    """Return the forms of a word without its ending, the likeliest first."""
+    stems = []
+    for ending, replacement in _ENDINGS:
         stem = word.removesuffix(ending)
-        if stem != word and len(stem) >= _LETTERS - 1:
-            made.append(stem + instead)
-            if stem[-1:] == stem[-2:-1] and not instead:  # "running"
-                made.append(stem[:-1])
-    return made
+        if stem != word and len(stem) >= _MIN_PART - 1:
+            stems.append(stem + replacement)
+            if stem[-1:] == stem[-2:-1] and not replacement:  # "running"
+                stems.append(stem[:-1])
+    return stems

@@ -1,0 +1,1 @@
+"""The default encoder: ImageNet weights from the package index, English text in the same space."""
