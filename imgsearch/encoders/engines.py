@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -106,7 +106,11 @@ class OnnxRuntime(Engine):
 
     @override
     def run(self, batch: npt.NDArray[Any]) -> Matrix:
-        return np.asarray(self._session.run(None, {self._input: batch})[0], dtype=np.float32)
+        return self.run_inputs({self._input: batch})
+
+    def run_inputs(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Matrix:
+        """Return the first output, float32, for the model's inputs by name."""
+        return np.asarray(self._session.run(None, dict(inputs))[0], dtype=np.float32)
 
 
 class SideBySide:
