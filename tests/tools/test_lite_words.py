@@ -30,18 +30,21 @@ def test_images_that_are_evaluated_on_are_left_out(captions, tmp_path):
     assert tool.captions_by_image(captions, exclude) == {1: ["A dog.", "Ein Hund"]}
 
 
-def test_vocabulary_has_names_their_words_and_frequent_words():
+def test_vocabulary_has_names_frequent_words_and_nouns():
     lemmas = ["tench, Tinca tinca", "great white shark", "a very long name of five"]
     captions = ["a dog on two sofas", "dog, dog", "Dog", "sofas", "a rare dog"]
-    assert tool.vocabulary(["known"], lemmas, captions) == [
+    nouns = ["Capybara", "dogs", "hot dog", "", "known"]
+    assert tool.vocabulary(["known"], lemmas, captions, nouns) == [
         "known", "tench", "tinca tinca", "great white shark", "dog",
-        "tinca", "great", "white", "shark", "long", "name", "five",
+        "tinca", "great", "white", "shark", "long", "name", "five", "capybara",
     ]  # fmt: skip
 
 
 def test_class_lemmas_are_in_the_order_of_the_classifier():
-    lemmas = tool.class_lemmas()
-    assert (len(lemmas), lemmas[0], lemmas[207]) == (1000, "tench, Tinca tinca", "golden retriever")
+    lemmas, synsets = tool.synset_lemmas(), tool.class_synsets()
+    assert len(synsets) == 1000
+    assert lemmas[synsets[0]] == "tench, Tinca tinca"
+    assert lemmas[synsets[207]] == "golden retriever"
 
 
 def test_made_up_sentences_hold_their_entries_and_are_the_same_again():
