@@ -16,8 +16,8 @@ How a class is worded, and the settings of `Fit`, were chosen on data without ev
 captions and sentences kept from the fit. All lemmas find captions best (MRR 0.606; the first lemma
 alone 0.598, "a photo of a" before all 0.602, with WordNet's definition 0.591, which in turn finds
 more of four labelled sets: precision@10 of names 0.286 against 0.265). Two rounds of eight
-steps give held-out captions a cosine of 0.869 with 12,003 entries, 0.865 with 17,322; four rounds of
-twenty steps 0.880, but class names lose 0.034; 256 numbers a row 0.880, for a third more bytes.
+steps give held-out captions a cosine of 0.869 with 12,003 entries, 0.865 with 17,322; four rounds
+of twenty steps 0.880, but class names lose 0.034; 256 numbers a row 0.880, for a third more bytes.
 """
 
 import argparse
