@@ -99,3 +99,9 @@ def reduced(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
         max(1, min(picture.height, round(extents[1]))),
     )
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def reduced_evenly(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
+    """Return a picture shrunk in proportion until no edge is longer than its extent in pixels."""
+    share = min(extents[0] / picture.width, extents[1] / picture.height)
+    return reduced(picture, (share * picture.width, share * picture.height))

@@ -12,6 +12,7 @@ from imgsearch.evaluation.affine import (
     inside,
     inverse,
     reduced,
+    reduced_evenly,
     warped,
 )
 
@@ -52,3 +53,9 @@ def test_reduced_never_enlarges():
     picture = Image.new("L", (40, 30))
     assert reduced(picture, (20.2, 14.8)).size == (20, 15)
     assert reduced(picture, (400, 300)) is picture
+
+
+def test_reduced_evenly_keeps_proportions():
+    picture = Image.new("L", (40, 30))
+    assert reduced_evenly(picture, (80, 15)).size == (20, 15)
+    assert reduced_evenly(picture, (80, 60)) is picture

@@ -40,6 +40,37 @@ def test_a_changed_copy_is_the_same_from_either_side(change):
     assert verdict(changed, scene(3)) == "same"
 
 
+def test_a_grey_copy_is_the_same_whatever_its_colours():
+    """Luma weighs green ten times as much as blue, so a mean of channels is not its brightness."""
+    blue = (scene(3) * (0.5, 0.3, 1)).astype(np.uint8)
+    assert verdict(blue, TRANSFORMS["grey"](blue)) == "same"
+
+
+def test_a_stretched_copy_of_a_smaller_one_is_the_same():
+    """It has more pixels along one edge, but no more detail."""
+    noise = np.random.default_rng(4).integers(0, 256, (360, 480, 3), dtype=np.uint8)
+    large = [
+        np.asarray(Image.fromarray(each).resize((640, 480), Image.Resampling.BICUBIC))
+        for each in (noise, scene(3))
+    ]
+    image = (0.8 * large[0] + 0.2 * large[1]).astype(np.uint8)
+    small = Image.fromarray(image).resize((400, 300), Image.Resampling.BICUBIC)
+    stretched = TRANSFORMS["aspect_150"](np.asarray(small))
+    assert verdict(image, stretched) == verdict(stretched, image) == "same"
+
+
+@pytest.mark.parametrize(
+    ("brighter", "expected"), [(8, "same"), (13, "unclear"), (24, "different")]
+)
+def test_a_part_that_differs_a_little_is_unclear(brighter, expected):
+    """JPEG leaves errors of some 10 grey levels, and in few windows of up to 1.4 times as much."""
+    image = scene(3)
+    part = image[100:140, 150:190].astype(int)
+    changed = image.copy()
+    changed[100:140, 150:190] = np.clip(part + brighter, 0, 255)
+    assert verdict(image, changed) == verdict(changed, image) == expected
+
+
 def test_a_covered_part_is_a_difference():
     assert verdict(scene(3), TRANSFORMS["text_bars"](scene(3))) == "different"
 
