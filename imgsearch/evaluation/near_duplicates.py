@@ -1,7 +1,8 @@
 """The score from which two images are near-duplicates, measured on a collection's own images.
 
 Right pairs are an original and each of its 14 changes. Wrong pairs are an original and the nearest
-other images of the collection; `originals` says which are left out.
+other images of the collection. Copies among them are left out, and so are pairs on which pixels
+cannot decide. These must be few: the precision that counts them as wrong is limited, too.
 
 Half of the originals choose the threshold, and the other half checks it. A wrong pair of an
 original that chooses with one that checks counts in the check only.
@@ -9,7 +10,7 @@ original that chooses with one that checks counts in the check only.
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from imgsearch.backends import Collection
@@ -17,6 +18,8 @@ from imgsearch.encoders import Encoder
 from imgsearch.evaluation.originals import SAMPLE, OnProgress, Original, originals
 from imgsearch.evaluation.pool import Judgement, Pool, confirm
 
+CANDIDATES: Final = 0.5  # precision by score: at least one of two compared pairs is a copy
+CAUTIOUS: Final = 0.9  # share of the wanted precision to reach if all unclear pairs are wrong
 RARE: Final = 0.1  # share of images with a copy for which precision is reported, beside 1
 
 
@@ -27,25 +30,35 @@ class Calibration:
     `checked` holds for a library in which each image has one changed copy, `rare` for one in which
     every tenth has. `chosen` has the figures on the originals that chose. `changed` originals of
     both halves were changed. `copies` pairs were left out because they show the same picture.
-    `unclear` pairs count as wrong, though pixels cannot decide. `unread` files could not be read.
+    `unclear` pairs were left out because pixels cannot decide; `cautious` is `checked` with these
+    as wrong pairs. `unread` files could not be read.
+
+    The figures are those of scores alone. From the score `candidates` on, at most `threshold`,
+    every second pair is right, so it pays to compare their pixels.
     """
 
     threshold: float
+    candidates: float
     wanted: float
     chosen: Judgement
     checked: Judgement
+    cautious: Judgement
     rare: Judgement
     changed: int
     copies: int
+    unclear: int
     unread: int
-    unclear: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
         return {
             "threshold": self.threshold,
+            "candidates": self.candidates,
             "wanted": self.wanted,
-            **{name: getattr(self, name).to_dict() for name in ("chosen", "checked", "rare")},
+            "chosen": self.chosen.to_dict(),
+            "checked": self.checked.to_dict(),
+            "cautious": self.cautious.to_dict(),
+            "rare": self.rare.to_dict(),
             "changed": self.changed,
             "copies": self.copies,
             "unclear": self.unclear,
@@ -80,27 +93,37 @@ def chosen(found: Sequence[Original], unread: int = 0, *, precision: float) -> C
     """Return the lowest threshold that reaches `precision` on one half of the originals.
 
     The precision is that of a library in which each image has one copy, by a change drawn from the
-    14: the share of copies among pairs at the threshold or above.
+    14: the share of copies among pairs at the threshold or above. If all unclear pairs are wrong,
+    it must still be 0.9 times `precision`.
 
     Raises:
         PrecisionUnreached: no threshold reaches it, or the other half denies the one that does, by
             the rule of `pool.confirm`.
     """
     choosing, checking = pools(found)
-    threshold = choosing.lowest(precision)
-    checked = checking.judge(threshold)
+    cautious_choosing, cautious_checking = pools([_cautious(original) for original in found])
+    threshold = max(choosing.lowest(precision), cautious_choosing.lowest(CAUTIOUS * precision))
+    checked, cautious = checking.judge(threshold), cautious_checking.judge(threshold)
     confirm(precision, checked)
+    confirm(CAUTIOUS * precision, cautious)
     return Calibration(
         threshold,
+        min(threshold, choosing.lowest(min(precision, CANDIDATES))),
         precision,
         choosing.judge(threshold),
         checked,
+        cautious,
         checking.judge(threshold, share=RARE),
         changed=sum(bool(original.changes) for original in found),
         copies=sum(original.copies for original in found),
+        unclear=sum(len(original.unclear) for original in found),
         unread=unread,
-        unclear=sum(original.unclear for original in found),
     )
+
+
+def _cautious(original: Original) -> Original:
+    """Return an original whose unclear pairs are wrong ones."""
+    return replace(original, others=[*original.others, *original.unclear], unclear=())
 
 
 def pools(found: Sequence[Original]) -> tuple[Pool, Pool]:

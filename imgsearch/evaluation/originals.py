@@ -4,7 +4,7 @@ A change of an image and the image are a right pair, an image and another one a 
 nearest others may include real copies, which must not count as wrong. So pixels are compared, in
 which no encoder takes part: signatures of all, and at full detail the pairs whose signatures are
 similar. A pair that shows the same picture is left out and counted as a copy. A pair on which
-pixels cannot decide counts as wrong and is also counted as unclear.
+pixels cannot decide is unclear: it is neither right nor wrong.
 """
 
 import heapq
@@ -23,9 +23,10 @@ from imgsearch.backends import Collection
 from imgsearch.duplicates import scores
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, ImageError, SourceError
-from imgsearch.evaluation.pixel_similarity import Verdict, compare
-from imgsearch.evaluation.signatures import SMALL, Signatures, covered, signatures, similar
-from imgsearch.evaluation.transforms import TRANSFORMS, text_bars
+from imgsearch.evaluation.copies import compare_copies
+from imgsearch.evaluation.pixel_similarity import Verdict
+from imgsearch.evaluation.signatures import SMALL, Signatures, signatures, similar
+from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.regions import WHOLE, has_regions
 from imgsearch.types import Hit, Pixels, Record, Value
 
@@ -49,14 +50,14 @@ class Original:
     """An image of the sample: the scores of its changes, and its nearest others, which are wrong.
 
     Not all are changed: `changes` may be empty. `copies` is the number of copies among the nearest,
-    which are left out. `unclear` is the number of `others` that may be copies.
+    which are left out. `unclear` are near images that may be copies or not.
     """
 
     id: str
     changes: Sequence[float]
     others: Sequence[Hit]
     copies: int = 0
-    unclear: int = 0
+    unclear: Sequence[Hit] = ()
 
 
 def originals(
@@ -86,7 +87,7 @@ def originals(
         )
     floor = float(np.quantile(np.concatenate(list(changes.values())), _FLOOR))
     found = list(_neighbours(collection, records, changes, floor, report))
-    if not any(original.others for original in found):
+    if not any(original.others or original.unclear for original in found):
         raise DatasetError(
             "no image has another one beside it, so copies cannot be told from other images. Give "
             "the threshold as a number."
@@ -147,7 +148,8 @@ def _judged(
 ) -> Original:
     """Return an original with the nearest images that are no copies by their pixels."""
     others: list[Hit] = []
-    copies = unclear = 0
+    unclear: list[Hit] = []
+    copies = 0
     for hit in hits:
         if len(others) == _NEIGHBOURS:
             break
@@ -157,8 +159,7 @@ def _judged(
         if verdict == "same":
             copies += 1
         elif verdict is not None:
-            others.append(hit)
-            unclear += verdict == "unclear"
+            (unclear if verdict == "unclear" else others).append(hit)
     return Original(id_, list(changes), others, copies, unclear)
 
 
@@ -182,18 +183,16 @@ class _Pixels:
             return "different"
         pair = frozenset((one, other))  # most pairs are neighbours from both sides
         if pair not in self._verdicts:
-            self._verdicts[pair] = self._compared(one, other, bars=covered(mine, theirs))
+            self._verdicts[pair] = self._compared(one, other, (mine, theirs))
         return self._verdicts[pair]
 
-    def _compared(self, one: str, other: str, *, bars: bool) -> Verdict | None:
+    def _compared(
+        self, one: str, other: str, known: tuple[Signatures, Signatures]
+    ) -> Verdict | None:
         first, second = self._pixels(one), self._pixels(other)
         if first is None or second is None:
             return None
-        found = _verdict(first, second)
-        if found == "different" and bars:
-            pairs = ((text_bars(first), second), (first, text_bars(second)))
-            return "same" if "same" in {_verdict(*pair) for pair in pairs} else found
-        return found
+        return compare_copies(Image.fromarray(first), Image.fromarray(second), known).verdict
 
     def _signatures(self, path: str) -> Signatures | None:
         image = _image({"path": path}, at_least=SMALL)
@@ -201,10 +200,6 @@ class _Pixels:
 
     def _read(self, path: str) -> Pixels | None:
         return _image({"path": path}, at_least=_EDGE)
-
-
-def _verdict(one: Pixels, other: Pixels) -> Verdict:
-    return compare(Image.fromarray(one), Image.fromarray(other)).verdict
 
 
 def _sample(collection: Collection, number: int) -> list[Record]:
