@@ -50,8 +50,11 @@ class Group:
 class SecondLook(Protocol):
     """A closer comparison of two images that are near by their score."""
 
-    def __call__(self, kept: Member, other: Member) -> bool | None:
-        """Return whether both show the same picture, None if one cannot be read."""
+    def __call__(self, kept: Member, other: Member, *, near: bool) -> bool | None:
+        """Return whether both show the same picture, None if one cannot be read.
+
+        `near`: the score reaches the threshold. Otherwise the pair is a candidate below it.
+        """
 
     def pass_over(self, pairs: int) -> None:
         """Record the number of near pairs that were not compared."""
@@ -61,6 +64,7 @@ def groups(
     collection: Collection,
     threshold: float,
     *,
+    candidates: float | None = None,
     second_look: SecondLook | None = None,
     unread: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
@@ -75,17 +79,19 @@ def groups(
 
     With a `second_look` a group holds only images that show the same picture as the kept one, and
     with `unread` also images that it cannot read. The nearest are compared first. After 8 different
-    pictures in a row the rest is passed over.
+    pictures in a row the rest is passed over. Pairs whose score reaches only `candidates` are
+    compared, too, and grouped if they show the same picture.
 
     Raises:
         BackendError: the store failed.
     """
     where = WHOLE if has_regions(collection) else None
+    lowest = threshold if candidates is None or second_look is None else candidates
     total, done = collection.count(where), 0
     near: dict[str, dict[str, float]] = defaultdict(dict)
     records = collection.iterate(where=where)
     while batch := list(islice(records, _BATCH)):
-        for record, hits in zip(batch, _near(collection, batch, where, threshold), strict=True):
+        for record, hits in zip(batch, _near(collection, batch, where, lowest), strict=True):
             for other in hits:
                 if other.id != record.id:  # an index may find a pair from one side only
                     score = max(other.score, near[record.id].get(other.id, other.score))
@@ -95,8 +101,8 @@ def groups(
             on_progress(done, max(total, done))
     if on_progress:
         on_progress(done, done)  # the store's count may differ from its number of records
-    look = _Looks(second_look, unread=unread) if second_look else None
-    stars = _stars(near, collection.get(sorted(near)), look)
+    look = _Looks(second_look, threshold, unread=unread) if second_look else None
+    stars = _stars(near, collection.get(sorted(near)), threshold, look)
     if look:
         look.finish()
     return stars
@@ -190,8 +196,8 @@ def _near(
 class _Looks:
     """The results of a second look, which compares each pair once."""
 
-    def __init__(self, look: SecondLook, *, unread: bool) -> None:
-        self._look, self._unread = look, unread
+    def __init__(self, look: SecondLook, threshold: float, *, unread: bool) -> None:
+        self._look, self._threshold, self._unread = look, threshold, unread
         self._results: dict[frozenset[str], bool | None] = {}
         self._passed_over: set[frozenset[str]] = set()
 
@@ -200,15 +206,15 @@ class _Looks:
         passed: list[Member] = []
         failures = 0
         for place, other in enumerate(others):
-            pair = frozenset((kept.id, other.id))
+            pair, near = frozenset((kept.id, other.id)), other.score >= self._threshold
             if pair not in self._results:
-                self._results[pair] = self._look(kept, other)
+                self._results[pair] = self._look(kept, other, near=near)
             same = self._results[pair]
-            if same or (same is None and self._unread):
+            if same or (same is None and near and self._unread):
                 passed.append(replace(other, verified=bool(same)))
             failures = failures + 1 if same is False else 0
             if failures == _FAILURES:
-                rest = others[place + 1 :]
+                rest = [other for other in others[place + 1 :] if other.score >= self._threshold]
                 self._passed_over |= {frozenset((kept.id, other.id)) for other in rest}
                 break
         return passed
@@ -219,9 +225,14 @@ class _Looks:
 
 
 def _stars(
-    near: Mapping[str, Mapping[str, float]], records: Mapping[str, Record], look: _Looks | None
+    near: Mapping[str, Mapping[str, float]],
+    records: Mapping[str, Record],
+    threshold: float,
+    look: _Looks | None,
 ) -> list[Group]:
     """Return the groups: repeatedly the image with the most near ones, and these.
+
+    Candidates below the threshold have no part in that order.
 
     Source: Aslam, Pelekhov, Rus, The Star Clustering Algorithm, JGAA 8(1), 2004; here each image
     goes to the first star alone.
@@ -229,7 +240,8 @@ def _stars(
 
     def rank(id_: str) -> tuple[int, int, str, str]:
         path = str(records[id_].fields.get("path", ""))
-        return -len(near[id_]), len(path), path, id_
+        number = sum(score >= threshold for score in near[id_].values())
+        return -number, len(path), path, id_
 
     taken: set[str] = set()
     stars: list[Group] = []

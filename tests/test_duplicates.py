@@ -61,9 +61,9 @@ class Look:
     def __init__(self, **results):
         self.results, self.compared, self.passed_over = results, [], 0
 
-    def __call__(self, kept, other):
+    def __call__(self, kept, other, *, near):
         pair = "".join(sorted((kept.id, other.id)))
-        self.compared.append(pair)
+        self.compared.append(pair if near else f"{pair}?")
         return self.results.get(pair, True)
 
     def pass_over(self, pairs):
@@ -77,6 +77,24 @@ def test_a_second_look_ends_after_eight_different_pictures(circle):
     assert told(groups(collection, NEAR, second_look=look)) == [("b", list("cdefghijk"))]
     assert look.passed_over == 2
     assert look.compared == [*(f"a{name}" for name in "bcdefghi"), *(f"b{x}" for x in "cdefghijk")]
+
+
+def test_candidates_below_the_threshold_are_grouped_if_they_are_the_same(circle):
+    collection = circle(a=0, b=8, c=30, d=55, e=80, f=100)
+    look = Look(cd=False, de=None)
+    candidates = math.cos(math.radians(26))
+    found = groups(collection, NEAR, candidates=candidates, second_look=look, unread=True)
+    # a and b are near; c, at 22 degrees from b, is taken by a verified pair with b's group's kept
+    # image only, and a is 30 degrees from it. Of d and e one cannot be read, which is not enough
+    assert told(found) == [("a", ["b"]), ("e", ["f"])]
+    assert look.compared == ["ab", "cd?", "de?", "ef?"]
+    assert [other.verified for group in found for other in group.others] == [True, True]
+
+
+def test_candidates_without_a_second_look_are_not_grouped(circle):
+    collection = circle(a=0, b=8, c=26)
+    found = groups(collection, NEAR, candidates=math.cos(math.radians(26)))
+    assert told(found) == [("a", ["b"])]
 
 
 def test_unread_images_are_grouped_only_on_request(circle):

@@ -69,9 +69,10 @@ def dedup(
 
     Two images are near if their score reaches a threshold. The threshold is measured on a sample of
     the library's own images, each changed in 14 ways, and kept for `search --hide-duplicates`. A
-    threshold that fails its own check is refused. Near images are then compared at full size. A
-    group holds the images that show the same picture as its kept image; pairs that differ or cannot
-    be read are listed apart. Only --remove removes images from the library, and no file is changed.
+    threshold that fails its own check is refused. Near images, and less near ones that look alike,
+    are then compared at full size. A group holds the images that show the same picture as its kept
+    image. Pairs that differ, are unclear or cannot be read are listed; only --unread groups the
+    last. Only --remove removes images from the library, and no file is changed.
     """
     from imgsearch.duplicates import groups as near_groups
     from imgsearch.evaluation.verification import Verification
@@ -85,14 +86,16 @@ def dedup(
         show.progress(hidden=as_json) as bars,
     ):
         measured: dict[str, Any] | None = None
+        candidates: float | None = None
         _check_removable(library, remove=rest["remove"])
         if threshold is None:
             measured = _measured(library, precision, sample, bars)
-            threshold = float(measured["threshold"])
+            threshold, candidates = measured["threshold"], measured["candidates"]
         look = Verification()
         found = near_groups(
             library.collection,
             threshold,
+            candidates=candidates,
             second_look=look,
             unread=rest["unread"],
             on_progress=lambda done, total: bars.tell("searching", done, total),
@@ -197,8 +200,9 @@ def _threshold_facts(threshold: float, measured: Mapping[str, Any] | None) -> di
         )
     if measured["unclear"]:
         facts["unclear"] = (
-            f"{counted(measured['unclear'], 'pair counts', 'pairs count')} as wrong, because "
-            f"pixels cannot decide"
+            f"{counted(measured['unclear'], 'pair is', 'pairs are')} not in these figures, because "
+            f"pixels cannot decide; if all are wrong, precision "
+            f"{show.figure(measured['cautious'], 'precision')}"
         )
     if measured["unread"]:
         facts["not read"] = f"{counted(measured['unread'], 'file')} of the sample"
@@ -215,7 +219,7 @@ def _comparison_facts(counts: "Counts") -> dict[str, str]:
     }
     parts = {
         "show different pictures": counts.different,
-        "have too little detail to decide": counts.unclear,
+        "are unclear: a part may differ or be covered, or has too little detail": counts.unclear,
         "could not be read (--unread groups them, too)": counts.unread,
         "were not compared, because nearer ones are different": counts.skipped,
     }

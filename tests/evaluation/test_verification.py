@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from imgsearch.duplicates import Member
+from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.evaluation.verification import Verification
 from imgsearch.sources import content_id
-from tests.pictures import page
+from tests.pictures import page, picture
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_verification_counts_its_verdicts(member):
     copy = member("kopie", np.ascontiguousarray(page(1)[::-1]))
     missing = Member("0" * 64, 0.8, {"path": "/nowhere.png"})
     look = Verification()
-    verdicts = [look(one, each) for each in (copy, other, missing)]
+    verdicts = [look(one, each, near=True) for each in (copy, other, missing)]
     look.pass_over(3)
     assert verdicts == [True, False, None]
     assert look.counts.to_dict() == {
@@ -42,5 +43,19 @@ def test_a_file_that_changed_since_it_was_added_is_unread(member):
     before = member("bild", page(1))
     member("bild", page(2))
     look = Verification()
-    assert look(before, member("kopie", page(1))) is None
+    assert look(before, member("kopie", page(1)), near=True) is None
     assert "changed since it was added" in look.unverified[0].reason
+
+
+def test_candidates_count_only_if_they_may_be_the_same(member):
+    one, other = member("seite", page(1)), member("bild", picture(2))
+    copy = member("kopie", TRANSFORMS["flip"](page(1)))
+    bars = member("bedeckt", TRANSFORMS["text_bars"](picture(2)))
+    missing = Member("0" * 64, 0.8, {"path": "/nowhere.png"})
+    look = Verification()
+    pairs = [(one, copy), (one, other), (other, bars), (one, missing)]
+    assert [look(*pair, near=False) for pair in pairs] == [True, False, False, None]
+    assert {name: number for name, number in look.counts.to_dict().items() if number} == {
+        "same": 1, "unclear": 1
+    }  # fmt: skip
+    assert [pair.verdict for pair in look.unverified] == ["unclear"]
