@@ -38,8 +38,10 @@ def threshold(
     The threshold is kept for --min-score auto. LABELLED is a dataset as for `evaluate`; by default
     the library's own labels are used. Each image is a query for images of its label. Each label's
     name is a query, too, if the encoder takes texts. Half of the queries choose the threshold, and
-    the other half measures its precision. Images and texts have separate thresholds; a query of
-    both takes the lower one.
+    the other half measures its precision. The threshold also rejects queries without an answer: if
+    every second query were for a label that the library lacks, PRECISION of the queries with hits
+    would have a right one. Images and texts have separate thresholds; a query of both takes the
+    lower one.
     """
     from imgsearch.encoders import load
     from imgsearch.evaluation import datasets
@@ -83,6 +85,13 @@ def threshold(
             )
         )
     show.table(("queries", "threshold", "precision", "recall of 100 hits", "measured on"), rows)
+    for kind, facts in measured.items():
+        absent = facts["no_match"]
+        show.note(
+            f"{kind} queries: {show.figure(absent, 'answered')} have a right hit; "
+            f"{show.figure(absent, 'rejected')} have no hit if the images of their label are left "
+            "out of the library"
+        )
     show.note(
         f"chosen for a precision of {precision:g} on the other half of the queries; in brackets "
         "95 % bootstrap intervals over the queries"

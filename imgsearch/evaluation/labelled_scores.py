@@ -1,10 +1,12 @@
-"""How high is the score of a right hit: thresholds from labelled images, by kind of query.
+"""The least score of right hits: thresholds from labelled images, by kind of query.
 
-Each labelled image looks for the others of its label, and each label, as a text, for its images:
-the scores of texts are others than those of images. A hit is right if it has the query's label;
-hits without a label count for nothing. Half of the queries choose a threshold, the others tell its
-figures. Of an image that chooses, hits that are queries which tell are left out, since they are
-those ones' pairs, too.
+Each labelled image searches for the others of its label, and each label, as a text, for its images.
+Texts and images have separate thresholds, because their scores differ. A hit is right if it has the
+query's label; hits without a label are ignored. A threshold must also reject queries whose label's
+images are left out of the library.
+
+Half of the queries choose a threshold, and the others check it. A pair of a query that chooses with
+one that checks counts in the check only.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +26,10 @@ from imgsearch.errors import (
     PrecisionUnreached,
     TextUnknown,
 )
+from imgsearch.evaluation import no_match
 from imgsearch.evaluation.datasets import Dataset
-from imgsearch.evaluation.pool import Judgement, Pool, confirm
+from imgsearch.evaluation.no_match import Judged, NoMatch
+from imgsearch.evaluation.pool import LEAST, Judgement, Pool, confirm
 from imgsearch.filters import composed
 from imgsearch.regions import WHOLE, has_regions, image_id, search_images
 from imgsearch.types import Vector
@@ -47,14 +51,15 @@ class Asked:
     """
 
     id: str
-    hits: Sequence[tuple[str, float, bool]]
+    hits: Judged
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold for a kind of query, and how it does on queries that had no part in choosing it.
+    """A threshold for a kind of query, and its figures on queries that did not choose it.
 
-    The recall is of the right ones among the 100 nearest.
+    The recall is the share of right hits among the 100 nearest. `no_match` has the figures of
+    queries whose label's images are left out of the library.
     """
 
     kind: Kind
@@ -62,6 +67,7 @@ class Threshold:
     wanted: float
     chosen: Judgement
     checked: Judgement
+    no_match: NoMatch
 
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
@@ -70,6 +76,7 @@ class Threshold:
             "wanted": self.wanted,
             "chosen": self.chosen.to_dict(),
             "checked": self.checked.to_dict(),
+            "no_match": self.no_match.to_dict(),
         }
 
 
@@ -129,29 +136,43 @@ def thresholds(
 def chosen(kind: Kind, asked: Sequence[Asked], *, precision: float) -> Threshold:
     """Return the threshold that one half of the queries chooses, checked by the other half.
 
+    It is the lowest at which both precisions are reached: of pairs, and of queries with hits where
+    every second query has no answer in the library.
+
     Raises:
         PrecisionUnreached: no threshold reaches it, or the other half denies the one that does.
     """
-    choosing, checking = pools(asked)
-    lowest = choosing.lowest(precision)
-    checked = checking.judge(lowest)
+    choosing, checking = _halves(asked)
+    pool = _pool(choosing)
+    least = min(LEAST, len(choosing))
+    lowest = max(pool.lowest(precision), no_match.pool(choosing).lowest(precision, least=least))
+    checked = _pool(checking).judge(lowest)
     confirm(precision, checked)
-    return Threshold(kind, lowest, precision, choosing.judge(lowest), checked)
+    confirm(precision, no_match.pool(checking).judge(lowest))
+    return Threshold(
+        kind, lowest, precision, pool.judge(lowest), checked, no_match.judge(checking, lowest)
+    )
 
 
 def pools(asked: Sequence[Asked]) -> tuple[Pool, Pool]:
-    """Return the pool that chooses a threshold and the one that tells; no pair is in both."""
-    ordered = sorted(asked, key=lambda each: _drawn(each.id))
-    half = ordered[: len(ordered) // 2]
-    telling = {each.id for each in ordered[len(half) :]}
-    rows = [
-        [(score, right, 1.0) for id_, score, right in each.hits if id_ not in telling]
-        for each in half
+    """Return the pool that chooses a threshold and the one that checks it; no pair is in both."""
+    choosing, checking = _halves(asked)
+    return _pool(choosing), _pool(checking)
+
+
+def _halves(asked: Sequence[Asked]) -> tuple[Sequence[Judged], Sequence[Judged]]:
+    """Return the hits of the queries that choose and of those that check."""
+    ordered = sorted(asked, key=lambda query: _drawn(query.id))
+    half = len(ordered) // 2
+    checking_ids = {query.id for query in ordered[half:]}
+    choosing = [
+        [hit for hit in query.hits if hit[0] not in checking_ids] for query in ordered[:half]
     ]
-    others = [
-        [(score, right, 1.0) for _, score, right in each.hits] for each in ordered[len(half) :]
-    ]
-    return Pool.of(rows), Pool.of(others)
+    return choosing, [query.hits for query in ordered[half:]]
+
+
+def _pool(queries: Sequence[Judged]) -> Pool:
+    return Pool.of([[(score, right, 1.0) for _, score, right in hits] for hits in queries])
 
 
 def _require_meaning(asked: Sequence[Asked]) -> None:

@@ -63,6 +63,25 @@ def test_the_threshold_is_that_of_the_half_that_chooses():
     told = chosen("text", asked, precision=0.9)
     assert told.threshold == 0.9
     assert (told.checked.precision, told.checked.recall, told.checked.queries) == (1, 1, 20)
+    assert (told.no_match.answered, told.no_match.rejected, told.no_match.queries) == (1, 1, 20)
+
+
+def test_the_threshold_rejects_queries_whose_label_is_not_in_the_library():
+    """By pairs alone 0.5 would do: of 10 right hits and a wrong one, 10 of 11 are right. But each
+    query without its label's images would have that wrong one."""
+    asked = [
+        Asked(f"q{place}", [
+            ("é", 0.9, True),
+            *((f"x{place}{at}", 0.7, True) for at in range(9)),
+            (f"y{place}", 0.5, False),
+        ])
+        for place in range(40)
+    ]  # fmt: skip
+    assert pools(asked)[0].lowest(0.9) == 0.5
+    found = chosen("image", asked, precision=0.9)
+    assert found.threshold == 0.9  # the nearest right hits decide, as one is an answer
+    assert found.no_match.rejected == 1.0
+    assert found.to_dict()["no_match"]["answered"] == 1.0
     assert isinstance(pools(asked)[0], Pool)
 
 

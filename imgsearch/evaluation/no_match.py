@@ -1,0 +1,79 @@
+"""No match: queries that find nothing because their label's images are not in the library.
+
+Each query is judged twice: with the images of its label, and without them, as if the library had
+none. In the second case every hit is wrong, and the right answer is no hit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+from imgsearch.evaluation.metrics import interval
+from imgsearch.evaluation.pool import SEED, Interval, Pool
+
+Judged: TypeAlias = Sequence[tuple[str, float, bool]]
+"""The hits of a query, nearest first: (id, score, whether it has the query's label)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """The effect of a threshold on queries with and without an answer in the library.
+
+    `answered` is the share of queries with a right hit at the threshold or above, of those with a
+    right hit at all. `rejected` is the share of queries without any hit at the threshold or above
+    if the images of their label are left out. Both have 95 % bootstrap intervals over the queries.
+    """
+
+    answered: float
+    answered_interval: Interval
+    rejected: float
+    rejected_interval: Interval
+    queries: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return asdict(self)
+
+
+def pool(hits: Sequence[Judged]) -> Pool:
+    """Return the pool of answers where half of the queries have none in the library.
+
+    A query has up to two pairs: its nearest right hit, and its nearest hit without its label's
+    images, which is wrong. So the precision of a threshold is the share of queries with a right
+    answer among those with any.
+
+    >>> pool([[("ü", 0.9, True), ("x", 0.4, False)]] * 10).lowest(0.9)
+    0.9
+    """
+    rows = []
+    for query in hits:
+        pairs = ((_right(query), True), (_wrong(query), False))
+        rows.append([(score, right, 1.0) for score, right in pairs if score is not None])
+    return Pool.of(rows)
+
+
+def judge(hits: Sequence[Judged], threshold: float) -> NoMatch:
+    """Return the effect of a threshold.
+
+    >>> judge([[("ü", 0.9, True), ("x", 0.4, False)]] * 10, 0.5).rejected
+    1.0
+    """
+    answered = [score >= threshold for score in map(_right, hits) if score is not None]
+    rejected = [(score is None or score < threshold) for score in map(_wrong, hits)]
+    return NoMatch(*_share(answered), *_share(rejected), len(hits))
+
+
+def _right(hits: Judged) -> float | None:
+    """Return the score of the nearest right hit."""
+    return next((score for _, score, is_right in hits if is_right), None)
+
+
+def _wrong(hits: Judged) -> float | None:
+    """Return the score of the nearest wrong hit."""
+    return next((score for _, score, is_right in hits if not is_right), None)
+
+
+def _share(outcomes: Sequence[bool]) -> tuple[float, Interval]:
+    if not outcomes:
+        return 0.0, (0.0, 1.0)
+    return sum(outcomes) / len(outcomes), interval([float(each) for each in outcomes], rng=SEED)
