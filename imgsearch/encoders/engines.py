@@ -1,5 +1,6 @@
 """What runs a model that was exported: OpenVINO and ONNX Runtime, on CPUs, without torch."""
 
+import io
 import logging
 import os
 import threading
@@ -48,13 +49,14 @@ class OpenVino(Engine):
     all of them up; measured with ResNet-50 on 2 cores, they are also as fast as one of 2 threads.
     """
 
-    def __init__(self, file: Path, precision: str) -> None:
+    def __init__(self, model: Path | bytes, precision: str) -> None:
         openvino = openvino_module()
         cores = available_cores()
         self.precision = precision
+        core = openvino.Core()
         try:
-            self._model = openvino.Core().compile_model(
-                str(file),
+            self._model = core.compile_model(
+                str(model) if isinstance(model, Path) else core.read_model(io.BytesIO(model)),
                 "CPU",
                 {
                     "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -63,7 +65,7 @@ class OpenVino(Engine):
                 },
             )
         except RuntimeError as error:
-            raise EncoderError(f"OpenVINO cannot read {file}: {error}") from error
+            raise EncoderError(f"OpenVINO cannot read {_name(model)}: {error}") from error
         self._idle: list[Any] = []
         self._lock = threading.Lock()
         with _FIRST:  # OpenVINO 2026.4 hangs where two threads first hand it an array at once
@@ -86,7 +88,7 @@ class OpenVino(Engine):
 class OnnxRuntime(Engine):
     """A part that ONNX Runtime runs."""
 
-    def __init__(self, file: Path, precision: str) -> None:
+    def __init__(self, model: Path | bytes, precision: str) -> None:
         onnxruntime = _onnxruntime()
         if precision == "bf16":
             raise ConfigError("ONNX Runtime has no bf16 on CPUs; precision is f32")
@@ -98,10 +100,12 @@ class OnnxRuntime(Engine):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             self._session = onnxruntime.InferenceSession(
-                str(file), options, providers=["CPUExecutionProvider"]
+                str(model) if isinstance(model, Path) else model,
+                options,
+                providers=["CPUExecutionProvider"],
             )
-        except (RuntimeError, ValueError) as error:
-            raise EncoderError(f"ONNX Runtime cannot read {file}: {error}") from error
+        except _onnx_errors() as error:
+            raise EncoderError(f"ONNX Runtime cannot read {_name(model)}: {error}") from error
         self._input = self._session.get_inputs()[0].name
 
     @override
@@ -110,7 +114,11 @@ class OnnxRuntime(Engine):
 
     def run_inputs(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Matrix:
         """Return the first output, float32, for the model's inputs by name."""
-        return np.asarray(self._session.run(None, dict(inputs))[0], dtype=np.float32)
+        try:
+            return np.asarray(self._session.run(None, dict(inputs))[0], dtype=np.float32)
+        except _onnx_errors() as error:
+            shapes = [array.shape for array in inputs.values()]
+            raise EncoderError(f"ONNX Runtime refuses inputs of shape {shapes}: {error}") from error
 
 
 class SideBySide:
@@ -147,11 +155,22 @@ def start(runtime: str, folder: Path, part: str, precision: str) -> Engine:
         ConfigError: it does not have the precision.
         EncoderError: the file is broken.
     """
-    kind = OpenVino if runtime == "openvino" else OnnxRuntime
     place = part_folder(folder, precision) if part == "image" else folder
-    engine: Engine = kind(place / FILES[runtime].format(part), precision)
+    engine = from_model(runtime, place / FILES[runtime].format(part), precision)
     _log.debug("%s runs %s in %s", runtime, folder / part, precision)
     return engine
+
+
+def from_model(runtime: str, model: Path | bytes, precision: str) -> Engine:
+    """Return the engine of a model's file, or of an ONNX model's bytes.
+
+    Raises:
+        MissingExtra: the runtime is not installed.
+        ConfigError: the runtime does not have the precision.
+        EncoderError: the model is broken.
+    """
+    kind = OpenVino if runtime == "openvino" else OnnxRuntime
+    return kind(model, precision)
 
 
 def part_folder(folder: Path, precision: str) -> Path:
@@ -210,6 +229,20 @@ def openvino_module() -> Any:
             "the runtime openvino needs openvino", extra="openvino", name="openvino"
         ) from error
     return openvino
+
+
+def _name(model: Path | bytes) -> str:
+    return str(model) if isinstance(model, Path) else "the model in memory"
+
+
+@cache
+def _onnx_errors() -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime 1.32 raises: its own errors have no base class but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [value for value in vars(state).values() if isinstance(value, type)]
+    errors = [value for value in own if issubclass(value, Exception)]
+    return RuntimeError, ValueError, *errors
 
 
 def _onnxruntime() -> Any:
