@@ -31,6 +31,8 @@ MODULES: Final = {
         "encoders/test_exports.py",
         "encoders/test_load.py",
         "encoders/test_preprocessing.py",
+        "encoders/lite/test_graph.py",
+        "encoders/test_pth.py",
         "encoders/test_pulled.py",
         "encoders/test_reduction.py",
         "encoders/test_registry.py",

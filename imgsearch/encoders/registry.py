@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from imgsearch.distribution import is_installed
 from imgsearch.encoders.frameworks import PACKAGES
+from imgsearch.encoders.weights_packages import PackageFile
 
 _CLIP: Final = (*PACKAGES, "open_clip", "tokenizers", "ftfy")
 _PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "mini": ("onnxruntime",),
+    "lite": ("onnxruntime",),
     "timm": PACKAGES,
     "clip": _CLIP,
     "towhee": (*_CLIP, "towhee"),  # to look for towhee.models would import Towhee
@@ -22,11 +24,10 @@ _PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean"
 
 @dataclass(frozen=True)
 class Model:
-    """What is known of a model; models.toml says what the fields mean.
+    """A described model; models.toml explains the fields.
 
-    `runtime` is "mini", "classic", "timm", "clip" or "towhee". `dim` is None, and `mb` (1e6 bytes
-    of weights, in float32 but for mini) and `gflops` (of one image) are 0, where they are the
-    model's own, as of ``timm:NAME``.
+    `runtime` is "lite", "classic", "timm", "clip" or "towhee". A family such as ``timm:NAME`` has
+    no `dim`, and 0 for `mb` (1e6 bytes of float32 weights) and `gflops` (one image).
     """
 
     name: str
@@ -36,6 +37,8 @@ class Model:
     description: str = ""
     aliases: tuple[str, ...] = ()
     hub: str = ""
+    package: str = ""
+    file: str = ""
     source: str = ""
     sha256: str = ""
     licence: str = ""
@@ -55,12 +58,23 @@ class Model:
     @property
     def needs(self) -> str:
         """The extra that it needs, "" for none."""
-        return {**dict.fromkeys(BUNDLED, ""), "timm": "torch"}.get(self.runtime, self.runtime)
+        own = dict.fromkeys((*BUNDLED, "lite"), "")
+        return {**own, "timm": "torch"}.get(self.runtime, self.runtime)
 
     @property
     def installed(self) -> bool:
-        """Tell if what it needs is there; nothing is imported for it."""
-        return all(map(is_installed, _PACKAGES.get(self.runtime, ())))
+        """Whether its runtime is installed, and lite's weights; nothing is imported."""
+        weights = self.weights_file if self.runtime == "lite" else None
+        found = all(map(is_installed, _PACKAGES.get(self.runtime, ())))
+        return found and (weights is None or weights.is_installed())
+
+    @property
+    def weights_file(self) -> PackageFile | None:
+        """The file of weights in a distribution of the package index, None where none has it."""
+        if not self.package:
+            return None
+        distribution, _, version = self.package.partition("==")
+        return PackageFile(distribution, version, self.file, self.sha256)
 
     def options(self) -> dict[str, Any]:
         """Return the options that build it, which those of a user go before."""
@@ -68,8 +82,11 @@ class Model:
         return {**own, **({"pooling": self.pooling} if self.pooling else {}), **self.arguments}
 
 
-BUNDLED: Final = ("mini", "classic")
-"""What comes with the package, the default first; they have neither weights nor options."""
+DEFAULT: Final = "mini"
+"""The model that is used where the user names none."""
+
+BUNDLED: Final = (DEFAULT, "classic")
+"""What comes with the package; they have neither weights nor options."""
 
 FAMILIES: Final = (
     Model(
@@ -94,7 +111,7 @@ FAMILIES: Final = (
     Model("clip:ARCH/TAG", "clip", description="any model of open_clip, as ViT-B-32/openai"),
     Model("towhee:NAME", "towhee", description="CLIP by Towhee's own code, as clip_vit_b32"),
 )
-"""What needs no description of its own, and those that stand for many."""
+"""Models without a row in models.toml: one without weights, and names for whole libraries."""
 
 
 @cache

@@ -39,7 +39,9 @@ def weights(tmp_path):
 
 @needs_timm
 @pytest.mark.parametrize(
-    "row", [row for row in models() if row.source and not row.hub], ids=lambda row: row.name
+    "row",
+    [row for row in models() if row.source and not (row.hub or row.package)],
+    ids=lambda row: row.name,
 )
 def test_a_described_model_without_a_hub_never_takes_the_frameworks_weights(
     row, monkeypatch, tmp_path

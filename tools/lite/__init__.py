@@ -1,0 +1,1 @@
+"""What made the files of `imgsearch.encoders.lite`."""
