@@ -32,7 +32,6 @@ TEXT_CONFIG: Final = "config.json"
 """What the configuration of a text side of Hugging Face's is called, in a folder or on a hub."""
 
 _EXTRA: Final = ("input_resolution", "context_length", "vocab_size")  # of OpenAI's own files
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -305,13 +304,21 @@ def _pixels(told: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep open_clip from setting up the process's logging, and from warning of no weights."""
-    with _lock:
-        root, nothing = logging.getLogger(), logging.NullHandler()
-        root.addHandler(nothing)  # logging.info() of a process without any handler makes one
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)
-            root.removeHandler(nothing)
+    """Drop what open_clip logs on this thread, up to warnings, and leave logging as it is.
+
+    open_clip calls ``logging.info`` and ``logging.warning``, whose records reach the filters of the
+    root logger. Records of all other loggers pass by these filters.
+    """
+    root, thread = logging.getLogger(), threading.get_ident()
+
+    def passes(record: logging.LogRecord) -> bool:
+        return record.thread != thread or record.levelno > logging.WARNING
+
+    handler = logging.NullHandler()  # without any handler, logging.info() adds one
+    root.addHandler(handler)
+    root.addFilter(passes)
+    try:
+        yield
+    finally:
+        root.removeFilter(passes)
+        root.removeHandler(handler)

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import logging
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from tests.pictures import picture, write
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("CLIP is of the extra clip", allow_module_level=True)
 
+from imgsearch.encoders import clip_model
 from imgsearch.encoders.clip import ClipEncoder
 from imgsearch.encoders.clip_model import open_clip
 from imgsearch.encoders.frameworks import frameworks
@@ -306,6 +309,7 @@ def test_coca_is_raw_as_others_are(tmp_path, pictures):
 def test_building_leaves_logging_as_it_was(tiny):
     code = f"""
 import logging
+from imgsearch.encoders import clip_model
 from imgsearch.encoders.clip import ClipEncoder
 ClipEncoder("tiny", weights={str(tiny[1])!r})
 print(logging.getLogger().handlers, logging.root.manager.disable)
@@ -317,3 +321,14 @@ print(logging.getLogger().handlers, logging.root.manager.disable)
 def test_the_folder_may_be_named_by_a_link(tiny, tmp_path):
     (tmp_path / "hier").symlink_to(tiny[1])
     assert load("clip:tiny", weights=tmp_path / "hier") is load("clip:tiny", weights=Path(tiny[1]))
+
+
+def test_warnings_of_other_loggers_pass_while_open_clip_is_quiet(caplog):
+    with clip_model._quiet():
+        logging.warning("by open_clip")
+        logging.getLogger("imgsearch.other").warning("by us")
+        other = threading.Thread(target=logging.warning, args=("by another thread",))
+        other.start()
+        other.join()
+    logging.warning("afterwards")
+    assert caplog.messages == ["by us", "by another thread", "afterwards"]
