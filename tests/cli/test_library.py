@@ -48,6 +48,6 @@ def test_of_several_targets_the_missing_ones_are_named(run, loaded):
 
 def test_one_image_is_counted_as_one(run, tmp_path):
     write(tmp_path / "bilder", 1)
-    done = run("add", "bilder", "--db", "memory://one")
-    assert "; 1 image in memory://one" in done.stderr
+    done = run("add", "bilder", "--db", "memory://ein-bild")
+    assert "; 1 image in memory://ein-bild" in done.stderr
     assert "0 other files ignored" in done.stderr
