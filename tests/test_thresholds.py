@@ -128,6 +128,25 @@ def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
     assert "dog/bild-ü 0000.png" in shown
 
 
+def test_dedup_joins_the_vectors_of_classic(run, tmp_path):
+    paths = write(tmp_path / "bilder", 12)
+    for place in range(3):
+        copy = Image.fromarray(TRANSFORMS["aspect_150"](picture(place)))
+        copy.save(tmp_path / f"bilder/kopie {place}.png")
+    assert run("add", "bilder", "--model", "mini", "--json").exit_code == 0
+    paths[11].unlink()
+    words = ("dedup", "--precision", 0.3, "--sample", 6, "--json")
+    result = json.loads(run(*words).stdout)
+    assert (result["joined"], result["not_read"], result["images"]) == (True, 1, 15)
+    pairs = [{f"bilder/bild-ü 000{place}.png", f"bilder/kopie {place}.png"} for place in range(3)]
+    assert all(any(pair <= names(group) for group in result["groups"]) for pair in pairs)
+    kept = json.loads(run("info", "--json").stdout)["thresholds"]["duplicates"]
+    assert kept["threshold"] != result["threshold"]  # search compares stored vectors
+
+    done = run("dedup", "--threshold", 0.9, "--json")
+    assert not json.loads(done.stdout)["joined"]
+
+
 def test_dedup_refuses_a_threshold_that_its_check_denies(run, loaded):
     assert run("dedup", "--precision", 0.5).exit_code == 0
     done = run("dedup", "--precision", 0.9, "--remove", "--yes")

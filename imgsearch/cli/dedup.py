@@ -1,6 +1,7 @@
 """dedup: show groups of near-duplicates in a library, and on request keep one image of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,8 @@ from imgsearch.settings import Settings
 from imgsearch.wording import counted
 
 if TYPE_CHECKING:
+    from imgsearch.backends import Collection
+    from imgsearch.encoders import Encoder
     from imgsearch.evaluation.verification import Counts, Unverified
 
 _SHOWN: Final = 200  # groups on a page: with a few pictures each some 10 MB
@@ -42,6 +45,9 @@ _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-dupl
     default=200,
     show_default=True,
     help="Images to measure on, each changed in 14 ways; five times as many give wrong pairs.",
+)
+@click.option(
+    "--stored", is_flag=True, help="Compare stored vectors alone, without those of `classic`."
 )
 @click.option(
     "--html",
@@ -73,6 +79,10 @@ def dedup(
     are then compared at full size. A group holds the images that show the same picture as its kept
     image. Pairs that differ, are unclear or cannot be read are listed; only --unread groups the
     last. Only --remove removes images from the library, and no file is changed.
+
+    The score joins the library's vectors with those of `classic`, for which all files are read.
+    Stored vectors alone are compared with --stored, --threshold or --unread, in libraries of
+    `classic`, and above 50,000 images. The threshold for `search` is always that of stored vectors.
     """
     from imgsearch.duplicates import groups as near_groups
     from imgsearch.evaluation.verification import Verification
@@ -88,21 +98,28 @@ def dedup(
         measured: dict[str, Any] | None = None
         candidates: float | None = None
         _check_removable(library, remove=rest["remove"])
-        if threshold is None:
-            measured = _measured(library, precision, sample, bars)
-            threshold, candidates = measured["threshold"], measured["candidates"]
+        stored = rest["stored"] or rest["unread"] or threshold is not None
         look = Verification()
-        found = near_groups(
-            library.collection,
-            threshold,
-            candidates=candidates,
-            second_look=look,
-            unread=rest["unread"],
-            on_progress=lambda done, total: bars.tell("searching", done, total),
-        )
-        count = library.count()
+        with _space(library, bars, stored=stored) as (images, joined):
+            if threshold is None:
+                measured = _measured(library, images, joined, precision, sample, bars)
+                threshold, candidates = measured["threshold"], measured["candidates"]
+            found = near_groups(
+                images,
+                threshold,
+                candidates=candidates,
+                second_look=look,
+                unread=rest["unread"],
+                on_progress=lambda done, total: bars.tell("searching", done, total),
+            )
+            count = library.count()
+            not_read = count - images.count() if joined else 0
     others = [other.id for group in found for other in group.others]
-    facts = {**_threshold_facts(threshold, measured), **_comparison_facts(look.counts)}
+    facts = {
+        **_threshold_facts(threshold, measured),
+        **_comparison_facts(look.counts),
+        **_space_facts(joined, not_read),
+    }
     summary = (
         f"{counted(len(found), 'group')} with {counted(len(others), 'near-duplicate')} beside the "
         "kept images"
@@ -113,9 +130,7 @@ def dedup(
     if not as_json:
         _print(found)
         _print_unverified(look.unverified)
-        show.note(f"{summary}, among {counted(count, 'image')}")
-        for name, line in facts.items():
-            show.note(f"  {name}: {line}")
+        _print_facts(f"{summary}, among {counted(count, 'image')}", facts)
     removed = None
     if rest["remove"]:
         removed = _removed(settings, db, collection, others, agreed=rest["yes"])
@@ -125,6 +140,8 @@ def dedup(
         show.echo_json(
             {
                 "threshold": threshold,
+                "joined": joined is not None,
+                "not_read": not_read,
                 "measured": measured,
                 "images": count,
                 "groups": [_plain(group) for group in found],
@@ -145,8 +162,54 @@ def _check_removable(library: Any, *, remove: bool) -> None:
         library.collection.require_encoder()
 
 
-def _measured(library: Any, precision: float, sample: int, bars: show.Bars) -> dict[str, Any]:
-    """Measure a threshold on changes of the library's own images, and keep it.
+@contextmanager
+def _space(
+    library: Any, bars: show.Bars, *, stored: bool
+) -> "Iterator[tuple[Collection, Encoder | None]]":
+    """Provide the collection to group, and the encoder of a joined space or None."""
+    from imgsearch.encoders import load
+    from imgsearch.evaluation.joined import is_joinable, joined
+
+    if stored or not is_joinable(library.collection):
+        yield library.collection, None
+        return
+    encoder = load(**library.recipe.config())
+    with joined(library.collection, encoder, on_progress=bars.tell) as (images, both):
+        yield images, both
+
+
+def _measured(
+    library: Any,
+    images: "Collection",
+    joined: "Encoder | None",
+    precision: float,
+    sample: int,
+    bars: show.Bars,
+) -> dict[str, Any]:
+    """Measure a threshold on changes of the library's own images.
+
+    That of the stored vectors is kept for `search`.
+
+    Raises:
+        PrecisionUnreached: no threshold reaches `precision`.
+    """
+    from imgsearch.evaluation.near_duplicates import calibrate
+
+    if joined is None:
+        return _measured_stored(library, precision, sample, bars)
+    try:
+        _measured_stored(library, precision, sample, bars)
+    except PrecisionUnreached as error:
+        show.note(f"no threshold is kept for search --hide-duplicates: {error}")
+    return calibrate(
+        images, joined, precision=precision, sample=sample, on_progress=bars.tell
+    ).to_dict()
+
+
+def _measured_stored(
+    library: Any, precision: float, sample: int, bars: show.Bars
+) -> dict[str, Any]:
+    """Measure a threshold for the stored vectors, and keep it.
 
     Nothing is kept for a collection that notes no encoder.
 
@@ -226,6 +289,24 @@ def _comparison_facts(counts: "Counts") -> dict[str, str]:
     if lines := [f"{number} {text}" for text, number in parts.items() if number]:
         facts["not verified"] = f"{counted(counts.unverified, 'pair')}: {'; '.join(lines)}"
     return facts
+
+
+def _space_facts(joined: "Encoder | None", not_read: int) -> dict[str, str]:
+    """Return the lines that describe a joined space, by their titles."""
+    if joined is None:
+        return {}
+    facts = {"score": f"of {joined.fingerprint.model}; --stored compares stored vectors alone"}
+    if not_read:
+        facts["not compared"] = (
+            f"{counted(not_read, 'file')} that cannot be read; --unread compares stored vectors"
+        )
+    return facts
+
+
+def _print_facts(summary: str, facts: Mapping[str, str]) -> None:
+    show.note(summary)
+    for name, line in facts.items():
+        show.note(f"  {name}: {line}")
 
 
 def _print_unverified(pairs: Sequence["Unverified"]) -> None:

@@ -4,6 +4,7 @@ import platform
 import sys
 import tempfile
 import uuid
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -15,6 +16,7 @@ import imgsearch
 from imgsearch.duplicates import groups
 from imgsearch.encoders import load
 from imgsearch.errors import PrecisionUnreached
+from imgsearch.evaluation.joined import joined
 from imgsearch.evaluation.metrics import interval
 from imgsearch.evaluation.near_duplicates import chosen
 from imgsearch.evaluation.originals import originals as sampled
@@ -63,7 +65,7 @@ def figures(found, originals):
     return right, [path in copies for path in originals], wrong
 
 
-def main(models=("mini", "classic")):
+def main(models=("classic", "lite", "classic+lite")):
     print("dedup: a changed copy of every fifth image of the gallery, of the 14 changes in turn")
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pillow", "onnxruntime"))
     print(f"{platform.platform()}, Python {platform.python_version()}, {packages}")
@@ -77,39 +79,43 @@ def main(models=("mini", "classic")):
 
 
 def run(model, folder, originals):
-    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model=model) as library:
+    """Measure a library of `model`; "classic+NAME" is what dedup does in one of NAME."""
+    own = model.removeprefix("classic+")
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model=own) as library, ExitStack() as stack:
         library.add([str(SUBSET), folder])
-        number = library.count()
-        sample, unread = sampled(library.collection, load(model))
+        space = library.collection, load(own)
+        if own != model:
+            space = stack.enter_context(joined(*space))
+        sample, unread = sampled(*space)
         for wanted in WANTED:
-            try:
-                told = chosen(sample, unread, precision=wanted)
-            except PrecisionUnreached as error:
-                print(f"{model}, wanted {wanted}: {error}")
-                continue
-            print(
-                f"{model}, wanted {wanted}: threshold {told.threshold:.4f}; predicted by score: "
-                f"recall {told.checked.recall:.3f}, precision {told.checked.precision:.3f} with a "
-                f"copy of each, {told.rare.precision:.3f} of one in ten, "
-                f"{told.cautious.precision:.3f} if unclear pairs are wrong; left out: "
-                f"{told.copies} pairs that are copies, {told.unclear} unclear; of {number} images:"
-            )
-            report("by score", groups(library.collection, told.threshold), originals)
-            for candidates in (told.threshold, told.candidates):
-                look = Verification()
-                started = monotonic()
-                found = groups(
-                    library.collection, told.threshold, candidates=candidates, second_look=look
-                )
-                seconds = monotonic() - started
-                report(f"compared at full size from {candidates:.4f} on", found, originals)
-                unclear = [pair for pair in look.unverified if pair.verdict == "unclear"]
-                paths = [{str(row.fields["path"]) for row in (p.kept, p.other)} for p in unclear]
-                right = sum(
-                    len({originals.get(path, path) for path in pair}) == 1 for pair in paths
-                )
-                print(f"    compared: {look.counts.to_dict()}, {seconds:.0f} s; of {len(paths)} "
-                      f"unclear pairs {right} are copies")  # fmt: skip
+            measure(model, space[0], sample, unread, wanted, originals)
+
+
+def measure(model, collection, sample, unread, wanted, originals):
+    try:
+        told = chosen(sample, unread, precision=wanted)
+    except PrecisionUnreached as error:
+        print(f"{model}, wanted {wanted}: {error}")
+        return
+    print(
+        f"{model}, wanted {wanted}: threshold {told.threshold:.4f}; predicted by score: recall "
+        f"{told.checked.recall:.3f}, precision {told.checked.precision:.3f} with a copy of each, "
+        f"{told.rare.precision:.3f} of one in ten, {told.cautious.precision:.3f} if unclear pairs "
+        f"are wrong; left out: {told.copies} pairs that are copies, {told.unclear} unclear; of "
+        f"{collection.count()} images:"
+    )
+    report("by score", groups(collection, told.threshold), originals)
+    for candidates in (told.threshold, told.candidates):
+        look = Verification()
+        started = monotonic()
+        found = groups(collection, told.threshold, candidates=candidates, second_look=look)
+        seconds = monotonic() - started
+        report(f"compared at full size from {candidates:.4f} on", found, originals)
+        unclear = [pair for pair in look.unverified if pair.verdict == "unclear"]
+        paths = [{str(row.fields["path"]) for row in (pair.kept, pair.other)} for pair in unclear]
+        right = sum(len({originals.get(path, path) for path in pair}) == 1 for pair in paths)
+        print(f"    compared: {look.counts.to_dict()}, {seconds:.0f} s; of {len(paths)} unclear "
+              f"pairs {right} are copies")  # fmt: skip
 
 
 def report(kind, found, originals):
@@ -136,4 +142,4 @@ def _mean(values):
 
 
 if __name__ == "__main__":
-    main(tuple(sys.argv[1:]) or ("mini", "classic"))
+    main(tuple(sys.argv[1:]) or ("classic", "lite", "classic+lite"))

@@ -1,0 +1,57 @@
+"""Scores of two encoders, joined, and a collection's images in the joined space."""
+
+import uuid
+
+import numpy as np
+import pytest
+
+import imgsearch
+from imgsearch.encoders import load
+from imgsearch.errors import EncoderMismatch
+from imgsearch.evaluation.joined import JoinedEncoder, is_joinable, joined
+from tests.pictures import picture, write
+
+
+@pytest.fixture
+def library(tmp_path):
+    write(tmp_path / "fötos", 6)
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="mini") as opened:
+        opened.add(tmp_path / "fötos")
+        yield opened
+
+
+def test_the_joined_score_is_the_weighted_mean_of_both():
+    classic, other = load("classic"), load("mini")
+    images = [picture(1), picture(2)]
+    first, second = (encoder.encode(images) for encoder in (classic, other))
+    vectors = JoinedEncoder(classic, other, share=0.25).encode(images)
+    expected = (first[0] @ first[1] + 0.25 * (second[0] @ second[1])) / 1.25
+    assert float(vectors[0] @ vectors[1]) == pytest.approx(float(expected), abs=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_stored_vectors_are_joined_with_those_of_the_files(library, tmp_path):
+    missing = min((tmp_path / "fötos").iterdir())
+    missing.unlink()
+    progress = []
+    with joined(
+        library.collection, load("mini"), on_progress=lambda *now: progress.append(now)
+    ) as (images, both):
+        assert images.count() == 5
+        # a file's image, embedded again by both encoders, has the vector of its record
+        hits = images.search(both.encode([picture(3)]), k=1)[0]
+        assert hits[0].fields["path"].endswith("bild-ü 0003.png")
+        assert hits[0].score == pytest.approx(1, abs=1e-3)
+    assert progress == [("reading", 6, 6)]
+
+
+def test_collections_of_classic_are_not_joined(library, tmp_path):
+    assert is_joinable(library.collection)
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as other:
+        other.add(tmp_path / "fötos")
+        assert not is_joinable(other.collection)
+
+
+def test_another_encoder_is_refused(library):
+    with pytest.raises(EncoderMismatch), joined(library.collection, load("classic")):
+        pass
