@@ -133,7 +133,7 @@ def test_dedup_joins_the_vectors_of_classic(run, tmp_path):
     for place in range(3):
         copy = Image.fromarray(TRANSFORMS["aspect_150"](picture(place)))
         copy.save(tmp_path / f"bilder/kopie {place}.png")
-    assert run("add", "bilder", "--model", "mini", "--json").exit_code == 0
+    assert run("add", "bilder", "--model", "lite", "--json").exit_code == 0
     paths[11].unlink()
     words = ("dedup", "--precision", 0.3, "--sample", 6, "--json")
     result = json.loads(run(*words).stdout)

@@ -15,13 +15,13 @@ from tests.pictures import picture, write
 @pytest.fixture
 def library(tmp_path):
     write(tmp_path / "fötos", 6)
-    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="mini") as opened:
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="lite") as opened:
         opened.add(tmp_path / "fötos")
         yield opened
 
 
 def test_the_joined_score_is_the_weighted_mean_of_both():
-    classic, other = load("classic"), load("mini")
+    classic, other = load("classic"), load("lite")
     images = [picture(1), picture(2)]
     first, second = (encoder.encode(images) for encoder in (classic, other))
     vectors = JoinedEncoder(classic, other, share=0.25).encode(images)
@@ -35,7 +35,7 @@ def test_stored_vectors_are_joined_with_those_of_the_files(library, tmp_path):
     missing.unlink()
     progress = []
     with joined(
-        library.collection, load("mini"), on_progress=lambda *now: progress.append(now)
+        library.collection, load("lite"), on_progress=lambda *now: progress.append(now)
     ) as (images, both):
         assert images.count() == 5
         # a file's image, embedded again by both encoders, has the vector of its record
