@@ -10,7 +10,7 @@ from typing import Final, Literal
 from imgsearch import backends
 from imgsearch.backends import notes
 from imgsearch.distribution import VERSION, install_hint, shared_with_namesake
-from imgsearch.encoders import load
+from imgsearch.encoders import DEFAULT, load
 from imgsearch.errors import (
     BackendUnavailable,
     EncoderError,
@@ -107,13 +107,13 @@ def _operators() -> Finding:
 def _bundled() -> Finding:
     """Load the encoder that comes with the package and embed a word by it."""
     try:
-        encoder = load("mini")
+        encoder = load(DEFAULT)
         encoder.encode_texts(["dog"])
     except (EncoderError, MissingExtra, OSError) as error:
         return Finding(
-            "encoder mini", "wrong", str(error), f"{install_hint()}; or take --model classic"
+            f"encoder {DEFAULT}", "wrong", str(error), f"{install_hint()}; or take --model classic"
         )
-    return Finding("encoder mini", "ok", f"runs, {encoder.dim} dimensions")
+    return Finding(f"encoder {DEFAULT}", "ok", f"runs, {encoder.dim} dimensions")
 
 
 def _torch() -> Finding:
@@ -124,7 +124,7 @@ def _torch() -> Finding:
         torch, _ = frameworks()
     except MissingExtra:
         return Finding(
-            "timm models", "absent", "", "only mini and classic until PyTorch is installed"
+            "timm models", "absent", "", "only lite and classic until PyTorch is installed"
         )
     except EncoderError as error:
         return Finding(

@@ -282,7 +282,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
 
     `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
     ``memory://name``. `token` ("user:password") is for servers that ask for one.
-    `model` ("mini", "classic", "timm:NAME" …), `weights` and `options` name the encoder. An
+    `model` ("lite", "classic", "timm:NAME" …), `weights` and `options` name the encoder. An
     existing collection remembers its own; give `weights` only if the file has moved.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
     (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object

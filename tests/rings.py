@@ -24,8 +24,6 @@ MODULES: Final = {
     "torch": (
         "cli/test_models.py",
         "compat/test_embedding.py",
-        "encoders/mini/test_text_training.py",
-        "encoders/mini/test_training.py",
         "encoders/test_calibration.py",
         "encoders/test_clip.py",
         "encoders/test_exports.py",

@@ -38,10 +38,11 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     is the folder of IMGSEARCH_DATA, or data/imagenet-subset if that folder exists. Otherwise 24
     classes of small pictures are drawn.
     """
+    from imgsearch.encoders import DEFAULT
     from imgsearch.evaluation.evaluator import evaluate
 
     config["options"] = options.parsed(config["options"])
-    config["model"] = config["model"] or "mini"
+    config["model"] = config["model"] or DEFAULT
     folder.mkdir(parents=True, exist_ok=True)
     with show.progress(hidden=as_json) as bars:
         dataset = _gallery(folder, Settings.from_environment(), bars)

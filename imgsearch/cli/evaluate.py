@@ -35,7 +35,7 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
     "models",
     multiple=True,
     metavar="NAME",
-    help="mini (the default), classic, timm:NAME …; repeatable: compared with the first. Without "
+    help="lite (the default), classic, timm:NAME …; repeatable: compared with the first. Without "
     "DATASET: the encoder of a collection that does not name its own.",
 )
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="A model's weights.")
@@ -94,7 +94,7 @@ def evaluate(
 
     \b
         imgsearch evaluate flowers/ --html report.html
-        imgsearch evaluate flowers/ --model mini --model classic
+        imgsearch evaluate flowers/ --model lite --model classic
         imgsearch evaluate --db photos.db --fail-under precision@10=0.5
     """  # noqa: D301  # \b is click's: leave these lines as they are
     wanted = figures.floors(floors)
@@ -213,7 +213,9 @@ def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
 
 def _models(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return each model's name → what builds it, from options that may begin with a name."""
-    names = list(dict.fromkeys(given["models"])) or ["mini"]
+    from imgsearch.encoders import DEFAULT
+
+    names = list(dict.fromkeys(given["models"])) or [DEFAULT]
     weights = _of(names, given["weights"], "=", "--weights")
     each = _of(names, given["model_options"], ":", "--option")
     for name, files in weights.items():

@@ -33,7 +33,7 @@ def encoder(command: F) -> F:
     model = click.option(
         "--model",
         metavar="NAME",
-        help="Encoder: mini (the default), classic, timm:NAME …; see `imgsearch models`.",
+        help="Encoder: lite (the default), classic, timm:NAME …; see `imgsearch models`.",
     )
     weights = click.option(
         "--weights",

@@ -69,7 +69,7 @@ def reduce(
     given = options.parsed(config["options"])
     if "reduction" in (given or {}):
         raise click.BadParameter("the vectors would be reduced twice", param_hint="--option")
-    name = model or "mini"
+    name = model or encoders.DEFAULT
     encoder = encoders.load(name, weights=weights, options=given)
     mine = told(encoder.fingerprint)
     if method == "random":

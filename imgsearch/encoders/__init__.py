@@ -16,13 +16,12 @@ from imgsearch.encoders import hub, names, pulled, registry
 from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.recipe import Recipe
-from imgsearch.encoders.registry import BUNDLED, DEFAULT, Model
+from imgsearch.encoders.registry import DEFAULT, OWN_RUNTIMES, Model
 from imgsearch.encoders.weights import Options, locate, plain_options, stamp
 from imgsearch.errors import ConfigError, EncoderError, ModelNotFound, WeightsNotFound
 from imgsearch.settings import Settings
 
 __all__ = [
-    "BUNDLED",
     "DEFAULT",
     "Encoder",
     "Model",
@@ -77,7 +76,7 @@ def load(
         WeightsInvalid: the file holds no weights, or another model's.
     """
     plan, plain, path, shorter = _arguments(model, weights, options)
-    if plan is not None and path is None:
+    if path is None and plan.family != "classic":
         path = _kept(plan)
     stamps = tuple(stamp(file) if file else () for file in (path, shorter))
     key = (model, stamps, json.dumps(plain))
@@ -104,9 +103,7 @@ def check(
         WeightsInvalid: the file's name is not one of weights.
     """
     plan, plain, path, _ = _arguments(model, weights, options)
-    if plan is None:
-        return
-    if plan.family != "lite" and (path is None or not path.is_dir()):
+    if plan.family not in OWN_RUNTIMES and (path is None or not path.is_dir()):
         # a folder may describe its own model
         names.check(plan.family, plan.name)
     from imgsearch.encoders.assembly import check_running
@@ -122,7 +119,7 @@ def canonical(model: str) -> str:
 
 def models() -> list[Model]:
     """Return what `load` can build, installed or not; imports no framework."""
-    return [*registry.FAMILIES, *registry.described().values()]
+    return [*registry.described().values(), *registry.FAMILIES]
 
 
 def on_disk(model: str) -> Path | None:
@@ -156,6 +153,8 @@ def pull(model: str, *, target: Path | None = None, source: Path | None = None) 
     """
     settings = Settings.from_environment()
     plan, row = _plan(model), registry.find(model)
+    if plan.family == "classic":
+        raise WeightsNotFound(f"{model} has no weights. It needs no download.")
     if row is not None and row.package:
         raise WeightsNotFound(
             f"the weights of {row.name} come from the package index, not from a hub. "
@@ -216,8 +215,8 @@ def _plan(model: str) -> Plan:
 
 def _arguments(
     model: str, weights: str | os.PathLike[str] | None, options: Options | None
-) -> tuple[Plan | None, dict[str, Any], Path | None, Path | None]:
-    """Return what to build, None for a bundled model; options; the files of weights and reduction.
+) -> tuple[Plan, dict[str, Any], Path | None, Path | None]:
+    """Return the plan of an encoder, its options, and the files of its weights and reduction.
 
     Raises: as `check` does.
     """
@@ -225,12 +224,12 @@ def _arguments(
         raise ConfigError(f"a model is a name, as 'lite', not {model!r}")
     plain = plain_options(options)
     reduction = plain.pop("reduction", None)
-    if model in BUNDLED and (weights is not None or plain):
+    plan = _plan(model)
+    if plan.family == "classic" and (weights is not None or plain):
         raise ConfigError(f"the encoder {model} takes neither weights nor options")
-    plan = None if model in BUNDLED else _plan(model)
-    if plan is not None and plan.family == "lite":
+    if plan.family == "lite":
         _check_lite(model, weights, plain)
-    path = None if plan is None or weights is None else _weights(plan, weights)
+    path = None if weights is None else _weights(plan, weights)
     return plan, plain, path, None if reduction is None else locate(str(reduction))
 
 
@@ -285,12 +284,8 @@ def _weights(plan: Plan, given: object) -> Path:
     return folder if plan.family != "timm" and folder.is_dir() else locate(given)
 
 
-def _build(model: str, plan: Plan | None, path: Path | None, options: Options) -> Encoder:
-    if plan is None:
-        if model == "mini":
-            from imgsearch.encoders.mini.encoder import MiniEncoder
-
-            return MiniEncoder()
+def _build(model: str, plan: Plan, path: Path | None, options: Options) -> Encoder:
+    if plan.family == "classic":
         from imgsearch.encoders.classic import ClassicEncoder
 
         return ClassicEncoder()
@@ -321,7 +316,7 @@ def _unknown(model: str) -> str:
         theirs = []
     bare = f"{_TIMM}{model.rpartition(':')[2]}"
     near = [bare] if bare in theirs else []
-    near = near or difflib.get_close_matches(model, [*BUNDLED, *registry.described()])
+    near = near or difflib.get_close_matches(model, registry.described())
     near = near or difflib.get_close_matches(bare, theirs)
     meant = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"no model {model!r}; known: what `imgsearch models` lists, as timm:NAME{meant}"

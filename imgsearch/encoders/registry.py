@@ -13,12 +13,14 @@ from imgsearch.encoders.weights_packages import PackageFile
 
 _CLIP: Final = (*PACKAGES, "open_clip", "tokenizers", "ftfy")
 _PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
-    "mini": ("onnxruntime",),
     "lite": ("onnxruntime",),
     "timm": PACKAGES,
     "clip": _CLIP,
     "towhee": (*_CLIP, "towhee"),  # to look for towhee.models would import Towhee
 }
+OWN_RUNTIMES: Final = ("lite", "classic")
+"""The runtimes of our own encoders, which need no extra."""
+
 _PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
 
 
@@ -58,7 +60,7 @@ class Model:
     @property
     def needs(self) -> str:
         """The extra that it needs, "" for none."""
-        own = dict.fromkeys((*BUNDLED, "lite"), "")
+        own = dict.fromkeys(OWN_RUNTIMES, "")
         return {**own, "timm": "torch"}.get(self.runtime, self.runtime)
 
     @property
@@ -82,36 +84,15 @@ class Model:
         return {**own, **({"pooling": self.pooling} if self.pooling else {}), **self.arguments}
 
 
-DEFAULT: Final = "mini"
+DEFAULT: Final = "lite"
 """The model that is used where the user names none."""
 
-BUNDLED: Final = (DEFAULT, "classic")
-"""What comes with the package; they have neither weights nor options."""
-
 FAMILIES: Final = (
-    Model(
-        "mini",
-        "mini",
-        dim=384,
-        description="a small network and English words: images and texts, nothing to download",
-        licence="Apache-2.0; what it learned from: imgsearch/encoders/mini/README.md",
-        languages=("en",),
-        input_size=80,
-        interpolation="bicubic",
-        mb=9.3,
-        gflops=0.241,
-    ),
-    Model(
-        "classic",
-        "classic",
-        dim=722,
-        description="colours, edges and layout without weights: finds the same picture again",
-    ),
     Model("timm:NAME", "timm", description="any image model of timm, its pooled features"),
     Model("clip:ARCH/TAG", "clip", description="any model of open_clip, as ViT-B-32/openai"),
     Model("towhee:NAME", "towhee", description="CLIP by Towhee's own code, as clip_vit_b32"),
 )
-"""Models without a row in models.toml: one without weights, and names for whole libraries."""
+"""Names for the models of whole libraries, which have no row in models.toml."""
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any, Final
 from imgsearch import backends
 from imgsearch.collection_handle import check_arguments
 from imgsearch.embedding import Embedding
-from imgsearch.encoders import Recipe, load
+from imgsearch.encoders import DEFAULT, Recipe, load
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.answers import (
     Answer,
@@ -41,7 +41,7 @@ _SEEN: Final = re.compile(r"n\d{8}_\d+\.")  # how ImageNet names its training im
 def evaluate(
     dataset: Dataset,
     *,
-    model: str = "mini",
+    model: str = DEFAULT,
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     url: str | None = None,
@@ -180,10 +180,9 @@ def _notes(
     if model == "classic":
         return
     if any(_SEEN.match(item.path.name) for item in dataset.gallery):
-        seen = "mini's teacher" if model == "mini" else "an encoder trained on ImageNet"
         yield (
-            f"The images bear names of ImageNet's training set: {seen} has very probably seen "
-            "them, so its figures are higher than on images new to it."
+            "The images bear names of ImageNet's training set: an encoder trained on ImageNet has "
+            "very probably seen them, so its figures are higher than on images new to it."
         )
 
 

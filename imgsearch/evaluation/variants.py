@@ -12,7 +12,7 @@ import numpy as np
 from imgsearch import backends
 from imgsearch.backends import Index, Schema
 from imgsearch.embedding import model_input
-from imgsearch.encoders import Encoder, Recipe, load, unit
+from imgsearch.encoders import DEFAULT, Encoder, Recipe, load, unit
 from imgsearch.errors import DatasetError, ImgSearchError
 from imgsearch.evaluation.answers import OnProgress, class_answers
 from imgsearch.evaluation.contents import Contents
@@ -31,7 +31,7 @@ _BATCH: Final = 32
 def variants(
     dataset: Dataset,
     *,
-    model: str = "mini",
+    model: str = DEFAULT,
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     dim: int = 512,

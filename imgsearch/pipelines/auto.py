@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from imgsearch.backends import FieldNames
+from imgsearch.encoders import DEFAULT
 from imgsearch.filters import Filter
 from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.embed import embed_pipeline
@@ -20,7 +21,7 @@ from imgsearch.seam import Runtime
 class EmbedConfig:
     """What `imgsearch.embed_pipeline` takes; set what you like, then hand it to ``AutoPipes``."""
 
-    model: str | None = "mini"
+    model: str | None = DEFAULT
     weights: str | None = None
     options: Mapping[str, Any] | None = None
     on_error: str = "keep"

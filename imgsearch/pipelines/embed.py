@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from imgsearch.encoders import Recipe
+from imgsearch.encoders import DEFAULT, Recipe
 from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.steps import embed
 from imgsearch.seam import Pipeline, op
 
 
 def embed_pipeline(
-    model: str = "mini",
+    model: str = DEFAULT,
     *,
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,

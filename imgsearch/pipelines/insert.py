@@ -6,7 +6,7 @@ from os import PathLike
 from typing import Any
 
 from imgsearch.detector import Detection
-from imgsearch.encoders import Recipe
+from imgsearch.encoders import DEFAULT, Recipe
 from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.steps import embed, in_batches
 from imgsearch.regions import FIELDS as REGION_FIELDS
@@ -21,7 +21,7 @@ def insert_pipeline(
     url: str,
     *,
     collection: str = "images",
-    model: str = "mini",
+    model: str = DEFAULT,
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     index: str = "hnsw",

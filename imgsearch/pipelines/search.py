@@ -30,7 +30,7 @@ def search_pipeline(
 
     Called, it gives rows of ``path`` and ``hits`` (a list of at most `k` `Hit`, nearest first);
     its further columns are ``source``, ``image``, ``input`` and ``vector``. Query images of more
-    than `max_pixels` are refused. `model` defaults to "mini", and is required for a collection that
+    than `max_pixels` are refused. `model` defaults to "lite", and is required for a collection that
     does not say which encoder made its vectors. `names` are the field names of another program's
     collection.
 

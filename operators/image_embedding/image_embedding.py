@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from imgsearch.encoders import load, unit
+from imgsearch.encoders import DEFAULT, load, unit
 from imgsearch.seam import BatchOperator
 from imgsearch.types import Vector
 
@@ -13,7 +13,7 @@ class ImageEmbedding(BatchOperator):
 
     def __init__(
         self,
-        model: str = "mini",
+        model: str = DEFAULT,
         *,
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch.encoders import load
+from imgsearch.encoders import DEFAULT, load
 from imgsearch.seam import Operator
 from imgsearch.types import Pixels
 
@@ -16,7 +16,7 @@ class ImagePreprocess(Operator):
 
     def __init__(
         self,
-        model: str = "mini",
+        model: str = DEFAULT,
         *,
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,

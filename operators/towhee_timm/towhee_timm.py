@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from imgsearch.encoders import BUNDLED, load, timm_names
+from imgsearch.encoders import DEFAULT, load, models, timm_names
 from imgsearch.seam import BatchOperator
 from imgsearch.seam.arrival import check_format, device_word, rgb
 from imgsearch.types import Vector
@@ -14,7 +14,7 @@ class TowheeTimm(BatchOperator):
 
     def __init__(
         self,
-        model_name: str = "mini",
+        model_name: str = DEFAULT,
         num_classes: int = 1000,  # noqa: ARG002 - pooled features come before any classifier
         skip_preprocess: bool = False,  # noqa: FBT001, FBT002 - the hub's signature
         device: Any = None,
@@ -22,7 +22,7 @@ class TowheeTimm(BatchOperator):
         *,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        if model_name in BUNDLED:
+        if model_name in _own_names():
             self._encoder = load(model_name)
         else:
             name = model_name if model_name.startswith("timm:") else f"timm:{model_name}"
@@ -40,4 +40,9 @@ class TowheeTimm(BatchOperator):
     def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name
         """Return the names that `model_name` takes; `format` is None, "pytorch" or "onnx"."""
         check_format(format)
-        return [*BUNDLED, *(name.removeprefix("timm:") for name in timm_names())]
+        return [*_own_names(), *(name.removeprefix("timm:") for name in timm_names())]
+
+
+def _own_names() -> list[str]:
+    """Return the names of the encoders that need no extra, which are not timm's."""
+    return [model.name for model in models() if not model.needs]

@@ -5,7 +5,7 @@ from os.path import lexists
 from typing import Any
 
 from imgsearch.backends import Index, Schema, connect
-from imgsearch.encoders import Recipe, load
+from imgsearch.encoders import DEFAULT, Recipe, load
 from imgsearch.seam import BatchOperator
 from imgsearch.sources import is_content_id, label_text, printable
 from imgsearch.types import Record, Vector
@@ -19,7 +19,7 @@ class VectorInsert(BatchOperator):
         url: str,
         collection: str = "images",
         *,
-        model: str = "mini",
+        model: str = DEFAULT,
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,
         index: str = "hnsw",

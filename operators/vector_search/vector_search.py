@@ -16,7 +16,7 @@ from imgsearch.types import Hit, Vector
 
 
 class VectorSearch(BatchOperator):
-    """Search a collection that holds vectors of the encoder `model`, by default "mini".
+    """Search a collection that holds vectors of the encoder `model`, by default "lite".
 
     `model` is required for a collection that does not say which encoder made its vectors. `names`
     are the field names of another program's collection.

@@ -46,7 +46,7 @@ class Image(Model):
     format: str = Field(examples=["JPEG"])
     label: str = Field(examples=["cat"])
     fields: dict[str, Any] = Field(examples=[{"year": 2024}])
-    encoder: str = Field(examples=["mini"])
+    encoder: str = Field(examples=["lite"])
     state: Literal["pending", "ready", "failed", "deleting"]
     error: str = Field(description="the code of what went wrong, of a failed one")
     created: datetime
@@ -134,7 +134,7 @@ class Hits(Model):
     hits: list[Hit]
     took: dict[str, float] = Field(examples=[{"embed": 4.1, "search": 2.7}])
     collection: str = Field(examples=["images"])
-    model: str = Field(examples=["mini"])
+    model: str = Field(examples=["lite"])
     warnings: list[str] = Field(description="what of a text the encoder does not know")
 
 
@@ -157,7 +157,7 @@ class Collection(Model):
     name: str = Field(examples=["images"])
     images: int
     vectors: int
-    model: str = Field(examples=["mini"])
+    model: str = Field(examples=["lite"])
     dim: int = Field(examples=[384])
     metric: str = Field(examples=["cosine"])
     index: str
@@ -220,7 +220,7 @@ class JobFailures(Model):
 class Encoder(Model):
     """A model that collections may be made with."""
 
-    name: str = Field(examples=["mini"])
+    name: str = Field(examples=["lite"])
     dim: int | None = Field(examples=[384])
     description: str
     texts: bool = Field(description="whether it takes texts")
@@ -231,7 +231,7 @@ class Encoder(Model):
 class Encoders(Model):
     """The described models, and the one that new collections get."""
 
-    default: str = Field(examples=["mini"])
+    default: str = Field(examples=["lite"])
     models: list[Encoder]
 
 

@@ -1,1 +1,0 @@
-"""`mini`, the project's own small encoder: its training; the encoder itself is to come."""
