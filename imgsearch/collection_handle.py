@@ -218,6 +218,7 @@ def _recipe(
     Raises:
         ConfigError: weights or options are given without a model.
         EncoderMismatch: the collection was made by another model.
+        EncoderRemoved: it was made by a removed one, and the user names a model.
     """
     schema = collection.schema if collection is not None else None
     known = Recipe.from_json(schema.note) if schema is not None else None
@@ -227,12 +228,20 @@ def _recipe(
         return None
     name = None if model is None else encoders.canonical(model)
     if schema is not None and schema.encoder and name not in (None, schema.encoder.model):
+        schema.require_current_encoder()
         raise EncoderMismatch(
             f"the collection holds vectors of {schema.encoder.model!r}, not of {model!r}; leave "
             "the model out, or add the images to another collection"
         )
-    requested = Recipe.of(name or (known or Recipe()).model, weights, options)
+    requested = Recipe.of(name or _noted(known, schema), weights, options)
     if known is None or encoders.canonical(known.model) != requested.model:
         return requested
     merged = {**(known.options or {}), **(requested.options or {})}
     return Recipe(requested.model, requested.weights or known.weights, merged or None)
+
+
+def _noted(recipe: Recipe | None, schema: Schema | None) -> str:
+    """Return the model of a collection's recipe, else of its fingerprint, else the default."""
+    if recipe is None and schema is not None and schema.encoder:
+        return schema.encoder.model
+    return (recipe or Recipe()).model

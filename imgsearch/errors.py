@@ -12,6 +12,7 @@ ImgSearchError
 │   └── ImageCorrupt         the decoder gave up
 ├── EncoderError             a model cannot be built or run
 │   ├── ModelNotFound        no model of that name                                 (LookupError)
+│   │   └── EncoderRemoved   a model of that name existed in an earlier version
 │   ├── TextUnsupported      the model takes no texts                              (ValueError)
 │   ├── TextUnknown          the model knows no word of a text                     (ValueError)
 │   ├── WeightsNotFound      no weights at hand and none to be downloaded          (OSError)
@@ -121,6 +122,10 @@ class EncoderError(ImgSearchError):
 
 class ModelNotFound(EncoderError, LookupError):
     """No model of that name."""
+
+
+class EncoderRemoved(ModelNotFound):
+    """The model existed in an earlier version; collections of it accept vectors as queries only."""
 
 
 class TextUnsupported(EncoderError, ValueError):

@@ -1,8 +1,9 @@
-"""How messages are worded: a number with its noun, and the names that somebody may have meant."""
+"""How messages are worded: numbers with nouns, names that were meant, encoders that are gone."""
 
 import difflib
 from collections.abc import Iterable
 
+_REMOVED = {"mini": "lite"}  # encoder of an earlier version → its successor
 _AFTER_ES = ("s", "x", "z", "ch", "sh")
 
 
@@ -19,6 +20,18 @@ def meant(word: object, known: Iterable[str]) -> str:
     names = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(str(word).strip().casefold(), names)
     return f"; did you mean {' or '.join(names[name] for name in near)}?" if near else ""
+
+
+def removal(model: str) -> str:
+    """Return what to do about an encoder that was removed, on one line; "" for other names."""
+    name = model.strip().casefold()
+    if name not in _REMOVED:
+        return ""
+    return (
+        f"the encoder {name!r} was removed from imgsearch. Add the images again to a new "
+        f"collection, which {_REMOVED[name]} embeds: imgsearch add SOURCE --collection NAME. "
+        "Searches by vectors still work."
+    )
 
 
 def _plural(noun: str) -> str:

@@ -160,10 +160,12 @@ def require_schema(collection: Collection, schema: Schema) -> None:
 
     Raises:
         SchemaMismatch: the collection has another schema, or another program created it.
+        EncoderRemoved: its schema differs, and its encoder was removed.
     """
     collection.require_own()
     wanted = schema if schema.encoder else replace(schema, encoder=collection.schema.encoder)
     if differences := collection.schema.differences(wanted):
+        collection.schema.require_current_encoder()
         raise SchemaMismatch(f"collection {collection.name!r} exists; {'; '.join(differences)}")
 
 

@@ -51,12 +51,14 @@ class Collection(ABC):
         Raises:
             EncoderMismatch: another encoder made the collection's vectors, or the collection has
                 no fingerprint and the user named no encoder.
+            EncoderRemoved: an encoder that was removed made them.
         """
         mine = self.schema.encoder
         if mine is None and not named:
             raise unnamed_encoder_error(self)
         if mine in (None, encoder) and encoder.dim == self.schema.dim:
             return
+        self.schema.require_current_encoder()
         theirs = mine.identity() if mine else {"dim": self.schema.dim}
         ours = encoder.identity()
         differing = [

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, cast
 
 from imgsearch import safe_json
-from imgsearch.errors import ConfigError, FieldInvalid, SchemaMismatch
+from imgsearch.errors import ConfigError, EncoderRemoved, FieldInvalid, SchemaMismatch
 from imgsearch.types import Fingerprint, Value
-from imgsearch.wording import meant
+from imgsearch.wording import meant, removal
 
 Metric = Literal["cosine", "ip", "l2"]
 FieldType = Literal["str", "int", "float", "bool"]
@@ -110,6 +110,15 @@ class Schema:
             if kind not in ZEROS:
                 raise ConfigError(f"field {name!r}: unknown type {kind!r}; known: {list(ZEROS)}")
             check_field_name(name)
+
+    def require_current_encoder(self) -> None:
+        """Refuse vectors of an encoder that was removed, for which no image or text is embedded.
+
+        Raises:
+            EncoderRemoved: such an encoder made the vectors.
+        """
+        if self.encoder and (advice := removal(self.encoder.model)):
+            raise EncoderRemoved(advice)
 
     def to_json(self) -> str:
         """Return the text that stores keep beside a collection, for `from_json`."""

@@ -35,6 +35,7 @@ CODES: Final[Mapping[str, type[errors.ImgSearchError]]] = {
     "download_failed": errors.DownloadError,
     "encoder_failed": errors.EncoderError,
     "encoder_mismatch": errors.EncoderMismatch,
+    "encoder_removed": errors.EncoderRemoved,
     "field_invalid": errors.FieldInvalid,
     "file_missing": errors.ConfigError,
     "filter_invalid": errors.FieldInvalid,

@@ -18,8 +18,15 @@ from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.recipe import Recipe
 from imgsearch.encoders.registry import DEFAULT, OWN_RUNTIMES, Model
 from imgsearch.encoders.weights import Options, locate, plain_options, stamp
-from imgsearch.errors import ConfigError, EncoderError, ModelNotFound, WeightsNotFound
+from imgsearch.errors import (
+    ConfigError,
+    EncoderError,
+    EncoderRemoved,
+    ModelNotFound,
+    WeightsNotFound,
+)
 from imgsearch.settings import Settings
+from imgsearch.wording import removal
 
 __all__ = [
     "DEFAULT",
@@ -203,11 +210,14 @@ def _plan(model: str) -> Plan:
 
     Raises:
         ModelNotFound: no model of that name.
+        EncoderRemoved: the model existed in an earlier version.
     """
     row = registry.find(model)
     if row is not None:
         return Plan(row.runtime, row.model, row.name, row.options(), row.languages)
     family, _, name = model.partition(":")
+    if advice := removal(model):
+        raise EncoderRemoved(advice)
     if family not in ("timm", "clip", "towhee") or not name:
         raise ModelNotFound(_unknown(model))
     return Plan(family, name, model)

@@ -61,6 +61,9 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.ImageCorrupt: Kind(422, "image_corrupt", "The image is damaged: it does not decode."),
     errors.EncoderError: Kind(500, "encoder_failed", "The encoder failed."),
     errors.ModelNotFound: Kind(422, "model_unknown", "There is no model of that name."),
+    errors.EncoderRemoved: Kind(
+        409, "encoder_removed", "The collection's encoder was removed.", told=True
+    ),
     errors.TextUnsupported: Kind(422, "text_unsupported", "The encoder takes images only."),
     errors.TextUnknown: Kind(422, "text_unknown", "The encoder knows no word of it.", told=True),
     errors.WeightsNotFound: Kind(503, "weights_missing", "The encoder's weights are not there."),

@@ -1,0 +1,16 @@
+"""A service over a collection of an encoder that was removed."""
+
+from imgsearch import backends
+from tests.service.running import jpeg
+from tests.test_removed_encoder import ADVICE, create
+
+
+def test_additions_and_searches_say_what_to_do(service, empty):
+    with backends.connect(service.archive.url) as store:
+        create(store, empty)
+    for path in ("search", "images"):
+        answer = service.http.post(
+            f"/v1/{path}", files={"file": ("größe.jpg", jpeg(1))}, data={"collection": empty}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (409, "encoder_removed")
+        assert answer.json()["detail"] == ADVICE
