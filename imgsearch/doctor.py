@@ -75,7 +75,7 @@ def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Findi
     for package, extra in _PACKAGES.items():
         yield _package(package, extra)
     yield _operators()
-    yield _bundled()
+    yield _default_encoder()
     yield _torch()
     for store in stores:
         yield from _store(store, timeout)
@@ -104,8 +104,8 @@ def _operators() -> Finding:
         return Finding("operators", "wrong", str(error), install_hint())
 
 
-def _bundled() -> Finding:
-    """Load the encoder that comes with the package and embed a word by it."""
+def _default_encoder() -> Finding:
+    """Load the default encoder and embed a word with it."""
     try:
         encoder = load(DEFAULT)
         encoder.encode_texts(["dog"])

@@ -52,7 +52,13 @@ def test_every_operator_is_in_the_changelog():
 
 
 def test_links_between_the_pages_lead_somewhere():
-    for page in ("README.md", "ARCHITECTURE.md", "data/README.md", "notebooks/README.md"):
+    for page in (
+        "README.md",
+        "ARCHITECTURE.md",
+        "data/README.md",
+        "docs/lite.md",
+        "notebooks/README.md",
+    ):
         text = (ROOT / page).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
             assert (ROOT / page).parent.joinpath(target).exists(), (page, target)

@@ -40,7 +40,7 @@ def calibrate(
     --option precision=int8 is given.
     """
     if model is None:
-        raise click.UsageError("name a --model: the bundled ones have no other form")
+        raise click.UsageError("name a --model: lite and classic have no int8 form")
     given = {**(options.parsed(config["options"]) or {}), **_RUNNING}
     encoder = encoders.load(model, weights=weights, options=given)
     if not isinstance(encoder, ExportedEncoder):
