@@ -128,6 +128,7 @@ class Library:
             TextUnsupported: the query has a text, and the encoder takes images only.
             EncoderMismatch: the encoder is not the one that made the collection's vectors, or the
                 collection notes none and `open` was given no model.
+            EncoderRemoved: that encoder was removed, and the query is not a vector.
             ConfigError: the query is empty, its terms cancel each other, or the requested threshold
                 was not measured.
         """
@@ -301,6 +302,8 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         ModelNotFound: no model has that name.
         WeightsNotFound, WeightsInvalid: the file does not exist, or holds no weights.
         EncoderMismatch: the collection was made by another model.
+        EncoderRemoved: `model` was removed, or a removed encoder made the collection and `model`
+            names another one; without `model` the collection opens.
         SchemaMismatch: the collection has another index or metric.
         StoreLocked, BackendUnavailable: the store cannot be opened.
     """

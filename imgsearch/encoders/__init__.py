@@ -77,6 +77,7 @@ def load(
 
     Raises:
         ModelNotFound: no model of that name.
+        EncoderRemoved: the model existed in an earlier version.
         MissingExtra: the model's runtime is not installed.
         ConfigError: an option is wrong, or the model takes none.
         WeightsNotFound: no such file, or no hub at hand.
