@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from imgsearch import settings
 from imgsearch.backends import connect
 from imgsearch.cli import cli
+from imgsearch.encoders import load
 from tests import rings
 from tests.backends.bench import Bench, clear_kept
 from tests.services import mariadb_server, milvus_server, swift_server
@@ -44,6 +45,15 @@ def logs() -> None:
             logger.disabled, logger.propagate, logger.level = False, True, logging.NOTSET
     root = logging.getLogger()
     root.setLevel(min(root.level, logging.WARNING))  # also forgets which levels were enabled
+
+
+@pytest.fixture
+def word_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `lite` read texts by its table of words, as where the extra sentences is missing."""
+    from imgsearch.encoders.lite.text import TextSide
+    from imgsearch.encoders.lite.words import WordTable
+
+    monkeypatch.setattr(load("lite"), "_texts", TextSide(WordTable()))
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from imgsearch.errors import (
     EncoderMismatch,
     ImgSearchError,
     SourceError,
+    TextUnknown,
     TextUnsupported,
     VectorInvalid,
 )
@@ -63,7 +64,7 @@ class ColourEncoder(Encoder):
 @pytest.fixture
 def colours(monkeypatch):
     """Put the colours in the place of the default encoder."""
-    default = encoders.load("mini")
+    default = encoders.load()
     key = next(key for key, encoder in encoders._built.items() if encoder is default)
     monkeypatch.setitem(encoders._built, key, ColourEncoder())
 
@@ -305,18 +306,28 @@ def test_a_script_that_the_model_does_not_know_is_told_once_a_search(library):
     assert none == []
 
 
+def test_a_search_warns_of_words_that_the_word_table_skips(word_table, gallery):
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as library:
+        library.add(gallery)
+        with pytest.warns(TextWarning, match="lite does not know 'qqqqzz': passed over") as caught:
+            hits = library.search("a qqqqzz dog", k=3)
+        assert (len(hits), caught[0].filename) == (3, __file__)
+        with pytest.raises(TextUnknown, match="'goldfsh'; did you mean goldfish"):
+            library.search("goldfsh")
+
+
 def test_the_pipeline_gives_a_row_for_each_text(colours, gallery):
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.connect(url), imgsearch.open(url) as library:
         library.add(gallery)
-        search = text_search_pipeline(url, model="mini", k=2)
+        search = text_search_pipeline(url, model="lite", k=2)
         assert [row["text"] for row in search("red")] == ["red"]
         rows = search([*["red", "green blue"] * 20])
         assert [row["text"] for row in rows] == ["red", "green blue"] * 20
         assert names(rows[0]["hits"]) == ["rot-ü", "gelb"]
         # (0, 1, 1) / √2 has the cosine 1 / √2 to both of them
         assert [hit.score for hit in rows[1]["hits"]] == pytest.approx([HALF, HALF], abs=1e-6)
-        only = text_search_pipeline(url, model="mini", min_score=0.9)
+        only = text_search_pipeline(url, model="lite", min_score=0.9)
         assert names(only("blue")[0]["hits"]) == ["blau"]
         search.close()
         only.close()
@@ -326,12 +337,12 @@ def test_a_bad_text_is_a_row_with_its_error(colours, gallery):
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.open(url) as library:
         library.add(gallery)
-        search = text_search_pipeline(url, model="mini")
+        search = text_search_pipeline(url, model="lite")
         rows = list(search.stream([["red", " ", "blue", 3, None]]))
         assert [type(row["error"]).__name__ for row in rows] == [
             "NoneType", "EncoderError", "NoneType", "EncoderError", "EncoderError",
         ]  # fmt: skip
-        strict = text_search_pipeline(url, model="mini", on_error="raise")
+        strict = text_search_pipeline(url, model="lite", on_error="raise")
         with pytest.raises(EncoderError, match="zero"):
             strict("no colour at all")
         search.close()
@@ -429,7 +440,7 @@ def test_a_script_that_the_model_does_not_know_is_a_line_on_standard_error(run):
 
 
 def test_as_typed_in_a_shell(tmp_path):
-    """With the real default encoder: images by arithmetic, texts, words that it does not know."""
+    """With the real default encoder: images by arithmetic, texts, and texts it cannot read."""
     write(tmp_path / "bilder", 4)
 
     def typed(command):
@@ -446,9 +457,9 @@ def test_as_typed_in_a_shell(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     ranked = names_of(done.stdout)
     assert ranked[0] == "bild-ü 0000"
-    told = typed(["search", "a qqqqzz dog", "--json"])
-    assert (told.returncode, len(names_of(told.stdout)), told.stderr.count("\n")) == (0, 4, 1)
-    assert "mini does not know 'qqqqzz'" in told.stderr
-    refused = typed(["search", "ein goldfsh"])
+    warned = typed(["search", "a dog собака", "--json"])
+    assert (warned.returncode, len(names_of(warned.stdout)), warned.stderr.count("\n")) == (0, 4, 1)
+    assert "lite has learned texts in en" in warned.stderr
+    refused = typed(["search", "🦊"])
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
-    assert "did you mean goldfish" in refused.stderr
+    assert "🦊" in refused.stderr
