@@ -20,7 +20,7 @@ def runs(tmp_path_factory):
     dataset = datasets.load(root)
     return {
         model: evaluate(dataset, model=model, timed=True, mapped=True)
-        for model in ("mini", "classic")
+        for model in ("lite", "classic")
     }
 
 
@@ -40,8 +40,8 @@ class Elements(HTMLParser):
 
 
 def test_the_page_of_one_run_has_every_part(runs):
-    page = report.page({"mini": runs["mini"]})
-    for title in ("Measures of mini", "Worst classes", "confuses", "Map of the", "Speed", "To be"):
+    page = report.page({"lite": runs["lite"]})
+    for title in ("Measures of lite", "Worst classes", "confuses", "Map of the", "Speed", "To be"):
         assert re.search(rf"<h2>[^\n]*{title}", page), title
     elements = Elements(page)
     assert len(elements.of("svg")) == 3
@@ -51,9 +51,9 @@ def test_the_page_of_one_run_has_every_part(runs):
 
 def test_the_page_of_two_runs_compares_them(runs):
     page = report.page(runs)
-    assert "Against mini" in page
+    assert "Against lite" in page
     assert "Quality against speed" in page
-    for model in ("mini", "classic"):
+    for model in ("lite", "classic"):
         for title in ("Measures of", "Worst classes of", "What", "Map of the embeddings of"):
             assert re.search(rf"<h2>[^\n]*{title} {model}", page), (title, model)
         assert page.count(f"found by {model}, 4 to find") == 10
@@ -77,18 +77,18 @@ def test_the_page_loads_nothing_and_runs_nothing(runs):
 
 
 def test_the_same_run_gives_the_same_page_but_for_times(runs):
-    one = {"mini": runs["mini"]}
+    one = {"lite": runs["lite"]}
     assert report.page(one) == report.page(one)
     assert report.markdown(one) == report.markdown(one)
 
 
 def test_the_markdown_has_a_row_for_each_measure_and_class(runs):
     text = report.markdown(runs)
-    for name in runs["mini"].measures.metrics:
+    for name in runs["lite"].measures.metrics:
         assert f"| {name} | " in text
     assert "| katze | 5 | " in text
-    assert "## Against mini" in text
-    assert re.findall(r"## Classes by (.*)", text) == ["mini", "classic"]
+    assert "## Against lite" in text
+    assert re.findall(r"## Classes by (.*)", text) == ["lite", "classic"]
     widths = [line.count("|") for line in text.splitlines() if line.startswith("| measure | of")]
     assert widths == [9]
 
@@ -98,20 +98,20 @@ def test_a_bar_in_a_label_does_not_break_the_markdown(runs):
 
 
 def test_plain_values_are_json(runs):
-    one = json.loads(json.dumps(report.plain({"mini": runs["mini"]})))
-    assert one["metrics"] == runs["mini"].measures.metrics
+    one = json.loads(json.dumps(report.plain({"lite": runs["lite"]})))
+    assert one["metrics"] == runs["lite"].measures.metrics
     two = json.loads(json.dumps(report.plain(runs)))
-    assert two["runs"].keys() == {"mini", "classic"}
+    assert two["runs"].keys() == {"lite", "classic"}
     assert {row["second"] for row in two["differences"]} == {"classic"}
 
 
 def test_a_file_that_is_gone_is_left_out_of_the_page(tmp_path):
     write(tmp_path / "bilder/katze", 3)
     write(tmp_path / "bilder/ñandú", 3, start=5)
-    run = evaluate(datasets.load(tmp_path / "bilder"), mapped=True)
+    run = evaluate(datasets.load(tmp_path / "bilder"), model="classic", mapped=True)
     for path in tmp_path.rglob("*.png"):
         path.unlink()
-    page = report.page({"mini": run})
+    page = report.page({"classic": run})
     assert "data:image" not in page
     assert "ñandú" in page
 

@@ -27,7 +27,7 @@ def sets(tmp_path_factory):
 @pytest.fixture(scope="module")
 def runs(sets):
     dataset = datasets.load(sets / "eins")
-    return {model: evaluate(dataset, model=model) for model in ("mini", "classic")}
+    return {model: evaluate(dataset, model=model) for model in ("classic", "lite")}
 
 
 def test_three_gains_by_hand():
@@ -85,12 +85,12 @@ def test_pairing_decides_what_two_intervals_cannot():
 
 
 def test_a_run_against_itself_is_no_different(runs):
-    for each in differences(runs["mini"], runs["mini"]):
+    for each in differences(runs["classic"], runs["classic"]):
         assert (each.difference, each.low, each.high, each.p) == (0, 0, 0, 1)
 
 
 def test_two_models_are_paired_by_query(runs):
-    first, second = runs["mini"], runs["classic"]
+    first, second = runs["classic"], runs["lite"]
     by_name = {each.measure: each for each in differences(first, second)}
     assert by_name.keys() == first.measures.metrics.keys()
     for name, each in by_name.items():
@@ -103,7 +103,7 @@ def test_two_models_are_paired_by_query(runs):
 def test_the_order_of_the_queries_does_not_matter(runs):
     from dataclasses import replace
 
-    run = runs["classic"]
+    run = runs["lite"]
     turned = replace(
         run,
         answers=run.answers[::-1],
@@ -112,18 +112,18 @@ def test_the_order_of_the_queries_does_not_matter(runs):
             per_query={name: values[::-1] for name, values in run.measures.per_query.items()},
         ),
     )
-    assert differences(runs["mini"], turned) == pytest.approx(differences(runs["mini"], run))
+    assert differences(runs["classic"], turned) == pytest.approx(differences(runs["classic"], run))
 
 
 def test_other_images_cannot_be_compared(runs, sets):
-    other = evaluate(datasets.load(sets / "zwei"))
+    other = evaluate(datasets.load(sets / "zwei"), model="classic")
     with pytest.raises(DatasetError, match="nothing to pair"):
-        differences(runs["mini"], other)
+        differences(runs["classic"], other)
 
 
 def test_the_table_holds_each_run_against_the_first(runs):
     table = comparison.table(runs, measures=["hit@1", "map@10"])
     assert table["measure"].tolist() == ["hit@1", "map@10"]
-    assert set(table["first"]) == {"mini"}
-    assert set(table["second"]) == {"classic"}
+    assert set(table["first"]) == {"classic"}
+    assert set(table["second"]) == {"lite"}
     assert table["difference"].tolist() == pytest.approx((table["b"] - table["a"]).tolist())

@@ -87,7 +87,7 @@ def test_the_threshold_rejects_queries_whose_label_is_not_in_the_library():
 
 @pytest.fixture
 def labelled(tmp_path):
-    """Return a folder of two classes whose names the bundled encoder knows."""
+    """Return a folder of two classes whose names are words that the default encoder knows."""
     write_shade(tmp_path / "fötos/dog", 12, bright=False)
     write_shade(tmp_path / "fötos/snow", 12, start=12, bright=True)
     return tmp_path / "fötos"
@@ -101,7 +101,7 @@ def library(labelled):
 
 
 def test_the_library_s_own_labels_and_a_dataset_s_say_the_same(library, labelled):
-    encoder = load("mini")
+    encoder = load()
     found, missing = thresholds(library.collection, encoder, precision=0.2)
     assert set(found) == {"image"}
     assert missing == {"text": "2 text queries: too few"}
@@ -126,7 +126,7 @@ def test_progress_counts_broken_images_and_unknown_names(library, labelled):
     seen = []
     thresholds(
         library.collection,
-        load("mini"),
+        load(),
         datasets.load(labelled),
         precision=0.2,
         on_progress=lambda *now: seen.append(now),
@@ -148,7 +148,7 @@ def test_a_library_without_labels_is_told_to_name_a_dataset(tmp_path):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
         opened.add(tmp_path)
         with pytest.raises(DatasetError, match="name a labelled dataset"):
-            thresholds(opened.collection, load("mini"))
+            thresholds(opened.collection, load())
 
 
 @pytest.mark.parametrize(

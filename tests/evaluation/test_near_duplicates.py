@@ -113,4 +113,4 @@ def test_copies_in_the_library_are_not_wrong_pairs(library, tmp_path):
 
 def test_another_encoder_is_refused(library):
     with pytest.raises(EncoderMismatch):
-        calibrate(library.collection, load("mini"))
+        calibrate(library.collection, load())

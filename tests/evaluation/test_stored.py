@@ -76,9 +76,9 @@ def test_labels_that_differ_by_case_are_refused(bench):
 def test_a_library_gives_the_figures_of_its_folder(tmp_path):
     write(tmp_path / "bilder/katze", 6)
     write(tmp_path / "bilder/hund", 6, start=6)
-    expected = evaluate(datasets.load(tmp_path / "bilder")).measures.metrics
-    with imgsearch.open("memory://gemessen") as library:
+    expected = evaluate(datasets.load(tmp_path / "bilder"), model="classic").measures.metrics
+    with imgsearch.open("memory://gemessen", model="classic") as library:
         library.add(tmp_path / "bilder")
         run = evaluate_collection(library.collection, library.url)
     assert run.measures.metrics == pytest.approx(expected)
-    assert run.encoder.model == "mini"
+    assert run.encoder.model == "classic"
