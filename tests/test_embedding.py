@@ -17,6 +17,7 @@ from imgsearch.errors import ConfigError, EncoderError
 from tests.pictures import write
 
 ROOT = Path(__file__).resolve().parents[1]
+RECIPE = Recipe.of("classic")
 
 
 @pytest.fixture
@@ -27,14 +28,14 @@ def files(tmp_path):
 @pytest.fixture(autouse=True, params=["amid", "beside"])
 def way(request, monkeypatch):
     """Take both ways: decoding in the model's threads, and beside a device of its own."""
-    monkeypatch.setattr(load(), "offloaded", request.param == "beside", raising=False)
+    monkeypatch.setattr(load("classic"), "offloaded", request.param == "beside", raising=False)
     return request.param
 
 
 def test_rows_come_in_order_with_what_they_were(files):
     data = files[0].read_bytes()
     items = [files[1], str(files[2]), data, ("wo/ü.jpg", data)]
-    batch = Embedding()(items)
+    batch = Embedding(RECIPE)(items)
     assert batch.schema == SCHEMA
     assert batch.column("source").to_pylist() == [str(files[1]), str(files[2]), "", "wo/ü.jpg"]
     contents = [files[1].read_bytes(), files[2].read_bytes(), data, data]
@@ -44,7 +45,7 @@ def test_rows_come_in_order_with_what_they_were(files):
     vectors = np.array(batch.column("vector").to_pylist(), dtype=np.float32)
     from imgsearch.images import decode
 
-    expected = load().encode([decode(each) for each in contents])
+    expected = load("classic").encode([decode(each) for each in contents])
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
     assert batch.schema.field("vector").type == pa.list_(pa.float32())
 
@@ -53,8 +54,8 @@ def test_one_core_gives_the_same_from_a_single_thread(files, tmp_path, way, monk
     kaputt = tmp_path / "kaputt.jpg"
     kaputt.write_bytes(b"\xff\xd8\xff")
     items, seen = [*files, kaputt], set()
-    usual = Embedding()(items)
-    encoder = type(load())
+    usual = Embedding(RECIPE)(items)
+    encoder = type(load("classic"))
     features = encoder.features
 
     def watched(self, rows):
@@ -63,7 +64,7 @@ def test_one_core_gives_the_same_from_a_single_thread(files, tmp_path, way, monk
 
     # the class: taken back from the object, pytest before 9.2 would leave its own method there
     monkeypatch.setattr(encoder, "features", watched)
-    alone = Embedding()(items, one_core=True)
+    alone = Embedding(RECIPE)(items, one_core=True)
     assert alone.drop_columns("vector") == usual.drop_columns("vector")
     rows = [batch.column("vector").to_pylist()[:5] for batch in (alone, usual)]
     np.testing.assert_allclose(*rows, atol=1e-5)
@@ -74,7 +75,7 @@ def test_one_core_gives_the_same_from_a_single_thread(files, tmp_path, way, monk
 
 def test_an_error_stays_in_its_row(files, tmp_path):
     cut = files[0].read_bytes()[:-300]
-    batch = Embedding()([files[0], tmp_path / "fehlt.jpg", b"no image", cut, files[1]])
+    batch = Embedding(RECIPE)([files[0], tmp_path / "fehlt.jpg", b"no image", cut, files[1]])
     assert batch.column("status").to_pylist() == ["ok", "read", "header", "decode", "ok"]
     errors = batch.column("error").to_pylist()
     assert [error.partition(":")[0] for error in errors] == [
@@ -85,7 +86,7 @@ def test_an_error_stays_in_its_row(files, tmp_path):
 
 
 def test_a_vector_without_direction_is_its_rows_error(files, monkeypatch):
-    encoder = load()
+    encoder = load("classic")
     features = type(encoder).features
 
     def some_are_zero(self, inputs):
@@ -97,14 +98,14 @@ def test_a_vector_without_direction_is_its_rows_error(files, monkeypatch):
 
     bad = encoder.prepare(decode(files[3].read_bytes()))
     monkeypatch.setattr(type(encoder), "features", some_are_zero)
-    batch = Embedding()(files)
+    batch = Embedding(RECIPE)(files)
     assert batch.column("status").to_pylist() == ["ok", "ok", "ok", "embed", "ok"]
     assert "EncoderError: " in batch.column("error")[3].as_py()
 
 
 def test_more_than_a_batch_keeps_its_order(files):
     many = files * 30
-    batch = Embedding()(many)
+    batch = Embedding(RECIPE)(many)
     assert batch.column("source").to_pylist() == [str(file) for file in many]
     whole = np.array(batch.column("vector").to_pylist(), dtype=np.float32)
     np.testing.assert_allclose(whole, np.tile(whole[:5], (30, 1)), atol=1e-6)
@@ -116,7 +117,7 @@ def test_nothing_gives_an_empty_batch():
 
 
 def test_it_travels_by_its_configuration(files):
-    step = Embedding(Recipe.of("classic"))
+    step = Embedding(RECIPE)
     step(files[:1])
     sent = pickle.dumps(step)
     assert len(sent) < 400
