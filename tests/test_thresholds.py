@@ -23,7 +23,7 @@ def library(tmp_path):
     for place in range(3):
         lighter = np.minimum(picture(0), 250) + np.uint8(1 + place)
         Image.fromarray(lighter).save(copies / f"{place}.png")
-    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
         opened.add(tmp_path)
         yield opened
 
@@ -230,7 +230,7 @@ def test_dedup_removes_when_it_is_told_to(run, loaded):
 
 def test_dedup_of_a_library_without_any_says_so(run, tmp_path):
     write(tmp_path / "bilder", 6)
-    assert run("add", "bilder", "--json").exit_code == 0
+    assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
     done = run("dedup", "--threshold", 0.9999, "--html", "seite.html", "--remove")
     assert done.exit_code == 0, done.output
     assert "0 groups" in done.stderr

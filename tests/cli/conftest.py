@@ -21,6 +21,6 @@ def photos(tmp_path_factory):
 def db(photos):
     """Return the URL of a library that holds `photos`; tests do not change it."""
     url = f"memory://{uuid.uuid4().hex}"
-    with imgsearch.open(url) as library:
+    with imgsearch.open(url, model="classic") as library:
         library.add(photos)
         yield url

@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import imgsearch
 from imgsearch.backends import Schema
 from imgsearch.types import Record
-from tests.pictures import write, write_shade
+from tests.pictures import picture, write, write_shade
 
 URL = "memory://cli-foreign"  # kept until the process ends
 
@@ -28,7 +30,9 @@ def pictures(tmp_path):
     ]
     write_shade(tmp_path / "猫", 4, bright=False)  # so that two labels can be told apart
     write_shade(tmp_path / "hund", 4, start=4, bright=True)
-    with imgsearch.open("memory://") as library:
+    lighter = np.minimum(picture(10), 250) + np.uint8(2)
+    Image.fromarray(lighter).save(files[11])  # a near-duplicate of files[10]
+    with imgsearch.open("memory://", model="classic") as library:
         library.add(tmp_path)
         records = list(library.collection.iterate())
         dim = library.collection.schema.dim
@@ -50,9 +54,9 @@ def pictures(tmp_path):
     "words",
     [
         ["add", "hund"],
-        ["add", "hund", "--model", "mini"],
+        ["add", "hund", "--model", "classic"],
         ["remove", "row 1"],
-        ["dedup", "--remove", "--yes", "--model", "mini"],
+        ["dedup", "--remove", "--yes", "--model", "classic"],
         ["dedup", "--remove", "--yes", "--threshold", "0.5"],
     ],
 )
@@ -76,9 +80,9 @@ def test_commands_that_encode_want_the_encoder_named(run, pictures, command):
 
 
 def test_search_by_a_named_encoder_says_that_nothing_vouches_for_it(run, pictures):
-    done = run("search", pictures[0], "--model", "mini", "--json", "-k", "1")
+    done = run("search", pictures[0], "--model", "classic", "--json", "-k", "1")
     assert json.loads(done.stdout)[0]["fields"]["file"] == str(pictures[0])
-    assert done.stderr.startswith("Warning: nothing vouches that 'mini' made the vectors of")
+    assert done.stderr.startswith("Warning: nothing vouches that 'classic' made the vectors of")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -93,14 +97,14 @@ NAMES = ("--path-field", "file", "--label-field", "class")
 
 @pytest.mark.parametrize("condition", ["label=hund", "class=hund"])
 def test_search_shows_and_filters_the_fields_that_are_named(run, pictures, condition):
-    words = ("search", pictures[4], "--model", "mini", "--where", condition, *NAMES)
+    words = ("search", pictures[4], "--model", "classic", "--where", condition, *NAMES)
     hits = json.loads(run(*words, "--json").stdout)
     assert [hit["fields"]["label"] for hit in hits] == ["hund"] * 4
     assert hits[0]["fields"] == {"path": str(pictures[4]), "label": "hund"}
     assert pictures[4].name in run(*words).stdout
 
 
-@pytest.mark.parametrize("model", ["mini", ""])
+@pytest.mark.parametrize("model", ["classic", ""])
 def test_evaluate_measures_by_the_label_that_is_named(run, pictures, model):
     named = ("--model", model) if model else ()
     done = run("evaluate", *NAMES, *named, "--json")
@@ -108,40 +112,41 @@ def test_evaluate_measures_by_the_label_that_is_named(run, pictures, model):
     measured = json.loads(done.stdout)
     assert measured["encoder"]["model"] == (model or "unknown")
     assert measured["scored"] == 12
-    told = "Nothing vouches that mini made" if model else "does not say which encoder made"
+    told = "Nothing vouches that classic made" if model else "does not say which encoder made"
     assert any(told in note for note in measured["notes"])
 
 
 def test_evaluate_and_tune_refuse_an_encoder_of_another_length(run, pictures):
     for command in ("evaluate", "tune"):
-        done = run(command, *NAMES, "--model", "classic")
+        done = run(command, *NAMES, "--model", "lite")
         assert done.exit_code == 1
         assert "another encoder's vectors (dim:" in done.stderr
 
 
 def test_tune_tries_indexes_on_the_vectors(run, pictures):
-    words = ("tune", "--model", "mini", "--queries", "4", "--index", "flat", "-k", "2", "--json")
+    words = ("tune", "--model", "classic", "--queries", "4", "--index", "flat", "-k", "2", "--json")
     done = run(*words, *NAMES)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["best"]["recall"] == 1
-    assert told["commands"][-1].endswith("--model mini --path-field file --label-field class")
+    assert told["commands"][-1].endswith("--model classic --path-field file --label-field class")
     assert run("tune", "--index", "flat", "-k", "2").stdout.endswith("--model NAME\n")
 
 
 def test_threshold_is_measured_and_not_kept(run, pictures):
-    done = run("threshold", "--model", "mini", *NAMES, "--precision", "0.1", "--json")
+    done = run("threshold", "--model", "classic", *NAMES, "--precision", "0.1", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout).keys() == {"measured", "missing"}
-    again = run("search", pictures[0], "--model", "mini", "--min-score", "auto")
+    again = run("search", pictures[0], "--model", "classic", "--min-score", "auto")
     assert "collection 'images' has no threshold: it does not say" in again.stderr
 
 
 def test_dedup_shows_groups_by_the_path_that_is_named(run, pictures):
-    done = run("dedup", "--threshold", "0.5", *NAMES, "--json")
+    done = run("dedup", "--threshold", "0.95", *NAMES, "--json")
     assert done.exit_code == 0, done.output
-    groups = json.loads(done.stdout)["groups"]
-    assert {group["kept"]["fields"]["path"] for group in groups} <= set(map(str, pictures))
+    (group,) = json.loads(done.stdout)["groups"]
+    paths = {row["fields"]["path"] for row in (group["kept"], *group["others"])}
+    assert paths == {str(pictures[10]), str(pictures[11])}
 
 
 def test_vectors_that_no_search_can_compare_are_passed_over(run, pictures, monkeypatch):
@@ -161,6 +166,6 @@ def test_info_lists_the_fields_that_are_named(run, pictures):
 
 
 def test_field_that_is_not_there_is_one_line(run, pictures):
-    done = run("search", pictures[0], "--model", "mini", "--id-field", "pk")
+    done = run("search", pictures[0], "--model", "classic", "--id-field", "pk")
     assert done.exit_code == 1
     assert done.stderr == "Error: the key of collection 'images' is the field 'id', not 'pk'\n"

@@ -13,7 +13,7 @@ from tests.pictures import write
 def loaded(run, tmp_path):
     write(tmp_path / "bilder/hund", 2)
     write(tmp_path / "bilder/katze", 2, start=2)
-    with imgsearch.open("memory://removing") as library:
+    with imgsearch.open("memory://removing", model="classic") as library:
         library.add(tmp_path / "bilder")
         yield tmp_path / "bilder"
         library.remove(tmp_path)

@@ -12,7 +12,7 @@ from imgsearch.distribution import is_installed
     [
         ("clip_vit_b32", "clip_vit_base_patch32"),
         ("clip_vit_b*", "clip_vit_base_patch16"),
-        ("mini", "mini"),
+        ("lite", "lite"),
         ("towhee:clip_vit_b32", "towhee:clip_vit_b32"),
         ("towhee:*", "towhee:clip_vit_base_patch32"),
         ("timm:resnet50", "timm:resnet50"),

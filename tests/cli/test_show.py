@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def db(folder):
     url = f"memory://{uuid.uuid4().hex}"
-    with imgsearch.open(url) as library:
+    with imgsearch.open(url, model="classic") as library:
         library.add(folder)
         yield url
 
@@ -70,9 +70,10 @@ def test_a_name_of_other_bytes_is_printed_in_its_bytes(run, tmp_path):
     name = os.fsencode(tmp_path / "bilder") + b"/\xff\n.png"
     shutil.move(file, name)
     url = f"memory://{uuid.uuid4().hex}"
-    with imgsearch.open(url) as library:
+    (query,) = write(tmp_path / "frage", 1, start=1)
+    with imgsearch.open(url, model="classic") as library:
         library.add(tmp_path / "bilder")
-        done = run("search", "red", "--db", url, "--print0")
+        done = run("search", query, "--db", url, "--print0")
     assert done.stdout_bytes == name + b"\0"
 
 
