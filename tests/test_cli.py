@@ -18,7 +18,7 @@ from tests.pictures import write
 def loaded(run, tmp_path):
     write(tmp_path / "bilder" / "猫", 4)
     write(tmp_path / "bilder" / "hund", 4, start=4)
-    assert run("add", "bilder", "--json").exit_code == 0
+    assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
     return tmp_path / "bilder"
 
 
@@ -31,6 +31,8 @@ def test_add_tells_what_went_in_and_what_did_not(run, tmp_path):
     (line,) = (tmp_path / "report.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["path"].endswith("kaputt.jpg")
     assert done.stdout == ""
+    facts = json.loads(run("info", "--json").stdout)
+    assert (facts["count"], facts["encoder"]["model"]) == (3, "lite")
 
 
 def test_json_is_all_that_json_prints(run, loaded):
@@ -74,7 +76,7 @@ def test_search_writes_a_page_that_needs_nothing_else(run, loaded, tmp_path):
 
 def test_info_tells_what_is_there(run, loaded):
     facts = json.loads(run("info", "--json").stdout)
-    assert (facts["count"], facts["encoder"]["model"]) == (8, "mini")
+    assert (facts["count"], facts["encoder"]["model"]) == (8, "classic")
     assert "hnsw" in run("info").stdout
 
 
@@ -88,7 +90,7 @@ def test_remove_by_path_leaves_the_file(run, loaded):
 @pytest.mark.torch  # timm lists its models
 def test_models_lists_the_encoders(run):
     names = [model["name"] for model in json.loads(run("models", "--json").stdout)]
-    assert names[:2] == ["mini", "classic"]
+    assert names[:3] == ["lite", "lite2", "classic"]
     listed = run("models").stdout
     assert listed.startswith("model")
     assert "tf_efficientnet_b7" in listed
@@ -106,7 +108,7 @@ def test_max_pixels_is_an_option_of_add_search_and_evaluate(run, tmp_path):
     write(tmp_path / "bilder" / "a", 2)
     large = tmp_path / "bilder" / "a" / "groß.png"
     Image.new("L", (1_001, 1_000)).save(large)
-    refused = run("add", "bilder", "--max-pixels", 1).stderr
+    refused = run("add", "bilder", "--model", "classic", "--max-pixels", 1).stderr
     assert "1 failed" in refused
     assert "--max-pixels MILLIONS raises the limit on pixels" in refused
     assert "1 added" in run("add", "bilder", "--max-pixels", 2).stderr
@@ -117,48 +119,50 @@ def test_max_pixels_is_an_option_of_add_search_and_evaluate(run, tmp_path):
     assert run("search", large, "--max-pixels", 2, "--html", page).exit_code == 0
     assert "cannot be read" not in page.read_text(encoding="utf-8")
     for millions, queries in ((1, 2), (2, 3)):
-        words = ("evaluate", "bilder", "--json", "--no-speed", "--max-pixels", millions)
+        words = ("evaluate", "bilder", "--model", "classic", "--json", "--no-speed")
+        words += ("--max-pixels", millions)
         assert json.loads(run(*words).stdout)["scored"] == queries
     assert run("search", large, "--max-pixels", 0).exit_code == 2
 
 
 def test_evaluate_prints_the_measures_by_their_names(run, loaded):
-    measured = json.loads(run("evaluate", "bilder", "--json").stdout)
+    measured = json.loads(run("evaluate", "bilder", "--model", "classic", "--json").stdout)
     names = {"hit@1", "hit@10", "precision@10", "recall@10", "map@10", "ap_hits@10"}
     assert names <= measured["metrics"].keys()
     assert (measured["scored"], measured["dataset"]["held_out"]) == (8, False)
-    assert "precision@10" in run("evaluate", "bilder").stdout
+    assert "precision@10" in run("evaluate", "bilder", "--model", "classic").stdout
 
 
 def test_evaluate_through_a_store_gives_the_figures_of_exact_search(run, loaded):
-    exact = json.loads(run("evaluate", "bilder", "--json").stdout)["metrics"]
-    stored = json.loads(run("evaluate", "bilder", "--db", "x.db", "--json").stdout)["metrics"]
+    words = ("evaluate", "bilder", "--model", "classic", "--json")
+    exact = json.loads(run(*words).stdout)["metrics"]
+    stored = json.loads(run(*words, "--db", "x.db").stdout)["metrics"]
     assert stored == pytest.approx(exact, abs=1e-6)
 
 
 def test_evaluate_models_against_each_other(run, loaded, tmp_path):
-    words = ("evaluate", "bilder", "--model", "mini", "--model", "classic", "--no-speed")
+    words = ("evaluate", "bilder", "--model", "lite", "--model", "classic", "--no-speed")
     done = run(*words, "--html", "seite.html", "--markdown", "tabelle.md")
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines()[0].split() == ["measure", "mini", "classic"]
+    assert done.stdout.splitlines()[0].split() == ["measure", "lite", "classic"]
     assert "95 % interval" in done.stdout
     assert "Quality" not in (tmp_path / "seite.html").read_text(encoding="utf-8")  # nothing timed
-    assert "## Against mini" in (tmp_path / "tabelle.md").read_text(encoding="utf-8")
+    assert "## Against lite" in (tmp_path / "tabelle.md").read_text(encoding="utf-8")
     told = json.loads(run(*words, "--json").stdout)
-    assert told["runs"].keys() == {"mini", "classic"}
-    assert told["runs"]["mini"]["speed"] is None
+    assert told["runs"].keys() == {"lite", "classic"}
+    assert told["runs"]["lite"]["speed"] is None
 
 
 def test_evaluate_tells_whose_an_option_is(run, loaded):
-    done = run("evaluate", "bilder", "--model", "mini", "--model", "classic", "--option", "a=1")
+    done = run("evaluate", "bilder", "--model", "lite", "--model", "classic", "--option", "a=1")
     assert done.exit_code == 2
-    assert "belongs to which model? Begin it with one of mini:, classic:" in done.stderr
-    done = run("evaluate", "bilder", "--model", "mini", "--option", "mini:größe=1")
-    assert "mini takes neither weights nor options" in done.stderr
+    assert "belongs to which model? Begin it with one of lite:, classic:" in done.stderr
+    done = run("evaluate", "bilder", "--model", "classic", "--option", "classic:größe=1")
+    assert "classic takes neither weights nor options" in done.stderr
 
 
 def test_evaluate_fails_under_what_is_asked_for(run, loaded):
-    words = ("evaluate", "bilder", "--no-speed", "--fail-under")
+    words = ("evaluate", "bilder", "--model", "classic", "--no-speed", "--fail-under")
     assert run(*words, "hit@1=0").exit_code == 0
     done = run(*words, "hit@1=1.01")
     assert done.exit_code == 3
@@ -169,12 +173,13 @@ def test_evaluate_fails_under_what_is_asked_for(run, loaded):
 
 
 def test_evaluate_measures_the_library_that_is_there(run, loaded):
-    exact = json.loads(run("evaluate", "bilder", "--json").stdout)["metrics"]
+    words = ("evaluate", "bilder", "--model", "classic", "--json")
+    exact = json.loads(run(*words).stdout)["metrics"]
     done = run("evaluate", "--json", "--html", "seite.html")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["metrics"] == pytest.approx(exact)
-    assert "no --index" in run("evaluate", "--index", "flat").stderr
-    assert "vectors of 'mini', not of 'classic'" in run("evaluate", "--model", "classic").stderr
+    assert "--index, --metric, --variants" in run("evaluate", "--index", "flat").stderr
+    assert "vectors of 'classic', not of 'lite'" in run("evaluate", "--model", "lite").stderr
     assert "name one" in run("evaluate", "--weights", "x").stderr
     assert "no field 'klasse'" in run("evaluate", "--label-column", "klasse").stderr
 
@@ -198,8 +203,11 @@ def test_evaluate_a_csv(run, loaded, tmp_path):
         rows.writerow(["id", "path", "label"])
         for place, image in enumerate(sorted(loaded.rglob("*.png"))):
             rows.writerow([place, f"./{image.relative_to(tmp_path)}", image.parent.name])
-    measured = json.loads(run("evaluate", "liste.csv", "--json").stdout)
-    assert measured["metrics"] == json.loads(run("evaluate", "bilder", "--json").stdout)["metrics"]
+    exact, measured = (
+        json.loads(run("evaluate", dataset, "--model", "classic", "--json").stdout)["metrics"]
+        for dataset in ("bilder", "liste.csv")
+    )
+    assert measured == exact
 
 
 @pytest.mark.parametrize(
@@ -240,27 +248,28 @@ def test_every_command_and_option_has_help(run):
 
 def test_a_file_name_cannot_drive_the_terminal(run, tmp_path):
     write(tmp_path / "bilder\x1b[31m", 1)
-    done = run("add", "bilder\x1b[31m", "--json")
+    done = run("add", "bilder\x1b[31m", "--model", "classic", "--json")
     assert done.exit_code == 0, done.output
     shown = run("search", next((tmp_path / "bilder\x1b[31m").iterdir())).stdout
     assert "\x1b" not in shown
 
 
 def test_the_demo_draws_indexes_searches_and_writes_a_page(run, tmp_path):
-    done = run("demo", "--json")
+    words = ("demo", "--model", "classic", "--json")
+    done = run(*words)
     assert done.exit_code == 0, done.output
     shown = json.loads(done.stdout)
     assert shown["dataset"]["queries"] >= 20
     assert shown["metrics"]["precision@10"] > 0.2
     assert (tmp_path / "demo/index.html").read_text(encoding="utf-8").count("data:image/jpeg") > 50
-    again = json.loads(run("demo", "--json").stdout)
+    again = json.loads(run(*words).stdout)
     assert again["metrics"] == shown["metrics"]
 
 
 def test_the_demo_takes_the_gallery_that_the_environment_names(run, loaded, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_DATA", str(loaded))
     shown = json.loads(run("demo", "--json").stdout)
-    assert shown["dataset"]["name"] == "bilder"
+    assert (shown["dataset"]["name"], shown["encoder"]["model"]) == ("bilder", "lite")
 
 
 def test_the_environment_names_the_store(run, loaded, monkeypatch):

@@ -23,7 +23,7 @@ def test_packages_and_operators_are_listed_with_their_versions():
     found = by_name(run("memory://x", "--json"))
     assert found["towhee"]["fact"] == "1.1.3"
     assert found["operators"]["state"] == "ok"
-    assert found["encoder mini"]["fact"] == "runs, 384 dimensions"
+    assert found["encoder lite"]["fact"] == "runs, 384 dimensions"
     assert found["store memory://x"]["state"] == "ok"
 
 

@@ -76,21 +76,22 @@ def test_reduce_fits_saves_and_says_what_is_next(run):
     words = shlex.split(advice)
     assert words[1:4] == ["imgsearch", "add", "SOURCE"]
     assert words[-1] == f"--option=reduction={run.file}"
-    encoder = encoders.load("mini", options={"reduction": str(run.file)})
+    encoder = encoders.load(options={"reduction": str(run.file)})
     assert encoder.encode([picture(1)]).shape == (1, 5)
 
 
 def test_reduce_spreads_its_samples_over_all_folders(run):
-    assert run(run.photos, "--dim", 2, "--samples", 4, "--to", run.file).exit_code == 0
+    words = ("--model", "classic", "--dim", 2, "--samples", 4, "--to", run.file)
+    assert run(run.photos, *words).exit_code == 0
     made = Reduction.load(run.file)
     # of 13 paths those at 0, 3, 6 and 9: pictures 0, 3, 6 and 9
-    chosen = encoders.load("mini").encode([picture(seed) for seed in (0, 3, 6, 9)])
+    chosen = encoders.load("classic").encode([picture(seed) for seed in (0, 3, 6, 9)])
     assert made.samples == 4
     np.testing.assert_allclose(made.mean, chosen.mean(axis=0), atol=1e-5)
 
 
 def test_reduce_replaces_a_file_only_if_told(run):
-    words = ("--method", "random", "--dim", 4, "--to", run.file)
+    words = ("--model", "classic", "--method", "random", "--dim", 4, "--to", run.file)
     assert run(*words).exit_code == 0
     before = run.file.read_bytes()
     refused = run(*words, "--seed", 7)
@@ -104,7 +105,7 @@ def test_reduce_replaces_a_file_only_if_told(run):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--dim", "14"], "takes 14 images or more, not 13"),
+        (["--dim", "14"], "needs at least 14 images, not 13"),
         (["--dim", "13"], "12 vectors are too few"),  # one of 13 is broken
         (["--dim", "900"], "at most that"),
         (["--to", "a.npz"], "NAME.safetensors"),
@@ -112,7 +113,7 @@ def test_reduce_replaces_a_file_only_if_told(run):
     ],
 )
 def test_reduce_says_what_cannot_be(run, words, told):
-    failed = run(run.photos, "--dim", 5, "--to", run.file, *words)
+    failed = run(run.photos, "--model", "classic", "--dim", 5, "--to", run.file, *words)
     assert isinstance(failed.exception, ConfigError)
     assert told in str(failed.exception)
     assert not run.file.exists()

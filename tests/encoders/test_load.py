@@ -69,19 +69,20 @@ def python(code):
     )
 
 
-def test_mini_is_the_default_and_shared():
+def test_lite_is_the_default_and_shared():
     encoder = load()
-    assert encoder is load("mini") is load(options={})
+    assert encoder is load("lite") is load(options={})
     vectors = encoder.encode([picture(1), picture(2)])
     assert vectors.shape == (2, encoder.dim)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_bundled_encoders_take_neither_weights_nor_options(tmp_path):
-    with pytest.raises(ConfigError, match="mini"):
+def test_our_own_encoders_take_no_weights_and_classic_no_options(tmp_path):
+    with pytest.raises(ConfigError, match="lite takes no weights"):
         load(weights=tmp_path / "x.pth")
-    with pytest.raises(ConfigError, match="classic"):
-        load("classic", options={"mean": 0.5})
+    for arguments in ({"weights": tmp_path / "x.pth"}, {"options": {"mean": 0.5}}):
+        with pytest.raises(ConfigError, match="classic takes neither"):
+            load("classic", **arguments)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +151,9 @@ def test_a_failed_build_is_tried_again(weights, tmp_path):
 
 def test_models_are_told_without_a_framework():
     told = {model.name: model for model in models()}
-    assert list(told)[:4] == ["mini", "classic", "timm:NAME", "clip:ARCH/TAG"]
-    for name in ("mini", "classic"):
+    assert list(told)[:3] == ["lite", "lite2", "classic"]
+    assert list(told)[-3:] == ["timm:NAME", "clip:ARCH/TAG", "towhee:NAME"]
+    for name in ("lite", "classic"):
         assert told[name].installed
         assert told[name].needs == ""
         assert told[name].dim == load(name).dim
@@ -191,7 +193,7 @@ def test_a_missing_package_is_told_with_its_extra(package):
 import sys
 sys.modules[{package!r}] = None  # as if it were not installed
 from imgsearch import encoders, errors
-assert not encoders.models()[2].installed
+assert not next(row for row in encoders.models() if row.name == "timm:NAME").installed
 try:
     encoders.load("timm:resnet18")
 except errors.MissingExtra as error:

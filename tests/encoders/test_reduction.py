@@ -345,15 +345,15 @@ def test_the_command_fits_what_a_library_uses(tmp_path, monkeypatch):
     write(gallery, 12)
     (gallery / "kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     monkeypatch.chdir(tmp_path)
-    command = ["reduce", "bilder", "--dim", "6", "--to", "ü.safetensors"]
+    command = ["reduce", "bilder", "--model", "classic", "--dim", "6", "--to", "ü.safetensors"]
     done = CliRunner().invoke(cli, command)
     assert done.exit_code == 0, done.output
-    assert "384 → 6 dimensions, fitted to 12 images" in done.output
+    assert "722 → 6 dimensions, fitted to 12 images" in done.output
     assert CliRunner().invoke(cli, command).exit_code == 1  # it is there
     assert CliRunner().invoke(cli, [*command, "--force", "--method", "random"]).exit_code == 0
     assert CliRunner().invoke(cli, [*command[:-1], "x.txt"]).exit_code == 1
     options = {"reduction": "ü.safetensors"}
-    with imgsearch.open("k.db", model="mini", options=options) as library:
+    with imgsearch.open("k.db", model="classic", options=options) as library:
         library.add(gallery)
         assert library.collection.schema.dim == 6
     monkeypatch.chdir(gallery)  # the library knows the file by its whole path
