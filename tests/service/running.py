@@ -77,7 +77,7 @@ def running(topology, folder, *, limits=None, auth=True, **told):
     """Run a service over a topology until the block is left."""
     page = told.pop("page", False)
     making = {name: told.pop(name) for name in ("roots", "most_collections") if name in told}
-    with opened(folder, model="mini", **making, **topology.arguments()) as archive:
+    with opened(folder, model="lite", **making, **topology.arguments()) as archive:
         keys = Keys(archive.catalog)
         secrets = {scope: keys.create(scope, [scope])[1] for scope in ("read", "write", "admin")}
         with (

@@ -49,7 +49,7 @@ def test_client_and_library_find_the_same(client, photos, tmp_path):
         Query(picture(1)).plus(jpeg(4), weight=0.5).minus(some, weight=0.25),
         Query.text("a photo of a dog"),
     ]
-    with imgsearch.open(str(tmp_path / "same.db"), model="mini") as library:
+    with imgsearch.open(str(tmp_path / "same.db"), model="lite") as library:
         library.add(str(photos))
         for query in queries:
             for how in (
@@ -209,7 +209,7 @@ def test_collections_are_told_and_dropped_by_name(client, photos):
         client.search(picture(1))
     client.add(str(photos))
     (ours,) = [each for each in client.collections() if each.name == client.name]
-    assert (ours.images, ours.vectors, ours.model, ours.dim) == (6, 6, "mini", 384)
+    assert (ours.images, ours.vectors, ours.model, ours.dim) == (6, 6, "lite", 384)
     with pytest.raises(ConfigError):
         client.drop(client.name, confirm="images")
     assert client.drop(client.name, confirm=client.name) == 6
@@ -218,7 +218,7 @@ def test_collections_are_told_and_dropped_by_name(client, photos):
 
 
 def test_models_and_health(client):
-    assert {"mini", "classic"} <= {model.name for model in client.models()}
+    assert {"lite", "classic"} <= {model.name for model in client.models()}
     assert set(client.health().values()) == {"ok"}
 
 

@@ -17,7 +17,7 @@ from tests.service.topologies import plain
 def app(tmp_path_factory):
     """Return an application over a few images, which answers without a server."""
     folder = tmp_path_factory.mktemp("hostile")
-    with opened(folder / "data", model="mini", **plain(folder / "places").arguments()) as archive:
+    with opened(folder / "data", model="lite", **plain(folder / "places").arguments()) as archive:
         archive.add(
             [Incoming(f"{number}.jpg", data=jpeg(number), id=f"a{number}") for number in range(3)]
         )

@@ -107,7 +107,7 @@ def test_what_is_deleted_is_gone_with_its_last_image_only(service, empty):
 def test_a_collection_is_told_and_dropped_by_its_name(service, empty):
     service.add(1, 2, collection=empty)
     told = service.http.get(f"/v1/collections/{empty}").json()
-    assert (told["images"], told["model"], told["metric"]) == (2, "mini", "cosine")
+    assert (told["images"], told["model"], told["metric"]) == (2, "lite", "cosine")
     names = [each["name"] for each in service.http.get("/v1/collections").json()["collections"]]
     assert empty in names
     gone = service.http.delete(f"/v1/collections/{empty}", params={"confirm": empty})
@@ -136,9 +136,9 @@ def test_the_service_tells_how_it_is_and_what_it_does(service, empty):
     assert health == {"status": "ok", "parts": parts}
     assert service.http.get("/v1/ready").json() == {"status": "ok"}
     models = service.http.get("/v1/models").json()
-    assert models["default"] == "mini"
-    (mini,) = (each for each in models["models"] if each["name"] == "mini")
-    assert (mini["dim"], mini["texts"], mini["installed"]) == (384, True, True)
+    assert models["default"] == "lite"
+    (lite,) = (each for each in models["models"] if each["name"] == "lite")
+    assert (lite["dim"], lite["texts"], lite["installed"]) == (384, True, True)
     told = service.http.get("/metrics").text
     for line in (
         'imgsearch_stage_seconds_count{stage="add"}',

@@ -18,7 +18,7 @@ def test_an_image_is_found_by_itself_in_every_way(service, empty):
     assert ids(by_image) == [images[3]["id"]]
     assert by_image["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
     assert set(by_image["took"]) == {"embed", "search"}
-    assert (by_image["model"], by_image["collection"]) == ("mini", empty)
+    assert (by_image["model"], by_image["collection"]) == ("lite", empty)
     assert ids(service.search(empty, image=f"data:image/jpeg;base64,{encoded}", k=1)) == ids(
         by_image
     )
@@ -59,12 +59,22 @@ def test_terms_are_added_and_taken_away(service, empty):
     assert "cancel" in cancelled.json()["detail"]
 
 
-def test_words_that_the_encoder_does_not_know_are_told(service, empty):
+def test_a_text_in_an_unknown_script_is_a_warning_and_one_of_unknown_words_refused(service, empty):
     service.add(1, collection=empty)
     assert service.search(empty, text="a dog in the snow")["warnings"] == []
-    told = service.search(empty, text="a xqzzyk dog")
-    assert len(told["hits"]) == 1
-    assert "xqzzyk" in told["warnings"][0]
+    answer = service.search(empty, text="a dog собака")
+    assert len(answer["hits"]) == 1
+    assert "собака" in answer["warnings"][0]
+    unknown = service.http.post("/v1/search", json={"collection": empty, "text": "🦊"})
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "text_unknown")
+
+
+def test_words_that_the_word_table_does_not_know_are_a_warning(service, empty, word_table):
+    service.add(1, collection=empty)
+    assert service.search(empty, text="a dog in the snow")["warnings"] == []
+    answer = service.search(empty, text="a xqzzyk dog")
+    assert len(answer["hits"]) == 1
+    assert "xqzzyk" in answer["warnings"][0]
     unknown = service.http.post("/v1/search", json={"collection": empty, "text": "xqzzyk"})
     assert (unknown.status_code, unknown.json()["code"]) == (422, "text_unknown")
 

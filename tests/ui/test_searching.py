@@ -53,7 +53,7 @@ def test_an_image_finds_itself_and_from_there_others_like_it(page, drawn):
     page.all(".tiles button")[0].send_keys(Keys.ENTER)  # a tile is a button, for keyboards too
     page.until(lambda: "zebra_stripes" in page.text(".facts dd"))
     facts = page.text(".facts dl")
-    for fact in ("160 x 120 pixels", "JPEG", "folder", "mini", "ready", "kept"):
+    for fact in ("160 x 120 pixels", "JPEG", "folder", "lite", "ready", "kept"):
         assert fact in facts
     page.one("[data-full]").click()
     page.one("dialog[open] img")
