@@ -27,7 +27,6 @@ from imgsearch.errors import (
     ImageTooLarge,
     SchemaMismatch,
     SourceError,
-    TextUnknown,
     TextUnsupported,
     WeightsNotFound,
 )
@@ -36,7 +35,7 @@ from tests.pictures import picture, write
 
 @pytest.fixture
 def library():
-    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
         yield opened
 
 
@@ -63,7 +62,8 @@ def test_adding_twice_adds_nothing_and_builds_no_encoder(folder, monkeypatch):
         raise AssertionError("an encoder was asked for")
 
     url = f"memory://{uuid.uuid4().hex}"
-    with imgsearch.open(url) as first, imgsearch.open(url) as second:  # the second one has none yet
+    options = {"model": "classic"}
+    with imgsearch.open(url, **options) as first, imgsearch.open(url, **options) as second:
         first.add(folder)
         monkeypatch.setattr("imgsearch.encoders.load", refuse)
         report = second.add(folder)
@@ -100,7 +100,7 @@ def test_open_refuses_an_invalid_pixel_limit(limit):
 
 def test_max_pixels_limits_added_and_query_images(library, tmp_path):
     (file,) = write(tmp_path, 1)  # 64 x 48 = 3,072 pixels
-    with imgsearch.open(library.url, max_pixels=3_071) as narrow:
+    with imgsearch.open(library.url, model="classic", max_pixels=3_071) as narrow:
         (failed,) = narrow.add(file).failures
         assert failed.error == "ImageTooLarge"
         library.add(file)
@@ -113,8 +113,8 @@ def test_max_pixels_limits_added_and_query_images(library, tmp_path):
 
 def test_max_pixels_counts_a_jpeg_at_the_scale_the_encoder_needs(tmp_path):
     file = tmp_path / "groß.jpg"
-    Image.fromarray(picture(1, (2_560, 2_560))).save(file)  # mini needs 320: an eighth
-    with imgsearch.open("memory://scaled", max_pixels=2_560 * 2_560 // 8) as library:
+    Image.fromarray(picture(1, (2_560, 2_560))).save(file)  # lite needs 1,024: half of an edge
+    with imgsearch.open("memory://scaled", max_pixels=2_560 * 2_560 // 4) as library:
         assert library.add(file).added == 1
         assert library.search(file)[0].score == pytest.approx(1, abs=1e-5)
 
@@ -188,10 +188,10 @@ def test_a_missing_source_is_an_error_and_a_missing_file_of_a_list_a_line(librar
 
 def test_an_existing_library_remembers_its_encoder_index_and_metric(tmp_path, folder):
     url = str(tmp_path / "x.db")
-    with imgsearch.open(url, index="ivf_flat:nlist=4", metric="l2") as made:
+    with imgsearch.open(url, model="classic", index="ivf_flat:nlist=4", metric="l2") as made:
         made.add(folder)
     with imgsearch.open(url) as again:
-        assert (again.recipe.model, again.count()) == ("mini", 10)
+        assert (again.recipe.model, again.count()) == ("classic", 10)
         assert again.search(picture(2), k=1)[0].score == pytest.approx(1, abs=1e-4)
     with pytest.raises(SchemaMismatch, match="metric"):
         imgsearch.open(url, metric="cosine")
@@ -208,7 +208,7 @@ def test_weights_without_a_model_are_refused():
 
 def test_closing_twice_is_fine_and_frees_the_file(tmp_path, folder):
     url = str(tmp_path / "x.db")
-    library = imgsearch.open(url)
+    library = imgsearch.open(url, model="classic")
     library.add(folder)
     library.close()
     library.close()
@@ -226,7 +226,7 @@ def test_a_file_that_another_process_has_open_is_a_typed_error(tmp_path, folder)
         except imgsearch.errors.StoreLocked:
             print("locked")
     """
-    with imgsearch.open(url) as library:
+    with imgsearch.open(url, model="classic") as library:
         library.add(folder)
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "locked", done.stderr
@@ -237,7 +237,7 @@ def test_killed_at_any_moment_a_load_goes_on_to_every_image_once(tmp_path):
     write(tmp_path / "many", 400)
     script = textwrap.dedent(f"""
         import imgsearch
-        with imgsearch.open({str(tmp_path / "x.db")!r}) as library:
+        with imgsearch.open({str(tmp_path / "x.db")!r}, model="classic") as library:
             print("open", flush=True)
             library.add({str(tmp_path / "many")!r}, on_progress=lambda p: print(p.done, flush=True))
             print(library.count(), flush=True)
@@ -336,7 +336,7 @@ def test_pixels_of_another_shape_or_type_are_refused(library, folder, pixels):
 @pytest.mark.parametrize("text", ["x" * 5_000, "~no such user/x.jpg", "a\0b"])
 def test_a_query_that_cannot_be_a_path_is_a_typed_error(library, folder, text):
     library.add(folder)
-    with pytest.raises((SourceError, TextUnknown)):
+    with pytest.raises((SourceError, TextUnsupported)):
         library.search(text)
 
 

@@ -74,7 +74,7 @@ def test_an_unmarked_collection_is_searched_by_a_named_encoder_only(bench, unmar
         library.encode(image, on_warning=warned.append)
         assert len(warned) == 1
     with (
-        imgsearch.open(bench.url, model="mini", **place) as library,
+        imgsearch.open(bench.url, model="lite", **place) as library,
         pytest.raises(EncoderMismatch, match="dim"),
     ):
         library.search(image)

@@ -151,7 +151,7 @@ def test_a_detector_finds_what_transformers_finds(detector, photos):
 @pytest.mark.parametrize("store", ["memory://regionen", "regionen.db"])
 def test_an_object_is_found_with_its_box(detector, photos, tmp_path, store):
     url = store if store.startswith("memory") else str(tmp_path / store)
-    with imgsearch.open(url, regions=detection(detector)) as library:
+    with imgsearch.open(url, model="classic", regions=detection(detector)) as library:
         report = library.add(photos)
         assert (report.added, report.failed) == (6, 1)
         assert library.count() == 6
@@ -190,12 +190,12 @@ def test_pipelines_insert_and_search_regions(detector, photos, tmp_path):
 
     url = str(tmp_path / "a.db")
     with imgsearch.connect(url):
-        made = list(insert_pipeline(url, regions=detector).stream([str(photos)]))
+        made = list(insert_pipeline(url, model="classic", regions=detector).stream([str(photos)]))
         failed = [row for row in made if row["error"] is not None]
         assert len(failed) == 1
         assert "ImageCorrupt" in type(failed[0]["error"]).__name__
         query = str(photos / "bild 2.png")
-        hits = search_pipeline(url, k=6)(query)[0]["hits"]
+        hits = search_pipeline(url, model="classic", k=6)(query)[0]["hits"]
         assert len({hit.fields["image"] for hit in hits}) == 6
         assert hits[0].fields["path"] == query
 
@@ -219,11 +219,11 @@ def test_what_does_not_fit_is_told(detector, photos, tmp_path):
     with pytest.raises(WeightsInvalid, match="holds no detector"):
         Detection(str(other))(image)
     with (
-        imgsearch.open("memory://kein-melder", regions=tmp_path) as library,
+        imgsearch.open("memory://kein-melder", model="classic", regions=tmp_path) as library,
         pytest.raises(WeightsNotFound, match="detector's folder"),
     ):
         library.add(photos)
-    with imgsearch.open("memory://ohne") as library:
+    with imgsearch.open("memory://ohne", model="classic") as library:
         library.add(photos)
     with (
         imgsearch.open("memory://ohne", regions=detector) as library,

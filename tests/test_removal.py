@@ -116,7 +116,7 @@ def test_the_name_of_the_current_folder_is_not_read_as_a_pattern(collection, tmp
     here = tmp_path / "[x]*"
     write(here / "tief", 2)
     monkeypatch.chdir(here)
-    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as library:
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as library:
         library.add(here)
         assert library.remove("*/*0.png") == 1
         assert library.remove("ti*") == 1
@@ -130,7 +130,8 @@ def test_an_empty_target_is_refused(collection):
 @pytest.fixture(params=["memory", "embedded"])
 def library(request, tmp_path):
     memory = request.param == "memory"
-    with imgsearch.open(f"memory://{uuid.uuid4().hex}" if memory else tmp_path / "x.db") as opened:
+    url = f"memory://{uuid.uuid4().hex}" if memory else tmp_path / "x.db"
+    with imgsearch.open(url, model="classic") as opened:
         yield opened
 
 

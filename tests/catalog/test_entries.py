@@ -24,7 +24,7 @@ def test_an_entry_comes_back_as_it_was_written(catalog):
         format="JPEG",
         label="Katze ",  # a blank at the end counts
         fields={"id": 123456789012345678, "höhe": 1.5, "ja": True, "名": "東京", "eins": 1.0},
-        encoder="mini",
+        encoder="lite",
         stored=True,
         created=datetime(2026, 7, 1, 14, 0, 0, 7, tzinfo=timezone(timedelta(hours=2))),
     )
@@ -173,7 +173,7 @@ def test_ready_and_failed_leave_other_states_alone(catalog):
     catalog.mark_deleting(ids[:1])
     catalog.failed({ids[1]: "Some: \0 \ud800", ids[0]: "x"})
     assert catalog.get(ids[1]).error == "Some: ? ?"  # what databases do not keep
-    known = {"width": 640, "height": 480, "format": "WEBP", "encoder": "mini", "stored": True}
+    known = {"width": 640, "height": 480, "format": "WEBP", "encoder": "lite", "stored": True}
     changes = {ids[2]: known, ids[0]: known, ids[3]: known}
     assert set(catalog.ready([*ids[:3], "unknown"], changes=changes)) == {ids[1], ids[2]}
     assert catalog.ready(ids[:3]) == []  # of two writers, one made them ready
@@ -182,7 +182,7 @@ def test_ready_and_failed_leave_other_states_alone(catalog):
     assert [found[id_].state for id_ in ids] == ["deleting", "ready", "ready", "failed"]
     assert found[ids[1]].error == ""
     third = found[ids[2]]
-    assert (third.width, third.height, third.format, third.encoder) == (640, 480, "WEBP", "mini")
+    assert (third.width, third.height, third.format, third.encoder) == (640, 480, "WEBP", "lite")
     assert third.stored is True
     assert (found[ids[0]].width, found[ids[1]].width, found[ids[3]].width) == (0, 0, 0)
 

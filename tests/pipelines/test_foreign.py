@@ -16,7 +16,7 @@ URL = "memory://pipelines-foreign"
 
 @pytest.fixture
 def unmarked():
-    dim = imgsearch.load_encoder("mini").dim
+    dim = imgsearch.load_encoder().dim
     with imgsearch.connect(URL) as store:
         collection = store.create("images", Schema(dim, fields={"path": "str", "label": "str"}))
         collection.upsert([Record("theirs", np.ones(dim), {"path": "their.jpg"})])
@@ -26,7 +26,7 @@ def unmarked():
 
 def test_inserting_into_an_unmarked_collection_is_refused(unmarked, tmp_path):
     write(tmp_path, 1)
-    with pytest.raises(SchemaMismatch, match="encoder: none noted there, mini asked for"):
+    with pytest.raises(SchemaMismatch, match="encoder: none noted there, lite asked for"):
         imgsearch.insert_pipeline(URL)(tmp_path)
     with pytest.raises(SchemaMismatch, match="none noted"):
         insert(InsertConfig(url=URL))(str(tmp_path))
@@ -39,10 +39,10 @@ def test_an_unmarked_collection_is_searched_by_a_named_model_only(unmarked, tmp_
         imgsearch.search_pipeline(URL)(tmp_path)
     with pytest.raises(EncoderMismatch, match="Name that encoder"):
         search(SearchConfig(url=URL))(str(tmp_path))
-    with pytest.warns(EncoderWarning, match="nothing vouches that 'mini' made"):
-        rows = imgsearch.search_pipeline(URL, model="mini")(tmp_path)
+    with pytest.warns(EncoderWarning, match="nothing vouches that 'lite' made"):
+        rows = imgsearch.search_pipeline(URL, model="lite")(tmp_path)
     assert [hit.id for hit in rows[0]["hits"]] == ["theirs"]
     names = FieldNames(label="path")
     with pytest.warns(EncoderWarning):
-        rows = imgsearch.text_search_pipeline(URL, model="mini", names=names)(["dog"])
+        rows = imgsearch.text_search_pipeline(URL, model="lite", names=names)(["dog"])
     assert rows[0]["hits"][0].fields == {"label": "their.jpg"}

@@ -32,7 +32,7 @@ def folder(tmp_path):
 
 
 def test_embed_gives_a_unit_vector_for_each_image(folder):
-    rows = imgsearch.embed_pipeline()(str(folder))
+    rows = imgsearch.embed_pipeline("classic")(str(folder))
     assert [Path(row["path"]).name for row in rows] == sorted(p.name for p in folder.iterdir())
     for row in rows:
         assert row["vector"].dtype == np.float32
@@ -40,8 +40,8 @@ def test_embed_gives_a_unit_vector_for_each_image(folder):
 
 
 def test_batches_and_single_images_give_the_same_vectors(folder):
-    rows = imgsearch.embed_pipeline()(str(folder))
-    encoder = imgsearch.load_encoder()
+    rows = imgsearch.embed_pipeline("classic")(str(folder))
+    encoder = imgsearch.load_encoder("classic")
     for place in (0, 17, 39):
         alone = encoder.encode([picture(place)])[0]
         assert rows[place]["vector"] == pytest.approx(alone, abs=1e-5)
@@ -69,7 +69,7 @@ def test_a_pipeline_of_single_operators_reads_like_the_tutorials(folder, url):
     insert = first.map(
         ("img_path", "vec", "img_path"), "mr", op("vector_insert", url=url, fields=("path",))
     )
-    insert.output("mr")(str(folder))
+    insert.output("mr")(str(folder / "*000*.png"))
     search = first.map("vec", "hits", op("vector_search", url=url, k=3)).map(
         "hits", "pred", lambda hits: [hit.fields["path"] for hit in hits]
     )
@@ -78,17 +78,17 @@ def test_a_pipeline_of_single_operators_reads_like_the_tutorials(folder, url):
 
 
 def test_what_was_inserted_is_found_first_with_its_fields(folder, url):
-    inserted = imgsearch.insert_pipeline(url)(str(folder.parent))
+    inserted = imgsearch.insert_pipeline(url, model="classic")(str(folder.parent))
     assert len({row["id"] for row in inserted}) == 40
-    for row in imgsearch.search_pipeline(url, k=5)([str(folder / "*000*.png")]):
+    for row in imgsearch.search_pipeline(url, model="classic", k=5)([str(folder / "*000*.png")]):
         assert len(row["hits"]) == 5
         assert row["hits"][0].fields == {"path": row["path"], "label": "bilder"}
         assert row["hits"][0].score == pytest.approx(1, abs=1e-5)
 
 
 def test_the_library_finds_what_the_pipeline_finds(folder, url):
-    imgsearch.insert_pipeline(url)(str(folder))
-    rows = imgsearch.search_pipeline(url, k=3)(str(folder))
+    imgsearch.insert_pipeline(url, model="classic")(str(folder))
+    rows = imgsearch.search_pipeline(url, model="classic", k=3)(str(folder))
     with imgsearch.open(url) as library:
         for row in rows:
             found = library.search(row["path"], k=3)
@@ -98,7 +98,7 @@ def test_the_library_finds_what_the_pipeline_finds(folder, url):
 
 
 def test_inserting_twice_changes_nothing(folder, url):
-    insert = imgsearch.insert_pipeline(url)
+    insert = imgsearch.insert_pipeline(url, model="classic")
     assert insert(str(folder)) == insert(str(folder))
     with imgsearch.connect(url) as store:
         assert store.open("images").count() == 40
@@ -141,7 +141,7 @@ def test_ids_of_ones_own_are_replaced(url, tmp_path):
 def test_bad_files_are_rows_and_the_rest_goes_in(folder, url):
     (folder / "kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
     sources = [str(folder), str(folder / "fehlt.png")]
-    rows = list(imgsearch.insert_pipeline(url).stream([[*sources]]))
+    rows = list(imgsearch.insert_pipeline(url, model="classic").stream([[*sources]]))
     failed = [row for row in rows if row["error"]]
     assert len(rows) - len(failed) == 40
     assert {type(row["error"]).__name__ for row in failed} <= {"ImageCorrupt", "SourceError"}
@@ -149,17 +149,17 @@ def test_bad_files_are_rows_and_the_rest_goes_in(folder, url):
 
 
 def test_a_single_bad_query_is_a_typed_error(folder, url):
-    imgsearch.insert_pipeline(url)(str(folder))
+    imgsearch.insert_pipeline(url, model="classic")(str(folder))
     with pytest.raises(SourceError, match="fehlt"):
-        imgsearch.search_pipeline(url)(str(folder / "fehlt.png"))
+        imgsearch.search_pipeline(url, model="classic")(str(folder / "fehlt.png"))
 
 
 def test_search_options_reach_the_store(folder, url):
-    imgsearch.insert_pipeline(url)(str(folder))
+    imgsearch.insert_pipeline(url, model="classic")(str(folder))
     query = str(folder / "*0003.png")
     nowhere = imgsearch.Field("label") == "nowhere"
-    assert imgsearch.search_pipeline(url, where=nowhere)(query)[0]["hits"] == []
-    near = imgsearch.search_pipeline(url, min_score=0.9999)(query)[0]["hits"]
+    assert imgsearch.search_pipeline(url, model="classic", where=nowhere)(query)[0]["hits"] == []
+    near = imgsearch.search_pipeline(url, model="classic", min_score=0.9999)(query)[0]["hits"]
     assert [Path(hit.fields["path"]).name for hit in near] == ["bild-ü 0003.png"]
 
 
@@ -169,7 +169,7 @@ def test_search_options_reach_the_store(folder, url):
         (lambda url: imgsearch.embed_pipeline("timmm:resnet50").build(), ModelNotFound),
         (lambda url: imgsearch.insert_pipeline(url, index="tree").build(), ConfigError),
         (lambda url: imgsearch.insert_pipeline(url, on_error="ignore").build(), ConfigError),
-        (lambda url: imgsearch.search_pipeline(url).build(), CollectionNotFound),
+        (lambda url: imgsearch.search_pipeline(url, model="classic").build(), CollectionNotFound),
         (lambda url: imgsearch.insert_pipeline("mivlus://x").build(), ConfigError),
     ],
 )
@@ -179,11 +179,11 @@ def test_mistakes_are_told_when_the_pipeline_is_built(build, error, url):
 
 
 def test_a_collection_refuses_another_encoders_vectors(folder, url):
-    imgsearch.insert_pipeline(url, index="flat")(str(folder))
+    imgsearch.insert_pipeline(url, model="classic", index="flat")(str(folder))
     with imgsearch.connect(url) as store:
         store.open("images")
     with pytest.raises(SchemaMismatch, match="index"):
-        imgsearch.insert_pipeline(url, index="hnsw").build()
+        imgsearch.insert_pipeline(url, model="classic", index="hnsw").build()
 
 
 def test_search_refuses_a_collection_of_another_encoder(url):
@@ -194,7 +194,7 @@ def test_search_refuses_a_collection_of_another_encoder(url):
         made = store.create("images", Schema(4, encoder=Fingerprint("timm:other", 4)))
         made.upsert([Record("a", np.ones(4, np.float32))])
     with pytest.raises(EncoderMismatch, match="timm:other"):
-        imgsearch.search_pipeline(url).build()
+        imgsearch.search_pipeline(url, model="classic").build()
     with pytest.raises(ImgSearchError, match="timm:other"):
         imgsearch.insert_pipeline(url).build()
 
@@ -204,7 +204,8 @@ def test_closing_lets_go_of_the_store(tmp_path, folder):
     from imgsearch import backends
 
     url = str(tmp_path / "x.db")
-    insert, search = imgsearch.insert_pipeline(url), imgsearch.search_pipeline(url)
+    insert = imgsearch.insert_pipeline(url, model="classic")
+    search = imgsearch.search_pipeline(url, model="classic")
     insert(str(folder))
     assert len(search(str(folder / "*0000.png"))[0]["hits"]) == 10
     insert.close()

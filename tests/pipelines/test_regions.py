@@ -59,8 +59,8 @@ def records(url):
 
 @needs_transformers
 def test_a_part_of_an_image_finds_it_with_the_box(detection, photos, tmp_path, url):
-    imgsearch.insert_pipeline(url, regions=detection)(str(photos))
-    search = imgsearch.search_pipeline(url, k=40)
+    imgsearch.insert_pipeline(url, model="classic", regions=detection)(str(photos))
+    search = imgsearch.search_pipeline(url, model="classic", k=40)
     for number in (0, 7, 39):
         path = photos / f"bild-ü {number:02d}.png"
         image = np.asarray(Image.open(path))
@@ -82,7 +82,7 @@ def test_a_part_of_an_image_finds_it_with_the_box(detection, photos, tmp_path, u
 
 @needs_transformers
 def test_each_image_ends_with_the_whole_and_twice_changes_nothing(detection, photos, url):
-    insert = imgsearch.insert_pipeline(url, regions=detection)
+    insert = imgsearch.insert_pipeline(url, model="classic", regions=detection)
     rows = insert(str(photos))
     there = records(url)
     assert len(there) == len(rows)
@@ -104,7 +104,9 @@ def test_each_image_ends_with_the_whole_and_twice_changes_nothing(detection, pho
 @needs_transformers
 def test_a_bad_file_is_one_row_and_the_rest_goes_in(detection, photos, url):
     (photos / "bild-ü 20b.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
-    rows = list(imgsearch.insert_pipeline(url, regions=detection).stream([str(photos)]))
+    rows = list(
+        imgsearch.insert_pipeline(url, model="classic", regions=detection).stream([str(photos)])
+    )
     (failed,) = [row for row in rows if row["error"]]
     assert isinstance(failed["error"], ImageCorrupt)
     assert Path(failed["path"]).name == "bild-ü 20b.png"
@@ -115,9 +117,12 @@ def test_a_bad_file_is_one_row_and_the_rest_goes_in(detection, photos, url):
 def test_settings_and_mistakes_are_told_when_the_pipeline_is_built(detection, photos, tmp_path):
     url = f"memory://{uuid.uuid4().hex}"
     one = Detection(detection.weights, threshold=0.0, most=1, smallest=16)
-    assert len(imgsearch.insert_pipeline(url, regions=one)(str(photos / "*00.png"))) == 2
+    assert (
+        len(imgsearch.insert_pipeline(url, model="classic", regions=one)(str(photos / "*00.png")))
+        == 2
+    )
     with pytest.raises(SchemaMismatch, match="fields"):
-        imgsearch.insert_pipeline(url).build()
+        imgsearch.insert_pipeline(url, model="classic").build()
     with pytest.raises(WeightsNotFound, match="fehlt"):
         imgsearch.insert_pipeline(url, regions=tmp_path / "fehlt").build()
 
