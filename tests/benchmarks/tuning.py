@@ -1,6 +1,6 @@
 """Indexes of a real Milvus server over 50,000 image vectors: recall, latency, build, memory, disk.
 
-The vectors are mini's, of crops at random from a few hundred images: of another distribution than
+The vectors are lite's, of crops at random from a few hundred images: of another distribution than
 as many photographs, for each has near relatives in the others of its image. Each index is tuned in
 a server of its own, so that what the server's processes and folder grow by is that index's.
 """
@@ -69,7 +69,7 @@ def crop(image, rng):
 
 def vectors(paths, number):
     """Return `number` records, crops in turn from images that are decoded once each."""
-    encoder, rng = load("mini"), np.random.default_rng(SEED)
+    encoder, rng = load("lite"), np.random.default_rng(SEED)
     each = -(-number // len(paths))
     records = []
     for path in paths:
@@ -112,7 +112,7 @@ def tried(source, index, place):
 
 
 def main(rows=ROWS):
-    print(f"tuning: {rows:,} vectors of image crops by mini, a real Milvus server, k = {K}")
+    print(f"tuning: {rows:,} vectors of image crops by lite, a real Milvus server, k = {K}")
     if why := unavailable():
         print(f"  left out: {why}")
         return

@@ -45,7 +45,9 @@ WANTED, PROMPT = 0.9, 0.1  # of the library's searches/s; seconds of an answer a
 
 
 def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
-    print(f"load: {vectors:,} vectors by mini, k = {K}, searches by upload while a folder is added")
+    print(
+        f"load: {vectors:,} vectors by classic, k = {K}, searches by upload while a folder is added"
+    )
     found = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -154,7 +156,7 @@ def _ratios(theirs, ours):
 @contextmanager
 def _service(folder):
     """Give an archive, the jobs over it, and the address of a service in front of both."""
-    with opened(folder / "data", model="mini", roots=(folder,)) as archive:
+    with opened(folder / "data", model="classic", roots=(folder,)) as archive:
         running = serving.running(
             archive, keys=None, limits=Limits(), hosts=serving.LOOPBACK, page=False
         )
@@ -183,7 +185,7 @@ def _drawn(folder, number, first):
 
 def _fill(archive, paths, number):
     """Insert vectors of crops, and give them rows."""
-    encoder, rng = load("mini"), np.random.default_rng(SEED)
+    encoder, rng = load("classic"), np.random.default_rng(SEED)
     library, each = archive.library(), -(-number // len(paths))
     waiting, started = [], perf_counter()
     for done, path in enumerate(itertools.islice(paths, -(-number // each))):

@@ -59,7 +59,7 @@ class Service:
 def service(folder, *words):
     """Run a service over `folder`, which asks for no key, until the block is left."""
     command = [sys.executable, "-m", "imgsearch", "serve", "--data", str(folder)]
-    command += ["--no-auth", "--port", "0", "--no-page", "--model", "mini", *words]
+    command += ["--no-auth", "--port", "0", "--no-page", "--model", "lite", *words]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
     )
