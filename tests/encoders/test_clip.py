@@ -325,10 +325,10 @@ def test_the_folder_may_be_named_by_a_link(tiny, tmp_path):
 
 def test_warnings_of_other_loggers_pass_while_open_clip_is_quiet(caplog):
     with clip_model._quiet():
-        logging.warning("by open_clip")
+        logging.warning("by open_clip")  # noqa: LOG015  # open_clip uses it
         logging.getLogger("imgsearch.other").warning("by us")
         other = threading.Thread(target=logging.warning, args=("by another thread",))
         other.start()
         other.join()
-    logging.warning("afterwards")
+    logging.warning("afterwards")  # noqa: LOG015
     assert caplog.messages == ["by us", "by another thread", "afterwards"]
