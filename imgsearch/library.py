@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 import pyarrow as pa
 
-from imgsearch import sources
+from imgsearch import encoders, sources
 from imgsearch.backends import Collection, FieldNames, Metric
 from imgsearch.backends.checks import check_score
 from imgsearch.collection_handle import CollectionHandle
@@ -92,9 +92,12 @@ class Library:
             sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
             for source in images
         ]
+        is_new = self._handle.known is None
         tally.report_progress()
         loader = Loader(self._handle, regions=self._regions, max_pixels=self.max_pixels)
         loader.load(chunks(chain.from_iterable(found), tally), tally)
+        if is_new and self._handle.known is not None:
+            tally.note(encoders.introduction(self.recipe.model))
         return tally.report()
 
     def search(

@@ -141,7 +141,8 @@ class Tally:
 
     def note(self, sentence: str) -> None:
         """Add a sentence to the report, once."""
-        self._notes[sentence] = None
+        if sentence:
+            self._notes[sentence] = None
 
     def clear(self, number: int) -> None:
         """Count labels that were removed because the source has an empty label."""

@@ -57,6 +57,19 @@ def test_add_then_search_by_path_bytes_pixels_and_vector(library, folder):
         assert best.score == pytest.approx(1, abs=1e-5)
 
 
+def test_first_add_names_the_encoder_and_a_stronger_one(folder, tmp_path):
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}") as library:
+        empty = tmp_path / "leer"
+        empty.mkdir()
+        assert library.add(empty).notes == ()  # no collection yet
+        (line,) = library.add(folder).notes
+        assert line.startswith("Encoder: lite (precision@10 0.87 on 100 classes of ImageNet")
+        assert "imgsearch models pull clip_vit_base_patch32" in line
+        assert library.add(folder).notes == ()
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as library:
+        assert library.add(folder).notes == ()
+
+
 def test_adding_twice_adds_nothing_and_builds_no_encoder(folder, monkeypatch):
     def refuse(*args, **config):
         raise AssertionError("an encoder was asked for")

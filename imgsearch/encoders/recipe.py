@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from imgsearch import safe_json
+from imgsearch.encoders import registry
 from imgsearch.encoders.registry import DEFAULT
 
 RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device", "compile"})
@@ -33,12 +34,16 @@ class Recipe:
         weights: str | PathLike[str] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Return the recipe with an absolute path to the weights, so that it works anywhere."""
+        """Return the recipe with absolute paths, and the model's own name for an alias.
+
+        So it works in any folder, and an alias such as "best" may name another model some day.
+        """
         file = None if weights is None else str(Path(weights).expanduser().resolve())
         chosen = dict(options or {})
         if "reduction" in chosen:
             chosen["reduction"] = str(Path(chosen["reduction"]).expanduser().resolve())
-        return cls(model, file, chosen or None)
+        row = registry.find(model)
+        return cls(row.name if row else model, file, chosen or None)
 
     def config(self) -> dict[str, Any]:
         """Return the keyword arguments that operators and `imgsearch.encoders.load` take."""

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from imgsearch.distribution import is_installed
+from imgsearch.distribution import install_hint, is_installed
 from imgsearch.encoders.frameworks import PACKAGES
 from imgsearch.encoders.weights_packages import PackageFile
 
@@ -56,6 +56,7 @@ class Model:
     languages: tuple[str, ...] = ()
     mb: float = 0.0
     gflops: float = 0.0
+    quality: str = ""
 
     @property
     def needs(self) -> str:
@@ -69,6 +70,15 @@ class Model:
         weights = self.weights_file if self.runtime == "lite" else None
         found = all(map(is_installed, _PACKAGES.get(self.runtime, ())))
         return found and (weights is None or weights.is_installed())
+
+    @property
+    def install(self) -> str:
+        """The command that installs what it needs, "" where it is installed."""
+        if self.installed:
+            return ""
+        if self.runtime == "lite":
+            return f"pip install {self.package}"
+        return install_hint(self.needs)
 
     @property
     def weights_file(self) -> PackageFile | None:

@@ -3,7 +3,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from imgsearch.encoders import load, models, registry
+from imgsearch.encoders import Recipe, load, models, registry
 from imgsearch.encoders.classic import ClassicEncoder
 from imgsearch.errors import ModelNotFound
 
@@ -258,3 +258,13 @@ def test_vgg16_as_keras_has_it(torch, torchvision_vgg, tmp_path):
     encoder = load("vgg16-512-keras", weights=path, options={"runtime": "torch"})
     made = encoder.features([encoder.prepare(pixels)])
     np.testing.assert_allclose(made[0], maps.amax((0, 1)).numpy(), rtol=2e-3, atol=1e-3)
+
+
+def test_best_models_have_names_by_task():
+    assert registry.find("best").languages
+    assert registry.find("best-images").name == "dinov2-b"
+    assert Recipe.of("best").model == registry.find("best").name
+    names = [name for row in registry.described().values() for name in (row.name, *row.aliases)]
+    assert len(names) == len(set(names))
+    for name in ("best", "best-images"):
+        assert registry.find(name).quality
