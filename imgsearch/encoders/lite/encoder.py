@@ -53,9 +53,9 @@ class LiteEncoder(Encoder):
     the collection stays valid.
 
     Raises:
-        MissingExtra: the runtime is not installed.
         ConfigError: the runtime or the CPU lacks the precision.
-        WeightsInvalid: the file does not hold this network.
+        MissingExtra: the runtime is not installed; raised by the first image.
+        WeightsInvalid: the file does not hold this network; raised by the first image or text.
 
     >>> from imgsearch.encoders import load
     >>> load("lite").encode_texts(["a dog"]).shape
@@ -78,24 +78,21 @@ class LiteEncoder(Encoder):
             input_size=row.input_size, crop_pct=row.crop_pct, interpolation=row.interpolation
         )
         self.enough = self.preprocessing.enough
-        kind = "onnx" if runtime == "auto" else runtime
-        tensors = _tensors(row, weights)
-        self._engine = engines.from_model(
-            kind,
-            onnx_graph.with_initializers(graph_file(row).read_bytes(), tensors),
-            engines.pick_precision(kind, precision, bf16_cosine=None),
-        )
-        self._directions = tensors["directions"] @ tensors["projection"]
+        self._row, self._weights = row, weights
+        self._runtime = "onnx" if runtime == "auto" else runtime
+        self._precision = engines.pick_precision(self._runtime, precision, bf16_cosine=None)
         self._batches = engines.SideBySide()
+        # a search needs one of the two sides, and building the other would take most of its time
         self._lock = threading.Lock()
-        self._texts: TextSide | None = None
+        self._images: engines.Engine | None = None
+        self._texts: tuple[TextSide, Matrix] | None = None
         self.fingerprint = Fingerprint(
             model=row.name,
             dim=DIM,
             weights=row.sha256,
             preprocessing=f"rgb uint8; {borders.canonical()}; {self.preprocessing.canonical()}",
             options="v1",
-            runtime=f"{kind} {self._engine.precision}",
+            runtime=f"{self._runtime} {self._precision}",
         )
 
     @override
@@ -109,26 +106,35 @@ class LiteEncoder(Encoder):
     def features(self, inputs: Sequence[npt.NDArray[np.uint8]]) -> Matrix:
         if not len(inputs):
             return np.empty((0, self.dim), dtype=np.float32)
-        return self._batches.run(self._engine, inputs, self.batch_size)
+        return self._batches.run(self._image_side(), inputs, self.batch_size)
 
     @override
     def text_features(self, texts: Sequence[str]) -> Matrix:
-        weights = self._text_side.classes(texts)
-        return np.asarray(weights @ self._directions, dtype=np.float32)
+        side, directions = self._text_side()
+        return np.asarray(side.classes(texts) @ directions, dtype=np.float32)
 
     @override
     def unknown_words(self, text: str) -> tuple[str, ...]:
-        return self._text_side.unknown(text)
+        return self._text_side()[0].unknown(text)
 
     def class_vectors(self) -> Matrix:
         """Return the unit vectors of ImageNet's 1,000 classes, float32 (1000, dim)."""
-        return unit(self._directions)
+        return unit(self._text_side()[1])
 
-    @property
-    def _text_side(self) -> TextSide:
-        with self._lock:  # searches by images alone do without it
+    def _image_side(self) -> engines.Engine:
+        with self._lock:
+            if self._images is None:
+                graph = graph_file(self._row).read_bytes()
+                model = onnx_graph.with_initializers(graph, _tensors(self._row, self._weights))
+                self._images = engines.from_model(self._runtime, model, self._precision)
+            return self._images
+
+    def _text_side(self) -> tuple[TextSide, Matrix]:
+        """Return what reads texts, and the projected directions of the classes."""
+        with self._lock:
             if self._texts is None:
-                self._texts = TextSide()
+                tensors = _tensors(self._row, self._weights)
+                self._texts = TextSide(), tensors["directions"] @ tensors["projection"]
             return self._texts
 
 

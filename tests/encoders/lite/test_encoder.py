@@ -132,8 +132,9 @@ def test_missing_weights_package_is_reported_with_the_command(
 def test_weights_of_another_network_are_refused() -> None:
     other = row("lite2").weights_file
     assert other is not None
+    encoder = LiteEncoder(row(), other.locate(), runtime="onnx")
     with pytest.raises(EncoderError, match="cannot read the model in memory"):
-        LiteEncoder(row(), other.locate(), runtime="onnx")
+        encoder.encode([picture(1)])
 
 
 def test_lite_needs_neither_torch_nor_onnx() -> None:
