@@ -1,4 +1,4 @@
-"""ResNet-50 from 1,000 JPEG files: the tutorials' pipeline, our batch step, the encoder alone."""
+"""1,000 JPEG files by ResNet-50 and lite: the tutorials' pipeline, our batch step, the encoder."""
 
 import statistics
 import tempfile
@@ -18,25 +18,25 @@ CHUNK = 256
 SUBSET = Path(__file__).resolve().parents[3] / "shared/data/imagenet-subset/train"
 
 
-def seeded(folder):
-    """Write ResNet-50's weights from a seed; what they find does not matter here."""
+def seeded(folder, network):
+    """Write a network's weights from a seed; what they find does not matter here."""
     from safetensors.torch import save_file
 
     torch, timm = frameworks()
     torch.manual_seed(2026)
-    path = Path(folder) / "resnet50.safetensors"
-    save_file(timm.create_model("resnet50").state_dict(), path)
+    path = Path(folder) / f"{network}.safetensors"
+    save_file(timm.create_model(network).state_dict(), path)
     return path
 
 
-def tutorial(weights):
-    """Return the walk of the tutorials: Towhee, image by image, timm's eager model in float32."""
+def tutorial(network, weights):
+    """Return the tutorials' pipeline: Towhee, image by image, timm's eager model in float32."""
     from PIL import Image
     from safetensors.torch import load_file
     from towhee import pipe
 
     torch, timm = frameworks()
-    model = timm.create_model("resnet50")
+    model = timm.create_model(network)
     model.load_state_dict(load_file(weights))
     model.reset_classifier(0)
     model.eval()
@@ -56,17 +56,24 @@ def tutorial(weights):
 
 
 def main():
-    print("throughput: ResNet-50 with seeded weights, ratios of one run, paired by round")
     if not SUBSET.is_dir():
-        print("  left out: there is no ../shared/data/imagenet-subset")
+        print("throughput: left out: there is no ../shared/data/imagenet-subset")
         return
     paths = [reference.path for reference in references(str(SUBSET))][:IMAGES]
     with tempfile.TemporaryDirectory() as folder:
-        recipe = Recipe.of("timm:resnet50", seeded(folder))
+        weights = seeded(folder, "resnet50")
+        measure("resnet50", weights, Recipe.of("timm:resnet50", weights), paths)
+        measure("tf_efficientnet_lite0", seeded(folder, "tf_efficientnet_lite0"), Recipe(), paths)
+
+
+def measure(network, weights, recipe, paths):
+    """Print the rates of a recipe, beside the tutorials' pipeline with the same network."""
+    print(f"throughput: {recipe.model}, ratios of one run, paired by round")
+    with tempfile.TemporaryDirectory() as folder:
         encoder = imgsearch.load_encoder(**recipe.config())
         print(f"  {encoder.fingerprint.runtime}, batches of {encoder.batch_size}")
         ready = [encoder.prepare(decode(read(path), path=path)) for path in paths]
-        step, theirs = Embedding(recipe), tutorial(recipe.weights)
+        step, theirs = Embedding(recipe), tutorial(network, weights)
         places = iter(range(ROUNDS + 1))
 
         def files():
