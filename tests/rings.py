@@ -39,6 +39,9 @@ MODULES: Final = {
         "encoders/test_tokenizer.py",
         "encoders/test_towhee_clip.py",
         "evaluation/test_fidelity.py",
+        "evaluation/test_run.py",
+        "evaluation/test_stores.py",
+        "evaluation/test_variants.py",
         "pipelines/test_regions.py",
         "test_collection_handle.py",
         "test_detector.py",
@@ -46,6 +49,7 @@ MODULES: Final = {
         "test_regions.py",
     ),
     "browser": ("ui",),
+    "servers": ("services",),
     "process": ("archive/test_crashes.py", "compat", "soak", "testing/test_tencent_process.py"),
 }
 """Marker → the modules and folders whose tests all have it, below tests/."""

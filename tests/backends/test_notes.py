@@ -99,6 +99,7 @@ def test_a_copy_carries_the_notes_along_and_keeps_its_own(store):
         assert notes.read(target, target.open("l2")) == {}  # scores of another scale
 
 
+@pytest.mark.torch  # the doctor imports it
 def test_the_doctor_names_no_notes(store):
     notes.write(store, made(store, "a"), {"x": 1})
     (found,) = (each for each in examine([Store(store.url)]) if each.what.startswith("store"))

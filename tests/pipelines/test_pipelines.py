@@ -163,6 +163,7 @@ def test_search_options_reach_the_store(folder, url):
     assert [Path(hit.fields["path"]).name for hit in near] == ["bild-ü 0003.png"]
 
 
+@pytest.mark.torch  # timm's names are looked through
 @pytest.mark.parametrize(
     ("build", "error"),
     [
