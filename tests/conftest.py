@@ -50,10 +50,10 @@ def logs() -> None:
 @pytest.fixture
 def word_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have `lite` read texts by its table of words, as where the extra sentences is missing."""
-    from imgsearch.encoders.lite.text import TextSide
-    from imgsearch.encoders.lite.words import WordTable
+    from imgsearch.encoders.lite.sentences import SentenceModel
 
-    monkeypatch.setattr(load("lite"), "_texts", TextSide(WordTable()))
+    monkeypatch.setattr(load("lite"), "_texts", None)
+    monkeypatch.setattr(SentenceModel, "is_installed", staticmethod(lambda: False))
 
 
 @pytest.fixture

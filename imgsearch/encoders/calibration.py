@@ -86,5 +86,6 @@ def _nncf() -> Any:
             import nncf
     except ModuleNotFoundError as error:
         raise MissingExtra(f"int8 needs {error.name}", extra="int8", name=error.name) from error
-    nncf.set_log_level(logging.ERROR)
+    # not nncf.set_log_level: it also sets the handlers that a program gave to this logger
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf

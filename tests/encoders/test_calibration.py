@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -38,6 +39,8 @@ def weights(tmp_path):
 
 def test_what_is_calibrated_runs_in_int8_near_to_f32(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "cache"))
+    handler = logging.NullHandler(logging.INFO)
+    monkeypatch.setattr(logging.getLogger("nncf"), "handlers", [handler])
     write(tmp_path / "fotos", 12)
     (tmp_path / "fotos/kaputt.jpg").write_bytes(b"\xff\xd8\xff")
     common = ["--model", "timm:test_resnet", "--weights", str(weights)]
@@ -59,6 +62,7 @@ def test_what_is_calibrated_runs_in_int8_near_to_f32(weights, tmp_path, monkeypa
     assert least >= 0.99
     again = CliRunner().invoke(cli, ["calibrate", str(tmp_path / "fotos"), *common])
     assert again.exit_code == 0, again.output
+    assert handler.level == logging.INFO
 
 
 def test_too_few_images_or_no_export_is_told(weights, tmp_path, monkeypatch):
