@@ -1,10 +1,13 @@
 """The graphs of EfficientNet-lite against timm's own code with the same weights."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from imgsearch.encoders import load, registry
+from imgsearch.encoders import calibration, engines, load, registry
 from imgsearch.encoders.base import unit
+from imgsearch.encoders.exported import ExportedEncoder
 from imgsearch.encoders.frameworks import frameworks
 from imgsearch.encoders.lite.encoder import NAMED, LiteEncoder, class_directions, space_file
 from imgsearch.encoders.probes import probes
@@ -70,3 +73,31 @@ def test_timm_takes_the_weights_of_the_package(runtime: str) -> None:
         expected = network.forward_head(network.forward_features(pixels), pre_logits=True)
     cosines = np.sum(unit(timm.features(list(inputs))) * unit(expected.numpy()), axis=1)
     assert cosines.min() > 0.9999
+
+
+def cosines_to_f32(precision: str, *, calibrated: bool) -> Matrix:
+    """Return the cosines of timm's lite0 in `precision` to float32, by OpenVINO."""
+    common = {"runtime": "openvino"}
+    exact = load("tf_efficientnet_lite0", options={**common, "precision": "f32"})
+    assert isinstance(exact, ExportedEncoder)
+    inputs = list(probes(224, count=12))
+    if calibrated:
+        calibration.write(exact.folder, inputs)
+    rough = load("tf_efficientnet_lite0", options={**common, "precision": precision})
+    assert rough.fingerprint.runtime == f"openvino {precision}"
+    return np.sum(unit(exact.features(inputs)) * unit(rough.features(inputs)), axis=1)
+
+
+def test_weights_of_the_package_run_in_bf16_where_the_processor_has_it() -> None:
+    if engines.has_bf16("openvino"):
+        assert 0.9 < cosines_to_f32("bf16", calibrated=False).min() < 0.999999
+    else:
+        assert cosines_to_f32("f32", calibrated=False).min() > 0.999999
+
+
+@pytest.mark.nightly  # quantizing takes a minute of two cores
+def test_weights_of_the_package_run_in_int8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path))
+    assert 0.9 < cosines_to_f32("int8", calibrated=True).min() < 0.999999
