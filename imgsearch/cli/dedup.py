@@ -46,9 +46,7 @@ _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-dupl
     show_default=True,
     help="Images to measure on, each changed in 14 ways; five times as many give wrong pairs.",
 )
-@click.option(
-    "--stored", is_flag=True, help="Compare stored vectors alone, without those of `classic`."
-)
+@click.option("--stored", is_flag=True, help="Compare the stored vectors alone, without `classic`.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -80,9 +78,9 @@ def dedup(
     image. Pairs that differ, are unclear or cannot be read are listed; only --unread groups the
     last. Only --remove removes images from the library, and no file is changed.
 
-    The score joins the library's vectors with those of `classic`, for which all files are read.
-    Stored vectors alone are compared with --stored, --threshold or --unread, in libraries of
-    `classic`, and above 50,000 images. The threshold for `search` is always that of stored vectors.
+    The score joins the library's vectors with vectors of `classic`, so all files are read. With
+    --stored, --threshold or --unread, in libraries of `classic`, and above 50,000 images, the
+    stored vectors alone are compared. `search` always uses the threshold of the stored vectors.
     """
     from imgsearch.duplicates import groups as near_groups
     from imgsearch.evaluation.verification import Verification
@@ -188,7 +186,7 @@ def _measured(
 ) -> dict[str, Any]:
     """Measure a threshold on changes of the library's own images.
 
-    That of the stored vectors is kept for `search`.
+    The threshold of the stored vectors is kept for `search`.
 
     Raises:
         PrecisionUnreached: no threshold reaches `precision`.
