@@ -51,17 +51,55 @@ def test_every_operator_is_in_the_changelog():
     assert all(f"`{name}`" in changes for name in seam.operator_names())
 
 
-def test_links_between_the_pages_lead_somewhere():
-    for page in (
-        "README.md",
-        "ARCHITECTURE.md",
-        "data/README.md",
-        "docs/lite.md",
-        "notebooks/README.md",
-    ):
-        text = (ROOT / page).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-            assert (ROOT / page).parent.joinpath(target).exists(), (page, target)
+PAGES = sorted(
+    {path for folder in (".", "data", "notebooks") for path in (ROOT / folder).glob("*.md")}
+    | {
+        path
+        for folder in ("docs", "imgsearch", "operators", "tests", "tools")
+        for path in (ROOT / folder).rglob("*.md")
+    }
+)
+
+
+def prose(page):
+    """Return the text of a page without code."""
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub derives them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_of_a_page_work(page):
+    for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", prose(page)):
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+DECISIONS = ROOT / "docs/decisions"
+DECISION = re.compile(
+    r"# (\d{3})\. (.+)\n\n20\d\d-\d\d-\d\d · (?:accepted|superseded by \[\d{3}\]\(.+\))\n\n"
+    r"## Context\n\n.+\n\n## Decision\n\n.+\n\n## Measurement\n\n.+\n\n## Consequence\n\n.+\n"
+)
+
+
+def test_decisions_have_one_form_and_a_line_in_the_index():
+    index = (DECISIONS / "README.md").read_text(encoding="utf-8")
+    files = sorted(DECISIONS.glob("[0-9]*.md"))
+    lines = re.findall(r"^- \[(\d{3})\]\((.+?)\) (.+)$", index, re.MULTILINE)
+    assert [file for _, file, _ in lines] == [path.name for path in files]
+    for place, (path, (number, _, title)) in enumerate(zip(files, lines, strict=True), 1):
+        match = DECISION.fullmatch(path.read_text(encoding="utf-8"))
+        assert match, f"{path.name} has another form"
+        assert match[1] == number == path.name[:3] == f"{place:03d}"
+        assert title.removeprefix(match[2]) == "" or title.startswith(f"{match[2]} (superseded")
 
 
 def test_the_version_is_one():
