@@ -33,11 +33,12 @@ services:  ## as root: Debian's MariaDB and Chromium, for tests
 notebooks: .venv/.dev  ## run the codelabs from a clean kernel
 	$(BIN)/python -m pytest $(WORKERS) --nbmake notebooks
 
-check: .venv/.dev  ## linters, types, layers
+check: .venv/.dev  ## linters, types, layers, words
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+	$(BIN)/python -m tools.words
 
 bench: .venv/.dev  ## ratios of one run; see tests/benchmarks/README.md
 	$(BIN)/python -m tests.benchmarks

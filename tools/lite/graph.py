@@ -125,12 +125,12 @@ def _blocks(graph: _Graph, value: str, shapes: Mapping[str, tuple[int, ...]]) ->
 
 
 def _vector(graph: _Graph, features: str) -> str:
-    """Add what `lite.encoder` documents: centred features plus the named classes' directions."""
+    """Add what `lite.encoder` documents: centered features plus the named classes' directions."""
     logits = graph.add("Gemm", features, "_fc.weight", "_fc.bias", transB=1)
     classes = graph.add("MatMul", graph.add("Softmax", logits, axis=1), "directions")
-    centred = graph.unit(graph.add("Sub", graph.unit(features), "mean"))
+    centered = graph.unit(graph.add("Sub", graph.unit(features), "mean"))
     named = graph.add("Mul", graph.unit(classes), graph.number(NAMED))
-    return graph.add("MatMul", graph.unit(graph.add("Add", centred, named)), "projection")
+    return graph.add("MatMul", graph.unit(graph.add("Add", centered, named)), "projection")
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ checkout; it takes some minutes, nearly all of them for the sentence model::
     python -m tools.lite.words --captions captions/annotations/captions_val2017.json \
         --exclude ../shared/data/captions/captions.jsonl
 
-Sources: class names and nouns are WordNet's lemmas, as timm ships them; captions are those of COCO
-val2017 (CC BY 4.0), without the images of `--exclude`, which are evaluated on. All serve as texts
-alone: what a text's vector should be is what all-MiniLM-L6-v2 makes of it.
+Sources: class names and nouns are WordNet's lemmas, as timm ships them; the captions come from
+COCO val2017 (CC BY 4.0), without the images of `--exclude`, because the evaluation uses these. Only
+texts are used: the target of a text is its vector by all-MiniLM-L6-v2.
 
 How a class is worded, and the settings of `Fit`, were chosen on data without evaluation images:
 435 captions of 87 images of COCO (github.com/Obmutescence/COCO-MINI) that are not evaluated on, and
 captions and sentences kept from the fit. All lemmas find captions best (MRR 0.606; the first lemma
 alone 0.598, "a photo of a" before all 0.602, with WordNet's definition 0.591, which in turn finds
-more of four labelled sets: precision@10 of names 0.286 against 0.265). Two rounds of eight
+more of four labeled sets: precision@10 of names 0.286 against 0.265). Two rounds of eight
 steps give held-out captions a cosine of 0.869 with 12,003 entries, 0.865 with 17,322; four rounds
 of twenty steps 0.880, but class names lose 0.034; 256 numbers a row 0.880, for a third more bytes.
 """
@@ -52,13 +52,13 @@ _HEADER: Final = """\
 # tools/lite/words.py writes this file.
 """
 _TEMPLATES: Final = (
-    "a photo of a {entry}", "a {entry}", "a {colour} {entry}", "a {entry} and a {other}",
+    "a photo of a {entry}", "a {entry}", "a {color} {entry}", "a {entry} and a {other}",
     "{entry} in a {other}", "a {entry} with a {other}", "a person with a {entry}",
     "{entry}s on the {other}", "a picture of {entry}", "two {entry}s", "my {entry}",
-    "a small {colour} {entry} next to a {other}", "the {entry} is near the {other}",
+    "a small {color} {entry} next to a {other}", "the {entry} is near the {other}",
     "close up of a {entry}",
 )  # fmt: skip
-_COLOURS: Final = (
+_COLORS: Final = (
     "red", "blue", "green", "black", "white", "brown", "yellow", "orange", "gray", "pink", "purple",
     "large", "small", "old", "wooden", "young", "wet",
 )  # fmt: skip
@@ -168,7 +168,7 @@ def made_up(
     for entry in entries:
         template = pick(_TEMPLATES)
         other = pick(frequent if random.random() < 0.7 else entries)
-        sentences.append(template.format(entry=entry, other=other, colour=pick(_COLOURS)))
+        sentences.append(template.format(entry=entry, other=other, color=pick(_COLORS)))
     return sentences
 
 
@@ -181,13 +181,13 @@ def directions(targets: Matrix, rank: int) -> Matrix:
 def fit(lexicon: Lexicon, own: Matrix, texts: Sequence[str], targets: Matrix, how: Fit) -> Matrix:
     """Return the table, float32 (n, rank), whose sums point where `targets` do.
 
-    `own` (n, rank) are the projected vectors of the entries, with which the table begins, `targets`
-    those of the texts. Each round sets a text's target to the length that its sum has along it,
-    since lengths are free, and solves for the rows by least squares.
+    `own` (n, rank) are the projected vectors of the entries and the table's start; `targets` are
+    the projected vectors of the texts. Each round sets a text's target to the length that its sum
+    has along it, since lengths are free, and solves for the rows by least squares.
     """
-    found = [lexicon.find(text)[0] for text in texts]
-    known = [place for place, rows in enumerate(found) if rows]
-    counts = _counts([found[place] for place in known], len(own))
+    rows_by_text = [lexicon.find(text)[0] for text in texts]
+    known = [place for place, rows in enumerate(rows_by_text) if rows]
+    counts = _counts([rows_by_text[place] for place in known], len(own))
     sums = sparse.vstack([counts, sparse.identity(len(own), dtype=np.float32)]).tocsr()
     wanted = np.concatenate([targets[known], own])
     weights = np.repeat(np.float32([1, how.alone]), [len(known), len(own)])[:, None]
