@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from imgsearch import distribution as _distribution
-from imgsearch import introduction as _introduction
+from imgsearch.towhee import import_hook as _import_hook
 
 __version__ = _distribution.VERSION
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from imgsearch.client import Client as Client
     from imgsearch.encoders import load as load_encoder
     from imgsearch.filters import Field as Field
-    from imgsearch.library import Library as Library
-    from imgsearch.library import open as open  # noqa: A004 - imgsearch.open reads as intended
+    from imgsearch.library.library import Library as Library
+    from imgsearch.library.library import open as open  # noqa: A004 - imgsearch.open reads as intended
+    from imgsearch.library.query import Query as Query
     from imgsearch.pipelines import embed_pipeline as embed_pipeline
     from imgsearch.pipelines import insert_pipeline as insert_pipeline
     from imgsearch.pipelines import search_pipeline as search_pipeline
     from imgsearch.pipelines import text_search_pipeline as text_search_pipeline
-    from imgsearch.query import Query as Query
-    from imgsearch.seam import op as op
-    from imgsearch.sheet import contact_sheet as contact_sheet
+    from imgsearch.report.contact_sheet import contact_sheet as contact_sheet
+    from imgsearch.towhee import op as op
     from imgsearch.types import Failure as Failure
     from imgsearch.types import Hit as Hit
     from imgsearch.types import Record as Record
@@ -43,17 +43,17 @@ _HOMES = {
     "Failure": "types",
     "Field": "filters",
     "Hit": "types",
-    "Library": "library",
-    "Query": "query",
+    "Library": "library.library",
+    "Query": "library.query",
     "Record": "types",
     "connect": "backends",
-    "contact_sheet": "sheet",
+    "contact_sheet": "report.contact_sheet",
     "embed_pipeline": "pipelines",
     "errors": "",
     "insert_pipeline": "pipelines",
     "load_encoder": "encoders",
-    "op": "seam",
-    "open": "library",
+    "op": "towhee",
+    "open": "library.library",
     "search_pipeline": "pipelines",
     "text_search_pipeline": "pipelines",
 }
@@ -104,5 +104,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-_introduction.install()
+_import_hook.install()
 _distribution.warn_of_namesake()

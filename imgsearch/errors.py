@@ -267,3 +267,11 @@ class AccessDenied(ImgSearchError, PermissionError):
 
 class ScopeMissing(AccessDenied):
     """The key does not allow what was asked for."""
+
+
+class TextWarning(UserWarning):
+    """The text is in a script that the model was not trained on, so its hits mean little."""
+
+
+class EncoderWarning(UserWarning):
+    """Nothing shows that the collection's vectors were made by the encoder that the user named."""

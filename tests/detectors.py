@@ -3,7 +3,7 @@
 
 def write_detector(folder, *, seed=3):
     """Write a YOLOS of two layers that finds eight boxes; which is up to its seed."""
-    from imgsearch.encoders.frameworks import frameworks
+    from imgsearch.encoders.torch.imports import frameworks
 
     torch = frameworks()[0]
     import transformers

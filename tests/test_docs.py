@@ -45,10 +45,10 @@ def test_the_map_matches_the_territory():
 
 
 def test_every_operator_is_in_the_changelog():
-    from imgsearch import seam
+    from imgsearch import towhee
 
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert all(f"`{name}`" in changes for name in seam.operator_names())
+    assert all(f"`{name}`" in changes for name in towhee.operator_names())
 
 
 PAGES = sorted(

@@ -6,7 +6,8 @@ import pytest
 
 from imgsearch import safe_json
 from imgsearch.backends import Schema
-from imgsearch.encoders import Recipe, weights
+from imgsearch.encoders import Recipe
+from imgsearch.encoders.weights import files
 from imgsearch.errors import ConfigError, SchemaMismatch, WeightsInvalid
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -28,10 +29,10 @@ def test_deep_headers_of_weights_are_refused(tmp_path):
     file = tmp_path / "tief ü.safetensors"
     file.write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(WeightsInvalid, match="tief ü.safetensors is no safetensors file"):
-        weights.check(file)
+        files.check(file)
     file.with_suffix(".json").write_text("[" * 30_000 + "]" * 30_000)
     with pytest.raises(ConfigError, match="holds no options"):
-        weights.sidecar(file)
+        files.sidecar(file)
 
 
 def test_deep_texts_beside_a_collection_are_refused():

@@ -1,7 +1,6 @@
-"""Originals, catalogue and vectors in step: what the service and the page translate."""
+"""The archive: originals, catalog and vectors, kept in step. The service and the page use it."""
 
 from imgsearch.archive.archive import Archive
-from imgsearch.archive.incoming import Incoming
 from imgsearch.archive.jobs import Jobs
 from imgsearch.archive.opening import opened
 from imgsearch.archive.outcomes import (
@@ -13,17 +12,24 @@ from imgsearch.archive.outcomes import (
     Repaired,
     Stages,
 )
+from imgsearch.archive.upload import Incoming
+from imgsearch.catalog import Entry, Job, JobFailure, Order, State
 
 __all__ = [
     "Added",
     "Archive",
     "CollectionState",
     "Counts",
+    "Entry",
     "Found",
     "Incoming",
+    "Job",
+    "JobFailure",
     "Jobs",
+    "Order",
     "Original",
     "Repaired",
     "Stages",
+    "State",
     "opened",
 ]

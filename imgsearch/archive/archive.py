@@ -7,11 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from imgsearch.archive import incoming
-from imgsearch.archive.adding import Adding
-from imgsearch.archive.deleting import Deleting
+from imgsearch.archive import upload
+from imgsearch.archive.addition import Adding
+from imgsearch.archive.deletion import Deleting
 from imgsearch.archive.health import health
-from imgsearch.archive.incoming import Incoming
 from imgsearch.archive.labels import write_label
 from imgsearch.archive.libraries import WORTH_AN_INDEX, Libraries
 from imgsearch.archive.outcomes import (
@@ -23,20 +22,21 @@ from imgsearch.archive.outcomes import (
     Repaired,
     Stages,
 )
+from imgsearch.archive.priority import Traffic
 from imgsearch.archive.repair import Repair
-from imgsearch.archive.searching import Searching
+from imgsearch.archive.search import Searching
 from imgsearch.archive.showing import Showing
-from imgsearch.archive.traffic import Traffic
-from imgsearch.archive.writing import Writing
+from imgsearch.archive.upload import Incoming
+from imgsearch.archive.writer import Writing
 from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, composed
 from imgsearch.images import MAX_PIXELS
-from imgsearch.library import Library
-from imgsearch.loading import FailedFile
+from imgsearch.library.library import Library
+from imgsearch.library.progress import FailedFile
+from imgsearch.library.query import Example, Query
 from imgsearch.objects import ObjectStore
-from imgsearch.query import Example, Query
 from imgsearch.types import Value, Vector
 
 
@@ -179,7 +179,7 @@ class Archive:
         Raises:
             SourceError: the folder is not inside `roots`.
         """
-        return incoming.files(Path(folder), self.roots, on_ignored)
+        return upload.files(Path(folder), self.roots, on_ignored)
 
     def search(
         self,

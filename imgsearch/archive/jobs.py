@@ -12,8 +12,8 @@ from secrets import token_hex
 from typing import Any, Final
 
 from imgsearch.archive.archive import Archive
-from imgsearch.archive.incoming import inside
-from imgsearch.archive.traffic import behind
+from imgsearch.archive.priority import behind
+from imgsearch.archive.upload import inside
 from imgsearch.archive.work import Fetch, Work
 from imgsearch.backends.base import check_name
 from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from imgsearch.catalog import Catalog, Entry, State
-from imgsearch.library import Library
+from imgsearch.library.library import Library
 
 
 def first_rows(catalog: Catalog, collection: str, entries: Sequence[Entry]) -> list[Entry]:

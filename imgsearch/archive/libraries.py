@@ -10,8 +10,8 @@ from imgsearch.archive.outcomes import Stages
 from imgsearch.backends import notes
 from imgsearch.backends.base import check_name
 from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
-from imgsearch.library import Library
-from imgsearch.library import open as open_library
+from imgsearch.library.library import Library
+from imgsearch.library.library import open as open_library
 
 WORTH_AN_INDEX: Final = 256
 """Images; fewer are compared one by one until more come."""

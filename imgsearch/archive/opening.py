@@ -8,7 +8,7 @@ from typing import Any
 from imgsearch import objects
 from imgsearch.archive.archive import Archive
 from imgsearch.catalog import Catalog
-from imgsearch.collection_handle import ARGUMENTS, check_arguments
+from imgsearch.library.collection_handle import ARGUMENTS, check_arguments
 
 
 @contextmanager

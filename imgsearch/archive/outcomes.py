@@ -6,7 +6,7 @@ from typing import Self
 
 from imgsearch.backends import Schema
 from imgsearch.catalog import Entry
-from imgsearch.loading import FailedFile
+from imgsearch.library.progress import FailedFile
 from imgsearch.types import Hit
 from imgsearch.wording import counted
 

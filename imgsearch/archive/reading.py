@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from imgsearch import images, sources
-from imgsearch.archive.incoming import Incoming
+from imgsearch import images
+from imgsearch.archive.upload import Incoming
 from imgsearch.catalog import Entry, entry_id
 from imgsearch.errors import CollectionNotFound
-from imgsearch.library import Library
-from imgsearch.loader import vectors_of
-from imgsearch.loading import Candidate, FailedFile
+from imgsearch.images import sources
+from imgsearch.library.ingest import vectors_of
+from imgsearch.library.library import Library
+from imgsearch.library.progress import Candidate, FailedFile
 from imgsearch.types import Record, Vector
 
 _MEDIA_TYPES: Final = {"JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}

@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from imgsearch import images, sources
-from imgsearch.archive.deleting import Deleting
+from imgsearch import images
+from imgsearch.archive.deletion import Deleting
 from imgsearch.archive.labels import first_rows
 from imgsearch.archive.outcomes import Repaired
 from imgsearch.archive.reading import record
@@ -24,8 +24,9 @@ from imgsearch.errors import (
     SchemaMismatch,
     SourceError,
 )
-from imgsearch.library import Library
-from imgsearch.loader import vectors_of
+from imgsearch.images import sources
+from imgsearch.library.ingest import vectors_of
+from imgsearch.library.library import Library
 from imgsearch.objects import ObjectStore
 from imgsearch.types import Record
 from imgsearch.wording import counted

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from imgsearch import sources
 from imgsearch.archive.outcomes import Original
 from imgsearch.archive.reading import media_type
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import ObjectNotFound
+from imgsearch.images import sources
 from imgsearch.objects import ObjectStore
 from imgsearch.objects import thumbnail as shrunk
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from imgsearch.archive.outcomes import Stages
-from imgsearch.loading import Candidate, FailedFile, Outcome, contradiction
+from imgsearch.library.progress import Candidate, FailedFile, Outcome, contradiction
 
 _KEPT: Final = 1_000  # failures and notes in the outcome; all failures are counted and reported
 

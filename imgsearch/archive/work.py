@@ -7,13 +7,13 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from imgsearch import sources
 from imgsearch.archive.archive import Archive
-from imgsearch.archive.incoming import Incoming
 from imgsearch.archive.outcomes import Stages
+from imgsearch.archive.upload import Incoming
 from imgsearch.catalog import Job, JobFailure
 from imgsearch.errors import CatalogError, ImgSearchError, SourceError
-from imgsearch.loading import FailedFile
+from imgsearch.images import sources
+from imgsearch.library.progress import FailedFile
 
 _log = logging.getLogger(__name__)
 Fetch = Callable[[str], bytes]

@@ -13,20 +13,20 @@ from imgsearch.backends.base import Capabilities, VectorBackend, check_access
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.schema import Index, Metric, Schema
-from imgsearch.backends.tencent_url import Options
+from imgsearch.backends.tencent.address import Options
 from imgsearch.errors import ConfigError, MissingExtra
 from imgsearch.settings import quiet_grpc
 
 # scheme → module, the drivers that it needs, the extra that brings them
 _DRIVERS: Final = {
     "memory": ("memory", (), ""),
-    "milvus-lite": ("milvus", ("pymilvus", "milvus_lite"), ""),
-    "milvus": ("milvus", ("pymilvus",), ""),
-    "milvus+https": ("milvus", ("pymilvus",), ""),
-    "tencent": ("tencent", ("tcvectordb",), "tencent"),
-    "tencent+https": ("tencent", ("tcvectordb",), "tencent"),
-    "tencent+grpc": ("tencent", ("tcvectordb",), "tencent"),
-    "tencent+grpcs": ("tencent", ("tcvectordb",), "tencent"),
+    "milvus-lite": ("milvus.backend", ("pymilvus", "milvus_lite"), ""),
+    "milvus": ("milvus.backend", ("pymilvus",), ""),
+    "milvus+https": ("milvus.backend", ("pymilvus",), ""),
+    "tencent": ("tencent.backend", ("tcvectordb",), "tencent"),
+    "tencent+https": ("tencent.backend", ("tcvectordb",), "tencent"),
+    "tencent+grpc": ("tencent.backend", ("tcvectordb",), "tencent"),
+    "tencent+grpcs": ("tencent.backend", ("tcvectordb",), "tencent"),
 }
 _PORTS: Final = {
     "milvus": 19530,

@@ -5,12 +5,13 @@ from typing import Any, Final
 
 import click
 
-from imgsearch import encoders, sources
+from imgsearch import encoders
 from imgsearch.cli import options, show
-from imgsearch.embedding import model_input
-from imgsearch.encoders import calibration
-from imgsearch.encoders.exported import ExportedEncoder
+from imgsearch.encoders.export import calibration
+from imgsearch.encoders.export.encoder import ExportedEncoder
 from imgsearch.errors import ConfigError, ImageError, SourceError
+from imgsearch.images import sources
+from imgsearch.library.embedding import model_input
 from imgsearch.wording import counted
 
 _RUNNING: Final = {"runtime": "openvino", "precision": "f32"}

@@ -35,7 +35,7 @@ def copy(
     new collection's, which are the source's by default.
     """
     from imgsearch.backends import connect, is_there
-    from imgsearch.transfer import copy as transfer
+    from imgsearch.library.copy import copy as transfer
 
     settings = Settings.from_environment()
     if not is_there(source):

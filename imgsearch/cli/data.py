@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import click
 
 from imgsearch.cli import options, show
+from imgsearch.datasets.download import shown
+from imgsearch.datasets.fetch import PUBLISHED, some
+from imgsearch.datasets.fetch import fetch as fetch_dataset
+from imgsearch.datasets.manifest import Manifest, OnProgress
 from imgsearch.errors import DownloadError
-from imgsearch.evaluation.download import shown
-from imgsearch.evaluation.fetch import PUBLISHED, some
-from imgsearch.evaluation.fetch import fetch as fetch_dataset
-from imgsearch.evaluation.manifest import Manifest, OnProgress
 from imgsearch.settings import Settings
 from imgsearch.wording import counted
 

@@ -11,9 +11,9 @@ import click
 from imgsearch.cli import options, show
 from imgsearch.cli.search import thumb
 from imgsearch.cli.words import Number
-from imgsearch.duplicates import Group, Member
 from imgsearch.errors import PrecisionUnreached
-from imgsearch.page import Result, Words, results_page
+from imgsearch.library.duplicates import Group, Member
+from imgsearch.report.html import Result, Words, results_page
 from imgsearch.settings import Settings
 from imgsearch.wording import counted
 
@@ -82,8 +82,8 @@ def dedup(
     --stored, --threshold or --unread, in libraries of `classic`, and above 50,000 images, the
     stored vectors alone are compared. `search` always uses the threshold of the stored vectors.
     """
-    from imgsearch.duplicates import groups as near_groups
     from imgsearch.evaluation.verification import Verification
+    from imgsearch.library.duplicates import groups as near_groups
 
     as_json: bool = rest["as_json"]
     encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights")}

@@ -11,8 +11,8 @@ import click
 
 from imgsearch.cli import figures, options, show
 from imgsearch.cli.search import hit_thumb, thumb
-from imgsearch.evaluation.datasets import Dataset, Item
-from imgsearch.page import Result, results_page
+from imgsearch.datasets.dataset import Dataset, Item
+from imgsearch.report.html import Result, results_page
 from imgsearch.settings import Settings
 from imgsearch.wording import counted
 
@@ -89,7 +89,7 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
 
 def _gallery(folder: Path, settings: Settings, bars: show.Bars) -> Dataset:
     """Return the gallery at hand, drawing one where there is none."""
-    from imgsearch.evaluation import datasets
+    from imgsearch.datasets import dataset as datasets
     from imgsearch.evaluation.drawn import draw
 
     if settings.data is not None:

@@ -20,7 +20,7 @@ def doctor(store: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - cli
     STORE is a URL, as for --db; by default the store of IMGSEARCH_DB is checked, or photos.db.
     Nothing is changed. The exit code is 1 if a check fails.
     """
-    from imgsearch.doctor import Store, examine
+    from imgsearch.library.doctor import Store, examine
 
     settings = Settings.from_environment()
     stores = [

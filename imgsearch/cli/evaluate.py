@@ -12,7 +12,7 @@ from imgsearch.cli import figures, options, show
 from imgsearch.settings import Settings
 
 if TYPE_CHECKING:
-    from imgsearch.evaluation.datasets import Dataset
+    from imgsearch.datasets.dataset import Dataset
     from imgsearch.evaluation.run import Run
 
 _MISSED: Final = 3  # the exit code when a figure is below what --fail-under asks for
@@ -103,16 +103,16 @@ def evaluate(
             runs = _stored(given, bars)
         else:
             runs = (_variants if given["variants"] else _datasets)(dataset, given, bars)
-    from imgsearch import report
+    from imgsearch.report import evaluation
 
     if given["html"] is not None:
-        show.write(given["html"], report.page(runs))
+        show.write(given["html"], evaluation.page(runs))
         show.note(f"page written to {given['html']}")
     if markdown is not None:
-        show.write(markdown, report.markdown(runs))
+        show.write(markdown, evaluation.markdown(runs))
         show.note(f"tables written to {markdown}")
     if as_json:
-        show.echo_json(report.plain(runs))
+        show.echo_json(evaluation.plain(runs))
     else:
         figures.show_runs(runs)
     missed = figures.missed(next(iter(runs.values())), wanted)
@@ -171,8 +171,8 @@ def _variants(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[
 def _dataset(dataset: str, given: Mapping[str, Any]) -> "Dataset":
     if click.get_current_context().get_parameter_source("sample") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--sample draws queries from a library; a DATASET has its own")
-    from imgsearch.evaluation import datasets
-    from imgsearch.evaluation.questions import captioned
+    from imgsearch.datasets import dataset as datasets
+    from imgsearch.evaluation.queries import captioned
 
     if given["queries"] == "captions":
         return captioned(Path(dataset))
@@ -182,7 +182,7 @@ def _dataset(dataset: str, given: Mapping[str, Any]) -> "Dataset":
 
 
 def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
-    from imgsearch.evaluation.stored import evaluate_collection
+    from imgsearch.evaluation.collection import evaluate_collection
 
     unused = ("index", "metric", "variants")
     named = given["models"] or given["weights"] or given["model_options"]

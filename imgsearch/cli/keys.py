@@ -14,7 +14,7 @@ from imgsearch.errors import ConfigError
 from imgsearch.settings import Settings
 
 if TYPE_CHECKING:
-    from imgsearch.access import Keys, Scope
+    from imgsearch.archive.access import Keys, Scope
     from imgsearch.catalog import KeyRow
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -111,7 +111,7 @@ def revoke(ids: tuple[str, ...], data: Path) -> None:
 @contextmanager
 def _keys(data: Path, *, new: bool = False) -> Iterator["Keys"]:
     """Open the keys of a service; only `create` may make its catalogue."""
-    from imgsearch.access import Keys
+    from imgsearch.archive.access import Keys
     from imgsearch.catalog import Catalog
 
     settings = Settings.from_environment()

@@ -11,7 +11,7 @@ import click
 
 from imgsearch.cli import options, show
 from imgsearch.errors import ConfigError
-from imgsearch.loading import FailedFile, Progress, Report
+from imgsearch.library.progress import FailedFile, Progress, Report
 from imgsearch.settings import Settings
 from imgsearch.wording import counted
 

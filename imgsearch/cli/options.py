@@ -151,7 +151,7 @@ def as_json(command: F) -> F:
 
 def library(settings: Settings, db: str | None, *, new: bool = False, **config: Any) -> Any:
     """Open the library that the options name; only `add` may make a `new` one."""
-    from imgsearch.library import open as open_library
+    from imgsearch.library.library import open as open_library
 
     url = db or settings.store
     if not new and not backends.is_there(url):

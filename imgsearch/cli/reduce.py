@@ -9,11 +9,12 @@ from typing import Any, Final
 import click
 import numpy as np
 
-from imgsearch import encoders, sources
+from imgsearch import encoders
 from imgsearch.cli import options, show
 from imgsearch.encoders import Encoder
-from imgsearch.encoders.reduction import KINDS, SUFFIX, Reduction, told
+from imgsearch.encoders.reduction.fit import KINDS, SUFFIX, Reduction, told
 from imgsearch.errors import ConfigError
+from imgsearch.images import sources
 from imgsearch.pipelines import embed_pipeline
 from imgsearch.types import Matrix
 from imgsearch.wording import counted

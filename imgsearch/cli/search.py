@@ -13,10 +13,10 @@ import click
 
 from imgsearch.cli import options, show
 from imgsearch.cli.words import parse_where, score, with_types
-from imgsearch.errors import ImgSearchError
+from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
-from imgsearch.page import Result, Thumb, results_page
-from imgsearch.query import EncoderWarning, Query, TextWarning
+from imgsearch.library.query import Query
+from imgsearch.report.html import Result, Thumb, results_page
 from imgsearch.settings import Settings
 from imgsearch.types import Hit
 from imgsearch.wording import counted
@@ -156,7 +156,7 @@ def thumb(
     max_pixels: int = MAX_PIXELS,
 ) -> Thumb:
     """Return the picture of a file for a page; an empty one where it cannot be read any more."""
-    from imgsearch.sources import read
+    from imgsearch.images.sources import read
 
     name = Path(path)
     caption = f"{name.parent.name}/{name.name}"

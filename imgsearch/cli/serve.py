@@ -132,16 +132,16 @@ def serve(
     if values["url_hosts"] and not values["allow_urls"]:
         raise click.UsageError("--url-host needs --allow-urls: nothing is fetched without it")
     try:
-        from imgsearch.service import serving
+        from imgsearch.service import server
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"the service needs {error.name}", extra="service", name=error.name
         ) from error
-    from imgsearch.access import Keys
+    from imgsearch.archive.access import Keys
 
     settings = Settings.from_environment()
     with (
-        serving.forced_exit(),
+        server.forced_exit(),
         options.opened_archive(
             settings,
             data,
@@ -158,25 +158,25 @@ def serve(
         ) as archive,
     ):
         keys = Keys(archive.catalog)
-        serving.check_open(host, keys, no_auth=no_auth, proxies=values["proxies"])
-        serving.warm(archive)
-        repaired = serving.mend(archive, alone=not settings.secret(archive.url))
+        server.check_open(host, keys, no_auth=no_auth, proxies=values["proxies"])
+        server.warm(archive)
+        repaired = server.mend(archive, alone=not settings.secret(archive.url))
         if repaired.anything:
             show.note(f"repaired after a crash: {repaired.summary()}")
-        access = _access(host, serving, **values)
-        with serving.running(archive, keys=None if no_auth else keys, **access) as app:
-            serving.run(
+        access = _access(host, server, **values)
+        with server.running(archive, keys=None if no_auth else keys, **access) as app:
+            server.run(
                 app, host=host, port=port, on_start=lambda real: _greet(host, real, data, no_auth)
             )
 
 
-def _access(host: str, serving: Any, **values: Any) -> dict[str, Any]:
-    """Return the limits and access rules of the options, as arguments of `serving.running`."""
+def _access(host: str, server: Any, **values: Any) -> dict[str, Any]:
+    """Return the limits and access rules of the options, as arguments of `server.running`."""
     from imgsearch.service import Limits
 
     names = tuple(values["names"])
-    if not names and serving.is_loopback(host):
-        names = serving.LOOPBACK
+    if not names and server.is_loopback(host):
+        names = server.LOOPBACK
     return {
         "limits": Limits(
             file_bytes=values["max_file"] * _MB,

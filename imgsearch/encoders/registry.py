@@ -8,8 +8,8 @@ from importlib import resources
 from typing import Any, Final
 
 from imgsearch.distribution import install_hint, is_installed
-from imgsearch.encoders.frameworks import PACKAGES
-from imgsearch.encoders.weights_packages import PackageFile
+from imgsearch.encoders.torch.imports import PACKAGES
+from imgsearch.encoders.weights.packages import PackageFile
 
 _CLIP: Final = (*PACKAGES, "open_clip", "tokenizers", "ftfy")
 _PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from imgsearch.evaluation.datasets import Item
+from imgsearch.datasets.dataset import Item
 from imgsearch.wording import counted
 
 _NAMED: Final = 5  # contradictions that get a note each

@@ -11,27 +11,27 @@ from time import monotonic
 from typing import Any, Final
 
 from imgsearch import backends
-from imgsearch.collection_handle import check_arguments
-from imgsearch.embedding import Embedding
+from imgsearch.datasets.dataset import Dataset
 from imgsearch.encoders import DEFAULT, Recipe, load
 from imgsearch.errors import DatasetError
-from imgsearch.evaluation.answers import (
+from imgsearch.evaluation.contents import Contents
+from imgsearch.evaluation.embedding_map import embedding_map
+from imgsearch.evaluation.metrics import measure
+from imgsearch.evaluation.queries import Question, questions, vectors
+from imgsearch.evaluation.results import (
     Answer,
     OnProgress,
     image_answers,
     question_answers,
     walked,
 )
-from imgsearch.evaluation.contents import Contents
-from imgsearch.evaluation.datasets import Dataset
-from imgsearch.evaluation.embedding_map import embedding_map
-from imgsearch.evaluation.metrics import measure
-from imgsearch.evaluation.questions import Question, questions, vectors
 from imgsearch.evaluation.run import SEED, Run, Subject
 from imgsearch.evaluation.speed import measured
 from imgsearch.images import MAX_PIXELS
+from imgsearch.library.collection_handle import check_arguments
+from imgsearch.library.embedding import Embedding
+from imgsearch.library.query_encoder import QueryEncoder
 from imgsearch.pipelines import insert_pipeline, search_pipeline
-from imgsearch.query_encoder import QueryEncoder
 from imgsearch.types import Vector
 from imgsearch.wording import counted
 
@@ -58,7 +58,7 @@ def evaluate(
     """Return how well an encoder finds images of the query's class, or what `queries` names.
 
     `queries` is "images", the dataset's own queries, or "names", "captions" or "changes", defined
-    in `imgsearch.evaluation.questions`. `timed` also measures the speed, which takes some seconds;
+    in `imgsearch.evaluation.queries`. `timed` also measures the speed, which takes some seconds;
     `mapped` lays the gallery out on a plane. `max_pixels` limits the decoded pixels of one image.
 
     Without `url` the search is exact and in memory. With `url` the gallery is written to a

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from imgsearch import sources
 from imgsearch.backends import Collection, Schema, connect
 from imgsearch.backends.checks import can_compare
-from imgsearch.embedding import model_input
+from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.encoders import Encoder, load, unit
 from imgsearch.errors import EncoderError, ImageError, SourceError
-from imgsearch.regions import WHOLE, has_regions
+from imgsearch.images import sources
+from imgsearch.library.embedding import model_input
 from imgsearch.types import Fingerprint, Matrix, Pixels, Record, Vector
 
 MOST: Final = 50_000  # images that are compared exactly in memory: some minutes

@@ -16,9 +16,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from imgsearch import sources
 from imgsearch.backends import Collection
-from imgsearch.embedding import model_input
+from imgsearch.backends.regions import WHOLE, has_regions, image_id, search_images
+from imgsearch.datasets.dataset import Dataset
 from imgsearch.encoders import Encoder, unit
 from imgsearch.errors import (
     DatasetError,
@@ -27,11 +27,11 @@ from imgsearch.errors import (
     TextUnknown,
 )
 from imgsearch.evaluation import no_match
-from imgsearch.evaluation.datasets import Dataset
+from imgsearch.evaluation.candidate_pool import LEAST, Judgement, Pool, confirm
 from imgsearch.evaluation.no_match import Judged, NoMatch
-from imgsearch.evaluation.pool import LEAST, Judgement, Pool, confirm
 from imgsearch.filters import composed
-from imgsearch.regions import WHOLE, has_regions, image_id, search_images
+from imgsearch.images import sources
+from imgsearch.library.embedding import model_input
 from imgsearch.types import Vector
 
 Kind: TypeAlias = Literal["image", "text"]

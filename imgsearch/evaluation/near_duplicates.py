@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from imgsearch.backends import Collection
 from imgsearch.encoders import Encoder
+from imgsearch.evaluation.candidate_pool import Judgement, Pool, confirm
 from imgsearch.evaluation.originals import SAMPLE, OnProgress, Original, originals
-from imgsearch.evaluation.pool import Judgement, Pool, confirm
 
 CANDIDATES: Final = 0.5  # precision by score: at least one of two compared pairs is a copy
 CAUTIOUS: Final = 0.9  # share of the wanted precision to reach if all unclear pairs are wrong

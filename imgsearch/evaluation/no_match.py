@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+from imgsearch.evaluation.candidate_pool import SEED, Interval, Pool
 from imgsearch.evaluation.metrics import interval
-from imgsearch.evaluation.pool import SEED, Interval, Pool
 
 Judged: TypeAlias = Sequence[tuple[str, float, bool]]
 """The hits of a query, nearest first: (id, score, whether it has the query's label)."""

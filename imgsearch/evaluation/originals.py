@@ -18,16 +18,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgsearch import images, sources
+from imgsearch import images
 from imgsearch.backends import Collection
-from imgsearch.duplicates import scores
+from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, ImageError, SourceError
 from imgsearch.evaluation.copies import compare_copies
 from imgsearch.evaluation.pixel_similarity import Verdict
 from imgsearch.evaluation.signatures import SMALL, Signatures, signatures, similar
 from imgsearch.evaluation.transforms import TRANSFORMS
-from imgsearch.regions import WHOLE, has_regions
+from imgsearch.images import sources
+from imgsearch.library.duplicates import scores
 from imgsearch.types import Hit, Pixels, Record, Value
 
 SAMPLE: Final = 200  # images that are changed in 14 ways: half a minute of two cores

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imgsearch.distribution import VERSION
 from imgsearch.evaluation import tables
-from imgsearch.evaluation.answers import Answer, Labels
 from imgsearch.evaluation.embedding_map import EmbeddingMap
 from imgsearch.evaluation.metrics import Measures, interval
+from imgsearch.evaluation.results import Answer, Labels
 from imgsearch.evaluation.speed import Speed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.types import Fingerprint, Hit

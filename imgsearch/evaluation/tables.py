@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from imgsearch.evaluation.answers import Answer, Labels
 from imgsearch.evaluation.metrics import Measures, interval
+from imgsearch.evaluation.results import Answer, Labels
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,16 +11,16 @@ import numpy as np
 
 from imgsearch import backends
 from imgsearch.backends import Index, Schema
-from imgsearch.embedding import model_input
+from imgsearch.datasets.dataset import Dataset, Item
 from imgsearch.encoders import DEFAULT, Encoder, Recipe, load, unit
 from imgsearch.errors import DatasetError, ImgSearchError
-from imgsearch.evaluation.answers import OnProgress, class_answers
 from imgsearch.evaluation.contents import Contents
-from imgsearch.evaluation.datasets import Dataset, Item
 from imgsearch.evaluation.metrics import measure
+from imgsearch.evaluation.results import OnProgress, class_answers
 from imgsearch.evaluation.run import Run, Subject
 from imgsearch.images import MAX_PIXELS
-from imgsearch.sources import content_id, read
+from imgsearch.images.sources import content_id, read
+from imgsearch.library.embedding import model_input
 from imgsearch.types import Fingerprint, Matrix, Record
 from imgsearch.wording import counted
 

@@ -15,12 +15,13 @@ from typing import Any, Final, Literal
 import numpy as np
 from PIL import Image
 
-from imgsearch import images, sources
-from imgsearch.duplicates import Member
+from imgsearch import images
 from imgsearch.errors import ImageError, SourceError
 from imgsearch.evaluation.copies import compare_copies
 from imgsearch.evaluation.pixel_similarity import EDGE, Verdict
 from imgsearch.evaluation.signatures import Signatures, signatures, similar
+from imgsearch.images import sources
+from imgsearch.library.duplicates import Member
 
 _CACHED: Final = 24  # pictures of 2.4 MB; a kept image is compared with several in a row
 _SIGNED: Final = 1_000  # signatures of 15 kB; an image may be a candidate for many
@@ -77,7 +78,7 @@ class Counts:
 class Verification:
     """A second look for `duplicates.groups` that records the pairs it could not verify.
 
-    >>> from imgsearch.duplicates import Member
+    >>> from imgsearch.library.duplicates import Member
     >>> look = Verification()
     >>> one, other = Member("a", 1.0, {"path": "no.jpg"}), Member("b", 0.9, {"path": "no.png"})
     >>> look(one, other, near=True)

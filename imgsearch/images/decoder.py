@@ -19,8 +19,8 @@ from imgsearch.images import bounds, canvas, costs, jpeg2000, libtiff, raw
 from imgsearch.images.decoder_errors import DECODER_ERRORS, image_errors
 from imgsearch.images.encoded_image import EncodedImage
 from imgsearch.images.formats import HEAD, refusal, sniff
+from imgsearch.images.pillow_warnings import no_warnings
 from imgsearch.images.rgb import to_rgb
-from imgsearch.pillow_warnings import no_warnings
 from imgsearch.types import Pixels
 
 MAX_PIXELS: Final = 50_000_000

@@ -14,7 +14,7 @@ from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.embed import embed_pipeline
 from imgsearch.pipelines.insert import insert_pipeline
 from imgsearch.pipelines.search import search_pipeline
-from imgsearch.seam import Runtime
+from imgsearch.towhee import Runtime
 
 
 @dataclass

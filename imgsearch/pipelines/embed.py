@@ -7,7 +7,7 @@ from typing import Any
 from imgsearch.encoders import DEFAULT, Recipe
 from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.steps import embed
-from imgsearch.seam import Pipeline, op
+from imgsearch.towhee import Pipeline, op
 
 
 def embed_pipeline(

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from os import PathLike
 from typing import Any
 
-from imgsearch.detector import Detection
 from imgsearch.encoders import DEFAULT, Recipe
+from imgsearch.encoders.detector import Detection
 from imgsearch.images import MAX_PIXELS
+from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.pipelines.steps import embed, in_batches
-from imgsearch.regions import FIELDS as REGION_FIELDS
-from imgsearch.seam import Pipeline, op
+from imgsearch.towhee import Pipeline, op
 from imgsearch.types import Failure
 
 FIELDS = ("path", "label")

@@ -9,7 +9,7 @@ from imgsearch.encoders import Recipe
 from imgsearch.filters import Filter
 from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.steps import embed, embed_texts, in_batches
-from imgsearch.seam import Pipeline, op
+from imgsearch.towhee import Pipeline, op
 
 
 def search_pipeline(

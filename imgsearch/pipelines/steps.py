@@ -4,7 +4,7 @@ from typing import Any
 
 from imgsearch.encoders import Recipe
 from imgsearch.images import MAX_PIXELS
-from imgsearch.seam import Pipeline, op
+from imgsearch.towhee import Pipeline, op
 
 BATCH = 32  # images an encoder sees at once; more brings nothing on a CPU
 

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from imgsearch import plots
 from imgsearch.errors import ImgSearchError
 from imgsearch.evaluation import tables
-from imgsearch.evaluation.answers import Answer
+from imgsearch.evaluation.results import Answer
 from imgsearch.evaluation.run import Run
 from imgsearch.images import small
-from imgsearch.page import Result, Section, Thumb, folded, table
-from imgsearch.report import rows as told
-from imgsearch.sources import read
+from imgsearch.images.sources import read
+from imgsearch.report import run_tables, svg
+from imgsearch.report.html import Result, Section, Thumb, folded, table
 from imgsearch.types import Hit
 from imgsearch.wording import counted
 
@@ -25,16 +24,16 @@ _PAIRS: Final = 15  # of classes that are confused
 
 def measures(run: Run, name: str) -> Section:
     """Return the measures with their intervals, drawn and in a table."""
-    drawn = plots.bars(
+    drawn = svg.bars(
         [
-            plots.Bar(each, run.measures.metrics[each], *run.intervals[each])
-            for each in told.shown(run)
+            svg.Bar(each, run.measures.metrics[each], *run.intervals[each])
+            for each in run_tables.shown(run)
         ],
         label=f"Measures of {name} with their intervals",
     )
     return Section(
         f"Measures of {name}",
-        drawn + folded("All measures", table(*told.summary(run))),
+        drawn + folded("All measures", table(*run_tables.summary(run))),
         "Lines and brackets are 95 % bootstrap intervals over the queries. ap_hits@k forgives what "
         "was not found; map@k does not.",
     )
@@ -45,20 +44,25 @@ def compared(runs: Mapping[str, Run]) -> list[Section]:
     sections = [
         Section(
             f"Against {next(iter(runs))}",
-            table(*told.differences(runs)),
+            table(*run_tables.differences(runs)),
             "Paired by query: the interval is of the difference; p is that of the randomisation "
             "test, not corrected for many comparisons.",
         )
     ]
     fast = {name: run for name, run in runs.items() if run.speed is not None}
     measure = next(
-        (name for name in ("precision@10", "map@10") if name in told.shown(told.first(runs))), ""
+        (
+            name
+            for name in ("precision@10", "map@10")
+            if name in run_tables.shown(run_tables.first(runs))
+        ),
+        "",
     )
     if len(fast) > 1 and measure:
         largest = max(run.encoder.dim for run in fast.values())
-        drawn = plots.points(
+        drawn = svg.points(
             [
-                plots.Point(
+                svg.Point(
                     name,
                     run.speed.images_a_second if run.speed else 0.0,
                     run.measures.metrics[measure],
@@ -79,7 +83,7 @@ def compared(runs: Mapping[str, Run]) -> list[Section]:
 
 def classes(run: Run, name: str) -> Section:
     """Return the classes, the worst first."""
-    columns, rows = told.classes(run)
+    columns, rows = run_tables.classes(run)
     body = table(columns, rows[:_FIRST]) if len(rows) > 1 else ""
     if len(rows) > _FIRST:
         body += folded(f"All {len(rows)} classes", table(columns, rows))
@@ -97,7 +101,7 @@ def confusion(run: Run, name: str) -> Section:
     names = [str(name) for name in found.columns]
     if len(names) <= _LARGEST:
         square = found.reindex(names, fill_value=0.0)
-        body += plots.matrix(names, square.to_numpy().tolist(), label="Confusion")
+        body += svg.matrix(names, square.to_numpy().tolist(), label="Confusion")
     return Section(title, body, "A row is a class that was asked for, a column what was found.")
 
 
@@ -110,10 +114,10 @@ def embedding_map(run: Run, name: str) -> Section:
     for (x, y), id_, path in zip(run.map.places, run.map.ids, run.map.paths, strict=True):
         named = sorted(run.labels.get(id_, ()))
         about, group = "/".join(named), groups.get(next(iter(named), ""), 0)
-        placed.append(plots.Place(x, y, group, about, path, _jpeg(path, _SMALL, run.max_pixels)))
+        placed.append(svg.Place(x, y, group, about, path, _jpeg(path, _SMALL, run.max_pixels)))
     return Section(
         f"Map of the embeddings of {name} ({run.map.method})",
-        plots.embedding_map(placed, label="Map of the embeddings"),
+        svg.embedding_map(placed, label="Map of the embeddings"),
         f"{counted(len(placed), 'image')}; a colour is a class; rest on a point to see its "
         f"image. Two axes "
         "cannot keep all distances.",
@@ -122,7 +126,7 @@ def embedding_map(run: Run, name: str) -> Section:
 
 def speed(runs: Mapping[str, Run]) -> Section:
     """Return how fast it was."""
-    columns, rows = told.speeds(runs)
+    columns, rows = run_tables.speeds(runs)
     note = "Of this machine at that time; compare ratios of one run only."
     return Section("Speed", table(columns, rows) if rows else "", note)
 
@@ -130,7 +134,7 @@ def speed(runs: Mapping[str, Run]) -> Section:
 def notes(runs: Mapping[str, Run]) -> Section:
     """Return what has to be read with the figures."""
     return Section(
-        "To be read with the figures", table(("",), [(each,) for each in told.notes(runs)])
+        "To be read with the figures", table(("",), [(each,) for each in run_tables.notes(runs)])
     )
 
 

@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute, Match, Mount
 from typing_extensions import override
 
 from imgsearch import __version__
-from imgsearch.access import Keys
 from imgsearch.archive import Archive, Jobs
-from imgsearch.service import collections, docs, health, images, models, problems, searching
+from imgsearch.archive.access import Keys
+from imgsearch.service import collections, docs, health, images, problems, search
 from imgsearch.service import jobs as loads
 from imgsearch.service.headers import Headers
 from imgsearch.service.limits import BodyLimit, Deadline, Limits
@@ -26,6 +26,7 @@ from imgsearch.service.proxies import Proxies, networks
 from imgsearch.service.scopes import Access
 from imgsearch.service.service import Service
 from imgsearch.service.workers import Turns, Workers
+from imgsearch.wire import requests, responses
 
 _ABOUT = """Search images by image and by text, and keep them.
 
@@ -39,11 +40,11 @@ _PROBLEM: dict[str, Any] = {
     },
 }
 _BODIES: Any = (
-    models.SearchQuery,
-    models.Batch,
-    models.Ids,
-    models.Change,
-    models.JobRequest,
+    requests.SearchQuery,
+    requests.Batch,
+    requests.Ids,
+    requests.Change,
+    requests.JobRequest,
 )
 _REST = "/v1/{rest:path}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -57,7 +58,7 @@ class _App(FastAPI):
         if self.openapi_schema is None:
             told = super().openapi()
             _, extra = models_json_schema(
-                [*((body, "validation") for body in _BODIES), (models.Problem, "serialization")],
+                [*((body, "validation") for body in _BODIES), (responses.Problem, "serialization")],
                 ref_template="#/components/schemas/{model}",
             )
             schemas = told.setdefault("components", {}).setdefault("schemas", {})
@@ -116,7 +117,7 @@ def create_app(
         metrics=metrics,
         urls=urls,
     )
-    for part in (images, searching, loads, collections, health):
+    for part in (images, search, loads, collections, health):
         app.include_router(part.router)
     docs.install(app)
     problems.install(app)

@@ -5,41 +5,42 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from imgsearch.errors import CollectionNotFound
-from imgsearch.service import models
+from imgsearch.service import conversion
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
+from imgsearch.wire import responses, values
 
 router = APIRouter(prefix="/v1", tags=["collections"])
 
 
 @router.get("/count", dependencies=[allowed("read")])
-def count(here: Here, collection: models.CollectionName = "images") -> models.Count:
+def count(here: Here, collection: values.CollectionName = "images") -> responses.Count:
     """Count images, which may share contents, and vectors."""
     counts = here.archive.count(collection)
-    return models.Count(images=counts.images, vectors=counts.vectors)
+    return responses.Count(images=counts.images, vectors=counts.vectors)
 
 
 @router.get("/collections", dependencies=[allowed("read")])
-def listing(here: Here) -> models.Collections:
+def listing(here: Here) -> responses.Collections:
     """List all collections."""
     states = here.archive.collections()
-    return models.Collections(collections=[models.Collection.of(each) for each in states])
+    return responses.Collections(collections=[conversion.collection(each) for each in states])
 
 
 @router.get("/collections/{name}", dependencies=[allowed("read")])
-def tell(here: Here, name: models.CollectionName) -> models.Collection:
+def tell(here: Here, name: values.CollectionName) -> responses.Collection:
     """Tell what is known of a collection."""
     for state in here.archive.collections():
         if state.name == name:
-            return models.Collection.of(state)
+            return conversion.collection(state)
     raise CollectionNotFound(f"there is no collection {name!r}")
 
 
 @router.delete("/collections/{name}", dependencies=[allowed("admin")])
 def drop(
     here: Here,
-    name: models.CollectionName,
+    name: values.CollectionName,
     confirm: Annotated[str, Query(max_length=64, description="the collection's name again")],
-) -> models.Deleted:
+) -> responses.Deleted:
     """Delete a collection with all its images, confirmed by its name."""
-    return models.Deleted(deleted=here.archive.drop(name, confirm=confirm))
+    return responses.Deleted(deleted=here.archive.drop(name, confirm=confirm))

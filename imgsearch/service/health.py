@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 
 from imgsearch import encoders
 from imgsearch.errors import ImgSearchError
-from imgsearch.service import models
 from imgsearch.service.parameters import ONLY_KNOWN
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
+from imgsearch.wire import responses
 
 router = APIRouter(tags=["service"])
 _FRESH: Final = 1.0  # seconds; anybody may ask, and it takes the cores' time
@@ -20,12 +20,12 @@ _log = logging.getLogger(__name__)
 
 
 @router.get("/v1/live", dependencies=[ONLY_KNOWN])
-async def live() -> models.Status:
+async def live() -> responses.Status:
     """Tell that the process answers; nothing else is asked."""
-    return models.Status(status="ok")
+    return responses.Status(status="ok")
 
 
-@router.get("/v1/ready", responses={503: {"model": models.Status}}, dependencies=[ONLY_KNOWN])
+@router.get("/v1/ready", responses={503: {"model": responses.Status}}, dependencies=[ONLY_KNOWN])
 def ready(here: Here) -> Response:
     """Tell whether requests are taken: the catalogue answers, and the service is not stopping."""
     well = not here.stopping
@@ -34,14 +34,14 @@ def ready(here: Here) -> Response:
     except ImgSearchError:
         _log.warning("the catalogue does not answer", exc_info=True)
         well = False
-    told = models.Status(status="ok" if well else "stopping")
+    told = responses.Status(status="ok" if well else "stopping")
     return JSONResponse(told.model_dump(), 200 if well else 503)
 
 
 @router.get(
     "/v1/health",
-    response_model=models.Health,
-    responses={503: {"model": models.Health}},
+    response_model=responses.Health,
+    responses={503: {"model": responses.Health}},
     dependencies=[ONLY_KNOWN],
 )
 async def health(here: Here) -> Response:
@@ -56,7 +56,7 @@ async def health(here: Here) -> Response:
                 if why != "ok":
                     _log.warning("%s: %s", part, why)
     well = all(why == "ok" for why in found.values())
-    told = models.Health(
+    told = responses.Health(
         status="ok" if well else "failing",
         parts={part: "ok" if why == "ok" else "failing" for part, why in found.items()},
     )
@@ -64,10 +64,10 @@ async def health(here: Here) -> Response:
 
 
 @router.get("/v1/models", dependencies=[allowed("read")])
-def models_(here: Here) -> models.Encoders:
+def models_(here: Here) -> responses.Encoders:
     """List the encoders that collections may be made with."""
     told = [
-        models.Encoder(
+        responses.Encoder(
             name=each.name,
             dim=each.dim,
             description=each.description,
@@ -78,7 +78,7 @@ def models_(here: Here) -> models.Encoders:
         for each in encoders.models()
     ]
     library = here.archive.default()
-    return models.Encoders(default=library.model if library else "", models=told)
+    return responses.Encoders(default=library.model if library else "", models=told)
 
 
 @router.get(

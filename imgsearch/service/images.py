@@ -14,19 +14,20 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from starlette.datastructures import UploadFile
 
 from imgsearch import archive
-from imgsearch.archive import Incoming
-from imgsearch.catalog import Entry, Order, State
-from imgsearch.loading import FailedFile
-from imgsearch.service import models
+from imgsearch.archive import Entry, Incoming, Order, State
+from imgsearch.library.progress import FailedFile
+from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
-from imgsearch.service.problems import Problem, kind_named
+from imgsearch.service.problems import Problem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
 from imgsearch.service.uploads import check_pixels, fitted, shown, upload
+from imgsearch.wire import requests, responses, values
+from imgsearch.wire.problems import kind_named
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
-_Id = Annotated[models.Id, Path()]
-_FIELDS: Final[TypeAdapter[Any]] = TypeAdapter(models.Fields)
+_Id = Annotated[values.Id, Path()]
+_FIELDS: Final[TypeAdapter[Any]] = TypeAdapter(values.Fields)
 # what browsers show as pixels, and run nothing of
 _PIXELS: Final = frozenset(
     f"image/{each}" for each in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "jp2", "avif")
@@ -49,10 +50,10 @@ class _AddForm(BaseModel):
     """The fields beside uploaded images."""
 
     model_config = ConfigDict(extra="forbid")
-    collection: models.CollectionName = "images"
-    label: models.Text | None = None
+    collection: values.CollectionName = "images"
+    label: values.Text | None = None
     fields: str = "{}"
-    id: models.NewId | None = None
+    id: values.NewId | None = None
 
 
 _UPLOAD: Final[dict[str, Any]] = {
@@ -87,8 +88,8 @@ _UPLOAD: Final[dict[str, Any]] = {
 @router.post(
     "",
     status_code=201,
-    response_model=models.Added,
-    responses={200: {"model": models.Added, "description": "All were there already"}},
+    response_model=responses.Added,
+    responses={200: {"model": responses.Added, "description": "All were there already"}},
     dependencies=[allowed("write")],
     openapi_extra=_UPLOAD,
 )
@@ -103,7 +104,7 @@ async def add(request: Request, here: Here) -> Response:
         sent = await sending.__aenter__()
     try:
         form: _AddForm = fitted(sent.fields, _AddForm)
-        fields = fitted({"fields": _json(form.fields)}, models.Change).fields or {}
+        fields = fitted({"fields": _json(form.fields)}, requests.Change).fields or {}
         if form.id is not None and len(sent.files) > 1:
             raise Problem(422, "invalid_request", "An id is for a single image.")
         items = [_incoming(here, file, form, fields) for file in sent.files]
@@ -118,7 +119,7 @@ async def add(request: Request, here: Here) -> Response:
 @router.get("", dependencies=[allowed("read")])
 def page(
     here: Here,
-    collection: models.CollectionName | None = None,
+    collection: values.CollectionName | None = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
     after: Annotated[str | None, Query(max_length=1_000, description="`next` of a page")] = None,
     order: Order = "created",
@@ -130,7 +131,7 @@ def page(
     source: Annotated[str | None, Query(max_length=16)] = None,
     created_after: datetime | None = None,
     created_before: datetime | None = None,
-) -> models.Images:
+) -> responses.Images:
     """List images, a page at a time; the cursor holds while images come and go."""
     found = here.archive.entries(
         collection,
@@ -146,32 +147,34 @@ def page(
         created_after=created_after,
         created_before=created_before,
     )
-    told = [models.Image.of(entry) for entry in found.entries]
-    return models.Images(images=told, total=found.total, next=found.next)
+    told = [conversion.image(entry) for entry in found.entries]
+    return responses.Images(images=told, total=found.total, next=found.next)
 
 
-@router.post("/delete", dependencies=[allowed("write")], openapi_extra=described(models.Ids))
-def delete_many(here: Here, ids: Annotated[models.Ids, json_body(models.Ids)]) -> models.Deleted:
+@router.post("/delete", dependencies=[allowed("write")], openapi_extra=described(requests.Ids))
+def delete_many(
+    here: Here, ids: Annotated[requests.Ids, json_body(requests.Ids)]
+) -> responses.Deleted:
     """Delete images; unknown ids are ignored."""
     deleted = here.archive.delete(ids.ids)
     here.metrics.images.labels("deleted").inc(deleted)
-    return models.Deleted(deleted=deleted)
+    return responses.Deleted(deleted=deleted)
 
 
 @router.get("/{id}", dependencies=[allowed("read")])
-def tell(here: Here, id: _Id) -> models.Image:  # noqa: A002 - the parameter's public name
+def tell(here: Here, id: _Id) -> responses.Image:  # noqa: A002 - the parameter's public name
     """Tell what is known of an image."""
-    return models.Image.of(here.archive.entry(id))
+    return conversion.image(here.archive.entry(id))
 
 
-@router.patch("/{id}", dependencies=[allowed("write")], openapi_extra=described(models.Change))
+@router.patch("/{id}", dependencies=[allowed("write")], openapi_extra=described(requests.Change))
 def change(
     here: Here,
     id: _Id,  # noqa: A002 - as above
-    values: Annotated[models.Change, json_body(models.Change)],
-) -> models.Image:
+    values: Annotated[requests.Change, json_body(requests.Change)],
+) -> responses.Image:
     """Change an image's label, name or fields; values that are left out stay."""
-    return models.Image.of(here.archive.update(id, **values.model_dump(exclude_none=True)))
+    return conversion.image(here.archive.update(id, **values.model_dump(exclude_none=True)))
 
 
 @router.delete("/{id}", status_code=204, dependencies=[allowed("write")])
@@ -262,8 +265,8 @@ def _added(here: Service, added: archive.Added) -> Response:
     if failures and not added.entries:
         kind = kind_named(added.failures[0].error)
         raise Problem(kind.status, kind.code, kind.text, retry=kind.retry)
-    told = models.Added(
-        images=[models.Image.of(entry) for entry in added.entries],
+    told = responses.Added(
+        images=[conversion.image(entry) for entry in added.entries],
         new=new,
         updated=stages.updated,
         failures=failures,
@@ -271,9 +274,11 @@ def _added(here: Service, added: archive.Added) -> Response:
     return JSONResponse(told.model_dump(mode="json"), 201 if new else 200)
 
 
-def _failure(line: FailedFile) -> models.Failure:
+def _failure(line: FailedFile) -> responses.Failure:
     kind = kind_named(line.error)
-    return models.Failure(name=shown(line.path), stage=line.stage, code=kind.code, detail=kind.text)
+    return responses.Failure(
+        name=shown(line.path), stage=line.stage, code=kind.code, detail=kind.text
+    )
 
 
 def _json(text: str) -> Any:
@@ -292,7 +297,7 @@ def _json(text: str) -> Any:
 
 def _cached(entry: Entry, etag: str, version: str) -> dict[str, str]:
     """Return headers to keep an answer by: for good where the address names the content."""
-    named = version == models.version_of(entry.content)
+    named = version == conversion.version_of(entry.content)
     return {"ETag": etag, "Cache-Control": _FOREVER if named else _ASK}
 
 

@@ -9,13 +9,15 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from imgsearch.catalog import Job, JobFailure
+from imgsearch.archive import Job, JobFailure
 from imgsearch.errors import JobNotFound
-from imgsearch.service import models
+from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
-from imgsearch.service.problems import Problem, kind_named
+from imgsearch.service.problems import Problem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
+from imgsearch.wire import requests, responses
+from imgsearch.wire.problems import kind_named
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _Id = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$")]
@@ -29,13 +31,13 @@ _BEAT: Final = 15.0  # seconds after which a word is sent, so that nobody betwee
     "",
     status_code=202,
     dependencies=[allowed("write")],
-    openapi_extra=described(models.JobRequest),
+    openapi_extra=described(requests.JobRequest),
 )
 def start(
     here: Here,
-    job: Annotated[models.JobRequest, json_body(models.JobRequest)],
+    job: Annotated[requests.JobRequest, json_body(requests.JobRequest)],
     response: Response,
-) -> models.Job:
+) -> responses.Job:
     """Start adding a folder inside the service's roots, or images by URL."""
     jobs = here.jobs
     if job.folder is not None:
@@ -45,20 +47,20 @@ def start(
     else:
         raise Problem(403, "urls_not_allowed", "Images by URL are not allowed here.")
     response.headers["Location"] = f"/v1/jobs/{started.id}"
-    return models.Job.of(started)
+    return conversion.job(started)
 
 
 @router.get("", dependencies=[allowed("read")])
-def recent(here: Here, limit: _Limit = 50, after: _After = None) -> models.JobList:
+def recent(here: Here, limit: _Limit = 50, after: _After = None) -> responses.JobList:
     """List jobs, newest first, a page at a time."""
     page = here.jobs.recent(limit=limit, after=after)
-    return models.JobList(jobs=[models.Job.of(job) for job in page.jobs], next=page.next)
+    return responses.JobList(jobs=[conversion.job(job) for job in page.jobs], next=page.next)
 
 
 @router.get("/{id}", dependencies=[allowed("read")])
-async def tell(here: Here, id: _Id) -> models.Job:  # noqa: A002 - the parameter's public name
+async def tell(here: Here, id: _Id) -> responses.Job:  # noqa: A002 - the parameter's public name
     """Tell how a job stands."""
-    return models.Job.of(await _job(here, id))
+    return conversion.job(await _job(here, id))
 
 
 @router.get("/{id}/failures", dependencies=[allowed("read")])
@@ -67,12 +69,12 @@ def failures(
     id: _Id,  # noqa: A002 - as above
     limit: _Limit = 100,
     after: _After = None,
-) -> models.JobFailures:
+) -> responses.JobFailures:
     """List what failed in a job, in order, a page at a time."""
     job = here.jobs.get(id)
     page = here.jobs.failures(id, limit=limit, after=after)
     told = [_failure(job, line) for line in page.failures]
-    return models.JobFailures(failures=told, next=page.next)
+    return responses.JobFailures(failures=told, next=page.next)
 
 
 @router.get(
@@ -94,9 +96,9 @@ async def events(here: Here, id: _Id, request: Request) -> Response:  # noqa: A0
 
 
 @router.post("/{id}/cancel", dependencies=[allowed("write")])
-def cancel(here: Here, id: _Id) -> models.Job:  # noqa: A002 - as above
+def cancel(here: Here, id: _Id) -> responses.Job:  # noqa: A002 - as above
     """Stop a job after the images that are underway; what is in stays in."""
-    return models.Job.of(here.jobs.cancel(id))
+    return conversion.job(here.jobs.cancel(id))
 
 
 @router.delete("/{id}", status_code=204, dependencies=[allowed("write")])
@@ -107,11 +109,11 @@ def forget(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
 
 
 @router.post("/{id}/retry", status_code=202, dependencies=[allowed("write")])
-def retry(here: Here, id: _Id, response: Response) -> models.Job:  # noqa: A002 - as above
+def retry(here: Here, id: _Id, response: Response) -> responses.Job:  # noqa: A002 - as above
     """Start another job with what failed in this one."""
     job = here.jobs.retry(id)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return models.Job.of(job)
+    return conversion.job(job)
 
 
 async def _job(here: Service, id_: str) -> Job:
@@ -127,7 +129,7 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
         while True:
             if job != told:
                 name = "end" if job.over else "progress"
-                yield f"event: {name}\ndata: {models.Job.of(job).model_dump_json()}\n\n"
+                yield f"event: {name}\ndata: {conversion.job(job).model_dump_json()}\n\n"
                 told, quiet = job, 0.0
             elif quiet >= _BEAT:
                 yield ": still there\n\n"
@@ -144,9 +146,9 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
         here.streams -= 1
 
 
-def _failure(job: Job, line: JobFailure) -> models.Failure:
+def _failure(job: Job, line: JobFailure) -> responses.Failure:
     """Return a line that failed; of a file, its place inside the folder and not the folder's."""
     kind = kind_named(line.error)
     folder = str(job.request.get("folder", ""))
     name = line.item.removeprefix(f"{folder}/") if folder else line.item
-    return models.Failure(name=name, stage=line.stage, code=kind.code, detail=kind.text)
+    return responses.Failure(name=name, stage=line.stage, code=kind.code, detail=kind.text)

@@ -1,15 +1,13 @@
-"""Errors as answers: one table from class to status and code, and problem+json (RFC 9457).
+"""Errors as responses of problem+json (RFC 9457), by the table in `wire.problems`.
 
-A client is told what it did wrong, in words that hold no path, URL or exception of ours; what went
-wrong on this side is logged under an id that the client is told.
+A client error gets a message without paths, URLs or exceptions of the service. A server error is
+logged under an id, and the response contains that id.
 """
 
 import errno
 import logging
-import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -21,108 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imgsearch import errors
+from imgsearch.wire.problems import CODES, KINDS, kind_of, message
 
 MEDIA_TYPE: Final = "application/problem+json"
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How a class of errors is answered.
-
-    `told`: the error's own message is about what the client sent, and goes out where nothing in it
-    looks like a place. `retry`: after how many seconds it may go better, 0 for never.
-    """
-
-    status: int
-    code: str
-    text: str
-    told: bool = False
-    retry: int = 0
-
-
-_STORE: Final = "The vector store failed; the log of the service has more."
-KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
-    errors.ImgSearchError: Kind(500, "internal", "The service failed; its log has more."),
-    errors.ConfigError: Kind(422, "invalid_request", "A value is out of its range.", told=True),
-    errors.MissingExtra: Kind(501, "not_installed", "A part that this needs is not installed."),
-    errors.SourceError: Kind(422, "source_unreadable", "What was named cannot be read."),
-    errors.UrlRefused: Kind(422, "url_refused", "This URL must not be fetched."),
-    errors.UrlFailed: Kind(422, "url_failed", "This URL could not be fetched."),
-    errors.ImageError: Kind(422, "image_unusable", "The image cannot be used."),
-    errors.FormatRefused: Kind(
-        415,
-        "format_refused",
-        "The bytes are no image in a format that is read: JPEG, PNG, WebP, GIF, BMP, TIFF, "
-        "JPEG 2000, PPM or AVIF. HEIC needs the server's extra heic; a camera's raw file, a large "
-        "preview.",
-    ),
-    errors.ImageTooLarge: Kind(413, "image_too_large", "The image has more pixels than allowed."),
-    errors.ImageCorrupt: Kind(422, "image_corrupt", "The image is damaged: it does not decode."),
-    errors.EncoderError: Kind(500, "encoder_failed", "The encoder failed."),
-    errors.ModelNotFound: Kind(422, "model_unknown", "There is no model of that name."),
-    errors.EncoderRemoved: Kind(
-        409, "encoder_removed", "The collection's encoder was removed.", told=True
-    ),
-    errors.TextUnsupported: Kind(422, "text_unsupported", "The encoder takes images only."),
-    errors.TextUnknown: Kind(422, "text_unknown", "The encoder knows no word of it.", told=True),
-    errors.WeightsNotFound: Kind(503, "weights_missing", "The encoder's weights are not there."),
-    errors.WeightsInvalid: Kind(503, "weights_invalid", "The encoder's weights are not right."),
-    errors.EncoderMismatch: Kind(
-        409, "encoder_mismatch", "The collection holds vectors of another encoder."
-    ),
-    errors.BackendError: Kind(503, "store_failed", _STORE, retry=5),
-    errors.CollectionNotFound: Kind(
-        404, "collection_not_found", "There is no such collection; adding an image makes it."
-    ),
-    errors.SchemaMismatch: Kind(
-        409, "schema_mismatch", "The collection has another schema, or another program created it."
-    ),
-    errors.DimensionMismatch: Kind(409, "dimension_mismatch", "Vectors are of other lengths."),
-    errors.VectorInvalid: Kind(422, "vector_invalid", "The vector has no direction."),
-    errors.FieldInvalid: Kind(
-        422, "field_invalid", "A field, an id or the filter does not fit.", told=True
-    ),
-    errors.IndexRefused: Kind(503, "store_failed", _STORE),
-    errors.StoreLocked: Kind(503, "store_locked", "Another process has the store.", retry=5),
-    errors.BackendUnavailable: Kind(503, "store_unavailable", _STORE, retry=5),
-    errors.OperatorNotFound: Kind(500, "internal", "The service failed; its log has more."),
-    errors.DatasetError: Kind(422, "source_unreadable", "What was named cannot be read."),
-    errors.DownloadError: Kind(503, "download_failed", "What this needs could not be fetched."),
-    errors.PrecisionUnreached: Kind(409, "precision_unreached", "No score is as precise."),
-    errors.CatalogError: Kind(503, "catalog_failed", "The catalogue failed.", retry=5),
-    errors.CatalogOutdated: Kind(503, "catalog_outdated", "The catalogue is of a newer version."),
-    errors.ImageNotFound: Kind(404, "image_not_found", "There is no image of that id."),
-    errors.ImageExists: Kind(409, "image_exists", "The id is another image's."),
-    errors.ImageBusy: Kind(409, "image_busy", "The image is being deleted.", retry=1),
-    errors.ObjectStoreError: Kind(
-        503, "originals_failed", "The store of originals failed.", retry=5
-    ),
-    errors.ObjectNotFound: Kind(404, "original_not_found", "The original is not there any more."),
-    errors.JobBusy: Kind(409, "job_busy", "The job is not over: cancel it first.", retry=1),
-    errors.JobNotFound: Kind(404, "job_not_found", "There is no job of that id."),
-    errors.LimitExceeded: Kind(413, "limit_exceeded", "More than is allowed.", told=True),
-    errors.AccessDenied: Kind(
-        401, "access_denied", "A valid API key is needed: Authorization: Bearer KEY, or X-API-Key."
-    ),
-    errors.ScopeMissing: Kind(403, "scope_missing", "The API key does not allow this."),
-}
-"""Every error of ours, as it is answered; a test holds it to errors.py."""
-
-_CODES: Final[Mapping[int, str]] = {
-    400: "malformed",
-    404: "route_not_found",
-    405: "method_not_allowed",
-    408: "request_timeout",
-    413: "limit_exceeded",
-    415: "media_type_unsupported",
-    421: "host_refused",
-    422: "invalid_request",
-    429: "rate_exceeded",
-    503: "busy",
-}
-# a URL, a path of at least two parts or from a home, or a Windows drive
-_PLACE: Final = re.compile(r"[a-z][a-z0-9+.-]*://|(?<![\w.])~?/\w|\b[A-Z]:\\", re.IGNORECASE)
 
 
 class Problem(HTTPException):
@@ -132,27 +32,6 @@ class Problem(HTTPException):
         headers = {"Retry-After": str(retry)} if retry else None
         super().__init__(status, detail, headers)
         self.code = code
-
-
-def kind_of(error: errors.ImgSearchError | type[errors.ImgSearchError]) -> Kind:
-    """Return how an error, or a class of them, is answered: as its nearest class in `KINDS`."""
-    family = error if isinstance(error, type) else type(error)
-    return next(KINDS[each] for each in family.__mro__ if each in KINDS)
-
-
-def told(error: errors.ImgSearchError) -> str:
-    """Return what a client may read of an error."""
-    kind = kind_of(error)
-    message = str(error)
-    if kind.told and message and not _PLACE.search(message):
-        return message[:500]
-    return kind.text
-
-
-def kind_named(name: str) -> Kind:
-    """Return how the error whose class has this name is answered."""
-    family = getattr(errors, name, errors.ImgSearchError)
-    return kind_of(family if isinstance(family, type) else errors.ImgSearchError)
 
 
 def body(
@@ -194,13 +73,13 @@ def _problem(error: Exception) -> Problem:
     match error:
         case errors.ImgSearchError():
             kind = kind_of(error)
-            return Problem(kind.status, kind.code, told(error), retry=kind.retry)
+            return Problem(kind.status, kind.code, message(error), retry=kind.retry)
         case RequestValidationError():
             return Problem(422, "invalid_request", "The request does not fit its schema.")
         case Problem():
             return error
         case HTTPException():
-            code = _CODES.get(error.status_code, "refused")
+            code = CODES.get(error.status_code, "refused")
             problem = Problem(error.status_code, code, str(error.detail))
             problem.headers = error.headers
             return problem

@@ -10,7 +10,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from imgsearch.access import Keys, RateLimit, Scope, caller
+from imgsearch.archive.access import Keys, RateLimit, Scope, caller
 from imgsearch.errors import AccessDenied, CatalogError
 from imgsearch.service.parameters import only_known
 from imgsearch.service.problems import Problem

@@ -8,8 +8,8 @@ import gradio as gr
 from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
 from imgsearch.ui.gallery import details, full_size, says
-from imgsearch.ui.looks import script
-from imgsearch.ui.wording import words
+from imgsearch.ui.messages import words
+from imgsearch.ui.theme import script
 
 
 class Detail:

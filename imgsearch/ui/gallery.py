@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from imgsearch import images
-from imgsearch.archive import Archive
-from imgsearch.catalog import Entry
+from imgsearch.archive import Archive, Entry
 from imgsearch.errors import ImgSearchError
-from imgsearch.sources import printable
+from imgsearch.images.sources import printable
 
 TILE: Final = 256  # pixels of a tile's longer edge; the archive keeps thumbnails of this size
 DETAIL: Final = 640  # and of the picture beside its facts

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from imgsearch.errors import AccessDenied, CatalogError
-from imgsearch.ui.signing_in import UNCHECKED, key_of, sign_in, to_form
+from imgsearch.ui.sign_in import UNCHECKED, key_of, sign_in, to_form
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

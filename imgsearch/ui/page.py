@@ -7,13 +7,13 @@ import gradio as gr
 
 from imgsearch.archive import Archive, Jobs
 from imgsearch.errors import ImgSearchError
-from imgsearch.ui.adding import Adding
-from imgsearch.ui.browsing import Browsing
+from imgsearch.ui.add_tab import Adding
+from imgsearch.ui.browse_tab import Browsing
 from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.gallery import says, text
-from imgsearch.ui.searching import Searching
-from imgsearch.ui.signing_in import key_of
-from imgsearch.ui.wording import words
+from imgsearch.ui.messages import words
+from imgsearch.ui.search_tab import Searching
+from imgsearch.ui.sign_in import key_of
 
 _SWEEP, _AGE = 600, 3600  # seconds between two looks for uploads to delete, and how old those are
 _AT_ONCE: Final = 4  # calls of one kind; the model takes all cores for each

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from imgsearch.errors import ConfigError
 from imgsearch.ui import MAX_FILE
 from imgsearch.ui.guard import Guard
-from imgsearch.ui.looks import looks
+from imgsearch.ui.theme import looks
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from imgsearch.errors import ConfigError
 from imgsearch.images import MAX_PIXELS, checked, checked_limit, decode
-from imgsearch.seam import Operator
-from imgsearch.sources import read
+from imgsearch.images.sources import read
+from imgsearch.towhee import Operator
 from imgsearch.types import Pixels
 
 

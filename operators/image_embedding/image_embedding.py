@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imgsearch.encoders import DEFAULT, load, unit
-from imgsearch.seam import BatchOperator
+from imgsearch.towhee import BatchOperator
 from imgsearch.types import Vector
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from imgsearch.seam import Operator
-from imgsearch.sources import Source, references
+from imgsearch.images.sources import Source, references
+from imgsearch.towhee import Operator
 
 
 class ImageLoad(Operator):

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch.encoders import DEFAULT, load
-from imgsearch.seam import Operator
+from imgsearch.towhee import Operator
 from imgsearch.types import Pixels
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from imgsearch.seam import Operator
-from imgsearch.sources import content_id, read
+from imgsearch.images.sources import content_id, read
+from imgsearch.towhee import Operator
 
 
 class ImageRead(Operator):

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from imgsearch.backends.milvus_address import Address
-from imgsearch.backends.milvus_rows import MilvusRows
+from imgsearch.backends.milvus.address import Address
+from imgsearch.backends.milvus.rows import MilvusRows
 from imgsearch.backends.rows import Inserted
-from imgsearch.seam import Operator
+from imgsearch.towhee import Operator
 
 
 class MilvusInsert(Operator):

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.backends.milvus_address import Address
-from imgsearch.backends.milvus_rows import MilvusRows
-from imgsearch.seam import Operator
+from imgsearch.backends.milvus.address import Address
+from imgsearch.backends.milvus.rows import MilvusRows
+from imgsearch.towhee import Operator
 
 
 class MilvusSearch(Operator):

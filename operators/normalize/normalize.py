@@ -1,7 +1,7 @@
 """vector → the same of unit length."""
 
 from imgsearch.encoders import unit
-from imgsearch.seam import Operator
+from imgsearch.towhee import Operator
 from imgsearch.types import Vector
 
 

@@ -1,8 +1,8 @@
 """id and pixels → the image's regions, and last the whole."""
 
-from imgsearch.detector import Detection
-from imgsearch.regions import rows
-from imgsearch.seam import BatchOperator
+from imgsearch.encoders.detector import Detection
+from imgsearch.images.regions import rows
+from imgsearch.towhee import BatchOperator
 from imgsearch.types import Pixels
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from imgsearch.backends.rows import Inserted, matrix
-from imgsearch.backends.tencent_place import Place
+from imgsearch.backends.tencent.database import Place
 from imgsearch.errors import FieldInvalid
-from imgsearch.seam import Operator
-from imgsearch.sources import content_id, printable
+from imgsearch.images.sources import content_id, printable
+from imgsearch.towhee import Operator
 from imgsearch.types import Record
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from imgsearch.backends.rows import matrix
-from imgsearch.backends.tencent_place import Place
-from imgsearch.seam import Operator
+from imgsearch.backends.tencent.database import Place
+from imgsearch.towhee import Operator
 
 
 class TcvdbSearch(Operator):

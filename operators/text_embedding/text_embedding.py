@@ -5,7 +5,7 @@ from typing import Any
 
 from imgsearch.encoders import load
 from imgsearch.errors import EncoderError, TextUnsupported
-from imgsearch.seam import BatchOperator
+from imgsearch.towhee import BatchOperator
 from imgsearch.types import Vector
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from imgsearch.encoders import load, models
 from imgsearch.errors import ConfigError, TextUnsupported
-from imgsearch.seam import BatchOperator
-from imgsearch.seam.arrival import check_format, device_word, rgb
+from imgsearch.towhee import BatchOperator
+from imgsearch.towhee.patches import check_format, device_word, rgb
 from imgsearch.types import Vector
 
 

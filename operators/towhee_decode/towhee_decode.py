@@ -7,9 +7,9 @@ import numpy as np
 
 from imgsearch.errors import ConfigError
 from imgsearch.images import decode
-from imgsearch.seam import Operator
-from imgsearch.seam.engine import towhee
-from imgsearch.sources import read
+from imgsearch.images.sources import read
+from imgsearch.towhee import Operator
+from imgsearch.towhee.imports import towhee
 
 
 class TowheeDecode(Operator):

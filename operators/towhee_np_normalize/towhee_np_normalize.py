@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch.errors import EncoderError
-from imgsearch.seam import Operator
+from imgsearch.towhee import Operator
 
 
 class TowheeNpNormalize(Operator):

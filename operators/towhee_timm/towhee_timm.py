@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from imgsearch.encoders import DEFAULT, load, models, timm_names
-from imgsearch.seam import BatchOperator
-from imgsearch.seam.arrival import check_format, device_word, rgb
+from imgsearch.towhee import BatchOperator
+from imgsearch.towhee.patches import check_format, device_word, rgb
 from imgsearch.types import Vector
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from imgsearch.backends import Index, Schema, connect
 from imgsearch.encoders import DEFAULT, Recipe, load
-from imgsearch.seam import BatchOperator
-from imgsearch.sources import is_content_id, label_text, printable
+from imgsearch.images.sources import is_content_id, label_text, printable
+from imgsearch.towhee import BatchOperator
 from imgsearch.types import Record, Vector
 
 

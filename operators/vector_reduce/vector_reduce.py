@@ -3,9 +3,9 @@
 import numpy as np
 
 from imgsearch.encoders import unit
-from imgsearch.encoders.reduction import Reduction
+from imgsearch.encoders.reduction.fit import Reduction
 from imgsearch.errors import EncoderMismatch
-from imgsearch.seam import BatchOperator
+from imgsearch.towhee import BatchOperator
 from imgsearch.types import Vector
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from imgsearch.backends import FieldNames, connect
+from imgsearch.backends.regions import has_regions, search_images
 from imgsearch.encoders import Recipe, load
+from imgsearch.errors import EncoderWarning
 from imgsearch.filters import Filter
-from imgsearch.query import EncoderWarning
-from imgsearch.regions import has_regions, search_images
-from imgsearch.seam import BatchOperator
+from imgsearch.towhee import BatchOperator
 from imgsearch.types import Hit, Vector
 
 

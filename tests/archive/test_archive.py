@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import imgsearch
-from imgsearch import sources
 from imgsearch.archive import Archive, Incoming
 from imgsearch.backends import Schema
 from imgsearch.errors import (
@@ -17,6 +16,7 @@ from imgsearch.errors import (
     SchemaMismatch,
     SourceError,
 )
+from imgsearch.images import sources
 from imgsearch.types import Record
 from tests.archive.place import archive, images, jpeg, state
 from tests.pictures import write

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from imgsearch import sources
+from imgsearch.images import sources
 from tests.archive.place import archive, images, jpeg, state
 
 FIRST, *PART = (sources.content_id(jpeg(number)) for number in range(3))  # of an addition

@@ -6,9 +6,9 @@ from contextlib import suppress
 import pytest
 
 from imgsearch.backends import Schema, connect, notes
-from imgsearch.doctor import Store, examine
 from imgsearch.errors import CollectionNotFound, FieldInvalid
-from imgsearch.transfer import copy
+from imgsearch.library.copy import copy
+from imgsearch.library.doctor import Store, examine
 from imgsearch.types import Fingerprint
 from tests.backends.bench import records
 

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 import imgsearch
-from imgsearch.duplicates import groups
 from imgsearch.encoders import load
 from imgsearch.errors import PrecisionUnreached
 from imgsearch.evaluation.joined import joined
@@ -23,7 +22,8 @@ from imgsearch.evaluation.originals import originals as sampled
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.evaluation.verification import Verification
 from imgsearch.images import decode
-from imgsearch.sources import read, references
+from imgsearch.images.sources import read, references
+from imgsearch.library.duplicates import groups
 
 SUBSET = Path(__file__).resolve().parents[3] / "shared/data/imagenet-subset/train"
 COPIED = 5  # one image in so many has a copy

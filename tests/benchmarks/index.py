@@ -13,7 +13,7 @@ import psutil
 from pymilvus import MilvusClient
 
 from imgsearch.backends import Index, Schema, connect
-from imgsearch.backends.milvus_schema import search_params
+from imgsearch.backends.milvus.schema import search_params
 from imgsearch.types import Record
 from tests.services.milvus_server import MilvusServer, unavailable
 

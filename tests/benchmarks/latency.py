@@ -8,7 +8,7 @@ from time import perf_counter
 
 import imgsearch
 from imgsearch.images import decode
-from imgsearch.sources import read, references
+from imgsearch.images.sources import read, references
 from tests.benchmarks.overhead import MOBILENET, SHARED
 
 COLD = 10

@@ -14,7 +14,7 @@ import psutil
 from PIL import Image
 
 import imgsearch
-from imgsearch.sources import references
+from imgsearch.images.sources import references
 from tests.benchmarks.overhead import MOBILENET, SHARED
 from tests.services.milvus_server import MilvusServer, unavailable
 

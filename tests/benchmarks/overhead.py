@@ -9,7 +9,7 @@ from time import perf_counter, process_time
 import imgsearch
 from imgsearch.evaluation.drawn import draw
 from imgsearch.images import decode
-from imgsearch.sources import read, references
+from imgsearch.images.sources import read, references
 
 IMAGES = 1_000
 ROUNDS = 5

@@ -6,11 +6,11 @@ from pathlib import Path
 from time import perf_counter
 
 import imgsearch
-from imgsearch.embedding import Embedding
 from imgsearch.encoders import Recipe
-from imgsearch.encoders.frameworks import frameworks
+from imgsearch.encoders.torch.imports import frameworks
 from imgsearch.images import decode
-from imgsearch.sources import read, references
+from imgsearch.images.sources import read, references
+from imgsearch.library.embedding import Embedding
 
 IMAGES = 1_000
 ROUNDS = 3

@@ -14,12 +14,12 @@ import numpy as np
 import psutil
 
 from imgsearch.backends import Index, Schema, connect
+from imgsearch.datasets import dataset as datasets
 from imgsearch.encoders import load
-from imgsearch.evaluation import datasets
 from imgsearch.evaluation.drawn import draw
-from imgsearch.evaluation.tuning import tune
+from imgsearch.evaluation.index.tune import tune
 from imgsearch.images import decode
-from imgsearch.sources import read
+from imgsearch.images.sources import read
 from imgsearch.types import Record
 from tests.services.milvus_server import MilvusServer, unavailable
 

@@ -10,7 +10,7 @@ import pytest
 
 import imgsearch
 from imgsearch.errors import ConfigError, OperatorNotFound
-from imgsearch.seam.engine import towhee
+from imgsearch.towhee.imports import towhee
 from tests.pictures import write
 
 AutoConfig, AutoPipes = towhee.AutoConfig, towhee.AutoPipes

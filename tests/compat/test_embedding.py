@@ -12,7 +12,7 @@ from PIL import Image
 
 import imgsearch
 from imgsearch.errors import ConfigError, EncoderError, ImageCorrupt, WeightsNotFound
-from imgsearch.seam.engine import towhee
+from imgsearch.towhee.imports import towhee
 from tests.pictures import picture
 
 ops, pipe = towhee.ops, towhee.pipe

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
 
-from imgsearch.backends.milvus_address import Address
+from imgsearch.backends.milvus.address import Address
 from imgsearch.errors import (
     BackendUnavailable,
     CollectionNotFound,
@@ -17,7 +17,7 @@ from imgsearch.errors import (
     FieldInvalid,
     VectorInvalid,
 )
-from imgsearch.seam.engine import towhee
+from imgsearch.towhee.imports import towhee
 from tests.compat.runs import gallery, run
 
 ops, pipe = towhee.ops, towhee.pipe

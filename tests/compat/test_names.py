@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from imgsearch.errors import ConfigError
-from imgsearch.seam import operator_folders, operator_names
-from imgsearch.seam.names import PUBLIC
+from imgsearch.towhee import operator_folders, operator_names
+from imgsearch.towhee.names import PUBLIC
 
 WRITTEN = [
     "image_decode", "image_decode.cv2", "image_decode.cv2_rgb", "towhee.image_decode",
@@ -42,7 +42,7 @@ def python(code, *flags):
         "import towhee; import imgsearch",
         "from towhee import pipe, ops; import imgsearch",
         "import imgsearch; from towhee.runtime import pipe",
-        "import imgsearch.seam",
+        "import imgsearch.towhee",
         "from imgsearch import embed_pipeline",
         "import towhee; from imgsearch import embed_pipeline",
         "import imgsearch, importlib; importlib.import_module('towhee.types')",
@@ -85,7 +85,7 @@ def go(statement):
     exec(statement, scope)
     from towhee.runtime.operator_manager import OperatorRegistry
     seen.append(OperatorRegistry.resolve("image-decode") is not None)
-statements = ["import towhee", "import imgsearch.seam", "from towhee import ops",
+statements = ["import towhee", "import imgsearch.towhee", "from towhee import ops",
     "from imgsearch.pipelines import embed_pipeline"] * 2
 threads = [threading.Thread(target=go, args=(each,)) for each in statements]
 for thread in threads: thread.start()
@@ -179,7 +179,7 @@ print(ops.local.normalize()(numpy.array([3.0, 4.0])))
 
 
 def test_supported_model_names_are_those_that_the_operators_take():
-    from imgsearch.seam.engine import towhee
+    from imgsearch.towhee.imports import towhee
 
     without_weights = towhee.ops.image_embedding.timm(model_name="resnet50").get_op()
     names = without_weights.supported_model_names()

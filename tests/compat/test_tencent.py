@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, FieldInvalid
-from imgsearch.seam.engine import towhee
+from imgsearch.towhee.imports import towhee
 from tests.compat.runs import gallery, run
 from tests.conftest import at_hand
 

@@ -15,8 +15,8 @@ def write_tiny(folder, *, seed=7, config=TINY, **preprocess):
     """Write the folder and return the module that its weights are of, in inference mode."""
     from safetensors.torch import save_file
 
-    from imgsearch.encoders.clip_model import open_clip
-    from imgsearch.encoders.frameworks import frameworks
+    from imgsearch.encoders.clip.model import open_clip
+    from imgsearch.encoders.torch.imports import frameworks
 
     torch = frameworks()[0]
     torch.manual_seed(seed)

@@ -23,7 +23,7 @@ needs_timm = pytest.mark.skipif(
 
 @pytest.fixture
 def weights(tmp_path):
-    from imgsearch.encoders.frameworks import frameworks
+    from imgsearch.encoders.torch.imports import frameworks
 
     torch, timm = frameworks()
     from safetensors.torch import save_file
@@ -46,7 +46,7 @@ def weights(tmp_path):
 def test_a_described_model_without_a_hub_never_takes_the_frameworks_weights(
     row, monkeypatch, tmp_path
 ):
-    from imgsearch.encoders import hub
+    from imgsearch.encoders.weights import hub
 
     def other_weights(*_arguments, **_options):
         raise AssertionError(f"{row.name} asked for the framework's weights")

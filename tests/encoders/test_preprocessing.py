@@ -39,7 +39,7 @@ def image(width, height, *, seed=7):
 
 
 def by_timm(pixels, wanted):
-    from imgsearch.encoders.frameworks import frameworks
+    from imgsearch.encoders.torch.imports import frameworks
 
     transform = frameworks()[1].data.create_transform(
         wanted.input_size,
@@ -147,7 +147,7 @@ def test_enough_is_four_times_the_resized_edge():
     not (PHOTOGRAPHS.exists() and WEIGHTS.exists()), reason="needs the photographs of ../shared"
 )
 def test_enough_pixels_give_the_vectors_of_all():
-    from imgsearch.encoders.timm import TimmEncoder
+    from imgsearch.encoders.timm.encoder import TimmEncoder
 
     wanted = Preprocessing(input_size=96)
     options = {"input_size": 96, "pad_type": "same", "mean": 0.5, "std": 0.5}

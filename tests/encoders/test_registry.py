@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from imgsearch.encoders import Recipe, load, models, registry
-from imgsearch.encoders.classic import ClassicEncoder
+from imgsearch.encoders.classic.encoder import ClassicEncoder
 from imgsearch.errors import ModelNotFound
 
 if importlib.util.find_spec("timm") is None:
     pytest.skip("the models are those of the extra torch", allow_module_level=True)
 
-from imgsearch.encoders.frameworks import frameworks
+from imgsearch.encoders.torch.imports import frameworks
 
 TIMM = [row for row in registry.described().values() if row.runtime == "timm"]
 CLIP = [row for row in registry.described().values() if row.runtime == "clip"]
@@ -23,7 +23,7 @@ def torch():
 
 def outline(torch, row):
     """Return a module on torch's meta device, which has shapes and no numbers, and its names."""
-    from imgsearch.encoders import heads
+    from imgsearch.encoders.timm import heads
 
     arguments = dict(row.arguments)
     half = arguments.pop("half_block", False)

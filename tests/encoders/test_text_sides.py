@@ -17,8 +17,8 @@ from tests.encoders.hubs import serving
 if not all(map(importlib.util.find_spec, ("open_clip", "transformers"))):
     pytest.skip("this needs open_clip and transformers", allow_module_level=True)
 
-from imgsearch.encoders.clip import ClipEncoder
-from imgsearch.encoders.frameworks import frameworks
+from imgsearch.encoders.clip.encoder import ClipEncoder
+from imgsearch.encoders.torch.imports import frameworks
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "xlm-roberta-nirgends"
@@ -108,7 +108,7 @@ def test_a_hub_tells_which_token_fills_up(tmp_path):
     names = ("tokenizer.json", "tokenizer_config.json")
     files = {f"{NAME}/{name}": (tmp_path / name).read_bytes() for name in names}
     code = f"""
-from imgsearch.encoders.clip import ClipEncoder
+from imgsearch.encoders.clip.encoder import ClipEncoder
 print(ClipEncoder("tiny", weights={str(folder)!r}).tokenizer(["ein Hund"]).tolist())
 """
     with serving(files) as (url, _):

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
+from imgsearch.datasets import dataset as datasets
 from imgsearch.errors import DatasetError
-from imgsearch.evaluation import comparison, datasets
+from imgsearch.evaluation import comparison
 from imgsearch.evaluation.comparison import differences, paired, randomisation
 from imgsearch.evaluation.evaluator import evaluate
 from tests.pictures import write

@@ -1,7 +1,7 @@
 """Of equal images the first counts, and contradicting labels are noted within bounds."""
 
+from imgsearch.datasets.dataset import Item
 from imgsearch.evaluation.contents import Contents
-from imgsearch.evaluation.datasets import Item
 
 
 def test_first_item_counts_and_further_contradictions_are_counted(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 import imgsearch
 from imgsearch.encoders.lite.sentences import SentenceModel
-from imgsearch.evaluation.questions import captioned, questions
+from imgsearch.evaluation.queries import captioned, questions
 
 DATA = Path(__file__).resolve().parents[3] / "shared/data"
 SUBSET, CAPTIONS = DATA / "imagenet-subset", DATA / "captions"
@@ -85,6 +85,6 @@ def test_captions_find_their_images(described):
     assert found(described) >= 0.85
 
 
-@pytest.mark.filterwarnings("ignore:lite does not know:imgsearch.query.TextWarning")
+@pytest.mark.filterwarnings("ignore:lite does not know:imgsearch.errors.TextWarning")
 def test_captions_find_their_images_by_the_word_table(described, word_table):
     assert found(described) >= 0.75

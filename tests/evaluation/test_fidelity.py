@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from imgsearch.encoders import load, unit
-from imgsearch.encoders.engines import has_bf16
-from imgsearch.encoders.frameworks import frameworks
+from imgsearch.encoders.export.engines import has_bf16
+from imgsearch.encoders.torch.imports import frameworks
 from imgsearch.errors import ConfigError
 from imgsearch.images import decode
-from imgsearch.sources import read, references
+from imgsearch.images.sources import read, references
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SUBSET = SHARED / "data/imagenet-subset"
@@ -127,7 +127,7 @@ def test_a_fit_model_keeps_its_vectors(resnet, images, runtime, precision, least
 
 @pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="int8 is of an extra")
 def test_a_fit_model_stays_near_in_int8(resnet, images):
-    from imgsearch.encoders import calibration
+    from imgsearch.encoders.export import calibration
 
     plain = encoder("openvino", **resnet)
     seen, other = (pictures(images[0][start :: 1000 // PART]) for start in (0, 1))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import imgsearch
+from imgsearch.datasets import dataset
 from imgsearch.encoders import load
 from imgsearch.errors import DatasetError, PrecisionUnreached
-from imgsearch.evaluation import datasets
+from imgsearch.evaluation.candidate_pool import Pool
 from imgsearch.evaluation.labelled_scores import Asked, _drawn, chosen, pools, thresholds
-from imgsearch.evaluation.pool import Pool
 from tests.pictures import write, write_shade
 
 
@@ -111,7 +111,7 @@ def test_the_library_s_own_labels_and_a_dataset_s_say_the_same(library, labelled
     theirs, _ = thresholds(
         library.collection,
         encoder,
-        datasets.load(labelled),
+        dataset.load(labelled),
         precision=0.2,
         on_progress=lambda *now: asked.append(now),
     )
@@ -127,7 +127,7 @@ def test_progress_counts_broken_images_and_unknown_names(library, labelled):
     thresholds(
         library.collection,
         load(),
-        datasets.load(labelled),
+        dataset.load(labelled),
         precision=0.2,
         on_progress=lambda *now: seen.append(now),
     )

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from imgsearch.datasets import dataset
 from imgsearch.errors import DatasetError
-from imgsearch.evaluation import datasets
 from imgsearch.evaluation.evaluator import evaluate
 from tests.pictures import write
 
@@ -22,7 +22,7 @@ def labelled(tmp_path):
 
 
 def test_leave_one_out_never_finds_the_query_itself(labelled):
-    run = evaluate(datasets.load(labelled), model="classic")
+    run = evaluate(dataset.load(labelled), model="classic")
     assert run.measures.queries == 12
     for path, hits in run.hits.items():
         assert len(hits) == 10
@@ -33,7 +33,7 @@ def test_a_held_out_query_that_the_gallery_holds_is_taken_out_and_told(tmp_path)
     write(tmp_path / "set/train/katze", 4)
     write(tmp_path / "set/train/hund", 4, start=4)
     write(tmp_path / "set/test/katze", 1)
-    run = evaluate(datasets.load(tmp_path / "set"), model="classic")
+    run = evaluate(dataset.load(tmp_path / "set"), model="classic")
     assert any("1 query is in the gallery" in note for note in run.notes)
     assert len(next(iter(run.hits.values()))) == 7
 
@@ -41,7 +41,7 @@ def test_a_held_out_query_that_the_gallery_holds_is_taken_out_and_told(tmp_path)
 def test_one_image_under_two_classes_counts_once_under_the_first(labelled):
     copy = labelled / "katze/same.png"
     copy.write_bytes((labelled / "hund/bild-ü 0006.png").read_bytes())
-    run = evaluate(datasets.load(labelled), model="classic")
+    run = evaluate(dataset.load(labelled), model="classic")
     assert run.measures.queries == 12
     assert str(copy) not in run.hits
     assert (
@@ -56,7 +56,7 @@ def test_a_query_whose_gallery_image_has_another_label_is_noted(tmp_path):
     write(tmp_path / "set/val/katze", 2, start=8)
     write(tmp_path / "set/val/hund", 1)
     write(tmp_path / "set/train/hund", 2, start=20)
-    notes = evaluate(datasets.load(tmp_path / "set"), model="classic").notes
+    notes = evaluate(dataset.load(tmp_path / "set"), model="classic").notes
     assert (
         "val/hund/bild-ü 0000.png is 'hund', but the same image train/katze/bild-ü 0000.png is "
         "'katze', in the gallery."
@@ -65,23 +65,23 @@ def test_a_query_whose_gallery_image_has_another_label_is_noted(tmp_path):
 
 def test_a_bad_image_is_left_out_and_told(labelled):
     (labelled / "katze/kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    run = evaluate(datasets.load(labelled), model="classic")
+    run = evaluate(dataset.load(labelled), model="classic")
     assert any("could not be used" in note and "kaputt.png" in note for note in run.notes)
     assert run.measures.queries == 12
 
 
 def test_a_collection_with_other_images_is_refused(labelled, tmp_path):
     url = f"memory://{tmp_path.name}"
-    evaluate(datasets.load(labelled), model="classic", url=url, collection="images")
+    evaluate(dataset.load(labelled), model="classic", url=url, collection="images")
     write(tmp_path / "other/a", 2, start=50)
     write(tmp_path / "other/b", 2, start=60)
-    other = datasets.load(tmp_path / "other")
+    other = dataset.load(tmp_path / "other")
     with pytest.raises(DatasetError, match="holds 16 images, the gallery 4"):
         evaluate(other, model="classic", url=url, collection="images")
 
 
 def test_two_runs_give_the_same_figures(labelled):
-    first, second = (evaluate(datasets.load(labelled), model="classic").to_dict() for _ in range(2))
+    first, second = (evaluate(dataset.load(labelled), model="classic").to_dict() for _ in range(2))
     assert first.pop("seconds")
     assert second.pop("seconds")
     assert first == second
@@ -95,7 +95,7 @@ def test_mobilenet_gives_the_published_figures_on_the_subset(store, tmp_path):
     timm's own configuration of this model says bicubic, which gives .606, .549 and .801.
     """
     run = evaluate(
-        datasets.load(SUBSET),
+        dataset.load(SUBSET),
         model="timm:mobilenetv2_100",
         weights=WEIGHTS,
         options={"pad_type": "same", "mean": 0.5, "std": 0.5, "interpolation": "bilinear"},

@@ -8,7 +8,7 @@ import pytest
 import imgsearch
 from imgsearch.backends import Schema
 from imgsearch.backends.schema import Index
-from imgsearch.evaluation import datasets
+from imgsearch.datasets import dataset as datasets
 from imgsearch.types import Record
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from imgsearch.evaluation import tables
-from imgsearch.evaluation.answers import judged
 from imgsearch.evaluation.metrics import measure
+from imgsearch.evaluation.results import judged
 from imgsearch.types import Hit
 
 LABELS = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imgsearch.datasets import dataset
 from imgsearch.errors import DatasetError
-from imgsearch.evaluation import datasets
 from imgsearch.evaluation.comparison import differences
 from imgsearch.evaluation.evaluator import evaluate
 from imgsearch.evaluation.variants import variants
@@ -20,7 +20,7 @@ SUBSET = SHARED / "data/imagenet-subset"
 def labelled(tmp_path):
     write(tmp_path / "bilder/katze", 6)
     write(tmp_path / "bilder/ñandú", 6, start=6)
-    return datasets.load(tmp_path / "bilder")
+    return dataset.load(tmp_path / "bilder")
 
 
 def test_unit_vectors_give_what_the_evaluator_gives(labelled):
@@ -54,18 +54,18 @@ def test_distances_survive_the_projection_as_theory_says(labelled):
 
 def test_a_bad_image_is_told_and_none_at_all_is_an_error(labelled, tmp_path):
     (tmp_path / "bilder/katze/kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    run = variants(datasets.load(tmp_path / "bilder"), model="classic", dim=8)["raw"]
+    run = variants(dataset.load(tmp_path / "bilder"), model="classic", dim=8)["raw"]
     assert any("1 image could not be used" in note for note in run.notes)
     for path in tmp_path.rglob("*.png"):
         path.write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(DatasetError, match="no image of 13 could be used"):
-        variants(datasets.load(tmp_path / "bilder"), model="classic")
+        variants(dataset.load(tmp_path / "bilder"), model="classic")
 
 
 @pytest.mark.skipif(not SUBSET.is_dir(), reason="the ImageNet subset is not beside the project")
 def test_mobilenet_is_better_of_unit_length_and_loses_little_by_projection():
     runs = variants(
-        datasets.load(SUBSET),
+        dataset.load(SUBSET),
         model="timm:mobilenetv2_100",
         weights=SHARED / "weights/mobilenetv2_100.safetensors",
         options={"pad_type": "same", "mean": 0.5, "std": 0.5, "interpolation": "bilinear"},

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgsearch.duplicates import Member
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.evaluation.verification import Verification
-from imgsearch.sources import content_id
+from imgsearch.images.sources import content_id
+from imgsearch.library.duplicates import Member
 from tests.pictures import page, picture
 
 

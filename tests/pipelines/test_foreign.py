@@ -5,9 +5,8 @@ import pytest
 
 import imgsearch
 from imgsearch.backends import FieldNames, Schema
-from imgsearch.errors import EncoderMismatch, SchemaMismatch
+from imgsearch.errors import EncoderMismatch, EncoderWarning, SchemaMismatch
 from imgsearch.pipelines.auto import InsertConfig, SearchConfig, insert, search
-from imgsearch.query import EncoderWarning
 from imgsearch.types import Record
 from tests.pictures import write
 

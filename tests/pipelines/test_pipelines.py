@@ -16,7 +16,7 @@ from imgsearch.errors import (
     SchemaMismatch,
     SourceError,
 )
-from imgsearch.seam.engine import towhee
+from imgsearch.towhee.imports import towhee
 from tests.pictures import picture, write
 
 

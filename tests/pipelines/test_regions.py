@@ -12,9 +12,10 @@ from PIL import Image
 
 import imgsearch
 from imgsearch.backends import Schema
-from imgsearch.detector import Detection
+from imgsearch.backends.regions import WHOLE, grouped, search_images
+from imgsearch.encoders.detector import Detection
 from imgsearch.errors import ImageCorrupt, SchemaMismatch, WeightsNotFound
-from imgsearch.regions import FIELDS, WHOLE, box, crop, grouped, search_images
+from imgsearch.images.regions import FIELDS, box, crop
 from imgsearch.types import Record
 
 needs_transformers = pytest.mark.skipif(
@@ -129,7 +130,7 @@ def test_settings_and_mistakes_are_told_when_the_pipeline_is_built(detection, ph
 
 @needs_transformers
 def test_the_operator_goes_into_a_pipeline_of_ones_own(detection, photos):
-    from imgsearch.seam.engine import towhee
+    from imgsearch.towhee.imports import towhee
 
     op = imgsearch.op
     run = (

@@ -10,9 +10,10 @@ from contextlib import ExitStack, contextmanager, nullcontext
 import httpx
 from PIL import Image
 
-from imgsearch.access import Keys
 from imgsearch.archive import opened
-from imgsearch.service import Limits, serving
+from imgsearch.archive.access import Keys
+from imgsearch.service import Limits
+from imgsearch.service import server as serving
 from tests.pictures import picture
 
 _names = itertools.count()

@@ -6,11 +6,11 @@ import threading
 import anyio
 import pytest
 
-from imgsearch.access import Keys
 from imgsearch.archive import Incoming
+from imgsearch.archive.access import Keys
 from imgsearch.catalog import Catalog
 from imgsearch.errors import ConfigError
-from imgsearch.service import Limits, serving
+from imgsearch.service import Limits, server
 from imgsearch.service.origins import checked
 from imgsearch.service.scopes import Access
 from tests.service.running import jpeg, running
@@ -221,14 +221,14 @@ def test_an_address_that_others_reach_is_refused_without_keys(tmp_path):
         keys = Keys(catalog)
         for host in ("0.0.0.0", "::"):  # noqa: S104 - what is refused
             with pytest.raises(ConfigError, match="no API key yet"):
-                serving.check_open(host, keys, no_auth=False)
+                server.check_open(host, keys, no_auth=False)
         with pytest.raises(ConfigError, match="no API key yet"):
-            serving.check_open("127.0.0.1", keys, no_auth=False)
-        serving.check_open("127.0.0.1", keys, no_auth=True)
+            server.check_open("127.0.0.1", keys, no_auth=False)
+        server.check_open("127.0.0.1", keys, no_auth=True)
         keys.create("first", ["admin"])
-        serving.check_open("0.0.0.0", keys, no_auth=False)  # noqa: S104 - as above
+        server.check_open("0.0.0.0", keys, no_auth=False)  # noqa: S104 - as above
         for host in ("0.0.0.0", "::"):  # noqa: S104 - as above
             with pytest.raises(ConfigError, match="open to others"):
-                serving.check_open(host, keys, no_auth=True)
+                server.check_open(host, keys, no_auth=True)
         with pytest.raises(ConfigError, match="is no address"):
-            serving.is_loopback("no such host")
+            server.is_loopback("no such host")

@@ -17,7 +17,7 @@ from imgsearch.errors import (
     ScopeMissing,
     SourceError,
 )
-from imgsearch.service import problems
+from imgsearch.wire import problems
 from tests.pictures import picture, write
 from tests.service.running import jpeg
 
@@ -238,7 +238,7 @@ def test_keys_are_refused_as_they_should_be(service, empty, photos):
 def test_every_problem_of_the_service_has_its_error_here():
     from imgsearch.client.connection import CODES
 
-    for told in problems.KINDS.values():
-        told_so = [kind for kind, each in problems.KINDS.items() if each.code == told.code]
-        assert CODES[told.code] in told_so
-    assert set(problems._CODES.values()) <= CODES.keys()
+    for code in {kind.code for kind in problems.KINDS.values()}:
+        families = [family for family, kind in problems.KINDS.items() if kind.code == code]
+        assert CODES[code] in families
+    assert set(problems.CODES.values()) <= CODES.keys()

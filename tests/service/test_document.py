@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from imgsearch.service import collections, health, images, jobs, searching
+from imgsearch.service import collections, health, images, jobs, search
 from tests.service.running import jpeg, running
 from tests.service.topologies import plain
 
@@ -26,7 +26,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-PARTS = (collections, health, images, jobs, searching)
+PARTS = (collections, health, images, jobs, search)
 
 
 @pytest.fixture(scope="module")

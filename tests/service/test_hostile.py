@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from imgsearch.archive import Incoming, opened
-from imgsearch.service import Limits, serving
+from imgsearch.service import Limits, server
 from tests.service.hostile import requests
 from tests.service.running import jpeg
 from tests.service.topologies import plain
@@ -21,7 +21,7 @@ def app(tmp_path_factory):
         archive.add(
             [Incoming(f"{number}.jpg", data=jpeg(number), id=f"a{number}") for number in range(3)]
         )
-        with serving.running(archive, keys=None, limits=Limits(), page=False) as app:
+        with server.running(archive, keys=None, limits=Limits(), page=False) as app:
             yield app
 
 

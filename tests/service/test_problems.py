@@ -9,7 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from imgsearch import errors
-from imgsearch.service.problems import KINDS, answer, kind_of, told
+from imgsearch.service.problems import answer
+from imgsearch.wire.problems import KINDS, kind_of, message
 
 EVERY = [
     each
@@ -25,7 +26,7 @@ def test_every_error_of_ours_has_its_answer():
         assert kind.code.isidentifier()
         assert kind.code == kind.code.lower()
         assert kind_of(pickle.loads(pickle.dumps(family("größe")))) is kind  # noqa: S301 - ours
-        assert not (kind.told and kind.status >= 500), family
+        assert not (kind.public and kind.status >= 500), family
 
 
 @pytest.mark.parametrize(
@@ -41,16 +42,16 @@ def test_every_error_of_ours_has_its_answer():
 )
 def test_a_message_with_a_place_in_it_is_not_told(place):
     for family in (errors.ConfigError, errors.FieldInvalid, errors.LimitExceeded):
-        assert told(family(f"{place}: wrong")) == KINDS[family].text
+        assert message(family(f"{place}: wrong")) == KINDS[family].text
 
 
 def test_a_message_about_what_was_sent_is_told():
     error = errors.ConfigError("a weight is finite and above 0, not nan; give 1/2 or so")
-    assert told(error) == str(error)
-    assert told(errors.TextUnknown("'größe' has no word that tells what to look for")).startswith(
-        "'größe'"
-    )
-    assert told(errors.BackendError("the driver says no")) == KINDS[errors.BackendError].text
+    assert message(error) == str(error)
+    assert message(
+        errors.TextUnknown("'größe' has no word that tells what to look for")
+    ).startswith("'größe'")
+    assert message(errors.BackendError("the driver says no")) == KINDS[errors.BackendError].text
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from imgsearch.access import Keys
+from imgsearch.archive.access import Keys
 from imgsearch.catalog import Catalog
 from imgsearch.errors import ConfigError
-from imgsearch.service import serving
+from imgsearch.service import server
 from imgsearch.service.proxies import Proxies, networks
 from imgsearch.ui.guard import Guard
 
@@ -92,4 +92,4 @@ def test_no_auth_is_refused_behind_a_proxy(tmp_path):
         Catalog(str(tmp_path / "catalog.db")) as catalog,
         pytest.raises(ConfigError, match="lets others in"),
     ):
-        serving.check_open("127.0.0.1", Keys(catalog), no_auth=True, proxies=["10.0.0.1"])
+        server.check_open("127.0.0.1", Keys(catalog), no_auth=True, proxies=["10.0.0.1"])

@@ -1,8 +1,8 @@
 """A service over a collection of an encoder that was removed."""
 
 from imgsearch import backends
+from tests.library.test_removed_encoder import ADVICE, create
 from tests.service.running import jpeg
-from tests.test_removed_encoder import ADVICE, create
 
 
 def test_additions_and_searches_say_what_to_do(service, empty):

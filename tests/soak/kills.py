@@ -17,8 +17,8 @@ from collections import Counter
 from pathlib import Path
 from time import perf_counter
 
-from imgsearch import sources
 from imgsearch.archive import opened
+from imgsearch.images import sources
 from tests.archive.place import images, jpeg, state
 
 SECONDS = 3.0  # the longest that a process works before it is killed

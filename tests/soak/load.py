@@ -27,8 +27,8 @@ from PIL import Image
 from imgsearch.archive import opened
 from imgsearch.encoders import load
 from imgsearch.images import decode
-from imgsearch.service import Limits, serving
-from imgsearch.sources import read
+from imgsearch.images.sources import read
+from imgsearch.service import Limits, server
 from imgsearch.types import Record
 from tests.benchmarks.tuning import crop, gallery
 from tests.pictures import picture
@@ -157,8 +157,8 @@ def _ratios(theirs, ours):
 def _service(folder):
     """Give an archive, the jobs over it, and the address of a service in front of both."""
     with opened(folder / "data", model="classic", roots=(folder,)) as archive:
-        running = serving.running(
-            archive, keys=None, limits=Limits(), hosts=serving.LOOPBACK, page=False
+        running = server.running(
+            archive, keys=None, limits=Limits(), hosts=server.LOOPBACK, page=False
         )
         with running as app, served(app) as url:
             yield archive, app.state.service.jobs, url

@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from imgsearch.access import Keys
+from imgsearch.archive.access import Keys
 from imgsearch.catalog import Catalog
 from imgsearch.errors import CatalogError
 

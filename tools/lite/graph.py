@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from imgsearch.encoders import registry
 from imgsearch.encoders.lite.encoder import DIM, NAMED, graph_file
-from imgsearch.encoders.pth import read_tensors
+from imgsearch.encoders.weights.pth import read_tensors
 
 _STRIDES: Final = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each of the seven stages
 _EPSILON: Final = 1e-3  # of the batch norms, as TensorFlow's EfficientNet has it

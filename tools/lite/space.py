@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from imgsearch.encoders import registry
 from imgsearch.encoders.lite.encoder import CLASSIFIER, DIM, class_directions, space_file
-from imgsearch.encoders.pth import read_tensors
+from imgsearch.encoders.weights.pth import read_tensors
 
 _SEED: Final = 2026
 _KEPT: Final = 192  # of 64, 128, 192, 256: see docs/lite.md

@@ -21,13 +21,14 @@ import numpy.typing as npt
 from PIL import Image
 from typing_extensions import override
 
-from imgsearch.encoders import borders, engines
+from imgsearch.encoders import borders
 from imgsearch.encoders.base import Encoder, unit
+from imgsearch.encoders.export import engines
 from imgsearch.encoders.lite import onnx_graph
 from imgsearch.encoders.lite.text import TextSide
 from imgsearch.encoders.preprocessing import Preprocessing
-from imgsearch.encoders.pth import read_tensors
 from imgsearch.encoders.registry import Model
+from imgsearch.encoders.weights.pth import read_tensors
 from imgsearch.errors import WeightsInvalid
 from imgsearch.types import Fingerprint, Matrix, Pixels
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from imgsearch.distribution import is_installed
-from imgsearch.encoders import engines
 from imgsearch.encoders.base import unit
+from imgsearch.encoders.export import engines
 from imgsearch.encoders.lite.text_encoder import DIM, TextEncoder
-from imgsearch.encoders.weights_packages import PackageFile
+from imgsearch.encoders.weights.packages import PackageFile
 from imgsearch.errors import MissingExtra, TextUnknown
 from imgsearch.types import Matrix
 

@@ -13,7 +13,7 @@ from imgsearch.encoders import registry
 from imgsearch.encoders.lite.encoder import DIM, LiteEncoder
 from imgsearch.errors import ConfigError, EncoderError, ImageError, WeightsNotFound
 from imgsearch.types import Matrix, Pixels
-from tests.encoders.test_classic import picture
+from tests.encoders.classic.test_encoder import picture
 
 
 @pytest.fixture(scope="module")

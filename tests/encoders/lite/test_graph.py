@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsearch.encoders import calibration, engines, load, registry
+from imgsearch.encoders import load, registry
 from imgsearch.encoders.base import unit
-from imgsearch.encoders.exported import ExportedEncoder
-from imgsearch.encoders.frameworks import frameworks
+from imgsearch.encoders.export import calibration, engines
+from imgsearch.encoders.export.encoder import ExportedEncoder
+from imgsearch.encoders.export.probes import probes
 from imgsearch.encoders.lite.encoder import NAMED, LiteEncoder, class_directions, space_file
-from imgsearch.encoders.probes import probes
-from imgsearch.encoders.pth import read_tensors
-from imgsearch.encoders.timm_model import read
+from imgsearch.encoders.timm.model import read
+from imgsearch.encoders.torch.imports import frameworks
+from imgsearch.encoders.weights.pth import read_tensors
 from imgsearch.types import Matrix
 
 

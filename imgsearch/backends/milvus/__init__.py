@@ -1,0 +1,1 @@
+"""Milvus: a server, or embedded in a folder."""

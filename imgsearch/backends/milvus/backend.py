@@ -1,0 +1,290 @@
+"""Milvus: an embedded file (milvus-lite) or a server, through one client, `MilvusClient`."""
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
+from typing import Any
+
+from pymilvus import DataType, MilvusClient, MilvusException
+from typing_extensions import override
+
+from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
+from imgsearch.backends.checks import MAX_ID, MAX_TEXT
+from imgsearch.backends.collection import Collection
+from imgsearch.backends.field_names import FieldNames
+from imgsearch.backends.identity import Described
+from imgsearch.backends.milvus import folder as milvus_folder
+from imgsearch.backends.milvus.collection import MilvusCollection
+from imgsearch.backends.milvus.connection import LONG, Connection
+from imgsearch.backends.milvus.embedded import is_of_disk
+from imgsearch.backends.milvus.errors import text_of
+from imgsearch.backends.milvus.layout import Layout
+from imgsearch.backends.milvus.schema import (
+    BUILT,
+    COLUMNS,
+    PROPERTY,
+    check_index,
+    described,
+    searched_vector,
+)
+from imgsearch.backends.schema import Schema
+from imgsearch.errors import (
+    BackendUnavailable,
+    CollectionNotFound,
+    ConfigError,
+    IndexRefused,
+)
+from imgsearch.types import Fingerprint
+
+
+class Backend(VectorBackend):
+    """The collections of one store: an embedded one, or a database of a server."""
+
+    @override
+    def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
+        self.url = url
+        self.connection = Connection(url, token=token, timeout=timeout)
+        self._timeout = self.connection.timeout
+        self.capabilities = Capabilities(
+            BUILT, persistent=True, shared=self.connection.path is None
+        )
+        self.drops = 0  # of collections, by this object
+
+    @override
+    def names(self) -> list[str]:
+        with self.calling() as client:
+            if folder := self.connection.folder:  # lite lists no collection if one is damaged
+                return milvus_folder.names(folder)
+            return sorted(client.list_collections(timeout=self._timeout))
+
+    @override
+    def faults(self) -> dict[str, str]:
+        folder = self.connection.folder
+        return milvus_folder.faults(folder) if folder else {}
+
+    @override
+    def create(self, name: str, schema: Schema) -> Collection:
+        check_name(name)
+        with self.calling() as client:
+            if not self._exists(client, name):
+                self._make(client, name, schema)
+            collection = self.open(name)
+        require_schema(collection, schema)
+        return collection
+
+    @override
+    def open(self, name: str) -> Collection:
+        return self._open_named(name, FieldNames())
+
+    @override
+    def _open_named(self, name: str, names: FieldNames) -> Collection:
+        with self.calling() as client:
+            self._require(client, name)
+            return MilvusCollection(self, self.prepared(name, names), names)
+
+    @override
+    def encoder(self, name: str) -> Fingerprint | None:
+        with self.calling() as client:
+            self._require(client, name)
+            return self.described(name, FieldNames()).layout.schema.encoder
+
+    @override
+    def drop(self, name: str) -> None:
+        self.connection.check_writable()
+        with self.calling() as client:
+            self._require(client, name)
+            if (real := self._real(client, name)) != name:  # lite would drop the collection
+                raise CollectionNotFound(f"{name!r} is an alias of {real!r}: drop_alias drops it")
+            # Milvus 2.3.5 would keep its aliases, and their names would stay taken
+            for alias in self._aliases(client, name):
+                client.drop_alias(alias, timeout=self._timeout)
+            client.drop_collection(name, timeout=self._timeout)
+            self.drops += 1
+
+    @override
+    def set_alias(self, alias: str, name: str) -> None:
+        check_name(alias)
+        self.connection.check_writable()
+        with self.calling() as client:
+            self._require(client, name)
+            if alias in self.names():
+                raise ConfigError(f"{alias!r} is a collection; an alias needs a name of its own")
+            known = alias in client.list_aliases(timeout=self._timeout)["aliases"]
+            put = client.alter_alias if known else client.create_alias
+            put(self._real(client, name), alias, timeout=self._timeout)
+
+    @override
+    def drop_alias(self, alias: str) -> None:
+        self.connection.check_writable()
+        with self.calling() as client:
+            if alias not in self._aliases(client):
+                raise CollectionNotFound(f"no alias {alias!r} in {self.url}")
+            client.drop_alias(alias, timeout=self._timeout)
+
+    @override
+    def _close(self) -> None:
+        self.connection.close()
+
+    def calling(self) -> AbstractContextManager[MilvusClient]:
+        """Lend the client for some calls; see `Connection.calling`."""
+        return self.connection.calling()
+
+    def described(self, name: str, names: FieldNames) -> Described[Layout]:
+        """Return Milvus' description of a collection, by its name or an alias.
+
+        Raises:
+            SchemaMismatch: imgsearch cannot use the collection.
+            FieldInvalid: a field of `names` does not exist.
+        """
+        with self.calling() as client:
+            description = client.describe_collection(name, timeout=self._timeout)
+            real = str(description["collection_name"])
+            index = self.index(real, searched_vector(description, names))
+            folder = self.connection.folder
+            files = milvus_folder.identity(folder, real) if folder else None
+            return described(description, index, names, files)
+
+    def identity(self, name: str, names: FieldNames) -> object:
+        """Return a collection's identity, as in `Described`."""
+        if folder := self.connection.folder:
+            return milvus_folder.identity(folder, name)
+        return self.described(name, names).identity
+
+    def prepared(self, name: str, names: FieldNames) -> Described[Layout]:
+        """Make a collection searchable: build its index if it is missing, and load it.
+
+        Raises:
+            SchemaMismatch: imgsearch cannot use the collection.
+            FieldInvalid: a field of `names` does not exist.
+        """
+        with self.calling() as client:
+            collection = self.described(name, names)
+            if not collection.indexed:  # `create` crashed, or another program dropped the index
+                self._build(client, collection.name, collection.layout.schema)
+                collection = self.described(name, names)
+            if collection.layout.ours:
+                self._load(client, collection.name, collection.layout.schema)
+            else:
+                client.load_collection(collection.name, timeout=LONG)
+            return collection
+
+    def index(self, name: str, vector: str = "vector") -> Mapping[str, Any] | None:
+        """Return Milvus' description of the index on a vector field, None without an index."""
+        with self.calling() as client:
+            for index_name in client.list_indexes(name):
+                index: Mapping[str, Any] = client.describe_index(
+                    name, index_name, timeout=self._timeout
+                )
+                if index.get("field_name") == vector and "metric_type" in index:
+                    return index
+        return None
+
+    def refresh(self, name: str, schema: Schema) -> None:
+        """Write everything to disk, and wait until it is indexed and loaded."""
+        if self.connection.read_only:
+            return
+        with self.calling() as client:
+            if self.connection.path is None:
+                client.flush(name, timeout=LONG)
+                self._await_index(name)
+                return
+            # Lite indexes new rows in a thread that cannot be waited for; loading indexes them, too
+            client.release_collection(name, timeout=LONG)
+            try:
+                client.flush(name, timeout=LONG)
+            finally:
+                self._load(client, name, schema)
+
+    def _require(self, client: MilvusClient, name: str) -> None:
+        """Check that a collection or an alias has this name.
+
+        Raises:
+            CollectionNotFound: none has it.
+            SchemaMismatch: the collection is damaged.
+        """
+        if not self._exists(client, name):
+            raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+
+    def _exists(self, client: MilvusClient, name: str) -> bool:
+        folder = self.connection.folder
+        if folder and not milvus_folder.is_whole(folder, name, shown=self.connection.path):
+            return False
+        return bool(client.has_collection(name, timeout=self._timeout))
+
+    def _aliases(self, client: MilvusClient, name: str = "") -> list[str]:
+        """Return the aliases of a collection, or all of the database's."""
+        # without a name here Milvus 2.3.5 takes the default database
+        database = self.connection.database
+        return list(client.list_aliases(name, timeout=self._timeout, db_name=database)["aliases"])
+
+    def _real(self, client: MilvusClient, name: str) -> str:
+        """Return the collection's name for its name or an alias."""
+        return str(client.describe_collection(name, timeout=self._timeout)["collection_name"])
+
+    def _make(self, client: MilvusClient, name: str, schema: Schema) -> None:
+        if schema.index.kind not in BUILT:
+            raise IndexRefused(f"{self.url} does not build {schema.index.kind}")
+        self.connection.check_writable()
+        if folder := self.connection.folder:
+            milvus_folder.free_name(folder, name)
+        text = schema.to_json()
+        columns = client.create_schema(enable_dynamic_field=True, description=text)
+        columns.add_field("id", DataType.VARCHAR, is_primary=True, max_length=MAX_ID)
+        columns.add_field("vector", DataType.FLOAT_VECTOR, dim=schema.dim)
+        for field, kind in schema.fields.items():
+            extra = {"max_length": MAX_TEXT} if kind == "str" else {}
+            columns.add_field(field, DataType[COLUMNS[kind]], **extra)
+        client.create_collection(
+            name,
+            schema=columns,
+            consistency_level="Session",
+            properties={PROPERTY: text},
+            timeout=self._timeout,
+        )
+        try:
+            self._build(client, name, schema)
+        except (MilvusException, IndexRefused) as error:
+            with suppress(MilvusException):
+                client.drop_collection(name, timeout=self._timeout)
+            if self.connection.path and is_of_disk(str(error)):
+                raise
+            raise IndexRefused(
+                f"{self.url} does not build {schema.index}: {text_of(error)}"
+            ) from error
+
+    def _build(self, client: MilvusClient, name: str, schema: Schema) -> None:
+        given = dict(schema.index.params)
+        params = client.prepare_index_params()
+        params.add_index(
+            "vector",
+            index_type=schema.index.kind.upper(),
+            metric_type=schema.metric.upper(),
+            # twice: lite ignores the ones that pymilvus flattens
+            params={**given, "params": given} if given else {},
+        )
+        # sync would sleep for half a second at least, and forget the timeout (pymilvus 3.0.2)
+        client.create_index(name, params, timeout=LONG, sync=False)
+        check_index(self.index(name) or {}, schema)
+
+    def _load(self, client: MilvusClient, name: str, schema: Schema) -> None:
+        try:
+            client.load_collection(name, timeout=LONG)
+        except MilvusException:
+            if self.connection.path is None or schema.index.kind == "flat":
+                raise
+            # a process killed while lite wrote an index leaves half of it: build it again
+            client.drop_index(name, "vector", timeout=LONG)
+            self._build(client, name, schema)
+            client.load_collection(name, timeout=LONG)
+
+    def _await_index(self, name: str) -> None:
+        end, pause = time.monotonic() + LONG, threading.Event()
+        while (found := self.index(name)) and (
+            found["state"] != "Finished" or found["pending_index_rows"]
+        ):
+            if found["state"] == "Failed":
+                raise IndexRefused(f"{self.url} failed to index {name!r}: {found}")
+            if time.monotonic() > end:
+                raise BackendUnavailable(f"{self.url}: {name!r} not indexed in {LONG:.0f} s")
+            pause.wait(0.2)

@@ -1,0 +1,339 @@
+"""Reading and writing one Milvus collection. The driver itself stays in `milvus`."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from imgsearch.backends.collection import MAX_BATCH, MAX_K, Collection
+from imgsearch.backends.field_names import FieldNames
+from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
+from imgsearch.backends.milvus.filters import after, among, both, rendered
+from imgsearch.backends.milvus.layout import Layout
+from imgsearch.backends.milvus.schema import search_params
+from imgsearch.errors import BackendError, CollectionNotFound
+from imgsearch.filters import Filter
+from imgsearch.types import Hit, Matrix, Record, Vector
+
+if TYPE_CHECKING:
+    from imgsearch.backends.milvus.backend import Backend
+
+_log = logging.getLogger(__name__)
+
+CHUNK: Final = 500  # ids named in one expression: at most 256 kB of text
+KEYS: Final = 65_536  # keys that iterating lite reads at once: at most 32 MB of text
+ROWS: Final = 1_000  # rows upserted at once
+BYTES: Final = 16 * 2**20  # … and their size: servers take messages of 64 MB
+HITS: Final = 65_536  # hits asked for at once, over all queries of a call
+QUERIES: Final = 256  # queries a call; servers take 16,384
+LEAST: Final = 1_024  # rows of the smallest segment that servers index by default
+RELEASED: Final = (101, 103, 201, 202)  # Milvus' codes for one that is not, or not fully, loaded
+UNEXPECTED: Final = 65_535  # a code of Milvus 2.3.5, also for a search during a release
+TRIES: Final = 6  # of a call, while other programs release the collection
+
+
+class MilvusCollection(Collection):
+    """A loaded collection, read with Session consistency: it sees what this process wrote."""
+
+    def __init__(self, store: "Backend", described: Described[Layout], names: FieldNames) -> None:
+        layout, name = described.layout, described.name
+        super().__init__(name, layout.schema, foreign=not layout.ours)
+        self._store, self._connection = store, store.connection
+        self._layout, self._names = layout, names
+        self.key = layout.key
+        self._identity = IdentityCheck(
+            lambda: store.identity(name, names), described.identity, drops=lambda: store.drops
+        )
+        self._loads = 0
+        self._loading = threading.Lock()  # taken before the store's turn, never within it
+
+    @override
+    def flush(self) -> None:
+        if self.foreign:  # the other program takes care of its index
+            return
+        self._store.refresh(self.name, self.schema)
+
+    @override
+    def indexed(self) -> int:
+        """Servers count rows that were replaced until they are compacted; lite 3.2.2 says all."""
+        index = self._store.index(self.name, self._layout.vector) or {}
+        return min(int(index.get("indexed_rows", 0)), self.count())
+
+    @override
+    def settle(self, *, seconds: float = 60.0) -> int:
+        """Milvus 2.3.5 takes some 10 s after a flush to put the index in place of loose rows."""
+        if self._connection.path:
+            return self.indexed()
+        end, pause, count = time.monotonic() + seconds, threading.Event(), self.count()
+        flat = self.schema.index.kind == "flat"  # has no index there, and needs none
+        while True:
+            loaded = self._call("list_loaded_segments")
+            sealed = [part for part in loaded if part.state.name == "Sealed"]
+            through = sum(int(part.num_rows) for part in sealed if part.index_name or flat)
+            coming = any(part.num_rows >= LEAST and not part.index_name for part in sealed)
+            there = sum(part.num_rows for part in sealed) >= count and (flat or not coming)
+            if there or time.monotonic() > end:
+                return min(count, through)
+            pause.wait(0.2)
+
+    @override
+    def _upsert(self, records: Sequence[Record]) -> None:
+        rows = [self._layout.row(record) for record in records]
+        # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
+        # A server's insert would keep both rows.
+        method = "insert" if self._connection.path else "upsert"
+        for part in _parts(rows, records):
+            self._call(method, part, writing=True)
+
+    @override
+    def _search(
+        self, queries: Matrix, *, k: int, where: Filter | None, effort: int | None
+    ) -> list[list[Hit]]:
+        step = max(1, min(QUERIES, HITS // k))
+        hits: list[list[Hit]] = []
+        for start in range(0, len(queries), step):
+            matches = self._matches(list(queries[start : start + step]), k, where, effort)
+            hits += [[self._layout.hit(match) for match in nearest[:k]] for nearest in matches]
+        return hits
+
+    def _matches(
+        self, queries: list[Vector], k: int, where: Filter | None, effort: int | None
+    ) -> list[Any]:
+        """Return the nearest `k` matches of each query, or all if there are fewer.
+
+        A server applies the limit before it drops the rows that repeat an id. So the limit of a
+        short answer is doubled until the server returns no further matches.
+        """
+        matches = list(self._nearest(queries, k, where, effort))
+        limit = k
+        short = [place for place, nearest in enumerate(matches) if len(nearest) < k]
+        while short and limit < MAX_K and self._connection.path is None:
+            limit = min(2 * limit, MAX_K)
+            wider = self._nearest([queries[place] for place in short], limit, where, effort)
+            grown = {
+                place: nearest
+                for place, nearest in zip(short, wider, strict=True)
+                if len(nearest) > len(matches[place])
+            }
+            for place, nearest in grown.items():
+                matches[place] = nearest
+            short = [place for place, nearest in grown.items() if len(nearest) < k]
+        return matches
+
+    def _nearest(
+        self, queries: list[Vector], limit: int, where: Filter | None, effort: int | None
+    ) -> Any:
+        """Return at most `limit` matches of each query.
+
+        A server returns no matches if the collection is released during a search, so the search is
+        repeated.
+        """
+        for _ in range(TRIES):
+            loads = self._loads
+            matches = self._call(
+                "search",
+                queries,
+                filter=rendered(where, self.schema.fields),
+                limit=limit,
+                output_fields=self._layout.outputs(),
+                search_params={
+                    "metric_type": self.schema.metric.upper(),
+                    "params": search_params(self.schema.index, limit, effort),
+                },
+                anns_field=self._layout.vector,
+                consistency_level="Session",
+            )
+            if any(matches) or self._connection.path or self._stayed_loaded(loads):
+                return matches
+            self._load(loads)
+        raise self._unloaded_error()
+
+    def _stayed_loaded(self, loads: int) -> bool:
+        """Return whether the collection is loaded and was not reloaded since `loads` was read."""
+        state = self._call("get_load_state")["state"]
+        with self._loading:
+            return self._loads == loads and state.name == "Loaded"
+
+    @override
+    def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
+        layout, keys = self._layout, self._layout.keys(ids)
+        records: dict[str, Record] = {}
+        for start in range(0, len(keys), CHUNK):
+            some = among(layout.key, keys[start : start + CHUNK])
+            for row in self._query(some, layout.outputs(vectors=vectors)):
+                records[str(row[layout.key])] = layout.record(row)
+        return records
+
+    @override
+    def _delete(self, ids: Sequence[str]) -> None:
+        keys = self._layout.keys(ids)
+        for start in range(0, len(keys), CHUNK):
+            some = among(self._layout.key, keys[start : start + CHUNK])
+            self._call("delete", filter=some, writing=True)
+        if self._connection.path is None:
+            # Session does not cover deletions with pymilvus 3.0.2 and Milvus 2.3.5: a search right
+            # after one still finds the row. One Strong read (200 ms) waits until it is gone.
+            self._query("", ["count(*)"], consistency_level="Strong")
+
+    @override
+    def _count(self, where: Filter | None) -> int:
+        rows = self._query(rendered(where, self.schema.fields), ["count(*)"])
+        return int(rows[0]["count(*)"])
+
+    @override
+    def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
+        # The iterator of pymilvus 3.0.2 does not escape the last id. The option ``iterator``, which
+        # sorts by id, ignores the consistency level, so a count waits for the latest writes first.
+        before = self._count(where)
+        condition = rendered(where, self.schema.fields)
+        columns = self._layout.outputs(vectors=vectors)
+        if self._connection.path is None:
+            read = 0
+            for rows in self._pages(condition, columns, batch):
+                yield from map(self._layout.record, rows)
+                read += len(rows)
+            self._log_missing(min(before, self._count(where)) - read, where)
+            return
+        # Lite reads and sorts the whole collection for each page, but finds rows by key at once.
+        # So the keys are read in few long pages, and the rows by their keys.
+        for keyed in self._pages(condition, [self._layout.key], KEYS):
+            keys = [row[self._layout.key] for row in keyed]
+            for start in range(0, len(keys), min(batch, CHUNK)):
+                some = among(self._layout.key, keys[start : start + min(batch, CHUNK)])
+                yield from map(self._layout.record, self._query(some, columns))
+
+    def _pages(self, condition: str, columns: Sequence[str], size: int) -> Iterator[list[Any]]:
+        """Yield the rows that meet `condition` in the order of their keys, `size` at a time.
+
+        Any page of a server may be short, because its limit counts rows that repeat a key.
+        """
+        key, expression = self._layout.key, condition
+        while rows := self._query(expression, columns, limit=size, iterator="True"):
+            yield rows
+            if self._connection.path and len(rows) < size:
+                return
+            expression = both(after(key, max(row[key] for row in rows)), condition)
+
+    def _log_missing(self, missing: int, where: Filter | None) -> None:
+        """Log why `missing` of the server's rows were not read."""
+        if missing <= 0:
+            return
+        doubled = self.doubled(where)
+        if doubled:
+            _log.warning(
+                "collection %r of %s: %d rows repeat an id, because another program inserted it "
+                "twice. Each id was read once; `imgsearch copy` keeps one row of each.",
+                self.name, self._connection.url, doubled,
+            )  # fmt: skip
+        if missing > doubled:
+            _log.warning(
+                "collection %r of %s changed while it was read: %d rows may be missing",
+                self.name, self._connection.url, missing - doubled,
+            )  # fmt: skip
+
+    @override
+    def doubled(self, where: Filter | None = None) -> int:
+        if self._connection.path:  # lite's insert replaces
+            return 0
+        key, condition, repeated = self._layout.key, rendered(where, self.schema.fields), 0
+        for rows in self._pages(condition, [key], MAX_BATCH):
+            keys = [row[key] for row in rows]
+            for start in range(0, len(keys), CHUNK):
+                some = keys[start : start + CHUNK]
+                (counted,) = self._query(both(among(key, some), condition), ["count(*)"])
+                repeated += int(counted["count(*)"]) - len(some)
+        return repeated
+
+    def _query(self, expression: str, columns: Sequence[str], **options: Any) -> list[Any]:
+        rows: list[Any] = self._call(
+            "query",
+            filter=expression,
+            output_fields=list(columns),
+            **{"consistency_level": "Session", **options},
+        )
+        return rows
+
+    def _call(self, method: str, *arguments: Any, writing: bool = False, **options: Any) -> Any:
+        """Return the result of the client's `method`, and load a released collection first.
+
+        Raises:
+            CollectionNotFound: the collection was dropped.
+            SchemaMismatch: another collection has its name now.
+            BackendError: the collection was released after each load.
+        """
+        if writing:
+            self._connection.check_writable()
+        for _ in range(TRIES):
+            loads = self._loads
+            try:
+                self._check_identity(now=writing)
+                with self._connection.calling() as client:
+                    call = getattr(client, method)
+                    return call(self.name, *arguments, timeout=self._connection.timeout, **options)
+            except CollectionNotFound as error:
+                raise dropped_error(self.name, self._connection.url) from error.__cause__
+            except BackendError as error:
+                if not released(error):
+                    raise
+            self._load(loads)
+        raise self._unloaded_error()
+
+    def _unloaded_error(self) -> BackendError:
+        return BackendError(
+            f"another program releases collection {self.name!r} of {self._connection.url} again "
+            "and again. Stop that program, or load the collection there."
+        )
+
+    def _check_identity(self, *, now: bool) -> None:
+        """Continue with a collection that replaced this one, if it has the same schema.
+
+        Raises:
+            SchemaMismatch: the schemas differ.
+        """
+        if self._identity.changed(now=now):
+            described = self._store.described(self.name, self._names)
+            if not described.indexed:
+                described = self._store.prepared(self.name, self._names)
+            self._adopt(described)
+
+    def _load(self, loads: int) -> None:
+        """Load the collection, unless another thread did so after `loads` was read."""
+        with self._loading:
+            if self._loads != loads:
+                return
+            try:
+                self._adopt(self._store.prepared(self.name, self._names))
+            except BackendError as error:
+                if not released(error):
+                    raise
+            self._loads += 1
+
+    def _adopt(self, described: Described[Layout]) -> None:
+        layout = described.layout
+        require_same(self.name, self.schema, layout.schema)
+        self._layout, self.schema, self.foreign = layout, layout.schema, not layout.ours
+        self._identity.accept(described.identity)
+
+
+def released(error: BackendError) -> bool:
+    """Return whether Milvus refused a call because the collection is not loaded."""
+    code = getattr(error.__cause__, "code", 0)
+    return code in RELEASED or (code == UNEXPECTED and "channel not available" in str(error))
+
+
+def _parts(rows: Sequence[dict[str, Any]], records: Sequence[Record]) -> Iterator[list[Any]]:
+    """Cut rows where a message would become too long."""
+    part: list[Any] = []
+    size = 0
+    for row, record in zip(rows, records, strict=True):
+        texts = sum(len(v.encode()) for v in record.fields.values() if isinstance(v, str))
+        weight = (0 if record.vector is None else record.vector.nbytes) + texts + 1_024
+        if part and (len(part) == ROWS or size + weight > BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += weight
+    yield part

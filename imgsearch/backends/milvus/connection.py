@@ -1,0 +1,132 @@
+"""The connection to a Milvus store, embedded or a server: its client, and the errors of calls."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import grpc
+from pymilvus import MilvusClient, MilvusException
+
+from imgsearch.backends.milvus.embedded import Embedded, is_of_disk
+from imgsearch.backends.milvus.errors import text_of, translated
+from imgsearch.errors import BackendError, ConfigError
+
+LONG: Final = 600.0  # seconds for calls that grow with the collection: load, flush, index
+NO_DATABASE: Final = 800  # Milvus' code
+_DRIVER_ERRORS: Final = (MilvusException, grpc.RpcError, grpc.FutureTimeoutError)
+
+
+class Connection:
+    """A client of the store at `url`. Thread-safe.
+
+    `path` is the path of an embedded store, None for a server. Calls to an embedded store run one
+    at a time: milvus-lite 3.2.2 takes one writer, and a flush releases the collection for a moment.
+    """
+
+    def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
+        for name in ("pymilvus", "milvus_lite"):  # they log a traceback for every failed call
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        parts = urlsplit(url)
+        self.url = url
+        self.path = Path(url.partition("://")[2]) if parts.scheme == "milvus-lite" else None
+        self.timeout = LONG if self.path else timeout  # an embedded store is always reachable
+        self.database = "" if self.path else parts.path.strip("/")
+        self._turn: AbstractContextManager[object] = (
+            threading.RLock() if self.path else nullcontext()
+        )
+        self._write_failed = False  # on the disk of an embedded store
+        self._embedded = Embedded(self.path, LONG) if self.path else None
+        self._client: MilvusClient | None
+        if self._embedded:
+            self._client = self._embedded.client
+        else:
+            scheme = "https" if parts.scheme == "milvus+https" else "http"
+            self._client = self._served(f"{scheme}://{parts.netloc}", token)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that milvus-lite reads, None for a server."""
+        return self._embedded.folder if self._embedded else None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this process can only read the store's files."""
+        return self._embedded is not None and self._embedded.read_only
+
+    @contextmanager
+    def calling(self) -> Iterator[MilvusClient]:
+        """Lend the client, and translate the driver's errors.
+
+        Raises:
+            BackendError: the store is closed, or refused the call.
+            BackendUnavailable: the server did not answer in time.
+            CollectionNotFound: the collection does not exist.
+        """
+        with self._turn:
+            if self._write_failed:
+                self._reopen()
+            if self._client is None:
+                raise BackendError(f"{self.url} is closed")
+            try:
+                yield self._client
+            except _DRIVER_ERRORS as error:
+                raise self._translated(error) from error
+
+    def check_writable(self) -> None:
+        """Refuse a write to an embedded store that this process can only read.
+
+        Raises:
+            BackendError: the store is read-only.
+        """
+        if self.read_only:
+            raise BackendError(
+                f"{self.path} is read-only: it can be searched, but not changed. Change its "
+                "permissions, or copy it with `imgsearch copy` to a writable place."
+            )
+
+    def close(self) -> None:
+        """Close the client. Idempotent."""
+        with self._turn:
+            client, self._client = self._client, None
+            if client is None:
+                return
+            if self._embedded:
+                self._embedded.close(failed=self._write_failed)
+            else:
+                client.close()
+
+    def _reopen(self) -> None:
+        """Open an embedded store again after a failed write; see `Embedded.close`."""
+        self.close()
+        if self.path:
+            self._embedded = Embedded(self.path, LONG)
+            self._client = self._embedded.client
+        self._write_failed = False
+
+    def _served(self, uri: str, token: str | None) -> MilvusClient:
+        try:
+            client = MilvusClient(
+                uri, token=token or "", db_name=self.database, timeout=self.timeout, dedicated=True
+            )
+            client.list_collections(timeout=self.timeout)  # the first call that names the database
+        except _DRIVER_ERRORS as error:
+            if isinstance(error, MilvusException) and error.code == NO_DATABASE:
+                raise ConfigError(
+                    f"{self.url}: the server has no database {self.database!r}"
+                ) from error
+            raise self._translated(error) from error
+        return client
+
+    def _translated(self, error: Exception) -> BackendError:
+        text = text_of(error)
+        if self.path and is_of_disk(text):
+            self._write_failed = True
+            return BackendError(
+                f"{self.path} was not written or read: {text}. Acknowledged records are kept. Free "
+                "disk space or repair the disk, then run it again."
+            )
+        return translated(error, self.url, self.timeout)

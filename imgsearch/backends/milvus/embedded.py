@@ -1,0 +1,144 @@
+"""An embedded Milvus, which runs in this process; a read-only store is opened through links."""
+
+import os
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pymilvus import MilvusClient, MilvusException
+
+from imgsearch.backends.milvus import folder as milvus_folder
+from imgsearch.errors import BackendError, ConfigError, StoreLocked
+
+_DISK: Final = re.compile(r"\[errno \d+\]|no space left|input/output error", re.IGNORECASE)
+
+
+class Embedded:
+    """An open store at `path` with its `client`; a missing one is created.
+
+    milvus-lite works in `folder`. It has to write a lock and a log, so a store that cannot be
+    written is opened as a temporary folder of links to its files, and `read_only` is True.
+
+    Raises:
+        ConfigError: `path` is a file, or its parent cannot be created.
+        StoreLocked: another process has the store open.
+        BackendError: the store cannot be opened.
+    """
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        if path.is_file():
+            raise ConfigError(f"{path} is a file; an embedded store is a folder that ends in .db")
+        self._path, self._lock = path, -1
+        self.read_only = path.is_dir() and not milvus_folder.is_writable(path)
+        self.folder = path
+        try:
+            if self.read_only:
+                self._lock = _shared(path)
+                self.folder = Path(tempfile.mkdtemp(prefix="imgsearch-", suffix=".db"))
+                milvus_folder.link(path, self.folder)
+            else:
+                _make_parent(path)
+            milvus_folder.check_plain(self.folder)
+            self.client = MilvusClient(str(self.folder), timeout=timeout, dedicated=True)
+        except MilvusException as error:
+            reason = _open_error(path, self.folder)
+            self._clear()
+            raise reason from error
+        except (OSError, BackendError) as error:
+            self._clear()
+            if isinstance(error, BackendError | ConfigError):
+                raise
+            raise BackendError(f"{path} cannot be opened: {error}") from error
+
+    def close(self, *, failed: bool = False) -> None:
+        """Close the store; if a write `failed`, without writing the rows in memory."""
+        from milvus_lite.server_manager import server_manager_instance
+
+        self.client.close()
+        if failed or self.read_only:
+            _forget(self.folder)
+        # lite's server thread would keep the file locked until the process ends
+        server_manager_instance.release_server(str(self.folder))
+        self._clear()
+
+    def _clear(self) -> None:
+        if self.folder != self._path:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def is_of_disk(text: str) -> bool:
+    """Return whether lite's message reports a failed write or read of the system."""
+    return bool(_DISK.search(text))
+
+
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"no folder {path.parent} for the store, nor one to put it in") from error
+
+
+def _shared(path: Path) -> int:
+    """Lock a store for reading, beside other readers; return the descriptor, -1 if unreadable.
+
+    Raises:
+        StoreLocked: a process that may write has the store open.
+    """
+    import fcntl
+
+    try:
+        descriptor = os.open(path / milvus_folder.LOCK, os.O_RDONLY)
+    except OSError:
+        return -1
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise _locked_error(path) from error
+    except OSError:  # some file systems have no locks
+        return descriptor
+    return descriptor
+
+
+def _forget(folder: Path) -> None:
+    """Drop the rows that lite holds in memory, as a killed process does.
+
+    After a failed write lite 3.2.2 keeps rows in its log alone, and the next successful write
+    deletes the log. Opened again, lite reads the rows back from the log.
+    """
+    from milvus_lite.server_manager import server_manager_instance
+
+    _, database, _ = server_manager_instance._servers.get(str(folder), (None, None, None))
+    for collection in list(database._collections.values()) if database else ():
+        collection._bg_closed = True
+        collection._bg_executor.shutdown(wait=True, cancel_futures=True)
+        for sink in (collection._wal._data_sink, collection._wal._delta_sink):
+            with suppress(OSError):
+                if sink is not None:
+                    sink.raw.close()  # or the rest of a torn row would be written later
+    if database:
+        database._collections.clear()
+
+
+def _open_error(path: Path, folder: Path) -> BackendError:
+    """Return the reason why lite did not open a store; pymilvus does not report it."""
+    from milvus_lite.db import MilvusLite
+    from milvus_lite.exceptions import DataDirLockedError, MilvusLiteError
+
+    try:
+        MilvusLite(str(folder)).close()
+    except DataDirLockedError:
+        return _locked_error(path)
+    except (MilvusLiteError, OSError, ValueError) as error:
+        return BackendError(f"{path} cannot be opened: {error}")
+    return StoreLocked(f"{path} was open in another process until just now; try again")
+
+
+def _locked_error(path: Path) -> StoreLocked:
+    return StoreLocked(f"{path} is open in another process; close it there, or use a server")

@@ -1,0 +1,1 @@
+"""Tencent VectorDB over HTTP or gRPC."""

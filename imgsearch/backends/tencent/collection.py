@@ -1,0 +1,205 @@
+"""Reading and writing one collection of Tencent VectorDB. The driver itself stays in `tencent`."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from imgsearch.backends.collection import Collection, hit
+from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
+from imgsearch.backends.tencent.client import search_params
+from imgsearch.backends.tencent.filters import between, both, check_read, rendered
+from imgsearch.backends.tencent.schema import PLACE, PLACES, Layout
+from imgsearch.errors import CollectionNotFound
+from imgsearch.filters import Filter
+from imgsearch.types import Hit, Matrix, Record
+
+if TYPE_CHECKING:
+    from imgsearch.backends.tencent.backend import Backend
+
+# Sources: https://cloud.tencent.com/document/product/1709/103074 and …/95122
+DOCUMENTS: Final = 1_000  # of one upsert
+QUERIES: Final = 20  # vectors of one search
+IDS: Final = 20  # of one query or delete; the newer page says 1,000
+ROWS: Final = 16_384  # of one query
+BYTES: Final = 8 * 2**20  # of one upsert, about
+WRITES: Final = ("upsert", "delete")
+HITS: Final = 65_536  # asked for at once, over all queries of a search
+
+
+class TencentCollection(Collection):
+    """A collection, read with the consistency of its store's URL, strong by default.
+
+    gRPC's scores are rounded to 5 decimals, by the SDK; HTTP's are float32 as they come.
+    """
+
+    prefixes = False
+
+    def __init__(self, store: "Backend", described: Described[Layout]) -> None:
+        layout, name = described.layout, described.name
+        super().__init__(name, layout.schema, foreign=not layout.ours)
+        self._store, self._layout, self._trained = store, layout, False
+        self._identity = IdentityCheck(
+            lambda: store.described(name).identity, described.identity, drops=lambda: store.drops
+        )
+        self._adopt(described)
+
+    @override
+    def indexed(self) -> int:
+        count = self._store.indexed(self.name)
+        return self.count() if count is None else count
+
+    @override
+    def flush(self) -> None:
+        if self.schema.index.kind.startswith("ivf"):
+            self._trained = self._store.train(self.name, self.schema) or self._trained
+        self._store.await_index(self.name)
+
+    @override
+    def _upsert(self, records: Sequence[Record]) -> None:
+        documents = [self._layout.document(record) for record in records]
+        for part in _parts(documents, records, number=self._store.number):
+            self._call("upsert", documents=part, build_index=self._trained)
+
+    @override
+    def _search(
+        self, queries: Matrix, *, k: int, where: Filter | None, effort: int | None
+    ) -> list[list[Hit]]:
+        condition = rendered(where, self.schema.fields) or None
+        params = search_params(self.schema.index, k, effort)
+        step = max(1, min(QUERIES, HITS // k))
+        found: list[list[Hit]] = []
+        for start in range(0, len(queries), step):
+            vectors = queries[start : start + step].tolist()
+            answers = self._call(
+                "search", vectors=vectors, filter=condition, params=params, limit=k
+            )
+            # an empty collection may be answered with no lists at all
+            found += [self._hits(where, answer) for answer in answers or [[]] * len(vectors)]
+        return found
+
+    @override
+    def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
+        found: dict[str, Record] = {}
+        for keys in self._keys(ids):
+            records = self._query(document_ids=keys, limit=len(keys), retrieve_vector=vectors)
+            found |= {record.id: record for record in records}
+        return found
+
+    @override
+    def _delete(self, ids: Sequence[str]) -> None:
+        for keys in self._keys(ids):
+            self._call("delete", document_ids=keys)
+
+    @override
+    def _count(self, where: Filter | None) -> int:
+        return self._counted(rendered(where, self.schema.fields))
+
+    @override
+    def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
+        pages = self._ranges if self._layout.ours else self._pages
+        # rendered now, so that a filter is refused before the first record is asked for
+        found = pages(rendered(where, self.schema.fields), batch, retrieve_vector=vectors)
+        return (record for records in found for record in check_read(where, records))
+
+    def _ranges(self, condition: str, batch: int, **options: Any) -> Iterator[list[Record]]:
+        """Yield records range by range of their places, each range read by one query.
+
+        The service pages by offset only, which passes over records while others are deleted.
+        """
+        waiting = [(0, PLACES)]
+        most = min(batch, ROWS - 1)
+        while waiting:
+            low, high = waiting.pop()
+            within = between(PLACE, low, high) if high - low < PLACES else ""
+            some = both(condition, within)
+            records = self._query(filter=some or None, limit=most + 1, **options)
+            if len(records) <= most or high - low == 1:
+                yield records
+                continue
+            # a quarter more parts than would do on average, and some of them are cut again
+            parts = max(2, math.ceil(1.25 * self._counted(some) / most))
+            step = -(-(high - low) // parts)
+            waiting += [(at, min(at + step, high)) for at in range(low, high, step)][::-1]
+
+    def _pages(self, condition: str, batch: int, **options: Any) -> Iterator[list[Record]]:
+        """Yield records by offset, as another program's documents have no place."""
+        offset, most = 0, min(batch, ROWS)
+        while records := self._query(
+            filter=condition or None, limit=most, offset=offset, **options
+        ):
+            yield records
+            offset += len(records)
+
+    def _query(self, **options: Any) -> list[Record]:
+        rows: list[Mapping[str, Any]] = self._call("query", **options)
+        return [self._layout.record(row) for row in rows]
+
+    def _counted(self, condition: str) -> int:
+        return int(self._call("count", filter=condition or None))
+
+    def _check_identity(self, *, now: bool) -> None:
+        """Continue with a collection that replaced this one, if it has the same schema.
+
+        Raises:
+            SchemaMismatch: the schemas differ.
+        """
+        if self._identity.changed(now=now):
+            self._adopt(self._store.described(self.name))
+
+    def _adopt(self, described: Described[Layout]) -> None:
+        layout = described.layout
+        require_same(self.name, self.schema, layout.schema)
+        self._layout, self.schema, self.foreign = layout, layout.schema, not layout.ours
+        # an IVF index takes rows only after its training, which `flush` does
+        self._trained = described.indexed or not self.schema.index.kind.startswith("ivf")
+        self._identity.accept(described.identity)
+
+    def _call(self, method: str, **arguments: Any) -> Any:
+        """Call the client's `method` for this collection; each method here may be called twice.
+
+        Raises:
+            CollectionNotFound: the collection was dropped.
+            SchemaMismatch: another collection has its name now.
+        """
+        try:
+            self._check_identity(now=method in WRITES)
+            # by name on the client, because its `collection` forgets the read consistency
+            return self._store.calls(
+                lambda client, seconds: getattr(client, method)(
+                    self._store.database, self.name, timeout=seconds, **arguments
+                )
+            )
+        except CollectionNotFound as error:
+            raise dropped_error(self.name, self._store.url) from error.__cause__
+
+    def _keys(self, ids: Sequence[str]) -> Iterator[list[str]]:
+        keys = [self._layout.to_key(id_) for id_ in ids]
+        for start in range(0, len(keys), IDS):
+            yield keys[start : start + IDS]
+
+    def _hits(self, where: Filter | None, rows: Sequence[Mapping[str, Any]]) -> list[Hit]:
+        records = check_read(where, [self._layout.record(row) for row in rows])
+        return [
+            hit(self.schema.metric, float(row["score"]), record.id, record.fields)
+            for row, record in zip(rows, records, strict=True)
+        ]
+
+
+def _parts(
+    documents: Sequence[dict[str, Any]], records: Sequence[Record], *, number: int
+) -> Iterator[list[Any]]:
+    """Cut documents where a request would become too long; `number` is a float's bytes in it."""
+    part: list[Any] = []
+    size = 0
+    for document, record in zip(documents, records, strict=True):
+        texts = sum(len(v.encode()) for v in document.values() if isinstance(v, str))
+        dim = 0 if record.vector is None else len(record.vector)
+        weight = number * dim + texts + 512  # bytes for names, numbers and brackets
+        if part and (len(part) == DOCUMENTS or size + weight > BYTES):
+            yield part
+            part, size = [], 0
+        part.append(document)
+        size += weight
+    yield part

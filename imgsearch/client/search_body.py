@@ -1,0 +1,112 @@
+"""What is searched for, as it goes over the wire: files as they are, pixels as PNG."""
+
+import base64
+import io
+import json
+from os import PathLike, fsdecode
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from imgsearch import images
+from imgsearch.backends.checks import check_breadth, check_score
+from imgsearch.backends.collection import MAX_K
+from imgsearch.errors import ConfigError
+from imgsearch.filters import Filter
+from imgsearch.images import sources
+from imgsearch.library.query import Example, Query, Term
+from imgsearch.wire import filters
+
+_QUERIES: Final = 32  # of one request, as services take them
+_BYTES: Final = 12 * 2**20  # of one request in base64; services take 16 MB of JSON
+
+
+def how(
+    *,
+    k: int,
+    offset: int,
+    where: Filter | None,
+    min_score: float | Literal["auto"] | None,
+    hide_duplicates: bool | float,
+) -> dict[str, Any]:
+    """Return the options of a search as JSON values.
+
+    Raises:
+        ConfigError: a number is out of range or not finite.
+        FieldInvalid: the filter is larger than services accept.
+    """
+    check_breadth(k, offset, None, most=MAX_K)
+    if not isinstance(hide_duplicates, bool):
+        check_score("hide_duplicates", hide_duplicates)
+    if min_score not in (None, "auto"):
+        check_score("min_score", min_score)
+    told: dict[str, Any] = {"k": k, "offset": offset, "hide_duplicates": hide_duplicates}
+    if where is not None:
+        told["where"] = filters.to_json(where)
+    if min_score is not None:
+        told["min_score"] = min_score
+    return told
+
+
+def sent(query: Query | Example, told: dict[str, Any]) -> dict[str, Any]:
+    """Return a search as `Connection.json` takes it: an image alone is uploaded, all else is JSON.
+
+    Raises:
+        SourceError: an image cannot be read.
+        ImageError: pixels are none.
+        ConfigError: the query is empty, or has a vector.
+    """
+    whole = query if isinstance(query, Query) else Query(query)
+    first, *others = whole.terms
+    if first.kind != "image" or others or first.weight < 0:
+        return {"json": values(whole, told)}
+    form = {name: value if name == "collection" else json.dumps(value)
+            for name, value in told.items()}  # fmt: skip
+    if told.get("min_score") == "auto":
+        form["min_score"] = "auto"
+    return {"files": {"file": ("query", _bytes(first))}, "data": form}
+
+
+def values(query: Query, told: dict[str, Any]) -> dict[str, Any]:
+    """Return a search as JSON values. Raises: as `sent` does."""
+    return {**told, "terms": [_term(each) for each in query.terms]}
+
+
+def batches(queries: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Return searches in parts as large as services take them."""
+    parts: list[list[dict[str, Any]]] = []
+    size = 0
+    for query in queries:
+        large = sum(len(term.get("image", "")) for term in query["terms"])
+        if not parts or len(parts[-1]) >= _QUERIES or size + large > _BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(query)
+        size += large
+    return parts
+
+
+def _term(term: Term) -> dict[str, Any]:
+    if term.kind == "text":
+        return {"text": term.value, "weight": term.weight}
+    return {"image": base64.b64encode(_bytes(term)).decode(), "weight": term.weight}
+
+
+def _bytes(term: Term) -> bytes:
+    """Return an image's file."""
+    match term.value:
+        case bytes():
+            return term.value
+        case str() | PathLike():
+            return sources.read(fsdecode(term.value))
+        case np.ndarray() if term.kind == "image":
+            return _png(term.value)
+    raise ConfigError("services take no vectors; send the image or the text that it is made of")
+
+
+def _png(pixels: Any) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(images.checked(pixels)).save(file, "PNG", compress_level=1)
+    return file.getvalue()

@@ -1,0 +1,164 @@
+"""Upload of images: files are read, grouped by label, sent, and counted one by one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from imgsearch import errors
+from imgsearch.client.connection import Connection, parsed, problem
+from imgsearch.client.job import failed
+from imgsearch.client.records import part
+from imgsearch.images import sources
+from imgsearch.images.sources import Reference
+from imgsearch.library.ledger import Ledger
+from imgsearch.library.progress import Candidate, FailedFile, Tally, absolute
+
+_FILES: Final = 32  # of one request: progress moves, and an answer comes in seconds
+_BYTES: Final = 32 * 2**20
+# errors of one file, not of the whole request
+_ITS_OWN: Final = (
+    errors.ImageError,
+    errors.SourceError,
+    errors.ImageExists,
+    errors.ImageBusy,
+    errors.VectorInvalid,
+)
+_TOO_LARGE: Final = 413
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """Files of one label for one request; names differ, because failures are listed by name."""
+
+    label: str | None
+    files: dict[str, Candidate] = field(default_factory=dict)
+    size: int = 0
+
+    def takes(self, name: str, size: int) -> bool:
+        """Return whether there is room for a file."""
+        room = len(self.files) < _FILES and (not self.size or self.size + size <= _BYTES)
+        return room and name not in self.files
+
+    def put(self, file: Candidate) -> None:
+        """Add a file."""
+        self.files[_name(file.path)] = file
+        self.size += len(file.data)
+
+
+class Adding:
+    """Sends images to one collection; of files with equal content and name, only the first."""
+
+    def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:
+        self._connection, self._collection, self._tally = connection, collection, tally
+        self._ledger = Ledger(tally, lambda _key: "an earlier path")
+        self._parcels: dict[str | None, _Parcel] = {}
+        self._contents: dict[str, str | None] = {}  # of the files in parcels, with their label
+
+    def run(self, references: Iterator[Reference]) -> None:
+        """Send the images of `references`; failed files are counted in the tally.
+
+        Raises:
+            ImgSearchError: the service refused or failed; images counted as added are stored.
+        """
+        for reference in references:
+            try:
+                data = sources.read(reference)
+            except errors.SourceError as error:
+                self._tally.fail(reference.path, error)
+                continue
+            path = absolute(reference.path)
+            firsts, labelled = self._ledger.firsts([_candidate(path, reference.label, data)])
+            for file in labelled:
+                self._send_alone(replace(file, data=data))
+            for file in firsts:
+                self._put(file)
+        for label in list(self._parcels):
+            self._flush(label)
+
+    def _put(self, file: Candidate) -> None:
+        """Add a file to the parcel of its label, and send parcels that are full."""
+        content, size = sources.content_id(file.data), len(file.data)
+        earlier = self._contents.get(content, file.label)
+        if earlier != file.label:  # the first image of a content has to arrive first
+            self._flush(earlier)
+        parcel = self._parcels.setdefault(file.label, _Parcel(file.label))
+        if not parcel.takes(_name(file.path), size):
+            self._flush(file.label)
+            parcel = self._parcels.setdefault(file.label, _Parcel(file.label))
+        parcel.put(file)
+        self._contents.setdefault(content, file.label)
+        if sum(waiting.size for waiting in self._parcels.values()) > 2 * _BYTES:  # many labels
+            self._flush(max(self._parcels, key=lambda label: self._parcels[label].size))
+
+    def _flush(self, label: str | None) -> None:
+        """Send the parcel of a label, if there is one."""
+        parcel = self._parcels.pop(label, None)
+        if parcel is not None:
+            self._contents = {key: of for key, of in self._contents.items() if of != label}
+            self._send(parcel)
+
+    def _send_alone(self, file: Candidate) -> None:
+        parcel = _Parcel(file.label)
+        parcel.put(file)
+        self._send(parcel)
+
+    def _send(self, parcel: _Parcel) -> None:
+        label = {} if parcel.label is None else {"label": parcel.label}
+        response = self._connection.answer(
+            "POST",
+            "/v1/images",
+            repeat=False,
+            data={"collection": self._collection, **label},
+            files=[("file", (name, file.data)) for name, file in parcel.files.items()],
+        )
+        if response.is_success:
+            self._count(parcel, parsed(response))
+            return
+        error = problem(response)
+        if not isinstance(error, _ITS_OWN) and response.status_code != _TOO_LARGE:
+            raise error
+        if len(parcel.files) > 1:  # sent alone, each file has its own error
+            for file in parcel.files.values():
+                self._send_alone(file)
+            return
+        (file,) = parcel.files.values()
+        self._fail(file, FailedFile.of(sources.printable(file.path), error))
+        self._tally.report_progress()
+
+    def _count(self, parcel: _Parcel, answer: object) -> None:
+        new, updated = int(part(answer, "new")), int(part(answer, "updated", default=0))
+        failures: dict[str, FailedFile] = {}
+        for failure in part(answer, "failures"):
+            name = str(part(failure, "name"))
+            path = parcel.files[name].path if name in parcel.files else ""
+            failures[name] = failed(failure, sources.printable(path))
+        self._tally.count("added", new)
+        self._tally.count("updated", updated)
+        self._tally.count("skipped", len(parcel.files) - new - updated - len(failures))
+        for name, file in parcel.files.items():
+            if name in failures:
+                self._fail(file, failures[name])
+            else:
+                self._settle(file)
+        self._tally.report_progress()
+
+    def _fail(self, file: Candidate, failure: FailedFile) -> None:
+        self._tally.failed(failure)
+        self._settle(file, failure)
+
+    def _settle(self, file: Candidate, failure: FailedFile | None = None) -> None:
+        """Note the outcome of a file; send an equal one again if only that one has a label."""
+        if self._ledger.is_open(file):
+            for later in self._ledger.settle(file, failure):
+                self._send_alone(replace(later, data=file.data))
+
+
+def _candidate(path: str, label: str | None, data: bytes) -> Candidate:
+    """Return a file whose id is derived from content and name, as in a service."""
+    key = sources.content_id(f"{sources.content_id(data)} {_name(path)}".encode())
+    return Candidate(path, label, key, data)
+
+
+def _name(path: str) -> str:
+    """Return a file's name as services show it."""
+    return sources.printable(absolute(path)).rpartition("/")[2]

@@ -1,0 +1,1 @@
+"""Labeled data sets: described, fetched, verified and read."""

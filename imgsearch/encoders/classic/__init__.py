@@ -1,0 +1,1 @@
+"""The classic encoder: color, gradients and layout, without weights."""

@@ -1,0 +1,123 @@
+"""OpenAI's CLIP models by the code of `towhee.models`: a second route to the same features.
+
+https://github.com/towhee-io/towhee
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+from typing_extensions import override
+
+from imgsearch.encoders import registry
+from imgsearch.encoders.clip import model
+from imgsearch.encoders.clip.encoder import ClipEncoder
+from imgsearch.encoders.clip.model import ClipModel
+from imgsearch.encoders.torch.imports import frameworks
+from imgsearch.errors import EncoderError, MissingExtra, ModelNotFound, WeightsInvalid
+
+_TAG: Final = "openai"  # the only weights that its activation, the quick GELU, is right for
+_SIDES: Final[Mapping[str, frozenset[str]]] = {
+    "vision_cfg": frozenset({"image_size", "layers", "width", "patch_size"}),
+    "text_cfg": frozenset({"context_length", "vocab_size", "width", "heads", "layers"}),
+}
+"""What its classes can be told of a side; heads of images are always 64 wide."""
+
+
+class TowheeClipEncoder(ClipEncoder):
+    """A CLIP model's features as the module of towhee.models 1.1.3 computes them.
+
+    `name` is one that models.toml has for weights of OpenAI, as "clip_vit_base_patch32" or
+    "clip_vit_b32". All else is as for `ClipEncoder`, whose checks the weights go through first.
+    The sizes are open_clip's: those that towhee.models has by itself for ViT-L/14 are ViT-B/16's.
+
+    Raises:
+        MissingExtra: towhee.models is not installed, or what `ClipEncoder` needs.
+        ModelNotFound: no weights of OpenAI have that name.
+        EncoderError: towhee.models is installed, but cannot be imported.
+    """
+
+    @override
+    def _built(self, name: str, path: Path | None, *, offline: bool) -> ClipModel:
+        built = model.build(theirs(name), path, offline=offline)
+        module = _module(built.config)
+        module.load_state_dict(built.module.state_dict(), strict=True)
+        return replace(built, module=module)
+
+
+def names(pattern: str = "*") -> list[str]:
+    """Return the names and aliases, with weights of OpenAI, that fit a shell pattern."""
+    rows = [row for row in registry.described().values() if row.model.endswith(f"/{_TAG}")]
+    known = (name for row in rows for name in (row.name, *row.aliases))
+    return [name for name in known if fnmatchcase(name, pattern)]
+
+
+def theirs(name: str) -> str:
+    """Return open_clip's name of a model.
+
+    Raises:
+        ModelNotFound: there is no such model, or its weights are not OpenAI's.
+    """
+    row = registry.find(name)
+    if row is None or not row.model.endswith(f"/{_TAG}"):
+        rows = registry.described().values()
+        known = ", ".join(row.name for row in rows if row.model.endswith(f"/{_TAG}"))
+        raise ModelNotFound(f"towhee.models has no weights of {name!r}; known: {known}")
+    return row.model
+
+
+def _module(config: Mapping[str, Any]) -> Any:
+    """Return Towhee's module of these sizes, without weights.
+
+    Raises:
+        WeightsInvalid: a folder describes what Towhee's classes cannot be.
+    """
+    for side, known in _SIDES.items():
+        if other := sorted(set(config[side]) - known):
+            raise WeightsInvalid(f"towhee.models knows no {', '.join(other)} in {side}")
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    layers = vision["layers"]
+    base = _clip()
+
+    class Model(base):  # type: ignore[misc,valid-type]  # Towhee ships no types
+        def encode_image(self, images: Any, *, normalize: bool) -> Any:  # noqa: ARG002
+            return super().encode_image(images)
+
+        def encode_text(self, tokens: Any, *, normalize: bool) -> Any:  # noqa: ARG002
+            # without a device it takes a GPU, wherever the model is
+            return super().encode_text(tokens, device=tokens.device)
+
+    return Model(
+        embed_dim=config["embed_dim"],
+        image_resolution=vision["image_size"],
+        vision_layers=layers if isinstance(layers, int) else tuple(layers),
+        vision_width=vision["width"],
+        vision_patch_size=vision.get("patch_size"),
+        context_length=text["context_length"],
+        vocab_size=text["vocab_size"],
+        transformer_width=text["width"],
+        transformer_heads=text["heads"],
+        transformer_layers=text["layers"],
+    )
+
+
+def _clip() -> Any:
+    """Return the class CLIP of towhee.models, which normalises nothing."""
+    frameworks()  # torchvision, mended where it has to be
+    try:
+        # towhee 1.1.3 imports pkg_resources and speaks pydantic 1; its CLIP has the whole process
+        # ignore UserWarnings from then on, ours among them
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from towhee.models.clip.clip import CLIP
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"Towhee's models need {error.name}", extra="torch,clip,towhee", name=error.name
+        ) from error
+    except (ImportError, RuntimeError, OSError, AttributeError) as error:
+        raise EncoderError(f"towhee.models does not import: {error}") from error
+    return CLIP

@@ -1,0 +1,1 @@
+"""Encoders as ONNX or OpenVINO files, and the engines that run them."""

@@ -1,0 +1,90 @@
+"""An encoder that was exported: it runs without torch and timm."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from imgsearch import safe_json
+from imgsearch.encoders.base import Encoder
+from imgsearch.encoders.clip.tokenizer import Tokenizer
+from imgsearch.encoders.export import engines
+from imgsearch.encoders.export.calibration import CARD as CALIBRATED
+from imgsearch.encoders.preprocessing import Preprocessing
+from imgsearch.errors import EncoderError
+from imgsearch.types import Fingerprint, Matrix, Pixels
+
+CARD: Final = "encoder.json"
+"""What an export tells of itself, written last: where it is, the export is whole."""
+
+
+class ExportedEncoder(Encoder):
+    """The encoder in `folder`, which `exports.write` made, run by OpenVINO or ONNX Runtime.
+
+    Batches go through side by side, a core each. `precision` is "f32", "bf16" (OpenVINO, on CPUs
+    that have it), "int8" (where `calibration` made that; texts stay in f32), or "auto": bf16 where
+    its vectors had a cosine of 0.999 to those of f32 when the model was exported, else f32.
+
+    Raises:
+        MissingExtra: the runtime is not installed.
+        ConfigError: the runtime or the CPU lacks the precision.
+        EncoderError: the export is broken; delete the folder.
+    """
+
+    def __init__(self, folder: Path, *, precision: str = "auto", batch_size: int = 0) -> None:
+        card = _read(folder)
+        self.folder, self._runtime = folder, card["runtime"]
+        self._precision = engines.pick_precision(
+            self._runtime,
+            precision,
+            card["bf16_cosine"],
+            calibrated=(engines.part_folder(folder, "int8") / CALIBRATED).is_file(),
+        )
+        self.preprocessing = Preprocessing(**card["preprocessing"])
+        self.enough = self.preprocessing.enough
+        self.batch_size = batch_size or card["batch_size"]
+        self.fingerprint = replace(
+            Fingerprint(**card["fingerprint"]), runtime=f"{self._runtime} {self._precision}"
+        )
+        self.languages, self.templates = tuple(card["languages"]), tuple(card["templates"])
+        self._image = engines.start(self._runtime, folder, "image", self._precision)
+        self._side_by_side = engines.SideBySide()
+        self._lock = threading.Lock()
+        self._texts: tuple[engines.Engine, Tokenizer] | None = None
+
+    @override
+    def prepare(self, image: Pixels) -> npt.NDArray[Any]:
+        return self.preprocessing.apply(image)
+
+    @override
+    def features(self, inputs: Sequence[npt.NDArray[Any]]) -> Matrix:
+        return self._run(self._image, inputs)
+
+    @override
+    def text_features(self, texts: Sequence[str]) -> Matrix:
+        if not self.languages:
+            return super().text_features(texts)
+        with self._lock:  # half of the memory is for those who search by texts only
+            if self._texts is None:
+                engine = engines.start(self._runtime, self.folder, "text", self._precision)
+                self._texts = engine, Tokenizer.load(self.folder)
+        engine, tokenizer = self._texts
+        return self._run(engine, tokenizer(texts))
+
+    def _run(self, engine: engines.Engine, rows: Any) -> Matrix:
+        if not len(rows):
+            return np.empty((0, self.dim), dtype=np.float32)
+        return self._side_by_side.run(engine, rows, self.batch_size)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        card: dict[str, Any] = safe_json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"the export in {folder} is broken ({error}): delete it") from error
+    return card

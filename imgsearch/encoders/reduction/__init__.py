@@ -1,0 +1,1 @@
+"""Fewer numbers per vector: PCA and its file."""

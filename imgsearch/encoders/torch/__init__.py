@@ -1,0 +1,1 @@
+"""PyTorch: imports with clear errors, and the runner of its models."""

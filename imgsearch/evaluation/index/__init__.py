@@ -1,0 +1,1 @@
+"""Index tuning: exact neighbors, candidates, trials."""

@@ -1,0 +1,349 @@
+"""Folder, glob, list, file → references to images: the only place that reads image files.
+
+Paths are as the caller wrote them (``~`` expanded, those in a csv joined to its folder). A file
+name that is not UTF-8 keeps Python's surrogates, so that it can be opened; `printable` is the form
+for stores, logs and pages. Labels are printable, and in Unicode's composed form (NFC).
+"""
+
+import glob
+import hashlib
+import logging
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TypeAlias
+
+from imgsearch.errors import SourceError
+from imgsearch.filters import composed
+from imgsearch.images import HEAD, image_lists, sniff
+from imgsearch.images.splits import is_split
+from imgsearch.images.suffixes import OTHERS, PHOTOS
+
+Source: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""A folder, a glob, a csv, tsv or parquet file, an image file, or an iterable of these."""
+
+MAX_BYTES: Final = 256 * 1024**2
+"""Limit for one file in bytes; 50 megapixels of uncompressed 32-bit TIFF take 200 MB."""
+
+_LIST: Final = "a list of images, not an image. Add it, or evaluate it"
+_OTHER_FILES: Final = {**dict.fromkeys(image_lists.SUFFIXES, _LIST), **OTHERS}
+_CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")
+_LISTED: Final = ("path", "label", "id")
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# O_NONBLOCK: opening a named pipe returns at once instead of waiting for a writer
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_log = logging.getLogger(__name__)
+_Accept: TypeAlias = Callable[[str], bool]
+_OnText: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The path of one image, with the label and id that its source states.
+
+    In a list `label` is a cell of the column, and "" if that is empty. For a walked folder or a
+    glob it is the name of the file's folder. It is None if the source states no label: a list
+    without the column, a file directly in the walked folder, or in a split of a dataset
+    (``train``, ``val`` …). `id` is the list's column, or "".
+    """
+
+    path: str
+    label: str | None = None
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Which files of a walk are accepted, and callbacks for ignored files and for notes."""
+
+    accept: _Accept
+    ignored: _OnText
+    note: _OnText
+
+
+def references(
+    source: Source, *, on_ignored: _OnText | None = None, on_note: _OnText | None = None
+) -> Iterator[Reference]:
+    """Yield the images that `source` names, in a stable order.
+
+    A folder is walked without following links to folders, sorted by name, a folder's files before
+    its subfolders. Regular files whose suffix or first bytes are an image's are yielded. Hidden
+    names, other files, unreadable folders and rows of a list without a path go to `on_ignored`.
+    A glob is filtered likewise; an existing name is never read as a pattern. Files named one by
+    one, in a list or an iterable, are yielded unchecked: `read` raises for them. `on_note` gets a
+    sentence about a csv that is not UTF-8.
+
+    Raises:
+        SourceError: at the call if `source` is a URL, does not exist, matches nothing, or is a
+            list without a column ``path``; while iterating if a list breaks off, or an item of an
+            iterable is not a path.
+    """
+    return _references(source, _Walk(_is_candidate, on_ignored or _ignore, on_note or _ignore))
+
+
+def count(source: Source) -> int:
+    """Return how many files `source` holds at most, without opening any.
+
+    Files that `references` ignores are included. 0 for an iterator, because counting consumes it.
+
+    Raises:
+        SourceError: as for `references`.
+    """
+    if isinstance(source, Iterator):
+        return 0
+    ignored: list[int] = []
+    walk = _Walk(lambda _path: True, lambda _path: ignored.append(1), _ignore)
+    return sum(1 for _ in _references(source, walk)) + len(ignored)
+
+
+def spread(paths: Sequence[str], most: int) -> list[str]:
+    """Return at most so many of the paths, evenly, so that no folder is left out for another."""
+    number = min(most, len(paths))
+    return [paths[place * len(paths) // number] for place in range(number)]
+
+
+def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return a file's whole content.
+
+    Raises:
+        SourceError: the file does not exist, is a folder, pipe or device, may not be read, has
+            more than `max_bytes`, or is a table, archive or document by its name and bytes.
+    """
+    path = reference.path if isinstance(reference, Reference) else os.fsdecode(reference)
+    if not path or _URL.match(path):
+        raise _missing(path)
+    path = _expanded(path)
+    try:
+        with _open(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            # one byte more than its size, because a file that is being written may have grown
+            data = file.read(min(size, max_bytes) + 1)
+            if size < len(data) <= max_bytes:
+                data += file.read(max_bytes + 1 - len(data))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if len(data) > max_bytes:
+        most = f"{max(size, len(data)):,} bytes, at most {max_bytes:,} are read"
+        raise SourceError(f"{printable(path)}: too large: {most}", path=path)
+    other = _OTHER_FILES.get(Path(path).suffix.lower())
+    if other and sniff(data[:HEAD]) is None:
+        raise SourceError(f"{printable(path)}: this is {other}", path=path)
+    return data
+
+
+def content_id(data: bytes) -> str:
+    """Return the id of a content: its sha256 in hex, 64 letters."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def is_content_id(id_: str) -> bool:
+    """Return whether an id is a content's, or a region's of a content."""
+    return _CONTENT_ID.fullmatch(id_) is not None
+
+
+def printable(path: str) -> str:
+    r"""Return `path` as valid UTF-8: itself, or with bytes that are none as ``\udcXX``."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def label_text(text: str) -> str:
+    """Return a label in its stored form: printable, in Unicode's composed form (NFC)."""
+    return composed(printable(text))
+
+
+def _references(source: Source, walk: _Walk) -> Iterator[Reference]:
+    if not isinstance(source, (str, os.PathLike)):
+        return _each(source, walk)
+    found = _found(os.fsdecode(source), walk)
+    if found is None:
+        raise _missing(os.fsdecode(source))
+    return found
+
+
+def _each(sources: Iterable[str | os.PathLike[str]], walk: _Walk) -> Iterator[Reference]:
+    for source in sources:
+        if not isinstance(source, (str, os.PathLike)):
+            raise SourceError(f"a list of sources holds {source!r}, which is no path")
+        text = os.fsdecode(source)
+        found = _found(text, walk)
+        yield from [Reference(text)] if found is None else found
+
+
+def _found(text: str, walk: _Walk) -> Iterator[Reference] | None:
+    """Return the images that one path names, or None if it does not exist."""
+    if not text or _URL.match(text):
+        return None
+    path = Path(_expanded(text))
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        matched = _glob(path) if glob.has_magic(str(path)) else []
+        return _filtered(matched, walk) if matched else None
+    if stat.S_ISDIR(mode):
+        try:
+            os.scandir(path).close()  # raises now rather than while iterating
+        except OSError as error:
+            raise _unreadable(str(path), error) from error
+        return _folder(path, walk)
+    if stat.S_ISREG(mode) and path.suffix.lower() in image_lists.SUFFIXES:
+        return _listed(path, _columns(path), walk)
+    return iter([Reference(str(path))])
+
+
+def _folder(root: Path, walk: _Walk) -> Iterator[Reference]:
+    stack = [root]
+    while stack:
+        folder = stack.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            _log.warning("passed over: %s", _unreadable(str(folder), error))
+            walk.ignored(str(folder))
+            continue
+        label = None if folder is root else _label(folder)
+        subfolders = []
+        for entry in entries:
+            path = folder / entry.name
+            if entry.name.startswith("."):
+                walk.ignored(str(path))
+            elif entry.is_dir(follow_symlinks=False):
+                subfolders.append(path)
+            elif walk.accept(str(path)):
+                yield Reference(str(path), label)
+            else:
+                walk.ignored(str(path))
+        stack.extend(reversed(subfolders))
+
+
+def _label(folder: Path) -> str | None:
+    """Return a folder's name as a label, or None for a split of a dataset."""
+    return None if is_split(folder) else label_text(folder.name)
+
+
+def _glob(pattern: Path) -> list[Path]:
+    """Return the files that match, sorted. ``**`` does not follow links, unlike glob's."""
+    base, parts = Path(), list(pattern.parts)
+    while parts and (not glob.has_magic(parts[0]) or (base / parts[0]).exists()):
+        base /= parts.pop(0)
+    if not parts:
+        return []
+    if parts[-1] == "**":  # alone it means folders only, before Python 3.13
+        parts.append("*")
+    hidden = any(part.startswith(".") for part in parts)
+    try:
+        return sorted(
+            path
+            for path in base.glob(str(Path(*parts)))
+            if (hidden or not any(part.startswith(".") for part in path.relative_to(base).parts))
+            and not path.is_dir()
+        )
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(str(pattern), error) from error
+
+
+def _filtered(paths: list[Path], walk: _Walk) -> Iterator[Reference]:
+    labels: dict[Path, str | None] = {}
+    for path in paths:
+        if not walk.accept(str(path)):
+            walk.ignored(str(path))
+            continue
+        if path.parent not in labels:
+            labels[path.parent] = _label(path.parent)
+        yield Reference(str(path), labels[path.parent])
+
+
+def _columns(path: Path) -> list[str]:
+    """Return the names of a list's columns.
+
+    Raises:
+        SourceError: no column is called "path".
+    """
+    try:
+        names = image_lists.columns(path)
+    except (OSError, SourceError) as error:
+        raise _unreadable(str(path), error) from error
+    if "path" in names:
+        return names
+    has = ", ".join(names) or "no header"
+    shown = printable(f'{path}: no column "path" in its first line, but: {has}')
+    raise SourceError(shown, path=str(path))
+
+
+def _listed(file: Path, columns: Sequence[str], walk: _Walk) -> Iterator[Reference]:
+    places = {name: place for place, name in enumerate(columns) if name in _LISTED}
+    try:
+        for row in image_lists.rows(file, list(places.values()), on_note=walk.note):
+            cells = dict(zip(places, row.cells, strict=True))
+            if (cells["path"] or "").strip():
+                yield _reference(file.parent, cells)
+            else:
+                walk.ignored(f"{file}: {row.place}")
+    except (OSError, SourceError) as error:
+        raise _unreadable(str(file), error) from error
+
+
+def _reference(folder: Path, cells: Mapping[str, str | None]) -> Reference:
+    path, label, id_ = cells["path"] or "", cells.get("label"), cells.get("id")
+    file = path if _URL.match(path) else image_lists.file_in(folder, _expanded(path))
+    stated = None if label is None else label_text(image_lists.text(label))
+    return Reference(file, stated, printable(image_lists.text(id_ or "")))
+
+
+def _is_candidate(path: str) -> bool:
+    """Return whether a file in a folder is an image by its suffix or its first bytes."""
+    if Path(path).suffix.lower() in PHOTOS:
+        try:
+            return stat.S_ISREG(Path(path).stat().st_mode)
+        except OSError:
+            return True  # deleted meanwhile, or a broken link: `read` raises
+    try:
+        with _open(path) as file:
+            return sniff(file.read(HEAD)) is not None
+    except OSError:
+        return False
+
+
+def _open(path: str) -> BinaryIO:
+    """Return a regular file, opened; nothing else can make this wait.
+
+    Raises:
+        OSError: it cannot be opened, or is something else.
+        ValueError: `path` cannot be a file's name.
+    """
+    descriptor = os.open(path, _FLAGS)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError("is a folder" if stat.S_ISDIR(mode) else "is a pipe, socket or device")
+
+
+def _expanded(path: str) -> str:
+    # Path.expanduser raises for a file that merely begins with ~
+    return os.path.expanduser(path)  # noqa: PTH111
+
+
+def _missing(path: str) -> SourceError:
+    if not path:
+        return SourceError("an empty path names no file")
+    shown = printable(path)
+    if _URL.match(path):
+        advice = "download the images into a folder first, and name that"
+        return SourceError(f"{shown}: URLs are not fetched yet: {advice}", path=path)
+    what = "no file matches" if glob.has_magic(path) else "no such file or folder"
+    return SourceError(f"{shown}: {what}", path=path)
+
+
+def _ignore(_text: str) -> None:
+    return None
+
+
+def _unreadable(path: str, error: Exception) -> SourceError:
+    if isinstance(error, FileNotFoundError):
+        return _missing(path)
+    why = getattr(error, "strerror", None) or str(error)
+    return SourceError(f"{printable(path)}: cannot be read: {printable(why)}", path=path)

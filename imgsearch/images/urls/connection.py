@@ -1,0 +1,105 @@
+"""A connection to an address that was checked, within a deadline. Needs httpcore, httpx' core.
+
+httpcore knows no proxies, cookies or redirects of its own, and unpacks nothing.
+"""
+
+import ssl
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import Any
+
+import httpcore
+from typing_extensions import override
+
+from imgsearch.images.urls.addresses import Address
+
+
+class Untrusted(httpcore.ConnectError):
+    """The server's certificate is not of a known authority, or not for this host."""
+
+
+class Pinned(httpcore.NetworkBackend):
+    """Connects to one of `addresses`, whatever host is asked for.
+
+    `deadline` is on the clock of `monotonic`; at most `most` bytes are read from the network.
+    """
+
+    def __init__(
+        self, addresses: Sequence[Address], *, deadline: float, seconds: float, most: int
+    ) -> None:
+        self._addresses, self._deadline = addresses, deadline
+        self._seconds, self._most = seconds, most
+        self._network = httpcore.SyncBackend()
+
+    @override
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        until = min(monotonic() + self._seconds, self._deadline)
+        failed: Exception = httpcore.ConnectTimeout()
+        for place, address in enumerate(self._addresses):
+            left = until - monotonic()
+            if left <= 0:
+                break
+            share = left / (len(self._addresses) - place)  # one that is silent leaves the others
+            try:
+                stream = self._network.connect_tcp(str(address), port, timeout=share)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failed = error
+                continue
+            return _Timed(stream, self._deadline, self._most)
+        raise failed
+
+
+class _Timed(httpcore.NetworkStream):
+    """A stream whose reads and writes end at the deadline, however little comes at a time."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: float, most: int) -> None:
+        self._inner, self._deadline, self._most = inner, deadline, most
+
+    @override
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = self._inner.read(max_bytes, timeout=self._left())
+        self._most -= len(data)
+        if self._most < 0:  # chunks of a byte, or interim answers without end
+            raise httpcore.ReadError
+        return data
+
+    @override
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, timeout=self._left())
+
+    @override
+    def close(self) -> None:
+        self._inner.close()
+
+    @override
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._left()
+        try:
+            inner = self._inner.start_tls(ssl_context, server_hostname, timeout=left)
+        except httpcore.ConnectError as error:  # its cause is lost on the way out of httpcore 1.0
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise Untrusted from error
+            raise
+        return _Timed(inner, self._deadline, self._most)
+
+    @override
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+    def _left(self) -> float:
+        left = self._deadline - monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout
+        return left

@@ -1,0 +1,1 @@
+"""A library: one collection of images, and the encoder that reads them."""

@@ -1,0 +1,262 @@
+"""Near-duplicates in a collection: groups of images that are alike, and hits without repetition.
+
+Near are two images whose score reaches a threshold. That does not chain: each member of a group is
+near the image that is kept of it, though perhaps not near each other member.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch.backends.checks import can_compare
+from imgsearch.backends.collection import MAX_K, Collection
+from imgsearch.backends.regions import WHOLE, has_regions, image_id, search_images
+from imgsearch.backends.schema import Metric
+from imgsearch.filters import Filter
+from imgsearch.types import Hit, Matrix, Record, Value, Vector
+
+_BATCH: Final = 256  # queries at once: of 2,048 dimensions 2 MB
+_NEAR: Final = 16  # neighbours fetched at first; most images have no duplicate at all
+_FAILURES: Final = 8  # different pictures in a row that end a comparison: copies are the nearest
+_MORE: Final = 4  # times as many fetched where those were not enough
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An image of a group, with its score to the kept image; the kept image's own score is 1.
+
+    `verified`: a second look at both files found the same picture.
+    """
+
+    id: str
+    score: float
+    fields: Mapping[str, Value]
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An image that is kept, and `others` that are near it, nearest first."""
+
+    kept: Member
+    others: Sequence[Member]
+
+
+class SecondLook(Protocol):
+    """A closer comparison of two images that are near by their score."""
+
+    def __call__(self, kept: Member, other: Member, *, near: bool) -> bool | None:
+        """Return whether both show the same picture, None if one cannot be read.
+
+        `near`: the score reaches the threshold. Otherwise the pair is a candidate below it.
+        """
+
+    def pass_over(self, pairs: int) -> None:
+        """Record the number of near pairs that were not compared."""
+
+
+def groups(
+    collection: Collection,
+    threshold: float,
+    *,
+    candidates: float | None = None,
+    second_look: SecondLook | None = None,
+    unread: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Group]:
+    """Return the groups of images whose score reaches `threshold`, the largest first.
+
+    No image is in two groups. The image with the most near ones is kept, of several the one with
+    the shortest path; then the same among the remaining images. So of a chain in which only
+    neighbours are near, the middle is kept, and the ends join it or stay alone. Each image is
+    searched for in the collection; memory grows with the number of near pairs. Regions of images
+    are left out. `on_progress` is called with the number of images searched for and of all.
+
+    With a `second_look` a group holds only images that show the same picture as the kept one, and
+    with `unread` also images that it cannot read. The nearest are compared first. After 8 different
+    pictures in a row the rest is passed over. Pairs whose score reaches only `candidates` are
+    compared, too, and grouped if they show the same picture.
+
+    Raises:
+        BackendError: the store failed.
+    """
+    where = WHOLE if has_regions(collection) else None
+    lowest = threshold if candidates is None or second_look is None else candidates
+    total, done = collection.count(where), 0
+    near: dict[str, dict[str, float]] = defaultdict(dict)
+    records = collection.iterate(where=where)
+    while batch := list(islice(records, _BATCH)):
+        for record, hits in zip(batch, _near(collection, batch, where, lowest), strict=True):
+            for other in hits:
+                if other.id != record.id:  # an index may find a pair from one side only
+                    score = max(other.score, near[record.id].get(other.id, other.score))
+                    near[record.id][other.id] = near[other.id][record.id] = score
+        done += len(batch)
+        if on_progress:
+            on_progress(done, max(total, done))
+    if on_progress:
+        on_progress(done, done)  # the store's count may differ from its number of records
+    look = _Looks(second_look, threshold, unread=unread) if second_look else None
+    stars = _stars(near, collection.get(sorted(near)), threshold, look)
+    if look:
+        look.finish()
+    return stars
+
+
+def search_distinct(
+    collection: Collection,
+    vector: Vector,
+    *,
+    threshold: float,
+    k: int = 10,
+    offset: int = 0,
+    where: Filter | None = None,
+    min_score: float | None = None,
+    effort: int | None = None,
+) -> list[Hit]:
+    """Return at most `k` hits, none of them near a hit before it, nearest first, after `offset`.
+
+    As `regions.search_images`, but that of images whose score to each other reaches `threshold`
+    the nearest to the query alone counts. More are fetched until there are enough, up to 16,384.
+
+    Raises:
+        ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as `Collection.search`.
+    """
+    told: dict[str, Any] = {"where": where, "min_score": min_score, "effort": effort}
+    if k < 1 or offset < 0 or k + offset > MAX_K:
+        return search_images(collection, vector, k=k, offset=offset, **told)  # which says why
+    wanted = fetched = k + offset
+    while True:
+        hits = search_images(collection, vector, k=fetched, **told)
+        shown = distinct(collection, hits, threshold=threshold, most=wanted)
+        if len(shown) == wanted or len(hits) < fetched or fetched == MAX_K:
+            return shown[offset:]
+        fetched = min(fetched * _MORE, MAX_K)
+
+
+def distinct(
+    collection: Collection, hits: Sequence[Hit], *, threshold: float, most: int = MAX_K
+) -> list[Hit]:
+    """Return the first `most` of `hits` that are not near a hit returned before them.
+
+    Whole images are compared, also where a hit is a region of one. A hit that was removed since the
+    search is left out.
+    """
+    metric = collection.schema.metric
+    vectors = np.empty((min(most, len(hits)), collection.schema.dim), dtype=np.float32)
+    chosen: list[Hit] = []
+    remaining = iter(hits)
+    while len(chosen) < most and (part := list(islice(remaining, _BATCH))):
+        records = collection.get([image_id(collection, hit) for hit in part], vectors=True)
+        for hit in part:
+            record = records.get(image_id(collection, hit))
+            if len(chosen) == most or record is None or record.vector is None:
+                continue
+            if (scores(metric, vectors[: len(chosen)], record.vector) < threshold).all():
+                vectors[len(chosen)] = record.vector
+                chosen.append(hit)
+    return chosen
+
+
+def scores(metric: Metric, vectors: Matrix, vector: Vector) -> npt.NDArray[np.float64]:
+    """Return what `Hit.score` would be of `vector` to each of `vectors` (n, d), float64 (n,)."""
+    one: npt.NDArray[np.float64] = vector.astype(np.float64)
+    others: npt.NDArray[np.float64] = vectors.astype(np.float64)
+    if metric == "l2":
+        return np.asarray(1 - ((others - one) ** 2).sum(axis=1) / 2)
+    products: npt.NDArray[np.float64] = others @ one
+    if metric == "cosine":
+        products /= np.linalg.norm(others, axis=1) * np.linalg.norm(one)
+    return products
+
+
+def _near(
+    collection: Collection, batch: Sequence[Record], where: Filter | None, threshold: float
+) -> Iterator[list[Hit]]:
+    """Yield for each record all hits of `threshold` or more, itself among them."""
+    left = {place: row.vector for place, row in enumerate(batch) if can_compare(row.vector)}
+    found: dict[int, list[Hit]] = {}
+    fetched = _NEAR
+    while left:
+        queries = np.stack(list(left.values()))
+        results = collection.search(queries, k=fetched, where=where, min_score=threshold)
+        for place, hits in zip(list(left), results, strict=True):
+            if len(hits) < fetched or fetched == MAX_K:
+                found[place] = hits
+                del left[place]
+        fetched = min(fetched * _MORE, MAX_K)
+    return (found.get(place, []) for place in range(len(batch)))
+
+
+class _Looks:
+    """The results of a second look, which compares each pair once."""
+
+    def __init__(self, look: SecondLook, threshold: float, *, unread: bool) -> None:
+        self._look, self._threshold, self._unread = look, threshold, unread
+        self._results: dict[frozenset[str], bool | None] = {}
+        self._passed_over: set[frozenset[str]] = set()
+
+    def passing(self, kept: Member, others: Sequence[Member]) -> list[Member]:
+        """Return the members of `others`, nearest first, that may be grouped with `kept`."""
+        passed: list[Member] = []
+        failures = 0
+        for place, other in enumerate(others):
+            pair, near = frozenset((kept.id, other.id)), other.score >= self._threshold
+            if pair not in self._results:
+                self._results[pair] = self._look(kept, other, near=near)
+            same = self._results[pair]
+            if same or (same is None and near and self._unread):
+                passed.append(replace(other, verified=bool(same)))
+            failures = failures + 1 if same is False else 0
+            if failures == _FAILURES:
+                rest = [other for other in others[place + 1 :] if other.score >= self._threshold]
+                self._passed_over |= {frozenset((kept.id, other.id)) for other in rest}
+                break
+        return passed
+
+    def finish(self) -> None:
+        """Report the pairs that were passed over and not compared from the other side either."""
+        self._look.pass_over(len(self._passed_over - self._results.keys()))
+
+
+def _stars(
+    near: Mapping[str, Mapping[str, float]],
+    records: Mapping[str, Record],
+    threshold: float,
+    look: _Looks | None,
+) -> list[Group]:
+    """Return the groups: repeatedly the image with the most near ones, and these.
+
+    Candidates below the threshold have no part in that order.
+
+    Source: Aslam, Pelekhov, Rus, The Star Clustering Algorithm, JGAA 8(1), 2004; here each image
+    goes to the first star alone.
+    """
+
+    def rank(id_: str) -> tuple[int, int, str, str]:
+        path = str(records[id_].fields.get("path", ""))
+        number = sum(score >= threshold for score in near[id_].values())
+        return -number, len(path), path, id_
+
+    taken: set[str] = set()
+    stars: list[Group] = []
+    for id_ in sorted(near.keys() & records.keys(), key=rank):
+        if id_ in taken:
+            continue
+        kept = Member(id_, 1.0, records[id_].fields)
+        others = [
+            Member(other, score, records[other].fields)
+            for other, score in sorted(near[id_].items(), key=lambda each: (-each[1], each[0]))
+            if other not in taken and other in records
+        ]
+        if look:
+            others = look.passing(kept, others)
+        if others:
+            taken |= {id_, *(other.id for other in others)}
+            stars.append(Group(kept, others))
+    return sorted(stars, key=lambda group: (-len(group.others), group.kept.id))

@@ -1,0 +1,93 @@
+"""One outcome for all files of a content: later files of a load share that of the first."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Protocol, TypeAlias
+
+from imgsearch.images import sources
+from imgsearch.library.progress import Candidate, FailedFile, Outcome
+
+_Settled: TypeAlias = str | FailedFile | None
+"""The failure of a content, or the label stated for it, None if no file stated one."""
+
+
+class Counter(Protocol):
+    """Counts the outcomes of files; `Tally` is one."""
+
+    def count(self, outcome: Outcome, number: int = 1) -> None:
+        """Count files with this outcome."""
+
+    def failed(self, failed: FailedFile) -> None:
+        """Count a file that was not added."""
+
+    def contradict(self, file: Candidate, label: str, known_path: Callable[[], str]) -> None:
+        """Note a file whose label differs from `label`, the one that counts for its content."""
+
+
+class Ledger:
+    """Decides the outcome of every file of a load, independently of how files are chunked.
+
+    The first file of a content decides: later ones fail with it, or are skipped. If the first file
+    states no label, the first label that a later one states is written. Uses about 130 bytes of
+    memory per content. `known_path` returns the stored path of a content.
+    """
+
+    def __init__(self, counter: Counter, known_path: Callable[[str], str]) -> None:
+        self._counter, self._known_path = counter, known_path
+        self._settled: dict[bytes, _Settled] = {}
+        self._waiting: dict[str, list[Candidate]] = {}  # later files of unsettled contents
+
+    def firsts(self, files: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+        """Return the first file of each new content, and later files whose label has to be written.
+
+        The caller has to call `settle` for each first file.
+        """
+        firsts: list[Candidate] = []
+        labelled: list[Candidate] = []
+        for file in files:
+            if _key(file) in self._settled:
+                labelled += self._repeat(file)
+            elif file.id in self._waiting:
+                # the bytes are dropped, as many repeats may wait for one slow file
+                self._waiting[file.id].append(replace(file, data=b""))
+            else:
+                self._waiting[file.id] = []
+                firsts.append(file)
+        return firsts, labelled
+
+    def is_open(self, file: Candidate) -> bool:
+        """Return whether the first file of this content has no outcome yet."""
+        return file.id in self._waiting
+
+    def settle(self, file: Candidate, failure: FailedFile | None = None) -> list[Candidate]:
+        """Record the outcome of a first file; return later files whose label has to be written."""
+        self._settled[_key(file)] = file.label if failure is None else failure
+        repeats = self._waiting.pop(file.id)
+        return [labelled for repeat in repeats for labelled in self._repeat(repeat)]
+
+    def _repeat(self, file: Candidate) -> list[Candidate]:
+        """Count a later file of a settled content, or return it if its label has to be written."""
+        settled = self._settled[_key(file)]
+        if isinstance(settled, FailedFile):
+            self._counter.failed(_renamed(settled, sources.printable(file.path)))
+        elif file.label is None or file.label == settled:
+            self._counter.count("skipped")
+        elif settled is None:
+            self._settled[_key(file)] = file.label
+            return [file]
+        else:
+            self._counter.contradict(file, settled, lambda: self._known_path(file.id))
+            self._counter.count("skipped")
+        return []
+
+
+def _key(file: Candidate) -> bytes:
+    return bytes.fromhex(file.id)[:16]  # half of a sha256 is enough to avoid collisions
+
+
+def _renamed(failure: FailedFile, path: str) -> FailedFile:
+    """Return the failure for another file with the same content."""
+    reason = failure.reason
+    if reason.startswith(failure.path):
+        reason = path + reason.removeprefix(failure.path)
+    return FailedFile(path, failure.stage, failure.error, reason)

@@ -1,0 +1,180 @@
+"""Queries → vectors: what the library asks a collection for."""
+
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from imgsearch import encoders, images
+from imgsearch.backends import Collection
+from imgsearch.backends.collection import unnamed_encoder_error
+from imgsearch.encoders import Encoder, Recipe, unit
+from imgsearch.errors import (
+    ConfigError,
+    DimensionMismatch,
+    EncoderWarning,
+    TextUnsupported,
+    TextWarning,
+    VectorInvalid,
+)
+from imgsearch.images import sources
+from imgsearch.library.embedding import model_input
+from imgsearch.library.query import Example, Query, Term
+from imgsearch.types import Vector
+
+# Of the weights' sum. One encoder's vectors may differ by 1e-6 from batch to batch, which is what
+# the tests hold it to: a text or image taken from itself leaves that much, and it has no direction.
+_CANCELLED: Final = 1e-5
+
+
+class QueryEncoder:
+    """Queries → vectors, by an encoder that is built when first needed.
+
+    Without a `recipe` only vectors are taken. Images of more decoded pixels than `max_pixels` are
+    refused. Thread-safe.
+    """
+
+    def __init__(self, recipe: Recipe | None, *, max_pixels: int = images.MAX_PIXELS) -> None:
+        self.recipe, self._max_pixels = recipe, images.checked_limit(max_pixels)
+        self._lock = threading.Lock()
+        self._encoder: Encoder | None = None
+        self._checked: Collection | None = None
+
+    def encode(
+        self,
+        query: Query | Example,
+        collection: Collection | None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> Vector:
+        """Return the query's vector, float32 (d,), for a search in `collection`.
+
+        Warns with `TextWarning` about texts that the model cannot read, and with `EncoderWarning`
+        if the collection does not note which encoder made its vectors. With `on_warning` these
+        texts are passed to it instead, for every query.
+
+        Raises:
+            ConfigError, SourceError: as for `Query`; or the terms cancel each other.
+            ImageError: an image cannot be used.
+            TextUnsupported: the query has a text, and the encoder takes images only.
+            TextUnknown: the encoder knows no word of a text.
+            EncoderMismatch: the encoder is not the collection's, or there is no recipe.
+            DimensionMismatch, VectorInvalid: a vector among several terms does not fit them.
+        """
+        terms = (query if isinstance(query, Query) else Query(query)).terms
+        texts = [str(term.value) for term in terms if term.kind == "text"]
+        if any(term.kind != "vector" for term in terms):
+            encoder = self._ready(collection)
+            _check_origin(collection, encoder.fingerprint.model, on_warning)
+            if texts:
+                _check_texts(texts, encoder, on_warning or _warn)
+        vectors = [
+            np.ascontiguousarray(term.value, dtype=np.float32)
+            if term.kind == "vector"
+            else self._vector(term, collection)
+            for term in terms
+        ]
+        if texts:
+            # a text of such words alone is an error
+            _tell_unknown(texts, self._ready(collection), on_warning or _warn)
+        return vectors[0] if len(terms) == 1 else combined(vectors, [term.weight for term in terms])
+
+    def _vector(self, term: Term, collection: Collection | None) -> Vector:
+        """Return the vector of a text or an image."""
+        encoder, value = self._ready(collection), term.value
+        if term.kind == "text":
+            return np.ascontiguousarray(encoder.encode_texts([str(value)])[0])
+        if isinstance(value, np.ndarray):
+            ready = encoder.prepare(images.checked(value))
+        else:
+            data, path = (value, "") if isinstance(value, bytes) else _file(value)
+            ready = model_input(encoder, data, path, max_pixels=self._max_pixels)
+        return np.ascontiguousarray(unit(encoder.features([ready]))[0])
+
+    def _ready(self, collection: Collection | None) -> Encoder:
+        with self._lock:
+            if self.recipe is None:
+                raise unnamed_encoder_error(collection)
+            encoder = self._encoder or encoders.load(**self.recipe.config())
+            if collection is not None and collection is not self._checked:
+                collection.require(encoder.fingerprint)
+                self._checked = collection
+            self._encoder = encoder
+            return encoder
+
+
+def _check_origin(
+    collection: Collection | None, model: str, on_warning: Callable[[str], None] | None
+) -> None:
+    """Warn if only the user names the encoder that made a collection's vectors."""
+    text = collection.encoder_warning(model) if collection is not None else ""
+    if text and on_warning:
+        on_warning(text)
+    elif text:
+        # past this, encode, Library.search or Library.encode: the caller
+        warnings.warn(text, EncoderWarning, stacklevel=4)
+
+
+def _file(path: Any) -> tuple[bytes, str]:
+    return sources.read(path), sources.printable(str(path))
+
+
+def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
+    """Return the weighted sum of the vectors, each scaled to unit L2 norm before, and after.
+
+    Raises:
+        DimensionMismatch: the vectors are of several lengths.
+        VectorInvalid: one holds NaN, infinity or only zeros.
+        ConfigError: next to nothing is left of the sum.
+    """
+    sizes = sorted({len(vector) for vector in vectors})
+    if len(sizes) > 1:
+        told = " and ".join(map(str, sizes))
+        raise DimensionMismatch(
+            f"the query's terms have vectors of {told} numbers", expected=sizes[-1], got=sizes[0]
+        )
+    matrix = np.stack(vectors).astype(np.float64)
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    if not (np.isfinite(norms).all() and (norms > 0).all()):
+        raise VectorInvalid("a vector among the query's terms holds NaN, infinity or only zeros")
+    shares = np.asarray(weights, dtype=np.float64) / np.abs(weights).max()
+    total = shares @ (matrix / norms)
+    length = float(np.linalg.norm(total))
+    if length < _CANCELLED * np.abs(shares).sum():
+        raise ConfigError("the query's terms cancel each other: nothing is left to look for")
+    return np.ascontiguousarray(total / length, dtype=np.float32)
+
+
+def _check_texts(texts: Sequence[str], encoder: Encoder, warn: Callable[[str], None]) -> None:
+    """Refuse texts that the encoder does not take at all; warn of those that it cannot read."""
+    if not encoder.languages:
+        raise TextUnsupported(
+            f"{texts[0]!r} is taken as a text, there being no such file; but the collection's "
+            f"encoder {encoder.fingerprint.model!r} takes images only; `imgsearch models` tells "
+            "which take texts, as clip_vit_b32 does"
+        )
+    from imgsearch.encoders.clip.scripts import unknown
+
+    strange = {
+        script: text for text in reversed(texts) if (script := unknown(text, encoder.languages))
+    }
+    if strange:
+        told = ", ".join(f"{script} ({text!r})" for script, text in strange.items())
+        warn(
+            f"{encoder.fingerprint.model} has learned texts in {', '.join(encoder.languages)}, not "
+            f"in {told}: the hits mean little"
+        )
+
+
+def _tell_unknown(texts: Sequence[str], encoder: Encoder, warn: Callable[[str], None]) -> None:
+    """Warn of words that the encoder does not know."""
+    passed = dict.fromkeys(word for text in texts for word in encoder.unknown_words(text))
+    if passed:
+        told = ", ".join(map(repr, passed))
+        warn(f"{encoder.fingerprint.model} does not know {told}: passed over")
+
+
+def _warn(text: str) -> None:
+    # past this, _check_texts or _tell_unknown, encode, Library.search or Library.encode: the caller
+    warnings.warn(text, TextWarning, stacklevel=5)

@@ -1,0 +1,61 @@
+"""Conversions from the archive's objects to responses."""
+
+from typing import Any
+
+from imgsearch.archive import CollectionState, Entry, Found, Job
+from imgsearch.wire import responses
+from imgsearch.wire.problems import kind_named
+
+
+def image(entry: Entry) -> responses.Image:
+    """Return an image's response: its fields, without the place of its original."""
+    values: dict[str, Any] = {
+        name: getattr(entry, name) for name in responses.Image.model_fields if hasattr(entry, name)
+    }
+    values |= {"fields": dict(entry.fields), "error": _code(entry.error)}
+    return responses.Image(**values | _links(entry))
+
+
+def hit(found: Found) -> responses.Hit:
+    """Return a hit's response."""
+    entry = found.entry
+    return responses.Hit(
+        id=entry.id,
+        content=entry.content,
+        score=found.hit.score,
+        distance=found.hit.distance,
+        name=entry.name,
+        label=entry.label,
+        fields=dict(entry.fields),
+        references=found.references,
+        **_links(entry),
+    )
+
+
+def collection(state: CollectionState) -> responses.Collection:
+    """Return a collection's response."""
+    names = responses.Collection.model_fields
+    return responses.Collection(**{name: getattr(state, name) for name in names})
+
+
+def job(row: Job) -> responses.Job:
+    """Return a job's response: its counts and times, without its sources."""
+    names = responses.Job.model_fields.keys() - {"error"}
+    return responses.Job(**{name: getattr(row, name) for name in names}, error=_code(row.error))
+
+
+def version_of(content: str) -> str:
+    """Return the version of a content in a URL: the first 12 digits of its sha256."""
+    return content[:12]
+
+
+def _links(entry: Entry) -> dict[str, str]:
+    """Return the paths of an image's files; the version lets clients cache them for good."""
+    base, version = f"/v1/images/{entry.id}", f"?v={version_of(entry.content)}"
+    return {"original": f"{base}/original{version}", "thumbnail": f"{base}/thumbnail{version}"}
+
+
+def _code(error: str) -> str:
+    """Return the code of an error that is stored as "CLASS: message", "" for no error."""
+    name = error.partition(":")[0]
+    return kind_named(name).code if name else ""

@@ -1,0 +1,304 @@
+"""The service as a process: where it listens, what it mends before, and how it stops."""
+
+import asyncio
+import ipaddress
+import logging
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Final, cast
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from typing_extensions import override
+
+from imgsearch.archive import Archive, Jobs, Repaired
+from imgsearch.archive.access import Keys, Scope
+from imgsearch.errors import ConfigError
+from imgsearch.images.urls import UrlLimits, fetch
+from imgsearch.service.app import create_app
+from imgsearch.service.connections import (
+    Notice,
+    accept_failures,
+    connections_for,
+    raise_descriptors,
+)
+from imgsearch.service.interpreter import answering
+from imgsearch.service.limits import Limits
+from imgsearch.service.origins import LOOPBACK
+from imgsearch.service.service import Service
+
+__all__ = [
+    "LOOPBACK",
+    "check_open",
+    "forced_exit",
+    "is_loopback",
+    "listening",
+    "mend",
+    "run",
+    "running",
+    "server",
+    "warm",
+]
+
+_BACKLOG: Final = 2_048  # connections that the system queues until they are accepted
+# connections accepted in one turn of the event loop: the limit is checked between two turns
+_ACCEPTED: Final = 64
+_GRACE: Final = 15  # seconds for requests underway when the service stops
+_JOBS: Final = 5.0  # further seconds for jobs, which are asked to stop at the signal
+_EXIT: Final = 2.0  # further seconds for the threads of the web framework
+_FRAMEWORK_THREAD: Final = "AnyIO worker thread"  # the name in anyio 4
+_OTHERS: Final = 600.0  # seconds after which no other process can be at an image any more
+_log = logging.getLogger(__name__)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what listens on `host`.
+
+    Raises:
+        ConfigError: it is no address, and no name of one.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(f"--host {host!r} is no address of this machine") from error
+    return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
+
+
+def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str] = ()) -> None:
+    """Check that others than this machine's users need a key, and that a key exists.
+
+    Raises:
+        ConfigError: `no_auth` with an address that others reach, or behind a proxy; or no key has
+            been created yet.
+    """
+    if no_auth and proxies:
+        raise ConfigError("--no-auth works on loopback only, and a proxy lets others in")
+    if is_loopback(host):
+        if not no_auth and not keys.all():
+            raise ConfigError(
+                "there is no API key yet: `imgsearch keys create NAME` makes one; or --no-auth "
+                "lets every user of this machine in"
+            )
+        return
+    if no_auth:
+        raise ConfigError(f"--no-auth works on loopback only, and {host} is open to others")
+    if not keys.all():
+        raise ConfigError(
+            f"{host} is open to others, and there is no API key yet: `imgsearch keys create NAME`"
+        )
+
+
+def mend(archive: Archive, *, alone: bool) -> Repaired:
+    """Finish what a crash left half done, before requests are taken.
+
+    `alone`: no other process uses the same stores; else what is fresh may be another's work.
+
+    Raises:
+        BackendError, CatalogError, ObjectStoreError, EncoderError: a part cannot be reached.
+    """
+    repaired = archive.repair(older_than=0.0 if alone else _OTHERS)
+    if repaired.anything:
+        _log.warning("repaired: %s", repaired)
+    for line in repaired.notes:
+        _log.warning("%s", line)
+    return repaired
+
+
+def warm(archive: Archive) -> None:
+    """Build the encoder before the first request waits for it.
+
+    Raises:
+        EncoderError: it cannot be built, or is not the collection's.
+    """
+    if (library := archive.default()) is not None:
+        library.encode(np.zeros((64, 64, 3), dtype=np.uint8))
+
+
+@contextmanager
+def running(
+    archive: Archive,
+    *,
+    keys: Keys | None,
+    limits: Limits,
+    urls: bool = False,
+    url_hosts: Collection[str] = (),
+    page: bool = True,
+    hosts: Collection[str] | None = None,
+    cors: Collection[str] = (),
+    proxies: Collection[str] = (),
+) -> Iterator[FastAPI]:
+    """Give the application over `archive` with its jobs, which stop when the block is left.
+
+    `page` shows the page at /, if Gradio is installed; jobs may fetch from `url_hosts`, too, which
+    public addresses are not: names, addresses, networks; the rest is as for `create_app`.
+
+    Raises:
+        ConfigError, MissingExtra: as `create_app` says.
+    """
+
+    def fetched(url: str) -> bytes:
+        return fetch(url, limits=UrlLimits(max_bytes=limits.file_bytes), allow=url_hosts).data
+
+    jobs = Jobs(archive, fetch=fetched if urls else None, most=limits.jobs)
+    try:
+        app = create_app(
+            archive,
+            jobs=jobs,
+            keys=keys,
+            limits=limits,
+            urls=urls,
+            hosts=hosts,
+            cors=cors,
+            proxies=proxies,
+        )
+        if page and find_spec("gradio") is not None:
+            from imgsearch import ui
+
+            check = None if keys is None else _check(keys)
+            blocks = ui.build(archive, jobs, can_write=True, check=check)
+            ui.mount(app, blocks, check=check, hosts=tuple(hosts or ()))
+        else:
+            app.add_api_route("/", _to_docs, include_in_schema=False)
+        yield app
+    finally:
+        jobs.close(seconds=_JOBS)
+
+
+def run(
+    app: FastAPI, *, host: str, port: int, on_start: Callable[[int], None] | None = None
+) -> None:
+    """Serve until a signal comes; then finish the requests underway, and return.
+
+    `on_start` gets the port when requests are accepted; `port` 0 lets the system choose one.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+    """
+    raise_descriptors()
+    with listening(host, port) as place:
+        server(app, on_start=on_start).run([place])
+
+
+@contextmanager
+def forced_exit(seconds: float = _EXIT) -> Iterator[None]:
+    """End the process after the block, if a thread of the web framework hangs.
+
+    The interpreter would wait for such threads, in which events of the page run; our own threads
+    are daemons. Threads that the block started have `seconds` to end.
+    """
+    others = set(threading.enumerate())
+    try:
+        yield
+    finally:
+        ends = time.monotonic() + seconds
+        started = set(threading.enumerate()) - others
+        threads = [thread for thread in started if thread.name == _FRAMEWORK_THREAD]
+        for thread in threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        if any(thread.is_alive() for thread in threads):
+            _log.warning("the service ends without waiting for threads that hang")
+            logging.shutdown()
+            os._exit(0)
+
+
+def server(app: FastAPI, *, on_start: Callable[[int], None] | None = None) -> uvicorn.Server:
+    """Return a server of `app`; its `run` takes the sockets to listen on."""
+    service: Service = app.state.service
+    # python_multipart warns of each malformed body
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    connections = connections_for(service.limits)
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http=cast(Any, connections.protocol),  # uvicorn calls it like the class of a protocol
+        ws="none",  # no route uses websockets, and their connections would have no deadlines
+        backlog=_ACCEPTED,
+        timeout_keep_alive=math.ceil(service.limits.idle_seconds),
+        log_level="warning",
+        access_log=False,  # it would hold what people search for
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    return _Server(config, service, on_start)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+    """
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.create_server(place[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    # connections inherit it; asyncio sets it only on sockets that were made by a protocol's number,
+    # and without it a small answer waits 40 ms for the one before to be acknowledged
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def _check(keys: Keys) -> Callable[[str, str], object]:
+    """Return what the page asks for a key; its scopes are texts."""
+
+    def check(secret: str, scope: str) -> object:
+        return keys.check(secret, cast(Scope, scope))
+
+    return check
+
+
+def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs", 307)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which tells when it listens, and has streams of progress end when it stops."""
+
+    def __init__(
+        self, config: uvicorn.Config, here: Service, on_start: Callable[[int], None] | None
+    ) -> None:
+        super().__init__(config)
+        self._here, self._on_start = here, on_start
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(accept_failures(Notice()))
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)  # asyncio set the backlog to `_ACCEPTED`
+        if self.started and self._on_start is not None:
+            self._on_start(self.servers[0].sockets[0].getsockname()[1])
+
+    @override
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        with answering():
+            await super().serve(sockets)
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Return after a signal, so that the program can close its resources.
+
+        uvicorn would raise the signal again, and SIGTERM would end the process at once.
+        """
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
+
+    @override
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._here.stopping = True
+        self._here.jobs.stop()
+        super().handle_exit(sig, frame)

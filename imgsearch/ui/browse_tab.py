@@ -1,0 +1,183 @@
+"""The tab that browses: pages of thumbnails in an order, and what is known of each image."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import gradio as gr
+
+from imgsearch.archive import Archive
+from imgsearch.errors import ImgSearchError
+from imgsearch.ui.detail import PRIVATE, Detail
+from imgsearch.ui.gallery import Tile, gallery, says
+from imgsearch.ui.messages import words
+from imgsearch.ui.theme import script
+from imgsearch.wording import counted
+
+_ANY: Final = "any label"
+_PAGE: Final = 24  # images; fills rows of 2, 3, 4, 6 and 8
+# what is shown → (order, descending)
+_ORDERS: Final = {
+    "newest first": ("created", True),
+    "oldest first": ("created", False),
+    "by name": ("name", False),
+    "by label": ("label", False),
+    "largest first": ("size", True),
+}
+
+
+class Browsing:
+    """The tab; made inside a layout. `collection` is the page's field that names the collection."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        collection: Any,
+        require: Callable[[Any, str], None],
+        *,
+        can_write: bool,
+    ) -> None:
+        self._archive, self._collection, self._require = archive, collection, require
+        with gr.Row():
+            self.order = gr.Dropdown(list(_ORDERS), value="newest first", label="Order")
+            self.label = gr.Dropdown([_ANY], value=_ANY, label="Label")
+            self.name = gr.Textbox(label="Name contains", max_lines=1, elem_id="browse-name")
+        self.told = gr.HTML(elem_classes="told")
+        self.detail = Detail(archive, require)
+        if can_write:
+            self._build_deletion()
+        self.images = gr.HTML(js_on_load=script("gallery"), elem_classes="gallery")
+        with gr.Row():
+            self.previous = gr.Button("Previous", interactive=False, min_width=100)
+            self.next = gr.Button("Next", interactive=False, min_width=100)
+        self._cursors = gr.State([None])  # of the pages so far; the last one is shown
+        self._following = gr.State(None)
+        self._wire()
+        if can_write:
+            self._wire_deletion()
+
+    def _build_deletion(self) -> None:
+        with self.detail.panel:
+            self.delete = gr.Button("Delete", variant="stop", min_width=100)
+            with gr.Group(visible=False) as self.confirm:
+                self.question = gr.HTML(padding=True)
+                with gr.Row():
+                    self.yes = gr.Button("Delete it", variant="stop", min_width=100)
+                    self.no = gr.Button("Keep it", min_width=100)
+
+    def _wire(self) -> None:
+        self.fields = {
+            self._collection, self.order, self.label, self.name, self._cursors, self._following
+        }  # fmt: skip
+        self.results = [
+            self.told,
+            self.images,
+            self._cursors,
+            self._following,
+            self.previous,
+            self.next,
+            *self.detail.outputs,
+        ]
+        quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
+        self.turning: dict[str, Any] = {
+            "inputs": self.fields,
+            "outputs": self.results,
+            **quick,
+            # one after another, or a page that was asked for earlier might come later, and stay
+            "concurrency_id": "browsing",
+            "concurrency_limit": 1,
+        }
+        for event in (self.order.input, self.label.input, self.name.submit):
+            event(self.first, **self.turning)
+        self.next.click(self._next, **self.turning)
+        self.previous.click(self._previous, **self.turning)
+        self.images.select(self._select, None, self.detail.outputs, **quick)
+
+    def _wire_deletion(self) -> None:
+        quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
+        asking = [self.question, self.confirm]
+        self.delete.click(self._ask, self.detail.current, asking, **quick)
+        self.no.click(lambda: ("", gr.update(visible=False)), None, asking, **quick)
+        self.images.select(lambda: ("", gr.update(visible=False)), None, asking, **quick)
+        self.deleted = self.yes.click(
+            self._delete, {*self.fields, self.detail.current}, [*self.results, *asking], **quick
+        )
+
+    def labels(self, names: list[str]) -> Any:
+        """Return what the field of labels becomes for a collection's labels."""
+        return gr.update(choices=[_ANY, *names], value=_ANY)
+
+    def first(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
+        """Return the first page, for `results`."""
+        return self._page(values, [None], request)
+
+    def _next(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
+        following = values[self._following]
+        cursors = values[self._cursors]
+        return self._page(values, [*cursors, following] if following else cursors, request)
+
+    def _previous(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
+        return self._page(values, values[self._cursors][:-1] or [None], request)
+
+    def _page(
+        self, values: Mapping[Any, Any], cursors: list[str | None], request: gr.Request
+    ) -> tuple[Any, ...]:
+        order, descending = _ORDERS[values[self.order]]
+        label = values[self.label]
+        try:
+            self._require(request, "read")
+            page = self._archive.entries(
+                collection=values[self._collection],
+                limit=_PAGE,
+                after=cursors[-1],
+                order=order,
+                descending=descending,
+                label=None if label == _ANY else label,
+                text=(values[self.name] or "").strip() or None,
+            )
+        except ImgSearchError as error:
+            off = gr.update(interactive=False)
+            told = says(words(error), kind="error")
+            return told, "", [None], None, off, off, *Detail.nothing()
+        tiles = [Tile(entry.id, entry.name, _note(entry)) for entry in page.entries]
+        start = (len(cursors) - 1) * _PAGE
+        told = f"{start + 1} to {start + len(tiles)} of {counted(page.total, 'image')}"
+        return (
+            says(told if tiles else "There are no such images here."),
+            gallery(self._archive, tiles, name="Images"),
+            cursors,
+            page.next,
+            gr.update(interactive=len(cursors) > 1),
+            gr.update(interactive=page.next is not None),
+            *Detail.nothing(),
+        )
+
+    def _select(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        try:
+            self._require(request, "read")
+        except ImgSearchError as error:
+            return "", gr.update(visible=True), says(words(error), kind="error"), ""
+        return self.detail.show(str(event._data.get("id", "")))
+
+    def _ask(self, id_: str) -> tuple[str, Any]:
+        try:
+            name = self._archive.entry(id_).name
+        except ImgSearchError as error:
+            return says(words(error), kind="error"), gr.update(visible=True)
+        return says(f"Delete {name} from the archive, for good?"), gr.update(visible=True)
+
+    def _delete(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
+        done = "", gr.update(visible=False)
+        try:
+            self._require(request, "write")
+            self._archive.delete([values[self.detail.current]])
+        except ImgSearchError as error:
+            return (
+                *self._page(values, values[self._cursors], request),
+                says(words(error), kind="error"),
+                gr.update(visible=True),
+            )
+        return *self._page(values, values[self._cursors], request), *done
+
+
+def _note(entry: Any) -> str:
+    return entry.label if entry.state == "ready" else f"{entry.label} {entry.state}".strip()

@@ -1,0 +1,243 @@
+"""The tab that searches: by an image, by words, by both; and what was found."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import gradio as gr
+
+from imgsearch import images
+from imgsearch.archive import Archive, Found
+from imgsearch.errors import ImageError, ImgSearchError
+from imgsearch.images import sources
+from imgsearch.ui.detail import PRIVATE, Detail
+from imgsearch.ui.gallery import Tile, cropper, gallery, original, says
+from imgsearch.ui.messages import words
+from imgsearch.ui.query import Asked, find, warnings_of
+from imgsearch.ui.theme import script
+from imgsearch.wording import counted
+
+_CUT_FROM: Final = 2048  # pixels of a JPEG's shorter edge when a part is cut from it
+_ANY: Final = "any label"
+_FLOORS: Final = ("any", "as measured", "a number")
+_NOTHING: Final = "No image was found."
+_NARROWED: Final = "No image meets these conditions; lower the score, or take a condition away."
+
+
+class Searching:
+    """The tab; made inside a layout. `collection` is the page's field that names the collection."""
+
+    def __init__(
+        self, archive: Archive, collection: Any, require: Callable[[Any, str], None]
+    ) -> None:
+        self._archive, self._collection, self._require = archive, collection, require
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=1, min_width=280, elem_classes="asking"):
+                self._build_query()
+                self._build_options()
+            with gr.Column(scale=2, min_width=280):
+                self.told = gr.HTML(js_on_load=script("results"), elem_classes="told")
+                self.detail = Detail(archive, require)
+                self.hits = gr.HTML(js_on_load=script("gallery"), elem_classes="gallery")
+        self._scores = gr.State({})
+        self._cut_from = gr.State("")
+        self._wire()
+
+    def _build_query(self) -> None:
+        self.picture = gr.Image(
+            label="Image",
+            sources=["upload", "clipboard", "webcam"],
+            type="filepath",
+            image_mode=None,
+            format="png",
+            height=220,
+            buttons=[],
+            elem_id="picture",
+        )
+        self.picture.preprocess = _file  # a subclass would need browser code of its own
+        self.cut = gr.Button("Search a part of it", visible=False, size="sm")
+        self.crop = gr.HTML(js_on_load=script("crop"), elem_classes="cropper")
+        self.words = gr.Textbox(
+            label="Words", placeholder="a dog in the snow", max_lines=1, elem_id="words"
+        )
+        with gr.Row():
+            self.search = gr.Button("Search", variant="primary", min_width=120)
+            self.clear = gr.Button("Clear", min_width=80)
+
+    def _build_options(self) -> None:
+        with gr.Accordion("Image and words together", open=False):
+            told = {"minimum": -2, "maximum": 2, "value": 1, "step": 0.1, "buttons": []}
+            self.picture_weight = gr.Slider(label="Weight of the image", **told)
+            self.words_weight = gr.Slider(
+                label="Weight of the words", info="below 0 takes away", **told
+            )
+        with gr.Accordion("What to show", open=False):
+            self.k = gr.Slider(label="How many", minimum=1, maximum=100, value=24, step=1)
+            self.floor = gr.Radio(
+                _FLOORS, value="any", label="Lowest score", elem_classes="choices"
+            )
+            self.score = gr.Number(
+                label="Score, up to 1", value=0.5, step=0.05, visible=False, elem_id="score"
+            )
+            self.label = gr.Dropdown([_ANY], value=_ANY, label="Label")
+            self.name = gr.Textbox(label="Name contains", max_lines=1, elem_id="name")
+            self.hide = gr.Checkbox(label="Hide near-duplicates")
+
+    def _wire(self) -> None:
+        fields = {
+            self._collection, self.picture, self.words, self.picture_weight, self.words_weight,
+            self.k, self.floor, self.score, self.label, self.name, self.hide,
+        }  # fmt: skip
+        results = [self.told, self.hits, self._scores, *self.detail.outputs]
+        for event in (self.search.click, self.words.submit, self.name.submit):
+            event(self._search, fields, results, **PRIVATE)
+        self.like: dict[str, Any] = {
+            "fn": self._like,
+            "inputs": {*fields, self.detail.current},
+            "outputs": results,
+            **PRIVATE,
+        }  # fmt: skip
+        self.detail.more.click(**self.like)
+        self.clear.click(
+            lambda: (None, "", "", "", "", {}, *Detail.nothing()),
+            None,
+            [self.picture, self.words, self.crop, *results],
+            show_progress="hidden",
+            **PRIVATE,
+        )
+        quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
+        self.hits.select(self._select, self._scores, self.detail.outputs, **quick)
+        self.floor.change(
+            lambda floor: gr.update(visible=floor == _FLOORS[2]), self.floor, self.score, **quick
+        )
+        cutting = [self._cut_from, self.crop]
+        self.picture.change(
+            lambda file: (gr.update(visible=bool(file)), "", ""),
+            self.picture,
+            [self.cut, *cutting],
+            **quick,
+        )
+        self.cut.click(self._cut_picture, self.picture, cutting, **quick)
+        self.detail.part.click(self._cut_hit, self.detail.current, cutting, **quick)
+        self.crop.click(lambda: ("", ""), None, cutting, **quick)
+        self.crop.select(
+            self._cropped, [self._cut_from, self.picture], [self.picture, *cutting], **PRIVATE
+        ).success(self._search, fields, results, **PRIVATE)
+
+    def labels(self, names: list[str]) -> Any:
+        """Return what the field of labels becomes for a collection's labels."""
+        return gr.update(choices=[_ANY, *names], value=_ANY)
+
+    def _search(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
+        return self._answer(self._asked(values), request)
+
+    def _like(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
+        return self._answer(self._asked(values, like=values[self.detail.current]), request)
+
+    def _asked(self, values: Mapping[Any, Any], *, like: str | None = None) -> Asked:
+        floor = values[self.floor]
+        number = float(values[self.score] or 0) if floor == _FLOORS[2] else None
+        label = values[self.label]
+        return Asked(
+            collection=values[self._collection],
+            picture=values[self.picture],
+            words=values[self.words] or "",
+            picture_weight=float(values[self.picture_weight]),
+            words_weight=float(values[self.words_weight]),
+            like=like,
+            k=int(values[self.k]),
+            min_score="auto" if floor == _FLOORS[1] else number,
+            label=None if label == _ANY else label,
+            name=(values[self.name] or "").strip(),
+            hide_duplicates=bool(values[self.hide]),
+        )
+
+    def _answer(self, asked: Asked, request: gr.Request) -> tuple[Any, ...]:
+        try:
+            self._require(request, "read")
+            title = self._title(asked)
+            found = find(self._archive, asked)
+            warning = says(warnings_of(self._archive, asked), kind="warning")
+        except ImgSearchError as error:
+            return says(words(error), kind="error"), "", {}, *Detail.nothing()
+        told = f"{counted(len(found), 'image')} nearest to {title}" if found else _NOTHING
+        if not found and asked.narrowed:
+            told = _NARROWED
+        shown = gallery(self._archive, [_tile(each) for each in found], name="Hits")
+        scores = {each.entry.id: each.hit.score for each in found}
+        return warning + says(told), shown, scores, *Detail.nothing()
+
+    def _title(self, asked: Asked) -> str:
+        if asked.like is not None:
+            return self._archive.entry(asked.like).name
+        shown = "the image" if asked.picture else ""
+        words = f"“{asked.words.strip()}”" if asked.words.strip() else ""
+        return " and ".join(filter(None, (shown, words)))
+
+    def _select(
+        self, scores: Mapping[str, float], event: gr.EventData, request: gr.Request
+    ) -> tuple[Any, ...]:
+        try:
+            self._require(request, "read")
+        except ImgSearchError as error:
+            return "", gr.update(visible=True), says(words(error), kind="error"), ""
+        id_ = str(event._data.get("id", ""))
+        return self.detail.show(id_, score=scores.get(id_))
+
+    def _cut_picture(self, file: str) -> tuple[str, str]:
+        try:
+            return "", cropper(sources.read(file), "the image", max_pixels=self._archive.max_pixels)
+        except ImgSearchError as error:
+            return "", says(words(error), kind="error")
+
+    def _cut_hit(self, id_: str, request: gr.Request) -> tuple[str, str]:
+        try:
+            self._require(request, "read")
+            entry = self._archive.entry(id_)
+            data = original(self._archive, id_)
+            return entry.id, cropper(data, entry.name, max_pixels=self._archive.max_pixels)
+        except ImgSearchError as error:
+            return "", says(words(error), kind="error")
+
+    def _cropped(
+        self, source: str, file: str | None, event: gr.EventData, request: gr.Request
+    ) -> tuple[Any, str, str]:
+        """Return the marked part as the image to search by.
+
+        Raises:
+            gr.Error: it cannot be; what follows, a search, is left out then.
+        """
+        try:
+            self._require(request, "read")
+            data = original(self._archive, source) if source else sources.read(file or "")
+            pixels = images.decode(data, max_pixels=self._archive.max_pixels, at_least=_CUT_FROM)
+            return part(pixels, event._data.get("edges")), "", ""
+        except ImgSearchError as error:
+            raise gr.Error(words(error)) from error
+
+
+def part(pixels: Any, edges: Any) -> Any:
+    """Return a part of an image: `edges` are left, top, right, bottom, in [0, 1] of its size.
+
+    Raises:
+        ImageError: they are not, or hold less than a pixel.
+    """
+    height, width = pixels.shape[:2]
+    try:
+        left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in edges)
+    except (TypeError, ValueError) as error:
+        raise ImageError("no part of an image", reason="no part of it is marked") from error
+    found = pixels[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
+    if not found.size:
+        raise ImageError("an empty part", reason="the marked part is empty")
+    return found
+
+
+def _file(payload: Any) -> str | None:
+    """Return the uploaded file as it is, for our own decoder to judge; Gradio checked its place."""
+    return payload.path if payload is not None else None
+
+
+def _tile(found: Found) -> Tile:
+    others = found.references - 1
+    note = f"and {others} more of it" if others else found.entry.label
+    return Tile(found.entry.id, found.entry.name, note, found.hit.score)

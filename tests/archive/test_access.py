@@ -1,0 +1,237 @@
+"""Keys and limits, over a real catalogue, by clocks that the tests turn."""
+
+import hashlib
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgsearch.archive.access import SCOPES, Keys, RateLimit, allows, caller
+from imgsearch.catalog import Catalog
+from imgsearch.errors import AccessDenied, ConfigError, ScopeMissing
+
+BEGIN = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self, now):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
+    with Catalog(str(tmp_path_factory.mktemp("katalog-ü") / "catalog.db")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock():
+    return Clock(BEGIN)
+
+
+@pytest.fixture
+def keys(catalog, clock):
+    return Keys(catalog, clock=clock)
+
+
+def test_a_key_opens_what_its_scope_and_the_lesser_ones_allow(keys):
+    for held in SCOPES:
+        row, secret = keys.create("Käfer", [held])
+        for asked in SCOPES:
+            if SCOPES.index(asked) <= SCOPES.index(held):
+                assert keys.check(secret, asked).id == row.id
+            else:
+                with pytest.raises(ScopeMissing, match=f"allows {held}; this needs {asked}"):
+                    keys.check(secret, asked)
+    both, secret = keys.create("zwei", {"write", "read"})
+    assert both.scopes == ("read", "write")
+    assert keys.check(secret, "write").name == "zwei"
+
+
+def test_only_a_digest_is_kept(keys, catalog):
+    row, secret = keys.create("犬", ["read"])
+    _, id_, rest = secret.split("_", 2)
+    assert (id_, len(rest)) == (row.id, 43)  # 43 letters of 6 bits hold 256
+    assert catalog.key(row.id).digest == hashlib.sha256(secret.encode()).hexdigest()
+    assert rest not in repr(row)
+    assert row.digest not in repr(row)
+    assert keys.create("犬", ["read"])[1] != secret
+
+
+def test_what_is_no_key_is_told_alike(keys):
+    row, secret = keys.create("a", ["admin"])
+    other = keys.create("b", ["admin"])[1]
+    swapped = f"img_{row.id}_{other.rpartition(other.split('_')[1])[2][1:]}"
+    damaged = secret[:-1] + ("A" if secret[-1] != "A" else "B")
+    unknown = secret.replace(row.id, "0" * 12)
+    for wrong in (
+        swapped, damaged, unknown, secret + "x", secret[:-1], secret.upper(), f" {secret}",
+        f"{secret}\n", "img__", "' OR 1=1 --", "\ud800", "ключ", "x" * 1_000_000,
+    ):  # fmt: skip
+        with pytest.raises(AccessDenied, match="^the key is not known$"):
+            keys.check(wrong, "read")
+    for nothing in (None, ""):
+        with pytest.raises(AccessDenied, match="this needs a key"):
+            keys.check(nothing, "read")
+
+
+def test_a_key_expires(keys, clock):
+    _, secret = keys.create("kurz", ["read"], expires=BEGIN + timedelta(seconds=1))
+    keys.check(secret, "read")
+    clock.now = BEGIN + timedelta(seconds=1)
+    with pytest.raises(AccessDenied, match="has expired"):
+        keys.check(secret, "read")
+
+
+def test_a_revoked_key_is_unknown_and_stays_so(keys, clock, catalog):
+    row, secret = keys.create("weg", ["write"])
+    keys.revoke(row.id)
+    with pytest.raises(AccessDenied, match="not known"):
+        keys.check(secret, "write")
+    catalog.key_used(row.id, clock.now)  # of a request that was under way
+    assert row.id not in [each.id for each in keys.all()]
+    with pytest.raises(AccessDenied, match=f"there is no key '{row.id}'"):
+        keys.revoke(row.id)
+
+
+def test_the_last_use_is_noted_once_a_minute(keys, clock, catalog):
+    row, secret = keys.create("oft", ["read"])
+    assert row.last_used is None
+    noted = []
+    for seconds in (0, 1, 59, 60, 119, 121):
+        clock.now = BEGIN + timedelta(seconds=seconds)
+        keys.check(secret, "read")
+        noted.append((catalog.key(row.id).last_used - BEGIN).total_seconds())
+    assert noted == [0, 0, 0, 60, 60, 121]
+
+
+def test_a_key_that_is_refused_counts_as_unused(keys, catalog):
+    row, secret = keys.create("lesen", ["read"])
+    with pytest.raises(ScopeMissing):
+        keys.check(secret, "admin")
+    assert catalog.key(row.id).last_used is None
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "expires", "why"),
+    [
+        ("", ["read"], None, "name has 1 to 128"),
+        ("  ", ["read"], None, "name has 1 to 128"),
+        ("a\nb", ["read"], None, "name has 1 to 128"),
+        ("a" * 129, ["read"], None, "name has 1 to 128"),
+        ("a", [], None, "scopes are some of read, write, admin"),
+        ("a", ["root"], None, "scopes are some of"),
+        ("a", ["read"], BEGIN, "a time to come"),
+        ("a", ["read"], datetime(2030, 1, 1), "with its zone"),  # noqa: DTZ001 - what is refused
+    ],
+)
+def test_a_key_that_cannot_be_is_refused(keys, name, scopes, expires, why):
+    with pytest.raises(ConfigError, match=why):
+        keys.create(name, scopes, expires=expires)
+
+
+def test_times_of_other_zones_are_the_same_times(keys, clock):
+    tokyo = timezone(timedelta(hours=9))
+    later = datetime(2026, 11, 21, 21, 0, 5, tzinfo=tokyo)  # 12:00:05 in UTC
+    row, secret = keys.create("東京", ["read"], expires=later)
+    assert keys.check(secret, "read").expires == BEGIN + timedelta(seconds=5) == row.expires
+    clock.now = BEGIN + timedelta(seconds=6)
+    with pytest.raises(AccessDenied):
+        keys.check(secret, "read")
+
+
+def test_scopes_that_nobody_knows_allow_nothing():
+    assert not allows(["root"], "read")
+    assert not allows([], "read")
+    assert allows(["root", "write"], "read")
+
+
+def test_a_caller_may_ask_at_once_and_then_at_the_rate():
+    clock = Clock(1_000.0)
+    limit = RateLimit(30, burst=3, clock=clock)  # one every 2 s
+    assert [limit.wait("ü") for _ in range(5)] == [0, 0, 0, 2, 2]
+    assert limit.wait("another") == 0
+    clock.now += 1.5
+    assert limit.wait("ü") == 1  # half a second, as whole ones
+    clock.now += 0.5
+    assert [limit.wait("ü"), limit.wait("ü")] == [0, 2]
+    clock.now += 3_600
+    assert [limit.wait("ü") for _ in range(4)] == [0, 0, 0, 2]  # no more than the burst is saved
+
+
+def test_by_default_ten_seconds_may_come_at_once():
+    limit = RateLimit(60, clock=Clock(0.0))
+    assert [limit.wait("a") for _ in range(11)] == [0] * 10 + [1]
+    assert [RateLimit(1, clock=Clock(0.0)).wait("a")] == [0]
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.floats(0, 30), min_size=1, max_size=60), st.integers(1, 120), st.integers(1, 9))
+def test_nobody_asks_more_often_than_the_rate(pauses, per_minute, burst):
+    clock = Clock(0.0)
+    limit = RateLimit(per_minute, burst=burst, clock=clock)
+    allowed = 0
+    for pause in pauses:
+        clock.now += pause
+        allowed += limit.wait("a") == 0
+    assert allowed <= burst + clock.now * per_minute / 60 + 1e-5
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.integers(1, 120), st.integers(1, 9), st.floats(0, 100))
+def test_who_waits_as_told_is_let_in(per_minute, burst, start):
+    clock = Clock(start)
+    limit = RateLimit(per_minute, burst=burst, clock=clock)
+    while not (seconds := limit.wait("a")):
+        pass
+    clock.now += seconds
+    assert limit.wait("a") == 0
+
+
+def test_only_so_many_callers_are_remembered():
+    limit = RateLimit(60, burst=1, most=100, clock=Clock(0.0))
+    callers = [f"2001:db8:{number:x}::/64" for number in range(101)]
+    assert {limit.wait(each) for each in callers} == {0}
+    assert limit.wait(callers[1]) == 1
+    assert limit.wait(callers[0]) == 0  # forgotten for the last one
+
+
+def test_many_threads_get_no_more_than_one():
+    limit = RateLimit(60, burst=50, clock=Clock(0.0))
+    allowed = []
+
+    def ask():
+        allowed.extend(limit.wait("a") == 0 for _ in range(100))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(allowed) == 50
+
+
+@pytest.mark.parametrize("words", [{"per_minute": 0}, {"per_minute": 9, "burst": 0}])
+def test_a_limit_lets_somebody_in(words):
+    with pytest.raises(ConfigError, match="at least 1"):
+        RateLimit(**words)
+
+
+@pytest.mark.parametrize(
+    ("address", "whose"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::7", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_a_caller_is_an_address_or_what_a_subscriber_has_of_them(address, whose):
+    assert caller(address) == whose

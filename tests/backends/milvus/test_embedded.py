@@ -1,0 +1,114 @@
+"""Embedded stores that can only be read: searched as they are, never changed."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgsearch.backends import Index, Schema, connect
+from imgsearch.backends.milvus.backend import Backend
+from imgsearch.errors import BackendError, StoreLocked
+from imgsearch.filters import Field
+from tests.backends.bench import ids, records, unit
+from tests.unprivileged import unprivileged
+
+SCHEMA = Schema(4, index=Index("hnsw"), fields={"n": "int"})
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store as a killed process leaves it: an index, and rows in the log alone."""
+    path = tmp_path_factory.mktemp("written") / "图片.db"
+    with connect(str(path)) as store:
+        collection = store.create("images", SCHEMA)
+        collection.upsert(records("abc"))
+        collection.flush()
+        store.set_alias("newest", "images")
+        collection.upsert(records("abcd"))
+        return Path(shutil.copytree(path, path.with_name("killed.db")))
+
+
+@pytest.fixture
+def mounted(written: Path, tmp_path: Path) -> Iterator[Path]:
+    """Return it on a file system that is read-only."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    for options in (["--bind", written.parent], ["-o", "remount,ro,bind"]):
+        done = subprocess.run(["mount", *options, place], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"nothing can be mounted: {done.stderr.strip()}")
+    try:
+        yield place / written.name
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def contents(path: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def use(path: Path) -> None:
+    """Read a store in each way, and fail to write in each."""
+    before = contents(path)
+    with connect(str(path)) as store:
+        assert isinstance(store, Backend)
+        place = store.connection.folder
+        collection = store.open("newest")
+        assert store.names() == ["images"]
+        assert collection.count() == 4
+        assert collection.count(Field("n") < 2) == 2
+        assert ids(collection.search(unit(0)[None])[0]) == ["a", "b", "c", "d"]
+        assert sorted(ids(collection.iterate())) == list("abcd")
+        assert collection.get("d").keys() == {"d"}
+        assert store.create("images", SCHEMA).count() == 4
+        collection.flush()
+        for write in (
+            lambda: collection.upsert(records("e")),
+            lambda: collection.delete(["a"]),
+            lambda: store.create("new", SCHEMA),
+            lambda: store.drop("images"),
+            lambda: store.set_alias("other", "images"),
+            lambda: store.drop_alias("newest"),
+        ):
+            with pytest.raises(BackendError, match=r"read-only.*Change its permissions"):
+                write()
+        assert collection.count() == 4
+    assert contents(path) == before
+    assert place is not None
+    assert not place.exists()
+
+
+def test_store_on_a_read_only_file_system_is_searched(mounted: Path) -> None:
+    use(mounted)
+
+
+def test_store_that_another_user_owns_is_searched(written: Path) -> None:
+    with unprivileged(written) as path:
+        for place in (path, *path.rglob("*")):
+            place.chmod(0o555 if place.is_dir() else 0o444)
+        use(path)
+
+
+def test_files_in_a_folder_that_is_read_only_are_not_written_through_links(written: Path) -> None:
+    with unprivileged(written) as path:
+        for place in (path, *path.rglob("*")):
+            place.chmod(0o555 if place.is_dir() else 0o644)
+        use(path)
+
+
+def test_read_only_store_is_locked_while_somebody_writes(mounted: Path, written: Path) -> None:
+    with connect(str(written)), pytest.raises(StoreLocked, match="another process"):
+        connect(str(mounted))
+    with connect(str(mounted)), pytest.raises(StoreLocked, match="another process"):
+        connect(str(written))
+
+
+def test_store_that_cannot_be_read_is_named(written: Path) -> None:
+    with unprivileged(written) as path:
+        path.chmod(0o555)
+        (path / "collections").chmod(0)
+        with pytest.raises(BackendError, match="killed.db cannot be opened.*Permission denied"):
+            connect(str(path))
+        (path / "collections").chmod(0o755)

@@ -1,0 +1,404 @@
+import importlib.util
+import json
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import imgsearch
+from imgsearch import images
+from imgsearch.cli import cli
+from imgsearch.encoders import Encoder, Recipe, unit
+from imgsearch.encoders.classic.encoder import ClassicEncoder
+from imgsearch.errors import (
+    ConfigError,
+    EncoderError,
+    EncoderMismatch,
+    MissingExtra,
+    TextUnsupported,
+    WeightsInvalid,
+    WeightsNotFound,
+)
+from imgsearch.towhee import Pipeline
+from imgsearch.types import Fingerprint
+from tests.pictures import picture, write
+
+if importlib.util.find_spec("safetensors") is None:
+    pytest.skip("reductions are kept by safetensors, of the extra torch", allow_module_level=True)
+
+from safetensors.numpy import save as save_tensors
+
+from imgsearch.encoders.reduction.encoder import Reduced
+from imgsearch.encoders.reduction.fit import Reduction, told
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+MOBILENET = SHARED / "weights/mobilenetv2_100.safetensors"
+GALLERY = SHARED / "data/imagenet-subset/train"
+ABOUT = {"kind": "pca", "seed": 0, "samples": 9, "source": "", "kept": 0.5}
+
+
+class Words(Encoder):
+    """Vectors of three numbers: an image's mean colours, a text's letters r, g and b."""
+
+    fingerprint = Fingerprint("wörter", dim=3, templates="a {}")
+    batch_size, enough, languages, templates = 7, 5, ("de",), ("ein {}", "{} rg")
+
+    def prepare(self, image):
+        return image.mean(axis=(0, 1))
+
+    def features(self, inputs):
+        return np.stack(inputs).astype(np.float32)
+
+    def text_features(self, texts):
+        return np.array([[text.count(each) for each in "rgb"] for text in texts], np.float32)
+
+
+def samples(number=300, d_in=24, seed=5):
+    """Rows off the origin whose directions differ clearly in variance, turned at random."""
+    rng = np.random.default_rng(seed)
+    turn = np.linalg.qr(rng.standard_normal((d_in, d_in)))[0]
+    spread = rng.standard_normal((number, d_in)) * 0.8 ** np.arange(d_in)
+    return (spread @ turn + rng.standard_normal(d_in)).astype(np.float32)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A reduction 24 → 6 and its file."""
+    reduction = Reduction.pca([samples()], 6, source="Quelle ü")
+    reduction.save(tmp_path / "kürzer.safetensors")
+    return reduction, tmp_path / "kürzer.safetensors"
+
+
+def test_pca_agrees_with_the_singular_vectors_of_the_centred_samples():
+    rows = samples()
+    reduction = Reduction.pca([rows], 6)
+    exact = rows.astype(np.float64)
+    centred = exact - exact.mean(axis=0)
+    _, values, directions = np.linalg.svd(centred, full_matrices=False)
+    cosines = np.abs((reduction.matrix * directions[:6].T).sum(axis=0))
+    np.testing.assert_allclose(cosines, 1, atol=1e-6)
+    np.testing.assert_allclose(reduction.mean, exact.mean(axis=0), atol=1e-6)
+    assert reduction.kept == pytest.approx((values[:6] ** 2).sum() / (values**2).sum())
+    made = reduction.apply(rows)
+    np.testing.assert_allclose(np.abs(made), np.abs(centred @ directions[:6].T), atol=1e-5)
+    assert (made.dtype, made.shape, made.flags.c_contiguous) == (np.float32, (300, 6), True)
+
+
+def test_pca_of_samples_on_a_line_is_their_place_on_it():
+    # mean (3, 4); the deviations are -5, 0, 5 and 0 times (0.6, 0.8), and nothing beside
+    rows = np.array([[0, 0], [3, 4], [6, 8], [3, 4]], np.float32)
+    reduction = Reduction.pca([rows], 1)
+    np.testing.assert_allclose(reduction.matrix, [[0.6], [0.8]], atol=1e-6)
+    np.testing.assert_allclose(reduction.apply(rows), [[-5], [0], [5], [0]], atol=1e-5)
+    assert reduction.kept == pytest.approx(1)
+    back = reduction.apply(rows) @ reduction.matrix.T + reduction.mean
+    np.testing.assert_allclose(back, rows, atol=1e-5)
+
+
+def test_explained_is_the_share_of_the_variance():
+    # the variances are (4 + 4) / 4 = 2 and (1 + 1) / 4 = 0.5; the larger is 0.8 of both
+    reduction = Reduction.pca([np.array([[2, 0], [-2, 0], [0, 1], [0, -1]], np.float32)], 1)
+    assert reduction.kept == pytest.approx(0.8)
+    np.testing.assert_allclose(reduction.matrix, [[1], [0]], atol=1e-6)  # not -1
+    assert (reduction.kind, reduction.samples, reduction.seed) == ("pca", 4, 0)
+
+
+def test_what_is_streamed_is_what_one_batch_gives():
+    rows = samples()
+    whole = Reduction.pca([rows], 6)
+    parts = Reduction.pca((part for part in np.split(rows, [1, 8, 8, 250])), 6)
+    np.testing.assert_allclose(parts.matrix, whole.matrix, atol=1e-6)
+    np.testing.assert_allclose(parts.mean, whole.mean, atol=1e-6)
+    assert parts.samples == whole.samples == 300
+
+
+@pytest.mark.parametrize(
+    ("batches", "dim", "message"),
+    [
+        ([samples()], 25, "24 dimensions are reduced to 1 to 24, not to 25"),
+        ([samples()], 0, "not to 0"),
+        ([samples(5)], 6, "6 vectors or more: 5 vectors"),
+        ([], 6, "0 vectors"),
+        ([np.full((40, 8), 0.1, np.float32)], 2, "all alike"),
+        ([samples(), samples(d_in=25)], 6, r"\(300, 25\), not \(n, 24\)"),
+        ([samples()[0]], 6, r"\(24,\), not \(n, d\)"),
+    ],
+)
+def test_pca_refuses_samples_that_it_cannot_be_fitted_on(batches, dim, message):
+    with pytest.raises(ConfigError, match=message):
+        Reduction.pca(batches, dim)
+
+
+def test_a_sample_that_is_not_finite_is_an_error():
+    rows = samples()
+    rows[7, 3] = np.nan
+    with pytest.raises(EncoderError, match="NaN"):
+        Reduction.pca([rows], 6)
+
+
+def test_a_random_matrix_is_that_of_its_seed():
+    made = Reduction.random(8, 4, seed=11, source="Quelle ü")
+    drawn = np.random.Generator(np.random.PCG64(11)).standard_normal((8, 4))
+    np.testing.assert_array_equal(made.matrix, (drawn / 2).astype(np.float32))  # root of 4
+    assert not made.mean.any()
+    assert (made.kind, made.seed, made.samples) == ("random", 11, 0)
+    assert made.digest == Reduction.random(8, 4, seed=11, source="Quelle ü").digest
+    others = [(8, 4, 12, "Quelle ü"), (8, 3, 11, "Quelle ü"), (8, 4, 11, "")]
+    for d_in, dim, seed, source in others:
+        assert Reduction.random(d_in, dim, seed=seed, source=source).digest != made.digest
+
+
+def test_a_random_matrix_about_keeps_lengths_and_distances():
+    rows = unit(np.random.default_rng(3).standard_normal((40, 1000)).astype(np.float32))
+    made = Reduction.random(1000, 256).apply(rows)
+    one, other = np.triu_indices(40, 1)
+    before = ((rows[one] - rows[other]) ** 2).sum(axis=1)
+    after = ((made[one] - made[other]) ** 2).sum(axis=1)
+    # each ratio is a chi-squared mean of 256: its standard deviation is sqrt(2 / 256) = 0.088
+    assert (after / before).mean() == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(after / before, 1, atol=5 * 0.088)
+
+
+@pytest.mark.parametrize(("d_in", "dim", "seed"), [(8, 9, 1), (8, 0, 1), (8, 4, -1)])
+def test_random_refuses_what_is_no_reduction(d_in, dim, seed):
+    with pytest.raises(ConfigError):
+        Reduction.random(d_in, dim, seed=seed)
+
+
+def test_what_is_saved_is_loaded_with_the_same_digest(kept, tmp_path):
+    reduction, file = kept
+    again = Reduction.load(str(file))
+    for name in ("matrix", "mean"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(reduction, name))
+    for name in ("kind", "seed", "samples", "source", "kept", "digest", "d_in", "dim"):
+        assert getattr(again, name) == getattr(reduction, name), name
+    again.save(tmp_path / "copy.safetensors")
+    assert (tmp_path / "copy.safetensors").read_bytes() == file.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.safetensors", file.name]
+
+
+def test_save_says_where_it_cannot_write(kept, tmp_path):
+    reduction, _ = kept
+    for name in ("no folder/a.safetensors", "a.npz"):
+        with pytest.raises(ConfigError, match=r"a\."):
+            reduction.save(tmp_path / name)
+    (tmp_path / "d.safetensors").mkdir()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        reduction.save(tmp_path / "d.safetensors")
+    assert not list(tmp_path.glob(".*"))
+
+
+def file_of(matrix, mean, *, metadata=True, **about):
+    text = json.dumps({**ABOUT, **about}) if metadata is True else metadata
+    tensors = {"matrix": np.asarray(matrix), "mean": np.asarray(mean)}
+    return save_tensors(
+        {name: np.ascontiguousarray(each) for name, each in tensors.items()},
+        metadata=None if text is None else {"reduction": text},
+    )
+
+
+EYE, ZEROS = np.eye(3, 2, dtype=np.float32), np.zeros(3, np.float32)
+BAD = {
+    "is empty": b"",
+    "a web page": b"<!DOCTYPE html><p>404",
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1\n",
+    "an image": b"\x89PNG\r\n\x1a\n and more",
+    "no safetensors file": b"text that is none of these",
+    "it has 1 ": save_tensors({"features.weight": np.zeros((3, 2), np.float32)}),
+    "it has 3 ": save_tensors({"matrix": EYE, "mean": ZEROS, "more": ZEROS}),
+    "mean F64": file_of(EYE, ZEROS.astype(np.float64)),
+    "as long as": file_of(EYE, np.zeros(2, np.float32)),
+    "dim not above": file_of(EYE.T, np.zeros(2, np.float32)),
+    r"shape \(3,\)": file_of(ZEROS, ZEROS),
+    "NaN or": file_of(EYE * np.nan, ZEROS),
+    "or infinity": file_of(EYE, ZEROS + np.inf),
+    "how it was made": file_of(EYE, ZEROS, metadata=None),
+    "say how": file_of(EYE, ZEROS, metadata="ü{"),
+    "not say": file_of(EYE, ZEROS, metadata="[]"),
+    "kind 'ica'": file_of(EYE, ZEROS, kind="ica"),
+    "odd in its seed, samples": file_of(EYE, ZEROS, seed="7", samples=None),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_a_file_that_is_no_reduction_is_named_for_what_it_is(message, tmp_path):
+    file = tmp_path / "ü.safetensors"
+    file.write_bytes(BAD[message])
+    with pytest.raises(WeightsInvalid, match=message):
+        Reduction.load(file)
+
+
+def test_a_reduction_under_another_name_is_to_be_renamed(kept, tmp_path):
+    other = kept[1].rename(tmp_path / "kürzer.bin")
+    with pytest.raises(WeightsInvalid, match=r"rename it to kürzer\.safetensors"):
+        Reduction.load(other)
+    other.write_bytes(b"text that is none of these")
+    with pytest.raises(WeightsInvalid, match="no safetensors file"):
+        Reduction.load(other)
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
+    with pytest.raises(WeightsNotFound, match="`imgsearch reduce`"):
+        Reduction.load(tmp_path / "none.safetensors")
+    with pytest.raises(WeightsInvalid, match="folder"):
+        Reduction.load(tmp_path)
+
+
+def test_a_file_cut_off_or_changed_is_refused_or_another_reduction(tmp_path):
+    file = tmp_path / "a.safetensors"
+    Reduction.random(3, 2, seed=1, source="ü").save(file)
+    data = file.read_bytes()
+    digest = Reduction.load(file).digest
+    for length in range(len(data)):
+        file.write_bytes(data[:length])
+        with pytest.raises(WeightsInvalid):
+            Reduction.load(file)
+    refused = 0
+    for place in range(len(data)):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        try:
+            assert Reduction.load(file).digest != digest
+        except WeightsInvalid:
+            refused += 1
+    assert refused > 100  # most of the header's
+
+
+def test_arrays_that_do_not_fit_make_no_reduction():
+    with pytest.raises(ConfigError, match="as long as"):
+        Reduction("pca", np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32))
+
+
+def test_without_safetensors_the_extra_is_named(kept, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    for act in (
+        lambda: kept[0].save(kept[1]),
+        lambda: Reduction.load(kept[1]),
+        lambda: Reduction.pca(iter(()), 6),  # before a sample is asked for
+    ):
+        with pytest.raises(MissingExtra, match=r"pip install '\.\[torch\]'"):
+            act()
+
+
+def test_rows_of_another_length_are_refused(kept):
+    for rows in (np.zeros((2, 23), np.float32), np.zeros(24, np.float32)):
+        with pytest.raises(EncoderMismatch, match="vectors of 24 dimensions"):
+            kept[0].apply(rows)
+
+
+def test_a_reduction_fitted_for_another_encoder_is_refused():
+    own = ClassicEncoder.fingerprint
+    own_source = told(replace(own, runtime="another machine's"))
+    assert Reduced(ClassicEncoder(), Reduction.random(own.dim, 8, source=own_source)).dim == 8
+    assert Reduced(ClassicEncoder(), Reduction.random(own.dim, 8)).dim == 8  # of any encoder
+    for name in ("model", "weights", "preprocessing", "options"):
+        other = told(replace(own, **{name: "größer"}))
+        with pytest.raises(EncoderMismatch, match="`imgsearch reduce`"):
+            Reduced(ClassicEncoder(), Reduction.random(own.dim, 8, source=other))
+    with pytest.raises(EncoderMismatch, match="of 700 dimensions by any encoder, not for classic"):
+        Reduced(ClassicEncoder(), Reduction.random(700, 8))
+
+
+def test_vectors_are_not_reduced_twice():
+    once = Reduced(Words(), Reduction.random(3, 2))
+    with pytest.raises(ConfigError, match="already"):
+        Reduced(once, Reduction.random(2, 1))
+
+
+def test_a_reduced_encoder_gives_short_unit_vectors_under_its_own_fingerprint():
+    inner, pictures = ClassicEncoder(), [picture(seed) for seed in range(12)]
+    long = inner.encode(pictures)
+    reduction = Reduction.pca([long], 5, source=told(inner.fingerprint))
+    encoder = Reduced(inner, reduction)
+    made = encoder.encode(pictures)
+    assert (made.shape, encoder.dim) == ((12, 5), 5)
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-6)
+    by_hand = (long - reduction.mean) @ reduction.matrix
+    by_hand /= np.linalg.norm(by_hand, axis=1, keepdims=True)
+    np.testing.assert_allclose(made, by_hand, atol=1e-5)
+    expected = replace(inner.fingerprint, dim=5, reduction=reduction.digest)
+    assert encoder.fingerprint == expected != inner.fingerprint
+
+
+def test_texts_are_reduced_as_images_are():
+    # the matrix drops b; "ein rrb" has r, g, b = 2, 0, 1 and "rrb rg" has 3, 1, 1
+    reduction = Reduction("pca", np.eye(3, 2, dtype=np.float32), np.zeros(3, np.float32))
+    encoder = Reduced(Words(), reduction)
+    first, second = np.array([1.0, 0.0]), np.array([3.0, 1.0]) / np.sqrt(10)
+    mean = (first + second) / np.linalg.norm(first + second)
+    np.testing.assert_allclose(encoder.encode_texts(["rrb"]), [mean], atol=1e-6)
+    assert (encoder.batch_size, encoder.enough, encoder.languages) == (7, 5, ("de",))
+    assert encoder.templates == ("ein {}", "{} rg")
+
+
+def test_a_reduced_encoder_takes_texts_only_where_the_other_does():
+    encoder = Reduced(ClassicEncoder(), Reduction.random(ClassicEncoder.fingerprint.dim, 8))
+    with pytest.raises(TextUnsupported):
+        encoder.encode_texts(["größer"])
+
+
+def test_the_command_fits_what_a_library_uses(tmp_path, monkeypatch):
+    gallery = tmp_path / "bilder"
+    write(gallery, 12)
+    (gallery / "kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    monkeypatch.chdir(tmp_path)
+    command = ["reduce", "bilder", "--model", "classic", "--dim", "6", "--to", "ü.safetensors"]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 0, done.output
+    assert "722 → 6 dimensions, fitted to 12 images" in done.output
+    assert CliRunner().invoke(cli, command).exit_code == 1  # it is there
+    assert CliRunner().invoke(cli, [*command, "--force", "--method", "random"]).exit_code == 0
+    assert CliRunner().invoke(cli, [*command[:-1], "x.txt"]).exit_code == 1
+    options = {"reduction": "ü.safetensors"}
+    with imgsearch.open("k.db", model="classic", options=options) as library:
+        library.add(gallery)
+        assert library.collection.schema.dim == 6
+    monkeypatch.chdir(gallery)  # the library knows the file by its whole path
+    with imgsearch.open(str(tmp_path / "k.db")) as library:
+        hits = library.search("bild-ü 0003.png", k=1)
+        assert hits[0].score == pytest.approx(1, abs=1e-5)
+        assert hits[0].fields["path"].endswith("bild-ü 0003.png")
+
+
+def test_the_operator_shortens_in_a_pipeline(tmp_path):
+    Reduction.random(4, 2, seed=1).save(tmp_path / "r.safetensors")
+    step = imgsearch.op("vector_reduce", file=str(tmp_path / "r.safetensors"))
+    matrix = Reduction.random(4, 2, seed=1).matrix
+    with closing(Pipeline.input("v").map("v", "w", step).returning("w")) as pipeline:
+        got = pipeline(np.array([1, 0, 0, 0], np.float32))[0]["w"]
+        np.testing.assert_allclose(got, matrix[0] / np.linalg.norm(matrix[0]), atol=1e-6)
+        with pytest.raises(EncoderError, match="zero"):
+            pipeline(np.zeros(4, np.float32))
+
+
+def test_recipes_hold_the_whole_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe.of("classic", options={"reduction": "r.safetensors"})
+    assert recipe.options == {"reduction": str(tmp_path / "r.safetensors")}
+
+
+@pytest.mark.skipif(not MOBILENET.is_file(), reason="no ../shared/weights at hand")
+@pytest.mark.skipif(not GALLERY.is_dir(), reason="no ../shared/data/imagenet-subset at hand")
+def test_a_real_models_vectors_are_reduced_with_the_variance_that_it_tells():
+    if importlib.util.find_spec("timm") is None:
+        pytest.skip("timm's models need the extra torch")
+    from imgsearch.encoders.timm.encoder import TimmEncoder
+
+    options = {"pad_type": "same", "mean": 0.5, "std": 0.5, "interpolation": "bilinear"}
+    inner = TimmEncoder("mobilenetv2_100", weights=MOBILENET, options=options)
+    # of the gallery only: what is fitted on the test images would flatter them
+    paths = sorted(GALLERY.rglob("*.JPEG"))[::25]
+    long = inner.encode([images.decode(path.read_bytes(), path=str(path)) for path in paths])
+    source = told(inner.fingerprint)
+    reduction = Reduction.pca(np.array_split(long, 3), 16, source=source)
+    kept = reduction.apply(long).astype(np.float64).var(axis=0).sum()
+    assert kept / long.astype(np.float64).var(axis=0).sum() == pytest.approx(
+        reduction.kept, abs=1e-5
+    )
+    made = Reduced(inner, reduction).encode([picture(2, (300, 240))])
+    assert (made.shape, float(np.linalg.norm(made))) == ((1, 16), pytest.approx(1, abs=1e-6))
+    with pytest.raises(EncoderMismatch, match="mobilenetv2_100"):
+        Reduced(ClassicEncoder(), reduction)

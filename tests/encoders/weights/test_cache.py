@@ -1,0 +1,228 @@
+"""Models pulled from a hub on loopback, carried on, and used without network; as users type it."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgsearch.encoders import load, on_disk
+from imgsearch.encoders.weights import cache as pulled
+from imgsearch.encoders.weights import hub
+from imgsearch.errors import WeightsInvalid, WeightsNotFound
+from tests.encoders.hubs import serving
+from tests.pictures import picture
+
+if importlib.util.find_spec("timm") is None:
+    pytest.skip("models with weights need the extra torch", allow_module_level=True)
+
+from imgsearch.encoders.torch.imports import frameworks
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "timm:test_resnet"
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    """A weights file's bytes, as a hub has them: with a classifier."""
+    from safetensors.torch import save_file
+
+    torch, timm = frameworks()
+    torch.manual_seed(5)
+    path = tmp_path_factory.mktemp("w") / "x.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def repository():
+    return frameworks()[1].get_pretrained_cfg("test_resnet").hf_hub_id
+
+
+def command(*words, cache, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "imgsearch", *map(str, words)],
+        cwd=ROOT,
+        env={
+            **os.environ,  # noqa: TID251  # a child's
+            "IMGSEARCH_CACHE": str(cache),
+            "HF_HOME": str(cache / "hf"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def carried(content, repository, tmp_path):
+    """A folder that `pull --to` filled, and the directory that it lies in."""
+    disk = tmp_path / "Wechselplatte ü"
+    with serving({f"{repository}/model.safetensors": content}) as (url, seen):
+        done = command("models", "pull", NAME, "--to", disk, cache=tmp_path / "a", HF_ENDPOINT=url)
+    assert done.returncode == 0, done.stderr
+    assert "MB" in done.stderr
+    assert any(request == "GET" for request, _ in seen)
+    return disk / "timm--test_resnet"
+
+
+def test_what_was_pulled_is_used_elsewhere_without_network(carried, content, tmp_path, monkeypatch):
+    away = tmp_path / "b"
+    offline = {"IMGSEARCH_OFFLINE": "1"}
+    done = command("models", "pull", NAME, "--from", carried.parent, cache=away, **offline)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(away))
+    monkeypatch.setenv("IMGSEARCH_OFFLINE", "1")
+    (tmp_path / "same.safetensors").write_bytes(content)
+    pulled_, given = load(NAME), load(NAME, weights=tmp_path / "same.safetensors")
+    assert pulled_.fingerprint == given.fingerprint
+    np.testing.assert_array_equal(pulled_.encode([picture(1)]), given.encode([picture(1)]))
+    assert on_disk(NAME) == away / "models/timm--test_resnet/model.safetensors"
+    again = command("models", "pull", NAME, "--from", carried.parent, cache=away, **offline)
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_changed_file_is_refused(carried, tmp_path, monkeypatch):
+    cache = tmp_path / "c"
+    pulled.bring(NAME, carried.parent, cache)
+    file = cache / "models/timm--test_resnet/model.safetensors"
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1
+    file.write_bytes(changed)
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(cache))
+    with pytest.raises(WeightsInvalid, match="another sha256"):
+        load(NAME)
+    (carried / "model.safetensors").unlink()
+    with pytest.raises(WeightsInvalid, match="lacks"):
+        pulled.bring(NAME, carried.parent, cache)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        ("[]", "no manifest"),
+        ('{"files": {}}', "names no files"),
+        ('{"files": {"../../etc/passwd": "ab"}}', "lacks"),
+        ("{", "no manifest"),
+    ],
+)
+def test_a_manifest_is_not_trusted(tmp_path, manifest, told):
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(WeightsInvalid, match=told):
+        pulled.check(tmp_path)
+
+
+def test_nothing_that_was_not_pulled_is_replaced(carried, tmp_path):
+    mine = tmp_path / "d/models/timm--test_resnet"
+    mine.mkdir(parents=True)
+    (mine / "wichtig.txt").write_text("mine")
+    with pytest.raises(WeightsInvalid, match="no model that was pulled"):
+        pulled.bring(NAME, carried.parent, tmp_path / "d")
+    assert (mine / "wichtig.txt").read_text() == "mine"
+
+
+def test_what_a_hub_sends_wrongly_is_refused(content, repository, tmp_path):
+    with serving({f"{repository}/model.safetensors": content}, lying=True) as (url, _):
+        done = command("models", "pull", NAME, cache=tmp_path, HF_ENDPOINT=url)
+    assert done.returncode == 1
+    assert "by its sha256" in done.stderr, done.stderr
+    assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
+
+
+def test_without_network_or_hub_the_error_is_one_line(tmp_path):
+    done = command("models", "pull", "resnet50", cache=tmp_path, IMGSEARCH_OFFLINE="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "IMGSEARCH_OFFLINE is set" in done.stderr
+    assert done.stderr.count("\n") == 1
+    nowhere = command("models", "pull", "vgg16-512-keras", cache=tmp_path)
+    assert "notop.h5" in nowhere.stderr
+    both = command(
+        "models", "pull", "resnet50", "--to", tmp_path, "--from", tmp_path, cache=tmp_path
+    )
+    assert both.returncode == 2
+
+
+PULL = """
+import sys
+from pathlib import Path
+from imgsearch.encoders import pulled
+from imgsearch.encoders.plan import Plan
+pulled.pull(Plan("clip", sys.argv[1], sys.argv[2]), "timm/klein", Path(sys.argv[3]))
+"""
+
+
+def pull_clip(files, name, label, cache, tmp_path):
+    with serving(files) as (url, _):
+        done = subprocess.run(
+            [sys.executable, "-c", PULL, name, label, str(cache / "models")],
+            cwd=ROOT,
+            env={
+                **os.environ,  # noqa: TID251  # a child's
+                "HF_ENDPOINT": url,
+                "HF_HOME": str(tmp_path / "hf"),
+                "HF_HUB_DISABLE_XET": "1",
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_clip_comes_with_what_lies_beside_its_weights(tmp_path, monkeypatch):
+    pytest.importorskip("open_clip")
+    from tests.encoders.clips import write_tiny
+
+    write_tiny(tmp_path / "hub")
+    files = {f"timm/klein/{each.name}": each.read_bytes() for each in (tmp_path / "hub").iterdir()}
+    cache = tmp_path / "cache"
+    pull_clip(files, "ViT-B-32/openai", "clip:tiny", cache, tmp_path)
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(cache))
+    encoder = load("clip:tiny", options={"runtime": "torch"})
+    given = load("clip:tiny", weights=tmp_path / "hub", options={"runtime": "torch"})
+    np.testing.assert_array_equal(encoder.encode_texts(["ä dog"]), given.encode_texts(["ä dog"]))
+    told = json.loads((cache / "models/clip--tiny/manifest.json").read_text())
+    assert set(told["files"]) == {"open_clip_model.safetensors", "open_clip_config.json"}
+
+
+def test_a_text_side_of_another_repository_comes_along(tmp_path):
+    pytest.importorskip("open_clip")
+    files = {
+        "timm/klein/open_clip_model.safetensors": b"weights",
+        "timm/klein/config.json": b"of something else",
+        "timm/klein/tokenizer.json": b"its own",
+        "xlm-roberta-base/tokenizer.json": b"the other's",
+        "xlm-roberta-base/tokenizer_config.json": b"pad",
+        "xlm-roberta-base/config.json": b"text side",
+    }
+    pull_clip(files, "xlm-roberta-base-ViT-B-32/x", "multilingual", tmp_path, tmp_path)
+    folder = tmp_path / "models/multilingual"
+    got = {
+        each.name: each.read_bytes() for each in folder.iterdir() if each.name != "manifest.json"
+    }
+    assert got == {
+        "open_clip_model.safetensors": b"weights",
+        "tokenizer.json": b"its own",
+        "tokenizer_config.json": b"pad",
+        "config.json": b"text side",
+    }
+
+
+def test_offline_the_hub_is_not_asked(monkeypatch, tmp_path):
+    client = pytest.importorskip("huggingface_hub")
+    timm = frameworks()[1]
+    monkeypatch.setattr(client.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(client.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(WeightsNotFound, match="HF_HUB_OFFLINE"):
+        hub.timm_weights(timm.get_pretrained_cfg("resnet18"))
+    with pytest.raises(WeightsNotFound, match="IMGSEARCH_OFFLINE"):
+        hub.timm_weights(timm.get_pretrained_cfg("resnet18"), offline=True)
+    with pytest.raises(WeightsNotFound, match="none"):
+        hub.timm_weights(None)

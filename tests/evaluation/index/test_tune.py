@@ -1,0 +1,361 @@
+"""Tuning on real stores: what it measures, what it leaves behind, and whom it believes."""
+
+import uuid
+
+import numpy as np
+import pytest
+
+from imgsearch.backends import Index, Schema, connect, memory
+from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
+from imgsearch.evaluation.index.candidates import Candidate, candidates, memory_estimate
+from imgsearch.evaluation.index.trials import Measurement
+from imgsearch.evaluation.index.tune import cheapest, tune
+from imgsearch.types import Record
+
+DIM = 16
+TIMES = {"p50", "p95", "p99", "write", "build"}
+
+
+def records(number, seed=5):
+    """Records around 20 centres, as pictures of things are, with texts in their fields."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(20, DIM))
+    rows = centres[rng.integers(20, size=number)] + 0.5 * rng.normal(size=(number, DIM))
+    return [
+        Record(f"id-{place}", row.astype(np.float32), {"path": f"猫/{place}.jpg"})
+        for place, row in enumerate(rows)
+    ]
+
+
+def filled(store, number, *, name="images", index="flat", metric="cosine"):
+    collection = store.create(name, Schema(DIM, metric, Index.parse(index), {"path": "str"}))
+    collection.upsert(records(number))
+    collection.flush()
+    return collection
+
+
+def held(collection):
+    return {each.id: (each.vector.tolist(), dict(each.fields)) for each in collection.iterate()}
+
+
+def without_times(tuning):
+    rows = [{n: v for n, v in row.items() if n not in TIMES} for row in tuning.rows()]
+    return rows, tuning.notes
+
+
+@pytest.fixture
+def store():
+    with connect(f"memory://{uuid.uuid4().hex}") as opened:
+        yield opened
+
+
+class Liar(memory.Backend):
+    """A store whose trials are searched by a liar; other collections are left alone."""
+
+    kind = memory.MemoryCollection
+
+    def create(self, name, schema):
+        made = super().create(name, schema)
+        made.__class__ = self.kind
+        return made
+
+
+class Forgetful(memory.MemoryCollection):
+    """Returns too few hits."""
+
+    def _search(self, queries, *, k, where, effort):
+        found = super()._search(queries, k=k, where=where, effort=effort)
+        return [hits[: k - 2] for hits in found]
+
+
+class Boastful(memory.MemoryCollection):
+    """Returns the furthest rows, under the scores of the nearest."""
+
+    def _search(self, queries, *, k, where, effort):
+        near = super()._search(queries, k=k, where=where, effort=effort)
+        far = super()._search(-queries, k=k, where=where, effort=effort)
+        return [
+            [type(a)(b.id, a.score, a.distance, b.fields) for a, b in zip(*pair, strict=True)]
+            for pair in zip(near, far, strict=True)
+        ]
+
+
+class Interrupted(memory.MemoryCollection):
+    """Somebody presses Ctrl-C when the first trial is searched."""
+
+    def _search(self, queries, *, k, where, effort):
+        raise KeyboardInterrupt
+
+
+class Broken(memory.MemoryCollection):
+    def _upsert(self, records):
+        raise BackendError("the disk is full")
+
+
+def lying(kind):
+    backend = type("Backend", (Liar,), {"kind": kind})
+    return backend(f"memory://{uuid.uuid4().hex}", token=None, timeout=1)
+
+
+def test_exact_search_has_recall_one_and_the_collection_is_only_read(store):
+    collection = filled(store, 300)
+    before = held(collection)
+    done = tune(store, "images", queries=40)
+    (only,) = done.measurements
+    assert (only.index, only.effort, only.recall, only.exact) == ("flat", None, 1.0, True)
+    assert (only.low, only.high, only.short) == (1.0, 1.0, 0)
+    assert (done.searched, done.queries, only.indexed) == (260, 40, 260)
+    assert only.memory == 260 * 4 * DIM
+    assert only.disk is None
+    assert 0 < only.p50 <= only.p95 <= only.p99
+    assert done.best == only
+    assert store.names() == ["images"]
+    assert held(collection) == before
+
+
+def test_a_store_of_exact_search_is_told_apart(store):
+    filled(store, 50, index="hnsw")
+    done = tune(store, "images")
+    assert any("searches exactly" in line and "builds no hnsw" in line for line in done.notes)
+    with pytest.raises(ConfigError, match="searches exactly"):
+        tune(store, "images", indexes=["hnsw:M=8", "ivf_flat"])
+
+
+def test_a_small_collection_gets_a_warning_and_half_of_it_as_queries(store):
+    filled(store, 30)
+    done = tune(store, "images", queries=200)
+    assert (done.queries, done.searched) == (15, 15)
+    assert any("below about 50,000" in line for line in done.notes)
+
+
+def test_a_small_collection_keeps_its_index_unless_recall_is_too_low(store):
+    filled(store, 60, index="hnsw")  # which this store searches exactly
+    assert tune(store, "images", queries=9).stay
+    forgetful = lying(Forgetful)
+    filled(forgetful, 60)
+    assert not tune(forgetful, "images", queries=9, target=0.95).stay
+
+
+def test_the_queries_depend_on_the_seed_alone(store):
+    filled(store, 200)
+    collection = store.create("backward", store.open("images").schema)
+    collection.upsert(records(200)[::-1])
+    one, same, other = (
+        tune(store, name, queries=9, seed=seed)
+        for name, seed in (("images", 1), ("backward", 1), ("images", 2))
+    )
+    assert without_times(one) == without_times(same)
+    assert one.seed != other.seed
+
+
+def test_a_duplicate_of_a_query_is_found_and_counts(store):
+    """Every row twice: a query's twin stays, unless it is a query itself."""
+    rows = records(60)
+    collection = store.create("images", Schema(DIM, "cosine", Index("flat"), {"path": "str"}))
+    collection.upsert(rows)
+    collection.upsert(Record(f"{each.id}-双", each.vector, each.fields) for each in rows)
+    assert tune(store, "images", k=9, queries=30).measurements[0].recall == 1.0
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_other_metrics(store, metric):
+    filled(store, 100, metric=metric)
+    assert tune(store, "images", queries=20).measurements[0].recall == 1.0
+
+
+def test_a_store_that_returns_too_few_hits_is_found_out(store):
+    filled(store, 100)
+    with lying(Forgetful) as liar:
+        done = tune(store, "images", into=liar, queries=20, k=10)
+        (only,) = done.measurements
+        assert only.recall == pytest.approx(0.8)
+        assert only.short == 20
+        assert done.best is None
+        assert any("too few hits to up to 20" in line for line in done.notes)
+        assert liar.names() == []
+
+
+def test_scores_that_a_store_reports_are_not_believed(store):
+    filled(store, 100)
+    with lying(Boastful) as liar:
+        assert tune(store, "images", into=liar, queries=20).measurements[0].recall == 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [(Interrupted, KeyboardInterrupt), (Broken, BackendError)]
+)
+def test_trials_are_dropped_on_an_error_and_nothing_else_is(store, kind, error):
+    filled(store, 50)
+    with lying(kind) as liar:
+        memory.Backend.create(liar, "images", store.open("images").schema)
+        memory.Backend.create(liar, "tune_mine", store.open("images").schema)
+        with pytest.raises(error):
+            tune(store, "images", into=liar, queries=5)
+        assert liar.names() == ["images", "tune_mine"]
+
+
+def test_what_a_killed_run_left_is_told_and_left_alone(store):
+    filled(store, 50)
+    filled(store, 5, name="tune_old")
+    done = tune(store, "images", queries=5)
+    assert any("tune_old" in line for line in done.notes)
+    assert store.names() == ["images", "tune_old"]
+
+
+def test_a_collection_that_changes_meanwhile_is_an_error(store):
+    collection = filled(store, 50)
+
+    def meddle(stage, done, total):
+        if stage.startswith("exact"):
+            collection.upsert([Record("new", records(1)[0].vector)])
+
+    with pytest.raises(BackendError, match="had 45 records"):
+        tune(store, "images", queries=5, on_progress=meddle)
+    assert store.names() == ["images"]
+
+
+def test_progress_tells_the_stages_and_their_ends(store):
+    filled(store, 700)
+    told = {}
+    tune(store, "images", queries=100, on_progress=lambda stage, *now: told.update({stage: now}))
+    assert told == {
+        "exact search": (600, 600),
+        "writing flat": (600, 600),
+        "searching flat": (1, 1),
+    }
+
+
+def test_nothing_to_tune_is_an_error(store):
+    with pytest.raises(CollectionNotFound):
+        tune(store, "nirgends")
+    filled(store, 1)
+    with pytest.raises(ConfigError, match="holds 1 record"):
+        tune(store, "images")
+    for wrong in ({"target": 0}, {"target": 1.5}, {"queries": 0}, {"k": 0}):
+        with pytest.raises(ConfigError):
+            tune(store, "images", **wrong)
+
+
+GRID = ["flat", "ivf_flat:nlist=64@1,64", "ivf_sq8:nlist=64@64", "hnsw:M=4,efConstruction=8@10,400"]
+
+
+@pytest.fixture(params=["milvus-lite", "milvus"])
+def milvus(request, place_of):
+    url, token = place_of(request.param)
+    with connect(url, token=token) as opened:
+        yield opened
+
+
+def test_indexes_of_milvus_miss_what_they_should_and_more_effort_finds_it(milvus):
+    name = f"bilder_{uuid.uuid4().hex}"
+    collection = filled(milvus, 3_000, name=name, index="hnsw")
+    others = milvus.names()
+    try:
+        done = tune(milvus, name, indexes=GRID, queries=50, target=0.9)
+        found = {(each.index.partition(":")[0], each.effort): each for each in done.measurements}
+        assert found["flat", None].recall > 0.999  # it sums in float32
+        assert found["ivf_flat", 1].recall < 0.99
+        assert found["ivf_flat", 64].recall > 0.999  # all cells
+        assert found["ivf_sq8", 64].recall > 0.8
+        assert found["hnsw", 10].recall <= found["hnsw", 400].recall
+        assert all(each.indexed == done.searched == 2_950 for each in done.measurements)
+        embedded = milvus.url.startswith("milvus-lite")
+        assert all((each.disk is not None) == embedded for each in done.measurements)
+        assert done.best in done.measurements
+        assert done.best.recall >= 0.9
+        assert milvus.names() == others
+        assert collection.count() == 3_000
+    finally:
+        milvus.drop(name)
+
+
+@pytest.mark.parametrize("place", ["tencent", "tencent+grpc"])
+def test_tencent_s_indexes_are_tried_and_dropped(place, place_of):
+    """By the emulator, which searches exactly whatever the index: recall says nothing there."""
+    url, token = place_of(place)
+    with connect(url, token=token) as cloud:
+        name = f"bilder_{uuid.uuid4().hex}"
+        collection = filled(cloud, 300, name=name, index="hnsw")
+        others = cloud.names()
+        try:
+            done = tune(cloud, name, indexes=GRID, queries=20, target=0.9)
+            kinds = {each.index.partition(":")[0] for each in done.measurements}
+            assert kinds == {"flat", "ivf_flat", "ivf_sq8", "hnsw"}
+            assert all(each.recall > 0.999 for each in done.measurements if "sq8" not in each.index)
+            assert done.best in done.measurements
+            assert cloud.names() == others
+            assert collection.count() == 300
+        finally:
+            cloud.drop(name)
+
+
+@pytest.mark.servers
+def test_an_index_that_the_store_refuses_is_left_out_and_told(store, place_of):
+    """By a server, for milvus-lite takes any parameters. Few rows are not indexed at all there."""
+    filled(store, 60)
+    url, token = place_of("milvus")
+    with connect(url, token=token) as server:
+        done = tune(store, "images", into=server, indexes=["hnsw:M=100000", "hnsw@10"], queries=5)
+        (only,) = done.measurements
+        assert (only.index, only.indexed) == ("hnsw:M=16,efConstruction=200", 0)
+        assert any(line.startswith("hnsw:M=100000") for line in done.notes)
+        assert any("0 of 55 rows were searched through the index" in line for line in done.notes)
+        assert not [each for each in server.names() if each.startswith("tune_")]
+
+
+def test_a_candidate_is_an_index_and_its_efforts():
+    assert Candidate.parse("hnsw:M=8@64,32,5", k=10) == Candidate(
+        Index("hnsw", {"M": 8}), (10, 32, 64)
+    )
+    assert Candidate.parse("ivf_sq8:nlist=32@99,4", k=10).efforts == (4, 32)
+    assert Candidate.parse("hnsw", k=100).efforts == (100, 128, 256, 512)
+    assert Candidate.parse("hnsw", k=300).efforts == (300, 512, 600)
+    assert Candidate.parse("ivf_flat:nlist=1024", k=10).efforts == (1, 4, 16, 64, 256)
+    assert Candidate.parse("flat", k=10).efforts == (None,)
+    for wrong in ("flat@1", "hnsw@", "hnsw@0", "hnsw@viel", "baum"):
+        with pytest.raises(ConfigError):
+            Candidate.parse(wrong, k=10)
+
+
+def test_what_is_tried_begins_with_what_is_there_and_holds_nothing_twice():
+    """50,000 rows: 4 sqrt(50,000) = 894, so 1,024 cells."""
+    tried = [str(each.index) for each in candidates(Index("hnsw"), rows=50_000, k=10)]
+    assert tried == [
+        "hnsw:M=16,efConstruction=200",
+        "flat",
+        "ivf_flat:nlist=1024",
+        "ivf_sq8:nlist=1024",
+        "hnsw:M=32,efConstruction=200",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("index", "wanted"),
+    [
+        ("flat", 100 * 32),  # 8 dimensions of 4 bytes
+        ("ivf_flat:nlist=4", 100 * (32 + 8) + 4 * 32),
+        ("ivf_sq8:nlist=4", 100 * (8 + 8) + 4 * 32),
+        ("ivf_pq:nlist=4,M=2", 100 * (2 + 8) + 4 * 32),
+        ("hnsw:M=16", 100 * (32 + 128)),
+    ],
+)
+def test_memory_is_estimated_by_the_formula(index, wanted):
+    assert memory_estimate(Index.parse(index), rows=100, dim=8) == wanted
+
+
+def test_the_cheapest_is_the_fastest_or_a_smaller_one_that_is_as_fast():
+    def measured(index, recall, p50, memory):
+        return Measurement(
+            index, None, recall, 0, 1, p50, p50, p50, 0, 0, memory, None, 0, exact=False, short=0
+        )
+
+    hasty = measured("hasty", 0.90, 0.5, 1)
+    quick = measured("quick", 0.97, 1.0, 900)
+    small = measured("small", 0.95, 1.09, 300)
+    slow = measured("slow", 1.00, 1.2, 100)
+    every = [hasty, quick, small, slow]
+    assert cheapest(every, 0.95) == small
+    assert cheapest(every, 0.96) == quick
+    assert cheapest(every, 0.98) == slow
+    assert cheapest(every, 0.5) == hasty
+    assert cheapest([hasty], 0.95) is None

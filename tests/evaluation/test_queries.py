@@ -1,0 +1,137 @@
+"""Queries that are no images of the dataset: names, captions, changed images."""
+
+import json
+
+import numpy as np
+import pytest
+from typing_extensions import override
+
+from imgsearch import encoders
+from imgsearch.datasets import dataset as datasets
+from imgsearch.encoders import Encoder
+from imgsearch.errors import DatasetError, TextUnknown, TextUnsupported
+from imgsearch.evaluation.evaluator import evaluate
+from imgsearch.evaluation.queries import Question, captioned, captions, questions, vectors
+from imgsearch.evaluation.transforms import TRANSFORMS
+from imgsearch.types import Fingerprint
+from tests.pictures import write
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    write(tmp_path / "set/red_fox", 3)
+    write(tmp_path / "set/hund", 2, start=3)
+    return datasets.load(tmp_path / "set")
+
+
+@pytest.fixture
+def told(tmp_path):
+    write(tmp_path / "told/images", 3)
+    names = sorted(path.name for path in (tmp_path / "told/images").iterdir())
+    rows = [{"file": f"images/{name}", "captions": [f"caption {name}", "b"]} for name in names]
+    file = tmp_path / "told/captions.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8-sig")
+    return file
+
+
+def test_names_are_asked_in_words(labelled):
+    assert questions(labelled, "names") == [
+        Question("hund", text="hund", label="hund"),
+        Question("red_fox", text="red fox", label="red_fox"),
+    ]
+
+
+def test_each_original_is_changed_in_every_way(labelled):
+    asked = questions(labelled, "changes")
+    assert len(asked) == 5 * 14
+    assert [each.change for each in asked[:14]] == list(TRANSFORMS)
+    assert len({each.path for each in asked}) == 5
+
+
+def test_the_first_caption_asks_for_its_image(told):
+    dataset = captioned(told.parent)
+    assert len(dataset.gallery) == 3
+    asked = questions(dataset, "captions")
+    assert [each.text.startswith("caption ") for each in asked] == [True] * 3
+    assert [each.path for each in asked] == [str(item.path) for item in dataset.gallery]
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (b"{", "line 1"),
+        (b'{"file": "a.jpg"}', "line 1"),
+        (b'{"file": "a.jpg", "captions": []}', "line 1"),
+        (b'{"file": "a.jpg", "captions": ["x"]}\n[1]', "line 2"),
+        (b'{"file": "a.jpg", "captions": ["x"]}', "names 1 image;"),
+        (b"", "names 0 images"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_bad_file_of_captions_is_an_error(tmp_path, content, wrong):
+    (tmp_path / "captions.jsonl").write_bytes(content)
+    with pytest.raises(DatasetError, match=wrong):
+        captions(tmp_path / "captions.jsonl")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        captions(tmp_path / "none.jsonl")
+
+
+class Two(Encoder):
+    """Texts by their first letter, images by their mean."""
+
+    fingerprint = Fingerprint("two", 2)
+    languages = ("en",)
+
+    @override
+    def prepare(self, image):
+        return image.mean(axis=(0, 1))
+
+    @override
+    def features(self, inputs):
+        return np.stack([[each.mean() + 1, 100.0] for each in inputs]).astype(np.float32)
+
+    @override
+    def text_features(self, texts):
+        if texts[0] == "x":
+            raise TextUnknown("x")
+        return np.array([[ord(texts[0][0]), 1.0]], dtype=np.float32)
+
+
+def test_what_has_no_vector_is_none(labelled, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n")
+    asked = [
+        Question("a", text="a", label="a"),
+        Question("x", text="x", label="x"),
+        Question("bad flip", change="flip", path=str(bad)),
+        Question("bad grey", change="grey", path=str(bad)),
+        Question("well", change="flip", path=str(labelled.gallery[0].path)),
+    ]
+    made = list(vectors(asked, Two()))
+    assert [each is None for each in made] == [False, True, True, True, False]
+    np.testing.assert_allclose(made[0], [[97, 1]] / np.hypot(97, 1), rtol=1e-6)
+
+
+def test_a_run_over_changes_finds_the_originals(labelled):
+    run = evaluate(labelled, queries="changes", model="classic")
+    assert run.asked == run.to_dict()["asked"] == "changes"
+    assert run.measures.queries == 70
+    assert run.measures.metrics["hit@1"] > 0.9
+
+
+def test_names_without_a_known_word_are_misses_and_noted(tmp_path):
+    write(tmp_path / "set/🦊", 2)
+    write(tmp_path / "set/dog", 2, start=2)
+    run = evaluate(datasets.load(tmp_path / "set"), queries="names")
+    assert run.measures.queries == 2
+    assert run.hits["🦊"] == []
+    assert run.measures.per_query["hit@10"].tolist() == [1.0, 0.0]
+    assert any("🦊: nothing to search by" in note for note in run.notes)
+
+
+def test_texts_need_an_encoder_that_takes_them(labelled, told):
+    with pytest.raises(TextUnsupported):
+        evaluate(labelled, queries="names", model="classic")
+    run = evaluate(captioned(told.parent), queries="captions")
+    assert run.measures.queries == 3
+    assert run.encoder == encoders.load().fingerprint

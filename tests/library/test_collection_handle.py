@@ -1,0 +1,179 @@
+"""A collection that is opened by name, and arguments that `imgsearch.open` refuses."""
+
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+import imgsearch
+from imgsearch import backends, encoders
+from imgsearch.distribution import is_installed
+from imgsearch.encoders import registry
+from imgsearch.errors import (
+    ConfigError,
+    ImgSearchError,
+    ModelNotFound,
+    WeightsInvalid,
+    WeightsNotFound,
+)
+from imgsearch.types import Fingerprint
+from tests.pictures import write
+
+TIMM = pytest.mark.skipif(not is_installed("timm"), reason="needs the extra torch")
+CLIP = pytest.mark.skipif(not is_installed("open_clip"), reason="needs the extra clip")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"metric": "cos"}, ConfigError, "unknown metric 'cos'; .* did you mean cosine"),
+        ({"metric": "L2"}, ConfigError, "did you mean l2"),
+        ({"metric": 5}, ConfigError, "unknown metric 5"),
+        ({"index": "hsnw"}, ConfigError, "unknown index 'hsnw'; .* did you mean hnsw"),
+        ({"index": "hnsw:m=16"}, ConfigError, "no parameter 'm'; .* did you mean M"),
+        ({"index": 7}, ConfigError, "an index is a text"),
+        ({"index": ""}, ConfigError, "unknown index ''"),
+        ({"model": "nope"}, ModelNotFound, "no model 'nope'"),
+        ({"model": "resnet5"}, ModelNotFound, "did you mean .*resnet50"),
+        ({"model": "Lite"}, ModelNotFound, "did you mean lite"),
+        ({"model": ""}, ModelNotFound, "no model ''"),
+        ({"model": object()}, ConfigError, "a model is a name"),
+        ({"model": "towhee:größe"}, ModelNotFound, "no weights of 'größe'"),
+        ({"model": "lite", "weights": "x.safetensors"}, ConfigError, "takes no weights"),
+        ({"model": "classic", "weights": "x.safetensors"}, ConfigError, "neither weights nor"),
+        ({"model": "resnet50", "weights": "x.safetensors"}, WeightsNotFound, "x.safetensors"),
+        ({"model": "resnet50", "weights": ""}, ConfigError, "weights is a file or a folder"),
+        ({"model": "resnet50", "weights": 3}, ConfigError, "weights is a file or a folder"),
+        ({"model": "resnet50", "weights": __file__}, WeightsInvalid, "no weights file by name"),
+        ({"weights": "x.safetensors"}, ConfigError, "give the model's name"),
+        ({"options": {"runtime": "torch"}}, ConfigError, "give the model's name"),
+        ({"model": "resnet50", "options": ["a"]}, ConfigError, "options are a dict"),
+        ({"model": "resnet50", "options": "a=1"}, ConfigError, "options are a dict"),
+        ({"model": "resnet50", "options": {1: 2}}, ConfigError, "an option's name is text"),
+        ({"model": "resnet50", "options": {"runtime": "tf"}}, ConfigError, "runtime is auto"),
+        ({"model": "resnet50", "options": {"precision": "f16"}}, ConfigError, "precision is auto"),
+        ({"model": "resnet50", "options": {"batch_size": -1}}, ConfigError, "batch_size is"),
+        ({"model": "lite", "options": {"reduction": "p.safetensors"}}, WeightsNotFound, "p.safet"),
+        ({"timeout": 0}, ConfigError, "timeout is a positive number"),
+        ({"timeout": -1}, ConfigError, "timeout is a positive number"),
+        ({"timeout": float("nan")}, ConfigError, "timeout is a positive number"),
+        ({"timeout": float("inf")}, ConfigError, "timeout is a positive number"),
+        ({"timeout": "10"}, ConfigError, "timeout is a positive number"),
+        ({"timeout": None}, ConfigError, "timeout is a positive number"),
+        ({"timeout": True}, ConfigError, "timeout is a positive number"),
+        ({"collection": ""}, ConfigError, "collection name ''"),
+        ({"collection": "bilder von mir"}, ConfigError, "collection name"),
+        ({"collection": None}, ConfigError, "collection name None"),
+        ({"regions": ""}, ConfigError, "regions is a detector's folder"),
+        ({"regions": 5}, ConfigError, "regions is a detector's folder"),
+        ({"token": 5}, ConfigError, "a token is a text or None, not a int"),
+        ({"token": b"geheim"}, ConfigError, "not a bytes"),
+    ],
+)
+def test_a_wrong_argument_fails_at_open_and_makes_no_store(tmp_path, arguments, error, message):
+    with pytest.raises(error, match=f"(?s){message}") as refused:
+        imgsearch.open(tmp_path / "photos.db", **arguments)
+    assert "geheim" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("timm:resnet5", marks=TIMM),
+        pytest.param("timm:resnet50.nirgends", marks=TIMM),
+        pytest.param("clip:ViT-B-3", marks=CLIP),
+        pytest.param("clip:ViT-B-32/nirgends", marks=CLIP),
+        pytest.param("clip:../ViT-B-32", marks=CLIP),
+    ],
+)
+def test_an_unknown_model_name_fails_at_open(tmp_path, name):
+    with pytest.raises(ModelNotFound, match=f"{name.partition(':')[0]}.* has "):
+        imgsearch.open(tmp_path / "photos.db", model=name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", [5, None, b"photos.db", "a\0b.db", "", "photos", "~niemand/x.db"])
+def test_a_url_that_is_neither_path_nor_url_is_refused(url):
+    with pytest.raises(ConfigError):
+        imgsearch.open(url)
+    with pytest.raises(ConfigError):
+        backends.connect(url)
+
+
+def test_connect_checks_its_token_and_timeout():
+    for wrong in ({"timeout": 0}, {"timeout": "10"}, {"token": 5}):
+        with pytest.raises(ConfigError):
+            backends.connect("memory://", **wrong)
+
+
+def test_a_url_may_be_a_path_object(tmp_path):
+    with imgsearch.open(tmp_path / "photos.db", model="classic") as library:
+        assert library.url == f"milvus-lite://{tmp_path / 'photos.db'}"
+    with backends.connect(Path(tmp_path / "photos.db")) as store:
+        assert store.url == library.url
+
+
+@TIMM
+def test_names_of_timm_are_checked_without_importing_it():
+    code = """
+import sys
+from imgsearch import encoders
+encoders.check("timm:resnet50")
+encoders.check("timm:resnet50.a1_in1k")
+print("torch" in sys.modules, "timm" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False False\n", done.stderr
+
+
+@TIMM
+def test_every_name_of_timm_is_found_in_its_files():
+    from imgsearch.encoders import names
+
+    folder = names._folder("timm")
+    models = [name.removeprefix("timm:") for name in encoders.timm_names("*vit*")]
+    assert all(names._in_timm(folder, name) for name in models[::40])
+
+
+def test_an_alias_names_the_model_that_the_collection_remembers():
+    place, row = f"memory://{uuid.uuid4().hex}", registry.find("clip_vit_b32")
+    vectors_of = Fingerprint(row.name, 4, "0" * 64, "", "torch f32")
+    with backends.connect(place) as store:
+        store.create("images", backends.Schema(4, encoder=vectors_of))
+        with imgsearch.open(place, model="clip_vit_b32") as library:
+            assert library.recipe.model == row.name
+
+
+@pytest.mark.parametrize("arguments", [{"index": "HNSW:M=8"}, {"metric": "l2"}, {"options": {}}])
+def test_valid_arguments_are_accepted(tmp_path, arguments):
+    write(tmp_path, 1)
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", **arguments) as library:
+        assert library.add(tmp_path).added == 1
+
+
+@pytest.mark.parametrize("arguments", [{"metric": "cos"}, {"index": "hsnw"}, {"model": "nope"}])
+def test_archive_and_evaluation_check_arguments_before_creating_a_folder(tmp_path, arguments):
+    from imgsearch.archive import opened
+    from imgsearch.datasets import dataset
+    from imgsearch.evaluation.evaluator import evaluate
+
+    write(tmp_path / "bilder/hund", 2)
+    with pytest.raises(ImgSearchError), opened(tmp_path / "archive", **arguments):
+        pass
+    with pytest.raises(ImgSearchError):
+        evaluate(dataset.load(tmp_path / "bilder"), url=str(tmp_path / "x.db"), **arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["bilder"]
+
+
+@pytest.mark.parametrize("look", [imgsearch.Library.exists, imgsearch.Library.count])
+def test_a_collection_that_another_program_created_is_found_with_its_model(tmp_path, look):
+    write(tmp_path, 1)
+    url = f"memory://{uuid.uuid4().hex}"
+    with imgsearch.open(url) as early, imgsearch.open(url, model="classic") as other:
+        assert not look(early)
+        other.add(tmp_path)
+        assert look(early) == 1
+        assert early.model == "classic"

@@ -1,0 +1,187 @@
+"""A collection copied between stores: whole, resumed, verified, in little memory."""
+
+import json
+import uuid
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from imgsearch.backends import Index, Schema, connect
+from imgsearch.backends.memory import MemoryCollection
+from imgsearch.cli import cli
+from imgsearch.errors import (
+    BackendError,
+    CollectionNotFound,
+    ConfigError,
+    EncoderMismatch,
+    SchemaMismatch,
+)
+from imgsearch.library.copy import copy
+from imgsearch.types import Fingerprint, Record
+
+DIM = 8
+SCHEMA = Schema(DIM, fields={"path": "str", "year": "int"}, encoder=Fingerprint("toy", DIM))
+
+
+def records(number, seed=1):
+    vectors = np.random.default_rng(seed).normal(size=(number, DIM)).astype(np.float32)
+    return [
+        Record(f"id-{place}", vector, {"path": f"猫/{place}.jpg", "year": place, "free": "x"})
+        for place, vector in enumerate(vectors)
+    ]
+
+
+@pytest.fixture
+def source():
+    with connect(f"memory://{uuid.uuid4().hex}") as store:
+        store.create("images", SCHEMA).upsert(records(1_234))
+        yield store
+
+
+@pytest.fixture(params=["memory", "milvus-lite"])
+def target(request, tmp_path):
+    url = f"memory://{uuid.uuid4().hex}" if request.param == "memory" else str(tmp_path / "x.db")
+    with connect(url) as store:
+        yield store
+
+
+def held(collection):
+    return {
+        record.id: (record.vector.round(5).tolist(), dict(record.fields))
+        for record in collection.iterate()
+    }
+
+
+def test_a_copy_holds_what_the_source_holds(source, target):
+    progress = []
+    done = copy(source, target, "images", on_progress=lambda *now: progress.append(now))
+    made = target.open("images")
+    assert (done.copied, done.skipped, done.compared) == (1_234, 0, 100)
+    assert held(made) == held(source.open("images"))
+    assert made.schema.encoder == SCHEMA.encoder
+    assert progress[-1] == (1_234, 1_234)
+
+
+def test_copy_refuses_vectors_of_an_unknown_encoder_for_a_known_one(source, target):
+    source.create("theirs", replace(SCHEMA, encoder=None)).upsert(records(3))
+    copy(source, target, "images")
+    with pytest.raises(EncoderMismatch, match="'theirs'.*does not say which encoder"):
+        copy(source, target, "theirs", name="images")
+    assert target.open("images").count() == 1_234
+    assert copy(source, target, "theirs").copied == 3
+    assert target.open("theirs").schema.encoder is None
+
+
+def test_copying_again_writes_nothing(source, target):
+    copy(source, target, "images")
+    done = copy(source, target, "images")
+    assert (done.copied, done.skipped) == (0, 1_234)
+
+
+def test_a_copy_that_broke_off_goes_on(source, target):
+    class PulledPlugError(Exception):
+        pass
+
+    def pull(done, total):
+        if done >= 1_000:
+            raise PulledPlugError
+
+    with pytest.raises(PulledPlugError):
+        copy(source, target, "images", on_progress=pull)
+    done = copy(source, target, "images")
+    assert (done.copied, done.skipped) == (234, 1_000)
+    assert held(target.open("images")) == held(source.open("images"))
+
+
+def test_a_changed_field_is_copied_again(source, target):
+    copy(source, target, "images")
+    changed = source.open("images").get(["id-7"], vectors=True)["id-7"]
+    source.open("images").upsert([Record("id-7", changed.vector, {**changed.fields, "year": 1999})])
+    assert copy(source, target, "images").copied == 1
+    assert target.open("images").get(["id-7"])["id-7"].fields["year"] == 1999
+
+
+def test_another_index_and_metric_by_name(source, target):
+    copy(source, target, "images", index="ivf_flat:nlist=4", metric="l2")
+    schema = target.open("images").schema
+    assert (schema.index, schema.metric) == (Index("ivf_flat", {"nlist": 4}), "l2")
+
+
+def test_another_schema_there_is_refused(source, target):
+    target.create("images", Schema(DIM + 1))
+    with pytest.raises(SchemaMismatch, match="dimension"):
+        copy(source, target, "images")
+
+
+def test_other_vectors_under_the_same_ids_are_found_out(source, target):
+    target.create("images", SCHEMA).upsert(records(1_234, seed=2))
+    with pytest.raises(BackendError, match="arrived changed"):
+        copy(source, target, "images")
+
+
+def test_a_store_that_loses_records_is_found_out(source, target, monkeypatch):
+    made = target.create("images", SCHEMA)
+    whole = type(made)._upsert
+    monkeypatch.setattr(type(made), "_upsert", lambda self, rows: whole(self, rows[:-1]))
+    with pytest.raises(BackendError, match=r"holds \d+; copy again"):
+        copy(source, target, "images")
+
+
+def test_onto_itself_is_refused():
+    with connect("memory://one") as store:
+        store.create("images", SCHEMA).upsert(records(3))
+        copy(store, store, "images", name="bilder")
+        with pytest.raises(ConfigError, match="onto itself"):
+            copy(store, store, "images")
+
+
+def test_the_command_copies_between_urls(tmp_path):
+    url = str(tmp_path / "a.db")
+    with connect(url) as store:
+        store.create("images", SCHEMA).upsert(records(20))
+    words = ["copy", url, str(tmp_path / "b.db"), "--as", "bilder", "--json"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["copied"] == 20
+    missing = CliRunner().invoke(cli, ["copy", url, "memory://x", "--collection", "nichts"])
+    assert missing.exit_code == 1
+    assert isinstance(missing.exception, SystemExit)
+    with connect(str(tmp_path / "b.db")) as store, pytest.raises(CollectionNotFound):
+        store.open("images")
+
+
+class EndsEarly(MemoryCollection):
+    """Reads a tenth of its records, like a server whose pages ended early."""
+
+    def _iterate(self, where, *, vectors, batch):
+        return islice(super()._iterate(where, vectors=vectors, batch=batch), self.count() // 10)
+
+
+class CountsTwice(MemoryCollection):
+    """Counts the first hundred ids twice, and reads them once."""
+
+    def _count(self, where):
+        return super()._count(where) + self.doubled()
+
+    def doubled(self, where=None):
+        return 100
+
+
+def test_copy_fails_if_records_are_missing(source, target):
+    collection = source.open("images")
+    source.open = lambda name: EndsEarly(name, collection._all)
+    with pytest.raises(BackendError, match="123 of 1,234 records.*the others are missing"):
+        copy(source, target, "images")
+
+
+def test_copy_counts_rows_that_repeat_an_id(source, target):
+    collection = source.open("images")
+    source.open = lambda name: CountsTwice(name, collection._all)
+    progress = []
+    done = copy(source, target, "images", on_progress=lambda *now: progress.append(now))
+    assert (done.copied, done.doubled) == (1_234, 100)
+    assert target.open("images").count() == 1_234
+    assert progress[-1] == (1_234, 1_234)

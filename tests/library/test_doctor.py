@@ -1,0 +1,90 @@
+"""The doctor: looks, says, changes nothing, shows no secret."""
+
+import json
+import socket
+
+from click.testing import CliRunner
+
+from imgsearch.backends import connect
+from imgsearch.cli import cli
+from imgsearch.library.doctor import Store, examine
+from imgsearch.settings import Settings
+
+
+def run(*words, **environment):
+    return CliRunner().invoke(cli, ["doctor", *map(str, words)], env=environment)
+
+
+def by_name(done):
+    return {finding["what"]: finding for finding in json.loads(done.stdout)}
+
+
+def test_packages_and_operators_are_listed_with_their_versions():
+    found = by_name(run("memory://x", "--json"))
+    assert found["towhee"]["fact"] == "1.1.3"
+    assert found["operators"]["state"] == "ok"
+    assert found["encoder lite"]["fact"] == "runs, 384 dimensions"
+    assert found["store memory://x"]["state"] == "ok"
+
+
+def test_a_store_that_is_not_there_yet_is_not_made(tmp_path):
+    done = run(tmp_path / "x.db", "--json")
+    assert done.exit_code == 0, done.output
+    assert by_name(done)[f"store {tmp_path / 'x.db'}"]["state"] == "absent"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_store_lists_its_collections(tmp_path):
+    from imgsearch.backends import Schema
+
+    with connect(str(tmp_path / "x.db")) as store:
+        store.create("bilder", Schema(4))
+    assert "bilder" in run(tmp_path / "x.db").stdout
+
+
+def test_damaged_collections_are_named(tmp_path):
+    from imgsearch.backends import Schema
+
+    with connect(str(tmp_path / "x.db")) as store:
+        store.create("bilder", Schema(4))
+    (tmp_path / "x.db/collections/images").mkdir()
+    done = run(tmp_path / "x.db", "--json")
+    assert done.exit_code == 1
+    assert by_name(done)[f"store {tmp_path / 'x.db'}"]["state"] == "ok"
+    finding = by_name(done)["collection images"]
+    assert finding["state"] == "wrong"
+    assert "schema.json is missing, and it is empty" in finding["fact"]
+    assert "restore its folder" in finding["advice"]
+    assert (tmp_path / "x.db/collections/images").exists()
+
+
+def test_a_dead_server_and_wrong_credentials_look_alike_and_the_advice_says_so():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))  # bound, not listening: nothing answers there
+        url = f"milvus://127.0.0.1:{listening.getsockname()[1]}"
+        secret = {"IMGSEARCH_MILVUS_TOKEN": "root:geheim", "IMGSEARCH_TIMEOUT": "1"}
+        done = run(url, "--json", **secret)
+    assert done.exit_code == 1
+    finding = by_name(done)[f"store {url}"]
+    assert finding["state"] == "wrong"
+    assert "look alike" in finding["advice"]
+    assert "IMGSEARCH_MILVUS_TOKEN" in finding["advice"]
+    assert "geheim" not in done.output
+
+
+def test_invalid_url_is_reported():
+    done = run("tencentt://x", "--json")
+    assert done.exit_code == 1
+    assert "unknown store" in by_name(done)["store tencentt://x"]["fact"]
+
+
+def test_no_secret_is_shown():
+    assert "geheim" not in repr(Store("milvus://x", "root:geheim", "IMGSEARCH_MILVUS_TOKEN"))
+
+
+def test_each_store_gets_its_own_secret_only():
+    settings = Settings(milvus_token="m", tencent_key="t")
+    assert settings.token("milvus://h") == "m"
+    assert settings.token("tencent+grpc://h/d") == "t"
+    assert settings.token("photos.db") is None
+    assert [f.state for f in examine([]) if f.what == "python"] == ["ok"]

@@ -1,0 +1,141 @@
+"""The batch step: references or bytes in, an Arrow record batch out."""
+
+import hashlib
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from imgsearch.encoders import Recipe, load
+from imgsearch.errors import ConfigError, EncoderError
+from imgsearch.library.embedding import SCHEMA, Embedding
+from tests.pictures import write
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPE = Recipe.of("classic")
+
+
+@pytest.fixture
+def files(tmp_path):
+    return write(tmp_path, 5, suffix=".jpg")
+
+
+@pytest.fixture(autouse=True, params=["amid", "beside"])
+def way(request, monkeypatch):
+    """Take both ways: decoding in the model's threads, and beside a device of its own."""
+    monkeypatch.setattr(load("classic"), "offloaded", request.param == "beside", raising=False)
+    return request.param
+
+
+def test_rows_come_in_order_with_what_they_were(files):
+    data = files[0].read_bytes()
+    items = [files[1], str(files[2]), data, ("wo/ü.jpg", data)]
+    batch = Embedding(RECIPE)(items)
+    assert batch.schema == SCHEMA
+    assert batch.column("source").to_pylist() == [str(files[1]), str(files[2]), "", "wo/ü.jpg"]
+    contents = [files[1].read_bytes(), files[2].read_bytes(), data, data]
+    digests = [hashlib.sha256(each).hexdigest() for each in contents]
+    assert batch.column("sha256").to_pylist() == batch.column("id").to_pylist() == digests
+    assert batch.column("status").to_pylist() == ["ok"] * 4
+    vectors = np.array(batch.column("vector").to_pylist(), dtype=np.float32)
+    from imgsearch.images import decode
+
+    expected = load("classic").encode([decode(each) for each in contents])
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    assert batch.schema.field("vector").type == pa.list_(pa.float32())
+
+
+def test_one_core_gives_the_same_from_a_single_thread(files, tmp_path, way, monkeypatch):
+    kaputt = tmp_path / "kaputt.jpg"
+    kaputt.write_bytes(b"\xff\xd8\xff")
+    items, seen = [*files, kaputt], set()
+    usual = Embedding(RECIPE)(items)
+    encoder = type(load("classic"))
+    features = encoder.features
+
+    def watched(self, rows):
+        seen.add((len(rows), threading.current_thread().name))
+        return features(self, rows)
+
+    # the class: taken back from the object, pytest before 9.2 would leave its own method there
+    monkeypatch.setattr(encoder, "features", watched)
+    alone = Embedding(RECIPE)(items, one_core=True)
+    assert alone.drop_columns("vector") == usual.drop_columns("vector")
+    rows = [batch.column("vector").to_pylist()[:5] for batch in (alone, usual)]
+    np.testing.assert_allclose(*rows, atol=1e-5)
+    if way == "amid":
+        ((number, name),) = seen
+        assert (number, name.startswith("imgsearch-embedding")) == (1, True)
+
+
+def test_an_error_stays_in_its_row(files, tmp_path):
+    cut = files[0].read_bytes()[:-300]
+    batch = Embedding(RECIPE)([files[0], tmp_path / "fehlt.jpg", b"no image", cut, files[1]])
+    assert batch.column("status").to_pylist() == ["ok", "read", "header", "decode", "ok"]
+    errors = batch.column("error").to_pylist()
+    assert [error.partition(":")[0] for error in errors] == [
+        "", "SourceError", "FormatRefused", "ImageCorrupt", "",
+    ]  # fmt: skip
+    assert batch.column("vector").is_null().to_pylist() == [False, True, True, True, False]
+    assert batch.column("id").is_null().to_pylist() == [False, True, False, False, False]
+
+
+def test_a_vector_without_direction_is_its_rows_error(files, monkeypatch):
+    encoder = load("classic")
+    features = type(encoder).features
+
+    def some_are_zero(self, inputs):
+        made = features(self, inputs)
+        made[[np.array_equal(each, bad) for each in inputs]] = 0
+        return made
+
+    from imgsearch.images import decode
+
+    bad = encoder.prepare(decode(files[3].read_bytes()))
+    monkeypatch.setattr(type(encoder), "features", some_are_zero)
+    batch = Embedding(RECIPE)(files)
+    assert batch.column("status").to_pylist() == ["ok", "ok", "ok", "embed", "ok"]
+    assert "EncoderError: " in batch.column("error")[3].as_py()
+
+
+def test_more_than_a_batch_keeps_its_order(files):
+    many = files * 30
+    batch = Embedding(RECIPE)(many)
+    assert batch.column("source").to_pylist() == [str(file) for file in many]
+    whole = np.array(batch.column("vector").to_pylist(), dtype=np.float32)
+    np.testing.assert_allclose(whole, np.tile(whole[:5], (30, 1)), atol=1e-6)
+
+
+def test_nothing_gives_an_empty_batch():
+    batch = Embedding()([])
+    assert (batch.num_rows, batch.schema) == (0, SCHEMA)
+
+
+def test_it_travels_by_its_configuration(files):
+    step = Embedding(RECIPE)
+    step(files[:1])
+    sent = pickle.dumps(step)
+    assert len(sent) < 400
+    code = (
+        "import pickle, sys\n"
+        f"step = pickle.loads({sent!r})\n"
+        "print(step(sys.argv[1:]).column('id').to_pylist())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, files)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == f"{step(files).column('id').to_pylist()}\n", done.stderr
+
+
+@pytest.mark.torch
+def test_an_encoder_that_cannot_be_built_is_no_rows_fault(files):
+    with pytest.raises(EncoderError):
+        Embedding(Recipe("größe"))(files)
+    with pytest.raises(ConfigError):
+        Embedding(Recipe("classic", options={"mean": 0.5}))(files)

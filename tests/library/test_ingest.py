@@ -1,0 +1,221 @@
+"""Loading: the records and counts do not depend on the chunks of a load."""
+
+import itertools
+import shutil
+import uuid
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+import imgsearch
+from imgsearch.errors import BackendError
+from imgsearch.images.sources import content_id, references
+from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.ingest import Loader
+from imgsearch.library.progress import Candidate, Tally, chunks
+from imgsearch.types import Record
+from tests.pictures import picture, write
+
+
+@pytest.fixture
+def library():
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
+        yield opened
+
+
+def load(files, size):
+    """Load candidates in chunks of a size into a new collection; return it with the report."""
+    handle = CollectionHandle(f"memory://{uuid.uuid4().hex}", model="classic", index="flat")
+    loader = Loader(handle)
+    tally = Tally(len(files), None, None)
+    parts = (files[start : start + size] for start in range(0, len(files), size))
+    loader.load(parts, tally)
+    return loader.collection, tally.report()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Six contents: copies with other labels, a broken one with copies, and single ones."""
+    good = [path.read_bytes() for path in write(tmp_path, 5)]
+    broken = good[0][:100]
+    named = [
+        ("/a/cat/1.png", "cat", good[0]),
+        ("/a/cat/broken.png", "cat", broken),
+        ("/a/2.png", None, good[1]),
+        ("/b/dog/1.png", "dog", good[0]),
+        ("/b/dog/2.png", "dog", good[1]),
+        ("/b/dog/broken.png", "dog", broken),
+        ("/c/cat/1.png", "cat", good[0]),
+        ("/c/2.png", None, good[1]),
+        ("/c/fox/2.png", "fox", good[1]),
+        ("/d/3.png", "", good[2]),
+        ("/d/4.png", None, good[3]),
+        ("/d/broken.png", None, broken),
+        ("/d/5.png", "owl", good[4]),
+    ]
+    return [Candidate(path, label, content_id(data), data) for path, label, data in named]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 13])
+def test_first_file_of_a_content_counts_in_chunks_of_any_size(files, size):
+    collection, report = load(files, size)
+    stored = {row.fields["path"]: row.fields["label"] for row in collection.iterate(vectors=False)}
+    assert stored == {
+        "/a/cat/1.png": "cat",
+        "/a/2.png": "dog",  # the first label that any of its files states
+        "/d/3.png": "",
+        "/d/4.png": "",
+        "/d/5.png": "owl",
+    }
+    counts = (report.added, report.updated, report.skipped, report.failed)
+    assert counts == (5, 1, 4, 3)
+    assert sum(counts) == len(files)
+    assert [(line.path, line.reason) for line in report.failures] == [
+        (path, f"{path}: {report.failures[0].reason.partition(': ')[2]}")
+        for path in ("/a/cat/broken.png", "/b/dog/broken.png", "/d/broken.png")
+    ]
+    assert sorted(report.notes) == [
+        "/b/dog/1.png states the label 'dog', but the same image at /a/cat/1.png has 'cat', "
+        "which was stated first and counts",
+        "/c/fox/2.png states the label 'fox', but the same image at /a/2.png has 'dog', "
+        "which was stated first and counts",
+    ]
+
+
+def test_contradictions_beyond_the_first_are_counted(files):
+    others = [Candidate(f"/x/{n}.png", str(n), files[0].id, files[0].data) for n in range(9)]
+    _, report = load([files[0], *others], 4)
+    assert len(report.notes) == 6
+    assert report.notes[-1] == (
+        "4 more files state another label than an earlier file of the same content"
+    )
+
+
+def test_an_unreadable_file_does_not_count_as_the_first_of_a_content(library, tmp_path):
+    (path,) = write(tmp_path / "cat", 1)
+    report = library.add([tmp_path / "gone.png", path, path])
+    assert (report.added, report.skipped, report.failed) == (1, 1, 1)
+
+
+def test_a_refused_row_fails_its_copies_too(files, tmp_path):
+    long = f"/{'x' * 70_000}.png"  # longer than any store's text
+    first = Candidate(long, None, files[0].id, files[0].data)
+    for size in (1, 3):
+        _, report = load([first, files[0], files[2]], size)
+        assert (report.added, report.skipped, report.failed) == (1, 0, 2)
+        assert [line.stage for line in report.failures] == ["insert", "insert"]
+
+
+def test_a_csv_corrects_and_clears_labels(library, tmp_path):
+    write(tmp_path, 3)
+    sheet = tmp_path / "l.csv"
+    names = [f"bild-ü {n:04d}.png" for n in range(3)]
+
+    def add(*labels):
+        rows = (f"{name},{label}" for name, label in zip(names, labels, strict=True))
+        sheet.write_text("\n".join(["path,label", *rows]))
+        return library.add(sheet)
+
+    assert add("dog", "dog", "dog").added == 3
+    report = add("cat", "dog", "")
+    assert (report.added, report.updated, report.skipped, report.failed) == (0, 2, 1, 0)
+    assert report.notes == ("1 label was removed: their source has an empty label",)
+    labels = [library.search(picture(n), k=1)[0].fields["label"] for n in range(3)]
+    assert labels == ["cat", "dog", ""]
+    sheet.write_text("\n".join(["path", *names]))
+    report = library.add(sheet)
+    assert (report.updated, report.skipped) == (0, 3)  # it states nothing about labels
+
+
+def test_a_label_too_long_for_a_store_fails_only_its_file(library, tmp_path):
+    write(tmp_path, 3)
+    library.add(tmp_path)
+    sheet = tmp_path / "l.csv"
+    labels = ("cat", "x" * 70_000, "dog")
+    rows = (f"bild-ü {place:04d}.png,{label}" for place, label in enumerate(labels))
+    sheet.write_text("\n".join(["path,label", *rows]))
+    report = library.add(sheet)
+    assert (report.updated, report.failed) == (2, 1)
+    (line,) = report.failures
+    assert (line.path, line.error) == (str(tmp_path / "bild-ü 0001.png"), "FieldInvalid")
+
+
+def test_a_report_names_contradictions_and_repeats_of_a_csv(library, tmp_path):
+    (path,) = write(tmp_path, 1)
+    sheet = tmp_path / "l.csv"
+    sheet.write_text(f"path,label\n{path.name},cat\n{path.name},cat\n{path.name},dog\n")
+    report = library.add(sheet)
+    assert (report.added, report.skipped) == (1, 2)
+    assert report.notes == (
+        f"{path} states the label 'dog', but the same image at {path} has 'cat', which was stated "
+        "first and counts",
+    )
+
+
+def test_subfolders_are_labels_and_the_walked_folder_is_not(library, tmp_path):
+    write(tmp_path / "cat", 1)
+    assert library.add(tmp_path).added == 1
+    assert library.add(tmp_path / "cat").skipped == 1
+    (tmp_path / "cat").rename(tmp_path / "dog")
+    assert library.add(tmp_path).updated == 1
+    hit = library.search(picture(0))[0]
+    assert hit.fields["label"] == "dog"
+    assert hit.fields["path"].startswith(str(tmp_path / "dog"))
+
+
+def test_a_copy_elsewhere_changes_the_label_and_not_the_path(library, tmp_path):
+    (path,) = write(tmp_path / "one" / "cat", 1)
+    library.add(tmp_path / "one")
+    shutil.copytree(tmp_path / "one/cat", tmp_path / "two/dog")
+    report = library.add(tmp_path / "two")
+    assert (report.updated, report.skipped) == (1, 0)
+    assert library.search(picture(0))[0].fields == {"path": str(path), "label": "dog"}
+
+
+def test_a_new_label_of_an_image_is_written_to_its_regions(library, tmp_path):
+    (path,) = write(tmp_path / "cat", 1)
+    handle = CollectionHandle(library.url, model="classic")
+    collection = handle.open_or_create(with_regions=True)
+    content = content_id(path.read_bytes())
+    vector = np.eye(1, collection.schema.dim, dtype=np.float32)[0]
+    for id_, box in ((f"{content}#1", "0,0,9,9"), (content, "")):
+        fields = {"path": "/gone.png", "label": "dog", "image": content, "box": box}
+        collection.upsert([Record(id_, vector, fields)])
+    with closing(handle), imgsearch.open(library.url) as opened:
+        assert opened.add(tmp_path).updated == 1
+    rows = list(library.collection.iterate(vectors=False))
+    assert [row.fields["label"] for row in rows] == ["cat", "cat"]
+    assert [row.fields["path"] for row in rows] == [str(path)] * 2
+
+
+def test_parts_double_from_one_image(library, tmp_path):
+    write(tmp_path, 20)
+    progress = []
+    library.add(tmp_path, on_progress=progress.append)
+    assert list(dict.fromkeys(state.added for state in progress)) == [0, 1, 3, 7, 15, 20]
+
+
+def test_a_load_that_ends_after_each_written_part_is_completed(library, tmp_path):
+    write(tmp_path, 12)
+
+    def stop(state):
+        if state.added:
+            raise BackendError("the process is killed here")
+
+    for _ in itertools.repeat(None, 12):
+        known = library.count()
+        try:
+            library.add(tmp_path, on_progress=stop)
+        except BackendError:
+            assert library.count() > known
+        else:
+            break
+    assert library.count() == 12
+
+
+def test_chunks_hold_candidates_with_label_and_content_id(tmp_path):
+    write(tmp_path / "cat", 2)
+    tally = Tally(2, None, None)
+    (chunk,) = chunks(references(tmp_path), tally)
+    assert [(file.label, file.id == content_id(file.data)) for file in chunk] == [("cat", True)] * 2

@@ -1,0 +1,271 @@
+"""Thresholds that a library keeps: auto by the kind of query, hidden duplicates, the commands."""
+
+import json
+import uuid
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imgsearch
+from imgsearch.backends import notes
+from imgsearch.errors import ConfigError
+from imgsearch.evaluation.transforms import TRANSFORMS
+from imgsearch.library.query import Query
+from tests.pictures import page, picture, write, write_shade
+
+
+@pytest.fixture
+def library(tmp_path):
+    write(tmp_path / "猫", 6)
+    copies = tmp_path / "kopien"
+    copies.mkdir()
+    for place in range(3):
+        lighter = np.minimum(picture(0), 250) + np.uint8(1 + place)
+        Image.fromarray(lighter).save(copies / f"{place}.png")
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
+        opened.add(tmp_path)
+        yield opened
+
+
+def test_auto_takes_the_threshold_of_the_kind_of_query(library):
+    library.thresholds.keep_min_scores({"image": {"threshold": 0.6}, "text": {"threshold": 0.2}})
+    kept = library.thresholds
+    vector = np.ones(4)
+    assert kept.min_score(Query(picture(0))) == 0.6
+    assert kept.min_score(Query(picture(0)).minus(vector)) == 0.6
+    assert kept.min_score(Query.text("dög").plus(Query.text("snow"))) == 0.2
+    assert kept.min_score(Query.text("dog").plus(picture(0))) == 0.2  # the lower one of both
+
+
+def test_auto_shows_what_reaches_it_and_may_show_nothing(library):
+    scores = [hit.score for hit in library.search(picture(4), k=9)]
+    library.thresholds.keep_min_scores({"image": {"threshold": (scores[0] + scores[1]) / 2}})
+    assert len(library.search(picture(4), k=9, min_score="auto")) == 1
+    library.thresholds.keep_min_scores({"image": {"threshold": 1.5}})
+    assert library.search(picture(4), min_score="auto") == []
+
+
+def test_what_was_not_measured_names_the_command(library):
+    with pytest.raises(ConfigError, match=r"image queries.*imgsearch threshold"):
+        library.search(picture(0), min_score="auto")
+    library.thresholds.keep_min_scores({"image": {"threshold": 0.5}})
+    with pytest.raises(ConfigError, match=r"text queries"):
+        library.search("a dog", min_score="auto")
+    with pytest.raises(ConfigError, match="imgsearch dedup"):
+        library.search(picture(0), hide_duplicates=True)
+    with pytest.raises(ConfigError, match="'high'"):
+        library.search(picture(0), min_score="high")
+
+
+def test_hidden_duplicates_make_room_for_others(library):
+    shown = library.search(picture(0), k=4)
+    assert sum("kopien" in hit.fields["path"] for hit in shown) == 3
+    near = shown[3].score - 1e-4
+    found = library.search(picture(0), k=4, hide_duplicates=near)
+    assert len(found) == 4
+    assert found[0] == shown[0]
+    assert not any("kopien" in hit.fields["path"] for hit in found)
+    library.thresholds.keep_duplicates({"threshold": near})
+    assert library.search(picture(0), k=4, hide_duplicates=True) == found
+    assert library.search(picture(0), k=4, hide_duplicates=2.0) == shown  # nothing is so near
+
+
+def test_the_notes_are_no_library():
+    with pytest.raises(ConfigError, match="choose another name"):
+        imgsearch.open("memory://x", collection=notes.NAME)
+
+
+@pytest.fixture
+def loaded(run, tmp_path):
+    """A library of twenty pictures of two classes, and a wide copy of each of the first five."""
+    write(tmp_path / "bilder/dog", 10)
+    write(tmp_path / "bilder/snow", 10, start=10)
+    (tmp_path / "bilder/é").mkdir()
+    for place in range(5):
+        copy = Image.fromarray(TRANSFORMS["aspect_150"](picture(place)))
+        copy.save(tmp_path / f"bilder/é/kopie {place}.png")
+    assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
+    return tmp_path / "bilder"
+
+
+@pytest.fixture
+def shades(run, tmp_path):
+    """A library of ten dark and ten bright pictures with a label each."""
+    write_shade(tmp_path / "bilder/dog", 10, bright=False)
+    write_shade(tmp_path / "bilder/snow", 10, start=10, bright=True)
+    assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
+    return tmp_path / "bilder"
+
+
+def names(group):
+    members = [group["kept"], *group["others"]]
+    return {"/".join(each["fields"]["path"].split("/")[-2:]) for each in members}
+
+
+def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
+    result = json.loads(run("dedup", "--precision", 0.5, "--json").stdout)
+    assert (result["removed"], result["images"], result["measured"]["changed"]) == (None, 25, 25)
+    pairs = [{f"dog/bild-ü 000{place}.png", f"é/kopie {place}.png"} for place in range(5)]
+    assert all(any(pair <= names(group) for group in result["groups"]) for pair in pairs)
+    near = sum(len(group["others"]) for group in result["groups"])
+
+    done = run("dedup", "--precision", 0.5, "--html", "seite.html")
+    assert done.exit_code == 0, done.output
+    expected = f"{len(result['groups'])} groups with {near} near-duplicates beside the kept images"
+    assert f"{expected}, among 25 images" in done.stderr
+    assert f"{result['threshold']:.4f}, for a precision of 0.5" in done.stderr
+    assert done.stdout.count("kept") == len(result["groups"])
+    page = (tmp_path / "seite.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == len(result["groups"]) + near
+    assert ("Near-duplicate 1" in page, "Hit" in page, "Query" in page) == (True, False, False)
+
+    query = loaded / "dog/bild-ü 0000.png"
+    words = ("search", query, "--hide-duplicates", "-k", 25, "--json")
+    shown = {"/".join(hit["fields"]["path"].split("/")[-2:])
+             for hit in json.loads(run(*words).stdout)}  # fmt: skip
+    assert all(len(pair & shown) <= 1 for pair in pairs)
+    assert "dog/bild-ü 0000.png" in shown
+
+
+def test_dedup_joins_the_vectors_of_classic(run, tmp_path):
+    paths = write(tmp_path / "bilder", 12)
+    for place in range(3):
+        copy = Image.fromarray(TRANSFORMS["aspect_150"](picture(place)))
+        copy.save(tmp_path / f"bilder/kopie {place}.png")
+    assert run("add", "bilder", "--model", "lite", "--json").exit_code == 0
+    paths[11].unlink()
+    words = ("dedup", "--precision", 0.3, "--sample", 6, "--json")
+    result = json.loads(run(*words).stdout)
+    assert (result["joined"], result["not_read"], result["images"]) == (True, 1, 15)
+    pairs = [{f"bilder/bild-ü 000{place}.png", f"bilder/kopie {place}.png"} for place in range(3)]
+    assert all(any(pair <= names(group) for group in result["groups"]) for pair in pairs)
+    kept = json.loads(run("info", "--json").stdout)["thresholds"]["duplicates"]
+    assert kept["threshold"] != result["threshold"]  # search compares stored vectors
+
+    done = run("dedup", "--threshold", 0.9, "--json")
+    assert not json.loads(done.stdout)["joined"]
+
+
+def test_dedup_refuses_a_threshold_that_its_check_denies(run, loaded):
+    assert run("dedup", "--precision", 0.5).exit_code == 0
+    done = run("dedup", "--precision", 0.9, "--remove", "--yes")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "refused by its check: wanted precision 0.9, checked 0." in done.stderr
+    assert json.loads(run("info", "--json").stdout)["count"] == 25
+    query = loaded / "dog/bild-ü 0000.png"
+    done = run("search", query, "--hide-duplicates")  # by the earlier threshold
+    assert (done.exit_code, "pixels were not compared" in done.stderr) == (0, True)
+    assert run("dedup", "--precision", 0.3).exit_code == 1  # forgets the threshold for 0.5
+    done = run("search", query, "--hide-duplicates")
+    assert (done.exit_code, "imgsearch dedup" in done.stderr) == (1, True)
+
+
+def test_dedup_removes_only_verified_copies(run, loaded):
+    """Of five copies one file is deleted and one holds another picture."""
+    (loaded / "é/kopie 0.png").unlink()
+    Image.fromarray(picture(77)).save(loaded / "é/kopie 1.png")
+    words = ("dedup", "--threshold", 0.91, "--remove", "--yes")
+    result = json.loads(run(*words, "--json").stdout)
+    assert (result["removed"], len(result["groups"]), result["compared"]["unread"]) == (3, 3, 2)
+    assert all(other["verified"] for group in result["groups"] for other in group["others"])
+    assert [pair["verdict"] for pair in result["unverified"]] == ["unread"] * 2
+    assert any("changed since it was added" in pair["reason"] for pair in result["unverified"])
+    done = run("dedup", "--threshold", 0.91)
+    assert "not verified: 2 pairs: 2 could not be read" in done.stderr
+    assert done.stdout.count("unread") == 2
+    assert json.loads(run(*words, "--unread", "--json").stdout)["removed"] == 2
+
+
+def test_dedup_separates_pages_that_the_encoder_does_not(run, tmp_path):
+    (tmp_path / "seiten").mkdir()
+    for place in range(4):
+        Image.fromarray(page(place)).save(tmp_path / f"seiten/{place}.png")
+    Image.fromarray(page(3)[:, ::-1].copy()).save(tmp_path / "seiten/3 flipped.png")
+    assert run("add", "seiten", "--model", "classic", "--json").exit_code == 0
+    result = json.loads(run("dedup", "--threshold", 0.5, "--remove", "--yes", "--json").stdout)
+    assert [names(group) for group in result["groups"]] == [
+        {"seiten/3.png", "seiten/3 flipped.png"}
+    ]
+    assert (result["removed"], result["compared"]["same"], result["compared"]["different"]) == (
+        1,
+        1,
+        9,
+    )
+
+
+def test_a_kept_threshold_that_its_check_denied_is_not_used(library):
+    """Older versions kept such thresholds."""
+    checked = {"precision": 0.777, "precision_interval": [0.7, 0.85], "pairs": 40}
+    denied = {"threshold": 0.5, "wanted": 0.99, "checked": checked}
+    library.thresholds.keep_duplicates(denied)
+    with pytest.raises(ConfigError, match=r"refused by its check: wanted precision 0\.99"):
+        library.search(picture(0), hide_duplicates=True)
+    library.thresholds.keep_min_scores({"image": denied})
+    with pytest.raises(ConfigError, match="refused by its check"):
+        library.search(picture(0), min_score="auto")
+    library.thresholds.keep_duplicates({**denied, "wanted": 0.8})
+    assert library.thresholds.duplicates() == 0.5
+
+
+def test_a_refused_measurement_forgets_thresholds_as_precise(library):
+    library.thresholds.keep_min_scores({
+        "image": {"threshold": 0.6, "wanted": 0.9}, "text": {"threshold": 0.2, "wanted": 0.5}
+    })  # fmt: skip
+    library.thresholds.forget_min_scores(0.8)
+    assert set(library.thresholds.to_dict()["min_score"]) == {"text"}
+
+
+def test_dedup_removes_when_it_is_told_to(run, loaded):
+    words = ("dedup", "--threshold", 0.91, "--remove")  # a copy of each of five, and nothing else
+    no = run(*words, input="n\n")
+    assert (no.exit_code, "Remove 5 images" in no.stderr) == (1, True)
+    assert json.loads(run("info", "--json").stdout)["count"] == 25
+    told = json.loads(run(*words, "--yes", "--json").stdout)
+    assert (told["removed"], told["measured"], len(told["groups"])) == (5, None, 5)
+    assert json.loads(run("info", "--json").stdout)["count"] == 20
+    assert json.loads(run(*words, "--yes", "--json").stdout)["groups"] == []
+    assert len(list(loaded.rglob("*.png"))) == 25
+
+
+def test_dedup_of_a_library_without_any_says_so(run, tmp_path):
+    write(tmp_path / "bilder", 6)
+    assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
+    done = run("dedup", "--threshold", 0.9999, "--html", "seite.html", "--remove")
+    assert done.exit_code == 0, done.output
+    assert "0 groups" in done.stderr
+    assert "as given; its precision is not known" in done.stderr
+    assert "0 images removed" in done.stderr
+    assert "No near-duplicates." in (tmp_path / "seite.html").read_text(encoding="utf-8")
+
+
+def test_threshold_measures_keeps_and_search_uses_it(run, shades):
+    query = shades / "dog/bild-ü 0000.png"
+    before = run("search", query, "--min-score", "auto")
+    assert before.exit_code == 1
+    assert "imgsearch threshold" in before.stderr
+    done = run("threshold", "--precision", 0.3)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.split()[0] == "queries"
+    assert "no threshold is kept for text queries" in done.stderr
+    told = json.loads(run("threshold", "bilder", "--precision", 0.3, "--json").stdout)
+    assert set(told["kept"]) == {"image"}
+    lowest = told["kept"]["image"]["threshold"]
+    hits = json.loads(run("search", query, "--min-score", "auto", "-k", 25, "--json").stdout)
+    assert hits
+    assert all(hit["score"] >= lowest for hit in hits)
+    facts = json.loads(run("info", "--json").stdout)
+    assert facts["thresholds"]["min_score"]["image"]["threshold"] == lowest
+    assert "threshold image" in run("info").stdout
+
+
+def test_threshold_refuses_folders_that_do_not_label_images(run, loaded):
+    failed = run("threshold", "--precision", 0.3)
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert "the labels do not" in failed.stderr
+
+
+def test_a_score_is_a_number_or_auto(run, shades):
+    done = run("search", shades / "dog/bild-ü 0000.png", "--min-score", "hoch")
+    assert done.exit_code == 2
+    assert "'hoch' is not a number or auto" in done.stderr

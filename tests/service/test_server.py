@@ -1,0 +1,123 @@
+"""`imgsearch serve` as people run it: a process, its messages, its stop and its next start."""
+
+import logging
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from imgsearch.backends import Schema, connect
+from imgsearch.cli import cli
+from imgsearch.service import Limits, server
+from tests.archive.place import archive
+from tests.conftest import ENVIRONMENT
+from tests.service.running import jpeg, served
+
+
+@contextmanager
+def process(*words):
+    """Run `imgsearch serve` on a free port; yield its client and the process."""
+    command = [sys.executable, "-m", "imgsearch", "serve", "--port", "0", *map(str, words)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**ENVIRONMENT, "COLUMNS": "200"}
+    ) as running:
+        told = []
+        try:
+            for line in running.stderr:
+                told.append(line)
+                if found := re.search(r"http://[^ ,]+", line):
+                    break
+            else:
+                pytest.fail("".join(told))
+            with httpx.Client(base_url=found[0], timeout=60) as client:
+                client.told = told
+                yield client, running
+        finally:
+            running.kill()
+
+
+def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path, monkeypatch):
+    data = tmp_path / "größe"
+    made = CliRunner().invoke(cli, ["keys", "create", "я", "--scope", "admin", "--data", str(data)])
+    assert made.exit_code == 0, made.output
+    key = {"Authorization": f"Bearer {made.stdout.split()[0]}"}
+    with process("--data", data, "--no-page") as (client, running):
+        assert client.get("/v1/count").status_code == 401
+        added = client.post("/v1/images", files={"file": ("кот.jpg", jpeg(1))}, headers=key)
+        assert added.status_code == 201, added.text
+        assert client.get("/", follow_redirects=True).status_code == 200  # the documentation
+        running.send_signal(signal.SIGTERM)
+        rest = running.stderr.read()
+        assert running.wait(30) == 0
+        assert "größe" in rest
+        assert "key" in rest
+        assert "Traceback" not in rest
+    assert {path.name for path in data.iterdir()} >= {"vectors.db", "catalog.db", "originals"}
+    assert data.stat().st_mode & 0o077 == 0  # nobody else's
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with process("--data", data, "--no-auth") as (client, running):
+        hits = client.post("/v1/search", files={"file": jpeg(1)}).json()["hits"]
+        assert [hit["name"] for hit in hits] == ["кот.jpg"]
+        assert client.get("/v1/health").json()["status"] == "ok"
+        sent = client.post("/gradio_api/upload", files={"files": ("ü.png", b"no image")})
+        assert sent.status_code == 200
+        (folder,) = tmp_path.glob("imgsearch-page-*")
+        assert [path.name for path in folder.rglob("*.png")] == ["ü.png"]
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+    assert list(tmp_path.glob("imgsearch-page-*")) == []
+
+
+def test_it_tells_in_one_line_why_it_does_not_start(tmp_path):
+    for words, why in (
+        (["--host", "0.0.0.0"], "no API key yet"),  # noqa: S104 - what is refused
+        (["--host", "0.0.0.0", "--no-auth"], "open to others"),  # noqa: S104 - as above
+        ([], "--no-auth"),
+        (["--no-auth", "--cors", "*"], "is no origin"),
+        (["--no-auth", "--weights", __file__], "belong to a model"),
+        (["--no-auth", "--behind-proxy", "10.0.0.1"], "lets others in"),
+    ):
+        told = CliRunner().invoke(cli, ["serve", "--data", str(tmp_path / "a"), *words])
+        assert told.exit_code == 1, (words, told.output)
+        assert why in told.output
+        assert told.output.count("\n") == 1, told.output
+
+
+def test_small_answers_are_not_held_back():
+    """Nagle's algorithm and delayed acknowledgements made every search 40 ms longer."""
+    with (
+        server.listening("127.0.0.1", 0) as place,
+        socket.create_connection(place.getsockname()),
+    ):
+        accepted, _ = place.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_service_starts_beside_the_collections_of_other_programs(tmp_path, caplog):
+    db = "memory://serving-strangers"
+    caplog.set_level(logging.WARNING, logger="imgsearch")  # whatever other tests left
+    with connect(db) as store, archive(tmp_path, db=db) as opened:
+        store.create("images", Schema(7))
+        server.warm(opened)
+        assert server.mend(opened, alone=True).left == 1
+        assert "collection 'images' is left alone" in caplog.text
+        with (
+            server.running(opened, keys=None, limits=Limits(), page=False) as app,
+            served(app) as url,
+            httpx.Client(base_url=url) as service,
+        ):
+            assert service.get("/v1/models").json()["default"] == ""
+            assert service.get("/v1/collections").json() == {"collections": []}
+            for answer in (
+                service.get("/v1/count"),
+                service.post("/v1/search", json={"text": "dog"}),
+                service.post("/v1/images", files={"file": ("a.jpg", jpeg(0))}),
+            ):
+                assert (answer.status_code, answer.json()["code"]) == (409, "schema_mismatch")

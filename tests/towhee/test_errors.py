@@ -1,0 +1,159 @@
+"""Towhee turns every error into text; the adapter returns the error itself."""
+
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from imgsearch import towhee
+from imgsearch.errors import DimensionMismatch, ImageCorrupt, ImgSearchError, SourceError
+from imgsearch.towhee import errors
+from imgsearch.towhee.imports import RuntimePipeline
+from imgsearch.types import Failure
+from tests.towhee import toys
+
+
+def test_towhee_itself_erases_the_error():
+    plain = RuntimePipeline(toys.pipeline("toy_fail").output("out").dag_repr)
+    with pytest.raises(RuntimeError) as caught:
+        plain("猫")
+    assert type(caught.value) is RuntimeError
+    assert caught.value.__cause__ is None
+
+
+def test_an_error_of_a_run_comes_back_typed_with_its_facts():
+    with pytest.raises(ImageCorrupt, match="猫 is broken") as caught:
+        toys.pipeline("toy_fail").output("out")("猫")
+    assert (caught.value.path, caught.value.stage) == ("猫", "decode")
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_an_error_of_building_comes_back_typed():
+    with pytest.raises(DimensionMismatch) as caught:
+        toys.pipeline("toy_unbuildable").output("out")
+    assert (caught.value.expected, caught.value.got) == (2, 3)
+
+
+def test_an_error_that_is_not_ours_keeps_its_type_too():
+    with pytest.raises(ZeroDivisionError):
+        toys.pipeline("toy_bug").output("out")(1)
+
+
+def test_an_error_of_a_users_function_is_towhees_own():
+    closed = towhee.Pipeline.input("x").map("x", "y", lambda x: 1 / x).output("y")
+    with pytest.raises(RuntimeError, match="division by zero"):
+        closed(0)
+
+
+def test_each_of_1200_errors_over_4_threads_is_handed_to_its_own_caller():
+    closed = toys.pipeline("toy_fail").output("out")
+
+    def fail(number):
+        try:
+            closed(f"row {number}")
+        except ImageCorrupt as error:
+            return error.path
+        return "no error"
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(fail, range(1200))) == [f"row {n}" for n in range(1200)]
+
+
+def test_the_store_of_kept_errors_is_bounded():
+    for number in range(1500):
+        with pytest.raises(SourceError), errors.ticketed():
+            raise SourceError(f"{number}")
+    assert len(errors._KEPT) <= 1000
+
+
+def test_kept_errors_hold_no_frames():
+    with pytest.raises(ImgSearchError), errors.ticketed():
+        raise ImgSearchError("größe")
+    assert "größe" in map(str, errors._KEPT.values())
+    assert all(error.__traceback__ is None for error in errors._KEPT.values())
+
+
+def test_an_error_becomes_a_value_where_it_is_asked_for():
+    run = toys.pipeline("toy_fail", on_error="keep").output("row", "out")
+    row, failure = run("猫").get()
+    assert row == "猫"
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, ImageCorrupt)
+    assert failure.error.__traceback__ is None
+
+
+def test_later_operators_and_functions_pass_a_failure_on():
+    seen = []
+    chain = (
+        toys.pipeline("toy_fail", on_error="keep")
+        .map("out", "more", toys.op("toy_echo"))
+        .map("more", ("a", "b"), lambda more: (seen.append(more), more))
+        .returning("row", "a", "b")
+    )
+    (row,) = chain.stream(["猫"])
+    assert (row["row"], row["a"], row["b"]) == ("猫", None, None)
+    assert isinstance(row["error"], ImageCorrupt)
+    assert seen == []
+
+
+def test_calling_a_pipeline_raises_the_first_failure_and_streaming_yields_it():
+    chain = toys.pipeline("toy_odd", on_error="keep").returning("row", "out")
+    assert [row["error"] is None for row in chain.stream([2, 3, 4])] == [True, False, True]
+    with pytest.raises(ImageCorrupt, match="3"):
+        chain(3)
+    assert chain(4) == [{"row": 4, "out": 4, "error": None}]
+
+
+def test_one_bad_row_of_a_batch_costs_only_itself():
+    chain = (
+        towhee.Pipeline.input("rows")
+        .flat_map("rows", "row", iter)
+        .map("row", "value", lambda row: row)
+        .window(
+            ("row", "value"), ("rows", "outs"), 4, 4, toys.op("toy_batch", on_error="keep", carry=1)
+        )
+        .flat_map(("rows", "outs"), ("row", "out"), zip)
+        .returning("row", "out")
+    )
+    rows = list(chain.stream([[0, 1, -1, 3, 4, 5]]))
+    assert [row["out"] for row in rows] == [0, 10, None, 30, 40, 50]
+    assert [type(row["error"]).__name__ for row in rows if row["error"]] == ["EncoderError"]
+
+
+def test_a_failure_on_the_way_of_a_generator_is_a_row_too():
+    chain = (
+        towhee.Pipeline.input("n")
+        .flat_map("n", "row", toys.op("toy_stream", on_error="keep"))
+        .returning("row")
+    )
+    rows = list(chain.stream([3]))
+    assert [row["row"] for row in rows] == [0, 1, 2, None]
+    assert isinstance(rows[-1]["error"], SourceError)
+
+
+def test_an_operator_that_returns_none_is_an_error_not_a_lost_row():
+    with pytest.raises(TypeError, match="returned None"):
+        toys.pipeline("toy_none").output("out")(1)
+
+
+def test_towhee_itself_loses_the_row_of_none():
+    closed = towhee.Pipeline.input("x").map("x", "y", lambda _: None).output("x", "y")
+    assert closed(1).size == 0
+
+
+def test_collecting_garbage_while_an_operator_is_built_does_not_hang():
+    """A freed node asks for the lock under which the operator is being built."""
+    done = threading.Event()
+
+    def build():
+        toys.pipeline("toy_collecting").output("out")(1)
+        done.set()
+
+    for _ in range(3):
+        with pytest.raises(ImageCorrupt):
+            toys.pipeline("toy_fail").output("out")("x")
+    thread = threading.Thread(target=build, daemon=True)
+    thread.start()
+    assert done.wait(20)
+    gc.collect()

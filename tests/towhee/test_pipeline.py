@@ -1,0 +1,128 @@
+"""Pipelines that cannot hang, build once, and go on with Towhee's own steps."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from imgsearch import towhee
+from imgsearch.errors import ConfigError, OperatorNotFound
+from imgsearch.towhee.imports import towhee
+from tests.towhee import toys
+
+
+def long_chain(nodes):
+    chain = towhee.Pipeline.input("n").flat_map("n", "c0", range)
+    for place in range(nodes):
+        chain = chain.map(f"c{place}", f"c{place + 1}", toys.op("toy_echo"))
+    return chain.output(f"c{nodes}")
+
+
+def test_20000_rows_through_12_nodes_do_not_hang():
+    assert long_chain(12)(20_000).size == 20_000
+
+
+def test_more_nodes_than_towhee_has_threads_do_not_hang():
+    assert long_chain(40)(3_000).size == 3_000
+
+
+def test_many_callers_of_a_long_chain_do_not_hang():
+    """8 callers of 12 nodes ask for more threads than there are; each queue overflows."""
+    chain = long_chain(12)
+    with ThreadPoolExecutor(8) as callers:
+        assert [queue.size for queue in callers.map(chain, [2_500] * 8)] == [2_500] * 8
+
+
+def test_a_batch_of_inputs_does_not_hang_and_keeps_its_order():
+    results = long_chain(10).batch([1_500, 3, 2_000])
+    assert [queue.size for queue in results] == [1_500, 3, 2_000]
+
+
+def test_one_instance_serves_every_concurrent_row():
+    toys.BUILT.clear()
+    closed = toys.pipeline("toy_echo").output("out")
+    closed.batch(list(range(50)))
+    assert toys.BUILT["ToyEcho"] == 1
+
+
+def test_a_pipeline_builds_its_operators_once():
+    toys.BUILT.clear()
+    chain = toys.pipeline("toy_echo").returning("out")
+    with ThreadPoolExecutor(4) as callers:
+        list(callers.map(chain, range(20)))
+    assert toys.BUILT["ToyEcho"] == 1
+
+
+def test_rows_between_steps_are_few_however_slow_the_next_one_is():
+    """Decoded images wait in queues: 1,000 of them, Towhee's bound, would be gigabytes."""
+    made, full = [], threading.Event()
+
+    def produce(number):
+        for row in range(number):
+            made.append(row)
+            if row == 60:  # never reached while the next step waits for it
+                full.set()
+            yield row
+
+    def wait(row):
+        return full.wait(1) if row == 0 else True
+
+    chain = towhee.Pipeline.input("n").flat_map("n", "row", produce).map("row", "was_full", wait)
+    queue = chain.output("was_full")(200)
+    assert queue.size == 200
+    assert queue.get() == [False]
+
+
+def test_batches_reach_the_operator_as_batches():
+    toys.ToyBatch.calls.clear()
+    chain = (
+        towhee.Pipeline.input("rows")
+        .flat_map("rows", "row", iter)
+        .window("row", "outs", 8, 8, toys.op("toy_batch"))
+        .flat_map("outs", "out", iter)
+        .returning("out")
+    )
+    assert [row["out"] for row in chain([1] * 20)] == [10] * 20
+    assert toys.ToyBatch.calls == [8, 8, 4]
+
+
+def test_a_batch_operator_takes_a_single_value_in_a_map():
+    chain = toys.pipeline("toy_batch").returning("out")
+    assert chain(7)[0]["out"] == 70
+
+
+def test_towhees_own_steps_display_and_debug_work():
+    chain = toys.pipeline("toy_echo").map("out", "twice", lambda out: 2 * out)
+    closed = chain.output("row", "twice")
+    assert closed(3).get() == [3, 6]
+    assert len(towhee.datacollection.DataCollection(closed(4))) == 1
+    assert closed.debug(5, tracer=True).result.get() == [5, 10]
+
+
+def test_a_pipeline_without_columns_says_how_to_close_it():
+    with pytest.raises(ConfigError, match=r"\.output\("):
+        toys.pipeline("toy_echo")(1)
+
+
+def test_a_closed_pipeline_builds_anew_when_it_is_called_again():
+    chain = toys.pipeline("toy_echo").returning("out")
+    assert chain(1) == [{"out": 1, "error": None}]
+    chain.close()
+    chain.close()
+    assert chain(2) == [{"out": 2, "error": None}]
+
+
+def test_an_unknown_operator_is_named_with_near_ones_and_never_looked_up():
+    with pytest.raises(OperatorNotFound, match="image_decode"):
+        towhee.op("image_decoed")
+
+
+def test_every_operator_folder_is_known_and_documented():
+    names = towhee.operator_names()
+    assert {"image_load", "image_decode", "image_embedding", "normalize"} <= set(names)
+    for name in names:
+        folder = towhee.operator_folders() / name
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        assert text.startswith(f"# {name}\n")
+        assert "| in |" in text
+        assert not (folder / "requirements.txt").exists()  # Towhee would run pip over it

@@ -1,0 +1,150 @@
+"""Filters as JSON: every tree survives, and what strangers send is refused with its place."""
+
+import json
+from functools import reduce
+from operator import and_
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgsearch.errors import FieldInvalid
+from imgsearch.filters import And, Compare, Field, Filter, In, Not, Or, StartsWith, matches
+from imgsearch.wire.filters import from_json, to_json
+
+NAMES = ("label", "jahr", "größe", "neu")
+values = st.one_of(
+    st.text(max_size=3), st.integers(-3, 3), st.floats(allow_nan=False, width=16), st.booleans()
+).filter(lambda value: value not in (float("inf"), float("-inf")))
+names = st.sampled_from(NAMES)
+equal = st.builds(Compare, names, st.sampled_from(["==", "!="]), values)
+ordered = st.builds(
+    Compare, st.just("jahr"), st.sampled_from(["<", "<=", ">", ">="]), st.integers()
+)
+conditions = (
+    equal
+    | ordered
+    | st.builds(In, names, st.lists(values, max_size=4).map(tuple))
+    | st.builds(StartsWith, names, st.text(max_size=2))
+)
+trees = st.recursive(
+    conditions,
+    lambda inner: (
+        st.builds(And, inner, inner) | st.builds(Or, inner, inner) | st.builds(Not, inner)
+    ),
+    max_leaves=12,
+).filter(lambda where: depth(where) <= 16)
+records = st.fixed_dictionaries({
+    "label": st.text(max_size=3), "jahr": st.integers(), "größe": values, "neu": st.booleans()
+})  # fmt: skip
+
+
+def depth(where: Filter) -> int:
+    match where:
+        case And(left, right) | Or(left, right):
+            return 1 + max(depth(left), depth(right))
+        case Not(inner):
+            return 1 + depth(inner)
+    return 1
+
+
+def condition(op="==", value="Käfer", field="label"):
+    return {"field": field, "op": op, "value": value}
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(trees, st.lists(records, min_size=1, max_size=4))
+def test_every_filter_survives_the_wire(where, rows):
+    text = json.dumps(to_json(where))
+    back = from_json(text)
+    assert [matches(back, row) for row in rows] == [matches(where, row) for row in rows]
+    assert json.dumps(to_json(back)) == text  # 1, 1.0 and true stay apart
+
+
+def test_a_filter_reads_as_it_is_written():
+    label, year = Field("label"), Field("year")
+    where = (label == "goldfish") & (year >= 2020) & ~label.isin(["Käfer", "犬"]) | (year < 0.5)
+    assert to_json(where) == {
+        "any": [
+            {
+                "all": [
+                    {"field": "label", "op": "==", "value": "goldfish"},
+                    {"field": "year", "op": ">=", "value": 2020},
+                    {"not": {"field": "label", "op": "in", "value": ["Käfer", "犬"]}},
+                ]
+            },
+            {"field": "year", "op": "<", "value": 0.5},
+        ]
+    }
+    assert from_json(condition("startswith", "/photos/")) == StartsWith("label", "/photos/")
+    assert from_json({"all": [condition()]}) == Compare("label", "==", "Käfer")
+
+
+def test_a_long_chain_becomes_a_flat_tree():
+    chain = reduce(and_, [Field("n") != n for n in range(900)])
+    back = from_json(to_json(chain))
+    assert depth(back) == 11  # 2 ** 10 >= 900, and the leaves
+    assert matches(back, {"n": 900})
+    assert not matches(back, {"n": 77})
+
+
+@pytest.mark.parametrize(
+    ("told", "place"),
+    [
+        (None, ""),
+        ([], ""),
+        (7, ""),
+        ("{", ""),
+        ("[" * 100_000, ""),
+        ('{"not": ' * 100_000, ""),
+        ("1" * 5_000, ""),
+        ('{"field": "a", "op": "==", "value": 1, "value": 2}', ""),
+        ({}, ""),
+        ({"all": [condition()], "any": [condition()]}, ""),
+        ({"field": "label", "op": "=="}, ""),
+        ({**condition(), "extra": 1}, ""),
+        (condition(field=3), ""),
+        (condition(field=""), "/field"),
+        (condition(field="f" * 65), "/field"),
+        ({"all": []}, "/all"),
+        ({"any": {}}, "/any"),
+        ({"all": [condition(), {"not": {"any": [condition("~")]}}]}, "/all/1/not/any/0/op"),
+        (condition(op=["=="]), "/op"),
+        (condition(op="=== 1 or 1 =="), "/op"),
+        (condition(value=None), "/value"),
+        (condition(value={"$ne": ""}), "/value"),
+        (condition(value=float("nan")), "/value"),
+        ('{"field": "a", "op": "<", "value": 1e999}', "/value"),
+        (condition("in", "Käfer"), "/value"),
+        (condition("in", ["Käfer", ["x"]]), "/value/1"),
+        (condition("startswith", 3), "/value"),
+        (condition("in", list(range(1_000))), "/value"),
+        ({"any": [condition("in", [])] * 1_000}, "/any/999"),
+        (reduce(lambda inner, _: {"not": inner}, range(16), condition()), "/not" * 16),
+    ],
+)
+def test_what_is_no_filter_is_refused_with_its_place(told, place):
+    with pytest.raises(FieldInvalid) as caught:
+        from_json(told)
+    assert str(caught.value).startswith(f"filter {place}: " if place else "filter: ")
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        Field("n") == float("inf"),
+        Field("n") == b"bytes",
+        reduce(lambda inner, _: ~inner, range(5_000), Field("n") == 1),
+        reduce(and_, [Field("n") != n for n in range(1_500)]),
+    ],
+    ids=["infinity", "bytes", "deep", "long"],
+)
+def test_what_would_be_refused_is_not_sent(where):
+    with pytest.raises(FieldInvalid):
+        to_json(where)
+
+
+def test_only_filters_are_told():
+    with pytest.raises(TypeError, match="not a filter"):
+        to_json("label == 3")
