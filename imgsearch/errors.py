@@ -43,6 +43,10 @@ ImgSearchError
 ├── LimitExceeded            more, larger or faster than is allowed                (ValueError)
 └── AccessDenied             no key, or one that is not known                      (PermissionError)
     └── ScopeMissing         the key does not allow it
+
+Warnings
+├── TextWarning              the model was not trained on the script of a text     (UserWarning)
+└── EncoderWarning           nothing shows which encoder made a collection         (UserWarning)
 """
 
 from imgsearch.distribution import install_hint

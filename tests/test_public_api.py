@@ -95,12 +95,13 @@ def test_the_module_lists_names_that_are_not_imported_yet():
     assert set(imgsearch.__all__) <= set(dir(imgsearch))
 
 
-def test_every_lazy_module_of_ours_has_one_door():
+def test_only_two_modules_load_lazily():
     package = Path(imgsearch.__file__).parent
     lazy = [
         path for path in package.rglob("*.py") if "\ndef __getattr__" in path.read_text("utf-8")
     ]
-    assert lazy == [package / "__init__.py"]  # another one must not let MissingExtra through
+    # towhee needs no extra; any other one must not let MissingExtra through
+    assert set(lazy) == {package / "__init__.py", package / "towhee/__init__.py"}
 
 
 @pytest.mark.parametrize("cls", OURS)
@@ -112,7 +113,7 @@ def test_an_error_survives_another_process(cls):
 @pytest.mark.parametrize("cls", OURS)
 def test_an_error_is_in_the_tree_that_readers_see(cls):
     assert cls.__name__ in errors.__doc__
-    assert issubclass(cls, errors.ImgSearchError)
+    assert issubclass(cls, errors.ImgSearchError | UserWarning)
 
 
 def test_facts_of_an_error_survive_pickling():
