@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from imgsearch import towhee
 from imgsearch.errors import ConfigError, OperatorNotFound
+from imgsearch.towhee import Pipeline, op, operator_folders, operator_names
 from imgsearch.towhee.imports import towhee
 from tests.towhee import toys
 
 
 def long_chain(nodes):
-    chain = towhee.Pipeline.input("n").flat_map("n", "c0", range)
+    chain = Pipeline.input("n").flat_map("n", "c0", range)
     for place in range(nodes):
         chain = chain.map(f"c{place}", f"c{place + 1}", toys.op("toy_echo"))
     return chain.output(f"c{nodes}")
@@ -67,7 +67,7 @@ def test_rows_between_steps_are_few_however_slow_the_next_one_is():
     def wait(row):
         return full.wait(1) if row == 0 else True
 
-    chain = towhee.Pipeline.input("n").flat_map("n", "row", produce).map("row", "was_full", wait)
+    chain = Pipeline.input("n").flat_map("n", "row", produce).map("row", "was_full", wait)
     queue = chain.output("was_full")(200)
     assert queue.size == 200
     assert queue.get() == [False]
@@ -76,7 +76,7 @@ def test_rows_between_steps_are_few_however_slow_the_next_one_is():
 def test_batches_reach_the_operator_as_batches():
     toys.ToyBatch.calls.clear()
     chain = (
-        towhee.Pipeline.input("rows")
+        Pipeline.input("rows")
         .flat_map("rows", "row", iter)
         .window("row", "outs", 8, 8, toys.op("toy_batch"))
         .flat_map("outs", "out", iter)
@@ -114,14 +114,14 @@ def test_a_closed_pipeline_builds_anew_when_it_is_called_again():
 
 def test_an_unknown_operator_is_named_with_near_ones_and_never_looked_up():
     with pytest.raises(OperatorNotFound, match="image_decode"):
-        towhee.op("image_decoed")
+        op("image_decoed")
 
 
 def test_every_operator_folder_is_known_and_documented():
-    names = towhee.operator_names()
+    names = operator_names()
     assert {"image_load", "image_decode", "image_embedding", "normalize"} <= set(names)
     for name in names:
-        folder = towhee.operator_folders() / name
+        folder = operator_folders() / name
         text = (folder / "README.md").read_text(encoding="utf-8")
         assert text.startswith(f"# {name}\n")
         assert "| in |" in text

@@ -8,13 +8,13 @@ import textwrap
 import numpy as np
 import pytest
 
-from imgsearch import towhee
 from imgsearch.errors import ConfigError, OperatorNotFound
+from imgsearch.towhee import Pipeline, operator_folders, operator_names
 from imgsearch.towhee.imports import towhee
 
 
 def normalize_with(operator):
-    closed = towhee.Pipeline.input("v").map("v", "u", operator).output("u")
+    closed = Pipeline.input("v").map("v", "u", operator).output("u")
     return closed(np.array([3.0, 4.0])).get()[0]
 
 
@@ -24,24 +24,24 @@ def normalize_with(operator):
 )
 def test_an_operator_that_towhee_would_download_is_refused(operator):
     with pytest.raises(OperatorNotFound, match="the hub is gone"):
-        towhee.Pipeline.input("v").map("v", "u", operator).output("u")
+        Pipeline.input("v").map("v", "u", operator).output("u")
 
 
 def test_a_folder_dropped_into_towhees_own_operators_is_used(tmp_path, monkeypatch):
     folder = tmp_path / "operators/acme/normalize/versions/main"
-    shutil.copytree(towhee.operator_folders() / "normalize", folder)
+    shutil.copytree(operator_folders() / "normalize", folder)
     monkeypatch.setenv("TOWHEE_HOME", str(tmp_path))
     assert normalize_with(towhee.ops.acme.normalize()).tolist() == pytest.approx([0.6, 0.8])
 
 
 def test_a_folder_in_the_working_directory_is_used_as_local(tmp_path, monkeypatch):
-    shutil.copytree(towhee.operator_folders() / "normalize", tmp_path / "normalize")
+    shutil.copytree(operator_folders() / "normalize", tmp_path / "normalize")
     monkeypatch.setenv("TEST_OP_CACHE", str(tmp_path))
     assert normalize_with(towhee.ops.local.normalize()).tolist() == pytest.approx([0.6, 0.8])
 
 
 def test_a_folder_for_which_towhee_would_run_pip_is_refused(tmp_path, monkeypatch):
-    shutil.copytree(towhee.operator_folders() / "normalize", tmp_path / "normalize")
+    shutil.copytree(operator_folders() / "normalize", tmp_path / "normalize")
     (tmp_path / "normalize/requirements.txt").write_text("six\n")
     monkeypatch.setenv("TEST_OP_CACHE", str(tmp_path))
     with pytest.raises(ConfigError, match=r"requirements\.txt"):
@@ -49,7 +49,7 @@ def test_a_folder_for_which_towhee_would_run_pip_is_refused(tmp_path, monkeypatc
 
 
 def test_towhee_alone_finds_our_operators_by_name():
-    towhee.operator_names()
+    operator_names()
     closed = towhee.pipe.input("v").map("v", "u", towhee.ops.imgsearch.normalize()).output("u")
     assert closed(np.array([3.0, 4.0])).get()[0].tolist() == pytest.approx([0.6, 0.8])
 
