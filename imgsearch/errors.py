@@ -44,9 +44,9 @@ ImgSearchError
 └── AccessDenied             no key, or one that is not known                      (PermissionError)
     └── ScopeMissing         the key does not allow it
 
-Warnings
-├── TextWarning              the model was not trained on the script of a text     (UserWarning)
-└── EncoderWarning           nothing shows which encoder made a collection         (UserWarning)
+UserWarning
+├── TextWarning              the model was not trained on the script of a text
+└── EncoderWarning           nothing shows which encoder made a collection
 """
 
 from imgsearch.distribution import install_hint

@@ -1,0 +1,175 @@
+"""What a contract test works on: one store, and collections in it that go when the test ends."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from imgsearch.backends import Collection, FieldNames, Index, Metric, Schema, VectorBackend, connect
+from imgsearch.backends.schema import FieldType
+from imgsearch.errors import CollectionNotFound
+from imgsearch.types import Fingerprint, Record, Value, Vector
+
+_numbers = itertools.count()
+
+NASTY = [
+    "it's",
+    'say "hi"',
+    "back\\slash",
+    "C:\\new\\table",
+    "line\nbreak",
+    "carriage\r\nreturn",
+    "tab\there",
+    "\x01\x08\x0c\x1f control",
+    "图片/金鱼 №1.jpg",
+    "🐟👩‍👩‍👧",
+    "שלום עולם",
+    "100% of %s {0} {{x}}",
+    "' or 1 == 1 or '",
+    '"] or id != "',
+    "a; DROP TABLE images; --",
+    "$meta",
+    "\u2028separators\x85",
+    " leading and trailing ",
+    "é is not e\u0301",
+    "x" * 1_000,
+]
+"""Twenty texts, each of which has broken some quoting, escaping or encoding somewhere."""
+
+
+FOREIGN: Final[list[dict[str, Any]]] = [
+    {"file": "/fotos/ü1.jpg", "class": "猫", "year": 1999},
+    {"file": "/fotos/2.jpg", "class": "hund", "year": 2003},
+    {"file": "/fotos/3.jpg", "class": "hund", "year": 2011},
+]
+"""The fields of the rows, with ids from 1 on, in a collection that another program created."""
+
+
+def vector(*values: float) -> Vector:
+    """Return the numbers as float32, shape (d,)."""
+    return np.array(values, dtype=np.float32)
+
+
+def unit(index: int, dim: int = 4) -> Vector:
+    """Return the axis `index` as a unit vector."""
+    return np.eye(dim, dtype=np.float32)[index % dim]
+
+
+def records(names: Iterable[str], *, dim: int = 4) -> list[Record]:
+    """Return one record for each id, with distinct vectors (1, i, 0, …) and a field ``n`` = i."""
+    return [Record(name, vector(1, i, *[0] * (dim - 2)), {"n": i}) for i, name in enumerate(names)]
+
+
+@dataclass
+class Bench:
+    """One store by its name in the tests, its URL and token; `store` is connected."""
+
+    name: str
+    url: str
+    store: VectorBackend
+    token: str | None = None
+    made: list[str] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
+    kept: ClassVar[dict[tuple[str, str | None], set[str]]] = {}
+
+    def new_name(self) -> str:
+        """Return a collection's name that nobody has used, to be dropped in the end."""
+        self.made.append(f"t{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
+        return self.made[-1]
+
+    def new_alias(self) -> str:
+        """Return an alias that nobody has used, to be dropped in the end."""
+        self.aliases.append(f"a{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
+        return self.aliases[-1]
+
+    def collection(
+        self,
+        *,
+        dim: int = 4,
+        metric: Metric = "cosine",
+        index: str = "flat",
+        fields: Mapping[str, FieldType] | None = None,
+        encoder: Fingerprint | None = None,
+    ) -> Collection:
+        """Create an empty collection; ``n`` is a declared number unless `fields` says otherwise."""
+        declared: Mapping[str, FieldType] = {"n": "int"} if fields is None else fields
+        schema = Schema(dim, metric, Index.parse(index), declared, encoder)
+        return self.store.create(self.new_name(), schema)
+
+    def empty(self, *, fields: Mapping[str, FieldType] | None = None) -> Collection:
+        """Return a collection to be left empty: one for all tests, since servers take 2 s for it.
+
+        Its vectors have 4 dimensions.
+        """
+        declared: Mapping[str, FieldType] = {"n": "int"} if fields is None else fields
+        name = f"empty_{'_'.join(f'{field}_{kind}' for field, kind in declared.items())}"
+        self.kept.setdefault((self.url, self.token), set()).add(name)
+        collection = self.store.create(name, Schema(4, index=Index("flat"), fields=declared))
+        assert collection.count() == 0, "a test before this one wrote what it was to see refused"
+        return collection
+
+    def foreign(self, *, dim: int = 4) -> str:
+        """Return the name of a collection that another program created, with the rows `FOREIGN`.
+
+        Its metric is L2; the vectors are the axes. Milvus' has other names for key and vector, and
+        a dynamic field "note".
+
+        Raises:
+            LookupError: no other program writes to this store.
+        """
+        from tests.backends import strangers
+
+        name = self.new_name()
+        match self.name:
+            case "milvus" | "milvus-lite":
+                strangers.milvus(self.store, name, dim)
+            case "tencent" | "tencent+grpc":
+                strangers.tencent(self.store, name, dim)
+            case _:
+                raise LookupError(f"no other program writes to {self.url}")
+        return name
+
+    def names(self, **others: str) -> FieldNames:
+        """Return how a `foreign` collection calls its fields."""
+        milvus = {"id": "pk", "vector": "emb"} if self.name.startswith("milvus") else {}
+        return FieldNames(**{**milvus, "path": "file", "label": "class", **others})
+
+    def reopen(self) -> None:
+        """Close the store for good, and connect again."""
+        self.store.close()
+        self.store = connect(self.url, token=self.token)
+
+    def clear(self) -> None:
+        """Drop what the test made, and close."""
+        for alias in self.aliases:
+            with suppress(CollectionNotFound):
+                self.store.drop_alias(alias)
+        for name in self.made:
+            with suppress(CollectionNotFound):
+                self.store.drop(name)
+        self.store.close()
+
+
+def clear_kept() -> None:
+    """Drop the collections that tests shared."""
+    for (url, token), names in Bench.kept.items():
+        with connect(url, token=token) as store:
+            for name in names & set(store.names()):
+                store.drop(name)
+    Bench.kept.clear()
+
+
+def ids(hits: Iterable[object]) -> list[str]:
+    """Return the ids of hits or records, in order."""
+    return [hit.id for hit in hits]  # type: ignore[attr-defined]  # both have one
+
+
+def nasty_records() -> list[Record]:
+    """Return a record for each nasty text, as its field ``text`` and, undeclared, ``other``."""
+    fields: list[dict[str, Value]] = [
+        {"text": text, "other": text, "n": i} for i, text in enumerate(NASTY)
+    ]
+    return [Record(f"r{i}", vector(1, i, 0, 0), f) for i, f in enumerate(fields)]
