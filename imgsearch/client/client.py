@@ -18,6 +18,7 @@ from imgsearch.images import sources
 from imgsearch.images.sources import Source
 from imgsearch.library.progress import FailedFile, Progress, Report, Tally
 from imgsearch.library.query import Example, Query
+from imgsearch.settings import Settings
 from imgsearch.types import Failure, Hit, Value
 
 _PAGE: Final = 500  # images of one answer
@@ -28,10 +29,10 @@ _FAILING: Final = 503
 class Client:
     """Images in one collection of a service at `url`: the verbs of `imgsearch.Library`, over HTTP.
 
-    `key` is sent to this origin only: redirects are not followed, and proxies of the environment
-    are not used. `timeout` is in seconds, for each step of a request. Retries 429 and 503
-    responses. After a dropped connection only idempotent requests are retried. Thread-safe; one
-    pool of connections.
+    `key` defaults to the variable IMGSEARCH_API_KEY. It is sent to this origin only: redirects are
+    not followed, and proxies of the environment are not used. `timeout` is in seconds, for each
+    step of a request. Retries 429 and 503 responses. After a dropped connection only idempotent
+    requests are retried. Thread-safe; one pool of connections.
 
     Raises, as every method does in addition to its own errors:
         MissingExtra: httpx is not installed (the constructor only).
@@ -51,6 +52,8 @@ class Client:
         timeout: float = 30.0,
     ) -> None:
         check_name(collection)
+        if key is None:
+            key = Settings.from_environment().api_key
         self._connection = Connection(url, key, timeout=timeout)
         self.url, self.name = self._connection.url, collection
 

@@ -46,6 +46,16 @@ def test_the_key_goes_to_its_service(client, site):
     assert site.requests[0]["path"] == "/v1/count?collection=images"
 
 
+def test_the_key_of_the_environment_is_used_where_none_is_given(site, monkeypatch):
+    monkeypatch.setenv("IMGSEARCH_API_KEY", KEY)
+    url = site.url.rpartition("/")[0]
+    with Client(url) as client, Client(url, "img_other") as other:
+        assert client.count() == other.count() == 3
+    keys = [request["Authorization"] for request in site.requests]
+    assert keys == [f"Bearer {KEY}", "Bearer img_other"]
+    assert KEY not in repr(client) + repr(vars(client))
+
+
 def test_a_redirect_takes_the_key_nowhere(client, site):
     with WebServer(COUNT) as other:
         site.script = [redirect(other.url)]
