@@ -1,9 +1,14 @@
 """Settings come from the environment, and secrets stay out of sight."""
 
+import ast
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
+import imgsearch
 from imgsearch.errors import ConfigError
-from imgsearch.settings import Settings, quiet_grpc
+from imgsearch.settings import VARIABLES, Settings, quiet_grpc
 from tests.conftest import ENVIRONMENT
 
 
@@ -63,3 +68,45 @@ def test_offline_is_a_switch(text, offline):
 def test_another_word_is_no_switch():
     with pytest.raises(ConfigError, match="IMGSEARCH_OFFLINE is 1 or .*, not 'nein'"):
         Settings.from_environment({"IMGSEARCH_OFFLINE": "nein"})
+
+
+NUMBERS = {"IMGSEARCH_TIMEOUT": "3", "IMGSEARCH_OFFLINE": "1"}
+
+
+def test_every_variable_changes_one_setting():
+    default = Settings.from_environment({})
+    changed = []
+    for variable in VARIABLES:
+        settings = Settings.from_environment({variable: NUMBERS.get(variable, "/größe")})
+        changed += [
+            field.name
+            for field in fields(Settings)
+            if getattr(settings, field.name) != getattr(default, field.name)
+        ]
+    assert sorted(changed) == sorted(field.name for field in fields(Settings))
+
+
+def attributes_of_settings(path, names):
+    """Yield the attributes that a module reads of settings, which it may call by `names`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Attribute):
+            continue
+        owner = node.value
+        if isinstance(owner, ast.Call):
+            owner = owner.func
+        if (isinstance(owner, ast.Name) and owner.id in names) or (
+            isinstance(owner, ast.Attribute) and owner.attr == "from_environment"
+        ):
+            yield node.attr
+
+
+def test_every_setting_is_used():
+    package = Path(imgsearch.__file__).parent
+    used = {
+        name
+        for path in package.rglob("*.py")
+        for name in attributes_of_settings(
+            path, {"self"} if path == package / "settings.py" else {"settings"}
+        )
+    }
+    assert {field.name for field in fields(Settings)} <= used
