@@ -1,5 +1,6 @@
 """The measures against examples worked by hand, an independent oracle, and liars."""
 
+import inspect
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -48,6 +49,8 @@ BY_HAND = [
     # rank 11 is beyond k
     ("..........x", 1, {"hit": 0, "precision": 0, "recall": 0, "map": 0, "ap_hits": 0, "ndcg": 0}),
     ("", 3, {"hit": 0, "precision": 0, "recall": 0, "map": 0, "ap_hits": 0, "ndcg": 0}),
+    # first hit at rank 3; two of the first R = 4
+    ("..xx.x", 4, {"mrr": 1 / 3, "r_precision": 2 / 4}),
 ]
 
 
@@ -56,9 +59,8 @@ def judge(measure: Measure) -> None:
     for pattern, relevant, expected in BY_HAND:
         got = measure([ranking(pattern, relevant)]).metrics
         for name, value in expected.items():
-            assert got[f"{name}@{K}"] == pytest.approx(value), (
-                f"{name} of {pattern!r}, R {relevant}"
-            )
+            measured = got[name if name in got else f"{name}@{K}"]
+            assert measured == pytest.approx(value), f"{name} of {pattern!r}, R {relevant}"
     capped = measure([ranking("xxxxxxxxxx", 20), ranking("x.........", 5)])
     # by hand: the mean of 10 of 20 and of 5 of 5
     assert any("recall@10 is capped at 0.750: 1 of 2" in note for note in capped.notes)
@@ -80,11 +82,16 @@ def test_every_measure_is_there_under_its_one_name():
     assert set(measure([ranking("x", 1)]).metrics) == names | {"mrr", "r_precision"}
 
 
-def test_reciprocal_rank_and_r_precision_by_hand():
-    # first hit at rank 3; two of the first R = 4
-    got = measure([ranking("..xx.x", 4)]).metrics
-    assert got["mrr"] == pytest.approx(1 / 3)
-    assert got["r_precision"] == pytest.approx(2 / 4)
+def test_every_measure_has_an_example_worked_by_hand():
+    examples = {name for _, _, expected in BY_HAND for name in expected}
+    assert {name.partition("@")[0] for name in measure([ranking("x", 1)]).metrics} == examples
+
+
+def test_every_function_of_a_measure_is_reported():
+    reported = inspect.getsource(metrics._values)
+    for name, function in inspect.getmembers(metrics, inspect.isfunction):
+        if not name.startswith("_") and "relevance" in inspect.signature(function).parameters:
+            assert f"{name}(" in reported, name
 
 
 @st.composite
