@@ -24,7 +24,7 @@ _RUNNING: Final = {"runtime": "openvino", "precision": "f32"}
     type=click.IntRange(min=calibration.LEAST),
     default=300,
     show_default=True,
-    help="At most so many images, spread evenly over those of SOURCE.",
+    help="Limit on the images used, spread evenly over SOURCE.",
 )
 @options.encoder
 def calibrate(

@@ -15,8 +15,8 @@ from imgsearch.wording import counted
 @click.command()
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
-@click.option("--collection", default="images", show_default=True, help="The collection to copy.")
-@click.option("--as", "name", metavar="NAME", help="Its name there, if another one.")
+@click.option("--collection", default="images", show_default=True, help="Collection to copy.")
+@click.option("--as", "name", metavar="NAME", help="Name of the copy, if it differs.")
 @options.index
 @options.as_json
 def copy(

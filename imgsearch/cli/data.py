@@ -23,7 +23,7 @@ _other = click.option(
     "--manifest",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Hold it to this file instead, as `imgsearch data manifest` makes one.",
+    help="Manifest to check against, written by `imgsearch data manifest`.",
 )
 
 
@@ -34,19 +34,19 @@ def data() -> None:
 
 @data.command()
 @click.argument("name", type=click.Choice(tuple(PUBLISHED)))
-@click.option("--url", help="Where the archive lies, if not where it is published.")
+@click.option("--url", help="URL of the archive, if it is not the published one.")
 @click.option(
     "--from",
     "source",
     type=click.Path(exists=True, path_type=Path),
-    help="The archive, or a folder with its files, on this machine: nothing is downloaded.",
+    help="Local archive, or folder with its files, to use without a download.",
 )
 @click.option(
     "--to",
     "folder",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where to put the files.  [default: data/NAME]",
+    help="Folder for the files.  [default: data/NAME]",
 )
 @_other
 @options.as_json

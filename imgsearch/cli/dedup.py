@@ -56,7 +56,7 @@ _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-dupl
 @click.option(
     "--unread",
     is_flag=True,
-    help="Also group, and with --remove remove, images whose files cannot be read.",
+    help="Group (with --remove: remove) images whose files cannot be read, too.",
 )
 @click.option("--yes", is_flag=True, help="Remove without confirmation.")
 @options.as_json

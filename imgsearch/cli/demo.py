@@ -27,7 +27,7 @@ _K: Final = 5  # hits beside each
     default="demo",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the store, the page and, if one is drawn, the gallery go.",
+    help="Folder for the store, the page and the drawn gallery.",
 )
 @options.encoder
 @options.as_json

@@ -20,39 +20,48 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
 
 @click.command()
 @click.argument("dataset", required=False, type=click.Path(exists=True))
-@click.option("--db", metavar="URL", help="Go through a collection of this store, not memory.")
-@click.option("--collection", help="Its name; without DATASET, the one to measure [images].")
+@click.option("--db", metavar="URL", help="Store to search in, instead of memory.")
+@click.option(
+    "--collection",
+    help="Name of the collection; without DATASET, the one to measure (images).",
+)
 @click.option(
     "--queries",
     type=click.Choice(("images", "names", "captions", "changes")),
     default="images",
     show_default=True,
-    help="names: the classes' names; captions: the first caption of each image, of a folder with "
-    "captions.jsonl; changes: 100 images, each changed in 14 ways, look for themselves.",
+    help="Queries: images, names (of the classes), captions (the first of each image in "
+    "captions.jsonl) or changes (100 images, each changed in 14 ways).",
 )
 @click.option(
     "--model",
     "models",
     multiple=True,
     metavar="NAME",
-    help="lite (the default), classic, timm:NAME …; repeatable: compared with the first. Without "
-    "DATASET: the encoder of a collection that does not name its own.",
+    help="Encoder: lite (the default), classic, timm:NAME …; repeatable, compared with the first. "
+    "Without DATASET: the encoder of a collection that does not name its own.",
 )
-@click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="A model's weights.")
+@click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="Weights file of the model.")
 @click.option(
     "--option",
     "model_options",
     multiple=True,
     metavar="[NAME:]KEY=VALUE",
-    help="A model's option, as in pad_type=same; NAME tells which of several.",
+    help="Option of the model, e.g. pad_type=same; NAME: selects one of several models.",
 )
 @options.index
 @options.max_pixels
 @click.option(
-    "--path-column", default="path", show_default=True, help="Column of a csv, tsv or parquet."
+    "--path-column",
+    default="path",
+    show_default=True,
+    help="Column of paths in a csv, tsv or parquet.",
 )
 @click.option(
-    "--label-column", default="label", show_default=True, help="Likewise; or a library's field."
+    "--label-column",
+    default="label",
+    show_default=True,
+    help="Column, or field of the library, with labels.",
 )
 @options.fields
 @click.option(
@@ -62,17 +71,23 @@ _MISSED: Final = 3  # the exit code when a figure is below what --fail-under ask
     type=click.IntRange(1),
     help="Number of queries drawn from a library.",
 )
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write tables.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to this file."
+)
+@click.option(
+    "--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write tables to this file."
+)
 @click.option(
     "--fail-under",
     "floors",
     multiple=True,
     metavar="MEASURE=NUMBER",
-    help=f"As in precision@10=0.55: exit with {_MISSED} if the first model's mean is lower.",
+    help=f"Exit with {_MISSED} if the first model's mean is lower, e.g. precision@10=0.55.",
 )
 @click.option(
-    "--variants", is_flag=True, help="One model's vectors raw, of unit length, projected to 512."
+    "--variants",
+    is_flag=True,
+    help="Compare one model's vectors raw, of unit length, and projected to 512.",
 )
 @click.option("--speed/--no-speed", default=True, help="Measure latency and throughput, too.")
 @options.as_json

@@ -25,7 +25,7 @@ _data = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default="imgsearch-data",
     show_default=True,
-    help="The service's folder; IMGSEARCH_CATALOG goes before it.",
+    help="Folder of the service; IMGSEARCH_CATALOG has priority.",
 )
 
 
@@ -52,13 +52,13 @@ def _duration(
     type=click.Choice(("read", "write", "admin")),
     default="read",
     show_default=True,
-    help="read: search and look; write: also add, change and delete; admin: also drop.",
+    help="Rights: read (search, view), write (also add, change, delete) or admin (also drop).",
 )
 @click.option(
     "--expires",
     callback=_duration,
     metavar="TIME",
-    help="When it ends: 12h, 90d, 4w …; never if left out.",
+    help="Time until the key expires, e.g. 12h, 90d or 4w; unlimited by default.",
 )
 @_data
 @options.as_json

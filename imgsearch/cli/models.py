@@ -69,13 +69,13 @@ def list_(context: click.Context, pattern: str | None, *, as_json: bool) -> None
     "--to",
     "target",
     type=click.Path(file_okay=False, path_type=Path),
-    help="A folder to put it in, as to carry it to another machine; else the cache.",
+    help="Folder to write the model to, e.g. for another machine, instead of the cache.",
 )
 @click.option(
     "--from",
     "source",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder that --to filled, to take it from instead of a hub.",
+    help="Folder written by --to, to read the model from instead of a hub.",
 )
 def pull(name: str, target: Path | None, source: Path | None) -> None:
     """Download the weights of the model NAME, to use it offline.

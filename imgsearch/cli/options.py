@@ -24,7 +24,9 @@ def store(command: F) -> F:
         metavar="URL",
         help="Store: PATH.db, milvus://HOST:PORT/NAME or tencent://HOST/NAME.",
     )
-    collection = click.option("--collection", default="images", show_default=True)
+    collection = click.option(
+        "--collection", default="images", show_default=True, help="Collection of the store."
+    )
     return db(collection(command))
 
 

@@ -24,23 +24,41 @@ _CHUNK: Final = 256  # images of one run: enough to overlap, few enough for a ba
 
 @click.command()
 @click.argument("source", nargs=-1)
-@click.option("--dim", type=click.IntRange(min=1), default=512, show_default=True)
+@click.option(
+    "--dim",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    help="Numbers of a reduced vector.",
+)
 @click.option(
     "--to",
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     metavar="FILE.safetensors",
-    help="Where the reduction is written.",
+    help="File to write the reduction to.",
 )
-@click.option("--method", type=click.Choice(KINDS), default=KINDS[0], show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=2023, show_default=True)
+@click.option(
+    "--method",
+    type=click.Choice(KINDS),
+    default=KINDS[0],
+    show_default=True,
+    help="Kind of reduction.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=2023,
+    show_default=True,
+    help="Seed of the random numbers.",
+)
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
     default=10_000,
     show_default=True,
-    help="At most so many images, spread evenly over those of SOURCE.",
+    help="Limit on the images used, spread evenly over SOURCE.",
 )
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @options.encoder

@@ -18,7 +18,7 @@ from imgsearch.settings import Settings
     default=0.0,
     show_default=True,
     metavar="SECONDS",
-    help="Leave alone what changed since: it may be underway in another process.",
+    help="Ignore changes of the last SECONDS, which another process may still be making.",
 )
 @options.as_json
 def repair(data: Path, db: str | None, *, older_than: float, as_json: bool) -> None:

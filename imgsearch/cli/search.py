@@ -51,7 +51,9 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
     "pixels are not compared.",
 )
 @click.option(
-    "--effort", type=click.IntRange(1), help="HNSW's ef, IVF's nprobe: see `imgsearch tune`."
+    "--effort",
+    type=click.IntRange(1),
+    help="Search effort: ef of HNSW, nprobe of IVF; see `imgsearch tune`.",
 )
 @click.option(
     "--where",
@@ -61,7 +63,7 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 )
 @options.as_json
 @click.option("-f", "--paths", is_flag=True, help="Print only the paths, one per line.")
-@click.option("-0", "--print0", is_flag=True, help="Like --paths, with NUL after each path.")
+@click.option("-0", "--print0", is_flag=True, help="Print only the paths, with NUL after each.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),

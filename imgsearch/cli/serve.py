@@ -59,13 +59,15 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that jobs may add from, in addition to IMGSEARCH_ROOTS; repeatable.",
 )
-@click.option("--allow-urls", is_flag=True, help="Let jobs fetch images from public addresses.")
+@click.option(
+    "--allow-urls", is_flag=True, help="Allow jobs to fetch images from public addresses."
+)
 @click.option(
     "--url-host",
     "url_hosts",
     multiple=True,
     metavar="HOST",
-    help="With --allow-urls: a private host, address or network to fetch from; repeatable.",
+    help="Private host, address or network that --allow-urls may fetch from; repeatable.",
 )
 @click.option(
     "--cors",
@@ -109,7 +111,7 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
 @_seconds("--max-seconds", 60.0, "Time limit until the response starts, in seconds.")
 @_seconds("--max-head-seconds", 10.0, "Time limit until a request's head is complete, in seconds.")
 @_seconds(
-    "--max-idle-seconds", 5.0, "How long a connection is kept open for another request, in seconds."
+    "--max-idle-seconds", 5.0, "Time that a connection waits for another request, in seconds."
 )
 def serve(
     host: str,

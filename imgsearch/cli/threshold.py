@@ -22,7 +22,7 @@ from imgsearch.wording import counted
     type=Number(0, 1, min_open=True),
     default=0.9,
     show_default=True,
-    help="The wanted share of right hits.",
+    help="Wanted share of right hits.",
 )
 @options.as_json
 def threshold(

@@ -23,25 +23,35 @@ if TYPE_CHECKING:
 @options.store
 @options.encoder
 @options.fields
-@click.option("--in", "place", metavar="URL", help="The store of the trials, if not that of --db.")
+@click.option(
+    "--in", "place", metavar="URL", help="Store for the trials, if it is not the store of --db."
+)
 @click.option(
     "--index",
     "indexes",
     multiple=True,
     metavar="KIND",
-    help="As hnsw:M=16@64,128: an index, and behind the @ the efforts to search it with; "
-    "repeatable. By default the collection's own and five others.",
+    help="Index with its search efforts, e.g. hnsw:M=16@64,128; repeatable. By default the "
+    "collection's own index and five others.",
 )
 @click.option(
     "--target",
     default=0.95,
     show_default=True,
     type=Number(0, 1, min_open=True),
-    help="The recall that is enough.",
+    help="Recall that is enough.",
 )
-@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 16_384))
-@click.option("--queries", default=200, show_default=True, type=click.IntRange(1))
-@click.option("--seed", default=2026, show_default=True, help="Of the choice of queries.")
+@click.option(
+    "-k", default=10, show_default=True, type=click.IntRange(1, 16_384), help="Number of hits."
+)
+@click.option(
+    "--queries",
+    default=200,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of records to search for.",
+)
+@click.option("--seed", default=2026, show_default=True, help="Seed of the drawn queries.")
 @options.as_json
 def tune(
     db: str | None,

@@ -17,8 +17,14 @@ _NEEDS: Final = ("gradio", "fastapi", "uvicorn", "sqlalchemy", "alembic")  # all
 
 @click.command()
 @options.archive
-@click.option("--collection", default="images", show_default=True)
-@click.option("--port", default=7860, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--collection", default="images", show_default=True, help="Collection to show.")
+@click.option(
+    "--port",
+    default=7860,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port to listen on.",
+)
 @click.option("--read-only", is_flag=True, help="Do not allow adding or deleting.")
 def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: bool) -> None:
     """Search, add and browse images in a browser.

@@ -1,5 +1,7 @@
 """The help of every command: whole sentences, and examples as they are typed."""
 
+import re
+
 import click
 import pytest
 
@@ -13,7 +15,38 @@ def commands(group=cli, words=()):
         yield from commands(group.get_command(None, name), (*words, name))
 
 
+def first_word(text):
+    """Return the first word of a help text, "" if the text is missing."""
+    return re.match(r"[\w-]*", text or "")[0]
+
+
 COMMANDS = dict(commands())
+
+# first words of the help of commands and switches; a new command may add its verb
+VERBS = {
+    "Add", "Allow", "Check", "Compare", "Copy", "Create", "Do", "Download", "Find", "Finish", "Fit",
+    "Group", "Index", "Leave", "List", "Make", "Measure", "Open", "Print", "Remove", "Replace",
+    "Revoke", "Search", "Serve", "Show", "Write",
+}  # fmt: skip
+# words that begin a remark; the help of an option with a value names that value, or has a verb
+REMARKS = {
+    "a", "also", "an", "as", "at", "behind", "for", "from", "how", "if", "in", "instead", "it",
+    "its", "likewise", "of", "one", "the", "when", "where", "whether", "which", "with", "without",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_starts_with_a_verb_or_names_the_value(words):
+    command = COMMANDS[words]
+    assert first_word(command.help) in VERBS, command.help
+    for option in command.params:
+        if isinstance(option, click.Option):
+            word = first_word(option.help)
+            if option.is_flag:
+                assert word in VERBS, f"{option.opts[-1]}: {option.help}"
+            else:
+                assert word[:1].isupper(), f"{option.opts[-1]}: {option.help}"
+                assert word.lower() not in REMARKS, f"{option.opts[-1]}: {option.help}"
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
