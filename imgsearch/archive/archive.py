@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
+
+from typing_extensions import override
 
 from imgsearch.archive import upload
 from imgsearch.archive.addition import Adding
@@ -30,6 +31,7 @@ from imgsearch.archive.upload import Incoming
 from imgsearch.archive.writer import Writing
 from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
+from imgsearch.closeable import Closeable
 from imgsearch.errors import CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, composed
 from imgsearch.images import MAX_PIXELS
@@ -40,7 +42,7 @@ from imgsearch.objects import ObjectStore
 from imgsearch.types import Value, Vector
 
 
-class Archive:
+class Archive(Closeable):
     """Images of several collections: originals, a catalogue, and vectors. Thread-safe.
 
     `db` is a store's URL. `db`, `token`, `timeout`, `model`, `weights`, `options`, `index`,
@@ -317,20 +319,10 @@ class Archive:
         """Return part → "ok" or its error, after embedding an image and searching for it."""
         return health(self._libraries, self.catalog, self.originals)
 
+    @override
     def close(self) -> None:
         """Let go of the stores; the catalogue and the originals are their giver's."""
         self._libraries.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Archive {self.url}>"

@@ -3,14 +3,15 @@
 What a collection does stands in `collection.py`; both are proven by tests/backends/.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
+
+from typing_extensions import override
 
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import CollectionView, FieldNames
 from imgsearch.backends.schema import Schema
+from imgsearch.closeable import Closeable
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
 from imgsearch.types import Fingerprint
 
@@ -30,7 +31,7 @@ class Capabilities:
     prefix: bool = True
 
 
-class VectorBackend(ABC):
+class VectorBackend(Closeable):
     """A store of named collections, opened by `imgsearch.backends.connect`. Thread-safe."""
 
     url: str
@@ -132,22 +133,12 @@ class VectorBackend(ABC):
 
     _users = 0  # how many `connect` calls share this object; guarded by connect's lock
 
+    @override
     def close(self) -> None:
         """Let go of the store, once for each `connect` that returned it; the last one closes it."""
         from imgsearch.backends import release
 
         release(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 import sqlalchemy as sa
+from typing_extensions import override
 
 from imgsearch.catalog import entries as rows
 from imgsearch.catalog import jobs, keys, pages
@@ -38,10 +37,11 @@ from imgsearch.catalog.job import (
     check_job_state,
 )
 from imgsearch.catalog.keys import KeyRow, check_key
+from imgsearch.closeable import Closeable
 from imgsearch.types import Value
 
 
-class Catalog:
+class Catalog(Closeable):
     """One catalogue, open; thread-safe, and several processes may have it open.
 
     `url` is a file's path, ``sqlite:///abs/catalog.db`` or ``mysql://user@host:3306/name``; a file
@@ -356,20 +356,10 @@ class Catalog:
         """Ask the database for nothing, to see that it answers."""
         self._database.read(lambda connection: connection.execute(sa.select(1)).scalar_one())
 
+    @override
     def close(self) -> None:
         """Close every connection. Idempotent."""
         self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"Catalog({self._database.name!r})"

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 from urllib.parse import quote
+
+from typing_extensions import override
 
 from imgsearch.backends.base import check_name
 from imgsearch.client import search_body
@@ -12,6 +13,7 @@ from imgsearch.client.connection import CODES, Connection, parsed, problem
 from imgsearch.client.job import Job
 from imgsearch.client.records import Collection, Image, Model, hits, made, part
 from imgsearch.client.upload import Adding
+from imgsearch.closeable import Closeable
 from imgsearch.errors import BackendUnavailable, ImageNotFound, ImgSearchError
 from imgsearch.filters import Filter
 from imgsearch.images import sources
@@ -26,7 +28,7 @@ _MOST_IDS: Final = 1_000  # of one deletion
 _FAILING: Final = 503
 
 
-class Client:
+class Client(Closeable):
     """Images in one collection of a service at `url`: the verbs of `imgsearch.Library`, over HTTP.
 
     `key` defaults to the variable IMGSEARCH_API_KEY. It is sent to this origin only: redirects are
@@ -297,20 +299,10 @@ class Client:
             raise problem(response)
         return {str(name): str(state) for name, state in told["parts"].items()}
 
+    @override
     def close(self) -> None:
         """Close the connections. Idempotent."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Client {self.url} {self.name!r}>"

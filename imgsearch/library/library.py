@@ -8,15 +8,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from os import PathLike
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import pyarrow as pa
+from typing_extensions import override
 
 from imgsearch import encoders
 from imgsearch.backends import Collection, FieldNames, Metric
 from imgsearch.backends.checks import check_score
 from imgsearch.backends.regions import WHOLE, has_regions, search_images
+from imgsearch.closeable import Closeable
 from imgsearch.encoders import Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.errors import ConfigError
@@ -35,7 +36,7 @@ from imgsearch.library.thresholds import Thresholds
 from imgsearch.types import Hit, Record, Vector
 
 
-class Library:
+class Library(Closeable):
     """Images in one collection of a vector store, with the encoder that made its vectors.
 
     Made by `imgsearch.open`. Thread-safe. The encoder is built when it is first needed.
@@ -237,20 +238,10 @@ class Library:
         """
         return self._handle.required()
 
+    @override
     def close(self) -> None:
         """Close the store."""
         self._handle.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Library {self.url} {self.name!r} {self.model or 'unknown encoder'}>"

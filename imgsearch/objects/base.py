@@ -2,10 +2,13 @@
 
 import hashlib
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Final, Self
+from typing import Final
 
+from typing_extensions import override
+
+from imgsearch.closeable import Closeable
 from imgsearch.errors import ConfigError
 
 EDGES: Final = range(16, 1025)
@@ -21,7 +24,7 @@ CONTENT: Final = re.compile(r"[0-9a-f]{64}")
 _MEDIA_TYPE: Final = re.compile(r"image/(?!svg)[a-z0-9][a-z0-9.+-]{0,60}|application/octet-stream")
 
 
-class ObjectStore(ABC):
+class ObjectStore(Closeable):
     """Originals and their thumbnails, under content hashes: 64 lower-case hexadecimal digits.
 
     Nobody reads them without the store's key or a link. Thread-safe. Every method raises
@@ -126,14 +129,9 @@ class ObjectStore(ABC):
         """
         return self._thumbnail(checked(content), checked_edge(edge))
 
-    def close(self) -> None:  # noqa: B027  # most have nothing open
+    @override
+    def close(self) -> None:  # most have nothing open
         """Close connections. Idempotent."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from typing_extensions import override
+
+from imgsearch.closeable import Closeable
 from imgsearch.errors import ConfigError
 from imgsearch.testing.tencent.faults import Faults
 from imgsearch.testing.tencent.http import HttpServer
@@ -17,7 +19,7 @@ LOOPBACK: Final = "127.0.0.1"
 MAX_BODY: Final = 100 * 2**20  # bytes; what the SDK's gRPC client sends at most
 
 
-class Emulator:
+class Emulator(Closeable):
     """Tencent Cloud VectorDB's protocols on this machine; serves from when it is built.
 
         with Emulator(key="k", rpc_port=0) as emulator:
@@ -77,17 +79,6 @@ class Emulator:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         return f"<Emulator {self.url}>"
 
@@ -116,6 +107,7 @@ class Emulator:
         """Make every write visible to every read, and every index built."""
         self._store.settle()
 
+    @override
     def close(self) -> None:
         """Stop serving, cut connections, let go of the folder. Twice is once."""
         self._service.ended.set()
