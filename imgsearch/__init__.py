@@ -6,8 +6,9 @@ with imgsearch.open("photos.db") as library:
     library.add("~/photos")
     hits = library.search("cat.jpg")
 
-Once it is imported, the operators that public Towhee code names resolve to ours, whether Towhee is
-imported before or after; and Towhee runs pip no more.
+After this import Towhee resolves the operator names of public code, such as ``ops.image_decode``,
+to the operators of this package, and no longer runs pip. The order of the two imports does not
+matter.
 """
 
 from importlib import import_module
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from imgsearch.types import Hit as Hit
     from imgsearch.types import Record as Record
 
-# name → where it lives; each is imported when it is first asked for
+# name → its module, imported at the first access
 _HOMES = {
     "Client": "client",
     "Failure": "types",
@@ -81,11 +82,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module that has `name`; `import imgsearch` itself loads next to nothing.
+    """Return a public name, importing its module at the first access, so that the package is quick.
 
     Raises:
-        AttributeError: there is no such name, or its module needs an extra that is not installed:
-            `hasattr` expects this class, and a MissingExtra, an ImportError, cannot be both.
+        AttributeError: the package has no such name, or its module needs an extra that is not
+            installed. `hasattr` requires this class, which MissingExtra, an ImportError, is not.
     """
     home = _HOMES.get(name)
     if home is None:
@@ -100,7 +101,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the names of this module, also those that are not imported yet."""
+    """Return the names of this package, with the names that are not imported yet."""
     return sorted({*globals(), *__all__})
 
 

@@ -1,4 +1,4 @@
-"""The distribution that pip installs, and another one whose package has the same name."""
+"""The distribution that pip installs, and an unrelated one with the same package name."""
 
 import os
 import warnings
@@ -6,37 +6,37 @@ from typing import Final
 
 VERSION = "0.1.0"  # the build reads this line
 NAME: Final = "towhee-imgsearch"
-NAMESAKE: Final = "imgsearch"  # another program on the package index: reverse search by TinyCLIP
+NAMESAKE: Final = "imgsearch"  # unrelated: reverse search by TinyCLIP
 _PACKAGE: Final = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
 
 
 def install_hint(extra: str = "") -> str:
-    """Return the command that installs imgsearch with `extra`, as "torch,clip", from a checkout.
+    """Return the command that installs imgsearch with `extra`, such as "torch,clip".
 
-    Nothing is released yet, so a name would lead pip to another program.
+    It installs from a checkout: no release exists yet, and `NAMESAKE` is another program.
     """
     return f"pip install '.[{extra}]' in a checkout" if extra else "pip install . in a checkout"
 
 
 def is_installed(package: str) -> bool:
-    """Check whether a package can be found, without importing it."""
+    """Return whether a package is installed, without importing it."""
     from importlib.util import find_spec
 
     try:
         return find_spec(package) is not None
-    except ValueError:  # barred from being imported: its entry in sys.modules is None
+    except ValueError:  # its entry in sys.modules is None, which blocks the import
         return False
 
 
 def shared_with_namesake(package: str = _PACKAGE) -> str:
-    """Return a warning where pip put `NAMESAKE` into the folder `package` too, otherwise "".
+    """Return a warning if pip installed `NAMESAKE` into the folder `package`, too, otherwise "".
 
-    Only the names beside the folder are read: importing imgsearch has to stay quick.
+    Reads only the names beside the folder, to keep the import of imgsearch quick.
     """
     site = os.path.dirname(package)  # noqa: PTH120
     try:
         names = os.listdir(site)  # noqa: PTH208
-    except OSError:  # as inside a zip file
+    except OSError:  # for example inside a zip file
         return ""
     prefix = f"{NAMESAKE}-"
     metadata = [name for name in names if name.startswith(prefix) and name.endswith("-info")]
@@ -49,13 +49,13 @@ def shared_with_namesake(package: str = _PACKAGE) -> str:
 
 
 def warn_of_namesake() -> None:
-    """Warn, once a process, where `shared_with_namesake` finds a reason."""
+    """Emit the warning of `shared_with_namesake`, if any."""
     if message := shared_with_namesake():
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 def _is_foreign(folder: str) -> bool:
-    """Check that a dist-info or egg-info is not ours: an early imgsearch had that name, too."""
+    """Return whether a dist-info or egg-info is `NAMESAKE`'s, not an early version of ours."""
     for name in ("METADATA", "PKG-INFO"):
         try:
             with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:  # noqa: PTH118, PTH123

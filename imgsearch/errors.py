@@ -1,70 +1,70 @@
-"""Every error that imgsearch raises on purpose, and the builtin that it also is.
+"""All errors of imgsearch, each with the builtin class that it also derives from.
 
 ImgSearchError
-├── ConfigError              a URL, option, name or environment variable is wrong  (ValueError)
-├── MissingExtra             an optional dependency is not installed               (ImportError)
-├── SourceError              a file, folder or list cannot be read                 (OSError)
-│   ├── UrlRefused           a URL that must not be fetched
-│   └── UrlFailed            a URL that could not be fetched
-├── ImageError               one image cannot be used                              (ValueError)
-│   ├── FormatRefused        its bytes are of no format on the allow-list
-│   ├── ImageTooLarge        more pixels than the cap, told by the header
-│   └── ImageCorrupt         the decoder gave up
+├── ConfigError              an argument or environment variable is invalid     (ValueError)
+├── MissingExtra             an optional dependency is not installed            (ImportError)
+├── SourceError              a file, folder or list cannot be read              (OSError)
+│   ├── UrlRefused           a URL may not be fetched
+│   └── UrlFailed            a URL could not be fetched
+├── ImageError               an image cannot be used                            (ValueError)
+│   ├── FormatRefused        its format is not on the allow-list
+│   ├── ImageTooLarge        decoding it would exceed a limit
+│   └── ImageCorrupt         it cannot be decoded
 ├── EncoderError             a model cannot be built or run
-│   ├── ModelNotFound        no model of that name                                 (LookupError)
-│   │   └── EncoderRemoved   a model of that name existed in an earlier version
-│   ├── TextUnsupported      the model takes no texts                              (ValueError)
-│   ├── TextUnknown          the model knows no word of a text                     (ValueError)
-│   ├── WeightsNotFound      no weights at hand and none to be downloaded          (OSError)
-│   ├── WeightsInvalid       the file is not weights, or not of this model         (ValueError)
-│   └── EncoderMismatch      the collection holds another encoder's vectors        (ValueError)
-├── BackendError             a vector store refused or failed
-│   ├── CollectionNotFound   no collection of that name                            (LookupError)
-│   ├── SchemaMismatch       the collection exists with another schema             (ValueError)
-│   ├── DimensionMismatch    a vector's length is not the collection's             (ValueError)
-│   ├── VectorInvalid        a vector holds NaN, infinity or only zeros            (ValueError)
-│   ├── FieldInvalid         a field, id or filter does not fit the schema         (ValueError)
-│   ├── IndexRefused         the store did not build the index that was asked for
+│   ├── ModelNotFound        no model has that name                             (LookupError)
+│   │   └── EncoderRemoved   an earlier version had a model of that name
+│   ├── TextUnsupported      the model takes no texts                           (ValueError)
+│   ├── TextUnknown          the model knows no word of a text                  (ValueError)
+│   ├── WeightsNotFound      weights are not on disk and cannot be downloaded   (OSError)
+│   ├── WeightsInvalid       a file holds no weights, or another model's        (ValueError)
+│   └── EncoderMismatch      a collection holds another encoder's vectors       (ValueError)
+├── BackendError             a vector store refused a request, or failed
+│   ├── CollectionNotFound   no collection has that name                        (LookupError)
+│   ├── SchemaMismatch       the collection exists with another schema          (ValueError)
+│   ├── DimensionMismatch    a vector's length is not the collection's          (ValueError)
+│   ├── VectorInvalid        a vector holds NaN, infinity or only zeros         (ValueError)
+│   ├── FieldInvalid         a field, id or filter does not fit the schema      (ValueError)
+│   ├── IndexRefused         the store did not build the requested index
 │   ├── StoreLocked          another process has the store open
-│   └── BackendUnavailable   no answer in time; safe to retry                      (ConnectionError)
-├── OperatorNotFound         a pipeline names an operator that nobody registered   (LookupError)
-├── DatasetError             a folder, csv or archive is not what it should be     (ValueError)
-├── DownloadError            published data did not come from where it lies        (OSError)
-├── PrecisionUnreached       no threshold is as precise as was asked for           (ValueError)
-├── CatalogError             the catalogue's database refused or failed
-│   └── CatalogOutdated      it is of a newer version than the code
-├── ImageNotFound            the catalogue has no image of that id                 (LookupError)
-├── ImageExists              the id is another image's                             (ValueError)
-├── ImageBusy                it is being deleted; safe to retry
-├── ObjectStoreError         where originals lie refused or failed
-│   └── ObjectNotFound       no original of that content                           (LookupError)
-├── JobBusy                  it waits or runs: cancel it first
-├── JobNotFound              no job of that id                                     (LookupError)
-├── LimitExceeded            more, larger or faster than is allowed                (ValueError)
-└── AccessDenied             no key, or one that is not known                      (PermissionError)
-    └── ScopeMissing         the key does not allow it
+│   └── BackendUnavailable   the store did not answer in time; safe to retry    (ConnectionError)
+├── OperatorNotFound         a pipeline names an unknown operator               (LookupError)
+├── DatasetError             a folder, csv or archive is not a valid dataset    (ValueError)
+├── DownloadError            published data could not be downloaded             (OSError)
+├── PrecisionUnreached       no threshold has the requested precision           (ValueError)
+├── CatalogError             the catalog's database refused a request, or failed
+│   └── CatalogOutdated      a newer version of imgsearch wrote the catalog
+├── ImageNotFound            the catalog has no image of that id                (LookupError)
+├── ImageExists              another image has that id                          (ValueError)
+├── ImageBusy                the image is being deleted; safe to retry
+├── ObjectStoreError         the store of originals refused a request, or failed
+│   └── ObjectNotFound       the store has no original of that content          (LookupError)
+├── JobBusy                  the job is queued or running: cancel it first
+├── JobNotFound              no job has that id                                 (LookupError)
+├── LimitExceeded            a number, size or rate exceeds its limit           (ValueError)
+└── AccessDenied             no API key, or an unknown one                      (PermissionError)
+    └── ScopeMissing         the API key lacks the required scope
 
 UserWarning
 ├── TextWarning              the model was not trained on the script of a text
-└── EncoderWarning           nothing shows which encoder made a collection
+└── EncoderWarning           a collection does not note its encoder
 """
 
 from imgsearch.distribution import install_hint
 
 
 class ImgSearchError(Exception):
-    """Root of the tree above; catch this to catch all of ours."""
+    """Base class of all errors of imgsearch."""
 
 
 class ConfigError(ImgSearchError, ValueError):
-    """A URL, option, name or environment variable is wrong."""
+    """A URL, option, name or environment variable is invalid."""
 
 
 class MissingExtra(ImgSearchError, ImportError):
     """An optional dependency is not installed.
 
-    `extra` is the extra that brings it, as "torch,clip"; the message ends with its command. None:
-    the message itself has the remedy.
+    `extra` is the extra that installs it, such as "torch,clip"; the message ends with the command.
+    If `extra` is None, the message says what to do.
     """
 
     def __init__(self, message: str, *, extra: str | None = None, name: str | None = None) -> None:
@@ -82,23 +82,23 @@ class SourceError(ImgSearchError, OSError):
         self.path = path
 
     def __str__(self) -> str:
-        """Return the message as given (OSError would rearrange it)."""
+        """Return the message as given, which OSError may reformat."""
         return str(self.args[0]) if self.args else ""
 
 
 class UrlRefused(SourceError):
-    """A URL that must not be fetched: its scheme, its address, a redirect, its size."""
+    """A URL may not be fetched: its scheme, host, redirect or size is not allowed."""
 
 
 class UrlFailed(SourceError):
-    """A URL that could not be fetched."""
+    """A URL could not be fetched."""
 
 
 class ImageError(ImgSearchError, ValueError):
-    """One image cannot be used.
+    """An image cannot be used.
 
-    `path` is the file ("" for bytes), `stage` one of "header", "decode", "convert",
-    `reason` the cause in a few words.
+    `path` is its file, "" for bytes. `stage` is "header", "decode" or "convert", and `reason` the
+    cause in a few words.
     """
 
     def __init__(
@@ -109,15 +109,15 @@ class ImageError(ImgSearchError, ValueError):
 
 
 class FormatRefused(ImageError):
-    """The bytes are of no format on the allow-list."""
+    """The format of the bytes is not on the allow-list."""
 
 
 class ImageTooLarge(ImageError):
-    """Decoding would take more pixels, seconds or memory than allowed, by the header."""
+    """By its header, decoding would exceed the limit of pixels, seconds or memory."""
 
 
 class ImageCorrupt(ImageError):
-    """The decoder gave up on the bytes."""
+    """The bytes cannot be decoded."""
 
 
 class EncoderError(ImgSearchError):
@@ -125,7 +125,7 @@ class EncoderError(ImgSearchError):
 
 
 class ModelNotFound(EncoderError, LookupError):
-    """No model of that name."""
+    """No model has that name."""
 
 
 class EncoderRemoved(ModelNotFound):
@@ -137,15 +137,15 @@ class TextUnsupported(EncoderError, ValueError):
 
 
 class TextUnknown(EncoderError, ValueError):
-    """The model knows no word of the text, so it has no direction."""
+    """The model knows no word of the text, so the text has no vector."""
 
 
 class WeightsNotFound(EncoderError, OSError):
-    """No weights at hand and none to be downloaded."""
+    """Weights are not on disk and cannot be downloaded."""
 
 
 class WeightsInvalid(EncoderError, ValueError):
-    """The file is not weights, or not the weights of this model."""
+    """The file holds no weights, or another model's."""
 
 
 class EncoderMismatch(EncoderError, ValueError):
@@ -153,11 +153,11 @@ class EncoderMismatch(EncoderError, ValueError):
 
 
 class BackendError(ImgSearchError):
-    """A vector store refused or failed; `__cause__` is the driver's error."""
+    """A vector store refused a request, or failed; `__cause__` is the driver's error."""
 
 
 class CollectionNotFound(BackendError, LookupError):
-    """No collection of that name."""
+    """No collection has that name."""
 
 
 class SchemaMismatch(BackendError, ValueError):
@@ -181,7 +181,7 @@ class FieldInvalid(BackendError, ValueError):
 
 
 class IndexRefused(BackendError):
-    """The store did not build the index that was asked for."""
+    """The store did not build the requested index."""
 
 
 class StoreLocked(BackendError):
@@ -189,19 +189,19 @@ class StoreLocked(BackendError):
 
 
 class BackendUnavailable(BackendError, ConnectionError):
-    """No answer in time; safe to retry."""
+    """The store did not answer in time; safe to retry."""
 
 
 class OperatorNotFound(ImgSearchError, LookupError):
-    """A pipeline names an operator that nobody registered."""
+    """A pipeline names an operator that is not registered."""
 
 
 class PrecisionUnreached(ImgSearchError, ValueError):
-    """No threshold is as precise as was asked for.
+    """No threshold has the requested precision.
 
-    `wanted` is the precision that was asked for and `best` the highest one reached, in [0, 1].
-    Where a threshold was found and its check denied it, `checked` is the precision of the check and
-    `interval` its 95 % confidence interval; else both are None.
+    `wanted` is the requested precision and `best` the highest one reached, in [0, 1]. If a check
+    refused a threshold, `checked` is the precision in the check and `interval` its 95 % confidence
+    interval; otherwise both are None.
     """
 
     def __init__(
@@ -218,27 +218,27 @@ class PrecisionUnreached(ImgSearchError, ValueError):
 
 
 class DatasetError(ImgSearchError, ValueError):
-    """A folder, csv or archive is not the dataset, or not the labelled one, that it should be."""
+    """A folder, csv or archive is not a valid dataset, or lacks its labels."""
 
 
 class DownloadError(ImgSearchError, OSError):
-    """Published data did not come from where it lies."""
+    """Published data could not be downloaded."""
 
 
 class CatalogError(ImgSearchError):
-    """The catalogue's database refused or failed."""
+    """The catalog's database refused a request, or failed."""
 
 
 class CatalogOutdated(CatalogError):
-    """The catalogue was written by a newer version of the code."""
+    """A newer version of imgsearch wrote the catalog."""
 
 
 class ImageNotFound(ImgSearchError, LookupError):
-    """The catalogue has no image of that id."""
+    """The catalog has no image of that id."""
 
 
 class ImageExists(ImgSearchError, ValueError):
-    """The id is another image's."""
+    """Another image has that id."""
 
 
 class ImageBusy(ImgSearchError):
@@ -246,7 +246,7 @@ class ImageBusy(ImgSearchError):
 
 
 class ObjectStoreError(ImgSearchError):
-    """The store of originals refused or failed."""
+    """The store of originals refused a request, or failed."""
 
 
 class ObjectNotFound(ObjectStoreError, LookupError):
@@ -254,23 +254,23 @@ class ObjectNotFound(ObjectStoreError, LookupError):
 
 
 class JobNotFound(ImgSearchError, LookupError):
-    """There is no job of that id."""
+    """No job has that id."""
 
 
 class JobBusy(ImgSearchError):
-    """The job waits or runs: cancel it first."""
+    """The job is queued or running: cancel it first."""
 
 
 class LimitExceeded(ImgSearchError, ValueError):
-    """More, larger or faster than is allowed."""
+    """A number, size or rate exceeds its limit."""
 
 
 class AccessDenied(ImgSearchError, PermissionError):
-    """No key was given, or one that is not known."""
+    """The request has no API key, or an unknown one."""
 
 
 class ScopeMissing(AccessDenied):
-    """The key does not allow what was asked for."""
+    """The API key lacks the scope that the request requires."""
 
 
 class TextWarning(UserWarning):
@@ -278,4 +278,4 @@ class TextWarning(UserWarning):
 
 
 class EncoderWarning(UserWarning):
-    """Nothing shows that the collection's vectors were made by the encoder that the user named."""
+    """The collection does not note its encoder, so the user's choice cannot be verified."""

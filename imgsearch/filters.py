@@ -1,4 +1,4 @@
-"""Filters over the fields of a collection, as small trees that each backend renders its own way.
+"""Filters on the fields of a collection, as small trees that each backend translates.
 
     label = Field("label")
     (label == "goldfish") & (Field("year") >= 2020) | ~label.isin(["cat", "dog"])
@@ -54,7 +54,7 @@ class Compare(Filter):
 
 @dataclass(frozen=True, slots=True)
 class In(Filter):
-    """A field that equals one of several values; none matches nothing."""
+    """A field that equals one of several values; without values it matches no record."""
 
     field: str
     values: tuple[Value, ...]
@@ -62,7 +62,7 @@ class In(Filter):
 
 @dataclass(frozen=True, slots=True)
 class StartsWith(Filter):
-    """A text that begins with `prefix`, code point by code point; "" begins every text."""
+    """A text that begins with `prefix`, compared by code points; "" matches every text."""
 
     field: str
     prefix: str
@@ -77,13 +77,13 @@ class StartsWith(Filter):
         if not stem:
             return least
         following = ord(stem[-1]) + 1
-        beyond = chr(0xE000 if following == 0xD800 else following)  # surrogates are no text
+        beyond = chr(0xE000 if following == 0xD800 else following)  # a text has no surrogates
         return And(least, Compare(self.field, "<", stem[:-1] + beyond))
 
 
 @dataclass(frozen=True, slots=True)
 class And(Filter):
-    """Both hold."""
+    """Both conditions hold."""
 
     left: Filter
     right: Filter
@@ -91,7 +91,7 @@ class And(Filter):
 
 @dataclass(frozen=True, slots=True)
 class Or(Filter):
-    """At least one holds."""
+    """At least one of two conditions holds."""
 
     left: Filter
     right: Filter
@@ -99,21 +99,21 @@ class Or(Filter):
 
 @dataclass(frozen=True, slots=True)
 class Not(Filter):
-    """The inner one does not hold."""
+    """The inner condition does not hold."""
 
     inner: Filter
 
 
 class Field:
-    """A field by name; comparing it makes a `Filter`."""
+    """A field by name; comparing it returns a `Filter`."""
 
     __slots__ = ("name",)
-    __hash__ = None  # type: ignore[assignment]  # == makes a filter, so a hash would lie
+    __hash__ = None  # type: ignore[assignment]  # == returns a filter, which a hash contradicts
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __eq__(self, value: Value) -> Filter:  # type: ignore[override]  # makes a filter, not a bool
+    def __eq__(self, value: Value) -> Filter:  # type: ignore[override]  # a filter, not a bool
         return Compare(self.name, "==", value)
 
     def __ne__(self, value: Value) -> Filter:  # type: ignore[override]  # as above
@@ -132,18 +132,18 @@ class Field:
         return Compare(self.name, ">=", value)
 
     def isin(self, values: Iterable[Value]) -> Filter:
-        """Return the filter that holds where the field equals one of `values`."""
+        """Return a filter: the field equals one of `values`."""
         return In(self.name, tuple(values))
 
     def startswith(self, prefix: str) -> Filter:
-        """Return the filter that holds where the field's text begins with `prefix`."""
+        """Return a filter: the field's text begins with `prefix`."""
         return StartsWith(self.name, prefix)
 
 
 def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
-    """Tell whether `fields`, which hold every field that `where` names, meet it.
+    """Return whether `fields` meet the filter; they hold every field that it names.
 
-    The reference that every backend's rendering is compared with.
+    Tests compare every backend's translation with this reference.
     """
     match where:
         case And(left, right):
@@ -217,7 +217,7 @@ def _both(text: str) -> list[str]:
 
 
 def _with_leaves(where: Filter, change: Callable[[Filter], Filter]) -> Filter:
-    """Return the filter with `change` applied to each condition that holds no other."""
+    """Return the filter with `change` applied to each of its `leaves`."""
     match where:
         case And(left, right):
             return And(_with_leaves(left, change), _with_leaves(right, change))
@@ -230,7 +230,7 @@ def _with_leaves(where: Filter, change: Callable[[Filter], Filter]) -> Filter:
 
 
 def leaves(where: Filter) -> Iterable[Filter]:
-    """Yield every condition in `where` that holds no other."""
+    """Yield the conditions on single fields, which are joined by `And`, `Or` and `Not`."""
     match where:
         case And(left, right) | Or(left, right):
             yield from leaves(left)
@@ -242,7 +242,7 @@ def leaves(where: Filter) -> Iterable[Filter]:
 
 
 def comparisons(where: Filter) -> Iterable[tuple[str, Operation, Value]]:
-    """Yield every (field, operation, value) that `where` holds, for checking against a schema."""
+    """Yield every (field, operation, value) of the filter, to check it against a schema."""
     for leaf in leaves(where):
         match leaf:
             case In(name, values):
@@ -253,7 +253,7 @@ def comparisons(where: Filter) -> Iterable[tuple[str, Operation, Value]]:
                 yield name, operation, value
 
 
-_LAST = chr(0x10FFFF)  # nothing comes after it
+_LAST = chr(0x10FFFF)  # the highest code point
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,

@@ -1,7 +1,7 @@
-"""Settings from the environment: the only place that reads it. Secrets come from here alone.
+"""Settings from environment variables, secrets included. No other module reads the environment.
 
-Surfaces read them and pass them down. `encoders.load` alone asks by itself, for the cache and
-whether the network may be used: Towhee builds operators wherever it likes, from plain values.
+The CLI, the service and the page read settings and pass them down. `encoders.load` also reads
+them, for the cache folder and offline mode, because Towhee builds operators from plain values.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,28 +19,28 @@ _SWITCH: Final[Mapping[str, bool]] = {
     "0": False, "false": False, "no": False, "off": False,
 }  # fmt: skip
 
-# variable → what it is for; the README's table is tested against this
+# variable → description; tests compare the README's table with it
 VARIABLES: Final[Mapping[str, str]] = {
-    "IMGSEARCH_DB": "the store's URL, where --db is not given; photos.db by default",
-    "IMGSEARCH_DATA": "a labelled folder that `imgsearch demo` takes instead of drawing one",
+    "IMGSEARCH_DB": "URL of the vector store if --db is not given; photos.db by default",
+    "IMGSEARCH_DATA": "a labeled folder that `imgsearch demo` uses instead of its drawn images",
     "IMGSEARCH_MILVUS_TOKEN": "user:password or API key for a Milvus server",
-    "IMGSEARCH_TENCENT_KEY": "the key of Tencent VectorDB's account root, or ACCOUNT:KEY",
-    "IMGSEARCH_TIMEOUT": "seconds to wait for a store's answer; 10 by default",
-    "IMGSEARCH_CACHE": "where pulled and exported models are kept; ~/.cache/imgsearch by default",
-    "IMGSEARCH_CATALOG": "the catalogue of `imgsearch serve`: a file, or mysql://user@host/name",
-    "IMGSEARCH_CATALOG_PASSWORD": "the password of that user",
-    "IMGSEARCH_OBJECTS": "where it keeps originals: a folder, or s3://bucket/prefix?endpoint=URL",
-    "IMGSEARCH_S3_KEY": "the access key of that S3 service",
-    "IMGSEARCH_S3_SECRET": "and its secret",
-    "IMGSEARCH_ROOTS": "folders that the service may add from, as in PATH; none by default",
-    "IMGSEARCH_API_KEY": "the key that `imgsearch.Client` shows to a service",
-    "IMGSEARCH_OFFLINE": "1: nothing is fetched, only what is on disk is used",
+    "IMGSEARCH_TENCENT_KEY": "key of Tencent VectorDB's account root, or ACCOUNT:KEY",
+    "IMGSEARCH_TIMEOUT": "time limit for a response of the vector store, in seconds; 10 by default",
+    "IMGSEARCH_CACHE": "folder for pulled and exported models; ~/.cache/imgsearch by default",
+    "IMGSEARCH_CATALOG": "the catalog of `imgsearch serve`: a file, or mysql://user@host/name",
+    "IMGSEARCH_CATALOG_PASSWORD": "password of the catalog's MySQL user",
+    "IMGSEARCH_OBJECTS": "store of originals: a folder, or s3://bucket/prefix?endpoint=URL",
+    "IMGSEARCH_S3_KEY": "access key for the S3 store of originals",
+    "IMGSEARCH_S3_SECRET": "secret key for the S3 store of originals",
+    "IMGSEARCH_ROOTS": "folders that the service may add from, in PATH's format; none by default",
+    "IMGSEARCH_API_KEY": "API key that `imgsearch.Client` sends to a service",
+    "IMGSEARCH_OFFLINE": "1 disables all downloads: only files on disk are used",
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says; None for what it does not. Secrets are kept out of `repr`."""
+    """Values of the environment variables, None for unset ones. `repr` hides secrets."""
 
     db: str | None = None
     data: Path | None = None
@@ -59,11 +59,11 @@ class Settings:
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str] = environ) -> Self:
-        """Read the variables that `VARIABLES` lists; an empty one counts as absent.
+        """Read the variables in `VARIABLES`. An empty variable counts as unset.
 
         Raises:
-            ConfigError: IMGSEARCH_OFFLINE is no switch, the timeout is no positive number, or a
-                folder's ``~`` is nobody's.
+            ConfigError: IMGSEARCH_OFFLINE is not a switch, IMGSEARCH_TIMEOUT is not a positive
+                number, or the user of a folder's ``~`` is unknown.
         """
         get = {name: value for name, value in variables.items() if value}.get
         try:
@@ -71,7 +71,10 @@ class Settings:
         except ValueError:
             timeout = 0.0
         if not 0 < timeout < float("inf"):
-            raise ConfigError("IMGSEARCH_TIMEOUT is not a positive number of seconds")
+            raise ConfigError(
+                f"invalid IMGSEARCH_TIMEOUT {get('IMGSEARCH_TIMEOUT')!r}: not a positive number of "
+                "seconds. Set one such as 10."
+            )
         data = get("IMGSEARCH_DATA")
         shared = get("XDG_CACHE_HOME")
         home = Path(shared) / "imgsearch" if shared else cls.cache
@@ -89,20 +92,20 @@ class Settings:
             s3_key=get("IMGSEARCH_S3_KEY"),
             s3_secret=get("IMGSEARCH_S3_SECRET"),
             roots=tuple(
-                _folder("IMGSEARCH_ROOTS", each)
-                for each in get("IMGSEARCH_ROOTS", "").split(pathsep)
-                if each
+                _folder("IMGSEARCH_ROOTS", root)
+                for root in get("IMGSEARCH_ROOTS", "").split(pathsep)
+                if root
             ),
             api_key=get("IMGSEARCH_API_KEY"),
         )
 
     @property
     def store(self) -> str:
-        """The URL of the store: the variable's, or `DEFAULT_STORE` where it is not set."""
+        """The URL of the vector store, `DEFAULT_STORE` if the variable is not set."""
         return self.db or DEFAULT_STORE
 
     def token(self, url: str) -> str | None:
-        """Return the secret for the store at `url`, and no other store's."""
+        """Return the secret for the store at `url`, None if the store takes none or it is unset."""
         return {
             "IMGSEARCH_TENCENT_KEY": self.tencent_key,
             "IMGSEARCH_MILVUS_TOKEN": self.milvus_token,
@@ -110,7 +113,7 @@ class Settings:
 
     @staticmethod
     def secret(url: str) -> str:
-        """Return the variable that holds the secret for the store at `url`, "" if it has none."""
+        """Return the variable of the secret for the store at `url`, "" if it takes none."""
         if url.startswith("tencent"):
             return "IMGSEARCH_TENCENT_KEY"
         return "IMGSEARCH_MILVUS_TOKEN" if url.startswith(("milvus://", "milvus+")) else ""
@@ -119,7 +122,7 @@ class Settings:
 def _switch(variable: str, text: str) -> bool:
     word = text.strip().lower()
     if word not in _SWITCH:
-        raise ConfigError(f"{variable} is {' or '.join(_SWITCH)}, not {text!r}")
+        raise ConfigError(f"invalid {variable} {text!r}: set one of {', '.join(_SWITCH)}.")
     return _SWITCH[word]
 
 
@@ -127,14 +130,14 @@ def _folder(variable: str, text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError as error:
-        raise ConfigError(f"{variable}: {error}") from error
+        raise ConfigError(f"invalid {variable} {text!r}: {error}") from error
 
 
 def hush_gradio(folder: Path) -> None:
-    """Keep Gradio from calling home, and its copies of uploads in `folder`.
+    """Disable Gradio's analytics, and keep its copies of uploads in `folder`.
 
-    It takes neither as an argument: its errors are reported whatever a page says (6.31), and its
-    copies would lie in the machine's shared temporary folder.
+    Only variables do both: Gradio 6.31 reports errors even if a page disables analytics, and keeps
+    its copies in the machine's shared temporary folder.
     """
     environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     environ["GRADIO_TEMP_DIR"] = str(folder)
@@ -142,11 +145,10 @@ def hush_gradio(folder: Path) -> None:
 
 @contextmanager
 def quiet_grpc() -> Iterator[None]:
-    """Have gRPC, if it is imported in here, keep its own lines off the terminal.
+    """Silence gRPC's own log lines, if gRPC is imported inside the block. Calls still raise errors.
 
-    Its C core prints connections that a server ended, such as "Got goaway … too_many_pings" after
-    a minute of silence (1.85); failed calls raise errors all the same. It reads GRPC_VERBOSITY
-    when it is imported. A value that the user set is left alone.
+    gRPC 1.85 prints each connection that a server closes, such as "Got goaway … too_many_pings"
+    after a minute without calls. It reads GRPC_VERBOSITY at import. A user's value is kept.
     """
     if "GRPC_VERBOSITY" in environ:
         yield

@@ -1,4 +1,4 @@
-"""The nouns that every layer shares. numpy only, no I/O."""
+"""Types that every layer shares: records, hits, fingerprints, arrays. numpy only, no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,12 +19,12 @@ Matrix: TypeAlias = npt.NDArray[np.float32]
 """A batch of embeddings: shape (n, d), C-contiguous."""
 
 Value: TypeAlias = str | int | float | bool
-"""What a field of a record may hold."""
+"""The value of a record's field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a collection; `vector` is None where it was not asked for."""
+    """One row of a collection. `vector` is None if it was not requested."""
 
     id: str
     vector: Vector | None = None
@@ -33,12 +33,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One neighbour of a query.
+    """One neighbor of a query.
 
-    `score`: higher is nearer, whatever the metric. Cosine: the cosine, in [-1, 1]. Inner product:
-    the product. L2: 1 - distance / 2, which for unit vectors is the cosine too.
+    `score`: higher is nearer, for every metric. Cosine: the cosine, in [-1, 1]. Inner product: the
+    product. L2: 1 - distance / 2, which equals the cosine for unit vectors.
     `distance`: lower is nearer. Cosine: 1 - cosine, in [0, 2]. Inner product: its negative.
-    L2: the squared Euclidean distance, 0 and up.
+    L2: the squared Euclidean distance, 0 or more.
     """
 
     id: str
@@ -49,13 +49,13 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What makes two encoders' vectors comparable: equal fingerprints, and nothing less.
+    """Identity of an encoder: vectors of two encoders are comparable if their fingerprints equal.
 
-    `weights` is the sha256 of the weights file, "" where there are none. `preprocessing` and
-    `options` are canonical texts of what happens to the pixels and how the model is built,
-    `templates` of the sentences that texts are put in. `reduction` is the sha256 of the file that
-    shortens the vectors, "" where none does. `runtime` tells what ran the model and in which
-    precision; it is information, and left out of comparisons.
+    `weights` is the sha256 of the weights file, "" for a model without weights. `preprocessing`,
+    `options` and `templates` are canonical texts of the steps before the model, of the model's
+    options and of the sentences that texts are put in. `reduction` is the sha256 of the file that
+    shortens the vectors, "" without one. `runtime` names the engine and precision of the model; it
+    is not compared.
     """
 
     model: str
@@ -69,12 +69,12 @@ class Fingerprint:
     runtime: str = field(default="", compare=False)
 
     def identity(self) -> dict[str, str | int | bool]:
-        """Return what is compared, by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+        """Return the compared fields by name."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as a value: what travels down a pipeline in place of the row that failed."""
+    """An error as a value, which replaces a failed row in a pipeline."""
 
     error: ImgSearchError

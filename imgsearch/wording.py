@@ -1,4 +1,4 @@
-"""How messages are worded: numbers with nouns, names that were meant, encoders that are gone."""
+"""Parts of messages: numbers with nouns, similar names, advice about removed encoders."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,20 +10,20 @@ _AFTER_ES = ("s", "x", "z", "ch", "sh")
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun: "1 image", "1,000 images", "2 queries".
 
-    `plural` is for what the last letters do not say: `counted(n, "file is", "files are")`.
+    Give an irregular `plural`, as in `counted(n, "file is", "files are")`.
     """
     return f"{number:,} {noun if number == 1 else plural or _plural(noun)}"
 
 
-def meant(word: object, known: Iterable[str]) -> str:
-    """Return "; did you mean A or B?" with the names of `known` like `word`, or ""."""
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """Return "; did you mean A or B?" with the `known` names similar to `word`, "" without any."""
     names = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(str(word).strip().casefold(), names)
     return f"; did you mean {' or '.join(names[name] for name in near)}?" if near else ""
 
 
-def removal(model: str) -> str:
-    """Return what to do about an encoder that was removed, on one line; "" for other names."""
+def removal_advice(model: str) -> str:
+    """Return advice about an encoder that was removed, on one line; "" for other names."""
     name = model.strip().casefold()
     if name not in _REMOVED:
         return ""

@@ -1,4 +1,4 @@
-"""Settings come from the environment, and secrets stay out of sight."""
+"""Settings come from the environment, and `repr` hides secrets."""
 
 import ast
 from dataclasses import fields
@@ -13,8 +13,8 @@ from tests.conftest import ENVIRONMENT
 
 
 def test_defaults():
-    found = Settings.from_environment({})
-    assert (found.db, found.data, found.milvus_token, found.timeout) == (
+    settings = Settings.from_environment({})
+    assert (settings.db, settings.data, settings.milvus_token, settings.timeout) == (
         None,
         None,
         None,
@@ -22,32 +22,32 @@ def test_defaults():
     )
 
 
-def test_an_empty_variable_counts_as_absent():
+def test_an_empty_variable_counts_as_unset():
     assert Settings.from_environment({"IMGSEARCH_DB": ""}).db is None
 
 
-def test_the_token_is_read_and_never_shown():
-    found = Settings.from_environment({"IMGSEARCH_MILVUS_TOKEN": "root:geheim"})
-    assert found.milvus_token == "root:geheim"  # noqa: S105 - the test's own
-    assert "geheim" not in repr(found)
+def test_repr_hides_the_token():
+    settings = Settings.from_environment({"IMGSEARCH_MILVUS_TOKEN": "root:geheim"})
+    assert settings.milvus_token == "root:geheim"  # noqa: S105 - the test's own
+    assert "geheim" not in repr(settings)
 
 
-def test_each_store_gets_its_own_secret_only():
-    found = Settings.from_environment(
+def test_token_is_the_secret_of_that_store_only():
+    settings = Settings.from_environment(
         {"IMGSEARCH_MILVUS_TOKEN": "root:geheim", "IMGSEARCH_TENCENT_KEY": "schlüssel"}
     )
-    assert found.token("tencent+grpc://host/db") == "schlüssel"
-    assert found.token("milvus://host/db") == "root:geheim"
-    assert "schlüssel" not in repr(found)
+    assert settings.token("tencent+grpc://host/db") == "schlüssel"
+    assert settings.token("milvus://host/db") == "root:geheim"
+    assert "schlüssel" not in repr(settings)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
-def test_a_timeout_is_a_positive_number(text):
+def test_timeout_must_be_a_positive_number(text):
     with pytest.raises(ConfigError, match="IMGSEARCH_TIMEOUT"):
         Settings.from_environment({"IMGSEARCH_TIMEOUT": text})
 
 
-def test_grpc_is_quiet_unless_the_user_says_otherwise(monkeypatch):
+def test_quiet_grpc_keeps_the_value_of_the_user(monkeypatch):
     monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
     with quiet_grpc():
         assert ENVIRONMENT["GRPC_VERBOSITY"] == "NONE"
@@ -65,8 +65,8 @@ def test_offline_is_a_switch(text, offline):
     assert Settings.from_environment({"IMGSEARCH_OFFLINE": text}).offline is offline
 
 
-def test_another_word_is_no_switch():
-    with pytest.raises(ConfigError, match="IMGSEARCH_OFFLINE is 1 or .*, not 'nein'"):
+def test_offline_rejects_other_words():
+    with pytest.raises(ConfigError, match="invalid IMGSEARCH_OFFLINE 'nein': set one of 1, "):
         Settings.from_environment({"IMGSEARCH_OFFLINE": "nein"})
 
 

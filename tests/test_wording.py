@@ -1,8 +1,8 @@
-"""Numbers agree with their nouns, and names like a wrong one are offered."""
+"""Numbers agree with their nouns, and similar names are suggested."""
 
 import pytest
 
-from imgsearch.wording import counted, meant
+from imgsearch.wording import counted, did_you_mean
 
 
 @pytest.mark.parametrize(
@@ -16,19 +16,19 @@ from imgsearch.wording import counted, meant
         (2, "near-duplicate", "2 near-duplicates"),
         (2, "day", "2 days"),
         (2, "batch", "2 batches"),
-        (1, "labelled image", "1 labelled image"),
+        (1, "labeled image", "1 labeled image"),
     ],
 )
-def test_a_number_agrees_with_its_noun(number, noun, text):
+def test_counted_agrees_with_its_noun(number, noun, text):
     assert counted(number, noun) == text
 
 
-def test_other_plurals_are_given():
+def test_counted_accepts_an_irregular_plural():
     assert counted(1, "file is", "files are") == "1 file is"
     assert counted(3, "file is", "files are") == "3 files are"
 
 
-def test_near_names_are_offered_whatever_their_case():
-    assert meant("COSIN", ["cosine", "ip", "l2"]) == "; did you mean cosine?"
-    assert meant("größe", ["cosine", "ip", "l2"]) == ""
-    assert meant(5, ["cosine"]) == ""
+def test_did_you_mean_ignores_case():
+    assert did_you_mean("COSIN", ["cosine", "ip", "l2"]) == "; did you mean cosine?"
+    assert did_you_mean("größe", ["cosine", "ip", "l2"]) == ""
+    assert did_you_mean(5, ["cosine"]) == ""

@@ -13,7 +13,7 @@ from imgsearch.backends.schema import ZEROS, FieldType, Schema, check_field_name
 from imgsearch.errors import ConfigError, DimensionMismatch, FieldInvalid, VectorInvalid
 from imgsearch.filters import Filter, StartsWith, comparisons, leaves
 from imgsearch.types import Matrix, Record, Value, Vector
-from imgsearch.wording import meant
+from imgsearch.wording import did_you_mean
 
 MAX_ID: Final = 512  # bytes of UTF-8: a sha256 in hex is 64
 MAX_TEXT: Final = 65_535  # bytes of UTF-8 in one text field: Milvus' longest VARCHAR
@@ -101,7 +101,7 @@ def check_filter(schema: Schema, where: Filter | None, *, prefixes: bool = True)
             declared = ", ".join(schema.fields) or "none"
             raise FieldInvalid(
                 f"cannot filter on {name!r}; the declared fields are: {declared}"
-                + meant(name, schema.fields)
+                + did_you_mean(name, schema.fields)
             )
         check_value(schema, name, value)
         if isinstance(value, bool) and operation not in ("==", "!="):

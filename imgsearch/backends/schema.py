@@ -8,7 +8,7 @@ from typing import Final, Literal, cast
 from imgsearch import safe_json
 from imgsearch.errors import ConfigError, EncoderRemoved, FieldInvalid, SchemaMismatch
 from imgsearch.types import Fingerprint, Value
-from imgsearch.wording import meant, removal
+from imgsearch.wording import did_you_mean, removal_advice
 
 Metric = Literal["cosine", "ip", "l2"]
 FieldType = Literal["str", "int", "float", "bool"]
@@ -42,14 +42,14 @@ class Index:
         if self.kind not in INDEXES:
             raise ConfigError(
                 f"unknown index {self.kind!r}; known: {', '.join(INDEXES)}"
-                + meant(self.kind, INDEXES)
+                + did_you_mean(self.kind, INDEXES)
             )
         known = INDEXES[self.kind]
         for name, value in self.params.items():
             if name not in known:
                 raise ConfigError(
                     f"{self.kind} has no parameter {name!r}; known: {', '.join(known) or 'none'}"
-                    + meant(name, known)
+                    + did_you_mean(name, known)
                 )
             if value < 1:
                 raise ConfigError(f"{self.kind}: {name} must be at least 1, not {value}")
@@ -117,7 +117,7 @@ class Schema:
         Raises:
             EncoderRemoved: such an encoder made the vectors.
         """
-        if self.encoder and (advice := removal(self.encoder.model)):
+        if self.encoder and (advice := removal_advice(self.encoder.model)):
             raise EncoderRemoved(advice)
 
     def to_json(self) -> str:
@@ -188,7 +188,9 @@ def check_metric(metric: object) -> None:
     """
     if metric not in METRICS:
         known = ", ".join(METRICS)
-        raise ConfigError(f"unknown metric {metric!r}; known: {known}{meant(metric, METRICS)}")
+        raise ConfigError(
+            f"unknown metric {metric!r}; known: {known}{did_you_mean(metric, METRICS)}"
+        )
 
 
 def can_filter(name: str) -> bool:

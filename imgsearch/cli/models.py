@@ -9,7 +9,7 @@ import click
 from typing_extensions import override
 
 from imgsearch.cli import options, show
-from imgsearch.wording import meant
+from imgsearch.wording import did_you_mean
 
 
 class _Models(click.Group):
@@ -47,7 +47,7 @@ def list_(context: click.Context, pattern: str | None, *, as_json: bool) -> None
     names = [] if pattern is None else _names(pattern)
     if pattern is not None and not (found or names):
         known = [name for model in encoders.models() for name in (model.name, *model.aliases)]
-        show.note(f"no model matches {pattern!r}{meant(pattern, known)}")
+        show.note(f"no model matches {pattern!r}{did_you_mean(pattern, known)}")
         context.exit(1)
     if as_json:
         show.echo_json(

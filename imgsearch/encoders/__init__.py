@@ -27,7 +27,7 @@ from imgsearch.errors import (
     WeightsNotFound,
 )
 from imgsearch.settings import Settings
-from imgsearch.wording import removal
+from imgsearch.wording import removal_advice
 
 __all__ = [
     "DEFAULT",
@@ -237,7 +237,7 @@ def _plan(model: str) -> Plan:
     if row is not None:
         return Plan(row.runtime, row.model, row.name, row.options(), row.languages)
     family, _, name = model.partition(":")
-    if advice := removal(model):
+    if advice := removal_advice(model):
         raise EncoderRemoved(advice)
     if family not in ("timm", "clip", "towhee") or not name:
         raise ModelNotFound(_unknown(model))

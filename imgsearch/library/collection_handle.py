@@ -14,7 +14,7 @@ from imgsearch.backends.schema import FieldType, check_metric
 from imgsearch.encoders import Recipe
 from imgsearch.errors import CollectionNotFound, ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.images import regions
-from imgsearch.wording import meant
+from imgsearch.wording import did_you_mean
 
 ARGUMENTS: Final = ("collection", "model", "weights", "options", "index", "metric")
 """The names of the arguments of `check_arguments`."""
@@ -89,7 +89,7 @@ class CollectionHandle:
             EncoderMismatch: another program created it since, with another model.
         """
         if (collection := self.current()) is None:
-            near = meant(self.name, notes.collections(self.backend))
+            near = did_you_mean(self.name, notes.collections(self.backend))
             raise CollectionNotFound(
                 f"{self.backend.url} has no collection {self.name!r} yet; add some images first"
                 f"{near}"
