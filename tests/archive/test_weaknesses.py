@@ -13,7 +13,7 @@ import pytest
 HERE = Path(__file__).parent
 ELSEWHERE = {
     4: "catalog/test_entries.py::test_names_are_data",
-    8: "objects/test_s3.py::test_strangers_neither_read_nor_list",
+    8: "objects/test_s3.py::test_requests_without_credentials_cannot_read_or_list",
     9: "encoders/test_timm.py::test_a_file_that_would_run_code_is_refused_and_runs_none",
     13: "catalog/test_entries.py::test_ids_are_strings",
     14: "catalog/test_writers.py::test_two_processes_at_the_same_contents_end_as_one",

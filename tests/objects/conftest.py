@@ -1,4 +1,4 @@
-"""Each store of originals in turn, empty."""
+"""Empty object stores of every kind."""
 
 import itertools
 
@@ -38,7 +38,7 @@ def shelf(request, tmp_path):
         from imgsearch.objects.s3 import S3Store
         from imgsearch.objects.s3_url import S3Url
 
-        # two keys a page, so that listings go on
+        # two keys a page, so that listings have several pages
         store = S3Store(S3Url.parse(url + "&create=1"), **keys, page=2)
         shelf = Shelf(store, lambda: connect(store.url, **keys))
     with shelf.store:

@@ -1,4 +1,4 @@
-"""What the contract of object stores is tried on, and the pictures that are put there."""
+"""An empty object store with a way to open it again, and images to put into it."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from tests.pictures import picture
 
 @dataclass(frozen=True)
 class Shelf:
-    """A store with nothing in it, and how to open it once more."""
+    """An empty store, and a function that opens it again."""
 
     store: ObjectStore
     again: Callable[[], ObjectStore]

@@ -1,4 +1,4 @@
-"""What holds for every store of originals."""
+"""The contract of object stores."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ NO_CONTENTS = (
 )
 
 
-def test_what_was_put_comes_back(shelf):
+def test_put_and_get_round_trip(shelf):
     content, data = jpeg(1)
     shelf.store.ping()
     shelf.store.put(content, data, "image/jpeg")
@@ -31,7 +31,7 @@ def test_what_was_put_comes_back(shelf):
         assert other.get(content) == data
 
 
-def test_an_original_comes_in_pieces_too(shelf):
+def test_stream_returns_an_original_in_pieces(shelf):
     data = bytes(range(256)) * 10_000  # 2.56 MB: three pieces of at most 1 MiB
     content = hashlib.sha256(data).hexdigest()
     shelf.store.put(content, data, "image/x-portable-pixmap")
@@ -40,17 +40,17 @@ def test_an_original_comes_in_pieces_too(shelf):
     assert max(map(len, pieces)) <= 1 << 20
 
 
-def test_a_stream_may_be_left_early(shelf):
+def test_stream_can_be_abandoned(shelf):
     content, data = jpeg(1)
     shelf.store.put(content, data, "image/jpeg")
     shelf.store.stream(content)
     stream = shelf.store.stream(content)
     assert data.startswith(next(stream))
-    del stream  # what it had open is closed: a ResourceWarning is an error here
+    del stream  # its file is closed: a ResourceWarning is an error here
     assert shelf.store.get(content) == data
 
 
-def test_what_is_not_there_is_not_found(shelf):
+def test_missing_original_raises_object_not_found(shelf):
     content, data = jpeg(1)
     other, _ = jpeg(2)
     shelf.store.put(content, data, "image/jpeg")
@@ -59,19 +59,19 @@ def test_what_is_not_there_is_not_found(shelf):
     with pytest.raises(ObjectNotFound, match=other):
         shelf.store.get(other)
     with pytest.raises(ObjectNotFound, match=other):
-        shelf.store.stream(other)  # at once: an answer may have begun by the first piece
+        shelf.store.stream(other)  # raises before the first piece, when a response may have started
     assert shelf.store.thumbnail(other, 256) is None
 
 
-def test_putting_twice_is_putting_once(shelf):
+def test_put_is_idempotent(shelf):
     content, data = jpeg(1)
     for _ in range(2):
         shelf.store.put(content, data, "image/jpeg")
     assert shelf.store.get(content) == data
-    assert [found for found, _ in shelf.store.contents()] == [content]
+    assert [key for key, _ in shelf.store.contents()] == [content]
 
 
-def test_other_bytes_are_refused_and_change_nothing(shelf):
+def test_put_of_other_bytes_under_the_same_key_changes_nothing(shelf):
     content, data = jpeg(1)
     shelf.store.put(content, data, "image/jpeg")
     with suppress(ConfigError):
@@ -79,7 +79,7 @@ def test_other_bytes_are_refused_and_change_nothing(shelf):
     assert shelf.store.get(content) == data
 
 
-def test_only_content_hashes_are_keys(shelf):
+def test_keys_must_be_content_hashes(shelf):
     for content in NO_CONTENTS:
         for use in (
             lambda content: shelf.store.put(content, b"", "image/png"),
@@ -95,7 +95,7 @@ def test_only_content_hashes_are_keys(shelf):
                 use(content)
 
 
-def test_nothing_that_could_be_a_script_is_put(shelf):
+def test_script_media_types_are_rejected(shelf):
     content, data = jpeg(1)
     for media_type in ("text/html", "image/svg+xml", "image/png\r\nX: y", ""):
         with pytest.raises(ConfigError, match="media type"):
@@ -103,12 +103,12 @@ def test_nothing_that_could_be_a_script_is_put(shelf):
     assert not shelf.store.exists(content)
 
 
-def test_deleting_takes_the_thumbnails_along_and_can_be_repeated(shelf):
+def test_delete_removes_thumbnails_and_is_idempotent(shelf):
     (content, data), (kept, other) = jpeg(1), jpeg(2)
-    for each, it in ((content, data), (kept, other)):
-        shelf.store.put(each, it, "image/jpeg")
+    for key, original in ((content, data), (kept, other)):
+        shelf.store.put(key, original, "image/jpeg")
         for edge in (16, 256, 1024):
-            shelf.store.put_thumbnail(each, edge, b"small %d" % edge)
+            shelf.store.put_thumbnail(key, edge, b"small %d" % edge)
     for _ in range(2):
         shelf.store.delete(content)
     assert not shelf.store.exists(content)
@@ -117,10 +117,10 @@ def test_deleting_takes_the_thumbnails_along_and_can_be_repeated(shelf):
         shelf.store.get(content)
     assert shelf.store.get(kept) == other
     assert shelf.store.thumbnail(kept, 256) == b"small 256"
-    assert [found for found, _ in shelf.store.contents()] == [kept]
+    assert [key for key, _ in shelf.store.contents()] == [kept]
 
 
-def test_what_was_deleted_can_be_put_again(shelf):
+def test_deleted_original_can_be_put_again(shelf):
     content, data = jpeg(1)
     for _ in range(2):
         shelf.store.put(content, data, "image/jpeg")
@@ -141,7 +141,7 @@ def test_thumbnails_are_replaced_and_need_no_original(shelf):
     assert shelf.store.thumbnail(content, 128) is None
 
 
-def test_edges_have_limits(shelf):
+def test_thumbnail_edge_has_limits(shelf):
     content, data = jpeg(1)
     for edge in (0, 15, 1025, -256):
         with pytest.raises(ConfigError, match="16 to 1024"):
@@ -150,7 +150,7 @@ def test_edges_have_limits(shelf):
             shelf.store.thumbnail(content, edge)
 
 
-def test_the_listing_tells_every_original_once_and_its_age(shelf):
+def test_contents_lists_every_original_once_with_its_age(shelf):
     assert list(shelf.store.contents()) == []
     put = dict(jpeg(seed) for seed in range(7))
     for content, data in put.items():
@@ -161,17 +161,17 @@ def test_the_listing_tells_every_original_once_and_its_age(shelf):
     assert all(0 <= age < 60 for _, age in listed)  # seconds
 
 
-def test_writers_of_one_content_leave_it_whole(shelf):
-    data = bytes(range(251)) * 4000  # 1 MB: time for the others to begin
+def test_concurrent_writers_of_one_original_leave_it_whole(shelf):
+    data = bytes(range(251)) * 4000  # 1 MB: long enough for the other threads to start
     content = hashlib.sha256(data).hexdigest()
     with shelf.again() as other, ThreadPoolExecutor(4) as pool:
         stores = [shelf.store, other] * 4
         for _ in pool.map(lambda store: store.put(content, data, "image/jpeg"), stores):
             assert shelf.store.get(content) == data
-    assert [found for found, _ in shelf.store.contents()] == [content]
+    assert [key for key, _ in shelf.store.contents()] == [content]
 
 
-def test_a_link_lives_a_second_to_seven_days(shelf):
+def test_link_lifetime_is_one_second_to_seven_days(shelf):
     content, _ = jpeg(1)
     for seconds in (0, -1, 604_801):
         with pytest.raises(ConfigError, match="604800"):

@@ -1,4 +1,4 @@
-"""Stores that are wrong on purpose: each is caught by a test of the contract."""
+"""Faulty stores: a test of the contract catches each of them."""
 
 import os
 from contextlib import suppress
@@ -19,7 +19,7 @@ class ForgetsDeletes(FolderStore):
 
 
 class Overwrites(FolderStore):
-    """Takes whatever comes for the content that it is called."""
+    """Stores any bytes without comparing them with their hash."""
 
     @override
     def put(self, content, data, media_type):
@@ -44,12 +44,12 @@ class KeepsThumbnails(FolderStore):
 class DeletesTooMuch(FolderStore):
     @override
     def _delete(self, content):
-        for each, _ in list(self.contents()):
-            super()._delete(each)
+        for key, _ in list(self.contents()):
+            super()._delete(key)
 
 
 class StopsListing(FolderStore):
-    """Tells the first page."""
+    """Lists only the first page."""
 
     @override
     def contents(self):
@@ -59,8 +59,8 @@ class StopsListing(FolderStore):
 class ListsTwice(FolderStore):
     @override
     def contents(self):
-        for each in super().contents():
-            yield from (each, each)
+        for entry in super().contents():
+            yield from (entry, entry)
 
 
 class NotFoundTooLate(FolderStore):
@@ -90,7 +90,7 @@ class OneSize(FolderStore):
 
 
 class HalfWrites(FolderStore):
-    """Writes in place, so that another reads what is not all there."""
+    """Writes in place, so that others read partial files."""
 
     @override
     def _write(self, place, name, data):
@@ -100,21 +100,21 @@ class HalfWrites(FolderStore):
 @pytest.mark.parametrize(
     ("liar", "caught_by"),
     [
-        (ForgetsDeletes, "test_deleting_takes_the_thumbnails_along_and_can_be_repeated"),
-        (Overwrites, "test_other_bytes_are_refused_and_change_nothing"),
-        (DeletesOnce, "test_deleting_takes_the_thumbnails_along_and_can_be_repeated"),
-        (KeepsThumbnails, "test_deleting_takes_the_thumbnails_along_and_can_be_repeated"),
-        (DeletesTooMuch, "test_deleting_takes_the_thumbnails_along_and_can_be_repeated"),
-        (StopsListing, "test_the_listing_tells_every_original_once_and_its_age"),
-        (ListsTwice, "test_the_listing_tells_every_original_once_and_its_age"),
-        (NotFoundTooLate, "test_what_is_not_there_is_not_found"),
-        (NothingForMissing, "test_what_is_not_there_is_not_found"),
-        (TakesAnyKey, "test_only_content_hashes_are_keys"),
+        (ForgetsDeletes, "test_delete_removes_thumbnails_and_is_idempotent"),
+        (Overwrites, "test_put_of_other_bytes_under_the_same_key_changes_nothing"),
+        (DeletesOnce, "test_delete_removes_thumbnails_and_is_idempotent"),
+        (KeepsThumbnails, "test_delete_removes_thumbnails_and_is_idempotent"),
+        (DeletesTooMuch, "test_delete_removes_thumbnails_and_is_idempotent"),
+        (StopsListing, "test_contents_lists_every_original_once_with_its_age"),
+        (ListsTwice, "test_contents_lists_every_original_once_with_its_age"),
+        (NotFoundTooLate, "test_missing_original_raises_object_not_found"),
+        (NothingForMissing, "test_missing_original_raises_object_not_found"),
+        (TakesAnyKey, "test_keys_must_be_content_hashes"),
         (OneSize, "test_thumbnails_are_replaced_and_need_no_original"),
-        (HalfWrites, "test_what_was_put_comes_back"),
+        (HalfWrites, "test_put_and_get_round_trip"),
     ],
 )
-def test_a_liar_is_caught(tmp_path, liar, caught_by):
+def test_contract_catches_a_faulty_store(tmp_path, liar, caught_by):
     def tried(store):
         getattr(test_contract, caught_by)(Shelf(store(tmp_path), lambda: store(tmp_path)))
 
@@ -123,4 +123,4 @@ def test_a_liar_is_caught(tmp_path, liar, caught_by):
     for content, _ in list((honest := FolderStore(tmp_path)).contents()):
         honest.delete(content)
     (tmp_path / "thumbnails").rename(tmp_path / "old")
-    tried(FolderStore)  # it is not the test that fails
+    tried(FolderStore)  # the test itself passes with a correct store

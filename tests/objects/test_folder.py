@@ -1,4 +1,4 @@
-"""A folder of originals is private, whole after a kill, and never leads out of itself."""
+"""A folder of originals is private, consistent after a kill, and follows no links."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ def entries(folder):
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
 
 
-def test_only_the_owner_reads_what_is_in_it(tmp_path):
+def test_only_the_owner_can_read_the_folder(tmp_path):
     folder = tmp_path / "größe"
     content, data = jpeg(1)
     before = os.umask(0)
@@ -36,7 +36,7 @@ def test_only_the_owner_reads_what_is_in_it(tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_it_is_spread_over_folders_by_hash(tmp_path):
+def test_originals_are_spread_over_folders_by_hash(tmp_path):
     content, data = jpeg(1)
     with connect(tmp_path.as_uri()) as store:
         store.put(content, data, "image/jpeg")
@@ -48,14 +48,14 @@ def test_it_is_spread_over_folders_by_hash(tmp_path):
     ]
 
 
-# the kill comes with the bytes written but not yet on the disk, or on it but without a name
+# the process is killed after the bytes are written, before fsync or before the rename
 @pytest.mark.parametrize("step", ["fsync", "rename"])
 @pytest.mark.parametrize("what", ["original", "thumbnail"])
-def test_a_killed_write_leaves_nothing_half_done(tmp_path, step, what):
+def test_killed_write_leaves_no_partial_file(tmp_path, step, what):
     content, data = jpeg(1)
     (tmp_path / "bild").write_bytes(data)
     store = connect(str(tmp_path / "o"))
-    store.put(*jpeg(2), "image/jpeg")  # so that no folder is made, whose fsync would come first
+    store.put(*jpeg(2), "image/jpeg")  # creates the folders, because their fsync would come first
     store.put_thumbnail(content, 64, b"first")
     other = next(seed for seed in range(3, 5000) if digest(seed)[:2] == content[:2])
     store.put(digest(other), b"%d" % other, "image/jpeg")
@@ -83,16 +83,16 @@ def digest(seed):
     return hashlib.sha256(b"%d" % seed).hexdigest()
 
 
-def test_what_a_killed_writer_left_goes_when_it_is_old(tmp_path):
+def test_old_unfinished_files_are_removed(tmp_path):
     connect(str(tmp_path)).close()
-    for name, age in (("old", 3700), ("young", 60)):  # seconds; a write takes no hour
+    for name, age in (("old", 3700), ("young", 60)):  # seconds; a write takes less than an hour
         (tmp_path / "unfinished" / name).write_bytes(b"half")
         os.utime(tmp_path / "unfinished" / name, (0, (tmp_path.stat().st_mtime - age)))
     connect(str(tmp_path)).close()
     assert entries(tmp_path) == [Path("unfinished/young")]
 
 
-def test_putting_makes_young_again_and_mends_another_length(tmp_path):
+def test_put_resets_the_age_and_repairs_a_wrong_length(tmp_path):
     content, data = jpeg(1)
     store = connect(str(tmp_path))
     store.put(content, data, "image/jpeg")
@@ -106,7 +106,7 @@ def test_putting_makes_young_again_and_mends_another_length(tmp_path):
     assert store.get(content) == data
 
 
-def test_symbolic_links_lead_nowhere(tmp_path):
+def test_symbolic_links_are_not_followed(tmp_path):
     content, data = jpeg(1)
     outside = tmp_path / "außen"
     outside.mkdir()
@@ -121,7 +121,7 @@ def test_symbolic_links_lead_nowhere(tmp_path):
     with pytest.raises(ObjectStoreError, match="in its place") as refused:
         store.get(content)
     assert not isinstance(refused.value, ObjectNotFound)
-    store.put(content, data, "image/jpeg")  # takes the link's place
+    store.put(content, data, "image/jpeg")  # replaces the link
     assert store.get(content) == data
     store.delete(content)
 
@@ -140,24 +140,24 @@ def test_symbolic_links_lead_nowhere(tmp_path):
     assert entries(outside) == [Path(content)]
 
 
-def test_foreign_files_are_neither_listed_nor_in_the_way(tmp_path):
+def test_foreign_files_are_ignored(tmp_path):
     content, data = jpeg(1)
     with connect(str(tmp_path)) as store:
         store.put(content, data, "image/jpeg")
         (tmp_path / "originals/.DS_Store").write_bytes(b"")
         (tmp_path / "originals" / content[:2] / "notes.txt").write_bytes(b"")
         (tmp_path / "thumbnails/.DS_Store").write_bytes(b"")
-        assert [found for found, _ in store.contents()] == [content]
+        assert [key for key, _ in store.contents()] == [content]
         store.delete(content)
     assert len(entries(tmp_path)) == 3
 
 
-def test_there_are_no_links(tmp_path):
+def test_folder_has_no_links(tmp_path):
     with connect(str(tmp_path)) as store:
         assert store.link(jpeg(1)[0], 60, name="bild.jpg") is None
 
 
-def test_a_folder_that_cannot_be_is_told(tmp_path):
+def test_invalid_folder_raises(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ObjectStoreError, match="cannot open originals in .*file: "):
         connect(str(tmp_path / "file"))
@@ -168,12 +168,12 @@ def test_a_folder_that_cannot_be_is_told(tmp_path):
             connect(url)
 
 
-def test_a_disk_that_is_gone_is_neither_empty_nor_fresh(tmp_path):
+def test_unmounted_disk_raises(tmp_path):
     content, data = jpeg(1)
     store = connect(str(tmp_path / "o"))
     store.put(content, data, "image/jpeg")
-    for gone in ("o", "o/originals"):  # unmounted: no folder, or an empty one in its place
-        (tmp_path / gone).rename(tmp_path / "away")
+    for folder in ("o", "o/originals"):  # unmounted: the folder is missing or empty
+        (tmp_path / folder).rename(tmp_path / "away")
         for use in (
             store.ping,
             lambda: store.exists(content),
@@ -182,14 +182,14 @@ def test_a_disk_that_is_gone_is_neither_empty_nor_fresh(tmp_path):
             lambda: store.delete(content),
             lambda: list(store.contents()),
         ):
-            with pytest.raises(ObjectStoreError, match="are gone") as told:
+            with pytest.raises(ObjectStoreError, match="are gone") as error:
                 use()
-            assert not isinstance(told.value, ObjectNotFound)
-        (tmp_path / "away").rename(tmp_path / gone)
+            assert not isinstance(error.value, ObjectNotFound)
+        (tmp_path / "away").rename(tmp_path / folder)
     assert store.get(content) == data
 
 
-def test_a_folder_of_another_user_is_told(tmp_path):
+def test_folder_without_write_permission_raises(tmp_path):
     content, data = jpeg(1)
     with unprivileged(tmp_path) as place:
         store = connect(str(place / "o"))

@@ -1,4 +1,4 @@
-"""A bucket keeps strangers out, links let one in for a while, and errors say what is wrong."""
+"""A bucket is private, links grant access for a limited time, and errors state the cause."""
 
 import hashlib
 import re
@@ -18,8 +18,8 @@ from tests.objects.shelf import jpeg
 DEADLINE = 60  # seconds, on a busy machine
 
 
-def asked(url):
-    """Return what a stranger gets: status, body, headers."""
+def anonymous_get(url):
+    """Request a URL without credentials; return status, body and headers."""
     try:
         with urllib.request.urlopen(url, timeout=DEADLINE) as answer:  # noqa: S310  # loopback
             return answer.status, answer.read(), answer.headers
@@ -30,7 +30,7 @@ def asked(url):
 
 @pytest.fixture(scope="module")
 def store(new_place):
-    """Return a store for contents that no other test puts: one takes 0.2 s to open."""
+    """Return a shared store, because opening takes 0.2 s. Tests put different originals into it."""
     url, keys = new_place()
     with connect(url + "&create=1", **keys) as store:
         yield store
@@ -38,7 +38,7 @@ def store(new_place):
 
 @pytest.fixture
 def client(place):
-    """Return what another program would speak to the service with."""
+    """Return a plain S3 client, as used by other programs."""
     import boto3
 
     url, keys = place
@@ -54,25 +54,25 @@ def endpoint_of(url):
     return re.search(r"endpoint=([^&]+)", url)[1]
 
 
-def strangers_ask(bucket):
-    """Yield the URLs by which a bucket would be listed, and what strangers get."""
-    # Swift takes for S3 only what is signed; by its own protocol the bucket has another path
+def anonymous_listings(bucket):
+    """Yield the URLs that list a bucket, with the response to a request without credentials."""
+    # Swift accepts only signed S3 requests; in its own protocol the bucket has another path
     own = bucket.rpartition("/")
-    for each in (bucket, f"{own[0]}/v1/AUTH_admin/{own[2]}"):
+    for base in (bucket, f"{own[0]}/v1/AUTH_admin/{own[2]}"):
         for query in ("", "?list-type=2", "?prefix=", "?format=json", "?acl"):
-            yield each + query, asked(each + query)
+            yield base + query, anonymous_get(base + query)
 
 
-def test_strangers_neither_read_nor_list(store, client):
+def test_requests_without_credentials_cannot_read_or_list(store, client):
     content, data = jpeg(1)
     store.put(content, data, "image/jpeg")
     endpoint = endpoint_of(store.url)
-    for url, (status, body, _) in strangers_ask(f"{endpoint}/bilder"):
-        assert status in {400, 401, 403, 412}, url  # 412: Swift's word for no path of its own
+    for url, (status, body, _) in anonymous_listings(f"{endpoint}/bilder"):
+        assert status in {400, 401, 403, 412}, url  # 412: Swift's status for an invalid path
         assert content.encode() not in body
     plain = store.link(content, 60).partition("?")[0]
     for url in (plain, plain.replace(endpoint, f"{endpoint}/v1/AUTH_admin")):
-        status, body, _ = asked(url)
+        status, body, _ = anonymous_get(url)
         assert status in {400, 401, 403}, url
         assert data not in body
     key = plain.partition("/bilder/")[2]
@@ -84,10 +84,10 @@ def test_strangers_neither_read_nor_list(store, client):
         assert [grant["Grantee"]["ID"] for grant in grants["Grants"]] == [owner]
 
 
-def test_a_link_shows_an_original_to_whoever_has_it(store):
+def test_link_grants_access_to_an_original(store):
     content, data = jpeg(2)
     store.put(content, data, "image/jpeg")
-    status, body, headers = asked(store.link(content, 60, name='Größe "1"\r\n/日本.jpg'))
+    status, body, headers = anonymous_get(store.link(content, 60, name='Größe "1"\r\n/日本.jpg'))
     assert (status, body) == (200, data)
     assert headers["Content-Type"] == "image/jpeg"
     # RFC 6266, RFC 8187: ö is C3 B6, ß C3 9F, 日 E6 97 A5, 本 E6 9C AC
@@ -95,11 +95,11 @@ def test_a_link_shows_an_original_to_whoever_has_it(store):
         'inline; filename="Gr__e 1__.jpg"; '
         "filename*=UTF-8''Gr%C3%B6%C3%9Fe%201%E6%97%A5%E6%9C%AC.jpg"
     )
-    _, _, headers = asked(store.link(content, 60, media_type="image/png"))
+    _, _, headers = anonymous_get(store.link(content, 60, media_type="image/png"))
     assert headers["Content-Type"] == "image/png"
 
 
-def test_a_link_is_good_for_one_original(store):
+def test_link_is_valid_for_one_original_only(store):
     (content, data), (other, hidden) = jpeg(3), jpeg(4)
     store.put(content, data, "image/jpeg")
     store.put(other, hidden, "image/jpeg")
@@ -109,22 +109,22 @@ def test_a_link_is_good_for_one_original(store):
         link.replace("X-Amz-Expires=60", "X-Amz-Expires=6000"),
         link + "&response-content-type=text/html",
     ):
-        status, body, _ = asked(forged)
+        status, body, _ = anonymous_get(forged)
         assert (status, hidden in body) == (403, False)
 
 
-def test_a_link_expires(store):
+def test_link_expires(store):
     content, data = jpeg(5)
     store.put(content, data, "image/jpeg")
     link = store.link(content, 2)
     end = time.monotonic() + DEADLINE
-    assert asked(link)[0] == 200
-    while (status := asked(link)[0]) == 200:
+    assert anonymous_get(link)[0] == 200
+    while (status := anonymous_get(link)[0]) == 200:
         assert time.monotonic() < end
     assert status == 403
 
 
-def test_links_may_name_the_service_otherwise(place):
+def test_links_use_the_public_endpoint(place):
     url, keys = place
     public = endpoint_of(url).replace("127.0.0.1", "localhost")
     content, data = jpeg(1)
@@ -132,19 +132,19 @@ def test_links_may_name_the_service_otherwise(place):
         store.put(content, data, "image/jpeg")
         link = store.link(content, 60)
     assert link.startswith(f"{public}/bilder/")
-    assert asked(link)[:2] == (200, data)
+    assert anonymous_get(link)[:2] == (200, data)
 
 
-def test_a_wrong_secret_is_refused_and_no_secret_is_told(place):
+def test_wrong_credentials_raise_without_showing_the_secret(place):
     url, keys = place
     for wrong in ({**keys, "secret": "geheim-ü"}, {"key": "x:y", "secret": keys["secret"]}):
         with pytest.raises(ObjectStoreError, match="the access key or its secret is wrong") as got:
             connect(url + "&create=1", **wrong)
-        told = "".join(traceback.format_exception(got.value))
-        assert wrong["secret"] not in told
+        trace = "".join(traceback.format_exception(got.value))
+        assert wrong["secret"] not in trace
 
 
-def test_a_missing_bucket_is_told_and_made_when_asked(place, client):
+def test_missing_bucket_raises_unless_it_may_be_created(place, client):
     url, keys = place
     url = url.replace("s3://bilder", f"s3://neu-{hashlib.sha256(url.encode()).hexdigest()[:20]}")
     with pytest.raises(ObjectStoreError, match="no such bucket; .*create=1"):
@@ -154,7 +154,7 @@ def test_a_missing_bucket_is_told_and_made_when_asked(place, client):
             assert list(store.contents()) == []
             assert "create" not in store.url
     bucket = endpoint_of(url) + "/" + re.match("s3://([^/]+)", url)[1]
-    assert {status for _, (status, _, _) in strangers_ask(bucket)} <= {401, 403, 412}
+    assert {status for _, (status, _, _) in anonymous_listings(bucket)} <= {401, 403, 412}
     with connect(url, **keys) as store:
         store.ping()
         client.delete_bucket(Bucket=bucket.rpartition("/")[2])
@@ -162,14 +162,14 @@ def test_a_missing_bucket_is_told_and_made_when_asked(place, client):
             store.ping()
 
 
-def test_an_unreachable_service_is_told():
+def test_unreachable_service_raises():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = taken.getsockname()[1]
     with pytest.raises(ObjectStoreError, match="cannot be reached"):
         connect(f"s3://bilder?endpoint=http://127.0.0.1:{nobody}", key="k", secret="geheim")
 
 
-def test_a_silent_service_is_given_up():
+def test_silent_service_times_out():
     start = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"s3://bilder?endpoint=http://127.0.0.1:{silent.getsockname()[1]}"
@@ -179,7 +179,7 @@ def test_a_silent_service_is_given_up():
     assert time.monotonic() - start < DEADLINE
 
 
-def test_what_the_bucket_holds_in_vain_is_put_again(place, client):
+def test_truncated_original_is_put_again(place, client):
     content, data = jpeg(1)
     url, keys = place
     prefix = re.match("s3://bilder/([^?]+)", url)[1]
@@ -192,12 +192,12 @@ def test_what_the_bucket_holds_in_vain_is_put_again(place, client):
         store.put(content, data, "image/jpeg")
         assert store.get(content) == data
         assert client.head_object(**where)["ContentType"] == "image/jpeg"
-        store.put(content, data, "image/gif")  # skipped: what is there stays as it is
+        store.put(content, data, "image/gif")  # skipped: the stored object does not change
         assert client.head_object(**where)["ContentType"] == "image/jpeg"
-        assert [found for found, _ in store.contents()] == [content]
+        assert [key for key, _ in store.contents()] == [content]
 
 
-def test_places_in_one_bucket_do_not_see_each_other(store, place):
+def test_prefixes_in_one_bucket_are_separate(store, place):
     content, data = jpeg(6)
     _, keys = place
     store.put(content, data, "image/jpeg")
@@ -235,19 +235,19 @@ def test_places_in_one_bucket_do_not_see_each_other(store, place):
         "s3://bilder/" + "ü" * 300,
     ],
 )
-def test_a_wrong_url_is_refused_without_telling_a_secret(url):
+def test_invalid_url_raises_without_showing_the_secret(url):
     with pytest.raises(ConfigError) as refused:
         connect(url, key="k", secret="s")
     assert "geheim" not in "".join(traceback.format_exception(refused.value))
 
 
-def test_key_and_secret_are_needed():
+def test_key_and_secret_are_required():
     for keys in ({}, {"key": "k"}, {"secret": "s"}):
         with pytest.raises(ConfigError, match="access key and its secret"):
             connect("s3://bilder", **keys)
 
 
-def test_a_missing_library_is_told(monkeypatch):
+def test_missing_boto3_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "boto3", None)
     with pytest.raises(MissingExtra, match=r"pip install '\.\[s3\]'"):
         connect("s3://bilder", key="k", secret="s")

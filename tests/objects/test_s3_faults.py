@@ -1,4 +1,4 @@
-"""A service that stumbles: what can be repeated is, three times; nothing cut short passes."""
+"""A faulty service: requests are retried three times, and truncated responses raise."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ BUSY = answer(503, b"<Error><Code>SlowDown</Code></Error>", Content_Type="applic
 @pytest.fixture
 def site():
     with WebServer(DATA) as site:
-        site.script.append(EMPTY)  # what opening asks for
+        site.script.append(EMPTY)  # the response to the request that opens the store
         yield site
 
 
@@ -35,14 +35,14 @@ def opened(site, timeout=10.0):
     return connect(f"s3://bilder?endpoint={endpoint}", key="k", secret="geheim", timeout=timeout)
 
 
-def test_a_busy_service_is_asked_again(site):
+def test_busy_service_is_retried(site):
     with opened(site) as store:
         site.script.append(BUSY)
         assert store.get(CONTENT) == DATA
     assert len(site.requests) == 3
 
 
-def test_a_service_that_stays_busy_is_given_up(site):
+def test_busy_service_fails_after_three_attempts(site):
     with opened(site) as store:
         site.script += [BUSY] * 9
         with pytest.raises(ObjectStoreError, match="the service says SlowDown"):
@@ -50,7 +50,7 @@ def test_a_service_that_stays_busy_is_given_up(site):
     assert len(site.requests) == 1 + 3
 
 
-def test_what_was_cut_short_is_no_original(site):
+def test_truncated_response_raises(site):
     with opened(site) as store:
         site.script += [cut(len(DATA) - 1)] * 2
         with pytest.raises(ObjectStoreError, match="the connection failed"):
@@ -59,7 +59,7 @@ def test_what_was_cut_short_is_no_original(site):
             list(store.stream(CONTENT))
 
 
-def test_what_stops_coming_is_given_up(site):
+def test_stalled_response_times_out(site):
     with opened(site, timeout=0.3) as store:
         site.script.append(stall(len(DATA) // 2))
         start = time.monotonic()
@@ -69,7 +69,7 @@ def test_what_stops_coming_is_given_up(site):
 
 
 @pytest.mark.parametrize("page", [b"<html><p>Konsole</html>", b"<html></html>", b"{}", b""])
-def test_a_web_page_is_no_service(site, page):
+def test_web_page_is_not_accepted_as_a_service(site, page):
     site.script[:] = [answer(200, page, Content_Type="text/html")] * 3
     with pytest.raises(ObjectStoreError, match="no S3 service"):
         opened(site)

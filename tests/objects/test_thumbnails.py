@@ -1,4 +1,4 @@
-"""A thumbnail shows the image upright and tells nothing else about it."""
+"""Thumbnails have the EXIF orientation applied and no metadata."""
 
 import io
 
@@ -34,22 +34,22 @@ def opened(data):
         ((3000, 1500), 1024, (1024, 512)),
     ],
 )
-def test_the_longer_edge_is_the_one_asked_for(size, edge, expected):
+def test_longer_edge_has_the_requested_length(size, edge, expected):
     data = encoded(Image.fromarray(picture(1, size)), "JPEG")
     assert opened(thumbnail(data, edge)).size == expected
 
 
-def test_it_looks_like_the_image():
+def test_thumbnail_resembles_the_image():
     scene = picture(3, (512, 384))
     small = np.asarray(opened(thumbnail(encoded(Image.fromarray(scene), "PNG"), 64)), float)
-    # the oracle: means of 8 x 8 pixels; 5 of 255 is what quality 80 costs on smooth colours
+    # the oracle: means of 8 x 8 pixels; quality 80 costs 5 of 255 on smooth colors
     means = scene.reshape(48, 8, 64, 8, 3).mean(axis=(1, 3))
     assert np.abs(small - means).mean() < 5
 
 
-def test_it_is_upright():
+def test_thumbnail_is_upright():
     image = Image.new("RGB", (80, 40), "red")
-    image.paste("blue", (0, 0, 40, 40))  # left, which orientation 6 turns to the top
+    image.paste("blue", (0, 0, 40, 40))  # the left, which orientation 6 turns to the top
     exif = Image.Exif()
     exif[0x0112] = 6
     small = opened(thumbnail(encoded(image, "JPEG", exif=exif), 64))
@@ -60,10 +60,10 @@ def test_it_is_upright():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_nothing_but_pixels_is_kept(kind):
+def test_thumbnail_has_no_metadata(kind):
     exif = Image.Exif()
     exif[0x010E] = "SECRET-WORD"
-    exif.get_ifd(0x8825)[1] = "N"  # where it was taken
+    exif.get_ifd(0x8825)[1] = "N"  # the GPS position
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     image = Image.fromarray(picture(4, (200, 150)))
     extra = {"comment": b"SECRET-WORD"} if kind == "JPEG" else {}
@@ -75,13 +75,13 @@ def test_nothing_but_pixels_is_kept(kind):
     assert dict(opened(small).getexif()) == {}
 
 
-def test_transparency_lies_on_white():
+def test_transparency_is_blended_with_white():
     small = opened(thumbnail(encoded(Image.new("RGBA", (40, 40), (0, 0, 0, 0)), "PNG"), 16))
     assert small.mode == "RGB"
     assert min(small.getpixel((8, 8))) > 250
 
 
-def test_what_decoding_refuses_is_refused():
+def test_undecodable_images_are_rejected():
     with pytest.raises(FormatRefused):
         thumbnail("kein Bild, größer".encode(), 64)
     with pytest.raises(ImageCorrupt):
@@ -91,6 +91,6 @@ def test_what_decoding_refuses_is_refused():
 
 
 @pytest.mark.parametrize("edge", [15, 1025])
-def test_edges_have_limits(edge):
+def test_edge_has_limits(edge):
     with pytest.raises(ConfigError, match="16 to 1024"):
         thumbnail(encoded(Image.fromarray(picture(1)), "PNG"), edge)

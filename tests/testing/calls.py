@@ -1,4 +1,4 @@
-"""What the tests of the emulator say to the SDK, in few words."""
+"""Short calls of the SDK for the emulator's tests."""
 
 from typing import Any
 
@@ -22,26 +22,26 @@ def index(dim: int = 3, *, kind: str = "HNSW", metric: str = "COSINE", params: A
 
 
 def collection(client: Any, name: str = "photos", database: str = "db", **options: Any) -> Any:
-    """Return a new collection, and its database where that is missing."""
+    """Create a collection, and its database if missing."""
     db = client.create_database_if_not_exists(database)
     return db.create_collection(name, shard=3, replicas=0, index=index(**options))
 
 
 def filled(client: Any, **options: Any) -> Any:
     """Return a new collection that holds `VECTORS`, with years 2001 to 2003 and other fields."""
-    made = collection(client, **options)
-    made.upsert(
+    photos = collection(client, **options)
+    photos.upsert(
         [
             {"id": id_, "vector": vector, "path": f"写真/{id_}.png", "year": 2001 + i,
              "shift": -i, "size": i / 2, "tags": ["all", id_], "note": "undeclared 🐟"}
             for i, (id_, vector) in enumerate(VECTORS.items())
         ]
     )  # fmt: skip
-    return made
+    return photos
 
 
 def refused(code: int) -> Any:
-    """Return the context in which the service must answer with a code."""
+    """Return a context that expects an error code from the service."""
     from tcvectordb.exceptions import ServerInternalError
 
     return _Refused(ServerInternalError, code)
@@ -52,15 +52,15 @@ class _Refused:
         self.raises, self.code = pytest.raises(kind), code
 
     def __enter__(self) -> Any:
-        self.found = self.raises.__enter__()
-        return self.found
+        self.caught = self.raises.__enter__()
+        return self.caught
 
     def __exit__(self, *error: object) -> bool:
-        held = self.raises.__exit__(*error)  # type: ignore[arg-type]  # passed on as they came
-        assert self.found.value.code == self.code, self.found.value
-        return bool(held)
+        suppressed = self.raises.__exit__(*error)  # type: ignore[arg-type]  # passed on as they came
+        assert self.caught.value.code == self.code, self.caught.value
+        return bool(suppressed)
 
 
 def ids(documents: list[dict[str, Any]]) -> list[str]:
-    """Return the ids of an answer, in its order."""
+    """Return the ids of documents, in order."""
     return [document["id"] for document in documents]

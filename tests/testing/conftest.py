@@ -7,12 +7,12 @@ import pytest
 
 from imgsearch.testing.tencent import Emulator
 
-KEY = "k-secret&/+=1"  # with what a URL would escape
+KEY = "k-secret&/+=1"  # characters that a URL escapes
 
 
 @pytest.fixture(params=["http", "grpc"])
 def protocol(request: pytest.FixtureRequest) -> str:
-    """Each test that asks for a client runs over both."""
+    """Run each test that uses a client over both protocols."""
     return str(request.param)
 
 
@@ -25,22 +25,22 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def connect(protocol: str) -> Iterator[Callable[..., Any]]:
-    """Return a function that makes a client: `connect(emulator, **options)`."""
+    """Return a function that creates a client: `connect(emulator, **options)`."""
     tcvectordb = pytest.importorskip(
         "tcvectordb", reason="the SDK is not installed (pip install tcvectordb)"
     )
-    made = []
+    clients = []
 
     def connect(emulator: Emulator, *, key: str = KEY, account: str = "root", **options) -> Any:
         if protocol == "http":
             client = tcvectordb.VectorDBClient(emulator.url, account, key, **options)
         else:
             client = tcvectordb.RPCVectorDBClient(emulator.rpc_url, account, key, **options)
-        made.append(client)
+        clients.append(client)
         return client
 
     yield connect
-    for client in made:
+    for client in clients:
         client.close()
 
 

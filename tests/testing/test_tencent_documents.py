@@ -1,4 +1,4 @@
-"""Every call on documents, by the real SDK over HTTP and gRPC."""
+"""Document calls of the real SDK over HTTP and gRPC."""
 
 import math
 
@@ -18,7 +18,7 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def test_scores_are_those_worked_by_hand(client, protocol):
+def test_scores_match_values_worked_by_hand(client, protocol):
     # a = (1, 2, 2) and b = (2, 0, 1): a·b = 4, |a| = 3, |b|² = 5, |a - b|² = 1 + 4 + 1 = 6;
     # c = -a: a·c = -9, |a - c|² = 4 |a|² = 36
     expected = {
@@ -27,24 +27,24 @@ def test_scores_are_those_worked_by_hand(client, protocol):
         "L2": [("a", 0.0), ("b", 6.0), ("c", 36.0)],
     }
     for metric, hits in expected.items():
-        made = filled(client, name=metric.lower(), metric=metric)
-        found = made.search([VECTORS["a"]], limit=3)[0]
-        assert ids(found) == [id_ for id_, _ in hits]
+        photos = filled(client, name=metric.lower(), metric=metric)
+        nearest = photos.search([VECTORS["a"]], limit=3)[0]
+        assert ids(nearest) == [id_ for id_, _ in hits]
         scores = [float(np.float32(score)) for _, score in hits]
         if protocol == "grpc":
-            scores = [round(score, 5) for score in scores]  # the SDK does that
-        assert [hit["score"] for hit in found] == scores
-        raw = made.search([VECTORS["a"]], limit=3)
-        assert raw[0] == found
+            scores = [round(score, 5) for score in scores]  # rounded by the SDK
+        assert [hit["score"] for hit in nearest] == scores
+        raw = photos.search([VECTORS["a"]], limit=3)
+        assert raw[0] == nearest
 
 
 @pytest.mark.parametrize("metric", ["COSINE", "IP", "L2"])
 def test_scores_are_exact_to_the_last_bit_of_a_float32(client, protocol, metric):
-    made = collection(client, dim=5, metric=metric)
+    photos = collection(client, dim=5, metric=metric)
     rows = np.random.default_rng(7).normal(size=(30, 5)).astype(np.float32).astype(float).tolist()
-    made.upsert([{"id": str(i), "vector": row, "year": i % 3} for i, row in enumerate(rows)])
+    photos.upsert([{"id": str(i), "vector": row, "year": i % 3} for i, row in enumerate(rows)])
     query, expected = rows[4], {}
-    for i, row in enumerate(rows):  # by Python's exactly rounded sums, and no numpy
+    for i, row in enumerate(rows):  # the oracle: Python's exactly rounded sums, without numpy
         dot = math.fsum(a * b for a, b in zip(query, row, strict=True))
         expected[str(i)] = {
             "IP": dot,
@@ -52,35 +52,37 @@ def test_scores_are_exact_to_the_last_bit_of_a_float32(client, protocol, metric)
             "L2": math.fsum((a - b) ** 2 for a, b in zip(query, row, strict=True)),
         }[metric]
     for where, step in ((None, 1), ("year = 1", 3)):
-        found = made.search([query], filter=where, limit=30)[0]
+        hits = photos.search([query], filter=where, limit=30)[0]
         nearest = sorted(
             list(expected)[step == 3 :: step], key=expected.get, reverse=metric != "L2"
         )
-        assert ids(found) == nearest
+        assert ids(hits) == nearest
         tolerance = 6e-6 if protocol == "grpc" else 0  # the SDK rounds to 5 decimals
-        for hit in found:
+        for hit in hits:
             assert hit["score"] == pytest.approx(expected[hit["id"]], rel=1.2e-7, abs=tolerance)
 
 
-def test_a_search_takes_vectors_or_ids_filter_fields_and_a_limit(client):
-    made = filled(client)
-    assert [ids(hits) for hits in made.search(np.array([VECTORS["a"], VECTORS["c"]]), limit=2)] == [
+def test_search_takes_vectors_or_ids_filter_fields_and_limit(client):
+    photos = filled(client)
+    assert [
+        ids(hits) for hits in photos.search(np.array([VECTORS["a"], VECTORS["c"]]), limit=2)
+    ] == [
         ["a", "b"],
         ["c", "b"],
     ]
-    assert [ids(hits) for hits in made.searchById(["c", "a"], limit=1)] == [["c"], ["a"]]
-    assert ids(made.search([VECTORS["a"]], filter="year > 2001")[0]) == ["b", "c"]
-    assert made.search([VECTORS["a"]], filter="year > 2999") == [[]]
-    hit = made.search([VECTORS["b"]], limit=1, retrieve_vector=True, output_fields=["year"])[0][0]
+    assert [ids(hits) for hits in photos.searchById(["c", "a"], limit=1)] == [["c"], ["a"]]
+    assert ids(photos.search([VECTORS["a"]], filter="year > 2001")[0]) == ["b", "c"]
+    assert photos.search([VECTORS["a"]], filter="year > 2999") == [[]]
+    hit = photos.search([VECTORS["b"]], limit=1, retrieve_vector=True, output_fields=["year"])[0][0]
     assert hit == {"id": "b", "score": 1.0, "vector": VECTORS["b"], "year": 2002}
-    whole = made.search([VECTORS["b"]], limit=1)[0][0]
+    whole = photos.search([VECTORS["b"]], limit=1)[0][0]
     assert whole["note"] == "undeclared 🐟"
     assert (whole["path"], whole["shift"], whole["size"]) == ("写真/b.png", -1, 0.5)
     assert whole["tags"] == ["all", "b"]
     assert "vector" not in whole
 
 
-def test_a_radius_keeps_what_is_near_enough(client):
+def test_radius_keeps_near_vectors(client):
     near = filled(client, name="near", metric="IP")
     far = filled(client, name="far", metric="L2")
     assert ids(near.search([VECTORS["a"]], radius=4)[0]) == ["a", "b"]
@@ -90,28 +92,28 @@ def test_a_radius_keeps_what_is_near_enough(client):
     assert ids(near.search([VECTORS["a"]], radius=-9)[0]) == ["a", "b", "c"]
 
 
-def test_a_search_out_of_range_is_refused(client):
-    made = filled(client)
+def test_search_rejects_values_out_of_range(client):
+    photos = filled(client)
     ivf = filled(client, name="ivf", kind="IVF_FLAT", params={"nlist": 8})
     one = VECTORS["a"]
-    made.search([one] * 20, params=_params(ef=32_768))
+    photos.search([one] * 20, params=_params(ef=32_768))
     ivf.search([one], params=_params(nprobe=8))
     for call in (
-        lambda: made.search([one] * 21),
-        lambda: made.search([one[:2]]),
-        lambda: made.search([one], limit=16_385),
-        lambda: made.search([one], params=_params(ef=32_769)),
+        lambda: photos.search([one] * 21),
+        lambda: photos.search([one[:2]]),
+        lambda: photos.search([one], limit=16_385),
+        lambda: photos.search([one], params=_params(ef=32_769)),
         lambda: ivf.search([one], params=_params(nprobe=9)),
-        lambda: made.searchById(["nobody"]),
-        lambda: made.searchById([f"{i}" for i in range(21)]),
-        lambda: made.search([one], filter="note = 1"),
+        lambda: photos.searchById(["nobody"]),
+        lambda: photos.searchById([f"{i}" for i in range(21)]),
+        lambda: photos.search([one], filter="note = 1"),
     ):
         with refused(14100):
             call()
     with refused(15000):
-        made.search([one], filter="year >")
+        photos.search([one], filter="year >")
     with refused(15000):
-        made.search([one], aggregate={"groupBy": "path"})
+        photos.search([one], aggregate={"groupBy": "path"})
 
 
 def _params(**values):
@@ -121,19 +123,19 @@ def _params(**values):
 
 
 def test_upsert_replaces_whole_documents(client):
-    made = filled(client)
-    answer = made.upsert(
+    photos = filled(client)
+    answer = photos.upsert(
         [{"id": "a", "vector": [9.0, 9.0, 9.0]}, {"id": "a", "vector": [0.0, 0.0, 1.0], "year": 7}]
     )
     assert answer["affectedCount"] == 2
-    assert made.count() == 3
-    (found,) = made.query(["a"], retrieve_vector=True)
-    found.pop("score", None)  # the SDK's gRPC client adds one
-    assert found == {"id": "a", "vector": [0.0, 0.0, 1.0], "year": 7}
+    assert photos.count() == 3
+    (document,) = photos.query(["a"], retrieve_vector=True)
+    document.pop("score", None)  # the SDK's gRPC client adds one
+    assert document == {"id": "a", "vector": [0.0, 0.0, 1.0], "year": 7}
 
 
-def test_an_upsert_that_does_not_fit_writes_nothing(client):
-    made = collection(client)
+def test_invalid_upsert_writes_nothing(client):
+    photos = collection(client)
     good = {"id": "good", "vector": [1.0, 0.0, 0.0]}
     for bad in (
         {"id": "", "vector": [1.0, 0.0, 0.0]},
@@ -145,123 +147,129 @@ def test_an_upsert_that_does_not_fit_writes_nothing(client):
         {"id": "x", "vector": [1.0, 0.0, 0.0], "tags": "all"},
     ):
         with refused(14100):
-            made.upsert([good, bad])
+            photos.upsert([good, bad])
     with refused(14100):
-        made.upsert([{"id": str(i), "vector": [1.0, 0.0, 0.0]} for i in range(1001)])
+        photos.upsert([{"id": str(i), "vector": [1.0, 0.0, 0.0]} for i in range(1001)])
     with refused(14100):
-        made.upsert([])
-    assert made.count() == 0
-    made.upsert([{"id": str(i), "vector": [1.0, 0.0, 0.0]} for i in range(1000)])
-    assert made.count() == 1000
+        photos.upsert([])
+    assert photos.count() == 0
+    photos.upsert([{"id": str(i), "vector": [1.0, 0.0, 0.0]} for i in range(1000)])
+    assert photos.count() == 1000
 
 
-def test_vectors_are_kept_as_float32(client):
-    made = collection(client)
-    made.upsert([{"id": "a", "vector": [0.1, 1 / 3, 1e-30]}])
-    (found,) = made.query(["a"], retrieve_vector=True)
-    assert found["vector"] == [float(each) for each in np.float32([0.1, 1 / 3, 1e-30])]
+def test_vectors_are_stored_as_float32(client):
+    photos = collection(client)
+    photos.upsert([{"id": "a", "vector": [0.1, 1 / 3, 1e-30]}])
+    (document,) = photos.query(["a"], retrieve_vector=True)
+    assert document["vector"] == [float(value) for value in np.float32([0.1, 1 / 3, 1e-30])]
 
 
 def test_numbers_keep_their_range(client):
-    made = collection(client)
-    made.upsert([{"id": "a", "vector": [1.0, 0.0, 0.0], "year": 2**64 - 1, "shift": -(2**63)}])
-    made.upsert([{"id": "b", "vector": [1.0, 0.0, 0.0], "year": 2**53 + 1, "size": 3}])
-    (found,) = made.query(["a"])
-    assert (found["year"], found["shift"]) == (2**64 - 1, -(2**63))
-    assert ids(made.query(filter=f"year = {2**53 + 1}")) == ["b"]
-    assert ids(made.query(filter=f"year > {2**53 + 1}")) == ["a"]
-    assert made.query(["b"])[0]["size"] == 3.0
+    photos = collection(client)
+    photos.upsert([{"id": "a", "vector": [1.0, 0.0, 0.0], "year": 2**64 - 1, "shift": -(2**63)}])
+    photos.upsert([{"id": "b", "vector": [1.0, 0.0, 0.0], "year": 2**53 + 1, "size": 3}])
+    (document,) = photos.query(["a"])
+    assert (document["year"], document["shift"]) == (2**64 - 1, -(2**63))
+    assert ids(photos.query(filter=f"year = {2**53 + 1}")) == ["b"]
+    assert ids(photos.query(filter=f"year > {2**53 + 1}")) == ["a"]
+    assert photos.query(["b"])[0]["size"] == 3.0
 
 
-def test_a_query_pages_sorts_and_counts(client, emulator):
-    made = filled(client)
-    assert ids(made.query(["c", "nobody", "a"])) == ["c", "a"]
-    assert ids(made.query(limit=2)) == ["a", "b"]
-    assert ids(made.query(limit=2, offset=2)) == ["c"]
-    assert made.query(limit=2, offset=3) == []
-    assert ids(made.query(limit=3, sort={"fieldName": "year", "direction": "desc"})) == [
+def test_query_pages_sorts_and_counts(client, emulator):
+    photos = filled(client)
+    assert ids(photos.query(["c", "nobody", "a"])) == ["c", "a"]
+    assert ids(photos.query(limit=2)) == ["a", "b"]
+    assert ids(photos.query(limit=2, offset=2)) == ["c"]
+    assert photos.query(limit=2, offset=3) == []
+    assert ids(photos.query(limit=3, sort={"fieldName": "year", "direction": "desc"})) == [
         "c",
         "b",
         "a",
     ]
-    made.upsert([{"id": "d", "vector": [1.0, 0.0, 0.0], "year": 2001, "size": 9.5}])
+    photos.upsert([{"id": "d", "vector": [1.0, 0.0, 0.0], "year": 2001, "size": 9.5}])
     rules = [{"fieldName": "year"}, {"fieldName": "size", "direction": "desc"}]
-    assert ids(made.query(sort=rules)) == ["d", "a", "b", "c"]
-    assert ids(made.query(["a", "b"], filter="year > 2001")) == ["b"]
-    assert made.count(filter="year <= 2002") == 3
-    found = made.query(["a"], output_fields=["year"])[0]
-    found.pop("score", None)
-    assert found == {"id": "a", "year": 2001}
-    made.upsert([{"id": f"n{i:02}", "vector": [1.0, 0.0, 0.0]} for i in range(20)])
-    assert len(made.query()) == 10
-    assert len(made.query([f"n{i:02}" for i in range(20)])) == 20
+    assert ids(photos.query(sort=rules)) == ["d", "a", "b", "c"]
+    assert ids(photos.query(["a", "b"], filter="year > 2001")) == ["b"]
+    assert photos.count(filter="year <= 2002") == 3
+    document = photos.query(["a"], output_fields=["year"])[0]
+    document.pop("score", None)
+    assert document == {"id": "a", "year": 2001}
+    photos.upsert([{"id": f"n{i:02}", "vector": [1.0, 0.0, 0.0]} for i in range(20)])
+    assert len(photos.query()) == 10
+    assert len(photos.query([f"n{i:02}" for i in range(20)])) == 20
 
 
-def test_a_query_out_of_range_is_refused(client):
-    made = filled(client)
+def test_query_rejects_values_out_of_range(client):
+    photos = filled(client)
     for call in (
-        lambda: made.query(limit=16_385),
-        lambda: made.query(offset=-1),
-        lambda: made.query([f"{i}" for i in range(21)]),
-        lambda: made.query(sort={"fieldName": "note"}),
-        lambda: made.query(filter='id = "a"'),
+        lambda: photos.query(limit=16_385),
+        lambda: photos.query(offset=-1),
+        lambda: photos.query([f"{i}" for i in range(21)]),
+        lambda: photos.query(sort={"fieldName": "note"}),
+        lambda: photos.query(filter='id = "a"'),
     ):
         with refused(14100):
             call()
     with refused(15000):
-        made.query(limit=0) if _is_rpc(client) else made.query(filter='path = "a')
+        photos.query(limit=0) if _is_rpc(client) else photos.query(filter='path = "a')
     with refused(15000):
-        made.count(filter="(year = 1")
+        photos.count(filter="(year = 1")
 
 
 def _is_rpc(client) -> bool:
     return type(client).__name__ == "RPCVectorDBClient"
 
 
-def test_deletes_by_ids_by_filter_and_with_a_limit(client):
-    made = filled(client)
-    assert made.delete(["a", "a", "nobody"])["affectedCount"] == 1
-    assert made.delete(filter="year >= 2002", limit=1)["affectedCount"] == 1
-    assert ids(made.query(limit=9)) == ["c"]
+def test_delete_takes_ids_filter_and_limit(client):
+    photos = filled(client)
+    assert photos.delete(["a", "a", "nobody"])["affectedCount"] == 1
+    assert photos.delete(filter="year >= 2002", limit=1)["affectedCount"] == 1
+    assert ids(photos.query(limit=9)) == ["c"]
     with refused(15000):
-        made.delete()
+        photos.delete()
     with refused(15000):
-        made.delete([])  # the SDK sends the same as for no ids at all: not everything is deleted
+        photos.delete(
+            []
+        )  # the SDK sends the same request as without ids: the emulator deletes nothing
     with refused(14100):
-        made.delete([str(i) for i in range(21)])
+        photos.delete([str(i) for i in range(21)])
     with refused(14100):
-        made.delete(filter="year > 0", limit=16_385)
-    assert made.count() == 1
+        photos.delete(filter="year > 0", limit=16_385)
+    assert photos.count() == 1
 
 
-def test_updates_set_fields_and_vectors(client):
-    made = filled(client)
-    assert made.update({"year": 1999}, document_ids=["a", "b"])["affectedCount"] == 2
-    assert made.update({"vector": [0.0, 0.0, 5.0]}, filter="year = 1999")["affectedCount"] == 2
-    assert made.update({"year": 1}, document_ids=["nobody"])["affectedCount"] == 0
-    (found,) = made.query(["b"], retrieve_vector=True)
-    assert (found["year"], found["path"], found["vector"]) == (1999, "写真/b.png", [0.0, 0.0, 5.0])
+def test_update_sets_fields_and_vectors(client):
+    photos = filled(client)
+    assert photos.update({"year": 1999}, document_ids=["a", "b"])["affectedCount"] == 2
+    assert photos.update({"vector": [0.0, 0.0, 5.0]}, filter="year = 1999")["affectedCount"] == 2
+    assert photos.update({"year": 1}, document_ids=["nobody"])["affectedCount"] == 0
+    (document,) = photos.query(["b"], retrieve_vector=True)
+    assert (document["year"], document["path"], document["vector"]) == (
+        1999,
+        "写真/b.png",
+        [0.0, 0.0, 5.0],
+    )
     with refused(14100):
-        made.update({"year": "x"}, document_ids=["a"])
+        photos.update({"year": "x"}, document_ids=["a"])
     with refused(14100):
-        made.update({"vector": [1.0]}, document_ids=["a"])
+        photos.update({"vector": [1.0]}, document_ids=["a"])
     with refused(15000):
-        made.update({"id": "z"}, document_ids=["a"])
+        photos.update({"id": "z"}, document_ids=["a"])
 
 
-def test_nasty_texts_come_back_and_are_found(client):
-    made = collection(client)
+def test_nasty_texts_round_trip_and_match_filters(client):
+    photos = collection(client)
     documents = [
         {"id": f"{i}{text}", "vector": [1.0, float(i), 0.0], "path": text, "note": text,
          "tags": [text]}
         for i, text in enumerate(NASTY)
     ]  # fmt: skip
-    made.upsert(documents)
+    photos.upsert(documents)
     for document in documents:
-        found = made.query(filter=f"path = {quoted(document['path'])}")
-        assert [(hit["id"], hit["note"]) for hit in found] == [(document["id"], document["path"])]
-        assert ids(made.query(filter=f"tags include ({quoted(document['path'])})")) == ids(found)
-        assert ids(made.query([document["id"]])) == ids(found)
+        hits = photos.query(filter=f"path = {quoted(document['path'])}")
+        assert [(hit["id"], hit["note"]) for hit in hits] == [(document["id"], document["path"])]
+        assert ids(photos.query(filter=f"tags include ({quoted(document['path'])})")) == ids(hits)
+        assert ids(photos.query([document["id"]])) == ids(hits)
     listed = ", ".join(map(quoted, NASTY))
-    assert made.count(filter=f"path in ({listed})") == len(NASTY)
-    assert made.count(filter=f"path not in ({listed})") == 0
+    assert photos.count(filter=f"path in ({listed})") == len(NASTY)
+    assert photos.count(filter=f"path not in ({listed})") == 0

@@ -15,7 +15,7 @@ from tests.testing.calls import VECTORS, collection, filled, ids, index, refused
 from tests.testing.conftest import KEY
 
 
-def test_databases_are_made_listed_and_dropped(client, protocol):
+def test_databases_are_created_listed_and_dropped(client, protocol):
     client.create_database("one")
     client.create_database("two")
     collection(client, database="two")
@@ -47,24 +47,24 @@ def test_databases_are_made_listed_and_dropped(client, protocol):
     ],
 )
 @pytest.mark.parametrize("metric", ["COSINE", "IP", "L2"])
-def test_a_collection_is_described_as_it_was_made(client, kind, params, seen, metric):
+def test_describe_returns_the_collection_as_created(client, kind, params, seen, metric):
     db = client.create_database("db")
-    made = index(kind=kind, metric=metric, params=params)
-    db.create_collection("photos", shard=3, replicas=2, description="写真", index=made)
-    there = client.describe_collection("db", "photos")
-    assert (there.shard, there.replicas, there.description) == (3, 2, "写真")
-    assert there.document_count == 0
-    assert there.index_status["status"] == "ready"
-    vector = there.index.indexes["vector"]
+    new_index = index(kind=kind, metric=metric, params=params)
+    db.create_collection("photos", shard=3, replicas=2, description="写真", index=new_index)
+    photos = client.describe_collection("db", "photos")
+    assert (photos.shard, photos.replicas, photos.description) == (3, 2, "写真")
+    assert photos.document_count == 0
+    assert photos.index_status["status"] == "ready"
+    vector = photos.index.indexes["vector"]
     assert (vector.dimension, vector.indexType.value, vector.metricType.value) == (3, kind, metric)
     assert (vector.param or None) == seen
-    assert there.index.indexes["year"].field_type.value == "uint64"
-    assert there.index.indexes["id"].is_primary_key()
-    assert [each.collection_name for each in db.list_collections()] == ["photos"]
+    assert photos.index.indexes["year"].field_type.value == "uint64"
+    assert photos.index.indexes["id"].is_primary_key()
+    assert [listed.collection_name for listed in db.list_collections()] == ["photos"]
 
 
-def test_missing_and_doubled_collections_have_their_codes(client, protocol):
-    made = collection(client)
+def test_missing_and_existing_collections_have_their_codes(client, protocol):
+    photos = collection(client)
     with refused(15202):
         collection(client)
     with refused(15302):
@@ -74,10 +74,12 @@ def test_missing_and_doubled_collections_have_their_codes(client, protocol):
     assert client.exists_collection("db", "photos")
     assert not client.exists_collection("db", "nothing")
     again = client.create_collection_if_not_exists("db", "photos", 1, 0, index=index(dim=9))
-    assert again.index.indexes["vector"].dimension == 3  # the one that exists, whatever is asked
+    assert (
+        again.index.indexes["vector"].dimension == 3
+    )  # the existing collection, not the requested dimension
     assert client.drop_collection("db", "photos")["affectedCount"] == 1
     with refused(15302):
-        made.count()
+        photos.count()
     if protocol == "http":
         assert client.drop_collection("db", "photos") is None
     else:
@@ -98,13 +100,13 @@ def test_missing_and_doubled_collections_have_their_codes(client, protocol):
         (14100, {"kind": "IVF_PQ", "dim": 5, "params": {"nlist": 8, "M": 2}}),
     ],
 )
-def test_an_index_out_of_range_is_refused(client, code, options):
+def test_index_parameters_out_of_range_are_rejected(client, code, options):
     with refused(code):
         collection(client, **options)
     assert not client.exists_collection("db", "photos")
 
 
-def test_what_the_emulator_does_not_know_is_refused(client):
+def test_unknown_options_are_rejected(client):
     from tcvectordb.model.collection import Embedding, FilterIndexConfig
 
     db = client.create_database("db")
@@ -119,41 +121,41 @@ def test_what_the_emulator_does_not_know_is_refused(client):
         db.create_collection("photos", 1, 0)
 
 
-def test_calls_beyond_the_emulator_are_not_there(client, protocol):
+def test_unsupported_calls_fail(client, protocol):
     from tcvectordb.exceptions import GrpcException, ServerInternalError
     from tcvectordb.model.document import AnnSearch
 
-    made = filled(client)
-    with pytest.raises(ServerInternalError if protocol == "http" else GrpcException) as found:
-        made.hybrid_search(ann=AnnSearch(data=VECTORS["a"]), limit=1)
-    assert found.value.code == (404 if protocol == "http" else -1)
+    photos = filled(client)
+    with pytest.raises(ServerInternalError if protocol == "http" else GrpcException) as error:
+        photos.hybrid_search(ann=AnnSearch(data=VECTORS["a"]), limit=1)
+    assert error.value.code == (404 if protocol == "http" else -1)
     with refused(15000):
-        made.upsert([{"id": "a", "vector": "a text to embed"}]) if protocol == "grpc" else (
-            made.searchByText(["a text to embed"])
+        photos.upsert([{"id": "a", "vector": "a text to embed"}]) if protocol == "grpc" else (
+            photos.searchByText(["a text to embed"])
         )
 
 
 def test_truncate_keeps_the_collection(client):
-    made = filled(client)
+    photos = filled(client)
     assert client.truncate_collection("db", "photos")["affectedCount"] == 3
-    assert made.count() == 0
+    assert photos.count() == 0
     assert client.describe_collection("db", "photos").index.indexes["vector"].dimension == 3
 
 
-def test_an_alias_stands_for_a_collection_in_every_document_call(client, protocol):
+def test_alias_works_in_every_document_call(client, protocol):
     filled(client)
     other = collection(client, name="new")
     db = client.database("db")
     assert db.set_alias("photos", "live")["affectedCount"] == 1
-    made = db.describe_collection("live")
-    assert made.collection_name == "photos"
-    assert made.alias == (["live"] if protocol == "http" else "live")
-    made.upsert([{"id": "d", "vector": [1.0, 0.0, 0.0]}])
-    assert made.count() == 4
-    assert ids(made.query(["d"])) == ["d"]
-    assert ids(made.search([[1.0, 0.0, 0.0]], limit=1)[0]) == ["d"]
-    assert made.update({"year": 1}, document_ids=["d"])["affectedCount"] == 1
-    assert made.delete(["d"])["affectedCount"] == 1
+    live = db.describe_collection("live")
+    assert live.collection_name == "photos"
+    assert live.alias == (["live"] if protocol == "http" else "live")
+    live.upsert([{"id": "d", "vector": [1.0, 0.0, 0.0]}])
+    assert live.count() == 4
+    assert ids(live.query(["d"])) == ["d"]
+    assert ids(live.search([[1.0, 0.0, 0.0]], limit=1)[0]) == ["d"]
+    assert live.update({"year": 1}, document_ids=["d"])["affectedCount"] == 1
+    assert live.delete(["d"])["affectedCount"] == 1
     assert client.count("db", "live") == 3
     db.set_alias("new", "live")
     assert client.count("db", "live") == 0
@@ -180,63 +182,66 @@ def test_an_alias_stands_for_a_collection_in_every_document_call(client, protoco
     assert client.count("db", "photos") == 3
 
 
-def test_an_index_is_rebuilt(client):
-    made = filled(client)
-    made.rebuild_index()
-    made.rebuild_index(drop_before_rebuild=True, throttle=1, field_name="vector")
+def test_index_is_rebuilt(client):
+    photos = filled(client)
+    photos.rebuild_index()
+    photos.rebuild_index(drop_before_rebuild=True, throttle=1, field_name="vector")
     with refused(14100):
-        made.rebuild_index(field_name="sparse_vector")
-    assert made.count() == 3
+        photos.rebuild_index(field_name="sparse_vector")
+    assert photos.count() == 3
 
 
 @pytest.mark.parametrize(
     "given", [{"key": "wrong"}, {"account": "riit"}, {"key": KEY + "2"}, {"key": KEY[:-1]}]
 )
-def test_a_wrong_key_or_account_is_refused(emulator, connect, protocol, given):
+def test_wrong_key_or_account_is_rejected(emulator, connect, protocol, given):
     stranger = connect(emulator, **given)
     from tcvectordb.exceptions import GrpcException, ServerInternalError
 
     kind = ServerInternalError if protocol == "http" else GrpcException
-    with pytest.raises(kind) as found:
+    with pytest.raises(kind) as error:
         stranger.create_database("db")
     if protocol == "http":
-        assert found.value.code == 401
+        assert error.value.code == 401
     else:
-        assert "UNAUTHENTICATED" in str(found.value)
+        assert "UNAUTHENTICATED" in str(error.value)
     assert connect(emulator).list_databases() == []
 
 
-def test_eight_threads_lose_nothing(client):
-    made = collection(client, dim=4, metric="IP")
+def test_eight_threads_lose_no_writes(client):
+    photos = collection(client, dim=4, metric="IP")
     start = threading.Barrier(8)
 
     def work(thread: int) -> list[str]:
         start.wait()
-        mine = (np.eye(4)[thread % 4] * (thread + 1)).tolist()
+        vector = (np.eye(4)[thread % 4] * (thread + 1)).tolist()
         for batch in range(5):
-            made.upsert(
-                [{"id": f"{thread}-{batch}-{i}", "vector": mine, "year": thread} for i in range(20)]
+            photos.upsert(
+                [
+                    {"id": f"{thread}-{batch}-{i}", "vector": vector, "year": thread}
+                    for i in range(20)
+                ]
             )
-            hits = made.search([mine], limit=100, filter=f"year = {thread}")[0]
+            hits = photos.search([vector], limit=100, filter=f"year = {thread}")[0]
             assert len(hits) >= 20 * (batch + 1)
-        made.delete(filter=f"year = {thread}", limit=10)
-        return ids(made.query(filter=f"year = {thread}", limit=1000))
+        photos.delete(filter=f"year = {thread}", limit=10)
+        return ids(photos.query(filter=f"year = {thread}", limit=1000))
 
     with ThreadPoolExecutor(8) as pool:
-        left = [id_ for found in pool.map(work, range(8)) for id_ in found]
+        left = [id_ for thread_ids in pool.map(work, range(8)) for id_ in thread_ids]
     assert len(set(left)) == 8 * 90
-    assert made.count() == 8 * 90
+    assert photos.count() == 8 * 90
 
 
 @pytest.mark.parametrize(
     "given", [{"key": ""}, {"key": "schlüssel"}, {"key": "k", "account": "a\n"}]
 )
-def test_a_key_that_no_header_can_hold_is_refused(given):
+def test_key_that_no_header_can_hold_is_rejected(given):
     with pytest.raises(ConfigError, match="printable ASCII"):
         Emulator(**given)
 
 
-def test_a_taken_port_is_told():
+def test_taken_port_raises():
     with Emulator(key="k") as first:
         port = int(first.url.rpartition(":")[2])
         with pytest.raises(ConfigError, match="cannot listen"):
@@ -245,7 +250,7 @@ def test_a_taken_port_is_told():
             first.rpc_url  # noqa: B018 — reading it is the point
 
 
-def test_the_readmes_example_runs():
+def test_readmes_example_runs():
     pytest.importorskip("tcvectordb", reason="the SDK is not installed (pip install tcvectordb)")
     readme = Path(imgsearch.testing.tencent.__file__).with_name("README.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)

@@ -1,4 +1,4 @@
-"""The filter language, against an evaluator that never sees its text."""
+"""The filter language, compared with an evaluator that reads trees, not text."""
 
 from contextlib import suppress
 from typing import Any
@@ -68,7 +68,7 @@ def written(tree: tuple[Any, ...]) -> str:
 
 
 def holds(tree: tuple[Any, ...], row: dict[str, Any]) -> bool:
-    """Return what the condition means: a field that is not there meets none."""
+    """Evaluate a condition on a row. A missing field meets no condition."""
     match tree:
         case "not", inner:
             return not holds(inner, row)
@@ -96,12 +96,12 @@ def holds(tree: tuple[Any, ...], row: dict[str, Any]) -> bool:
 
 
 @given(trees, rows)
-def test_a_filter_means_what_its_tree_means(tree, row):
+def test_filter_text_agrees_with_its_tree(tree, row):
     assert parse(written(tree), TYPES)(row) is holds(tree, row)
 
 
 @given(st.text(st.sampled_from('name year="\\1.5()<>!, andorti🐟\n'), max_size=30))
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_parsed_or_rejected(text):
     with suppress(Refused):  # any other exception is a fault
         parse(text, TYPES)({"name": "a", "year": 1})
 
@@ -117,12 +117,12 @@ def test_any_text_is_read_or_refused(text):
         ("YEAR = 1", None),
         ("year NOT IN (2, 3) AND name != \"b\"", True),
         ("year >= 1e0", True),
-        ("size = 1", False),  # it has no size
+        ("size = 1", False),  # the row has no size
         ("size != 1", False),
         ("not size = 1", True),
     ],
 )  # fmt: skip
-def test_words_bind_as_in_sql(text, expected):
+def test_operator_precedence_is_sql(text, expected):
     row = {"name": "a", "year": 1}
     if expected is None:
         with pytest.raises(Refused):
@@ -159,12 +159,12 @@ def test_words_bind_as_in_sql(text, expected):
         (14100, 'name include ("a")'),
     ],
 )
-def test_what_is_not_of_the_language_is_refused(code, text):
-    with pytest.raises(Refused) as found:
+def test_invalid_filters_are_rejected(code, text):
+    with pytest.raises(Refused) as error:
         parse(text, TYPES)
-    assert found.value.code == code
+    assert error.value.code == code
 
 
-def test_a_long_chain_needs_no_deep_stack():
+def test_long_chain_does_not_overflow_the_stack():
     assert parse(" and ".join(["year = 1"] * 5000), TYPES)({"year": 1})
     assert parse("not " * 5000 + "year = 1", TYPES)({"year": 1})

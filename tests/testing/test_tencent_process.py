@@ -29,7 +29,7 @@ WHERE = {"database": "db", "collection": "photos"}
 
 
 class Caller:
-    """One kept connection, without the SDK."""
+    """A persistent connection, without the SDK."""
 
     def __init__(self, url: str) -> None:
         self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
@@ -46,8 +46,8 @@ class Caller:
 
     def fill(self, ids: list[str]) -> None:
         assert self("/database/create", {"database": "db"})["code"] == 0
-        made = {**WHERE, "shardNum": 1, "replicaNum": 0, "indexes": INDEXES}
-        assert self("/collection/create", made)["code"] == 0
+        settings = {**WHERE, "shardNum": 1, "replicaNum": 0, "indexes": INDEXES}
+        assert self("/collection/create", settings)["code"] == 0
         if ids:
             self.upsert(ids)
 
@@ -55,7 +55,7 @@ class Caller:
         documents = [{"id": id_, "vector": [0.1, len(id_)], "name": "猫\n" + id_} for id_ in ids]
         assert self("/document/upsert", {**WHERE, "documents": documents})["code"] == 0
 
-    def found(self) -> list[dict]:
+    def documents(self) -> list[dict]:
         query = {"limit": 16_384, "retrieveVector": True}
         return self("/document/query", {**WHERE, "query": query})["documents"]
 
@@ -84,13 +84,17 @@ def process(*options: str | Path) -> Iterator[tuple[subprocess.Popen[str], list[
             running.kill()
 
 
-def test_a_process_prints_its_urls_serves_loopback_only_and_ends_on_sigterm():
+def test_process_prints_its_urls_serves_loopback_only_and_ends_on_sigterm():
     pytest.importorskip("tcvectordb", reason="the SDK is not installed (pip install tcvectordb)")
     with process("--port", "0", "--key", KEY, "--rpc-port", "0") as (running, urls):
         with calling(urls[0]) as call:
             assert call("/database/list", {}, "GET")["databases"] == []
-        there = psutil.Process(running.pid).net_connections("inet")
-        listening = {(each.laddr.ip, each.laddr.port) for each in there if each.status == "LISTEN"}
+        connections = psutil.Process(running.pid).net_connections("inet")
+        listening = {
+            (connection.laddr.ip, connection.laddr.port)
+            for connection in connections
+            if connection.status == "LISTEN"
+        }
         assert {f"http://{ip.removeprefix('::ffff:')}:{port}" for ip, port in listening} == set(
             urls
         )
@@ -100,7 +104,7 @@ def test_a_process_prints_its_urls_serves_loopback_only_and_ends_on_sigterm():
         assert running.stderr.read() == ""
 
 
-def test_the_key_can_come_from_a_file_and_the_account_by_name(tmp_path):
+def test_key_comes_from_a_file_and_account_from_an_option(tmp_path):
     (tmp_path / "key").write_text(f"{KEY}\n")
     with (
         process("--key-file", tmp_path / "key", "--account", "riit") as (_, urls),
@@ -111,7 +115,7 @@ def test_the_key_can_come_from_a_file_and_the_account_by_name(tmp_path):
         assert call.raw("/database/list", None, "GET", Authorization=mine)[0] == 200
 
 
-def test_a_process_that_cannot_start_says_why_in_a_line(tmp_path):
+def test_failed_start_prints_the_reason_in_one_line(tmp_path):
     taken = tmp_path / "写真"
     with (
         Emulator(key=KEY, folder=taken),
@@ -124,7 +128,7 @@ def test_a_process_that_cannot_start_says_why_in_a_line(tmp_path):
     assert error.count("\n") == 1
 
 
-def test_a_folder_outlives_the_process(tmp_path):
+def test_folder_outlives_the_process(tmp_path):
     with Emulator(key=KEY, folder=tmp_path) as first, calling(first) as call:
         call.fill(["a", "b", "c"])
         call("/document/delete", {**WHERE, "query": {"documentIds": ["b"]}})
@@ -134,25 +138,25 @@ def test_a_folder_outlives_the_process(tmp_path):
         call("/alias/delete", {"database": "db", "alias": "old"})
         call("/database/create", {"database": "gone"})
         call("/database/drop", {"database": "gone"})
-        before = call.found(), call("/collection/describe", WHERE)["collection"]
+        before = call.documents(), call("/collection/describe", WHERE)["collection"]
     assert [document["id"] for document in before[0]] == ["a", "c"]
     with Emulator(key=KEY, folder=tmp_path) as again, calling(again) as call:
-        assert (call.found(), call("/collection/describe", WHERE)["collection"]) == before
+        assert (call.documents(), call("/collection/describe", WHERE)["collection"]) == before
         assert before[1]["alias"] == ["live"]
         assert call("/database/list", {}, "GET")["databases"] == ["db"]
         assert call("/collection/truncate", WHERE)["affectedCount"] == 2
     with Emulator(key=KEY, folder=tmp_path) as last, calling(last) as call:
-        assert call.found() == []
+        assert call.documents() == []
         assert call("/collection/drop", WHERE)["code"] == 0
 
 
-def test_a_folder_has_one_emulator_at_a_time(tmp_path):
+def test_folder_is_locked_by_one_emulator(tmp_path):
     with Emulator(key=KEY, folder=tmp_path), pytest.raises(StoreLocked, match="held by another"):
         Emulator(key=KEY, folder=tmp_path)
     Emulator(key=KEY, folder=tmp_path).close()
 
 
-def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path):
+def test_killed_process_keeps_every_acknowledged_write(tmp_path):
     acknowledged: list[str] = []
     enough = threading.Event()
     with process("--key", KEY, "--folder", tmp_path) as (running, urls):
@@ -175,25 +179,25 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path):
         os.kill(running.pid, signal.SIGKILL)
         writer.join()
     with Emulator(key=KEY, folder=tmp_path) as again, calling(again) as call:
-        there = {document["id"] for document in call.found()}
-    assert {f"{i}-{j}" for i in acknowledged for j in range(20)} <= there
-    assert len(there) % 20 == 0  # an upsert is there whole, or not at all
-    assert len(there) - 20 * len(acknowledged) in (0, 20)
+        stored_ids = {document["id"] for document in call.documents()}
+    assert {f"{i}-{j}" for i in acknowledged for j in range(20)} <= stored_ids
+    assert len(stored_ids) % 20 == 0  # an upsert is complete or absent
+    assert len(stored_ids) - 20 * len(acknowledged) in (0, 20)
 
 
-def test_a_torn_last_line_is_cut_off(tmp_path):
+def test_torn_last_line_is_cut_off(tmp_path):
     with Emulator(key=KEY, folder=tmp_path) as first, calling(first) as call:
         call.fill(["a"])
     journal = tmp_path / "journal.jsonl"
     whole = journal.read_bytes()
     journal.write_bytes(whole + b'{"do": "put", "database"' + b"x" * 200_000)
     with Emulator(key=KEY, folder=tmp_path) as again, calling(again) as call:
-        assert [document["id"] for document in call.found()] == ["a"]
+        assert [document["id"] for document in call.documents()] == ["a"]
     assert journal.read_bytes() == whole
 
 
 @pytest.mark.parametrize("content", [b"hello\n", b'{"format": "other"}\n'])
-def test_another_programs_journal_is_left_alone(tmp_path, content):
+def test_foreign_journal_is_not_changed(tmp_path, content):
     (tmp_path / "journal.jsonl").write_bytes(content)
     with pytest.raises(ConfigError, match="no journal of this emulator"):
         Emulator(key=KEY, folder=tmp_path)
@@ -213,30 +217,30 @@ def test_another_programs_journal_is_left_alone(tmp_path, content):
         b"[" * 100_000,
     ],
 )
-def test_a_body_that_is_no_json_object_is_a_syntax_error(content):
+def test_body_must_be_a_json_object(content):
     with Emulator(key=KEY) as emulator, calling(emulator) as call:
         status, answer = call.raw("/database/create", content)
         assert (status, json.loads(answer)["code"]) == (200, 15000)
-        assert call("/database/list", {}, "GET")["databases"] == []  # the connection still serves
+        assert call("/database/list", {}, "GET")["databases"] == []  # the connection still works
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("POST", "/nowhere", 404), ("GET", "/collection/list", 405), ("POST", "/database/list", 405)],
 )
-def test_paths_and_methods_that_are_not_are_told(method, path, status):
+def test_unknown_paths_and_methods_have_their_status(method, path, status):
     with Emulator(key=KEY) as emulator, calling(emulator) as call:
         assert call.raw(path, b"{}", method)[0] == status
 
 
-def test_bodies_have_a_limit_and_a_length():
+def test_bodies_need_a_length_below_the_limit():
     with Emulator(key=KEY, max_body=1000) as emulator, calling(emulator) as call:
         assert call.raw("/database/create", b" " * 1001)[0] == 413
         assert call.raw("/database/create", b"{}", **{"Content-Length": "-1"})[0] == 411
         assert call.raw("/database/create", b'{"database": "db"}')[0] == 200
 
 
-def test_what_the_wire_cannot_carry_is_refused():
+def test_values_that_json_cannot_hold_are_rejected():
     with Emulator(key=KEY) as emulator, calling(emulator) as call:
         call.fill(["a"])
         for document in (
@@ -254,10 +258,10 @@ def test_what_the_wire_cannot_carry_is_refused():
         infinite = json.dumps({**WHERE, "documents": [{"id": "b", "vector": [1, 2], "n": 777}]})
         _, content = call.raw("/document/upsert", infinite.replace("777", "1e999").encode())
         assert json.loads(content)["code"] == 14100
-        assert len(call.found()) == 1
+        assert len(call.documents()) == 1
 
 
-def test_a_journal_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
+def test_failed_journal_write_changes_nothing(tmp_path, monkeypatch):
     with Emulator(key=KEY, folder=tmp_path) as emulator, calling(emulator) as call:
         call.fill(["a"])
         size = (tmp_path / "journal.jsonl").stat().st_size
@@ -266,12 +270,12 @@ def test_a_journal_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch)
         body = {**WHERE, "documents": [{"id": "b", "vector": [1, 2]}]}
         status, _ = call.raw("/document/upsert", json.dumps(body).encode())
         assert status == 500
-        assert [document["id"] for document in call.found()] == ["a"]
+        assert [document["id"] for document in call.documents()] == ["a"]
     assert (tmp_path / "journal.jsonl").stat().st_size == size
 
 
 def python(code: str) -> str:
-    """Return what a program prints; it must end well."""
+    """Run Python code, which must exit with 0, and return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
     )
@@ -279,7 +283,7 @@ def python(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_http_needs_neither_the_sdk_nor_grpc():
+def test_http_works_without_the_sdk_and_grpc():
     code = (
         "import sys; from imgsearch.testing.tencent import Emulator; Emulator(key='k').close(); "
         "print(sorted({'tcvectordb', 'grpc', 'requests'} & sys.modules.keys()))"
@@ -287,7 +291,7 @@ def test_http_needs_neither_the_sdk_nor_grpc():
     assert python(code) == "[]"
 
 
-def test_grpc_without_the_sdk_says_what_to_install():
+def test_grpc_without_the_sdk_names_the_missing_package():
     code = (
         "import sys; sys.modules['tcvectordb'] = None\n"
         "from imgsearch.errors import MissingExtra\n"

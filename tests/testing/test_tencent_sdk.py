@@ -1,4 +1,4 @@
-"""What tcvectordb 2.1.1 does on its own, seen against the emulator: what an adapter must hide."""
+"""Quirks of tcvectordb 2.1.1, shown with the emulator, that an adapter must hide."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def _sdk() -> None:
     pytest.importorskip("tcvectordb", reason="the SDK is not installed (pip install tcvectordb)")
 
 
-def test_a_grpc_database_remembers_a_dropped_collection(client, protocol):
+def test_grpc_caches_a_dropped_collection(client, protocol):
     filled(client)
     db = client.database("db")
     assert db.exists_collection("photos")
@@ -24,7 +24,7 @@ def test_a_grpc_database_remembers_a_dropped_collection(client, protocol):
     assert not client.exists_collection("db", "photos")
 
 
-def test_a_timed_out_get_is_repeated_so_the_timeout_is_fourfold(emulator, connect, protocol):
+def test_timed_out_get_is_retried_so_the_timeout_is_fourfold(emulator, connect, protocol):
     from tcvectordb.exceptions import ConnectError, GrpcException
 
     emulator.faults.slow(60, calls=9)
@@ -37,54 +37,54 @@ def test_https_without_a_tls_config_is_plain_text_over_grpc(emulator):
     import tcvectordb
 
     client = tcvectordb.RPCVectorDBClient(emulator.rpc_url.replace("http", "https"), "root", KEY)
-    assert client.list_databases() == []  # the emulator speaks no TLS: the key went in clear
+    assert client.list_databases() == []  # the emulator has no TLS, so the key went in clear text
     client.close()
 
 
-def test_numpy_scalars_are_lost_over_grpc_and_refused_over_http(client, protocol):
-    made = collection(client)
+def test_numpy_scalars_are_lost_over_grpc_and_rejected_over_http(client, protocol):
+    photos = collection(client)
     row = {"id": "a", "vector": ONE, "year": np.int64(2001), "size": np.float32(1)}
     if protocol == "http":
         with pytest.raises(TypeError, match="not JSON serializable"):
-            made.upsert([row])
+            photos.upsert([row])
     else:
-        made.upsert([row])
-        assert made.query(["a"]) == [{"id": "a", "score": 0.0}]
+        photos.upsert([row])
+        assert photos.query(["a"]) == [{"id": "a", "score": 0.0}]
 
 
-def test_nan_leaks_an_exception_of_requests_over_http(client, protocol):
+def test_nan_raises_a_requests_exception_over_http(client, protocol):
     requests = pytest.importorskip("requests", reason="the SDK brings it")
     from tcvectordb.exceptions import ServerInternalError
 
-    made = collection(client)
+    photos = collection(client)
     kind = requests.exceptions.InvalidJSONError if protocol == "http" else ServerInternalError
     with pytest.raises(kind):
-        made.upsert([{"id": "a", "vector": [float("nan"), 0.0, 1.0]}])
+        photos.upsert([{"id": "a", "vector": [float("nan"), 0.0, 1.0]}])
 
 
-def test_grpc_rounds_scores_unless_asked_for_its_own_objects(emulator):
+def test_grpc_rounds_scores_except_in_pd_objects(emulator):
     import tcvectordb
 
     client = tcvectordb.RPCVectorDBClient(emulator.rpc_url, "root", KEY)
-    made = filled(client)
+    photos = filled(client)
     query = [VECTORS["a"]]
-    exact = made.search(query, return_pd_object=True)[0][1].score
+    exact = photos.search(query, return_pd_object=True)[0][1].score
     assert exact == float(np.float32(4 / (3 * 5**0.5)))
-    assert made.search(query)[0][1]["score"] == round(exact, 5) != exact
+    assert photos.search(query)[0][1]["score"] == round(exact, 5) != exact
     client.close()
 
 
-def test_the_sdks_in_filter_escapes_nothing(client):
+def test_in_filter_escapes_nothing(client):
     from tcvectordb.exceptions import ServerInternalError
     from tcvectordb.model.document import Filter
 
-    made = filled(client)
-    assert made.count(filter=Filter(Filter.In("path", ["写真/a.png"]))) == 1
+    photos = filled(client)
+    assert photos.count(filter=Filter(Filter.In("path", ["写真/a.png"]))) == 1
     with pytest.raises(ServerInternalError):
-        made.count(filter=Filter(Filter.In("path", ['a"b'])))
+        photos.count(filter=Filter(Filter.In("path", ['a"b'])))
 
 
-def test_the_wrong_port_of_the_two_is_told_at_once():
+def test_swapped_ports_fail_at_once():
     import tcvectordb
 
     with Emulator(key=KEY, rpc_port=0) as emulator:
