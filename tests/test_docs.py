@@ -1,4 +1,4 @@
-"""What the pages say is true: blocks run, commands and variables are all there, the map holds."""
+"""The pages are correct: blocks run, links work, commands, variables and modules exist."""
 
 import re
 from pathlib import Path
@@ -36,12 +36,46 @@ def test_the_readme_names_every_command_and_every_variable():
         assert re.sub(r"\W+", " ", purpose) in re.sub(r"\W+", " ", README), name
 
 
-def test_the_map_matches_the_territory():
-    named = set(re.findall(r"^- `(\w+(?:\.py|/))`", MAP, re.MULTILINE))
+def test_the_map_lists_every_module_and_folder_once():
     package = ROOT / "imgsearch"
-    real = {path.name for path in package.glob("[!_]*.py")}
-    real |= {f"{path.parent.name}/" for path in package.glob("[!_]*/__init__.py")}
-    assert named == real
+    real = [path.name for path in package.glob("[!_]*.py")]
+    real += [f"{path.parent.name}/" for path in package.glob("[!_]*/__init__.py")]
+    beside = ["data/", "docs/", "notebooks/", "operators/", "tests/", "tools/"]
+    assert sorted(re.findall(r"^- `(\w+(?:\.py|/))` \w", MAP, re.MULTILINE)) == sorted(
+        real + beside
+    )
+
+
+GUIDES = [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_paths_in_a_guide_exist(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    paths = re.findall(r"`([\w.-]+/(?!_)[\w./-]*)`", text)  # the wheel alone has imgsearch/_data
+    for path in paths:
+        known = [folder / path for folder in (ROOT, ROOT / "imgsearch")]
+        assert "NAME" in path or any(place.exists() for place in known), path
+
+
+@pytest.mark.parametrize(("name", "most"), [("ARCHITECTURE.md", 900), ("CONTRIBUTING.md", 600)])
+def test_a_guide_stays_short(name, most):
+    assert len((ROOT / name).read_text(encoding="utf-8").split()) <= most
+
+
+def test_commands_of_make_in_the_guides_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for page in GUIDES:
+        text = page.read_text(encoding="utf-8")
+        assert set(re.findall(r"(?:`|^\$ )make ([a-z-]+)", text, re.MULTILINE)) <= targets, page
+
+
+def test_every_operator_has_a_readme_with_its_input_and_output():
+    for folder in (ROOT / "operators").glob("[!_.]*/"):
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        assert text.startswith(f"# {folder.name}\n")
+        assert {"in", "out"} <= set(re.findall(r"^\| (in|out)\b", text, re.MULTILINE)), folder.name
 
 
 def test_every_operator_is_in_the_changelog():
