@@ -2,12 +2,15 @@
 
 import json
 import re
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+ATTRIBUTE = r"(?<![\w./])imgsearch\.([a-z]\w*)"
 LARGEST = 500_000  # bytes of one output
 
 
@@ -55,3 +58,14 @@ def test_its_links_lead_somewhere(notebook):
     text = "".join("".join(cell["source"]) for cell in cells(notebook, "markdown"))
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):
         assert (FOLDER / target).exists(), target
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_names_imported_from_the_package_exist(notebook):
+    code = "\n".join("".join(cell["source"]) for cell in cells(notebook, "code"))
+    imported = [("imgsearch", name) for name in re.findall(ATTRIBUTE, code)]
+    for module, names in re.findall(r"\bfrom (imgsearch[\w.]*) import ([\w, ]+)", code):
+        imported += [(module, name.split()[0]) for name in names.split(",")]
+    for module, name in imported:
+        known = hasattr(import_module(module), name) or find_spec(f"{module}.{name}")
+        assert known, f"{module}.{name}"
