@@ -28,7 +28,9 @@ def inserted(data: bytes, path: tuple[bytes, ...], payload: bytes) -> bytes:
     out, start, end = bytearray(data), 0, len(data)
     for name in path:
         start, end = next(
-            (first, last) for found, first, last in boxes_in(data, start, end) if found == name
+            (first, last)
+            for box_name, first, last in boxes_in(data, start, end)
+            if box_name == name
         )
         struct.pack_into(">I", out, start - 8, end - start + 8 + len(payload))
         start += HEADERS.get(name, 0)
@@ -76,11 +78,11 @@ def content(data: bytes, name: bytes) -> tuple[int, int]:
     return place, place - 8 + struct.unpack_from(">I", data, place - 8)[0]
 
 
-# 32 x 24 in the middle: columns 16 to 47, rows 12 to 35; both colours begin at its corner
+# 32 x 24 in the middle: columns 16 to 47, rows 12 to 35; both colors begin at its corner
 MIDDLE = (32, 1, 24, 1, 0, 1, 0, 1)
 
 
-def test_the_clean_aperture_is_cut_out() -> None:
+def test_clean_aperture_is_cut_out() -> None:
     data = with_clap(avif(), *MIDDLE)
     pixels = decode(data)
     assert header(data) == ("AVIF", 32, 24)
@@ -90,7 +92,7 @@ def test_the_clean_aperture_is_cut_out() -> None:
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_the_aperture_is_cut_before_the_picture_is_turned(orientation: int) -> None:
+def test_aperture_is_cut_before_the_picture_is_turned(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = with_clap(avif(exif=exif), 32, 1, 24, 1, -16, 1, -12, 1)  # the upper left quarter
@@ -110,13 +112,13 @@ def test_the_aperture_is_cut_before_the_picture_is_turned(orientation: int) -> N
         (32, 1, 24, 1, 0, 1, -13, 1),
     ],
 )
-def test_an_aperture_outside_the_picture_is_ignored(values: tuple[int, ...]) -> None:
+def test_aperture_outside_the_picture_is_ignored(values: tuple[int, ...]) -> None:
     data = with_clap(avif(), *values)
     assert header(data) == ("AVIF", WIDTH, HEIGHT)
     assert decode(data).shape == (HEIGHT, WIDTH, 3)
 
 
-def test_a_sequence_has_the_aperture_of_its_track() -> None:
+def test_sequence_has_the_aperture_of_its_track() -> None:
     film = avif(save_all=True, append_images=[Image.new("RGB", (WIDTH, HEIGHT))])
     path = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"av01")
     data = moved(inserted(film, path, clap(*MIDDLE)), 40)

@@ -1,4 +1,4 @@
-"""Limits of the content around the pixels, checked before a decoder reads it; real files pass."""
+"""Limits of the content around the pixels are checked before decoding; real files pass."""
 
 import contextlib
 import struct
@@ -52,8 +52,8 @@ def tiff(*entries: tuple[int, int, int, int], tail: bytes = b"") -> bytes:
     return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + fields + bytes(4) + tail
 
 
-def grey(width: int, height: int) -> tuple[tuple[int, int, int, int], ...]:
-    """Return the entries of an uncompressed grey image."""
+def gray_entries(width: int, height: int) -> tuple[tuple[int, int, int, int], ...]:
+    """Return the entries of an uncompressed gray image."""
     return ((256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
 
 
@@ -146,13 +146,13 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "JPEG resources": lambda: jpeg(segment(0xED, b"Photoshop 3.0\0".ljust(60_000, b"a")) * 150),
     "TIFF tags": lambda: exif(1_000, 50_000),
     "TIFF tags, announced as BigTIFF": lambda: exif_announced_as_bigtiff(1_000, 50_000),
-    "TIFF numbers": lambda: tiff(*grey(1, 1), (40_000, 5, 250_000, 8), tail=bytes(2 * MB)),
-    "TIFF strips": lambda: tiff(*grey(9, 9), (273, 4, 150_000, 8), tail=bytes(MB)),
+    "TIFF numbers": lambda: tiff(*gray_entries(1, 1), (40_000, 5, 250_000, 8), tail=bytes(2 * MB)),
+    "TIFF strips": lambda: tiff(*gray_entries(9, 9), (273, 4, 150_000, 8), tail=bytes(MB)),
     "TIFF tiles": lambda: tiff(
-        *grey(9, 9), (322, 4, 1, 16), (323, 4, 1, 16), (324, 4, 150_000, 8), tail=bytes(MB)
+        *gray_entries(9, 9), (322, 4, 1, 16), (323, 4, 1, 16), (324, 4, 150_000, 8), tail=bytes(MB)
     ),
     "TIFF inner directory": lambda: tiff(
-        *grey(1, 1), (34665, 4, 1, 86), tail=exif(1_000, 50_000)[8:]
+        *gray_entries(1, 1), (34665, 4, 1, 86), tail=exif(1_000, 50_000)[8:]
     ),
     "WEBP chunks": lambda: webp(riff(b"ABCD", b"") * 110_000),
     "WEBP EXIF": lambda: webp(riff(b"EXIF", exif(1_000, 50_000))),
@@ -213,7 +213,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("read", [decode, header])
 @pytest.mark.parametrize("name", BOMBS)
-def test_an_expensive_container_is_refused_by_its_header(
+def test_expensive_container_is_rejected_by_its_header(
     name: str, read: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: Any) -> None:
@@ -259,7 +259,7 @@ def test_jpeg2000_files_of_archives_pass(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
-def test_a_canvas_is_refused_before_it_is_allocated(kind: str) -> None:
+def test_large_canvas_is_rejected_before_allocation(kind: str) -> None:
     image = Image.new("P", (300, 200))
     data = encoded(image.convert("RGB") if kind == "WEBP" else image, kind)
     with pytest.raises(ImageTooLarge, match="300 x 200 pixels, at most 59,999"):
@@ -267,7 +267,7 @@ def test_a_canvas_is_refused_before_it_is_allocated(kind: str) -> None:
     assert header(data) == (kind, 300, 200)
 
 
-def test_the_header_of_an_animated_png_fills_no_canvas(
+def test_header_of_an_animated_png_allocates_no_canvas(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     control = chunk(b"acTL", struct.pack(">II", 2, 0))
@@ -286,7 +286,7 @@ def test_header_finds_png_exif_behind_the_pixels_without_decoding() -> None:
     assert header(data.replace(b"IDAT", b"IDAT", 1)[:-30] + b"broken") == ("PNG", 7, 5)
 
 
-def test_a_gif_header_includes_the_size_of_its_first_frame() -> None:
+def test_gif_header_includes_the_size_of_its_first_frame() -> None:
     data = bytearray(gif(b"\x21\xf9\x04\x08\0\0\0\0"))
     at = data.index(b",")
     data[at + 5 : at + 9] = struct.pack("<HH", 40, 30)
@@ -294,7 +294,7 @@ def test_a_gif_header_includes_the_size_of_its_first_frame() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_file_that_is_cut_short_is_left_to_its_decoder(name: str) -> None:
+def test_truncated_file_is_passed_to_its_decoder(name: str) -> None:
     data = SAMPLES[name]
     for end in range(0, len(data), max(1, len(data) // 40)):
         with contextlib.suppress(ImageCorrupt, FormatRefused):
@@ -302,7 +302,7 @@ def test_a_file_that_is_cut_short_is_left_to_its_decoder(name: str) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-def test_the_size_of_an_avif_is_that_of_its_frames(frames: int) -> None:
+def test_avif_size_is_the_size_of_its_frames(frames: int) -> None:
     more = [Image.new("RGB", (300, 200), "red")] * (frames - 1)
     data = encoded(
         Image.new("RGB", (300, 200)), "AVIF", speed=10, save_all=True, append_images=more

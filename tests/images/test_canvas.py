@@ -18,7 +18,7 @@ GRAPHICS = b"!\xf9\x04"  # begins a GIF's graphic control extension
 
 def gif(box: tuple[int, int, int, int], *, control: bytes = b"") -> bytes:
     """Return a GIF of 12 x 10 whose one frame, red, lies at left, top with width and height."""
-    colours = bytes([0, 0, 200, *RED, 9, 9, 9, 0, 200, 0])  # the background is blue
+    palette = bytes([0, 0, 200, *RED, 9, 9, 9, 0, 200, 0])  # the background is blue
     left, top, width, height = box
     buffer = io.BytesIO()
     Image.new("P", (width, height), 1).save(buffer, "GIF", optimize=False)
@@ -27,7 +27,7 @@ def gif(box: tuple[int, int, int, int], *, control: bytes = b"") -> bytes:
     flags = whole[start + 9]
     pixels = start + 10 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     frame = b"," + struct.pack("<HHHHB", left, top, width, height, flags & 0x40)
-    head = b"GIF89a" + struct.pack("<HHBBB", 12, 10, 0x81, 0, 0) + colours
+    head = b"GIF89a" + struct.pack("<HHBBB", 12, 10, 0x81, 0, 0) + palette
     return head + control + frame + whole[pixels:]
 
 
@@ -40,17 +40,17 @@ def framed(box: tuple[int, int, int, int]) -> Any:
 
 @pytest.mark.parametrize("box", [(0, 0, 12, 10), (0, 0, 5, 4), (4, 3, 5, 4), (11, 9, 1, 1)])
 @pytest.mark.parametrize("disposal", [0, 1, 2, 3])
-def test_a_gifs_canvas_is_white_where_its_first_frame_ends(
+def test_gifs_canvas_is_white_where_its_first_frame_ends(
     box: tuple[int, int, int, int], disposal: int
 ) -> None:
     np.testing.assert_array_equal(decode(gif(box)), framed(box))
-    for key in (0, 2):  # two colours that the frame does not use
+    for key in (0, 2):  # two colors that the frame does not use
         control = GRAPHICS + bytes([disposal << 2 | 1, 0, 0, key, 0])
         np.testing.assert_array_equal(decode(gif(box, control=control)), framed(box))
     assert header(gif(box)) == ("GIF", 12, 10)
 
 
-def test_a_gifs_transparent_pixels_are_white() -> None:
+def test_gifs_transparent_pixels_are_white() -> None:
     data = gif((4, 3, 5, 4), control=GRAPHICS + bytes([1, 0, 0, 1, 0]))
     assert (decode(data) == 255).all()
 
@@ -60,7 +60,7 @@ def riff(name: bytes, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("alpha", [0, 0x10])
-def test_a_webps_canvas_is_white_where_its_first_frame_ends(alpha: int) -> None:
+def test_webps_canvas_is_white_where_its_first_frame_ends(alpha: int) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (5, 4), tuple(RED)).save(buffer, "WEBP", lossless=True)
     numbers = [struct.pack("<I", number)[:3] for number in (2, 1, 4, 3, 100)]  # 4, 2, 5 x 4, ms
@@ -80,13 +80,13 @@ def bmp(*alphas: int) -> bytes:
     return b"BM" + file + head + masks + pixels
 
 
-def test_a_bmp_whose_alpha_is_0_everywhere_is_opaque() -> None:
+def test_bmp_whose_alpha_is_0_everywhere_is_opaque() -> None:
     assert decode(bmp(0, 0)).tolist() == [[RED, RED]]
     assert decode(bmp(0, 255)).tolist() == [[WHITE, RED]]
 
 
 def png(depth: int, kind: int, row: bytes, key: bytes, *, interlaced: bool = False) -> bytes:
-    """Return a PNG of 2 x 1 with a transparent colour."""
+    """Return a PNG of 2 x 1 with a transparent color."""
     first = struct.pack(">IIBBBBB", 2, 1, depth, kind, 0, 0, interlaced)
     rows = b"\0" + row
     if interlaced:  # Adam7 has the pixels in its first and sixth pass
@@ -97,7 +97,7 @@ def png(depth: int, kind: int, row: bytes, key: bytes, *, interlaced: bool = Fal
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
-def test_a_16_bit_colour_is_transparent_if_all_bits_match(interlaced: bool) -> None:
+def test_16_bit_color_is_transparent_if_all_bits_match(interlaced: bool) -> None:
     key = struct.pack(">HHH", 0x1234, 0x5678, 0x9ABC)
     near = struct.pack(">HHH", 0x1235, 0x5678, 0x9ABC)
     data = png(16, 2, key + near, key, interlaced=interlaced)
@@ -105,7 +105,7 @@ def test_a_16_bit_colour_is_transparent_if_all_bits_match(interlaced: bool) -> N
 
 
 @pytest.mark.parametrize(("depth", "row"), [(1, 0b01 << 6), (2, 0b0011 << 4), (4, 0x0F)])
-def test_a_transparent_grey_of_fewer_than_8_bits_is_white(depth: int, row: int) -> None:
+def test_transparent_gray_of_fewer_than_8_bits_is_white(depth: int, row: int) -> None:
     full = (1 << depth) - 1
     black, white = [0] * 3, WHITE
     assert decode(png(depth, 0, bytes([row]), struct.pack(">H", 0))).tolist() == [[white, white]]

@@ -22,7 +22,7 @@ from imgsearch.errors import FormatRefused, ImageCorrupt, ImageError, ImageTooLa
 from imgsearch.images import FORMATS, HEAD, decode, header, picture, small, sniff, thumbnail
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-# hashing the positions gives values without the symmetries that a turned image could hide behind
+# hashed positions have no symmetries, so every rotation changes the image
 SCENE = (np.arange(5 * 7 * 3).reshape(5, 7, 3) * 37 % 251).astype(np.uint8)
 
 
@@ -37,7 +37,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, *, extra: bytes = b"", rows: bytes = b"", depth: int = 8) -> bytes:
-    """Return a grey PNG, written by hand so that its header may lie."""
+    """Return a gray PNG, written by hand so that its header may lie."""
     first = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + first + extra + body
@@ -76,7 +76,7 @@ def test_every_format_decodes(name: str) -> None:
     assert sniff(SAMPLES[name][:HEAD]) in FORMATS
     assert (pixels.shape, pixels.dtype) == ((5, 7, 3), np.uint8)
     assert pixels.flags.c_contiguous
-    assert pixels.flags.writeable  # torch.from_numpy warns about the others
+    assert pixels.flags.writeable  # torch.from_numpy warns about read-only arrays
 
 
 @pytest.mark.parametrize("name", ["PNG", "WEBP", "BMP", "TIFF", "TIFF LZW", "JPEG2000", "PPM"])
@@ -154,12 +154,12 @@ def test_alpha_is_blended_with_white() -> None:
         assert pixels.tolist() == [[[227, 177, 127], [255, 255, 255], [1, 2, 3]]]
 
 
-def test_grey_alpha_is_blended_with_white() -> None:
+def test_gray_alpha_is_blended_with_white() -> None:
     la = Image.merge("LA", [Image.new("L", (1, 1), 100), Image.new("L", (1, 1), 128)])
     assert decode(encoded(la, "PNG")).tolist() == [[[177, 177, 177]]]
 
 
-def test_transparent_colours_are_white() -> None:
+def test_transparent_colors_are_white() -> None:
     palette = Image.new("P", (2, 1))
     palette.putpalette([10, 20, 30, 40, 50, 60])
     palette.putpixel((1, 0), 1)
@@ -168,8 +168,8 @@ def test_transparent_colours_are_white() -> None:
     assert decode(encoded(palette, "GIF", transparency=0)).tolist()[0][0] == [255, 255, 255]
     half = decode(encoded(palette, "PNG", transparency=b"\x80\xff")).tolist()
     assert half == [[[132, 137, 142], [40, 50, 60]]]  # 10 * 128 / 255 + 127 = 132.02, and so on
-    for mode, colour in (("L", 7), ("RGB", (7, 8, 9))):
-        data = encoded(Image.new(mode, (1, 1), colour), "PNG", transparency=colour)
+    for mode, color in (("L", 7), ("RGB", (7, 8, 9))):
+        data = encoded(Image.new(mode, (1, 1), color), "PNG", transparency=color)
         assert decode(data).tolist() == [[[255, 255, 255]]]
 
 
@@ -178,8 +178,8 @@ def test_cmyk_of_adobe_is_not_a_negative() -> None:
     cmyk = np.array([[[0, 0, 0, 0]], [[255, 255, 255, 255]], [[51, 0, 255, 102]]], np.uint8)
     blocks = cmyk.repeat(8, axis=0).repeat(8, axis=1)
     pixels = decode(encoded(Image.fromarray(blocks, "CMYK"), "JPEG", quality=100))
-    found = pixels[4::8, 4].astype(int)
-    np.testing.assert_allclose(found, [[255, 255, 255], [0, 0, 0], [122, 153, 0]], atol=2)
+    samples = pixels[4::8, 4].astype(int)
+    np.testing.assert_allclose(samples, [[255, 255, 255], [0, 0, 0], [122, 153, 0]], atol=2)
     tiff = decode(encoded(Image.fromarray(blocks, "CMYK"), "TIFF"))
     np.testing.assert_allclose(
         tiff[4::8, 4].astype(int), [[255, 255, 255], [0, 0, 0], [122, 153, 0]], atol=1
@@ -192,20 +192,20 @@ def test_one_bit_is_black_and_white() -> None:
         assert decode(encoded(image, kind))[..., 0].tolist() == [[0, 255]]
 
 
-def grey(values: Any, kind: str = "TIFF") -> list[Any]:
+def gray_pixels(values: Any, kind: str = "TIFF") -> list[Any]:
     pixels = decode(encoded(Image.fromarray(values), kind))
     assert (pixels == pixels[..., :1]).all()
     return list(pixels[0, :, 0].tolist())
 
 
-def test_16_bit_grey_keeps_its_upper_8() -> None:
+def test_16_bit_gray_keeps_its_upper_8() -> None:
     values = np.array([[0, 255, 256, 0x8000, 0xFFFF]], np.uint16)
     for kind in ("PNG", "TIFF", "JPEG2000"):
-        assert grey(values, kind) == [0, 0, 1, 128, 255]
-    assert grey(values.astype(">u2")) == [0, 0, 1, 128, 255]
+        assert gray_pixels(values, kind) == [0, 0, 1, 128, 255]
+    assert gray_pixels(values.astype(">u2")) == [0, 0, 1, 128, 255]
 
 
-def test_16_bit_transparent_grey_is_white() -> None:
+def test_16_bit_transparent_gray_is_white() -> None:
     rows = b"\0" + struct.pack(">HH", 0x1234, 0x1235)
     data = png(2, 1, rows=rows, depth=16, extra=chunk(b"tRNS", b"\x12\x34"))
     assert decode(data)[0, :, 0].tolist() == [255, 0x12]
@@ -221,24 +221,24 @@ def test_12_bit_tiff_is_not_black() -> None:
     assert decode(data)[0, :, 0].tolist() == [255, 128]
 
 
-def test_32_bit_grey_is_scaled() -> None:
-    assert grey(np.array([[0, 0x8000, 0xFFFF]], np.int32)) == [0, 128, 255]
+def test_32_bit_gray_is_scaled() -> None:
+    assert gray_pixels(np.array([[0, 0x8000, 0xFFFF]], np.int32)) == [0, 128, 255]
     # from -2**31 to 2**31 - 1: the middle is 255 * 2**31 / (2**32 - 1) = 127.5 and a bit
-    assert grey(np.array([[-(2**31), 0, 2**31 - 1]], np.int32)) == [0, 128, 255]
-    assert grey(np.array([[70000, 70000]], np.int32)) == [0, 0]
+    assert gray_pixels(np.array([[-(2**31), 0, 2**31 - 1]], np.int32)) == [0, 128, 255]
+    assert gray_pixels(np.array([[70000, 70000]], np.int32)) == [0, 0]
 
 
-def test_float_grey_is_scaled() -> None:
-    assert grey(np.array([[0, 0.5, 1]], np.float32)) == [0, 128, 255]  # 127.5 to the even
-    assert grey(np.array([[0, 7, 200]], np.float32)) == [0, 7, 200]
-    assert grey(np.array([[-1, 0, 4]], np.float32)) == [0, 51, 255]
-    assert grey(np.array([[np.nan, np.inf, -np.inf, 1]], np.float32)) == [0, 0, 0, 255]
-    assert grey(np.array([[-3e38, 3e38]], np.float32)) == [0, 255]
-    signalling = np.array([[0x7FA00000, 0x3F800000]], np.uint32).view(np.float32)
-    assert grey(signalling) == [0, 255]
+def test_float_gray_is_scaled() -> None:
+    assert gray_pixels(np.array([[0, 0.5, 1]], np.float32)) == [0, 128, 255]  # 127.5 to the even
+    assert gray_pixels(np.array([[0, 7, 200]], np.float32)) == [0, 7, 200]
+    assert gray_pixels(np.array([[-1, 0, 4]], np.float32)) == [0, 51, 255]
+    assert gray_pixels(np.array([[np.nan, np.inf, -np.inf, 1]], np.float32)) == [0, 0, 0, 255]
+    assert gray_pixels(np.array([[-3e38, 3e38]], np.float32)) == [0, 255]
+    signaling_nan = np.array([[0x7FA00000, 0x3F800000]], np.uint32).view(np.float32)
+    assert gray_pixels(signaling_nan) == [0, 255]
 
 
-def test_a_column_of_1_500_000_floats_is_scaled() -> None:
+def test_column_of_1_500_000_floats_is_scaled() -> None:
     tall = np.zeros((1_500_000, 1), np.float32)
     tall[-1] = 1
     pixels = decode(encoded(Image.fromarray(tall), "TIFF"))
@@ -259,14 +259,14 @@ def test_first_frame_only() -> None:
     np.testing.assert_array_equal(decode(SAMPLES["APNG"]), SCENE)
 
 
-def test_many_frames_cost_nothing() -> None:
+def test_many_frames_are_not_decoded() -> None:
     gif = encoded(Image.new("P", (8, 8)), "GIF")
     start = gif.index(b",", 13)
     frames = gif[:start] + gif[start:-1] * 100_000 + b";"
     assert decode(frames).shape == (8, 8, 3)
 
 
-def test_too_many_pixels_are_refused_by_the_header() -> None:
+def test_too_many_pixels_are_rejected_by_the_header() -> None:
     with pytest.raises(ImageTooLarge) as caught:
         decode(png(10_000, 5_001), path="大きい.png")
     assert str(caught.value) == (
@@ -280,7 +280,7 @@ def test_too_many_pixels_are_refused_by_the_header() -> None:
 
 
 @pytest.mark.parametrize("side", [9_500, 13_500, 60_000])
-def test_too_large_is_the_same_beyond_pillows_own_limits(side: int) -> None:
+def test_pixel_limit_also_holds_beyond_pillows_own_limits(side: int) -> None:
     # 90.25 MP: Pillow warns; 182 MP: it raises its own error
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -294,7 +294,7 @@ def test_too_large_is_the_same_beyond_pillows_own_limits(side: int) -> None:
 
 
 @pytest.mark.parametrize("side", [13_500, 60_000])
-def test_a_header_beyond_pillows_own_limit_is_too_large_as_well(side: int) -> None:
+def test_header_also_rejects_sizes_beyond_pillows_own_limit(side: int) -> None:
     with pytest.raises(ImageTooLarge, match=r"größe\.png: too large"):
         header(png(side, side), path="größe.png")
 
@@ -305,7 +305,7 @@ def test_slow_decoders_get_fewer_pixels() -> None:
     assert decode(b"P5 1 1 254\n\x7f").tolist() == [[[128, 128, 128]]]  # 127 / 254 * 255 = 127.5
 
 
-def test_scans_that_cost_a_pass_each_are_refused() -> None:
+def test_jpeg_with_too_many_scans_is_rejected() -> None:
     data = encoded(Image.new("L", (800, 800)), "JPEG", progressive=True)
     scans = data[data.rindex(b"\xff\xda") : -2]
     assert decode(data[:-2] + scans * 200 + b"\xff\xd9").shape == (800, 800, 3)
@@ -313,7 +313,7 @@ def test_scans_that_cost_a_pass_each_are_refused() -> None:
         decode(data[:-2] + scans * 20_000 + b"\xff\xd9")
 
 
-def test_tiles_larger_than_the_image_are_refused() -> None:
+def test_tiles_larger_than_the_image_are_rejected() -> None:
     packed = zlib.compress(bytes(10_000))
     entries = [(256, 1), (257, 1), (258, 8), (259, 8), (262, 1), (277, 1)]
     entries += [(322, 8_000), (323, 8_000), (324, 8), (325, len(packed))]
@@ -348,7 +348,7 @@ def test_pixels_beyond_the_header_are_not_unpacked() -> None:
         b"\0\0\1\0\1\0",
     ],
 )
-def test_other_bytes_are_refused(data: bytes) -> None:
+def test_other_bytes_are_rejected(data: bytes) -> None:
     assert sniff(data[:HEAD]) is None
     with pytest.raises(FormatRefused, match=r"über\.x: format refused: ") as caught:
         decode(data, path="über.x")
@@ -366,7 +366,7 @@ def test_truncated_files_are_errors(name: str) -> None:
         assert "0x" not in str(caught.value)  # no addresses of buffers
 
 
-def test_message_reads_well() -> None:
+def test_error_message_names_the_problem() -> None:
     data = encoded(Image.new("RGB", (64, 64)), "PNG")
     with pytest.raises(ImageCorrupt) as caught:
         decode(data[:-30], path="cat.png")
@@ -379,7 +379,7 @@ def test_message_reads_well() -> None:
         decode(data[:-30])
 
 
-WARNING = "Tag data larger than file|Truncated File Read"  # as Pillow 13 and 12 word it
+WARNING = "Tag data larger than file|Truncated File Read"  # the texts of Pillow 13 and 12
 
 
 def noisy_exif() -> bytes:
@@ -424,7 +424,7 @@ def test_threads_decode_the_same_without_warnings() -> None:
         assert len([entry for entry in warnings.filters if entry[4] == 0]) < 20
 
 
-# smooth, so that a half of it is its mean over 2 x 2 pixels, whatever the way to a half
+# smooth, so that every method of halving gives about the mean over 2 x 2 pixels
 RAMP = np.dstack(
     [
         np.broadcast_to(np.linspace(0, 255, 96), (64, 96)),
@@ -490,8 +490,8 @@ def test_scaled_jpeg_is_upright(orientation: int) -> None:
 
 
 def test_scaled_jpeg_of_other_modes_is_rgb() -> None:
-    grey = encoded(Image.fromarray(RAMP[..., 0]), "JPEG", quality=95)
-    np.testing.assert_allclose(decode(grey, at_least=32), decode(grey)[::2, ::2], atol=4)
+    gray_jpeg = encoded(Image.fromarray(RAMP[..., 0]), "JPEG", quality=95)
+    np.testing.assert_allclose(decode(gray_jpeg, at_least=32), decode(gray_jpeg)[::2, ::2], atol=4)
     cmyk = encoded(Image.fromarray(RAMP).convert("CMYK"), "JPEG", quality=95)
     np.testing.assert_allclose(decode(cmyk, at_least=32), decode(cmyk)[::2, ::2], atol=5)
     mpo = encoded(
@@ -500,7 +500,7 @@ def test_scaled_jpeg_of_other_modes_is_rgb() -> None:
     np.testing.assert_allclose(decode(mpo, at_least=32), decode(mpo)[::2, ::2], atol=5)
 
 
-def test_the_cap_counts_the_pixels_of_a_scaled_jpeg() -> None:
+def test_cap_counts_the_pixels_of_a_scaled_jpeg() -> None:
     data = jpeg(RAMP)  # 96 x 64 = 6,144 pixels; 8 times as many as the cap are read for a scale
     assert decode(data, max_pixels=768, at_least=8).shape == (8, 12, 3)
     with pytest.raises(ImageTooLarge, match="96 x 64 pixels, at most 6,136 are"):
@@ -511,14 +511,14 @@ def test_the_cap_counts_the_pixels_of_a_scaled_jpeg() -> None:
         decode(data, max_pixels=1_535, at_least=32)
 
 
-def test_a_progressive_jpeg_is_held_whole_at_every_scale() -> None:
+def test_progressive_jpeg_is_held_whole_at_every_scale() -> None:
     data = jpeg(RAMP, progressive=True)
     assert decode(data, max_pixels=3_072, at_least=8).shape == (8, 12, 3)
     with pytest.raises(ImageTooLarge, match="96 x 64 pixels, at most 6,142 are"):
         decode(data, max_pixels=3_071, at_least=8)
 
 
-def test_a_jpeg_above_the_limit_is_scaled_with_rounded_edges() -> None:
+def test_jpeg_above_the_limit_is_scaled_with_rounded_edges() -> None:
     odd = RAMP[:63, :95]
     data = jpeg(odd)
     assert decode(data, at_least=1).shape == (63, 95, 3)
@@ -535,7 +535,7 @@ def test_pillows_own_limit_does_not_apply(kind: str, monkeypatch: pytest.MonkeyP
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
-def test_errors_of_a_scaled_jpeg_are_those_of_the_whole() -> None:
+def test_scaled_jpeg_raises_the_errors_of_the_whole() -> None:
     with pytest.raises(FormatRefused):
         decode(b"%!PS-Adobe-3.0 EPSF-3.0\n", at_least=8)
     for options in ({}, {"progressive": True}):
@@ -550,9 +550,9 @@ def test_errors_of_a_scaled_jpeg_are_those_of_the_whole() -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_picture_holds_the_same_pixels(name: str) -> None:
-    shown = picture(SAMPLES[name])
-    assert shown.mode == "RGB"
-    np.testing.assert_array_equal(np.asarray(shown), decode(SAMPLES[name]))
+    image = picture(SAMPLES[name])
+    assert image.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(image), decode(SAMPLES[name]))
 
 
 def test_picture_raises_the_errors_of_decode() -> None:
@@ -593,7 +593,7 @@ DAMAGED = {
     tail=st.binary(max_size=12),
     at_least=st.sampled_from([0, 1]),
 )
-def test_only_image_errors_come_out(
+def test_only_image_errors_are_raised(
     name: str, flips: list[tuple[float, int]], keep: float, tail: bytes, at_least: int
 ) -> None:
     data = bytearray(DAMAGED[name])

@@ -1,4 +1,4 @@
-"""The format of a file by its first bytes, and the refusal of other files."""
+"""The format of a file by its first bytes, and the rejection of other files."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_heic_is_recognized_by_its_major_brand(major: bytes) -> None:
 
 
 @pytest.mark.parametrize("major", [b"mif1", b"msf1"])
-def test_a_shared_container_with_an_avif_brand_is_avif(major: bytes) -> None:
+def test_shared_container_with_an_avif_brand_is_avif(major: bytes) -> None:
     assert sniff(ftyp(major, b"mif1", b"avif")) == "AVIF"
     assert sniff(ftyp(major, b"mif1", b"miaf", b"avis")) == "AVIF"
     assert sniff(ftyp(major, b"mif1", b"heic")) == "HEIC"
@@ -42,12 +42,12 @@ def test_a_shared_container_with_an_avif_brand_is_avif(major: bytes) -> None:
         (b"FOVb\0\0\2\0", "Sigma X3F"),
     ],
 )
-def test_raw_files_without_tiff_structure_are_refused_by_name(head: bytes, maker: str) -> None:
+def test_raw_files_without_tiff_structure_are_rejected_by_name(head: bytes, maker: str) -> None:
     assert sniff(head) is None
     with pytest.raises(FormatRefused, match=rf"refused: a camera's raw file \({maker}\)\. Conv"):
         decode(head)
 
 
-def test_a_refusal_lists_the_readable_formats() -> None:
+def test_error_lists_the_readable_formats() -> None:
     assert refusal(b"8BPS") == f"not one of {', '.join(FORMATS)}"
     assert refusal(b"") == "the file is empty"

@@ -47,7 +47,7 @@ def test_heic_is_turned_once(orientation: int, turns: int) -> None:
     assert header(data) == ("HEIC", expected.shape[1], expected.shape[0])
 
 
-def test_the_first_image_of_several_is_decoded() -> None:
+def test_first_image_of_several_is_decoded() -> None:
     data = heic(SCENE, np.zeros_like(SCENE), primary_index=0)
     np.testing.assert_allclose(decode(data).astype(int), SCENE, atol=12)
 
@@ -57,7 +57,7 @@ def test_alpha_in_heic_is_blended_with_white() -> None:
     assert decode(heic(clear)).min() > 250
 
 
-def test_the_pixel_limit_holds_before_heic_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixel_limit_holds_before_heic_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = heic(SCENE)
 
     def refuse(*_args: Any) -> None:
@@ -90,7 +90,7 @@ def test_heic_is_not_registered_with_pillow() -> None:
     assert "HEIF" not in Image.OPEN
 
 
-def test_heic_without_its_extra_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heic_without_its_extra_is_rejected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     data = heic(SCENE)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     for read in (decode, header):

@@ -15,10 +15,10 @@ WESTERN = "path,label\r\n1.jpg,Käfer\r\n"
 
 def cells(file: Path) -> tuple[list[list[str]], list[str]]:
     notes: list[str] = []
-    found = [
+    rows_read = [
         [text(cell or "") for cell in row.cells] for row in rows(file, [0, 1], on_note=notes.append)
     ]
-    return found, notes
+    return rows_read, notes
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -54,17 +54,17 @@ def test_big_endian_mark_is_read(tmp_path):
 def test_cp1252_is_read_cell_by_cell(tmp_path):
     file = tmp_path / "l.csv"
     file.write_bytes(WESTERN.encode("cp1252") + "2.jpg,Bär\r\n".encode())
-    found, notes = cells(file)
-    assert found == [["1.jpg", "Käfer"], ["2.jpg", "Bär"]]
+    texts, notes = cells(file)
+    assert texts == [["1.jpg", "Käfer"], ["2.jpg", "Bär"]]
     assert notes == ["l.csv is not UTF-8 throughout: other bytes were read as cp1252"]
 
 
-def test_bytes_of_neither_encoding_are_refused():
+def test_bytes_of_neither_encoding_are_rejected():
     with pytest.raises(SourceError, match=r"neither UTF-8 nor cp1252: b'\\x81'. Save the list"):
         text("\udc81")
 
 
-def test_a_cell_names_the_file_of_its_bytes_before_its_text(tmp_path):
+def test_cell_names_the_file_of_its_bytes_before_its_text(tmp_path):
     cell = "caf\udce9.jpg"
     assert file_in(tmp_path, cell) == f"{tmp_path}/café.jpg"
     (tmp_path / cell).touch()
@@ -80,7 +80,7 @@ def test_a_cell_names_the_file_of_its_bytes_before_its_text(tmp_path):
         (b"\0" * 64, "not text: it has NUL bytes"),
     ],
 )
-def test_other_files_are_refused_as_lists(tmp_path, content, message):
+def test_other_files_are_rejected_as_lists(tmp_path, content, message):
     file = tmp_path / "l.csv"
     file.write_bytes(content)
     with pytest.raises(SourceError, match=message):
@@ -98,11 +98,11 @@ def test_parquet_is_read_as_text_by_its_first_bytes(tmp_path):
     table = pa.table({"label": pa.array([7, None]), " path": ["a.jpg", "猫.jpg"]})
     parquet.write_table(table, file)
     assert columns(file) == ["label", "path"]
-    found = [(row.place, row.cells) for row in rows(file, [1, 0])]
-    assert found == [("row 1", ["a.jpg", "7"]), ("row 2", ["猫.jpg", ""])]
+    texts = [(row.place, row.cells) for row in rows(file, [1, 0])]
+    assert texts == [("row 1", ["a.jpg", "7"]), ("row 2", ["猫.jpg", ""])]
 
 
-def test_parquet_without_texts_and_torn_parquet_are_refused(tmp_path):
+def test_parquet_without_texts_and_torn_parquet_are_rejected(tmp_path):
     file = tmp_path / "l.parquet"
     parquet.write_table(pa.table({"path": [[1], [2]]}), file)
     with pytest.raises(SourceError, match="not a parquet of texts"):

@@ -45,14 +45,14 @@ def test_few_bits_reach_white() -> None:
     assert decode(b64decode(FOUR_BITS)).tolist() == [[[0, 255, 136], [17, 34, 51]]]
 
 
-def test_deep_subsampled_colour_is_refused() -> None:
+def test_deep_subsampled_color_is_rejected() -> None:
     data = bytearray(b64decode(LOSSLESS))
     data[COMPONENTS + 4] = 2  # the second component's step across
     with pytest.raises(ImageCorrupt):
         decode(bytes(data))
 
 
-def test_quantization_in_a_tile_is_refused_if_a_sample_is_zero() -> None:
+def test_quantization_in_a_tile_is_rejected_if_a_sample_is_zero() -> None:
     data = bytearray(b64decode(LOSSLESS))
     steps = data[data.index(b"\xff\x5c") :][:6]
     tile = data.index(b"\xff\x90")

@@ -48,7 +48,7 @@ PREVIEW = decode(jpeg(FULL))
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("big", [False, True])
-def test_the_largest_preview_is_decoded(order: str, big: bool) -> None:
+def test_largest_preview_is_decoded(order: str, big: bool) -> None:
     files = [
         [Page(plain(THUMB, t254=1, t50706=1).tags, [THUMB.tobytes()], [SENSOR, in_strip(FULL)])],
         [Page(plain(THUMB, t254=1).tags, [THUMB.tobytes()], [beside(FULL), SENSOR])],
@@ -62,7 +62,7 @@ def test_the_largest_preview_is_decoded(order: str, big: bool) -> None:
         assert header(data) == ("TIFF", 1_200, 800)
 
 
-def test_a_small_picture_marked_as_full_is_decoded() -> None:
+def test_small_picture_marked_as_full_is_decoded() -> None:
     small = FULL[:100, :200]
     below = Page(plain(THUMB, t254=1, t50706=1).tags, [THUMB.tobytes()], [plain(small, t254=0)])
     np.testing.assert_array_equal(decode(tiff(below)), small)
@@ -71,7 +71,7 @@ def test_a_small_picture_marked_as_full_is_decoded() -> None:
     np.testing.assert_array_equal(decode(data), decode(jpeg(small)))
 
 
-def test_a_full_picture_behind_a_thumbnail_is_decoded() -> None:
+def test_full_picture_behind_a_thumbnail_is_decoded() -> None:
     below = Page(plain(THUMB, t254=1).tags, [THUMB.tobytes()], [plain(FULL)])
     np.testing.assert_array_equal(decode(tiff(below)), FULL)
     np.testing.assert_array_equal(decode(tiff(plain(THUMB, t255=2), plain(FULL))), FULL)
@@ -79,8 +79,8 @@ def test_a_full_picture_behind_a_thumbnail_is_decoded() -> None:
 
 def test_canons_first_directory_is_its_preview() -> None:
     lossless = Page({259: 6}, [jpeg(FULL).replace(b"\xff\xc0", b"\xff\xc3")])
-    shown = in_strip(FULL, t259=6)
-    data = tiff(shown, beside(THUMB), lossless, mark=b"CR\2\0" + bytes(4))
+    preview = in_strip(FULL, t259=6)
+    data = tiff(preview, beside(THUMB), lossless, mark=b"CR\2\0" + bytes(4))
     np.testing.assert_array_equal(decode(data), PREVIEW)
     with pytest.raises(FormatRefused, match="raw file with no larger preview than 160 x 120"):
         decode(tiff(lossless, beside(THUMB), mark=b"CR\2\0" + bytes(4)))
@@ -94,7 +94,7 @@ def test_canons_first_directory_is_its_preview() -> None:
         [SENSOR, beside(THUMB)],
     ],
 )
-def test_a_raw_file_with_only_a_thumbnail_is_refused(pages: list[Page]) -> None:
+def test_raw_file_with_only_a_thumbnail_is_rejected(pages: list[Page]) -> None:
     for read in (decode, header):
         with pytest.raises(FormatRefused) as caught:
             read(tiff(*pages), path="ü.dng")
@@ -105,7 +105,7 @@ def test_a_raw_file_with_only_a_thumbnail_is_refused(pages: list[Page]) -> None:
         )
 
 
-def test_a_raw_file_without_a_preview_is_refused() -> None:
+def test_raw_file_without_a_preview_is_rejected() -> None:
     with pytest.raises(FormatRefused, match="raw file with no preview that can be decoded"):
         decode(tiff(SENSOR))
 
@@ -113,19 +113,19 @@ def test_a_raw_file_without_a_preview_is_refused() -> None:
 def test_lossless_jpeg_and_masks_are_not_used_as_previews() -> None:
     lossless = Page({259: 7, 262: 1}, [jpeg(FULL).replace(b"\xff\xc0", b"\xff\xc3")])
     mask = plain(picture(3, (1_600, 1_200))[..., 0], t254=4, t262=4)
-    shown = in_strip(FULL)
-    data = tiff(plain(THUMB, t254=1, t50706=1), lossless, mask, shown)
+    preview = in_strip(FULL)
+    data = tiff(plain(THUMB, t254=1, t50706=1), lossless, mask, preview)
     np.testing.assert_array_equal(decode(data), PREVIEW)
 
 
 @pytest.mark.parametrize("make", [in_strip, beside])
-def test_a_preview_has_the_orientation_of_the_first_directory(make: Any) -> None:
+def test_preview_has_the_orientation_of_the_first_directory(make: Any) -> None:
     data = tiff(plain(THUMB, t254=1, t274=6), make(FULL), SENSOR)
     np.testing.assert_array_equal(decode(data), np.rot90(PREVIEW, -1))
     assert header(data) == ("TIFF", 800, 1_200)
 
 
-def test_a_preview_is_turned_once() -> None:
+def test_preview_is_turned_once() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     own = Page({254: 1, 259: 6}, jpeg=jpeg(FULL, exif=exif))
@@ -137,14 +137,14 @@ def test_a_preview_is_turned_once() -> None:
     assert header(whole) == ("TIFF", 800, 1_200)
 
 
-def test_a_preview_is_scaled_and_limited_like_a_jpeg() -> None:
+def test_preview_is_scaled_and_limited_like_a_jpeg() -> None:
     data = tiff(plain(THUMB, t254=1), in_strip(FULL), SENSOR)
     assert decode(data, at_least=80).shape == (100, 150, 3)
     with pytest.raises(ImageTooLarge, match="1,200 x 800"):
         decode(data, max_pixels=100_000)
 
 
-def test_the_first_page_of_other_tiffs_is_decoded() -> None:
+def test_first_page_of_other_tiffs_is_decoded() -> None:
     small, large = picture(1, (80, 60)), picture(2, (640, 480))
     np.testing.assert_array_equal(decode(tiff(plain(small), plain(large))), small)
     np.testing.assert_array_equal(decode(tiff(plain(small, t254=2), plain(large, t254=2))), small)
@@ -167,7 +167,7 @@ def test_only_the_four_largest_candidates_are_opened(monkeypatch: pytest.MonkeyP
     assert attempts < 5
 
 
-def test_a_pictures_tags_are_bounded_before_it_is_opened() -> None:
+def test_pictures_tags_are_bounded_before_it_is_opened() -> None:
     crowded = Page({**plain(FULL).tags, 33_550: [7] * 300_000}, [FULL.tobytes()])
     with pytest.raises(ImageError, match=r"^ü\.dng: .*(values|numbers)"):
         decode(tiff(plain(THUMB, t254=1), crowded), path="ü.dng")

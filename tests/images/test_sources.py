@@ -1,4 +1,4 @@
-"""Sources name exactly the images they hold, and reading never hangs or fails untyped."""
+"""Sources list exactly their images, and reading never hangs or raises an untyped error."""
 
 import hashlib
 import os
@@ -21,8 +21,8 @@ def picture(path: Path) -> Path:
     return path
 
 
-def paths(found: Iterator[Reference], root: Path) -> list[str]:
-    return [str(Path(reference.path).relative_to(root)) for reference in found]
+def paths(found_references: Iterator[Reference], root: Path) -> list[str]:
+    return [str(Path(reference.path).relative_to(root)) for reference in found_references]
 
 
 @pytest.fixture
@@ -35,18 +35,24 @@ def album(tmp_path: Path) -> Path:
 
 
 def test_folder_is_walked_in_order_with_labels(album: Path) -> None:
-    found = list(references(album))
-    assert paths(iter(found), album) == [
+    album_references = list(references(album))
+    assert paths(iter(album_references), album) == [
         "a.png",
         "b.png",
         "Ångström/x.png",
         "猫/chat noir.png",
         "猫/deep/[1].png",
     ]
-    assert [reference.label for reference in found] == [None, None, "Ångström", "猫", "deep"]
+    assert [reference.label for reference in album_references] == [
+        None,
+        None,
+        "Ångström",
+        "猫",
+        "deep",
+    ]
 
 
-def test_folder_passes_over_and_tells(album: Path) -> None:
+def test_folder_skips_hidden_and_other_files_and_reports_them(album: Path) -> None:
     picture(album / ".thumbs" / "t.png")
     picture(album / ".hidden.png")
     ignored: list[str] = []
@@ -54,7 +60,7 @@ def test_folder_passes_over_and_tells(album: Path) -> None:
     assert sorted(Path(path).name for path in ignored) == [".hidden.png", ".thumbs", "notes.txt"]
 
 
-def test_folder_takes_by_first_bytes_and_by_suffix(tmp_path: Path) -> None:
+def test_folder_recognizes_images_by_first_bytes_and_by_suffix(tmp_path: Path) -> None:
     picture(tmp_path / "no suffix")
     (tmp_path / "broken.JPG").write_bytes(b"not a picture")
     (tmp_path / "empty.png").touch()
@@ -75,9 +81,9 @@ def test_links_to_folders_are_not_followed(album: Path) -> None:
     (album / "linked.png").symlink_to(album / "a.png")
     (album / "nowhere.png").symlink_to("gone.png")
     ignored: list[str] = []
-    found = paths(references(album, on_ignored=ignored.append), album)
-    assert {"itself.png", "linked.png", "nowhere.png"} < set(found)
-    assert len(found) == 8
+    names = paths(references(album, on_ignored=ignored.append), album)
+    assert {"itself.png", "linked.png", "nowhere.png"} < set(names)
+    assert len(names) == 8
     assert {Path(path).name for path in ignored} == {"loop", "loop.png", "notes.txt"}
     with pytest.raises(SourceError, match=r"nowhere\.png: no such file"):
         read(album / "nowhere.png")
@@ -85,7 +91,7 @@ def test_links_to_folders_are_not_followed(album: Path) -> None:
         read(album / "itself.png")
 
 
-def test_walked_folder_may_be_a_link_itself(album: Path, tmp_path: Path) -> None:
+def test_source_folder_may_be_a_link(album: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(album)
     assert len(list(references(tmp_path / "link"))) == 5
 
@@ -114,7 +120,7 @@ def test_depth_beyond_the_recursion_limit(tmp_path: Path) -> None:
     assert [reference.label for reference in references(tmp_path)] == ["d"]
     assert count(tmp_path) == 1
     (folders[-1] / "x.png").unlink()
-    for folder in reversed(folders):  # too deep for what cleans up after tests
+    for folder in reversed(folders):  # too deep for pytest's cleanup
         folder.rmdir()
 
 
@@ -140,15 +146,15 @@ def test_printable_leaves_text_alone() -> None:
 
 
 def test_glob_is_expanded_sorted(album: Path) -> None:
-    found = list(references(f"{album}/**/*.png"))
-    assert paths(iter(found), album) == [
+    matches = list(references(f"{album}/**/*.png"))
+    assert paths(iter(matches), album) == [
         "a.png",
         "b.png",
         "Ångström/x.png",
         "猫/chat noir.png",
         "猫/deep/[1].png",
     ]
-    assert [reference.label for reference in found] == [
+    assert [reference.label for reference in matches] == [
         album.name,
         album.name,
         "Ångström",
@@ -163,8 +169,8 @@ def test_glob_filters_like_a_folder(album: Path) -> None:
     picture(album / ".thumbs" / "t.png")
     (album / "猫" / "loop").symlink_to(album)
     ignored: list[str] = []
-    found = paths(references(f"{album}/**/*", on_ignored=ignored.append), album)
-    assert len(found) == 5
+    names = paths(references(f"{album}/**/*", on_ignored=ignored.append), album)
+    assert len(names) == 5
     assert [Path(path).name for path in ignored] == ["notes.txt"]
     assert paths(references(f"{album}/.thumbs/*.png"), album) == [".thumbs/t.png"]
     assert paths(references(f"{album}/.th*/*.png"), album) == [".thumbs/t.png"]
@@ -200,13 +206,13 @@ def test_home_is_expanded(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("nul\0.jpg", "no such file"),
     ],
 )
-def test_source_that_is_not_there(source: str, message: str) -> None:
+def test_missing_source_raises(source: str, message: str) -> None:
     for call in (references, count):
         with pytest.raises(SourceError, match=message):
             call(source)
 
 
-def test_url_is_refused_by_read() -> None:
+def test_url_is_rejected_by_read() -> None:
     with pytest.raises(SourceError, match="URLs are not fetched yet"):
         read("https://example.org/a.jpg")
 
@@ -230,8 +236,8 @@ def test_csv_with_the_usual_oddities(tmp_path: Path) -> None:
         "12,../f.png,x".encode(),
     )
     ignored: list[str] = []
-    found = list(references(listed, on_ignored=ignored.append))
-    assert found == [
+    rows = list(references(listed, on_ignored=ignored.append))
+    assert rows == [
         Reference(f"{tmp_path}/train/a.png", "猫", "7"),
         Reference(f'{tmp_path}/b, "c".png', "hund, groß", "8"),
         Reference("/abs/d.png", None, "9"),
@@ -239,9 +245,9 @@ def test_csv_with_the_usual_oddities(tmp_path: Path) -> None:
         Reference(f"{tmp_path}/../f.png", "x", "12"),
     ]
     assert ignored == [f"{listed}: line 6"]
-    assert count(listed) == 6  # the row without a path, too
+    assert count(listed) == 6  # includes the row without a path
     with pytest.raises(SourceError, match=r"train/a\.png: no such file"):
-        read(found[0])
+        read(rows[0])
 
 
 def test_csv_names_a_file_by_bytes_that_are_not_utf8(tmp_path: Path) -> None:
@@ -254,7 +260,7 @@ def test_csv_names_a_file_by_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     assert notes == ["list.CSV is not UTF-8 throughout: other bytes were read as cp1252"]
 
 
-def test_an_empty_label_cell_is_an_empty_label(tmp_path: Path) -> None:
+def test_empty_label_cell_is_an_empty_label(tmp_path: Path) -> None:
     listed = csv_of(tmp_path, b"path,label\na.png,\nb.png\n")
     assert [reference.label for reference in references(listed)] == ["", None]
 
@@ -264,17 +270,19 @@ def test_labels_are_composed_and_paths_are_unchanged(tmp_path: Path) -> None:
     picture(tmp_path / decomposed / "1.png")
     listed = csv_of(tmp_path / "list", f"path,label\n{decomposed}.png,{decomposed}\n".encode())
     for source, path in ((tmp_path, f"{decomposed}/1.png"), (listed, f"list/{decomposed}.png")):
-        found = [each for each in references(source) if each.label]
-        assert [(each.path, each.label) for each in found] == [(f"{tmp_path}/{path}", "café")]
+        labeled = [reference for reference in references(source) if reference.label]
+        assert [(reference.path, reference.label) for reference in labeled] == [
+            (f"{tmp_path}/{path}", "café")
+        ]
 
 
 def test_splits_of_a_dataset_are_not_labels(tmp_path: Path) -> None:
     for name in ("train/cat/1.png", "Val/2.png", "test/3.png", "extra/4.png"):
         picture(tmp_path / "shop" / name)
     for source in (tmp_path, tmp_path / "shop", f"{tmp_path}/shop/*/*.png"):
-        found = {Path(each.path).name: each.label for each in references(source)}
-        assert found.pop("1.png", "cat") == "cat"
-        assert found == {"2.png": None, "3.png": None, "4.png": "extra"}
+        labels = {Path(reference.path).name: reference.label for reference in references(source)}
+        assert labels.pop("1.png", "cat") == "cat"
+        assert labels == {"2.png": None, "3.png": None, "4.png": "extra"}
 
 
 @pytest.mark.parametrize(
@@ -307,23 +315,25 @@ def test_read_names_the_type_of_other_files(tmp_path: Path, name: str, what: str
         (b'"path' + b"x" * 200_000, "cannot be read: field larger than field limit"),
     ],
 )
-def test_csv_without_paths_is_refused_at_once(tmp_path: Path, content: bytes, message: str) -> None:
+def test_csv_without_paths_is_rejected_at_once(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     with pytest.raises(SourceError, match=message):
         references(csv_of(tmp_path, content))
 
 
-def test_csv_that_breaks_off_is_an_error_after_what_was_sound(tmp_path: Path) -> None:
-    found = references(csv_of(tmp_path, b"path\na.png\n" + b"x" * 200_000))
-    assert next(found).path == f"{tmp_path}/a.png"
+def test_broken_csv_raises_after_its_valid_rows(tmp_path: Path) -> None:
+    rows = references(csv_of(tmp_path, b"path\na.png\n" + b"x" * 200_000))
+    assert next(rows).path == f"{tmp_path}/a.png"
     with pytest.raises(SourceError, match="field larger than field limit"):
-        next(found)
+        next(rows)
 
 
-def test_list_mixes_everything_and_goes_on_past_what_is_missing(album: Path) -> None:
+def test_list_mixes_sources_and_continues_past_missing_ones(album: Path) -> None:
     listed = csv_of(album / "list", b"path,label\n../a.png,x\n")
     sources = [album / "猫", f"{album}/[ab].png", listed, str(album / "gone.png"), "s3://b/x"]
-    found = list(references(sources))
-    assert [(Path(reference.path).name, reference.label) for reference in found] == [
+    mixed = list(references(sources))
+    assert [(Path(reference.path).name, reference.label) for reference in mixed] == [
         ("chat noir.png", None),
         ("[1].png", "deep"),
         ("a.png", album.name),
@@ -332,15 +342,15 @@ def test_list_mixes_everything_and_goes_on_past_what_is_missing(album: Path) -> 
         ("gone.png", None),
         ("x", None),
     ]
-    for reference in found[-2:]:
+    for reference in mixed[-2:]:
         with pytest.raises(SourceError):
             read(reference)
-    assert count(sources) == 8  # 猫 holds a text, too
-    assert list(references(iter(sources))) == found
+    assert count(sources) == 8  # includes the text file in 猫
+    assert list(references(iter(sources))) == mixed
     assert count(iter(sources)) == 0
 
 
-def test_list_that_holds_something_else_is_an_error() -> None:
+def test_list_with_another_type_raises() -> None:
     with pytest.raises(SourceError, match="a list of sources holds 3, which is no path"):
         list(references([3]))  # type: ignore[list-item]  # on purpose
 
@@ -361,13 +371,13 @@ def test_read_returns_the_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
-def test_read_caps_files_that_tell_no_size() -> None:
+def test_read_limits_files_of_unknown_size() -> None:
     assert b"VmRSS" in read("/proc/self/status")
     with pytest.raises(SourceError, match="at most 10 are read"):
         read("/proc/self/status", max_bytes=10)
 
 
-def test_read_tells_what_is_wrong(tmp_path: Path) -> None:
+def test_read_error_states_the_cause(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is a folder") as caught:
         read(tmp_path)
     assert caught.value.path == str(tmp_path)
@@ -381,13 +391,13 @@ def test_read_tells_what_is_wrong(tmp_path: Path) -> None:
         read("a\0b")
 
 
-def test_what_may_not_be_read_is_told(album: Path) -> None:
+def test_unreadable_files_and_folders_are_reported(album: Path) -> None:
     ignored: list[str] = []
     with unprivileged(album) as copy:
         (copy / "a.png").chmod(0)
         (copy / "猫").chmod(0)
-        found = paths(references(copy, on_ignored=ignored.append), copy)
-        assert found == ["a.png", "b.png", "Ångström/x.png"]
+        names = paths(references(copy, on_ignored=ignored.append), copy)
+        assert names == ["a.png", "b.png", "Ångström/x.png"]
         assert ignored == [str(copy / "猫")]
         with pytest.raises(SourceError, match=r"a\.png: cannot be read: Permission denied"):
             read(copy / "a.png")
@@ -396,13 +406,13 @@ def test_what_may_not_be_read_is_told(album: Path) -> None:
         (copy / "猫").chmod(0o700)
 
 
-def test_folder_that_vanishes_while_walked_is_told(album: Path) -> None:
+def test_folder_that_vanishes_during_the_walk_is_reported(album: Path) -> None:
     ignored: list[str] = []
-    found = references(album, on_ignored=ignored.append)
-    assert Path(next(found).path).name == "a.png"
+    rest = references(album, on_ignored=ignored.append)
+    assert Path(next(rest).path).name == "a.png"
     (album / "Ångström" / "x.png").unlink()
     (album / "Ångström").rmdir()
-    assert len(list(found)) == 3
+    assert len(list(rest)) == 3
     assert str(album / "Ångström") in ignored
 
 

@@ -1,4 +1,4 @@
-"""TIFF files written by hand, so that every tag and byte of them is known."""
+"""TIFF files written by hand, so that every tag and byte is known."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class Page:
 
 
 def tiff(*pages: Page, order: str = "<", big: bool = False, mark: bytes = b"") -> bytes:
-    """Return a file of these pages, classic or BigTIFF; `mark` lies behind the header."""
+    """Return a file of these pages, classic or BigTIFF; `mark` follows the header."""
     magic = struct.pack(order + "HHH", 43, 8, 0) if big else struct.pack(order + "H", 42)
     writer = _Writer(order, big)
     pointer = len(writer.put((b"II" if order == "<" else b"MM") + magic))
@@ -51,7 +51,7 @@ class _Writer:
         struct.pack_into(self.order + self.offset, self.out, place, value)
 
     def page(self, page: Page) -> tuple[int, int]:
-        """Write a page; return its place, and that of the offset of the next one."""
+        """Write a page; return its offset and the position of the next page's offset."""
         tags = {tag: list(np.atleast_1d(value)) for tag, value in page.tags.items()}
         if page.strips:
             tags[324 if page.tiled else 273] = [self.placed(strip) for strip in page.strips]
@@ -59,7 +59,7 @@ class _Writer:
         if page.jpeg:
             tags[513], tags[514] = [self.placed(page.jpeg)], [len(page.jpeg)]
         if page.below:
-            tags[330] = [self.page(each)[0] for each in page.below]
+            tags[330] = [self.page(child)[0] for child in page.below]
         entries = b"".join(self.entry(tag, values) for tag, values in sorted(tags.items()))
         place = self.placed(struct.pack(self.order + self.count, len(tags)) + entries)
         return place, self.placed(bytes(self.room))
@@ -74,7 +74,7 @@ class _Writer:
 
 
 def plain(pixels: Any, **tags: Any) -> Page:
-    """Return a page of uint8 grey or RGB pixels; `tags` as ``t254=1``."""
+    """Return a page of uint8 gray or RGB pixels; `tags` as ``t254=1``."""
     pixels = np.ascontiguousarray(pixels, np.uint8)
     samples = 3 if pixels.ndim == 3 else 1
     known = {

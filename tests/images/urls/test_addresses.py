@@ -1,4 +1,4 @@
-"""Which addresses count as public, by the standard library's own table as the oracle."""
+"""Public addresses, with the standard library's table as the oracle."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def test_ordinary_addresses_are_public(address):
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
 @example(IPv4Address("198.17.255.255"))
 @example(IPv4Address("100.127.255.255"))
-def test_no_address_is_public_that_the_standard_library_calls_otherwise(address):
+def test_public_ipv4_addresses_agree_with_the_standard_library(address):
     if is_public(address):
         assert address.is_global
         assert not address.is_multicast
@@ -59,7 +59,7 @@ def test_no_address_is_public_that_the_standard_library_calls_otherwise(address)
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.integers(0, 2**125 - 1).map(lambda n: IPv6Address(n + (1 << 125))))
-def test_the_same_for_ipv6(address):
+def test_public_ipv6_addresses_agree_with_the_standard_library(address):
     if is_public(address):
         assert address.is_global
         assert address.sixtofour is None
@@ -68,7 +68,7 @@ def test_the_same_for_ipv6(address):
 
 @settings(deadline=None)  # the machine may be busy
 @given(private)
-def test_an_address_carried_in_ipv6_is_judged_by_what_it_is(inner):
+def test_ipv4_embedded_in_ipv6_is_judged_as_ipv4(inner):
     number = int(inner)
     for carrier in (
         IPv6Address(number),  # compatible
@@ -84,8 +84,8 @@ def test_an_address_carried_in_ipv6_is_judged_by_what_it_is(inner):
 
 @settings(deadline=None)  # the machine may be busy
 @given(private)
-def test_no_form_of_a_private_address_passes_for_a_name(address):
-    """Either the form is refused, or it is read as the address itself, which is."""
+def test_no_spelling_of_a_private_address_passes_as_a_name(address):
+    """Each form is either rejected or parsed as the private address, which is rejected."""
     number, parts = int(address), address.packed
     last24, last16 = number & 0xFF_FFFF, number & 0xFFFF
     forms = [
@@ -105,36 +105,36 @@ def test_no_form_of_a_private_address_passes_for_a_name(address):
         assert Guard().accepted(target.host, [target.host]) == []
 
 
-def test_one_private_address_among_public_ones_is_enough():
+def test_host_with_one_private_address_is_not_public():
     assert Guard().accepted("gemischt.example", ["8.8.8.8", "10.0.0.7"]) == []
     assert Guard().accepted("leer.example", []) == []
     assert Guard().accepted("host.example", ["kein Rechner"]) == []
 
 
-def test_this_machine_knows_its_own_addresses():
+def test_addresses_of_this_machine_are_recognized():
     assert is_own(ip_address("127.0.0.1"))
     for other in ("8.8.8.8", "2606:4700::1111", "198.51.100.9"):
         assert not is_own(ip_address(other))
 
 
-def test_a_public_address_of_this_machine_is_refused_unless_it_is_allowed():
-    """In a network namespace that has a public address; it would answer there without a network."""
-    told = (
+def test_public_address_of_this_machine_is_rejected_unless_allowed():
+    """Uses a network namespace with a public address, which answers without a network."""
+    code = (
         "from imgsearch.images.urls import Guard; asked = ('ich.example', ['8.8.8.8'])\n"
         "print(Guard().accepted(*asked), Guard.parse(['8.8.8.0/24']).accepted(*asked))"
     )
     words = 'ip link set lo up && ip address add 8.8.8.8/32 dev lo && exec "$0" -c "$1"'
-    unshare = ["unshare", "-rn", "sh", "-c", words, sys.executable, told]
+    unshare = ["unshare", "-rn", "sh", "-c", words, sys.executable, code]
     try:
         ran = subprocess.run(unshare, capture_output=True, text=True, cwd=ROOT)
     except FileNotFoundError:
-        pytest.skip("there is no unshare")
+        pytest.skip("unshare is missing")
     if "unshare" in ran.stderr or "ip:" in ran.stderr:
-        pytest.skip("no network namespace can be made, or there is no ip to give it an address")
+        pytest.skip("network namespaces are not permitted, or the command ip is missing")
     assert ran.stdout == "[] [IPv4Address('8.8.8.8')]\n", ran.stderr
 
 
-def test_what_an_operator_allows_is_accepted():
+def test_allowed_hosts_and_networks_are_accepted():
     guard = Guard.parse(["Bilder.Intern", "10.2.0.0/16", "fd00::7"])
     assert guard.accepted("bilder.intern", ["192.168.0.9"]) == [ip_address("192.168.0.9")]
     assert guard.accepted("x", ["10.2.3.4", "fd00::7"]) == [
@@ -145,6 +145,6 @@ def test_what_an_operator_allows_is_accepted():
 
 
 @pytest.mark.parametrize("word", ["", "10.2.0.1/16", "http://host", "a b", "2130706433", "*", "-x"])
-def test_what_cannot_be_allowed_is_an_error(word):
+def test_invalid_allow_entry_raises(word):
     with pytest.raises(ConfigError, match="no host, address or network"):
         Guard.parse([word])

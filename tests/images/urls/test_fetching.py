@@ -1,4 +1,4 @@
-"""Images by URL, from real servers on loopback that behave and that do not."""
+"""Images by URL, from correct and faulty servers on loopback."""
 
 import gzip
 import logging
@@ -35,7 +35,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory):
-    """A TLS context for the host bilder.example, and one that trusts it."""
+    """Return a TLS context for the host bilder.example, and a client context that trusts it."""
     import ssl
 
     folder = tmp_path_factory.mktemp("tls")
@@ -55,7 +55,7 @@ def get(url, **options):
 
 
 def raw(data):
-    """Answer with exactly these bytes."""
+    """Return a handler that sends exactly these bytes."""
     return lambda handler: handler.wfile.write(data)
 
 
@@ -64,17 +64,17 @@ def port(site):
 
 
 def names(**places):
-    """A resolver that knows these hosts, and the list of what it was asked for."""
-    asked = []
+    """Return a resolver for these hosts, and the list of the hosts that it resolved."""
+    hosts = []
 
     def resolver(host, port):
-        asked.append(host)
+        hosts.append(host)
         return places.get(host.replace(".", "_").replace("-", "_"), [])
 
-    return resolver, asked
+    return resolver, hosts
 
 
-def test_the_bytes_come_with_their_type_and_url(server):
+def test_fetch_returns_bytes_media_type_and_url(server):
     server.script = [answer(200, PNG, Content_Type="Image/PNG; q=1", Content_Length=len(PNG))]
     fetched = get(server.url + "?größe=3#anker")
     assert fetched.data == PNG
@@ -83,7 +83,7 @@ def test_the_bytes_come_with_their_type_and_url(server):
     assert "Käfer" not in repr(fetched)
 
 
-def test_only_what_is_needed_is_told_to_a_server(server, monkeypatch):
+def test_request_has_only_the_necessary_headers(server, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     server.script = [
@@ -104,51 +104,51 @@ def test_only_what_is_needed_is_told_to_a_server(server, monkeypatch):
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "[::1]", "127.0.0.2", "[::ffff:127.0.0.1]", "LOCALHOST."]
 )
-def test_nothing_private_is_asked_unless_it_is_allowed(server, host):
+def test_private_host_is_not_requested_unless_allowed(server, host):
     with pytest.raises(UrlRefused, match="no public address"):
         get(f"http://{host}:{port(server)}/", allow=())
     assert server.requests == []
 
 
-def test_a_name_that_nobody_knows_reads_as_one_that_is_not_public(caplog):
+def test_unknown_and_private_hosts_have_the_same_message(caplog):
     resolver, _ = names(intern_example=["10.11.12.13"], gemischt_example=["8.8.8.8", "10.11.12.13"])
-    told = set()
+    messages = set()
     with caplog.at_level(logging.INFO, logger="imgsearch.images.urls"):
         for host in ("intern.example", "gemischt.example", "nirgends.example"):
             with pytest.raises(UrlRefused) as caught:
                 get(f"http://{host}/", resolver=resolver)
-            told.add(str(caught.value).replace(host, "HOST"))
-    assert told == {"http://HOST/: its host has no public address"}
-    assert "10.11.12.13" in caplog.text  # for the operator alone
+            messages.add(str(caught.value).replace(host, "HOST"))
+    assert messages == {"http://HOST/: its host has no public address"}
+    assert "10.11.12.13" in caplog.text  # only in the operator's log
 
 
-def test_a_host_is_resolved_once_and_the_checked_address_asked(server):
+def test_host_is_resolved_once_and_the_checked_address_is_used(server):
     answers = [["127.0.0.1"], ["169.254.169.254"]]
-    asked = []
+    hosts = []
 
     def rebinding(host, port):
-        asked.append(host)
-        return answers[len(asked) - 1]
+        hosts.append(host)
+        return answers[len(hosts) - 1]
 
     url = f"http://umgebunden.example:{port(server)}/"
     assert get(url, resolver=rebinding).data == PNG
-    assert asked == ["umgebunden.example"]
+    assert hosts == ["umgebunden.example"]
     server.script, answers[1:] = [redirect("/b")], [["127.0.0.1"], ["169.254.169.254"]]
     with pytest.raises(UrlRefused, match="no public address"):
-        get(url, resolver=rebinding)  # a redirect is resolved anew, and checked anew
+        get(url, resolver=rebinding)  # a redirect is resolved and checked again
     assert len(server.requests) == 2
 
 
-def test_an_international_host_is_asked_by_its_ascii_name(server):
-    resolver, asked = names(xn__kfer_loa_example=["127.0.0.1"])
+def test_international_host_is_requested_by_its_ascii_name(server):
+    resolver, hosts = names(xn__kfer_loa_example=["127.0.0.1"])
     url = f"http://Käfer.example:{port(server)}/"
     assert get(url, resolver=resolver).data == PNG
-    assert asked == ["xn--kfer-loa.example"]
+    assert hosts == ["xn--kfer-loa.example"]
     assert server.requests[0]["Host"] == f"xn--kfer-loa.example:{port(server)}"
 
 
-def test_the_next_address_is_tried_where_one_does_not_answer(server):
-    resolver, _ = names(zwei_example=["127.0.0.3", "127.0.0.1"])  # nobody listens on the first
+def test_next_address_is_tried_after_a_failure(server):
+    resolver, _ = names(zwei_example=["127.0.0.3", "127.0.0.1"])  # no server listens on the first
     url = f"http://zwei.example:{port(server)}/"
     assert get(url, resolver=resolver, allow=["127.0.0.0/8"]).data == PNG
 
@@ -170,7 +170,7 @@ def test_redirects_are_checked_like_the_url(server, location):
     assert len(server.requests) == 1
 
 
-def test_five_redirects_are_followed_and_no_more(server):
+def test_at_most_five_redirects_are_followed(server):
     server.script = [redirect(f"/{place}", 301 + place % 2) for place in range(5)]
     assert get(server.url).url.endswith("/4")
     server.script = [redirect("/b")] * 6
@@ -181,7 +181,7 @@ def test_five_redirects_are_followed_and_no_more(server):
         get(server.url)
 
 
-def test_ports_below_1024_are_closed_but_for_the_webs_own(server):
+def test_ports_below_1024_are_rejected_except_80_and_443(server):
     for number in (22, 25, 6_000, 1_023):
         if number < 1_024:
             with pytest.raises(UrlRefused, match=f"port {number} is not one"):
@@ -194,7 +194,7 @@ def test_ports_below_1024_are_closed_but_for_the_webs_own(server):
 
 
 @pytest.mark.parametrize(
-    ("told", "why"),
+    ("response", "why"),
     [
         (answer(404, b"10.0.0.1 is down"), "the server answers 404"),
         (answer(500), "the server answers 500"),
@@ -217,15 +217,15 @@ def test_ports_below_1024_are_closed_but_for_the_webs_own(server):
         (answer(200, PNG, Content_Encoding="BR"), "packs its answer, unasked"),
     ],
 )  # fmt: skip
-def test_an_answer_that_is_no_image_is_told(server, told, why):
-    server.script = [told]
+def test_response_without_an_image_raises(server, response, why):
+    server.script = [response]
     with pytest.raises(UrlFailed, match=why) as caught:
         get(server.url)
     assert str(caught.value).startswith(f"{server.url}: ")
     assert "10.0.0.1" not in str(caught.value)
 
 
-def test_chunks_are_put_together(server):
+def test_chunks_are_joined(server):
     server.script = [
         raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nK\xc3\xa4\r\n3;x=y\r\nfer"
             b"\r\n0\r\n\r\n")
@@ -234,60 +234,60 @@ def test_chunks_are_put_together(server):
 
 
 def chunks(handler):
-    """Send chunks of one byte for ever."""
+    """Send chunks of one byte without end."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     while True:
         handler.wfile.write(b"1\r\nx\r\n" * 1_000)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "response",
     [endless, answer(200, b"", Content_Length=100_001)],
-    ids=["sent", "told"],
+    ids=["sent", "response"],
 )
-def test_no_more_than_allowed_is_read(server, told):
-    server.script = [told]
+def test_size_limit_holds(server, response):
+    server.script = [response]
     with pytest.raises(UrlRefused, match="more than 100,000 bytes"):
         get(server.url)
 
 
-def test_chunks_of_a_byte_are_counted_too(server):
+def test_size_limit_holds_for_one_byte_chunks(server):
     server.script = [chunks]
     with pytest.raises(UrlRefused, match="more than 1,000 bytes"):
         get(server.url, limits=UrlLimits(max_bytes=1_000))
 
 
-def test_exactly_as_much_as_allowed_is_read(server):
+def test_response_of_exactly_the_limit_is_accepted(server):
     server.content = b"x" * 100_000
     assert len(get(server.url).data) == 100_000
 
 
 def drip(part):
-    """Send `part` again and again, a byte at a time, well within any timeout for one read."""
+    """Return a handler that sends `part` repeatedly, within the timeout of one read."""
 
-    def told(handler):
+    def respond(handler):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
         while not handler.server_site.released.wait(0.02):
             handler.wfile.write(part)
 
-    return told
+    return respond
 
 
 @pytest.mark.parametrize(
-    "told",
+    "response",
     [drip(b"X"), drip(b"X: y\r\n"), stall(0), stall(5),
      lambda handler: handler.server_site.released.wait()],
     ids=["header", "headers", "body", "rest", "silent"],
 )  # fmt: skip
-def test_the_deadline_holds_whatever_a_server_does(server, told):
-    server.script = [told]
+def test_deadline_holds_for_every_slow_response(server, response):
+    server.script = [response]
     began = time.monotonic()
     with pytest.raises(UrlFailed, match="no answer in time"):
         get(server.url, limits=BRIEF)
     assert time.monotonic() - began < 5
 
 
-def test_the_deadline_holds_for_slow_redirects_and_slow_names(server):
+def test_deadline_holds_for_slow_redirects_and_slow_resolvers(server):
     def slowly(handler):
         handler.server_site.released.wait(0.12)
         redirect("/weiter")(handler)
@@ -302,14 +302,14 @@ def test_the_deadline_holds_for_slow_redirects_and_slow_names(server):
     assert time.monotonic() - began < 5
 
 
-def test_a_host_that_takes_no_connection_is_told_without_its_address():
+def test_refused_connection_raises_without_the_address():
     resolver, _ = names(zu_example=["127.0.0.9"])
     with pytest.raises(UrlFailed, match=r"http://zu.example:9999/: cannot be reached$") as caught:
         get("http://zu.example:9999/", resolver=resolver, allow=["zu.example"])
     assert isinstance(caught.value.__cause__, httpcore.ConnectError)
 
 
-def test_certificates_are_checked_for_the_hosts_name(certified):
+def test_certificate_must_match_the_host_name(certified):
     context, trust = certified
     resolver, _ = names(
         bilder_example=["127.0.0.1"],
@@ -337,7 +337,7 @@ def test_certificates_are_checked_for_the_hosts_name(certified):
             get(f"http://bilder.example{where}", resolver=resolver)
 
 
-def test_a_plain_server_is_no_https_server(server):
+def test_https_to_a_plain_server_raises(server):
     with pytest.raises(UrlFailed, match="cannot be reached"):
         get(server.url.replace("http:", "https:"))
 
@@ -345,6 +345,6 @@ def test_a_plain_server_is_no_https_server(server):
 @pytest.mark.parametrize(
     "words", [{"max_bytes": 0}, {"seconds": 0}, {"connect_seconds": -1}, {"redirects": -1}]
 )
-def test_limits_are_positive(words):
+def test_limits_must_be_positive(words):
     with pytest.raises(ConfigError, match="positive"):
         UrlLimits(**words)

@@ -1,4 +1,4 @@
-"""URLs taken apart: what is read, and what is refused before anybody is asked."""
+"""URLs are parsed, or rejected before any request."""
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from imgsearch.images.urls.target import Target
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         ("http://example.com", "http://example.com/"),
         ("HTTPS://Example.COM:443/A?b=C#d", "https://example.com/A?b=C"),
@@ -24,8 +24,8 @@ from imgsearch.images.urls.target import Target
         ("http://a_b.example/%2e%2e/x", "http://a_b.example/%2e%2e/x"),
     ],
 )  # fmt: skip
-def test_a_url_is_read(url, told):
-    assert str(Target.parse(url)) == told
+def test_url_is_normalized(url, expected):
+    assert str(Target.parse(url)) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_url_is_read(url, told):
         "http://⑯⑨。254。⑯⑨。254:0/", "http://ex＠ample.com/", "http://a／b.example/",
     ],
 )  # fmt: skip
-def test_what_is_no_url_of_a_web_server_is_refused(url):
+def test_other_urls_are_rejected(url):
     with pytest.raises(UrlRefused) as caught:
         Target.parse(url)
     assert "geheim" not in str(caught.value)
@@ -59,7 +59,7 @@ def test_what_is_no_url_of_a_web_server_is_refused(url):
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=40))
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_parsed_or_rejected(text):
     for url in (text, f"http://{text}", f"http://{text}.example/{text}"):
         try:
             target = Target.parse(url)
@@ -68,12 +68,12 @@ def test_any_text_is_read_or_refused(text):
         assert target.host.isascii()
         assert str(target).isascii()
         assert str(target).isprintable()
-        assert Target.parse(str(target)) == target  # what is shown means the same again
+        assert Target.parse(str(target)) == target  # the printed form parses to the same target
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=40))
-def test_any_location_is_followed_or_refused(text):
+def test_any_location_is_resolved_or_rejected(text):
     start = Target.parse("https://example.com/a/b.png")
     try:
         target = start.following(text)
@@ -82,7 +82,7 @@ def test_any_location_is_followed_or_refused(text):
     assert target.scheme == "https"
 
 
-def test_redirects_are_read_beside_where_they_come_from():
+def test_redirects_are_resolved_against_their_url():
     start = Target.parse("https://example.com/a/b.png?c")
     assert str(start.following("../ü.png")) == "https://example.com/%C3%BC.png"
     assert str(start.following("//cdn.example/x")) == "https://cdn.example/x"
@@ -97,6 +97,6 @@ def test_redirects_are_read_beside_where_they_come_from():
             start.following(location)
 
 
-def test_a_message_does_not_show_a_signature():
-    shown = Target.parse("https://s3.example/b/k.png?X-Signature=geheim#x").shown()
-    assert shown == "https://s3.example/b/k.png"
+def test_shown_url_has_no_query():
+    message_url = Target.parse("https://s3.example/b/k.png?X-Signature=geheim#x").shown()
+    assert message_url == "https://s3.example/b/k.png"
