@@ -1,4 +1,4 @@
-"""A place for an archive: what a test, and a process that a test kills, open alike."""
+"""Archives in a folder, opened by tests and by processes that a test kills."""
 
 import io
 import os
@@ -46,7 +46,7 @@ def images(first, last):
 
 
 def state(opened, collection="images"):
-    """Return what an archive holds: rows by state, contents of vectors, of originals."""
+    """Return an archive's rows by state, the contents of its vectors and of its originals."""
     rows = {}
     for kind in ("pending", "ready", "failed", "deleting"):
         rows[kind] = opened.catalog.count(collection, state=kind)
@@ -56,7 +56,7 @@ def state(opened, collection="images"):
 
 
 def marked(die):
-    """Have the embedded store call `die` with each step of creating a collection."""
+    """Make the embedded store call `die` with each step of creating a collection."""
     from milvus_lite import db
     from milvus_lite.engine.collection import Collection
 
@@ -77,7 +77,7 @@ def marked(die):
 def main():
     """Add or delete images 0 to 4 in a folder's archive, and die by SIGKILL at a step.
 
-    An addition dies in its second part, of the images 1 and 2; image 0 is in by then.
+    An addition dies in its second chunk, the images 1 and 2; image 0 is stored by then.
     """
     folder, what, step = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     reached = []

@@ -1,4 +1,4 @@
-"""Keys and limits, over a real catalogue, by clocks that the tests turn."""
+"""Keys and rate limits over a real catalog, with clocks that the tests set."""
 
 import hashlib
 import threading
@@ -39,21 +39,21 @@ def keys(catalog, clock):
     return Keys(catalog, clock=clock)
 
 
-def test_a_key_opens_what_its_scope_and_the_lesser_ones_allow(keys):
+def test_key_allows_its_scope_and_lesser_scopes(keys):
     for held in SCOPES:
         row, secret = keys.create("Käfer", [held])
-        for asked in SCOPES:
-            if SCOPES.index(asked) <= SCOPES.index(held):
-                assert keys.check(secret, asked).id == row.id
+        for requested in SCOPES:
+            if SCOPES.index(requested) <= SCOPES.index(held):
+                assert keys.check(secret, requested).id == row.id
             else:
-                with pytest.raises(ScopeMissing, match=f"allows {held}; this needs {asked}"):
-                    keys.check(secret, asked)
+                with pytest.raises(ScopeMissing, match=f"allows {held}; this needs {requested}"):
+                    keys.check(secret, requested)
     both, secret = keys.create("zwei", {"write", "read"})
     assert both.scopes == ("read", "write")
     assert keys.check(secret, "write").name == "zwei"
 
 
-def test_only_a_digest_is_kept(keys, catalog):
+def test_only_a_digest_is_stored(keys, catalog):
     row, secret = keys.create("犬", ["read"])
     _, id_, rest = secret.split("_", 2)
     assert (id_, len(rest)) == (row.id, 43)  # 43 letters of 6 bits hold 256
@@ -63,7 +63,7 @@ def test_only_a_digest_is_kept(keys, catalog):
     assert keys.create("犬", ["read"])[1] != secret
 
 
-def test_what_is_no_key_is_told_alike(keys):
+def test_all_invalid_keys_have_the_same_message(keys):
     row, secret = keys.create("a", ["admin"])
     other = keys.create("b", ["admin"])[1]
     swapped = f"img_{row.id}_{other.rpartition(other.split('_')[1])[2][1:]}"
@@ -80,7 +80,7 @@ def test_what_is_no_key_is_told_alike(keys):
             keys.check(nothing, "read")
 
 
-def test_a_key_expires(keys, clock):
+def test_key_expires(keys, clock):
     _, secret = keys.create("kurz", ["read"], expires=BEGIN + timedelta(seconds=1))
     keys.check(secret, "read")
     clock.now = BEGIN + timedelta(seconds=1)
@@ -88,18 +88,18 @@ def test_a_key_expires(keys, clock):
         keys.check(secret, "read")
 
 
-def test_a_revoked_key_is_unknown_and_stays_so(keys, clock, catalog):
+def test_revoked_key_stays_unknown(keys, clock, catalog):
     row, secret = keys.create("weg", ["write"])
     keys.revoke(row.id)
     with pytest.raises(AccessDenied, match="not known"):
         keys.check(secret, "write")
-    catalog.key_used(row.id, clock.now)  # of a request that was under way
-    assert row.id not in [each.id for each in keys.all()]
+    catalog.key_used(row.id, clock.now)  # by a request that was still running
+    assert row.id not in [key.id for key in keys.all()]
     with pytest.raises(AccessDenied, match=f"there is no key '{row.id}'"):
         keys.revoke(row.id)
 
 
-def test_the_last_use_is_noted_once_a_minute(keys, clock, catalog):
+def test_last_use_is_saved_once_a_minute(keys, clock, catalog):
     row, secret = keys.create("oft", ["read"])
     assert row.last_used is None
     noted = []
@@ -110,7 +110,7 @@ def test_the_last_use_is_noted_once_a_minute(keys, clock, catalog):
     assert noted == [0, 0, 0, 60, 60, 121]
 
 
-def test_a_key_that_is_refused_counts_as_unused(keys, catalog):
+def test_rejected_request_does_not_count_as_use(keys, catalog):
     row, secret = keys.create("lesen", ["read"])
     with pytest.raises(ScopeMissing):
         keys.check(secret, "admin")
@@ -130,12 +130,12 @@ def test_a_key_that_is_refused_counts_as_unused(keys, catalog):
         ("a", ["read"], datetime(2030, 1, 1), "with its zone"),  # noqa: DTZ001 - what is refused
     ],
 )
-def test_a_key_that_cannot_be_is_refused(keys, name, scopes, expires, why):
+def test_invalid_key_options_are_rejected(keys, name, scopes, expires, why):
     with pytest.raises(ConfigError, match=why):
         keys.create(name, scopes, expires=expires)
 
 
-def test_times_of_other_zones_are_the_same_times(keys, clock):
+def test_times_of_other_zones_are_converted(keys, clock):
     tokyo = timezone(timedelta(hours=9))
     later = datetime(2026, 11, 21, 21, 0, 5, tzinfo=tokyo)  # 12:00:05 in UTC
     row, secret = keys.create("東京", ["read"], expires=later)
@@ -145,26 +145,26 @@ def test_times_of_other_zones_are_the_same_times(keys, clock):
         keys.check(secret, "read")
 
 
-def test_scopes_that_nobody_knows_allow_nothing():
+def test_unknown_scopes_allow_nothing():
     assert not allows(["root"], "read")
     assert not allows([], "read")
     assert allows(["root", "write"], "read")
 
 
-def test_a_caller_may_ask_at_once_and_then_at_the_rate():
+def test_caller_has_a_burst_and_then_the_rate():
     clock = Clock(1_000.0)
     limit = RateLimit(30, burst=3, clock=clock)  # one every 2 s
     assert [limit.wait("ü") for _ in range(5)] == [0, 0, 0, 2, 2]
     assert limit.wait("another") == 0
     clock.now += 1.5
-    assert limit.wait("ü") == 1  # half a second, as whole ones
+    assert limit.wait("ü") == 1  # half a second, rounded up
     clock.now += 0.5
     assert [limit.wait("ü"), limit.wait("ü")] == [0, 2]
     clock.now += 3_600
-    assert [limit.wait("ü") for _ in range(4)] == [0, 0, 0, 2]  # no more than the burst is saved
+    assert [limit.wait("ü") for _ in range(4)] == [0, 0, 0, 2]  # at most the burst is saved up
 
 
-def test_by_default_ten_seconds_may_come_at_once():
+def test_default_burst_is_ten_seconds_of_requests():
     limit = RateLimit(60, clock=Clock(0.0))
     assert [limit.wait("a") for _ in range(11)] == [0] * 10 + [1]
     assert [RateLimit(1, clock=Clock(0.0)).wait("a")] == [0]
@@ -172,7 +172,7 @@ def test_by_default_ten_seconds_may_come_at_once():
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=60), st.integers(1, 120), st.integers(1, 9))
-def test_nobody_asks_more_often_than_the_rate(pauses, per_minute, burst):
+def test_no_caller_exceeds_the_rate(pauses, per_minute, burst):
     clock = Clock(0.0)
     limit = RateLimit(per_minute, burst=burst, clock=clock)
     allowed = 0
@@ -184,7 +184,7 @@ def test_nobody_asks_more_often_than_the_rate(pauses, per_minute, burst):
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.integers(1, 120), st.integers(1, 9), st.floats(0, 100))
-def test_who_waits_as_told_is_let_in(per_minute, burst, start):
+def test_caller_that_waits_as_requested_is_admitted(per_minute, burst, start):
     clock = Clock(start)
     limit = RateLimit(per_minute, burst=burst, clock=clock)
     while not (seconds := limit.wait("a")):
@@ -193,15 +193,15 @@ def test_who_waits_as_told_is_let_in(per_minute, burst, start):
     assert limit.wait("a") == 0
 
 
-def test_only_so_many_callers_are_remembered():
+def test_number_of_remembered_callers_is_bounded():
     limit = RateLimit(60, burst=1, most=100, clock=Clock(0.0))
     callers = [f"2001:db8:{number:x}::/64" for number in range(101)]
-    assert {limit.wait(each) for each in callers} == {0}
+    assert {limit.wait(caller) for caller in callers} == {0}
     assert limit.wait(callers[1]) == 1
-    assert limit.wait(callers[0]) == 0  # forgotten for the last one
+    assert limit.wait(callers[0]) == 0  # its count was dropped for the last caller
 
 
-def test_many_threads_get_no_more_than_one():
+def test_rate_limit_holds_across_threads():
     limit = RateLimit(60, burst=50, clock=Clock(0.0))
     allowed = []
 
@@ -217,7 +217,7 @@ def test_many_threads_get_no_more_than_one():
 
 
 @pytest.mark.parametrize("words", [{"per_minute": 0}, {"per_minute": 9, "burst": 0}])
-def test_a_limit_lets_somebody_in(words):
+def test_rate_limit_must_be_positive(words):
     with pytest.raises(ConfigError, match="at least 1"):
         RateLimit(**words)
 
@@ -233,5 +233,5 @@ def test_a_limit_lets_somebody_in(words):
         ("testclient", "testclient"),
     ],
 )
-def test_a_caller_is_an_address_or_what_a_subscriber_has_of_them(address, whose):
+def test_caller_is_an_ipv4_address_or_an_ipv6_subnet(address, whose):
     assert caller(address) == whose

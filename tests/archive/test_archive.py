@@ -24,19 +24,19 @@ from tests.pictures import write
 
 @pytest.fixture
 def opened(tmp_path):
-    with archive(tmp_path, roots=(tmp_path / "bilder",)) as made:
-        yield made
+    with archive(tmp_path, roots=(tmp_path / "bilder",)) as store:
+        yield store
 
 
-def test_one_content_under_two_names_is_two_rows_one_vector_one_original(opened):
+def test_same_image_under_two_names_has_two_rows_and_one_vector(opened):
     one, other = Incoming("a ü.jpg", data=jpeg(1)), Incoming("b.jpg", data=jpeg(1), label="zwei")
     opened.add([one])
     added = opened.add([one, other, one])
     assert (added.stages.inserted, added.stages.skipped, len(added.entries)) == (1, 2, 2)
     assert opened.count() == imgsearch.archive.Counts(2, 1)
-    found = opened.search(jpeg(1), k=5)
-    assert [(each.entry.name, each.references) for each in found] == [("a ü.jpg", 2)]
-    assert opened.delete([found[0].entry.id]) == 1
+    hits = opened.search(jpeg(1), k=5)
+    assert [(hit.entry.name, hit.references) for hit in hits] == [("a ü.jpg", 2)]
+    assert opened.delete([hits[0].entry.id]) == 1
     (left,) = opened.search(jpeg(1), k=5)
     assert (left.entry.name, left.references) == ("b.jpg", 1)
     assert left.hit.fields["label"] == "zwei"
@@ -48,7 +48,7 @@ def test_one_content_under_two_names_is_two_rows_one_vector_one_original(opened)
     )
 
 
-def test_what_is_no_image_leaves_nothing_but_a_line(opened):
+def test_rejected_file_is_only_listed_as_a_failure(opened):
     added = opened.add([Incoming("x.pdf", data=b"%PDF-1.7 x"), *images(0, 2)])
     assert [line.error for line in added.failures] == ["FormatRefused"]
     assert (added.stages.failed, added.stages.inserted) == (1, 2)
@@ -57,7 +57,7 @@ def test_what_is_no_image_leaves_nothing_but_a_line(opened):
     assert (again.stages.skipped, again.stages.inserted, len(again.entries)) == (2, 0, 2)
 
 
-def test_one_limit_of_pixels_holds_for_adding_searching_and_showing(tmp_path):
+def test_pixel_limit_holds_for_adding_and_searching(tmp_path):
     with archive(tmp_path, max_pixels=64 * 48) as wide:
         (entry,) = wide.add(images(0, 1)).entries
         assert wide.search(jpeg(0), k=1)[0].entry == entry
@@ -65,10 +65,10 @@ def test_one_limit_of_pixels_holds_for_adding_searching_and_showing(tmp_path):
         assert [line.error for line in narrow.add(images(1, 2)).failures] == ["ImageTooLarge"]
         with pytest.raises(ImageTooLarge):
             narrow.search(jpeg(0), k=1)
-        assert narrow.thumbnail(entry.id, 64)  # it went in, so it is shown
+        assert narrow.thumbnail(entry.id, 64)  # stored images are shown even above the limit
 
 
-def test_an_id_of_ones_own_is_kept_and_is_nobody_elses(opened):
+def test_given_id_is_kept_and_unique(opened):
     first = opened.add([Incoming("a.jpg", data=jpeg(1), id="images")])
     assert first.entries[0].id == "images"
     clash = opened.add([Incoming("b.jpg", data=jpeg(2), id="images")])
@@ -78,7 +78,7 @@ def test_an_id_of_ones_own_is_kept_and_is_nobody_elses(opened):
     assert state(opened)[2] == {sources.content_id(jpeg(1))}
 
 
-def test_a_folder_is_added_from_its_roots_alone(opened, tmp_path):
+def test_folders_outside_the_roots_are_rejected(opened, tmp_path):
     write(tmp_path / "bilder" / "katze", 3)
     write(tmp_path / "geheim", 1)
     (tmp_path / "bilder" / "heraus").symlink_to(tmp_path / "geheim")
@@ -89,11 +89,11 @@ def test_a_folder_is_added_from_its_roots_alone(opened, tmp_path):
             list(opened.folder(wrong))
 
 
-def test_files_left_in_place_are_shown_while_they_are_what_was_added(opened, tmp_path):
+def test_files_left_in_place_are_shown_while_unchanged(opened, tmp_path):
     (file, _) = write(tmp_path / "bilder", 2)
     added = opened.add(opened.folder(tmp_path / "bilder"), in_place=True)
     assert state(opened)[2] == set()
-    entry = next(each for each in added.entries if each.place == str(file))
+    entry = next(entry for entry in added.entries if entry.place == str(file))
     assert b"".join(opened.original(entry.id).parts) == file.read_bytes()
     assert opened.thumbnail(entry.id, 32)
     file.write_bytes(b"GIF89a")
@@ -101,7 +101,7 @@ def test_files_left_in_place_are_shown_while_they_are_what_was_added(opened, tmp
         opened.original(entry.id)
 
 
-def test_originals_and_thumbnails_come_back(opened):
+def test_originals_and_thumbnails_are_returned(opened):
     (entry,) = opened.add([Incoming("../ü.jpg", data=jpeg(5))]).entries
     original = opened.original(entry.id)
     assert (b"".join(original.parts), original.media_type) == (jpeg(5), "image/jpeg")
@@ -112,7 +112,7 @@ def test_originals_and_thumbnails_come_back(opened):
 
 
 def test_many_small_additions_are_indexed_together(tmp_path):
-    """Until then a search compares all rows; a job once left it at that, with 1,000 of them."""
+    """Unindexed rows are compared one by one; a job once left 1,000 rows unindexed."""
     with archive(tmp_path) as opened:
         assert opened.add(images(0, 20)).stages.indexed == 0
         assert opened._libraries._waiting == {"images": 20}
@@ -122,40 +122,40 @@ def test_many_small_additions_are_indexed_together(tmp_path):
         assert opened.add(images(262, 520)).stages.indexed == 258
 
 
-def test_more_like_one_leaves_itself_out(opened):
+def test_more_like_excludes_the_image_itself(opened):
     opened.add(images(0, 6))
     first = opened.search(jpeg(2), k=1)[0].entry
-    found = opened.more_like(first.id, k=3)
-    assert len(found) == 3
-    assert first.content not in {each.entry.content for each in found}
+    hits = opened.more_like(first.id, k=3)
+    assert len(hits) == 3
+    assert first.content not in {hit.entry.content for hit in hits}
     vector = opened.vector(first.id)
     np.testing.assert_allclose(np.linalg.norm(vector), 1, atol=1e-5)
 
 
-def test_a_collection_is_dropped_by_its_name_alone(opened):
+def test_dropping_a_collection_keeps_shared_originals(opened):
     opened.add(images(0, 3), collection="eins")
     opened.add(images(0, 3), collection="zwei")
     with pytest.raises(ConfigError, match="confirm"):
         opened.drop("eins", confirm="")
     assert opened.drop("eins", confirm="eins") == 3
-    assert [each.name for each in opened.collections()] == ["zwei"]
-    assert len(state(opened, "zwei")[2]) == 3  # originals that both had stay
+    assert [collection.name for collection in opened.collections()] == ["zwei"]
+    assert len(state(opened, "zwei")[2]) == 3  # originals of both collections are kept
     opened.add(images(0, 1), collection="eins")
     assert opened.count("eins").images == 1
 
 
-def test_a_library_that_was_there_is_adopted(tmp_path):
+def test_existing_library_is_adopted(tmp_path):
     files = write(tmp_path / "alt", 3)
     with imgsearch.open(str(tmp_path / "vectors.db"), model="classic") as library:
         library.add(str(tmp_path / "alt"))
     with archive(tmp_path) as opened:
         assert opened.repair().adopted == 3
         assert not opened.repair().anything
-        found = opened.search(files[1].read_bytes(), k=1)
-        assert found[0].entry.place == str(files[1])
+        hits = opened.search(files[1].read_bytes(), k=1)
+        assert hits[0].entry.place == str(files[1])
 
 
-def test_repair_keeps_and_names_records_of_another_program(opened):
+def test_repair_keeps_and_reports_foreign_records(opened):
     opened.add(images(0, 3))
     collection = opened.library().collection
     vector = np.ones(collection.schema.dim, np.float32)
@@ -176,11 +176,11 @@ def test_repair_keeps_and_names_records_of_another_program(opened):
         for reason in ("'foo' (the id is not a sha256)", "label is longer", "path is missing"):
             assert reason in note
     assert collection.get(ids).keys() == set(ids)
-    found = opened.search(vector, k=3)  # the five are nearer, and have no row
-    assert {each.entry.content for each in found} == state(opened)[1] - set(ids)
+    hits = opened.search(vector, k=3)  # the five foreign records are nearer, but have no row
+    assert {hit.entry.content for hit in hits} == state(opened)[1] - set(ids)
 
 
-def test_a_page_of_hits_is_full_behind_many_records_of_another_program(opened):
+def test_page_of_hits_is_full_despite_many_foreign_records(opened):
     opened.add(images(0, 3))
     collection = opened.library().collection
     vector = np.ones(collection.schema.dim, np.float32)
@@ -188,7 +188,7 @@ def test_a_page_of_hits_is_full_behind_many_records_of_another_program(opened):
     assert len(opened.search(vector, k=2, offset=1)) == 2
 
 
-def test_repair_keeps_and_names_collections_of_other_programs(tmp_path):
+def test_repair_keeps_and_reports_foreign_collections(tmp_path):
     db = "memory://strangers"
     with imgsearch.connect(db) as store:
         store.create("images", Schema(7)).upsert([Record("a" * 64, np.ones(7), {"path": "x"})])
@@ -204,13 +204,13 @@ def test_repair_keeps_and_names_collections_of_other_programs(tmp_path):
             with pytest.raises(CollectionNotFound):
                 opened.drop("images", confirm="images")
             assert opened.add(images(0, 2), collection="ours").stages.inserted == 2
-            assert [each.name for each in opened.collections()] == ["ours"]
+            assert [collection.name for collection in opened.collections()] == ["ours"]
             assert opened.default().name == "ours"
         assert store.open("images").count() == 1
 
 
-def test_an_archive_at_its_limit_of_collections_has_a_default_library(tmp_path):
-    """A service warms up by it, and a collection "images" may be one too many."""
+def test_archive_at_its_collection_limit_has_a_default_library(tmp_path):
+    """A service warms up with the default library; another collection would exceed the limit."""
     db = "memory://limited"
     with archive(tmp_path, db=db) as opened:
         opened.add(images(0, 1), collection="ours")
@@ -219,7 +219,7 @@ def test_an_archive_at_its_limit_of_collections_has_a_default_library(tmp_path):
             assert set(limited.health().values()) == {"ok"}
 
 
-def test_writers_at_once_end_as_one_did(opened):
+def test_concurrent_writers_leave_the_state_of_one(opened):
     def work(order):
         opened.add(images(*order))
 
@@ -233,7 +233,7 @@ def test_writers_at_once_end_as_one_did(opened):
     assert vectors == originals == {sources.content_id(jpeg(number)) for number in range(12)}
 
 
-def test_adding_and_deleting_the_same_at_once_leaves_all_or_nothing(opened):
+def test_concurrent_add_and_delete_leave_all_or_nothing(opened):
     def add():
         for _ in range(6):
             opened.add(images(0, 3))
@@ -250,11 +250,11 @@ def test_adding_and_deleting_the_same_at_once_leaves_all_or_nothing(opened):
         thread.join()
     rows, vectors, originals = state(opened)
     assert rows["pending"] == rows["deleting"] == rows["failed"] == 0
-    there = {entry.content for entry in opened.entries("images").entries}
-    assert vectors == originals == there
+    entries = {entry.content for entry in opened.entries("images").entries}
+    assert vectors == originals == entries
 
 
-def test_collections_that_are_asked_for_in_vain_are_not_kept(opened):
+def test_missing_collections_are_not_cached(opened):
     for number in range(3):
         with pytest.raises(CollectionNotFound, match="no collection"):
             opened.search(jpeg(1), collection=f"weg{number}")
@@ -267,7 +267,7 @@ def test_health_names_each_part(opened):
     opened.catalog.close()
 
 
-def test_the_first_of_equal_items_counts_in_chunks_of_any_size(opened):
+def test_first_of_equal_items_counts_across_chunks(opened):
     broken = jpeg(1)[:200]
     items = [
         Incoming("a.jpg", data=jpeg(1), label="cat"),
@@ -288,8 +288,8 @@ def test_the_first_of_equal_items_counts_in_chunks_of_any_size(opened):
         "a.jpg states the label 'dog', but the same image at a.jpg has 'cat', which was stated "
         "first and counts",
     )
-    (found,) = opened.search(jpeg(1), k=1)
-    assert (found.hit.fields["label"], found.references) == ("cat", 2)
+    (hit,) = opened.search(jpeg(1), k=1)
+    assert (hit.hit.fields["label"], hit.references) == ("cat", 2)
 
 
 def test_equal_items_within_a_chunk_share_the_outcome_of_the_first(opened):
@@ -298,7 +298,7 @@ def test_equal_items_within_a_chunk_share_the_outcome_of_the_first(opened):
     assert (added.stages.inserted, added.stages.skipped, added.stages.failed) == (1, 1, 4)
 
 
-def test_a_stated_label_replaces_another_and_is_counted(opened):
+def test_new_label_replaces_the_old_one_and_is_counted(opened):
     def add(label):
         stages = opened.add([Incoming("a.jpg", data=jpeg(1), label=label)]).stages
         stored = opened.library().collection.get([sources.content_id(jpeg(1))])
@@ -314,7 +314,7 @@ def test_a_stated_label_replaces_another_and_is_counted(opened):
     assert (long.stages.failed, long.failures[0].error) == (1, "ConfigError")
 
 
-def test_a_label_changed_by_a_user_is_kept_when_the_folder_is_added_again(opened, tmp_path):
+def test_label_edited_by_a_user_survives_adding_the_folder_again(opened, tmp_path):
     write(tmp_path / "bilder" / "katze", 2)
     (first, _) = opened.add(opened.folder(tmp_path / "bilder")).entries
     assert opened.update(first.id, label="ka\u0308fer").label == "käfer"
@@ -323,13 +323,13 @@ def test_a_label_changed_by_a_user_is_kept_when_the_folder_is_added_again(opened
     assert opened.entry(first.id).label == "käfer"
 
 
-def test_labels_are_listed_in_either_form_of_unicode(opened):
+def test_labels_match_in_both_forms_of_unicode(opened):
     opened.add([Incoming("a.jpg", data=jpeg(1), label="cafe\u0301")])
     for label in ("caf\u00e9", "cafe\u0301"):
         assert opened.entries(label=label).total == 1
 
 
-def test_a_job_that_ends_after_each_step_is_completed(tmp_path):
+def test_interrupted_add_is_completed_after_every_step(tmp_path):
     class Killed(Exception):
         pass
 
@@ -339,10 +339,10 @@ def test_a_job_that_ends_after_each_step_is_completed(tmp_path):
 
     items = images(0, 6)
     for ready in range(1, 7):
-        with archive(tmp_path, on_step=die) as made, pytest.raises(Killed):
-            made.add(items)
-        with archive(tmp_path) as made:
-            assert made.catalog.count("images", state="ready") == ready
+        with archive(tmp_path, on_step=die) as opened, pytest.raises(Killed):
+            opened.add(items)
+        with archive(tmp_path) as opened:
+            assert opened.catalog.count("images", state="ready") == ready
 
 
 def test_repair_gives_a_vector_the_label_of_its_first_row(tmp_path):
@@ -355,12 +355,12 @@ def test_repair_gives_a_vector_the_label_of_its_first_row(tmp_path):
 
     items = [Incoming(f"{n}.jpg", data=jpeg(1), label=str(n)) for n in (3, 1, 2)]
     for item in items:
-        with archive(tmp_path, on_step=die) as made, pytest.raises(Killed):
-            made.add([item])
-    with archive(tmp_path) as made:
-        (first,) = made.entries(text="3.jpg").entries
-        made.catalog.failed({first.id: "SourceError: no"})
-        made.catalog.begin([first])  # repaired last of the three, since it changed last
-        assert made.repair().completed == 3
-        (found,) = made.search(jpeg(1), k=2)
-        assert (found.entry.name, found.hit.fields["label"]) == ("3.jpg", "3")
+        with archive(tmp_path, on_step=die) as opened, pytest.raises(Killed):
+            opened.add([item])
+    with archive(tmp_path) as opened:
+        (first,) = opened.entries(text="3.jpg").entries
+        opened.catalog.failed({first.id: "SourceError: no"})
+        opened.catalog.begin([first])  # repaired last, because it changed last
+        assert opened.repair().completed == 3
+        (hit,) = opened.search(jpeg(1), k=2)
+        assert (hit.entry.name, hit.hit.fields["label"]) == ("3.jpg", "3")

@@ -1,4 +1,4 @@
-"""A process is killed after each step of adding and of deleting; `repair` puts all in step."""
+"""After a kill at any step of adding or deleting, `repair` makes the stores consistent."""
 
 import random
 import signal
@@ -10,7 +10,9 @@ import pytest
 from imgsearch.images import sources
 from tests.archive.place import archive, images, jpeg, state
 
-FIRST, *PART = (sources.content_id(jpeg(number)) for number in range(3))  # of an addition
+FIRST, *PART = (
+    sources.content_id(jpeg(number)) for number in range(3)
+)  # the chunks of an addition
 CONTENTS = {sources.content_id(jpeg(number)) for number in range(5)}
 
 
@@ -33,7 +35,7 @@ def in_step(opened, contents):
 @pytest.mark.parametrize("step", ["original", "pending", "vector", "ready"])
 def test_e12_an_addition_that_is_killed_loses_and_leaves_nothing(tmp_path, step):
     with archive(tmp_path) as opened:
-        opened.add(images(90, 91))  # the collection is there
+        opened.add(images(90, 91))  # creates the collection
     kept = {sources.content_id(jpeg(90)), FIRST}
     killed(tmp_path, "add", step)
     with archive(tmp_path) as opened:
@@ -48,7 +50,7 @@ def test_e12_an_addition_that_is_killed_loses_and_leaves_nothing(tmp_path, step)
 
 
 @pytest.mark.parametrize("step", ["folder made", "collection made"])
-def test_an_interrupted_creation_of_a_collection_is_finished(tmp_path, step):
+def test_interrupted_creation_of_a_collection_is_completed(tmp_path, step):
     with archive(tmp_path) as opened:
         opened.add(images(90, 91), collection="other")
     killed(tmp_path, "create", step)
@@ -74,7 +76,7 @@ def test_e12_a_deletion_that_is_killed_is_finished(tmp_path, step):
         in_step(opened, CONTENTS)
 
 
-def test_kills_at_random_moments_of_a_load_leave_it_complete(tmp_path):
+def test_load_completes_after_kills_at_random_moments(tmp_path):
     moments = random.Random(4)  # noqa: S311  # when to kill
     every = {sources.content_id(jpeg(number)) for number in range(5)}
     for _ in range(3):

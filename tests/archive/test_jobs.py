@@ -13,16 +13,16 @@ from tests.pictures import write
 
 @pytest.fixture
 def opened(tmp_path):
-    with archive(tmp_path, roots=(tmp_path,)) as made:
-        yield made
+    with archive(tmp_path, roots=(tmp_path,)) as store:
+        yield store
 
 
 def over(jobs, job):
-    """Wait until a job is over; return how it stood each time it changed."""
+    """Wait until a job ends; return its state after each change."""
     return list(jobs.watch(job.id))
 
 
-def test_a_folder_is_loaded_with_its_stages_told(opened, tmp_path):
+def test_folder_job_reports_its_stages(opened, tmp_path):
     write(tmp_path / "bilder", 5)
     (tmp_path / "bilder/kaputt.jpg").write_bytes(b"\xff\xd8\xff")
     jobs = Jobs(opened)
@@ -43,7 +43,7 @@ def test_a_folder_is_loaded_with_its_stages_told(opened, tmp_path):
         jobs.close()
 
 
-def test_a_job_over_urls_fetches_by_what_it_was_given(opened):
+def test_url_job_uses_the_given_fetch_function(opened):
     def fetch(url):
         if "weg" in url:
             raise UrlFailed("nobody answers")
@@ -62,7 +62,7 @@ def test_a_job_over_urls_fetches_by_what_it_was_given(opened):
         Jobs(opened).start_urls(urls)
 
 
-def test_a_job_is_cancelled_and_others_wait_their_turn(opened, tmp_path):
+def test_canceled_job_stops_and_others_wait_their_turn(opened, tmp_path):
     going, go = threading.Event(), threading.Event()
 
     def fetch(url):
@@ -89,9 +89,9 @@ def test_a_job_is_cancelled_and_others_wait_their_turn(opened, tmp_path):
         jobs.close()
 
 
-def test_a_job_that_was_cut_off_goes_on(opened, tmp_path):
+def test_interrupted_job_resumes(opened, tmp_path):
     write(tmp_path / "bilder", 3)
-    jobs = Jobs(opened, workers=0)  # nobody works
+    jobs = Jobs(opened, workers=0)  # without workers
     job = jobs.start_folder(str(tmp_path / "bilder"))
     jobs.close()
     later = Jobs(opened)
@@ -101,16 +101,18 @@ def test_a_job_that_was_cut_off_goes_on(opened, tmp_path):
         later.close()
 
 
-def test_a_job_that_was_cut_off_tells_its_failures_once(opened, tmp_path):
+def test_resumed_job_reports_its_failures_once(opened, tmp_path):
     (tmp_path / "bilder").mkdir()
     (tmp_path / "bilder/kaputt.jpg").write_bytes(b"\xff\xd8\xff")
     jobs = Jobs(opened, workers=0)
     job = jobs.start_folder(str(tmp_path / "bilder"))
     jobs.close()
-    told = JobFailure("kaputt.jpg", "decode", "ImageCorrupt", "")  # before it was killed
-    opened.catalog.add_job_failures(job.id, [told])
+    failure = JobFailure("kaputt.jpg", "decode", "ImageCorrupt", "")  # recorded before the kill
+    opened.catalog.add_job_failures(job.id, [failure])
     opened.catalog.save_job(replace(job, state="running", failed=1))
-    assert Jobs(opened, workers=0)._waiting.qsize() == 1  # once: another run would begin anew
+    assert (
+        Jobs(opened, workers=0)._waiting.qsize() == 1
+    )  # queued once, because another run would start from the beginning
     opened.catalog.save_job(replace(job, state="running", found=9, failed=9))
     later = Jobs(opened)
     try:
@@ -121,7 +123,7 @@ def test_a_job_that_was_cut_off_tells_its_failures_once(opened, tmp_path):
         later.close()
 
 
-def test_a_job_that_is_over_can_be_forgotten(opened, tmp_path, monkeypatch):
+def test_finished_job_can_be_deleted(opened, tmp_path, monkeypatch):
     write(tmp_path / "bilder", 2)
     waiting = Jobs(opened, workers=0)
     first = waiting.start_folder(str(tmp_path / "bilder"))
@@ -142,7 +144,7 @@ def test_a_job_that_is_over_can_be_forgotten(opened, tmp_path, monkeypatch):
     assert [job.id for job in opened.catalog.jobs().jobs] == ids[:1:-1]
 
 
-def test_a_job_whose_store_fails_says_so(opened, tmp_path):
+def test_job_with_a_failing_store_reports_the_error(opened, tmp_path):
     write(tmp_path / "bilder", 1)
     jobs = Jobs(opened, workers=0)
     job = jobs.start_folder(str(tmp_path / "bilder"))

@@ -1,4 +1,4 @@
-"""Additions in the background give way to searches, and go on whatever comes."""
+"""Background additions yield to searches and still make progress."""
 
 import os
 import sys
@@ -18,23 +18,23 @@ def never():
     return False
 
 
-def test_nobody_waits_where_nobody_searches():
+def test_additions_do_not_wait_without_searches():
     traffic = Traffic()
     assert not traffic.busy
     traffic.give_way(3_600, never)  # returns at once
 
 
-def test_a_search_has_the_cores_for_three_times_as_long_as_was_worked():
+def test_additions_pause_three_times_their_working_time_during_a_search():
     traffic = Traffic()
     with traffic.search():
         assert traffic.busy
         began = time.monotonic()
         traffic.give_way(0.05, never)
         assert time.monotonic() - began >= 0.05 * (1 / module.SHARE - 1)
-    assert traffic.busy  # another one may follow
+    assert traffic.busy  # another search may follow
 
 
-def test_a_search_that_ended_is_forgotten_after_a_moment(monkeypatch):
+def test_finished_search_stops_counting_after_a_moment(monkeypatch):
     traffic = Traffic()
     monkeypatch.setattr(module, "_LATELY", 0.0)
     with traffic.search(), traffic.search():
@@ -43,19 +43,19 @@ def test_a_search_that_ended_is_forgotten_after_a_moment(monkeypatch):
     traffic.give_way(3_600, never)
 
 
-def test_who_waits_is_cancelled():
-    traffic, asked = Traffic(), []
+def test_waiting_addition_can_be_canceled():
+    traffic, calls = Traffic(), []
 
-    def cancelled():
-        asked.append(True)
-        return len(asked) > 2
+    def canceled():
+        calls.append(True)
+        return len(calls) > 2
 
     with traffic.search():
-        traffic.give_way(3_600, cancelled)
-    assert len(asked) == 3
+        traffic.give_way(3_600, canceled)
+    assert len(calls) == 3
 
 
-def test_a_job_ends_while_searches_never_do(tmp_path):
+def test_job_completes_during_endless_searches(tmp_path):
     write(tmp_path / "bilder", 40)
     with archive(tmp_path, roots=(tmp_path,)) as opened, opened.traffic.search():
         jobs = Jobs(opened)
@@ -66,40 +66,40 @@ def test_a_job_ends_while_searches_never_do(tmp_path):
             jobs.close()
         assert (states[-1].state, states[-1].inserted, states[-1].indexed) == ("done", 40, 40)
         moves = [state.inserted for state in states]
-        assert 16 in moves  # a few at a time, so that nobody waits long for a core
+        assert 16 in moves  # in small batches, so that searches do not wait long for a core
 
 
-def test_while_searches_come_rows_are_indexed_as_they_do(tmp_path, monkeypatch):
-    """The embedded store compares the others one by one, in Python."""
+def test_rows_are_indexed_early_during_searches(tmp_path, monkeypatch):
+    """The embedded store compares unindexed rows one by one, in Python."""
     monkeypatch.setattr(module, "SHARE", 1.0)
-    told = []
+    reports = []
     with archive(tmp_path) as opened, opened.traffic.search():
-        added = opened.add(images(0, 300), background=True, on_stages=told.append)
+        added = opened.add(images(0, 300), background=True, on_stages=reports.append)
         assert added.stages.indexed == 300
-        assert 256 in [stages.indexed for stages in told]
+        assert 256 in [stages.indexed for stages in reports]
         assert opened.search(jpeg(7), k=1)[0].entry.name == "bild ü 7.jpg"
-    told.clear()
+    reports.clear()
     with archive(tmp_path) as opened:
-        opened.add(images(300, 600), background=True, on_stages=told.append)
-        assert {stages.indexed for stages in told} == {0, 300}  # at the end
+        opened.add(images(300, 600), background=True, on_stages=reports.append)
+        assert {stages.indexed for stages in reports} == {0, 300}  # at the end
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness on Linux only")
-def test_its_threads_run_behind_the_others():
+def test_background_threads_have_a_lower_priority():
     def nice():
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    found, before = [], nice()
+    niceness, before = [], nice()
 
     def work():
         behind()
-        inner = threading.Thread(target=lambda: found.append(nice()))
+        inner = threading.Thread(target=lambda: niceness.append(nice()))
         inner.start()
         inner.join()
-        found.append(nice())
+        niceness.append(nice())
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert found == [min(19, max(before, 10))] * 2
+    assert niceness == [min(19, max(before, 10))] * 2
     assert nice() == before

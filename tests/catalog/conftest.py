@@ -1,4 +1,4 @@
-"""A catalogue's place in each database, empty: SQLite in a new file, MariaDB wiped."""
+"""The place of an empty catalog in each database: a new SQLite file, an emptied MariaDB."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.catalog.places import Place
 from tests.services.mariadb_server import MariaDBServer
 
 DATABASES = ("sqlite", "mariadb")
-SHARED = "imgsearch_tests"  # made once: a server is slow at making tables
+SHARED = "imgsearch_tests"  # created once, because servers create tables slowly
 
 
 @pytest.fixture(params=DATABASES)
@@ -21,7 +21,7 @@ def database(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def place(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> Place:
-    """Return where an empty catalogue lies."""
+    """Return the place of an empty catalog."""
     if database == "sqlite":
         return Place(str(tmp_path / "Katalog ü.db"), None)
     server: MariaDBServer = request.getfixturevalue("mariadb")
@@ -36,20 +36,20 @@ def place(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> Plac
 def fresh(
     database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[[], Place]]:
-    """Return what makes places without any table."""
-    made: list[str] = []
+    """Return a function that creates places without tables."""
+    names: list[str] = []
     server: MariaDBServer | None = None
     if database == "mariadb":
         server = request.getfixturevalue("mariadb")
 
     def fresh() -> Place:
-        made.append(f"fresh_{len(made)}")
+        names.append(f"fresh_{len(names)}")
         if server is None:
-            return Place(str(tmp_path / f"{made[-1]}.db"), None)
-        return Place(server.url(made[-1]), server.password)
+            return Place(str(tmp_path / f"{names[-1]}.db"), None)
+        return Place(server.url(names[-1]), server.password)
 
     yield fresh
-    for name in made if server else ():
+    for name in names if server else ():
         server.drop(name)
 
 

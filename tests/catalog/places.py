@@ -1,4 +1,4 @@
-"""Where catalogues of tests lie, what is put in them, and other processes that use them."""
+"""Places of catalogs, sample entries, and processes that use a catalog."""
 
 import hashlib
 import subprocess
@@ -19,7 +19,7 @@ NOON = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Place:
-    """A catalogue's URL and password."""
+    """A catalog's URL and password."""
 
     url: str
     password: str | None
@@ -29,7 +29,7 @@ class Place:
 
     @contextmanager
     def opened(self) -> Iterator[Database]:
-        """Yield the bare database, whose tables nobody brought up to date."""
+        """Yield the database without migrating its tables."""
         database = Database(self.url, password=self.password, timeout=10)
         try:
             yield database
@@ -59,7 +59,7 @@ def content(number: int) -> str:
 
 
 def entry(number: int, **values: Any) -> Entry:
-    """Return a reference of its own content, a second later than the one before it."""
+    """Return an entry of its own content, created `number` seconds after noon."""
     given = {
         "id": f"id-{number:05}",
         "collection": "photos",
@@ -71,6 +71,6 @@ def entry(number: int, **values: Any) -> Entry:
 
 
 def removed(catalog: Catalog, *ids: str) -> None:
-    """Delete entries as who has nothing else to delete."""
+    """Delete entries that have no vectors or originals."""
     catalog.mark_deleting(ids)
     catalog.forget(ids)

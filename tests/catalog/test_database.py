@@ -1,4 +1,4 @@
-"""What a database may do to a catalogue: be absent, new, newer, busy, half made."""
+"""Catalogs in missing, empty, outdated, newer, busy and incomplete databases."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ SECRET = "s3cr%t/:@ü"  # noqa: S105
 
 
 def differences(place):
-    """Return what Alembic would change to have the tables that queries expect."""
+    """Return the changes that Alembic would make to get the expected tables."""
     with place.opened() as database:
 
         def compared(connection):
@@ -31,7 +31,7 @@ def differences(place):
         return database.read(compared)
 
 
-def test_an_empty_database_gets_the_tables(fresh):
+def test_empty_database_gets_the_tables(fresh):
     place = fresh()
     with place.open() as catalog:
         assert catalog.count() == 0
@@ -42,7 +42,7 @@ def test_an_empty_database_gets_the_tables(fresh):
         catalog.ping()
 
 
-def test_the_first_version_is_brought_up_to_date(fresh):
+def test_first_version_is_migrated(fresh):
     place = fresh()
     with place.opened() as database:
         database.upgrade(to="0001")
@@ -57,7 +57,7 @@ def test_the_first_version_is_brought_up_to_date(fresh):
     assert differences(place) == []
 
 
-def test_tables_that_were_half_made_are_completed(fresh):
+def test_incomplete_tables_are_completed(fresh):
     # MySQL commits each statement, so a migration that is killed leaves some of them
     place = fresh()
     place.open().close()
@@ -80,7 +80,7 @@ def test_tables_that_were_half_made_are_completed(fresh):
     assert differences(place) == []
 
 
-def test_a_newer_database_is_told(fresh):
+def test_newer_database_raises(fresh):
     place = fresh()
     place.open().close()
     newer = sa.text(f"UPDATE {upgrade.VERSION_TABLE} SET version_num = '9999'")  # noqa: S608
@@ -90,7 +90,7 @@ def test_a_newer_database_is_told(fresh):
         place.open()
 
 
-def test_many_open_a_new_database_at_once(fresh):
+def test_new_database_can_be_opened_concurrently(fresh):
     place = fresh()
     others = [place.run("catalog.begin([entry(int(sys.stdin.readline()))])") for _ in range(2)]
     for number, other in enumerate(others):
@@ -118,22 +118,22 @@ def test_many_open_a_new_database_at_once(fresh):
         assert catalog.count() == 4
 
 
-def test_sqlite_writes_ahead_and_holds_references(tmp_path):
+def test_sqlite_uses_wal_and_foreign_keys(tmp_path):
     path = tmp_path / "a folder" / "c.db"
     with Catalog(f"sqlite://{path}") as catalog:
         catalog.begin([entry(1)])
         database = catalog._database
-        asked = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
 
-        def told(connection):
-            return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in asked]
+        def pragmas(connection):
+            return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
 
-        assert database.read(told) == ["wal", 1, 1, 10_000]  # 1: NORMAL
+        assert database.read(pragmas) == ["wal", 1, 1, 10_000]  # 1: NORMAL
     assert path.is_file()
 
 
 @pytest.mark.parametrize("form", ["{}", "sqlite://{}", "sqlite:////{}"])
-def test_a_file_has_several_names(tmp_path, form, monkeypatch):
+def test_sqlite_file_has_several_url_forms(tmp_path, form, monkeypatch):
     path = tmp_path / "c.db"
     with Catalog(form.format(path)) as catalog:
         catalog.begin([entry(1)])
@@ -143,12 +143,12 @@ def test_a_file_has_several_names(tmp_path, form, monkeypatch):
         assert repr(catalog) == "Catalog('c.db')"
 
 
-def test_no_file_is_made_far_from_what_is_there(tmp_path):
+def test_missing_folder_raises(tmp_path):
     with pytest.raises(ConfigError, match="no folder"):
         Catalog(str(tmp_path / "a" / "b" / "c.db"))
 
 
-def test_what_is_no_catalogue_is_told(tmp_path):
+def test_other_files_raise(tmp_path):
     path = tmp_path / "photo.db"
     path.write_bytes(b"\xff\xd8\xff no database at all" * 100)
     with pytest.raises(CatalogError, match="not a database"):
@@ -173,13 +173,13 @@ def test_what_is_no_catalogue_is_told(tmp_path):
         f"mysql://user:{SECRET}@host/name",
     ],
 )
-def test_an_url_that_is_none_is_told(url):
+def test_invalid_url_raises(url):
     with pytest.raises(ConfigError, match="catalogue") as caught:
         Catalog(url, password=SECRET)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_timeout_is_positive():
+def test_timeout_must_be_positive():
     with pytest.raises(ConfigError, match="timeout"):
         Catalog("c.db", timeout=0)
 
@@ -189,14 +189,14 @@ def closed_port():
         return listener.getsockname()[1]
 
 
-def test_a_server_that_is_not_there_is_told():
+def test_missing_server_raises():
     pytest.importorskip("pymysql")
     with pytest.raises(CatalogError, match="cannot be reached") as caught:
         Catalog(f"mysql://user@127.0.0.1:{closed_port()}/name", password=SECRET, timeout=5)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_server_that_says_nothing_is_told_in_time():
+def test_silent_server_times_out():
     pytest.importorskip("pymysql")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         started = time.monotonic()
@@ -205,7 +205,7 @@ def test_a_server_that_says_nothing_is_told_in_time():
         assert time.monotonic() - started < 5
 
 
-def test_a_wrong_password_is_told_without_it(mariadb):
+def test_wrong_password_raises_without_showing_it(mariadb):
     with pytest.raises(CatalogError, match="refuses the user or the password") as caught:
         Catalog(mariadb.url("imgsearch_tests"), password=SECRET)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
@@ -213,7 +213,7 @@ def test_a_wrong_password_is_told_without_it(mariadb):
         Catalog(mariadb.url("imgsearch_tests") + "_not", password=mariadb.password)
 
 
-def test_errors_hold_nothing_of_what_was_written(place):
+def test_errors_contain_no_written_values(place):
     with place.opened() as database:
         row = {"id": SECRET, "digest": SECRET}
         statement = METADATA.tables["api_keys"].insert()
@@ -223,7 +223,7 @@ def test_errors_hold_nothing_of_what_was_written(place):
     assert repr(database).count(SECRET) == 0
 
 
-def test_a_catalogue_that_was_closed_says_so(place):
+def test_closed_catalog_raises(place):
     catalog = place.open()
     catalog.close()
     catalog.close()
@@ -231,7 +231,7 @@ def test_a_catalogue_that_was_closed_says_so(place):
         catalog.count()
 
 
-def test_a_server_that_was_restarted_is_found_again(mariadb):
+def test_connection_recovers_after_a_server_restart(mariadb):
     with Catalog(mariadb.url("imgsearch_tests"), password=mariadb.password) as catalog:
         catalog.count()
         mariadb.restart()
@@ -239,7 +239,7 @@ def test_a_server_that_was_restarted_is_found_again(mariadb):
         assert catalog.count() >= 0
 
 
-def test_a_writer_that_holds_on_is_told_in_time(place):
+def test_blocked_write_times_out(place):
     holding, done = threading.Event(), threading.Event()
 
     def hold(connection):
@@ -256,7 +256,7 @@ def test_a_writer_that_holds_on_is_told_in_time(place):
             with pytest.raises(CatalogError, match="locked|held up"):
                 catalog.begin([entry(1)])
             assert time.monotonic() - started < 10
-            assert catalog.count() == 0  # reading waits for nobody
+            assert catalog.count() == 0  # reads do not wait for writers
         finally:
             done.set()
             thread.join()
@@ -264,7 +264,7 @@ def test_a_writer_that_holds_on_is_told_in_time(place):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
-def test_a_sqlite_file_is_private_in_a_public_folder(tmp_path):
+def test_sqlite_file_is_private_in_a_public_folder(tmp_path):
     tmp_path.chmod(0o755)
     with Catalog(str(tmp_path / "Katalog ü.db")) as catalog:
         catalog.begin([entry(1)])

@@ -1,4 +1,4 @@
-"""Entries come and go in whole transactions, and come back as they were written."""
+"""Entries are written and deleted in whole transactions, and round-trip unchanged."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -10,42 +10,42 @@ from imgsearch.errors import ConfigError, ImageBusy, ImageExists, ImageNotFound
 from tests.catalog.places import NOON, content, entry, removed
 
 
-def test_an_entry_comes_back_as_it_was_written(catalog):
+def test_entry_round_trips(catalog):
     written = Entry(
         id="A-z_0.9",
         collection="photos",
         content=content(1),
         source="folder",
-        name="\N{CJK UNIFIED IDEOGRAPH-20BB7}野家 😀 é.jpg",  # letters of four bytes
+        name="\N{CJK UNIFIED IDEOGRAPH-20BB7}野家 😀 é.jpg",  # characters of four bytes
         place="/Bilder/日本/😀.jpg",
         size=2**63 - 1,
         width=123456789012345678,
         height=1,
         format="JPEG",
-        label="Katze ",  # a blank at the end counts
+        label="Katze ",  # a trailing blank counts
         fields={"id": 123456789012345678, "höhe": 1.5, "ja": True, "名": "東京", "eins": 1.0},
         encoder="lite",
         stored=True,
         created=datetime(2026, 7, 1, 14, 0, 0, 7, tzinfo=timezone(timedelta(hours=2))),
     )
-    [begun] = catalog.begin([written])
-    found = catalog.get("A-z_0.9")
-    assert found == begun
-    assert found == replace(written, updated=found.updated)
-    assert found.created.utcoffset() == timedelta(0)
-    assert found.created.isoformat() == "2026-07-01T12:00:00.000007+00:00"
-    assert abs(found.updated - datetime.now(UTC)) < timedelta(minutes=1)
-    assert [type(value) for value in found.fields.values()] == [int, float, bool, str, float]
-    assert list(found.fields) == ["id", "höhe", "ja", "名", "eins"]
-    assert found.stored is True
+    [new] = catalog.begin([written])
+    stored = catalog.get("A-z_0.9")
+    assert stored == new
+    assert stored == replace(written, updated=stored.updated)
+    assert stored.created.utcoffset() == timedelta(0)
+    assert stored.created.isoformat() == "2026-07-01T12:00:00.000007+00:00"
+    assert abs(stored.updated - datetime.now(UTC)) < timedelta(minutes=1)
+    assert [type(value) for value in stored.fields.values()] == [int, float, bool, str, float]
+    assert list(stored.fields) == ["id", "höhe", "ja", "名", "eins"]
+    assert stored.stored is True
 
 
 def test_ids_are_strings(catalog):
-    # SEEDS E13: an id of 18 digits became 2147483647 in a column of 32 bits
+    # another system stored ids of 18 digits as 2147483647, in a 32-bit column
     ids = ["466123456789012345", "466123456789012346", "007", "7", "1e3", "1000", "0x10"]
     catalog.begin([entry(n, id=id_) for n, id_ in enumerate(ids)])
     assert [catalog.get(id_).id for id_ in ids] == ids
-    assert {found.content for found in catalog.find(ids).values()} == {
+    assert {entry.content for entry in catalog.find(ids).values()} == {
         content(n) for n in range(len(ids))
     }
 
@@ -54,7 +54,7 @@ def test_ids_are_strings(catalog):
     "text", ["'; DROP TABLE entries; --", '"); DELETE FROM entries; --', "%s :x ? \\' {}", "100%_"]
 )
 def test_names_are_data(catalog, text):
-    # SEEDS E4: names were pasted into statements
+    # another system pasted names into SQL statements
     catalog.begin(
         [
             entry(1, name=text, label=text, place=text, encoder=text, fields={text: text}),
@@ -76,25 +76,26 @@ def test_names_are_data(catalog, text):
     assert catalog.count() == 2
 
 
-def test_strings_are_equal_only_where_their_bytes_are(catalog):
+def test_strings_are_compared_by_bytes(catalog):
     labels = ["Katze", "katze", "katze ", "kätze", "ß", "ss"]
     catalog.begin([entry(n, label=label) for n, label in enumerate(labels)])
     catalog.ready([f"id-{n:05}" for n in range(len(labels))])
     for n, label in enumerate(labels):
-        assert [found.id for found in catalog.page(label=label).entries] == [f"id-{n:05}"]
-    (decomposed,) = catalog.page(label="ka\u0308tze").entries  # the same text in another form
+        assert [entry.id for entry in catalog.page(label=label).entries] == [f"id-{n:05}"]
+    # the same text in another Unicode form
+    (decomposed,) = catalog.page(label="ka\u0308tze").entries
     assert decomposed.label == "kätze"
     assert list(catalog.labels("photos")) == sorted(labels)
 
 
-def test_ids_tell_letters_apart(catalog):
+def test_ids_are_case_sensitive(catalog):
     catalog.begin([entry(1, id="abc"), entry(2, id="ABC")])
     assert catalog.get("abc").content == content(1)
     assert catalog.get("ABC").content == content(2)
 
 
 @pytest.mark.parametrize("id_", ["abc ", "abd", "", "äbc", "abc\0", "\ud800", "a" * 65])
-def test_an_unknown_id_is_told(catalog, id_):
+def test_unknown_id_raises(catalog, id_):
     catalog.begin([entry(1, id="abc")])
     with pytest.raises(ImageNotFound, match="there is no image"):
         catalog.get(id_)
@@ -108,7 +109,7 @@ def test_an_unknown_id_is_told(catalog, id_):
     assert catalog.count() == 1
 
 
-def test_an_id_follows_from_what_is_added():
+def test_entry_id_is_derived_from_the_source():
     one = entry_id("photos", content(1), "folder", "/a/ü.jpg")
     assert one == entry_id("photos", content(1), "folder", "/a/ü.jpg")
     assert len(one) == 32
@@ -119,21 +120,21 @@ def test_an_id_follows_from_what_is_added():
         entry_id("photos", content(2), "folder", "/a/ü.jpg"),
         entry_id("photo", "s" + content(1), "folder", "/a/ü.jpg"),
         entry_id("photos", content(1), "folde", "r/a/ü.jpg"),
-        entry_id("photos", content(1), "folder", "/a/\udcfc.jpg"),  # a name that is no UTF-8
+        entry_id("photos", content(1), "folder", "/a/\udcfc.jpg"),  # a name that is not UTF-8
     }
     assert len(others | {one}) == 7
 
 
-def test_begin_again_keeps_what_is_there(catalog):
+def test_begin_keeps_existing_entries(catalog):
     catalog.begin([entry(1, label="first"), entry(2), entry(3)])
     catalog.ready(["id-00001"])
     catalog.failed({"id-00002": "ImageCorrupt: größer"})
     assert catalog.get("id-00002").error == "ImageCorrupt: größer"
-    there = catalog.get("id-00001")
+    stored = catalog.get("id-00001")
     one, two, twice, new = catalog.begin(
         [entry(1, label="second"), entry(2), entry(2, label="x"), entry(4)]
     )
-    assert one == there
+    assert one == stored
     assert (two.state, two.error) == ("pending", "")
     assert twice == two
     assert (new.state, new.id) == ("pending", "id-00004")
@@ -142,7 +143,7 @@ def test_begin_again_keeps_what_is_there(catalog):
 
 
 @pytest.mark.parametrize("other", [{"content": content(9)}, {"collection": "other"}])
-def test_a_clashing_id_writes_nothing(catalog, other):
+def test_clashing_id_writes_nothing(catalog, other):
     catalog.begin([entry(1)])
     catalog.failed({"id-00001": "x"})
     before = catalog.page()
@@ -154,7 +155,7 @@ def test_a_clashing_id_writes_nothing(catalog, other):
     assert catalog.contents() == 1
 
 
-def test_what_is_being_deleted_is_not_begun(catalog):
+def test_begin_raises_during_a_deletion(catalog):
     catalog.begin([entry(1), entry(2)])
     catalog.mark_deleting(["id-00001"])
     for busy in (entry(1), entry(1, id="b"), entry(1, id="c", collection="other")):
@@ -167,27 +168,29 @@ def test_what_is_being_deleted_is_not_begun(catalog):
     assert catalog.begin([entry(1)])[0].state == "pending"
 
 
-def test_ready_and_failed_leave_other_states_alone(catalog):
+def test_ready_and_failed_change_only_pending_entries(catalog):
     catalog.begin([entry(n) for n in range(4)])
     ids = [f"id-{n:05}" for n in range(4)]
     catalog.mark_deleting(ids[:1])
     catalog.failed({ids[1]: "Some: \0 \ud800", ids[0]: "x"})
-    assert catalog.get(ids[1]).error == "Some: ? ?"  # what databases do not keep
+    assert (
+        catalog.get(ids[1]).error == "Some: ? ?"
+    )  # replaced, because databases cannot store these characters
     known = {"width": 640, "height": 480, "format": "WEBP", "encoder": "lite", "stored": True}
     changes = {ids[2]: known, ids[0]: known, ids[3]: known}
     assert set(catalog.ready([*ids[:3], "unknown"], changes=changes)) == {ids[1], ids[2]}
-    assert catalog.ready(ids[:3]) == []  # of two writers, one made them ready
+    assert catalog.ready(ids[:3]) == []  # only the first of two writers makes them ready
     catalog.failed(dict.fromkeys(ids, "late"))
-    found = catalog.find(ids)
-    assert [found[id_].state for id_ in ids] == ["deleting", "ready", "ready", "failed"]
-    assert found[ids[1]].error == ""
-    third = found[ids[2]]
+    entries = catalog.find(ids)
+    assert [entries[id_].state for id_ in ids] == ["deleting", "ready", "ready", "failed"]
+    assert entries[ids[1]].error == ""
+    third = entries[ids[2]]
     assert (third.width, third.height, third.format, third.encoder) == (640, 480, "WEBP", "lite")
     assert third.stored is True
-    assert (found[ids[0]].width, found[ids[1]].width, found[ids[3]].width) == (0, 0, 0)
+    assert (entries[ids[0]].width, entries[ids[1]].width, entries[ids[3]].width) == (0, 0, 0)
 
 
-def test_update_changes_what_is_given(catalog):
+def test_update_changes_only_the_given_fields(catalog):
     catalog.begin([entry(1, label="alt", fields={"a": 1, "b": 2})])
     first = catalog.get("id-00001")
     changed = catalog.update("id-00001", label="neu 😀", fields={"c": "ü"})
@@ -199,7 +202,7 @@ def test_update_changes_what_is_given(catalog):
     assert catalog.update("id-00001", label="").label == ""
 
 
-def test_the_last_reference_takes_vector_and_original_along(catalog):
+def test_last_reference_releases_vector_and_original(catalog):
     same = {"content": content(7), "stored": True}
     catalog.begin(
         [
@@ -223,20 +226,22 @@ def test_the_last_reference_takes_vector_and_original_along(catalog):
     )
     assert unrelated.last_anywhere
     assert catalog.referenced([content(7), content(4), content(99), "x"]) == {content(7)}
-    # told again, for a deletion that was cut off: by now the first is the last, too
-    assert [each.last_anywhere for each in catalog.mark_deleting(["id-00001"])] == [True]
+    # repeated, as after an interrupted deletion: now the first one is also the last
+    assert [deletion.last_anywhere for deletion in catalog.mark_deleting(["id-00001"])] == [True]
     catalog.forget(["id-00001", "id-00002", "id-00003"])
     assert catalog.referenced([content(7)]) == set()
     assert catalog.count() == 1
 
 
-def test_two_references_that_go_together_are_both_the_last(catalog):
+def test_references_deleted_together_are_both_the_last(catalog):
     catalog.begin([entry(1, content=content(7)), entry(2, content=content(7))])
-    told = catalog.mark_deleting(["id-00001", "id-00002"])
-    assert [(each.last_in_collection, each.last_anywhere) for each in told] == [(True, True)] * 2
+    deletions = catalog.mark_deleting(["id-00001", "id-00002"])
+    assert [(deletion.last_in_collection, deletion.last_anywhere) for deletion in deletions] == [
+        (True, True)
+    ] * 2
 
 
-def test_forget_removes_only_what_is_being_deleted(catalog):
+def test_forget_removes_only_entries_marked_deleting(catalog):
     catalog.begin([entry(1), entry(2)])
     catalog.mark_deleting(["id-00001"])
     catalog.forget(["id-00001", "id-00002"])
@@ -257,25 +262,25 @@ def test_references_are_found_by_content_oldest_first(catalog):
         ]
     )
     catalog.ready(["id-00003", "id-00001", "a", "b", "id-00005", "id-00008"])
-    found = catalog.of_contents("photos", [content(8), shared, content(9), "none"])
-    assert {key: [each.id for each in value] for key, value in found.items()} == {
+    by_content = catalog.of_contents("photos", [content(8), shared, content(9), "none"])
+    assert {key: [reference.id for reference in value] for key, value in by_content.items()} == {
         shared: ["a", "b", "id-00001", "id-00003"],
         content(8): ["id-00008"],
     }
     pending = catalog.of_contents("photos", [shared], states=("pending", "failed"))
-    assert [each.id for each in pending[shared]] == ["id-00006"]
+    assert [reference.id for reference in pending[shared]] == ["id-00006"]
 
 
-def test_a_thousand_are_begun_found_and_removed_at_once(catalog):
+def test_thousand_entries_are_added_found_and_removed_at_once(catalog):
     many = [entry(n, fields={"n": n}) for n in range(1000)]
-    ids = [each.id for each in many]
-    assert [each.id for each in catalog.begin(many[::-1])] == ids[::-1]
+    ids = [item.id for item in many]
+    assert [item.id for item in catalog.begin(many[::-1])] == ids[::-1]
     catalog.ready(ids, changes={id_: {"width": n} for n, id_ in enumerate(ids)})
-    found = catalog.find(ids)
-    assert [found[id_].width for id_ in ids] == list(range(1000))
+    entries = catalog.find(ids)
+    assert [entries[id_].width for id_ in ids] == list(range(1000))
     assert catalog.count("photos", "ready") == catalog.contents("photos") == 1000
     assert len(catalog.of_contents("photos", [content(n) for n in range(1000)])) == 1000
-    assert all(each.last_anywhere for each in catalog.mark_deleting(ids))
+    assert all(item.last_anywhere for item in catalog.mark_deleting(ids))
     catalog.forget(ids)
     assert catalog.count() == catalog.contents() == 0
 
@@ -302,27 +307,27 @@ def test_counts_and_collections(catalog):
         catalog.count(state="gone")
 
 
-def test_unfinished_are_the_ones_that_wait(catalog):
+def test_unfinished_returns_pending_and_deleting_entries(catalog):
     catalog.begin([entry(n) for n in range(1, 6)])
     catalog.ready(["id-00001", "id-00002"])
     catalog.failed({"id-00003": "x"})
     catalog.mark_deleting(["id-00002"])
-    waiting = [each.id for some in catalog.unfinished() for each in some]
+    waiting = [waiting_entry.id for batch in catalog.unfinished() for waiting_entry in batch]
     assert waiting == ["id-00004", "id-00005", "id-00002"]
     assert list(catalog.unfinished(older_than=60)) == []
 
 
-def test_unfinished_tells_each_once_while_they_are_finished(catalog):
+def test_unfinished_yields_every_entry_once_during_changes(catalog):
     many = [entry(n) for n in range(1200)]
     catalog.begin(many)
-    told = []
-    for some in catalog.unfinished():
-        assert len(some) <= 500
-        told += [each.id for each in some]
-        catalog.ready([each.id for each in some[::2]])
-    assert sorted(told) == [each.id for each in many]
+    yielded_ids = []
+    for batch in catalog.unfinished():
+        assert len(batch) <= 500
+        yielded_ids += [item.id for item in batch]
+        catalog.ready([item.id for item in batch[::2]])
+    assert sorted(yielded_ids) == [item.id for item in many]
     assert catalog.count(state="pending") == 600
-    removed(catalog, *(each.id for each in many))
+    removed(catalog, *(item.id for item in many))
 
 
 @pytest.mark.parametrize(
@@ -349,7 +354,7 @@ def test_unfinished_tells_each_once_while_they_are_finished(catalog):
         ({"created": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001
     ],
 )
-def test_what_no_entry_is_is_refused(tmp_path, wrong, match):
+def test_invalid_entries_are_rejected(tmp_path, wrong, match):
     with Catalog(str(tmp_path / "c.db")) as catalog:
         with pytest.raises(ConfigError, match=match):
             catalog.begin([entry(2), replace(entry(1), **wrong)])
@@ -357,7 +362,7 @@ def test_what_no_entry_is_is_refused(tmp_path, wrong, match):
 
 
 @pytest.mark.parametrize("wrong", [{"state": "ready"}, {"width": "3"}, {"label": "a"}])
-def test_ready_takes_only_what_becomes_known(tmp_path, wrong):
+def test_ready_accepts_only_size_and_format(tmp_path, wrong):
     with Catalog(str(tmp_path / "c.db")) as catalog:
         catalog.begin([entry(1)])
         with pytest.raises(ConfigError, match="cannot become"):

@@ -1,4 +1,4 @@
-"""Jobs, what failed in them, and the rows of keys."""
+"""Jobs, their failures, and rows of keys."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +16,7 @@ def job(number, **values):
     return Job(**given | {"created": NOON + timedelta(seconds=number)} | values)
 
 
-def test_a_job_comes_back_as_it_was_saved(catalog):
+def test_job_round_trips(catalog):
     saved = job(
         1,
         request={"folder": "/Bilder/日本", "labels": ["ü", 1, None], "of": {"n": 2**60}},
@@ -42,18 +42,18 @@ def test_a_job_comes_back_as_it_was_saved(catalog):
 def test_jobs_are_listed_newest_first(catalog):
     for n in range(5):
         catalog.save_job(job(n, state="done" if n % 2 else "running"))
-    catalog.save_job(job(9, created=NOON))  # at the same moment as job-0
+    catalog.save_job(job(9, created=NOON))  # created at the same time as job-0
     first = catalog.jobs(limit=2)
     catalog.save_job(job(6))
     second = catalog.jobs(limit=2, after=first.next)
     third = catalog.jobs(limit=2, after=second.next)
-    told = [[each.id for each in page.jobs] for page in (first, second, third)]
-    assert told == [["job-4", "job-3"], ["job-2", "job-1"], ["job-9", "job-0"]]
+    page_ids = [[listed.id for listed in page.jobs] for page in (first, second, third)]
+    assert page_ids == [["job-4", "job-3"], ["job-2", "job-1"], ["job-9", "job-0"]]
     assert (first.total, second.total, third.next) == (6, 7, None)
-    assert [each.id for each in catalog.jobs("done").jobs] == ["job-3", "job-1"]
+    assert [listed.id for listed in catalog.jobs("done").jobs] == ["job-3", "job-1"]
 
 
-def test_a_job_goes_with_what_failed_in_it(catalog):
+def test_deleting_a_job_deletes_its_failures(catalog):
     for n in (1, 2):
         catalog.save_job(job(n))
         catalog.add_job_failures(f"job-{n}", [JobFailure("ä.jpg", "decode", "ImageCorrupt", "")])
@@ -68,18 +68,18 @@ def test_a_job_goes_with_what_failed_in_it(catalog):
     assert catalog.job_failures("job-2").total == 0
 
 
-def test_of_jobs_that_are_over_the_newest_are_kept(catalog):
+def test_trim_keeps_the_newest_finished_jobs(catalog):
     for n, state in enumerate(("queued", "done", "running", "failed", "cancelled", "done")):
         catalog.save_job(job(n, state=state))
         catalog.add_job_failures(f"job-{n}", [JobFailure("ä.jpg", "decode", "ImageCorrupt", "")])
     catalog.trim_jobs(4)
     assert catalog.jobs().total == 6
     catalog.trim_jobs(2)
-    assert [each.id for each in catalog.jobs().jobs] == ["job-5", "job-4", "job-2", "job-0"]
+    assert [kept.id for kept in catalog.jobs().jobs] == ["job-5", "job-4", "job-2", "job-0"]
     assert catalog.job_failures("job-5").total == 1
 
 
-def test_what_others_deleted_meanwhile_is_no_error_of_who_trims(catalog):
+def test_concurrent_trims_do_not_fail(catalog):
     for n in range(60):
         catalog.save_job(job(n, state="done"))
         catalog.add_job_failures(f"job-{n}", [JobFailure("ä.jpg", "decode", "ImageCorrupt", "")])
@@ -89,7 +89,7 @@ def test_what_others_deleted_meanwhile_is_no_error_of_who_trims(catalog):
     assert catalog.jobs().total == 0
 
 
-def test_what_failed_is_told_in_order(catalog):
+def test_failures_are_listed_in_order(catalog):
     catalog.save_job(job(1))
     catalog.save_job(job(2))
     failures = [
@@ -101,16 +101,16 @@ def test_what_failed_is_told_in_order(catalog):
     first = catalog.job_failures("job-1", limit=2)
     catalog.add_job_failures("job-1", failures[3:])
     second = catalog.job_failures("job-1", limit=500, after=first.next)
-    assert [each.item for each in first.failures + second.failures] == [
+    assert [failure.item for failure in first.failures + second.failures] == [
         f"ä {n}.jpg" for n in range(7)
     ]
     assert first.failures[0].reason == "kaputt ?"
     assert (first.total, second.total, second.next) == (3, 7, None)
-    catalog.save_job(job(1, state="done"))  # saving it again keeps them
+    catalog.save_job(job(1, state="done"))  # saving the job again keeps its failures
     assert catalog.job_failures("job-1").total == 7
 
 
-def test_an_unknown_job_is_told(catalog):
+def test_unknown_job_raises(catalog):
     for call in (
         catalog.job,
         catalog.job_failures,
@@ -124,12 +124,12 @@ def test_an_unknown_job_is_told(catalog):
 @pytest.mark.parametrize(
     "wrong", [{"id": "a b"}, {"kind": "x"}, {"state": "x"}, {"found": -1}, {"collection": ""}]
 )
-def test_what_no_job_is_is_refused(catalog, wrong):
+def test_invalid_jobs_are_rejected(catalog, wrong):
     with pytest.raises(ConfigError):
         catalog.save_job(replace(job(1), **wrong))
 
 
-def test_keys_come_and_go(catalog):
+def test_keys_are_saved_listed_and_deleted(catalog):
     first = KeyRow("abcdefgh", "0f" * 32, ("read", "write"), "Küche", NOON)
     second = KeyRow("abcdefgi", "1f" * 32, (), created=NOON, expires=NOON + timedelta(days=1))
     catalog.save_key(second)
@@ -142,7 +142,7 @@ def test_keys_come_and_go(catalog):
     catalog.save_key(replace(first, scopes=("admin",)))
     assert catalog.key("abcdefgh").scopes == ("admin",)
     catalog.delete_key("abcdefgh")
-    catalog.key_used("abcdefgh", NOON)  # a request that came before the deletion ends after it
+    catalog.key_used("abcdefgh", NOON)  # a request from before the deletion ends after it
     assert catalog.keys() == [second]
     for call in (catalog.key, catalog.delete_key):
         for id_ in ("abcdefgh", "ABCDEFGI", "", "\0"):

@@ -1,4 +1,4 @@
-"""Any sequence of calls ends as it does in a few lines of dicts."""
+"""Any sequence of calls has the same result as on a model of dicts."""
 
 from collections import Counter
 from dataclasses import replace
@@ -30,24 +30,24 @@ calls = st.one_of(
 
 
 class Model:
-    """The catalogue as a dict; times are left out."""
+    """The catalog as a dict, without times."""
 
     def __init__(self):
         self.rows = {}
 
     def begin(self, entries):
         rows = dict(self.rows)
-        for each in entries:
-            row = rows.setdefault(each.id, each)
-            if (row.content, row.collection) != (each.content, each.collection):
+        for new in entries:
+            row = rows.setdefault(new.id, new)
+            if (row.content, row.collection) != (new.content, new.collection):
                 raise ImageExists
             if row.state == "failed":
-                rows[each.id] = replace(row, state="pending", error="")
+                rows[new.id] = replace(row, state="pending", error="")
         going = {row.content for row in self.rows.values() if row.state == "deleting"}
-        if any(each.content in going for each in entries):
+        if any(new.content in going for new in entries):
             raise ImageBusy
         self.rows = rows
-        return [rows[each.id] for each in entries]
+        return [rows[new.id] for new in entries]
 
     def _set(self, ids, states, **values):
         for id_ in ids:
@@ -73,14 +73,14 @@ class Model:
         return self.rows[id_]
 
     def mark_deleting(self, ids):
-        there = [id_ for id_ in dict.fromkeys(ids) if id_ in self.rows]
-        self._set(there, ("pending", "ready", "failed"), state="deleting")
+        present = [id_ for id_ in dict.fromkeys(ids) if id_ in self.rows]
+        self._set(present, ("pending", "ready", "failed"), state="deleting")
         kept = [row for row in self.rows.values() if row.state != "deleting"]
-        told = []
-        for row in (self.rows[id_] for id_ in there):
+        deletions = []
+        for row in (self.rows[id_] for id_ in present):
             alike = [other.collection for other in kept if other.content == row.content]
-            told.append((row, row.collection not in alike, not alike))
-        return told
+            deletions.append((row, row.collection not in alike, not alike))
+        return deletions
 
     def forget(self, ids):
         for id_ in ids:
@@ -89,10 +89,10 @@ class Model:
 
 
 def timeless(answer):
-    """Return an answer without the time at which the catalogue wrote."""
+    """Return a result without the times of writing."""
     match answer:
         case list():
-            return [timeless(each) for each in answer]
+            return [timeless(item) for item in answer]
         case None:
             return None
         case tuple():
@@ -107,7 +107,7 @@ def answer(subject, name, argument):
     try:
         if name == "update" and not isinstance(subject, Model):
             return timeless(method(argument, label="neu"))
-        if name == "ready":  # in no particular order
+        if name == "ready":  # returned in any order
             return set(method(argument))
         return timeless(method(argument))
     except REFUSALS as error:
@@ -121,7 +121,7 @@ def answer(subject, name, argument):
     database=None,
 )
 @given(st.lists(calls, max_size=12))
-def test_any_calls_end_as_in_the_model(catalog, sequence):
+def test_any_calls_agree_with_the_model(catalog, sequence):
     catalog.mark_deleting(IDS)
     catalog.forget(IDS)
     model = Model()
@@ -134,5 +134,5 @@ def test_any_calls_end_as_in_the_model(catalog, sequence):
     assert catalog.find(IDS).keys() == model.rows.keys()
     assert catalog.collections() == Counter(row.collection for row in rows)
     assert catalog.contents() == len({row.content for row in rows})
-    waiting = {each.id for some in catalog.unfinished() for each in some}
+    waiting = {item.id for batch in catalog.unfinished() for item in batch}
     assert waiting == {row.id for row in rows if row.state in ("pending", "deleting")}

@@ -1,4 +1,4 @@
-"""Listings: in order, each entry once, whatever is added meanwhile."""
+"""Listings are ordered and have every entry once, also during additions."""
 
 import base64
 import json
@@ -15,49 +15,51 @@ from tests.catalog.places import NOON, content, entry
 NAMES = ["b", "a", "ä", "B", "a ", "😀", "ﬀ", "", "a\u0308", "z", "10", "9", "a"]
 
 
-def walked(catalog, **asked):
+def walked(catalog, **options):
     """Return the ids of a listing, read page by page."""
-    found, after = [], None
+    ids, after = [], None
     while True:
-        page = catalog.page(after=after, **asked)
-        found += [each.id for each in page.entries]
-        assert len(page.entries) <= asked["limit"]
+        page = catalog.page(after=after, **options)
+        ids += [item.id for item in page.entries]
+        assert len(page.entries) <= options["limit"]
         if page.next is None:
-            return found
-        assert len(page.entries) == asked["limit"]
+            return ids
+        assert len(page.entries) == options["limit"]
         after = page.next
 
 
 @pytest.mark.parametrize("order", ["created", "name", "size", "label"])
-def test_every_order_is_one_and_ties_come_by_id(catalog, order):
+def test_every_order_is_total_with_ties_by_id(catalog, order):
     entries = [
         entry(n, name=name, label=name, size=n % 3, created=NOON + timedelta(microseconds=n % 5))
         for n, name in enumerate(NAMES)
     ]
     catalog.begin([*entries, entry(99, collection="other")])
-    expected = [each.id for each in sorted(entries, key=attrgetter(order, "id"))]
+    expected = [item.id for item in sorted(entries, key=attrgetter(order, "id"))]
     for limit in (1, 3, 4, 1000):
         assert walked(catalog, collection="photos", order=order, limit=limit) == expected
-        asked = {"collection": "photos", "order": order, "limit": limit, "descending": True}
-        assert walked(catalog, **asked) == expected[::-1]
+        options = {"collection": "photos", "order": order, "limit": limit, "descending": True}
+        assert walked(catalog, **options) == expected[::-1]
     assert catalog.page("photos", limit=2).total == len(NAMES)
     assert catalog.page(limit=2).total == len(NAMES) + 1
 
 
-def test_pages_hold_while_others_are_added_and_go(catalog):
+def test_pages_stay_consistent_during_additions_and_deletions(catalog):
     catalog.begin([entry(n, name=f"{n:02}") for n in range(10, 20)])
     first = catalog.page(order="name", limit=4)
     catalog.begin([entry(1, name="01"), entry(2, name="135"), entry(3, name="99")])
     catalog.mark_deleting(["id-00013", "id-00015"])
-    catalog.forget(["id-00013", "id-00015"])  # the first page's last one, and one that was to come
+    catalog.forget(
+        ["id-00013", "id-00015"]
+    )  # the last entry of the first page, and one of a later page
     second = catalog.page(order="name", limit=4, after=first.next)
     third = catalog.page(order="name", limit=4, after=second.next)
-    names = [[each.name for each in page.entries] for page in (first, second, third)]
+    names = [[item.name for item in page.entries] for page in (first, second, third)]
     assert names == [["10", "11", "12", "13"], ["135", "14", "16", "17"], ["18", "19", "99"]]
     assert (first.total, second.total, third.next) == (10, 11, None)
 
 
-def test_filters_go_together(catalog):
+def test_filters_combine(catalog):
     catalog.begin(
         [
             entry(1, name="Katze 1.jpg", label="cat", source="folder"),
@@ -69,10 +71,10 @@ def test_filters_go_together(catalog):
     )
     catalog.ready(["id-00002", "id-00004"])
 
-    def ids(**asked):
-        page = catalog.page(**asked)
+    def ids(**filters):
+        page = catalog.page(**filters)
         assert page.total == len(page.entries)
-        return [int(each.id[3:]) for each in page.entries]
+        return [int(item.id[3:]) for item in page.entries]
 
     assert ids(text="katze") == [1, 2, 4, 5]
     assert ids(collection="photos", text="TZE") == [1, 2, 4]
@@ -88,7 +90,7 @@ def test_filters_go_together(catalog):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "found"),
+    ("name", "text", "matches"),
     [
         ("100%.jpg", "%", True),
         ("100.jpg", "%", False),
@@ -98,29 +100,29 @@ def test_filters_go_together(catalog):
         ("plain", "\\", False),
         ("Straße.jpg", "STRASSE", True),
         ("ÄRGER", "ärger", True),
-        ("Cafe\u0301", "café", True),  # as macOS writes file names
+        ("Cafe\u0301", "café", True),  # decomposed, like file names of macOS
         ("ИМЯ", "имя", True),
         ("東京😀", "京😀", True),
         ("a", "b", False),
     ],
 )
-def test_text_is_part_of_the_name(catalog, name, text, found):
+def test_text_is_part_of_the_name(catalog, name, text, matches):
     catalog.begin([entry(1, name=name)])
-    assert catalog.page(text=text).total == found
+    assert catalog.page(text=text).total == matches
 
 
-def test_a_cursor_goes_on_in_its_own_order_only(catalog):
+def test_cursor_is_valid_in_its_own_order_only(catalog):
     catalog.begin([entry(n) for n in range(3)])
     cursor = catalog.page(limit=1, order="name").next
     assert catalog.page(order="name", after=cursor).entries[0].id == "id-00001"
-    for asked in ({}, {"order": "label"}, {"order": "name", "descending": True}):
+    for options in ({}, {"order": "label"}, {"order": "name", "descending": True}):
         with pytest.raises(ConfigError, match="another listing"):
-            catalog.page(after=cursor, **asked)
+            catalog.page(after=cursor, **options)
     with pytest.raises(ConfigError, match="another listing"):
         catalog.jobs(after=cursor)
 
 
-def test_a_broken_cursor_is_told(catalog):
+def test_broken_cursor_raises(catalog):
     catalog.begin([entry(n) for n in range(3)])
     whole = catalog.page(limit=1).next
     changed = [whole[:n] + ("A" if whole[n] != "A" else "B") + whole[n + 1 :] for n in range(12)]
@@ -145,7 +147,7 @@ def test_a_broken_cursor_is_told(catalog):
     "values",
     [(), ("x",), ("x", "id"), (1, "id"), ("2026-01-01", "id"), ("9999-12-31T23:59:59-23:59", 7)],
 )
-def test_a_forged_cursor_is_told(tmp_path, values):
+def test_forged_cursor_raises(tmp_path, values):
     with Catalog(str(tmp_path / "c.db")) as catalog:
         with pytest.raises(ConfigError, match="cursor"):
             catalog.page(after=packed("created up", *values))
@@ -158,7 +160,7 @@ def test_a_forged_cursor_is_told(tmp_path, values):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "options",
     [
         {"limit": 0},
         {"limit": 1001},
@@ -169,6 +171,6 @@ def test_a_forged_cursor_is_told(tmp_path, values):
         {"created_after": NOON.replace(tzinfo=None)},
     ],
 )
-def test_what_cannot_be_listed_is_told(tmp_path, asked):
+def test_invalid_listing_options_raise(tmp_path, options):
     with Catalog(str(tmp_path / "c.db")) as catalog, pytest.raises(ConfigError):
-        catalog.page(**asked)
+        catalog.page(**options)

@@ -1,4 +1,4 @@
-"""SQLite finds entries by what few of them share: their content or id, and never by their state."""
+"""SQLite finds entries by selective indexes: content or id, never state."""
 
 import sqlite3
 from contextlib import closing, contextmanager
@@ -25,8 +25,8 @@ def catalog(file):
         yield catalog
 
 
-def test_a_content_is_found_by_its_hash(catalog, file):
-    with asked() as statements:
+def test_content_is_found_by_its_index(catalog, file):
+    with recorded() as statements:
         catalog.of_contents("photos", CONTENTS[:10])
         catalog.referenced(CONTENTS)
         catalog.find(IDS)
@@ -35,23 +35,23 @@ def test_a_content_is_found_by_its_hash(catalog, file):
         assert "entries_content (content=?" in plan or "autoindex_entries_1 (id=?)" in plan
 
 
-def test_a_state_is_no_way_to_an_entry(catalog, file):
-    with asked() as statements:
+def test_writes_do_not_use_the_state_index(catalog, file):
+    with recorded() as statements:
         catalog.begin([entry(number) for number in range(40)])
         catalog.ready(IDS)
         catalog.failed(dict.fromkeys(IDS, "x"))
         catalog.update(IDS[0], label="Katze")
         catalog.mark_deleting(IDS)
         catalog.forget(IDS)
-    found = plans(file, statements)
-    assert len(found) > 8
-    for plan in found:
+    query_plans = plans(file, statements)
+    assert len(query_plans) > 8
+    for plan in query_plans:
         assert "entries_state" not in plan
         assert "SCAN entries" not in plan
 
 
-def test_what_is_unfinished_is_found_by_its_state_in_order(catalog, file):
-    with asked() as statements:
+def test_unfinished_entries_are_found_by_the_state_index(catalog, file):
+    with recorded() as statements:
         assert sum(map(len, catalog.unfinished())) == 3_000
     for plan in plans(file, statements):
         assert "entries_state (state=?" in plan
@@ -59,8 +59,8 @@ def test_what_is_unfinished_is_found_by_its_state_in_order(catalog, file):
 
 
 @pytest.mark.parametrize("options", [{}, {"label": "Katze"}, {"order": "name"}, {"order": "size"}])
-def test_a_page_is_read_in_its_order(catalog, file, options):
-    with asked() as statements:
+def test_pages_are_read_in_index_order(catalog, file, options):
+    with recorded() as statements:
         page = catalog.page(collection="photos", limit=10, **options)
         catalog.page(collection="photos", limit=10, after=page.next, **options)
     for plan in plans(file, statements):
@@ -68,21 +68,21 @@ def test_a_page_is_read_in_its_order(catalog, file, options):
         assert "TEMP B-TREE" not in plan
 
 
-def test_a_catalogue_of_the_first_version_finds_them_as_well(file):
+def test_migrated_catalog_has_the_indexes(file):
     place = Place(str(file), None)
     with place.opened() as database:
         database.upgrade(to="0001")
     with place.open() as catalog:
         catalog.begin([entry(number) for number in range(100)])
-        with asked() as statements:
+        with recorded() as statements:
             catalog.of_contents("photos", CONTENTS)
     for plan in plans(file, statements):
         assert "entries_content (content=?" in plan
 
 
 @contextmanager
-def asked():
-    """Gather what is asked of databases, with its values."""
+def recorded():
+    """Record the SQL statements of all databases, with their values."""
     statements = []
 
     def noted(connection, cursor, statement, values, context, many):
@@ -96,12 +96,12 @@ def asked():
 
 
 def plans(file, statements):
-    """Return how SQLite goes about what was asked of the entries."""
+    """Return SQLite's query plans of the statements on entries."""
     with closing(sqlite3.connect(file)) as connection:
-        found = [
+        lines = [
             "; ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {words}", values))
             for words, values in statements
             if " entries" in words and not words.startswith("INSERT")
         ]
-    assert found
-    return found
+    assert lines
+    return lines

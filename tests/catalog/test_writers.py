@@ -1,4 +1,4 @@
-"""Many writers end as one did; one that is killed leaves nothing half done."""
+"""Concurrent writers leave the state of one writer; a killed writer leaves no partial write."""
 
 import signal
 import threading
@@ -9,8 +9,8 @@ from imgsearch.errors import CatalogError, ImageBusy
 from tests.catalog.places import content, entry, removed
 
 ROUNDS = 12
-# adds and deletes its own reference to shared contents; says how often it was told that it was
-# the last, after which nobody else may have had a reference until it was forgotten
+# adds and deletes its own references to shared contents; prints how often its reference was the
+# last, when no other reference may exist until it is forgotten
 WRITER = f"""
 import time
 from imgsearch.errors import ImageBusy
@@ -18,7 +18,7 @@ name = sys.stdin.readline().strip()
 vectors = 0
 for n in range({ROUNDS}):
     mine = [entry(k, id=f"{{name}}-{{k}}", content=content(k), stored=True) for k in (2, 1, 3)]
-    ends = time.monotonic() + 30  # where the other one died
+    ends = time.monotonic() + 30  # in case the other process died
     while time.monotonic() < ends:
         try:
             catalog.begin(mine if name > "b" else mine[::-1])
@@ -26,28 +26,28 @@ for n in range({ROUNDS}):
         except ImageBusy:
             pass
     else:
-        sys.exit("nobody let go")
-    ids = [each.id for each in mine]
+        sys.exit("the content stayed busy")
+    ids = [reference.id for reference in mine]
     catalog.ready(ids)
     for deletion in catalog.mark_deleting(ids):
         if deletion.last_anywhere:
             others = catalog.page(content=deletion.entry.content, limit=1000).entries
-            assert all(each.state == "deleting" for each in others), others
+            assert all(other.state == "deleting" for other in others), others
             vectors += 1
     catalog.forget(ids)
 print(vectors)
 """
 
 
-def test_two_processes_at_the_same_contents_end_as_one(catalog, place):
+def test_two_processes_with_the_same_contents_stay_consistent(catalog, place):
     writers = [place.run(WRITER) for _ in "ab"]
     for name, writer in zip("ac", writers, strict=True):
         writer.stdin.write(f"{name}\n")
         writer.stdin.flush()
-    told = [writer.communicate()[0] for writer in writers]
+    outputs = [writer.communicate()[0] for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0]
-    # every content went at least once, at most with every deletion
-    assert 3 <= sum(map(int, told)) <= 2 * 3 * ROUNDS
+    # every content was released at least once, and at most with every deletion
+    assert 3 <= sum(map(int, outputs)) <= 2 * 3 * ROUNDS
     assert catalog.count() == 0
     assert catalog._database.read(anchored) == []
 
@@ -56,7 +56,7 @@ def anchored(connection):
     return connection.exec_driver_sql("SELECT content FROM contents").all()
 
 
-def test_threads_that_begin_the_same_have_one_entry(place):
+def test_threads_that_add_the_same_entry_create_one(place):
     with place.open() as catalog:
         failures = []
 
@@ -79,7 +79,7 @@ def test_threads_that_begin_the_same_have_one_entry(place):
         assert catalog.contents() == 3 + 4 * 10
 
 
-def test_a_reference_that_comes_before_a_deletion_keeps_the_vector(catalog):
+def test_reference_added_before_a_deletion_keeps_the_vector(catalog):
     catalog.begin([entry(1, content=content(7))])
     catalog.begin([entry(2, content=content(7))])
     [deletion] = catalog.mark_deleting(["id-00001"])
@@ -92,7 +92,7 @@ def test_a_reference_that_comes_before_a_deletion_keeps_the_vector(catalog):
     assert catalog.count() == 0
 
 
-def test_a_writer_that_is_killed_has_written_nothing(catalog, place):
+def test_killed_writer_has_written_nothing(catalog, place):
     catalog.begin([entry(900), entry(901), entry(902)])
     catalog.mark_deleting(["id-00902"])
     before = catalog.page()
@@ -113,7 +113,7 @@ def test_a_writer_that_is_killed_has_written_nothing(catalog, place):
     writer.communicate()
     assert writer.returncode == -signal.SIGKILL
     assert catalog.page() == before
-    # what it held is free again, and what it began can be begun
+    # its locks are released, and its entry can be added
     assert len(catalog.begin([entry(n) for n in range(300)])) == 300
     catalog.ready(["id-00900", "id-00901"])
     removed(catalog, "id-00900", "id-00902")
