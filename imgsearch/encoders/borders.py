@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+from PIL import Image
 
 from imgsearch.types import Pixels
 
@@ -12,19 +13,55 @@ _FLAT: Final = (
 _MOST: Final = 4_096  # lines looked at together: some MB
 
 
+_SAMPLES: Final = 64  # of a line, to see that it is flat
+
+
 def trimmed(image: Pixels) -> Pixels:
-    """Return the view of an image without borders of one colour, or all of it."""
-    tall, wide = (max(1, side // 64) for side in image.shape[:2])  # 64 samples tell a flat line
-    rows, columns = image[:, ::wide], image[::tall].swapaxes(0, 1)
-    top, left = _flat_lines(rows), _flat_lines(columns)
-    bottom, right = len(rows) - _flat_lines(rows[::-1]), len(columns) - _flat_lines(columns[::-1])
-    kept = image[top:bottom, left:right]
-    return kept if kept.size else image
+    """Return the view of an image without borders of one color, or the whole image."""
+    left, top, right, bottom = _content(image)
+    return image[top:bottom, left:right]
+
+
+def trimmed_picture(picture: Image.Image) -> Image.Image:
+    """Return an RGB picture without borders of one color, cropped as by `trimmed`.
+
+    Most pictures have no border. Their outermost lines show that, without a copy of all pixels.
+    """
+    width, height = picture.size
+    edges = (
+        (0, 0, width, 1),
+        (0, height - 1, width, height),
+        (0, 0, 1, height),
+        (width - 1, 0, width, height),
+    )
+    if any(_is_flat(np.asarray(picture.crop(edge))) for edge in edges):
+        return picture.crop(_content(np.asarray(picture)))
+    return picture
 
 
 def canonical() -> str:
-    """Return what `trimmed` does, for a `Fingerprint`."""
+    """Return the description of `trimmed` for a `Fingerprint`."""
     return f"trim border lines within {_FLAT} levels of their corner"
+
+
+def _content(image: Pixels) -> tuple[int, int, int, int]:
+    """Return the box without the borders: left, top, right, bottom."""
+    height, width = image.shape[:2]
+    rows, columns = image[:, :: _step(width)], image[:: _step(height)].swapaxes(0, 1)
+    top, left = _flat_lines(rows), _flat_lines(columns)
+    bottom, right = height - _flat_lines(rows[::-1]), width - _flat_lines(columns[::-1])
+    return (left, top, right, bottom) if left < right and top < bottom else (0, 0, width, height)
+
+
+def _step(length: int) -> int:
+    """Return the distance of the samples in a line of this length."""
+    return max(1, length // _SAMPLES)
+
+
+def _is_flat(line: Pixels) -> bool:
+    """Return whether an image's outermost row or column, as an image of its own, is a border."""
+    pixels = line.reshape(1, -1, 3)
+    return _flat_lines(pixels[:, :: _step(pixels.shape[1])]) > 0
 
 
 def _flat_lines(lines: Pixels) -> int:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from imgsearch.encoders.borders import trimmed
+from imgsearch.encoders.borders import trimmed, trimmed_picture
 
 
 @pytest.mark.parametrize("above", [0, 1, 2, 3, 63, 64, 9_000])
@@ -20,3 +21,30 @@ def test_thin_pictures_cost_no_time():
     image = np.zeros((6_000_000, 1, 3), np.uint8)
     assert trimmed(image).shape == image.shape
     assert trimmed(image.swapaxes(0, 1)).shape == (1, 6_000_000, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (64, 63), (130, 70), (500, 375)])
+@pytest.mark.parametrize(
+    "borders",
+    ["", "top", "left", "bottom", "right", "top left bottom right", "whole"],
+)
+def test_pictures_are_trimmed_as_their_arrays(size, borders):
+    width, height = size
+    pixels = np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8)
+    lines = {
+        "top": np.s_[:2],
+        "left": np.s_[:, :1],
+        "bottom": np.s_[-9:],
+        "right": np.s_[:, -3:],
+        "whole": np.s_[:],
+    }
+    for border in borders.split():
+        pixels[lines[border]] = (40, 200, 9)
+    picture = Image.fromarray(pixels)
+    np.testing.assert_array_equal(np.asarray(trimmed_picture(picture)), trimmed(pixels))
+
+
+def test_pictures_without_borders_are_not_copied():
+    pixels = np.random.default_rng(5).integers(0, 256, (70, 130, 3), np.uint8)
+    picture = Image.fromarray(pixels)
+    assert trimmed_picture(picture) is picture

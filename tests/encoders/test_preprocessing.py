@@ -80,13 +80,14 @@ def test_other_crops_are_timms_to_the_pixel(crop_mode, crop_pct):
         )
 
 
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-@pytest.mark.parametrize("size", [(30, 700), (700, 31)])
-def test_thin_images_resized_in_part_differ_by_a_rounding_step(monkeypatch, interpolation, size):
+# bilinear weights are often exact halves, whose rounding the float32 edges decide
+@pytest.mark.parametrize(("interpolation", "share"), [("bilinear", 0.02), ("bicubic", 0.002)])
+@pytest.mark.parametrize("size", [(30, 700), (700, 31), (500, 375), (375, 500)])
+def test_images_resized_in_part_differ_by_a_rounding_step(interpolation, share, size):
     wanted, pixels = Preprocessing(64, interpolation=interpolation), image(*size)
-    whole = wanted.apply(pixels).astype(int)
-    monkeypatch.setattr(preprocessing, "_MAX_RESIZED", 1)
-    assert np.abs(wanted.apply(pixels) - whole).max() <= 1
+    change = np.abs(wanted.apply(pixels, whole=False) - wanted.apply(pixels).astype(int))
+    assert change.max() <= 1
+    assert np.mean(change > 0) < share
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])

@@ -26,7 +26,7 @@ from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.export import engines
 from imgsearch.encoders.lite import onnx_graph
 from imgsearch.encoders.lite.text import TextSide
-from imgsearch.encoders.preprocessing import Preprocessing
+from imgsearch.encoders.preprocessing import Preprocessing, as_picture
 from imgsearch.encoders.registry import Model
 from imgsearch.encoders.weights.pth import read_tensors
 from imgsearch.errors import WeightsInvalid
@@ -99,9 +99,8 @@ class LiteEncoder(Encoder):
     @override
     def prepare(self, image: Pixels | Image.Image) -> npt.NDArray[np.uint8]:
         """Return the center of the image without flat borders, uint8 (size, size, 3)."""
-        pixels = np.asarray(image)
-        kept = borders.trimmed(pixels) if pixels.ndim == 3 and pixels.size else pixels
-        return self.preprocessing.apply(image if kept.shape == pixels.shape else kept)
+        picture = borders.trimmed_picture(as_picture(image))
+        return self.preprocessing.apply(picture, whole=False)
 
     @override
     def features(self, inputs: Sequence[npt.NDArray[np.uint8]]) -> Matrix:
