@@ -2,7 +2,7 @@
 
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.jobs import Jobs
-from imgsearch.archive.opening import opened
+from imgsearch.archive.opening import opened, opened_keys
 from imgsearch.archive.outcomes import (
     Added,
     CollectionState,
@@ -13,7 +13,7 @@ from imgsearch.archive.outcomes import (
     Stages,
 )
 from imgsearch.archive.upload import Incoming
-from imgsearch.catalog import Entry, Job, JobFailure, Order, State
+from imgsearch.catalog import Entry, Job, JobFailure, KeyRow, Order, State
 
 __all__ = [
     "Added",
@@ -26,10 +26,12 @@ __all__ = [
     "Job",
     "JobFailure",
     "Jobs",
+    "KeyRow",
     "Order",
     "Original",
     "Repaired",
     "Stages",
     "State",
     "opened",
+    "opened_keys",
 ]

@@ -15,7 +15,7 @@ from imgsearch.archive.archive import Archive
 from imgsearch.archive.priority import behind
 from imgsearch.archive.upload import inside
 from imgsearch.archive.work import Fetch, Work
-from imgsearch.backends.base import check_name
+from imgsearch.arguments import check_name
 from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
 from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
 from imgsearch.wording import counted

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from imgsearch import backends
 from imgsearch.archive.outcomes import Stages
+from imgsearch.arguments import check_name
 from imgsearch.backends import notes
-from imgsearch.backends.base import check_name
 from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
 from imgsearch.library.library import Library
 from imgsearch.library.library import open as open_library

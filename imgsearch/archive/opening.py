@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from imgsearch import objects
+from imgsearch.archive.access import Keys
 from imgsearch.archive.archive import Archive
 from imgsearch.catalog import Catalog
+from imgsearch.errors import ConfigError
 from imgsearch.library.collection_handle import ARGUMENTS, check_arguments
+
+_CATALOG: Final = "catalog.db"  # its name in the folder of an archive
 
 
 @contextmanager
@@ -41,7 +45,7 @@ def opened(
     where = originals or str(data / "originals")
     with (
         Catalog(
-            catalog or str(data / "catalog.db"), password=catalog_password, timeout=timeout
+            catalog or str(data / _CATALOG), password=catalog_password, timeout=timeout
         ) as rows,
         objects.connect(where, key=s3_key, secret=s3_secret, timeout=timeout) as store,
         Archive(
@@ -55,3 +59,29 @@ def opened(
         ) as archive,
     ):
         yield archive
+
+
+@contextmanager
+def opened_keys(
+    data: Path,
+    *,
+    catalog: str | None = None,
+    catalog_password: str | None = None,
+    timeout: float = 10.0,
+    new: bool = False,
+) -> Iterator[Keys]:
+    """Yield the API keys of the archive in the folder `data`, or of the database `catalog`.
+
+    With `new` the folder and the database are created if they do not exist.
+
+    Raises:
+        ConfigError: the folder holds no archive.
+        CatalogError: the database cannot be opened.
+    """
+    file = data / _CATALOG
+    if not (new or catalog or file.is_file()):
+        raise ConfigError(f"there is no service in {data}; --data names its folder")
+    if not catalog:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with Catalog(catalog or str(file), password=catalog_password, timeout=timeout) as rows:
+        yield Keys(rows)

@@ -10,7 +10,7 @@ from imgsearch.archive.libraries import Libraries
 from imgsearch.archive.outcomes import Found
 from imgsearch.archive.priority import Traffic
 from imgsearch.archive.search_batcher import Together
-from imgsearch.backends.collection import MAX_K
+from imgsearch.arguments import MAX_K
 from imgsearch.backends.regions import has_regions
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import CollectionNotFound, ImageNotFound

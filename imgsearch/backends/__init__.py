@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from imgsearch.backends.base import Capabilities, VectorBackend, check_access
+from imgsearch.arguments import check_access
+from imgsearch.backends.base import Capabilities, VectorBackend
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.schema import Index, Metric, Schema

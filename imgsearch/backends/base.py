@@ -12,7 +12,7 @@ from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import CollectionView, FieldNames
 from imgsearch.backends.schema import Schema
 from imgsearch.closeable import Closeable
-from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, SchemaMismatch
+from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch
 from imgsearch.types import Fingerprint
 
 
@@ -158,29 +158,3 @@ def require_schema(collection: Collection, schema: Schema) -> None:
     if differences := collection.schema.differences(wanted):
         collection.schema.require_current_encoder()
         raise SchemaMismatch(f"collection {collection.name!r} exists; {'; '.join(differences)}")
-
-
-def check_access(token: object, timeout: object) -> None:
-    """Check the token and the timeout of a connection. Messages leave the token out.
-
-    Raises:
-        ConfigError: the token is not a text, or the timeout not a positive, finite number.
-    """
-    if not isinstance(token, str | None):
-        raise ConfigError(f"a token is a text or None, not a {type(token).__name__}")
-    if isinstance(timeout, bool) or not (
-        isinstance(timeout, int | float) and 0 < timeout < float("inf")
-    ):
-        raise ConfigError(f"timeout is a positive number of seconds, not {timeout!r}")
-
-
-def check_name(name: str) -> str:
-    """Return a collection's name if every store takes it.
-
-    Raises:
-        ConfigError: it is no ASCII identifier of at most 64 letters.
-    """
-    text: object = name  # callers without a type checker may pass anything
-    if not (isinstance(text, str) and text.isidentifier() and text.isascii() and len(text) <= 64):
-        raise ConfigError(f"collection name {name!r} is no ASCII identifier of at most 64 letters")
-    return name

@@ -3,14 +3,13 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral, Real
 from typing import Any, Final, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from imgsearch.backends.schema import ZEROS, FieldType, Schema, check_field_name
-from imgsearch.errors import ConfigError, DimensionMismatch, FieldInvalid, VectorInvalid
+from imgsearch.errors import DimensionMismatch, FieldInvalid, VectorInvalid
 from imgsearch.filters import Filter, StartsWith, comparisons, leaves
 from imgsearch.types import Matrix, Record, Value, Vector
 from imgsearch.wording import did_you_mean
@@ -106,39 +105,6 @@ def check_filter(schema: Schema, where: Filter | None, *, prefixes: bool = True)
         check_value(schema, name, value)
         if isinstance(value, bool) and operation not in ("==", "!="):
             raise FieldInvalid(f"field {name!r} is true or false, which have no order")
-
-
-def check_breadth(k: int, offset: int, effort: int | None, *, most: int) -> None:
-    """Check a search's number of hits, offset and effort; `most` is the limit of k + offset.
-
-    Raises:
-        ConfigError: one is not an integer, or out of its range.
-    """
-    numbers: dict[str, object] = {
-        "k": k,
-        "offset": offset,
-        "effort": 1 if effort is None else effort,
-    }
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, Integral):
-            raise ConfigError(f"{name} is an integer, not {number!r}")
-    if not 1 <= k <= most:
-        raise ConfigError(f"k must be in 1 to {most:,}, not {k}")
-    if not 0 <= offset <= most - k:
-        raise ConfigError(f"offset must be in 0 to {most:,} - k, not {offset} with k = {k}")
-    if effort is not None and effort < 1:
-        raise ConfigError(f"effort must be at least 1, not {effort}")
-
-
-def check_score(name: str, score: object) -> float:
-    """Return a score threshold as a float; `name` is the argument's name in the message.
-
-    Raises:
-        ConfigError: the score is not a finite number.
-    """
-    if isinstance(score, bool) or not isinstance(score, Real) or not math.isfinite(score):
-        raise ConfigError(f"{name} is a finite number, not {score!r}")
-    return float(score)
 
 
 def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:

@@ -10,11 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from imgsearch.arguments import check_breadth, check_score
 from imgsearch.backends.checks import (
-    check_breadth,
     check_filter,
     check_records,
-    check_score,
     check_vectors,
     id_fault,
 )
@@ -23,7 +22,6 @@ from imgsearch.errors import ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.filters import Filter, in_any_form
 from imgsearch.types import Fingerprint, Hit, Matrix, Record, Value, Vector
 
-MAX_K: Final = 16_384  # Milvus' topK; nobody reads further
 MAX_BATCH: Final = 16_384  # rows that Milvus returns for one query
 
 
@@ -157,7 +155,7 @@ class Collection(ABC):
             FieldInvalid: `where` names an undeclared field, compares it with another type, asks
                 for the order of booleans, or for a prefix where the store knows none.
         """
-        check_breadth(k, offset, effort, most=MAX_K)
+        check_breadth(k, offset, effort)
         threshold = None if min_score is None else check_score("min_score", min_score)
         where = self._checked(where)
         matrix = check_vectors(self.schema, queries)

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
+from imgsearch.arguments import check_name
+from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
 from imgsearch.backends.collection import Collection, hit
 from imgsearch.backends.identity import dropped_error, require_same
 from imgsearch.backends.schema import Metric, Schema

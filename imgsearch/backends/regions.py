@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from imgsearch.backends.collection import MAX_K, Collection
+from imgsearch.arguments import MAX_K
+from imgsearch.backends.collection import Collection
 from imgsearch.filters import Field, Filter
 from imgsearch.images.regions import FIELDS
 from imgsearch.types import Hit, Vector

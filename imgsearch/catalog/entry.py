@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias, get_args
 
-from imgsearch.backends.base import check_name
+from imgsearch.arguments import check_name
 from imgsearch.errors import ConfigError
 from imgsearch.types import Value
 

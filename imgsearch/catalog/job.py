@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from imgsearch.backends.base import check_name
+from imgsearch.arguments import check_name
 from imgsearch.catalog.entry import MAX_INTEGER, check_text, check_time, now, possible_id
 from imgsearch.errors import ConfigError
 

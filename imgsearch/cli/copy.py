@@ -1,15 +1,16 @@
 """copy: a collection into another store."""
 
-from contextlib import ExitStack
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from imgsearch.backends.schema import Metric
 from imgsearch.cli import options, show
-from imgsearch.errors import CollectionNotFound
 from imgsearch.settings import Settings
 from imgsearch.wording import counted
+
+if TYPE_CHECKING:
+    from imgsearch.library.stores import Metric
 
 
 @click.command()
@@ -25,7 +26,7 @@ def copy(
     collection: str,
     name: str | None,
     index: str | None,
-    metric: Metric | None,
+    metric: "Metric | None",
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
     """Copy a collection into another store, and verify it.
@@ -34,21 +35,18 @@ def copy(
     interrupted copy can be run again, and nothing is deleted in TO. --index and --metric set the
     new collection's, which are the source's by default.
     """
-    from imgsearch.backends import connect, is_there
-    from imgsearch.library.copy import copy as transfer
+    from imgsearch.library import stores
+    from imgsearch.library.copy import copy as copy_collection
 
     settings = Settings.from_environment()
-    if not is_there(source):
-        raise CollectionNotFound(f"there is no store at {source}")
-    with ExitStack() as stack:
-        here, there = (
-            stack.enter_context(connect(url, token=settings.token(url), timeout=settings.timeout))
-            for url in (source, target)
-        )
-        bars = stack.enter_context(show.progress(hidden=as_json))
-        done = transfer(
-            here,
-            there,
+    stores.require(source)
+    with (
+        stores.connected(source, target, settings=settings) as (origin, destination),
+        show.progress(hidden=as_json) as bars,
+    ):
+        done = copy_collection(
+            origin,
+            destination,
             collection,
             name=name,
             index=index,

@@ -1,7 +1,6 @@
 """dedup: show groups of near-duplicates in a library, and on request keep one image of each."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,15 +10,13 @@ import click
 from imgsearch.cli import options, show
 from imgsearch.cli.search import thumb
 from imgsearch.cli.words import Number
-from imgsearch.errors import PrecisionUnreached
 from imgsearch.library.duplicates import Group, Member
 from imgsearch.report.html import Result, Words, results_page
 from imgsearch.settings import Settings
 from imgsearch.wording import counted
 
 if TYPE_CHECKING:
-    from imgsearch.backends import Collection
-    from imgsearch.encoders import Encoder
+    from imgsearch.evaluation.deduplication import Deduplication
     from imgsearch.evaluation.verification import Counts, Unverified
 
 _SHOWN: Final = 200  # groups on a page: with a few pictures each some 10 MB
@@ -82,8 +79,7 @@ def dedup(
     --stored, --threshold or --unread, in libraries of `classic`, and above 50,000 images, the
     stored vectors alone are compared. `search` always uses the threshold of the stored vectors.
     """
-    from imgsearch.evaluation.verification import Verification
-    from imgsearch.library.duplicates import groups as near_groups
+    from imgsearch.evaluation.deduplication import find_duplicates
 
     as_json: bool = rest["as_json"]
     encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights")}
@@ -93,61 +89,37 @@ def dedup(
         options.library(settings, db, collection=collection, **encoder) as library,
         show.progress(hidden=as_json) as bars,
     ):
-        measured: dict[str, Any] | None = None
-        candidates: float | None = None
         _check_removable(library, remove=rest["remove"])
-        stored = rest["stored"] or rest["unread"] or threshold is not None
-        look = Verification()
-        with _space(library, bars, stored=stored) as (images, joined):
-            if threshold is None:
-                measured = _measured(library, images, joined, precision, sample, bars)
-                threshold, candidates = measured["threshold"], measured["candidates"]
-            found = near_groups(
-                images,
-                threshold,
-                candidates=candidates,
-                second_look=look,
-                unread=rest["unread"],
-                on_progress=lambda done, total: bars.tell("searching", done, total),
-            )
-            count = library.count()
-            not_read = count - images.count() if joined else 0
-    others = [other.id for group in found for other in group.others]
-    facts = {
-        **_threshold_facts(threshold, measured),
-        **_comparison_facts(look.counts),
-        **_space_facts(joined, not_read),
-    }
+        result = find_duplicates(
+            library,
+            precision=precision,
+            threshold=threshold,
+            sample=sample,
+            stored=rest["stored"],
+            unread=rest["unread"],
+            on_progress=bars.tell,
+            on_note=show.note,
+        )
+    others = [other.id for group in result.groups for other in group.others]
+    facts = _facts(result)
     summary = (
-        f"{counted(len(found), 'group')} with {counted(len(others), 'near-duplicate')} beside the "
-        "kept images"
+        f"{counted(len(result.groups), 'group')} with {counted(len(others), 'near-duplicate')} "
+        "beside the kept images"
     )
     if html is not None:
-        about = {"library": f"{library.url} ({counted(count, 'image')})", "found": summary}
-        _write(html, found, {**about, **facts})
+        about = {"library": f"{library.url} ({counted(result.images, 'image')})", "found": summary}
+        _write_page(html, result.groups, {**about, **facts})
     if not as_json:
-        _print(found)
-        _print_unverified(look.unverified)
-        _print_facts(f"{summary}, among {counted(count, 'image')}", facts)
+        _print_groups(result.groups)
+        _print_unverified(result.unverified)
+        _print_facts(f"{summary}, among {counted(result.images, 'image')}", facts)
     removed = None
     if rest["remove"]:
-        removed = _removed(settings, db, collection, others, agreed=rest["yes"])
+        removed = _remove(settings, db, collection, others, confirmed=rest["yes"])
         if not as_json:
             show.note(f"{counted(removed or 0, 'image')} removed from the library; no file changed")
     if as_json:
-        show.echo_json(
-            {
-                "threshold": threshold,
-                "joined": joined is not None,
-                "not_read": not_read,
-                "measured": measured,
-                "images": count,
-                "groups": [_plain(group) for group in found],
-                "compared": look.counts.to_dict(),
-                "unverified": [pair.to_dict() for pair in look.unverified],
-                "removed": removed,
-            }
-        )
+        show.echo_json({**_to_json(result), "removed": removed})
 
 
 def _check_removable(library: Any, *, remove: bool) -> None:
@@ -160,78 +132,13 @@ def _check_removable(library: Any, *, remove: bool) -> None:
         library.collection.require_encoder()
 
 
-@contextmanager
-def _space(
-    library: Any, bars: show.Bars, *, stored: bool
-) -> "Iterator[tuple[Collection, Encoder | None]]":
-    """Provide the collection to group, and the encoder of a joined space or None."""
-    from imgsearch.encoders import load
-    from imgsearch.evaluation.joined import is_joinable, joined
-
-    if stored or not is_joinable(library.collection):
-        yield library.collection, None
-        return
-    encoder = load(**library.recipe.config())
-    with joined(library.collection, encoder, on_progress=bars.tell) as (images, both):
-        yield images, both
-
-
-def _measured(
-    library: Any,
-    images: "Collection",
-    joined: "Encoder | None",
-    precision: float,
-    sample: int,
-    bars: show.Bars,
-) -> dict[str, Any]:
-    """Measure a threshold on changes of the library's own images.
-
-    The threshold of the stored vectors is kept for `search`.
-
-    Raises:
-        PrecisionUnreached: no threshold reaches `precision`.
-    """
-    from imgsearch.evaluation.near_duplicates import calibrate
-
-    if joined is None:
-        return _measured_stored(library, precision, sample, bars)
-    try:
-        _measured_stored(library, precision, sample, bars)
-    except PrecisionUnreached as error:
-        show.note(f"no threshold is kept for search --hide-duplicates: {error}")
-    return calibrate(
-        images, joined, precision=precision, sample=sample, on_progress=bars.tell
-    ).to_dict()
-
-
-def _measured_stored(
-    library: Any, precision: float, sample: int, bars: show.Bars
-) -> dict[str, Any]:
-    """Measure a threshold for the stored vectors, and keep it.
-
-    Nothing is kept for a collection that notes no encoder.
-
-    Raises:
-        PrecisionUnreached: no threshold reaches `precision`. A kept threshold for this precision or
-            a higher one is forgotten.
-    """
-    from imgsearch.encoders import load
-    from imgsearch.evaluation.near_duplicates import calibrate
-
-    try:
-        measured = calibrate(
-            library.collection,
-            load(**library.recipe.config()),
-            precision=precision,
-            sample=sample,
-            on_progress=bars.tell,
-        ).to_dict()
-    except PrecisionUnreached:
-        library.thresholds.forget_duplicates(precision)
-        raise
-    if library.collection.schema.encoder is not None:
-        library.thresholds.keep_duplicates(measured)
-    return measured
+def _facts(result: "Deduplication") -> dict[str, str]:
+    """Return the lines that describe the threshold and the comparison, by their titles."""
+    return {
+        **_threshold_facts(result.threshold, result.measured),
+        **_comparison_facts(result.counts),
+        **_space_facts(result.space, result.unreadable),
+    }
 
 
 def _threshold_facts(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str]:
@@ -289,14 +196,14 @@ def _comparison_facts(counts: "Counts") -> dict[str, str]:
     return facts
 
 
-def _space_facts(joined: "Encoder | None", not_read: int) -> dict[str, str]:
+def _space_facts(space: str, unreadable: int) -> dict[str, str]:
     """Return the lines that describe a joined space, by their titles."""
-    if joined is None:
+    if not space:
         return {}
-    facts = {"score": f"of {joined.fingerprint.model}; --stored compares stored vectors alone"}
-    if not_read:
+    facts = {"score": f"of {space}; --stored compares stored vectors alone"}
+    if unreadable:
         facts["not compared"] = (
-            f"{counted(not_read, 'file')} that cannot be read; --unread compares stored vectors"
+            f"{counted(unreadable, 'file')} that cannot be read; --unread compares stored vectors"
         )
     return facts
 
@@ -319,36 +226,36 @@ def _print_unverified(pairs: Sequence["Unverified"]) -> None:
         show.note(f"and {counted(len(pairs) - _LISTED, 'more pair')}; --json has all")
 
 
-def _print(found: Sequence[Group]) -> None:
+def _print_groups(groups: Sequence[Group]) -> None:
     rows = []
-    for number, group in enumerate(found, 1):
+    for number, group in enumerate(groups, 1):
         rows.append((str(number), "kept", _path(group.kept)))
         rows += [("", f"{other.score:.4f}", _path(other)) for other in group.others]
     if rows:
         show.table(("group", "score", "path"), rows, right=2)
 
 
-def _write(html: Path, found: Sequence[Group], facts: Mapping[str, str]) -> None:
+def _write_page(html: Path, groups: Sequence[Group], facts: Mapping[str, str]) -> None:
     results = [
         Result(
             thumb(_path(group.kept)),
             [thumb(_path(other), score=other.score) for other in group.others],
         )
-        for group in found[:_SHOWN]
+        for group in groups[:_SHOWN]
     ]
-    if len(found) > _SHOWN:
+    if len(groups) > _SHOWN:
         facts = {**facts, "shown": f"the first {_SHOWN} groups"}
     show.write(html, results_page("Near-duplicates", results, facts=facts, words=_WORDS))
     show.note(f"page written to {html}")
 
 
-def _removed(
-    settings: Settings, db: str | None, collection: str, ids: Sequence[str], *, agreed: bool
+def _remove(
+    settings: Settings, db: str | None, collection: str, ids: Sequence[str], *, confirmed: bool
 ) -> int:
     """Remove the images from the library after confirmation; return their number."""
     if not ids:
         return 0
-    if not agreed:
+    if not confirmed:
         click.confirm(
             f"Remove {counted(len(ids), 'image')} from the library?", abort=True, err=True
         )
@@ -361,7 +268,20 @@ def _path(member: Member) -> str:
     return str(member.fields.get("path", member.id))
 
 
-def _plain(group: Group) -> dict[str, Any]:
+def _to_json(result: "Deduplication") -> dict[str, Any]:
+    return {
+        "threshold": result.threshold,
+        "joined": bool(result.space),
+        "not_read": result.unreadable,
+        "measured": result.measured,
+        "images": result.images,
+        "groups": [_group_to_json(group) for group in result.groups],
+        "compared": result.counts.to_dict(),
+        "unverified": [pair.to_dict() for pair in result.unverified],
+    }
+
+
+def _group_to_json(group: Group) -> dict[str, Any]:
     return {
         "kept": {"id": group.kept.id, "fields": dict(group.kept.fields)},
         "others": [{**asdict(other), "fields": dict(other.fields)} for other in group.others],

@@ -38,8 +38,8 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     is the folder of IMGSEARCH_DATA, or data/imagenet-subset if that folder exists. Otherwise 24
     classes of small pictures are drawn.
     """
-    from imgsearch.encoders import DEFAULT
     from imgsearch.evaluation.evaluator import evaluate
+    from imgsearch.library.models import DEFAULT
 
     config["options"] = options.parsed(config["options"])
     config["model"] = config["model"] or DEFAULT

@@ -139,13 +139,16 @@ def evaluate(
 
 def _datasets(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
     from imgsearch.evaluation.evaluator import evaluate as run_evaluation
+    from imgsearch.library import stores
 
     found = _dataset(dataset, given)
     models = _models(given)
     if given["collection"] and len(models) > 1:
         raise click.UsageError("--collection takes the vectors of one --model only")
     runs = {}
-    with options.connected(Settings.from_environment(), given["db"]):
+    # pipelines name the store by URL alone, so a connection with the token is kept open
+    stored = (given["db"],) if given["db"] else ()
+    with stores.connected(*stored, settings=Settings.from_environment()):
         for name, config in models.items():
             prefix = f"{name}: " if len(models) > 1 else ""
 
@@ -228,7 +231,7 @@ def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
 
 def _models(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return each model's name → what builds it, from options that may begin with a name."""
-    from imgsearch.encoders import DEFAULT
+    from imgsearch.library.models import DEFAULT
 
     names = list(dict.fromkeys(given["models"])) or [DEFAULT]
     weights = _of(names, given["weights"], "=", "--weights")

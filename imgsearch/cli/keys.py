@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.errors import ConfigError
 from imgsearch.settings import Settings
 
 if TYPE_CHECKING:
+    from imgsearch.archive import KeyRow
     from imgsearch.archive.access import Keys, Scope
-    from imgsearch.catalog import KeyRow
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-_CATALOG = "catalog.db"  # as `imgsearch serve` names it
 
 _data = click.option(
     "--data",
@@ -110,18 +108,18 @@ def revoke(ids: tuple[str, ...], data: Path) -> None:
 
 @contextmanager
 def _keys(data: Path, *, new: bool = False) -> Iterator["Keys"]:
-    """Open the keys of a service; only `create` may make its catalogue."""
-    from imgsearch.archive.access import Keys
-    from imgsearch.catalog import Catalog
+    """Provide the keys of a service; only `create` may create its catalog."""
+    from imgsearch.archive import opened_keys
 
     settings = Settings.from_environment()
-    url = settings.catalog or str(data / _CATALOG)
-    if not (new or settings.catalog or (data / _CATALOG).is_file()):
-        raise ConfigError(f"there is no service in {data}; --data names its folder")
-    if not settings.catalog:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)  # as the service makes it
-    with Catalog(url, password=settings.catalog_password, timeout=settings.timeout) as catalog:
-        yield Keys(catalog)
+    with opened_keys(
+        data,
+        catalog=settings.catalog,
+        catalog_password=settings.catalog_password,
+        timeout=settings.timeout,
+        new=new,
+    ) as known:
+        yield known
 
 
 def _told(row: "KeyRow") -> dict[str, object]:

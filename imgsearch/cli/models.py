@@ -1,19 +1,22 @@
-"""models: the encoders that there are, what they cost, and their weights on this machine."""
+"""models: the encoders, their costs, and their weights on this machine."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from typing_extensions import override
 
 from imgsearch.cli import options, show
-from imgsearch.wording import did_you_mean
+from imgsearch.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from imgsearch.library.models import Model
 
 
 class _Models(click.Group):
-    """A group whose first word may be a pattern: then it lists."""
+    """A group that lists models if its first word is not a command."""
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -41,23 +44,24 @@ def list_(context: click.Context, pattern: str | None, *, as_json: bool) -> None
     are 1e6 bytes of float32 weights. GFLOPs are for one image; a multiplication and an addition
     count as two. The models of timm, open_clip and towhee.models are listed with a PATTERN only.
     """
-    from imgsearch import encoders
+    from imgsearch.library.models import described, no_match_error, on_disk
 
-    found = [model for model in encoders.models() if pattern is None or _matches(model, pattern)]
-    names = [] if pattern is None else _names(pattern)
-    if pattern is not None and not (found or names):
-        known = [name for model in encoders.models() for name in (model.name, *model.aliases)]
-        show.note(f"no model matches {pattern!r}{did_you_mean(pattern, known)}")
+    rows = described(pattern or "*")
+    names = [] if pattern is None else _family_names(pattern)
+    if pattern is not None and not (rows or names):
+        show.note(str(no_match_error(pattern)))
         context.exit(1)
     if as_json:
         show.echo_json(
-            _told(found) if pattern is None else [*(each.name for each in found), *names]
+            _to_json(rows) if pattern is None else [*(model.name for model in rows), *names]
         )
         return
-    if found:
-        rows = [_row(model, encoders.on_disk(model.name)) for model in found]
-        show.table(("model", "dim", "px", "MB", "GFLOPs", "texts", "ready", "on disk"), rows)
-        for model in found if pattern is not None else ():
+    if rows:
+        show.table(
+            ("model", "dim", "px", "MB", "GFLOPs", "texts", "ready", "on disk"),
+            [_cells(model, on_disk(model.name)) for model in rows],
+        )
+        for model in rows if pattern is not None else ():
             click.echo(f"\n{model.name}: {model.description}\n  {_details(model)}")
     if names:
         click.echo("\n".join(names))
@@ -82,39 +86,33 @@ def pull(name: str, target: Path | None, source: Path | None) -> None:
 
     The sha256 of each file is stored, and checked whenever the weights are loaded.
     """
-    from imgsearch import encoders
+    from imgsearch.library.models import pull as pull_weights
 
     if target and source:
-        raise click.UsageError("--to and --from are two ways; give one")
-    folder = encoders.pull(name, target=target, source=source)
+        raise click.UsageError("--to and --from exclude each other")
+    folder = pull_weights(name, target=target, source=source)
     size = sum(file.stat().st_size for file in folder.iterdir())
     show.note(f"{name} is in {show.printable(str(folder))}: {size / 1e6:.1f} MB")
     if target:
-        show.note(f"there: imgsearch models pull {name} --from {show.printable(target.name)}")
+        show.note(
+            f"on the other machine: imgsearch models pull {name} "
+            f"--from {show.printable(target.name)}"
+        )
 
 
-def _matches(model: Any, pattern: str) -> bool:
-    return any(fnmatchcase(name, pattern) for name in (model.name, *model.aliases))
-
-
-def _names(pattern: str) -> list[str]:
+def _family_names(pattern: str) -> list[str]:
     """Return the models of timm, open_clip or towhee.models that match the pattern."""
-    from imgsearch import encoders
-    from imgsearch.errors import MissingExtra
+    from imgsearch.library.models import family_names
 
     try:
-        if pattern.startswith("clip:"):
-            return encoders.clip_names(pattern)
-        if pattern.startswith("towhee:"):
-            return encoders.towhee_names(pattern)
-        return encoders.timm_names(pattern)
+        return family_names(pattern)
     except MissingExtra as error:
         show.note(f"further models are not listed: {error}")
         return []
 
 
-def _told(found: list[Any]) -> list[dict[str, Any]]:
-    from imgsearch import encoders
+def _to_json(rows: Sequence["Model"]) -> list[dict[str, Any]]:
+    from imgsearch.library.models import on_disk
 
     return [
         {
@@ -122,13 +120,14 @@ def _told(found: list[Any]) -> list[dict[str, Any]]:
             "needs": model.needs,
             "installed": model.installed,
             "install": model.install or None,
-            "on_disk": _text(encoders.on_disk(model.name)) or None,
+            "on_disk": str(on_disk(model.name) or "") or None,
         }
-        for model in found
+        for model in rows
     ]
 
 
-def _row(model: Any, there: Path | None) -> tuple[str, ...]:
+def _cells(model: "Model", weights: Path | None) -> tuple[str, ...]:
+    """Return a row of the table; `weights` is where they are on this machine."""
     return (
         model.name,
         str(model.dim or "its own"),
@@ -136,17 +135,17 @@ def _row(model: Any, there: Path | None) -> tuple[str, ...]:
         f"{model.mb:.0f}" if model.mb else "",
         f"{model.gflops:.1f}" if model.gflops else "",
         ", ".join(model.languages).replace("mul", "many"),
-        "yes" if model.installed else _missing(model),
-        "yes" if there or not model.needs else "",
+        "yes" if model.installed else _requirement(model),
+        "yes" if weights or not model.needs else "",
     )
 
 
-def _missing(model: Any) -> str:
+def _requirement(model: "Model") -> str:
     return model.install if model.package and not model.needs else f"needs [{model.needs}]"
 
 
-def _details(model: Any) -> str:
-    facts = [model.licence and f"licence {model.licence}", model.source and f"from {model.source}"]
+def _details(model: "Model") -> str:
+    facts = [model.licence and f"license {model.licence}", model.source and f"from {model.source}"]
     if model.input_size:
         facts += [f"{model.interpolation} to {model.input_size} px, {model.crop_mode}"]
     if model.quality:
@@ -158,7 +157,3 @@ def _details(model: Any) -> str:
     if model.pooling:
         facts += [f"{model.pooling} of feature maps"]
     return "\n  ".join(fact for fact in facts if fact) or "no weights"
-
-
-def _text(path: Path | None) -> str:
-    return str(path or "")

@@ -1,15 +1,14 @@
 """Options that several commands share, and the objects that they open."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
-from imgsearch import backends, images
-from imgsearch.backends.schema import METRICS
-from imgsearch.errors import CollectionNotFound, ConfigError
+from imgsearch import images
+from imgsearch.errors import ConfigError
+from imgsearch.library import stores
 from imgsearch.settings import Settings
 
 _MILLION: Final = 1_000_000
@@ -71,11 +70,9 @@ def named_encoder(library: Any) -> Any:
         EncoderMismatch: the collection's vectors have another dimension or another encoder.
         EncoderError: the encoder cannot be built.
     """
-    from imgsearch.encoders import load
-
-    encoder = load(**library.recipe.config()).fingerprint
-    library.collection.require(encoder)
-    return encoder
+    fingerprint = library.encoder.fingerprint
+    library.collection.require(fingerprint)
+    return fingerprint
 
 
 def field_names(values: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +88,7 @@ def index(command: F) -> F:
         help="Index: flat, ivf_flat:nlist=128, ivf_sq8:nlist=128 or hnsw:M=16.",
     )
     metric = click.option(
-        "--metric", type=click.Choice(METRICS), help="Metric that compares vectors."
+        "--metric", type=click.Choice(stores.METRICS), help="Metric that compares vectors."
     )
     return kind(metric(command))
 
@@ -156,21 +153,9 @@ def library(settings: Settings, db: str | None, *, new: bool = False, **config: 
     from imgsearch.library.library import open as open_library
 
     url = db or settings.store
-    if not new and not backends.is_there(url):
-        raise CollectionNotFound(f"there is no library at {url} yet; add some images first")
+    if not new:
+        stores.require(url)
     return open_library(url, token=settings.token(url), timeout=settings.timeout, **config)
-
-
-@contextmanager
-def connected(settings: Settings, db: str | None) -> Iterator[None]:
-    """Keep the store open, with its token, for pipelines that name it by URL only."""
-    from imgsearch.backends import connect
-
-    if db is None:
-        yield
-        return
-    with connect(db, token=settings.token(db), timeout=settings.timeout):
-        yield
 
 
 def parsed(options: tuple[str, ...]) -> Mapping[str, Any] | None:

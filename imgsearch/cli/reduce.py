@@ -1,25 +1,18 @@
-"""reduce: fit what makes an encoder's vectors shorter."""
+"""reduce: fit a reduction, which shortens an encoder's vectors."""
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
-import numpy as np
 
-from imgsearch import encoders
 from imgsearch.cli import options, show
-from imgsearch.encoders import Encoder
-from imgsearch.encoders.reduction.fit import KINDS, SUFFIX, Reduction, told
 from imgsearch.errors import ConfigError
 from imgsearch.images import sources
-from imgsearch.pipelines import embed_pipeline
-from imgsearch.types import Matrix
+from imgsearch.library.models import DEFAULT
+from imgsearch.library.reduction import KINDS, SUFFIX, Reduction, draw, fit
 from imgsearch.wording import counted
-
-_CHUNK: Final = 256  # images of one run: enough to overlap, few enough for a bar that moves
 
 
 @click.command()
@@ -84,81 +77,64 @@ def reduce(
     """
     if method == "pca" and not source:
         raise click.UsageError("pca is fitted on images: name a SOURCE")
-    _check(target, force=force)
+    _check_target(target, force=force)
     given = options.parsed(config["options"])
     if "reduction" in (given or {}):
         raise click.BadParameter("the vectors would be reduced twice", param_hint="--option")
-    name = model or encoders.DEFAULT
-    encoder = encoders.load(name, weights=weights, options=given)
-    mine = told(encoder.fingerprint)
+    encoder: dict[str, Any] = {"model": model or DEFAULT, "weights": weights, "options": given}
     if method == "random":
-        reduction = Reduction.random(encoder.dim, dim, seed=seed, source=mine)
+        reduction = draw(dim, seed=seed, **encoder)
         if source:
-            show.note("random looks at no image: SOURCE was left alone")
+            show.note("random looks at no image: SOURCE was not read")
     else:
         paths = sources.spread([each.path for each in sources.references(source)], samples)
-        _check_enough(encoder, dim, len(paths))
-        pipeline = embed_pipeline(name, weights=weights, options=given)
-        with closing(pipeline), show.progress(hidden=False) as bars:
-            reduction = Reduction.pca(_vectors(pipeline, paths, bars.tell), dim, source=mine)
+        reduction = _fit(paths, dim, encoder)
     reduction.save(target)
-    _summary(encoder, reduction)
+    _print_summary(reduction)
     words = [f"--option={word}" for word in (*config["options"], f"reduction={target.resolve()}")]
     with_weights = [f"--weights={weights}"] if weights else []
-    command = shlex.join(["--model", name, *with_weights, *words])
+    command = shlex.join(["--model", encoder["model"], *with_weights, *words])
     show.note(f"next: imgsearch add SOURCE {show.printable(command)}")
 
 
-def _check(target: Path, *, force: bool) -> None:
-    """Refuse a file that could not be written in the end.
+def _check_target(target: Path, *, force: bool) -> None:
+    """Check, before anything is computed, that the file can be written in the end.
 
     Raises:
-        ConfigError: it is there already, its folder is not, or its name does not fit.
+        ConfigError: it exists, its folder does not, or its name has another suffix.
     """
     if target.suffix.lower() != SUFFIX:
         raise ConfigError(f"a reduction is kept in NAME{SUFFIX}, not in {target}")
     if target.exists() and not force:
-        raise ConfigError(f"{target} is there already; --force replaces it")
+        raise ConfigError(f"{target} exists already; --force replaces it")
     if not target.parent.is_dir():
         raise ConfigError(f"there is no folder {target.parent} to write {target.name} in")
 
 
-def _check_enough(encoder: Encoder, dim: int, found: int) -> None:
-    """Refuse, before an image is read, what `Reduction.pca` would refuse after them all.
-
-    Raises:
-        ConfigError: the vectors are shorter than `dim` already, or there are too few images.
-    """
-    if dim > encoder.dim:
-        raise ConfigError(
-            f"the vectors of {encoder.fingerprint.model} have {encoder.dim} dimensions: --dim is "
-            f"at most that, not {dim}"
-        )
-    if found < dim:
-        raise ConfigError(
-            f"PCA to {dim} dimensions needs at least {counted(dim, 'image')}, not {found}"
-        )
-
-
-def _vectors(pipeline: Any, paths: list[str], tell: Callable[..., None]) -> Iterator[Matrix]:
-    """Yield the vectors (n, d) of the images that can be used; say in the end what could not."""
-    reasons: list[str] = []
-    for start in range(0, len(paths), _CHUNK):
-        rows = list(pipeline.stream([paths[start : start + _CHUNK]]))
-        reasons += [str(row["error"]) for row in rows if row["error"] is not None]
-        well = [row["vector"] for row in rows if row["error"] is None]
-        if well:
-            yield np.stack(well)
-        tell("embedding", min(start + _CHUNK, len(paths)), len(paths), f"{len(reasons)} failed")
-    if reasons:
-        show.note(f"{len(reasons)} of {len(paths)} images could not be used; the first:")
-        show.note(f"  {show.printable(reasons[0])}")
+def _fit(paths: Sequence[str], dim: int, encoder: dict[str, Any]) -> Reduction:
+    """Fit a PCA to images, and print how many of them were unusable."""
+    errors: list[str] = []
+    try:
+        with show.progress(hidden=False) as bars:
+            return fit(
+                paths,
+                dim,
+                **encoder,
+                on_progress=lambda done, total, failed: bars.tell(
+                    "embedding", done, total, f"{failed} failed"
+                ),
+                on_failure=errors.append,
+            )
+    finally:
+        if errors:
+            show.note(f"{len(errors)} of {len(paths)} images could not be used; the first:")
+            show.note(f"  {show.printable(errors[0])}")
 
 
-def _summary(encoder: Encoder, reduction: Reduction) -> None:
-    made = f"{encoder.dim} → {reduction.dim} dimensions"
+def _print_summary(reduction: Reduction) -> None:
+    lengths = f"{reduction.d_in} → {reduction.dim} dimensions"
     if reduction.kind == "pca":
         kept = f"{reduction.kept:.1%} of the variance is kept"
-        click.echo(f"{made}, fitted to {counted(reduction.samples, 'image')}: {kept}")
+        click.echo(f"{lengths}, fitted to {counted(reduction.samples, 'image')}: {kept}")
     else:
-        click.echo(f"{made}, drawn at random from seed {reduction.seed}")
+        click.echo(f"{lengths}, drawn at random from seed {reduction.seed}")

@@ -44,7 +44,6 @@ def threshold(
     lower one.
     """
     from imgsearch.datasets import dataset as datasets
-    from imgsearch.encoders import load
     from imgsearch.evaluation.labelled_scores import thresholds
 
     config["options"] = options.parsed(config["options"])
@@ -56,7 +55,7 @@ def threshold(
         try:
             found, missing = thresholds(
                 opened.collection,
-                load(**opened.recipe.config()),
+                opened.encoder,
                 dataset,
                 precision=precision,
                 on_progress=bars.tell,

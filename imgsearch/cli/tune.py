@@ -3,14 +3,12 @@
 import shlex
 from collections.abc import Collection as Names
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from imgsearch.cli import options, show
 from imgsearch.cli.words import Number
-from imgsearch.errors import CollectionNotFound
 from imgsearch.settings import Settings
 from imgsearch.wording import counted
 
@@ -78,39 +76,36 @@ def tune(
         imgsearch tune --index flat --index hnsw:M=16@32,64,128 --index hnsw:M=32
         imgsearch tune --db photos.db --in milvus://HOST:19530 --json
     """  # noqa: D301  # \b is click's: leave these lines as they are
-    from imgsearch.backends import FieldNames, canonical, connect, is_there
     from imgsearch.evaluation.index.tune import tune as run
+    from imgsearch.library import stores
 
     settings = Settings.from_environment()
     names = options.field_names(config)
     url = db or settings.store
-    if not is_there(url):
-        raise CollectionNotFound(f"there is no library at {url} yet; add some images first")
+    stores.require(url)
     if any(config.values()):
         config["options"] = options.parsed(config["options"])
         with options.library(settings, db, collection=collection, **config, **names) as library:
             options.named_encoder(library)
-    with ExitStack() as stack:
-        here, there = (
-            stack.enter_context(connect(each, token=settings.token(each), timeout=settings.timeout))
-            for each in (url, place or url)
-        )
-        bars = stack.enter_context(show.progress(hidden=as_json))
+    with (
+        stores.connected(url, place or url, settings=settings) as (source, trials),
+        show.progress(hidden=as_json) as bars,
+    ):
         done = run(
-            here,
+            source,
             collection,
-            into=there,
+            into=trials,
             indexes=indexes,
             k=k,
             target=target,
             queries=queries,
             seed=seed,
-            names=FieldNames(*names.values()),
+            names=stores.FieldNames(*names.values()),
             on_progress=bars.tell,
         )
-        same = place is None or canonical(place) == canonical(url)
+        same = place is None or trials.url == source.url
         extra = _encoder_words(config, names) if done.unmarked else []
-        commands = _commands(done, url, url if same else str(place), there.names(), extra)
+        commands = _commands(done, url, url if same else str(place), trials.names(), extra)
     if as_json:
         show.echo_json({**done.to_dict(), "commands": commands})
     else:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from imgsearch.backends.base import check_name
+from imgsearch.arguments import check_name
 from imgsearch.client import search_body
 from imgsearch.client.connection import CODES, Connection, parsed, problem
 from imgsearch.client.job import Job

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from imgsearch import errors
-from imgsearch.backends.base import check_access
+from imgsearch.arguments import check_access
 from imgsearch.client.records import unexpected
 
 if TYPE_CHECKING:

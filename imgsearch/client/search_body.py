@@ -9,8 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from imgsearch import images
-from imgsearch.backends.checks import check_breadth, check_score
-from imgsearch.backends.collection import MAX_K
+from imgsearch.arguments import check_breadth, check_score
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Filter
 from imgsearch.images import sources
@@ -35,7 +34,7 @@ def how(
         ConfigError: a number is out of range or not finite.
         FieldInvalid: the filter is larger than services accept.
     """
-    check_breadth(k, offset, None, most=MAX_K)
+    check_breadth(k, offset)
     if not isinstance(hide_duplicates, bool):
         check_score("hide_duplicates", hide_duplicates)
     if min_score not in (None, "auto"):

@@ -7,8 +7,8 @@ from os import PathLike
 from typing import Any, Final
 
 from imgsearch import backends, encoders
+from imgsearch.arguments import check_name
 from imgsearch.backends import Collection, FieldNames, Index, Metric, Schema, notes
-from imgsearch.backends.base import check_name
 from imgsearch.backends.collection import unnamed_encoder_error
 from imgsearch.backends.schema import FieldType, check_metric
 from imgsearch.encoders import Recipe

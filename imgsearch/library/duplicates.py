@@ -13,8 +13,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from imgsearch.arguments import MAX_K
 from imgsearch.backends.checks import can_compare
-from imgsearch.backends.collection import MAX_K, Collection
+from imgsearch.backends.collection import Collection
 from imgsearch.backends.regions import WHOLE, has_regions, image_id, search_images
 from imgsearch.backends.schema import Metric
 from imgsearch.filters import Filter

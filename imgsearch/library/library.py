@@ -14,11 +14,11 @@ import pyarrow as pa
 from typing_extensions import override
 
 from imgsearch import encoders
+from imgsearch.arguments import check_score
 from imgsearch.backends import Collection, FieldNames, Metric
-from imgsearch.backends.checks import check_score
 from imgsearch.backends.regions import WHOLE, has_regions, search_images
 from imgsearch.closeable import Closeable
-from imgsearch.encoders import Recipe
+from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Filter
@@ -67,6 +67,16 @@ class Library(Closeable):
             EncoderMismatch: the collection notes no encoder, and the user named none.
         """
         return self._handle.required_recipe()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, which is built when it is first needed.
+
+        Raises:
+            EncoderMismatch: the collection notes no encoder, and the user named none.
+            EncoderError: the encoder cannot be built.
+        """
+        return encoders.load(**self.recipe.config())
 
     def add(
         self,
@@ -167,6 +177,13 @@ class Library(Closeable):
         Raises: as for `search`, except CollectionNotFound.
         """
         return self._query_encoder().encode(query, self._handle.known, on_warning)
+
+    def text_warnings(self, text: str) -> list[str]:
+        """Return warnings about scripts and words of a text that the encoder does not know.
+
+        Raises: as for `encode`.
+        """
+        return self._query_encoder().text_warnings(text)
 
     def embed(
         self, images: Sequence[tuple[str, bytes]], *, one_core: bool = False

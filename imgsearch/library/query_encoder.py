@@ -67,18 +67,27 @@ class QueryEncoder:
         if any(term.kind != "vector" for term in terms):
             encoder = self._ready(collection)
             _check_origin(collection, encoder.fingerprint.model, on_warning)
-            if texts:
-                _check_texts(texts, encoder, on_warning or _warn)
+            for text in _script_warnings(texts, encoder) if texts else ():
+                (on_warning or _warn)(text)
         vectors = [
             np.ascontiguousarray(term.value, dtype=np.float32)
             if term.kind == "vector"
             else self._vector(term, collection)
             for term in terms
         ]
-        if texts:
-            # a text of such words alone is an error
-            _tell_unknown(texts, self._ready(collection), on_warning or _warn)
+        # after encoding, because a text that has only unknown words is an error
+        for text in _word_warnings(texts, self._ready(collection)) if texts else ():
+            (on_warning or _warn)(text)
         return vectors[0] if len(terms) == 1 else combined(vectors, [term.weight for term in terms])
+
+    def text_warnings(self, text: str) -> list[str]:
+        """Return warnings about scripts and words of a text that the encoder does not know.
+
+        Raises:
+            TextUnsupported: the encoder takes images only.
+        """
+        encoder = self._ready(None)
+        return [*_script_warnings([text], encoder), *_word_warnings([text], encoder)]
 
     def _vector(self, term: Term, collection: Collection | None) -> Vector:
         """Return the vector of a text or an image."""
@@ -146,35 +155,39 @@ def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
     return np.ascontiguousarray(total / length, dtype=np.float32)
 
 
-def _check_texts(texts: Sequence[str], encoder: Encoder, warn: Callable[[str], None]) -> None:
-    """Refuse texts that the encoder does not take at all; warn of those that it cannot read."""
+def _script_warnings(texts: Sequence[str], encoder: Encoder) -> list[str]:
+    """Return a warning about texts in scripts that the encoder was not trained on, or nothing.
+
+    Raises:
+        TextUnsupported: the encoder takes images only.
+    """
+    model = encoder.fingerprint.model
     if not encoder.languages:
         raise TextUnsupported(
-            f"{texts[0]!r} is taken as a text, there being no such file; but the collection's "
-            f"encoder {encoder.fingerprint.model!r} takes images only; `imgsearch models` tells "
-            "which take texts, as clip_vit_b32 does"
+            f"{texts[0]!r} is not a file, and the collection's encoder {model!r} takes images only."
+            " `imgsearch models` lists encoders of texts, such as clip_vit_b32."
         )
     from imgsearch.encoders.clip.scripts import unknown
 
-    strange = {
+    unreadable = {
         script: text for text in reversed(texts) if (script := unknown(text, encoder.languages))
     }
-    if strange:
-        told = ", ".join(f"{script} ({text!r})" for script, text in strange.items())
-        warn(
-            f"{encoder.fingerprint.model} has learned texts in {', '.join(encoder.languages)}, not "
-            f"in {told}: the hits mean little"
-        )
+    if not unreadable:
+        return []
+    scripts = ", ".join(f"{script} ({text!r})" for script, text in unreadable.items())
+    languages = ", ".join(encoder.languages)
+    return [f"{model} was trained on texts in {languages}, not in {scripts}: the hits mean little"]
 
 
-def _tell_unknown(texts: Sequence[str], encoder: Encoder, warn: Callable[[str], None]) -> None:
-    """Warn of words that the encoder does not know."""
-    passed = dict.fromkeys(word for text in texts for word in encoder.unknown_words(text))
-    if passed:
-        told = ", ".join(map(repr, passed))
-        warn(f"{encoder.fingerprint.model} does not know {told}: passed over")
+def _word_warnings(texts: Sequence[str], encoder: Encoder) -> list[str]:
+    """Return a warning about words that the encoder does not know, or nothing."""
+    unknown = dict.fromkeys(word for text in texts for word in encoder.unknown_words(text))
+    if not unknown:
+        return []
+    words = ", ".join(map(repr, unknown))
+    return [f"{encoder.fingerprint.model} does not know {words}, and ignores it"]
 
 
 def _warn(text: str) -> None:
-    # past this, _check_texts or _tell_unknown, encode, Library.search or Library.encode: the caller
-    warnings.warn(text, TextWarning, stacklevel=5)
+    # past this, encode, Library.search or Library.encode: the caller
+    warnings.warn(text, TextWarning, stacklevel=4)

@@ -7,8 +7,8 @@ from typing import Final
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from imgsearch import encoders
 from imgsearch.errors import ImgSearchError
+from imgsearch.library.models import described
 from imgsearch.service.parameters import ONLY_KNOWN
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
@@ -75,7 +75,7 @@ def models_(here: Here) -> responses.Encoders:
             installed=each.installed,
             licence=each.licence,
         )
-        for each in encoders.models()
+        for each in described()
     ]
     library = here.archive.default()
     return responses.Encoders(default=library.model if library else "", models=told)

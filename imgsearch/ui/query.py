@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from imgsearch import encoders
 from imgsearch.archive import Archive, Found
-from imgsearch.encoders.clip.scripts import unknown
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field, Filter
 from imgsearch.images import sources
@@ -72,17 +70,12 @@ def find(archive: Archive, asked: Asked) -> list[Found]:
 
 
 def warnings_of(archive: Archive, asked: Asked) -> str:
-    """Return what to say of words that the collection's model cannot read, "" if there are none."""
+    """Return warnings about words that the collection's encoder cannot read, "" if it reads all."""
     words = asked.words.strip()
     if not words or asked.like is not None:
         return ""
-    encoder = encoders.load(**archive.existing(asked.collection).recipe.config())
-    told = []
-    if script := unknown(words, encoder.languages):
-        told.append(f"The model has not learned {script} script, so the hits mean little.")
-    if strange := encoder.unknown_words(words):
-        told.append(f"Passed over, as the model does not know them: {', '.join(strange)}.")
-    return " ".join(told)
+    warnings = archive.existing(asked.collection).text_warnings(words)
+    return " ".join(f"{warning}." for warning in warnings)
 
 
 def _all(archive: Archive, asked: Asked) -> Iterator[Found]:

@@ -6,8 +6,8 @@ import uuid
 import numpy as np
 import pytest
 
+from imgsearch.arguments import MAX_K
 from imgsearch.backends import Schema, connect
-from imgsearch.backends.collection import MAX_K
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field
 from imgsearch.library.duplicates import distinct, groups, scores, search_distinct

@@ -296,7 +296,7 @@ def test_texts_of_another_encoder_are_refused(gallery, request):
 
 
 def test_a_script_that_the_model_does_not_know_is_told_once_a_search(library):
-    with pytest.warns(TextWarning, match="colours has learned texts in en.*犬") as caught:
+    with pytest.warns(TextWarning, match="colours was trained on texts in en.*犬") as caught:
         hits = library.search(Query("red 犬").plus("red 猫").plus("red собака"))
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -309,7 +309,9 @@ def test_a_script_that_the_model_does_not_know_is_told_once_a_search(library):
 def test_a_search_warns_of_words_that_the_word_table_skips(word_table, gallery):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as library:
         library.add(gallery)
-        with pytest.warns(TextWarning, match="lite does not know 'qqqqzz': passed over") as caught:
+        with pytest.warns(
+            TextWarning, match="lite does not know 'qqqqzz', and ignores it"
+        ) as caught:
             hits = library.search("a qqqqzz dog", k=3)
         assert (len(hits), caught[0].filename) == (3, __file__)
         with pytest.raises(TextUnknown, match="'goldfsh'; did you mean goldfish"):
@@ -435,7 +437,7 @@ def test_a_script_that_the_model_does_not_know_is_a_line_on_standard_error(run):
     done = run("search", "red 犬", "--json")
     assert done.exit_code == 0
     assert names_of(done.stdout)[0] == "rot-ü"
-    assert done.stderr.startswith("Warning: colours has learned")
+    assert done.stderr.startswith("Warning: colours was trained on")
     assert done.stderr.count("\n") == 1
 
 
@@ -459,7 +461,7 @@ def test_as_typed_in_a_shell(tmp_path):
     assert ranked[0] == "bild-ü 0000"
     warned = typed(["search", "a dog собака", "--json"])
     assert (warned.returncode, len(names_of(warned.stdout)), warned.stderr.count("\n")) == (0, 4, 1)
-    assert "lite has learned texts in en" in warned.stderr
+    assert "lite was trained on texts in en" in warned.stderr
     refused = typed(["search", "🦊"])
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
     assert "🦊" in refused.stderr

@@ -9,7 +9,8 @@ from typing import Any
 from pymilvus import DataType, MilvusClient, MilvusException
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
+from imgsearch.arguments import check_name
+from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames

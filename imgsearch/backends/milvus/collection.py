@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from imgsearch.backends.collection import MAX_BATCH, MAX_K, Collection
+from imgsearch.arguments import MAX_K
+from imgsearch.backends.collection import MAX_BATCH, Collection
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
 from imgsearch.backends.milvus.filters import after, among, both, rendered

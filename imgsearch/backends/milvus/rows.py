@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
+from imgsearch.arguments import MAX_K
 from imgsearch.backends import connect
 from imgsearch.backends.checks import check_vectors
-from imgsearch.backends.collection import MAX_K
 from imgsearch.backends.milvus.address import Address
 from imgsearch.backends.rows import Inserted, matrix
 from imgsearch.backends.schema import Schema

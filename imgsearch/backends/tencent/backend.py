@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend, check_name, require_schema
+from imgsearch.arguments import check_name
+from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.identity import Described
 from imgsearch.backends.schema import INDEXES, Schema

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imgsearch.arguments import MAX_K
 from imgsearch.backends import Collection, FieldNames, Index, Schema, connect
-from imgsearch.backends.collection import MAX_K
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.backends.milvus.collection import MilvusCollection
 from imgsearch.errors import BackendError, SchemaMismatch

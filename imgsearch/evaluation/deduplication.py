@@ -1,0 +1,159 @@
+"""Groups of near-duplicates in a library, by a threshold that is measured on its own images."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from imgsearch.backends import Collection
+from imgsearch.encoders import Encoder
+from imgsearch.errors import PrecisionUnreached
+from imgsearch.evaluation.joined import is_joinable, joined
+from imgsearch.evaluation.near_duplicates import calibrate
+from imgsearch.evaluation.verification import Counts, Unverified, Verification
+from imgsearch.library.duplicates import Group, groups
+from imgsearch.library.library import Library
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with the stage, the number of images done, and the number of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deduplication:
+    """The groups of near-duplicates of a library, and how they were found.
+
+    `measured` is the calibration as JSON values, None if the threshold was given. `images` is the
+    library's number of images. `space` is the name of the joined encoder, "" if the stored vectors
+    alone were compared; `unreadable` images have no joined vector.
+    """
+
+    groups: Sequence[Group]
+    threshold: float
+    measured: dict[str, Any] | None
+    counts: Counts
+    unverified: Sequence[Unverified]
+    images: int
+    space: str
+    unreadable: int
+
+
+def find_duplicates(
+    library: Library,
+    *,
+    precision: float = 0.99,
+    threshold: float | None = None,
+    sample: int = 200,
+    stored: bool = False,
+    unread: bool = False,
+    on_progress: OnProgress | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Deduplication:
+    """Return the groups of images of a library that show the same picture.
+
+    Without a `threshold` the lowest score that reaches `precision` is measured on `sample` images,
+    and the threshold of the stored vectors is kept for `Library.search`. Vectors of ``classic``
+    join the stored vectors unless `stored`, `unread` or a `threshold` is given. With `unread`
+    images whose files cannot be read are grouped by their score alone.
+
+    Raises:
+        CollectionNotFound: nothing was added yet.
+        PrecisionUnreached: no threshold reaches `precision`.
+        DatasetError: there are too few readable images to measure on.
+    """
+    progress = on_progress or _ignore
+    stored = stored or unread or threshold is not None
+    look = Verification()
+    measured: dict[str, Any] | None = None
+    candidates: float | None = None
+    with _space(library, progress, stored=stored) as (images, encoder):
+        if threshold is None:
+            measured = _measure(
+                library, images, encoder, precision, sample, progress, on_note or _ignore
+            )
+            threshold, candidates = measured["threshold"], measured["candidates"]
+        near = groups(
+            images,
+            threshold,
+            candidates=candidates,
+            second_look=look,
+            unread=unread,
+            on_progress=lambda done, total: progress("searching", done, total),
+        )
+        number = library.count()
+        unreadable = number - images.count() if encoder else 0
+    return Deduplication(
+        near,
+        threshold,
+        measured,
+        look.counts,
+        look.unverified,
+        number,
+        encoder.fingerprint.model if encoder else "",
+        unreadable,
+    )
+
+
+@contextmanager
+def _space(
+    library: Library, on_progress: OnProgress, *, stored: bool
+) -> Iterator[tuple[Collection, Encoder | None]]:
+    """Provide the collection to group, and the joined encoder, None for the stored vectors."""
+    if stored or not is_joinable(library.collection):
+        yield library.collection, None
+        return
+    with joined(library.collection, library.encoder, on_progress=on_progress) as (images, encoder):
+        yield images, encoder
+
+
+def _measure(
+    library: Library,
+    images: Collection,
+    encoder: Encoder | None,
+    precision: float,
+    sample: int,
+    on_progress: OnProgress,
+    on_note: Callable[[str], None],
+) -> dict[str, Any]:
+    """Measure a threshold, and keep the threshold of the stored vectors.
+
+    Raises:
+        PrecisionUnreached: no threshold reaches `precision`.
+    """
+    if encoder is None:
+        return _measure_stored(library, precision, sample, on_progress)
+    try:
+        _measure_stored(library, precision, sample, on_progress)
+    except PrecisionUnreached as error:
+        on_note(f"no threshold is kept for search --hide-duplicates: {error}")
+    return calibrate(
+        images, encoder, precision=precision, sample=sample, on_progress=on_progress
+    ).to_dict()
+
+
+def _measure_stored(
+    library: Library, precision: float, sample: int, on_progress: OnProgress
+) -> dict[str, Any]:
+    """Measure a threshold of the stored vectors, and keep it if the collection notes an encoder.
+
+    Raises:
+        PrecisionUnreached: no threshold reaches `precision`. A kept threshold for this precision or
+            a higher one is forgotten.
+    """
+    try:
+        measured = calibrate(
+            library.collection,
+            library.encoder,
+            precision=precision,
+            sample=sample,
+            on_progress=on_progress,
+        ).to_dict()
+    except PrecisionUnreached:
+        library.thresholds.forget_duplicates(precision)
+        raise
+    if library.collection.schema.encoder is not None:
+        library.thresholds.keep_duplicates(measured)
+    return measured
+
+
+def _ignore(*_values: object) -> None:
+    pass

@@ -1,0 +1,53 @@
+"""The int8 form of a model, fitted to images like those of a library."""
+
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from typing import Any, Final
+
+from imgsearch import encoders
+from imgsearch.encoders.export import calibration
+from imgsearch.encoders.export.calibration import LEAST, Calibration
+from imgsearch.encoders.export.encoder import ExportedEncoder
+from imgsearch.errors import ConfigError, ImageError, SourceError
+from imgsearch.images import sources
+from imgsearch.library.embedding import model_input
+
+__all__ = ["LEAST", "Calibration", "calibrate"]
+
+_EXACT: Final = {"runtime": "openvino", "precision": "f32"}  # int8 is compared with float32
+
+
+def calibrate(
+    paths: Sequence[str],
+    model: str,
+    *,
+    weights: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    on_failure: Callable[[str], None] | None = None,
+) -> Calibration:
+    """Write the int8 form of a model for this machine; return its cosines to float32.
+
+    `paths` are image files. `on_progress` gets the numbers of images read and of all, `on_failure`
+    the error of each unreadable image.
+
+    Raises:
+        ConfigError: the model cannot be calibrated, or fewer than 10 images can be read.
+        MissingExtra: nncf or openvino is not installed.
+        EncoderError: the encoder cannot be built or quantized.
+    """
+    encoder = encoders.load(model, weights=weights, options={**(options or {}), **_EXACT})
+    if not isinstance(encoder, ExportedEncoder):
+        raise ConfigError(
+            f"{model} cannot be calibrated: it has no export, or its vectors are reduced"
+        )
+    inputs: list[Any] = []
+    for number, path in enumerate(paths, 1):
+        try:
+            inputs.append(model_input(encoder, sources.read(path), path))
+        except (SourceError, ImageError) as error:
+            if on_failure:
+                on_failure(str(error))
+        if on_progress:
+            on_progress(number, len(paths))
+    return calibration.write(encoder.folder, inputs)

@@ -1,0 +1,40 @@
+"""Stores by URL: whether one exists, and connections with the token and timeout of the settings."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from imgsearch import backends
+from imgsearch.backends import FieldNames, Metric, VectorBackend
+from imgsearch.backends.schema import METRICS
+from imgsearch.errors import CollectionNotFound
+from imgsearch.settings import Settings
+
+__all__ = ["METRICS", "FieldNames", "Metric", "connected", "require"]
+
+
+def require(url: str) -> None:
+    """Refuse an embedded store that does not exist, because opening it would create it.
+
+    Raises:
+        CollectionNotFound: the store does not exist.
+        ConfigError: the URL is invalid.
+    """
+    if not backends.is_there(url):
+        raise CollectionNotFound(f"there is no library at {url} yet; add some images first")
+
+
+@contextmanager
+def connected(*urls: str, settings: Settings) -> Iterator[tuple[VectorBackend, ...]]:
+    """Provide the stores at `urls`, opened with the settings' tokens and timeout.
+
+    Pipelines, which name a store by URL alone, share these connections.
+
+    Raises: as for `backends.connect`.
+    """
+    with ExitStack() as stack:
+        yield tuple(
+            stack.enter_context(
+                backends.connect(url, token=settings.token(url), timeout=settings.timeout)
+            )
+            for url in urls
+        )
