@@ -20,14 +20,21 @@ from imgsearch import settings
 from imgsearch.backends import connect
 from imgsearch.cli import cli
 from imgsearch.encoders import load
+from imgsearch.testing.contract.bench import Bench, clear_kept
 from tests import rings
-from tests.backends.bench import Bench, clear_kept
+from tests.backends import foreign
 from tests.services import mariadb_server, milvus_server, swift_server
 
 ENVIRONMENT = os.environ  # noqa: TID251  # tests have no settings
 STORES = ("memory", "milvus-lite", "milvus", "tencent", "tencent+grpc")
-if ENVIRONMENT.get("IMGSEARCH_TEST_STORE"):
-    STORES = ("own",)  # a store that a plugin registered: see `imgsearch.backends.register`
+FOREIGN = {
+    "milvus-lite": "milvus",
+    "milvus": "milvus",
+    "tencent": "tencent",
+    "tencent+grpc": "tencent",
+}
+PARTS = ("collections", "filters", "foreign", "indexes", "records", "search")
+pytest.register_assert_rewrite(*(f"imgsearch.testing.contract.test_{part}" for part in PARTS))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -80,8 +87,7 @@ DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
         "memory is gone with the process",
     ),
     **{
-        (store, test): ("never", "no other program writes there")
-        for store in ("memory", "own")
+        ("memory", test): ("never", "no other program writes there")
         for test in (
             "test_collection_of_another_program_is_read_and_never_written",
             "test_collection_of_another_program_is_written_on_request",
@@ -123,8 +129,6 @@ def absence(name: str) -> str:
 def _place(name: str, folder: Path, running: ExitStack) -> Place:
     """Return where a store is, having started its server, to be stopped by `running`."""
     match name:
-        case "own":
-            return ENVIRONMENT["IMGSEARCH_TEST_STORE"], ENVIRONMENT.get("IMGSEARCH_TEST_TOKEN")
         case "memory":
             return "memory://contract", None
         case "milvus-lite":
@@ -220,7 +224,8 @@ def bench(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> I
     if known := DIFFERENCES.get((name, request.node.originalname)):
         request.applymarker(pytest.mark.xfail(strict=True, reason=": ".join(known)))
     url, token = place_of(name)
-    bench = Bench(name, url, connect(url, token=token), token)
+    create = getattr(foreign, FOREIGN.get(name, ""), None)
+    bench = Bench(name, url, connect(url, token=token), token, create)
     yield bench
     bench.clear()
 

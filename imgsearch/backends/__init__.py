@@ -79,11 +79,11 @@ def connect(
 
 
 def register(scheme: str, backend: type[VectorBackend]) -> None:
-    """Make `connect` open ``SCHEME://…`` with a store of your own, in this process.
+    """Register your own store: `connect` opens ``SCHEME://…`` with it, in this process.
 
-    The class is called with the URL, the token and the timeout, as `VectorBackend` says; of a
-    `scheme` that is registered again the last counts. The suite that ours pass runs over it with
-    ``IMGSEARCH_TEST_STORE=SCHEME://… pytest -p YOUR_MODULE tests/backends/test_contract.py``.
+    `connect` calls the class with the URL, the token and the timeout; see `VectorBackend`. A later
+    registration replaces an earlier one. `imgsearch.testing.contract` has the suite of tests that
+    every store passes, and its docstring has the command.
 
     Raises:
         ConfigError: the scheme is one of ours, or no lower-case word.

@@ -16,9 +16,11 @@ from imgsearch.backends.memory import Backend, MemoryCollection, Rows
 from imgsearch.backends.schema import FieldType
 from imgsearch.errors import CollectionNotFound, SchemaMismatch
 from imgsearch.filters import And, Compare, Filter, Not, Or, StartsWith
+from imgsearch.testing.contract import test_filters as filters
+from imgsearch.testing.contract import test_indexes as indexes
+from imgsearch.testing.contract.bench import FOREIGN, Bench, unit
 from imgsearch.types import Hit, Matrix, Record
-from tests.backends import test_contract, test_contract_filters, test_contract_indexes
-from tests.backends.bench import FOREIGN, Bench, unit
+from tests.backends import test_contract as contract
 
 
 class Forgetful(MemoryCollection):
@@ -485,7 +487,6 @@ class NeverWritesToForeign(MemoryCollection):
         return super().delete(ids)
 
 
-contract, filters, indexes = test_contract, test_contract_filters, test_contract_indexes
 CAUGHT: list[tuple[type, Callable[..., None]]] = [
     (Forgetful, contract.test_upserted_record_is_found_at_once),
     (DistancesAsScores, contract.test_scores_and_distances_by_hand),

@@ -9,8 +9,8 @@ from imgsearch.backends import Schema, connect, notes
 from imgsearch.errors import CollectionNotFound, FieldInvalid
 from imgsearch.library.copy import copy
 from imgsearch.library.doctor import Store, examine
+from imgsearch.testing.contract.bench import records
 from imgsearch.types import Fingerprint
-from tests.backends.bench import records
 
 
 @pytest.fixture

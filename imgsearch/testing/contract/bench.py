@@ -1,7 +1,7 @@
-"""What a contract test works on: one store, and collections in it that go when the test ends."""
+"""The bench of a contract test: one store, and collections that are dropped after the test."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
@@ -71,6 +71,7 @@ class Bench:
     url: str
     store: VectorBackend
     token: str | None = None
+    create_foreign: Callable[[VectorBackend, str, int], None] | None = None
     made: list[str] = field(default_factory=list)
     aliases: list[str] = field(default_factory=list)
     kept: ClassVar[dict[tuple[str, str | None], set[str]]] = {}
@@ -108,28 +109,23 @@ class Bench:
         name = f"empty_{'_'.join(f'{field}_{kind}' for field, kind in declared.items())}"
         self.kept.setdefault((self.url, self.token), set()).add(name)
         collection = self.store.create(name, Schema(4, index=Index("flat"), fields=declared))
-        assert collection.count() == 0, "a test before this one wrote what it was to see refused"
+        if collection.count():
+            raise AssertionError("an earlier test wrote rows into the collection that stays empty")
         return collection
 
     def foreign(self, *, dim: int = 4) -> str:
         """Return the name of a collection that another program created, with the rows `FOREIGN`.
 
-        Its metric is L2; the vectors are the axes. Milvus' has other names for key and vector, and
-        a dynamic field "note".
+        Its metric is L2, and the vectors are the axes. Milvus' has other names for key and vector,
+        and a dynamic field "note".
 
         Raises:
             LookupError: no other program writes to this store.
         """
-        from tests.backends import strangers
-
+        if self.create_foreign is None:
+            raise LookupError(f"no other program writes to {self.url}")
         name = self.new_name()
-        match self.name:
-            case "milvus" | "milvus-lite":
-                strangers.milvus(self.store, name, dim)
-            case "tencent" | "tencent+grpc":
-                strangers.tencent(self.store, name, dim)
-            case _:
-                raise LookupError(f"no other program writes to {self.url}")
+        self.create_foreign(self.store, name, dim)
         return name
 
     def names(self, **others: str) -> FieldNames:

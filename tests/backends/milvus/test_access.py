@@ -8,8 +8,8 @@ import pytest
 from imgsearch.backends import Schema, connect
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.errors import BackendError, BackendUnavailable, CollectionNotFound
+from imgsearch.testing.contract.bench import unit
 from imgsearch.types import Record
-from tests.backends.bench import unit
 from tests.conftest import Place
 
 pytestmark = pytest.mark.servers

@@ -29,8 +29,8 @@ from imgsearch.errors import (
     IndexRefused,
 )
 from imgsearch.filters import Field
+from imgsearch.testing.contract.bench import ids, records
 from imgsearch.types import Record
-from tests.backends.bench import ids, records
 
 ROOT = Path(__file__).parents[2]
 SECRET = "root:Gehe1m✱"  # noqa: S105  # to be looked for in messages

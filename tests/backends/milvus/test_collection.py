@@ -15,7 +15,7 @@ from imgsearch.backends.milvus.collection import MilvusCollection
 from imgsearch.errors import BackendError, SchemaMismatch
 from imgsearch.filters import Field
 from imgsearch.library.copy import copy
-from tests.backends.bench import ids, records, unit
+from imgsearch.testing.contract.bench import ids, records, unit
 from tests.conftest import Place
 
 NAME = "opened"

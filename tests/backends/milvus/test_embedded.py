@@ -11,7 +11,7 @@ from imgsearch.backends import Index, Schema, connect
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.errors import BackendError, StoreLocked
 from imgsearch.filters import Field
-from tests.backends.bench import ids, records, unit
+from imgsearch.testing.contract.bench import ids, records, unit
 from tests.unprivileged import unprivileged
 
 SCHEMA = Schema(4, index=Index("hnsw"), fields={"n": "int"})

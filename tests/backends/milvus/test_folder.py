@@ -12,8 +12,8 @@ import pytest
 from imgsearch.backends import Index, Schema, connect, notes
 from imgsearch.backends.milvus.folder import ASIDE
 from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch
+from imgsearch.testing.contract.bench import ids, records, unit
 from imgsearch.types import Fingerprint
-from tests.backends.bench import ids, records, unit
 
 SCHEMA = Schema(4, index=Index("hnsw"), fields={"n": "int"})
 

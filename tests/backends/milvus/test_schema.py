@@ -11,9 +11,9 @@ from imgsearch.backends.milvus.backend import Backend
 from imgsearch.backends.milvus.schema import searched_vector
 from imgsearch.errors import FieldInvalid, SchemaMismatch
 from imgsearch.filters import Field
+from imgsearch.testing.contract.bench import Bench, ids, unit, vector
 from imgsearch.types import Record
 from tests.backends import strangers
-from tests.backends.bench import Bench, ids, unit, vector
 from tests.conftest import Place
 
 

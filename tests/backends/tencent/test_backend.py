@@ -25,9 +25,9 @@ from imgsearch.errors import (
     SchemaMismatch,
 )
 from imgsearch.filters import Field
+from imgsearch.testing.contract.bench import ids, records, unit, vector
 from imgsearch.testing.tencent import Emulator
 from imgsearch.types import Fingerprint, Record
-from tests.backends.bench import ids, records, unit, vector
 from tests.backends.cloud import TOKEN, indexes, sdk
 
 # -- what is in a collection ----------------------------------------------------------------------

@@ -21,8 +21,8 @@ from imgsearch.errors import (
     CollectionNotFound,
     IndexRefused,
 )
+from imgsearch.testing.contract.bench import ids, records, unit
 from imgsearch.testing.tencent import Emulator
-from tests.backends.bench import ids, records, unit
 from tests.backends.cloud import TOKEN, sdk
 
 IDEMPOTENT: dict[str, Callable[[TencentCollection], object]] = {

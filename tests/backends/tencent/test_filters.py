@@ -15,9 +15,9 @@ from imgsearch.errors import (
     FieldInvalid,
 )
 from imgsearch.filters import Compare, Field, Filter, comparisons
+from imgsearch.testing.contract import test_filters as contract
+from imgsearch.testing.contract.bench import Bench, ids, unit
 from imgsearch.types import Record
-from tests.backends import test_contract_filters as contract
-from tests.backends.bench import Bench, ids, unit
 from tests.backends.cloud import TOKEN
 
 

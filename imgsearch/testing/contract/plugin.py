@@ -1,0 +1,43 @@
+"""A pytest plugin: ``--store URL`` names the store that the contract suite tests."""
+
+from collections.abc import Iterator
+
+import pytest
+from typing_extensions import override
+
+from imgsearch.backends import connect
+from imgsearch.testing.contract.bench import Bench, clear_kept
+
+
+class StoreBench(Bench):
+    """The bench of a store of which no other program is known."""
+
+    @override
+    def foreign(self, *, dim: int = 4) -> str:
+        pytest.skip("the suite knows no other program that creates collections in this store")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options ``--store`` and ``--store-token``."""
+    group = parser.getgroup("imgsearch", "the contract of vector stores")
+    group.addoption("--store", metavar="URL", help="Test the store at this URL.")
+    group.addoption("--store-token", metavar="TOKEN", help="Connect with this token.")
+
+
+@pytest.fixture(scope="session")
+def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the URL of ``--store``; shared collections are dropped after the last test."""
+    url = request.config.getoption("store")
+    if not url:
+        raise pytest.UsageError("no store to test. Name one: --store SCHEME://…")
+    yield str(url)
+    clear_kept()
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, store_url: str) -> Iterator[Bench]:
+    """Return the store; collections that the test created are dropped after it."""
+    token = request.config.getoption("store_token")
+    bench = StoreBench("own", store_url, connect(store_url, token=token), token)
+    yield bench
+    bench.clear()

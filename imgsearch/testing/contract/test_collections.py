@@ -1,0 +1,220 @@
+"""Collections and aliases: created, opened, dropped, remembered."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from imgsearch.backends import Index, Schema
+from imgsearch.errors import (
+    CollectionNotFound,
+    ConfigError,
+    EncoderMismatch,
+    SchemaMismatch,
+)
+from imgsearch.testing.contract.bench import (
+    Bench,
+    ids,
+    records,
+    unit,
+)
+from imgsearch.types import Fingerprint, Record
+
+ENCODER = Fingerprint("紅-encoder", 4, weights="ab" * 32, preprocessing="resize 224", options="")
+NAN, INFINITY = float("nan"), float("inf")
+
+
+def test_creating_twice_with_the_same_schema_opens(bench: Bench) -> None:
+    collection = bench.collection(encoder=ENCODER)
+    collection.upsert(records(["a"]))
+    again = bench.store.create(collection.name, collection.schema)
+    assert again.schema == collection.schema
+    assert again.count() == 1
+    assert bench.store.encoder(collection.name) == ENCODER
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"dim": 5}, "dimension"),
+        ({"metric": "l2"}, "metric"),
+        ({"index": Index("ivf_flat", {"nlist": 7})}, "index"),
+        ({"fields": {"n": "int", "text": "str"}}, "fields"),
+        ({"fields": {"n": "float"}}, "fields"),
+        ({"encoder": Fingerprint("another", 4)}, "another"),
+    ],
+)
+def test_creating_with_another_schema_names_the_difference(
+    bench: Bench, other: dict[str, Any], named: str
+) -> None:
+    collection = bench.collection(encoder=ENCODER)
+    asked = {
+        "dim": 4,
+        "metric": "cosine",
+        "index": Index("flat"),
+        "fields": {"n": "int"},
+        "encoder": ENCODER,
+    } | other
+    with pytest.raises(SchemaMismatch, match=named):
+        bench.store.create(collection.name, Schema(**asked))
+    assert bench.store.open(collection.name).schema == collection.schema
+
+
+@pytest.mark.parametrize("name", ["", "no spaces", "a-b", "1st", "图", "x" * 65])
+def test_name_that_some_store_refuses_is_refused_by_all(bench: Bench, name: str) -> None:
+    with pytest.raises(ConfigError):
+        bench.store.create(name, Schema(4))
+
+
+def test_opening_a_missing_collection_says_so(bench: Bench) -> None:
+    with pytest.raises(CollectionNotFound, match="nowhere"):
+        bench.store.open("nowhere")
+    with pytest.raises(CollectionNotFound, match="nowhere"):
+        bench.store.drop("nowhere")
+
+
+def test_names_are_those_that_were_made_and_not_dropped(bench: Bench) -> None:
+    first, second = sorted(bench.collection().name for _ in range(2))
+    listed = bench.store.names()
+    assert [name for name in listed if name in (first, second)] == [first, second]
+    bench.store.drop(first)
+    assert first not in bench.store.names()
+    assert second in bench.store.names()
+
+
+def test_dropping_takes_everything_with_it(bench: Bench) -> None:
+    collection = bench.collection()
+    collection.upsert(records(["a", "b"]))
+    bench.store.drop(collection.name)
+    with pytest.raises(CollectionNotFound, match=f"{collection.name}.*Add the images again"):
+        collection.count()
+    assert bench.store.create(collection.name, collection.schema).count() == 0
+
+
+def test_open_collection_goes_on_after_it_was_created_again(bench: Bench) -> None:
+    collection = bench.collection(encoder=ENCODER)
+    collection.upsert(records(["a", "b"]))
+    assert collection.count() == 2
+    bench.store.drop(collection.name)
+    bench.store.create(collection.name, collection.schema)
+    assert collection.count() == 0
+    collection.upsert(records(["c"]))
+    assert ids(collection.search(unit(0)[None])[0]) == ["c"]
+    assert ids(collection.iterate()) == ["c"]
+    assert collection.delete(["a", "c"]) == 1
+
+
+def test_open_collection_refuses_another_one_of_its_name(bench: Bench) -> None:
+    collection = bench.collection(encoder=ENCODER)
+    collection.upsert(records(["a"]))
+    assert collection.count() == 1
+    schema = Schema(4, index=Index("flat"), fields={"n": "int"}, encoder=Fingerprint("other", 4))
+    bench.store.drop(collection.name)
+    other = bench.store.create(collection.name, schema)
+    other.upsert(records(["b"]))
+    for use in (
+        lambda: collection.search(unit(0)[None]),
+        lambda: collection.get(["b"]),
+        collection.count,
+        lambda: list(collection.iterate()),
+        lambda: collection.upsert(records(["c"])),
+        lambda: collection.delete(["b"]),
+    ):
+        with pytest.raises(SchemaMismatch, match="encoder"):
+            use()
+    assert ids(other.iterate()) == ["b"]
+
+
+def test_alias_stands_for_one_collection_then_for_another(bench: Bench) -> None:
+    old, new = bench.collection(), bench.collection()
+    old.upsert(records(["old"]))
+    new.upsert(records(["new 1", "new 2"]))
+    alias = bench.new_alias()
+    bench.store.set_alias(alias, old.name)
+    before = bench.store.open(alias)
+    assert (before.name, before.count()) == (old.name, 1)
+    bench.store.set_alias(alias, new.name)
+    after = bench.store.open(alias)
+    assert (after.name, sorted(ids(after.search(unit(0)[None])[0]))) == (
+        new.name,
+        ["new 1", "new 2"],
+    )
+    assert bench.store.create(alias, new.schema).count() == 2
+    assert sorted(ids(before.iterate())) == ["old"]  # what was opened stays what it was
+    assert alias not in bench.store.names()
+    bench.store.drop(old.name)
+    bench.store.set_alias(alias, alias)  # already so
+    bench.reopen()
+    assert bench.store.open(alias).count() == 2
+    bench.store.drop_alias(alias)
+    with pytest.raises(CollectionNotFound, match=alias):
+        bench.store.open(alias)
+    assert bench.store.open(new.name).count() == 2
+
+
+def test_alias_is_no_collection_and_goes_with_its_own(bench: Bench) -> None:
+    collection, other = bench.collection(), bench.collection()
+    alias = bench.new_alias()
+    with pytest.raises(CollectionNotFound, match="nowhere"):
+        bench.store.set_alias(alias, "nowhere")
+    with pytest.raises(CollectionNotFound, match=alias):
+        bench.store.drop_alias(alias)
+    with pytest.raises(ConfigError, match=other.name):
+        bench.store.set_alias(other.name, collection.name)
+    with pytest.raises(ConfigError):
+        bench.store.set_alias("no name", collection.name)
+    bench.store.set_alias(alias, collection.name)
+    with pytest.raises(CollectionNotFound, match=alias):
+        bench.store.drop(alias)
+    assert collection.count() == 0
+    bench.store.drop(collection.name)
+    with pytest.raises(CollectionNotFound, match=alias):
+        bench.store.open(alias)
+    bench.store.set_alias(alias, other.name)
+    assert bench.store.open(alias).name == other.name
+
+
+def test_readers_of_an_alias_never_miss_it_while_it_moves(bench: Bench) -> None:
+    sides = [bench.collection(), bench.collection()]
+    for side in sides:
+        side.upsert(records(["one"]))
+    alias = bench.new_alias()
+    bench.store.set_alias(alias, sides[0].name)
+    done = threading.Event()
+
+    def read() -> set[str]:
+        seen = set()
+        while not done.is_set() or not seen:
+            opened = bench.store.open(alias)
+            assert opened.count() == 1
+            seen.add(opened.name)
+        return seen
+
+    with ThreadPoolExecutor(2) as readers:
+        running = [readers.submit(read) for _ in range(2)]
+        try:
+            for turn in range(1, 20):
+                bench.store.set_alias(alias, sides[turn % 2].name)
+                assert bench.store.open(alias).name == sides[turn % 2].name
+        finally:
+            done.set()
+        assert all(reader.result() <= {side.name for side in sides} for reader in running)
+
+
+def test_fingerprint_and_schema_are_remembered(bench: Bench) -> None:
+    made = bench.collection(
+        encoder=ENCODER,
+        index="hnsw:M=8,efConstruction=50",
+        fields={"n": "int", "text": "str", "x": "float", "yes": "bool"},
+    )
+    made.upsert([Record("a", unit(0), {"n": 3, "text": "金"})])
+    bench.reopen()
+    opened = bench.store.open(made.name)
+    assert opened.schema == made.schema
+    assert opened.schema.encoder == ENCODER
+    opened.require(ENCODER)
+    with pytest.raises(EncoderMismatch, match="weights"):
+        opened.require(Fingerprint("紅-encoder", 4, weights="cd" * 32, preprocessing="resize 224"))
+    assert opened.get(["a"])["a"].fields["text"] == "金"
+    assert ids(opened.search(unit(0)[None])[0]) == ["a"]
