@@ -42,8 +42,9 @@ def main():
         shown = json.loads(run("demo", "--json", cwd=folder))
         assert shown["metrics"]["hit@1"] > 0.2, shown["metrics"]
         assert Path(shown["page"]).read_text(encoding="utf-8").lower().startswith("<!doctype html>")
-        picture = next(Path("demo/gallery/test").glob("*/*.jpg"))
-        run("add", "demo/gallery/train", cwd=folder)
+        gallery = Path(imgsearch.__file__).parent / "datasets/pictures"
+        picture = next((gallery / "test").glob("*/*.jpg"))
+        run("add", str(gallery / "train"), cwd=folder)
         hits = json.loads(run("search", str(picture), "-k", "3", "--json", cwd=folder))
         assert len(hits) == 3
         assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]

@@ -27,7 +27,7 @@ _K: Final = 5  # hits beside each
     default="demo",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the store, the page and the drawn gallery.",
+    help="Folder for the store and the page.",
 )
 @options.encoder
 @options.as_json
@@ -35,8 +35,8 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     """Index, search and measure a gallery of small pictures.
 
     The vectors go into an embedded Milvus file; a page shows queries with their hits. The gallery
-    is the folder of IMGSEARCH_DATA, or data/imagenet-subset if that folder exists. Otherwise 24
-    classes of small pictures are drawn.
+    is the folder of IMGSEARCH_DATA, or data/imagenet-subset if that folder exists. Otherwise it is
+    the gallery of the package: 24 classes of small pictures.
     """
     from imgsearch.evaluation.evaluator import evaluate
     from imgsearch.library.models import DEFAULT
@@ -45,7 +45,7 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     config["model"] = config["model"] or DEFAULT
     folder.mkdir(parents=True, exist_ok=True)
     with show.progress(hidden=as_json) as bars:
-        dataset = _gallery(folder, Settings.from_environment(), bars)
+        dataset = _dataset(Settings.from_environment())
         store = str(folder / _name(dataset, config))
         run = evaluate(
             dataset, **config, url=store, collection="images", index="hnsw", on_progress=bars.tell
@@ -87,19 +87,14 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     )
 
 
-def _gallery(folder: Path, settings: Settings, bars: show.Bars) -> Dataset:
-    """Return the gallery at hand, drawing one where there is none."""
-    from imgsearch.datasets import dataset as datasets
-    from imgsearch.evaluation.drawn import draw
+def _dataset(settings: Settings) -> Dataset:
+    """Return the labeled images of IMGSEARCH_DATA, else the subset, else the package's gallery."""
+    from imgsearch.datasets import dataset, gallery
 
     if settings.data is not None:
-        return datasets.load(settings.data)
+        return dataset.load(settings.data)
     subset = Path("data/imagenet-subset")
-    if subset.is_dir():
-        return datasets.load(subset)
-    drawn = folder / "gallery"
-    draw(drawn, on_progress=lambda done, total: bars.tell("drawing", done, total))
-    return datasets.load(drawn)
+    return dataset.load(subset if subset.is_dir() else gallery.FOLDER)
 
 
 def _spread(items: Sequence[Item]) -> list[Item]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 import imgsearch
-from imgsearch.evaluation.drawn import draw
 from imgsearch.images import decode
 from imgsearch.images.sources import read, references
+from tools.gallery import draw
 
 IMAGES = 1_000
 ROUNDS = 5

@@ -16,12 +16,12 @@ import psutil
 from imgsearch.backends import Index, Schema, connect
 from imgsearch.datasets import dataset as datasets
 from imgsearch.encoders import load
-from imgsearch.evaluation.drawn import draw
 from imgsearch.evaluation.index.tune import tune
 from imgsearch.images import decode
 from imgsearch.images.sources import read
 from imgsearch.types import Record
 from tests.services.milvus_server import MilvusServer, unavailable
+from tools.gallery import draw
 
 ROWS = 50_000  # to be searched; the queries come on top
 QUERIES, K = 1_000, 10
