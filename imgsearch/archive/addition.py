@@ -24,9 +24,9 @@ from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import ConfigError, ImageBusy, ImageExists, ImageNotFound, ImgSearchError
 from imgsearch.filters import composed
 from imgsearch.images import sources
-from imgsearch.library.ledger import Ledger
 from imgsearch.library.library import Library
 from imgsearch.library.progress import FailedFile, Parts
+from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.types import Vector
 
 _CHUNK: Final = 64  # images read at once, and the most that are embedded at once
@@ -64,7 +64,7 @@ class Adding:
         self._library, self._catalog, self._writing = library, catalog, writing
         self._cancelled, self._traffic, self._soon = cancelled, traffic, soon
         self._counter = StageCounter(on_stages=on_stages, on_failure=on_failure)
-        self._ledger = Ledger(self._counter, self._path)
+        self._repeats = RepeatedFiles(self._counter, self._path)
         self._taken = 0
         self._entries: dict[str, Entry] = {}
 
@@ -144,7 +144,7 @@ class Adding:
     def _unknown(self, read: Sequence[Read]) -> list[Read]:
         """Return the images whose row is not ready; count the others and write their labels."""
         by_key = {image.candidate.id: image for image in reversed(read)}
-        firsts, labelled = self._ledger.firsts([image.candidate for image in read])
+        firsts, labelled = self._repeats.firsts([image.candidate for image in read])
         for file in labelled:
             self._relabel(by_key[file.id].entry.id, file.label or "")
         first = [by_key[file.id] for file in firsts]
@@ -236,11 +236,11 @@ class Adding:
         """Record the outcome of an image, and write the labels of later items of its row."""
         if failure is not None:
             self._counter.failed(failure)
-        for file in self._ledger.settle(read.candidate, failure):
+        for file in self._repeats.settle(read.candidate, failure):
             self._relabel(read.entry.id, file.label or "")
 
     def _path(self, key: str) -> str:
-        """Return the place or name of an image of this addition by its ledger key."""
+        """Return the place or name of an image of this addition by its key in `RepeatedFiles`."""
         entries = self._entries.values()
         return next((entry.place or entry.name for entry in entries if Read.key(entry) == key), "?")
 

@@ -61,13 +61,13 @@ class Read:
 
     @property
     def candidate(self) -> Candidate:
-        """The image for a `Ledger`, whose contents are rows here."""
+        """The image for a `RepeatedFiles`, whose contents are rows here."""
         entry = self.entry
         return Candidate(entry.place or entry.name, self.stated, self.key(entry), b"")
 
     @staticmethod
     def key(entry: Entry) -> str:
-        """Return the key of a row in a `Ledger`: a hash, as the row's id may be any text."""
+        """Return the key of a row in a `RepeatedFiles`: a hash, as the row's id may be any text."""
         return sources.content_id(entry.id.encode())
 
 

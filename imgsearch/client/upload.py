@@ -10,8 +10,8 @@ from imgsearch.client.job import failed
 from imgsearch.client.records import part
 from imgsearch.images import sources
 from imgsearch.images.sources import Reference
-from imgsearch.library.ledger import Ledger
 from imgsearch.library.progress import Candidate, FailedFile, Tally, absolute
+from imgsearch.library.repeated_files import RepeatedFiles
 
 _FILES: Final = 32  # of one request: progress moves, and an answer comes in seconds
 _BYTES: Final = 32 * 2**20
@@ -50,7 +50,7 @@ class Adding:
 
     def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:
         self._connection, self._collection, self._tally = connection, collection, tally
-        self._ledger = Ledger(tally, lambda _key: "an earlier path")
+        self._repeats = RepeatedFiles(tally, lambda _key: "an earlier path")
         self._parcels: dict[str | None, _Parcel] = {}
         self._contents: dict[str, str | None] = {}  # of the files in parcels, with their label
 
@@ -67,7 +67,7 @@ class Adding:
                 self._tally.fail(reference.path, error)
                 continue
             path = absolute(reference.path)
-            firsts, labelled = self._ledger.firsts([_candidate(path, reference.label, data)])
+            firsts, labelled = self._repeats.firsts([_candidate(path, reference.label, data)])
             for file in labelled:
                 self._send_alone(replace(file, data=data))
             for file in firsts:
@@ -148,8 +148,8 @@ class Adding:
 
     def _settle(self, file: Candidate, failure: FailedFile | None = None) -> None:
         """Note the outcome of a file; send an equal one again if only that one has a label."""
-        if self._ledger.is_open(file):
-            for later in self._ledger.settle(file, failure):
+        if self._repeats.is_open(file):
+            for later in self._repeats.settle(file, failure):
                 self._send_alone(replace(later, data=file.data))
 
 

@@ -1,1 +1,1 @@
-"""A library: one collection of images, and the encoder that reads them."""
+"""A library: a collection of images in a vector store, with its encoder."""

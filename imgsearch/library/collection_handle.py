@@ -1,4 +1,4 @@
-"""One collection of a store, by name: opened, created, and looked for again."""
+"""A handle on a collection by name, whether it exists yet or not."""
 
 import threading
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ class CollectionHandle:
     """A collection that may not exist yet, with the recipe of its encoder. Thread-safe.
 
     Other programs may create or drop the collection while the handle is open. `known` is the
-    collection as it was last found, and `recipe` is None if an existing collection notes no
-    encoder and the user named none.
+    collection at the last look, None if it did not exist. `recipe` is None if the collection notes
+    no encoder and the user named none.
     """
 
     def __init__(
@@ -45,7 +45,9 @@ class CollectionHandle:
         timeout: float = 10.0,
     ) -> None:
         if name == notes.NAME:
-            raise ConfigError(f"the store keeps its notes in {name!r}; choose another name")
+            raise ConfigError(
+                f"invalid collection name {name!r}: the store's notes have it. Choose another name."
+            )
         check_arguments(
             collection=name,
             model=model,
@@ -56,7 +58,7 @@ class CollectionHandle:
         )
         self.name, self._names = name, names
         self._encoder = (model, weights, options)
-        if not backends.is_there(url):  # a wrong argument must not leave an empty store behind
+        if not backends.is_there(url):  # an invalid argument must not leave an empty store behind
             self._recipe_for(None)
         self._lock = threading.RLock()
         self._closed = False
@@ -73,7 +75,7 @@ class CollectionHandle:
         """Return the collection, or None while it does not exist.
 
         Raises:
-            EncoderMismatch: another program created it since, with another model.
+            EncoderMismatch: another program has created it, with another model.
         """
         with self._lock:
             if self.known is None and (collection := self._existing()) is not None:
@@ -86,13 +88,12 @@ class CollectionHandle:
 
         Raises:
             CollectionNotFound: it does not exist.
-            EncoderMismatch: another program created it since, with another model.
+            EncoderMismatch: another program has created it, with another model.
         """
         if (collection := self.current()) is None:
             near = did_you_mean(self.name, notes.collections(self.backend))
             raise CollectionNotFound(
-                f"{self.backend.url} has no collection {self.name!r} yet; add some images first"
-                f"{near}"
+                f"no collection {self.name!r} in {self.backend.url}; add some images first{near}"
             )
         return collection
 
@@ -109,7 +110,7 @@ class CollectionHandle:
     def require_writable(self) -> None:
         """Check that the collection may be written to, or created.
 
-        A collection that another program dropped is forgotten: `open_or_create` creates it again.
+        If another program dropped the collection, `open_or_create` will create it again.
 
         Raises:
             ConfigError: the collection was opened with field names.
@@ -130,7 +131,7 @@ class CollectionHandle:
                 self.known = None
 
     def open_or_create(self, *, with_regions: bool = False) -> Collection:
-        """Return the collection; a new one has the fields of regions if `with_regions`.
+        """Return the collection; a new one has fields for regions if `with_regions`.
 
         Raises:
             EncoderError: the encoder, which gives the dimension, cannot be built.
@@ -174,7 +175,7 @@ def check_arguments(
     index: str | None = None,
     metric: str | None = None,
 ) -> None:
-    """Check arguments of `imgsearch.open` that can be checked without a store.
+    """Check the arguments of `imgsearch.open` that need no store.
 
     Raises:
         ConfigError, ModelNotFound, WeightsNotFound, WeightsInvalid: as for `imgsearch.open`.
@@ -224,15 +225,15 @@ def _recipe(
     schema = collection.schema if collection is not None else None
     known = Recipe.from_json(schema.note) if schema is not None else None
     if model is None and known is None and (weights is not None or options):
-        raise ConfigError("weights and options belong to a model; give the model's name, too")
+        raise ConfigError("weights and options were given without a model; name the model, too")
     if schema is not None and schema.encoder is None and model is None:
         return None
     name = None if model is None else encoders.canonical(model)
     if schema is not None and schema.encoder and name not in (None, schema.encoder.model):
         schema.require_current_encoder()
         raise EncoderMismatch(
-            f"the collection holds vectors of {schema.encoder.model!r}, not of {model!r}; leave "
-            "the model out, or add the images to another collection"
+            f"the collection holds vectors of {schema.encoder.model!r}, not of {model!r}. Omit the "
+            "model, or add the images to another collection."
         )
     requested = Recipe.of(name or _noted(known, schema), weights, options)
     if known is None or encoders.canonical(known.model) != requested.model:

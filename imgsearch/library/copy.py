@@ -1,4 +1,4 @@
-"""Copies of a collection into another store, resumed after an interruption, and verified."""
+"""Copying of a collection into another store: resumable and verified."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ from imgsearch.wording import counted
 
 BATCH: Final = 500  # records held at once: of 2,048 dimensions 4 MB
 SAMPLED: Final = 100  # vectors compared at the end
-_SEED: Final = 2026  # of the choice of these
-_TOLERANCE: Final = 2e-5  # of a vector's norm: stores that speak in decimals keep five or more
+_SEED: Final = 2026  # for the choice of these vectors
+_TOLERANCE: Final = 2e-5  # of a vector's norm: stores that send decimals keep five or more
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """The result of a copy: records written, records that existed already, vectors compared.
+    """The result of a copy: records written, records that existed before, vectors compared.
 
-    `doubled` is the number of the source's rows that repeat an id, and were left out.
+    `doubled` is the number of rows of the source that repeat an id; they are not copied.
     """
 
     copied: int
@@ -48,19 +48,21 @@ def copy(
     A missing collection is created with the source's schema and encoder, and with `index` and
     `metric` if given. Records that exist with the same fields are not written again, so an
     interrupted copy can be re-run. Notes, such as thresholds, are copied unless the target has
-    them. One batch is held in memory. `on_progress` is called with the numbers of records done and
-    of all.
+    them. One batch is held in memory. `on_progress` is called with the number of records done and
+    the total.
 
     Raises:
         ConfigError: source and target are the same collection.
         CollectionNotFound: the source has no such collection.
         SchemaMismatch: the target's collection has another schema, or another program created it.
-        EncoderMismatch: the target's collection has an encoder's fingerprint, the source's none.
+        EncoderMismatch: the target's collection notes an encoder, and the source's does not.
         BackendError: a store failed, or the copy differs from the source.
     """
     name = name or collection
     if source.url == target.url and name == collection:
-        raise ConfigError(f"collection {name!r} of {source.url} would be copied onto itself")
+        raise ConfigError(
+            f"cannot copy collection {name!r} of {source.url} onto itself. Give another name."
+        )
     origin = source.open(collection)
     schema = origin.schema
     wanted = replace(
@@ -71,9 +73,9 @@ def copy(
     into = target.create(name, wanted)
     if schema.encoder is None and into.schema.encoder is not None:
         raise EncoderMismatch(
+            f"cannot copy into {name!r}, which holds vectors of {into.schema.encoder.model!r}: "
             f"collection {collection!r} of {source.url} does not say which encoder made its "
-            f"vectors, so it is not copied into {name!r}, which holds vectors of "
-            f"{into.schema.encoder.model!r}. Choose another name for the copy."
+            "vectors. Choose another name for the copy."
         )
     started, total = monotonic(), origin.count()
     copied = skipped = 0
@@ -96,7 +98,7 @@ def copy(
 
 
 class _Sample:
-    """A uniform choice of ids out of a stream of unknown length.
+    """A uniform sample of ids from a stream of unknown length.
 
     Source: Vitter, Random Sampling with a Reservoir, ACM TOMS 11(1), 1985, algorithm R.
     """
@@ -133,22 +135,22 @@ def _doubled(source: Collection, rows: int, read: int) -> int:
     doubled = source.doubled() if read < rows else 0
     if read + doubled < rows:
         raise BackendError(
-            f"{read:,} of {rows:,} records of {source.name!r} were read, and {doubled:,} rows "
-            "repeat an id: the others are missing. Copy again."
+            f"the copy is incomplete: {read:,} of {rows:,} records of {source.name!r} were read, "
+            f"and {doubled:,} rows repeat an id. Copy again."
         )
     return doubled
 
 
 def _verify(source: Collection, into: Collection, ids: list[str], number: int) -> None:
-    """Compare counts and the sampled records of both sides.
+    """Compare the counts and the sampled records of both sides.
 
     Raises:
-        BackendError: they differ; the message says where.
+        BackendError: they differ.
     """
     if into.count() < number:
         raise BackendError(
-            f"{counted(number, 'record was', 'records were')} copied, but {into.name!r} holds "
-            f"{into.count()}; copy again"
+            f"the copy is incomplete: {counted(number, 'record was', 'records were')} copied, but "
+            f"{into.name!r} holds {into.count():,}. Copy again."
         )
     mine, theirs = (side.get(ids, vectors=True) for side in (source, into))
     for id_ in ids:
@@ -156,10 +158,12 @@ def _verify(source: Collection, into: Collection, ids: list[str], number: int) -
             continue  # deleted from the source meanwhile
         before, after = mine[id_], theirs.get(id_)
         if after is None or before.vector is None or after.vector is None:
-            raise BackendError(f"record {id_!r} did not arrive in {into.name!r}; copy again")
+            raise BackendError(
+                f"the copy is incomplete: {into.name!r} lacks record {id_!r}. Copy again."
+            )
         gap = float(np.linalg.norm(before.vector - after.vector))
         if gap > _TOLERANCE * float(np.linalg.norm(before.vector)) or not _same(before, after):
             raise BackendError(
-                f"record {id_!r} arrived changed in {into.name!r} (vectors {gap:.2g} apart): do "
-                "both hold the same images of the same encoder?"
+                f"record {id_!r} differs in {into.name!r}: its vectors are {gap:.2g} apart. "
+                "Check that both collections hold the same images, embedded by the same encoder."
             )

@@ -1,4 +1,4 @@
-"""What is installed, which stores answer, what is missing: a finding and a line of advice each."""
+"""Checks of the installation and of vector stores, each with a finding and advice."""
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +20,8 @@ from imgsearch.errors import (
 )
 
 _DAMAGED: Final = (
-    "restore its folder from a backup, or move it out of the store; an empty one is replaced when "
-    "images are added"
+    "restore its folder from a backup, or move it out of the store; adding images replaces an "
+    "empty collection"
 )
 
 State = Literal["ok", "absent", "wrong"]
@@ -47,7 +47,7 @@ _PACKAGES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: "ok", "absent" (which may be fine) or "wrong"."""
+    """The result of a check: "ok", "absent" (which may be intended) or "wrong"."""
 
     what: str
     state: State
@@ -57,19 +57,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store to be looked at; `secret` names the variable that its secret comes from."""
+    """A store to check. `secret` is the environment variable of its token."""
 
     url: str
     token: str | None = None
     secret: str = ""
 
     def __repr__(self) -> str:
-        """Leave the token out."""
+        """Return the URL alone, to hide the token."""
         return f"Store({self.url!r})"
 
 
 def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Finding]:
-    """Yield a finding for Python, each package, the encoders and each store; change nothing."""
+    """Yield a finding for Python, each package, the encoders and each store. Changes nothing."""
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
     yield _imgsearch()
     for package, extra in _PACKAGES.items():
@@ -91,7 +91,7 @@ def _package(package: str, extra: str) -> Finding:
         return Finding(package, "ok", version(package))
     except PackageNotFoundError:
         if extra:
-            return Finding(package, "absent", "", f"{install_hint(extra)} brings it")
+            return Finding(package, "absent", "", f"{install_hint(extra)} installs it")
         return Finding(package, "wrong", "not installed", f"imgsearch needs it: {install_hint()}")
 
 
@@ -99,7 +99,7 @@ def _operators() -> Finding:
     from imgsearch import towhee
 
     try:
-        return Finding("operators", "ok", f"{len(towhee.operator_names())} of ours, no hub needed")
+        return Finding("operators", "ok", f"{len(towhee.operator_names())} in the package")
     except ImgSearchError as error:
         return Finding("operators", "wrong", str(error), install_hint())
 
@@ -111,27 +111,25 @@ def _default_encoder() -> Finding:
         encoder.encode_texts(["dog"])
     except (EncoderError, MissingExtra, OSError) as error:
         return Finding(
-            f"encoder {DEFAULT}", "wrong", str(error), f"{install_hint()}; or take --model classic"
+            f"encoder {DEFAULT}", "wrong", str(error), f"{install_hint()}; or use --model classic"
         )
     return Finding(f"encoder {DEFAULT}", "ok", f"runs, {encoder.dim} dimensions")
 
 
 def _torch() -> Finding:
-    """Import torch, torchvision and timm together, where they are installed."""
+    """Import torch, torchvision and timm together, if they are installed."""
     from imgsearch.encoders.torch.imports import frameworks
 
     try:
         torch, _ = frameworks()
     except MissingExtra:
-        return Finding(
-            "timm models", "absent", "", "only lite and classic until PyTorch is installed"
-        )
+        return Finding("timm models", "absent", "", "only lite and classic run without PyTorch")
     except EncoderError as error:
         return Finding(
-            "timm models", "wrong", str(error), "install torch and torchvision of one build"
+            "timm models", "wrong", str(error), "install matching builds of torch and torchvision"
         )
-    there = "CUDA" if torch.cuda.is_available() else "CPU only"
-    return Finding("timm models", "ok", f"torch and timm import together; {there}")
+    device = "CUDA" if torch.cuda.is_available() else "CPU only"
+    return Finding("timm models", "ok", f"torch and timm can be imported together; {device}")
 
 
 def _store(store: Store, timeout: float) -> Iterator[Finding]:
@@ -139,7 +137,7 @@ def _store(store: Store, timeout: float) -> Iterator[Finding]:
     try:
         url = backends.canonical(store.url)
         if not backends.is_there(url):
-            yield Finding(what, "absent", "not there yet", "`imgsearch add` makes it")
+            yield Finding(what, "absent", "does not exist yet", "`imgsearch add` creates it")
             return
         started = monotonic()
         with backends.connect(url, token=store.token, timeout=timeout) as backend:
@@ -148,8 +146,8 @@ def _store(store: Store, timeout: float) -> Iterator[Finding]:
     except ImgSearchError as error:
         yield Finding(what, "wrong", str(error), _advice(error, store))
         return
-    held = ", ".join(names) or "no collection yet"
-    yield Finding(what, "ok", f"answers in {seconds:.2f} s; {held}")
+    collections = ", ".join(names) or "no collection yet"
+    yield Finding(what, "ok", f"responds in {seconds:.2f} s; {collections}")
     for name, fault in faults.items():
         yield Finding(f"collection {name}", "wrong", f"in {store.url}: {fault}", _DAMAGED)
 
@@ -159,14 +157,14 @@ def _advice(error: ImgSearchError, store: Store) -> str:
         case StoreLocked():
             return "close the other program, or run a Milvus server for both"
         case MissingExtra():
-            return "install what the line names"
+            return "install the missing package"
         case BackendUnavailable() if store.secret:
-            given = "is set; is it right?" if store.token else "is not set; does the store ask?"
+            state = "set" if store.token else "not set"
             return (
-                "a server that is down and one that refuses the credentials look alike: check "
-                f"host and port, and {store.secret}, which {given}"
+                f"check host and port, and {store.secret}, which is {state}: a stopped server and "
+                "wrong credentials cause the same error"
             )
         case _ if store.secret and not store.token:
-            return f"does the store ask for {store.secret}, which is not set?"
+            return f"set {store.secret} if the store requires credentials"
         case _:
-            return "the line says what to change"
+            return "fix the cause that the message names"

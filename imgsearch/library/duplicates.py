@@ -1,7 +1,7 @@
-"""Near-duplicates in a collection: groups of images that are alike, and hits without repetition.
+"""Near-duplicates in a collection: groups of similar images, and hits without near-duplicates.
 
-Near are two images whose score reaches a threshold. That does not chain: each member of a group is
-near the image that is kept of it, though perhaps not near each other member.
+Two images are near if their score reaches a threshold. This is not transitive: every member of a
+group is near the kept image, but two other members may not be near.
 """
 
 from collections import defaultdict
@@ -21,17 +21,17 @@ from imgsearch.backends.schema import Metric
 from imgsearch.filters import Filter
 from imgsearch.types import Hit, Matrix, Record, Value, Vector
 
-_BATCH: Final = 256  # queries at once: of 2,048 dimensions 2 MB
-_NEAR: Final = 16  # neighbours fetched at first; most images have no duplicate at all
+_BATCH: Final = 256  # queries in one search: of 2,048 dimensions 2 MB
+_NEAR: Final = 16  # neighbors fetched at first, because most images have no duplicate
+_MORE: Final = 4  # factor of the next fetch if that was not enough
 _FAILURES: Final = 8  # different pictures in a row that end a comparison: copies are the nearest
-_MORE: Final = 4  # times as many fetched where those were not enough
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """An image of a group, with its score to the kept image; the kept image's own score is 1.
 
-    `verified`: a second look at both files found the same picture.
+    `verified`: a comparison of both files by a `SecondLook` found the same picture.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An image that is kept, and `others` that are near it, nearest first."""
+    """A kept image, and the `others` that are near it, nearest first."""
 
     kept: Member
     others: Sequence[Member]
@@ -52,13 +52,13 @@ class SecondLook(Protocol):
     """A closer comparison of two images that are near by their score."""
 
     def __call__(self, kept: Member, other: Member, *, near: bool) -> bool | None:
-        """Return whether both show the same picture, None if one cannot be read.
+        """Return whether both show the same picture, None if a file cannot be read.
 
         `near`: the score reaches the threshold. Otherwise the pair is a candidate below it.
         """
 
     def pass_over(self, pairs: int) -> None:
-        """Record the number of near pairs that were not compared."""
+        """Record the number of near pairs that are not compared."""
 
 
 def groups(
@@ -72,16 +72,15 @@ def groups(
 ) -> list[Group]:
     """Return the groups of images whose score reaches `threshold`, the largest first.
 
-    No image is in two groups. The image with the most near ones is kept, of several the one with
-    the shortest path; then the same among the remaining images. So of a chain in which only
-    neighbours are near, the middle is kept, and the ends join it or stay alone. Each image is
-    searched for in the collection; memory grows with the number of near pairs. Regions of images
-    are left out. `on_progress` is called with the number of images searched for and of all.
+    No image is in two groups. The image with the most near images is kept, and among equals the one
+    with the shortest path. The remaining images are grouped in the same way. Each image is searched
+    for in the collection, and memory grows with the number of near pairs. Regions of images are
+    left out. `on_progress` is called with the number of images searched for and the total.
 
     With a `second_look` a group holds only images that show the same picture as the kept one, and
-    with `unread` also images that it cannot read. The nearest are compared first. After 8 different
-    pictures in a row the rest is passed over. Pairs whose score reaches only `candidates` are
-    compared, too, and grouped if they show the same picture.
+    with `unread` also images whose files it cannot read. The nearest are compared first. After 8
+    different pictures in a row the rest is not compared. Pairs whose score reaches `candidates` but
+    not `threshold` are compared, too, and grouped if they show the same picture.
 
     Raises:
         BackendError: the store failed.
@@ -94,14 +93,14 @@ def groups(
     while batch := list(islice(records, _BATCH)):
         for record, hits in zip(batch, _near(collection, batch, where, lowest), strict=True):
             for other in hits:
-                if other.id != record.id:  # an index may find a pair from one side only
+                if other.id != record.id:  # an approximate index may find a pair from one side only
                     score = max(other.score, near[record.id].get(other.id, other.score))
                     near[record.id][other.id] = near[other.id][record.id] = score
         done += len(batch)
         if on_progress:
             on_progress(done, max(total, done))
     if on_progress:
-        on_progress(done, done)  # the store's count may differ from its number of records
+        on_progress(done, done)  # the store's count may have been wrong
     look = _Looks(second_look, threshold, unread=unread) if second_look else None
     stars = _stars(near, collection.get(sorted(near)), threshold, look)
     if look:
@@ -120,23 +119,23 @@ def search_distinct(
     min_score: float | None = None,
     effort: int | None = None,
 ) -> list[Hit]:
-    """Return at most `k` hits, none of them near a hit before it, nearest first, after `offset`.
+    """Return at most `k` hits, nearest first, none near an earlier one, after skipping `offset`.
 
-    As `regions.search_images`, but that of images whose score to each other reaches `threshold`
-    the nearest to the query alone counts. More are fetched until there are enough, up to 16,384.
+    Like `regions.search_images`, but of images whose score to each other reaches `threshold` only
+    the nearest to the query is returned. Fetches up to 16,384 hits until there are enough.
 
     Raises:
-        ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as `Collection.search`.
+        ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as for `Collection.search`.
     """
-    told: dict[str, Any] = {"where": where, "min_score": min_score, "effort": effort}
+    options: dict[str, Any] = {"where": where, "min_score": min_score, "effort": effort}
     if k < 1 or offset < 0 or k + offset > MAX_K:
-        return search_images(collection, vector, k=k, offset=offset, **told)  # which says why
+        return search_images(collection, vector, k=k, offset=offset, **options)  # raises an error
     wanted = fetched = k + offset
     while True:
-        hits = search_images(collection, vector, k=fetched, **told)
-        shown = distinct(collection, hits, threshold=threshold, most=wanted)
-        if len(shown) == wanted or len(hits) < fetched or fetched == MAX_K:
-            return shown[offset:]
+        hits = search_images(collection, vector, k=fetched, **options)
+        distinct_hits = distinct(collection, hits, threshold=threshold, most=wanted)
+        if len(distinct_hits) == wanted or len(hits) < fetched or fetched == MAX_K:
+            return distinct_hits[offset:]
         fetched = min(fetched * _MORE, MAX_K)
 
 
@@ -145,7 +144,7 @@ def distinct(
 ) -> list[Hit]:
     """Return the first `most` of `hits` that are not near a hit returned before them.
 
-    Whole images are compared, also where a hit is a region of one. A hit that was removed since the
+    Whole images are compared, even if a hit is a region of one. A hit that was removed after the
     search is left out.
     """
     metric = collection.schema.metric
@@ -165,7 +164,7 @@ def distinct(
 
 
 def scores(metric: Metric, vectors: Matrix, vector: Vector) -> npt.NDArray[np.float64]:
-    """Return what `Hit.score` would be of `vector` to each of `vectors` (n, d), float64 (n,)."""
+    """Return the scores, as in `Hit`, of `vector` to each of `vectors` (n, d), float64 (n,)."""
     one: npt.NDArray[np.float64] = vector.astype(np.float64)
     others: npt.NDArray[np.float64] = vectors.astype(np.float64)
     if metric == "l2":
@@ -179,23 +178,23 @@ def scores(metric: Metric, vectors: Matrix, vector: Vector) -> npt.NDArray[np.fl
 def _near(
     collection: Collection, batch: Sequence[Record], where: Filter | None, threshold: float
 ) -> Iterator[list[Hit]]:
-    """Yield for each record all hits of `threshold` or more, itself among them."""
-    left = {place: row.vector for place, row in enumerate(batch) if can_compare(row.vector)}
-    found: dict[int, list[Hit]] = {}
+    """Yield for each record all hits of `threshold` or more, the record itself among them."""
+    pending = {place: row.vector for place, row in enumerate(batch) if can_compare(row.vector)}
+    near: dict[int, list[Hit]] = {}
     fetched = _NEAR
-    while left:
-        queries = np.stack(list(left.values()))
+    while pending:
+        queries = np.stack(list(pending.values()))
         results = collection.search(queries, k=fetched, where=where, min_score=threshold)
-        for place, hits in zip(list(left), results, strict=True):
+        for place, hits in zip(list(pending), results, strict=True):
             if len(hits) < fetched or fetched == MAX_K:
-                found[place] = hits
-                del left[place]
+                near[place] = hits
+                del pending[place]
         fetched = min(fetched * _MORE, MAX_K)
-    return (found.get(place, []) for place in range(len(batch)))
+    return (near.get(place, []) for place in range(len(batch)))
 
 
 class _Looks:
-    """The results of a second look, which compares each pair once."""
+    """Results of a `SecondLook`, which compares each pair once."""
 
     def __init__(self, look: SecondLook, threshold: float, *, unread: bool) -> None:
         self._look, self._threshold, self._unread = look, threshold, unread
@@ -221,7 +220,7 @@ class _Looks:
         return passed
 
     def finish(self) -> None:
-        """Report the pairs that were passed over and not compared from the other side either."""
+        """Report the number of pairs that were not compared from either side."""
         self._look.pass_over(len(self._passed_over - self._results.keys()))
 
 
@@ -231,12 +230,12 @@ def _stars(
     threshold: float,
     look: _Looks | None,
 ) -> list[Group]:
-    """Return the groups: repeatedly the image with the most near ones, and these.
+    """Return the groups: repeatedly the image with the most near images, and these images.
 
-    Candidates below the threshold have no part in that order.
+    Candidates below the threshold do not affect the order.
 
-    Source: Aslam, Pelekhov, Rus, The Star Clustering Algorithm, JGAA 8(1), 2004; here each image
-    goes to the first star alone.
+    Source: Aslam, Pelekhov, Rus, The Star Clustering Algorithm, JGAA 8(1), 2004; here an image
+    belongs to its first star only.
     """
 
     def rank(id_: str) -> tuple[int, int, str, str]:
@@ -252,7 +251,7 @@ def _stars(
         kept = Member(id_, 1.0, records[id_].fields)
         others = [
             Member(other, score, records[other].fields)
-            for other, score in sorted(near[id_].items(), key=lambda each: (-each[1], each[0]))
+            for other, score in sorted(near[id_].items(), key=lambda item: (-item[1], item[0]))
             if other not in taken and other in records
         ]
         if look:

@@ -1,4 +1,4 @@
-"""One step that any engine can call: a batch of images in, an Arrow record batch out."""
+"""The embedding step: a batch of images → an Arrow record batch, for any engine."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -19,7 +19,7 @@ from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix, Vector
 
 Item: TypeAlias = "str | PathLike[str] | bytes | tuple[str, bytes]"
-"""A path, an image's bytes, or both: the path is told, the bytes are used."""
+"""A path, an image's bytes, or both: then the path is only the name."""
 
 SCHEMA: Final = pa.schema(
     [
@@ -31,26 +31,26 @@ SCHEMA: Final = pa.schema(
         pa.field("error", pa.string()),
     ]
 )
-"""A row an item, in order. `status` is "ok", or where it went wrong: "read", "header", "decode",
-"convert" or "embed"; `error` is then ``ErrorName: message``, else "". `id` and `sha256` are the
-sha256 of the bytes, null where they could not be read; `vector` is null but for "ok".
+"""One row per item, in order. `status` is "ok" or the stage that failed: "read", "header",
+"decode", "convert" or "embed". `error` is ``ErrorName: message``, "" for "ok". `id` and `sha256`
+are the sha256 of the bytes, null if they cannot be read. `vector` is null unless `status` is "ok".
 """
 
 REGIONS: Final = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in regions.FIELDS)])
-"""`SCHEMA`, and the fields of `regions.FIELDS`: an item has a row for each of its regions, and last
-one for the whole, whose id is the content's and whose box is "".
+"""`SCHEMA` with the fields of `regions.FIELDS`: an item has a row for each region, and a last row
+for the whole image, whose id is the content's and whose box is "".
 """
 
-_SPARE: Final = 1  # workers beside one a core: while some wait for the model, others decode
+_SPARE: Final = 1  # threads beyond one per core, which decode while others wait for the model
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """Embed batches of images: what `Library.add` does with each chunk.
+    """Embeds batches of images, as `Library.add` does with each part.
 
-    Pure, and picklable by its configuration: a worker of a distributed engine may hold one, and
-    builds the encoder, once a process, when the first batch comes. Images of more decoded pixels
-    than `max_pixels` are refused.
+    It is picklable, because it holds only configuration: a worker of a distributed engine loads the
+    encoder at its first batch, once per process. Images of more decoded pixels than `max_pixels`
+    are refused.
 
         step = Embedding(Recipe.of("resnet50", "model.safetensors"))
         table = step(["a.jpg", "b.jpg"]).to_pandas()
@@ -65,81 +65,83 @@ class Embedding:
 
     @property
     def schema(self) -> pa.Schema:
-        """`SCHEMA`, or with `regions` `REGIONS`."""
+        """The schema of the result: `REGIONS` with a detector, otherwise `SCHEMA`."""
         return REGIONS if self.regions else SCHEMA
 
     def __call__(self, items: Sequence[Item], *, one_core: bool = False) -> pa.RecordBatch:
-        """Return the record batch of `schema` for `items`; an item's error is in its row.
+        """Return a record batch of `schema` for `items`; the error of an item is in its row.
 
-        With `one_core` one thread decodes and one embeds, so that others have the other cores;
-        torch's own threads are not held back.
+        With `one_core` one thread decodes and one embeds, to leave the other cores free; torch's
+        own threads are not limited.
 
-        Memory: about 150 kB an item while it runs (a model's input), and a decoded image for each
-        core and one more.
+        Memory: about 150 kB per item (the model's input), and one decoded image per thread.
 
         Raises:
             EncoderError: the encoder or the detector cannot be built.
-            MissingExtra: what it needs is not installed.
+            MissingExtra: their library is not installed.
         """
         encoder = encoders.load(**self.encoder.config())
         if self.regions:
-            self.regions.build()  # else a wrong folder would be every item's error
+            self.regions.build()  # otherwise an invalid folder would be an error in every row
         threads = 1 if one_core else available_cores() + _SPARE
         with DaemonPool(threads, "imgsearch-embedding") as pool:
             if encoder.offloaded:
-                made = list(self._beside(pool, encoder, items))
+                rows = list(self._embed_on_device(pool, encoder, items))
             else:
                 size = 1 if one_core else max(1, encoder.batch_size)
-                made = list(self._amid(pool, encoder, items, size))
+                rows = list(self._embed_in_threads(pool, encoder, items, size))
         columns = [
-            pa.array([getattr(row, each.name) for row in made], each.type) for each in self.schema
+            pa.array([getattr(row, column.name) for row in rows], column.type)
+            for column in self.schema
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _amid(
+    def _embed_in_threads(
         self, pool: Executor, encoder: Encoder, items: Sequence[Item], size: int
     ) -> Iterator["_Row"]:
-        """Decode and embed a batch in each thread: cores that share both are never idle."""
+        """Decode and embed a batch in each thread, so that no core is idle."""
 
         def batch(part: Sequence[Item]) -> list[_Row]:
-            return _finished(
-                encoder, chain.from_iterable(self._begun(encoder, item) for item in part)
+            return _embed(
+                encoder, chain.from_iterable(self._inputs(encoder, item) for item in part)
             )
 
         parts = [items[start : start + size] for start in range(0, len(items), size)]
         return chain.from_iterable(pool.map(batch, parts))
 
-    def _beside(self, pool: Executor, encoder: Encoder, items: Sequence[Item]) -> Iterator["_Row"]:
-        """Decode on all cores, while the device beside them embeds what came before."""
-        begun = pool.map(lambda item: self._begun(encoder, item), items)
-        while part := list(islice(begun, max(1, encoder.batch_size))):
-            yield from _finished(encoder, chain.from_iterable(part))
+    def _embed_on_device(
+        self, pool: Executor, encoder: Encoder, items: Sequence[Item]
+    ) -> Iterator["_Row"]:
+        """Decode on all cores, while another device embeds the images decoded before."""
+        inputs = pool.map(lambda item: self._inputs(encoder, item), items)
+        while part := list(islice(inputs, max(1, encoder.batch_size))):
+            yield from _embed(encoder, chain.from_iterable(part))
 
-    def _begun(self, encoder: Encoder, item: Item) -> list[tuple["_Row", Any]]:
-        """Return the item's rows with the model's inputs; of one that failed None."""
+    def _inputs(self, encoder: Encoder, item: Item) -> list[tuple["_Row", Any]]:
+        """Return the item's rows with the model's inputs, None for a row that failed."""
         row = _Row()
         try:
-            return self._prepared(encoder, _content(row, item), row)
+            return self._prepare(encoder, _content(row, item), row)
         except ImgSearchError as error:
             row.fail(error)
             return [(row, None)]
 
-    def _prepared(self, encoder: Encoder, data: bytes, row: "_Row") -> list[tuple["_Row", Any]]:
-        """Return the row, and before it those of its regions, each with the model's input."""
+    def _prepare(self, encoder: Encoder, data: bytes, row: "_Row") -> list[tuple["_Row", Any]]:
+        """Return the rows of the regions and last the image's own, each with the model's input."""
         if self.regions is None:
             prepared = model_input(encoder, data, row.source, max_pixels=self.max_pixels)
             return [(row, prepared)]
         image = images.decode(data, path=row.source, max_pixels=self.max_pixels)
         row.image = row.id or ""
         return [
-            (replace(row, id=id_, box=box, object=shown), encoder.prepare(pixels))
-            for id_, box, shown, pixels in regions.rows(row.image, image, self.regions(image))
+            (replace(row, id=id_, box=box, object=name), encoder.prepare(pixels))
+            for id_, box, name, pixels in regions.rows(row.image, image, self.regions(image))
         ]
 
 
 @dataclass
 class _Row:
-    """One row of `SCHEMA`."""
+    """One row of `REGIONS`."""
 
     id: str | None = None
     source: str = ""
@@ -152,27 +154,27 @@ class _Row:
     object: str = ""
 
     def fail(self, error: ImgSearchError) -> None:
-        """Tell in the row how the item went wrong."""
+        """Set the row's status and error."""
         at_image = error.stage if isinstance(error, ImageError) else "read"
         self.status = "embed" if isinstance(error, EncoderError) else at_image
         self.error = f"{type(error).__name__}: {error}"
 
 
-def _finished(encoder: Encoder, begun: Iterable[tuple[_Row, Any]]) -> list[_Row]:
-    """Return the rows with their vectors; a batch of the model's inputs goes through at once."""
-    rows = list(begun)
-    well = [(row, prepared) for row, prepared in rows if row.status == "ok"]
-    vectors = _vectors(encoder, [prepared for _, prepared in well])
-    for (row, _), vector in zip(well, vectors, strict=True):
+def _embed(encoder: Encoder, inputs: Iterable[tuple[_Row, Any]]) -> list[_Row]:
+    """Return the rows with their vectors, which the model computes in one batch."""
+    pairs = list(inputs)
+    valid = [(row, prepared) for row, prepared in pairs if row.status == "ok"]
+    vectors = _vectors(encoder, [prepared for _, prepared in valid])
+    for (row, _), vector in zip(valid, vectors, strict=True):
         if isinstance(vector, EncoderError):
             row.fail(vector)
         else:
             row.vector = vector
-    return [row for row, _ in rows]
+    return [row for row, _ in pairs]
 
 
 def _content(row: _Row, item: Item) -> bytes:
-    """Return the item's bytes, and tell in the row what it is."""
+    """Return the item's bytes, and set the row's source and id."""
     if isinstance(item, bytes):
         data = item
     elif isinstance(item, tuple):
@@ -187,10 +189,10 @@ def _content(row: _Row, item: Item) -> bytes:
 def model_input(
     encoder: Encoder, data: bytes, path: str, *, max_pixels: int = images.MAX_PIXELS
 ) -> Any:
-    """Return the model's input for an image's bytes, by the shortest way: a smaller JPEG scale.
+    """Return the model's input for an image's bytes. A JPEG is decoded at a smaller scale.
 
     Raises:
-        ImageError: the image cannot be used; `path` is for its text.
+        ImageError: the image cannot be used; `path` names it in the message.
     """
     if encoder.enough:
         picture: Any = images.picture(
@@ -201,7 +203,7 @@ def model_input(
 
 
 def _vectors(encoder: Encoder, inputs: list[Any]) -> "Matrix | list[Vector | EncoderError]":
-    """Return a unit vector for each input; of a batch that fails, an error for those at fault."""
+    """Return a unit vector for each input, or an EncoderError for an input that fails."""
     if not inputs:
         return []
     try:
@@ -209,4 +211,4 @@ def _vectors(encoder: Encoder, inputs: list[Any]) -> "Matrix | list[Vector | Enc
     except EncoderError as error:
         if len(inputs) == 1:
             return [error]
-    return [_vectors(encoder, [each])[0] for each in inputs]
+    return [_vectors(encoder, [one])[0] for one in inputs]

@@ -1,4 +1,4 @@
-"""Chunks of files → a collection: one part is embedded while the one before is written."""
+"""Loading of files into a collection: one part is embedded while the previous one is written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -18,8 +18,8 @@ from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.embedding import Embedding
-from imgsearch.library.ledger import Ledger
 from imgsearch.library.progress import Candidate, FailedFile, Parts, Tally
+from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix, Record, Vector
 
@@ -50,43 +50,46 @@ class Loader:
         self._handle, self.collection = handle, handle.known
         if regions and self.collection is not None and not has_regions(self.collection):
             raise SchemaMismatch(
-                f"collection {handle.name!r} was made without regions; add them to another one"
+                f"cannot add regions to collection {handle.name!r}: it was created without them. "
+                "Add the images to another collection."
             )
         self._embed = Embedding(handle.required_recipe(), regions, max_pixels)
 
     def load(self, chunks: Iterator[list[Candidate]], tally: Tally) -> None:
-        """Embed and write new images, and count files; a file counts when its content is written.
+        """Embed and write new images; count each file when its content is written.
 
-        Parts are small at first, so that even a load that is killed repeatedly makes progress.
+        Parts are small at first, so even a load that is killed repeatedly makes progress.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
             BackendError: the store failed; images counted as added are stored.
         """
-        ledger, parts = Ledger(tally, self._path), Parts()
+        repeats, parts = RepeatedFiles(tally, self._path), Parts()
         writing: _Writing | None = None
         with DaemonPool(1, "imgsearch-writer") as writer:
             for chunk in chunks:
-                firsts, labelled = ledger.firsts(chunk)
-                self._update(labelled, tally)
-                for part in parts.of(self._unknown(firsts, ledger, tally)):
+                firsts, relabeled = repeats.firsts(chunk)
+                self._update(relabeled, tally)
+                for part in parts.of(self._unknown(firsts, repeats, tally)):
                     rows = self._embed([(file.path, file.data) for file in part])
-                    self._finish(writing, ledger, tally)
+                    self._finish(writing, repeats, tally)
                     writing = self._start(writer, part, rows)
                 tally.report_progress()
-            self._finish(writing, ledger, tally)
+            self._finish(writing, repeats, tally)
         if self.collection is not None:
             self.collection.flush()
 
-    def _unknown(self, files: Sequence[Candidate], ledger: Ledger, tally: Tally) -> list[Candidate]:
+    def _unknown(
+        self, files: Sequence[Candidate], repeats: RepeatedFiles, tally: Tally
+    ) -> list[Candidate]:
         """Return the files whose content is new; update and count the others."""
         if self.collection is None or not files:
             return list(files)
         known = self.collection.get([file.id for file in files])
         old = [file for file in files if file.id in known]
         self._update(old, tally, known)
-        labelled = [repeat for file in old for repeat in ledger.settle(file)]
-        self._update(labelled, tally)
+        relabeled = [repeat for file in old for repeat in repeats.settle(file)]
+        self._update(relabeled, tally)
         return [file for file in files if file.id not in known]
 
     def _start(
@@ -97,20 +100,20 @@ class Loader:
         labels = {file.id: file.label or "" for file in files}
         return _Writing(files, writer.submit(_write, self.collection, rows, labels))
 
-    def _finish(self, writing: _Writing | None, ledger: Ledger, tally: Tally) -> None:
+    def _finish(self, writing: _Writing | None, repeats: RepeatedFiles, tally: Tally) -> None:
         """Wait until a part is written; count its files and later files of their contents."""
         if writing is None:
             return
         failures = writing.failures.result()
-        labelled: list[Candidate] = []
+        relabeled: list[Candidate] = []
         for file in writing.files:
             failure = failures.get(file.id)
             if failure is None:
                 tally.count("added")
             else:
                 tally.failed(failure)
-            labelled += ledger.settle(file, failure)
-        self._update(labelled, tally)
+            relabeled += repeats.settle(file, failure)
+        self._update(relabeled, tally)
         tally.report_progress()
 
     def _update(
@@ -121,9 +124,9 @@ class Loader:
     ) -> None:
         """Write changed labels and paths of stored images, and count the files.
 
-        A label that the source states replaces the stored one. The path is replaced only if no
-        file is there any more. `known` are the stored records. Without it only labels are written,
-        because the files have the contents of earlier files of this load.
+        A label that the source states replaces the stored one. The path is replaced only if its
+        file no longer exists. `known` maps ids to stored records. Without it only labels are
+        written, because the files repeat contents of this load.
         """
         if self.collection is None or not files:
             return
@@ -146,7 +149,7 @@ class Loader:
         tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
 
     def _rows(self, contents: Sequence[str]) -> list[Record]:
-        """Return all rows of images with vectors, an image's own row after those of its regions."""
+        """Return all rows of images, with vectors; an image's regions come before its own row."""
         if self.collection is None or not contents:
             return []
         if not has_regions(self.collection):
@@ -181,7 +184,7 @@ def _write(
     for row in rows.drop_columns("vector").to_pylist():
         if row["status"] == "ok":
             records.append(_record(row, next(vectors), labels))
-        elif not row.get("box"):  # a region that fails is left out
+        elif not row.get("box"):  # failed regions are left out
             failures[row["sha256"]] = FailedFile.of_row(row)
     return failures | _upsert(collection, records)
 
@@ -195,7 +198,7 @@ def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -
 def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, FailedFile]:
     """Write rows; return the failures of images by content.
 
-    After a refused row the image's later rows are left out, and with them the image's own row.
+    After a refused row the image's later rows are not written, its own row included.
     """
     failures: dict[str, FailedFile] = {}
     try:

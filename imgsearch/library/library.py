@@ -1,7 +1,7 @@
 """A library of images: add, search, remove.
 
-The command line is a translation of `Library`. The service and the page translate `Archive`, which
-keeps originals and a catalogue as well.
+The command line calls `Library`. The service and the page call `Archive`, which also keeps
+originals and a catalog.
 """
 
 import threading
@@ -37,9 +37,9 @@ from imgsearch.types import Hit, Record, Vector
 
 
 class Library(Closeable):
-    """Images in one collection of a vector store, with the encoder that made its vectors.
+    """Images in one collection of a vector store, with the encoder of its vectors.
 
-    Made by `imgsearch.open`. Thread-safe. The encoder is built when it is first needed.
+    Returned by `imgsearch.open`. Thread-safe. The encoder is loaded when it is first needed.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class Library(Closeable):
         """Add all `images`: folders, globs, image files, csv, tsv and parquet, lists of these.
 
         Ids are content hashes, so images already in the library are skipped without decoding, and
-        an interrupted load can be run again. Of files with the same content the first counts. A
-        label from a list or a folder's name replaces the stored one. Unreadable files are listed in
+        an interrupted load can be re-run. Of files with the same content the first counts. A label
+        from a list or a folder's name replaces the stored one. Unreadable files are listed in
         `Report.failures`; they do not stop the load.
 
         Raises:
@@ -99,14 +99,14 @@ class Library(Closeable):
         """
         self._handle.require_writable()
         tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
-        found = [
+        references = [
             sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
             for source in images
         ]
         is_new = self._handle.known is None
         tally.report_progress()
         loader = Loader(self._handle, regions=self._regions, max_pixels=self.max_pixels)
-        loader.load(chunks(chain.from_iterable(found), tally), tally)
+        loader.load(chunks(chain.from_iterable(references), tally), tally)
         if is_new and self._handle.known is not None:
             tally.note(encoders.introduction(self.recipe.model))
         return tally.report()
@@ -132,16 +132,16 @@ class Library(Closeable):
         `Collection.search`.
         `hide_duplicates` leaves out near-duplicates of nearer hits. True uses the measured
         threshold; a number is the lowest score of two near-duplicates. Only scores are compared,
-        while `imgsearch dedup` compares pixels, too.
-        Another program's collection can be searched by text or image after `open` was given the
-        `model` that made its vectors. An `EncoderWarning` reports that this cannot be verified.
+        while `imgsearch dedup` also compares pixels.
+        To search another program's collection by text or image, pass the `model` that made its
+        vectors to `open`. An `EncoderWarning` reports that this cannot be verified.
 
         Raises:
             CollectionNotFound: nothing was added yet.
             SourceError, ImageError: the query image cannot be read.
             TextUnsupported: the query has a text, and the encoder takes images only.
-            EncoderMismatch: the encoder is not the one that made the collection's vectors, or the
-                collection notes none and `open` was given no model.
+            EncoderMismatch: the collection holds another encoder's vectors, or it notes no encoder
+                and `open` was given no model.
             EncoderRemoved: that encoder was removed, and the query is not a vector.
             ConfigError: the query is empty, its terms cancel each other, or the requested threshold
                 was not measured.
@@ -169,10 +169,10 @@ class Library(Closeable):
     def encode(
         self, query: Query | Example, *, on_warning: Callable[[str], None] | None = None
     ) -> Vector:
-        """Return a query's vector, float32 (d,), unit L2 norm; a vector alone is passed on.
+        """Return a query's vector, float32 (d,), unit L2 norm; a single vector is returned as is.
 
-        `on_warning` gets warnings about the query, such as a word that the encoder does not know.
-        Without it they are Python warnings.
+        `on_warning` is called with each warning about the query, such as an unknown word. Without
+        it they are Python warnings.
 
         Raises: as for `search`, except CollectionNotFound.
         """
@@ -190,8 +190,8 @@ class Library(Closeable):
     ) -> pa.RecordBatch:
         """Embed images given as (name, bytes); return a row for each with its vector or error.
 
-        The columns are those of `embedding.SCHEMA`. With `one_core` one thread decodes and one
-        embeds, so that the other cores stay free.
+        The schema is `embedding.SCHEMA`. With `one_core` one thread decodes and one embeds, so the
+        other cores stay free.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
@@ -215,7 +215,7 @@ class Library(Closeable):
         """Remove images from the library and return how many. Files stay on disk.
 
         A target is an id, a file's path, a glob, or a folder, which names all images below it.
-        The files need not exist any more. `on_missing` gets each target that names no image.
+        The files need not exist. `on_missing` is called with each target that names no image.
 
         Raises:
             ConfigError: a target is empty.
@@ -234,7 +234,7 @@ class Library(Closeable):
         return collection.count(WHOLE if has_regions(collection) else None)
 
     def exists(self) -> bool:
-        """Return whether the collection exists; adding the first image creates it."""
+        """Return whether the collection exists. Adding the first image creates it."""
         return self._handle.current() is not None
 
     @property
@@ -248,7 +248,7 @@ class Library(Closeable):
 
     @property
     def collection(self) -> Collection:
-        """The collection itself, with all that the backend's contract offers.
+        """The collection, for operations that a library lacks, such as `Collection.iterate`.
 
         Raises:
             CollectionNotFound: nothing was added yet.
@@ -264,7 +264,7 @@ class Library(Closeable):
         return f"<Library {self.url} {self.name!r} {self.model or 'unknown encoder'}>"
 
     def _query_encoder(self) -> QueryEncoder:
-        """Return the query encoder of the recipe, which may have changed since the last query."""
+        """Return the query encoder; a new one if the recipe changed since the last query."""
         queries = self._queries
         if queries.recipe != self._handle.recipe:
             queries = QueryEncoder(self._handle.recipe, max_pixels=self.max_pixels)
@@ -293,14 +293,14 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     """Open the library of images in `collection` of the store at `url`; `add` creates it.
 
     `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
-    ``memory://name``. `token` ("user:password") is for servers that ask for one.
+    ``memory://name``. `token` ("user:password") is for servers that require one.
     `model` ("lite", "classic", "timm:NAME" …), `weights` and `options` name the encoder. An
     existing collection remembers its own; give `weights` only if the file has moved.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
     (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
     detector, or a `Detection`: the objects in each added image can then be found, too.
-    `max_pixels` limits the decoded pixels of one image, added or searched for. A JPEG is decoded
-    at a half, a quarter or an eighth if the encoder needs no more, so one of 200 megapixels passes.
+    `max_pixels` limits the decoded pixels of an added image or a query image. A JPEG is decoded at
+    1/2, 1/4 or 1/8 scale if the encoder needs no more, so one of 200 megapixels is accepted.
 
     A collection of another program is read-only. To search it, name the model that made its
     vectors, and its fields: `path_field` and `label_field` become "path" and "label" in hits.
@@ -337,4 +337,4 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
 
 def _check_auto(word: str) -> None:
     if word != "auto":
-        raise ConfigError(f'min_score is a number, None or "auto", not {word!r}')
+        raise ConfigError(f'invalid min_score {word!r}: use a number, None or "auto".')

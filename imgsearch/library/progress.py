@@ -1,4 +1,4 @@
-"""A load: its files in chunks and parts, its progress, its report."""
+"""Progress and report of a load, and its division into chunks and parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ class FailedFile:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of a load. `found` is the number of files in its sources, with ignored ones.
+    """Progress of a load. `found` is the number of files in its sources, ignored ones included.
 
     When the load ends, `done` equals `found`.
     """
@@ -89,7 +89,7 @@ class Report:
     `failed`: files that were not added; `failures` has the first 1,000 of them. A file with the
     content of a failed one fails, too.
     `ignored`: files in folders that are not images.
-    `notes`: sentences about decisions, such as which of two labels counts.
+    `notes`: sentences about decisions, such as the choice between two labels.
     """
 
     added: int
@@ -107,11 +107,11 @@ class Tally:
 
     def __init__(
         self,
-        found: int,
+        total: int,
         on_progress: Callable[[Progress], None] | None,
         on_failure: Callable[[FailedFile], None] | None,
     ) -> None:
-        self._found, self._start = found, monotonic()
+        self._total, self._start = total, monotonic()
         self._on_progress, self._on_failure = on_progress, on_failure
         self._counts: dict[Outcome, int] = dict.fromkeys(get_args(Outcome), 0)
         self._failures: list[FailedFile] = []
@@ -128,7 +128,7 @@ class Tally:
         self.failed(FailedFile.of(path, error))
 
     def failed(self, failed: FailedFile) -> None:
-        """Count a file that was not added."""
+        """Count a file that was not added, and keep the first failures for the report."""
         self.count("failed")
         if len(self._failures) < _KEPT:
             self._failures.append(failed)
@@ -158,13 +158,13 @@ class Tally:
         """Report progress to the caller."""
         if self._on_progress:
             now = Progress(
-                self._found, **self._counts, ignored=self._ignored, seconds=self._seconds()
+                self._total, **self._counts, ignored=self._ignored, seconds=self._seconds()
             )
             self._on_progress(now)
 
     def report(self) -> Report:
         """Return the report of the load, after a last progress report with `done` = `found`."""
-        self._found = sum(self._counts.values()) + self._ignored
+        self._total = sum(self._counts.values()) + self._ignored
         self.report_progress()
         return Report(
             **self._counts,
@@ -194,7 +194,7 @@ class Parts:
         self._size = _BatchSize(1, largest)
 
     def of(self, files: Sequence[T]) -> Iterator[Sequence[T]]:
-        """Yield the files in parts; the caller's time for one decides the size of the next."""
+        """Yield the files in parts; the caller's time for a part sets the size of the next one."""
         start = 0
         while start < len(files):
             part, started = files[start : start + self._size.value], monotonic()
@@ -249,7 +249,7 @@ def contradiction(file: Candidate, label: str, known_path: str) -> str:
 
 
 def absolute(file: str | PathLike[str]) -> str:
-    """Return a path as records hold it: absolute and without "..", symbolic links left alone."""
+    """Return a path as records hold it: absolute, without "..", with symbolic links kept."""
     # resolve() would follow links; Path.expanduser raises for a name that merely begins with ~
     return path.abspath(path.expanduser(fsdecode(file)))  # noqa: PTH100, PTH111
 

@@ -1,4 +1,4 @@
-"""What to look for: texts, images and vectors, alone or added and taken away."""
+"""Queries of texts, images and vectors, and sums of these."""
 
 import math
 from collections.abc import Iterable
@@ -23,14 +23,14 @@ _ROOTS: Final = ("/", "./", "../", "~/")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One summand of a query; its `weight` is negative where it is taken away."""
+    """One term of a query; `weight` is negative for a subtracted term."""
 
     value: Example
     kind: Kind
     weight: float
 
     def __str__(self) -> str:
-        """Return it as people write it, without its sign."""
+        """Return the term in the notation of `Query`, without its sign."""
         factor = "" if abs(self.weight) == 1 else f"{abs(self.weight):g}*"
         match self.value:
             case bytes():
@@ -42,20 +42,20 @@ class Term:
 
 
 class Query:
-    """What to look for: ``Query("a dog").plus("snow").minus("cat.jpg", weight=0.5)``.
+    """A query: ``Query("a dog").plus("snow").minus("cat.jpg", weight=0.5)``.
 
     A term is a text, an image (a path, encoded bytes or pixels, uint8 (height, width, 3), RGB) or
-    a vector (d,). A str is an image where a file lies there, else a text; but one that looks like
-    a path, by an image's suffix or its slashes, has to be there. `Query.text` and `Query.image`
-    leave nothing to guess, and what they return can be a term, too.
+    a vector (d,). A str is an image if a file of that name exists, otherwise a text. A str that
+    looks like a path, by an image suffix or slashes, must be a file. `Query.text` and `Query.image`
+    do not guess; their results can be terms of another query.
 
-    Meaning: every term becomes a vector of unit length; the query is the weighted sum of these,
-    scaled to unit length. A query of one term is that term's vector, whatever its weight; a vector
-    alone is passed on as it is. Immutable; arrays are not copied.
+    The query's vector is the weighted sum of its terms' vectors, each of unit length, scaled to
+    unit length. For a single term it is that term's vector, and a single vector is used as is.
+    Immutable; arrays are not copied.
 
-    Raises, as `plus` and `minus` do:
-        ConfigError: a weight is not finite and above 0, or the value nothing of these.
-        SourceError: it looks like a path, but there is no file.
+    Raises, also in `plus` and `minus`:
+        ConfigError: a weight is not finite and above 0, or the value has another type.
+        SourceError: the value looks like a path, but no such file exists.
     """
 
     __slots__ = ("_terms",)
@@ -65,32 +65,32 @@ class Query:
 
     @classmethod
     def text(cls, text: str, *, weight: float = 1.0) -> "Query":
-        """Return the query for a text, even where a file has that name."""
+        """Return the query for a text, even if a file has that name."""
         return cls._of([Term(_checked_text(text), "text", _checked_weight(weight))])
 
     @classmethod
     def image(cls, image: Example, *, weight: float = 1.0) -> "Query":
-        """Return the query for an image, even where its path looks like a text."""
+        """Return the query for an image, even if its path looks like a text."""
         if not isinstance(image, str | bytes | PathLike) and _kind(image) != "image":
-            raise ConfigError("an image is a path, bytes or pixels, not a vector")
+            raise ConfigError("invalid image: a vector. Give a path, bytes or pixels.")
         return cls._of([Term(image, "image", _checked_weight(weight))])
 
     def plus(self, value: "Query | Example", *, weight: float = 1.0) -> "Query":
-        """Return this query and `value`; another query adds all its terms, each `weight` times."""
+        """Return this query plus `value`. The terms of a query are added `weight` times."""
         return self._of([*self._terms, *_terms(value, weight)])
 
     def minus(self, value: "Query | Example", *, weight: float = 1.0) -> "Query":
-        """Return this query less `value`; another query's terms as for `plus`."""
-        taken = [replace(term, weight=-term.weight) for term in _terms(value, weight)]
-        return self._of([*self._terms, *taken])
+        """Return this query minus `value`. The terms of a query are subtracted `weight` times."""
+        negative = [replace(term, weight=-term.weight) for term in _terms(value, weight)]
+        return self._of([*self._terms, *negative])
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """The summands, in order."""
+        """The terms, in order."""
         return self._terms
 
     def __str__(self) -> str:
-        """Return it as people write it: ``a dog + snow - 0.5*cat.jpg``."""
+        """Return the query as a formula: ``a dog + snow - 0.5*cat.jpg``."""
         first, *others = self._terms
         signed = (f" {'-' if term.weight < 0 else '+'} {term}" for term in others)
         return f"{'- ' if first.weight < 0 else ''}{first}{''.join(signed)}"
@@ -100,9 +100,9 @@ class Query:
 
     @classmethod
     def _of(cls, terms: Iterable[Term]) -> "Query":
-        made = cls.__new__(cls)
-        made._terms = tuple(terms)
-        return made
+        query = cls.__new__(cls)
+        query._terms = tuple(terms)
+        return query
 
 
 def _terms(value: Query | Example, weight: float) -> tuple[Term, ...]:
@@ -126,33 +126,32 @@ def _kind(value: Example) -> Kind:
         case np.ndarray() if value.ndim == 1 and value.dtype.kind in "fiub":
             return "vector"
         case np.ndarray():
-            return "image"  # that the pixels are of the right kind is the decoder's to tell
+            return "image"  # the encoder checks the pixels
     raise ConfigError(
-        f"a query is a text, a path, bytes, pixels or a vector, not {type(value).__name__}"
+        f"invalid query of type {type(value).__name__}: give a text, a path, bytes, pixels or a "
+        "vector."
     )
 
 
 def _is_image_file(text: str) -> bool:
-    """Tell whether `text` names an image.
+    """Return whether `text` names an image file.
 
     Raises:
-        SourceError: it looks like a path, but no file lies there.
-        ConfigError: it is neither, for a text has letters.
+        SourceError: it looks like a path, but no such file exists.
+        ConfigError: it is not a valid text either.
     """
     try:
         place = Path(text).expanduser()
         if place.is_file():
             return True
-        why = ": it is a folder" if text and place.is_dir() else ""
-    except (OSError, RuntimeError, ValueError):  # too long for a name; no such user; a NUL
-        why = ""
+        reason = ": it is a folder" if text and place.is_dir() else ""
+    except (OSError, RuntimeError, ValueError):  # too long for a name; an unknown user; a NUL
+        reason = ""
     if _looks_like_path(text):
         if "://" in text:
-            why = ": URLs are not fetched; download the image first"
-        raise SourceError(
-            f"no image file {text!r}{why or '; a text like that is Query.text(…), or text:…'}",
-            path=text,
-        )
+            reason = ": URLs are not fetched. Download the image first."
+        hint = ". To search for such a text, use Query.text(…) or text:…"
+        raise SourceError(f"no image file {text!r}{reason or hint}", path=text)
     _checked_text(text)
     return False
 
@@ -168,17 +167,17 @@ def _looks_like_path(text: str) -> bool:
 
 def _checked_text(text: str) -> str:
     if not isinstance(text, str):
-        raise ConfigError(f"a text is a str, not {type(text).__name__}")
+        raise ConfigError(f"invalid text of type {type(text).__name__}: give a str.")
     if not text.strip():
-        raise ConfigError("the query is empty: give a text, or an image")
+        raise ConfigError("the query is empty: give a text or an image.")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ConfigError(f"the text {text!r} holds bytes that are not UTF-8") from error
+        raise ConfigError(f"invalid text {text!r}: it holds bytes that are not UTF-8.") from error
     return text
 
 
 def _checked_weight(weight: float) -> float:
     if not (math.isfinite(weight) and weight > 0):
-        raise ConfigError(f"a weight is finite and above 0, not {weight!r}")
+        raise ConfigError(f"invalid weight {weight!r}: give a finite number above 0.")
     return float(weight)

@@ -1,4 +1,4 @@
-"""Queries → vectors: what the library asks a collection for."""
+"""Encoding of queries into vectors."""
 
 import threading
 import warnings
@@ -24,16 +24,16 @@ from imgsearch.library.embedding import model_input
 from imgsearch.library.query import Example, Query, Term
 from imgsearch.types import Vector
 
-# Of the weights' sum. One encoder's vectors may differ by 1e-6 from batch to batch, which is what
-# the tests hold it to: a text or image taken from itself leaves that much, and it has no direction.
-_CANCELLED: Final = 1e-5
+# Shortest sum, relative to the sum of the weights. An encoder's vectors may differ by 1e-6 from
+# batch to batch (tests check this), so a term minus itself leaves a sum without a direction.
+_SHORTEST: Final = 1e-5
 
 
 class QueryEncoder:
-    """Queries → vectors, by an encoder that is built when first needed.
+    """Encodes queries with an encoder that is loaded when first needed. Thread-safe.
 
-    Without a `recipe` only vectors are taken. Images of more decoded pixels than `max_pixels` are
-    refused. Thread-safe.
+    Without a `recipe` it accepts vectors only. It refuses images of more decoded pixels than
+    `max_pixels`.
     """
 
     def __init__(self, recipe: Recipe | None, *, max_pixels: int = images.MAX_PIXELS) -> None:
@@ -51,16 +51,16 @@ class QueryEncoder:
         """Return the query's vector, float32 (d,), for a search in `collection`.
 
         Warns with `TextWarning` about texts that the model cannot read, and with `EncoderWarning`
-        if the collection does not note which encoder made its vectors. With `on_warning` these
-        texts are passed to it instead, for every query.
+        if the collection does not note which encoder made its vectors. With `on_warning` the
+        messages are passed to it instead, for every query.
 
         Raises:
             ConfigError, SourceError: as for `Query`; or the terms cancel each other.
             ImageError: an image cannot be used.
             TextUnsupported: the query has a text, and the encoder takes images only.
             TextUnknown: the encoder knows no word of a text.
-            EncoderMismatch: the encoder is not the collection's, or there is no recipe.
-            DimensionMismatch, VectorInvalid: a vector among several terms does not fit them.
+            EncoderMismatch: the encoder is not the collection's, or the recipe is missing.
+            DimensionMismatch, VectorInvalid: a vector does not fit the other terms.
         """
         terms = (query if isinstance(query, Query) else Query(query)).terms
         texts = [str(term.value) for term in terms if term.kind == "text"]
@@ -121,7 +121,7 @@ def _check_origin(
     if text and on_warning:
         on_warning(text)
     elif text:
-        # past this, encode, Library.search or Library.encode: the caller
+        # the caller of Library.search or Library.encode
         warnings.warn(text, EncoderWarning, stacklevel=4)
 
 
@@ -130,28 +130,30 @@ def _file(path: Any) -> tuple[bytes, str]:
 
 
 def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
-    """Return the weighted sum of the vectors, each scaled to unit L2 norm before, and after.
+    """Return the weighted sum of vectors, each scaled to unit L2 norm, scaled to unit L2 norm.
 
     Raises:
-        DimensionMismatch: the vectors are of several lengths.
-        VectorInvalid: one holds NaN, infinity or only zeros.
-        ConfigError: next to nothing is left of the sum.
+        DimensionMismatch: the vectors have different lengths.
+        VectorInvalid: a vector holds NaN, infinity or only zeros.
+        ConfigError: the sum is zero.
     """
     sizes = sorted({len(vector) for vector in vectors})
     if len(sizes) > 1:
-        told = " and ".join(map(str, sizes))
         raise DimensionMismatch(
-            f"the query's terms have vectors of {told} numbers", expected=sizes[-1], got=sizes[0]
+            f"the query's terms have vectors of {' and '.join(map(str, sizes))} dimensions. Use "
+            "vectors of one encoder.",
+            expected=sizes[-1],
+            got=sizes[0],
         )
     matrix = np.stack(vectors).astype(np.float64)
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
     if not (np.isfinite(norms).all() and (norms > 0).all()):
-        raise VectorInvalid("a vector among the query's terms holds NaN, infinity or only zeros")
+        raise VectorInvalid("invalid vector in the query: it holds NaN, infinity or only zeros.")
     shares = np.asarray(weights, dtype=np.float64) / np.abs(weights).max()
     total = shares @ (matrix / norms)
     length = float(np.linalg.norm(total))
-    if length < _CANCELLED * np.abs(shares).sum():
-        raise ConfigError("the query's terms cancel each other: nothing is left to look for")
+    if length < _SHORTEST * np.abs(shares).sum():
+        raise ConfigError("the query's terms cancel each other: their sum is zero. Change a term.")
     return np.ascontiguousarray(total / length, dtype=np.float32)
 
 

@@ -1,6 +1,6 @@
 """Removal of images by id, path, folder or glob.
 
-The files may be gone from the disk, so targets are compared with the stored paths, part by part:
+The files may no longer exist, so targets are compared with the stored paths, part by part:
 ``/a/b`` names ``/a/b/1.jpg`` and not ``/a/bc/1.jpg``.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import reduce
+from itertools import chain
 from operator import or_
 from pathlib import PurePath
 from typing import Final
@@ -23,7 +24,7 @@ from imgsearch.filters import Field, Filter, composed
 from imgsearch.images import sources
 from imgsearch.library.progress import absolute
 
-_FILTERED: Final = 16  # folders in one filter; for more of them all records are read
+_FILTERED: Final = 16  # folders in one filter; with more folders all records are read
 
 
 def remove_images(
@@ -31,9 +32,9 @@ def remove_images(
     targets: Sequence[str | os.PathLike[str]],
     on_missing: Callable[[str], None] | None = None,
 ) -> int:
-    """Delete the images that `targets` name, with their regions; return how many images.
+    """Delete the images that `targets` name, with their regions; return the number of images.
 
-    `on_missing` gets each target that names no image.
+    `on_missing` is called with each target that names no image.
 
     Raises:
         ConfigError: a target is empty.
@@ -53,18 +54,18 @@ def named_ids(
     targets: Sequence[str | os.PathLike[str]],
     on_missing: Callable[[str], None] | None = None,
 ) -> list[str]:
-    """Return the ids of the records that `targets` name; `on_missing` gets each other target.
+    """Return the ids of the records that `targets` name.
 
     A target is an id, a file's path, a glob, or a folder, which names the files below it. A glob
-    may match folders, too, and ``**`` matches any number of them. A path that is in the collection
-    is never read as a glob.
+    may match folders, too, and ``**`` matches any number of them. A path of a record is never read
+    as a glob. `on_missing` is called with each target that names no record.
 
     Raises:
         ConfigError: a target is empty.
     """
     texts = [os.fsdecode(target) for target in targets]
     if not all(texts):
-        raise ConfigError("an empty path names no image")
+        raise ConfigError("empty path: it names no image. Give an id, a path, a folder or a glob.")
     wanted = [text for text in texts if sources.is_content_id(text)]
     known = collection.get(wanted)
     ids = {text: [text] for text in wanted if text in known}
@@ -72,7 +73,7 @@ def named_ids(
     for text in dict.fromkeys(texts):
         if text not in ids and on_missing is not None:
             on_missing(text)
-    return list(dict.fromkeys(id_ for found in ids.values() for id_ in found))
+    return list(dict.fromkeys(chain.from_iterable(ids.values())))
 
 
 def _by_path(collection: Collection, texts: Sequence[str]) -> dict[str, list[str]]:
@@ -130,7 +131,7 @@ class _Tree:
         return self.base if self.pattern else self.folder
 
     def matches(self, path: str) -> bool:
-        """Check a record's path against the pattern."""
+        """Return whether the pattern matches a record's path or a folder above it."""
         below = PurePath(path.removeprefix(self.base)).parts
         return path.startswith(self.base) and _match(below, self.pattern)
 
@@ -162,9 +163,9 @@ def _candidates(collection: Collection, trees: Iterable[_Tree]) -> Iterator[tupl
 
 
 def _match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-    """Check whether a pattern matches a path or a folder above it.
+    """Return whether a pattern matches a path or a folder above it.
 
-    A name that begins with a dot needs a pattern that begins with one, as in `sources`.
+    A name that begins with a dot requires a pattern that begins with one, as in `sources`.
     """
     if not pattern:
         return True
@@ -179,7 +180,7 @@ def _match(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
 
 
 def _storable(text: str) -> bool:
-    """Check whether a store can hold the path."""
+    """Return whether a store can hold the path."""
     return "\0" not in text and len(sources.printable(text).encode()) <= MAX_TEXT
 
 

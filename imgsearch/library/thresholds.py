@@ -1,7 +1,7 @@
-"""The thresholds of a collection: the least scores of right hits and of near-duplicates.
+"""Thresholds of a collection: the lowest scores of correct hits and of near-duplicates.
 
 `imgsearch threshold` and `imgsearch dedup` measure them and keep them in the store's notes. A
-threshold that its own check denied is never used, even if an older version kept it.
+threshold that its check refused is never used, even if an older version kept it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,40 +17,40 @@ _SLACK: Final = 1e-9  # of ratios of sums of weights, in float64
 
 
 class Thresholds:
-    """The thresholds that are kept for a collection."""
+    """The thresholds kept for a collection."""
 
     def __init__(self, store: VectorBackend, collection: Collection) -> None:
         self._store, self._collection = store, collection
 
     def min_score(self, query: Query) -> float:
-        """Return the least score at which a query's hits have the wanted precision.
+        """Return the lowest score at which a query's hits have the wanted precision.
 
-        Queries of images and vectors, alone or summed, take the threshold of images. Queries of
-        texts take the threshold of texts. A query of both takes the lower one, which hides no hit
+        Queries of images and vectors, alone or summed, use the threshold of images. Queries of
+        texts use the threshold of texts. A query of both uses the lower one, which hides no hit
         that either would show; its precision is not measured.
 
         Raises:
-            ConfigError: no threshold is kept for this kind of query, or its check denied it.
+            ConfigError: no threshold is kept for this kind of query, or its check refused it.
         """
         self._require_encoder()
         kinds = sorted({"text" if term.kind == "text" else "image" for term in query.terms})
         kept = self.to_dict()[_HITS]
         for kind in kinds:
             self._require_confirmed(kept.get(kind, {}), f"threshold for {kind} queries")
-        lacking = [kind for kind in kinds if kind not in kept]
-        if lacking:
+        missing = [kind for kind in kinds if kind not in kept]
+        if missing:
             raise ConfigError(
-                f"no threshold is kept for {lacking[0]} queries of collection "
-                f"{self._collection.name!r}: `imgsearch threshold` measures one on labelled "
-                "images; or give the score as a number"
+                f"no threshold is kept for {missing[0]} queries of collection "
+                f"{self._collection.name!r}. Measure one on labeled images with `imgsearch "
+                "threshold`, or give the score as a number."
             )
         return min(float(kept[kind]["threshold"]) for kind in kinds)
 
     def duplicates(self) -> float:
-        """Return the least score at which two images are near-duplicates.
+        """Return the lowest score at which two images are near-duplicates.
 
         Raises:
-            ConfigError: no threshold is kept, or its check denied it.
+            ConfigError: no threshold is kept, or its check refused it.
         """
         self._require_encoder()
         kept = self.to_dict()[_DUPLICATES]
@@ -58,16 +58,16 @@ class Thresholds:
         if not kept:
             raise ConfigError(
                 "no threshold for near-duplicates is kept for collection "
-                f"{self._collection.name!r}: `imgsearch dedup` measures one on its images; or give "
-                "it as a number, from Python"
+                f"{self._collection.name!r}. Measure one on its images with `imgsearch dedup`, or "
+                "give it as a number in Python."
             )
         return float(kept["threshold"])
 
     def keep_min_scores(self, measured: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep a measurement with its "threshold" for each kind of query; forget all others.
+        """Keep a measurement with its "threshold" for each kind of query; forget other kinds.
 
         Raises:
-            SchemaMismatch: the collection notes no encoder, to which the thresholds would belong.
+            SchemaMismatch: the collection notes no encoder, whose scores the thresholds bound.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_HITS: dict(measured)})
@@ -76,59 +76,59 @@ class Thresholds:
         """Keep a measurement of near-duplicates with its "threshold".
 
         Raises:
-            SchemaMismatch: the collection notes no encoder, to which the threshold would belong.
+            SchemaMismatch: the collection notes no encoder, whose scores the threshold bounds.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_DUPLICATES: dict(measured)})
 
     def forget_min_scores(self, wanted: float) -> None:
-        """Forget thresholds for a precision of `wanted` or more, after a refusal of `wanted`."""
+        """Forget the thresholds for a precision of `wanted` or more, because a check refused it."""
         kept = self.to_dict()[_HITS]
         rest = {kind: facts for kind, facts in kept.items() if not _promises(facts, wanted)}
         if rest != kept:
             notes.write(self._store, self._collection, {_HITS: rest})
 
     def forget_duplicates(self, wanted: float) -> None:
-        """Forget the threshold if it is for `wanted` or more, after a refusal of `wanted`."""
+        """Forget the threshold for a precision of `wanted` or more, because a check refused it."""
         if _promises(self.to_dict()[_DUPLICATES], wanted):
             notes.write(self._store, self._collection, {_DUPLICATES: {}})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all that is kept: "min_score" by kind of query, "duplicates"; empty if nothing."""
+        """Return the kept measurements, "min_score" (by kind of query) and "duplicates"."""
         facts = notes.read(self._store, self._collection)
         return {name: facts.get(name) or {} for name in (_HITS, _DUPLICATES)}
 
     def _require_encoder(self) -> None:
-        """Refuse a collection that notes no encoder, because no threshold is kept for it.
+        """Refuse a collection without a noted encoder, which has no threshold.
 
         Raises:
             ConfigError: the collection notes no encoder.
         """
         if self._collection.schema.encoder is None:
             raise ConfigError(
-                f"collection {self._collection.name!r} has no threshold: it does not say which "
+                f"no threshold for collection {self._collection.name!r}: it does not say which "
                 "encoder made its vectors. Give the score as a number."
             )
 
-    def _require_confirmed(self, kept: Mapping[str, Any], what: str) -> None:
+    def _require_confirmed(self, kept: Mapping[str, Any], name: str) -> None:
         wanted, checked = kept.get("wanted"), kept.get("checked")
         if wanted is None or checked is None:
-            return  # a program kept it without a measurement
+            return  # a program kept it without a check
         if not confirms(wanted, checked["pairs"], checked["precision_interval"]):
             raise ConfigError(
-                f"the {what} of collection {self._collection.name!r} was refused by its check: "
+                f"the {name} of collection {self._collection.name!r} was refused by its check: "
                 f"wanted precision {wanted:g}, checked {checked['precision']:.3f}. "
                 "Measure it again, or give the score as a number."
             )
 
 
 def confirms(wanted: float, pairs: int, interval: Sequence[float]) -> bool:
-    """Return whether a check of `pairs` pairs confirms a precision.
+    """Return whether a check of `pairs` pairs confirms the wanted precision.
 
-    It does where the upper end of the 95 % `interval` reaches the wanted precision. The point
-    estimate would refuse one good threshold in two: the lowest threshold that reaches the precision
-    on one half of the images reaches it on the other half by chance. The lower end would refuse
-    nearly all, because one wrong pair among hundreds puts it below 0.99.
+    The upper end of the 95 % `interval` must reach it. The point estimate would refuse one good
+    threshold in two, because the lowest threshold that reaches the precision on one half of the
+    images reaches it on the other half by chance. The lower end would refuse nearly all, because
+    one wrong pair among hundreds puts it below 0.99.
     """
     return bool(pairs) and interval[1] >= wanted - _SLACK
 

@@ -138,7 +138,7 @@ def test_threshold_is_measured_and_not_kept(run, pictures):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout).keys() == {"measured", "missing"}
     again = run("search", pictures[0], "--model", "classic", "--min-score", "auto")
-    assert "collection 'images' has no threshold: it does not say" in again.stderr
+    assert "no threshold for collection 'images': it does not say" in again.stderr
 
 
 def test_dedup_shows_groups_by_the_path_that_is_named(run, pictures):

@@ -118,7 +118,7 @@ def test_another_schema_there_is_refused(source, target):
 
 def test_other_vectors_under_the_same_ids_are_found_out(source, target):
     target.create("images", SCHEMA).upsert(records(1_234, seed=2))
-    with pytest.raises(BackendError, match="arrived changed"):
+    with pytest.raises(BackendError, match="differs in"):
         copy(source, target, "images")
 
 
@@ -126,7 +126,7 @@ def test_a_store_that_loses_records_is_found_out(source, target, monkeypatch):
     made = target.create("images", SCHEMA)
     whole = type(made)._upsert
     monkeypatch.setattr(type(made), "_upsert", lambda self, rows: whole(self, rows[:-1]))
-    with pytest.raises(BackendError, match=r"holds \d+; copy again"):
+    with pytest.raises(BackendError, match=r"holds [\d,]+\. Copy again"):
         copy(source, target, "images")
 
 
@@ -173,7 +173,7 @@ class CountsTwice(MemoryCollection):
 def test_copy_fails_if_records_are_missing(source, target):
     collection = source.open("images")
     source.open = lambda name: EndsEarly(name, collection._all)
-    with pytest.raises(BackendError, match="123 of 1,234 records.*the others are missing"):
+    with pytest.raises(BackendError, match="the copy is incomplete: .*123 of 1,234 records"):
         copy(source, target, "images")
 
 

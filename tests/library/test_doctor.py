@@ -58,7 +58,7 @@ def test_damaged_collections_are_named(tmp_path):
     assert (tmp_path / "x.db/collections/images").exists()
 
 
-def test_a_dead_server_and_wrong_credentials_look_alike_and_the_advice_says_so():
+def test_advice_says_that_a_dead_server_and_wrong_credentials_cause_the_same_error():
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))  # bound, not listening: nothing answers there
         url = f"milvus://127.0.0.1:{listening.getsockname()[1]}"
@@ -67,7 +67,7 @@ def test_a_dead_server_and_wrong_credentials_look_alike_and_the_advice_says_so()
     assert done.exit_code == 1
     finding = by_name(done)[f"store {url}"]
     assert finding["state"] == "wrong"
-    assert "look alike" in finding["advice"]
+    assert "cause the same error" in finding["advice"]
     assert "IMGSEARCH_MILVUS_TOKEN" in finding["advice"]
     assert "geheim" not in done.output
 

@@ -213,12 +213,12 @@ def test_what_is_no_query_is_a_typed_error(value, library):
         library.search(value)
 
 
-def test_a_forced_reading_takes_only_its_kind():
-    with pytest.raises(ConfigError, match="not bytes"):
+def test_query_text_and_query_image_reject_other_types():
+    with pytest.raises(ConfigError, match="invalid text of type bytes"):
         Query.text(b"abc")
-    with pytest.raises(ConfigError, match="not a vector"):
+    with pytest.raises(ConfigError, match="invalid image: a vector"):
         Query.image(floats(1, 0))
-    with pytest.raises(ConfigError, match="not int"):
+    with pytest.raises(ConfigError, match="invalid query of type int"):
         Query.image(3)
     with pytest.raises(ConfigError, match="not UTF-8"):
         Query("caf\udce9")

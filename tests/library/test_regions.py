@@ -228,6 +228,6 @@ def test_what_does_not_fit_is_told(detector, photos, tmp_path):
         library.add(photos)
     with (
         imgsearch.open("memory://ohne", regions=detector) as library,
-        pytest.raises(SchemaMismatch, match="without regions"),
+        pytest.raises(SchemaMismatch, match="created without them"),
     ):
         library.add(photos)

@@ -72,7 +72,7 @@ def test_hidden_duplicates_make_room_for_others(library):
 
 
 def test_the_notes_are_no_library():
-    with pytest.raises(ConfigError, match="choose another name"):
+    with pytest.raises(ConfigError, match="Choose another name"):
         imgsearch.open("memory://x", collection=notes.NAME)
 
 

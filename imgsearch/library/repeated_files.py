@@ -1,4 +1,4 @@
-"""One outcome for all files of a content: later files of a load share that of the first."""
+"""Files with the content of an earlier file of the same load: they share its outcome."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,10 +8,10 @@ from imgsearch.images import sources
 from imgsearch.library.progress import Candidate, FailedFile, Outcome
 
 _Settled: TypeAlias = str | FailedFile | None
-"""The failure of a content, or the label stated for it, None if no file stated one."""
+"""The failure of a content, or its label, None if no file states one."""
 
 
-class Counter(Protocol):
+class OutcomeCounter(Protocol):
     """Counts the outcomes of files; `Tally` is one."""
 
     def count(self, outcome: Outcome, number: int = 1) -> None:
@@ -24,49 +24,49 @@ class Counter(Protocol):
         """Note a file whose label differs from `label`, the one that counts for its content."""
 
 
-class Ledger:
+class RepeatedFiles:
     """Decides the outcome of every file of a load, independently of how files are chunked.
 
-    The first file of a content decides: later ones fail with it, or are skipped. If the first file
-    states no label, the first label that a later one states is written. Uses about 130 bytes of
-    memory per content. `known_path` returns the stored path of a content.
+    The first file of a content decides: later files fail with it, or are skipped. If the first file
+    states no label, the first label of a later file is written. Uses about 130 bytes of memory per
+    content. `known_path` returns the stored path of a content.
     """
 
-    def __init__(self, counter: Counter, known_path: Callable[[str], str]) -> None:
+    def __init__(self, counter: OutcomeCounter, known_path: Callable[[str], str]) -> None:
         self._counter, self._known_path = counter, known_path
         self._settled: dict[bytes, _Settled] = {}
         self._waiting: dict[str, list[Candidate]] = {}  # later files of unsettled contents
 
     def firsts(self, files: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
-        """Return the first file of each new content, and later files whose label has to be written.
+        """Return the first file of each new content, and later files whose label must be written.
 
-        The caller has to call `settle` for each first file.
+        The caller must call `settle` for each first file.
         """
         firsts: list[Candidate] = []
-        labelled: list[Candidate] = []
+        relabeled: list[Candidate] = []
         for file in files:
             if _key(file) in self._settled:
-                labelled += self._repeat(file)
+                relabeled += self._repeat(file)
             elif file.id in self._waiting:
                 # the bytes are dropped, as many repeats may wait for one slow file
                 self._waiting[file.id].append(replace(file, data=b""))
             else:
                 self._waiting[file.id] = []
                 firsts.append(file)
-        return firsts, labelled
+        return firsts, relabeled
 
     def is_open(self, file: Candidate) -> bool:
         """Return whether the first file of this content has no outcome yet."""
         return file.id in self._waiting
 
     def settle(self, file: Candidate, failure: FailedFile | None = None) -> list[Candidate]:
-        """Record the outcome of a first file; return later files whose label has to be written."""
+        """Record the outcome of a first file; return later files whose label must be written."""
         self._settled[_key(file)] = file.label if failure is None else failure
         repeats = self._waiting.pop(file.id)
-        return [labelled for repeat in repeats for labelled in self._repeat(repeat)]
+        return [relabeled for repeat in repeats for relabeled in self._repeat(repeat)]
 
     def _repeat(self, file: Candidate) -> list[Candidate]:
-        """Count a later file of a settled content, or return it if its label has to be written."""
+        """Count a later file of a settled content, or return it if its label must be written."""
         settled = self._settled[_key(file)]
         if isinstance(settled, FailedFile):
             self._counter.failed(_renamed(settled, sources.printable(file.path)))
