@@ -1,4 +1,4 @@
-"""What tests of Tencent VectorDB share: a key to look for, and the bare SDK beside our adapter."""
+"""Shared parts of the Tencent VectorDB tests: a key, the bare SDK, and full error texts."""
 
 import traceback
 from typing import Any
@@ -7,20 +7,20 @@ import pytest
 
 from imgsearch.testing.tencent import Emulator
 
-KEY = "Gehe1m-x77-key"  # to be looked for in messages
+KEY = "Gehe1m-x77-key"  # must not appear in messages
 TOKEN = f"root:{KEY}"
 PROTOCOLS = ["tencent", "tencent+grpc"]
 
 
 def sdk(emulator: Emulator) -> Any:
-    """Return the bare SDK's client, with nothing of ours."""
+    """Return a client of the bare SDK."""
     import tcvectordb
 
     return tcvectordb.VectorDBClient(emulator.url, "root", KEY)
 
 
 def indexes(**fields: Any) -> Any:
-    """Return what another program makes a collection with."""
+    """Return an index as another program creates it."""
     from tcvectordb.model.enum import FieldType, IndexType, MetricType
     from tcvectordb.model.index import FilterIndex, HNSWParams, VectorIndex
     from tcvectordb.model.index import Index as Indexes
@@ -32,7 +32,7 @@ def indexes(**fields: Any) -> Any:
     )
 
 
-def told(error: pytest.ExceptionInfo[BaseException]) -> str:
-    """Return all that a program would log of an error, its causes and notes included."""
+def error_text(error: pytest.ExceptionInfo[BaseException]) -> str:
+    """Return the full text of an error, with its causes and notes."""
     chain = traceback.format_exception(error.value)
     return "".join(chain) + repr(error.value)

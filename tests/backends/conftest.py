@@ -1,4 +1,4 @@
-"""The emulator of Tencent VectorDB, a new one for each test, and our store on it."""
+"""A new emulator of Tencent VectorDB for each test, and a store on it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +25,6 @@ def address(request: pytest.FixtureRequest, emulator: Emulator) -> str:
 
 @pytest.fixture
 def cloud(address: str) -> Iterator[Any]:
-    """Return the store at `address`, which gives up after 2 seconds."""
+    """Return the store at `address`, with a timeout of 2 seconds."""
     with connect(address, token=TOKEN, timeout=2) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""Changes of an open collection that are noticed, and how often the store is asked."""
+"""Detection of changes to an open collection, and the number of checks."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ SCHEMA = Schema(4, encoder=Fingerprint("one", 4, weights="ab"))
         ({"encoder": Fingerprint("one", 4, weights="cd")}, "encoder's weights: ab before, cd now"),
     ],
 )
-def test_collection_with_another_schema_is_refused(other, difference):
+def test_collection_with_another_schema_is_rejected(other, difference):
     with pytest.raises(SchemaMismatch, match=f"{difference}.*Open it again"):
         require_same("images", SCHEMA, replace(SCHEMA, **other))
 
@@ -31,7 +31,7 @@ def test_collection_with_another_index_is_accepted():
     require_same("images", SCHEMA, replace(SCHEMA, index=Index("flat")))
 
 
-def test_store_is_asked_for_each_write_and_after_each_drop_of_our_own():
+def test_schema_is_checked_at_every_write_and_after_our_own_drop():
     answers, reads, drops = ["old", "old", "old", "new"], [], 0
 
     def read():
@@ -39,7 +39,7 @@ def test_store_is_asked_for_each_write_and_after_each_drop_of_our_own():
         return reads[-1]
 
     def changed(*, now):
-        identity._due = float("inf")  # as right after a check that took long
+        identity._due = float("inf")  # the state after a slow check
         return identity.changed(now=now)
 
     identity = IdentityCheck(read, "old", drops=lambda: drops)
@@ -55,7 +55,7 @@ def test_store_is_asked_for_each_write_and_after_each_drop_of_our_own():
     assert changed(now=False)
 
 
-def test_store_is_asked_until_the_other_collection_is_accepted():
+def test_schema_is_checked_until_the_new_collection_is_accepted():
     identity = IdentityCheck(lambda: "new", "old", drops=lambda: 0)
     assert identity.changed(now=True)
     assert identity.changed(now=False)

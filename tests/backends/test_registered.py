@@ -1,4 +1,4 @@
-"""Stores of a program's own."""
+"""Stores registered by a program."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from tests.pictures import write
 
 
 class Shelves(memory.Backend):
-    """Memory by another name, which tells how it was called."""
+    """A memory store under another scheme that records its arguments."""
 
     called: ClassVar[list] = []
 
@@ -30,7 +30,7 @@ def shelves(monkeypatch):
     return Shelves
 
 
-def test_a_registered_store_is_opened_by_its_url(shelves):
+def test_registered_store_is_opened_by_its_url(shelves):
     with connect("regal://süd", token="x", timeout=3) as store:
         assert store.url == "regal://süd"
         with connect("regal://süd") as again:
@@ -38,7 +38,7 @@ def test_a_registered_store_is_opened_by_its_url(shelves):
     assert shelves.called == [("regal://süd", "x", 3)]
 
 
-def test_a_library_and_the_pipelines_reach_it(shelves, tmp_path):
+def test_library_and_pipelines_use_the_registered_store(shelves, tmp_path):
     write(tmp_path / "bilder", 3)
     with imgsearch.open("regal://bilder", model="classic") as library:
         library.add(tmp_path / "bilder")
@@ -52,11 +52,11 @@ def test_a_library_and_the_pipelines_reach_it(shelves, tmp_path):
     ("scheme", "message"),
     [("milvus", "store of imgsearch's own"), ("Regal", "no scheme"), ("a b", "no scheme")],
 )
-def test_a_scheme_that_cannot_be_is_refused(shelves, scheme, message):
+def test_invalid_scheme_is_rejected(shelves, scheme, message):
     with pytest.raises(ConfigError, match=message):
         register(scheme, Shelves)
 
 
-def test_nobody_else_knows_the_scheme():
+def test_unregistered_scheme_raises():
     with pytest.raises(ConfigError, match="unknown store"):
         connect("regal://x")

@@ -1,4 +1,4 @@
-"""Who may use a Milvus server: right, wrong and missing credentials, and what is said of them."""
+"""Access to a Milvus server with correct, wrong and missing credentials."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -31,8 +31,8 @@ def store(place: Place) -> Iterator[Backend]:
         yield opened
 
 
-def told(error: BaseException | None) -> str:
-    """Return all that an error and those behind it say."""
+def chain_text(error: BaseException | None) -> str:
+    """Return the text of an error and of its causes."""
     chain: list[BaseException] = []
     while error is not None and error not in chain:  # pymilvus 3.0.2 raises errors from themselves
         chain.append(error)
@@ -43,7 +43,7 @@ def told(error: BaseException | None) -> str:
 @pytest.mark.parametrize(
     "token", [None, "", f"root:{SECRET}", f"nobody:{SECRET}", SECRET, "root:"], ids=repr
 )
-def test_wrong_or_missing_password_is_refused_without_being_shown(
+def test_wrong_or_missing_password_is_rejected_without_being_shown(
     place: Place,
     token: str | None,
     caplog: pytest.LogCaptureFixture,
@@ -53,11 +53,13 @@ def test_wrong_or_missing_password_is_refused_without_being_shown(
     with pytest.raises(BackendUnavailable, match=r"server is down, or refuses this user") as caught:
         connect(place[0], token=token)
     output = capfd.readouterr()
-    everything = told(caught.value) + caplog.text + output.out + output.err
+    everything = chain_text(caught.value) + caplog.text + output.out + output.err
     assert SECRET not in everything
 
 
-def test_wrong_password_is_refused_beside_an_open_connection(place: Place, store: Backend) -> None:
+def test_wrong_password_is_rejected_despite_an_open_connection(
+    place: Place, store: Backend
+) -> None:
     with pytest.raises(BackendUnavailable):
         connect(place[0], token=f"root:{SECRET}")
     assert connect(place[0], token=place[1]) is store
@@ -66,12 +68,12 @@ def test_wrong_password_is_refused_beside_an_open_connection(place: Place, store
 
 
 def test_operators_share_the_connection_that_a_program_opened(place: Place, store: Backend) -> None:
-    with connect(place[0]) as shared:  # operators know the URL alone
+    with connect(place[0]) as shared:  # operators know only the URL
         assert shared is store
     assert isinstance(store.names(), list)
 
 
-def test_nobody_shares_a_connection_that_was_closed(place: Place) -> None:
+def test_closed_connection_is_not_shared(place: Place) -> None:
     connect(place[0], token=place[1]).close()
     with pytest.raises(BackendUnavailable):
         connect(place[0])
@@ -80,12 +82,12 @@ def test_nobody_shares_a_connection_that_was_closed(place: Place) -> None:
 def test_token_is_in_no_repr(place: Place, store: Backend) -> None:
     assert place[1] is not None
     password = place[1].partition(":")[2]
-    shown = repr(store) + repr(vars(store))
-    assert f":{password}" not in shown
-    assert place[1] not in shown
+    text = repr(store) + repr(vars(store))
+    assert f":{password}" not in text
+    assert place[1] not in text
 
 
-def test_user_without_rights_is_told_so(place: Place, store: Backend) -> None:
+def test_user_without_rights_gets_access_denied(place: Place, store: Backend) -> None:
     with store.calling() as client:
         client.create_user("fritz", SECRET.replace("✱", "_"))
     name = "not_for_fritz"
@@ -98,17 +100,17 @@ def test_user_without_rights_is_told_so(place: Place, store: Backend) -> None:
         ):
             theirs.open(name).count()
         assert not isinstance(caught.value, BackendUnavailable)
-        assert SECRET[:-1] not in told(caught.value)
+        assert SECRET[:-1] not in chain_text(caught.value)
     finally:
         store.drop(name)
         with store.calling() as client:
             client.drop_user("fritz")
 
 
-def test_a_database_of_its_own_has_aliases_of_its_own_and_lets_go_of_collections(
+def test_database_has_separate_aliases_and_releases_collections(
     place: Place,
 ) -> None:
-    """Milvus 2.3.5 looks for aliases in the default database unless the call names another."""
+    """Milvus 2.3.5 looks up aliases in the default database unless the call names another one."""
     from pymilvus import MilvusClient
 
     server = place[0].rpartition("/")[0]
@@ -119,8 +121,8 @@ def test_a_database_of_its_own_has_aliases_of_its_own_and_lets_go_of_collections
             connect(f"{server}/eigene", token=place[1]) as own,
             connect(place[0], token=place[1]) as default,
         ):
-            for each, name in ((own, "bilder"), (default, "andere")):
-                each.create(name, Schema(4)).upsert([Record("ü", unit(1))])
+            for database, name in ((own, "bilder"), (default, "andere")):
+                database.create(name, Schema(4)).upsert([Record("ü", unit(1))])
             own.set_alias("heute", "bilder")
             assert own.open("heute").count() == 1
             with pytest.raises(CollectionNotFound):

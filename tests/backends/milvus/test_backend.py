@@ -1,4 +1,4 @@
-"""What is particular to Milvus: one process a file, crashes, foreign collections, dead servers."""
+"""Milvus in particular: locked files, crashes, foreign collections, dead servers."""
 
 import socket
 import struct
@@ -72,7 +72,7 @@ except Exception as error:
 """
 
 
-def test_second_process_is_told_that_the_store_is_locked(path: Path) -> None:
+def test_second_process_gets_a_lock_error(path: Path) -> None:
     with connect(str(path)) as store:
         store.create("a", Schema(4))
         assert python(OPEN, path).communicate()[0].split() == ["StoreLocked", "True"]
@@ -96,7 +96,7 @@ for start in range(0, 10**6, 100):
 """
 
 
-def test_killing_a_writer_loses_nothing_acknowledged(path: Path) -> None:
+def test_killed_writer_keeps_acknowledged_rows(path: Path) -> None:
     writer = python(WRITE, path)
     assert writer.stdout is not None
     acknowledged = 0
@@ -115,7 +115,7 @@ def test_killing_a_writer_loses_nothing_acknowledged(path: Path) -> None:
         assert collection.get(wanted).keys() == set(wanted)
 
 
-def test_index_that_a_crash_left_half_written_is_built_again(path: Path) -> None:
+def test_partly_written_index_is_rebuilt(path: Path) -> None:
     rows = np.random.default_rng(1).normal(size=(600, 8)).astype(np.float32)
     with connect(str(path)) as store:
         collection = store.create("a", Schema(8))
@@ -124,11 +124,11 @@ def test_index_that_a_crash_left_half_written_is_built_again(path: Path) -> None
     (written,) = path.rglob("*.idx")
     written.write_bytes(written.read_bytes()[:100])
     with connect(str(path)) as store:
-        found = store.open("a").search(rows, k=1)
-        assert [hits[0].id for hits in found] == [f"{i}" for i in range(600)]
+        hits_by_query = store.open("a").search(rows, k=1)
+        assert [hits[0].id for hits in hits_by_query] == [f"{i}" for i in range(600)]
 
 
-def test_collection_that_a_crash_left_unindexed_is_finished(store: Backend) -> None:
+def test_unindexed_collection_is_completed(store: Backend) -> None:
     store.create("a", Schema(4, index=Index("ivf_flat", {"nlist": 9})))
     with store.calling() as client:
         client.release_collection("a")
@@ -147,7 +147,7 @@ def test_collection_that_a_crash_left_unindexed_is_finished(store: Backend) -> N
         ("hnsw:M=9,efConstruction=77", {"M": 9, "efConstruction": 77}),
     ],
 )
-def test_index_parameters_are_honoured(store: Backend, text: str, params: dict[str, int]) -> None:
+def test_index_parameters_are_honored(store: Backend, text: str, params: dict[str, int]) -> None:
     store.create("a", Schema(4, index=Index.parse(text)))
     described = store.index("a")
     assert described is not None
@@ -155,12 +155,14 @@ def test_index_parameters_are_honoured(store: Backend, text: str, params: dict[s
     assert described["index_type"] == text.partition(":")[0].upper()
 
 
-def test_index_that_is_not_the_one_asked_for_is_refused() -> None:
+def test_unexpected_index_is_rejected() -> None:
     schema = Schema(4, index=Index("hnsw", {"M": 32}))
     built: dict[str, Any] = {"index_type": "HNSW", "metric_type": "COSINE"}
-    flat = {**built, "M": "32", "efConstruction": "200"}  # as servers tell it
+    flat = {**built, "M": "32", "efConstruction": "200"}  # the form of servers
     check_index(flat, schema)
-    check_index({**built, "params": {"M": 32, "efConstruction": 200}}, schema)  # as lite does
+    check_index(
+        {**built, "params": {"M": 32, "efConstruction": 200}}, schema
+    )  # the form of milvus-lite
     for wrong in (
         {},
         built,
@@ -172,7 +174,7 @@ def test_index_that_is_not_the_one_asked_for_is_refused() -> None:
             check_index(wrong, schema)
 
 
-def test_search_breadth_favours_recall_within_milvus_bounds() -> None:
+def test_search_breadth_favors_recall_within_milvus_bounds() -> None:
     hnsw, ivf = Index("hnsw"), Index("ivf_flat", {"nlist": 128})
     assert search_params(hnsw, 10, None) == {"ef": 256}
     assert search_params(hnsw, 200, None) == {"ef": 400}
@@ -186,25 +188,27 @@ def test_search_breadth_favours_recall_within_milvus_bounds() -> None:
 def test_texts_are_quoted_for_both_grammars() -> None:
     assert quoted('a"b') == r'"a\"b"'
     assert quoted("C:\\new\n") == r'"C:\\new\n"'
-    assert quoted("\x1f\x0c鱼") == '"\x1f\x0c鱼"'  # lite knows neither \f nor \u001f
+    assert quoted("\x1f\x0c鱼") == '"\x1f\x0c鱼"'  # milvus-lite parses neither \f nor \u001f
     where = (Field("t") == "a") & ~(Field("x") > 1) | Field("n").isin([])
     fields = {"t": "str", "x": "float", "n": "int"}
     assert rendered(where, fields) == '((t == "a") and (not (x > 1.0))) or (n in [])'  # type: ignore[arg-type]
 
 
-def test_wide_rows_go_in_several_messages(store: Backend) -> None:
+def test_wide_rows_are_sent_in_several_messages(store: Backend) -> None:
     collection = store.create("wide", Schema(2_048, index=Index("flat")))
     rows = np.random.default_rng(2).normal(size=(3_001, 2_048)).astype(np.float32)  # 24.6 MB
     collection.upsert([Record(f"{i}", row) for i, row in enumerate(rows)])
     assert collection.count() == 3_001
 
 
-def test_iterating_goes_on_behind_a_page_of_keys(
+def test_iterating_continues_after_a_deleted_key(
     store: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(milvus_collection, "KEYS", 7)
     collection = store.create("pages", Schema(4, index=Index("flat"), fields={"n": "int"}))
-    names = [f"{i * 7 % 30:02} 鱼'\\\"" for i in range(30)]  # 7 and 30 share no factor: each once
+    names = [
+        f"{i * 7 % 30:02} 鱼'\\\"" for i in range(30)
+    ]  # 7 and 30 share no factor: every name once
     collection.upsert(records(names))
     seen = collection.iterate(batch=3)
     first = next(seen)
@@ -219,7 +223,7 @@ def test_iterating_goes_on_behind_a_page_of_keys(
 # -- opening and closing -----------------------------------------------------------------------
 
 
-def test_store_is_shared_by_its_place_and_closed_by_the_last(path: Path) -> None:
+def test_store_is_shared_by_path_and_closed_by_the_last_user(path: Path) -> None:
     first = connect(str(path))
     second = connect(f"milvus-lite://{path.parent}/../{path.parent.name}/{path.name}")
     assert first is second
@@ -231,14 +235,14 @@ def test_store_is_shared_by_its_place_and_closed_by_the_last(path: Path) -> None
         second.names()
 
 
-def test_missing_folder_is_made_but_not_two(tmp_path: Path) -> None:
+def test_one_missing_folder_is_created_but_not_two(tmp_path: Path) -> None:
     connect(str(tmp_path / "new" / "x.db")).close()
     with pytest.raises(ConfigError, match="no folder"):
         connect(str(tmp_path / "misspelt" / "new" / "x.db"))
     assert not (tmp_path / "misspelt").exists()
 
 
-def test_file_of_another_kind_is_refused(path: Path) -> None:
+def test_other_files_are_rejected(path: Path) -> None:
     path.write_bytes(b"SQLite format 3\0")
     with pytest.raises(ConfigError, match="is a file"):
         connect(str(path))
@@ -266,7 +270,7 @@ def test_url_has_one_spelling(url: str, spelling: str) -> None:
         "milvus-lite://x.db", "milvus-lite:///x", f"milvus://{SECRET}@h:1", f"milvus://{SECRET}@h:q",
     ],
 )  # fmt: skip
-def test_url_of_no_store_is_refused_without_repeating_secrets(url: str) -> None:
+def test_invalid_url_is_rejected_without_showing_secrets(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         canonical(url)
     assert (
@@ -282,14 +286,14 @@ def test_failed_calls_are_quiet(store: Backend, capfd: pytest.CaptureFixture[str
     assert capfd.readouterr() == ("", "")
 
 
-def test_embedded_store_talks_to_this_machine_only(store: Backend) -> None:
+def test_embedded_store_listens_only_on_this_machine(store: Backend) -> None:
     store.create("a", Schema(4)).upsert(records("ab"))
     sockets = psutil.Process().net_connections("inet")
     assert sockets
     assert {one.laddr.ip.removeprefix("::ffff:") for one in sockets} <= {"127.0.0.1", "::1"}
 
 
-def test_index_that_lite_would_search_by_force_is_refused(store: Backend) -> None:
+def test_index_that_lite_does_not_support_is_rejected(store: Backend) -> None:
     assert "ivf_pq" not in store.capabilities.indexes
     with pytest.raises(IndexRefused, match="ivf_pq"):
         store.create("a", Schema(8, index=Index("ivf_pq")))
@@ -303,7 +307,7 @@ def test_importing_the_backends_loads_no_driver() -> None:
 
 @contextmanager
 def listener(*, backlog: int) -> Iterator[int]:
-    """Listen on a loopback port that never answers; or, with no backlog, free it again."""
+    """Listen on a loopback port without answering; without a backlog, close the port again."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if backlog:
@@ -315,25 +319,25 @@ def listener(*, backlog: int) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("backlog", [0, 5], ids=["nobody listens", "nobody answers"])
-def test_dead_server_is_told_within_the_timeout(backlog: int) -> None:
+def test_dead_server_raises_within_the_timeout(backlog: int) -> None:
     with listener(backlog=backlog) as port:
         start = time.monotonic()
         with pytest.raises(BackendUnavailable, match="refuses") as caught:
             connect(f"milvus://127.0.0.1:{port}", token=SECRET, timeout=1.0)
-        assert time.monotonic() - start < 3  # 1 s, and some for a busy machine
+        assert time.monotonic() - start < 3  # 1 s, and reserve for a busy machine
     chain = [caught.value, caught.value.__cause__, caught.value.__context__]
     assert not any("Gehe1m" in f"{error} {error!r}" for error in chain)
     assert isinstance(caught.value.__cause__, MilvusException)
 
 
 def frame(kind: int, payload: bytes) -> bytes:
-    """Return an HTTP/2 frame about the connection. Source: RFC 9113, 4.1."""
+    """Return an HTTP/2 frame for stream 0, the connection. Source: RFC 9113, 4.1."""
     return struct.pack(">I", len(payload))[1:] + bytes([kind, 0]) + bytes(4) + payload
 
 
 @contextmanager
 def dismissing() -> Iterator[int]:
-    """Answer each connection as a server does that was pinged too often."""
+    """Answer every connection like a server that received too many pings."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def dismiss() -> None:
@@ -364,7 +368,7 @@ except BackendUnavailable:
 
 
 @pytest.mark.parametrize("scheme", ["milvus", "tencent+grpc"])
-def test_server_that_ends_the_connection_prints_nothing(scheme: str) -> None:
+def test_server_that_ends_the_connection_causes_no_output(scheme: str) -> None:
     if scheme.startswith("tencent"):
         pytest.importorskip("tcvectordb")
     with dismissing() as port:

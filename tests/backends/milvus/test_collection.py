@@ -1,4 +1,4 @@
-"""A Milvus collection that another program released, rebuilt or filled while it is open."""
+"""Open Milvus collections that another program releases, rebuilds or fills."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -32,9 +32,9 @@ def store(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> I
 
 @pytest.fixture
 def collection(store: Backend) -> Collection:
-    made = store.create(NAME, Schema(4, index=Index("hnsw"), fields={"n": "int"}))
-    made.upsert(records("abcdef"))
-    return made
+    images = store.create(NAME, Schema(4, index=Index("hnsw"), fields={"n": "int"}))
+    images.upsert(records("abcdef"))
+    return images
 
 
 def release(store: Backend) -> None:
@@ -43,7 +43,7 @@ def release(store: Backend) -> None:
 
 
 def rebuild(store: Backend, kind: str, metric: str, **params: int) -> None:
-    """Put another index in the place of the collection's, as another program does."""
+    """Replace the collection's index, like another program."""
     with store.calling() as client:
         client.release_collection(NAME)
         client.drop_index(NAME, "vector")
@@ -53,9 +53,7 @@ def rebuild(store: Backend, kind: str, metric: str, **params: int) -> None:
         client.load_collection(NAME)
 
 
-def test_released_collection_is_loaded_again_by_whatever_uses_it(
-    store: Backend, collection: Collection
-) -> None:
+def test_released_collection_is_loaded_again_on_use(store: Backend, collection: Collection) -> None:
     uses: list[tuple[Callable[[], Any], Any]] = [
         (lambda: ids(collection.search(unit(0)[None], k=1)[0]), ["a"]),
         (collection.count, 6),
@@ -81,15 +79,17 @@ def test_collection_without_its_index_is_indexed_and_loaded_again(
     assert (store.index(NAME) or {})["index_type"] == "HNSW"
 
 
-def test_rebuilt_index_is_searched_as_what_it_is(store: Backend, collection: Collection) -> None:
+def test_rebuilt_index_is_searched_with_its_own_parameters(
+    store: Backend, collection: Collection
+) -> None:
     rebuild(store, "IVF_FLAT", "COSINE", nlist=1)
-    collection.upsert(records("g"))  # writes look at the collection each time
+    collection.upsert(records("g"))  # every write checks the collection
     assert collection.schema.index == Index("ivf_flat", {"nlist": 1})
     assert ids(collection.search(unit(0)[None], k=1)[0]) == ["a"]
     assert store.open(NAME).schema.index.kind == "ivf_flat"
 
 
-def test_index_by_another_metric_is_refused(store: Backend, collection: Collection) -> None:
+def test_index_by_another_metric_is_rejected(store: Backend, collection: Collection) -> None:
     rebuild(store, "FLAT", "L2")
     with pytest.raises(SchemaMismatch, match="FLAT by L2, not hnsw by cosine"):
         collection.upsert(records("g"))
@@ -131,7 +131,7 @@ def test_threads_search_a_released_collection_after_one_of_them_loaded_it(
 @pytest.mark.parametrize(
     "store", ["milvus"], indirect=True
 )  # calls of an embedded store take turns
-def test_search_is_repeated_if_a_release_overtakes_it(
+def test_search_is_repeated_after_a_concurrent_release(
     store: Backend, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with store.calling() as client:
@@ -140,18 +140,18 @@ def test_search_is_repeated_if_a_release_overtakes_it(
     def overtaken(*_args: Any, **_options: Any) -> Any:
         monkeypatch.setattr(client, "search", search)
         release(store)
-        return [[]]  # the answer of Milvus 2.3.5 in this case
+        return [[]]  # the result of Milvus 2.3.5 in this case
 
     monkeypatch.setattr(client, "search", overtaken)
-    # with a smaller k the search would be repeated because its answer is short
+    # with a smaller k the search would be repeated because it returned too few hits
     assert sorted(ids(collection.search(unit(0)[None], k=MAX_K)[0])) == list("abcdef")
 
 
-def test_collection_that_is_released_each_time_is_reported(
+def test_repeatedly_released_collection_raises(
     store: Backend, collection: MilvusCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release(store)
-    monkeypatch.setattr(store, "_load", lambda *_: None)  # as if it were released right after
+    monkeypatch.setattr(store, "_load", lambda *_: None)  # the collection stays released
     with pytest.raises(BackendError, match="releases collection .* again and again"):
         collection.get(["a"])
     monkeypatch.undo()
@@ -163,20 +163,20 @@ def test_collection_that_is_released_each_time_is_reported(
 
 @pytest.fixture
 def doubled(servers: None, place_of: Callable[[str], Place]) -> Iterator[Collection]:
-    """Return a server's collection of 60 ids: 40 of them are there twice, and 20 thrice."""
+    """Return a server's collection of 60 ids: 40 are stored twice, and 20 three times."""
     url, token = place_of("milvus")
     with connect(url, token=token) as store:
-        made = store.create(NAME, Schema(4, index=Index("flat"), fields={"n": "int"}))
+        images = store.create(NAME, Schema(4, index=Index("flat"), fields={"n": "int"}))
         assert isinstance(store, Backend)
         rows = [{"id": f"{n:02}", "vector": [1.0, n, 0, 0], "n": n} for n in range(60)]
         with store.calling() as client:
             for part in (rows, rows[:40], rows[:20]):
                 client.insert(NAME, part)
-        yield made
+        yield images
         store.drop(NAME)
 
 
-def test_ids_that_are_there_twice_are_read_once_and_counted(
+def test_duplicate_ids_are_read_once_and_counted(
     doubled: Collection, caplog: pytest.LogCaptureFixture
 ) -> None:
     for batch in (1, 7, 60, 500):
@@ -186,8 +186,10 @@ def test_ids_that_are_there_twice_are_read_once_and_counted(
     assert (doubled.count(), doubled.doubled(), doubled.doubled(Field("n") < 2)) == (120, 60, 4)
 
 
-def test_ids_that_are_there_twice_do_not_shorten_an_answer(doubled: Collection) -> None:
-    nearest = [f"{n:02}" for n in range(60)]  # (1, n, 0, 0): ever further from (1, 0, 0, 0)
+def test_duplicate_ids_do_not_shorten_the_hits(doubled: Collection) -> None:
+    nearest = [
+        f"{n:02}" for n in range(60)
+    ]  # (1, n, 0, 0): with decreasing similarity to (1, 0, 0, 0)
     queries = np.stack([unit(0), unit(0)])
     for answer in doubled.search(queries, k=10):
         assert ids(answer) == nearest[:10]
@@ -196,7 +198,7 @@ def test_ids_that_are_there_twice_do_not_shorten_an_answer(doubled: Collection) 
     assert ids(doubled.search(unit(0)[None], where=Field("n") < 3)[0]) == nearest[:3]
 
 
-def test_copy_of_ids_that_are_there_twice_reports_them(doubled: Collection) -> None:
+def test_copy_reports_duplicate_ids(doubled: Collection) -> None:
     store = doubled._store  # type: ignore[attr-defined]  # of the fixture
     with connect("memory://") as target:
         done = copy(store, target, NAME)

@@ -1,4 +1,4 @@
-"""Embedded stores that can only be read: searched as they are, never changed."""
+"""Read-only embedded stores are searched and never changed."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ SCHEMA = Schema(4, index=Index("hnsw"), fields={"n": "int"})
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a store as a killed process leaves it: an index, and rows in the log alone."""
+    """Return a store left by a killed process: an index, and rows only in the log."""
     path = tmp_path_factory.mktemp("written") / "图片.db"
     with connect(str(path)) as store:
         collection = store.create("images", SCHEMA)
@@ -32,7 +32,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mounted(written: Path, tmp_path: Path) -> Iterator[Path]:
-    """Return it on a file system that is read-only."""
+    """Return the store on a read-only file system."""
     place = tmp_path / "mounted"
     place.mkdir()
     for options in (["--bind", written.parent], ["-o", "remount,ro,bind"]):
@@ -50,7 +50,7 @@ def contents(path: Path) -> dict[Path, bytes]:
 
 
 def use(path: Path) -> None:
-    """Read a store in each way, and fail to write in each."""
+    """Read a store in every way; every way of writing must fail."""
     before = contents(path)
     with connect(str(path)) as store:
         assert isinstance(store, Backend)
@@ -91,21 +91,21 @@ def test_store_that_another_user_owns_is_searched(written: Path) -> None:
         use(path)
 
 
-def test_files_in_a_folder_that_is_read_only_are_not_written_through_links(written: Path) -> None:
+def test_files_in_a_read_only_folder_are_not_written_through_links(written: Path) -> None:
     with unprivileged(written) as path:
         for place in (path, *path.rglob("*")):
             place.chmod(0o555 if place.is_dir() else 0o644)
         use(path)
 
 
-def test_read_only_store_is_locked_while_somebody_writes(mounted: Path, written: Path) -> None:
+def test_read_only_store_is_locked_during_a_write(mounted: Path, written: Path) -> None:
     with connect(str(written)), pytest.raises(StoreLocked, match="another process"):
         connect(str(mounted))
     with connect(str(mounted)), pytest.raises(StoreLocked, match="another process"):
         connect(str(written))
 
 
-def test_store_that_cannot_be_read_is_named(written: Path) -> None:
+def test_unreadable_store_is_named(written: Path) -> None:
     with unprivileged(written) as path:
         path.chmod(0o555)
         (path / "collections").chmod(0)

@@ -1,4 +1,4 @@
-"""Embedded stores that a crash, a full disk or a bad disk left torn: the rest of each is used."""
+"""Embedded stores damaged by a crash, a full disk or a bad disk: the intact rest is used."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def path(written: Path, tmp_path: Path) -> Path:
-    """Return a copy of it, whose collection ``images`` a test may damage."""
+    """Return a copy of the store. Tests may damage its collection ``images``."""
     return Path(shutil.copytree(written, tmp_path / "图片.db"))
 
 
@@ -51,9 +51,7 @@ def made_with_an_empty_schema(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("tear", [emptied, half_made, made_with_an_empty_schema])
-def test_collection_that_was_not_finished_is_made_anew(
-    path: Path, tear: Callable[[Path], None]
-) -> None:
+def test_incomplete_collection_is_created_again(path: Path, tear: Callable[[Path], None]) -> None:
     tear(path / "collections/images")
     emptied(path / "collections/good")
     with connect(str(path)) as store:
@@ -70,7 +68,7 @@ def test_collection_that_was_not_finished_is_made_anew(
         assert store.open("images").count() == 2
 
 
-def test_notes_that_were_not_finished_are_made_anew(path: Path) -> None:
+def test_incomplete_notes_are_created_again(path: Path) -> None:
     (path / "collections" / notes.NAME).mkdir()
     with connect(str(path)) as store:
         store.drop("images")
@@ -82,7 +80,7 @@ def test_notes_that_were_not_finished_are_made_anew(path: Path) -> None:
 
 
 def test_data_without_a_schema_is_set_aside(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (path / "collections/images/schema.json").unlink()  # as a drop that was interrupted leaves it
+    (path / "collections/images/schema.json").unlink()  # the state after an interrupted drop
     (file,) = path.glob("collections/images/partitions/*/data/*.parquet")
     held = file.read_bytes()
     with connect(str(path)) as store:
@@ -140,7 +138,7 @@ def without_data_file(folder: Path) -> None:
         without_data_file,
     ],
 )
-def test_damaged_collection_is_named_and_left_alone(
+def test_damaged_collection_is_named_and_not_changed(
     path: Path, damage: Callable[[Path], None]
 ) -> None:
     folder = path / "collections/images"
@@ -156,7 +154,7 @@ def test_damaged_collection_is_named_and_left_alone(
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
 
 
-def test_empty_list_of_aliases_is_forgotten_and_a_damaged_one_named(path: Path) -> None:
+def test_empty_alias_file_is_ignored_and_a_damaged_one_is_named(path: Path) -> None:
     (path / "aliases.json").touch()
     with connect(str(path)) as store:
         assert store.open("images").count() == 3
@@ -202,7 +200,7 @@ def filled(place: Path) -> Iterator[None]:
         file.unlink()
 
 
-def test_collection_is_made_once_a_full_disk_has_room_again(small: Path) -> None:
+def test_collection_is_created_after_a_full_disk_has_space(small: Path) -> None:
     with connect(str(small / "x.db")) as store:
         store.create("good", SCHEMA).upsert(records("abc"))
         with filled(small):
@@ -214,7 +212,7 @@ def test_collection_is_made_once_a_full_disk_has_room_again(small: Path) -> None
 
 
 @leaky
-def test_writes_that_a_full_disk_refused_cost_no_acknowledged_rows(small: Path) -> None:
+def test_failed_writes_on_a_full_disk_lose_no_acknowledged_rows(small: Path) -> None:
     url = str(small / "x.db")
     with connect(url) as store:
         collection = store.create("images", SCHEMA)
@@ -235,7 +233,7 @@ def test_writes_that_a_full_disk_refused_cost_no_acknowledged_rows(small: Path) 
 
 
 @leaky
-def test_store_that_is_closed_on_a_full_disk_keeps_what_was_acknowledged(small: Path) -> None:
+def test_store_closed_on_a_full_disk_keeps_acknowledged_rows(small: Path) -> None:
     url = str(small / "x.db")
     with connect(url) as store:
         collection = store.create("images", SCHEMA)

@@ -1,4 +1,4 @@
-"""How collections of other programs in Milvus read, whatever their columns."""
+"""Reading Milvus collections of other programs, with columns of any type."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ def milvus(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> 
 
 
 def foreign(store: Backend, key: DataType, **columns: DataType) -> None:
-    """Make a collection as other people's programs do."""
+    """Create a collection like another program."""
     with store.calling() as client:
         schema = client.create_schema(enable_dynamic_field=False)
         schema.add_field("pk", key, is_primary=True, max_length=100)
@@ -45,7 +45,7 @@ def foreign(store: Backend, key: DataType, **columns: DataType) -> None:
         client.create_collection("theirs", schema=schema, index_params=index)
 
 
-def test_foreign_collection_is_read_as_it_is(store: Backend) -> None:
+def test_foreign_collection_is_readable(store: Backend) -> None:
     foreign(store, DataType.VARCHAR, label=DataType.VARCHAR, year=DataType.INT32)
     with store.calling() as client:
         client.insert("theirs", [{"pk": "鱼", "embedding": unit(1), "label": "'", "year": 1999}])
@@ -101,7 +101,7 @@ def test_dynamic_field_can_be_the_label(milvus: Bench) -> None:
 
 
 def test_one_of_several_vectors_is_named(store: Backend) -> None:
-    name = "several"  # which Milvus 2.3.5 does not have
+    name = "several"  # not supported by Milvus 2.3.5
     with store.calling() as client:
         schema = client.create_schema()
         schema.add_field("pk", DataType.INT64, is_primary=True)
@@ -122,7 +122,7 @@ def test_one_of_several_vectors_is_named(store: Backend) -> None:
 
 
 @pytest.mark.parametrize("kind", ["SPARSE_FLOAT_VECTOR", "BINARY_VECTOR", "BFLOAT16_VECTOR"])
-def test_vector_that_is_not_searched_is_said(kind: str) -> None:
+def test_unsearchable_vector_type_is_reported(kind: str) -> None:
     key = {"name": "pk", "type": DataType.VARCHAR, "is_primary": True}
     odd = {"name": "bag", "type": DataType[kind], "params": {"dim": 8}}
     floats = {"name": "emb", "type": DataType.FLOAT_VECTOR, "params": {"dim": 8}}
@@ -145,7 +145,7 @@ def test_notes_of_another_program_are_neither_read_nor_written(store: Backend) -
         notes.write(store, ours, {"min_score": {}})
 
 
-def test_asking_for_an_encoder_loads_nothing(milvus: Bench) -> None:
+def test_reading_the_encoder_does_not_load_the_collection(milvus: Bench) -> None:
     name = milvus.foreign()
     with milvus.store.calling() as client:
         client.release_collection(name)
@@ -154,7 +154,7 @@ def test_asking_for_an_encoder_loads_nothing(milvus: Bench) -> None:
 
 
 def test_undeclared_lists_in_our_collection_are_read_as_texts(store: Backend) -> None:
-    """Another program may write them beside our records; a copy takes plain values alone."""
+    """Another program may add lists to our records; a copy accepts only plain values."""
     store.create("images", Schema(4, index=Index("flat")))
     row = {"id": "a", "vector": unit(0), "tags": ["ü", 1], "n": 2}
     with store.calling() as client:

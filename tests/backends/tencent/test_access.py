@@ -1,4 +1,4 @@
-"""Who may talk to Tencent VectorDB, and where: URLs, keys, dead hosts, TLS."""
+"""Access to Tencent VectorDB: URLs, keys, dead hosts, TLS."""
 
 import datetime as dt
 import json
@@ -29,7 +29,7 @@ from imgsearch.errors import (
 )
 from imgsearch.settings import Settings
 from imgsearch.testing.tencent import Emulator
-from tests.backends.cloud import KEY, PROTOCOLS, TOKEN, told
+from tests.backends.cloud import KEY, PROTOCOLS, TOKEN, error_text
 
 
 @pytest.mark.parametrize(
@@ -66,35 +66,37 @@ def test_urls_have_one_spelling(given: str, spelling: str) -> None:
         "milvus://host/db?shards=1",
     ],
 )
-def test_impossible_url_is_refused_without_quoting_it(url: str) -> None:
+def test_invalid_url_is_rejected_without_quoting_it(url: str) -> None:
     with pytest.raises(ConfigError) as error:
         connect(url, token=TOKEN)
-    assert KEY not in told(error)
+    assert KEY not in error_text(error)
 
 
 @pytest.mark.parametrize("token", [None, "", "root:", ":", f"{KEY}\n", f"{KEY} ", f"{KEY}é"])
-def test_token_that_is_none_is_refused_unseen(emulator: Emulator, token: str | None) -> None:
+def test_invalid_token_is_rejected_without_showing_it(
+    emulator: Emulator, token: str | None
+) -> None:
     with pytest.raises(ConfigError, match="IMGSEARCH_TENCENT_KEY") as error:
         connect(f"{emulator.url.replace('http', 'tencent')}/db", token=token)
-    assert KEY not in told(error)
+    assert KEY not in error_text(error)
 
 
-def test_database_name_that_the_service_refuses_is_refused_first(emulator: Emulator) -> None:
+def test_invalid_database_name_is_rejected_before_a_request(emulator: Emulator) -> None:
     with pytest.raises(ConfigError, match="database"):
         connect(f"{emulator.url.replace('http', 'tencent')}/9x", token=TOKEN)
 
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("token", ["wrong-key-of-mine", "other:wrong-key-of-mine", f"other:{KEY}"])
-def test_wrong_key_says_which_setting_to_look_at(
+def test_wrong_key_names_the_setting(
     address: str, emulator: Emulator, token: str, status: int
 ) -> None:
     emulator.faults.unauthorised = status
     with pytest.raises(BackendError, match="IMGSEARCH_TENCENT_KEY") as error:
         connect(address, token=token)
-    assert not isinstance(error.value, BackendUnavailable)  # trying again would not help
-    assert KEY not in told(error)
-    assert "wrong-key-of-mine" not in told(error)
+    assert not isinstance(error.value, BackendUnavailable)  # a retry would not help
+    assert KEY not in error_text(error)
+    assert "wrong-key-of-mine" not in error_text(error)
     assert emulator.calls["/database/list"] == 1
 
 
@@ -103,10 +105,10 @@ def test_key_is_never_shown(cloud: Backend, emulator: Emulator) -> None:
     emulator.faults.fail(500, calls=9)
     with pytest.raises(BackendUnavailable) as error:
         collection.count()
-    assert KEY not in told(error) + repr(cloud) + repr(collection) + cloud.url
+    assert KEY not in error_text(error) + repr(cloud) + repr(collection) + cloud.url
 
 
-def test_key_alone_is_that_of_root(address: str) -> None:
+def test_key_without_account_belongs_to_root(address: str) -> None:
     with connect(address, token=KEY) as store:
         assert store.names() == []
 
@@ -122,16 +124,16 @@ def test_password_in_netrc_does_not_replace_the_key(
 
 
 def test_command_line_takes_the_key_from_the_environment(address: str) -> None:
-    found = Settings.from_environment({"IMGSEARCH_TENCENT_KEY": TOKEN})
-    with connected(found, address), connect(address) as store:  # operators know no key
+    settings = Settings.from_environment({"IMGSEARCH_TENCENT_KEY": TOKEN})
+    with connected(settings, address), connect(address) as store:  # operators do not know the key
         assert store.names() == []
 
 
 @pytest.mark.parametrize("scheme", PROTOCOLS)
-def test_dead_host_is_told_within_the_timeout(scheme: str) -> None:
+def test_dead_host_raises_within_the_timeout(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    for timeout in (0.5, 10):  # nobody listens: that is known at once
+    for timeout in (0.5, 10):  # a closed port fails at once
         start = time.monotonic()
         with pytest.raises(BackendUnavailable, match=f"127.0.0.1:{port}"):
             connect(f"{scheme}://127.0.0.1:{port}/db", token=TOKEN, timeout=timeout)
@@ -139,8 +141,10 @@ def test_dead_host_is_told_within_the_timeout(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", PROTOCOLS)
-def test_host_that_never_answers_is_told_within_the_timeout(scheme: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # takes connections, says nothing
+def test_silent_host_raises_within_the_timeout(scheme: str) -> None:
+    with socket.create_server(
+        ("127.0.0.1", 0)
+    ) as listener:  # accepts connections without answering
         port = listener.getsockname()[1]
         start = time.monotonic()
         with pytest.raises(BackendUnavailable, match="within 1 s") as error:
@@ -149,13 +153,13 @@ def test_host_that_never_answers_is_told_within_the_timeout(scheme: str) -> None
         assert error.value.__cause__ is not None
 
 
-def test_connections_that_are_not_taken_end_within_the_timeout() -> None:
-    """The SDK's own three retries would make it four times as long."""
+def test_unaccepted_connections_fail_within_the_timeout() -> None:
+    """The SDK's own three retries would make this four times as long."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         fill = [socket.socket() for _ in range(4)]
         try:
-            for one in fill:  # a queue that is full drops the next one's packets
+            for one in fill:  # a full queue drops the packets of the next connection
                 one.setblocking(False)
                 one.connect_ex(("127.0.0.1", port))
             start = time.monotonic()
@@ -167,7 +171,7 @@ def test_connections_that_are_not_taken_end_within_the_timeout() -> None:
                 one.close()
 
 
-def test_closed_store_says_so(address: str) -> None:
+def test_closed_store_raises(address: str) -> None:
     store = connect(address, token=TOKEN)
     collection = store.create("a", Schema(4))
     store.close()
@@ -180,7 +184,7 @@ def test_closed_store_says_so(address: str) -> None:
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Answers a look at the databases, as the service does."""
+    """Answers the listing of databases, like the service."""
 
     def do_GET(self) -> None:
         content = json.dumps({"code": 0, "msg": "operation success", "databases": []}).encode()
@@ -195,7 +199,7 @@ class Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Return the host and port of an https server for localhost, and the certificate it has."""
+    """Return host and port of an https server for localhost, and its certificate."""
     pytest.importorskip("cryptography")
     certificate = _certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -239,7 +243,7 @@ def _certificate(folder: Path) -> Path:
     return folder / "cert.pem"
 
 
-def test_https_takes_trusted_certificates_only(
+def test_https_accepts_only_trusted_certificates(
     tls: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host, certificate = tls
@@ -256,7 +260,7 @@ def test_https_takes_trusted_certificates_only(
         assert verified == [str(certificate)]
 
 
-def test_grpcs_takes_trusted_certificates_only(tmp_path: Path) -> None:
+def test_grpcs_accepts_only_trusted_certificates(tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
     certificate = _certificate(tmp_path)
     pair = (tmp_path / "key.pem").read_bytes(), certificate.read_bytes()
@@ -280,12 +284,12 @@ def test_grpcs_takes_trusted_certificates_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["tencent+https", "tencent+grpcs"])
-def test_certificates_that_are_not_there_are_asked_for(scheme: str, tmp_path: Path) -> None:
+def test_missing_certificate_file_raises(scheme: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="certificates"):
         connect(f"{scheme}://localhost:1/db?ca={tmp_path}/none.pem", token=TOKEN)
 
 
-def test_grpcs_does_not_talk_in_the_clear(emulator: Emulator) -> None:
+def test_grpcs_does_not_send_clear_text(emulator: Emulator) -> None:
     address = emulator.rpc_url.replace("http", "tencent+grpcs")
     with pytest.raises(BackendUnavailable):
         connect(f"{address}/db", token=TOKEN, timeout=1)

@@ -1,4 +1,4 @@
-"""What is particular to collections in Tencent VectorDB. All on the emulator."""
+"""Collections in Tencent VectorDB in particular, on the emulator."""
 
 import json
 import math
@@ -30,10 +30,10 @@ from imgsearch.testing.tencent import Emulator
 from imgsearch.types import Fingerprint, Record
 from tests.backends.cloud import TOKEN, indexes, sdk
 
-# -- what is in a collection ----------------------------------------------------------------------
+# -- contents of a collection ----------------------------------------------------------------------
 
 
-def test_nothing_is_made_by_looking(cloud: Backend, emulator: Emulator) -> None:
+def test_reading_creates_nothing(cloud: Backend, emulator: Emulator) -> None:
     assert cloud.names() == []
     with pytest.raises(CollectionNotFound, match="'a'"):
         cloud.open("a")
@@ -46,7 +46,7 @@ def test_nothing_is_made_by_looking(cloud: Backend, emulator: Emulator) -> None:
     bare.close()
 
 
-def test_nothing_is_dropped_by_itself(address: str, emulator: Emulator) -> None:
+def test_nothing_is_dropped_implicitly(address: str, emulator: Emulator) -> None:
     with connect(address, token=TOKEN) as store:
         store.create("a", Schema(4)).upsert(records("abc"))
         with pytest.raises(SchemaMismatch):
@@ -74,21 +74,24 @@ def test_nothing_is_dropped_by_itself(address: str, emulator: Emulator) -> None:
         ("ivf_pq:M=2", ("IVF_PQ", {"nlist": 128, "M": 2})),
     ],
 )
-def test_service_is_asked_for_what_the_schema_says(
+def test_created_collection_matches_the_schema(
     address: str, emulator: Emulator, index: str, built: tuple[str, dict[str, int]], metric: Any
 ) -> None:
     fields: Any = {"t": "str", "n": "int", "x": "float", "yes": "bool"}
     encoder = Fingerprint("紅", 4, "ab" * 32)
     schema = Schema(4, metric, Index.parse(index), fields, encoder, note="notes")
     with connect(f"{address}?shards=3&replicas=2", token=TOKEN) as store:
-        made = store.create("a", schema)
-        assert made.schema == schema
+        images = store.create("a", schema)
+        assert images.schema == schema
     bare = sdk(emulator)
-    found = vars(bare.describe_collection("pictures", "a"))
+    description = vars(bare.describe_collection("pictures", "a"))
     bare.close()
-    assert (found["shardNum"], found["replicaNum"]) == (3, 2)
-    assert json.loads(found["description"].removeprefix("imgsearch "))["encoder"]["model"] == "紅"
-    indexes = {one["fieldName"]: one for one in found["indexes"]}
+    assert (description["shardNum"], description["replicaNum"]) == (3, 2)
+    assert (
+        json.loads(description["description"].removeprefix("imgsearch "))["encoder"]["model"]
+        == "紅"
+    )
+    indexes = {one["fieldName"]: one for one in description["indexes"]}
     kind, params = built
     assert indexes["vector"]["indexType"] == kind
     assert indexes["vector"].get("params", {}) == params
@@ -111,7 +114,7 @@ def test_service_is_asked_for_what_the_schema_says(
         ("a", Schema(4, index=Index("hnsw", {"M": 65})), IndexRefused),
     ],
 )
-def test_what_the_service_does_not_make_is_refused(
+def test_unsupported_collections_are_rejected(
     cloud: Backend, name: str, schema: Schema, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -119,24 +122,24 @@ def test_what_the_service_does_not_make_is_refused(
     assert cloud.names() == []
 
 
-def test_name_that_another_database_has_is_told(cloud: Backend, emulator: Emulator) -> None:
+def test_name_used_in_another_database_raises(cloud: Backend, emulator: Emulator) -> None:
     emulator.faults.refuse(15202, "Collection already exist", path="/collection/create")
     with pytest.raises(ConfigError, match="all databases"):
         cloud.create("a", Schema(4))
     assert cloud.create("a", Schema(4)).count() == 0
 
 
-def test_another_process_may_be_faster_to_create(address: str, emulator: Emulator) -> None:
+def test_concurrent_create_opens_the_same_collection(address: str, emulator: Emulator) -> None:
     with ThreadPoolExecutor(4) as pool, ExitStack() as opened:
         stores = [
             opened.enter_context(connect(f"{address}?shards={n}", token=TOKEN)) for n in range(1, 5)
         ]
-        made = pool.map(lambda store: store.create("a", Schema(4)), stores)
-        assert [collection.name for collection in made] == ["a"] * 4
+        collections = pool.map(lambda store: store.create("a", Schema(4)), stores)
+        assert [collection.name for collection in collections] == ["a"] * 4
     assert emulator.calls["/collection/create"] >= 1
 
 
-def test_description_that_was_cut_is_found_out(cloud: Backend, emulator: Emulator) -> None:
+def test_truncated_description_raises(cloud: Backend, emulator: Emulator) -> None:
     bare = sdk(emulator)
     bare.create_database("pictures")
     text = "imgsearch " + Schema(4).to_json()[:40]
@@ -146,7 +149,7 @@ def test_description_that_was_cut_is_found_out(cloud: Backend, emulator: Emulato
         cloud.open("a")
 
 
-def test_collection_of_another_program_opens(cloud: Backend, emulator: Emulator) -> None:
+def test_foreign_collection_opens(cloud: Backend, emulator: Emulator) -> None:
     bare = sdk(emulator)
     bare.create_database("pictures")
     fields = {"path": FieldType.String, "页": FieldType.Uint64, "tags": FieldType.Array}
@@ -158,13 +161,13 @@ def test_collection_of_another_program_opens(cloud: Backend, emulator: Emulator)
     bare.upsert("pictures", "seed", documents)
     collection = cloud.open("seed")
     assert collection.schema == Schema(4, fields={"path": "str"})
-    (found,) = collection.search(unit(0)[None], k=1, where=Field("path") == "0.jpg")
-    assert found[0].fields == {"path": "0.jpg", "页": 0, "tags": '["a"]'}
+    (hits,) = collection.search(unit(0)[None], k=1, where=Field("path") == "0.jpg")
+    assert hits[0].fields == {"path": "0.jpg", "页": 0, "tags": '["a"]'}
     assert sorted(int(one.id) for one in collection.iterate(batch=7)) == list(range(50))
     collection.upsert([Record("new", unit(1), {"path": "金.jpg", "n": 2})], foreign=True)
     (row,) = bare.query("pictures", "seed", ["new"], limit=1)
     bare.close()
-    assert row == {"id": "new", "path": "金.jpg", "n": 2}  # nothing of ours beside it
+    assert row == {"id": "new", "path": "金.jpg", "n": 2}  # without fields of imgsearch
     assert collection.delete(["new", "7"], foreign=True) == 2
     assert collection.count() == 49
 
@@ -177,14 +180,14 @@ def test_collection_of_another_program_opens(cloud: Backend, emulator: Emulator)
         {"fieldType": "sparseVector", "indexType": "inverted", "metricType": "IP"},
     ],
 )
-def test_collection_that_does_not_fit_is_refused(index: dict[str, str]) -> None:
+def test_collection_with_an_unsupported_index_is_rejected(index: dict[str, str]) -> None:
     with pytest.raises(SchemaMismatch, match="'seed'"):
         parsed("seed", "a text", [{"fieldName": "vector", "dimension": 8, **index}])
     with pytest.raises(SchemaMismatch, match="'seed'"):
         parsed("seed", None, [])
 
 
-# -- limits ---------------------------------------------------------------------------------------
+# -- numbers and sizes ---------------------------------------------------------------------
 
 
 def test_calls_stay_within_the_documented_limits(cloud: Backend, emulator: Emulator) -> None:
@@ -198,7 +201,7 @@ def test_calls_stay_within_the_documented_limits(cloud: Backend, emulator: Emula
     assert emulator.calls["/document/search"] == 3  # of 20 vectors
 
 
-def test_requests_stay_below_the_size_that_is_said(address: str) -> None:
+def test_requests_stay_below_the_documented_size(address: str) -> None:
     dim, rng = 2_048, np.random.default_rng(3)
     rows = rng.normal(size=(600, dim)).astype(np.float32)
     with connect(address, token=TOKEN) as store:
@@ -214,9 +217,7 @@ def test_requests_stay_below_the_size_that_is_said(address: str) -> None:
         assert len(parts) > 2
 
 
-def test_ids_longer_than_the_service_takes_are_ids_like_others(
-    cloud: Backend, emulator: Emulator
-) -> None:
+def test_ids_longer_than_the_service_accepts_work(cloud: Backend, emulator: Emulator) -> None:
     long, longer, forged = "é" * 64, "é" * 64 + "x", "sha256:" + "0" * 64
     collection = cloud.create("a", Schema(4))
     collection.upsert([Record(name, unit(i)) for i, name in enumerate((long, longer, forged))])
@@ -231,7 +232,7 @@ def test_ids_longer_than_the_service_takes_are_ids_like_others(
     assert sorted(ids(collection.iterate())) == sorted([long, forged])
 
 
-def test_iterating_passes_over_nothing_while_others_are_deleted(cloud: Backend) -> None:
+def test_iterating_skips_nothing_during_deletions(cloud: Backend) -> None:
     collection = cloud.create("a", Schema(4, fields={"n": "int"}))
     names = [f"{i}" for i in range(1_000)]
     collection.upsert(records(names))
@@ -244,13 +245,11 @@ def test_iterating_passes_over_nothing_while_others_are_deleted(cloud: Backend) 
     assert set(names[500:]) <= set(seen)
 
 
-def test_ivf_index_is_trained_by_flush_once_there_is_enough(
-    cloud: Backend, emulator: Emulator
-) -> None:
+def test_flush_trains_an_ivf_index_with_enough_rows(cloud: Backend, emulator: Emulator) -> None:
     collection = cloud.create("a", Schema(4, index=Index("ivf_flat", {"nlist": 2})))
     collection.upsert(records([f"{i}" for i in range(59)]))
     collection.flush()
-    assert "/index/rebuild" not in emulator.calls  # 30 rows a cell are needed
+    assert "/index/rebuild" not in emulator.calls  # the index needs 30 rows a cell
     collection.upsert(records(["59"]))
     emulator.faults.building = 3
     collection.flush()
@@ -279,7 +278,7 @@ def test_search_breadth(index: str, k: int, effort: int | None, expected: dict[s
 # -- consistency ----------------------------------------------------------------------------------
 
 
-def test_written_is_seen_at_once_unless_eventual_is_asked_for(
+def test_writes_are_visible_at_once_except_with_eventual_reads(
     address: str, emulator: Emulator
 ) -> None:
     emulator.faults.lag = math.inf
@@ -299,10 +298,10 @@ def test_written_is_seen_at_once_unless_eventual_is_asked_for(
         assert late.count() == 3
 
 
-# -- what it cannot -------------------------------------------------------------------------------
+# -- unsupported cases ------------------------------------------------------------------------
 
 
-def test_flat_index_that_keeps_its_rows_says_what_to_do(cloud: Backend, emulator: Emulator) -> None:
+def test_frozen_flat_index_error_states_the_remedy(cloud: Backend, emulator: Emulator) -> None:
     emulator.faults.flat_frozen = True
     collection = cloud.create("a", Schema(4, index=Index("flat")))
     collection.upsert(records("abc"))
@@ -316,19 +315,19 @@ def test_flat_index_that_keeps_its_rows_says_what_to_do(cloud: Backend, emulator
 
 def test_scores_over_grpc_have_five_decimals(emulator: Emulator) -> None:
     row = vector(1, 2, 3, 4)
-    exact = 10 / math.sqrt(4 * 30)  # (1, 1, 1, 1) · (1, 2, 3, 4) over their lengths
+    exact = 10 / math.sqrt(4 * 30)  # (1, 1, 1, 1) · (1, 2, 3, 4) divided by their lengths
     scores = {}
     for scheme, url in (("tencent", emulator.url), ("tencent+grpc", emulator.rpc_url)):
         with connect(f"{url.replace('http', scheme, 1)}/db", token=TOKEN) as store:
             collection = store.create("a", Schema(4))
             collection.upsert([Record("a", row)])
-            (found,) = collection.search(np.ones((1, 4), dtype=np.float32))
-            scores[scheme] = found[0].score
+            (hits,) = collection.search(np.ones((1, 4), dtype=np.float32))
+            scores[scheme] = hits[0].score
     assert scores["tencent+grpc"] == round(exact, 5)
     assert scores["tencent"] == pytest.approx(exact, abs=1e-7)  # float32
 
 
-def test_answer_of_another_shape_is_an_error_of_ours(address: str, emulator: Emulator) -> None:
+def test_unexpected_response_raises_backend_error(address: str, emulator: Emulator) -> None:
     with connect(address, token=TOKEN) as store:
         collection = store.create("a", Schema(4))
         emulator.faults.refuse(11100, "Datatype privilege failure", path="/document/count")
@@ -359,10 +358,10 @@ def test_aliases_of_the_service_move_at_once(cloud: Backend, emulator: Emulator)
         cloud.open("now")
 
 
-def test_collection_that_another_program_replaced_is_refused(cloud: Backend, address: str) -> None:
+def test_collection_replaced_by_another_program_is_rejected(cloud: Backend, address: str) -> None:
     collection = cloud.create("a", Schema(4, fields={"n": "int"}))
     collection.upsert(records("ab"))
-    other = Backend(address, token=TOKEN, timeout=2)  # shares nothing with the first
+    other = Backend(address, token=TOKEN, timeout=2)  # shares no cache with the first
     other.drop("a")
     with pytest.raises(CollectionNotFound, match="another program dropped it"):
         collection.upsert(records("c"))
@@ -381,9 +380,7 @@ def test_collection_that_another_program_replaced_is_refused(cloud: Backend, add
     other._close()
 
 
-def test_search_waits_while_another_program_rebuilds_the_index(
-    cloud: Backend, emulator: Emulator
-) -> None:
+def test_search_waits_for_a_rebuild_by_another_program(cloud: Backend, emulator: Emulator) -> None:
     collection = cloud.create("a", Schema(4, fields={"n": "int"}))
     collection.upsert(records("ab"))
     emulator.faults.building = 3

@@ -1,4 +1,4 @@
-"""When a call to Tencent VectorDB is made again, and what its failure is told as."""
+"""Retries of calls to Tencent VectorDB, and the errors after the last attempt."""
 
 import math
 import time
@@ -37,7 +37,7 @@ IDEMPOTENT: dict[str, Callable[[TencentCollection], object]] = {
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("fault", ["429", "500", "503", "drop"])
 @pytest.mark.parametrize("path", IDEMPOTENT)
-def test_what_may_be_repeated_is_repeated(
+def test_idempotent_calls_are_retried(
     cloud: Backend, emulator: Emulator, path: str, fault: str, *, applied: bool
 ) -> None:
     collection = cloud.create("a", Schema(4, fields={"n": "int"}))
@@ -53,7 +53,7 @@ def test_what_may_be_repeated_is_repeated(
     assert collection.count() == (2 if path == "/document/delete" else 3)
 
 
-def test_pauses_grow_and_differ() -> None:
+def test_retry_pauses_grow_with_jitter() -> None:
     rounds = [list(islice(Calls("", None, 1)._pauses(), 6)) for _ in range(20)]
     for pauses in rounds:
         for pause, mean in zip(pauses, (0.1, 0.2, 0.4, 0.5, 0.5, 0.5), strict=True):
@@ -61,7 +61,7 @@ def test_pauses_grow_and_differ() -> None:
     assert len({pauses[0] for pauses in rounds}) == 20
 
 
-def test_repeating_has_a_limit(cloud: Backend, emulator: Emulator) -> None:
+def test_number_of_retries_is_limited(cloud: Backend, emulator: Emulator) -> None:
     collection = cloud.create("a", Schema(4))
     before = emulator.calls.get("/document/count", 0)
     emulator.faults.fail(503, calls=50, path="/document/count")
@@ -81,7 +81,7 @@ def test_repeating_has_a_limit(cloud: Backend, emulator: Emulator) -> None:
         ("/alias/delete", lambda store: store.drop_alias("known")),
     ],
 )
-def test_what_is_done_once_is_not_repeated(
+def test_other_calls_are_not_retried(
     address: str,
     emulator: Emulator,
     path: str,
@@ -104,12 +104,16 @@ def test_what_is_done_once_is_not_repeated(
             call(store)
         assert emulator.calls[path] == before + 1
         if path.endswith("create"):
-            assert store.create("new", Schema(4)).count() == 0  # asked again, it goes on
+            assert (
+                store.create("new", Schema(4)).count() == 0
+            )  # a second call completes the creation
 
 
-def test_slow_answer_is_tried_again_and_told_as_ours(cloud: Backend, emulator: Emulator) -> None:
+def test_slow_response_is_retried_and_raises_backend_unavailable(
+    cloud: Backend, emulator: Emulator
+) -> None:
     collection = cloud.create("a", Schema(4))
-    emulator.faults.slow(30, path="/document/count")  # the first try has half of the 2 seconds
+    emulator.faults.slow(30, path="/document/count")  # the first attempt has half of the 2 seconds
     assert collection.count() == 0
     emulator.faults.slow(30, calls=2, path="/document/count")
     start = time.monotonic()
@@ -117,10 +121,10 @@ def test_slow_answer_is_tried_again_and_told_as_ours(cloud: Backend, emulator: E
         collection.count()
     assert time.monotonic() - start < 3.5
     if cloud.url.startswith("tencent:"):
-        assert isinstance(error.value.__cause__, requests.ReadTimeout)  # which the SDK lets through
+        assert isinstance(error.value.__cause__, requests.ReadTimeout)  # passed through by the SDK
 
 
-def test_refusal_is_not_tried_again(cloud: Backend, emulator: Emulator) -> None:
+def test_rejected_request_is_not_retried(cloud: Backend, emulator: Emulator) -> None:
     collection = cloud.create("a", Schema(4))
     before = emulator.calls.get("/document/count", 0)
     emulator.faults.refuse(15000, "strange … syntax", path="/document/count")
@@ -130,7 +134,7 @@ def test_refusal_is_not_tried_again(cloud: Backend, emulator: Emulator) -> None:
     assert emulator.calls["/document/count"] == before + 1
 
 
-def test_building_index_is_waited_for(cloud: Backend, emulator: Emulator) -> None:
+def test_search_waits_for_the_index(cloud: Backend, emulator: Emulator) -> None:
     emulator.faults.building = 3
     collection = cloud.create("a", Schema(4))
     collection.upsert(records("abc"))
@@ -149,7 +153,7 @@ def test_building_index_is_waited_for(cloud: Backend, emulator: Emulator) -> Non
     assert len(collection.search(unit(0)[None])[0]) == 5
 
 
-def test_failed_index_is_told(cloud: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_index_raises(cloud: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.create("a", Schema(4))
     monkeypatch.setattr(cloud, "_status", lambda name: "failed")
     with pytest.raises(IndexRefused, match="'a'"):

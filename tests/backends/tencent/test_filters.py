@@ -1,4 +1,4 @@
-"""What filters mean to Tencent VectorDB, and what they cannot mean there."""
+"""Filters in Tencent VectorDB, and filters that it does not support."""
 
 from collections.abc import Iterator
 
@@ -23,21 +23,21 @@ from tests.backends.cloud import TOKEN
 
 @pytest.fixture
 def bench(address: str) -> Iterator[Bench]:
-    """Return the store as the contract's tests take it."""
+    """Return the store as a bench of the contract."""
     bench = Bench("tencent", address, connect(address, token=TOKEN), TOKEN)
     yield bench
     bench.clear()
 
 
 def orders_texts(where: Filter) -> bool:
-    """Tell whether a filter asks which text comes first, which the service cannot tell."""
+    """Return whether a filter orders texts, which the service does not support."""
     return any(
         isinstance(value, str) and operation not in ("==", "!=")
         for _, operation, value in comparisons(where)
     )
 
 
-def test_every_other_comparison_means_what_the_reference_says(bench: Bench) -> None:
+def test_every_other_comparison_agrees_with_the_reference(bench: Bench) -> None:
     collection = contract.filled(bench)
     for where in contract.every_comparison():
         if orders_texts(where):
@@ -54,7 +54,7 @@ def test_every_other_comparison_means_what_the_reference_says(bench: Bench) -> N
         assert sorted(ids(hits)) == contract.expected(where), where
 
 
-def test_any_other_tree_means_what_the_reference_says(bench: Bench) -> None:
+def test_any_other_tree_agrees_with_the_reference(bench: Bench) -> None:
     collection = contract.filled(bench)
 
     @settings(
@@ -66,8 +66,8 @@ def test_any_other_tree_means_what_the_reference_says(bench: Bench) -> None:
     )
     @given(contract.trees.filter(lambda where: not orders_texts(where)))
     def check(where: Filter) -> None:
-        found = sorted(ids(collection.iterate(where=where, vectors=False)))
-        assert found == contract.expected(where)
+        matches = sorted(ids(collection.iterate(where=where, vectors=False)))
+        assert matches == contract.expected(where)
 
     check()
 
@@ -86,11 +86,11 @@ def test_any_other_tree_means_what_the_reference_says(bench: Bench) -> None:
          "(not (n = 1)) and (n < 5) and (n > 0)"),
     ],
 )  # fmt: skip
-def test_filters_as_the_service_reads_them(where: Filter, text: str) -> None:
+def test_filters_are_translated(where: Filter, text: str) -> None:
     assert rendered(where, {"t": "str", "n": "int", "x": "float", "yes": "bool"}) == text
 
 
-def test_answer_that_does_not_meet_the_filter_is_an_error() -> None:
+def test_hit_outside_the_filter_raises() -> None:
     where = Compare("t", "==", 'a"')
     right, wrong = Record("right", None, {"t": 'a"'}), Record("wrong", None, {"t": "a"})
     foreign = Record("foreign", None, {})
