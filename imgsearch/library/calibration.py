@@ -1,4 +1,4 @@
-"""The int8 form of a model, fitted to images like those of a library."""
+"""The int8 form of a model, fitted to images of a library."""
 
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike

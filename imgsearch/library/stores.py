@@ -20,7 +20,7 @@ def require(url: str) -> None:
         ConfigError: the URL is invalid.
     """
     if not backends.is_there(url):
-        raise CollectionNotFound(f"there is no library at {url} yet; add some images first")
+        raise CollectionNotFound(f"no library at {url}; add some images first")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The three pipelines: embed, insert, search; and search by texts."""
+"""Pipelines that embed images, insert them into a collection, and search by images or texts."""
 
 from imgsearch.pipelines.embed import embed_pipeline
 from imgsearch.pipelines.insert import insert_pipeline

@@ -1,6 +1,6 @@
-"""The three pipelines, by name, for Towhee's own ``AutoConfig`` and ``AutoPipes``.
+"""Pipelines by name, for Towhee's ``AutoConfig`` and ``AutoPipes``.
 
-Towhee holds a lock while it calls these, so none of them may ask ``AutoPipes`` for a pipeline.
+Towhee 1.1.3 holds a lock while it calls these functions, so they must not call ``AutoPipes``.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from imgsearch.towhee import Runtime
 
 @dataclass
 class EmbedConfig:
-    """What `imgsearch.embed_pipeline` takes; set what you like, then hand it to ``AutoPipes``."""
+    """Arguments of `imgsearch.embed_pipeline`: set some, and pass the object to ``AutoPipes``."""
 
     model: str | None = DEFAULT
     weights: str | None = None
@@ -30,7 +30,7 @@ class EmbedConfig:
 
 @dataclass
 class InsertConfig(EmbedConfig):
-    """What `imgsearch.insert_pipeline` takes; `url` has to be set."""
+    """Arguments of `imgsearch.insert_pipeline`; `url` is required."""
 
     url: str = ""
     collection: str = "images"
@@ -41,7 +41,7 @@ class InsertConfig(EmbedConfig):
 
 @dataclass
 class SearchConfig(EmbedConfig):
-    """What `imgsearch.search_pipeline` takes; `url` has to be set."""
+    """Arguments of `imgsearch.search_pipeline`; `url` is required."""
 
     model: str | None = None
     url: str = ""
@@ -53,17 +53,17 @@ class SearchConfig(EmbedConfig):
 
 
 def embed(config: EmbedConfig | None = None) -> Runtime:
-    """Return Towhee's kind of callable: source → path, image, vector; a row for each image."""
+    """Return a closed pipeline: source → path, image, vector; one row per image."""
     return embed_pipeline(**_plain(config or EmbedConfig())).output("path", "image", "vector")
 
 
 def insert(config: InsertConfig | None = None) -> Runtime:
-    """Return Towhee's kind of callable: source → path, id; a row for each image."""
+    """Return a closed pipeline: source → path, id; one row per image."""
     return insert_pipeline(**_plain(config or InsertConfig())).output("path", "id")
 
 
 def search(config: SearchConfig | None = None) -> Runtime:
-    """Return Towhee's kind of callable: source → path, hits; a row for each query image."""
+    """Return a closed pipeline: source → path, hits; one row per query image."""
     return search_pipeline(**_plain(config or SearchConfig())).output("path", "hits")
 
 
@@ -79,7 +79,7 @@ PIPES: Final[Mapping[str, Callable[..., Runtime]]] = {
     "imgsearch_insert": insert,
     "imgsearch_search": search,
 }
-"""For ``AutoPipes.pipeline(NAME, config=…)``; each name has a function of its own name."""
+"""For ``AutoPipes.pipeline(NAME, config=…)``."""
 
 
 def _plain(config: EmbedConfig) -> dict[str, Any]:

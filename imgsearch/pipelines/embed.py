@@ -1,4 +1,4 @@
-"""Images → vectors."""
+"""The pipeline from images to vectors."""
 
 from collections.abc import Mapping
 from os import PathLike
@@ -18,18 +18,18 @@ def embed_pipeline(
     max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
-    """Return the pipeline: source → path, image, vector; one row for each image of the source.
+    """Return the pipeline: source → path, image, vector; one row per image of the source.
 
-    A source is a folder, a glob, a csv, an image file, or a list of these. Called, it gives
-    rows of ``path`` (str) and ``vector`` (float32 (d,), unit L2 norm). Gone on with by Towhee's
-    `map` and `output`, its columns are ``source``, ``path``, ``image`` (uint8 (height, width, 3),
-    RGB), ``input`` (the encoder's) and ``vector``.
+    A source is a folder, a glob, a csv, an image file, or a list of these. A call returns rows of
+    ``path`` (str) and ``vector`` (float32 (d,), unit L2 norm). To extend the pipeline with Towhee's
+    `map` and `output`, use the columns ``source``, ``path``, ``image`` (uint8 (height, width, 3),
+    RGB), ``input`` (of the encoder) and ``vector``.
 
-    `on_error`: "keep" makes a bad image a row that holds its error; "raise" ends the run.
-    Images of more than `max_pixels` are bad images.
+    `on_error`: "keep" returns a row with its error for an unusable image, "raise" ends the run.
+    Images of more than `max_pixels` are unusable.
 
-    Raises:
-        EncoderError: the encoder cannot be built; when the pipeline is first called or closed.
+    Raises, at the first call or `output`:
+        EncoderError: the encoder cannot be built.
     """
     pipeline = Pipeline.input("source").flat_map(
         "source", "path", op("image_load", on_error=on_error)

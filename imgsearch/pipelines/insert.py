@@ -1,4 +1,4 @@
-"""Images → a collection."""
+"""The pipeline from images to rows of a collection."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from imgsearch.towhee import Pipeline, op
 from imgsearch.types import Failure
 
 FIELDS = ("path", "label")
-"""What is written beside each vector."""
+"""The fields written beside each vector."""
 
 
 def insert_pipeline(
@@ -30,32 +30,31 @@ def insert_pipeline(
     max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
-    """Return the pipeline: source → path, id; each image of the source is searchable then.
+    """Return the pipeline: source → path, id; each image of the source becomes searchable.
 
-    Ids are content hashes, so that running it again changes nothing. Called, it gives rows of
-    ``path`` and ``id``; its further columns are ``source``, ``label``, ``data`` (the file's
-    bytes), ``image``, ``input`` and ``vector``. `url` as for `imgsearch.connect`; the collection
-    is created if it does not exist, with `index` and `metric`. Images of more than `max_pixels` are
-    refused.
+    Ids are content hashes, so a second run changes nothing. A call returns rows of ``path`` and
+    ``id``; further columns are ``source``, ``label``, ``data`` (the file's bytes), ``image``,
+    ``input`` and ``vector``. `url` as for `imgsearch.connect`; the collection is created if it does
+    not exist, with `index` and `metric`. Images of more than `max_pixels` are refused.
 
-    `regions` is the folder of an object detector, or a `Detection`. Each image then has a row for
-    each region and a last one for the whole image, and the further columns ``row``, ``box``,
-    ``object`` and ``crop`` (see the operator object_regions). Regions of an earlier detection stay.
+    `regions` is the folder of an object detector, or a `Detection`. Each image then has a row per
+    region and a last row for the whole image, and the further columns ``row``, ``box``, ``object``
+    and ``crop`` (see the operator object_regions). Regions of an earlier detection are kept.
 
-    Raises, when first called or closed:
+    Raises, at the first call or `output`:
         EncoderError: the encoder or the detector cannot be built.
         MissingExtra: the detector's library is not installed.
         BackendError: the store cannot be opened, or the collection has another schema.
     """
-    found = Pipeline.input("source").flat_map(
+    paths = Pipeline.input("source").flat_map(
         "source", ("path", "label"), op("image_load", labels=True, on_error=on_error)
     )
-    read = found.map("path", ("id", "data"), op("image_read", on_error=on_error))
+    files = paths.map("path", ("id", "data"), op("image_read", on_error=on_error))
     encoder = Recipe.of(model, weights, options)
     target = {"url": url, "collection": collection, "index": index, "metric": metric}
     if regions is not None:
-        return _store_regions(read, encoder, target, Detection.of(regions), max_pixels, on_error)
-    return store(read, encoder, target, max_pixels=max_pixels, on_error=on_error).returning(
+        return _store_regions(files, encoder, target, Detection.of(regions), max_pixels, on_error)
+    return store(files, encoder, target, max_pixels=max_pixels, on_error=on_error).returning(
         "path", "id"
     )
 
@@ -68,7 +67,7 @@ def store(
     max_pixels: int = MAX_PIXELS,
     on_error: str,
 ) -> Pipeline:
-    """Columns path, label, id, data → vectors, written to the `target`."""
+    """Append: columns path, label, id, data → vectors, written to the `target`."""
     carried = ("path", "label", "id")
     inserting = op(
         "vector_insert", **target, **encoder.config(), fields=FIELDS, carry=1, on_error=on_error
@@ -97,38 +96,40 @@ def _store_regions(
     max_pixels: int,
     on_error: str,
 ) -> Pipeline:
-    """Columns path, label, id, data → vectors of the regions and of the whole, written."""
+    """Append: columns path, label, id, data → vectors of regions and whole images, written."""
     fields = (*FIELDS, *REGION_FIELDS)
     inserting = op(
         "vector_insert", **target, **encoder.config(), fields=fields, carry=1, on_error=on_error
     )
-    # a window, though of one: what is carried through it stays beside a failure, too
-    cut = (
+    # a window of one row, because its carried columns stay beside a failure
+    crops = (
         pipeline.map(
             ("data", "path"), "image", op("image_decode", max_pixels=max_pixels, on_error=on_error)
         )
         .window(
             ("path", "label", "id", "image"),
-            ("paths", "labels", "found"),
+            ("paths", "labels", "region_lists"),
             1,
             1,
             op("object_regions", **asdict(regions), carry=2, on_error=on_error),
         )
-        .flat_map(("paths", "labels", "found"), _CUT, _spread)
+        .flat_map(("paths", "labels", "region_lists"), _COLUMNS, _region_rows)
     )
-    embedded = embed(cut, encoder, image=("crop",), carried=_CUT[:-1], on_error=on_error)
-    taken = ("row", "vector", *FIELDS, "id", "box", "object")
-    return in_batches(embedded, ("path",), taken, "id", inserting).returning("path", "id")
+    embedded = embed(crops, encoder, image=("crop",), carried=_COLUMNS[:-1], on_error=on_error)
+    inputs = ("row", "vector", *FIELDS, "id", "box", "object")
+    return in_batches(embedded, ("path",), inputs, "id", inserting).returning("path", "id")
 
 
-_CUT = ("path", "label", "id", "row", "box", "object", "crop")
+_COLUMNS = ("path", "label", "id", "row", "box", "object", "crop")
 
 
-def _spread(paths: list[str], labels: list[str], found: list[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield the columns `_CUT`: a row for each region, or one for an image that failed."""
-    for path, label, regions in zip(paths, labels, found, strict=True):
+def _region_rows(
+    paths: list[str], labels: list[str], region_lists: list[Any]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield `_COLUMNS`: a row for each region, or one row for an image that failed."""
+    for path, label, regions in zip(paths, labels, region_lists, strict=True):
         if isinstance(regions, Failure):
-            yield path, label, *[regions] * (len(_CUT) - 2)
+            yield path, label, *[regions] * (len(_COLUMNS) - 2)
         else:
             whole = regions[-1][0]
             for region in regions:

@@ -1,4 +1,4 @@
-"""Images, or texts → the nearest images of a collection."""
+"""Pipelines from images or texts to the nearest images of a collection."""
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -26,27 +26,27 @@ def search_pipeline(
     max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
-    """Return the pipeline: source → path, hits; one row for each query image of the source.
+    """Return the pipeline: source → path, hits; one row per query image of the source.
 
-    Called, it gives rows of ``path`` and ``hits`` (a list of at most `k` `Hit`, nearest first);
-    its further columns are ``source``, ``image``, ``input`` and ``vector``. Query images of more
-    than `max_pixels` are refused. `model` defaults to "lite", and is required for a collection that
-    does not say which encoder made its vectors. `names` are the field names of another program's
+    A call returns rows of ``path`` and ``hits`` (a list of at most `k` `Hit`, nearest first);
+    further columns are ``source``, ``image``, ``input`` and ``vector``. Query images of more than
+    `max_pixels` are refused. `model` defaults to "lite", and is required for a collection that does
+    not say which encoder made its vectors. `names` are the field names of another program's
     collection.
 
-    Raises, when first called or closed:
+    Raises, at the first call or `output`:
         EncoderError: the encoder cannot be built or is not the collection's, or `model` is missing.
         BackendError: the store or the collection cannot be opened.
     """
     encoder = Recipe.of(model or Recipe().model, weights, options)
-    found = Pipeline.input("source").flat_map("source", "path", op("image_load", on_error=on_error))
+    paths = Pipeline.input("source").flat_map("source", "path", op("image_load", on_error=on_error))
     searching = op(
         "vector_search",
         url=url, collection=collection, **{**encoder.config(), "model": model},
         k=k, where=where, min_score=min_score, names=names, carry=1, on_error=on_error,
     )  # fmt: skip
     embedded = embed(
-        found,
+        paths,
         encoder,
         image=("path",),
         carried=("path",),
@@ -69,25 +69,25 @@ def text_search_pipeline(
     names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     on_error: str = "keep",
 ) -> Pipeline:
-    """Return the pipeline: source → text, hits; one row for each text of the source.
+    """Return the pipeline: source → text, hits; one row per text of the source.
 
-    A source is a text or a list of texts; none is read as a path. Called, it gives rows of
-    ``text`` and ``hits`` (a list of at most `k` `Hit`, nearest first); its further columns are
-    ``source`` and ``vector``.
+    A source is a text or a list of texts, never a path. A call returns rows of ``text`` and
+    ``hits`` (a list of at most `k` `Hit`, nearest first); further columns are ``source`` and
+    ``vector``.
 
-    Raises, when first called or closed:
+    Raises, at the first call or `output`:
         TextUnsupported: the model takes images only.
         EncoderError: the encoder cannot be built, or is not the collection's.
         BackendError: the store or the collection cannot be opened.
     """
     encoder = Recipe.of(model, weights, options)
-    found = Pipeline.input("source").flat_map("source", "text", _texts)
+    texts = Pipeline.input("source").flat_map("source", "text", _texts)
     searching = op(
         "vector_search",
         url=url, collection=collection, **encoder.config(),
         k=k, where=where, min_score=min_score, names=names, carry=1, on_error=on_error,
     )  # fmt: skip
-    embedded = embed_texts(found, encoder, carried=("text",), on_error=on_error)
+    embedded = embed_texts(texts, encoder, carried=("text",), on_error=on_error)
     return in_batches(embedded, ("text",), ("vector",), "hits", searching).returning("text", "hits")
 
 

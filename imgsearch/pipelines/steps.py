@@ -1,4 +1,4 @@
-"""The walks that pipelines are made of: each takes an open pipeline and returns it longer."""
+"""Steps that pipelines share: each function appends operators to an open pipeline."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ from imgsearch.encoders import Recipe
 from imgsearch.images import MAX_PIXELS
 from imgsearch.towhee import Pipeline, op
 
-BATCH = 32  # images an encoder sees at once; more brings nothing on a CPU
+BATCH = 32  # images per call of an encoder; larger batches do not help on a CPU
 
 
 def in_batches(
-    pipeline: Pipeline, carried: tuple[str, ...], taken: tuple[str, ...], made: str, step: Any
+    pipeline: Pipeline, carried: tuple[str, ...], inputs: tuple[str, ...], output: str, step: Any
 ) -> Pipeline:
-    """Give `step` whole batches of `taken`, get `made`; `carried` columns stay in step with it.
+    """Append `step`, which gets whole batches of the columns `inputs` and returns `output`.
 
-    `step` is a `BatchOperator` with `carry=len(carried)`.
+    `step` is a `BatchOperator` with `carry=len(carried)`, which keeps the columns `carried`.
     """
-    lists = tuple(f"{name}_batch" for name in (*carried, made))
-    longer: Pipeline = pipeline.window((*carried, *taken), lists, BATCH, BATCH, step).flat_map(
-        lists, (*carried, made), zip if carried else iter
+    lists = tuple(f"{name}_batch" for name in (*carried, output))
+    longer: Pipeline = pipeline.window((*carried, *inputs), lists, BATCH, BATCH, step).flat_map(
+        lists, (*carried, output), zip if carried else iter
     )
     return longer
 
@@ -32,7 +32,7 @@ def embed(
     max_pixels: int = MAX_PIXELS,
     on_error: str,
 ) -> Pipeline:
-    """`image` (bytes and their path, a path, or pixels) → columns ``image`` and ``vector``."""
+    """Append: `image` (bytes and path, a path, or pixels) → columns ``image`` and ``vector``."""
     keep, config = {"on_error": on_error}, encoder.config()
     embedding = op("image_embedding", **config, skip_preprocess=True, carry=len(carried), **keep)
     return in_batches(
@@ -49,6 +49,6 @@ def embed(
 def embed_texts(
     pipeline: Pipeline, encoder: Recipe, *, carried: tuple[str, ...], on_error: str
 ) -> Pipeline:
-    """Column ``text`` → column ``vector``."""
+    """Append: column ``text`` → column ``vector``."""
     embedding = op("text_embedding", **encoder.config(), carry=len(carried), on_error=on_error)
     return in_batches(pipeline, carried, ("text",), "vector", embedding)

@@ -1,8 +1,7 @@
-"""The adapter to Towhee: operators that keep errors whole, pipelines that hand them back.
+"""The adapter to Towhee: operators and pipelines with typed errors, and an operator registry.
 
-The only package, beside `pipelines`, that imports Towhee. It relies on the insides of towhee
-1.1.3, the last release, which pyproject.toml pins. Importing this package does not import Towhee:
-`import imgsearch` installs `import_hook` from it.
+It relies on internals of Towhee 1.1.3, the last release, which pyproject.toml pins. Importing this
+package does not import Towhee, because `import imgsearch` installs `import_hook` from it.
 """
 
 from importlib import import_module
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from imgsearch.towhee.registry import operator_folders as operator_folders
     from imgsearch.towhee.registry import operator_names as operator_names
 
-# name → the module that has it
+# name → its module
 _HOMES = {
     "BatchOperator": "operator",
     "Operator": "operator",
@@ -46,10 +45,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module that has `name`.
+    """Return a public name, importing its module at the first access.
 
     Raises:
-        AttributeError: no module has it.
+        AttributeError: the package has no such name.
     """
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

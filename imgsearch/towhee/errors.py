@@ -1,7 +1,8 @@
-"""Errors across Towhee: left with a ticket on one side, traded back on the other.
+"""Typed errors through Towhee, which replaces an operator's exception with its text.
 
-Towhee turns an operator's exception into ``RuntimeError(<formatted traceback>)`` without a cause.
-The formatted text holds an exception's notes, so a ticket in a note comes through.
+Towhee raises ``RuntimeError(<formatted traceback>)`` without a cause. The text holds the notes of
+the exception. So `keep_error` adds a ticket as a note, and `restore_error` finds the exception by
+its ticket.
 """
 
 import copy
@@ -14,15 +15,15 @@ from contextlib import contextmanager
 from typing import Final
 
 _KEPT: Final[OrderedDict[str, Exception]] = OrderedDict()
-_LIMIT: Final = 1_000  # errors kept at most; more are never in flight at once
+_LIMIT: Final = 1_000  # errors kept; fewer are raised at the same time
 _NUMBERS: Final = itertools.count()
 _LOCK: Final = threading.Lock()
 _TICKET: Final = re.compile(r"imgsearch-ticket-\d+-")
 
 
 @contextmanager
-def ticketed() -> Iterator[None]:
-    """Keep a copy of the exception that leaves the block, under a ticket in its notes.
+def keep_error() -> Iterator[None]:
+    """Keep a copy of an exception that leaves the block, and add its ticket to the notes.
 
     The copy has no traceback: frames would keep Towhee's nodes alive, whose finalizers take locks.
     """
@@ -40,12 +41,12 @@ def ticketed() -> Iterator[None]:
 
 
 @contextmanager
-def handed_back() -> Iterator[None]:
-    """Raise the operator's own exception where Towhee raises its text."""
+def restore_error() -> Iterator[None]:
+    """Raise the operator's exception if Towhee raises its text in the block."""
     try:
         yield
-    except RuntimeError as flat:
-        for ticket in _TICKET.findall(str(flat)):
+    except RuntimeError as error:
+        for ticket in _TICKET.findall(str(error)):
             with _LOCK:
                 kept = _KEPT.pop(ticket, None)
             if kept is not None:

@@ -1,6 +1,6 @@
-"""How Towhee gets to know our operators: when it is imported, before `imgsearch` or after.
+"""Registration of our operators with Towhee, imported before imgsearch or after it.
 
-`import imgsearch` stays quick and loads no Towhee; what has to be told to Towhee waits for it.
+`import imgsearch` is quick because it does not import Towhee: a hook waits for that import.
 """
 
 import sys
@@ -8,42 +8,43 @@ from importlib import import_module
 from typing import Any
 
 
-class _Introduction:
-    """Finds Towhee as the other finders do, and introduces our operators when it is imported.
+class _Finder:
+    """A finder in `sys.meta_path` that patches Towhee's modules when they are imported.
 
-    It stays among `sys.meta_path`: taking it out would shift the list under a thread that is just
-    going through it, which would then miss a finder.
+    It stays in `sys.meta_path`, because removing it would shift the list for a thread that iterates
+    over it, which would then skip a finder.
     """
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Return the spec of a module that `_ALTERED` names, None for all others."""
-        alter = _ALTERED.get(name)
-        if alter is None:
+        """Return the spec of a module in `_PATCHES`, found by the other finders, otherwise None."""
+        patch = _PATCHES.get(name)
+        if patch is None:
             return None
-        others = [getattr(each, "find_spec", None) for each in sys.meta_path if each is not self]
-        found = (find(name, path, target) for find in others if find)
-        spec = next((each for each in found if each is not None), None)
+        others = [finder for finder in sys.meta_path if finder is not self]
+        finds = [getattr(finder, "find_spec", None) for finder in others]
+        specs = (find(name, path, target) for find in finds if find)
+        spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def exec_module(module: Any) -> None:
                 execute(module)
-                alter(module)
+                patch(module)
 
             spec.loader.exec_module = exec_module
         return spec
 
 
-def _introduce(towhee: Any) -> None:
-    """Register our operators and pipelines with Towhee, which has just been imported."""
-    import_module("imgsearch.towhee.patches").alter_towhee(towhee)
+def _register(towhee: Any) -> None:
+    """Register our operators and pipelines with Towhee, and patch it."""
+    import_module("imgsearch.towhee.patches").patch_towhee(towhee)
     runtime = towhee.runtime
     for name in ("imgsearch_embed", "imgsearch_insert", "imgsearch_search"):
-        runtime.AutoConfig._REGISTERED_CONFIG[name] = _deferred("CONFIGS", name)
-        runtime.AutoPipes._PIPES_DEF[name] = _deferred("PIPES", name)
+        runtime.AutoConfig._REGISTERED_CONFIG[name] = _lazy_pipeline("CONFIGS", name)
+        runtime.AutoPipes._PIPES_DEF[name] = _lazy_pipeline("PIPES", name)
 
 
-def _deferred(table: str, name: str) -> Any:
+def _lazy_pipeline(table: str, name: str) -> Any:
     """Return a function that calls ``imgsearch.pipelines.auto.<table>[<name>]``."""
 
     def call(*args: Any, **config: Any) -> Any:
@@ -52,7 +53,7 @@ def _deferred(table: str, name: str) -> Any:
     return call
 
 
-def _alter(name: str) -> Any:
+def _lazy_patch(name: str) -> Any:
     """Return a function that calls ``imgsearch.towhee.patches.<name>``."""
 
     def call(module: Any) -> None:
@@ -61,17 +62,17 @@ def _alter(name: str) -> Any:
     return call
 
 
-# Towhee's module → what is called with it, once it has been imported
-_ALTERED = {
-    "towhee": _introduce,
-    "towhee.utils.html_table": _alter("alter_html_table"),
-    "towhee.utils.dependency_control": _alter("alter_dependency_control"),
+# module of Towhee → function that patches it after its import
+_PATCHES = {
+    "towhee": _register,
+    "towhee.utils.html_table": _lazy_patch("patch_html_table"),
+    "towhee.utils.dependency_control": _lazy_patch("patch_dependency_control"),
 }
 
 
 def install() -> None:
-    """Find Towhee from now on; where it is imported already, introduce ourselves at once."""
-    sys.meta_path.insert(0, _Introduction())
-    for name, call in _ALTERED.items():
+    """Patch Towhee's modules at their import, or now if they are imported already."""
+    sys.meta_path.insert(0, _Finder())
+    for name, patch in _PATCHES.items():
         if sys.modules.get(name):
-            call(import_module(name))  # waits where another thread is just importing it
+            patch(import_module(name))  # waits while another thread imports it

@@ -1,8 +1,8 @@
-"""What we use of Towhee 1.1.3, imported without its warnings.
+"""The parts of Towhee 1.1.3 that the package uses, imported without its warnings.
 
-It imports pkg_resources, which setuptools deprecates, and speaks pydantic 1, which pydantic 2
-deprecates; its users can do nothing about either. It is quieted here, while it is imported, and
-nowhere else.
+Towhee imports pkg_resources, which setuptools deprecates, and uses pydantic 1's interface, which
+pydantic 2 deprecates. Users can change neither, so this module hides both warnings during the
+import.
 """
 
 import warnings

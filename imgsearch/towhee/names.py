@@ -1,14 +1,14 @@
-"""The names by which public Towhee code calls operators, and the folders of ours that answer them.
+"""Operator names of public Towhee code, and our operator folders that implement them.
 
-Imports nothing of Towhee: this runs while Towhee is being imported, see `imgsearch.__init__`.
+It does not import Towhee, because it runs during Towhee's import; see `import_hook`.
 """
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
-# what code writes after `ops.`, dashes for underscores and slashes for dots as Towhee looks it up →
-# the folder in operators/, and what the name itself says of its configuration
-_CALLED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+# name after `ops.`, with Towhee's dashes for underscores and slashes for dots →
+# folder in operators/, and the configuration that the name implies
+_FOLDERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "image-decode": ("towhee_decode", {}),
     "image-decode/cv2": ("towhee_decode", {}),
     "image-decode/cv2-rgb": ("towhee_decode", {"mode": "RGB"}),
@@ -21,28 +21,28 @@ _CALLED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "local/search-tcvdb-client": ("tcvdb_search", {}),
 }
 
-PUBLIC: Final = _CALLED | {
-    f"towhee/{name}": called for name, called in _CALLED.items() if not name.startswith("local/")
+PUBLIC: Final = _FOLDERS | {
+    f"towhee/{name}": folder for name, folder in _FOLDERS.items() if not name.startswith("local/")
 }
-"""Each name, those of the hub also with its own author, ``towhee``, in front."""
+"""Each name, and names of the hub also after their author, ``towhee``."""
 
 
 def register(registry: MutableMapping[str, Any], shareable: Any) -> None:
-    """Make Towhee's registry answer to `PUBLIC`, with classes that load nothing until called.
+    """Register the names in `PUBLIC` with Towhee, as classes that load their folder when called.
 
-    Towhee looks for a name as it is, then under "anon/", then under "builtin/". Ours are under the
-    last, so that an operator that a program registers itself goes before, early or late.
+    Towhee looks up a name as it is, then under "anon/", then under "builtin/". Our names are under
+    "builtin/", so operators that a program registers itself take precedence.
     """
     for name, (folder, defaults) in PUBLIC.items():
         registry[f"builtin/{name}"] = stand_in(folder, shareable, defaults)
 
 
 def stand_in(folder: str, shareable: Any, defaults: Mapping[str, Any]) -> type:
-    """Return a class that, when it is called, gives the operator of that folder."""
+    """Return a class whose call returns the operator of a folder."""
 
     def new(_: type, *args: Any, **config: Any) -> Any:
-        from imgsearch.towhee.registry import built
+        from imgsearch.towhee.registry import build_operator
 
-        return built(folder, args, {**defaults, **config})
+        return build_operator(folder, args, {**defaults, **config})
 
     return type(folder, (), {"__new__": new, "shared_type": shareable})

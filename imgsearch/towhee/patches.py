@@ -1,6 +1,6 @@
-"""What is altered in Towhee's modules as they are imported; called by `imgsearch` itself.
+"""Patches of Towhee 1.1.3's modules, and its conventions for our operators that replace its own.
 
-Imports nothing of Towhee: this runs while Towhee is being imported.
+It does not import Towhee, because it runs during Towhee's import; see `import_hook`.
 """
 
 import base64
@@ -14,13 +14,13 @@ from imgsearch.towhee.names import register
 from imgsearch.types import Pixels
 
 FORMATS: Final = ("pytorch", "onnx")
-"""Model formats that Towhee's ``supported_model_names`` may ask for."""
+"""Model formats of Towhee's ``supported_model_names``."""
 
-_SIDE: Final = 128  # pixels: what Towhee's own cells are
+_SIDE: Final = 128  # pixels, as in Towhee's own cells
 
 
-def alter_towhee(towhee: Any) -> None:
-    """Register our operators; let Towhee refuse an operator that it would download."""
+def patch_towhee(towhee: Any) -> None:
+    """Register our operators, and refuse operators and pipelines that Towhee would download."""
     manager = towhee.runtime.operator_manager
     register(manager.OperatorRegistry.REGISTRY, towhee.operator.SharedType.Shareable)
     for table, method in (
@@ -28,7 +28,7 @@ def alter_towhee(towhee: Any) -> None:
         (towhee.runtime.AutoConfig, "load_config"),
     ):
         if not hasattr(getattr(table, method), "__wrapped__"):
-            setattr(table, method, staticmethod(_local(getattr(table, method))))
+            setattr(table, method, staticmethod(_without_downloads(getattr(table, method))))
     refuse_downloads(towhee.hub.cache_manager)
     loader = manager.OperatorLoader
     load = loader._load_operator_from_hub
@@ -36,16 +36,16 @@ def alter_towhee(towhee: Any) -> None:
 
         @functools.wraps(load)
         def checked(self: Any, function: str, args: Any, config: Any, tag: str, latest: Any) -> Any:
-            from imgsearch.towhee.registry import require
+            from imgsearch.towhee.registry import require_operator
 
-            require(function, tag)
+            require_operator(function, tag)
             return load(self, function, args, config, tag, latest)
 
         loader._load_operator_from_hub = checked
 
 
-def _local(load: Any) -> Any:
-    """Return Towhee's function `load`, which loads a pipeline by name, without its downloads."""
+def _without_downloads(load: Any) -> Any:
+    """Return `load`, Towhee's function that loads a pipeline by name, without its downloads."""
 
     @functools.wraps(load)
     def checked(name: str, *args: Any, **config: Any) -> Any:
@@ -58,9 +58,9 @@ def _local(load: Any) -> Any:
 
 
 def refuse_downloads(module: Any) -> None:
-    """Refuse every download from Towhee's hub, because the host is gone and downloads would run.
+    """Refuse downloads of code from Towhee's hub, whose host no longer exists.
 
-    `require` and `require_pipeline` refuse unknown names earlier and suggest similar ones.
+    `require_operator` and `require_pipeline` refuse unknown names earlier and suggest similar ones.
     """
     module.download_operator = functools.partial(refuse_download, "operator")
     module.download_pipeline = functools.partial(refuse_download, "pipeline")
@@ -69,51 +69,53 @@ def refuse_downloads(module: Any) -> None:
 def refuse_download(
     kind: str, author: str, repository: str, *_rest: Any, **_options: Any
 ) -> NoReturn:
-    """Raise in place of a download from Towhee's hub.
+    """Refuse a download from Towhee's hub.
 
     Raises:
         OperatorNotFound: always.
     """
     raise OperatorNotFound(
-        f"no {kind} {author}/{repository} on this machine, and Towhee's hub is gone: nothing is "
-        "downloaded from there"
+        f"no {kind} {author}/{repository} on this machine: Towhee's hub no longer exists, so "
+        "nothing is downloaded. Register it, or use one of imgsearch."
     )
 
 
-def alter_html_table(module: Any) -> None:
-    """Draw images into `DataCollection.show`'s table without OpenCV and matplotlib, upright."""
-    module._image_to_html_cell = cell
+def patch_html_table(module: Any) -> None:
+    """Show images upright in `DataCollection.show`, without OpenCV and matplotlib."""
+    module._image_to_html_cell = html_cell
 
 
-def alter_dependency_control(module: Any) -> None:
-    """Let Towhee say what is missing, instead of running pip for it."""
-    module.prompt_install = refuse
+def patch_dependency_control(module: Any) -> None:
+    """Raise an error for a missing package instead of running pip."""
+    module.prompt_install = refuse_install
 
 
-def refuse(package: str) -> NoReturn:
-    """Raise in place of ``pip install``.
+def refuse_install(package: str) -> NoReturn:
+    """Refuse ``pip install``.
 
     Raises:
         MissingExtra: always.
     """
-    raise MissingExtra(f"Towhee misses {package}: pip install {package}")
+    raise MissingExtra(
+        f"Towhee needs {package}, which is not installed. Run pip install {package}."
+    )
 
 
-def cell(image: Any, width: int = _SIDE, height: int = _SIDE) -> str:
-    """Return an image as an HTML element that holds it, `width` x `height` pixels at most."""
+def html_cell(image: Any, width: int = _SIDE, height: int = _SIDE) -> str:
+    """Return an HTML element that embeds an image, at most `width` x `height` pixels."""
     from imgsearch.images import thumbnail
 
-    pixels = np.clip(rgb(image), 0, 255).astype(np.uint8)
+    pixels = np.clip(to_rgb(image), 0, 255).astype(np.uint8)
     data = base64.b64encode(thumbnail(pixels, side=max(width, height))).decode()
     style = f"max-width: {width}px; max-height: {height}px; padding: 2px"
     return f'<img src="data:image/jpeg;base64,{data}" style="{style}">'
 
 
-def rgb(image: Any) -> Pixels:
-    """Return an image's pixels in RGB, by the `mode` that it carries; plain arrays are RGB.
+def to_rgb(image: Any) -> Pixels:
+    """Return an image's pixels in RGB. An image without a `mode` is RGB.
 
     Raises:
-        ImageError: the mode is none of RGB, BGR, GRAY and L.
+        ImageError: the mode is not RGB, BGR, GRAY or L.
     """
     mode = str(getattr(image, "mode", None) or "RGB").upper()
     pixels: Pixels = np.asarray(image)
@@ -124,11 +126,15 @@ def rgb(image: Any) -> Pixels:
             return np.ascontiguousarray(pixels[..., ::-1])
         case "GRAY" | "L":
             return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
-    raise ImageError(f"cannot make RGB of {mode!r}", stage="convert", reason="colour mode")
+    raise ImageError(
+        f"cannot convert an image of mode {mode!r} to RGB: use RGB, BGR, GRAY or L.",
+        stage="convert",
+        reason="color mode",
+    )
 
 
-def device_word(device: Any) -> str:
-    """Return the encoders' word for a device; numbers are GPUs, -1 none, as elsewhere in Towhee."""
+def device_name(device: Any) -> str:
+    """Return the encoders' name of a device: a number is a GPU, -1 the CPU, as in Towhee."""
     match device:
         case None:
             return "auto"
@@ -139,7 +145,7 @@ def device_word(device: Any) -> str:
 
 
 def check_format(name: str | None) -> None:
-    """Check the `format` of Towhee's ``supported_model_names``; every model here has all formats.
+    """Check the `format` of Towhee's ``supported_model_names``; our models have all formats.
 
     Raises:
         ConfigError: `name` is neither None nor one of `FORMATS`.

@@ -1,4 +1,4 @@
-"""Towhee pipelines that cannot deadlock, hold little in memory and raise typed errors."""
+"""Towhee pipelines with typed errors, bounded memory and no deadlocks."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from typing_extensions import override
 
 from imgsearch.errors import ConfigError
-from imgsearch.towhee.errors import handed_back
+from imgsearch.towhee.errors import restore_error
 from imgsearch.towhee.imports import (
     FlatMapConst,
     InputConst,
@@ -23,22 +23,22 @@ from imgsearch.towhee.imports import (
     TowheePipeline,
     _Graph,
 )
-from imgsearch.towhee.operator import failed, failure_in
-from imgsearch.towhee.registry import require
+from imgsearch.towhee.operator import failed_outputs, first_failure
+from imgsearch.towhee.registry import require_operator
 from imgsearch.types import Failure
 
 Row: TypeAlias = dict[str, Any]
-"""A pipeline's output: each column by name, and under "error" None or why the row failed."""
+"""One row of output: each column by name, and "error", None unless the row failed."""
 
-_WORKERS: Final = 32  # threads; Towhee's cores + 4 hang where a run has more nodes than that
-_DEPTH: Final = 16  # rows between two nodes: enough to overlap, few enough for decoded images
+_WORKERS: Final = 32  # threads; Towhee's own number, cores + 4, hangs a run with more nodes
+_DEPTH: Final = 16  # rows queued between two nodes: enough to overlap, few decoded images
 
 
 class Pipeline(TowheePipeline):
-    """An open Towhee pipeline: go on with Towhee's own `map`, `flat_map`, …, `output`.
+    """An open Towhee pipeline: extend it with Towhee's `map`, `flat_map`, …, `output`.
 
-    Those that `imgsearch.pipelines` makes can be called as they are: they close themselves over
-    `columns` at the first call, once, and give rows.
+    Pipelines of `imgsearch.pipelines` can also be called: the first call closes them over `columns`
+    and builds their operators, and each call returns rows.
     """
 
     def __init__(
@@ -54,21 +54,21 @@ class Pipeline(TowheePipeline):
         self._building = threading.Lock()
 
     def returning(self, *columns: str) -> "Pipeline":
-        """Return this pipeline, callable, with rows of `columns`."""
+        """Return this pipeline as a callable that returns rows of `columns`."""
         return Pipeline(self._dag, self._clo_node, columns=columns)
 
     def output(self, *columns: str) -> "Runtime":
-        """Close the pipeline over `columns`: build its operators, return Towhee's kind of callable.
+        """Build the operators, and return the closed pipeline, a Towhee callable.
 
         Raises:
             OperatorNotFound: an operator is not on this machine.
-            ImgSearchError: an operator's own, where one cannot be built.
+            ImgSearchError: an operator cannot be built.
         """
         schema = self._check_schema(columns)
         dag = deepcopy(self._dag)
         for node in dag.values():
             if node["op_info"]["type"] == OPType.HUB:
-                require(node["op_info"]["operator"], node["op_info"]["tag"])
+                require_operator(node["op_info"]["operator"], node["op_info"]["tag"])
         dag[OutputConst.name] = self._nop_node_dict(schema, schema)
         dag[self._clo_node]["next_nodes"].append(OutputConst.name)
         return Runtime(dag)
@@ -77,21 +77,24 @@ class Pipeline(TowheePipeline):
         """Return the pipeline closed over its own columns; built at the first call.
 
         Raises:
-            ConfigError: it has none, since steps were added: close it with `output`.
-            ImgSearchError: an operator's own, where one cannot be built.
+            ConfigError: the pipeline has no columns, because steps were added.
+            ImgSearchError: an operator cannot be built.
         """
         if not self.columns:
-            raise ConfigError("close the pipeline with .output(COLUMN, …) before calling it")
+            raise ConfigError(
+                "cannot call an open pipeline: its output columns are unknown. Close it with "
+                ".output(COLUMN, …)."
+            )
         with self._building:
             if self._runtime is None:
                 self._runtime = self.output(*self.columns)
             return self._runtime
 
     def __call__(self, *inputs: Any) -> list[Row]:
-        """Run once; return the rows. All rows are worked on before an error is raised.
+        """Run once; return the rows. All rows are processed before an error is raised.
 
         Raises:
-            ImgSearchError: the first failed row's own error.
+            ImgSearchError: the error of the first failed row.
         """
         rows = list(self.stream([inputs[0] if len(inputs) == 1 else inputs]))
         for row in rows:
@@ -100,19 +103,19 @@ class Pipeline(TowheePipeline):
         return rows
 
     def stream(self, inputs: Iterable[Any]) -> Iterator[Row]:
-        """Run once for each of `inputs`; yield the rows, the failed ones too, in order.
+        """Run once for each of `inputs`; yield the rows in order, failed rows included.
 
-        A failed row holds its error under "error", and None in the columns that it never got.
+        A failed row has its error in "error", and None in the columns after the failed step.
         An input of several columns is a tuple.
         """
         runtime = self.build()
-        for given in inputs:
-            queue = runtime(*given) if runtime.width > 1 else runtime(given)
+        for row in inputs:
+            queue = runtime(*row) if runtime.width > 1 else runtime(row)
             for _ in range(queue.size):
                 yield _row(self.columns, queue.get())
 
     def close(self) -> None:
-        """Let go of the operators; a later call builds them anew."""
+        """Close the operators; a later call builds them again."""
         with self._building:
             if self._runtime is not None:
                 self._runtime.close()
@@ -120,7 +123,7 @@ class Pipeline(TowheePipeline):
 
 
 def _row(columns: tuple[str, ...], values: list[Any]) -> Row:
-    failure = failure_in(values)
+    failure = first_failure(values)
     row: Row = {
         name: None if isinstance(value, Failure) else value
         for name, value in zip(columns, values, strict=True)
@@ -129,34 +132,34 @@ def _row(columns: tuple[str, ...], values: list[Any]) -> Row:
     return row
 
 
-def _staying_ours(step: Callable[..., TowheePipeline]) -> Callable[..., Pipeline]:
-    """Return Towhee's method, giving our kind of pipeline and keeping failures from functions."""
+def _wrap_step(step: Callable[..., TowheePipeline]) -> Callable[..., Pipeline]:
+    """Return Towhee's method, but it returns a `Pipeline` and functions never get failures."""
 
     @wraps(step)
-    def ours(self: Pipeline, *args: Any, **config: Any) -> Pipeline:
+    def add_step(self: Pipeline, *args: Any, **config: Any) -> Pipeline:
         longer = step(self, *args, **config)
         node = longer._dag[longer._clo_node]
         action = node["op_info"]
         if node["iter_info"]["type"] in _BY_ROW and callable(action["operator"]):
             flat = node["iter_info"]["type"] == FlatMapConst.name
-            action["operator"] = _sparing(action["operator"], len(node["outputs"]), flat=flat)
+            action["operator"] = _skip_failures(action["operator"], len(node["outputs"]), flat=flat)
         return Pipeline(longer._dag, longer._clo_node)
 
-    return ours
+    return add_step
 
 
-def _sparing(function: Callable[..., Any], outputs: int, *, flat: bool) -> Callable[..., Any]:
-    """Return `function`, but passing a row's failure on instead of being called with it."""
+def _skip_failures(function: Callable[..., Any], outputs: int, *, flat: bool) -> Callable[..., Any]:
+    """Return `function`, but a row with a failure is passed on without a call."""
 
     @wraps(function)
-    def spared(*columns: Any) -> Any:
-        failure = failure_in(columns)
+    def call(*columns: Any) -> Any:
+        failure = first_failure(columns)
         if failure is None:
             return function(*columns)
-        result = failed(failure, outputs)
+        result = failed_outputs(failure, outputs)
         return [result] if flat else result
 
-    return spared
+    return call
 
 
 _BY_ROW: Final = (MapConst.name, FlatMapConst.name)
@@ -172,35 +175,35 @@ for _name in (
     "reduce",
     "concat",
 ):
-    setattr(Pipeline, _name, _staying_ours(getattr(TowheePipeline, _name)))
+    setattr(Pipeline, _name, _wrap_step(getattr(TowheePipeline, _name)))
 
 
 class Runtime(RuntimePipeline):
-    """A closed pipeline: Towhee's, with typed errors, bounded queues and no deadlock.
+    """A closed Towhee pipeline with typed errors, bounded queues and no deadlocks.
 
-    Every node of a run holds a thread until its stream ends, so a run is let in only when all
-    its nodes find one: `_WORKERS` are shared out before, not fought for.
+    Every node of a run occupies a thread until its stream ends. So a run starts only when there are
+    threads for all its nodes; otherwise runs that wait for threads would block each other.
     """
 
     def __init__(self, dag: dict[str, Any]) -> None:
-        super().__init__(dag, max_workers=1)  # replaced below, when the nodes are counted
+        super().__init__(dag, max_workers=1)  # replaced below, because it depends on the nodes
         nodes = len(self._dag_repr.nodes)
         self._runs = max(1, _WORKERS // nodes)
         self._turns = threading.BoundedSemaphore(self._runs)
         self._thread_pool = ThreadPoolExecutor(
             max_workers=self._runs * nodes, thread_name_prefix="imgsearch"
         )
-        # The garbage collector may free a node, which asks for this lock, while an operator is
-        # being built under it by the same thread.
+        # The garbage collector may free a node, which takes this lock, in the thread that holds it
+        # to build an operator.
         self._operator_pool._lock = threading.RLock()
-        with handed_back():
+        with restore_error():
             self.width = self.preload().input_col_size
 
     @override
     def _call(
         self, *inputs: Any, profiler: bool, tracer: bool, trace_edges: Any = None
     ) -> tuple[Any, Any, Any]:
-        with handed_back(), self._turns:
+        with restore_error(), self._turns:
             graph = _Graph(
                 self._dag_repr.nodes,
                 self._dag_repr.edges,
@@ -223,8 +226,8 @@ class Runtime(RuntimePipeline):
     def _batch(
         self, batch_inputs: Iterable[Any], profiler: bool, tracer: bool, trace_edges: Any = None
     ) -> tuple[list[Any], Any, Any]:
-        def run(given: Any) -> tuple[Any, Any, Any]:
-            inputs = (given,) if self.width == 1 else given
+        def run(row: Any) -> tuple[Any, Any, Any]:
+            inputs = (row,) if self.width == 1 else row
             return self._call(*inputs, profiler=profiler, tracer=tracer, trace_edges=trace_edges)
 
         results: list[tuple[Any, Any, Any]] = []

@@ -1,8 +1,8 @@
-"""Operator folders, found on disk and known to Towhee as ``ops.imgsearch.<folder>``.
+"""The registry of operator folders, which Towhee knows as ``ops.imgsearch.<folder>``.
 
-Towhee takes an unknown name for one to download from a hub that is gone. So `op` looks here
-first and never further, and every folder's class is registered before Towhee is asked. The names
-of the hub's own operators, which public code uses, are in `names`.
+Towhee downloads operators of unknown names, from a hub that no longer exists. So `op` accepts only
+registered folders, whose classes are registered with Towhee. The hub's operator names, which
+public code uses, are in `names`.
 """
 
 import sys
@@ -29,59 +29,59 @@ from imgsearch.towhee.operator import Operator
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _PLACES: Final = (_PACKAGE / "_operators", _PACKAGE.parent / "operators")  # wheel, then checkout
 _LOADING: Final = threading.RLock()
-_added: dict[str, Path] = {}  # operator folders of a program's own, by name
+_added: dict[str, Path] = {}  # operator folders from `add_operators`, by name
 
 
 def op(name: str, **config: Any) -> Any:
-    """Return the operator `name` for a pipeline's `map`, `flat_map` or `window`, not yet built.
+    """Return the operator `name`, not yet built, for a pipeline's `map`, `flat_map` or `window`.
 
-    `config` is handed to the operator's class when the pipeline is closed: plain values only,
-    since Towhee copies them with every step. `on_error` is taken by every operator.
+    The operator's class gets `config` when the pipeline is closed: plain values only, because
+    Towhee copies them with every step. Every operator takes `on_error`.
 
     Raises:
-        OperatorNotFound: no folder of that name; the message names near ones.
+        OperatorNotFound: no folder has that name; the message suggests similar names.
     """
     known = [*operator_names(), *_added]
     if name not in known:
         near = get_close_matches(name, known) or known
-        raise OperatorNotFound(f"no operator {name!r}; there are: {', '.join(near)}")
+        raise OperatorNotFound(f"no operator {name!r}: use one of {', '.join(near)}.")
     return getattr(towhee.ops.imgsearch, name)(**config)
 
 
 def add_operators(folder: str | PathLike[str]) -> list[str]:
-    """Make the operator folders in `folder` known to `op`, as those of the package are.
+    """Register the operator folders in `folder` for `op`; return their names, sorted.
 
-    Each is a folder NAME with an ``__init__.py`` that has a class NAME, best an `Operator`. It is
-    loaded when it is first built. Returns the names, sorted; adding a folder again changes nothing.
+    An operator folder NAME has an ``__init__.py`` with a class NAME, preferably an `Operator`. It
+    is loaded when its operator is first built. Adding a folder again changes nothing.
 
     Raises:
-        ConfigError: there is none in it, or a name is taken by another folder.
+        ConfigError: `folder` holds no operator folder, or another folder has the same name.
     """
     place = Path(folder).expanduser().resolve()
-    found = {path.parent.name: path.parent for path in sorted(place.glob("*/__init__.py"))}
-    if not found:
-        raise ConfigError(f"{place} holds no folder with an __init__.py, as an operator's is")
+    folders = {path.parent.name: path.parent for path in sorted(place.glob("*/__init__.py"))}
+    if not folders:
+        raise ConfigError(f"no operators in {place}: each is a folder with an __init__.py.")
     taken = [
         name
-        for name in found
-        if name in operator_names() or _added.get(name, found[name]) != found[name]
+        for name in folders
+        if name in operator_names() or _added.get(name, folders[name]) != folders[name]
     ]
     if taken:
-        raise ConfigError(f"there is an operator {taken[0]!r} already; rename the folder")
-    for name, each in found.items():
+        raise ConfigError(f"an operator {taken[0]!r} exists already. Rename the folder.")
+    for name, path in folders.items():
         if name not in _added:
-            towhee.register(name=f"imgsearch/{name}")(_lazy(each))
-            _added[name] = each
-    return list(found)
+            towhee.register(name=f"imgsearch/{name}")(_stand_in(path))
+            _added[name] = path
+    return list(folders)
 
 
-def require(name: str, tag: str) -> None:
-    """Refuse an operator that Towhee would download, or run pip for, when it is built.
+def require_operator(name: str, tag: str) -> None:
+    """Refuse an operator that Towhee would download, or for which it would run pip.
 
-    `name` as Towhee keeps it: dashes for underscores, slashes for dots.
+    `name` is in Towhee's form, with dashes for underscores and slashes for dots.
 
     Raises:
-        OperatorNotFound: it is neither registered nor in Towhee's own operator folder.
+        OperatorNotFound: the operator is neither registered nor in Towhee's operator folder.
         ConfigError: its folder holds a requirements.txt.
     """
     if OperatorRegistry.resolve(name) is not None:
@@ -91,11 +91,13 @@ def require(name: str, tag: str) -> None:
     if "/" in author or not folder.is_dir():
         near = get_close_matches(repository.replace("-", "_"), operator_names())
         hint = f"did you mean op({near[0]!r})?" if near else f"ours are {operator_names()}"
-        raise OperatorNotFound(f"no operator {name!r} on this machine, and the hub is gone; {hint}")
+        raise OperatorNotFound(
+            f"no operator {name!r} on this machine, and Towhee's hub no longer exists: {hint}"
+        )
     if (folder / "requirements.txt").exists():
         raise ConfigError(
-            f"{folder} holds a requirements.txt, for which Towhee would run pip; install what it "
-            "names and take it away"
+            f"refused {folder}: Towhee would run pip for its requirements.txt. Install the "
+            "packages and delete the file."
         )
 
 
@@ -104,7 +106,7 @@ def require_pipeline(name: str) -> None:
 
     Raises:
         OperatorNotFound: no pipeline of that name is registered, part of Towhee, in its cache or a
-            file; the message suggests similar names.
+            file. The message suggests similar names.
     """
     registered = {*towhee.AutoPipes._PIPES_DEF, *towhee.AutoConfig._REGISTERED_CONFIG}
     if name in registered or get_builtin_pipe_file(name) or Path(name).is_file():
@@ -118,46 +120,46 @@ def require_pipeline(name: str) -> None:
     near = get_close_matches(name.replace("-", "_"), [*ours, *builtin], cutoff=0.5)
     suggestion = f"did you mean {' or '.join(near)}? " if near else ""
     raise OperatorNotFound(
-        f"no pipeline {name!r} on this machine, and Towhee's hub is gone: {suggestion}ours are "
-        f"{', '.join(ours)}"
+        f"no pipeline {name!r} on this machine, and Towhee's hub no longer exists: "
+        f"{suggestion}ours are {', '.join(ours)}"
     )
 
 
 @cache
 def operator_names() -> list[str]:
-    """Return the names of all operator folders, and make Towhee know them, once."""
+    """Return the names of the package's operators; the first call registers them with Towhee."""
     folders = sorted(path.parent for path in operator_folders().glob("*/__init__.py"))
     for folder in folders:
-        towhee.register(name=f"imgsearch/{folder.name}")(_lazy(folder))
+        towhee.register(name=f"imgsearch/{folder.name}")(_stand_in(folder))
     return [folder.name for folder in folders]
 
 
 def operator_folders() -> Path:
-    """Return the folder of operator folders: the installed copy, else the checkout's.
+    """Return the folder of operator folders: of the installed package, otherwise of the checkout.
 
     Raises:
-        OperatorNotFound: neither is there.
+        OperatorNotFound: neither exists.
     """
     for place in _PLACES:
         if place.is_dir():
             return place
-    raise OperatorNotFound("the installation lacks its operator folders; install imgsearch again")
+    raise OperatorNotFound("the installation lacks its operator folders. Install imgsearch again.")
 
 
-def built(folder: str, args: Sequence[Any], config: Mapping[str, Any]) -> Any:
-    """Return the operator of a folder, as public code builds it: without an error.
+def build_operator(folder: str, args: Sequence[Any], config: Mapping[str, Any]) -> Any:
+    """Return the operator of a folder. If it cannot be built, its rows raise the error.
 
-    Where an operator cannot be built, Towhee writes all its arguments into the error, and public
-    code passes passwords among them. So the error waits for the operator's first row.
+    Towhee 1.1.3 writes the arguments of an operator that cannot be built into the error, and public
+    code passes passwords as arguments.
     """
     try:
         return _load(operator_folders() / folder)(*args, **config)
-    except (ImgSearchError, TypeError):  # TypeError: an argument that it does not take
-        return _Unbuilt(folder, args, config)
+    except (ImgSearchError, TypeError):  # TypeError: an unknown argument
+        return _UnbuiltOperator(folder, args, config)
 
 
-class _Unbuilt(Operator):
-    """An operator that could not be built: each row tries again, and raises what comes of it."""
+class _UnbuiltOperator(Operator):
+    """An operator that could not be built: each row tries again and raises the error."""
 
     def __init__(self, folder: str, args: Sequence[Any], config: Mapping[str, Any]) -> None:
         self._recipe = folder, args, config
@@ -172,12 +174,12 @@ class _Unbuilt(Operator):
         return self._built(*columns)
 
     def __getattr__(self, name: str) -> Any:
-        """Return an attribute of the operator's class, such as `supported_model_names`."""
+        """Return an attribute of the operator's class, for example `supported_model_names`."""
         return getattr(_load(operator_folders() / self._recipe[0]), name)
 
 
-def _lazy(folder: Path) -> type:
-    """Return a stand-in class that loads the folder when it is first called."""
+def _stand_in(folder: Path) -> type:
+    """Return a class that loads the operator folder when it is called."""
 
     def new(_: type, *args: Any, **config: Any) -> Any:
         return _load(folder)(*args, **config)
@@ -191,7 +193,7 @@ def _load(folder: Path) -> Any:
         if name not in sys.modules:
             spec = spec_from_file_location(name, folder / "__init__.py")
             if spec is None or spec.loader is None:
-                raise OperatorNotFound(f"operator folder {folder.name!r} has no __init__.py")
+                raise OperatorNotFound(f"operator folder {folder.name!r} lacks its __init__.py")
             sys.modules[name] = module = module_from_spec(spec)
             try:
                 spec.loader.exec_module(module)

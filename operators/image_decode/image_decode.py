@@ -1,4 +1,4 @@
-"""bytes or path → pixels."""
+"""Encoded image or path → pixels."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,19 +13,19 @@ from imgsearch.types import Pixels
 
 
 class ImageDecode(Operator):
-    """Decode one image; pixels that are decoded already go through."""
+    """Decode one image. Pixels are returned unchanged."""
 
     def __init__(
         self, mode: Literal["RGB", "BGR"] = "RGB", *, max_pixels: int = MAX_PIXELS
     ) -> None:
         if mode not in ("RGB", "BGR"):
-            raise ConfigError(f'mode is "RGB" or "BGR", not {mode!r}')
+            raise ConfigError(f'invalid mode {mode!r}: use "RGB" or "BGR".')
         self._mode, self._max_pixels = mode, checked_limit(max_pixels)
 
     def __call__(self, image: bytes | str | Path | Pixels, path: str = "") -> Pixels:
         """Return the pixels, uint8 (height, width, 3), upright, in the order of `mode`.
 
-        `path` is for the error's text, where `image` is bytes.
+        `path` names the image in error messages if `image` is bytes.
         """
         if isinstance(image, np.ndarray):
             return checked(image)

@@ -1,4 +1,4 @@
-"""pixels → vectors, in batches."""
+"""Pixels → vectors, in batches."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from imgsearch.types import Vector
 
 
 class ImageEmbedding(BatchOperator):
-    """Embed images with the encoder `model`, built once a process."""
+    """Embed images with the encoder `model`, which is loaded once per process."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""source → paths of images."""
+"""Source → paths of images."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from imgsearch.towhee import Operator
 
 
 class ImageLoad(Operator):
-    """Find the images that a source names, for a `flat_map`."""
+    """List the images of a source, for a `flat_map`."""
 
     def __init__(self, *, labels: bool = False) -> None:
         self._labels = labels

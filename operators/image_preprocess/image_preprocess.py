@@ -1,4 +1,4 @@
-"""pixels → an encoder's input."""
+"""Pixels → input of an encoder."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from imgsearch.types import Pixels
 
 
 class ImagePreprocess(Operator):
-    """Scale and crop one image to what the encoder `model` takes; small enough to wait in line."""
+    """Scale and crop one image to the small input of the encoder `model`."""
 
     def __init__(
         self,

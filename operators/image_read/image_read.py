@@ -1,4 +1,4 @@
-"""path → id and bytes."""
+"""Path → id and bytes."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from imgsearch.towhee import Operator
 
 
 class ImageRead(Operator):
-    """Read one file, once, for its content id and for decoding."""
+    """Read one file, for its content id and for decoding."""
 
     outputs = 2
 

@@ -1,4 +1,4 @@
-"""columns → a row of a Milvus collection, as ``ops.ann_insert.milvus_client`` does."""
+"""Columns → row of a Milvus collection, with the interface of ``ops.ann_insert.milvus_client``."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from imgsearch.towhee import Operator
 
 
 class MilvusInsert(Operator):
-    """Write rows into a collection that is there, by the places of its columns."""
+    """Write rows into an existing collection; columns are given in the collection's order."""
 
     def __init__(
         self,
@@ -29,5 +29,5 @@ class MilvusInsert(Operator):
         self._rows = MilvusRows(address, collection_name, timeout=timeout)
 
     def __call__(self, *columns: Any) -> Inserted:
-        """Return what went in: `insert_count` and `primary_keys`."""
+        """Write the rows; return their number and primary keys."""
         return self._rows.insert(*columns)

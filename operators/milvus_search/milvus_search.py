@@ -1,4 +1,4 @@
-"""vector → the nearest rows of a Milvus collection, as ``ops.ann_search.milvus_client`` gives."""
+"""Vector → nearest rows in Milvus, with the interface of ``ops.ann_search.milvus_client``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from imgsearch.towhee import Operator
 
 
 class MilvusSearch(Operator):
-    """Search a collection that is there, whoever made it."""
+    """Search an existing collection of any program."""
 
     def __init__(
         self,
@@ -43,6 +43,6 @@ class MilvusSearch(Operator):
         }  # fmt: skip
 
     def __call__(self, vector: Any) -> list[Any]:
-        """Return ``[[id, distance, *output_fields], …]``, nearest first; for many vectors, many."""
-        found = self._rows.search(vector, **self._search)
-        return found if np.ndim(vector[0]) else found[0]
+        """Return ``[[id, distance, *output_fields], …]``, nearest first; a list for many."""
+        results = self._rows.search(vector, **self._search)
+        return results if np.ndim(vector[0]) else results[0]

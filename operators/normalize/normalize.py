@@ -1,4 +1,4 @@
-"""vector → the same of unit length."""
+"""Vector → unit vector of the same direction."""
 
 from imgsearch.encoders import unit
 from imgsearch.towhee import Operator
@@ -6,7 +6,7 @@ from imgsearch.types import Vector
 
 
 class Normalize(Operator):
-    """Scale a vector to unit L2 norm, so that inner product and cosine are one."""
+    """Scale a vector to unit L2 norm, so that its inner products are cosines."""
 
     def __init__(self) -> None:
         """Take no configuration."""

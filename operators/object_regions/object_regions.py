@@ -1,4 +1,4 @@
-"""id and pixels → the image's regions, and last the whole."""
+"""Id and pixels → regions of the image, and last the whole image."""
 
 from imgsearch.encoders.detector import Detection
 from imgsearch.images.regions import rows
@@ -7,7 +7,7 @@ from imgsearch.types import Pixels
 
 
 class ObjectRegions(BatchOperator):
-    """Find objects with the detector in the folder `weights`, built now, and cut them out."""
+    """Crop the objects that the detector in the folder `weights` finds in an image."""
 
     def __init__(
         self, weights: str, *, threshold: float = 0.5, most: int = 8, smallest: int = 32
@@ -18,7 +18,7 @@ class ObjectRegions(BatchOperator):
     def __call__(
         self, ids: list[str], images: list[Pixels]
     ) -> list[list[tuple[str, str, str, Pixels]]]:
-        """Return for each image (id, box, object, pixels) of its regions, then of the whole."""
+        """Return (id, box, object, pixels) of each image's regions, and last of the whole image."""
         return [
             list(rows(id_, image, self._detect(image)))
             for id_, image in zip(ids, images, strict=True)

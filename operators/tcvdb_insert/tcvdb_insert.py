@@ -1,4 +1,4 @@
-"""path and vector → a document in Tencent VectorDB, as ``ops.local.tcvdb_client`` does."""
+"""Path and vector → document in Tencent VectorDB: the tutorial's ``ops.local.tcvdb_client``."""
 
 import os
 import uuid
@@ -16,7 +16,7 @@ from imgsearch.types import Record
 
 
 class TcvdbInsert(Operator):
-    """Write documents of a path and a vector; one path has one id, so twice is once."""
+    """Write documents of a path and a vector. The id is a hash of the path, so writes replace."""
 
     def __init__(
         self,
@@ -24,8 +24,8 @@ class TcvdbInsert(Operator):
         port: str | int,
         username: str,
         key: str,
-        dbName: str,  # noqa: N803 - the seed's signature
-        collectionName: str,  # noqa: N803 - the seed's signature
+        dbName: str,  # noqa: N803 - the tutorial's signature
+        collectionName: str,  # noqa: N803 - the tutorial's signature
         timeout: float = 20,
         *,
         random_ids: bool = False,
@@ -34,23 +34,26 @@ class TcvdbInsert(Operator):
         self._name, self._random = collectionName, random_ids
 
     def __call__(self, path: Any, vector: Any) -> Inserted:
-        """Write one row, or a list of paths and one of vectors, in either order of columns."""
+        """Write one row, or a list of paths and a list of vectors; the columns may be swapped."""
         if isinstance(path, np.ndarray):
             path, vector = vector, path
         one = isinstance(path, str | os.PathLike)
         paths: Sequence[Any] = [path] if one else path
         vectors = [vector] if one else vector
         if len(paths) != len(vectors):
-            raise FieldInvalid(f"{len(paths)} paths do not go with {len(vectors)} vectors")
+            raise FieldInvalid(
+                f"{len(paths)} paths for {len(vectors)} vectors: give one path per vector."
+            )
+        names = [os.fspath(item) for item in paths]
         records = [
-            Record(self._id(os.fspath(each)), matrix(row)[0], {"path": printable(os.fspath(each))})
-            for each, row in zip(paths, vectors, strict=True)
+            Record(self._id(name), matrix(row)[0], {"path": printable(name)})
+            for name, row in zip(names, vectors, strict=True)
         ]
         self._place.open(self._name).upsert(records, foreign=True)
         return Inserted(len(records), [record.id for record in records])
 
     def create_db_and_collection(self, dim: int = 2048) -> None:
-        """Make the database and the collection where they are missing; see `Place.create`."""
+        """Create the database and the collection if they are missing; see `Place.create`."""
         self._place.create(self._name, dim)
 
     def delete_and_drop(self, *, database: str, collection: str) -> None:
@@ -60,7 +63,7 @@ class TcvdbInsert(Operator):
         self._place.drop_database(database)
 
     def clear(self, *, database: str) -> None:
-        """Drop the database and all that is in it; see `Place.drop_database`."""
+        """Drop the database with all its collections; see `Place.drop_database`."""
         self._place.drop_database(database)
 
     def _id(self, path: str) -> str:

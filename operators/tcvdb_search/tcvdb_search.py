@@ -1,4 +1,4 @@
-"""vector → paths and scores from Tencent VectorDB, as ``ops.local.search_tcvdb_client`` gives."""
+"""Vector → paths in Tencent VectorDB: the tutorial's ``ops.local.search_tcvdb_client``."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ class TcvdbSearch(Operator):
         port: str | int,
         username: str,
         key: str,
-        dbName: str,  # noqa: N803 - the seed's signature
-        collectionName: str,  # noqa: N803 - the seed's signature
+        dbName: str,  # noqa: N803 - the tutorial's signature
+        collectionName: str,  # noqa: N803 - the tutorial's signature
         timeout: float = 20,
         *,
         limit: int = 10,
@@ -28,12 +28,12 @@ class TcvdbSearch(Operator):
         self._name, self._limit = collectionName, limit
 
     def __call__(self, vector: Any) -> list[Any]:
-        """Return ``[[path, score], …]``, nearest first; for many vectors, many."""
+        """Return ``[[path, score], …]``, nearest first; a list of these for many vectors."""
         collection = self._place.open(self._name)
-        found = collection.search(matrix(vector), k=self._limit)
-        # for L2 the service's own score is the distance
+        results = collection.search(matrix(vector), k=self._limit)
+        # Tencent's own score is the distance for L2
         score = "distance" if collection.schema.metric == "l2" else "score"
         rows = [
-            [[hit.fields.get("path", ""), getattr(hit, score)] for hit in hits] for hits in found
+            [[hit.fields.get("path", ""), getattr(hit, score)] for hit in hits] for hits in results
         ]
         return rows if np.ndim(vector[0]) else rows[0]

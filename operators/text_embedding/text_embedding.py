@@ -1,4 +1,4 @@
-"""texts → vectors, in batches."""
+"""Texts → vectors, in batches."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from imgsearch.types import Vector
 
 
 class TextEmbedding(BatchOperator):
-    """Embed texts with the encoder `model`, built once a process."""
+    """Embed texts with the encoder `model`, which is loaded once per process."""
 
     def __init__(
         self,
@@ -22,13 +22,13 @@ class TextEmbedding(BatchOperator):
         self._encoder = load(model, weights=weights, options=options)
         if not self._encoder.languages:
             raise TextUnsupported(
-                f"{model!r} takes images only; `imgsearch models` tells which take texts, as "
-                "clip_vit_b32 does"
+                f"{model!r} takes images only. `imgsearch models` lists encoders that take texts, "
+                "such as clip_vit_b32."
             )
 
     def __call__(self, texts: list[Any]) -> list[Vector]:
         """Return a vector, float32 (d,), for each of `texts`."""
         for text in texts:
             if not (isinstance(text, str) and text.strip()):
-                raise EncoderError(f"a text is a str with letters in it, not {text!r}")
+                raise EncoderError(f"invalid text {text!r}: give a str that is not blank.")
         return list(self._encoder.encode_texts(texts))

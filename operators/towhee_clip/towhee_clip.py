@@ -1,4 +1,4 @@
-"""image or text → features, as ``ops.image_text_embedding.clip`` gives."""
+"""Image or text → features, with the interface of ``ops.image_text_embedding.clip``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from imgsearch.encoders import load, models
 from imgsearch.errors import ConfigError, TextUnsupported
 from imgsearch.towhee import BatchOperator
-from imgsearch.towhee.patches import check_format, device_word, rgb
+from imgsearch.towhee.patches import check_format, device_name, to_rgb
 from imgsearch.types import Vector
 
 
 class TowheeClip(BatchOperator):
-    """Embed images or texts with a CLIP model, built once a process."""
+    """Embed images or texts with a CLIP model, which is loaded once per process."""
 
     def __init__(
         self,
@@ -23,24 +23,27 @@ class TowheeClip(BatchOperator):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         if modality not in ("image", "text"):
-            raise ConfigError(f"modality is image or text, not {modality!r}")
-        chosen = {**(options or {}), "device": device_word(device)}
-        self._encoder = load(model_name, weights=checkpoint_path, options=chosen)
+            raise ConfigError(f'invalid modality {modality!r}: use "image" or "text".')
+        on_device = {**(options or {}), "device": device_name(device)}
+        self._encoder = load(model_name, weights=checkpoint_path, options=on_device)
         if modality == "text" and not self._encoder.languages:
-            raise TextUnsupported(f"{model_name!r} takes images only")
+            raise TextUnsupported(
+                f"{model_name!r} takes images only. Use a model that takes texts."
+            )
         self._texts = modality == "text"
 
-    def __call__(self, given: list[Any]) -> list[Vector]:
-        """Return for each image or text its features, float32 (d,), of any length."""
+    def __call__(self, inputs: list[Any]) -> list[Vector]:
+        """Return the features of each image or text, float32 (d,), not normalized."""
         if self._texts:
-            return list(self._encoder.text_features([str(text) for text in given]))
-        return list(self._encoder.features([self._encoder.prepare(rgb(each)) for each in given]))
+            return list(self._encoder.text_features([str(text) for text in inputs]))
+        prepared = [self._encoder.prepare(to_rgb(image)) for image in inputs]
+        return list(self._encoder.features(prepared))
 
     @staticmethod
     def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name
-        """Return the names that are described; `format` is None, "pytorch" or "onnx".
+        """Return the names of described models; `format` is None, "pytorch" or "onnx".
 
-        Beside these, ``clip:ARCH/TAG`` takes any model of open_clip.
+        ``clip:ARCH/TAG`` accepts any other model of open_clip.
         """
         check_format(format)
         rows = [row for row in models() if row.runtime == "clip" and ":" not in row.name]

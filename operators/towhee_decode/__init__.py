@@ -1,4 +1,4 @@
-"""Towhee operator folder; see README.md."""
+"""Operator folder of Towhee; see README.md."""
 
 from .towhee_decode import TowheeDecode
 

@@ -1,4 +1,4 @@
-"""bytes or path → an image that knows its colour order, as ``ops.image_decode`` gives."""
+"""Encoded image or path → Towhee's image type, with the interface of ``ops.image_decode``."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from imgsearch.towhee.imports import towhee
 
 
 class TowheeDecode(Operator):
-    """Decode one image into Towhee's own type, BGR unless told otherwise, as the hub's did."""
+    """Decode one image into Towhee's image type, BGR by default like the hub's operator."""
 
     def __init__(self, mode: str = "BGR") -> None:
-        self._mode = str(mode).upper()  # tutorials write it small
+        self._mode = str(mode).upper()  # tutorials write it in lower case
         if self._mode not in ("RGB", "BGR"):
-            raise ConfigError(f'mode is "RGB" or "BGR", not {mode!r}')
+            raise ConfigError(f'invalid mode {mode!r}: use "RGB" or "BGR".')
 
     def __call__(self, image: bytes | str | Path) -> Any:
         """Return a `towhee.types.Image`, uint8 (height, width, 3), upright, with its `mode`."""

@@ -1,4 +1,4 @@
-"""array → the same of unit length, as ``ops.towhee.np_normalize`` gives."""
+"""Array → array of unit length, with the interface of ``ops.towhee.np_normalize``."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from imgsearch.towhee import Operator
 
 
 class TowheeNpNormalize(Operator):
-    """Divide by the L2 norm along an axis."""
+    """Divide an array by its L2 norm along an axis."""
 
     def __init__(self, axis: int | None = 0) -> None:
         self._axis = axis
 
     def __call__(self, array: Any) -> npt.NDArray[Any]:
-        """Return the array, of the same shape and, where it is of floats, of the same dtype."""
+        """Return an array of the same shape and, for floats, the same dtype."""
         values = np.asarray(array)
         norms = np.linalg.norm(values, axis=self._axis, keepdims=True)
         if not (np.isfinite(norms).all() and (norms > 0).all()):
-            raise EncoderError("an embedding is zero or not finite: it has no direction")
+            raise EncoderError("cannot normalize an embedding: it is zero or not finite.")
         unit: npt.NDArray[Any] = values / norms
         return unit

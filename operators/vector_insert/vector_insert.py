@@ -1,4 +1,4 @@
-"""id, vector and fields → a collection."""
+"""Id, vector and fields → row of a collection."""
 
 from collections.abc import Mapping
 from os.path import lexists
@@ -12,7 +12,7 @@ from imgsearch.types import Record, Vector
 
 
 class VectorInsert(BatchOperator):
-    """Write vectors of the encoder `model` into a collection, created if there is none."""
+    """Write vectors of the encoder `model` into a collection, which is created if necessary."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class VectorInsert(BatchOperator):
             raise
 
     def __call__(self, ids: list[str], vectors: list[Vector], *fields: list[str]) -> list[str]:
-        """Write the rows, replacing rows of the same id; return the ids, which are searchable now.
+        """Write the rows, replacing rows of the same id; return the ids, which are searchable.
 
         If ids are content hashes, the first file of a content is kept, as in a library: a row of
-        another file is left out while the first file exists.
+        another file is not written while the first file exists.
         """
         columns = zip(self._names, fields, strict=True)
         texts = [[_stored(name, text) for text in column] for name, column in columns]
@@ -60,7 +60,7 @@ class VectorInsert(BatchOperator):
         return ids
 
     def _firsts(self, records: Mapping[str, Record]) -> list[Record]:
-        """Return the records without copies of a stored file that exists."""
+        """Return the records, without copies of stored files that exist."""
         if "path" not in self._names:
             return list(records.values())
         known = self._collection.get([id_ for id_ in records if is_content_id(id_)])
@@ -73,10 +73,10 @@ class VectorInsert(BatchOperator):
         return [record for id_, record in records.items() if id_ not in copies]
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self._backend.close()
 
 
 def _stored(name: str, text: str) -> str:
-    """Return the stored form of a text: a label in NFC, Unicode's composed form."""
+    """Return a text in its stored form: labels in NFC, Unicode's composed form."""
     return label_text(text) if name == "label" else printable(text)

@@ -1,4 +1,4 @@
-"""vectors → shorter vectors, in batches."""
+"""Vectors → shorter vectors, in batches."""
 
 import numpy as np
 
@@ -10,19 +10,19 @@ from imgsearch.types import Vector
 
 
 class VectorReduce(BatchOperator):
-    """Shorten vectors by the reduction in `file`, which `imgsearch reduce` writes."""
+    """Shorten vectors with the reduction in `file`, which `imgsearch reduce` writes."""
 
     def __init__(self, file: str, *, normalize: bool = True) -> None:
         self._reduction, self._normalize = Reduction.load(file), normalize
 
     def __call__(self, vectors: list[Vector]) -> list[Vector]:
         """Return a shorter vector, float32 (dim,), for each of `vectors`, float32 (d,)."""
-        taken = self._reduction.d_in
+        dim = self._reduction.d_in
         for vector in vectors:
-            if np.shape(vector) != (taken,):
+            if np.shape(vector) != (dim,):
                 raise EncoderMismatch(
-                    f"the reduction takes vectors of {taken} dimensions, not of {np.shape(vector)}"
+                    f"vector of shape {np.shape(vector)}: the reduction takes ({dim},)."
                 )
-        # as the encoder with this reduction does: the mean was taken over unit vectors
+        # unit vectors first, because the reduction was fitted to unit vectors
         shorter = self._reduction.apply(unit(np.stack(vectors)))
         return list(unit(shorter) if self._normalize else shorter)

@@ -1,4 +1,4 @@
-"""vector → hits, nearest first."""
+"""Vector → hits, nearest first."""
 
 import warnings
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from imgsearch.types import Hit, Vector
 
 
 class VectorSearch(BatchOperator):
-    """Search a collection that holds vectors of the encoder `model`, by default "lite".
+    """Search a collection of vectors of the encoder `model`, by default "lite".
 
     `model` is required for a collection that does not say which encoder made its vectors. `names`
     are the field names of another program's collection.
@@ -54,5 +54,5 @@ class VectorSearch(BatchOperator):
         return self._collection.search(np.stack(vectors), **self._search)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self._backend.close()

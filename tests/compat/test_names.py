@@ -143,9 +143,9 @@ try:
 except ImportError as error:
     print(error)
 """
-    assert (
-        python(code).strip()
-        == "Towhee misses nothing-of-this-name: pip install nothing-of-this-name"
+    assert python(code).strip() == (
+        "Towhee needs nothing-of-this-name, which is not installed. "
+        "Run pip install nothing-of-this-name."
     )
 
 
@@ -161,7 +161,7 @@ for operator in (ops.image_captioning.blip(), ops.mystery()):
     try:
         pipe.input("x").map("x", "y", operator).output("y")(1)
     except RuntimeError as error:
-        print("OperatorNotFound" in str(error), "the hub is gone" in str(error))
+        print("OperatorNotFound" in str(error), "hub no longer exists" in str(error))
 """
     assert python(code).splitlines() == ["True True"] * 2
 

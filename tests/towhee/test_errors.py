@@ -62,13 +62,13 @@ def test_each_of_1200_errors_over_4_threads_is_handed_to_its_own_caller():
 
 def test_the_store_of_kept_errors_is_bounded():
     for number in range(1500):
-        with pytest.raises(SourceError), errors.ticketed():
+        with pytest.raises(SourceError), errors.keep_error():
             raise SourceError(f"{number}")
     assert len(errors._KEPT) <= 1000
 
 
 def test_kept_errors_hold_no_frames():
-    with pytest.raises(ImgSearchError), errors.ticketed():
+    with pytest.raises(ImgSearchError), errors.keep_error():
         raise ImgSearchError("größe")
     assert "größe" in map(str, errors._KEPT.values())
     assert all(error.__traceback__ is None for error in errors._KEPT.values())

@@ -23,7 +23,7 @@ def normalize_with(operator):
     [towhee.ops.image_captioning.blip(), towhee.ops.nobody.normalise(), towhee.ops.mystery()],
 )
 def test_an_operator_that_towhee_would_download_is_refused(operator):
-    with pytest.raises(OperatorNotFound, match="the hub is gone"):
+    with pytest.raises(OperatorNotFound, match="hub no longer exists"):
         Pipeline.input("v").map("v", "u", operator).output("u")
 
 
