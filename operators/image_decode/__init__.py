@@ -1,5 +1,38 @@
-"""Operator folder of Towhee; see README.md."""
+"""Encoded image or path → pixels."""
 
-from .image_decode import ImageDecode
+from pathlib import Path
+from typing import Literal
 
-image_decode = ImageDecode  # the name that Towhee's own loader looks for
+import numpy as np
+
+from imgsearch.errors import ConfigError
+from imgsearch.images import MAX_PIXELS, checked, checked_limit, decode
+from imgsearch.images.sources import read
+from imgsearch.towhee import Operator
+from imgsearch.types import Pixels
+
+
+class ImageDecode(Operator):
+    """Decode one image. Pixels are returned unchanged."""
+
+    def __init__(
+        self, mode: Literal["RGB", "BGR"] = "RGB", *, max_pixels: int = MAX_PIXELS
+    ) -> None:
+        if mode not in ("RGB", "BGR"):
+            raise ConfigError(f'invalid mode {mode!r}: use "RGB" or "BGR".')
+        self._mode, self._max_pixels = mode, checked_limit(max_pixels)
+
+    def __call__(self, image: bytes | str | Path | Pixels, path: str = "") -> Pixels:
+        """Return the pixels, uint8 (height, width, 3), upright, in the order of `mode`.
+
+        `path` names the image in error messages if `image` is bytes.
+        """
+        if isinstance(image, np.ndarray):
+            return checked(image)
+        if not isinstance(image, bytes):
+            image, path = read(image), str(image)
+        pixels = decode(image, path=path, max_pixels=self._max_pixels)
+        return pixels if self._mode == "RGB" else np.ascontiguousarray(pixels[..., ::-1])
+
+
+image_decode = ImageDecode  # the name that Towhee looks for

@@ -1,5 +1,23 @@
-"""Operator folder of Towhee; see README.md."""
+"""Source → paths of images."""
 
-from .image_load import ImageLoad
+from collections.abc import Iterator
 
-image_load = ImageLoad  # the name that Towhee's own loader looks for
+from imgsearch.images.sources import Source, references
+from imgsearch.towhee import Operator
+
+
+class ImageLoad(Operator):
+    """List the images of a source, for a `flat_map`."""
+
+    def __init__(self, *, labels: bool = False) -> None:
+        self._labels = labels
+        self.outputs = 2 if labels else 1
+
+    def __call__(self, source: Source) -> Iterator[str | tuple[str, str]]:
+        """Yield the path of each image, or (path, label) if `labels` is set."""
+        for reference in references(source):
+            # Towhee drops rows that hold None
+            yield (reference.path, reference.label or "") if self._labels else reference.path
+
+
+image_load = ImageLoad  # the name that Towhee looks for

@@ -1,5 +1,36 @@
-"""Operator folder of Towhee; see README.md."""
+"""Columns → row of a Milvus collection, with the interface of ``ops.ann_insert.milvus_client``."""
 
-from .milvus_insert import MilvusInsert
+from typing import Any
 
-milvus_insert = MilvusInsert  # the name that Towhee's own loader looks for
+from imgsearch.backends.milvus.address import Address
+from imgsearch.backends.milvus.rows import MilvusRows
+from imgsearch.backends.rows import Inserted
+from imgsearch.towhee import Operator
+
+
+class MilvusInsert(Operator):
+    """Write rows into an existing collection; columns are given in the collection's order."""
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: str | int | None = None,
+        collection_name: str | None = None,
+        uri: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        *,
+        db_name: str = "",
+        secure: bool = True,
+        timeout: float = 10.0,
+    ) -> None:
+        address = Address(host, port, uri, user, password, token, db_name, secure)
+        self._rows = MilvusRows(address, collection_name, timeout=timeout)
+
+    def __call__(self, *columns: Any) -> Inserted:
+        """Write the rows; return their number and primary keys."""
+        return self._rows.insert(*columns)
+
+
+milvus_insert = MilvusInsert  # the name that Towhee looks for

@@ -1,5 +1,19 @@
-"""Operator folder of Towhee; see README.md."""
+"""Vector → unit vector of the same direction."""
 
-from .normalize import Normalize
+from imgsearch.encoders import unit
+from imgsearch.towhee import Operator
+from imgsearch.types import Vector
 
-normalize = Normalize  # the name that Towhee's own loader looks for
+
+class Normalize(Operator):
+    """Scale a vector to unit L2 norm, so that its inner products are cosines."""
+
+    def __init__(self) -> None:
+        """Take no configuration."""
+
+    def __call__(self, vector: Vector) -> Vector:
+        """Return `vector`, shape (d,), scaled to unit L2 norm, float32."""
+        return unit(vector)
+
+
+normalize = Normalize  # the name that Towhee looks for

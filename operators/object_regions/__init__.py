@@ -1,5 +1,28 @@
-"""Operator folder of Towhee; see README.md."""
+"""Id and pixels → regions of the image, and last the whole image."""
 
-from .object_regions import ObjectRegions
+from imgsearch.encoders.detector import Detection
+from imgsearch.images.regions import rows
+from imgsearch.towhee import BatchOperator
+from imgsearch.types import Pixels
 
-object_regions = ObjectRegions  # the name that Towhee's own loader looks for
+
+class ObjectRegions(BatchOperator):
+    """Crop the objects that the detector in the folder `weights` finds in an image."""
+
+    def __init__(
+        self, weights: str, *, threshold: float = 0.5, most: int = 8, smallest: int = 32
+    ) -> None:
+        self._detect = Detection(weights, threshold, most, smallest)
+        self._detect.build()
+
+    def __call__(
+        self, ids: list[str], images: list[Pixels]
+    ) -> list[list[tuple[str, str, str, Pixels]]]:
+        """Return (id, box, object, pixels) of each image's regions, and last of the whole image."""
+        return [
+            list(rows(id_, image, self._detect(image)))
+            for id_, image in zip(ids, images, strict=True)
+        ]
+
+
+object_regions = ObjectRegions  # the name that Towhee looks for

@@ -1,5 +1,42 @@
-"""Operator folder of Towhee; see README.md."""
+"""Vector → paths in Tencent VectorDB: the tutorial's ``ops.local.search_tcvdb_client``."""
 
-from .tcvdb_search import TcvdbSearch
+from typing import Any
 
-tcvdb_search = TcvdbSearch  # the name that Towhee's own loader looks for
+import numpy as np
+
+from imgsearch.backends.rows import matrix
+from imgsearch.backends.tencent.database import Place
+from imgsearch.towhee import Operator
+
+
+class TcvdbSearch(Operator):
+    """Search a collection whose documents have a path."""
+
+    def __init__(
+        self,
+        host: str,
+        port: str | int,
+        username: str,
+        key: str,
+        dbName: str,  # noqa: N803 - the tutorial's signature
+        collectionName: str,  # noqa: N803 - the tutorial's signature
+        timeout: float = 20,
+        *,
+        limit: int = 10,
+    ) -> None:
+        self._place = Place(host, port, username, key, dbName, timeout)
+        self._name, self._limit = collectionName, limit
+
+    def __call__(self, vector: Any) -> list[Any]:
+        """Return ``[[path, score], …]``, nearest first; a list of these for many vectors."""
+        collection = self._place.open(self._name)
+        results = collection.search(matrix(vector), k=self._limit)
+        # Tencent's own score is the distance for L2
+        score = "distance" if collection.schema.metric == "l2" else "score"
+        rows = [
+            [[hit.fields.get("path", ""), getattr(hit, score)] for hit in hits] for hits in results
+        ]
+        return rows if np.ndim(vector[0]) else rows[0]
+
+
+tcvdb_search = TcvdbSearch  # the name that Towhee looks for

@@ -1,5 +1,85 @@
-"""Operator folder of Towhee; see README.md."""
+"""Id, vector and fields → row of a collection."""
 
-from .vector_insert import VectorInsert
+from collections.abc import Mapping
+from os.path import lexists
+from typing import Any
 
-vector_insert = VectorInsert  # the name that Towhee's own loader looks for
+from imgsearch.backends import Index, Schema, connect
+from imgsearch.encoders import DEFAULT, Recipe, load
+from imgsearch.images.sources import is_content_id, label_text, printable
+from imgsearch.towhee import BatchOperator
+from imgsearch.types import Record, Vector
+
+
+class VectorInsert(BatchOperator):
+    """Write vectors of the encoder `model` into a collection, which is created if necessary."""
+
+    def __init__(
+        self,
+        url: str,
+        collection: str = "images",
+        *,
+        model: str = DEFAULT,
+        weights: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        index: str = "hnsw",
+        metric: Any = "cosine",
+        fields: tuple[str, ...] = ("path", "label"),
+    ) -> None:
+        encoder = load(model, weights=weights, options=options).fingerprint
+        recipe = Recipe.of(model, weights, options)
+        self._names = fields
+        schema = Schema(
+            encoder.dim,
+            metric,
+            Index.parse(index),
+            dict.fromkeys(fields, "str"),
+            encoder,
+            recipe.to_json(),
+        )
+        self._backend = connect(url)
+        try:
+            self._collection = self._backend.create(collection, schema)
+        except BaseException:
+            self._backend.close()
+            raise
+
+    def __call__(self, ids: list[str], vectors: list[Vector], *fields: list[str]) -> list[str]:
+        """Write the rows, replacing rows of the same id; return the ids, which are searchable.
+
+        If ids are content hashes, the first file of a content is kept, as in a library: a row of
+        another file is not written while the first file exists.
+        """
+        columns = zip(self._names, fields, strict=True)
+        texts = [[_stored(name, text) for text in column] for name, column in columns]
+        records: dict[str, Record] = {}
+        for id_, vector, *row in zip(ids, vectors, *texts, strict=True):
+            if not (id_ in records and is_content_id(id_)):
+                records[id_] = Record(id_, vector, dict(zip(self._names, row, strict=True)))
+        self._collection.upsert(self._firsts(records))
+        return ids
+
+    def _firsts(self, records: Mapping[str, Record]) -> list[Record]:
+        """Return the records, without copies of stored files that exist."""
+        if "path" not in self._names:
+            return list(records.values())
+        known = self._collection.get([id_ for id_ in records if is_content_id(id_)])
+        paths = {id_: str(record.fields.get("path", "")) for id_, record in known.items()}
+        copies = {
+            id_
+            for id_, path in paths.items()
+            if records[id_].fields["path"] != path and lexists(path)
+        }
+        return [record for id_, record in records.items() if id_ not in copies]
+
+    def close(self) -> None:
+        """Close the store."""
+        self._backend.close()
+
+
+def _stored(name: str, text: str) -> str:
+    """Return a text in its stored form: labels in NFC, Unicode's composed form."""
+    return label_text(text) if name == "label" else printable(text)
+
+
+vector_insert = VectorInsert  # the name that Towhee looks for

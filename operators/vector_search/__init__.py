@@ -1,5 +1,61 @@
-"""Operator folder of Towhee; see README.md."""
+"""Vector → hits, nearest first."""
 
-from .vector_search import VectorSearch
+import warnings
+from collections.abc import Mapping
+from typing import Any
 
-vector_search = VectorSearch  # the name that Towhee's own loader looks for
+import numpy as np
+
+from imgsearch.backends import FieldNames, connect
+from imgsearch.backends.regions import has_regions, search_images
+from imgsearch.encoders import Recipe, load
+from imgsearch.errors import EncoderWarning
+from imgsearch.filters import Filter
+from imgsearch.towhee import BatchOperator
+from imgsearch.types import Hit, Vector
+
+
+class VectorSearch(BatchOperator):
+    """Search a collection of vectors of the encoder `model`, by default "lite".
+
+    `model` is required for a collection that does not say which encoder made its vectors. `names`
+    are the field names of another program's collection.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        collection: str = "images",
+        *,
+        model: str | None = None,
+        weights: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        k: int = 10,
+        where: Filter | None = None,
+        min_score: float | None = None,
+        names: FieldNames = FieldNames(),  # noqa: B008 - frozen
+    ) -> None:
+        self._search: dict[str, Any] = {"k": k, "where": where, "min_score": min_score}
+        encoder = load(model or Recipe().model, weights=weights, options=options).fingerprint
+        self._backend = connect(url)
+        try:
+            self._collection = self._backend.open_named(collection, names)
+            self._collection.require(encoder, named=model is not None)
+            if warning := self._collection.encoder_warning(encoder.model):
+                warnings.warn(warning, EncoderWarning, stacklevel=2)
+        except BaseException:
+            self._backend.close()
+            raise
+
+    def __call__(self, vectors: list[Vector]) -> list[list[Hit]]:
+        """Return at most `k` hits for each of `vectors`, nearest first."""
+        if has_regions(self._collection):
+            return [search_images(self._collection, vector, **self._search) for vector in vectors]
+        return self._collection.search(np.stack(vectors), **self._search)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._backend.close()
+
+
+vector_search = VectorSearch  # the name that Towhee looks for

@@ -85,7 +85,7 @@ def go(statement):
     exec(statement, scope)
     from towhee.runtime.operator_manager import OperatorRegistry
     seen.append(OperatorRegistry.resolve("image-decode") is not None)
-statements = ["import towhee", "import imgsearch.towhee", "from towhee import ops",
+statements = ["import towhee", "import imgsearch.towhee.pipeline", "from towhee import ops",
     "from imgsearch.pipelines import embed_pipeline"] * 2
 threads = [threading.Thread(target=go, args=(each,)) for each in statements]
 for thread in threads: thread.start()
