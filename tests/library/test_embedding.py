@@ -16,7 +16,7 @@ from imgsearch.errors import ConfigError, EncoderError
 from imgsearch.library.embedding import SCHEMA, Embedding
 from tests.pictures import write
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RECIPE = Recipe.of("classic")
 
 

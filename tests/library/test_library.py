@@ -353,7 +353,7 @@ def test_a_query_that_cannot_be_a_path_is_a_typed_error(library, folder, text):
         library.search(text)
 
 
-SHARED = Path(__file__).resolve().parents[2] / "shared/weights/mobilenetv2_100.safetensors"
+SHARED = Path(__file__).resolve().parents[3] / "shared/weights/mobilenetv2_100.safetensors"
 
 
 @pytest.mark.torch

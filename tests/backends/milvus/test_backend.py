@@ -32,7 +32,7 @@ from imgsearch.filters import Field
 from imgsearch.testing.contract.bench import ids, records
 from imgsearch.types import Record
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "root:Gehe1m✱"  # noqa: S105  # to be looked for in messages
 
 

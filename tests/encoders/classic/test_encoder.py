@@ -11,7 +11,7 @@ from imgsearch.encoders.classic.encoder import ClassicEncoder
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.types import Matrix, Pixels
 
-SUBSET = Path(__file__).parents[2].parent / "shared" / "data" / "imagenet-subset"
+SUBSET = Path(__file__).parents[4] / "shared" / "data" / "imagenet-subset"
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ if any(importlib.util.find_spec(each) is None for each in ("nncf", "openvino", "
 from imgsearch.encoders.export import calibration
 from imgsearch.encoders.torch.imports import frameworks
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ pytest.importorskip("onnxruntime", reason="the extra onnx")
 from imgsearch.encoders.timm.encoder import TimmEncoder
 from imgsearch.encoders.torch.imports import frameworks
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared"
 MOBILENET = SHARED / "weights" / "mobilenetv2_100.safetensors"
 HALVES = {"pad_type": "same", "mean": 0.5, "std": 0.5}

@@ -35,7 +35,7 @@ from safetensors.numpy import save as save_tensors
 from imgsearch.encoders.reduction.encoder import Reduced
 from imgsearch.encoders.reduction.fit import Reduction, told
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+SHARED = Path(__file__).resolve().parents[4] / "shared"
 MOBILENET = SHARED / "weights/mobilenetv2_100.safetensors"
 GALLERY = SHARED / "data/imagenet-subset/train"
 ABOUT = {"kind": "pca", "seed": 0, "samples": 9, "source": "", "kept": 0.5}

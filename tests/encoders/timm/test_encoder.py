@@ -30,7 +30,7 @@ if any(importlib.util.find_spec(name) is None for name in ("torch", "timm", "saf
 from imgsearch.encoders.timm.encoder import TimmEncoder, names
 from imgsearch.encoders.torch.imports import frameworks
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MOBILENET = ROOT.parent / "shared" / "weights" / "mobilenetv2_100.safetensors"
 HALVES = {"pad_type": "same", "mean": 0.5, "std": 0.5}
 
@@ -435,7 +435,7 @@ def test_a_torchvision_that_imports_is_left_alone(tmp_path):
         "schema = str(torch.ops.torchvision.nms.default._schema)\n"
     )
     after = (
-        "from imgsearch.encoders import frameworks as ours\n"
+        "from imgsearch.encoders.torch import imports as ours\n"
         "assert ours._kept == []\n"
         "assert all(sys.modules[n] is m for n, m in loaded.items())\n"
         "assert str(torch.ops.torchvision.nms.default._schema) == schema\n"

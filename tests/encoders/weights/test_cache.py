@@ -22,7 +22,7 @@ if importlib.util.find_spec("timm") is None:
 
 from imgsearch.encoders.torch.imports import frameworks
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAME = "timm:test_resnet"
 
 
