@@ -88,7 +88,8 @@ class Embedding:
             if encoder.offloaded:
                 rows = list(self._embed_on_device(pool, encoder, items))
             else:
-                size = 1 if one_core else max(1, encoder.batch_size)
+                share = -(-len(items) // available_cores())  # few images: some for each core
+                size = 1 if one_core else max(1, min(encoder.batch_size, share))
                 rows = list(self._embed_in_threads(pool, encoder, items, size))
         columns = [
             pa.array([getattr(row, column.name) for row in rows], column.type)

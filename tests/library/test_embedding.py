@@ -13,6 +13,7 @@ import pytest
 
 from imgsearch.encoders import Recipe, load
 from imgsearch.errors import ConfigError, EncoderError
+from imgsearch.library import embedding
 from imgsearch.library.embedding import SCHEMA, Embedding
 from tests.pictures import write
 
@@ -48,6 +49,20 @@ def test_rows_come_in_order_with_what_they_were(files):
     expected = load("classic").encode([decode(each) for each in contents])
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
     assert batch.schema.field("vector").type == pa.list_(pa.float32())
+
+
+def test_few_images_are_shared_among_the_cores(files, way, monkeypatch):
+    encoder, sizes = type(load("classic")), []
+    features = encoder.features
+
+    def watched(self, rows):
+        sizes.append(len(rows))
+        return features(self, rows)
+
+    monkeypatch.setattr(encoder, "features", watched)
+    monkeypatch.setattr(embedding, "available_cores", lambda: 2)
+    Embedding(RECIPE)(files)  # 5 images, far fewer than a batch of `classic`
+    assert sorted(sizes) == ([2, 3] if way == "amid" else [5])
 
 
 def test_one_core_gives_the_same_from_a_single_thread(files, tmp_path, way, monkeypatch):
