@@ -1,4 +1,4 @@
-"""A library in memory that the tests of a module share."""
+"""An in-memory library shared by the tests of a module."""
 
 import uuid
 

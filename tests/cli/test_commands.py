@@ -1,4 +1,4 @@
-"""The command line, as a person at a terminal meets it."""
+"""The commands and their output at a terminal."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ def loaded(run, tmp_path):
     return tmp_path / "bilder"
 
 
-def test_add_tells_what_went_in_and_what_did_not(run, tmp_path):
+def test_add_reports_added_and_failed_images(run, tmp_path):
     write(tmp_path / "bilder", 3)
     (tmp_path / "bilder/kaputt.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
     done = run("add", "bilder", "--report", "report.jsonl")
@@ -35,13 +35,13 @@ def test_add_tells_what_went_in_and_what_did_not(run, tmp_path):
     assert (facts["count"], facts["encoder"]["model"]) == (3, "lite")
 
 
-def test_json_is_all_that_json_prints(run, loaded):
+def test_json_option_prints_only_json(run, loaded):
     done = run("add", "bilder", "--json")
     assert json.loads(done.stdout)["skipped"] == 8
     assert done.stderr == ""
 
 
-def test_search_prints_a_table_with_the_nearest_first(run, loaded):
+def test_search_prints_a_table_nearest_first(run, loaded):
     done = run("search", loaded / "猫/bild-ü 0002.png", "-k", 2)
     assert done.exit_code == 0, done.output
     header, first, *_ = done.stdout.splitlines()
@@ -58,7 +58,7 @@ def test_search_by_json_filter_and_min_score(run, loaded):
     assert [Path(hit["fields"]["path"]).name for hit in only] == [query.name]
 
 
-def test_search_goes_on_page_by_page(run, loaded):
+def test_search_continues_page_by_page(run, loaded):
     query = loaded / "猫/bild-ü 0002.png"
     all_ids = [hit["id"] for hit in json.loads(run("search", query, "--json", "-k", 8).stdout)]
     page = json.loads(run("search", query, "--json", "-k", 3, "--offset", 3).stdout)
@@ -66,7 +66,7 @@ def test_search_goes_on_page_by_page(run, loaded):
     assert run("search", query, "-k", 3, "--offset", 3).stdout.splitlines()[1].split()[0] == "4"
 
 
-def test_search_writes_a_page_that_needs_nothing_else(run, loaded, tmp_path):
+def test_search_writes_a_self_contained_page(run, loaded, tmp_path):
     done = run("search", loaded / "猫/bild-ü 0002.png", "--html", "seite.html")
     assert done.exit_code == 0, done.output
     page = (tmp_path / "seite.html").read_text(encoding="utf-8")
@@ -74,13 +74,13 @@ def test_search_writes_a_page_that_needs_nothing_else(run, loaded, tmp_path):
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_info_tells_what_is_there(run, loaded):
+def test_info_shows_collection_and_encoder(run, loaded):
     facts = json.loads(run("info", "--json").stdout)
     assert (facts["count"], facts["encoder"]["model"]) == (8, "classic")
     assert "hnsw" in run("info").stdout
 
 
-def test_remove_by_path_leaves_the_file(run, loaded):
+def test_remove_by_path_keeps_the_file(run, loaded):
     file = loaded / "hund/bild-ü 0005.png"
     assert json.loads(run("remove", file, "--json").stdout) == {"removed": 1}
     assert json.loads(run("info", "--json").stdout)["count"] == 7
@@ -94,9 +94,9 @@ def test_models_lists_the_encoders(run):
     listed = run("models").stdout
     assert listed.startswith("model")
     assert "tf_efficientnet_b7" in listed
-    told = {each["name"]: each for each in json.loads(run("models", "--json").stdout)}
-    assert told["resnet50-gem512"]["dim"] == 512
-    assert told["classic"]["on_disk"] is None
+    models = {model["name"]: model for model in json.loads(run("models", "--json").stdout)}
+    assert models["resnet50-gem512"]["dim"] == 512
+    assert models["classic"]["on_disk"] is None
     assert "clip_vit_base_patch32" in json.loads(run("models", "clip_*", "--json").stdout)
     one = run("models", "vgg16-4096").stdout
     assert "second dense layer" in one
@@ -140,20 +140,20 @@ def test_evaluate_through_a_store_gives_the_figures_of_exact_search(run, loaded)
     assert stored == pytest.approx(exact, abs=1e-6)
 
 
-def test_evaluate_models_against_each_other(run, loaded, tmp_path):
+def test_evaluate_compares_models(run, loaded, tmp_path):
     words = ("evaluate", "bilder", "--model", "lite", "--model", "classic", "--no-speed")
     done = run(*words, "--html", "seite.html", "--markdown", "tabelle.md")
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[0].split() == ["measure", "lite", "classic"]
     assert "95 % interval" in done.stdout
-    assert "Quality" not in (tmp_path / "seite.html").read_text(encoding="utf-8")  # nothing timed
+    assert "Quality" not in (tmp_path / "seite.html").read_text(encoding="utf-8")  # without timings
     assert "## Against lite" in (tmp_path / "tabelle.md").read_text(encoding="utf-8")
-    told = json.loads(run(*words, "--json").stdout)
-    assert told["runs"].keys() == {"lite", "classic"}
-    assert told["runs"]["lite"]["speed"] is None
+    result = json.loads(run(*words, "--json").stdout)
+    assert result["runs"].keys() == {"lite", "classic"}
+    assert result["runs"]["lite"]["speed"] is None
 
 
-def test_evaluate_tells_whose_an_option_is(run, loaded):
+def test_evaluate_names_the_model_of_an_option(run, loaded):
     done = run("evaluate", "bilder", "--model", "lite", "--model", "classic", "--option", "a=1")
     assert done.exit_code == 2
     assert "belongs to which model? Begin it with one of lite:, classic:" in done.stderr
@@ -161,7 +161,7 @@ def test_evaluate_tells_whose_an_option_is(run, loaded):
     assert "classic takes neither weights nor options" in done.stderr
 
 
-def test_evaluate_fails_under_what_is_asked_for(run, loaded):
+def test_evaluate_fails_below_the_required_figure(run, loaded):
     words = ("evaluate", "bilder", "--model", "classic", "--no-speed", "--fail-under")
     assert run(*words, "hit@1=0").exit_code == 0
     done = run(*words, "hit@1=1.01")
@@ -172,7 +172,7 @@ def test_evaluate_fails_under_what_is_asked_for(run, loaded):
     assert "is not MEASURE=NUMBER" in run(*words, "hit@1=viel").stderr
 
 
-def test_evaluate_measures_the_library_that_is_there(run, loaded):
+def test_evaluate_measures_an_existing_library(run, loaded):
     words = ("evaluate", "bilder", "--model", "classic", "--json")
     exact = json.loads(run(*words).stdout)["metrics"]
     done = run("evaluate", "--json", "--html", "seite.html")
@@ -184,20 +184,20 @@ def test_evaluate_measures_the_library_that_is_there(run, loaded):
     assert "no field 'klasse'" in run("evaluate", "--label-column", "klasse").stderr
 
 
-def test_evaluate_the_forms_of_a_models_vectors(run, loaded):
+def test_evaluate_measures_variants_of_a_models_vectors(run, loaded):
     done = run("evaluate", "bilder", "--model", "classic", "--variants", "--json")
     assert list(json.loads(done.stdout)["runs"])[:2] == ["raw", "normalised"]
     assert "of one --model" in run("evaluate", "bilder", "--variants", "--db", "x.db").stderr
 
 
-def test_evaluate_tells_how_fast_it_was(run, loaded):
+def test_evaluate_reports_timings(run, loaded):
     speed = json.loads(run("evaluate", "bilder", "--json").stdout)["speed"]
     assert speed["embedding"]["n"] == speed["search"]["n"] == 8
     assert 0 < speed["search"]["p50"] <= speed["search"]["p95"] <= speed["search"]["p99"]
     assert min(speed["images_a_second"], speed["searches_a_second"]) > 0
 
 
-def test_evaluate_a_csv(run, loaded, tmp_path):
+def test_evaluate_accepts_a_csv(run, loaded, tmp_path):
     with (tmp_path / "liste.csv").open("w", encoding="utf-8-sig", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["id", "path", "label"])
@@ -219,10 +219,10 @@ def test_evaluate_a_csv(run, loaded, tmp_path):
         (["info", "--db", "photos"], "is no store"),
         pytest.param(["add", ".", "--model", "timmm:x"], "timmm:x", marks=pytest.mark.torch),
         (["add", ".", "--index", "tree"], "unknown index"),
-        (["add", ".", "--weights", "x.safetensors"], "the model's name"),
+        (["add", ".", "--weights", "x.safetensors"], "name the model"),
     ],
 )
-def test_an_error_is_one_line_and_exit_1(run, words, message, tmp_path):
+def test_error_is_one_line_with_exit_status_1(run, words, message, tmp_path):
     write(tmp_path, 1)
     done = run(*words)
     assert done.exit_code == 1, done.output
@@ -235,7 +235,7 @@ def test_an_error_is_one_line_and_exit_1(run, words, message, tmp_path):
 @pytest.mark.parametrize(
     "words", [["search"], ["add"], ["frobnicate"], ["add", "x", "--option", "y"]]
 )
-def test_a_wrong_usage_is_exit_2(run, words):
+def test_usage_error_has_exit_status_2(run, words):
     assert run(*words).exit_code == 2
 
 
@@ -246,33 +246,33 @@ def test_every_command_and_option_has_help(run):
         assert run(name, "--help").exit_code == 0
 
 
-def test_a_file_name_cannot_drive_the_terminal(run, tmp_path):
+def test_file_name_cannot_send_control_codes(run, tmp_path):
     write(tmp_path / "bilder\x1b[31m", 1)
     done = run("add", "bilder\x1b[31m", "--model", "classic", "--json")
     assert done.exit_code == 0, done.output
-    shown = run("search", next((tmp_path / "bilder\x1b[31m").iterdir())).stdout
-    assert "\x1b" not in shown
+    output = run("search", next((tmp_path / "bilder\x1b[31m").iterdir())).stdout
+    assert "\x1b" not in output
 
 
-def test_the_demo_draws_indexes_searches_and_writes_a_page(run, tmp_path):
+def test_demo_indexes_searches_and_writes_a_page(run, tmp_path):
     words = ("demo", "--model", "classic", "--json")
     done = run(*words)
     assert done.exit_code == 0, done.output
-    shown = json.loads(done.stdout)
-    assert shown["dataset"]["queries"] >= 20
-    assert shown["metrics"]["precision@10"] > 0.2
+    result = json.loads(done.stdout)
+    assert result["dataset"]["queries"] >= 20
+    assert result["metrics"]["precision@10"] > 0.2
     assert (tmp_path / "demo/index.html").read_text(encoding="utf-8").count("data:image/jpeg") > 50
     again = json.loads(run(*words).stdout)
-    assert again["metrics"] == shown["metrics"]
+    assert again["metrics"] == result["metrics"]
 
 
-def test_the_demo_takes_the_gallery_that_the_environment_names(run, loaded, monkeypatch):
+def test_demo_uses_the_gallery_of_the_environment(run, loaded, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_DATA", str(loaded))
-    shown = json.loads(run("demo", "--json").stdout)
-    assert (shown["dataset"]["name"], shown["encoder"]["model"]) == ("bilder", "lite")
+    result = json.loads(run("demo", "--json").stdout)
+    assert (result["dataset"]["name"], result["encoder"]["model"]) == ("bilder", "lite")
 
 
-def test_the_environment_names_the_store(run, loaded, monkeypatch):
+def test_environment_names_the_store(run, loaded, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_DB", "anders.db")
     assert "add some images first" in run("info").stderr
 
@@ -285,7 +285,7 @@ def test_python_m_imgsearch_is_the_command_line(tmp_path):
 
 
 @pytest.mark.parametrize("words", [["info"], ["search", "bild.png"], ["remove", "x"]])
-def test_reading_commands_make_no_store(run, tmp_path, words):
+def test_reading_commands_create_no_store(run, tmp_path, words):
     (write(tmp_path, 1)[0]).rename(tmp_path / "bild.png")
     done = run(*words, "--db", "vertippt.db")
     assert done.exit_code == 1
@@ -293,19 +293,19 @@ def test_reading_commands_make_no_store(run, tmp_path, words):
     assert not (tmp_path / "vertippt.db").exists()
 
 
-def test_a_load_of_which_nothing_went_in_is_exit_1(run, tmp_path):
+def test_add_without_any_success_has_exit_status_1(run, tmp_path):
     (tmp_path / "kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert run("add", "kaputt.png").exit_code == 1
 
 
-def test_an_old_report_survives_an_error_before_the_load(run, tmp_path):
+def test_old_report_survives_an_error_before_the_load(run, tmp_path):
     (tmp_path / "alt.jsonl").write_text("alt")
     assert run("add", ".", "--db", "keine-url", "--report", "alt.jsonl").exit_code == 1
     assert (tmp_path / "alt.jsonl").read_text() == "alt"
 
 
-def test_an_error_is_all_that_standard_error_shows(run, loaded, tmp_path):
-    """Towhee's nodes speak up when they are freed after their pool was emptied."""
+def test_standard_error_shows_only_the_error(run, loaded, tmp_path):
+    """Towhee's nodes log when they are freed after their pool was emptied."""
     (tmp_path / "kein.jpg").write_text("no image")
     done = subprocess.run(
         [sys.executable, "-m", "imgsearch", "search", "kein.jpg"],
@@ -316,7 +316,7 @@ def test_an_error_is_all_that_standard_error_shows(run, loaded, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_an_ascii_terminal_shows_what_it_can(run, loaded, tmp_path):
+def test_ascii_terminal_replaces_other_characters(run, loaded, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "imgsearch", "search", loaded / "猫/bild-ü 0002.png"],
         capture_output=True, text=True, cwd=tmp_path,
@@ -326,7 +326,7 @@ def test_an_ascii_terminal_shows_what_it_can(run, loaded, tmp_path):
     assert "1.0000" in done.stdout
 
 
-def test_an_options_value_is_a_number_a_truth_numbers_or_text():
+def test_option_value_is_parsed_as_number_boolean_list_or_text():
     words = ("mean=0.5,0.4,3", "size=224", "same=True", "reduction=/fotos, alt/p.safetensors")
     words += ("model=a=b", "odd=1,true")
     assert options.parsed(words) == {

@@ -1,4 +1,4 @@
-"""The commands on a collection without a noted encoder, as other programs create them."""
+"""Commands on a collection without a recorded encoder, as created by other programs."""
 
 import json
 
@@ -22,13 +22,13 @@ def run(run, monkeypatch):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Return twelve files of three labels, whose vectors an unmarked collection holds."""
+    """Return twelve files of three labels, whose vectors are in a collection without an encoder."""
     files = [
         path
         for place, label in enumerate(("猫", "hund", "maus"))
         for path in write(tmp_path / label, 4, start=4 * place)
     ]
-    write_shade(tmp_path / "猫", 4, bright=False)  # so that two labels can be told apart
+    write_shade(tmp_path / "猫", 4, bright=False)  # so that two labels differ
     write_shade(tmp_path / "hund", 4, start=4, bright=True)
     lighter = np.minimum(picture(10), 250) + np.uint8(2)
     Image.fromarray(lighter).save(files[11])  # a near-duplicate of files[10]
@@ -60,7 +60,7 @@ def pictures(tmp_path):
         ["dedup", "--remove", "--yes", "--threshold", "0.5"],
     ],
 )
-def test_commands_that_write_refuse_an_unmarked_collection(run, pictures, words):
+def test_writing_commands_reject_a_foreign_collection(run, pictures, words):
     done = run(*words)
     assert done.exit_code == 1, done.output
     assert "does not say which encoder made its vectors, so imgsearch does not write" in done.stderr
@@ -70,7 +70,7 @@ def test_commands_that_write_refuse_an_unmarked_collection(run, pictures, words)
 
 
 @pytest.mark.parametrize("command", [["search", "hund"], ["threshold"], ["dedup"]])
-def test_commands_that_encode_want_the_encoder_named(run, pictures, command):
+def test_encoding_commands_require_the_encoder(run, pictures, command):
     done = run(*command)
     assert done.exit_code == 1, done.output
     assert done.stderr.splitlines()[-1].endswith(
@@ -79,14 +79,14 @@ def test_commands_that_encode_want_the_encoder_named(run, pictures, command):
     )
 
 
-def test_search_by_a_named_encoder_says_that_nothing_vouches_for_it(run, pictures):
+def test_search_warns_about_an_unverified_encoder(run, pictures):
     done = run("search", pictures[0], "--model", "classic", "--json", "-k", "1")
     assert json.loads(done.stdout)[0]["fields"]["file"] == str(pictures[0])
     assert done.stderr.startswith("Warning: nothing vouches that 'classic' made the vectors of")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_info_says_that_no_encoder_is_noted(run, pictures):
+def test_info_shows_a_missing_encoder(run, pictures):
     facts = json.loads(run("info", "--json").stdout)
     assert (facts["encoder"], facts["weights"], facts["foreign"]) == (None, None, False)
     assert "does not say which encoder" in run("info").stderr
@@ -96,7 +96,7 @@ NAMES = ("--path-field", "file", "--label-field", "class")
 
 
 @pytest.mark.parametrize("condition", ["label=hund", "class=hund"])
-def test_search_shows_and_filters_the_fields_that_are_named(run, pictures, condition):
+def test_search_shows_and_filters_the_given_fields(run, pictures, condition):
     words = ("search", pictures[4], "--model", "classic", "--where", condition, *NAMES)
     hits = json.loads(run(*words, "--json").stdout)
     assert [hit["fields"]["label"] for hit in hits] == ["hund"] * 4
@@ -105,18 +105,18 @@ def test_search_shows_and_filters_the_fields_that_are_named(run, pictures, condi
 
 
 @pytest.mark.parametrize("model", ["classic", ""])
-def test_evaluate_measures_by_the_label_that_is_named(run, pictures, model):
+def test_evaluate_uses_the_given_label_field(run, pictures, model):
     named = ("--model", model) if model else ()
     done = run("evaluate", *NAMES, *named, "--json")
     assert done.exit_code == 0, done.output
     measured = json.loads(done.stdout)
     assert measured["encoder"]["model"] == (model or "unknown")
     assert measured["scored"] == 12
-    told = "Nothing vouches that classic made" if model else "does not say which encoder made"
-    assert any(told in note for note in measured["notes"])
+    note_text = "Nothing vouches that classic made" if model else "does not say which encoder made"
+    assert any(note_text in note for note in measured["notes"])
 
 
-def test_evaluate_and_tune_refuse_an_encoder_of_another_length(run, pictures):
+def test_evaluate_and_tune_reject_an_encoder_of_another_dimension(run, pictures):
     for command in ("evaluate", "tune"):
         done = run(command, *NAMES, "--model", "lite")
         assert done.exit_code == 1
@@ -127,13 +127,13 @@ def test_tune_tries_indexes_on_the_vectors(run, pictures):
     words = ("tune", "--model", "classic", "--queries", "4", "--index", "flat", "-k", "2", "--json")
     done = run(*words, *NAMES)
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["best"]["recall"] == 1
-    assert told["commands"][-1].endswith("--model classic --path-field file --label-field class")
+    result = json.loads(done.stdout)
+    assert result["best"]["recall"] == 1
+    assert result["commands"][-1].endswith("--model classic --path-field file --label-field class")
     assert run("tune", "--index", "flat", "-k", "2").stdout.endswith("--model NAME\n")
 
 
-def test_threshold_is_measured_and_not_kept(run, pictures):
+def test_threshold_is_measured_and_not_saved(run, pictures):
     done = run("threshold", "--model", "classic", *NAMES, "--precision", "0.1", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout).keys() == {"measured", "missing"}
@@ -141,7 +141,7 @@ def test_threshold_is_measured_and_not_kept(run, pictures):
     assert "no threshold for collection 'images': it does not say" in again.stderr
 
 
-def test_dedup_shows_groups_by_the_path_that_is_named(run, pictures):
+def test_dedup_shows_the_given_path_field(run, pictures):
     done = run("dedup", "--threshold", "0.95", *NAMES, "--json")
     assert done.exit_code == 0, done.output
     (group,) = json.loads(done.stdout)["groups"]
@@ -149,23 +149,23 @@ def test_dedup_shows_groups_by_the_path_that_is_named(run, pictures):
     assert paths == {str(pictures[10]), str(pictures[11])}
 
 
-def test_vectors_that_no_search_can_compare_are_passed_over(run, pictures, monkeypatch):
-    """Other programs write zeros where there is no image; our own stores refuse them."""
+def test_zero_vectors_are_skipped(run, pictures, monkeypatch):
+    """Other programs write zeros for missing images; our own stores reject zero vectors."""
     with imgsearch.connect(URL) as store:
         store.open("images")._all.vectors[0] = 0
-    with pytest.warns(RuntimeWarning, match="invalid value"):  # of exact search by cosine
+    with pytest.warns(RuntimeWarning, match="invalid value"):  # raised by exact cosine search
         done = run("evaluate", *NAMES, "--json")
     assert run("tune", "--index", "flat", "-k", "2").exit_code == 0
     notes = json.loads(done.stdout)["notes"]
     assert "1 drawn query has a vector that cannot be compared." in notes
 
 
-def test_info_lists_the_fields_that_are_named(run, pictures):
+def test_info_lists_the_given_fields(run, pictures):
     facts = json.loads(run("info", *NAMES, "--json").stdout)
     assert facts["fields"] == dict.fromkeys(("file", "class", "path", "label"), "str")
 
 
-def test_field_that_is_not_there_is_one_line(run, pictures):
+def test_missing_field_is_a_one_line_error(run, pictures):
     done = run("search", pictures[0], "--model", "classic", "--id-field", "pk")
     assert done.exit_code == 1
     assert done.stderr == "Error: the key of collection 'images' is the field 'id', not 'pk'\n"

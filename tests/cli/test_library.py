@@ -1,4 +1,4 @@
-"""add, info, remove at the terminal."""
+"""The commands add, info and remove."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ def remove(run, *words):
     return run("remove", *words, "--db", "memory://removing")
 
 
-def test_a_folder_and_a_glob_of_deleted_files_are_removed(run, loaded):
+def test_remove_accepts_a_folder_and_a_glob_of_deleted_files(run, loaded):
     shutil.rmtree(loaded)
     done = remove(run, "bilder/hund")
     assert (done.exit_code, done.stderr) == (0, "2 images removed\n")
@@ -32,21 +32,21 @@ def test_a_folder_and_a_glob_of_deleted_files_are_removed(run, loaded):
 
 
 @pytest.mark.parametrize("target", ["nope", "bilder/hun", "*.gif", "0" * 64])
-def test_a_target_that_names_no_image_is_exit_1(run, loaded, target):
+def test_target_without_images_has_exit_status_1(run, loaded, target):
     done = remove(run, target)
     assert done.exit_code == 1
     assert f"not in the library: {target}" in done.stderr
     assert json.loads(remove(run, target, "--json").stdout) == {"removed": 0, "missing": [target]}
 
 
-def test_of_several_targets_the_missing_ones_are_named(run, loaded):
+def test_missing_targets_are_named(run, loaded):
     done = remove(run, "bilder/hund", "nope", "--json")
     assert done.exit_code == 0
     assert json.loads(done.stdout) == {"removed": 2, "missing": ["nope"]}
     assert done.stderr == "not in the library: nope\n"
 
 
-def test_one_image_is_counted_as_one(run, tmp_path):
+def test_one_image_is_counted_in_the_singular(run, tmp_path):
     write(tmp_path / "bilder", 1)
     done = run("add", "bilder", "--db", "memory://ein-bild")
     assert "; 1 image in memory://ein-bild" in done.stderr

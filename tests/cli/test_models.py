@@ -1,4 +1,4 @@
-"""models: every name that --model takes is found."""
+"""The command models finds every name that --model accepts."""
 
 import json
 
@@ -22,7 +22,7 @@ from imgsearch.distribution import is_installed
         ("clip:ViT-B-32/openai", "clip:ViT-B-32/openai"),
     ],
 )
-def test_a_name_that_model_takes_is_found(run, pattern, name):
+def test_every_model_name_is_found(run, pattern, name):
     if not (is_installed("timm") and is_installed("open_clip")):
         pytest.skip("needs the extras torch and clip")
     done = run("models", pattern, "--json")
@@ -30,11 +30,11 @@ def test_a_name_that_model_takes_is_found(run, pattern, name):
     assert name in json.loads(done.stdout)
 
 
-def test_an_alias_is_shown_with_its_model(run):
+def test_alias_is_shown_with_its_model(run):
     assert "also called clip_vit_b32" in run("models", "clip_vit_base_patch32").stdout
 
 
-def test_a_name_that_no_model_has_is_exit_1_with_what_may_be_meant(run):
+def test_unknown_model_has_exit_status_1_with_a_suggestion(run):
     done = run("models", "clip_vit_b33")
     assert done.exit_code == 1
     assert "no model matches 'clip_vit_b33'; did you mean clip_vit_b32" in done.stderr

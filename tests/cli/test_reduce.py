@@ -30,25 +30,25 @@ def kept(rows, tmp_path):
     return reduction, tmp_path / "kürzer.safetensors"
 
 
-def test_the_operator_gives_what_the_encoders_option_gives(kept, rows):
+def test_operator_agrees_with_the_encoder_option(kept, rows):
     reduction, file = kept
     expected = reduction.apply(unit(rows[:5]))
     pipeline = Pipeline.input("rows").flat_map("rows", "vector", lambda given: given)
     windowed = pipeline.window("vector", "short", 3, 3, op("vector_reduce", file=str(file)))
     queue = windowed.flat_map("short", "one", iter).output("one")(list(rows[:5]))
-    made = np.stack([queue.get()[0] for _ in range(queue.size)])
-    np.testing.assert_allclose(made, unit(expected), atol=1e-6)
+    vectors = np.stack([queue.get()[0] for _ in range(queue.size)])
+    np.testing.assert_allclose(vectors, unit(expected), atol=1e-6)
     raw = op("vector_reduce", file=str(file), normalize=False)
     one = Pipeline.input("vector").map("vector", "short", raw).output("short")(rows[0]).get()[0]
     np.testing.assert_allclose(one, expected[0], atol=1e-6)
 
 
-def test_the_operator_keeps_the_error_of_the_row_at_fault(kept, rows):
+def test_operator_keeps_the_error_of_the_faulty_row(kept, rows):
     step = op("vector_reduce", file=str(kept[1]), on_error="keep")
     pipeline = Pipeline.input("vector").map("vector", "short", step).returning("short")
-    made = list(pipeline.stream([rows[0], rows[0, :-1], np.zeros(24, np.float32)]))
-    assert [type(row["error"]) for row in made] == [type(None), EncoderMismatch, EncoderError]
-    assert made[0]["short"].shape == (6,)
+    results = list(pipeline.stream([rows[0], rows[0, :-1], np.zeros(24, np.float32)]))
+    assert [type(row["error"]) for row in results] == [type(None), EncoderMismatch, EncoderError]
+    assert results[0]["short"].shape == (6,)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def run(tmp_path):
     return run
 
 
-def test_reduce_fits_saves_and_says_what_is_next(run):
+def test_reduce_fits_saves_and_prints_the_next_step(run):
     done = run(run.photos, "--dim", 5, "--to", run.file)
     assert done.exit_code == 0, done.output
     share = Reduction.load(run.file).kept
@@ -83,14 +83,14 @@ def test_reduce_fits_saves_and_says_what_is_next(run):
 def test_reduce_spreads_its_samples_over_all_folders(run):
     words = ("--model", "classic", "--dim", 2, "--samples", 4, "--to", run.file)
     assert run(run.photos, *words).exit_code == 0
-    made = Reduction.load(run.file)
-    # of 13 paths those at 0, 3, 6 and 9: pictures 0, 3, 6 and 9
+    reduction = Reduction.load(run.file)
+    # of 13 paths the ones at 0, 3, 6 and 9: pictures 0, 3, 6 and 9
     chosen = encoders.load("classic").encode([picture(seed) for seed in (0, 3, 6, 9)])
-    assert made.samples == 4
-    np.testing.assert_allclose(made.mean, chosen.mean(axis=0), atol=1e-5)
+    assert reduction.samples == 4
+    np.testing.assert_allclose(reduction.mean, chosen.mean(axis=0), atol=1e-5)
 
 
-def test_reduce_replaces_a_file_only_if_told(run):
+def test_reduce_replaces_a_file_only_with_the_option(run):
     words = ("--model", "classic", "--method", "random", "--dim", 4, "--to", run.file)
     assert run(*words).exit_code == 0
     before = run.file.read_bytes()
@@ -103,7 +103,7 @@ def test_reduce_replaces_a_file_only_if_told(run):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--dim", "14"], "needs at least 14 images, not 13"),
         (["--dim", "13"], "12 vectors are too few"),  # one of 13 is broken
@@ -112,14 +112,14 @@ def test_reduce_replaces_a_file_only_if_told(run):
         (["--to", "no folder/a.safetensors"], "no folder"),
     ],
 )
-def test_reduce_says_what_cannot_be(run, words, told):
+def test_reduce_rejects_invalid_values(run, words, message):
     failed = run(run.photos, "--model", "classic", "--dim", 5, "--to", run.file, *words)
     assert isinstance(failed.exception, ConfigError)
-    assert told in str(failed.exception)
+    assert message in str(failed.exception)
     assert not run.file.exists()
 
 
-def test_reduce_used_wrongly_exits_with_2(run):
+def test_reduce_usage_error_has_exit_status_2(run):
     no_source = run("--to", run.file)
     assert (no_source.exit_code, "name a SOURCE" in no_source.stderr) == (2, True)
     twice = run(run.photos, "--to", run.file, "--option", "reduction=b.safetensors")

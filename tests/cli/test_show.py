@@ -1,4 +1,4 @@
-"""What standard output gets where it is no terminal: whole lines, and paths as files have them."""
+"""Standard output outside a terminal: whole lines, and paths with their exact bytes."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def db(folder):
         yield url
 
 
-def test_a_piped_table_has_tabs_and_whole_paths(run, folder, db):
+def test_piped_table_has_tabs_and_whole_paths(run, folder, db):
     done = run("search", folder / "bild-ü 0001.png", "--db", db)
     header, *rows = done.stdout.splitlines()
     assert header.split("\t") == ["rank", "score", "label", "path"]
@@ -45,7 +45,7 @@ def test_facts_have_no_header(run, db):
     assert first == f"url\t{db}"
 
 
-def test_paths_alone_are_a_line_each(run, folder, db):
+def test_paths_option_prints_one_path_a_line(run, folder, db):
     paths = [str(folder / "bild-ü 0001.png"), str(folder / "bild-ü 0000.png")]
     for option in ("-f", "--paths"):
         assert run("search", paths[0], "--db", db, option).stdout.splitlines() == paths
@@ -53,19 +53,19 @@ def test_paths_alone_are_a_line_each(run, folder, db):
         assert run("search", paths[0], "--db", db, option).stdout.split("\0") == [*paths, ""]
 
 
-def test_paths_and_json_are_two_forms(run, db):
+def test_paths_and_json_exclude_each_other(run, db):
     done = run("search", "x", "--db", db, "--paths", "--json")
     assert done.exit_code == 2
     assert "exclude each other" in done.stderr
 
 
-def test_no_hit_is_said_and_prints_nothing(run, folder, db):
+def test_empty_result_is_a_message_on_standard_error(run, folder, db):
     query = folder / "bild-ü 0001.png"
     done = run("search", query, "--db", db, "--paths", "--offset", 5)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "no images found\n")
 
 
-def test_a_name_of_other_bytes_is_printed_in_its_bytes(run, tmp_path):
+def test_undecodable_name_is_printed_as_its_bytes(run, tmp_path):
     (file,) = write(tmp_path / "bilder", 1)
     name = os.fsencode(tmp_path / "bilder") + b"/\xff\n.png"
     shutil.move(file, name)

@@ -1,4 +1,4 @@
-"""imgsearch tune, as a person at a terminal meets it: a table, JSON, and commands that run."""
+"""`imgsearch tune` prints a table, JSON, and commands that run."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ from tests.pictures import write
 
 @pytest.fixture
 def filled(tmp_path):
-    """An embedded store of 400 vectors under HNSW, in a folder with a name to be quoted."""
+    """Return an embedded store of 400 vectors under HNSW, in a folder whose name needs quotes."""
     url = str(tmp_path / "meine bilder 猫.db")
     rows = np.random.default_rng(7).normal(size=(400, 8)).astype(np.float32)
     with connect(url) as store:
@@ -32,7 +32,7 @@ def held(url):
         return {name: store.open(name).count() for name in store.names()}
 
 
-def test_the_table_is_the_result_and_all_else_is_on_standard_error(run, filled):
+def test_table_is_on_standard_output_and_messages_on_standard_error(run, filled):
     done = run("tune", "--db", filled, "--queries", 50, "--index", "flat", "--index", "hnsw@10,400")
     assert done.exit_code == 0, done.output
     header, flat, low, high, *commands = done.stdout.splitlines()
@@ -48,7 +48,7 @@ def test_the_table_is_the_result_and_all_else_is_on_standard_error(run, filled):
     assert held(filled) == {"images": 400}
 
 
-def test_a_small_collection_keeps_its_index(run, filled):
+def test_small_collection_keeps_its_index(run, filled):
     words = ("tune", "--db", filled, "--queries", 20, "--index", "flat", "--index", "hnsw@400")
     done = run(*words)
     assert "Stay where you are: hnsw:" in done.stderr
@@ -57,50 +57,50 @@ def test_a_small_collection_keeps_its_index(run, filled):
     assert (result["stay"], result["best"]["effort"]) == (True, 400)
 
 
-def test_json_is_all_that_json_prints_and_its_commands_run(run, filled, tmp_path):
+def test_json_option_prints_only_json_and_its_commands_run(run, filled, tmp_path):
     words = ("tune", "--db", filled, "--queries", 50, "--json")
     done = run(*words, "--index", "ivf_flat:nlist=8@8")
     assert (done.exit_code, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    (only,) = told["measurements"]
-    assert told["best"] == only
+    result = json.loads(done.stdout)
+    (only,) = result["measurements"]
+    assert result["best"] == only
     assert only["recall"] == 1.0  # all eight cells
     assert only["disk"] > 0
-    copy, search = map(shlex.split, told["commands"])
+    copy, search = map(shlex.split, result["commands"])
     assert copy[:4] == ["imgsearch", "copy", filled, filled]
     assert search[-2:] == ["--effort", "8"]
     assert run(*copy[1:]).exit_code == 0
     with connect(filled) as store:
-        made = store.open("images_ivf_flat")
-        assert (str(made.schema.index), made.count()) == ("ivf_flat:nlist=8", 400)
+        collection = store.open("images_ivf_flat")
+        assert (str(collection.schema.index), collection.count()) == ("ivf_flat:nlist=8", 400)
     again = json.loads(run(*words, "--index", "ivf_flat:nlist=8@8").stdout)
     assert "images_ivf_flat_2" in again["commands"][0]
 
 
-def test_the_index_that_is_there_needs_no_copy(run, filled):
-    told = json.loads(run("tune", "--db", filled, "--index", "hnsw@400", "--json").stdout)
-    (search,) = told["commands"]
+def test_existing_index_is_measured_without_a_copy(run, filled):
+    result = json.loads(run("tune", "--db", filled, "--index", "hnsw@400", "--json").stdout)
+    (search,) = result["commands"]
     assert "--collection images -k 10 --effort 400" in search
 
 
-def test_trials_stand_in_another_store_and_leave_nothing_there(run, filled, tmp_path):
-    there = str(tmp_path / "anders.db")
-    told = json.loads(
-        run("tune", "--db", filled, "--in", there, "--index", "flat", "--json").stdout
+def test_trials_in_another_store_are_removed(run, filled, tmp_path):
+    other_store = str(tmp_path / "anders.db")
+    result = json.loads(
+        run("tune", "--db", filled, "--in", other_store, "--index", "flat", "--json").stdout
     )
-    assert told["url"].endswith("anders.db")
-    assert shlex.split(told["commands"][0])[1:4] == ["copy", filled, there]
-    assert held(there) == {}
+    assert result["url"].endswith("anders.db")
+    assert shlex.split(result["commands"][0])[1:4] == ["copy", filled, other_store]
+    assert held(other_store) == {}
 
 
-def test_none_that_reaches_the_target_is_said(run, filled):
+def test_missed_target_is_reported(run, filled):
     done = run("tune", "--db", filled, "--index", "ivf_flat:nlist=64@1", "--target", 1)
     assert done.exit_code == 0
     assert "none reaches a recall of 1" in done.stderr
     assert len(done.stdout.splitlines()) == 2
 
 
-def test_search_takes_the_effort(run, tmp_path):
+def test_search_accepts_the_effort(run, tmp_path):
     (picture, *_) = write(tmp_path / "bilder", 5)
     assert run("add", "bilder", "--json").exit_code == 0
     hits = json.loads(run("search", picture, "--effort", 64, "--json").stdout)
@@ -118,14 +118,14 @@ def test_search_takes_the_effort(run, tmp_path):
         (["--queries", "0"], 2, "0"),
     ],
 )
-def test_an_error_is_one_line(run, filled, words, code, message):
+def test_error_is_one_line(run, filled, words, code, message):
     done = run("tune", "--db", filled, *words)
     assert done.exit_code == code, done.output
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.output
 
 
-def test_a_store_that_is_not_there_is_not_made(run, tmp_path):
+def test_missing_store_is_not_created(run, tmp_path):
     done = run("tune", "--db", "vertippt.db")
     assert done.exit_code == 1
     assert not (tmp_path / "vertippt.db").exists()

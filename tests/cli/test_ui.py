@@ -1,4 +1,4 @@
-"""The page's command: what it needs is named at once."""
+"""The command of the page names missing packages at once."""
 
 import sys
 
@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.mark.parametrize("package", ["gradio", "sqlalchemy", "fastapi"])
-def test_one_install_line_brings_all_that_the_page_needs(run, tmp_path, monkeypatch, package):
+def test_missing_package_is_reported_with_one_install_line(run, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     done = run("ui", "--data", "archiv")
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""Words of the command line: read as they are meant, or refused."""
+"""Conditions, numbers and texts of the command line are parsed or rejected."""
 
 import json
 
@@ -34,7 +34,7 @@ CATS = Compare("label", "==", "cats")
         ("label=zwei\nZeilen", Compare("label", "==", "zwei\nZeilen")),
     ],
 )
-def test_a_condition_is_a_field_a_sign_and_a_text(word, condition):
+def test_condition_is_a_field_an_operator_and_a_text(word, condition):
     assert parse_where((word,)) == condition
 
 
@@ -48,12 +48,12 @@ def test_all_conditions_must_hold():
     ["label", "=cats", "label===cats", "label!==cats", "label>=cats", "label<>cats", "label>5",
      "label:cats", "big label=cats", "", "!=cats"],
 )  # fmt: skip
-def test_another_condition_is_refused(word):
+def test_invalid_condition_is_rejected(word):
     with pytest.raises(BadParameter, match="FIELD=TEXT"):
         parse_where((word,))
 
 
-def test_a_text_becomes_a_value_of_its_fields_type():
+def test_text_is_converted_to_the_type_of_its_field():
     fields = {"year": "int", "score": "float", "seen": "bool", "label": "str"}
     where = with_types(parse_where(("year=2020", "score!=0.5", "seen=true", "label=2020")), fields)
     assert [leaf.value for leaf in leaves(where)] == [2020, 0.5, True, "2020"]
@@ -62,25 +62,25 @@ def test_a_text_becomes_a_value_of_its_fields_type():
 
 
 @pytest.mark.parametrize("word", ["year=new", "year=20.5", "score=much", "seen=yes"])
-def test_a_text_of_another_type_is_refused(word):
+def test_text_of_another_type_is_rejected(word):
     fields = {"year": "int", "score": "float", "seen": "bool"}
     with pytest.raises(BadParameter, match="the field"):
         with_types(parse_where((word,)), fields)
 
 
 @pytest.mark.parametrize("word", ["label==cats", "label = cats", "label='cats'"])
-def test_a_search_finds_what_a_condition_means(run, photos, db, word):
+def test_search_applies_the_condition(run, photos, db, word):
     done = run("search", photos / "cats/bild-ü 0001.png", "--db", db, "--json", "--where", word)
     assert [hit["fields"]["label"] for hit in json.loads(done.stdout)] == ["cats"] * 3, done.output
 
 
-def test_a_condition_that_no_image_meets_is_named(run, photos, db):
+def test_condition_without_matches_is_named(run, photos, db):
     done = run("search", photos / "cats/bild-ü 0001.png", "--db", db, "--where", "label=kats")
     assert (done.exit_code, done.stdout) == (0, "")
     assert "no image meets --where label=kats" in done.stderr
 
 
-def test_an_unknown_field_is_named_with_the_one_that_was_meant(run, photos, db):
+def test_unknown_field_is_named_with_a_suggestion(run, photos, db):
     done = run("search", photos / "cats/bild-ü 0001.png", "--db", db, "--where", "lable=cats")
     assert done.exit_code == 1
     assert "cannot filter on 'lable'" in done.stderr
@@ -116,7 +116,7 @@ def test_an_unknown_field_is_named_with_the_one_that_was_meant(run, photos, db):
         ("add", "x", "--option", "a=1", "--option", "a=2"),
     ],
 )
-def test_a_number_that_means_nothing_is_a_wrong_usage(run, db, words):
+def test_invalid_number_is_a_usage_error(run, db, words):
     done = run(*words, *([] if words[0] in ("serve", "repair") else ["--db", db]))
     assert done.exit_code == 2, done.output
 
@@ -133,19 +133,19 @@ def test_a_number_that_means_nothing_is_a_wrong_usage(run, db, words):
         ("add", ".", "--model", ""),
     ],
 )
-def test_an_empty_word_is_a_wrong_usage(run, words):
+def test_empty_argument_is_a_usage_error(run, words):
     done = run(*words)
     assert done.exit_code == 2
     assert "an argument is empty" in done.stderr
 
 
 @pytest.mark.parametrize("text", ["2*2 white tiles", "2*2", ".5*5 größen", "1*1=1"])
-def test_a_text_alone_may_begin_like_a_weight(run, text):
+def test_single_text_may_start_like_a_weight(run, text):
     (term,) = _asked([text]).terms
     assert (term.value, term.kind, term.weight) == (text, "text", 1)
 
 
-def test_weights_are_read_in_sums_and_before_files_and_readings(run, photos):
+def test_weights_are_parsed_before_texts_and_files(run, photos):
     file = photos / "cats/bild-ü 0001.png"
     first, second = _asked(["2*2 white tiles", "-", "0.5*snow"]).terms
     assert (first.value, first.weight) == ("2 white tiles", 2)

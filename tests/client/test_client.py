@@ -1,4 +1,4 @@
-"""The client's way over the wire: who gets the key, what is asked again, what is told of faults."""
+"""Requests of the client: where the key is sent, retries, and errors."""
 
 import json
 import subprocess
@@ -30,23 +30,23 @@ def site():
 
 @pytest.fixture
 def client(site):
-    with Client(site.url.rpartition("/")[0], KEY, timeout=5) as made:
-        yield made
+    with Client(site.url.rpartition("/")[0], KEY, timeout=5) as opened:
+        yield opened
 
 
 def problem(status, code, **headers):
-    told = {"status": status, "code": code, "detail": "Größer als erlaubt."}
+    body = {"status": status, "code": code, "detail": "Größer als erlaubt."}
     headers = {"Content_Type": "application/problem+json", **headers}
-    return answer(status, json.dumps(told).encode(), Connection="close", **headers)
+    return answer(status, json.dumps(body).encode(), Connection="close", **headers)
 
 
-def test_the_key_goes_to_its_service(client, site):
+def test_key_is_sent_to_its_service(client, site):
     assert client.count() == 3
     assert site.requests[0]["Authorization"] == f"Bearer {KEY}"
     assert site.requests[0]["path"] == "/v1/count?collection=images"
 
 
-def test_the_key_of_the_environment_is_used_where_none_is_given(site, monkeypatch):
+def test_key_of_the_environment_is_the_default(site, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_API_KEY", KEY)
     url = site.url.rpartition("/")[0]
     with Client(url) as client, Client(url, "img_other") as other:
@@ -56,7 +56,7 @@ def test_the_key_of_the_environment_is_used_where_none_is_given(site, monkeypatc
     assert KEY not in repr(client) + repr(vars(client))
 
 
-def test_a_redirect_takes_the_key_nowhere(client, site):
+def test_redirect_does_not_send_the_key(client, site):
     with WebServer(COUNT) as other:
         site.script = [redirect(other.url)]
         with pytest.raises(ConfigError, match="redirects to 127.0.0.1"):
@@ -64,7 +64,7 @@ def test_a_redirect_takes_the_key_nowhere(client, site):
         assert other.requests == []
 
 
-def test_the_environments_proxies_are_not_used(client, site, monkeypatch):
+def test_environments_proxies_are_not_used(client, site, monkeypatch):
     with WebServer(b"") as other:
         monkeypatch.setenv("HTTP_PROXY", other.url)
         monkeypatch.setenv("http_proxy", other.url)
@@ -73,12 +73,12 @@ def test_the_environments_proxies_are_not_used(client, site, monkeypatch):
         assert other.requests == []
 
 
-def test_the_key_is_in_no_repr_and_no_error(client, site):
+def test_key_is_in_no_repr_and_no_error(client, site):
     site.script = [problem(401, "access_denied")]
     with pytest.raises(AccessDenied) as caught:
         client.count()
-    told = "".join(traceback.format_exception(caught.value))
-    assert KEY not in told + repr(client) + repr(vars(client))
+    trace = "".join(traceback.format_exception(caught.value))
+    assert KEY not in trace + repr(client) + repr(vars(client))
     with pytest.raises(ConfigError) as caught:
         Client("http://127.0.0.1", "zwei\nZeilen")
     assert "Zeilen" not in str(caught.value)
@@ -96,7 +96,7 @@ def test_the_key_is_in_no_repr_and_no_error(client, site):
         "http://[::1",
     ],
 )
-def test_what_is_no_address_is_told(url):
+def test_invalid_url_raises(url):
     with pytest.raises(ConfigError, match="URL") as caught:
         Client(url)
     assert "pw" not in str(caught.value)
@@ -104,7 +104,7 @@ def test_what_is_no_address_is_told(url):
         Client("http://127.0.0.1", timeout=0)
 
 
-def test_what_was_turned_away_for_now_is_asked_again(client, site):
+def test_temporary_failures_are_retried(client, site):
     site.script = [
         problem(503, "busy", Retry_After="0"),
         problem(429, "rate_exceeded", Retry_After="0"),
@@ -113,7 +113,7 @@ def test_what_was_turned_away_for_now_is_asked_again(client, site):
     assert len(site.requests) == 3
 
 
-def test_a_connection_that_breaks_is_tried_again_for_what_only_reads(client, site):
+def test_dropped_connection_is_retried_for_reads_only(client, site):
     site.script = [cut(0), cut(3)]
     assert client.count() == 3
 
@@ -127,14 +127,14 @@ def test_a_connection_that_breaks_is_tried_again_for_what_only_reads(client, sit
         (422, "something_new", ConfigError),
     ],
 )
-def test_other_problems_are_told_at_once(client, site, status, code, error):
+def test_other_problems_raise_at_once(client, site, status, code, error):
     site.script = [problem(status, code, Retry_After="3600" if status == 429 else None)]
     with pytest.raises(error, match="Größer"):
         client.count()
     assert len(site.requests) == 1
 
 
-def test_what_is_no_service_is_told(client, site):
+def test_response_of_another_server_raises(client, site):
     site.script = [answer(404, b"<h1>nichts</h1>", Connection="close")]
     with pytest.raises(ConfigError, match="no word of imgsearch"):
         client.count()
@@ -146,7 +146,7 @@ def test_what_is_no_service_is_told(client, site):
         client.count()
 
 
-def test_nobody_there_is_told_with_the_address():
+def test_unreachable_service_is_named_by_its_url():
     with WebServer() as site:
         url = site.url.rpartition("/")[0]
     with Client(url, KEY) as client, pytest.raises(BackendUnavailable, match=url):
@@ -158,13 +158,13 @@ def test_nobody_there_is_told_with_the_address():
     [{"k": 0}, {"k": 2.5}, {"offset": -1}, {"min_score": float("nan")}, {"min_score": "viel"},
      {"hide_duplicates": float("inf")}],
 )  # fmt: skip
-def test_a_number_that_means_nothing_is_not_sent(client, site, how):
+def test_invalid_number_is_not_sent(client, site, how):
     with pytest.raises(ConfigError):
         client.search("a dog", **how)
     assert site.requests == []
 
 
-def test_core_and_httpx_are_enough(client, tmp_path):
+def test_client_needs_only_the_core_and_httpx(client, tmp_path):
     code = f"""
 import sys
 for name in ("fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "prometheus_client",

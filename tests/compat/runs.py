@@ -1,4 +1,4 @@
-"""Runs a tutorial's script in a process of its own, which tells where it reached out."""
+"""Runs a tutorial's script in a separate process that records its network connections."""
 
 import os
 import subprocess
@@ -30,10 +30,10 @@ print("reached out:", _reached)
 
 
 def run(script: str, folder: Path, *arguments: str) -> str:
-    """Return what a script prints; it must end well, and have reached nothing but this machine."""
+    """Return a script's output. It must exit with 0 and connect only to this machine."""
     source = folder / "script.py"
     source.write_text(_WATCH + script + _TELL, encoding="utf-8")
-    # PIP_NO_INDEX: Towhee runs pip where it misses something
+    # PIP_NO_INDEX: Towhee runs pip for missing packages
     environment = {**os.environ, "PIP_NO_INDEX": "1", "PYTHONPATH": os.pathsep.join(sys.path)}  # noqa: TID251
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(source), *arguments],
@@ -46,7 +46,7 @@ def run(script: str, folder: Path, *arguments: str) -> str:
 
 
 def gallery(folder: Path) -> None:
-    """Write what the tutorials unpack: train/, test/ and a csv; a query is its image, shrunk."""
+    """Write the tutorials' data: train/, test/ and a csv. A query is its image, scaled down."""
     lines = ["id,path,label"]
     for place in range(12):
         label = ("goldfish", "Ägyptische_Katze", "斗牛犬")[place // 4]

@@ -33,7 +33,7 @@ def test_embed_gives_path_image_and_vector(tmp_path):
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_what_insert_writes_search_finds(tmp_path):
+def test_search_finds_inserted_images(tmp_path):
     write(tmp_path, 5)
     rows = pipeline("imgsearch_insert", url="memory://auto", collection="bilder")(str(tmp_path))
     assert rows.size == 5
@@ -42,26 +42,26 @@ def test_what_insert_writes_search_finds(tmp_path):
     assert (hits[0].fields["path"], len(hits)) == (path, 2)
 
 
-def test_insert_and_search_are_not_one_another():
-    """Two of Towhee's own registered pipelines share a function's name; the later one wins."""
+def test_insert_and_search_are_separate_pipelines():
+    """Two of Towhee's own registered pipelines share a function name; the later one wins."""
     configs = {name: AutoConfig.load_config(f"imgsearch_{name}") for name in ("insert", "search")}
     assert hasattr(configs["insert"], "index")
     assert hasattr(configs["search"], "k")
 
 
-def test_options_may_come_with_the_configuration():
+def test_configuration_may_contain_options():
     config = AutoConfig.load_config(
         "imgsearch_search", url="memory://x", k=3, where=imgsearch.Field("a") == 1
     )
     assert (config.url, config.k, config.where) == ("memory://x", 3, imgsearch.Field("a") == 1)
 
 
-def test_a_store_has_to_be_named():
+def test_store_is_required():
     with pytest.raises(ConfigError, match="give PATH"):
         AutoPipes.pipeline("imgsearch_insert")
 
 
-def test_they_are_there_before_anything_else_is_imported():
+def test_pipelines_are_registered_on_import():
     code = """
 import imgsearch
 from towhee import AutoConfig, AutoPipes
@@ -75,27 +75,27 @@ print(AutoPipes.pipeline("imgsearch_embed", config=AutoConfig.load_config("imgse
 
 @pytest.fixture
 def no_host(monkeypatch, tmp_path):
-    """A resolver that fails, and an empty cache of Towhee's; returns the names that were asked."""
-    asked = []
+    """Install a failing resolver and an empty Towhee cache; return the resolved names."""
+    names = []
 
     def getaddrinfo(host, *_rest, **_options):
-        asked.append(host)
+        names.append(host)
         raise socket.gaierror(f"no address of {host}")
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setenv("TOWHEE_HOME", str(tmp_path / "towhee"))
-    return asked
+    return names
 
 
 @pytest.mark.parametrize("load", [AutoPipes.pipeline, AutoConfig.load_config])
 @pytest.mark.parametrize("name", ["unbekannt", "image_embedding", "towhee/x", "a/b/c", "größe", ""])
-def test_an_unknown_pipeline_is_refused_without_a_request(no_host, load, name):
+def test_unknown_pipeline_raises_without_a_request(no_host, load, name):
     with pytest.raises(OperatorNotFound, match="ours are imgsearch_embed, imgsearch_insert"):
         load(name)
     assert no_host == []
 
 
-def test_near_names_of_pipelines_are_given(no_host):
+def test_unknown_pipeline_error_suggests_similar_names(no_host):
     with pytest.raises(OperatorNotFound, match="did you mean imgsearch_embed"):
         AutoPipes.pipeline("imgsearch-embed")
     with pytest.raises(OperatorNotFound, match="did you mean insert_milvus"):
@@ -110,7 +110,7 @@ def test_towhee_itself_downloads_nothing(no_host, function):
     assert no_host == []
 
 
-def test_a_pipeline_in_a_file_is_still_loaded(no_host, tmp_path):
+def test_pipeline_in_a_file_is_still_loaded(no_host, tmp_path):
     file = tmp_path / "eigene.py"
     file.write_text(
         "from towhee import AutoPipes, pipe\n"

@@ -1,4 +1,4 @@
-"""What a notebook shows of the tutorials' rows, without OpenCV and matplotlib."""
+"""Rows of the tutorials in a notebook, without OpenCV and matplotlib."""
 
 import base64
 import io
@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.compat.runs import gallery, run
 
-# A notebook is a name, `get_ipython`, and a way to display HTML; neither is installed for tests.
+# A notebook is the name `get_ipython` and a function that displays HTML; tests install neither.
 NOTEBOOK = """
 import builtins, sys, types
 import imgsearch
@@ -31,14 +31,14 @@ DataCollection(p('train/goldfish/1.JPEG')).show()
 """
 
 
-def test_a_notebook_shows_images_in_their_colours(tmp_path):
+def test_notebook_shows_images_in_their_colors(tmp_path):
     gallery(tmp_path)
-    shown = run(NOTEBOOK, tmp_path)
-    cells = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', shown)
+    output = run(NOTEBOOK, tmp_path)
+    cells = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', output)
     assert len(cells) == 3
     seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(cells[0]))), np.int16)
     real = np.asarray(Image.open(tmp_path / "train/goldfish/1.JPEG"), np.int16)
     assert seen.shape == real.shape
-    # a JPEG of quality 80 of a smooth picture: a few steps of 255; swapped colours are far off
+    # JPEG quality 80 on a smooth picture: a few steps of 255; swapped colors differ by far more
     assert np.abs(seen - real).mean() < 5 < np.abs(seen[..., ::-1] - real).mean()
-    assert "shape=(722,)" in shown
+    assert "shape=(722,)" in output

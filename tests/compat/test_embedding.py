@@ -1,4 +1,4 @@
-"""Decode, embed and normalise, called as public code calls them, standing alone or in a pipe."""
+"""Decoding, embedding and normalizing with the calls of public code, alone and in a pipe."""
 
 import io
 import os
@@ -38,7 +38,7 @@ def path(tmp_path):
         (ops.image_decode.cv2_rgb(), "RGB"),
     ],
 )
-def test_an_image_knows_its_colour_order(operator, mode, path):
+def test_image_knows_its_color_order(operator, mode, path):
     image = operator(path)
     assert isinstance(image, towhee.types.Image)
     assert (image.mode, image.width, image.height, image.channel) == (mode, 64, 48, 3)
@@ -47,7 +47,7 @@ def test_an_image_knows_its_colour_order(operator, mode, path):
     assert np.array_equal(operator(Path(path).read_bytes()), image)
 
 
-def test_both_colour_orders_give_the_same_embedding(path):
+def test_both_color_orders_give_the_same_embedding(path):
     embed = ops.image_embedding.timm(model_name="classic")
     vectors = [embed(ops.image_decode.cv2(mode)(path)) for mode in ("BGR", "RGB")]
     assert np.array_equal(*vectors)
@@ -57,22 +57,22 @@ def test_both_colour_orders_give_the_same_embedding(path):
     assert not np.allclose(swapped, plain)
 
 
-def test_grey_images_are_taken_and_strange_modes_are_refused():
-    grey = towhee.types.Image(picture(1)[..., 0].copy(), "GRAY")
+def test_gray_images_are_accepted_and_other_modes_rejected():
+    gray = towhee.types.Image(picture(1)[..., 0].copy(), "GRAY")
     embed = ops.image_embedding.timm(model_name="classic")
-    assert embed(grey).shape == (imgsearch.load_encoder("classic").dim,)
+    assert embed(gray).shape == (imgsearch.load_encoder("classic").dim,)
     with pytest.raises(imgsearch.errors.ImageError, match="HSV"):
         embed(towhee.types.Image(picture(1), "HSV"))
 
 
-def test_a_list_of_images_gives_a_list_of_vectors(path):
+def test_list_of_images_gives_a_list_of_vectors(path):
     embed, image = ops.image_embedding.timm(model_name="classic"), ops.image_decode()(path)
     many = embed([image, image])
     assert isinstance(many, list)
     assert np.allclose(many[0], embed(image), atol=1e-6)
 
 
-def test_a_model_is_built_once_for_many_threads_and_pipes(path):
+def test_model_is_built_once_for_many_threads_and_pipes(path):
     def once(_):
         return (
             pipe.input("p")
@@ -90,7 +90,7 @@ def test_a_model_is_built_once_for_many_threads_and_pipes(path):
 
 @pytest.mark.skipif(not WEIGHTS.exists(), reason="../shared/weights is not there")
 @pytest.mark.skipif(find_spec("timm") is None, reason="needs the extra torch")
-def test_timm_gives_pooled_features_that_are_not_normalised(path):
+def test_timm_gives_pooled_features_that_are_not_normalized(path):
     options = {"pad_type": "same", "mean": 0.5, "std": 0.5}
     embed = ops.image_embedding.timm(
         "mobilenetv2_100", 1000, False, None, os.fspath(WEIGHTS), options=options
@@ -107,7 +107,7 @@ def test_timm_gives_pooled_features_that_are_not_normalised(path):
     )
 
 
-def test_normalising_keeps_shape_and_dtype():
+def test_normalizing_keeps_shape_and_dtype():
     vector = np.array([3, 4], np.float32)
     unit = ops.towhee.np_normalize(axis=0)(vector)
     assert (unit.tolist(), unit.dtype) == (pytest.approx([0.6, 0.8]), np.float32)
@@ -117,7 +117,7 @@ def test_normalising_keeps_shape_and_dtype():
         ops.towhee.np_normalize()(np.zeros(4))
 
 
-def test_clip_gives_what_its_encoder_gives_in_one_space(tmp_path):
+def test_clip_operators_agree_with_the_encoder(tmp_path):
     pytest.importorskip("open_clip")
     from tests.encoders.clips import write_tiny
 
@@ -126,18 +126,18 @@ def test_clip_gives_what_its_encoder_gives_in_one_space(tmp_path):
     texts = ops.image_text_embedding.clip("clip:tiny", "text", **names)
     images = ops.image_text_embedding.clip(model_name="clip:tiny", modality="image", **names)
     encoder = imgsearch.encoders.load("clip:tiny", weights=tmp_path / "modèle")
-    said = encoder.text_features(["A white dog"])[0]
-    np.testing.assert_allclose(texts("A white dog"), said, atol=1e-6)  # not normalised
+    text_features = encoder.text_features(["A white dog"])[0]
+    np.testing.assert_allclose(texts("A white dog"), text_features, atol=1e-6)  # not normalized
     queue = pipe.input("t").map("t", "v", texts).output("v")("A white dog")
-    np.testing.assert_allclose(queue.get()[0], said, atol=1e-6)
+    np.testing.assert_allclose(queue.get()[0], text_features, atol=1e-6)
     pixels = picture(3)
-    shown = encoder.features([encoder.prepare(pixels)])[0]
+    image_features = encoder.features([encoder.prepare(pixels)])[0]
     bgr = towhee.types.Image(np.ascontiguousarray(pixels[..., ::-1]), "BGR")
     for image in (pixels, bgr):
-        np.testing.assert_allclose(images(image), shown, atol=1e-6)
+        np.testing.assert_allclose(images(image), image_features, atol=1e-6)
 
 
-def test_clip_without_weights_says_what_to_give(monkeypatch):
+def test_clip_without_weights_names_the_missing_file(monkeypatch):
     pytest.importorskip("open_clip")
     monkeypatch.setenv("IMGSEARCH_OFFLINE", "1")
     clip = ops.image_text_embedding.clip(model_name="clip_vit_base_patch16", modality="text")
@@ -149,7 +149,7 @@ def test_clip_without_weights_says_what_to_give(monkeypatch):
         ops.image_text_embedding.clip("clip_vit_b32", "sound")("A white dog")
 
 
-def test_a_bad_image_is_our_error_alone_and_towhees_text_in_a_pipe():
+def test_bad_image_raises_our_error_alone_and_towhees_error_in_a_pipe():
     broken = io.BytesIO()
     Image.fromarray(picture(0)).save(broken, "PNG")
     data = broken.getvalue()[:200]
@@ -159,7 +159,7 @@ def test_a_bad_image_is_our_error_alone_and_towhees_text_in_a_pipe():
         pipe.input("d").map("d", "i", ops.image_decode()).output("i")(data)
 
 
-def test_a_wrong_argument_is_told_at_the_first_row():
+def test_invalid_argument_raises_at_the_first_row():
     with pytest.raises(TypeError, match="colour"):
         ops.image_decode.cv2(colour="rgb")("x.png")
     with pytest.raises(imgsearch.errors.ConfigError, match="'hsv'"):
@@ -167,8 +167,8 @@ def test_a_wrong_argument_is_told_at_the_first_row():
 
 
 @pytest.mark.skipif(find_spec("timm") is None, reason="needs the extra torch")
-def test_weights_that_come_later_are_found_by_the_same_pipe(tmp_path, path):
-    """As in a notebook, whose pipe is there when the error says which file is missing."""
+def test_weights_added_later_are_found_by_the_same_pipe(tmp_path, path):
+    """As in a notebook, whose pipe exists before the missing file is added."""
     if not WEIGHTS.exists():
         pytest.skip("../shared/weights is not there")
     weights = tmp_path / "später.safetensors"

@@ -1,4 +1,4 @@
-"""The tutorial of Towhee and Milvus, spelt for 1.1.3, and what its two operators promise."""
+"""The tutorial of Towhee and Milvus, written for 1.1.3, and its two operators."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -86,16 +86,16 @@ for queue in p_search.batch(['test/goldfish/1.JPEG', 'test/goldfish/2.JPEG']):
 """
 
 
-def test_the_tutorial_runs_as_it_is_written(tmp_path):
+def test_tutorial_runs_as_it_is_written(tmp_path):
     gallery(tmp_path)
     printed = run(SCRIPT, tmp_path)
     assert "INSERTED 12 1\n" in printed
     assert "ROWS 12\n" in printed
-    found = [line.split() for line in printed.splitlines() if line.startswith("FOUND")]
-    assert [line[1:4] for line in found] == [
+    hits = [line.split() for line in printed.splitlines() if line.startswith("FOUND")]
+    assert [line[1:4] for line in hits] == [
         [f"test/goldfish/{place}.JPEG", "5", f"./train/goldfish/{place}.JPEG"] for place in (1, 2)
     ]
-    for line in found:
+    for line in hits:
         assert 0 <= float(line[4]) < 0.2  # squared L2 of unit vectors: 2 - 2 cos, cos > 0.9
         assert line[5] == "True"
 
@@ -114,8 +114,8 @@ def client(uri):
 
 @pytest.fixture
 def make(client):
-    """Return a function that makes a collection of (id, embedding, path) and tells its name."""
-    made = []
+    """Return a function that creates a collection of (id, embedding, path) and returns its name."""
+    names = []
 
     def create(*, dim=8, metric="L2", auto=False, kind="FLAT", name=None):
         name = name or f"c{uuid.uuid4().hex}"
@@ -126,11 +126,11 @@ def make(client):
         index = client.prepare_index_params()
         index.add_index("embedding", index_type=kind, metric_type=metric)
         client.create_collection(name, schema=schema, index_params=index)
-        made.append(name)
+        names.append(name)
         return name
 
     yield create
-    for name in set(made):
+    for name in set(names):
         client.drop_collection(name)
 
 
@@ -162,26 +162,26 @@ def count(client, name):
         ([7, 7], np.stack(vectors()[:1] * 2), ["old.jpg", "猫.jpg"]),
     ],
 )
-def test_a_row_is_taken_in_every_form_and_twice_is_once(columns, uri, client, make):
+def test_row_is_accepted_in_every_form_and_written_once(columns, uri, client, make):
     name = make()
     insert, search = operators(uri, name, output_fields=["path"])
     for _ in range(2):
-        told = insert(*columns)
-        assert (told.insert_count, told.primary_keys) == (1, [7])
+        result = insert(*columns)
+        assert (result.insert_count, result.primary_keys) == (1, [7])
     assert count(client, name) == 1
     assert search(vectors()[0]) == [[7, pytest.approx(0, abs=1e-6), "猫.jpg"]]
 
 
-def test_lists_are_written_in_one_call_and_searched_in_one(uri, client, make):
+def test_lists_are_written_and_searched_in_one_call(uri, client, make):
     name = make()
     insert, search = operators(uri, name, limit=2)
     assert insert(list(range(300)), vectors(300), ["x"] * 300).insert_count == 300
     assert count(client, name) == 300
-    found = search(vectors(300)[:3])
-    assert [(rows[0][0], len(rows)) for rows in found] == [(0, 2), (1, 2), (2, 2)]
+    hits = search(vectors(300)[:3])
+    assert [(rows[0][0], len(rows)) for rows in hits] == [(0, 2), (1, 2), (2, 2)]
 
 
-def test_a_key_that_milvus_makes_is_left_out(uri, client, make):
+def test_generated_key_is_not_an_argument(uri, client, make):
     name = make(auto=True)
     insert, search = operators(uri, name)
     keys = [insert(vectors()[0], "a.jpg").primary_keys[0] for _ in range(2)]
@@ -190,7 +190,7 @@ def test_a_key_that_milvus_makes_is_left_out(uri, client, make):
 
 
 @pytest.mark.parametrize(("metric", "expected"), [("COSINE", 1.0), ("L2", 0.0)])
-def test_the_metric_is_the_index_s_and_the_distance_milvus_own(metric, expected, uri, make):
+def test_metric_is_read_from_the_index_and_distance_from_milvus(metric, expected, uri, make):
     insert, search = operators(uri, make(metric=metric))
     insert([1, 2], vectors()[:2], ["a", "b"])
     first, second = search(vectors()[0])
@@ -201,19 +201,19 @@ def test_the_metric_is_the_index_s_and_the_distance_milvus_own(metric, expected,
 @pytest.mark.parametrize(
     "param", [{"params": {"ef": 64}}, {"ef": 64}, {"metric_type": "L2", "params": {"ef": 64}}, None]
 )
-def test_search_parameters_are_taken_as_people_write_them(param, uri, make):
+def test_search_parameters_are_accepted_in_their_usual_forms(param, uri, make):
     insert, search = operators(uri, make(kind="HNSW"), param=param, limit=20)
     insert(list(range(50)), vectors(50), ["x"] * 50)
     assert len(search(vectors(50)[9])) == 20
 
 
-def test_an_expression_narrows_the_search(uri, make):
+def test_expression_filters_the_search(uri, make):
     insert, search = operators(uri, make(), expr='path == "b"', output_fields=["path"])
     insert([1, 2], vectors()[:2], ["a", "b"])
     assert [row[2] for row in search(vectors()[0])] == ["b"]
 
 
-def test_a_collection_that_is_made_anew_is_seen(uri, client, make):
+def test_recreated_collection_is_used(uri, client, make):
     name = make()
     insert, search = operators(uri, name)
     insert(1, vectors()[0], "a")
@@ -226,7 +226,7 @@ def test_a_collection_that_is_made_anew_is_seen(uri, client, make):
     assert [row[0] for row in search(vectors(dim=4)[0])] == [2]
 
 
-def test_bad_rows_are_refused_and_nothing_is_written(uri, client, make):
+def test_invalid_rows_raise_and_write_nothing(uri, client, make):
     name = make()
     insert, search = operators(uri, name)
     with pytest.raises(FieldInvalid, match=r"3 values a row \(id, embedding, path\), got 2"):
@@ -246,7 +246,7 @@ def test_bad_rows_are_refused_and_nothing_is_written(uri, client, make):
     assert count(client, name) == 0
 
 
-def test_mistakes_are_told(uri, make):
+def test_invalid_arguments_raise(uri, make):
     name = make()
     for error, search in [
         (CollectionNotFound, ops.ann_search.milvus_client(uri=uri, collection_name="nirgends")),
@@ -266,7 +266,7 @@ def test_mistakes_are_told(uri, make):
 
 @pytest.mark.parametrize("secret", [{"user": "root", "password": "geheim"}, {"token": "geheim"}])
 @pytest.mark.parametrize("mistake", [{}, {"topk": 3}])
-def test_secrets_are_shown_nowhere(secret, mistake, caplog):
+def test_errors_and_logs_contain_no_secret(secret, mistake, caplog):
     where = {"host": "127.0.0.1", "port": "1", "collection_name": "c", "timeout": 0.5}
     search = ops.ann_search.milvus_client(**where, **secret, **mistake)
     with pytest.raises(TypeError if mistake else BackendUnavailable) as caught:
@@ -295,14 +295,14 @@ def test_secrets_are_shown_nowhere(secret, mistake, caplog):
         ),
     ],
 )
-def test_addresses_are_understood(given, url, credentials):
+def test_addresses_are_parsed(given, url, credentials):
     address = Address(**given)
     assert (address.url, address.credentials) == (url, credentials)
 
 
 @pytest.fixture
 def server(servers, place_of):
-    """Return the words for the real server, and a client of it."""
+    """Return the operator's arguments for the real server, and a client."""
     url, token = place_of("milvus")
     parts = urlsplit(url)
     where = {"host": parts.hostname, "port": str(parts.port), "db_name": parts.path.strip("/")}
@@ -317,7 +317,7 @@ def server(servers, place_of):
     client.close()
 
 
-def test_a_server_keeps_one_row_for_one_key_too(server):
+def test_server_also_keeps_one_row_for_one_key(server):
     where, client = server
     schema = client.create_schema(auto_id=False)
     schema.add_field("id", DataType.INT64, is_primary=True)
@@ -328,15 +328,15 @@ def test_a_server_keeps_one_row_for_one_key_too(server):
     insert = ops.ann_insert.milvus_client(**where, collection_name="compat")
     search = ops.ann_search.milvus_client(**where, collection_name="compat", limit=2)
     for _ in range(2):
-        told = insert(list(range(300)), vectors(300))
-        assert told.insert_count == 300
+        result = insert(list(range(300)), vectors(300))
+        assert result.insert_count == 300
         assert insert(7, vectors(300)[7]).primary_keys == [7]
     (first, distance), _ = search(vectors(300)[7])
     assert (first, distance) == (7, pytest.approx(0, abs=1e-6))
-    found = client.query(
+    counts = client.query(
         "compat", filter="", output_fields=["count(*)"], consistency_level="Strong"
     )
-    assert found[0]["count(*)"] == 300
+    assert counts[0]["count(*)"] == 300
     if "password" in where:
         wrong = {**where, "password": "Gehe1mnis"}
         with pytest.raises(BackendUnavailable) as caught:

@@ -1,4 +1,4 @@
-"""The names of public Towhee code resolve to ours, whichever of the two is imported first."""
+"""Operator names of public Towhee code resolve to ours, in either order of the imports."""
 
 import importlib.util
 import shutil
@@ -54,11 +54,11 @@ def test_every_name_resolves(first):
     assert set(lines.values()) <= set(operator_names())
 
 
-def test_the_table_names_folders_that_are_there():
+def test_table_names_existing_folders():
     assert {folder for folder, _ in PUBLIC.values()} <= set(operator_names())
 
 
-def test_an_operator_that_a_program_registers_itself_goes_before():
+def test_operator_registered_by_a_program_has_precedence():
     code = """
 import imgsearch
 from towhee import ops, register
@@ -74,7 +74,7 @@ print(ops.image_decode()("x"), ops.np_normalize()("x"), ops.image_decode.cv2().n
     assert python(code).split() == ["mine", "mine", "image-decode/cv2"]
 
 
-def test_threads_that_import_both_at_once_all_find_them():
+def test_names_resolve_with_concurrent_imports():
     code = f"""
 import threading
 import imgsearch
@@ -97,7 +97,7 @@ print(len(seen), all(seen))
         assert python(code).splitlines()[0] == "8 True"
 
 
-def test_without_towhee_nothing_changes():
+def test_import_works_without_towhee():
     root = importlib.util.find_spec("imgsearch").submodule_search_locations[0].rpartition("/")[0]
     code = f"""
 import sys
@@ -113,7 +113,7 @@ except ModuleNotFoundError as error:
     assert python(code, "-I", "-S").split() == ["None", "towhee"]
 
 
-def test_asking_whether_towhee_is_there_does_not_use_it_up():
+def test_find_spec_does_not_disable_the_import_hook():
     code = "import imgsearch, importlib.util\nassert importlib.util.find_spec('towhee')" + RESOLVE
     assert "None" not in python(code)
 
@@ -132,7 +132,7 @@ def test_importing_imgsearch_takes_less_than_300_ms():
 
 
 @pytest.mark.parametrize("first", ["import imgsearch, towhee", "import towhee, imgsearch"])
-def test_towhee_runs_pip_no_more(first):
+def test_towhee_does_not_run_pip(first):
     code = f"""
 import sys
 sys.addaudithook(lambda event, args: print(event) if event == "subprocess.Popen" else None)
@@ -150,7 +150,7 @@ except ImportError as error:
 
 
 @pytest.mark.parametrize("first", ["import imgsearch, towhee", "import towhee, imgsearch"])
-def test_towhee_looks_for_an_unknown_operator_on_no_hub(first, tmp_path):
+def test_towhee_does_not_look_up_unknown_operators_on_a_hub(first, tmp_path):
     code = f"""
 import sys
 sys.addaudithook(lambda event, args: print(event) if event in ("socket.connect",
@@ -178,7 +178,7 @@ print(ops.local.normalize()(numpy.array([3.0, 4.0])))
     assert python(code).split() == ["[0.6", "0.8]"]
 
 
-def test_supported_model_names_are_those_that_the_operators_take():
+def test_supported_model_names_are_accepted_by_the_operators():
     from imgsearch.towhee.imports import towhee
 
     without_weights = towhee.ops.image_embedding.timm(model_name="resnet50").get_op()

@@ -108,7 +108,7 @@ def emulator():
 
 @pytest.fixture
 def place(emulator):
-    """Return the arguments of a database and a collection that are not there yet."""
+    """Return the arguments of a database and a collection that do not exist yet."""
     host, port = emulator.url.removeprefix("http://").split(":")
     return {
         "host": host, "port": port, "username": "root", "key": KEY,
@@ -120,18 +120,18 @@ def vectors(number=5, dim=8):
     return list(np.random.default_rng(7).standard_normal((number, dim), np.float32))
 
 
-def test_the_tutorial_runs_as_it_is_written(tmp_path, emulator):
+def test_tutorial_runs_as_it_is_written(tmp_path, emulator):
     gallery(tmp_path)
     host, port = emulator.url.removeprefix("http://").split(":")
     printed = run(SCRIPT, tmp_path, host, port, KEY)
     assert "shape=(722,)" in printed
     assert "Image shape=(54, 64, 3) mode=BGR" in printed
     assert KEY not in printed
-    found = [line.split() for line in printed.splitlines() if line.startswith("FOUND")]
-    assert [(line[1], line[2]) for line in found] == [
+    hits = [line.split() for line in printed.splitlines() if line.startswith("FOUND")]
+    assert [(line[1], line[2]) for line in hits] == [
         (f"test/goldfish/{place}.JPEG", "10") for place in (1, 2)
     ]
-    for place, (_, _, _, best, path, score) in zip((1, 2), found, strict=True):
+    for place, (_, _, _, best, path, score) in zip((1, 2), hits, strict=True):
         assert path == f"./train/goldfish/{place}.JPEG"
         assert best == str((tmp_path / path).resolve())
         assert 0.9 < float(score) <= 1
@@ -146,9 +146,9 @@ def test_create_insert_search_and_drop_by_name(place, emulator):
     )
     insert.get_op().create_db_and_collection(8)
     insert.get_op().create_db_and_collection(8)
-    told = insert('./train/猫 "1".JPEG', vectors()[0])
-    assert told == insert('./train/猫 "1".JPEG', vectors()[0])
-    assert (told.insert_count, len(told.primary_keys[0])) == (1, 64)
+    result = insert('./train/猫 "1".JPEG', vectors()[0])
+    assert result == insert('./train/猫 "1".JPEG', vectors()[0])
+    assert (result.insert_count, len(result.primary_keys[0])) == (1, 64)
     assert insert([f"{n}.jpg" for n in range(5)], vectors()).insert_count == 5
     (best, score), _ = search(vectors()[3])
     assert (best, score) == ("3.jpg", pytest.approx(1, abs=1e-5))
@@ -165,7 +165,7 @@ def test_create_insert_search_and_drop_by_name(place, emulator):
         insert("x.jpg", vectors()[0])
 
 
-def test_a_list_is_one_request(place, emulator):
+def test_list_is_one_request(place, emulator):
     insert = ops.local.tcvdb_client(**place)
     insert.get_op().create_db_and_collection(8)
     before = emulator.calls["/document/upsert"]
@@ -173,12 +173,12 @@ def test_a_list_is_one_request(place, emulator):
     assert emulator.calls["/document/upsert"] - before == 1
 
 
-def test_random_ids_store_a_path_as_often_as_it_comes(place):
+def test_random_ids_store_a_path_at_every_insert(place):
     insert = ops.local.tcvdb_client(**place, random_ids=True)
     insert.get_op().create_db_and_collection(8)
     assert insert("a.jpg", vectors()[0]) != insert("a.jpg", vectors()[0])
-    found = ops.local.search_tcvdb_client(**place)(vectors()[0])
-    assert [path for path, _ in found] == ["a.jpg", "a.jpg"]
+    hits = ops.local.search_tcvdb_client(**place)(vectors()[0])
+    assert [path for path, _ in hits] == ["a.jpg", "a.jpg"]
 
 
 def test_clear_drops_the_whole_database(place):
@@ -189,7 +189,7 @@ def test_clear_drops_the_whole_database(place):
         ops.local.search_tcvdb_client(**place)(vectors()[0])
 
 
-def test_a_wrong_key_is_refused_and_shown_nowhere(place, caplog):
+def test_wrong_key_raises_without_showing_it(place, caplog):
     place["key"] = "falsch-und-geheim"
     with pytest.raises(BackendError, match="refuses") as caught:
         ops.local.tcvdb_client(**place)("a.jpg", vectors()[0])

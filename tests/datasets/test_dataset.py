@@ -1,4 +1,4 @@
-"""Datasets in each of their shapes, well formed and not."""
+"""Datasets in all their forms, valid and invalid."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ SUBSET = Path(__file__).parents[3] / "shared" / "data" / "imagenet-subset"
 
 @pytest.fixture
 def draw(tmp_path: Path):
-    """Write a one-colour image of its own at each path under the test's folder."""
+    """Write an image of one color to each path under the test's folder."""
     drawn = 0
 
     def at(*names: str) -> Path:
@@ -61,7 +61,7 @@ def test_two_halves_are_held_out_queries(draw, gallery: str, query: str):
     assert dataset.notes == ("gallery classes without a query: 1 (狗)",)
 
 
-def test_a_labelled_folder_is_leave_one_out(draw):
+def test_labeled_folder_is_leave_one_out(draw):
     dataset = load(draw("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"))
     assert not dataset.held_out
     assert dataset.queries == dataset.gallery
@@ -75,17 +75,17 @@ def test_classes_called_train_and_test_are_classes_beside_others(draw):
     assert {item.label for item in dataset.gallery} == {"train", "test", "tram"}
 
 
-def test_halves_without_class_folders_are_refused(draw):
+def test_halves_without_class_folders_are_rejected(draw):
     with pytest.raises(DatasetError, match="no class folder"):
         load(draw("train/1.png", "train/2.png", "test/1.png"))
 
 
 @pytest.mark.parametrize("start", ["", "\ufeff"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_csv_is_read_with_bom_crlf_and_dot_paths(draw, start: str, end: str):
+def test_csv_is_read_with_bom_crlf_and_dot_paths(draw, start: str, end: str):
     root = draw("fotos/gato, uno.png", "fotos/b.png", "c.png")
     rows = [
-        "path,label,id",  # a column that is needed comes first, where the BOM stands
+        "path,label,id",  # a required column comes first, after the BOM
         '"./fotos/gato, uno.png",niño,0',
         "fotos/b.png,niño,1",
         f"{root / 'c.png'},ñandú,2",
@@ -101,7 +101,7 @@ def test_a_csv_is_read_with_bom_crlf_and_dot_paths(draw, start: str, end: str):
     assert dataset.notes == ("classes with queries but nothing to find: 1 (ñandú)",)
 
 
-def test_a_row_that_repeats_another_counts_once(draw):
+def test_row_that_repeats_another_counts_once(draw):
     root = draw("a.png", "b.png")
     dataset = load(write_csv(root, "path,label\na.png,x\n./a.png,x\nb.png,x\n"))
     assert len(dataset.gallery) == 2
@@ -128,26 +128,26 @@ def test_a_row_that_repeats_another_counts_once(draw):
         ("id,path,label\n0,a.png,x\n1,b.png,y\n", "nothing to find"),
     ],
 )
-def test_a_csv_that_is_no_dataset_is_refused_with_the_reason(draw, text: str, message: str):
+def test_invalid_csv_is_rejected_with_the_reason(draw, text: str, message: str):
     root = draw("a.png", "b.png")
     with pytest.raises(DatasetError, match=message):
         load(write_csv(root, text))
 
 
-def test_columns_go_by_other_names_and_others_are_passed_over(draw):
+def test_columns_have_aliases_and_others_are_ignored(draw):
     root = draw("a.png", "b.png")
     file = write_csv(root, "Datei,Klasse,label\na.png,niño,1\n\nb.png, niño ,2\n")
     dataset = load(file, path_column="datei", label_column="klasse")
     assert labels(dataset.gallery) == [("a.png", "niño"), ("b.png", "niño")]
 
 
-def test_a_column_that_stands_twice_is_refused(draw):
+def test_duplicate_column_is_rejected(draw):
     root = draw("a.png", "b.png")
     with pytest.raises(DatasetError, match="has the column label more than once"):
         load(write_csv(root, "path,label,Label\na.png,x,y\nb.png,x,y\n"))
 
 
-def test_a_parquet_is_the_same_dataset_as_a_csv(draw):
+def test_parquet_is_the_same_dataset_as_a_csv(draw):
     root = draw("a.png", "b.png")
     file = write_parquet(root, {"id": [1, 2], "Path": ["a.png", "b.png"], "label": ["ñ", "ñ"]})
     assert load(file).gallery == load(write_csv(root, "path,label\na.png,ñ\nb.png,ñ\n")).gallery
@@ -171,13 +171,13 @@ def test_labels_of_a_parquet_may_be_numbers_or_categories(draw):
         ({"path": ["a.png", "b.png"], "label": [["x"], ["x"]]}, "not a parquet"),
     ],
 )
-def test_a_parquet_that_is_no_dataset_is_refused_with_the_reason(draw, columns, message):
+def test_invalid_parquet_is_rejected_with_the_reason(draw, columns, message):
     root = draw("a.png", "b.png")
     with pytest.raises(DatasetError, match=message):
         load(write_parquet(root, columns))
 
 
-def test_a_torn_parquet_is_refused(draw):
+def test_torn_parquet_is_rejected(draw):
     file = write_parquet(draw("a.png", "b.png"), {"path": ["a.png"], "label": ["x"]})
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(DatasetError, match="not a parquet"):
@@ -191,14 +191,14 @@ def test_a_torn_parquet_is_refused(draw):
         ("utf-16", "images.csv was read as UTF-16"),
     ],
 )
-def test_a_csv_in_another_encoding_is_read_and_noted(draw, encoding, note):
+def test_csv_in_another_encoding_is_read_and_noted(draw, encoding, note):
     root = draw("ä.png", "b.png")
     dataset = load(write_csv(root, "path,label\nä.png,niño\nb.png,niño\n", encoding=encoding))
     assert labels(dataset.gallery) == [("ä.png", "niño"), ("b.png", "niño")]
     assert note in dataset.notes
 
 
-def test_a_tsv_is_the_same_dataset_as_a_csv(draw):
+def test_tsv_is_the_same_dataset_as_a_csv(draw):
     root = draw("a, 1.png", "b.png")
     (root / "images.tsv").write_text("path\tlabel\na, 1.png\tx\nb.png\tx\n")
     assert labels(load(root / "images.tsv").gallery) == [("a, 1.png", "x"), ("b.png", "x")]
@@ -211,7 +211,7 @@ def test_train_and_val_are_held_out_queries(draw, name):
     assert labels(dataset.queries) == [("2.png", "cat")]
 
 
-def test_of_three_splits_the_labelled_queries_count(draw):
+def test_labeled_split_of_three_has_the_queries(draw):
     names = ["train/cat/1.png", "train/cat/2.png", "test/cat/3.png", "val/cat/4.png"]
     dataset = load(draw(*names))
     assert labels(dataset.queries) == [("3.png", "cat")]
@@ -221,7 +221,7 @@ def test_of_three_splits_the_labelled_queries_count(draw):
     assert labels(load(dataset.root).queries) == [("4.png", "cat")]
 
 
-def test_an_empty_class_is_noted_and_the_rest_evaluated(draw):
+def test_empty_class_is_noted_and_the_rest_evaluated(draw):
     root = draw("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
     (root / "пусто").mkdir()
     dataset = load(root)
@@ -229,12 +229,12 @@ def test_an_empty_class_is_noted_and_the_rest_evaluated(draw):
     assert dataset.notes == (f"class folders without an image: 1 ({root.name}/пусто)",)
 
 
-def test_what_is_no_image_is_counted_and_hidden_names_are_not(draw):
+def test_other_files_are_counted_except_hidden_ones(draw):
     root = draw("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "stray.png", ".old/1.png")
     (root / "README.md").write_text("about this set")
     (root / "cat" / "labels.txt").write_text("cat")
     (root / "cat" / ".DS_Store").write_bytes(b"\0")
-    (root / "dog" / "more.png").mkdir()  # a folder, whatever its name says
+    (root / "dog" / "more.png").mkdir()  # a folder named like an image
     (root / "dog" / "gone.png").symlink_to(root / "nowhere.png")
     dataset = load(root)
     assert len(dataset.gallery) == 4
@@ -244,13 +244,13 @@ def test_what_is_no_image_is_counted_and_hidden_names_are_not(draw):
     )
 
 
-def test_an_image_whose_name_does_not_tell_is_told_by_its_first_bytes(draw):
+def test_image_without_a_suffix_is_recognized_by_its_first_bytes(draw):
     root = draw("cat/1.png", "cat/2.png", "cat/3.png")
     (root / "cat" / "3.png").rename(root / "cat" / "третий")
     assert [item.path.name for item in load(root).gallery] == ["1.png", "2.png", "третий"]
 
 
-def test_a_long_list_is_cut(draw):
+def test_long_list_is_truncated(draw):
     root = draw("cat/1.png", "cat/2.png")
     for name in range(8):
         (root / f"empty{name}").mkdir()
@@ -258,7 +258,7 @@ def test_a_long_list_is_cut(draw):
     assert load(root).notes[0].endswith("and 3 more)")
 
 
-def test_a_pipe_among_the_images_is_passed_over(draw):
+def test_pipe_among_the_images_is_skipped(draw):
     root = draw("cat/1.png", "cat/2.png")
     os.mkfifo(root / "cat" / "endless.png")
     assert len(load(root).gallery) == 2
@@ -273,7 +273,7 @@ def test_a_pipe_among_the_images_is_passed_over(draw):
         ("niño", unicodedata.normalize("NFD", "NIÑO")),
     ],
 )
-def test_labels_that_differ_only_by_case_are_refused_and_named(draw, one: str, other: str):
+def test_labels_that_differ_only_by_case_are_rejected_and_named(draw, one: str, other: str):
     root = draw(f"train/{one}/1.png", f"train/{one}/2.png", f"test/{other}/1.png")
     with pytest.raises(DatasetError, match="differ only by case") as caught:
         load(root)
@@ -287,7 +287,7 @@ def test_composed_and_decomposed_names_are_one_label(draw):
     assert dataset.queries[0].label in {item.label for item in dataset.gallery}
 
 
-def test_a_folder_name_that_is_no_utf8_is_refused(draw):
+def test_folder_name_that_is_not_utf8_is_rejected(draw):
     root = draw("cat/1.png", "cat/2.png")
     try:
         (root / os.fsdecode(b"caf\xe9")).mkdir()
@@ -297,27 +297,27 @@ def test_a_folder_name_that_is_no_utf8_is_refused(draw):
         load(root)
 
 
-def test_one_class_is_noted_as_saying_nothing(draw):
+def test_single_class_is_noted(draw):
     assert "only one class" in load(draw("cat/1.png", "cat/2.png")).notes[0]
 
 
-def test_a_class_of_one_image_has_nothing_to_find(draw):
+def test_class_of_one_image_has_no_query(draw):
     notes = load(draw("cat/1.png", "cat/2.png", "狐/1.png")).notes
     assert notes == ("classes with queries but nothing to find: 1 (狐)",)
 
 
-def test_one_image_alone_is_refused(draw):
+def test_single_image_is_rejected(draw):
     with pytest.raises(DatasetError, match="holds 1 image"):
         load(draw("cat/1.png"))
 
 
-def test_queries_of_other_classes_than_the_gallery_are_refused(draw):
+def test_queries_of_other_classes_than_the_gallery_are_rejected(draw):
     with pytest.raises(DatasetError, match="nothing to find"):
         load(draw("train/a/1.png", "train/a/2.png", "test/b/1.png"))
 
 
 @pytest.mark.parametrize("names", [[], ["notes.txt"], ["empty/"], ["empty/notes.txt"]])
-def test_a_folder_without_labelled_images_is_refused(tmp_path: Path, names: list[str]):
+def test_folder_without_labeled_images_is_rejected(tmp_path: Path, names: list[str]):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         if name.endswith("/"):
@@ -329,12 +329,12 @@ def test_a_folder_without_labelled_images_is_refused(tmp_path: Path, names: list
 
 
 @pytest.mark.parametrize("name", ["nowhere", "a\0b", "~no such user/photos", "x" * 5_000])
-def test_a_path_that_cannot_be_is_refused(tmp_path: Path, name: str):
+def test_invalid_path_is_rejected(tmp_path: Path, name: str):
     with pytest.raises(DatasetError):
         load(name if name.startswith("~") else f"{tmp_path}/{name}")
 
 
-def test_a_folder_that_cannot_be_read_is_refused(draw):
+def test_unreadable_folder_is_rejected(draw):
     with unprivileged(draw("cat/1.png", "cat/2.png")) as root:
         (root / "cat").chmod(0)
         with pytest.raises(DatasetError, match="cannot be read"):
@@ -342,7 +342,7 @@ def test_a_folder_that_cannot_be_read_is_refused(draw):
         (root / "cat").chmod(0o755)
 
 
-def test_the_manifest_hash_is_what_its_docstring_says(draw):
+def test_manifest_hash_matches_its_definition(draw):
     root = draw("train/猫/1.png", "train/x/2.png", "test/猫/3.png")
     files = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in (
         "train/猫/1.png", "train/x/2.png", "test/猫/3.png"
@@ -355,7 +355,7 @@ def test_the_manifest_hash_is_what_its_docstring_says(draw):
     assert load(root).manifest_hash == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def test_the_manifest_hash_follows_content_and_labels_but_not_paths(draw, tmp_path: Path):
+def test_manifest_hash_follows_content_and_labels_but_not_paths(draw, tmp_path: Path):
     root = draw("set/cat/1.png", "set/cat/2.png", "set/dog/1.png", "set/dog/2.png") / "set"
     before = load(root).manifest_hash
     moved = tmp_path / "elsewhere"
@@ -371,7 +371,7 @@ def test_the_manifest_hash_follows_content_and_labels_but_not_paths(draw, tmp_pa
     assert len({before, relabelled, load(root).manifest_hash}) == 3
 
 
-def test_a_file_that_went_away_stops_the_manifest_hash(draw):
+def test_missing_file_stops_the_manifest_hash(draw):
     root = draw("cat/1.png", "cat/2.png")
     dataset = load(root)
     (root / "cat" / "2.png").unlink()
@@ -379,7 +379,7 @@ def test_a_file_that_went_away_stops_the_manifest_hash(draw):
         _ = dataset.manifest_hash
 
 
-def test_the_real_subset_is_read_in_all_three_shapes():
+def test_real_subset_is_read_in_all_three_shapes():
     if not SUBSET.is_dir():
         pytest.skip(f"{SUBSET.name} is not beside this checkout")
     held_out = load(SUBSET)

@@ -1,4 +1,4 @@
-"""Downloads from a real server on loopback, well-behaved and not."""
+"""Downloads from correct and faulty servers on loopback."""
 
 import hashlib
 import json
@@ -55,27 +55,27 @@ def fetched(site, target, **options):
     return target.read_bytes()
 
 
-def test_a_file_comes_whole_and_nothing_is_left_beside_it(site, target):
-    told = []
-    assert fetched(site, target, on_progress=lambda *step: told.append(step)) == CONTENT
+def test_download_is_complete_and_leaves_no_partial_file(site, target):
+    steps = []
+    assert fetched(site, target, on_progress=lambda *step: steps.append(step)) == CONTENT
     assert left(target) == ["archiv.zip"]
-    assert told[-1] == ("downloading", 300_000, 300_000)
+    assert steps[-1] == ("downloading", 300_000, 300_000)
     assert fetched(site, target) == CONTENT
-    assert len(site.requests) == 1  # it is there: not asked again
+    assert len(site.requests) == 1  # the file exists: no further request
 
 
-def test_a_cut_connection_goes_on_where_it_broke_off(site, target):
+def test_dropped_connection_is_resumed(site, target):
     site.script = [cut(100_000), cut(150_000)]
     assert fetched(site, target) == CONTENT
-    asked = [(each.get("Range"), each.get("If-Range")) for each in site.requests]
-    assert asked == [
+    ranges = [(request.get("Range"), request.get("If-Range")) for request in site.requests]
+    assert ranges == [
         (None, None),
         ("bytes=100000-", '"eins"'),
         ("bytes=150000-", '"eins"'),
     ]
 
 
-def test_a_connection_that_is_cut_again_and_again_is_given_up_and_gone_on_from(site, target):
+def test_repeatedly_dropped_download_fails_and_can_be_resumed(site, target):
     site.script = [cut(stop) for stop in (10, 20, 30, 40, 50)]
     with pytest.raises(DownloadError, match=r"broke off after 0\.0 MB.*goes on from there"):
         fetched(site, target)
@@ -85,7 +85,7 @@ def test_a_connection_that_is_cut_again_and_again_is_given_up_and_gone_on_from(s
     assert site.requests[-1]["Range"] == "bytes=50-"
 
 
-def test_a_connection_that_brings_nothing_more_is_given_up_at_once(site, target):
+def test_download_without_progress_fails_at_once(site, target):
     site.script = [cut(10), cut(10)]
     with pytest.raises(DownloadError, match="broke off"):
         fetched(site, target)
@@ -93,12 +93,12 @@ def test_a_connection_that_brings_nothing_more_is_given_up_at_once(site, target)
 
 
 @pytest.mark.parametrize("knows_if_range", [True, False])
-def test_a_content_that_changed_in_between_comes_anew(site, target, knows_if_range):
+def test_changed_content_is_downloaded_again(site, target, knows_if_range):
     def change(handler):
         proper(handler, stop=100_000)
         site.content, site.etag = OTHER, '"zwei"'
 
-    def ignorant(handler):  # it sends the rest of another content
+    def ignorant(handler):  # sends the rest of other content
         del handler.headers["If-Range"]
         proper(handler)
 
@@ -106,15 +106,15 @@ def test_a_content_that_changed_in_between_comes_anew(site, target, knows_if_ran
     assert fetched(site, target) == OTHER
 
 
-def test_a_server_without_ranges_starts_again(site, target):
+def test_server_without_ranges_starts_again(site, target):
     site.ranges = False
     site.script = [cut(100_000)]
     assert fetched(site, target) == CONTENT
-    assert [each.get("Range") for each in site.requests] == [None, "bytes=100000-"]
+    assert [request.get("Range") for request in site.requests] == [None, "bytes=100000-"]
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"eins"', "ü" * 3, '"' + "x" * 500 + '"'])
-def test_a_content_without_a_name_to_rely_on_is_not_gone_on_from(site, target, etag):
+def test_download_without_a_strong_etag_is_not_resumed(site, target, etag):
     site.etag = etag if etag is None else etag.encode().decode("latin-1")
     site.script = [cut(100_000)]
     with pytest.raises(DownloadError, match="begins anew"):
@@ -123,7 +123,7 @@ def test_a_content_without_a_name_to_rely_on_is_not_gone_on_from(site, target, e
     assert site.requests[-1].get("Range") is None
 
 
-def test_a_date_names_a_content_where_there_is_no_tag(site, target):
+def test_last_modified_replaces_a_missing_etag(site, target):
     date = "Wed, 21 Oct 2015 07:28:00 GMT"
     site.script = [
         answer(200, CONTENT[:70_000], Content_Length=300_000, Last_Modified=date),
@@ -151,13 +151,13 @@ def test_a_date_names_a_content_where_there_is_no_tag(site, target):
         answer(206, b"x", Content_Length=1),
     ],
 )
-def test_another_part_than_was_asked_for_is_not_taken(site, target, odd):
+def test_unexpected_range_is_rejected(site, target, odd):
     site.script = [cut(100_000), odd]
     assert fetched(site, target) == CONTENT
     assert site.requests[-1].get("Range") is None
 
 
-def test_a_part_of_another_address_is_not_gone_on_from(site, target):
+def test_partial_file_of_another_url_is_not_resumed(site, target):
     site.script = [cut(10), cut(10)]
     with pytest.raises(DownloadError):
         fetched(site, target)
@@ -167,10 +167,10 @@ def test_a_part_of_another_address_is_not_gone_on_from(site, target):
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"url": 1}', b"\xff", None, "x", -1.5])
-def test_a_part_with_no_note_of_what_it_is_of_is_not_gone_on_from(site, target, note):
+def test_partial_file_without_a_valid_note_is_not_resumed(site, target, note):
     target.parent.mkdir()
     target.with_name(".archiv.zip.part").write_bytes(b"x" * 1000)
-    if isinstance(note, str | float):  # in the place of a number of bytes
+    if isinstance(note, str | float):  # instead of a number of bytes
         key = hashlib.sha256(site.url.encode()).hexdigest()
         note = json.dumps({"url": key, "validator": '"eins"', "total": note}).encode()
     if note is not None:
@@ -178,7 +178,7 @@ def test_a_part_with_no_note_of_what_it_is_of_is_not_gone_on_from(site, target, 
     assert fetched(site, target) == CONTENT
 
 
-def test_a_part_that_is_whole_is_not_asked_for(site, target):
+def test_complete_partial_file_is_not_requested(site, target):
     target.parent.mkdir()
     target.with_name(".archiv.zip.part").write_bytes(CONTENT)
     key = hashlib.sha256(site.url.encode()).hexdigest()
@@ -188,7 +188,7 @@ def test_a_part_that_is_whole_is_not_asked_for(site, target):
     assert site.requests == []
 
 
-def test_chunks_are_taken_and_a_cut_one_is_told(site, target):
+def test_chunked_responses_are_read_and_a_truncated_one_is_resumed(site, target):
     whole = b"186a0\r\n" + CONTENT[:100_000] + b"\r\n"  # 0x186a0 = 100,000
     chunked = {"Transfer_Encoding": "chunked"}
 
@@ -212,7 +212,7 @@ def test_chunks_are_taken_and_a_cut_one_is_told(site, target):
 @pytest.mark.parametrize(
     "huge", [endless, answer(200, b"x", Content_Length=LIMIT + 1), answer(200, b"x" * (LIMIT + 1))]
 )
-def test_no_more_comes_than_was_expected(site, target, huge):
+def test_size_limit_holds(site, target, huge):
     site.script = [huge]
     with pytest.raises(DownloadError, match="too large"):
         fetched(site, target)
@@ -220,22 +220,22 @@ def test_no_more_comes_than_was_expected(site, target, huge):
     assert len(site.requests) == 1
 
 
-def test_a_content_of_just_the_limit_is_taken(site, target):
+def test_content_of_exactly_the_limit_is_accepted(site, target):
     assert fetched(site, target, limit=300_000) == CONTENT
     target.unlink()
-    site.script = [answer(200, CONTENT)]  # of a length that nobody told
+    site.script = [answer(200, CONTENT)]  # of unknown length
     assert fetched(site, target, limit=300_000) == CONTENT
 
 
-def test_redirects_are_followed_with_what_was_asked(site, target):
+def test_redirects_keep_the_request_headers(site, target):
     site.script = [
         cut(100_000),
         redirect("/wo/anders ü.zip"),
         redirect(site.url.replace("reverse", "dort"), 307),
     ]
     assert fetched(site, target) == CONTENT
-    assert [each["path"] for each in site.requests[2:]] == [
-        "/wo/anders%20%FC.zip",  # the server's own byte for ü
+    assert [request["path"] for request in site.requests[2:]] == [
+        "/wo/anders%20%FC.zip",  # the server's own encoding of ü
         "/dort.zip",
     ]
     assert site.requests[-1]["Range"] == "bytes=100000-"
@@ -248,7 +248,7 @@ def test_redirects_in_a_circle_end(site, target):
     assert len(site.requests) == 6
 
 
-def test_a_redirects_own_body_is_not_read(site, target):
+def test_redirects_own_body_is_not_read(site, target):
     def moved(handler):
         handler.send_response(301)
         handler.send_header("Location", "/dort.zip")
@@ -285,26 +285,26 @@ def test_redirects_lead_to_web_servers_only(site, target, location):
         "http://host/a b",
     ],
 )
-def test_only_web_addresses_are_taken(target, url):
+def test_only_web_addresses_are_accepted(target, url):
     with pytest.raises(ConfigError, match="http:// or https:// URL"):
         download(url, target, limit=LIMIT)
 
 
-def test_a_password_in_an_address_is_refused_and_not_shown(target):
+def test_password_in_a_url_is_rejected_without_showing_it(target):
     with pytest.raises(ConfigError) as error:
         download("https://ich:geheim@example.org/a.zip", target, limit=LIMIT)
     assert "geheim" not in str(error.value)
 
 
 @pytest.mark.parametrize("status", [204, 206, 300, 304, 401, 404, 416, 500, 503])
-def test_another_status_is_told_and_leaves_nothing(site, target, status):
+def test_error_status_raises_and_leaves_no_file(site, target, status):
     site.script = [answer(status, b"", Content_Length=0)]
     with pytest.raises(DownloadError, match=str(status)):
         fetched(site, target)
     assert left(target) == []
 
 
-def test_a_secret_query_is_neither_shown_nor_kept(site, target):
+def test_secret_query_is_neither_shown_nor_saved(site, target):
     for broken in (answer(403), cut(10)):
         site.script = [broken] * 2
         with pytest.raises(DownloadError) as error:
@@ -313,14 +313,14 @@ def test_a_secret_query_is_neither_shown_nor_kept(site, target):
     assert "geheim" not in target.with_name(".archiv.zip.json").read_text()
 
 
-def test_an_answer_that_was_packed_unasked_is_refused(site, target):
+def test_unrequested_compression_is_rejected(site, target):
     site.script = [answer(200, b"x", Content_Encoding="gzip", Content_Length=1)]
     with pytest.raises(DownloadError, match="gzip"):
         fetched(site, target)
     assert site.requests[0]["Accept-Encoding"] == "identity"
 
 
-def test_a_server_that_falls_silent_is_not_waited_for(site, target):
+def test_silent_server_times_out(site, target):
     site.script = [stall(1000), stall(1000)]
     with pytest.raises(DownloadError, match="no answer in time"):
         fetched(site, target, timeout=0.2)
@@ -330,20 +330,20 @@ def test_a_server_that_falls_silent_is_not_waited_for(site, target):
     assert fetched(site, target) == CONTENT
 
 
-def test_what_speaks_no_http_is_told(site, target):
+def test_response_that_is_not_http_raises(site, target):
     site.script = [lambda handler: handler.wfile.write("Grüß Gott\r\n\r\n".encode())]
     with pytest.raises(DownloadError, match="cannot be reached"):
         fetched(site, target)
 
 
-def test_nobody_there_is_told(target):
-    with WebServer() as gone:
-        url = gone.url
+def test_unreachable_server_raises(target):
+    with WebServer() as closed:
+        url = closed.url
     with pytest.raises(DownloadError, match="cannot be reached: .*refused"):
         download(url, target, limit=LIMIT)
 
 
-def test_the_environments_proxy_is_asked(site, target, monkeypatch):
+def test_proxy_of_the_environment_is_used(site, target, monkeypatch):
     monkeypatch.setenv("http_proxy", site.url.removesuffix("/reverse.zip"))
     download("http://bilder.invalid/a.zip", target, limit=LIMIT)
     assert target.read_bytes() == CONTENT
@@ -366,7 +366,7 @@ def test_certificates_are_checked_and_https_stays_https(tmp_path, site, target, 
         assert fetched(site, target) == CONTENT
 
 
-def test_what_a_killed_process_had_is_gone_on_from(site, target):
+def test_download_of_a_killed_process_is_resumed(site, target):
     site.script = [stall(100)]
     code = (
         "import sys; from pathlib import Path\n"

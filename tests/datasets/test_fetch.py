@@ -1,4 +1,4 @@
-"""Published datasets: downloaded, unpacked, gone on with, and held to their manifests."""
+"""Published datasets are downloaded, unpacked, resumed and checked against their manifests."""
 
 import json
 import shlex
@@ -89,7 +89,7 @@ def whole(manifest, target):
     )
 
 
-def test_an_archive_is_downloaded_checked_and_not_kept(site, manifest, target):
+def test_archive_is_downloaded_checked_and_removed(site, manifest, target):
     stages = []
     done = fetch(manifest, target, url=site.url, on_progress=lambda *step: stages.append(step))
     assert (done.kept, done.written, done.passed, done.extra) == (0, 8, (), ())
@@ -99,11 +99,11 @@ def test_an_archive_is_downloaded_checked_and_not_kept(site, manifest, target):
         "downloading",
         "unpacking",
     ]
-    found = dataset.load(target)
-    assert (len(found.gallery), len(found.queries), found.held_out) == (6, 1, True)
+    subset = dataset.load(target)
+    assert (len(subset.gallery), len(subset.queries), subset.held_out) == (6, 1, True)
 
 
-def test_what_is_there_and_right_is_nothing_to_do(site, manifest, target):
+def test_complete_dataset_needs_no_work(site, manifest, target):
     fetch(manifest, target, url=site.url)
     before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
     done = fetch(manifest, target, url=site.url, offline=True)
@@ -112,7 +112,7 @@ def test_what_is_there_and_right_is_nothing_to_do(site, manifest, target):
     assert before == {path: path.stat().st_mtime_ns for path in target.rglob("*")}
 
 
-def test_only_what_is_missing_or_wrong_is_written(site, manifest, target):
+def test_only_missing_or_wrong_files_are_written(site, manifest, target):
     fetch(manifest, target, url=site.url)
     (target / "liste.csv").write_text("another")
     (target / "train/mäuse/groß.jpg").unlink()
@@ -122,33 +122,33 @@ def test_only_what_is_missing_or_wrong_is_written(site, manifest, target):
     assert (target / "train/mäuse/mehr.jpg").read_bytes() == b"the user's own"
 
 
-def test_an_archive_from_disk_stays_as_it_is(archive, manifest, target):
+def test_local_archive_is_not_changed(archive, manifest, target):
     before = archive.read_bytes()
     assert fetch(manifest, target, source=archive, offline=True).written == 8
     assert whole(manifest, target)
     assert archive.read_bytes() == before
 
 
-def test_a_folder_gives_what_is_right_and_stays_as_it_is(original, manifest, target):
+def test_source_folder_provides_matching_files_and_is_not_changed(original, manifest, target):
     (original / "train/mäuse/mehr.jpg").write_bytes(b"not asked for")
     assert fetch(manifest, target, source=original).written == 8
     assert whole(manifest, target)
     assert fetch(manifest, original, source=original).extra == ("train/mäuse/mehr.jpg",)
 
 
-def test_a_source_that_lacks_files_is_an_error_that_names_them(original, manifest, target):
+def test_incomplete_source_raises_with_the_missing_files(original, manifest, target):
     (original / "liste.csv").write_text("another")
     (original / "train/mäuse/groß.jpg").unlink()
     with pytest.raises(DatasetError) as error:
         fetch(manifest, target, source=original)
-    told = str(error.value)
-    assert "another content there: 1 (first 'liste.csv')" in told
-    assert "missing in the folder: 2 (first 'liste.csv')" in told
-    assert "6 files are right" in told
+    message = str(error.value)
+    assert "another content there: 1 (first 'liste.csv')" in message
+    assert "missing in the folder: 2 (first 'liste.csv')" in message
+    assert "6 files are right" in message
     assert not draft_of(target).exists()
 
 
-def test_an_archive_that_is_none_is_not_kept(site, manifest, target):
+def test_invalid_archive_is_removed(site, manifest, target):
     site.script = [answer(200, "<html>Grüße".encode(), ETag='"x"')]
     with pytest.raises(DatasetError, match="is removed: .*no whole zip archive"):
         fetch(manifest, target, url=site.url)
@@ -157,23 +157,23 @@ def test_an_archive_that_is_none_is_not_kept(site, manifest, target):
     assert whole(manifest, target)
 
 
-def test_a_published_archive_that_changed_is_an_error(original, manifest, target, tmp_path):
+def test_changed_published_archive_raises(original, manifest, target, tmp_path):
     changed = packed(original, tmp_path / "neu.zip", without=["liste.csv"], extra=["neues.csv"])
-    told = pytest.raises(DatasetError, match=r"missing in the folder: 1 .*neues\.csv")
-    with WebServer(changed.read_bytes()) as site, told:
+    expected_error = pytest.raises(DatasetError, match=r"missing in the folder: 1 .*neues\.csv")
+    with WebServer(changed.read_bytes()) as site, expected_error:
         fetch(manifest, target, url=site.url)
     assert manifest.check(target).missing == ("liste.csv",)
     assert not draft_of(target).exists()
 
 
-def test_more_bytes_than_the_files_can_have_are_refused(site, manifest, target):
+def test_oversized_archive_is_rejected(site, manifest, target):
     site.script = [answer(200, b"", Content_Length=limit(manifest) + 1)]
     with pytest.raises(DownloadError, match="too large"):
         fetch(manifest, target, url=site.url)
-    assert list(target.parent.iterdir()) == []  # an empty folder would pass for a dataset
+    assert list(target.parent.iterdir()) == []  # an empty folder would look like a dataset
 
 
-def test_the_network_may_be_forbidden(site, manifest, target):
+def test_network_can_be_disabled(site, manifest, target):
     with pytest.raises(DownloadError, match="IMGSEARCH_OFFLINE"):
         fetch(manifest, target, url=site.url, offline=True)
     assert site.requests == []
@@ -186,20 +186,20 @@ from pathlib import Path
 from imgsearch.datasets.fetch import fetch
 from imgsearch.datasets.manifest import Manifest
 
-def tell(stage, done, total):
+def report(stage, done, total):
     print(stage, done, flush=True)
     if stage == sys.argv[4]:
         sys.stdin.readline()
 
 source = sys.argv[3]
 way = {"url": source} if source.startswith("http") else {"source": Path(source)}
-fetch(Manifest.read(Path(sys.argv[1])), Path(sys.argv[2]), **way, on_progress=tell)
+fetch(Manifest.read(Path(sys.argv[1])), Path(sys.argv[2]), **way, on_progress=report)
 """
 
 
 @pytest.fixture
 def child(manifest, target, tmp_path):
-    """Return what starts a process that fetches, and waits for a line after each step."""
+    """Return a function that starts a fetching process, which waits for a line after each step."""
     (tmp_path / "liste.tsv").write_text(manifest.text(), encoding="utf-8")
     words = [sys.executable, "-c", CHILD, tmp_path / "liste.tsv", target]
 
@@ -210,12 +210,12 @@ def child(manifest, target, tmp_path):
     return child
 
 
-def test_an_unpacking_that_was_killed_goes_on(child, archive, manifest, target):
+def test_killed_unpacking_resumes(child, archive, manifest, target):
     with child(archive, "unpacking") as process:
         for line in process.stdout:
             part = target / "train/mäuse/.groß.jpg.part"
             if line.startswith("unpacking") and part.exists():
-                process.send_signal(signal.SIGKILL)  # it waits: the file is not whole
+                process.send_signal(signal.SIGKILL)  # the process waits with a partial file
                 break
             if line.startswith("unpacking"):
                 process.stdin.write("\n")
@@ -228,9 +228,7 @@ def test_an_unpacking_that_was_killed_goes_on(child, archive, manifest, target):
     assert whole(manifest, target)
 
 
-def test_a_download_that_was_killed_goes_on_in_a_folder_that_is_not_there_yet(
-    child, site, manifest, target
-):
+def test_killed_download_resumes_before_the_folder_exists(child, site, manifest, target):
     site.script = [stall(1_000_000)]
     with child(site.url, "nothing") as process:
         for line in process.stdout:
@@ -243,7 +241,7 @@ def test_a_download_that_was_killed_goes_on_in_a_folder_that_is_not_there_yet(
     assert whole(manifest, target)
 
 
-def test_a_killed_unpacking_does_not_download_again(child, site, manifest, target):
+def test_killed_unpacking_does_not_download_again(child, site, manifest, target):
     with child(site.url, "unpacking") as process:
         for line in process.stdout:
             if line.startswith("unpacking"):
@@ -255,7 +253,7 @@ def test_a_killed_unpacking_does_not_download_again(child, site, manifest, targe
     assert whole(manifest, target)
 
 
-def test_two_processes_are_not_in_each_others_way(child, site, manifest, target):
+def test_two_processes_do_not_conflict(child, site, manifest, target):
     with child(site.url, "downloading") as process:
         for line in process.stdout:
             if line.startswith("downloading"):
@@ -267,7 +265,7 @@ def test_two_processes_are_not_in_each_others_way(child, site, manifest, target)
     assert whole(manifest, target)
 
 
-def test_the_command_tells_the_terms_and_then_what_it_did(run, site, manifest, tmp_path):
+def test_command_prints_the_terms_and_the_result(run, site, manifest, tmp_path):
     done = run("fetch", "imagenet-subset", "--url", site.url)
     assert done.exit_code == 0, done.output
     size, terms, *_, last = done.stderr.splitlines()
@@ -282,27 +280,27 @@ def test_the_command_tells_the_terms_and_then_what_it_did(run, site, manifest, t
     assert run("check", "data/imagenet-subset").exit_code == 0
 
 
-def test_without_a_network_the_command_says_what_to_run(run, archive, manifest, tmp_path):
-    with WebServer() as gone:
-        url = gone.url
+def test_command_without_a_network_prints_the_next_command(run, archive, manifest, tmp_path):
+    with WebServer() as closed:
+        url = closed.url
     failed = run("fetch", "imagenet-subset", "--url", url, "--to", "meine Bilder")
     assert failed.exit_code == 1
     (hint,) = [line for line in failed.stderr.splitlines() if line.startswith("Without")]
     assert f"download {url} on another machine, put it into this folder as reverse.zip" in hint
     archive.rename(tmp_path / "reverse.zip")
-    told = shlex.split(hint.rpartition("run: ")[2])
-    assert told[:2] == ["imgsearch", "data"]
-    assert CliRunner().invoke(cli, told[1:]).exit_code == 0
+    words = shlex.split(hint.rpartition("run: ")[2])
+    assert words[:2] == ["imgsearch", "data"]
+    assert CliRunner().invoke(cli, words[1:]).exit_code == 0
     assert manifest.check(tmp_path / "meine Bilder").complete
 
 
-def test_the_published_address_is_one_of_https():
+def test_published_url_is_https():
     for published in PUBLISHED.values():
         assert published.url.startswith("https://")
         assert published.url.endswith(".zip")
 
 
-def test_a_broken_connection_is_one_line_and_the_next_run_goes_on(run, site):
+def test_broken_connection_is_one_line_and_the_next_run_resumes(run, site):
     site.script = [cut(1000), cut(1000)]
     failed = run("fetch", "imagenet-subset", "--url", site.url)
     assert failed.exit_code == 1
@@ -311,14 +309,14 @@ def test_a_broken_connection_is_one_line_and_the_next_run_goes_on(run, site):
     assert site.requests[-1]["Range"] == "bytes=1000-"
 
 
-def test_names_that_were_passed_over_are_told_and_cannot_drive_a_terminal(run, original, tmp_path):
+def test_skipped_names_are_listed_without_control_codes(run, original, tmp_path):
     strange = packed(original, tmp_path / "mehr.zip", extra=["\x1b[31mrot", "LIESMICH"])
     done = run("fetch", "imagenet-subset", "--from", strange)
     assert done.exit_code == 0
     assert "2 (first " in done.stderr
     assert "\x1b" not in done.stderr
-    told = json.loads(run("fetch", "imagenet-subset", "--from", strange, "--json").stdout)
-    assert told == {
+    result = json.loads(run("fetch", "imagenet-subset", "--from", strange, "--json").stdout)
+    assert result == {
         "folder": "data/imagenet-subset",
         "kept": 8,
         "written": 0,
@@ -327,7 +325,7 @@ def test_names_that_were_passed_over_are_told_and_cannot_drive_a_terminal(run, o
     }
 
 
-def test_check_lists_what_differs_and_exits_with_one(run, original):
+def test_check_lists_differences_with_exit_status_1(run, original):
     (original / "liste.csv").write_text("another")
     (original / "train/mäuse/groß.jpg").unlink()
     (original / "neu\x1b.jpg").write_bytes(b"")
@@ -339,16 +337,16 @@ def test_check_lists_what_differs_and_exits_with_one(run, original):
         "extra neu\\x1b.jpg",
     ]
     assert "6 right, 1 missing, 1 wrong, 1 extra" in done.stderr
-    told = json.loads(run("check", original, "--json").stdout)
-    assert (told["good"], told["missing"]) == (6, ["train/mäuse/groß.jpg"])
+    result = json.loads(run("check", original, "--json").stdout)
+    assert (result["good"], result["missing"]) == (6, ["train/mäuse/groß.jpg"])
 
 
-def test_the_manifest_command_prints_what_check_takes(run, original, manifest):
+def test_manifest_command_prints_a_manifest_for_check(run, original, manifest):
     done = CliRunner().invoke(cli, ["data", "manifest", str(original)])
     assert done.stdout == manifest.text()
 
 
-def test_wrong_words_are_usage_errors(run, archive, tmp_path):
+def test_invalid_arguments_are_usage_errors(run, archive, tmp_path):
     both = run("fetch", "imagenet-subset", "--url", "https://example.org/", "--from", archive)
     assert both.exit_code == 2
     assert run("fetch", "anderes").exit_code == 2

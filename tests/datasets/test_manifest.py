@@ -1,4 +1,4 @@
-"""Manifests: what a dataset consists of, and whether a folder is it."""
+"""Manifests list the files of a dataset, and a folder is checked against them."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from imgsearch.errors import DatasetError
 from tests.unprivileged import unprivileged
 
 SUBSET = Path(__file__).parents[3] / "shared" / "data" / "imagenet-subset"
-EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # sha256 of nothing
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # sha256 of no bytes
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
 
 
@@ -29,7 +29,7 @@ def parsed(*lines):
     return Manifest.parse("\n".join(("path\tsize\tsha256", *lines, "")))
 
 
-def test_a_manifest_is_made_of_a_folder_and_read_again(folder):
+def test_manifest_of_a_folder_round_trips(folder):
     manifest = Manifest.of(folder)
     assert manifest.text() == (
         f"path\tsize\tsha256\ntest/füchse/2.jpg\t0\t{EMPTY}\ntrain/fuchs/1.jpg\t3\t{ABC}\n"
@@ -40,7 +40,7 @@ def test_a_manifest_is_made_of_a_folder_and_read_again(folder):
     assert manifest.files["train/fuchs/1.jpg"] == File("train/fuchs/1.jpg", 3, ABC)
 
 
-def test_a_folder_is_told_right_missing_wrong_and_extra(folder):
+def test_check_returns_good_missing_wrong_and_extra_files(folder):
     manifest = Manifest.of(folder)
     right = ("test/füchse/2.jpg", "train/fuchs/1.jpg")
     assert manifest.check(folder) == Verdict(right, (), (), ())
@@ -56,16 +56,16 @@ def test_a_folder_is_told_right_missing_wrong_and_extra(folder):
     assert not verdict.complete
 
 
-def test_a_folder_or_a_pipe_in_a_files_place_is_wrong(folder):
+def test_folder_or_a_pipe_in_a_files_place_is_wrong(folder):
     manifest = Manifest.of(folder)
     (folder / "train/fuchs/1.jpg").unlink()
-    os.mkfifo(folder / "train/fuchs/1.jpg")  # reading it would wait for ever
+    os.mkfifo(folder / "train/fuchs/1.jpg")  # reading it would block
     (folder / "test/füchse/2.jpg").unlink()
     (folder / "test/füchse/2.jpg").mkdir()
     assert manifest.check(folder).wrong == ("test/füchse/2.jpg", "train/fuchs/1.jpg")
 
 
-def test_a_folder_that_is_not_there_lacks_everything(folder, tmp_path):
+def test_missing_folder_lacks_every_file(folder, tmp_path):
     verdict = Manifest.of(folder).check(tmp_path / "nirgends")
     assert (len(verdict.missing), verdict.extra) == (2, ())
     (folder / "train/fuchs/1.jpg").unlink()
@@ -75,7 +75,7 @@ def test_a_folder_that_is_not_there_lacks_everything(folder, tmp_path):
     assert parsed(f"train/fuchs/1.jpg\t3\t{ABC}").check(folder).missing == ("train/fuchs/1.jpg",)
 
 
-def test_a_name_of_another_form_of_unicode_is_the_same_file(tmp_path):
+def test_name_of_another_form_of_unicode_is_the_same_file(tmp_path):
     apart = unicodedata.normalize("NFD", "füchse")
     assert apart != "füchse"
     (tmp_path / apart).mkdir()
@@ -85,7 +85,7 @@ def test_a_name_of_another_form_of_unicode_is_the_same_file(tmp_path):
     assert manifest.check(tmp_path).extra == ()
 
 
-def test_a_file_that_may_not_be_read_is_told(folder):
+def test_unreadable_file_raises(folder):
     manifest = Manifest.of(folder)
     with unprivileged(folder) as copy:
         (copy / "train/fuchs/1.jpg").chmod(0)
@@ -119,7 +119,7 @@ def test_a_file_that_may_not_be_read_is_told(folder):
         unicodedata.normalize("NFD", "ü"),
     ],
 )
-def test_paths_that_lead_elsewhere_are_no_manifests(path):
+def test_manifest_with_paths_outside_the_folder_is_rejected(path):
     with pytest.raises(DatasetError, match="line 2"):
         parsed(f"{path}\t0\t{EMPTY}")
 
@@ -138,7 +138,7 @@ def test_paths_that_lead_elsewhere_are_no_manifests(path):
         "",
     ],
 )
-def test_lines_that_are_no_files_are_told(line):
+def test_manifest_with_invalid_lines_is_rejected(line):
     with pytest.raises(DatasetError, match="line 2"):
         parsed(line)
 
@@ -147,24 +147,24 @@ def test_lines_that_are_no_files_are_told(line):
     ("one", "other"),
     [("a/b.jpg", "a/B.JPG"), ("straße", "STRASSE"), ("É", "é"), ("a", "a/b"), ("A", "a/b/c")],
 )
-def test_two_paths_for_one_place_are_no_manifest(one, other):
+def test_manifest_with_two_paths_for_one_file_is_rejected(one, other):
     with pytest.raises(DatasetError, match="one file|is a file, and the folder"):
         parsed(f"{one}\t0\t{EMPTY}", f"{other}\t0\t{EMPTY}")
 
 
-def test_a_repeated_path_is_no_manifest():
+def test_manifest_with_a_repeated_path_is_rejected():
     with pytest.raises(DatasetError, match="line 3 repeats a"):
         parsed(f"a\t0\t{EMPTY}", f"a\t3\t{ABC}")
 
 
 @pytest.mark.parametrize("content", [b"", b"id,path,label\n", b"path\tsize\tsha256\n", b"\xff"])
-def test_a_file_that_is_no_manifest_is_told_by_its_name(tmp_path, content):
+def test_error_names_an_invalid_manifest(tmp_path, content):
     (tmp_path / "liste.tsv").write_bytes(content)
     with pytest.raises(DatasetError, match=r"liste\.tsv"):
         Manifest.read(tmp_path / "liste.tsv")
 
 
-def test_names_that_not_every_system_keeps_make_no_manifest(tmp_path):
+def test_names_that_some_systems_change_are_rejected(tmp_path):
     with pytest.raises(DatasetError, match="holds no files"):
         Manifest.of(tmp_path)
     (tmp_path / "a\nb").write_bytes(b"")
@@ -172,7 +172,7 @@ def test_names_that_not_every_system_keeps_make_no_manifest(tmp_path):
         Manifest.of(tmp_path)
 
 
-def test_the_subsets_manifest_comes_with_the_package():
+def test_package_contains_the_manifest_of_the_subset():
     manifest = Manifest.published("imagenet-subset")
     kinds = [path.split("/")[0] for path in manifest.files]
     assert [kinds.count(kind) for kind in ("train", "test", "reverse_image_search.csv")] == [
@@ -186,10 +186,10 @@ def test_the_subsets_manifest_comes_with_the_package():
 
 
 @pytest.mark.skipif(not SUBSET.is_dir(), reason="no ../shared/data/imagenet-subset at hand")
-def test_the_subsets_manifest_is_that_of_the_real_files():
+def test_manifest_of_the_subset_matches_the_real_files():
     manifest = Manifest.published("imagenet-subset")
     verdict = manifest.check(SUBSET)
     assert (len(verdict.good), verdict.complete, verdict.extra) == (1101, True, ())
-    some = sorted(SUBSET.glob("test/*/*"))[42]  # hashed by another way than the module's
-    told = manifest.files[some.relative_to(SUBSET).as_posix()]
-    assert hashlib.sha256(some.read_bytes()).hexdigest() == told.sha256
+    sample = sorted(SUBSET.glob("test/*/*"))[42]  # hashed with hashlib, not with the module
+    listed = manifest.files[sample.relative_to(SUBSET).as_posix()]
+    assert hashlib.sha256(sample.read_bytes()).hexdigest() == listed.sha256

@@ -1,4 +1,4 @@
-"""Archives, well-meant and hostile: only what the manifest names is ever written."""
+"""Valid and hostile archives: only the files of the manifest are written."""
 
 import os
 import stat
@@ -41,7 +41,7 @@ def lay(folder, files=FILES):
 
 
 def packed(tmp_path, *entries, method=zipfile.ZIP_DEFLATED):
-    """Return an archive of entries: a name or ZipInfo, and a content."""
+    """Return an archive of entries, each a name or ZipInfo and a content."""
     archive = tmp_path / "archiv.zip"
     with zipfile.ZipFile(archive, "w", method) as file:
         for name, content in entries:
@@ -49,16 +49,16 @@ def packed(tmp_path, *entries, method=zipfile.ZIP_DEFLATED):
     return archive
 
 
-def there(folder):
-    """Return every file below the folder, hidden ones too, and the files beside the folder."""
-    found = {
+def files_around(folder):
+    """Return every file below the folder, including hidden ones, and the files beside it."""
+    files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file()
     }
     beside = sorted(path.name for path in folder.parent.iterdir()) if folder.parent.exists() else []
     assert beside in ([], [folder.name])
-    return found
+    return files
 
 
 @pytest.mark.parametrize("prefix", ["", "top/", "a/b/ç/", "./", "train/", "test/train/"])
@@ -66,11 +66,11 @@ def there(folder):
 def test_files_are_found_below_any_prefix(tmp_path, manifest, target, prefix, method):
     entries = [(prefix + path, content) for path, content in FILES.items()]
     done = unpack(packed(tmp_path, *entries, method=method), manifest, target)
-    assert there(target) == FILES
+    assert files_around(target) == FILES
     assert (done.written, done.wrong, done.passed) == (tuple(sorted(FILES)), (), ())
 
 
-def test_others_are_passed_over_and_told_of(tmp_path, manifest, target):
+def test_other_entries_are_skipped_and_listed(tmp_path, manifest, target):
     others = [
         ("README", b"x"),
         ("__MACOSX/train/fuchs/._1.jpg", b"x"),
@@ -79,7 +79,7 @@ def test_others_are_passed_over_and_told_of(tmp_path, manifest, target):
         ("train/", b""),
     ]
     done = unpack(packed(tmp_path, *others, *FILES.items()), manifest, target)
-    assert there(target) == FILES
+    assert files_around(target) == FILES
     assert done.passed == (
         "README",
         "__MACOSX/train/fuchs/._1.jpg",
@@ -109,13 +109,13 @@ def test_others_are_passed_over_and_told_of(tmp_path, manifest, target):
         "train/fuchs/\x1b[2J1.jpg",
     ],
 )
-def test_a_name_that_leads_elsewhere_is_not_unpacked(tmp_path, manifest, target, name):
+def test_path_outside_the_folder_is_not_unpacked(tmp_path, manifest, target, name):
     done = unpack(packed(tmp_path, (name, FILES[PATH])), manifest, target)
     assert done.written == ()
-    assert there(target) == {}
+    assert files_around(target) == {}
 
 
-def test_what_follows_a_nul_is_not_overlooked(tmp_path, manifest, target):
+def test_name_is_not_cut_at_a_nul(tmp_path, manifest, target):
     archive = packed(tmp_path, (PATH + "#.exe", FILES[PATH]))
     archive.write_bytes(archive.read_bytes().replace(b"#.exe", b"\0.exe"))
     done = unpack(archive, manifest, target)
@@ -123,12 +123,12 @@ def test_what_follows_a_nul_is_not_overlooked(tmp_path, manifest, target):
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR])
-def test_links_and_devices_are_passed_over(tmp_path, manifest, target, kind):
+def test_links_and_devices_are_skipped(tmp_path, manifest, target, kind):
     entry = zipfile.ZipInfo(PATH)
     entry.create_system, entry.external_attr = 3, (kind | 0o777) << 16
     done = unpack(packed(tmp_path, (entry, b"/etc/passwd")), manifest, target)
     assert (done.written, done.passed) == ((), (PATH,))
-    assert there(target) == {}
+    assert files_around(target) == {}
 
 
 @pytest.mark.parametrize(
@@ -138,37 +138,39 @@ def test_links_and_devices_are_passed_over(tmp_path, manifest, target, kind):
         ("train/mäuse/2.jpg", unicodedata.normalize("NFD", "train/mäuse/2.jpg")),
     ],
 )
-def test_two_entries_for_one_file_are_refused(tmp_path, manifest, target, one, other):
+def test_two_entries_for_one_file_are_rejected(tmp_path, manifest, target, one, other):
     with pytest.raises(DatasetError, match="two entries for"):
         unpack(packed(tmp_path, (one, b"a"), (other, b"b")), manifest, target)
     assert not target.exists()
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")  # zipfile's, while we make it
-def test_a_name_that_comes_twice_is_refused(tmp_path, manifest, target):
+@pytest.mark.filterwarnings(
+    "ignore:Duplicate name:UserWarning"
+)  # from zipfile, when the test writes the archive
+def test_duplicate_name_is_rejected(tmp_path, manifest, target):
     with pytest.raises(DatasetError, match="two entries for"):
         unpack(packed(tmp_path, (PATH, b"a"), (PATH, b"b")), manifest, target)
 
 
-def test_of_an_entry_no_more_is_unpacked_than_was_promised(tmp_path, manifest, target):
-    told = []
+def test_unpacking_stops_at_the_declared_size(tmp_path, manifest, target):
+    steps = []
     bomb = packed(tmp_path, (PATH, b"\0" * 50_000_000), ("liste.csv", FILES["liste.csv"]))
     assert bomb.stat().st_size < 60_000
-    done = unpack(bomb, manifest, target, on_progress=lambda *step: told.append(step))
+    done = unpack(bomb, manifest, target, on_progress=lambda *step: steps.append(step))
     assert (done.written, done.wrong) == (("liste.csv",), (PATH,))
-    assert there(target) == {"liste.csv": FILES["liste.csv"]}
-    assert max(at for _, at, _ in told) == 70_014  # the two files as promised
+    assert files_around(target) == {"liste.csv": FILES["liste.csv"]}
+    assert max(at for _, at, _ in steps) == 70_014  # the two files as declared
 
 
-def test_an_entry_that_lies_about_its_size_is_wrong(tmp_path, manifest, target):
+def test_entry_with_a_false_size_is_wrong(tmp_path, manifest, target):
     archive = packed(tmp_path, (PATH, b"\0" * 5_000_000))
     lie = archive.read_bytes().replace(struct.pack("<L", 5_000_000), struct.pack("<L", 70_000))
     archive.write_bytes(lie)
     assert unpack(archive, manifest, target).wrong == (PATH,)
-    assert there(target) == {}
+    assert files_around(target) == {}
 
 
-def test_entries_that_share_their_bytes_write_no_more_than_promised(tmp_path, manifest, target):
+def test_entries_with_shared_bytes_write_no_more_than_declared(tmp_path, manifest, target):
     archive = packed(tmp_path, *FILES.items())
     data = archive.read_bytes()
     with zipfile.ZipFile(archive) as opened:
@@ -178,19 +180,19 @@ def test_entries_that_share_their_bytes_write_no_more_than_promised(tmp_path, ma
     archive.write_bytes(data[:place] + struct.pack("<L", first.header_offset) + data[place + 4 :])
     done = unpack(archive, manifest, target)
     assert done.wrong == ("train/mäuse/2.jpg",)
-    assert sorted(there(target)) == sorted(FILES.keys() - {"train/mäuse/2.jpg"})
+    assert sorted(files_around(target)) == sorted(FILES.keys() - {"train/mäuse/2.jpg"})
 
 
-def test_a_content_that_is_another_is_not_written_and_the_rest_is(tmp_path, manifest, target):
+def test_wrong_content_is_not_written_and_the_rest_is(tmp_path, manifest, target):
     changed = {**FILES, PATH: FILES[PATH][:-1] + b"!", "liste.csv": b"short"}
     done = unpack(packed(tmp_path, *changed.items()), manifest, target)
     assert done.wrong == ("liste.csv", PATH)
-    assert there(target) == {
+    assert files_around(target) == {
         path: FILES[path] for path in ("test/fuchs/3.jpg", "train/mäuse/2.jpg")
     }
 
 
-def test_a_broken_stream_is_wrong_and_the_rest_is_written(tmp_path, manifest, target):
+def test_broken_stream_is_wrong_and_the_rest_is_written(tmp_path, manifest, target):
     archive = packed(tmp_path, *FILES.items())
     packed_mice = zlib.compress(FILES["train/mäuse/2.jpg"], -1)[2:-4]
     data = archive.read_bytes()
@@ -200,14 +202,16 @@ def test_a_broken_stream_is_wrong_and_the_rest_is_written(tmp_path, manifest, ta
     assert (done.wrong, len(done.written)) == (("train/mäuse/2.jpg",), 3)
 
 
-def test_a_wrong_file_never_replaces_a_right_one(tmp_path, manifest, target):
+def test_wrong_file_never_replaces_a_correct_one(tmp_path, manifest, target):
     lay(target)
     unpack(packed(tmp_path, (PATH, b"other")), manifest, target)
-    assert there(target) == FILES
+    assert files_around(target) == FILES
 
 
-def test_many_more_entries_than_the_manifest_are_refused(tmp_path, manifest, target):
-    entries = [(f"{place}", b"") for place in range(1_005)]  # 4 files, and 1,000 others
+def test_archive_with_many_extra_entries_is_rejected(tmp_path, manifest, target):
+    entries = [
+        (f"{place}", b"") for place in range(1_005)
+    ]  # 4 files, and the 1,000 extra entries allowed
     with pytest.raises(DatasetError, match="many more entries"):
         unpack(packed(tmp_path, *entries), manifest, target)
     unpack(packed(tmp_path, *entries[:1_004]), manifest, target)
@@ -217,13 +221,13 @@ def test_many_more_entries_than_the_manifest_are_refused(tmp_path, manifest, tar
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_other_methods_than_deflate_are_refused(tmp_path, manifest, target, method):
+def test_other_methods_than_deflate_are_rejected(tmp_path, manifest, target, method):
     with pytest.raises(DatasetError, match="packed by method 1[24]"):
         unpack(packed(tmp_path, *FILES.items(), method=method), manifest, target)
     assert not target.exists()
 
 
-def test_encrypted_files_are_refused(tmp_path, manifest, target):
+def test_encrypted_files_are_rejected(tmp_path, manifest, target):
     archive = packed(tmp_path, (PATH, FILES[PATH]))
     data = bytearray(archive.read_bytes())
     data[data.index(b"PK\3\4") + 6] |= 1
@@ -233,7 +237,7 @@ def test_encrypted_files_are_refused(tmp_path, manifest, target):
         unpack(archive, manifest, target)
 
 
-def test_what_is_no_whole_archive_is_told(tmp_path, manifest, target):
+def test_incomplete_archive_raises(tmp_path, manifest, target):
     whole = packed(tmp_path, *FILES.items()).read_bytes()
     archive = tmp_path / "kaputt.zip"
     for data in (b"", b"<html>", whole[:-30], whole[: len(whole) // 2], b"PK\5\6" + b"\xff" * 18):
@@ -245,7 +249,7 @@ def test_what_is_no_whole_archive_is_told(tmp_path, manifest, target):
     assert not target.exists()
 
 
-def test_an_archive_with_any_bit_changed_does_no_harm(tmp_path, manifest, target):
+def test_corrupt_archive_writes_only_correct_files(tmp_path, manifest, target):
     small = {"liste.csv": FILES["liste.csv"]}
     whole = packed(tmp_path, *small.items()).read_bytes()
     archive = tmp_path / "kaputt.zip"
@@ -257,11 +261,11 @@ def test_an_archive_with_any_bit_changed_does_no_harm(tmp_path, manifest, target
             except DatasetError:
                 continue
             finally:
-                assert there(target).items() <= small.items()
-    assert there(target) == small
+                assert files_around(target).items() <= small.items()
+    assert files_around(target) == small
 
 
-def test_a_link_in_a_files_place_is_replaced_and_not_written_through(tmp_path, manifest, target):
+def test_link_in_a_files_place_is_replaced_and_not_written_through(tmp_path, manifest, target):
     elsewhere = tmp_path / "fremd.txt"
     elsewhere.write_bytes(b"theirs")
     (target / "train/fuchs").mkdir(parents=True)
@@ -271,28 +275,28 @@ def test_a_link_in_a_files_place_is_replaced_and_not_written_through(tmp_path, m
     assert not (target / PATH).is_symlink()
 
 
-def test_a_part_that_a_killed_run_left_is_written_over(tmp_path, manifest, target):
+def test_partial_file_of_a_killed_run_is_overwritten(tmp_path, manifest, target):
     (target / "train/fuchs").mkdir(parents=True)
     (target / "train/fuchs/.1.jpg.part").write_bytes(b"x" * 100_000)
     unpack(packed(tmp_path, *FILES.items()), manifest, target)
-    assert there(target) == FILES
+    assert files_around(target) == FILES
 
 
-def test_what_is_to_be_skipped_is_neither_read_nor_written(tmp_path, manifest, target):
+def test_skipped_files_are_neither_read_nor_written(tmp_path, manifest, target):
     done = unpack(packed(tmp_path, *FILES.items()), manifest, target, skip=[PATH, "liste.csv"])
     assert done.written == ("test/fuchs/3.jpg", "train/mäuse/2.jpg")
 
 
-def test_a_folder_gives_what_is_right_of_it_and_nothing_else(tmp_path, manifest, target):
+def test_source_folder_provides_only_matching_files(tmp_path, manifest, target):
     source = lay(tmp_path / "quelle", {**FILES, PATH: b"another", "train/fuchs/4.jpg": b"more"})
     (source / "liste.csv").unlink()
-    os.mkfifo(source / "liste.csv")  # reading it would wait for ever
+    os.mkfifo(source / "liste.csv")  # reading it would block
     done = copy(source, manifest, target, skip=["test/fuchs/3.jpg"])
     assert (done.written, done.wrong) == (("train/mäuse/2.jpg",), (PATH,))
-    assert there(target) == {"train/mäuse/2.jpg": FILES["train/mäuse/2.jpg"]}
+    assert files_around(target) == {"train/mäuse/2.jpg": FILES["train/mäuse/2.jpg"]}
 
 
-def test_an_archive_within_something_else_is_read(tmp_path, manifest, target):
+def test_archive_embedded_in_another_file_is_read(tmp_path, manifest, target):
     whole = packed(tmp_path, *FILES.items()).read_bytes()
     archive = tmp_path / "selbst.exe"  # zip files are found from their end
     archive.write_bytes(b"MZ" * 500 + whole)

@@ -11,7 +11,7 @@ from tests.images.test_bounds import (
     box,
     exif,
     gif,
-    grey,
+    gray_entries,
     jp2,
     jpeg2000,
     riff,
@@ -79,7 +79,7 @@ def _ifds(size):
     """Return a chain of directories, each of one tag, behind the first one's pixels."""
     number = size // 18 - 20
     start = 8 + 2 + 12 * 6 + 4
-    first = tiff(*grey(1, 1), (273, 4, 1, 8))[:-4] + struct.pack("<I", start)
+    first = tiff(*gray_entries(1, 1), (273, 4, 1, 8))[:-4] + struct.pack("<I", start)
     return first + b"".join(
         struct.pack("<HHHIII", 1, 256, 4, 1, 1, start + 18 * (each + 1)) for each in range(number)
     )
@@ -180,22 +180,22 @@ FILLED = {
     "filled TIFF tags": _entries,
     "filled TIFF shared tags": lambda size: exif(60_000, size),
     "filled TIFF strips": lambda size: _tiff(
-        (*grey(1, (size - 200) // 4), (273, 4, (size - 200) // 4, 90), (278, 3, 1, 1)), size
+        (*gray_entries(1, (size - 200) // 4), (273, 4, (size - 200) // 4, 90), (278, 3, 1, 1)), size
     ),
     "filled TIFF rationals": lambda size: _tiff(
-        (*grey(1, 1), (40_000, 5, (size - 200) // 8, 90)), size
+        (*gray_entries(1, 1), (40_000, 5, (size - 200) // 8, 90)), size
     ),
     "filled TIFF bytes": lambda size: _tiff(
-        (*grey(1, 1), (40_000, 7, size - 200, 90), (273, 4, 1, 8)), size
+        (*gray_entries(1, 1), (40_000, 7, size - 200, 90), (273, 4, 1, 8)), size
     ),
     "filled TIFF texts": lambda size: _tiff(
-        (*grey(1, 1), (270, 2, size - 200, 90), (273, 4, 1, 8)), size
+        (*gray_entries(1, 1), (270, 2, size - 200, 90), (273, 4, 1, 8)), size
     ),
     "filled TIFF XMP": lambda size: _tiff(
-        (*grey(1, 1), (273, 4, 1, 8), (700, 1, size - 200, 90)), size
+        (*gray_entries(1, 1), (273, 4, 1, 8), (700, 1, size - 200, 90)), size
     ),
     "filled TIFF profile, on its side": lambda size: _tiff(
-        (*grey(1, 1), (273, 4, 1, 8), (274, 3, 1, 6), (34675, 7, size - 200, 110)), size
+        (*gray_entries(1, 1), (273, 4, 1, 8), (274, 3, 1, 6), (34675, 7, size - 200, 110)), size
     ),
     "filled WEBP chunks": lambda size: webp(riff(b"ABCD", b"") * ((size - 400) // 8)),
     "filled WEBP large chunk": lambda size: webp(riff(b"ABCD", bytes(size - 400))),

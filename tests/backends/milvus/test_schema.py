@@ -13,7 +13,7 @@ from imgsearch.errors import FieldInvalid, SchemaMismatch
 from imgsearch.filters import Field
 from imgsearch.testing.contract.bench import Bench, ids, unit, vector
 from imgsearch.types import Record
-from tests.backends import strangers
+from tests.backends import foreign as foreign_collections
 from tests.conftest import Place
 
 
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[Backend]:
 @pytest.fixture(params=["milvus-lite", "milvus"])
 def milvus(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> Iterator[Bench]:
     url, token = place_of(request.param)
-    bench = Bench(request.param, url, connect(url, token=token), token)
+    bench = Bench(request.param, url, connect(url, token=token), token, foreign_collections.milvus)
     yield bench
     bench.clear()
 
@@ -138,7 +138,7 @@ def test_unsearchable_vector_type_is_reported(kind: str) -> None:
 
 
 def test_notes_of_another_program_are_neither_read_nor_written(store: Backend) -> None:
-    strangers.milvus(store, notes.NAME)
+    foreign_collections.milvus(store, notes.NAME)
     ours = store.create("images", Schema(4, index=Index("flat")))
     assert notes.read(store, ours) == {}
     with pytest.raises(SchemaMismatch, match="'imgsearch_notes' was not created by imgsearch"):

@@ -21,12 +21,12 @@ from tcvectordb.rpc.proto import olama_pb2
 
 from imgsearch.backends import Schema, canonical, connect
 from imgsearch.backends.tencent.backend import Backend
-from imgsearch.cli.options import connected
 from imgsearch.errors import (
     BackendError,
     BackendUnavailable,
     ConfigError,
 )
+from imgsearch.library.stores import connected
 from imgsearch.settings import Settings
 from imgsearch.testing.tencent import Emulator
 from tests.backends.cloud import KEY, PROTOCOLS, TOKEN, error_text
@@ -125,7 +125,8 @@ def test_password_in_netrc_does_not_replace_the_key(
 
 def test_command_line_takes_the_key_from_the_environment(address: str) -> None:
     settings = Settings.from_environment({"IMGSEARCH_TENCENT_KEY": TOKEN})
-    with connected(settings, address), connect(address) as store:  # operators do not know the key
+    # operators do not know the key
+    with connected(address, settings=settings), connect(address) as store:
         assert store.names() == []
 
 
