@@ -20,7 +20,22 @@ from typing import Final
 import click
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
-FOLDERS: Final = ("tools", "imgsearch/filters.py")
+FOLDERS: Final = (
+    "tools",
+    "operators",
+    "imgsearch/library",
+    "imgsearch/pipelines",
+    "imgsearch/towhee",
+    "imgsearch/__init__.py",
+    "imgsearch/distribution.py",
+    "imgsearch/errors.py",
+    "imgsearch/filters.py",
+    "imgsearch/safe_json.py",
+    "imgsearch/settings.py",
+    "imgsearch/threads.py",
+    "imgsearch/types.py",
+    "imgsearch/wording.py",
+)
 """Clean folders and files: `make check` reads these. The list grows to the whole project."""
 
 EXEMPT: Final = {
@@ -87,6 +102,14 @@ NAMES: Final = frozenset(
     ("told", "asked", "made", "there", "well", "found", "gone", "begun", "shown", "each")
 )
 """Names that do not say what they hold; none may be bound."""
+
+PUBLIC: Final = {
+    ("imgsearch/library/progress.py", "found"): "field of Progress",
+    ("imgsearch/archive/outcomes.py", "found"): "field of Stages",
+    ("imgsearch/archive/archive.py", "found"): "argument of Archive.add",
+    ("imgsearch/catalog/job.py", "found"): "field of Job",
+}
+"""Forbidden names that callers use, by file: a new name would break their code."""
 
 _WORD: Final = r"[^\W\d_]+(?:['-][^\W\d_]+)*"
 _NAMES_ROW: Final = "forbidden name"
@@ -156,8 +179,9 @@ def forbidden_names(file: Path) -> Iterator[Hit]:
     names = [(str(file), file.stem, 1)]
     for place, is_code, source in _cells(file):
         names += [(place, *binding) for binding in _bindings(_tree(source))] if is_code else []
+    public = {name for path, name in PUBLIC if file.resolve() == _ROOT / path}
     for place, name, line in names:
-        if name in NAMES:
+        if name in NAMES - public:
             yield Hit(_NAMES_ROW, place, line, name)
         # names of tests are prose
         elif not name.startswith("test_") and _BRITISH_RULE.pattern.search(_spaced(name)):

@@ -159,3 +159,11 @@ def test_clean_folders_and_exempt_files_exist():
 def test_clean_folders_keep_the_limits():
     result = CliRunner().invoke(words.main, [])
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(("path", "name"), words.PUBLIC)
+def test_a_public_name_is_exempt_in_its_own_file_only(path, name, hits):
+    source = (ROOT / path).read_text(encoding="utf-8")
+    assert f"    {name}: int" in source
+    assert name not in [hit.text for hit in words.forbidden_names(ROOT / path)]
+    assert hits(f"class Progress:\n    {name}: int\n") == [("forbidden name", 2)]
