@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.datasets.download import shown
-from imgsearch.datasets.fetch import PUBLISHED, some
+from imgsearch.datasets.download import redact
+from imgsearch.datasets.fetch import PUBLISHED, summarize
 from imgsearch.datasets.fetch import fetch as fetch_dataset
 from imgsearch.datasets.manifest import Manifest, OnProgress
 from imgsearch.errors import DownloadError
@@ -80,7 +80,7 @@ def fetch(
                 on_progress=_megabytes(bars),
             )
     except DownloadError as error:
-        hint = _elsewhere(name, shown(url or published.url), folder, file)
+        hint = _elsewhere(name, redact(url or published.url), folder, file)
         raise DownloadError(f"{error}\n{hint}") from error
     if as_json:
         show.echo_json({"folder": str(place), **asdict(done)})
@@ -150,7 +150,7 @@ def _elsewhere(name: str, url: str, folder: Path | None, file: Path | None) -> s
 
 def _note_names(what: str, names: tuple[str, ...]) -> None:
     if names:
-        show.note(show.printable(f"{what}: {some(names)}"))
+        show.note(show.printable(f"{what}: {summarize(names)}"))
 
 
 def _megabytes(bars: Any) -> OnProgress:

@@ -44,7 +44,7 @@ def threshold(
     lower one.
     """
     from imgsearch.datasets import dataset as datasets
-    from imgsearch.evaluation.labelled_scores import thresholds
+    from imgsearch.evaluation.label_thresholds import thresholds
 
     config["options"] = options.parsed(config["options"])
     dataset = datasets.load(Path(labelled)) if labelled else None

@@ -1,1 +1,1 @@
-"""Labeled data sets: described, fetched, verified and read."""
+"""Labeled datasets: published manifests, downloads, and loading from folders and lists."""

@@ -1,13 +1,13 @@
-"""Labelled images to evaluate on: folders of classes, or a list of paths and labels.
+"""Labeled datasets from class folders, or from a list of paths and labels.
 
-    shop/train/<class>/*    shop/test/<class>/*     held out: test is searched for in train
-    shop/gallery/<class>/*  shop/query/<class>/*    the same by other names
+    shop/train/<class>/*    shop/test/<class>/*     held out: queries in test, gallery in train
+    shop/gallery/<class>/*  shop/query/<class>/*    the same with other names
     shop/train/<class>/*    shop/val/<class>/*      the same; also valid and validation
-    shop/<class>/*                                  leave-one-out: each image looks for the others
+    shop/<class>/*                                  leave-one-out: each image is a query
     shop.csv: id,path,label                         leave-one-out; paths are relative to the csv
     shop.tsv, shop.parquet                          separated by tabs, and as columns
 
-What makes the figures wrong is an error; what they can live with is a line of `Dataset.notes`.
+Problems that would falsify the figures are errors. Minor ones are listed in `Dataset.notes`.
 """
 
 import hashlib
@@ -27,26 +27,26 @@ from imgsearch.errors import DatasetError
 from imgsearch.filters import composed
 from imgsearch.images import FORMATS, HEAD, image_lists, sniff, splits
 
-SUFFIXES: Final = frozenset(  # in lower case; a file of another name is told by its first bytes
+SUFFIXES: Final = frozenset(  # in lower case; other files are recognized by their first bytes
     (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 )
-_NAMED: Final = 5  # how many of a long list a note names
+_NAMED: Final = 5  # names in a note with a long list
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One labelled image; `path` is absolute, `label` in Unicode's composed form (NFC)."""
+    """A labeled image; `path` is absolute, `label` in Unicode's composed form (NFC)."""
 
     path: Path
     label: str
 
 
-@dataclass(frozen=True)  # no slots: the hash is kept once it is known
+@dataclass(frozen=True)  # no slots, because the hash is a cached property
 class Dataset:
-    """Images to search in and images to search for.
+    """A gallery to search in, and queries.
 
-    `held_out`: the queries are no part of the gallery; else they are the gallery, and each is to
-    be taken out of it while it is searched for. `notes` are sentences for the report.
+    If the dataset is `held_out`, the queries are not in the gallery. Else they are the gallery, and
+    each must be left out of its own hits. `notes` are sentences for the report.
     """
 
     name: str
@@ -58,14 +58,14 @@ class Dataset:
 
     @cached_property
     def manifest_hash(self) -> str:
-        """The sha256, in hex, of what was measured: every image's content, label and role.
+        """The sha256, in hex, of every image's content, label and role.
 
-        One line an image, a JSON array of role ("gallery" or "query"; with leave-one-out only
-        the former), label and the file's sha256; the lines sorted, each ending in a newline.
-        Paths are no part of it: the same images in another folder are the same dataset.
+        It hashes sorted lines. A line is a JSON array of role ("gallery" or "query"; with
+        leave-one-out only "gallery"), label and the file's sha256, and ends in a newline. Paths are
+        not included: the same images in another folder are the same dataset.
 
-        It reads every file: 1,100 JPEGs of 126 MB took 0.2 s (files cached by the system, 2-core
-        virtual machine, Python 3.11).
+        Every file is read: 1,100 JPEGs of 126 MB took 0.2 s (cached by the system, 2-core virtual
+        machine, Python 3.11).
 
         Raises:
             DatasetError: a file cannot be read.
@@ -79,58 +79,58 @@ class Dataset:
 def load(
     path: str | os.PathLike[str], *, path_column: str = "path", label_column: str = "label"
 ) -> Dataset:
-    """Return the labelled dataset at `path`, a folder or list of one of the shapes above.
+    """Load the dataset at `path`, a folder or list in one of the layouts above.
 
-    Images are recognised by their names, or by their first bytes where the name is unknown. Hidden
-    names are skipped. `path_column` and `label_column` name the columns of a list, in any case. Of
-    several splits the first pair with queries in class folders is used; other folders are noted.
+    Images are recognized by suffix, or else by their first bytes. Hidden files are skipped.
+    `path_column` and `label_column` are the column names of a list, in any case. Of several splits
+    the first pair with queries in class folders is used; other folders are noted.
 
     Raises:
-        DatasetError: the path does not exist or cannot be read, no image has a label, there are
-            fewer than two images to search in, labels differ only by case, or a list lacks a
-            column, a cell or a file.
+        DatasetError: the path is missing or unreadable, no image has a label, the gallery has fewer
+            than two images, labels differ only by case, or a list lacks a column, a cell or a file.
     """
     try:
         root = Path(path).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # a link loop, no such user, a NUL
-        raise DatasetError(f"{os.fspath(path)!r} is no path: {error}") from error
+    except (OSError, RuntimeError, ValueError) as error:  # a link loop, an unknown user, a NUL
+        raise DatasetError(f"invalid path {os.fspath(path)!r}: {error}") from error
     try:
         if root.is_dir():
-            return _folder(root)
+            return _load_folder(root)
         if root.is_file():
-            return _listed(root, path_column, label_column)
+            return _load_list(root, path_column, label_column)
     except OSError as error:
         raise DatasetError(f"{error.filename or root} cannot be read: {error.strerror}") from error
     raise DatasetError(
-        f"{root} does not exist; a dataset is a folder of class folders, a csv, tsv or parquet"
+        f"{root} does not exist. Name a folder of class folders, or a csv, tsv or parquet file."
     )
 
 
-def _folder(root: Path) -> Dataset:
+def _load_folder(root: Path) -> Dataset:
     notes = _Notes()
-    halves = _halves(root)
-    if halves is None:
-        return _checked(root.name, root, gallery=_classes(root, notes), queries=None, notes=notes)
-    notes.beside += [
-        entry.name for entry in _visible(root) if entry.is_dir() and entry not in halves
+    splits_ = _find_splits(root)
+    if splits_ is None:
+        gallery = _load_classes(root, notes)
+        return _build(root.name, root, gallery=gallery, queries=None, notes=notes)
+    notes.unused_folders += [
+        entry.name for entry in _visible(root) if entry.is_dir() and entry not in splits_
     ]
-    gallery, queries = (_classes(half, notes) for half in halves)
-    return _checked(root.name, root, gallery=gallery, queries=queries, notes=notes)
+    gallery, queries = (_load_classes(split, notes) for split in splits_)
+    return _build(root.name, root, gallery=gallery, queries=queries, notes=notes)
 
 
-def _halves(root: Path) -> tuple[Path, Path] | None:
+def _find_splits(root: Path) -> tuple[Path, Path] | None:
     """Return the folders of gallery and queries, preferably with queries in class folders."""
-    found = list(splits.pairs(root))
-    return next((pair for pair in found if splits.has_folders(pair[1])), next(iter(found), None))
+    pairs = list(splits.pairs(root))
+    return next((pair for pair in pairs if splits.has_folders(pair[1])), next(iter(pairs), None))
 
 
-def _classes(folder: Path, notes: "_Notes") -> list[Item]:
+def _load_classes(folder: Path, notes: "_Notes") -> list[Item]:
     """Return the images of a folder of class folders, sorted by class and name."""
     items: list[Item] = []
     for entry in _visible(folder):
         if not entry.is_dir():
             if _is_image(entry):
-                notes.passed.append(entry.name)
+                notes.skipped.append(entry.name)
             continue
         label = _label(entry.name)
         before = len(items)
@@ -138,18 +138,18 @@ def _classes(folder: Path, notes: "_Notes") -> list[Item]:
             if _is_image(file):
                 items.append(Item(file, label))
             else:
-                notes.passed.append(f"{entry.name}/{file.name}")
+                notes.skipped.append(f"{entry.name}/{file.name}")
         if len(items) == before:
-            notes.empty.append(f"{folder.name}/{entry.name}")
+            notes.empty_folders.append(f"{folder.name}/{entry.name}")
     if not items:
         raise DatasetError(
-            f"{folder} holds no class folder with an image; expected <class>/<image>, or these "
-            f"under train and test, or train and val, in one of {' '.join(FORMATS)}"
+            f"{folder} has no class folder with an image. Arrange images as <class>/<image>, also "
+            f"under train and test, or train and val, in one of {' '.join(FORMATS)}."
         )
     return items
 
 
-def _listed(file: Path, path: str, label: str) -> Dataset:
+def _load_list(file: Path, path: str, label: str) -> Dataset:
     notes = _Notes()
     labels: dict[Path, str] = {}
     for row in rows(file, path=path, label=label, on_note=notes.add):
@@ -158,28 +158,28 @@ def _listed(file: Path, path: str, label: str) -> Dataset:
         if labels.setdefault(image, name) != name:
             raise DatasetError(
                 f"{file.name} {row.place}: {row.path} is {labels[image]!r} on one line and "
-                f"{name!r} on another"
+                f"{name!r} on another. Keep one of them."
             )
-        notes.rows += 1
+        notes.repeated_rows += 1
     missing = [image for image in labels if not image.is_file()]
     if missing:
         raise DatasetError(
             f"{len(missing)} of {len(labels)} files of {file.name} are missing, first "
-            f"{missing[0]}; its paths are relative to {file.name} itself"
+            f"{missing[0]}. Write paths relative to {file.name}."
         )
-    notes.rows -= len(labels)
+    notes.repeated_rows -= len(labels)
     items = [Item(image, name) for image, name in labels.items()]
-    return _checked(file.stem, file.parent, gallery=items, queries=None, notes=notes)
+    return _build(file.stem, file.parent, gallery=items, queries=None, notes=notes)
 
 
 class _Notes:
-    """What was passed over while reading."""
+    """Problems of a dataset that do not falsify the figures."""
 
     def __init__(self) -> None:
-        self.passed: list[str] = []
-        self.empty: list[str] = []
-        self.beside: list[str] = []
-        self.rows = 0
+        self.skipped: list[str] = []
+        self.empty_folders: list[str] = []
+        self.unused_folders: list[str] = []
+        self.repeated_rows = 0
         self._sentences: dict[str, None] = {}
 
     def add(self, sentence: str) -> None:
@@ -188,73 +188,73 @@ class _Notes:
 
     def lines(self) -> Iterator[str]:
         yield from self._sentences
-        if self.beside:
-            yield f"folders beside the two splits, not used: {_some(self.beside)}"
-        if self.empty:
-            yield f"class folders without an image: {_some(self.empty)}"
-        if self.passed:
-            yield f"entries that are no image in a class folder: {_some(self.passed)}"
-        if self.rows:
-            yield f"rows that repeat another row, counted once: {self.rows}"
+        if self.unused_folders:
+            yield f"unused folders beside the two splits: {_join(self.unused_folders)}"
+        if self.empty_folders:
+            yield f"class folders without an image: {_join(self.empty_folders)}"
+        if self.skipped:
+            yield f"entries other than images in class folders: {_join(self.skipped)}"
+        if self.repeated_rows:
+            yield f"rows that repeat another row, counted once: {self.repeated_rows}"
 
 
-def _checked(
+def _build(
     name: str, root: Path, *, gallery: list[Item], queries: list[Item] | None, notes: _Notes
 ) -> Dataset:
-    searched = gallery if queries is None else queries
-    check_labels(item.label for item in chain(gallery, searched))
+    query_items = gallery if queries is None else queries
+    check_labels(item.label for item in chain(gallery, query_items))
     if len(gallery) < 2:
-        raise DatasetError(f"{root} holds {len(gallery)} image to search in; a ranking needs two")
+        raise DatasetError(f"{root} has {len(gallery)} gallery image; a ranking needs two")
     return Dataset(
         name=name,
         root=root,
         gallery=tuple(gallery),
-        queries=tuple(searched),
+        queries=tuple(query_items),
         held_out=queries is not None,
-        notes=(*notes.lines(), *_balance(gallery, queries)),
+        notes=(*notes.lines(), *_label_notes(gallery, queries)),
     )
 
 
 def check_labels(labels: Iterable[str]) -> None:
-    """Refuse labels that somebody meant to be one.
+    """Reject labels that are probably variants of one label.
 
     Raises:
-        DatasetError: two differ only by case or blanks.
+        DatasetError: two labels differ only by case or blanks.
     """
     seen: dict[str, str] = {}
     for label in dict.fromkeys(labels):
         other = seen.setdefault(label.casefold().strip(), label)
         if other != label:
             raise DatasetError(
-                f"the labels {other!r} and {label!r} differ only by case or blanks; rename one, "
-                "or their images count as wrong answers to each other"
+                f"the labels {other!r} and {label!r} differ only by case or blanks. Rename one, "
+                "because their images would be wrong hits of each other."
             )
 
 
-def _balance(gallery: Sequence[Item], queries: Sequence[Item] | None) -> Iterator[str]:
-    """Yield what the labels say of the figures to come.
+def _label_notes(gallery: Sequence[Item], queries: Sequence[Item] | None) -> Iterator[str]:
+    """Yield notes on classes without queries or without relevant images.
 
     Raises:
-        DatasetError: no query has anything to find.
+        DatasetError: no query has a relevant image.
     """
     sizes = Counter(item.label for item in gallery)
-    least = 1 if queries is None else 0  # with leave-one-out the query itself is one of its class
+    least = 1 if queries is None else 0  # with leave-one-out a query is in its own class
     barren = sorted({i.label for i in queries or gallery if sizes[i.label] <= least})
     if len(barren) == len({item.label for item in queries or gallery}):
-        raise DatasetError("no query's label occurs in the rest of the gallery: nothing to find")
+        raise DatasetError("no query has another gallery image of its label, so it finds nothing")
     if barren:
-        yield f"classes with queries but nothing to find: {_some(barren)}"
-    unasked = sorted(sizes.keys() - {item.label for item in queries or gallery})
-    if unasked:
-        yield f"gallery classes without a query: {_some(unasked)}"
+        yield f"classes with queries but no relevant image: {_join(barren)}"
+    unqueried = sorted(sizes.keys() - {item.label for item in queries or gallery})
+    if unqueried:
+        yield f"gallery classes without a query: {_join(unqueried)}"
     if len(sizes) == 1:
-        yield "only one class: every answer is right, so the figures say nothing"
+        yield "only one class: every hit is right, so the figures are meaningless"
 
 
 def _label(name: str) -> str:
-    """Return `name` in its composed form: macOS may hand out é as e and an accent."""
+    """Return `name` in its composed form, because macOS may write é as e and an accent."""
     if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name):
-        raise DatasetError(f"the label {name!r} holds control characters or is not UTF-8")
+        raise DatasetError(f"invalid label {name!r}: it has control characters or is not UTF-8")
     return composed(name)
 
 
@@ -271,7 +271,7 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
-def _some(names: Sequence[str]) -> str:
+def _join(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{len(names)} ({', '.join(names[:_NAMED])}{more})"
 

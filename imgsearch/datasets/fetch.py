@@ -1,4 +1,4 @@
-"""Published datasets, brought into a folder and held to their manifest."""
+"""Published datasets: fetched into a folder and verified by their manifest."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from imgsearch.datasets.download import download, shown
-from imgsearch.datasets.manifest import Manifest, OnProgress, Verdict, untold
+from imgsearch.datasets.download import download, redact
+from imgsearch.datasets.manifest import Manifest, OnProgress, Verdict, no_progress
 from imgsearch.datasets.unpack import Unpacked, copy, unpack
 from imgsearch.errors import DatasetError, DownloadError
 from imgsearch.wording import counted
@@ -18,7 +18,7 @@ from imgsearch.wording import counted
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Where a dataset's archive lies, and on what terms it may be used."""
+    """The URL of a dataset's archive and its terms of use."""
 
     url: str
     terms: str
@@ -27,17 +27,17 @@ class Published:
 PUBLISHED: Final[Mapping[str, Published]] = MappingProxyType({
     "imagenet-subset": Published(
         "https://github.com/towhee-io/examples/releases/download/data/reverse_image_search.zip",
-        "The images are ImageNet's: for research and teaching that is not commercial, and not to "
-        "be passed on. They are no part of imgsearch, and its licence does not cover them.",
+        "The images belong to ImageNet: for non-commercial research and teaching, not for "
+        "redistribution. They are not part of imgsearch, and its license does not cover them.",
     ),
 })  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What was done: files that were there `kept`, `written`, names of a source `passed` over.
+    """The numbers of files kept and written, and the skipped and extra names.
 
-    `extra` are files in the folder that the manifest does not name.
+    `passed` are names in the source, and `extra` files in the folder, that the manifest lacks.
     """
 
     kept: int
@@ -47,9 +47,9 @@ class Fetched:
 
 
 def limit(manifest: Manifest) -> int:
-    """Return the most bytes that an archive of the files may have.
+    """Return the largest allowed archive in bytes.
 
-    Deflate adds next to nothing to a photograph; a quarter is for files beside the manifest's.
+    A quarter is for other files than the manifest's. Deflate hardly enlarges photographs.
     """
     return manifest.total * 5 // 4 + (1 << 20)
 
@@ -61,18 +61,18 @@ def fetch(
     url: str = "",
     source: Path | None = None,
     offline: bool = False,
-    on_progress: OnProgress = untold,
+    on_progress: OnProgress = no_progress,
 ) -> Fetched:
-    """Bring the manifest's files into `folder` from the archive at `url`, or from `source`.
+    """Fetch the manifest's files into `folder` from the archive at `url`, or from `source`.
 
-    `source` is a zip archive or a folder. Files that are there and right are kept, others of
-    their names replaced; where all are right, nothing is asked for. A run that was killed goes on.
+    `source` is a zip archive or a folder. Correct files in `folder` are kept, and others are
+    replaced; if all are correct, no request is sent. An interrupted fetch can be re-run.
 
     Raises:
-        ConfigError: the URL is none of http or https.
-        DownloadError: the archive cannot be had, or `offline` forbids to ask for it.
-        DatasetError: what came is not what the manifest promises (what is right of it was
-            written), the source or the folder cannot be read, or another process fetches into it.
+        ConfigError: `url` is not an http or https URL.
+        DownloadError: the download failed, or `offline` forbids it.
+        DatasetError: the source does not match the manifest (its correct files are written), the
+            source or the folder is unreadable, or another process fetches into the folder.
         OSError: the folder cannot be written.
     """
     draft = draft_of(folder)
@@ -80,64 +80,67 @@ def fetch(
     if before.complete:
         shutil.rmtree(draft, ignore_errors=True)
         return Fetched(len(before.good), 0, (), before.extra)
-    with _alone(draft):
+    with _locked(draft):
         archive = source or draft / "archive.zip"
         if source is None:
             if offline:
-                raise DownloadError("IMGSEARCH_OFFLINE forbids the network")
+                raise DownloadError(
+                    f"cannot download {redact(url)}: IMGSEARCH_OFFLINE is set. Name an archive or "
+                    "folder that has the files."
+                )
             download(url, archive, limit=limit(manifest), on_progress=on_progress)
         take = copy if archive.is_dir() else unpack
         try:
             done = take(archive, manifest, folder, skip=before.good, on_progress=on_progress)
         except DatasetError as error:
-            if source is None:  # else the next run would stop at the same archive
+            if source is None:  # else the next run would fail with the same archive
                 archive.unlink()
-                raise DatasetError(f"what came from {shown(url)} is removed: {error}") from error
+                raise DatasetError(f"the download of {redact(url)} is removed: {error}") from error
             raise
         shutil.rmtree(draft, ignore_errors=True)
     after = manifest.check(folder, on_progress)
     if not after.complete:
-        raise DatasetError(_lacking(after, done, shown(url) if source is None else str(source)))
+        raise DatasetError(_difference(after, done, redact(url) if source is None else str(source)))
     return Fetched(len(before.good), len(done.written), done.passed, after.extra)
 
 
 def draft_of(folder: Path) -> Path:
-    """Return the folder beside a dataset's that keeps an archive until it is unpacked."""
-    place = folder.resolve()  # of "." too, which has no name of its own
-    return place.parent / f".{place.name}.fetch"
+    """Return the folder beside a dataset that keeps its archive until it is unpacked."""
+    resolved = folder.resolve()  # because "." has no name
+    return resolved.parent / f".{resolved.name}.fetch"
 
 
-def some(paths: tuple[str, ...]) -> str:
-    """Return how many, and the first."""
+def summarize(paths: tuple[str, ...]) -> str:
+    """Return the number of paths and the first one as text."""
     return f"{len(paths):,} (first {paths[0]!r})"
 
 
-def _lacking(verdict: Verdict, done: Unpacked, source: str) -> str:
-    lines = [f"{source} does not give all that the manifest promises"]
+def _difference(verdict: Verdict, done: Unpacked, source: str) -> str:
+    parts = [f"{source} does not match the manifest"]
     if done.wrong:
-        lines.append(f"files with another content there: {some(done.wrong)}")
+        parts.append(f"files with other content: {summarize(done.wrong)}")
     if verdict.missing:
-        lines.append(f"missing in the folder: {some(verdict.missing)}")
+        parts.append(f"missing in the folder: {summarize(verdict.missing)}")
     if verdict.wrong:
-        lines.append(f"wrong in the folder: {some(verdict.wrong)}")
+        parts.append(f"wrong in the folder: {summarize(verdict.wrong)}")
     if done.passed:
-        lines.append(f"passed over in the archive: {some(done.passed)}")
-    return f"{'; '.join(lines)}; {counted(len(verdict.good), 'file is', 'files are')} right"
+        parts.append(f"skipped in the archive: {summarize(done.passed)}")
+    return f"{'; '.join(parts)}; {counted(len(verdict.good), 'file is', 'files are')} correct"
 
 
 @contextmanager
-def _alone(draft: Path) -> Iterator[None]:
-    """Make the folder `draft` and keep other processes out, where the system has such locks.
+def _locked(draft: Path) -> Iterator[None]:
+    """Create the folder `draft` and lock out other processes, on systems with file locks.
 
     Raises:
-        DatasetError: one fetches already.
+        DatasetError: another process fetches the dataset.
     """
     draft.mkdir(parents=True, exist_ok=True)
     with ExitStack() as leaving:
         leaving.callback(_remove_empty, draft)
         try:
             import fcntl
-        except ImportError:  # Windows; the last check tells if two were in each other's way
+        except ImportError:  # Windows; the final check reveals conflicts of two processes
             yield
             return
         descriptor = os.open(draft, os.O_RDONLY)
@@ -145,12 +148,12 @@ def _alone(draft: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            leaving.pop_all()  # the draft is the other's
+            leaving.pop_all()  # the draft belongs to the other process
             os.close(descriptor)
-            raise DatasetError(f"another process fetches the same; {draft} is its draft") from error
+            raise DatasetError(f"another process fetches the dataset into {draft}") from error
         yield
 
 
 def _remove_empty(folder: Path) -> None:
-    with suppress(OSError):  # it is gone already, or holds what a next run goes on from
+    with suppress(OSError):  # it is already removed, or has a partial download for the next run
         folder.rmdir()

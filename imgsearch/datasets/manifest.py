@@ -1,7 +1,7 @@
-"""What a published dataset consists of: the path, the size and the sha256 of each of its files.
+"""Manifests of published datasets: the path, size and sha256 of each file.
 
-A manifest is a text in UTF-8. Its first line is ``path<TAB>size<TAB>sha256``, and so is every
-other one: a path relative to the dataset's folder, bytes, and 64 letters of hex, sorted by path.
+A manifest is UTF-8 text. Its first line is ``path<TAB>size<TAB>sha256``. Each other line has a path
+relative to the dataset's folder, a number of bytes, and 64 hex digits. Lines are sorted by path.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ from imgsearch.errors import DatasetError
 
 HEADER: Final = "path\tsize\tsha256"
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
-_PLACES: Final = (_PACKAGE / "_data", _PACKAGE.parent / "data")  # wheel, then checkout
+_FOLDERS: Final = (_PACKAGE / "_data", _PACKAGE.parent / "data")  # wheel, then checkout
 
 OnProgress: TypeAlias = Callable[[str, int, int], None]
-"""Is told a stage, and how many bytes of how many are done."""
+"""Called with the stage, the number of bytes done, and the total."""
 
 
-def untold(_stage: str, _done: int, _total: int) -> None:
-    """Tell nobody of the progress."""
+def no_progress(_stage: str, _done: int, _total: int) -> None:
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a dataset; `path` is relative, with slashes, in Unicode's composed form (NFC)."""
+    """A file of a dataset; `path` is relative, with slashes, in Unicode's composed form (NFC)."""
 
     path: str
     size: int
@@ -40,9 +40,9 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a folder holds of a manifest's files: paths, sorted. `extra` are not in the manifest.
+    """The files of a folder compared with a manifest, as sorted paths.
 
-    Hidden files are never extra.
+    `extra` files are not in the manifest; hidden files are ignored.
     """
 
     good: tuple[str, ...]
@@ -52,55 +52,55 @@ class Verdict:
 
     @property
     def complete(self) -> bool:
-        """Whether every file is there, and is the one that was promised."""
+        """Whether every file of the manifest is present and correct."""
         return not (self.missing or self.wrong)
 
 
-@dataclass(frozen=True)  # no slots: the total is kept once it is known
+@dataclass(frozen=True)  # no slots, because the total is a cached property
 class Manifest:
-    """The files of a dataset by their paths."""
+    """The files of a dataset by path."""
 
     files: Mapping[str, File]
 
     @cached_property
     def total(self) -> int:
-        """Bytes of all files together."""
+        """The size of all files in bytes."""
         return sum(file.size for file in self.files.values())
 
     @classmethod
     def published(cls, name: str) -> Self:
-        """Return the manifest that comes with the package.
+        """Return a manifest included in the package.
 
         Raises:
-            DatasetError: there is none of that name.
+            DatasetError: the package has no manifest of this name.
         """
-        for place in _PLACES:
-            file = place / f"manifest.{name}.tsv"
+        for folder in _FOLDERS:
+            file = folder / f"manifest.{name}.tsv"
             if file.is_file():
                 return cls.read(file)
-        raise DatasetError(f"no manifest of {name!r} comes with this installation")
+        raise DatasetError(f"this installation has no manifest of {name!r}")
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the manifest in a file.
+        """Read a manifest from a file.
 
         Raises:
-            DatasetError: it cannot be read, or is no manifest.
+            DatasetError: the file is unreadable or not a manifest.
         """
         try:
             return cls.parse(path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{path} cannot be read: {error}") from error
         except DatasetError as error:
-            raise DatasetError(f"{path} is no manifest: {error}") from error
+            raise DatasetError(f"{path} is not a manifest: {error}") from error
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the manifest that `text` is.
+        """Parse a manifest.
 
         Raises:
-            DatasetError: it is none; or a path leads out of the folder, or two paths are one where
-                case or the form of Unicode makes no difference.
+            DatasetError: the text is not a manifest, a path leads out of the folder, or two paths
+                differ only by case or Unicode form.
         """
         header, *lines = text.removesuffix("\n").split("\n")
         if header.rstrip("\r") != HEADER or not lines:
@@ -120,37 +120,39 @@ class Manifest:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """Return the manifest of what lies in a folder, hidden names left out.
+        """Build the manifest of a folder, without hidden files.
 
         Raises:
-            DatasetError: a file cannot be read, has a name that not every system can keep, or
-                there is none.
+            DatasetError: a file is unreadable, has a name that some systems cannot store, or the
+                folder has no files.
         """
         files = {}
-        for path in found(folder):
+        for path in file_paths(folder):
             if not is_safe(path):
-                raise DatasetError(f"the name {path!r} is not safe on every system; rename it")
+                raise DatasetError(
+                    f"the name {path!r} is not safe on every system. Rename the file."
+                )
             name = unicodedata.normalize("NFC", path)
-            files[name] = File(name, *_measured(folder / path))
+            files[name] = File(name, *_size_and_hash(folder / path))
         if not files:
             raise DatasetError(f"{folder} holds no files")
         _check_collisions(files)
         return cls(files)
 
     def text(self) -> str:
-        """Return what `parse` takes."""
+        """Return the manifest as text; `parse` is the inverse."""
         files = sorted(self.files.values(), key=lambda file: file.path)
         lines = (f"{file.path}\t{file.size}\t{file.sha256}" for file in files)
         return "\n".join((HEADER, *lines, ""))
 
-    def check(self, folder: Path, on_progress: OnProgress = untold) -> Verdict:
-        """Return how a folder compares; every file that is there and of its size is read.
+    def check(self, folder: Path, on_progress: OnProgress = no_progress) -> Verdict:
+        """Compare a folder with the manifest; files of the right size are read.
 
-        1,101 files of 126 MB took 0.2 s (files cached by the system, 2-core virtual machine,
-        Python 3.11).
+        1,101 files of 126 MB took 0.2 s (cached by the system, 2-core virtual machine, Python
+        3.11).
 
         Raises:
-            DatasetError: a file cannot be read.
+            DatasetError: a file is unreadable.
         """
         good: list[str] = []
         missing: list[str] = []
@@ -167,13 +169,13 @@ class Manifest:
                 (good if same else wrong).append(path)
             done += file.size
             on_progress("checking", done, self.total)
-        there = {unicodedata.normalize("NFC", path): path for path in found(folder)}
-        extra = sorted(there[name] for name in there.keys() - self.files.keys())
+        present = {unicodedata.normalize("NFC", path): path for path in file_paths(folder)}
+        extra = sorted(present[name] for name in present.keys() - self.files.keys())
         return Verdict(tuple(good), tuple(missing), tuple(wrong), tuple(extra))
 
 
 def is_safe(path: str) -> bool:
-    """Tell whether a relative path stays in its folder, and means one place on every system."""
+    """Return whether a relative path stays in its folder and is valid on every system."""
     parts = path.split("/")
     return not (
         any(part in ("", ".", "..") or part[-1] in ". " for part in parts)
@@ -183,20 +185,20 @@ def is_safe(path: str) -> bool:
 
 
 def matches(path: Path, file: File) -> bool:
-    """Tell whether the file at `path` is the one that is meant.
+    """Return whether the file at `path` has the size and sha256 of `file`.
 
     Raises:
-        OSError: there is none, or it cannot be read.
+        OSError: the file is missing or unreadable.
     """
-    told = path.stat()
-    if not stat.S_ISREG(told.st_mode) or told.st_size != file.size:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
         return False
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
 
 
-def found(folder: Path) -> Iterator[str]:
-    """Yield the paths of all that is no folder, relative to `folder`; hidden names are left out.
+def file_paths(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files in a folder, relative to it, without hidden ones.
 
     Raises:
         DatasetError: a folder cannot be listed.
@@ -207,11 +209,11 @@ def found(folder: Path) -> Iterator[str]:
 
     if not folder.exists():
         return
-    for place, folders, names in os.walk(folder, onerror=fail):
+    for parent, folders, names in os.walk(folder, onerror=fail):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             if not name.startswith("."):
-                yield (Path(place) / name).relative_to(folder).as_posix()
+                yield (Path(parent) / name).relative_to(folder).as_posix()
 
 
 def _file(line: str) -> File | None:
@@ -225,23 +227,23 @@ def _file(line: str) -> File | None:
 
 
 def _check_collisions(files: Mapping[str, File]) -> None:
-    """Refuse paths that are one file on some systems, or of which one is the other's folder."""
+    """Reject paths that are one file on some systems, and files that are also folders."""
     seen: dict[str, str] = {}
     for path in files:
         other = seen.setdefault(unicodedata.normalize("NFC", path.casefold()), path)
         if other != path:
-            raise DatasetError(f"{other} and {path} are one file where case makes no difference")
+            raise DatasetError(f"{other} and {path} are one file on systems that ignore case")
     for folded, path in seen.items():
         for parent in PurePosixPath(folded).parents:
             if str(parent) in seen:
                 raise DatasetError(f"{seen[str(parent)]} is a file, and the folder of {path}")
 
 
-def _measured(path: Path) -> tuple[int, str]:
+def _size_and_hash(path: Path) -> tuple[int, str]:
     """Return the size and the sha256 of a regular file."""
     try:
         if not path.is_file():
-            raise DatasetError(f"{path} is no regular file")
+            raise DatasetError(f"{path} is not a regular file")
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             return stream.tell(), digest

@@ -1,8 +1,8 @@
-"""A dataset's files, taken from a zip archive or from another folder, and nothing but these.
+"""Extraction of a dataset's files from a zip archive or another folder.
 
-What is written is named by the manifest, never by the archive, and only where size and sha256 are
-those promised: into a part file beside its place, which then replaces what lay there. So a killed
-run leaves whole files, and at most one part file that the next run writes over.
+Paths come from the manifest, never from the archive. A file is written to a part file first, which
+replaces the target only if size and sha256 match the manifest. So an interrupted run leaves
+complete files and at most one part file, which the next run overwrites.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ from typing import Final, TypeAlias
 
 from typing_extensions import override
 
-from imgsearch.datasets.manifest import File, Manifest, OnProgress, is_safe, untold
+from imgsearch.datasets.manifest import File, Manifest, OnProgress, is_safe, no_progress
 from imgsearch.errors import DatasetError
 
 _CHUNK: Final = 1 << 20
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # an LZMA stream may ask for 4 GB
-_OTHERS: Final = 1_000  # entries beside the manifest's: folders, a licence, macOS's doubles
+_OTHERS: Final = 1_000  # entries beside the manifest's: folders, a license, macOS's copies
 _ENTRY: Final = 512  # bytes in the archive's directory: 46, a name, extra fields
-_ENCRYPTED: Final = 0x1  # of an entry's flags: section 4.4.4 of PKWARE's APPNOTE.TXT
-_BROKEN: Final = (  # what zipfile raises for archives that are none
+_ENCRYPTED: Final = 0x1  # flag of an entry: section 4.4.4 of PKWARE's APPNOTE.TXT
+_BROKEN: Final = (  # errors of zipfile for invalid archives
     *(zipfile.BadZipFile, zlib.error, struct.error),
     *(EOFError, OSError, ValueError, RuntimeError),  # NotImplementedError is a RuntimeError
 )
@@ -38,7 +38,7 @@ _Chunks: TypeAlias = Callable[[File], Iterator[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What became of a source: paths `written`, those that were `wrong`, names `passed` over."""
+    """The files of a source: paths written, paths with wrong content, and skipped names."""
 
     written: tuple[str, ...]
     wrong: tuple[str, ...]
@@ -51,33 +51,33 @@ def unpack(
     folder: Path,
     *,
     skip: Collection[str] = (),
-    on_progress: OnProgress = untold,
+    on_progress: OnProgress = no_progress,
 ) -> Unpacked:
-    """Write the manifest's files that a zip archive holds into `folder`, but for those in `skip`.
+    """Extract the manifest's files, except `skip`, from a zip archive into `folder`.
 
-    An entry is the file whose path its name ends in: ``top/train/fox/1.jpg`` is the manifest's
-    ``train/fox/1.jpg``. All else is passed over, and so are links, devices and names that could
-    lead elsewhere. Of an entry no more is unpacked than the manifest says, whatever it claims.
+    An entry matches the file whose path ends its name: ``top/train/fox/1.jpg`` is the manifest's
+    ``train/fox/1.jpg``. Other entries, links, devices and unsafe names are skipped. An entry is
+    extracted only up to the manifest's size.
 
     Raises:
-        DatasetError: it is no zip archive, or cannot be read; it has many more entries than the
-            manifest, or two for one file; a file is encrypted, or packed other than by deflate.
+        DatasetError: the archive is invalid or unreadable, has many more entries than the manifest
+            or two for one file, or a file is encrypted or not compressed by deflate.
         OSError: `folder` cannot be written.
     """
-    with _opened(archive, len(manifest.files) + _OTHERS) as opened:
-        entries, passed = _entries(opened, manifest)
+    with _open(archive, len(manifest.files) + _OTHERS) as zip_file:
+        entries, skipped = _match_entries(zip_file, manifest)
 
         def chunks(file: File) -> Iterator[bytes]:
             try:
-                with opened.open(entries[file.path]) as stream:
+                with zip_file.open(entries[file.path]) as stream:
                     while chunk := stream.read(_CHUNK):
                         yield chunk
-            except _BROKEN:  # what came does not have the promised sha256, which is told
+            except _BROKEN:  # the incomplete file has another sha256 and is reported as wrong
                 return
 
         files = [manifest.files[path] for path in sorted(entries.keys() - set(skip))]
         written, wrong = _write(files, chunks, folder, on_progress)
-    return Unpacked(written, wrong, passed)
+    return Unpacked(written, wrong, skipped)
 
 
 def copy(
@@ -86,12 +86,12 @@ def copy(
     folder: Path,
     *,
     skip: Collection[str] = (),
-    on_progress: OnProgress = untold,
+    on_progress: OnProgress = no_progress,
 ) -> Unpacked:
-    """Copy the manifest's files that lie in the folder `source`, but for those in `skip`.
+    """Copy the manifest's files, except `skip`, from the folder `source`.
 
     Raises:
-        DatasetError: a file cannot be read.
+        DatasetError: a file is unreadable.
         OSError: `folder` cannot be written.
     """
 
@@ -104,19 +104,20 @@ def copy(
             raise DatasetError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     files = [manifest.files[path] for path in sorted(manifest.files.keys() - set(skip))]
-    there = [file for file in files if (source / file.path).is_file()]  # not a pipe: it would wait
-    return Unpacked(*_write(there, chunks, folder, on_progress))
+    # a pipe would block, so only regular files are copied
+    present = [file for file in files if (source / file.path).is_file()]
+    return Unpacked(*_write(present, chunks, folder, on_progress))
 
 
 def _write(
     files: Sequence[File], chunks: _Chunks, folder: Path, on_progress: OnProgress
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the paths that were written, and those whose content is not the promised one."""
+    """Write files; return the written paths, and the paths with wrong content."""
     written, wrong, done, total = [], [], 0, sum(file.size for file in files)
     for file in files:
-        place = folder / file.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f".{place.name}.part")
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
         digest, size = hashlib.sha256(), 0
         with part.open("wb") as target:
             for chunk in chunks(file):
@@ -127,7 +128,7 @@ def _write(
                 target.write(chunk)
                 on_progress("unpacking", done + size, total)
         if size == file.size and digest.hexdigest() == file.sha256:
-            part.replace(place)
+            part.replace(path)
             written.append(file.path)
         else:
             part.unlink()
@@ -138,7 +139,7 @@ def _write(
 
 
 class _Bounded(FileIO):
-    """A file of which zipfile cannot read a directory of any length, as it does at once."""
+    """A file with limited reads, because zipfile reads a directory of any length at once."""
 
     most: int | None = None
 
@@ -150,49 +151,49 @@ class _Bounded(FileIO):
 
 
 @contextmanager
-def _opened(archive: Path, most: int) -> Iterator[zipfile.ZipFile]:
-    """Open an archive of at most so many entries, none of them unpacked yet."""
+def _open(archive: Path, most: int) -> Iterator[zipfile.ZipFile]:
+    """Open an archive with at most `most` entries."""
     with ExitStack() as opening:
         try:
             file = opening.enter_context(_Bounded(archive))
             file.most = max(most * _ENTRY, 1 << 17)  # the file's end, with a comment, is 64 kB
-            opened = opening.enter_context(zipfile.ZipFile(file))
+            zip_file = opening.enter_context(zipfile.ZipFile(file))
         except DatasetError:
             raise
         except _BROKEN as error:
-            raise DatasetError(f"{archive} is no whole zip archive: {error}") from error
+            raise DatasetError(f"{archive} is not a complete zip archive: {error}") from error
         file.most = None
-        if len(opened.infolist()) > most:
+        if len(zip_file.infolist()) > most:
             raise DatasetError(f"{archive} has many more entries than the manifest")
-        yield opened
+        yield zip_file
 
 
-def _entries(
-    opened: zipfile.ZipFile, manifest: Manifest
+def _match_entries(
+    zip_file: zipfile.ZipFile, manifest: Manifest
 ) -> tuple[dict[str, zipfile.ZipInfo], tuple[str, ...]]:
-    """Return the entries by the path that each is for, and the names of all others."""
+    """Return the entries by manifest path, and the names of other entries."""
     depth = max(path.count("/") for path in manifest.files) + 1
     entries: dict[str, zipfile.ZipInfo] = {}
-    passed = []
-    for entry in opened.infolist():
+    skipped = []
+    for entry in zip_file.infolist():
         path = _path(entry, manifest, depth)
         if path is None:
             if not entry.orig_filename.endswith("/"):  # is_dir() fails for an empty name in 3.11
-                passed.append(entry.orig_filename)
+                skipped.append(entry.orig_filename)
         elif path in entries:
             names = f"{entries[path].filename!r} and {entry.filename!r}"
             raise DatasetError(f"the archive has two entries for {path}: {names}")
         else:
             _check_readable(entry)
             entries[path] = entry
-    return entries, tuple(passed)
+    return entries, tuple(skipped)
 
 
 def _path(entry: zipfile.ZipInfo, manifest: Manifest, depth: int) -> str | None:
-    """Return which of the manifest's files an entry is, None if it is none."""
-    kind = S_IFMT(entry.external_attr >> 16)  # 0 where the archive comes from a system without
+    """Return the manifest path that matches an entry, or None."""
+    kind = S_IFMT(entry.external_attr >> 16)  # 0 in archives of systems without file modes
     name = unicodedata.normalize("NFC", entry.orig_filename.removeprefix("./"))
-    if kind not in (0, S_IFREG) or not is_safe(name):  # orig_filename: it has what follows a NUL
+    if kind not in (0, S_IFREG) or not is_safe(name):  # orig_filename includes the part after a NUL
         return None
     parts = name.split("/")
     for number in range(min(depth, len(parts)), 0, -1):
@@ -206,4 +207,6 @@ def _check_readable(entry: zipfile.ZipInfo) -> None:
     if entry.flag_bits & _ENCRYPTED:
         raise DatasetError(f"{entry.filename!r} is encrypted")
     if entry.compress_type not in _METHODS:
-        raise DatasetError(f"{entry.filename!r} is packed by method {entry.compress_type}")
+        raise DatasetError(
+            f"{entry.filename!r} is compressed by method {entry.compress_type}, not by deflate"
+        )

@@ -1,8 +1,8 @@
-"""Affine maps between two pictures: inverse, composition, geometry, and resampling.
+"""Affine maps between two pictures: inversion, composition, geometry, and resampling.
 
 A map is float64 (2, 3). It takes unit coordinates of one picture, -0.5 to 0.5 from edge to edge, to
-unit coordinates of another. So a map holds at every resolution, and a stretched picture is the
-identity.
+unit coordinates of another. So a map holds at every resolution, and stretching a picture to
+other proportions is the identity.
 """
 
 from typing import Final
@@ -11,19 +11,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Grey = npt.NDArray[np.float32]
+Gray = npt.NDArray[np.float32]
 Map = npt.NDArray[np.float64]
 
 IDENTITY: Final[Map] = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
-def inverse(map_: Map) -> Map:
-    """Return the map back."""
+def invert(map_: Map) -> Map:
+    """Return the inverse map."""
     matrix = np.linalg.inv(map_[:, :2])
     return np.column_stack([matrix, -matrix @ map_[:, 2]])
 
 
-def composed(first: Map, second: Map) -> Map:
+def compose(first: Map, second: Map) -> Map:
     """Return the map that applies `first`, then `second`."""
     return np.column_stack(
         [second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]]
@@ -31,7 +31,7 @@ def composed(first: Map, second: Map) -> Map:
 
 
 def extent(map_: Map, size: tuple[int, int]) -> tuple[float, float]:
-    """Return the edges of the mapped picture in pixels of the other, which has `size`."""
+    """Return the edge lengths of the mapped picture, in pixels of the other, which has `size`."""
     edges = map_[:, :2] * np.array(size, dtype=np.float64)[:, None]
     width, height = np.hypot(edges[0], edges[1])
     return float(width), float(height)
@@ -52,32 +52,32 @@ def geometry(
     return float(max(width / height, height / width)), skew, min(angle, 90 - angle)
 
 
-def units(size: tuple[int, int]) -> tuple[Grey, Grey]:
+def unit_coordinates(size: tuple[int, int]) -> tuple[Gray, Gray]:
     """Return the unit coordinates of a grid's pixels: (1, width) and (height, 1)."""
     along, down = (((np.arange(edge) + 0.5) / edge - 0.5).astype(np.float32) for edge in size)
     return along[None, :], down[:, None]
 
 
-def reach(map_: Map, size: tuple[int, int]) -> Grey:
-    """Return each pixel's distance from the other picture's centre, (height, width).
+def edge_distance(map_: Map, size: tuple[int, int]) -> Gray:
+    """Return each pixel's distance from the other picture's center, (height, width).
 
-    The distance is the larger unit coordinate: up to 0.5 a pixel of the grid lies inside the other
-    picture.
+    The distance is the larger unit coordinate. A pixel of the grid lies inside the other picture
+    if its distance is at most 0.5.
     """
-    u, v = units(size)
+    u, v = unit_coordinates(size)
     matrix = map_.astype(np.float32)
     x = matrix[0, 0] * u + matrix[0, 1] * v + matrix[0, 2]
     y = matrix[1, 0] * u + matrix[1, 1] * v + matrix[1, 2]
-    distance: Grey = np.maximum(np.abs(x), np.abs(y))
+    distance: Gray = np.maximum(np.abs(x), np.abs(y))
     return distance
 
 
 def inside(map_: Map, size: tuple[int, int], *, margin: float = 0.0) -> npt.NDArray[np.bool_]:
-    """Return which pixels of a grid of `size` lie inside the other picture, (height, width)."""
-    return np.asarray(reach(map_, size) <= 0.5 - margin)
+    """Return a mask (height, width): True where a pixel lies inside the other picture."""
+    return np.asarray(edge_distance(map_, size) <= 0.5 - margin)
 
 
-def warped(picture: Image.Image, map_: Map, size: tuple[int, int]) -> Image.Image:
+def warp(picture: Image.Image, map_: Map, size: tuple[int, int]) -> Image.Image:
     """Return a picture of mode F, L or RGB, resampled by a map from a grid of `size` pixels."""
     (width, height), (own_width, own_height) = size, picture.size
     (a, b, c), (d, e, f) = map_
@@ -92,8 +92,8 @@ def warped(picture: Image.Image, map_: Map, size: tuple[int, int]) -> Image.Imag
     return picture.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 
-def reduced(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
-    """Return a picture shrunk to about these edges in pixels, never enlarged."""
+def shrink(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
+    """Return a picture shrunk to about these edge lengths in pixels; never enlarges."""
     size = (
         max(1, min(picture.width, round(extents[0]))),
         max(1, min(picture.height, round(extents[1]))),
@@ -101,7 +101,7 @@ def reduced(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC)
 
 
-def reduced_evenly(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
+def shrink_in_proportion(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
     """Return a picture shrunk in proportion until no edge is longer than its extent in pixels."""
     share = min(extents[0] / picture.width, extents[1] / picture.height)
-    return reduced(picture, (share * picture.width, share * picture.height))
+    return shrink(picture, (share * picture.width, share * picture.height))

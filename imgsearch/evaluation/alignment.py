@@ -10,6 +10,7 @@ for the forward compositional step. Cauchy weights reduce the influence of cover
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import Final
 
 import numpy as np
@@ -18,16 +19,16 @@ from PIL import Image
 
 from imgsearch.evaluation.affine import (
     IDENTITY,
-    Grey,
+    Gray,
     Map,
-    composed,
+    compose,
+    edge_distance,
     extent,
     inside,
-    inverse,
-    reach,
-    reduced,
-    units,
-    warped,
+    invert,
+    shrink,
+    unit_coordinates,
+    warp,
 )
 
 Sums = npt.NDArray[np.float64]
@@ -38,11 +39,11 @@ _REFINED: Final = 3  # starts that are refined
 _ANGLES: Final = (-12.0, -6.0, 6.0, 12.0)  # degrees; refinement corrects about 5
 _CROPS: Final = tuple(0.92**step for step in range(1, 15))  # of the larger picture's edge: to 0.31
 _NEAR_WHOLE: Final = 0.02  # of an edge: a map that may be the identity or a quarter turn
-_GOOD: Final = 0.8  # correlation at 64 pixels from which crops are not tried
-_SURE: Final = 0.95  # correlation at 64 pixels from which other starts are not tried
+_GOOD: Final = 0.8  # correlation at 64 pixels that makes crops superfluous
+_SURE: Final = 0.95  # correlation at 64 pixels that makes other starts superfluous
 _LOST: Final = 0.5  # correlation below which refinement ends
 _POINTS: Final = 12_000  # pixels that a step is solved for, evenly spaced
-_LEAST: Final = 8  # pixels of an edge below which a template is not searched for
+_LEAST: Final = 8  # pixels of an edge that a template needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +58,40 @@ class Alignment:
 
 
 def align(one: Image.Image, other: Image.Image) -> list[Alignment]:
-    """Return the alignments of two pictures of mode L that are worth a closer look, best first.
+    """Return up to three alignments of two pictures of mode L, best first; empty if none matches.
 
-    There are up to three. One is refined on the grid of each picture, because steps are less exact
-    on the grid of the softer or the larger one. One has no shift, because interpolation between
-    pixels blurs. The list is empty where nothing matches.
+    Two are refined, one on the grid of each picture, because steps are less exact on the grid of
+    the softer or the larger one. One has no shift, because interpolation between pixels blurs.
     """
-    coarse = _best(one, other, _turned(one, other), levels=_LEVELS[:3])
+    coarse = _best(one, other, _whole_starts(one, other), levels=_LEVELS[:3])
     if coarse.correlation < _GOOD:
         # refined on the inner picture's grid, because it lies entirely in the other; the level of
         # 16 pixels is skipped, because a crop would have too few of them
-        inner = [(score, inverse(map_)) for score, map_ in _crops(other, one)]
-        outer = [(score, inverse(map_)) for score, map_ in _crops(one, other)]
+        inner = [(score, invert(map_)) for score, map_ in _crop_starts(other, one)]
+        outer = [(score, invert(map_)) for score, map_ in _crop_starts(one, other)]
         back = _best(other, one, outer, levels=_LEVELS[1:3])
         coarse = max(
             coarse,
             _best(one, other, inner, levels=_LEVELS[1:3]),
-            Alignment(inverse(back.map), back.correlation),
-            key=lambda each: each.correlation,
+            Alignment(invert(back.map), back.correlation),
+            key=attrgetter("correlation"),
         )
     if coarse.correlation < _LOST:
         return []
-    found = [_refined(one, other, coarse.map, _LEVELS[3:])]
-    back = _refined(other, one, inverse(coarse.map), _LEVELS[3:])
-    found.append(Alignment(inverse(back.map), back.correlation))
-    found.sort(key=lambda each: -each.correlation)
-    whole = np.round(found[0].map)
-    if np.abs(whole - found[0].map).max() < _NEAR_WHOLE and abs(np.linalg.det(whole[:, :2])) == 1:
-        found.insert(0, Alignment(whole, found[0].correlation))
-    return [each for each in found if each.correlation >= _LOST]
+    back = _refine(other, one, invert(coarse.map), _LEVELS[3:])
+    alignments = [
+        _refine(one, other, coarse.map, _LEVELS[3:]),
+        Alignment(invert(back.map), back.correlation),
+    ]
+    alignments.sort(key=attrgetter("correlation"), reverse=True)
+    best = alignments[0]
+    whole = np.round(best.map)
+    if np.abs(whole - best.map).max() < _NEAR_WHOLE and abs(np.linalg.det(whole[:, :2])) == 1:
+        alignments.insert(0, Alignment(whole, best.correlation))
+    return [alignment for alignment in alignments if alignment.correlation >= _LOST]
 
 
-def correlation(one: Grey, other: Grey, weights: Grey | npt.NDArray[np.bool_]) -> float:
+def correlation(one: Gray, other: Gray, weights: Gray | npt.NDArray[np.bool_]) -> float:
     """Return the weighted correlation of two arrays, 0 if one of them is constant."""
     total = float(weights.sum())
     if total <= 0:
@@ -100,7 +103,7 @@ def correlation(one: Grey, other: Grey, weights: Grey | npt.NDArray[np.bool_]) -
 
 
 def _scaled(size: tuple[int, int], edge: int) -> tuple[int, int]:
-    """Return the size, in proportion, whose long edge has this many pixels."""
+    """Return a size scaled in proportion until its long edge has `edge` pixels."""
     factor = edge / max(size)
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
@@ -113,23 +116,27 @@ def _best(
     levels: tuple[tuple[int, int], ...],
 ) -> Alignment:
     """Return the best alignment refined from the starts with the highest correlations."""
-    first = sorted(starts, key=lambda each: -each[0])[:_REFINED]
-    found = Alignment(IDENTITY, -1.0)
-    for _, map_ in first:
-        refined = _refined(one, other, map_, levels)
-        found = max(found, refined, key=lambda each: each.correlation)
-        if found.correlation >= _SURE:
+    best = Alignment(IDENTITY, -1.0)
+    for _, map_ in _highest(starts):
+        refined = _refine(one, other, map_, levels)
+        best = max(best, refined, key=attrgetter("correlation"))
+        if best.correlation >= _SURE:
             break
-    return found
+    return best
 
 
-def _turned(one: Image.Image, other: Image.Image) -> list[tuple[float, Map]]:
-    """Return maps between the whole pictures, each with its correlation."""
+def _highest(starts: Sequence[tuple[float, Map]]) -> list[tuple[float, Map]]:
+    """Return the starts with the highest correlations."""
+    return sorted(starts, key=itemgetter(0), reverse=True)[:_REFINED]
+
+
+def _whole_starts(one: Image.Image, other: Image.Image) -> list[tuple[float, Map]]:
+    """Return maps between the whole pictures with their correlations."""
     size = _scaled(one.size, _START)
-    small = _grey(one.resize(size, Image.Resampling.BOX))
+    small = _gray(one.resize(size, Image.Resampling.BOX))
     second = other.resize(_scaled(other.size, _START), Image.Resampling.BOX)
     return [
-        (correlation(small, _grey(warped(second, map_, size)), inside(map_, size)), map_)
+        (correlation(small, _gray(warp(second, map_, size)), inside(map_, size)), map_)
         for map_ in _turns(one.size)
     ]
 
@@ -151,42 +158,42 @@ def _quarters() -> Iterator[Map]:
             yield np.array([[mirrored * cos, mirrored * sin, 0.0], [-sin, cos, 0.0]])
 
 
-def _crops(outer: Image.Image, inner: Image.Image) -> list[tuple[float, Map]]:
-    """Return maps from `outer` to its crop `inner`, each with its correlation."""
+def _crop_starts(outer: Image.Image, inner: Image.Image) -> list[tuple[float, Map]]:
+    """Return maps from `outer` to its crop `inner` with their correlations."""
     size = _scaled(outer.size, 2 * _START)
-    field = _grey(outer.resize(size, Image.Resampling.BOX))
+    field = _gray(outer.resize(size, Image.Resampling.BOX))
     sums = _sums(field), _sums(field**2)
-    found = []
+    starts = []
     for turn in _quarters():
         # under a quarter turn the inner picture's width lies along the outer picture's height
         turned = inner.size if turn[0, 0] else inner.size[::-1]
         fit = min(size[0] / turned[0], size[1] / turned[1])
-        upright = warped(inner.convert("L"), turn, _scaled(turned, 4 * _START))
+        upright = warp(inner.convert("L"), turn, _scaled(turned, 4 * _START))
         for share in _CROPS:
             width, height = round(turned[0] * fit * share), round(turned[1] * fit * share)
             if min(width, height) < _LEAST:
                 break
-            template = _grey(upright.resize((width, height), Image.Resampling.BOX))
+            template = _gray(upright.resize((width, height), Image.Resampling.BOX))
             score, x, y = _match(field, sums, template)
             scale = np.array([size[0] / width, size[1] / height])
-            centre = np.array([(x + width / 2) / size[0], (y + height / 2) / size[1]]) - 0.5
-            found.append(
-                (score, composed(np.column_stack([np.diag(scale), -scale * centre]), turn))
+            center = np.array([(x + width / 2) / size[0], (y + height / 2) / size[1]]) - 0.5
+            starts.append(
+                (score, compose(np.column_stack([np.diag(scale), -scale * center]), turn))
             )
-    return sorted(found, key=lambda each: -each[0])[:_REFINED]
+    return _highest(starts)
 
 
-def _match(field: Grey, sums: tuple[Sums, Sums], template: Grey) -> tuple[float, int, int]:
+def _match(field: Gray, sums: tuple[Sums, Sums], template: Gray) -> tuple[float, int, int]:
     """Return the highest correlation of a template inside a field, and its position x, y.
 
     Source: Lewis, Fast Normalized Cross-Correlation, 1995.
     """
     height, width = template.shape
-    centred = template - template.mean()
-    norm = float(np.sqrt((centred**2).sum()))
+    centered = template - template.mean()
+    norm = float(np.sqrt((centered**2).sum()))
     if not norm:
         return 0.0, 0, 0
-    spectrum = np.fft.rfft2(field) * np.conj(np.fft.rfft2(centred, s=field.shape))
+    spectrum = np.fft.rfft2(field) * np.conj(np.fft.rfft2(centered, s=field.shape))
     products = np.fft.irfft2(spectrum, s=field.shape)
     first, second = (
         table[height:, width:]
@@ -201,58 +208,61 @@ def _match(field: Grey, sums: tuple[Sums, Sums], template: Grey) -> tuple[float,
     return float(scores[y, x]), int(x), int(y)
 
 
-def _sums(values: Grey) -> Sums:
+def _sums(values: Gray) -> Sums:
     """Return the summed-area table, (height + 1, width + 1)."""
     return np.pad(values.astype(np.float64), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
 
 
-def _refined(
+def _refine(
     one: Image.Image, other: Image.Image, start: Map, levels: tuple[tuple[int, int], ...]
 ) -> Alignment:
     """Refine an alignment from `start`, level by level."""
-    found = Alignment(start, -1.0)
+    alignment = Alignment(start, -1.0)
     for edge, steps in levels:
-        found = _level(one, other, found.map, edge, steps)
-        if found.correlation < _LOST or edge >= max(one.size):
+        alignment = _refine_level(one, other, alignment.map, edge, steps)
+        if alignment.correlation < _LOST or edge >= max(one.size):
             break
-    return found
+    return alignment
 
 
-def _level(one: Image.Image, other: Image.Image, map_: Map, edge: int, steps: int) -> Alignment:
+def _refine_level(
+    one: Image.Image, other: Image.Image, map_: Map, edge: int, steps: int
+) -> Alignment:
+    """Improve a map step by step, at a long edge of `edge` pixels."""
     size = _scaled(one.size, min(edge, max(one.size)))
-    grey = _grey(one.resize(size, Image.Resampling.BOX))
-    second = reduced(other, extent(inverse(map_), size))
+    gray = _gray(one.resize(size, Image.Resampling.BOX))
+    second = shrink(other, extent(invert(map_), size))
     best = Alignment(map_, -1.0)
     for _ in range(steps + 1):
-        laid = _grey(warped(second, map_, size))
-        distance = reach(map_, size)
-        score = correlation(grey, laid, distance <= 0.5)
+        laid = _gray(warp(second, map_, size))
+        distance = edge_distance(map_, size)
+        score = correlation(gray, laid, distance <= 0.5)
         if score > best.correlation:
             best = Alignment(map_, score)
         # beside the second picture's edge, gradients measure the edge and not the picture
-        step = _step(grey, laid, distance <= 0.5 - 2.0 / max(second.size))
+        step = _step(gray, laid, distance <= 0.5 - 2.0 / max(second.size))
         if step is None:
             break
-        map_ = composed(step, map_)
+        map_ = compose(step, map_)
         if not 0.05 < abs(np.linalg.det(map_[:, :2])) < 20:
             break
     return best
 
 
-def _step(one: Grey, laid: Grey, valid: npt.NDArray[np.bool_]) -> Map | None:
-    """Return a small map that improves the alignment, or None with too few pixels for one."""
+def _step(one: Gray, laid: Gray, valid: npt.NDArray[np.bool_]) -> Map | None:
+    """Return a small map that improves the alignment, or None if too few pixels overlap."""
     height, width = one.shape
     rows, columns = np.nonzero(valid)
     few = slice(None, None, max(1, len(rows) // _POINTS))
     rows, columns = rows[few], columns[few]
     if len(rows) < _POINTS // 400:
         return None
-    u, v = units((width, height))
+    u, v = unit_coordinates((width, height))
     u, v = u[0, columns], v[rows, 0]
     down, along = np.asarray(np.gradient(laid), dtype=np.float32)
     gx, gy = along[rows, columns] * width, down[rows, columns] * height
     ours, theirs = one[rows, columns], laid[rows, columns]
-    jacobian: Grey = np.stack(
+    jacobian: Gray = np.stack(
         [gx * u, gx * v, gx, gy * u, gy * v, gy, theirs, np.ones_like(u)], axis=-1
     )
     gain = _line(theirs, ours)
@@ -272,13 +282,13 @@ def _step(one: Grey, laid: Grey, valid: npt.NDArray[np.bool_]) -> Map | None:
     return step
 
 
-def _line(xs: Grey, ys: Grey) -> tuple[float, float]:
-    """Return slope and offset of the straight line through the points."""
+def _line(xs: Gray, ys: Gray) -> tuple[float, float]:
+    """Return slope and offset of the least-squares line."""
     x, y = xs - xs.mean(), ys - ys.mean()
     spread = float((x * x).sum())
     slope = float((x * y).sum()) / spread if spread > 0 else 1.0
     return slope, float(ys.mean() - slope * xs.mean())
 
 
-def _grey(picture: Image.Image) -> Grey:
+def _gray(picture: Image.Image) -> Gray:
     return np.asarray(picture, dtype=np.float32)

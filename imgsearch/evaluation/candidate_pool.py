@@ -1,8 +1,8 @@
-"""Pools of judged pairs: which score is high enough for a precision that is asked for.
+"""Pools of judged pairs: the lowest score that reaches a wanted precision.
 
-A pool has a row for each query: the scores of what it was compared with, which of these are right,
-and how much each counts. A threshold is chosen on one pool and its figures are told of another:
-on the pool that it was chosen on they are too good.
+A pool has a row for each query with the scores of its pairs, whether they are right, and their
+weights. One pool chooses a threshold and another measures it, because figures on the choosing pool
+are too good.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from imgsearch.errors import DatasetError, PrecisionUnreached
 from imgsearch.evaluation.metrics import RESAMPLES
 from imgsearch.library.thresholds import confirms
 
-LEAST: Final = 10  # pairs at a threshold: one lucky pair at the top is no precision of 1
+LEAST: Final = 10  # pairs at a threshold: one lucky pair at the top does not prove a precision of 1
 SEED: Final = 2026  # of the resampling
 _BLOCK: Final = 4_000_000  # draws held at once: 32 MB of indices
 _SLACK: Final = 1e-9  # of sums of weights, in float64
@@ -26,12 +26,12 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a threshold does to a pool, with 95 % bootstrap intervals over the queries.
+class Judgment:
+    """The effect of a threshold on a pool, with 95 % bootstrap intervals over the queries.
 
-    `precision`: the share of right pairs among those of `threshold` or more; `recall`: the share
-    of the pool's right pairs that these are. Both 0 where there is nothing to divide by. `pairs`
-    are those at the threshold or above, by number, not by weight.
+    `precision` is the share of right pairs among all pairs at the threshold or above, `recall` the
+    share of right pairs that reach it; both are 0 if the pool has no such pairs. `pairs` is the
+    unweighted number of pairs at the threshold or above.
     """
 
     threshold: float
@@ -43,7 +43,7 @@ class Judgement:
     pairs: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
@@ -51,10 +51,10 @@ class Judgement:
 class Pool:
     """Judged pairs: `scores` float64, `right` bool, `weights` float64, all (queries, pairs).
 
-    Rows that are shorter end in pairs of weight 0, which count for nothing.
+    Shorter rows are padded with pairs of weight 0, which do not count.
 
     Raises:
-        DatasetError: the shapes differ, a weight is negative, or what counts is not finite.
+        DatasetError: the shapes differ, a weight is negative, or a score that counts is not finite.
     """
 
     scores: npt.NDArray[np.float64]
@@ -62,27 +62,29 @@ class Pool:
     weights: npt.NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        shapes = {each.shape for each in (self.scores, self.right, self.weights)}
+        shapes = {part.shape for part in (self.scores, self.right, self.weights)}
         if len(shapes) > 1 or self.scores.ndim != 2:
-            raise DatasetError(f"a pool's parts have one shape (queries, pairs), not {shapes}")
+            raise DatasetError(
+                f"pool: arrays of shapes {shapes}; give all one shape (queries, pairs)"
+            )
         if not ((self.weights >= 0).all() and np.isfinite(self.scores[self.weights > 0]).all()):
-            raise DatasetError("a pool's weights are 0 or more, and its scores finite")
+            raise DatasetError("pool: a weight is below 0 or a score is not finite")
 
     @classmethod
     def of(cls, rows: "list[list[tuple[float, bool, float]]]") -> "Pool":
-        """Return the pool of rows of (score, right, weight), of any lengths."""
+        """Build a pool from rows of (score, right, weight), of any lengths."""
         shape = len(rows), max(map(len, rows), default=0)
         scores, right, weights = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape)
-        for place, row in enumerate(rows):
-            for at, pair in enumerate(row):
-                scores[place, at], right[place, at], weights[place, at] = pair
+        for index, row in enumerate(rows):
+            for column, pair in enumerate(row):
+                scores[index, column], right[index, column], weights[index, column] = pair
         return cls(scores, right, weights)
 
     def lowest(self, precision: float, *, least: int = LEAST) -> float:
-        """Return the lowest score that, as a threshold, reaches `precision` in this pool.
+        """Return the lowest threshold that reaches `precision` in this pool.
 
-        Scores above which fewer than `least` pairs lie are not asked. Higher thresholds may be
-        less precise again, by chance.
+        At least `least` pairs lie at the threshold or above. Higher thresholds may be less precise
+        again, by chance.
 
         Raises:
             PrecisionUnreached: no score reaches it; the error has the best precision reached.
@@ -94,10 +96,10 @@ class Pool:
         right = np.cumsum(weights * self.right[counting][order])
         precisions = right / np.cumsum(weights)
         ends = np.flatnonzero(np.append(np.diff(scores) < 0, True)[: len(scores)])  # of equal ones
-        asked = ends[ends + 1 >= least]
-        reached = asked[precisions[asked] >= precision - _SLACK]
+        eligible = ends[ends + 1 >= least]
+        reached = eligible[precisions[eligible] >= precision - _SLACK]
         if not len(reached):
-            best = float(precisions[asked].max(initial=0.0))
+            best = float(precisions[eligible].max(initial=0.0))
             raise PrecisionUnreached(
                 f"no threshold reaches a precision of {precision:g} on {len(self.scores)} queries "
                 f"with {len(scores)} pairs; the best is {best:.3f}. {REMEDY}",
@@ -106,8 +108,8 @@ class Pool:
             )
         return float(scores[reached[-1]])
 
-    def judge(self, threshold: float, *, share: float = 1.0) -> Judgement:
-        """Return what `threshold` does to this pool; right pairs count `share` times as much.
+    def judge(self, threshold: float, *, share: float = 1.0) -> Judgment:
+        """Return the effect of `threshold`, with the weights of right pairs multiplied by `share`.
 
         Source of the interval: Efron, Tibshirani, An Introduction to the Bootstrap (1993),
         chapter 13: percentiles over queries drawn again, of ratios of their sums.
@@ -123,23 +125,23 @@ class Pool:
             axis=1,
         )
         total = sums.sum(axis=0, keepdims=True)
-        drawn = _drawn(sums)
-        return Judgement(
+        resampled = _resample(sums)
+        return Judgment(
             threshold,
             float(_ratio(total[:, 0], total[:, 1])[0]),
-            _interval(_ratio(drawn[:, 0], drawn[:, 1])),
+            _interval(_ratio(resampled[:, 0], resampled[:, 1])),
             float(_ratio(total[:, 0], total[:, 2])[0]),
-            _interval(_ratio(drawn[:, 0], drawn[:, 2])),
+            _interval(_ratio(resampled[:, 0], resampled[:, 2])),
             len(self.scores),
             int(above.sum()),
         )
 
 
-def confirm(wanted: float, checked: Judgement) -> None:
+def confirm(wanted: float, checked: Judgment) -> None:
     """Refuse a threshold whose check does not confirm the wanted precision.
 
     Raises:
-        PrecisionUnreached: `thresholds.confirms` is false.
+        PrecisionUnreached: `library.thresholds.confirms` is false.
     """
     low, high = checked.precision_interval
     if confirms(wanted, checked.pairs, checked.precision_interval):
@@ -151,8 +153,8 @@ def confirm(wanted: float, checked: Judgement) -> None:
         else f"unknown, because no pair of {checked.queries} other queries reaches it"
     )
     raise PrecisionUnreached(
-        f"the threshold {checked.threshold:.4f} was refused by its check: wanted precision "
-        f"{wanted:g}, checked {figures}. {REMEDY}",
+        f"the threshold {checked.threshold:.4f} failed its check: wanted precision {wanted:g}, "
+        f"checked {figures}. {REMEDY}",
         best=checked.precision,
         wanted=wanted,
         checked=checked.precision,
@@ -160,7 +162,7 @@ def confirm(wanted: float, checked: Judgement) -> None:
     )
 
 
-def _drawn(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _resample(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the sums (resamples, 3) over queries drawn with replacement from (queries, 3)."""
     number = len(sums)
     if not number:

@@ -1,4 +1,4 @@
-"""A collection that is there already, measured by its own images: each looks for its class."""
+"""Evaluation of an existing collection: its own labeled images are the queries."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ from imgsearch.datasets.dataset import check_labels
 from imgsearch.errors import DatasetError, FieldInvalid
 from imgsearch.evaluation.embedding_map import embedding_map
 from imgsearch.evaluation.metrics import measure
-from imgsearch.evaluation.results import OnProgress, judged
+from imgsearch.evaluation.results import OnProgress, judge_hits
 from imgsearch.evaluation.run import SEED, Run, Subject
 from imgsearch.filters import Filter, composed
 from imgsearch.types import Fingerprint, Hit
 from imgsearch.wording import counted
 
-_BATCH: Final = 100  # queries searched for in one call
-_PLACE: Final = "path"
+_BATCH: Final = 100  # queries in one search
+_PATH: Final = "path"
 
 
 def evaluate_collection(
@@ -39,13 +39,13 @@ def evaluate_collection(
     encoder: Fingerprint | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
-    """Return how well a collection finds images of the same class, by the vectors that it holds.
+    """Measure how well a collection's stored vectors find images of the same class.
 
     At most `most` images are drawn as queries, and each is left out of its own hits. The field
-    `label` is the class; images without one are not queries, and count as wrong hits. Regions of
-    images are left out. Nothing is embedded or written, and neighbours that the index misses are
-    missing here, too. `effort` is the search effort. The report shows `url`, and `encoder` where
-    the collection notes none; it encodes nothing.
+    `label` is the class; images without a label are not queries, and count as wrong hits. Regions
+    of images are left out. Nothing is embedded or written. Neighbors that the index misses count as
+    misses; `effort` is the search effort. The report shows `url`, and `encoder` if the collection
+    does not record its own.
 
     Raises:
         DatasetError: no class has two images, or two classes differ only by case.
@@ -60,7 +60,7 @@ def evaluate_collection(
     where = WHOLE if has_regions(collection) else None
     rows = collection.iterate(where=where, vectors=False)
     facts = {
-        row.id: (composed(str(row.fields.get(label, ""))), str(row.fields.get(_PLACE, row.id)))
+        row.id: (composed(str(row.fields.get(label, ""))), str(row.fields.get(_PATH, row.id)))
         for row in rows
     }
     labels = {id_: frozenset({name} if name else ()) for id_, (name, _) in facts.items()}
@@ -69,84 +69,87 @@ def evaluate_collection(
     if not any(size > 1 for size in sizes.values()):
         raise DatasetError(
             f"collection {collection.name!r} holds "
-            f"{counted(sum(sizes.values()), 'labelled image')} of "
+            f"{counted(sum(sizes.values()), 'labeled image')} of "
             f"{counted(len(sizes), 'class')}; no class has two images, so no query has a hit"
         )
-    labelled = sorted(id_ for id_, (name, _) in facts.items() if name)
-    drawn = sorted(np.random.default_rng(seed).permutation(labelled)[:most])
+    labeled_ids = sorted(id_ for id_, (name, _) in facts.items() if name)
+    query_ids = sorted(np.random.default_rng(seed).permutation(labeled_ids)[:most])
     started = monotonic()
-    answers = _answers(collection, drawn, where, effort, max(ks), on_progress)
-    judgements = [
-        judged(path, name, own, hits, labels, k=max(ks), wanted=sizes[name])
-        for own, hits in answers
+    results = _search(collection, query_ids, where, effort, max(ks), on_progress)
+    answers = [
+        judge_hits(path, name, own, hits, labels, k=max(ks), wanted=sizes[name])
+        for own, hits in results
         for name, path in [facts[own]]
     ]
-    measures = measure([answer.ranking for answer in judgements], ks=ks)
-    schema = collection.schema
+    measures = measure([answer.ranking for answer in answers], ks=ks)
+    schema, number = collection.schema, len(query_ids)
     return Run(
-        subject=Subject(collection.name, _manifest(facts), len(facts), len(drawn), held_out=False),
+        subject=Subject(collection.name, _manifest(facts), len(facts), number, held_out=False),
         encoder=schema.encoder or encoder or Fingerprint("unknown", schema.dim),
-        asked="images",
+        query_kind="images",
         collection=collection.name,
         url=url,
         index=str(schema.index),
         metric=schema.metric,
         measures=measures,
-        answers=judgements,
+        answers=answers,
         labels=labels,
         seconds={"search": monotonic() - started},
         map=embedding_map(collection, seed=seed) if mapped else None,
         notes=[
-            *_notes(len(facts), len(labelled), len(drawn), len(drawn) - len(answers)),
-            *_doubts(collection, encoder),
+            *_notes(len(facts), len(labeled_ids), number, number - len(answers)),
+            *_encoder_notes(collection, encoder),
             *measures.notes,
         ],
     )
 
 
-def _answers(
+def _search(
     collection: Collection,
-    drawn: Sequence[str],
+    ids: Sequence[str],
     where: Filter | None,
     effort: int | None,
     k: int,
     on_progress: OnProgress | None,
 ) -> list[tuple[str, Sequence[Hit]]]:
-    found: list[tuple[str, Sequence[Hit]]] = []
-    for start in range(0, len(drawn), _BATCH):
-        stored = collection.get(drawn[start : start + _BATCH], vectors=True)
+    results: list[tuple[str, Sequence[Hit]]] = []
+    for start in range(0, len(ids), _BATCH):
+        stored = collection.get(ids[start : start + _BATCH], vectors=True)
         queries = {id_: row.vector for id_, row in stored.items() if can_compare(row.vector)}
         if queries:
             matrix = np.stack(list(queries.values()))
             hits = collection.search(matrix, k=k + 1, where=where, effort=effort)
-            found += zip(queries, hits, strict=True)
+            results += zip(queries, hits, strict=True)
         if on_progress:
-            on_progress("search", min(start + _BATCH, len(drawn)), len(drawn))
-    return found
+            on_progress("search", min(start + _BATCH, len(ids)), len(ids))
+    return results
 
 
 def _manifest(facts: dict[str, tuple[str, str]]) -> str:
-    """Return the sha256 of ids and labels; ids are the contents' hashes where we wrote them."""
+    """Return the sha256 of ids and labels; the ids of imgsearch are hashes of contents."""
     lines = sorted(json.dumps([id_, name]) for id_, (name, _) in facts.items())
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
-def _doubts(collection: Collection, encoder: Fingerprint | None) -> list[str]:
-    """Return a note where a collection does not record its encoder."""
+def _encoder_notes(collection: Collection, encoder: Fingerprint | None) -> list[str]:
+    """Return a note if a collection does not record its encoder."""
     if collection.schema.encoder is not None:
         return []
     if encoder is None:
-        return ["The collection does not say which encoder made its vectors."]
-    return [f"Nothing vouches that {encoder.model} made the vectors; no figure depends on it."]
+        return ["The collection does not record which encoder made its vectors."]
+    return [f"The collection does not record that {encoder.model} made its vectors."]
 
 
-def _notes(there: int, labelled: int, drawn: int, lost: int) -> list[str]:
+def _notes(total: int, labeled: int, drawn: int, invalid: int) -> list[str]:
     notes = []
-    if labelled < there:
-        notes.append(f"{there - labelled} of {there} images have no label: no queries, and wrong.")
-    if drawn < labelled:
-        notes.append(f"{drawn} of {labelled} labelled images were drawn as queries.")
-    if lost:
-        queries = counted(lost, "drawn query has", "drawn queries have")
+    if labeled < total:
+        notes.append(
+            f"{total - labeled} of {total} images have no label: they are not queries, and count "
+            "as wrong hits."
+        )
+    if drawn < labeled:
+        notes.append(f"{drawn} of {labeled} labeled images were drawn as queries.")
+    if invalid:
+        queries = counted(invalid, "drawn query has", "drawn queries have")
         notes.append(f"{queries} a vector that cannot be compared.")
     return notes

@@ -1,4 +1,4 @@
-"""Two runs over the same queries: how they differ, and whether chance could have done it."""
+"""Comparison of two runs over the same queries, with tests of significance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BLOCK: Final = 4_000_000  # signs drawn at once
-_ALL: Final = 14  # up to so many differences all 2**n signs are tried
+_ALL: Final = 14  # differences whose 2**n signs are all tried
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One measure of two runs, over the queries that both scored.
+    """The means of one measure in two runs, over the `n` queries that both scored.
 
     `difference` is `second` - `first`, `low` and `high` its 95 % bootstrap interval over the
-    queries, `p` what the randomisation test gives for "no difference" (two-sided), `n` the queries.
+    queries, `p` the two-sided p-value of the randomization test.
     """
 
     measure: str
@@ -40,26 +40,26 @@ def differences(first: Run, second: Run) -> list[Difference]:
     """Return the difference in each measure that both runs have, paired by query.
 
     Raises:
-        DatasetError: the runs measured different images, or asked for different things.
+        DatasetError: the runs have different images or queries.
     """
-    if first.subject.manifest != second.subject.manifest or first.asked != second.asked:
+    if first.subject.manifest != second.subject.manifest or first.query_kind != second.query_kind:
         raise DatasetError(
-            f"{first.subject.name} ({first.asked}) and {second.subject.name} ({second.asked}) are "
-            "not the same images and queries: there is nothing to pair"
+            f"cannot compare {first.subject.name} ({first.query_kind}) with {second.subject.name} "
+            f"({second.query_kind}): their images or queries differ"
         )
-    ours, theirs = _places(first), _places(second)
-    shared = [name for name in ours if name in theirs]
+    ours, theirs = _query_rows(first), _query_rows(second)
+    shared = [query for query in ours if query in theirs]
     if not shared:
-        raise DatasetError("no query was scored in both runs")
-    mine, other = [ours[name] for name in shared], [theirs[name] for name in shared]
+        raise DatasetError("cannot compare the runs: no query was scored in both")
+    mine, other = [ours[query] for query in shared], [theirs[query] for query in shared]
     return [
-        paired(name, values[mine], second.measures.per_query[name][other])
+        paired_difference(name, values[mine], second.measures.per_query[name][other])
         for name, values in first.measures.per_query.items()
         if name in second.measures.per_query
     ]
 
 
-def paired(
+def paired_difference(
     name: str, first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
 ) -> Difference:
     """Return the difference of two measurements of the same n queries, float64 (n,) each."""
@@ -72,19 +72,20 @@ def paired(
         float(apart.mean()),
         low,
         high,
-        randomisation(apart, rng=SEED),
+        randomization_test(apart, rng=SEED),
         len(apart),
     )
 
 
-def randomisation(
+def randomization_test(
     apart: npt.ArrayLike, *, rng: np.random.Generator | int, resamples: int = RESAMPLES
 ) -> float:
-    """Return how often random signs give a mean as far from 0 as that of `apart`, shape (n,).
+    """Return the p-value of a paired randomization test on the differences `apart`, shape (n,).
 
-    If the two systems are alike, each difference might as well have the other sign. Up to 14
-    queries whose values differ, all signs are tried and the share is exact; else `resamples` are
-    drawn, and the p of none is 1 / (resamples + 1).
+    It is the share of random signs whose mean is at least as far from 0, because each difference
+    of equal systems may have either sign. With up to 14 differences other than 0, all signs are
+    tried and the share is exact. Else `resamples` signs are drawn, and the least p-value is
+    1 / (resamples + 1).
 
     Source: Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for
     Information Retrieval Evaluation, CIKM 2007.
@@ -94,52 +95,52 @@ def randomisation(
     """
     sample = np.asarray(apart, dtype=np.float64).ravel()
     if not (sample.size and np.isfinite(sample).all()):
-        raise DatasetError("a test needs at least one difference, and all of them finite")
-    moving = sample[sample != 0]  # a sign changes nothing where they are equal
+        raise DatasetError("a randomization test needs one or more differences, all finite")
+    moving = sample[sample != 0]  # a sign does not change 0
     if not moving.size:
         return 1.0
-    seen = abs(moving.sum()) * (1 - 1e-12)  # sums of another order differ in the last digits
+    observed = abs(moving.sum()) * (1 - 1e-12)  # sums of another order differ in the last digits
     if moving.size <= _ALL:
-        every = (np.arange(2**moving.size)[:, None] >> np.arange(moving.size)) & 1
-        return float((np.abs((2 * every - 1) @ moving) >= seen).mean())
+        bits = (np.arange(2**moving.size)[:, None] >> np.arange(moving.size)) & 1
+        return float((np.abs((2 * bits - 1) @ moving) >= observed).mean())
     generator = np.random.default_rng(rng)
     rows = max(1, _BLOCK // moving.size)
     reached = 0
     for done in range(0, resamples, rows):
         size = (min(rows, resamples - done), moving.size)
         signs = generator.integers(2, size=size, dtype=np.int8) * 2 - 1
-        reached += int((np.abs(signs @ moving) >= seen).sum())
+        reached += int((np.abs(signs @ moving) >= observed).sum())
     return (reached + 1) / (resamples + 1)
 
 
 def table(runs: Mapping[str, Run], *, measures: Sequence[str]) -> "pd.DataFrame":
-    """Return a row for each measure and each run after the first, against the first.
+    """Return a row for each measure of each later run, compared with the first run.
 
     Columns: `measure`, `first`, `second` (the runs' names), their means `a` and `b`, and
-    `difference`, `low`, `high`, `p`, `n` as in `Difference`. The p are not corrected for many
-    comparisons.
+    `difference`, `low`, `high`, `p`, `n` as in `Difference`. The p-values are not corrected for
+    multiple comparisons.
     """
     import pandas as pd
 
     (base, against), *others = runs.items()
     rows = [
         {
-            "measure": each.measure,
+            "measure": row.measure,
             "first": base,
             "second": name,
-            "a": each.first,
-            "b": each.second,
-            **{part: getattr(each, part) for part in ("difference", "low", "high", "p", "n")},
+            "a": row.first,
+            "b": row.second,
+            **{part: getattr(row, part) for part in ("difference", "low", "high", "p", "n")},
         }
         for name, run in others
-        for each in differences(against, run)
-        if each.measure in measures
+        for row in differences(against, run)
+        if row.measure in measures
     ]
     columns = ["measure", "first", "second", "a", "b", "difference", "low", "high", "p", "n"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _places(run: Run) -> dict[tuple[str, str], int]:
-    """Return where each scored query stands, by what it is and not by where it lies."""
+def _query_rows(run: Run) -> dict[tuple[str, str], int]:
+    """Return the row of each scored query by its id and label, which do not depend on paths."""
     scored = [answer for answer in run.answers if answer.ranking.relevant > 0]
-    return {(each.ranking.query, each.label): place for place, each in enumerate(scored)}
+    return {(answer.ranking.query, answer.label): row for row, answer in enumerate(scored)}

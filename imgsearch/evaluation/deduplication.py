@@ -1,4 +1,4 @@
-"""Groups of near-duplicates in a library, by a threshold that is measured on its own images."""
+"""Groups of near-duplicates in a library, by a threshold measured on its own images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,23 +8,23 @@ from typing import Any
 from imgsearch.backends import Collection
 from imgsearch.encoders import Encoder
 from imgsearch.errors import PrecisionUnreached
-from imgsearch.evaluation.joined import is_joinable, joined
+from imgsearch.evaluation.ensemble import can_ensemble, ensemble_collection
 from imgsearch.evaluation.near_duplicates import calibrate
 from imgsearch.evaluation.verification import Counts, Unverified, Verification
 from imgsearch.library.duplicates import Group, groups
 from imgsearch.library.library import Library
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with the stage, the number of images done, and the number of all."""
+"""Called with the stage, the number of images done, and the total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deduplication:
-    """The groups of near-duplicates of a library, and how they were found.
+    """The groups of near-duplicates of a library, with the threshold and the comparisons.
 
-    `measured` is the calibration as JSON values, None if the threshold was given. `images` is the
-    library's number of images. `space` is the name of the joined encoder, "" if the stored vectors
-    alone were compared; `unreadable` images have no joined vector.
+    `measured` is the calibration as JSON values, or None if the threshold was given. `images` is
+    the library's number of images. `space` is the name of the ensemble, or "" for the stored
+    vectors; `unreadable` images have no ensemble vector.
     """
 
     groups: Sequence[Group]
@@ -48,21 +48,21 @@ def find_duplicates(
     on_progress: OnProgress | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Deduplication:
-    """Return the groups of images of a library that show the same picture.
+    """Group the images of a library that show the same picture.
 
     Without a `threshold` the lowest score that reaches `precision` is measured on `sample` images,
-    and the threshold of the stored vectors is kept for `Library.search`. Vectors of ``classic``
-    join the stored vectors unless `stored`, `unread` or a `threshold` is given. With `unread`
-    images whose files cannot be read are grouped by their score alone.
+    and the threshold of the stored vectors is kept for `Library.search`. The scores come from an
+    ensemble with ``classic`` unless `stored`, `unread` or a `threshold` is given. With `unread`,
+    images with unreadable files are grouped by score alone.
 
     Raises:
-        CollectionNotFound: nothing was added yet.
+        CollectionNotFound: the library has no images yet.
         PrecisionUnreached: no threshold reaches `precision`.
-        DatasetError: there are too few readable images to measure on.
+        DatasetError: too few images are readable.
     """
     progress = on_progress or _ignore
     stored = stored or unread or threshold is not None
-    look = Verification()
+    verification = Verification()
     measured: dict[str, Any] | None = None
     candidates: float | None = None
     with _space(library, progress, stored=stored) as (images, encoder):
@@ -75,7 +75,7 @@ def find_duplicates(
             images,
             threshold,
             candidates=candidates,
-            second_look=look,
+            second_look=verification,
             unread=unread,
             on_progress=lambda done, total: progress("searching", done, total),
         )
@@ -85,8 +85,8 @@ def find_duplicates(
         near,
         threshold,
         measured,
-        look.counts,
-        look.unverified,
+        verification.counts,
+        verification.unverified,
         number,
         encoder.fingerprint.model if encoder else "",
         unreadable,
@@ -97,11 +97,13 @@ def find_duplicates(
 def _space(
     library: Library, on_progress: OnProgress, *, stored: bool
 ) -> Iterator[tuple[Collection, Encoder | None]]:
-    """Provide the collection to group, and the joined encoder, None for the stored vectors."""
-    if stored or not is_joinable(library.collection):
+    """Provide the collection to group, and the ensemble, or None for the stored vectors."""
+    if stored or not can_ensemble(library.collection):
         yield library.collection, None
         return
-    with joined(library.collection, library.encoder, on_progress=on_progress) as (images, encoder):
+    with ensemble_collection(
+        library.collection, library.encoder, on_progress=on_progress
+    ) as (images, encoder):
         yield images, encoder
 
 
@@ -133,7 +135,7 @@ def _measure(
 def _measure_stored(
     library: Library, precision: float, sample: int, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """Measure a threshold of the stored vectors, and keep it if the collection notes an encoder.
+    """Measure a threshold of the stored vectors; keep it if the collection records its encoder.
 
     Raises:
         PrecisionUnreached: no threshold reaches `precision`. A kept threshold for this precision or

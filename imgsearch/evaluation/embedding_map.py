@@ -1,4 +1,4 @@
-"""Vectors laid out on a plane: near in the space, near on the map, as far as two axes allow."""
+"""Maps of embeddings: vectors projected to two dimensions, neighbors close to each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ import numpy.typing as npt
 from imgsearch.backends import Collection
 from imgsearch.types import Matrix
 
-MOST: Final = 1_000  # images on a map, drawn at random of more
-_NEIGHBOURS: Final = 15
-_FEWEST: Final = 5  # images that UMAP needs; fewer go by PCA
+MOST: Final = 1_000  # images on a map; a random sample of larger collections
+_NEIGHBORS: Final = 15  # UMAP's default
+_FEWEST: Final = 5  # images; up to so many are projected by PCA
 
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """Where each image lies: `places` float64 (n, 2), in [0, 1]; its `ids` and `paths`.
+    """The coordinates of images, `places` float64 (n, 2) in [0, 1], with their ids and paths.
 
-    `method`: "UMAP" or "PCA".
+    `method` is "UMAP" or "PCA".
     """
 
     places: npt.NDArray[np.float64]
@@ -30,9 +30,9 @@ class EmbeddingMap:
 
 
 def embedding_map(collection: Collection, *, seed: int) -> EmbeddingMap:
-    """Return the map of a collection, or of 1,000 of its images.
+    """Return the map of a collection, or of 1,000 images drawn from it.
 
-    By UMAP where `umap-learn` is installed (extra `map`), else by the first two principal
+    The projection is UMAP if `umap-learn` is installed (extra `map`), else the first two principal
     components. The same vectors and seed give the same map.
 
     Source: McInnes, Healy, Melville, UMAP, arXiv 1802.03426.
@@ -40,10 +40,10 @@ def embedding_map(collection: Collection, *, seed: int) -> EmbeddingMap:
     ids = sorted(record.id for record in collection.iterate(vectors=False))
     drawn = sorted(np.random.default_rng(seed).permutation(ids)[:MOST])
     records = collection.get(drawn, vectors=True)
-    found = [records[id_].vector for id_ in drawn]
-    vectors = np.stack([vector for vector in found if vector is not None])
+    stored = [records[id_].vector for id_ in drawn]
+    vectors = np.stack([vector for vector in stored if vector is not None])
     by_umap = find_spec("umap") is not None and len(drawn) > _FEWEST
-    places = _umap(vectors, seed) if by_umap else principal(vectors)
+    places = _umap(vectors, seed) if by_umap else principal_components(vectors)
     low, high = places.min(axis=0), places.max(axis=0)
     return EmbeddingMap(
         (places - low) / np.maximum(high - low, 1e-12),
@@ -53,17 +53,17 @@ def embedding_map(collection: Collection, *, seed: int) -> EmbeddingMap:
     )
 
 
-def principal(vectors: Matrix) -> npt.NDArray[np.float64]:
-    """Return the coordinates along the two widest directions, float64 (n, 2).
+def principal_components(vectors: Matrix) -> npt.NDArray[np.float64]:
+    """Return the coordinates along the first two principal components, float64 (n, 2).
 
-    Each axis points to where its largest weight is positive, so that the map is never mirrored.
+    Each axis has the sign that makes its largest weight positive, so the map is never mirrored.
     """
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    centered = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    _, _, axes = np.linalg.svd(centered, full_matrices=False)
     two = np.zeros((2, vectors.shape[1]))
     two[: min(2, len(axes))] = axes[:2]
     largest = np.take_along_axis(two, np.abs(two).argmax(axis=1)[:, None], axis=1)
-    places: npt.NDArray[np.float64] = centred @ (two * np.where(largest < 0, -1, 1)).T
+    places: npt.NDArray[np.float64] = centered @ (two * np.where(largest < 0, -1, 1)).T
     return places
 
 
@@ -71,10 +71,10 @@ def _umap(vectors: Matrix, seed: int) -> npt.NDArray[np.float64]:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of one thread, which a fixed seed needs
+        warnings.simplefilter("ignore")  # it warns of the single thread that a fixed seed needs
         from umap import UMAP
 
-        chosen = min(_NEIGHBOURS, len(vectors) - 1)
-        reducer = UMAP(n_neighbors=chosen, metric="cosine", random_state=seed, n_jobs=1)
+        neighbors = min(_NEIGHBORS, len(vectors) - 1)
+        reducer = UMAP(n_neighbors=neighbors, metric="cosine", random_state=seed, n_jobs=1)
         places: Matrix = reducer.fit_transform(vectors)
     return places.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The evaluator: a dataset through the insert pipeline into a store, and out of the search one."""
+"""Evaluation of an encoder on a dataset, by the insert and search pipelines."""
 
 import hashlib
 import re
@@ -14,19 +14,19 @@ from imgsearch import backends
 from imgsearch.datasets.dataset import Dataset
 from imgsearch.encoders import DEFAULT, Recipe, load
 from imgsearch.errors import DatasetError
-from imgsearch.evaluation.contents import Contents
 from imgsearch.evaluation.embedding_map import embedding_map
 from imgsearch.evaluation.metrics import measure
-from imgsearch.evaluation.queries import Question, questions, vectors
+from imgsearch.evaluation.queries import Question, load_questions, vectors
 from imgsearch.evaluation.results import (
     Answer,
     OnProgress,
-    image_answers,
-    question_answers,
-    walked,
+    judge_image_queries,
+    run_pipeline,
+    search_questions,
 )
 from imgsearch.evaluation.run import SEED, Run, Subject
-from imgsearch.evaluation.speed import measured
+from imgsearch.evaluation.speed import measure_speed
+from imgsearch.evaluation.unique_images import UniqueImages
 from imgsearch.images import MAX_PIXELS
 from imgsearch.library.collection_handle import check_arguments
 from imgsearch.library.embedding import Embedding
@@ -35,7 +35,7 @@ from imgsearch.pipelines import insert_pipeline, search_pipeline
 from imgsearch.types import Vector
 from imgsearch.wording import counted
 
-_SEEN: Final = re.compile(r"n\d{8}_\d+\.")  # how ImageNet names its training images
+_IMAGENET: Final = re.compile(r"n\d{8}_\d+\.")  # file names of ImageNet's training images
 
 
 def evaluate(
@@ -55,65 +55,68 @@ def evaluate(
     max_pixels: int = MAX_PIXELS,
     on_progress: OnProgress | None = None,
 ) -> Run:
-    """Return how well an encoder finds images of the query's class, or what `queries` names.
+    """Measure how well an encoder finds the relevant images of a dataset's queries.
 
-    `queries` is "images", the dataset's own queries, or "names", "captions" or "changes", defined
-    in `imgsearch.evaluation.queries`. `timed` also measures the speed, which takes some seconds;
-    `mapped` lays the gallery out on a plane. `max_pixels` limits the decoded pixels of one image.
+    `queries` is "images" (the dataset's own queries, relevant by class), "names", "captions" or
+    "changes"; see `imgsearch.evaluation.queries`. `timed` also measures the speed, which takes some
+    seconds; `mapped` adds a map of the gallery. `max_pixels` limits the decoded pixels of an image.
 
-    Without `url` the search is exact and in memory. With `url` the gallery is written to a
-    `collection` of that store, named after dataset and encoder by default, and stays there. `index`
-    and `metric` belong to the collection. A query in the gallery is left out of its own hits.
+    Without `url` the search is exact and in memory. With `url` the gallery is written to
+    `collection` in that store and stays there; by default its name follows from dataset and
+    encoder. `index` and `metric` belong to the collection. A query in the gallery is left out of
+    its own hits.
 
     Raises:
-        DatasetError: no image could be used, the collection holds other images than the gallery,
-            or captions are missing.
+        DatasetError: every image failed, the collection holds other images than the gallery, or the
+            captions are missing.
         TextUnsupported: the queries are texts, and the encoder takes images only.
         EncoderError, BackendError: the encoder or the store failed.
     """
     check_arguments(model=model, weights=weights, options=options, index=index, metric=metric)
     recipe = Recipe.of(model, weights, options)
-    place = url or f"memory://evaluate-{uuid.uuid4().hex}"
+    store_url = url or f"memory://evaluate-{uuid.uuid4().hex}"
     name = collection or _collection_name(dataset, recipe, index, metric)
     target = {"collection": name, **recipe.config()}
-    tell = on_progress or (lambda _stage, _done, _total: None)
-    with backends.connect(place) as store:
+    report = on_progress or (lambda _stage, _done, _total: None)
+    with backends.connect(store_url) as store:
         started = monotonic()
         inserting = insert_pipeline(
-            place, **target, index=index, metric=metric, max_pixels=max_pixels
+            store_url, **target, index=index, metric=metric, max_pixels=max_pixels
         )
-        gallery, skipped = walked(inserting, dataset.gallery, "index", tell)
+        gallery, errors = run_pipeline(inserting, dataset.gallery, "index", report)
         indexing = monotonic() - started
-        contents = Contents(dataset.root, ((row["id"], item) for item, row in gallery))
-        known = contents.labels()
+        unique = UniqueImages(dataset.root, ((row["id"], item) for item, row in gallery))
+        labels = unique.labels()
         stored = store.open(name)
         stored.flush()
-        if stored.count() != len(known):
+        if stored.count() != len(labels):
             raise DatasetError(
-                f"collection {name!r} of {place} holds {counted(stored.count(), 'image')}, the "
-                f"gallery {len(known)}; evaluate in another collection or store"
+                f"collection {name!r} of {store_url} holds {counted(stored.count(), 'image')}, the "
+                f"gallery {len(labels)}. Evaluate in another collection or store."
             )
         inserting.close()
-        leaks, asked = 0, questions(dataset, queries) if queries != "images" else []
+        leaks, questions = 0, load_questions(dataset, queries) if queries != "images" else []
         started = monotonic()
         if queries == "images":
-            searching = search_pipeline(place, **target, k=max(ks) + 1, max_pixels=max_pixels)
-            found, lost = walked(searching, dataset.queries, "search", tell)
+            searching = search_pipeline(store_url, **target, k=max(ks) + 1, max_pixels=max_pixels)
+            results, lost = run_pipeline(searching, dataset.queries, "search", report)
             searching.close()
-            answers, leaks = image_answers(dataset, found, gallery, contents, max(ks))
+            answers, leaks = judge_image_queries(dataset, results, gallery, unique, max(ks))
         else:
             ids = {str(item.path): str(row["id"]) for item, row in gallery}
             encoder = load(**recipe.config())
-            embedded = vectors(asked, encoder, max_pixels=max_pixels)
-            answers, lost = question_answers(asked, embedded, stored, ids, known, max(ks), tell)
+            embedded = vectors(questions, encoder, max_pixels=max_pixels)
+            answers, lost = search_questions(
+                questions, embedded, stored, ids, labels, max(ks), report
+            )
         seconds = monotonic() - started
         speed = None
         if timed:
             paths = [str(item.path) for item, _ in gallery]
-            calls = _calls(recipe, asked, answers, max_pixels)
+            calls = _embedding_calls(recipe, questions, answers, max_pixels)
             step = Embedding(recipe, max_pixels=max_pixels)
-            speed = measured(calls, stored, step, paths, k=max(ks))
-        laid_out = embedding_map(stored, seed=SEED) if mapped else None
+            speed = measure_speed(calls, stored, step, paths, k=max(ks))
+        map_ = embedding_map(stored, seed=SEED) if mapped else None
         if url is None:
             store.drop(name)
     measures = measure([answer.ranking for answer in answers], ks=ks)
@@ -122,70 +125,70 @@ def evaluate(
             dataset.name,
             dataset.manifest_hash,
             len(dataset.gallery),
-            len(asked) or len(dataset.queries),
+            len(questions) or len(dataset.queries),
             dataset.held_out,
         ),
         encoder=load(**recipe.config()).fingerprint,
-        asked=queries,
+        query_kind=queries,
         collection=name,
         url=url or "memory://",
         index=index,
         metric=metric,
         measures=measures,
         answers=answers,
-        labels=known,
+        labels=labels,
         seconds={"index": indexing, "search": seconds},
         speed=speed,
-        map=laid_out,
+        map=map_,
         max_pixels=max_pixels,
         notes=[
             *dataset.notes,
-            *contents.notes(),
+            *unique.notes(),
             *measures.notes,
-            *_notes(dataset, model, skipped + lost, len(gallery) - len(known), leaks),
+            *_notes(dataset, model, errors + lost, len(gallery) - len(labels), leaks),
         ],
     )
 
 
-def _calls(
-    recipe: Recipe, asked: Sequence[Question], answers: Sequence[Answer], max_pixels: int
+def _embedding_calls(
+    recipe: Recipe, questions: Sequence[Question], answers: Sequence[Answer], max_pixels: int
 ) -> list[Callable[[], Vector | None]]:
-    """Return a call for each query that embeds it, alone, as a search does."""
-    if asked:
+    """Return a call for each query that embeds this query alone."""
+    if questions:
         encoder = load(**recipe.config())
 
-        def one(question: Question) -> Vector | None:
+        def embed(question: Question) -> Vector | None:
             matrix = next(vectors([question], encoder, max_pixels=max_pixels))
             return None if matrix is None else matrix[0]
 
-        return [partial(one, question) for question in asked]
-    ready = QueryEncoder(recipe, max_pixels=max_pixels)
-    return [partial(ready.encode, Path(answer.query), None) for answer in answers]
+        return [partial(embed, question) for question in questions]
+    query_encoder = QueryEncoder(recipe, max_pixels=max_pixels)
+    return [partial(query_encoder.encode, Path(answer.query), None) for answer in answers]
 
 
 def _notes(
-    dataset: Dataset, model: str, failed: Sequence[str], doubles: int, leaks: int
+    dataset: Dataset, model: str, errors: Sequence[str], duplicates: int, leaks: int
 ) -> Iterator[str]:
-    if failed:
-        unused = counted(
-            len(failed), "image could not be used and was", "images could not be used and were"
+    if errors:
+        images = counted(
+            len(errors), "image could not be used and was", "images could not be used and were"
         )
-        yield f"{unused} left out, the first: {failed[0]}"
-    if doubles:
-        equal = counted(doubles, "gallery image has", "gallery images have")
-        yield f"{equal} the content of another one; each content counts once."
+        yield f"{images} left out, the first: {errors[0]}"
+    if duplicates:
+        images = counted(duplicates, "gallery image has", "gallery images have")
+        yield f"{images} the content of another one; each content counts once."
     if leaks:
-        leaking = counted(leaks, "query is", "queries are")
-        yield f"{leaking} in the gallery, too; each was left out of its own hits."
+        queries = counted(leaks, "query is", "queries are")
+        yield f"{queries} in the gallery, too; each was left out of its own hits."
     if model == "classic":
         return
-    if any(_SEEN.match(item.path.name) for item in dataset.gallery):
+    if any(_IMAGENET.match(item.path.name) for item in dataset.gallery):
         yield (
-            "The images bear names of ImageNet's training set: an encoder trained on ImageNet has "
-            "very probably seen them, so its figures are higher than on images new to it."
+            "The files have names of ImageNet's training set: an encoder trained on ImageNet has "
+            "probably seen these images, so its figures are higher than on new images."
         )
 
 
 def _collection_name(dataset: Dataset, recipe: Recipe, index: str, metric: str) -> str:
-    what = "\n".join((dataset.manifest_hash, recipe.to_json(), index, metric))
-    return f"evaluate_{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+    parts = "\n".join((dataset.manifest_hash, recipe.to_json(), index, metric))
+    return f"evaluate_{hashlib.sha256(parts.encode()).hexdigest()[:16]}"

@@ -1,13 +1,12 @@
 """Measures of one query's ranking, and their means over all queries.
 
-R is the number of relevant images in the gallery, the query itself not among them; h the number
-of relevant hits in the top k; S the sum of the precision at each rank of the top k that holds a
-relevant hit. `relevance` tells for each hit, best first, whether it is relevant; ranks that a
-short ranking lacks count as misses.
+R is the number of relevant images in the gallery, without the query itself. h is the number of
+relevant hits in the top k. S is the sum of the precision at each rank of the top k with a relevant
+hit. `relevance` has a bool for each hit, best first. Missing ranks of a short ranking are misses.
 
-`map@k` and `ap_hits@k` share S and differ in what they divide it by, so a figure of one is never
-to be set beside a figure of the other: one relevant hit, at rank 1 of 10, of 10 relevant images
-is 0.1 by the first and 1.0 by the second.
+`map@k` and `ap_hits@k` divide S by different numbers, so do not compare them with each other: a
+single relevant hit at rank 1 of 10, with 10 relevant images, is 0.1 by the first and 1.0 by the
+second.
 """
 
 import math
@@ -23,21 +22,21 @@ import numpy.typing as npt
 from imgsearch.errors import DatasetError
 from imgsearch.wording import counted
 
-RESAMPLES: Final = 10_000  # leaves each end a standard error of 0.7 % of the width, if normal
+RESAMPLES: Final = 10_000  # the standard error of each end is 0.7 % of the width, if normal
 _BLOCK: Final = 4_000_000  # draws held at once: 32 MB of indices
-_SLACK: Final = 1e-6  # of the score: float32 sums of another order differ in the last digits
+_SLACK: Final = 1e-6  # of the score: float32 sums in another order differ in the last digits
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a search returned for one query, best first, and what it should have found.
+    """The hits of one query, best first, with their relevance.
 
-    `query` and `ids` name images alike; `scores`: higher is nearer; `relevant` is R.
+    `query` is an id like `ids`. A higher score is nearer. `relevant` is R.
 
     Raises:
         DatasetError: the sequences' lengths differ, a score is not finite or higher than the one
-            before it, an id stands twice, the query is among its own hits, or more hits are
-            relevant than R.
+            before it, an id occurs twice, the query is among its own hits, or more than R hits are
+            relevant.
     """
 
     query: str
@@ -51,29 +50,29 @@ class Ranking:
         if not len(self.ids) == len(self.scores) == len(self.relevance):
             raise DatasetError(
                 f"{name}: {len(self.ids)} ids, {len(self.scores)} scores and "
-                f"{len(self.relevance)} judgements do not pair"
+                f"{len(self.relevance)} judgments; give one of each for a hit"
             )
         if not all(math.isfinite(score) for score in self.scores):
-            raise DatasetError(f"{name}: a score is NaN or infinite, so the order means nothing")
+            raise DatasetError(f"{name}: a score is NaN or infinite, so the order is undefined")
         if any(
             after > before + _SLACK * max(1, abs(before)) for before, after in pairwise(self.scores)
         ):
-            raise DatasetError(f"{name}: scores rise down the ranking; are they distances?")
+            raise DatasetError(f"{name}: scores rise from hit to hit. Give scores, not distances.")
         twice = [id_ for id_, times in Counter(self.ids).items() if times > 1]
         if twice:
-            raise DatasetError(f"{name}: {twice[0]!r} stands in it more than once")
+            raise DatasetError(f"{name}: {twice[0]!r} occurs more than once")
         if self.query in self.ids:
-            raise DatasetError(f"{name}: it holds the query itself; take it out of the gallery")
+            raise DatasetError(f"{name}: it contains the query itself. Remove it from its hits.")
         _check(self.relevance, relevant=self.relevant, least=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Means over the scored queries, and what they were taken from.
+    """Means over the scored queries, and the values of each query.
 
-    `metrics`: name → mean, in [0, 1]. `queries` were scored, `left_out` were not as their R is 0.
-    `per_query`: name → float64 (queries,), in the order of `names`. `notes`: what a reader must
-    be told beside the figures.
+    `metrics` has the means by measure, in [0, 1]. `queries` is the number of scored queries,
+    `left_out` the number of queries without a relevant image. `per_query` has the values by
+    measure, float64 (queries,), in the order of `names`. `notes` explain limits of the figures.
     """
 
     metrics: Mapping[str, float]
@@ -93,7 +92,7 @@ def hit_at(relevance: Sequence[bool], *, k: int) -> float:
 
 
 def precision_at(relevance: Sequence[bool], *, k: int) -> float:
-    """Return h / k, also where fewer than k hits were returned; at most R / k.
+    """Return h / k, also for fewer than k hits; at most R / k.
 
     Source: Manning, Raghavan, Schütze, Introduction to Information Retrieval (2008), section 8.4.
     """
@@ -101,7 +100,7 @@ def precision_at(relevance: Sequence[bool], *, k: int) -> float:
 
 
 def recall_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
-    """Return h / R. Where R > k it cannot exceed k / R, and a report has to say so.
+    """Return h / R, at most k / R if R > k.
 
     Source: Manning, Raghavan, Schütze (2008), section 8.3; Towhee's notebooks call its mean mHR.
 
@@ -115,8 +114,8 @@ def recall_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
 def average_precision_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
     """Return S / min(R, k); its mean is `map@k`.
 
-    Where R <= k that is S / R, trec_eval's `map_cut`. Where R > k trec_eval still divides by R, so
-    that a perfect top k is not 1; here it is.
+    If R <= k this is S / R, trec_eval's `map_cut`. If R > k trec_eval still divides by R, so its
+    value for a perfect top k is below 1; here it is 1.
 
     Source: Musgrave, Belongie, Lim, A Metric Learning Reality Check, arXiv 2003.08505 (MAP@R is
     this at k = R).
@@ -129,9 +128,9 @@ def average_precision_at(relevance: Sequence[bool], *, relevant: int, k: int) ->
 
 
 def ap_hits_at(relevance: Sequence[bool], *, k: int) -> float:
-    """Return S / h, 0 where h = 0: it forgives whatever was not found.
+    """Return S / h, or 0 if h = 0; relevant images that are missing do not lower it.
 
-    Not the standard average precision; kept for comparison with figures that follow this rule.
+    This is not the standard average precision; it serves to compare with published figures.
 
     Source: `get_ap` in Towhee's image search notebooks.
     """
@@ -140,7 +139,7 @@ def ap_hits_at(relevance: Sequence[bool], *, k: int) -> float:
 
 
 def reciprocal_rank(relevance: Sequence[bool]) -> float:
-    """Return 1 / the rank of the first relevant hit, 0 if the ranking holds none.
+    """Return 1 / rank of the first relevant hit, or 0 without one.
 
     Source: Voorhees, The TREC-8 Question Answering Track Report (1999).
     """
@@ -148,9 +147,9 @@ def reciprocal_rank(relevance: Sequence[bool]) -> float:
 
 
 def r_precision(relevance: Sequence[bool], *, relevant: int) -> float:
-    """Return the relevant hits among the first R, divided by R.
+    """Return the share of relevant hits among the first R.
 
-    A ranking that was cut before rank R gives a lower bound.
+    A ranking that ends before rank R gives a lower bound.
 
     Source: Manning, Raghavan, Schütze (2008), section 8.4.
 
@@ -161,9 +160,9 @@ def r_precision(relevance: Sequence[bool], *, relevant: int) -> float:
 
 
 def ndcg_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
-    """Return the sum of 1 / log2(rank + 1) over the relevant ranks, over the highest possible one.
+    """Return the sum of 1 / log2(rank + 1) over relevant hits, divided by the highest possible sum.
 
-    That is the sum for min(R, k) relevant hits at the first ranks.
+    The highest sum has min(R, k) relevant hits at the first ranks.
 
     Source: Järvelin, Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4),
     2002, with the discount of trec_eval's `ndcg_cut`.
@@ -206,8 +205,8 @@ def interval(
 ) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of the mean of `values`, shape (n,).
 
-    `rng` is a generator or the seed of one. One value, or equal ones, give an interval of width 0,
-    which says nothing about other queries.
+    `rng` is a generator or a seed. One value, or equal values, give an interval of width 0, which
+    does not predict other queries.
 
     Source: Efron, Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
 
@@ -216,7 +215,7 @@ def interval(
     """
     sample = np.asarray(values, dtype=np.float64).ravel()
     if not (sample.size and np.isfinite(sample).all()):
-        raise DatasetError("an interval needs at least one value, and all of them finite")
+        raise DatasetError("an interval needs at least one value, and finite values only")
     generator = np.random.default_rng(rng)
     rows = max(1, _BLOCK // sample.size)
     means = [
@@ -230,7 +229,7 @@ def interval(
 
 
 def _values(ranking: Ranking, ks: Sequence[int]) -> dict[str, float]:
-    """Return name → value for one query, in the order of a report."""
+    """Return the measures of one query by name, in the order of a report."""
     hits, relevant = ranking.relevance, ranking.relevant
     values: dict[str, float] = {}
     for k in ks:
@@ -248,11 +247,11 @@ def _values(ranking: Ranking, ks: Sequence[int]) -> dict[str, float]:
 
 
 def _notes(scored: Sequence[Ranking], ks: Sequence[int], left_out: int) -> list[str]:
-    """Return the sentences that keep the figures from being misread."""
+    """Return sentences on limits of the figures."""
     notes = []
     n = len(scored)
     if left_out:
-        notes.append(f"{left_out} of {n + left_out} queries left out: nothing relevant to find.")
+        notes.append(f"{left_out} of {n + left_out} queries left out: no relevant image.")
     for k in ks:
         above = sum(r.relevant > k for r in scored)
         if above:
@@ -275,7 +274,7 @@ def _notes(scored: Sequence[Ranking], ks: Sequence[int], left_out: int) -> list[
 
 def _top(relevance: Sequence[bool], k: int) -> list[bool]:
     if k < 1:
-        raise DatasetError(f"k is at least 1, not {k}")
+        raise DatasetError(f"k must be at least 1, not {k}")
     return [bool(hit) for hit in relevance[:k]]
 
 
@@ -290,9 +289,9 @@ def _sum_of_precisions(top: Sequence[bool]) -> float:
 
 def _check(relevance: Sequence[bool], *, relevant: int, least: int = 1) -> None:
     if relevant < least:
-        raise DatasetError(f"{relevant} relevant images: such a query is left out, not scored")
+        raise DatasetError(f"cannot score a query with {relevant} relevant images: leave it out")
     if sum(map(bool, relevance)) > relevant:
         raise DatasetError(
-            f"{sum(map(bool, relevance))} hits are relevant but only {relevant} images; "
-            "is the query among its own hits?"
+            f"{sum(map(bool, relevance))} hits are relevant but only {relevant} images. Remove the "
+            "query from its own hits."
         )

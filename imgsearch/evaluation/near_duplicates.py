@@ -1,11 +1,11 @@
-"""The score from which two images are near-duplicates, measured on a collection's own images.
+"""The score threshold of near-duplicates, measured on a collection's own images.
 
-Right pairs are an original and each of its 14 changes. Wrong pairs are an original and the nearest
-other images of the collection. Copies among them are left out, and so are pairs on which pixels
-cannot decide. These must be few: the precision that counts them as wrong is limited, too.
+Right pairs are an original and each of its 14 changes. Wrong pairs are an original and its nearest
+other images in the collection, without copies and without pairs on which pixels cannot decide.
+Undecided pairs must be few: the precision that counts them as wrong has a limit, too.
 
-Half of the originals choose the threshold, and the other half checks it. A wrong pair of an
-original that chooses with one that checks counts in the check only.
+Half of the originals choose the threshold, and the other half checks it. A wrong pair of a choosing
+and a checking original counts in the check only.
 """
 
 from collections.abc import Sequence
@@ -15,42 +15,42 @@ from typing import Any, Final
 
 from imgsearch.backends import Collection
 from imgsearch.encoders import Encoder
-from imgsearch.evaluation.candidate_pool import Judgement, Pool, confirm
+from imgsearch.evaluation.candidate_pool import Judgment, Pool, confirm
 from imgsearch.evaluation.originals import SAMPLE, OnProgress, Original, originals
 
-CANDIDATES: Final = 0.5  # precision by score: at least one of two compared pairs is a copy
+CANDIDATES: Final = 0.5  # precision by score: at least every second compared pair is a copy
 CAUTIOUS: Final = 0.9  # share of the wanted precision to reach if all unclear pairs are wrong
 RARE: Final = 0.1  # share of images with a copy for which precision is reported, beside 1
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold, and its figures on originals that had no part in choosing it.
+    """A threshold with its figures.
 
-    `checked` holds for a library in which each image has one changed copy, `rare` for one in which
-    every tenth has. `chosen` has the figures on the originals that chose. `changed` originals of
-    both halves were changed. `copies` pairs were left out because they show the same picture.
-    `unclear` pairs were left out because pixels cannot decide; `cautious` is `checked` with these
-    as wrong pairs. `unread` files could not be read.
+    `checked` has the figures on the checking half for a library in which each image has one changed
+    copy, `rare` for one in which every tenth image has a copy. `chosen` has the figures on the
+    choosing half. `changed` is the number of changed originals. `copies` counts pairs left out
+    because they show the same picture, `unclear` pairs left out because pixels cannot decide;
+    `cautious` is `checked` with unclear pairs as wrong. `unread` counts unreadable files.
 
-    The figures are those of scores alone. From the score `candidates` on, at most `threshold`,
-    every second pair is right, so it pays to compare their pixels.
+    The figures are for scores alone. At the score `candidates`, which is at most `threshold`, every
+    second pair is right, so pairs above it are worth a comparison of pixels.
     """
 
     threshold: float
     candidates: float
     wanted: float
-    chosen: Judgement
-    checked: Judgement
-    cautious: Judgement
-    rare: Judgement
+    chosen: Judgment
+    checked: Judgment
+    cautious: Judgment
+    rare: Judgment
     changed: int
     copies: int
     unclear: int
     unread: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
+        """Return the fields, ready for JSON."""
         return {
             "threshold": self.threshold,
             "candidates": self.candidates,
@@ -76,32 +76,32 @@ def calibrate(
 ) -> Calibration:
     """Measure the lowest score that separates changed copies from other images at `precision`.
 
-    The result is `chosen` of the collection's `originals`.
+    The images are `sample` originals drawn from the collection.
 
     Raises:
-        PrecisionUnreached: no threshold reaches `precision`, or the check denies the one that does.
-        DatasetError: fewer than four images can be read, or none has another beside it.
+        PrecisionUnreached: no threshold reaches `precision`, or the check does not confirm it.
+        DatasetError: fewer than four images can be read, or the collection has a single image.
         EncoderMismatch: the encoder is not the collection's.
     """
-    return chosen(
-        *originals(collection, encoder, sample=sample, on_progress=on_progress),
-        precision=precision,
-    )
+    sampled, unread = originals(collection, encoder, sample=sample, on_progress=on_progress)
+    return choose_threshold(sampled, unread, precision=precision)
 
 
-def chosen(found: Sequence[Original], unread: int = 0, *, precision: float) -> Calibration:
-    """Return the lowest threshold that reaches `precision` on one half of the originals.
+def choose_threshold(
+    sampled: Sequence[Original], unread: int = 0, *, precision: float
+) -> Calibration:
+    """Choose the lowest threshold that reaches `precision` on one half of the originals.
 
-    The precision is that of a library in which each image has one copy, by a change drawn from the
-    14: the share of copies among pairs at the threshold or above. If all unclear pairs are wrong,
-    it must still be 0.9 times `precision`.
+    The precision is the share of copies among pairs at the threshold or above, if each image of a
+    library has one copy, by a change drawn from the 14. It must still be 0.9 times `precision` if
+    all unclear pairs are wrong.
 
     Raises:
-        PrecisionUnreached: no threshold reaches it, or the other half denies the one that does, by
-            the rule of `pool.confirm`.
+        PrecisionUnreached: no threshold reaches it, or the other half does not confirm it; see
+            `candidate_pool.confirm`.
     """
-    choosing, checking = pools(found)
-    cautious_choosing, cautious_checking = pools([_cautious(original) for original in found])
+    choosing, checking = pools(sampled)
+    cautious_choosing, cautious_checking = pools([_cautious(original) for original in sampled])
     threshold = max(choosing.lowest(precision), cautious_choosing.lowest(CAUTIOUS * precision))
     checked, cautious = checking.judge(threshold), cautious_checking.judge(threshold)
     confirm(precision, checked)
@@ -114,40 +114,40 @@ def chosen(found: Sequence[Original], unread: int = 0, *, precision: float) -> C
         checked,
         cautious,
         checking.judge(threshold, share=RARE),
-        changed=sum(bool(original.changes) for original in found),
-        copies=sum(original.copies for original in found),
-        unclear=sum(len(original.unclear) for original in found),
+        changed=sum(bool(original.changes) for original in sampled),
+        copies=sum(original.copies for original in sampled),
+        unclear=sum(len(original.unclear) for original in sampled),
         unread=unread,
     )
 
 
 def _cautious(original: Original) -> Original:
-    """Return an original whose unclear pairs are wrong ones."""
+    """Return an original with its unclear pairs as wrong pairs."""
     return replace(original, others=[*original.others, *original.unclear], unclear=())
 
 
-def pools(found: Sequence[Original]) -> tuple[Pool, Pool]:
-    """Return the pool that chooses the threshold and the pool that checks it.
+def pools(sampled: Sequence[Original]) -> tuple[Pool, Pool]:
+    """Return a choosing and a checking pool without a common pair.
 
-    They have no pair in common. In each, right pairs weigh as if all originals had been changed, in
-    one way each. A wrong pair weighs 1. Where some pairs of an original are left out because they
-    belong to the other pool, the remaining ones weigh as much as all.
+    Right pairs have the weight of one change for each original, changed or not. A wrong pair has
+    the weight 1. If pairs of an original belong to the other pool, its remaining pairs get their
+    weight.
     """
-    changed = [original for original in found if original.changes]
-    unchanged = [original for original in found if not original.changes]
+    changed = [original for original in sampled if original.changes]
+    unchanged = [original for original in sampled if not original.changes]
     choosing, checking = [*changed[::2], *unchanged[::2]], [*changed[1::2], *unchanged[1::2]]
     checking_ids = {original.id for original in checking}
     return _pool(choosing, without=checking_ids), _pool(checking, without=frozenset())
 
 
-def _pool(found: Sequence[Original], *, without: AbstractSet[str]) -> Pool:
-    changed = sum(bool(original.changes) for original in found)
+def _pool(sampled: Sequence[Original], *, without: AbstractSet[str]) -> Pool:
+    changed = sum(bool(original.changes) for original in sampled)
     rows = []
-    for original in found:
+    for original in sampled:
         changes = original.changes
         others = [hit for hit in original.others if hit.id not in without]
         share = len(original.others) / len(others) if others else 0.0
-        weight = len(found) / (changed * len(changes)) if changes else 0.0
+        weight = len(sampled) / (changed * len(changes)) if changes else 0.0
         right = [(score, True, weight) for score in changes]
         rows.append([*right, *((hit.score, False, share) for hit in others)])
     return Pool.of(rows)

@@ -1,7 +1,7 @@
-"""No match: queries that find nothing because their label's images are not in the library.
+"""Thresholds on queries without a match, whose label's images are not in the library.
 
-Each query is judged twice: with the images of its label, and without them, as if the library had
-none. In the second case every hit is wrong, and the right answer is no hit.
+Each query is judged twice: with the images of its label, and without them, as if the library had no
+such images. In the second case every hit is wrong.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ Judged: TypeAlias = Sequence[tuple[str, float, bool]]
 class NoMatch:
     """The effect of a threshold on queries with and without an answer in the library.
 
-    `answered` is the share of queries with a right hit at the threshold or above, of those with a
-    right hit at all. `rejected` is the share of queries without any hit at the threshold or above
+    `answered` is the share of queries with a right hit at the threshold or above, among queries
+    with any right hit. `rejected` is the share of queries without a hit at the threshold or above
     if the images of their label are left out. Both have 95 % bootstrap intervals over the queries.
     """
 
@@ -31,16 +31,16 @@ class NoMatch:
     queries: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
 def pool(hits: Sequence[Judged]) -> Pool:
-    """Return the pool of answers where half of the queries have none in the library.
+    """Return the pool of nearest hits if half of the queries have a match in the library.
 
     A query has up to two pairs: its nearest right hit, and its nearest hit without its label's
     images, which is wrong. So the precision of a threshold is the share of queries with a right
-    answer among those with any.
+    answer among queries with any answer.
 
     >>> pool([[("ü", 0.9, True), ("x", 0.4, False)]] * 10).lowest(0.9)
     0.9
@@ -53,7 +53,7 @@ def pool(hits: Sequence[Judged]) -> Pool:
 
 
 def judge(hits: Sequence[Judged], threshold: float) -> NoMatch:
-    """Return the effect of a threshold.
+    """Return the effect of a threshold on the queries with these hits.
 
     >>> judge([[("ü", 0.9, True), ("x", 0.4, False)]] * 10, 0.5).rejected
     1.0
@@ -76,4 +76,4 @@ def _wrong(hits: Judged) -> float | None:
 def _share(outcomes: Sequence[bool]) -> tuple[float, Interval]:
     if not outcomes:
         return 0.0, (0.0, 1.0)
-    return sum(outcomes) / len(outcomes), interval([float(each) for each in outcomes], rng=SEED)
+    return sum(outcomes) / len(outcomes), interval(list(map(float, outcomes)), rng=SEED)

@@ -1,10 +1,9 @@
-"""A sample of a collection's images: the scores of their changes, and their nearest others.
+"""A sample of a collection's images with the scores of their changes and nearest other images.
 
-A change of an image and the image are a right pair, an image and another one a wrong pair. The
-nearest others may include real copies, which must not count as wrong. So pixels are compared, in
-which no encoder takes part: signatures of all, and at full detail the pairs whose signatures are
-similar. A pair that shows the same picture is left out and counted as a copy. A pair on which
-pixels cannot decide is unclear: it is neither right nor wrong.
+An image and its change are a right pair, two images a wrong pair. The nearest images may be real
+copies, which must not count as wrong. So pixels are compared, without an encoder: signatures first,
+and full detail if the signatures are similar. A pair that shows the same picture counts as a copy
+and is left out. A pair on which pixels cannot decide is unclear, neither right nor wrong.
 """
 
 import heapq
@@ -23,35 +22,35 @@ from imgsearch.backends import Collection
 from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, ImageError, SourceError
-from imgsearch.evaluation.copies import compare_copies
+from imgsearch.evaluation.copy_detection import compare_copies
 from imgsearch.evaluation.pixel_similarity import Verdict
-from imgsearch.evaluation.signatures import SMALL, Signatures, signatures, similar
+from imgsearch.evaluation.signatures import SMALL, Signatures, are_similar, signatures
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.images import sources
 from imgsearch.library.duplicates import scores
 from imgsearch.types import Hit, Pixels, Record, Value
 
-SAMPLE: Final = 200  # images that are changed in 14 ways: half a minute of two cores
+SAMPLE: Final = 200  # images changed in 14 ways: half a minute of two cores
 
 _OTHERS: Final = 5  # images with wrong pairs for each changed one, because wrong pairs are rarer
-_NEIGHBOURS: Final = 5  # wrong pairs of an image: a threshold lets the nearest in first
-_HITS: Final = 16  # hits fetched for these, so that up to 11 copies may be among them
-_BATCH: Final = 64  # images searched for at once
-_EDGE: Final = 400  # pixels; the transforms' figures are stated for pictures of that size
+_NEIGHBORS: Final = 5  # wrong pairs of an image: the nearest pass a threshold first
+_HITS: Final = 16  # hits fetched for 5 neighbors, so up to 11 may be copies
+_BATCH: Final = 64  # queries in one search
+_EDGE: Final = 400  # pixels; the figures of the transforms hold for this size
 _FLOOR: Final = 0.1  # quantile of the right scores below which a hit is wrong without a comparison
 _CACHED_PIXELS: Final = 64  # images, 0.5 MB each
-_CACHED_SIGNATURES: Final = 1_000  # images, 15 kB each: one is a neighbour of several
+_CACHED_SIGNATURES: Final = 1_000  # images, 15 kB each: one is a neighbor of several
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with the stage, the number of images done, and the number of all."""
+"""Called with the stage, the number of images done, and the total."""
 
 
 @dataclass(frozen=True)
 class Original:
-    """An image of the sample: the scores of its changes, and its nearest others, which are wrong.
+    """An image of the sample, the scores of its changes, and its nearest other images.
 
-    Not all are changed: `changes` may be empty. `copies` is the number of copies among the nearest,
-    which are left out. `unclear` are near images that may be copies or not.
+    `changes` is empty for an unchanged image. `others` are wrong. `copies` is the number of copies
+    among the nearest images, which are left out. `unclear` are near images that may be copies.
     """
 
     id: str
@@ -70,11 +69,11 @@ def originals(
 ) -> tuple[list[Original], int]:
     """Return a sample of the collection's images, and the number of files that cannot be read.
 
-    `sample` images are changed, and the neighbours of five times as many are compared. The same
-    collection gives the same sample, in whatever order its records come.
+    `sample` images are changed, and the neighbors of five times as many are compared. The sample
+    does not depend on the order of the records.
 
     Raises:
-        DatasetError: fewer than four images can be read, or none has another beside it.
+        DatasetError: fewer than four images can be read, or the collection has a single image.
         EncoderMismatch: the encoder is not the collection's.
     """
     collection.require(encoder.fingerprint)
@@ -83,17 +82,17 @@ def originals(
     changes = _changes(collection, encoder, records, sample, report)
     if len(changes) < 4:  # two in each half
         raise DatasetError(
-            f"{len(changes)} of {len(records)} images could be read: too few for a threshold. "
+            f"cannot choose a threshold: {len(changes)} of {len(records)} images could be read. "
             "Give the threshold as a number."
         )
     floor = float(np.quantile(np.concatenate(list(changes.values())), _FLOOR))
-    found = list(_neighbours(collection, records, changes, floor, report))
-    if not any(original.others or original.unclear for original in found):
+    sampled = list(_neighbors(collection, records, changes, floor, report))
+    if not any(original.others or original.unclear for original in sampled):
         raise DatasetError(
-            "no image has another one beside it, so copies cannot be told from other images. Give "
-            "the threshold as a number."
+            "cannot choose a threshold: no image has another image to compare with. Give the "
+            "threshold as a number."
         )
-    return found, len(records) - len(found)
+    return sampled, len(records) - len(sampled)
 
 
 def _changes(
@@ -103,28 +102,28 @@ def _changes(
     number: int,
     report: OnProgress,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the scores to its changes, (14,), of each of the first `number` readable images."""
-    found: dict[str, npt.NDArray[np.float64]] = {}
+    """Return the scores (14,) of their changes for the first `number` readable images, by id."""
+    scores_by_id: dict[str, npt.NDArray[np.float64]] = {}
     for record in records:
-        if len(found) == number:
+        if len(scores_by_id) == number:
             break
         image = _image(record.fields, at_least=_EDGE)
         if image is not None and record.vector is not None:
             vectors = encoder.encode([change(image) for change in TRANSFORMS.values()])
-            found[record.id] = scores(collection.schema.metric, vectors, record.vector)
-            report("changing", len(found), min(number, len(records)))
-    report("changing", len(found), len(found))  # fewer may be readable than were wanted
-    return found
+            scores_by_id[record.id] = scores(collection.schema.metric, vectors, record.vector)
+            report("changing", len(scores_by_id), min(number, len(records)))
+    report("changing", len(scores_by_id), len(scores_by_id))  # fewer may be readable
+    return scores_by_id
 
 
-def _neighbours(
+def _neighbors(
     collection: Collection,
     records: Sequence[Record],
     changes: Mapping[str, npt.NDArray[np.float64]],
     floor: float,
     report: OnProgress,
 ) -> Iterator[Original]:
-    """Yield each record whose file can be read, with its nearest others."""
+    """Yield the records with readable files and their nearest other images."""
     where = WHOLE if has_regions(collection) else None
     pixels = _Pixels()
     for start in range(0, len(records), _BATCH):
@@ -135,11 +134,11 @@ def _neighbours(
             path = str(record.fields.get("path", ""))
             if pixels.signatures(path) is not None:
                 others = (hit for hit in hits if hit.id != record.id)
-                yield _judged(record.id, path, changes.get(record.id, ()), others, floor, pixels)
+                yield _judge(record.id, path, changes.get(record.id, ()), others, floor, pixels)
         report("comparing", min(start + _BATCH, len(records)), len(records))
 
 
-def _judged(
+def _judge(
     id_: str,
     path: str,
     changes: Iterable[float],
@@ -147,12 +146,12 @@ def _judged(
     floor: float,
     pixels: "_Pixels",
 ) -> Original:
-    """Return an original with the nearest images that are no copies by their pixels."""
+    """Return an original, with hits sorted by pixels into others, copies and unclear ones."""
     others: list[Hit] = []
     unclear: list[Hit] = []
     copies = 0
     for hit in hits:
-        if len(others) == _NEIGHBOURS:
+        if len(others) == _NEIGHBORS:
             break
         verdict: Verdict | None = "different"
         if hit.score >= floor:
@@ -173,21 +172,21 @@ class _Pixels:
         self._verdicts: dict[frozenset[str], Verdict | None] = {}
 
     def verdict(self, one: str, other: str) -> Verdict | None:
-        """Return whether two files show the same picture; None if one cannot be read.
+        """Return the verdict on two files, or None if one is unreadable.
 
         Files whose signatures are not similar are different without a closer comparison.
         """
         mine, theirs = self.signatures(one), self.signatures(other)
         if mine is None or theirs is None:
             return None
-        if not similar(mine, theirs):
+        if not are_similar(mine, theirs):
             return "different"
-        pair = frozenset((one, other))  # most pairs are neighbours from both sides
+        pair = frozenset((one, other))  # most pairs are neighbors in both directions
         if pair not in self._verdicts:
-            self._verdicts[pair] = self._compared(one, other, (mine, theirs))
+            self._verdicts[pair] = self._compare(one, other, (mine, theirs))
         return self._verdicts[pair]
 
-    def _compared(
+    def _compare(
         self, one: str, other: str, known: tuple[Signatures, Signatures]
     ) -> Verdict | None:
         first, second = self._pixels(one), self._pixels(other)
@@ -204,20 +203,20 @@ class _Pixels:
 
 
 def _sample(collection: Collection, number: int) -> list[Record]:
-    """Return `number` records, those with the smallest hashes, so that their order has no part."""
+    """Return the `number` records with the smallest hashes, so their order does not matter."""
     where = WHOLE if has_regions(collection) else None
     records = collection.iterate(where=where, vectors=False)
-    ids = [record.id for record in heapq.nsmallest(number, records, key=lambda row: _drawn(row.id))]
+    ids = [record.id for record in heapq.nsmallest(number, records, key=lambda row: _hash(row.id))]
     stored = collection.get(ids, vectors=True)
     return [stored[id_] for id_ in ids if id_ in stored]
 
 
-def _drawn(id_: str) -> str:
+def _hash(id_: str) -> str:
     return sha256(f"near-duplicates {id_}".encode()).hexdigest()  # the text is the seed
 
 
 def _image(fields: Mapping[str, Value], *, at_least: int) -> Pixels | None:
-    """Return an image of at most 400 pixels a side, or None if its file cannot be read."""
+    """Return an image of at most 400 pixels a side, or None if its file is unreadable."""
     path = str(fields.get("path", ""))
     try:
         picture = images.picture(sources.read(path), path=path, at_least=at_least)

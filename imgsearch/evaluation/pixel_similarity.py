@@ -1,4 +1,4 @@
-"""Whether two images show the same picture, by their pixels alone.
+"""Comparison of two images by their pixels: do they show the same picture?
 
 No encoder takes part. `compare` takes some 0.2 s a pair. It aligns two pictures of up to 1,024
 pixels a side, matches brightness and sharpness, and compares them window by window. So two pages of
@@ -19,22 +19,22 @@ from PIL import Image, ImageFilter
 
 from imgsearch.evaluation.affine import (
     IDENTITY,
-    Grey,
+    Gray,
     Map,
     extent,
     geometry,
     inside,
-    inverse,
-    reduced,
-    reduced_evenly,
-    warped,
+    invert,
+    shrink,
+    shrink_in_proportion,
+    warp,
 )
 from imgsearch.evaluation.alignment import align, correlation
 
 EDGE: Final = 1_024  # pixels of the long edge that are compared
 
-_FLAT: Final = 6.0  # greatest range of grey levels in a picture of one colour
-_TINY: Final = 16  # pixels of an edge below which windows are too few
+_FLAT: Final = 6.0  # greatest range of gray levels in a picture of one color
+_TINY: Final = 16  # pixels of an edge; smaller pictures have too few windows
 _ALIGNED: Final = 0.6  # least correlation at which a second alignment is compared
 _OVERLAP: Final = 0.15  # least share of either picture; the middle half of each edge is 0.25
 _EXTRA: Final = 0.004  # share of a picture with content beside the other; a crop has it on one side
@@ -43,19 +43,19 @@ _WHOLE: Final = 0.96  # share of each picture that overlaps, where proportions d
 _STRETCH: Final = 1.04  # ratio of proportions; rounding to 96 x 72 pixels changes it by 1 %
 _SKEW: Final = 0.03  # cosine of the edges' angle
 _TURN: Final = 16.0  # degrees from a quarter turn
-_CONTENT: Final = 16.0  # grey levels from the median, above which a margin is not plain
+_CONTENT: Final = 16.0  # gray levels from the median; a plain margin differs by less
 _GAIN: Final = 2.2  # ratio of brightness; brightness_160 is 1.6
 _WHITE: Final = 0.3  # share of white ground, on which a brighter object passes for a brighter copy
 _CLIPPED: Final = 0.3  # share of the area that becomes white when the darker one is brightened
 _DETAIL: Final = 0.5  # least share of a picture's variance left at the other's sharpness
-_LUMA: Final = 10.0  # grey levels of error in a plain window, as JPEG of quality 10 leaves
+_LUMA: Final = 10.0  # gray levels of error in a plain window, as JPEG of quality 10 leaves
 _DIM: Final = 0.2  # limit of that error in pictures of low contrast, in standard deviations
-_CHROMA: Final = 20.0  # the same error in colour, which JPEG keeps at half the resolution
+_CHROMA: Final = 20.0  # the same error in color, which JPEG keeps at half the resolution
 _TEXTURE: Final = 0.4  # error in standard deviations of a window: a correlation of 0.92
 _EVEN: Final = 2.8  # times the median error of windows with texture; a changed part exceeds it
 _MOST: Final = 1.8  # times the limit, however even the error is
 _EXCESS: Final = 1.6  # times these limits; JPEG copies of photographs reach 1.4, a word 1.9
-_SMALL: Final = 128  # pixels of the long edge below which limits fall: letters blur to stripes
+_SMALL: Final = 128  # pixels of the long edge; limits fall below, as letters blur to stripes
 _BLURS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0)  # pixels; blur is 1 % of an edge
 
 Verdict = Literal["same", "different", "unclear"]
@@ -74,33 +74,36 @@ class Comparison:
 
 
 def compare(one: Image.Image, other: Image.Image) -> Comparison:
-    """Compare two RGB pictures up to most changes of `TRANSFORMS`.
+    """Compare two RGB pictures; most changes of `TRANSFORMS` make no difference.
 
-    These changes make no difference: scale, proportions, crops, margins, quarter turns, mirroring,
-    rotation by up to some 15 degrees, brightness, blur, compression and the loss of colour. A
-    covered part is a difference, so text_bars is one.
+    These are scale, proportions, crops, margins, quarter turns, mirroring, rotation by up to
+    some 15 degrees, brightness, blur, compression and the loss of color. A covered part is a
+    difference, so text_bars is one.
     """
     # the smaller one first, because it may be a part of the other
-    first, second = sorted(map(_shrunk, (one, other)), key=lambda each: each.width * each.height)
+    first, second = sorted(map(_thumbnail, (one, other)), key=_area)
     flat = _is_flat(first), _is_flat(second)
     if any(flat):
-        return _flat(first, second) if all(flat) else Comparison("different", "one is plain")
+        return (
+            _compare_flat(first, second) if all(flat) else Comparison("different", "one is plain")
+        )
     if min(*first.size, *second.size) < _TINY:
-        return _tiny(first, second)
+        return _compare_tiny(first, second)
     comparisons = []
-    for place, found in enumerate(align(first.convert("L"), second.convert("L"))):
-        if place and found.correlation < _ALIGNED:
+    for index, alignment in enumerate(align(first.convert("L"), second.convert("L"))):
+        if index and alignment.correlation < _ALIGNED:
             break
-        comparisons.append(_Overlay.of(first, second, found.map).comparison())
+        comparisons.append(_Overlay.of(first, second, alignment.map).compare())
         if comparisons[-1].verdict == "same":
             break
     comparisons.append(Comparison("different", "nothing in them matches"))
-    return min(comparisons, key=lambda each: ("same", "unclear", "different").index(each.verdict))
+    order = "same", "unclear", "different"
+    return min(comparisons, key=lambda comparison: order.index(comparison.verdict))
 
 
 @dataclass(frozen=True)
 class _Overlay:
-    """Two aligned pictures on one grid, compared where `valid`, and their originals."""
+    """Two aligned pictures on one grid, their originals, and the mask of pixels to compare."""
 
     first: Image.Image
     second: Image.Image
@@ -111,38 +114,36 @@ class _Overlay:
     @classmethod
     def of(cls, first: Image.Image, second: Image.Image, map_: Map) -> "_Overlay":
         """Lay the second picture over the first, at the lower resolution of both."""
-        back = inverse(map_)
+        back = invert(map_)
         own, theirs = first, second
-        if (
-            geometry(map_, first.size, second.size)[0] > _STRETCH
-        ):  # has more pixels, not more detail
-            own = reduced_evenly(first, extent(map_, second.size))
-            theirs = reduced_evenly(second, extent(back, first.size))
-        own = reduced(own, extent(map_, theirs.size))
-        theirs = reduced(theirs, extent(back, own.size))
+        stretch, _, _ = geometry(map_, first.size, second.size)
+        if stretch > _STRETCH:  # a stretched picture has more pixels, not more detail
+            own = shrink_in_proportion(first, extent(map_, second.size))
+            theirs = shrink_in_proportion(second, extent(back, first.size))
+        own = shrink(own, extent(map_, theirs.size))
+        theirs = shrink(theirs, extent(back, own.size))
         # at both edges resampling mixed a rotated picture with its surroundings
         valid = inside(map_, own.size, margin=1.5 / max(theirs.size))
         valid &= inside(IDENTITY, own.size, margin=1.5 / max(own.size))
-        laid = warped(theirs, map_, own.size)
+        laid = warp(theirs, map_, own.size)
         return cls(own, laid, valid, (first, second), (map_, back))
 
-    def comparison(self) -> Comparison:
-        """Return the verdict."""
-        if min(self.valid.shape) < _TINY or not self._is_known():
+    def compare(self) -> Comparison:
+        if min(self.valid.shape) < _TINY or not self._is_known_change():
             return Comparison("different", "each shows a part that the other does not")
         gain = self._gain()
         if not 1 / _GAIN <= gain <= _GAIN:
             return Comparison("different", "brightness differs")
         pair = _brightened(self.first, gain), _brightened(self.second, 1 / gain)
-        pair = _evened(pair, self.valid)
-        difference = self._difference(pair)
-        if difference.verdict != "same":
-            return difference
-        if self._lost(pair, gain) or self._is_hidden(pair, gain):
+        pair = _match_sharpness(pair, self.valid)
+        comparison = self._compare_windows(pair)
+        if comparison.verdict != "same":
+            return comparison
+        if self._lacks_detail(pair, gain) or self._may_hide_object(pair, gain):
             return Comparison("unclear", "too little detail in one of them")
         return Comparison("same")
 
-    def _is_known(self) -> bool:
+    def _is_known_change(self) -> bool:
         """Return whether the map between the pictures is a known change.
 
         Without this check an object on a plain ground would match any other of its shape: a ball
@@ -151,7 +152,7 @@ class _Overlay:
         inner, extra = [], []
         for picture, map_ in zip(self.originals, self.maps, strict=True):
             beside = ~inside(map_, picture.size, margin=-2.0 / max(picture.size))
-            rest = _grey(picture)[beside]
+            rest = _gray(picture)[beside]
             content = np.abs(rest - np.median(rest)) > _CONTENT if rest.size else rest
             inner.append(1 - float(beside.mean()))
             extra.append(float(content.sum()) / beside.size)
@@ -164,10 +165,10 @@ class _Overlay:
         return max(inner) > _INSIDE or turn > 2
 
     def _gain(self) -> float:
-        """Return the median ratio of brightness, second to first, off black and white."""
+        """Return the median ratio of brightness, second to first, except black and white."""
         pair = self.first, self.second
         brightest = np.maximum(*(np.asarray(picture).max(axis=2) for picture in pair))
-        one, other = (_grey(picture) for picture in pair)  # the luma, which a grey copy keeps
+        one, other = (_gray(picture) for picture in pair)  # the luma, which a gray copy keeps
         # a channel cut off at 255 would lower the ratio
         middle = self.valid & (np.minimum(one, other) > 20) & (brightest < 250)
         if middle.sum() < _TINY:
@@ -175,49 +176,49 @@ class _Overlay:
         gain = float(np.median(other[middle] / one[middle]))
         return 1.0 if abs(gain - 1) < 0.04 else gain  # JPEG alone shifts the mean by 0.04
 
-    def _is_hidden(self, pair: Sequence[Image.Image], gain: float) -> bool:
-        """Return whether an object of another shade may pass for a brighter or a grey copy.
+    def _may_hide_object(self, pair: Sequence[Image.Image], gain: float) -> bool:
+        """Return whether an object of another shade may pass for a brighter or a gray copy.
 
         On white ground it may, because white stays white under both changes.
         """
-        grey = [_is_grey(_chroma(each), self.valid) for each in pair]
-        if abs(gain - 1) < 0.1 and grey[0] == grey[1]:
+        first_is_gray, second_is_gray = (_is_gray(_chroma(picture), self.valid) for picture in pair)
+        if abs(gain - 1) < 0.1 and first_is_gray == second_is_gray:
             return False
-        before = [_grey(each)[self.valid] for each in (self.first, self.second)]
+        before = [_gray(picture)[self.valid] for picture in (self.first, self.second)]
         darker = before[0 if gain > 1 else 1]
         white = (np.minimum(*before) >= 250).mean()
         clipped = ((darker * max(gain, 1 / gain) >= 254) & (darker < 250)).mean()
         return bool(white > _WHITE or clipped > _CLIPPED)
 
-    def _lost(self, pair: Sequence[Image.Image], gain: float) -> bool:
+    def _lacks_detail(self, pair: Sequence[Image.Image], gain: float) -> bool:
         """Return whether one loses most of its detail at the other's resolution and sharpness."""
         for matched, picture, map_, factor in zip(
             pair, self.originals, self.maps, (gain, 1 / gain), strict=True
         ):
-            whole = _grey(_brightened(picture, factor))[inside(map_, picture.size)]
-            if float(_grey(matched)[self.valid].var()) < _DETAIL * float(whole.var()):
+            whole = _gray(_brightened(picture, factor))[inside(map_, picture.size)]
+            if float(_gray(matched)[self.valid].var()) < _DETAIL * float(whole.var()):
                 return True
         return False
 
-    def _difference(self, pair: Sequence[Image.Image]) -> Comparison:
-        """Return whether a part differs, in grey levels or in colour."""
-        greys = one, other = _grey(pair[0]), _grey(pair[1])
-        spread = min(float(each[self.valid].std()) for each in greys)
+    def _compare_windows(self, pair: Sequence[Image.Image]) -> Comparison:
+        """Compare the pictures window by window, in gray levels and in color."""
+        one, other = _gray(pair[0]), _gray(pair[1])
+        spread = min(float(gray[self.valid].std()) for gray in (one, other))
         edge = max(self.first.size)
         window = max(8 if edge > 256 else 6, 2 * (edge // 128))
         errors, texture = _errors([(one, other)], self.valid, window, min(_LUMA, _DIM * spread))
-        parts = _judged(errors * max(1.0, _SMALL / edge), texture, "a part differs")
-        colours = [_chroma(each) for each in pair]
-        if parts.verdict == "different" or any(_is_grey(each, self.valid) for each in colours):
+        parts = _judge(errors * max(1.0, _SMALL / edge), texture, "a part differs")
+        chroma = [_chroma(picture) for picture in pair]
+        if parts.verdict == "different" or any(_is_gray(planes, self.valid) for planes in chroma):
             return parts
-        planes = list(zip(*colours, strict=True))
+        planes = list(zip(*chroma, strict=True))
         errors, texture = _errors(planes, self.valid, window, _CHROMA)
-        shades = _judged(errors, texture, "a part has another colour")
-        return parts if shades.verdict == "same" else shades
+        colors = _judge(errors, texture, "a part has another color")
+        return parts if colors.verdict == "same" else colors
 
 
 def _errors(
-    planes: list[tuple[Grey, Grey]], valid: npt.NDArray[np.bool_], window: int, plain: float
+    planes: list[tuple[Gray, Gray]], valid: npt.NDArray[np.bool_], window: int, plain: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Return each window's error over its limit, and whether it has more texture than `plain`.
 
@@ -241,12 +242,12 @@ def _errors(
     return errors, np.sqrt(spread[used]) > plain
 
 
-def _judged(
+def _judge(
     errors: npt.NDArray[np.float64], texture: npt.NDArray[np.bool_], reason: str
 ) -> Comparison:
-    """Return "different" if a window's error is far too high, "unclear" if it is a little.
+    """Return "different" if a window's error is far too high, "unclear" if slightly too high.
 
-    The error of compression and blur is even.
+    The limit grows with the median error, because compression and blur affect all windows alike.
     """
     if not errors.size:
         return Comparison("different", reason)
@@ -263,27 +264,27 @@ def _means(values: npt.NDArray[np.float32], window: int) -> npt.NDArray[np.float
     height, width = (-(-edge // cell) * cell for edge in values.shape)
     padded = np.zeros((height, width), dtype=np.float32)
     padded[: values.shape[0], : values.shape[1]] = values
-    cells: Grey = padded.reshape(height // cell, cell, width // cell, cell).mean(axis=(1, 3))
-    sums: Grey = cells[1:, 1:] + cells[:-1, 1:] + cells[1:, :-1] + cells[:-1, :-1]
+    cells: Gray = padded.reshape(height // cell, cell, width // cell, cell).mean(axis=(1, 3))
+    sums: Gray = cells[1:, 1:] + cells[:-1, 1:] + cells[1:, :-1] + cells[:-1, :-1]
     return (sums / 4).astype(np.float32)
 
 
-def _evened(
+def _match_sharpness(
     pair: tuple[Image.Image, Image.Image], valid: npt.NDArray[np.bool_]
 ) -> tuple[Image.Image, Image.Image]:
-    """Return both, the sharper one blurred until it is most like the other."""
-    one, other = (_grey(each) for each in pair)
+    """Return both pictures, the sharper one blurred until it is most like the other."""
+    one, other = map(_gray, pair)
     if _energy(one, valid) >= _energy(other, valid):
-        return _blurred(pair[0], other, valid), pair[1]
-    return pair[0], _blurred(pair[1], one, valid)
+        return _blur_to(pair[0], other, valid), pair[1]
+    return pair[0], _blur_to(pair[1], one, valid)
 
 
-def _blurred(sharp: Image.Image, soft: Grey, valid: npt.NDArray[np.bool_]) -> Image.Image:
-    """Return the first under the Gaussian blur with the least squared error to the second."""
-    grey, best = sharp.convert("L"), 0.0
-    least = float(((_grey(grey) - soft)[valid] ** 2).mean())
+def _blur_to(sharp: Image.Image, soft: Gray, valid: npt.NDArray[np.bool_]) -> Image.Image:
+    """Return `sharp` under the Gaussian blur that minimizes the squared error to `soft`."""
+    gray, best = sharp.convert("L"), 0.0
+    least = float(((_gray(gray) - soft)[valid] ** 2).mean())
     for radius in _BLURS:
-        blurred = _grey(grey.filter(ImageFilter.GaussianBlur(radius)))
+        blurred = _gray(gray.filter(ImageFilter.GaussianBlur(radius)))
         error = float(((blurred - soft)[valid] ** 2).mean())
         if error >= least:
             break
@@ -291,9 +292,9 @@ def _blurred(sharp: Image.Image, soft: Grey, valid: npt.NDArray[np.bool_]) -> Im
     return sharp.filter(ImageFilter.GaussianBlur(best)) if best else sharp
 
 
-def _energy(grey: Grey, valid: npt.NDArray[np.bool_]) -> float:
-    """Return the mean squared difference of neighbouring pixels."""
-    return float((np.diff(grey, axis=1)[valid[:, 1:] & valid[:, :-1]] ** 2).mean())
+def _energy(gray: Gray, valid: npt.NDArray[np.bool_]) -> float:
+    """Return the mean squared difference of neighboring pixels."""
+    return float((np.diff(gray, axis=1)[valid[:, 1:] & valid[:, :-1]] ** 2).mean())
 
 
 def _brightened(picture: Image.Image, factor: float) -> Image.Image:
@@ -301,36 +302,36 @@ def _brightened(picture: Image.Image, factor: float) -> Image.Image:
     return picture.point(lambda value: value * factor) if factor > 1 else picture
 
 
-def _chroma(picture: Image.Image) -> tuple[Grey, Grey]:
+def _chroma(picture: Image.Image) -> tuple[Gray, Gray]:
     _, blue, red = picture.convert("YCbCr").split()
-    return _grey(blue) - 128, _grey(red) - 128
+    return _gray(blue) - 128, _gray(red) - 128
 
 
-def _is_grey(colours: tuple[Grey, Grey], valid: npt.NDArray[np.bool_]) -> bool:
-    strength = np.maximum(*map(np.abs, colours))[valid]
+def _is_gray(chroma: tuple[Gray, Gray], valid: npt.NDArray[np.bool_]) -> bool:
+    strength = np.maximum(*map(np.abs, chroma))[valid]
     return float(np.quantile(strength, 0.99)) <= _FLAT
 
 
 def _is_flat(picture: Image.Image) -> bool:
-    """Return whether a picture is of one colour."""
+    """Return whether a picture has one color."""
     small = picture.filter(ImageFilter.BoxBlur(1)) if min(picture.size) > _TINY else picture
     extrema = small.getextrema()
     return all(float(high) - float(low) <= _FLAT for low, high in extrema)  # type: ignore[misc]
 
 
-def _flat(first: Image.Image, second: Image.Image) -> Comparison:
-    one, other = (np.asarray(each, np.float64).mean(axis=(0, 1)) for each in (first, second))
+def _compare_flat(first: Image.Image, second: Image.Image) -> Comparison:
+    one, other = (np.asarray(picture, np.float64).mean(axis=(0, 1)) for picture in (first, second))
     if np.abs(one - other).max() <= _FLAT:
         return Comparison("same")
-    return Comparison("different", "a part has another colour")
+    return Comparison("different", "a part has another color")
 
 
-def _tiny(first: Image.Image, second: Image.Image) -> Comparison:
-    """Compare pictures, one too small to be aligned, as upright and whole."""
+def _compare_tiny(first: Image.Image, second: Image.Image) -> Comparison:
+    """Compare two pictures as whole and upright, because one is too small for an alignment."""
     size = min(first.width, second.width), min(first.height, second.height)
     one, other = (
-        np.asarray(each.resize(size, Image.Resampling.BOX), np.float32).ravel()
-        for each in (first, second)
+        np.asarray(picture.resize(size, Image.Resampling.BOX), np.float32).ravel()
+        for picture in (first, second)
     )
     if correlation(one, other, np.ones_like(one)) < 0.8:
         return Comparison("different", "a part differs")
@@ -338,11 +339,15 @@ def _tiny(first: Image.Image, second: Image.Image) -> Comparison:
     return Comparison("same") if close else Comparison("unclear", "too few pixels")
 
 
-def _shrunk(picture: Image.Image) -> Image.Image:
+def _area(picture: Image.Image) -> int:
+    return picture.width * picture.height
+
+
+def _thumbnail(picture: Image.Image) -> Image.Image:
     copy = picture.copy()
     copy.thumbnail((EDGE, EDGE))
     return copy
 
 
-def _grey(picture: Image.Image) -> Grey:
+def _gray(picture: Image.Image) -> Gray:
     return np.asarray(picture.convert("L"), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What a gallery is asked beside images of its classes: their names, captions, changed images."""
+"""Queries other than the dataset's own images: class names, captions and changed images."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from imgsearch.wording import counted
 KINDS: Final = ("images", "names", "captions", "changes")
 CAPTIONS: Final = "captions.jsonl"
 _CHANGED: Final = 100  # originals, spread over the gallery
-_EDGE: Final = 400  # pixels; the transforms' figures are stated for pictures of that size
+_EDGE: Final = 400  # pixels; the figures of the transforms hold for this size
 
 
 @dataclass(frozen=True)
 class Question:
-    """One query, by a `name` of its own: its vectors come from `texts` or from `changes`.
+    """One query, a `text` or a `change` of the image `path`, with a unique `name`.
 
-    `label` is the class, or `path` the one image that it asks for; the other is empty.
+    All images of the class `label` are relevant, or the one image `path` if `label` is "".
     """
 
     name: str
@@ -37,22 +37,26 @@ class Question:
     path: str = ""
 
 
-def questions(dataset: Dataset, kind: str) -> list[Question]:
+def load_questions(dataset: Dataset, kind: str) -> list[Question]:
     """Return the questions of a kind: "names", "captions" or "changes".
 
-    names: each class's name, its underscores as spaces, asks for the class's images. captions: the
-    first caption of an image, in the dataset's ``captions.jsonl``, asks for that image. changes:
-    100 images, spread over the gallery, ask for themselves through each of 14 transforms.
+    - names: each class name, with spaces for underscores, searches for the images of the class.
+    - captions: the first caption of an image, from the dataset's ``captions.jsonl``, searches for
+      that image.
+    - changes: 100 images, spread over the gallery and changed by each of 14 transforms, search for
+      their originals.
 
     Raises:
-        DatasetError: there are no captions.
+        DatasetError: the dataset has no captions.
     """
     if kind == "names":
         names = sorted({item.label for item in dataset.gallery})
         return [Question(name, text=name.replace("_", " "), label=name) for name in names]
     if kind == "captions":
-        told = captions(dataset.root / CAPTIONS)
-        return [Question(str(path), text=each[0], path=str(path)) for path, each in told.items()]
+        return [
+            Question(str(path), text=texts[0], path=str(path))
+            for path, texts in captions(dataset.root / CAPTIONS).items()
+        ]
     step = max(1, len(dataset.gallery) // _CHANGED)
     originals = [item.path for item in dataset.gallery[::step][:_CHANGED]]
     return [
@@ -63,12 +67,12 @@ def questions(dataset: Dataset, kind: str) -> list[Question]:
 
 
 def captioned(folder: Path) -> Dataset:
-    """Return the images that a folder's ``captions.jsonl`` names, each a class of its own.
+    """Return the images in a folder's ``captions.jsonl`` as a dataset, each in its own class.
 
     A line is ``{"file": "images/1.jpg", "captions": ["A dog.", …]}``.
 
     Raises:
-        DatasetError: there is no such file, or it holds something else.
+        DatasetError: the file is missing or invalid.
     """
     root = folder.expanduser().resolve()
     items = tuple(Item(path, str(path)) for path in captions(root / CAPTIONS))
@@ -76,20 +80,20 @@ def captioned(folder: Path) -> Dataset:
 
 
 def captions(file: Path) -> Mapping[Path, Sequence[str]]:
-    """Return the captions of each image that a ``captions.jsonl`` names.
+    """Return the captions in a ``captions.jsonl``, by image path.
 
     Raises:
-        DatasetError: the file cannot be read, or holds something else, or less than two images.
+        DatasetError: the file cannot be read, is invalid, or has fewer than two images.
     """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DatasetError(f"{file} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise DatasetError(f"{file} is not in UTF-8") from error
+        raise DatasetError(f"{file} cannot be read: it is not UTF-8") from error
     rows = dict(_line(file, number, line) for number, line in enumerate(lines, 1) if line.strip())
     if len(rows) < 2:
-        raise DatasetError(f"{file} names {counted(len(rows), 'image')}; at least two are needed")
+        raise DatasetError(f"{file} has {counted(len(rows), 'image')}; at least two are needed")
     return rows
 
 
@@ -99,25 +103,25 @@ def _line(file: Path, number: int, line: str) -> tuple[Path, Sequence[str]]:
         name, first, *others = str(row["file"]), *map(str, row["captions"])
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f'{file} line {number}: not {{"file": PATH, "captions": [TEXT, …]}}'
+            f'{file} line {number} is invalid: write it as {{"file": PATH, "captions": [TEXT, …]}}'
         ) from error
     return file.parent / name, [first, *others]
 
 
 def vectors(
-    asked: Sequence[Question], encoder: Encoder, *, max_pixels: int = images.MAX_PIXELS
+    questions: Sequence[Question], encoder: Encoder, *, max_pixels: int = images.MAX_PIXELS
 ) -> Iterator[Matrix | None]:
-    """Yield the vector, float32 (1, d), of each question, None where it has none.
+    """Yield the vector, float32 (1, d), of each question.
 
-    That is a text without a word that the encoder knows, or an image that cannot be used.
+    The vector is None for a text without a known word, and for an unreadable image.
 
     Raises:
         TextUnsupported: the encoder takes images only.
     """
     known: dict[str, Pixels | None] = {}
-    for question in asked:
+    for question in questions:
         if question.text:
-            yield _of_text(question.text, encoder)
+            yield _encode_text(question.text, encoder)
             continue
         if question.path not in known:  # an original's changes follow each other
             known = {question.path: _thumbnail(question.path, max_pixels)}
@@ -125,7 +129,7 @@ def vectors(
         yield None if image is None else encoder.encode([TRANSFORMS[question.change](image)])
 
 
-def _of_text(text: str, encoder: Encoder) -> Matrix | None:
+def _encode_text(text: str, encoder: Encoder) -> Matrix | None:
     try:
         return encoder.encode_texts([text])
     except TextUnknown:

@@ -1,4 +1,4 @@
-"""A run: what was measured, on what, with what, as objects, tables and plain values."""
+"""An evaluation run: its measures and data, as objects, tables and JSON."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from imgsearch.types import Fingerprint, Hit
 if TYPE_CHECKING:
     import pandas as pd
 
-SEED: Final = 2026  # of the intervals' resampling
+SEED: Final = 2026  # of the resampling for intervals
 _PACKAGES: Final = tuple(
     "towhee pymilvus milvus-lite numpy pillow onnxruntime torch timm".split()  # noqa: SIM905
 )
@@ -27,9 +27,9 @@ _PACKAGES: Final = tuple(
 
 @dataclass(frozen=True)
 class Subject:
-    """What was measured: its name, the hash of all its contents and labels, and how many.
+    """The dataset of a run: its name, the hash of its contents and labels, and its size.
 
-    `held_out`: the queries are no part of the gallery.
+    If it is `held_out`, its queries are not part of the gallery.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Subject:
     held_out: bool
 
 
-@dataclass(frozen=True)  # no slots: tables are kept once they are made
+@dataclass(frozen=True)  # no slots, because tables are cached properties
 class Run:
-    """A measurement: its figures, its data, its encoder and its store.
+    """The measures of an evaluation, with its dataset, encoder and store.
 
-    `asked` is the kind of the queries, as "images". `labels` has the gallery's classes by id.
-    `seconds` are those of indexing and searching, file access included. `speed` and `map` are None
-    unless they were requested. `max_pixels` is the limit under which images were decoded.
+    `query_kind` is "images", "names", "captions" or "changes". `labels` has the gallery's classes
+    by id. `seconds` has the times of indexing and searching, including file access. `speed` and
+    `map` are None unless requested. `max_pixels` is the decoder's limit for one image.
     """
 
     subject: Subject
     encoder: Fingerprint
-    asked: str
+    query_kind: str
     collection: str
     url: str
     index: str
@@ -66,45 +66,45 @@ class Run:
 
     @cached_property
     def intervals(self) -> Mapping[str, tuple[float, float]]:
-        """The 95 % bootstrap interval of each measure, over the scored queries."""
+        """The 95 % bootstrap interval of each measure over the scored queries."""
         return {
             name: interval(values, rng=SEED) for name, values in self.measures.per_query.items()
         }
 
     @property
     def hits(self) -> Mapping[str, Sequence[Hit]]:
-        """What was found, nearest first, by the query's path or name."""
+        """The hits by the query's path or name, nearest first."""
         return {answer.query: answer.hits for answer in self.answers}
 
     @cached_property
     def summary(self) -> "pd.DataFrame":
-        """As `tables.summary`: a row for each measure."""
+        """A row for each measure; see `tables.summary`."""
         return tables.summary(self.measures, self.intervals)
 
     @cached_property
     def per_query(self) -> "pd.DataFrame":
-        """As `tables.per_query`: a row for each scored query."""
+        """A row for each scored query; see `tables.per_query`."""
         return tables.per_query(self.answers, self.measures)
 
     @cached_property
     def per_class(self) -> "pd.DataFrame":
-        """As `tables.per_class`: a row for each class, the worst first."""
+        """A row for each class, worst first; see `tables.per_class`."""
         return tables.per_class(self.answers, self.measures, seed=SEED)
 
     @cached_property
     def confusion(self) -> "pd.DataFrame":
-        """As `tables.confusion`: for the row's class, the share of the column's among the hits."""
+        """The shares of classes among the hits, by query class; see `tables.confusion`."""
         return tables.confusion(self.answers, self.labels)
 
     def worst(self, most: int = 12) -> list[Answer]:
-        """Return the queries that were answered worst."""
+        """Return the queries with the lowest map at the largest k."""
         return tables.worst(self.answers, self.measures, most=most)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures, ready for JSON; all but `seconds` and `speed` is the same again."""
+        """Return the figures, ready for JSON; equal runs differ in `seconds` and `speed` only."""
         return {
             "dataset": asdict(self.subject),
-            "asked": self.asked,
+            "asked": self.query_kind,
             "encoder": asdict(self.encoder),
             "store": {
                 "url": self.url,
@@ -125,15 +125,15 @@ class Run:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of packages that figures depend on, and the kind of machine."""
-    found = {
+    """Return the machine and the versions of the packages that influence the figures."""
+    result = {
         "python": platform.python_version(),
         "machine": platform.platform(),
         "imgsearch": VERSION,
     }
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            result[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return result

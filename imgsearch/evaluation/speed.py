@@ -1,4 +1,4 @@
-"""How fast: the time of one query, its embedding and its search apart, and of many at once."""
+"""The speed of embedding and searching, for one query and for many at once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from imgsearch.types import Vector
 T = TypeVar("T")
 
 _WARM_UP: Final = 3  # calls that are not counted
-_SECONDS: Final = 5.0  # of one kind of call; a slow model gets fewer of them
+_SECONDS: Final = 5.0  # for all calls of one kind; a slow model gets fewer calls
 _MOST: Final = 100  # calls of one kind
-_IMAGES: Final = 256  # embedded at once
+_IMAGES: Final = 256  # embedded in one call
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds that one call took, of `n` calls one after another."""
+    """Percentiles of the seconds that a call takes, over `n` calls in sequence."""
 
     p50: float
     p95: float
@@ -32,10 +32,10 @@ class Latency:
 
 @dataclass(frozen=True)
 class Speed:
-    """`embedding` of one query and `search` for one vector; and of many, how many a second.
+    """The latencies of one query, and the throughput of many.
 
-    `images_a_second`: files read, decoded and embedded on all cores, of `images` images.
-    `searches_a_second`: vectors searched for in one call. Both 0.0 where nothing was measured.
+    `images_a_second` measures reading, decoding and embedding `images` files on all cores.
+    `searches_a_second` measures a search for `searches` vectors in one call.
     """
 
     embedding: Latency
@@ -46,7 +46,7 @@ class Speed:
     searches: int
 
 
-def measured(
+def measure_speed(
     embed: Sequence[Callable[[], Vector | None]],
     collection: Collection,
     step: Embedding,
@@ -54,17 +54,17 @@ def measured(
     *,
     k: int,
 ) -> Speed | None:
-    """Return how long queries take: `embed` has a call for each, that gives its vector.
+    """Measure latency and throughput; return None if no query has a vector.
 
-    `step` embeds `paths`, image files of the gallery. At most 100 calls of each kind, for five
-    seconds. None where no query has a vector.
+    `embed` has a call for each query that returns its vector. `step` embeds `paths`, image files of
+    the gallery. At most 100 calls of each kind are measured, for at most five seconds.
     """
-    embedding, made = _latency(embed)
-    vectors = [vector for vector in made if vector is not None]
+    embedding, results = _measure_latency(embed)
+    vectors = [vector for vector in results if vector is not None]
     if embedding is None or not vectors:
         return None
     rows = [np.ascontiguousarray(vector.reshape(1, -1)) for vector in vectors]
-    search, _ = _latency([partial(collection.search, row, k=k) for row in rows])
+    search, _ = _measure_latency([partial(collection.search, row, k=k) for row in rows])
     if search is None:
         return None
     matrix = np.concatenate(rows)
@@ -72,34 +72,34 @@ def measured(
     started = monotonic()
     collection.search(matrix, k=k)
     searching = monotonic() - started
-    some = list(paths[:_IMAGES])
-    step(some[:_WARM_UP])
+    batch = list(paths[:_IMAGES])
+    step(batch[:_WARM_UP])
     started = monotonic()
-    step(some)
+    step(batch)
     return Speed(
         embedding=embedding,
         search=search,
-        images_a_second=len(some) / max(monotonic() - started, 1e-9),
-        images=len(some),
+        images_a_second=len(batch) / max(monotonic() - started, 1e-9),
+        images=len(batch),
         searches_a_second=len(matrix) / max(searching, 1e-9),
         searches=len(matrix),
     )
 
 
-def _latency(calls: Sequence[Callable[[], T]]) -> tuple[Latency | None, list[T]]:
-    """Call each, the first few before as well; return the times and what came, None where none."""
+def _measure_latency(calls: Sequence[Callable[[], T]]) -> tuple[Latency | None, list[T]]:
+    """Return the latency of the calls after a warm-up, None without calls, and their results."""
     for call in calls[:_WARM_UP]:
         call()
     seconds: list[float] = []
-    made: list[T] = []
-    begun = monotonic()
+    results: list[T] = []
+    first_start = monotonic()
     for call in calls[:_MOST]:
         started = monotonic()
-        made.append(call())
+        results.append(call())
         seconds.append(monotonic() - started)
-        if monotonic() - begun > _SECONDS:
+        if monotonic() - first_start > _SECONDS:
             break
     if not seconds:
-        return None, made
-    p50, p95, p99 = (float(each) for each in np.quantile(seconds, (0.5, 0.95, 0.99)))
-    return Latency(p50, p95, p99, len(seconds)), made
+        return None, results
+    p50, p95, p99 = map(float, np.quantile(seconds, (0.5, 0.95, 0.99)))
+    return Latency(p50, p95, p99, len(seconds)), results

@@ -1,4 +1,4 @@
-"""A run as tables: pandas data frames, for notebooks and reports."""
+"""Tables of a run as pandas data frames, for notebooks and reports."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,24 +25,24 @@ def summary(measures: Measures, intervals: Mapping[str, tuple[float, float]]) ->
 def per_query(answers: Sequence[Answer], measures: Measures) -> "pd.DataFrame":
     """Return a row for each scored query: `query`, its `label`, R as `relevant`, the measures.
 
-    Queries with nothing to find are left out, as they are of the means.
+    Queries without a relevant image are left out, because the means leave them out, too.
     """
     import pandas as pd
 
     scored = [answer for answer in answers if answer.ranking.relevant > 0]
-    about = {
+    columns = {
         "query": [answer.query for answer in scored],
         "label": [answer.label for answer in scored],
         "relevant": [answer.ranking.relevant for answer in scored],
     }
-    return pd.DataFrame({**about, **measures.per_query}).set_index("query")
+    return pd.DataFrame({**columns, **measures.per_query}).set_index("query")
 
 
 def per_class(answers: Sequence[Answer], measures: Measures, *, seed: int) -> "pd.DataFrame":
-    """Return a row for each class that was asked for: its `queries`, and the measures' means.
+    """Return a row for each class with queries: their number `queries`, and the measures' means.
 
-    `low` and `high` are the 95 % interval of map at the largest k, over the class's queries; NaN
-    where there is one query only. Sorted by that measure, the worst first, then by name.
+    `low` and `high` are the 95 % interval of map at the largest k over the class's queries; NaN for
+    a single query. Rows are sorted by that measure, worst first, then by name.
     """
     import pandas as pd
 
@@ -56,15 +56,15 @@ def per_class(answers: Sequence[Answer], measures: Measures, *, seed: int) -> "p
         means = part.drop(columns=["label", "relevant"]).mean().to_dict()
         rows.append({"label": label, "queries": len(part), **means, "low": low, "high": high})
     columns = ["label", "queries", *measures.metrics, "low", "high"]
-    made = pd.DataFrame(rows, columns=columns).set_index("label")
-    return made.sort_values([name, "label"], kind="stable")
+    classes = pd.DataFrame(rows, columns=columns).set_index("label")
+    return classes.sort_values([name, "label"], kind="stable")
 
 
 def confusion(answers: Sequence[Answer], labels: Labels) -> "pd.DataFrame":
-    """Return which classes are found for which: a row and a column for each class.
+    """Return the confusion matrix: a row and a column for each class.
 
-    A cell is the share of the column's class among all hits of the row's queries; an image of
-    several classes counts in parts. A row of a class whose queries found nothing is 0.
+    A cell is the share of the column's class among all hits of the row's queries. An image of
+    several classes counts in equal parts for each. The row of a class without hits is 0.
     """
     import pandas as pd
 
@@ -78,35 +78,35 @@ def confusion(answers: Sequence[Answer], labels: Labels) -> "pd.DataFrame":
             for name in classes:
                 row[name] += 1 / len(classes)
     names = sorted({*counts, *(name for row in counts.values() for name in row)})
-    made = [
+    shares = [
         [row.get(name, 0.0) / max(sum(row.values()), 1e-12) for name in names]
         for _, row in sorted(counts.items())
     ]
-    return pd.DataFrame(made, index=pd.Index(sorted(counts), name="asked"), columns=names)
+    return pd.DataFrame(shares, index=pd.Index(sorted(counts), name="asked"), columns=names)
 
 
 def confused(table: "pd.DataFrame", *, most: int = 20) -> "pd.DataFrame":
-    """Return the pairs of classes confused most: `asked`, `found`, `share`, largest first."""
+    """Return the most confused pairs of classes: `asked`, `found`, `share`, largest first."""
     import pandas as pd
 
     pairs: list[tuple[Any, Any, float]] = [
-        (asked, found, float(share))
-        for asked, row in table.iterrows()
-        for found, share in row.items()
-        if asked != found and share > 0
+        (wanted, actual, float(share))
+        for wanted, row in table.iterrows()
+        for actual, share in row.items()
+        if wanted != actual and share > 0
     ]
     pairs.sort(key=lambda pair: (-pair[2], pair[0], pair[1]))
     return pd.DataFrame(pairs[:most], columns=["asked", "found", "share"])
 
 
 def worst(answers: Sequence[Answer], measures: Measures, *, most: int = 12) -> list[Answer]:
-    """Return the scored queries that were answered worst, by map at the largest k, then by name."""
+    """Return the scored queries with the lowest map at the largest k, then sorted by name."""
     scored = [answer for answer in answers if answer.ranking.relevant > 0]
     values = measures.per_query[headline(measures.metrics)]
-    order = sorted(range(len(scored)), key=lambda place: (values[place], scored[place].query))
-    return [scored[place] for place in order[:most]]
+    order = sorted(range(len(scored)), key=lambda row: (values[row], scored[row].query))
+    return [scored[row] for row in order[:most]]
 
 
 def headline(metrics: Mapping[str, float]) -> str:
-    """Return the name of map at the largest k that was measured."""
+    """Return the name of map at the largest measured k."""
     return max((name for name in metrics if name.startswith("map@")), key=lambda n: int(n[4:]))

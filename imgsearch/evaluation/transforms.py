@@ -1,10 +1,9 @@
-"""The fourteen changes that a near-duplicate search must see through.
+"""Fourteen changes of an image that a near-duplicate search should not be misled by.
 
-An original of the gallery is queried through each of them, and hit@1 is averaged over originals
-and transforms. Each takes and returns decoded pixels, uint8 (height, width, 3) RGB, keeps at least
-one pixel a side, draws nothing at random and leaves its argument as it was. Percentages are of the
-sides, not of the area. Pictures are meant to come in at most 400 pixels a side, the size that the
-protocol's figures are stated for.
+The query is an original under each change, and hit@1 is averaged over originals and changes. A
+transform takes and returns uint8 pixels (height, width, 3) in RGB, of at least one pixel a side. It
+is deterministic and does not modify its argument. Percentages refer to the sides, not the area. The
+figures of the protocol hold for images of at most 400 pixels a side.
 """
 
 import io
@@ -18,7 +17,7 @@ from imgsearch.types import Pixels
 
 
 def jpeg_10(image: Pixels) -> Pixels:
-    """Return the picture after JPEG at quality 10: blocks and washed-out colour."""
+    """Return the picture after JPEG at quality 10: blocks and washed-out color."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="JPEG", quality=10)
     with Image.open(buffer, formats=["JPEG"]) as compressed:
@@ -26,55 +25,55 @@ def jpeg_10(image: Pixels) -> Pixels:
 
 
 def thumbnail_96(image: Pixels) -> Pixels:
-    """Return the picture 96 pixels wide, its shape kept."""
+    """Return the picture 96 pixels wide, in its proportions."""
     height, width, _ = image.shape
     size = (96, max(1, round(height * 96 / width)))
     return _pixels(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
-def centre_crop_80(image: Pixels) -> Pixels:
+def center_crop_80(image: Pixels) -> Pixels:
     """Return the middle 80 % of each side."""
-    return _crop(image, share=0.8, place=0.5)
+    return _crop(image, share=0.8, position=0.5)
 
 
-def centre_crop_50(image: Pixels) -> Pixels:
+def center_crop_50(image: Pixels) -> Pixels:
     """Return the middle half of each side, a quarter of the picture."""
-    return _crop(image, share=0.5, place=0.5)
+    return _crop(image, share=0.5, position=0.5)
 
 
 def corner_crop_60(image: Pixels) -> Pixels:
     """Return the top left 60 % of each side."""
-    return _crop(image, share=0.6, place=0.0)
+    return _crop(image, share=0.6, position=0.0)
 
 
 def flip(image: Pixels) -> Pixels:
-    """Return the mirror image, left and right exchanged."""
+    """Return the picture mirrored left to right."""
     return np.ascontiguousarray(image[:, ::-1])
 
 
 def rotation_10(image: Pixels) -> Pixels:
-    """Return the picture turned 10 degrees anticlockwise in its frame, the corners black."""
+    """Return the picture rotated by 10 degrees counterclockwise, with black corners."""
     return _pixels(Image.fromarray(image).rotate(10, Image.Resampling.BICUBIC))
 
 
 def rotation_90(image: Pixels) -> Pixels:
-    """Return the picture turned a quarter anticlockwise: width and height change places."""
+    """Return the picture rotated by 90 degrees counterclockwise."""
     return np.ascontiguousarray(np.rot90(image))
 
 
-def grey(image: Pixels) -> Pixels:
-    """Return the picture without colour, its ITU-R 601 luma in all three channels."""
+def gray(image: Pixels) -> Pixels:
+    """Return the ITU-R 601 luma of the picture in all three channels."""
     return _pixels(Image.fromarray(image).convert("L"))
 
 
 def brightness_160(image: Pixels) -> Pixels:
-    """Return every value times 1.6, cut off at 255."""
+    """Return the picture with each value multiplied by 1.6 and clipped at 255."""
     brighter: Pixels = np.minimum(np.rint(image * 1.6), 255).astype(np.uint8)
     return brighter
 
 
 def blur(image: Pixels) -> Pixels:
-    """Return the picture under a Gaussian of radius (sigma) longest side / 100."""
+    """Return the picture under a Gaussian blur with a sigma of longest side / 100."""
     radius = max(image.shape[:2]) / 100
     return _pixels(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
@@ -94,7 +93,7 @@ def text_bars(image: Pixels) -> Pixels:
 
 
 def padding_50(image: Pixels) -> Pixels:
-    """Return the picture in the middle of a black one with sides 50 % longer."""
+    """Return the picture centered on a black one with sides 50 % longer."""
     height, width, _ = image.shape
     padded = np.zeros((height + height // 2, width + width // 2, 3), np.uint8)
     top, left = height // 4, width // 4
@@ -103,17 +102,17 @@ def padding_50(image: Pixels) -> Pixels:
 
 
 def aspect_150(image: Pixels) -> Pixels:
-    """Return the picture stretched to 1.5 times its width, its height kept."""
+    """Return the picture stretched to 1.5 times its width, at the same height."""
     height, width, _ = image.shape
     size = (max(1, round(width * 1.5)), height)
     return _pixels(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
-def _crop(image: Pixels, *, share: float, place: float) -> Pixels:
-    """Return `share` of each side; `place` 0 is the top left, 0.5 the middle."""
+def _crop(image: Pixels, *, share: float, position: float) -> Pixels:
+    """Return `share` of each side, at the top left (`position` 0) or in the middle (0.5)."""
     height, width = (max(1, round(side * share)) for side in image.shape[:2])
     top, left = (
-        int((side - kept) * place)
+        int((side - kept) * position)
         for side, kept in zip(image.shape[:2], (height, width), strict=True)
     )
     return np.ascontiguousarray(image[top : top + height, left : left + width])
@@ -130,13 +129,13 @@ TRANSFORMS: Mapping[str, Callable[[Pixels], Pixels]] = MappingProxyType(
         for transform in (
             jpeg_10,
             thumbnail_96,
-            centre_crop_80,
-            centre_crop_50,
+            center_crop_80,
+            center_crop_50,
             corner_crop_60,
             flip,
             rotation_10,
             rotation_90,
-            grey,
+            gray,
             brightness_160,
             blur,
             text_bars,
@@ -145,4 +144,4 @@ TRANSFORMS: Mapping[str, Callable[[Pixels], Pixels]] = MappingProxyType(
         )
     }
 )
-"""The fourteen by name, in the order of the protocol."""
+"""The transforms by name, in the order of the protocol."""

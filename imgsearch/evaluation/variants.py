@@ -1,4 +1,4 @@
-"""One encoder's vectors in four forms: as they come, of unit length, each with a projection."""
+"""Variants of one encoder's vectors: raw or normalized, each with or without projection."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from imgsearch.backends import Index, Schema
 from imgsearch.datasets.dataset import Dataset, Item
 from imgsearch.encoders import DEFAULT, Encoder, Recipe, load, unit
 from imgsearch.errors import DatasetError, ImgSearchError
-from imgsearch.evaluation.contents import Contents
 from imgsearch.evaluation.metrics import measure
-from imgsearch.evaluation.results import OnProgress, class_answers
+from imgsearch.evaluation.results import OnProgress, judge_class_queries
 from imgsearch.evaluation.run import Run, Subject
+from imgsearch.evaluation.unique_images import UniqueImages
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.sources import content_id, read
 from imgsearch.library.embedding import model_input
@@ -40,59 +40,57 @@ def variants(
     max_pixels: int = MAX_PIXELS,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Run]:
-    """Return a run for each form of the vectors: "raw", "normalised", and both "→ DIM".
+    """Return a run by variant: `raw`, `normalised`, `raw → DIM` and `normalised → DIM`.
 
-    The images are embedded once. Every form is searched exactly, by L2, as the published figures
-    were; for unit vectors that is the order of the cosine. → DIM is multiplication by a matrix
-    (d, `dim`) of N(0, 1 / `dim`), drawn from `seed`, which keeps lengths on average; there is none
-    where `dim` is not below d.
+    The images are embedded once. Each variant is searched exactly by L2, as in the published
+    figures, which orders unit vectors as the cosine. The projection multiplies by a matrix
+    (d, `dim`) of N(0, 1 / `dim`), drawn from `seed`, which keeps lengths on average. Projected
+    variants are missing if `dim` is not below d.
 
     Source of the projection: Johnson, Lindenstrauss, Extensions of Lipschitz mappings into a
     Hilbert space, 1984.
 
     Raises:
-        DatasetError: no image could be used.
+        DatasetError: every image failed.
         EncoderError: the encoder cannot be built, or an embedding is zero or not finite.
     """
     encoder = load(**Recipe.of(model, weights, options).config())
     items = [*dataset.gallery, *(dataset.queries if dataset.held_out else ())]
     started = monotonic()
-    well, features, failed = _embedded(encoder, items, max_pixels, on_progress)
+    embedded, features, errors = _embed(encoder, items, max_pixels, on_progress)
     seconds = {"index": monotonic() - started}
-    forms = {"raw": features, "normalised": unit(features)}
+    matrices = {"raw": features, "normalised": unit(features)}
     if dim < features.shape[1]:
-        drawn = np.random.default_rng(seed).standard_normal((features.shape[1], dim))
-        matrix = drawn / np.sqrt(dim)
-        for name in tuple(forms):
-            projected = (forms[name].astype(np.float64) @ matrix).astype(np.float32)
-            forms[f"{name} → {dim}"] = projected
-    lost = (
-        [f"{counted(len(failed), 'image')} could not be used, the first: {failed[0]}"]
-        if failed
-        else []
-    )
+        normal = np.random.default_rng(seed).standard_normal((features.shape[1], dim))
+        projection = normal / np.sqrt(dim)
+        for name in tuple(matrices):
+            projected = (matrices[name].astype(np.float64) @ projection).astype(np.float32)
+            matrices[f"{name} → {dim}"] = projected
+    notes = [*dataset.notes]
+    if errors:
+        notes.append(f"{counted(len(errors), 'image')} could not be used, the first: {errors[0]}")
     return {
         name: _run(
             dataset,
-            well,
-            form,
-            replace(encoder.fingerprint, dim=form.shape[1], normalized=name == "normalised"),
+            embedded,
+            vectors,
+            replace(encoder.fingerprint, dim=vectors.shape[1], normalized=name == "normalised"),
             seconds,
-            [*dataset.notes, *lost],
+            notes,
             ks,
             max_pixels,
         )
-        for name, form in forms.items()
+        for name, vectors in matrices.items()
     }
 
 
-def _embedded(
+def _embed(
     encoder: Encoder, items: Sequence[Item], max_pixels: int, on_progress: OnProgress | None
 ) -> tuple[list[tuple[Item, str]], Matrix, list[str]]:
-    """Return the items that could be used with their ids, their features, the others' errors."""
-    well: list[tuple[Item, str]] = []
-    failed: list[str] = []
-    made: list[Matrix] = []
+    """Return the embedded items with their ids, their features, and the errors of other items."""
+    embedded: list[tuple[Item, str]] = []
+    errors: list[str] = []
+    batches: list[Matrix] = []
     for start in range(0, len(items), _BATCH):
         inputs = []
         for item in items[start : start + _BATCH]:
@@ -100,21 +98,21 @@ def _embedded(
                 content = read(str(item.path))
                 inputs.append(model_input(encoder, content, str(item.path), max_pixels=max_pixels))
             except ImgSearchError as error:
-                failed.append(str(error))
+                errors.append(str(error))
             else:
-                well.append((item, content_id(content)))
+                embedded.append((item, content_id(content)))
         if inputs:
-            made.append(encoder.features(inputs))
+            batches.append(encoder.features(inputs))
         if on_progress:
             on_progress("embed", min(start + _BATCH, len(items)), len(items))
-    if not made:
-        raise DatasetError(f"no image of {len(items)} could be used; the first: {failed[:1]}")
-    return well, np.concatenate(made), failed
+    if not batches:
+        raise DatasetError(f"no image of {len(items)} could be used; the first: {errors[:1]}")
+    return embedded, np.concatenate(batches), errors
 
 
 def _run(
     dataset: Dataset,
-    well: Sequence[tuple[Item, str]],
+    embedded: Sequence[tuple[Item, str]],
     vectors: Matrix,
     fingerprint: Fingerprint,
     seconds: Mapping[str, float],
@@ -123,21 +121,21 @@ def _run(
     max_pixels: int,
 ) -> Run:
     gallery = set(dataset.gallery)
-    contents = Contents(dataset.root)
+    unique = UniqueImages(dataset.root)
     records = []
-    for (item, id_), vector in zip(well, vectors, strict=True):
-        if item in gallery and contents.add(id_, item):
+    for (item, id_), vector in zip(embedded, vectors, strict=True):
+        if item in gallery and unique.add(id_, item):
             records.append(Record(id_, vector, {"path": str(item.path)}))
-    asked = set(dataset.queries)
-    places = [place for place, (item, _) in enumerate(well) if item in asked]
+    query_items = set(dataset.queries)
+    query_rows = [row for row, (item, _) in enumerate(embedded) if item in query_items]
     with backends.connect(f"memory://variants-{uuid.uuid4().hex}") as store:
         collection = store.create("images", Schema(vectors.shape[1], "l2", Index("flat")))
         collection.upsert(records)
         started = monotonic()
         k = max(ks)
-        hits = collection.search(np.ascontiguousarray(vectors[places]), k=k + 1)
-        queries = [(*well[place], each) for place, each in zip(places, hits, strict=True)]
-        answers = class_answers(dataset, queries, contents, k)
+        results = collection.search(np.ascontiguousarray(vectors[query_rows]), k=k + 1)
+        queries = [(*embedded[row], hits) for row, hits in zip(query_rows, results, strict=True)]
+        answers = judge_class_queries(dataset, queries, unique, k)
         searching = monotonic() - started
         store.drop("images")
     measures = measure([answer.ranking for answer in answers], ks=ks)
@@ -150,15 +148,15 @@ def _run(
             dataset.held_out,
         ),
         encoder=fingerprint,
-        asked="images",
+        query_kind="images",
         collection="images",
         url="memory://",
         index="flat",
         metric="l2",
         measures=measures,
         answers=answers,
-        labels=contents.labels(),
+        labels=unique.labels(),
         seconds={**seconds, "search": searching},
-        notes=[*notes, *contents.notes(), *measures.notes],
+        notes=[*notes, *unique.notes(), *measures.notes],
         max_pixels=max_pixels,
     )

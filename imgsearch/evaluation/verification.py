@@ -1,8 +1,8 @@
-"""A second look at near-duplicates: their files are read again and compared at full size.
+"""Verification of near-duplicates: their files are read again and compared at full size.
 
 A high score does not prove that two images are the same picture, because pages of text and frames
-of a film score high, too. `Verification` compares the pixels and records the verdicts. Of pairs
-below the threshold it compares only those with similar signatures, because most are different.
+of a film score high, too. `Verification` compares the pixels and records the verdicts. Most pairs
+below the threshold are different, so it compares only the ones with similar signatures.
 """
 
 import re
@@ -17,20 +17,20 @@ from PIL import Image
 
 from imgsearch import images
 from imgsearch.errors import ImageError, SourceError
-from imgsearch.evaluation.copies import compare_copies
+from imgsearch.evaluation.copy_detection import compare_copies
 from imgsearch.evaluation.pixel_similarity import EDGE, Verdict
-from imgsearch.evaluation.signatures import Signatures, signatures, similar
+from imgsearch.evaluation.signatures import Signatures, are_similar, signatures
 from imgsearch.images import sources
 from imgsearch.library.duplicates import Member
 
-_CACHED: Final = 24  # pictures of 2.4 MB; a kept image is compared with several in a row
+_CACHED: Final = 24  # pictures of 2.4 MB; a kept image has several comparisons in a row
 _SIGNED: Final = 1_000  # signatures of 15 kB; an image may be a candidate for many
 _CONTENT: Final = re.compile(r"[0-9a-f]{64}")  # an id that is its content's hash
 
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """A pair that is near by score or by signature, but was not verified as the same picture.
+    """A pair with a high score or similar signatures that was not verified as the same picture.
 
     `verdict` is "different", "unclear" if pixels cannot decide, or "unread" if a file cannot be
     read or has changed since it was added.
@@ -42,7 +42,7 @@ class Unverified:
     reason: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
+        """Return the fields, ready for JSON."""
         members = {
             name: {"id": member.id, "fields": dict(member.fields)}
             for name, member in (("kept", self.kept), ("other", self.other))
@@ -53,10 +53,10 @@ class Unverified:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The number of pairs by the verdict at full size.
+    """The number of pairs by verdict.
 
-    Pairs below the threshold count where they are the same picture or unclear. `skipped` pairs were
-    not compared, because nearer ones of the same image were different.
+    Pairs below the threshold count only if they are the same picture or unclear. `skipped` pairs
+    were not compared, because nearer pairs of the same image were different.
     """
 
     same: int = 0
@@ -67,33 +67,33 @@ class Counts:
 
     @property
     def unverified(self) -> int:
-        """The number of pairs that are near by score and were not verified."""
+        """The number of pairs that were not verified."""
         return self.different + self.unclear + self.unread + self.skipped
 
     def to_dict(self) -> dict[str, int]:
-        """Return it ready for JSON."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
 class Verification:
-    """A second look for `duplicates.groups` that records the pairs it could not verify.
+    """A check for `duplicates.groups` that compares pixels and records unverified pairs.
 
     >>> from imgsearch.library.duplicates import Member
-    >>> look = Verification()
+    >>> verification = Verification()
     >>> one, other = Member("a", 1.0, {"path": "no.jpg"}), Member("b", 0.9, {"path": "no.png"})
-    >>> look(one, other, near=True)
-    >>> look.counts.unread
+    >>> verification(one, other, near=True)
+    >>> verification.counts.unread
     1
     """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._unverified: list[Unverified] = []
-        self._picture = lru_cache(_CACHED)(_picture)
-        self._signatures = lru_cache(_SIGNED)(self._signed)
+        self._picture = lru_cache(_CACHED)(_read_picture)
+        self._signatures = lru_cache(_SIGNED)(self._read_signatures)
 
     def __call__(self, kept: Member, other: Member, *, near: bool) -> bool | None:
-        """Return whether two images show the same picture, None if a file cannot be read."""
+        """Return whether two images show the same picture, or None if a file is unreadable."""
         verdict, reason = self._verdict(kept, other, near=near)
         if not near and verdict in {"different", "unread"}:
             return None if verdict == "unread" else False
@@ -103,7 +103,7 @@ class Verification:
         return {"same": True, "different": False, "unclear": False}.get(verdict)
 
     def pass_over(self, pairs: int) -> None:
-        """Count pairs that were not compared."""
+        """Count pairs as skipped."""
         self._counts["skipped"] += pairs
 
     @property
@@ -113,7 +113,7 @@ class Verification:
 
     @property
     def unverified(self) -> Sequence[Unverified]:
-        """The pairs that are not verified, in the order of comparison."""
+        """The unverified pairs in the order of comparison."""
         return tuple(self._unverified)
 
     def _verdict(
@@ -122,28 +122,28 @@ class Verification:
         known: list[Signatures] = []
         pictures: list[Image.Image] = []
         for member in (kept, other):
-            signed = self._signatures(str(member.fields.get("path", "")), member.id)
-            if isinstance(signed, str):
-                return "unread", signed
-            known.append(signed)
-        if not near and not similar(*known):
+            of_member = self._signatures(str(member.fields.get("path", "")), member.id)
+            if isinstance(of_member, str):
+                return "unread", of_member
+            known.append(of_member)
+        if not near and not are_similar(*known):
             return "different", "nothing in them matches"
         for member in (kept, other):
             picture = self._picture(str(member.fields.get("path", "")), member.id)
             if isinstance(picture, str):
                 return "unread", picture
             pictures.append(picture)
-        found = compare_copies(pictures[0], pictures[1], (known[0], known[1]))
-        return found.verdict, found.reason
+        comparison = compare_copies(pictures[0], pictures[1], (known[0], known[1]))
+        return comparison.verdict, comparison.reason
 
-    def _signed(self, path: str, id_: str) -> Signatures | str:
-        """Return a file's signatures, or the reason why it cannot be read."""
+    def _read_signatures(self, path: str, id_: str) -> Signatures | str:
+        """Return a file's signatures, or the reason why it is unreadable."""
         picture = self._picture(path, id_)
         return picture if isinstance(picture, str) else signatures(np.asarray(picture))
 
 
-def _picture(path: str, id_: str) -> Image.Image | str:
-    """Return a file's picture, of at most 1,024 pixels a side, or the reason why it is missing."""
+def _read_picture(path: str, id_: str) -> Image.Image | str:
+    """Return a file's picture, at most 1,024 pixels a side, or the reason why it is unreadable."""
     try:
         data = sources.read(path)
         if _CONTENT.fullmatch(id_) and sources.content_id(data) != id_:

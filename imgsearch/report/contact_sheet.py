@@ -1,4 +1,4 @@
-"""Images side by side in one picture, as a notebook shows them."""
+"""Contact sheets: images side by side in one picture, for notebooks."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -13,56 +13,58 @@ from imgsearch.types import Hit
 if TYPE_CHECKING:
     from PIL import Image
 
-Shown: TypeAlias = str | PathLike[str] | Hit
-"""A path, or a hit, whose field ``path`` is shown with its score."""
+ImageSource: TypeAlias = str | PathLike[str] | Hit
+"""A path, or a hit with the field ``path``."""
 
 _GAP: Final = 8
-_LINE: Final = 16  # pixels of a caption's line
-_LETTER: Final = 7  # pixels of a letter, nearly
-_GROUND: Final = "white"
-_SOFT: Final = "#999999"
+_LINE: Final = 16  # height of a caption in pixels
+_LETTER: Final = 7  # approximate width of a letter in pixels
+_BACKGROUND: Final = "white"
+_GRAY: Final = "#999999"
 
 
 def contact_sheet(
-    shown: Iterable[Shown],
+    images: Iterable[ImageSource],
     *,
-    query: Shown | None = None,
+    query: ImageSource | None = None,
     captions: Sequence[str] | None = None,
     columns: int = 5,
     side: int = 128,
 ) -> "Image.Image":
-    """Return the images in rows of `columns`, each in a square of `side` pixels, as one picture.
+    """Return one picture with the images in rows of `columns`, each in a square of `side` pixels.
 
-    Under a path stands its folder's name, under a hit its score and its label; `captions` replace
-    these. `query` stands before the others, with a frame. A file that cannot be read is an empty
-    square that says so.
+    The caption of a path is its folder's name; the caption of a hit is its score and label.
+    `captions` replace these. `query` comes first, with a frame. An unreadable file is an empty
+    square with a message.
 
     Raises:
-        ConfigError: there is nothing to show, or `captions` are not one for each.
+        ConfigError: no image is given, or the numbers of images and captions differ.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    given = list(shown)
-    if captions is not None and len(captions) != len(given):
-        raise ConfigError(f"{len(given)} images and {len(captions)} captions do not pair")
-    told = list(captions) if captions is not None else [_caption(each) for each in given]
+    sources = list(images)
+    if captions is not None and len(captions) != len(sources):
+        raise ConfigError(
+            f"{len(captions)} captions for {len(sources)} images; give one for each image"
+        )
+    texts = list(captions) if captions is not None else list(map(_caption, sources))
     if query is not None:
-        given, told = [query, *given], ["query", *told]
-    if not given:
-        raise ConfigError("a contact sheet needs an image")
-    columns = max(1, min(columns, len(given)))
+        sources, texts = [query, *sources], ["query", *texts]
+    if not sources:
+        raise ConfigError("cannot draw a contact sheet without an image")
+    columns = max(1, min(columns, len(sources)))
     cell, tall = side + _GAP, side + _LINE + _GAP
-    rows = -(-len(given) // columns)
-    sheet = Image.new("RGB", (columns * cell + _GAP, rows * tall + _GAP), _GROUND)
+    rows = -(-len(sources) // columns)
+    sheet = Image.new("RGB", (columns * cell + _GAP, rows * tall + _GAP), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=12)
-    for number, (each, caption) in enumerate(zip(given, told, strict=True)):
+    for number, (source, caption) in enumerate(zip(sources, texts, strict=True)):
         left = _GAP + number % columns * cell
         top = _GAP + number // columns * tall
-        picture = _picture(each, side)
+        picture = _thumbnail(source, side)
         if picture is None:
-            draw.rectangle((left, top, left + side - 1, top + side - 1), outline=_SOFT)
-            draw.text((left + 6, top + side // 2), "cannot be read", fill=_SOFT, font=font)
+            draw.rectangle((left, top, left + side - 1, top + side - 1), outline=_GRAY)
+            draw.text((left + 6, top + side // 2), "cannot be read", fill=_GRAY, font=font)
         else:
             across, down = (side - picture.width) // 2, (side - picture.height) // 2
             sheet.paste(picture, (left + across, top + down))
@@ -72,17 +74,18 @@ def contact_sheet(
     return sheet
 
 
-def _caption(shown: Shown) -> str:
-    if not isinstance(shown, Hit):
-        return printable(str(shown)).replace("\\", "/").split("/")[-2:][0]
-    label = str(shown.fields.get("label", ""))
-    return f"{shown.score:.3f} {label}".strip()
+def _caption(source: ImageSource) -> str:
+    if not isinstance(source, Hit):
+        return printable(str(source)).replace("\\", "/").split("/")[-2:][0]
+    label = str(source.fields.get("label", ""))
+    return f"{source.score:.3f} {label}".strip()
 
 
-def _picture(shown: Shown, side: int) -> "Image.Image | None":
+def _thumbnail(source: ImageSource, side: int) -> "Image.Image | None":
+    """Return a thumbnail, or None for an unreadable file."""
     from PIL import Image
 
-    path = str(shown.fields.get("path", "")) if isinstance(shown, Hit) else str(shown)
+    path = str(source.fields.get("path", "")) if isinstance(source, Hit) else str(source)
     try:
         jpeg = small(read(path), side=side, path=path)
     except ImgSearchError:

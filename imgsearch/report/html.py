@@ -1,7 +1,7 @@
-"""Search results as one HTML page that stands alone: no script, no link, no request.
+"""Search results as a self-contained HTML page, without scripts, links or requests.
 
-Captions and titles come from file names, labels and queries, so they are hostile until escaped;
-the page's own Content-Security-Policy forbids whatever might slip through all the same.
+Captions and titles come from file names, labels and queries, so they are untrusted and escaped.
+The page's Content-Security-Policy blocks scripts and requests that an error would let through.
 """
 
 import base64
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import Final
 
 _POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
-# What HTML cannot write, and what turns letters round, so that exe.jpg may be a name's wrong end.
+# Characters that HTML forbids, and marks of direction, which may disguise the end of a file name.
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Thumb:
-    """A picture with its words.
+    """A picture with its caption.
 
-    `jpeg` is a whole JPEG file, best of 300 to 400 pixels on the longer side; b"" where there is
-    no picture, as for a query in words. `score`: higher is nearer. `relevant`: None if nobody
-    knows. `title` is shown when the pointer rests on the picture: a path, say.
+    `jpeg` is a JPEG file, best of 300 to 400 pixels on the longer side, or b"" without a picture,
+    as for a text query. A higher `score` is nearer. `relevant` is None if unknown. `title` appears
+    when the pointer rests on the picture.
     """
 
     jpeg: bytes
@@ -34,7 +34,7 @@ class Thumb:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One query and its hits, best first; `note` is a line of text beside them."""
+    """A query and its hits, best first, with a line of text."""
 
     query: Thumb
     hits: Sequence[Thumb]
@@ -43,7 +43,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page: a heading, what is drawn there as HTML that is safe, a line of text."""
+    """A part of a page: a heading, a body of safe HTML, and a line of text."""
 
     title: str
     body: str
@@ -52,7 +52,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a page calls its parts: the picture at the left, one at the right, several of these."""
+    """The words of a page for a query, a hit, several hits, and no results."""
 
     query: str = "Query"
     hit: str = "Hit"
@@ -68,10 +68,10 @@ def results_page(
     sections: Sequence[Section] = (),
     words: Words = Words(),
 ) -> str:
-    """Return an HTML page, to be written as UTF-8: a row for each result, the query at its left.
+    """Return an HTML page, for a file in UTF-8, with a row for each result.
 
-    `facts`, name → value, stand at the top: the encoder, the store, figures, the date; `sections`
-    come between them and the results.
+    `facts` by name, such as the encoder, the store and figures, are at the top. `sections` come
+    between them and the results.
     """
     definitions = "".join(
         f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items()
@@ -79,7 +79,7 @@ def results_page(
     rows = "\n".join(_row(number, result, words) for number, result in enumerate(results, 1))
     return _PAGE.format(
         policy=_POLICY,
-        name=_text(title, isolate=False),  # a title element shows tags as they are
+        name=_text(title, isolate=False),  # a title element does not interpret tags
         title=_text(title),
         style=_STYLE,
         facts=f"<dl>{definitions}</dl>" if definitions else "",
@@ -89,7 +89,7 @@ def results_page(
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as HTML, its texts escaped."""
+    """Return an HTML table with escaped texts."""
     head = "".join(f"<th>{_text(column)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return (
@@ -98,13 +98,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def folded(summary: str, body: str) -> str:
-    """Return a part that is shut until somebody opens it; `body` is HTML that is safe."""
+def collapsed(summary: str, body: str) -> str:
+    """Return a collapsed part of a page; `body` is safe HTML."""
     return f'<details class="more"><summary>{_text(summary)}</summary>{body}</details>'
 
 
-def escaped(value: str) -> str:
-    """Return `value` as text that HTML and SVG may hold anywhere, in quotes too."""
+def escape(value: str) -> str:
+    """Return `value` escaped for HTML and SVG, including attributes."""
     return _text(value, isolate=False)
 
 
@@ -114,9 +114,9 @@ def _section(section: Section) -> str:
 
 
 def _row(number: int, result: Result, words: Words) -> str:
-    judged = [hit.relevant for hit in result.hits if hit.relevant is not None]
+    known = [hit.relevant for hit in result.hits if hit.relevant is not None]
     share = (
-        f"{sum(judged)} of {len(judged)} relevant" if judged else f"{len(result.hits)} {words.hits}"
+        f"{sum(known)} of {len(known)} relevant" if known else f"{len(result.hits)} {words.hits}"
     )
     hits = "".join(f"<li>{_hit(rank, hit, words)}</li>" for rank, hit in enumerate(result.hits, 1))
     return _ROW.format(
@@ -124,7 +124,7 @@ def _row(number: int, result: Result, words: Words) -> str:
         caption=_text(result.query.caption),
         share=_text(share, isolate=False),
         query=_query(result, words),
-        hits=f"<ol>{hits}</ol>" if hits else '<p class="none">Nothing found.</p>',
+        hits=f"<ol>{hits}</ol>" if hits else '<p class="none">No hits.</p>',
     )
 
 
@@ -148,11 +148,11 @@ def _hit(rank: int, hit: Thumb, words: Words) -> str:
 
 
 def _picture(thumb: Thumb, role: str) -> str:
-    """Return the picture, or words in its place; `role` begins its alternative text."""
+    """Return the picture, or its caption without one; the alternative text begins with `role`."""
     title = f' title="{_text(thumb.title, isolate=False)}"' if thumb.title else ""
     if not thumb.jpeg:
-        words = _text(thumb.caption or "no picture")
-        return f'<div class="picture"><p{title}>{words}</p></div>'
+        caption = _text(thumb.caption or "no picture")
+        return f'<div class="picture"><p{title}>{caption}</p></div>'
     data = base64.b64encode(thumb.jpeg).decode("ascii")
     alt = _text(f"{role}: {thumb.caption or thumb.title or 'no caption'}", isolate=False)
     return (
@@ -162,10 +162,10 @@ def _picture(thumb: Thumb, role: str) -> str:
 
 
 def _text(value: str, *, isolate: bool = True) -> str:
-    """Return `value` as harmless HTML; isolated, its writing direction ends with it."""
+    """Return `value` escaped for HTML; `isolate` keeps its writing direction inside."""
     plain = _CONTROLS.sub(" ", value).encode("utf-8", "replace").decode()  # lone surrogates → ?
-    escaped = html.escape(plain, quote=True)
-    return f"<bdi>{escaped}</bdi>" if isolate else escaped
+    safe = html.escape(plain, quote=True)
+    return f"<bdi>{safe}</bdi>" if isolate else safe
 
 
 _MARKS: Final[Mapping[bool | None, tuple[str, str]]] = {
@@ -199,7 +199,7 @@ _PAGE: Final = """<!DOCTYPE html>
 </html>
 """
 
-# Contrast of text and of marks on their ground is at least 4.5 : 1 in both schemes (WCAG 2.2 AA).
+# The contrast of text and marks is at least 4.5 : 1 in both schemes (WCAG 2.2 AA).
 _STYLE: Final = """
 :root {
   --ground: #fafaf8; --raised: #fff; --well: #f0f0ec; --line: #e3e3dd; --ink: #1d1d1b;

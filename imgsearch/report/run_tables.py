@@ -1,4 +1,4 @@
-"""An evaluation's figures as rows of text, for a page and for Markdown."""
+"""Tables of evaluation figures as rows of text, for HTML and Markdown."""
 
 from collections.abc import Mapping
 from typing import Final, TypeAlias
@@ -7,42 +7,43 @@ from imgsearch.evaluation import comparison
 from imgsearch.evaluation.run import Run
 
 Rows: TypeAlias = tuple[list[str], list[list[str]]]
-"""The columns' names, and the rows."""
+"""Column names and rows."""
 
 MEASURES: Final = (
     "hit@1", "hit@5", "hit@10", "precision@10", "recall@10", "map@10", "ndcg@10", "mrr",
     "ap_hits@10",
 )  # fmt: skip
-"""What a report shows first; the others stand in its table and in the JSON."""
+"""The measures that a report shows first; its table and the JSON have all."""
 
 
-def shown(run: Run) -> list[str]:
-    """Return the names of the measures that a report shows first."""
+def headlines(run: Run) -> list[str]:
+    """Return the names of the run's measures that a report shows first."""
     return [name for name in MEASURES if name in run.measures.metrics] or list(run.measures.metrics)
 
 
 def first(runs: Mapping[str, Run]) -> Run:
-    """Return the run that the others are held against."""
+    """Return the run that others are compared with."""
     return next(iter(runs.values()))
 
 
 def notes(runs: Mapping[str, Run]) -> list[str]:
-    """Return what has to be read beside the figures, a line each."""
+    """Return the notes of the runs, and facts needed to repeat them, a line each."""
     run = first(runs)
-    told = list(dict.fromkeys(line for each in runs.values() for line in each.notes))
+    lines = list(dict.fromkeys(line for one in runs.values() for line in one.notes))
     facts = run.to_dict()
-    told.append("versions: " + ", ".join(f"{name} {it}" for name, it in facts["versions"].items()))
-    told.append(f"seed of intervals and tests: {facts['seed']}; data: {run.subject.manifest}")
-    for name, each in runs.items():
-        told.append(
-            f"{name}: weights {each.encoder.weights[:16] or 'none'}, preprocessing "
-            f"{each.encoder.preprocessing or 'its own'}, {each.encoder.runtime or 'numpy'}"
+    versions = [f"{name} {version}" for name, version in facts["versions"].items()]
+    lines.append(f"versions: {', '.join(versions)}")
+    lines.append(f"seed of intervals and tests: {facts['seed']}; data: {run.subject.manifest}")
+    for name, one in runs.items():
+        lines.append(
+            f"{name}: weights {one.encoder.weights[:16] or 'none'}, preprocessing "
+            f"{one.encoder.preprocessing or 'its own'}, {one.encoder.runtime or 'numpy'}"
         )
-    return told
+    return lines
 
 
 def summary(run: Run) -> Rows:
-    """Return every measure with its interval."""
+    """Return a row for each measure with its interval."""
     return ["measure", "mean", "95 % interval"], [
         [str(name), f"{row['mean']:.4f}", f"{row['low']:.3f} to {row['high']:.3f}"]
         for name, row in run.summary.iterrows()
@@ -50,18 +51,18 @@ def summary(run: Run) -> Rows:
 
 
 def classes(run: Run) -> Rows:
-    """Return the classes, the worst first."""
-    made = run.per_class
-    measures = [name for name in ("hit@1", "precision@10", "map@10") if name in made.columns]
+    """Return a row for each class, worst first."""
+    table = run.per_class
+    measures = [name for name in ("hit@1", "precision@10", "map@10") if name in table.columns]
     return ["class", "queries", *measures], [
         [str(label), f"{row['queries']:.0f}", *(f"{row[name]:.3f}" for name in measures)]
-        for label, row in made.iterrows()
+        for label, row in table.iterrows()
     ]
 
 
 def differences(runs: Mapping[str, Run]) -> Rows:
-    """Return each run against the first."""
-    made = comparison.table(runs, measures=shown(first(runs)))
+    """Return a row for each measure of each later run, compared with the first run."""
+    table = comparison.table(runs, measures=headlines(first(runs)))
     return ["measure", "of", "mean", "against", "mean", "difference", "95 % interval", "p"], [
         [
             str(row.measure),
@@ -73,21 +74,21 @@ def differences(runs: Mapping[str, Run]) -> Rows:
             f"{row.low:+.3f} to {row.high:+.3f}",
             f"{row.p:.4f}",
         ]
-        for row in made.itertuples()
+        for row in table.itertuples()
     ]
 
 
 def speeds(runs: Mapping[str, Run]) -> Rows:
-    """Return how fast each run was, of those that were timed."""
+    """Return a row with the speed of each timed run."""
     rows: list[list[str]] = []
     for name, run in runs.items():
         if run.speed is None:
             continue
-        one = [
-            f"{each.p50 * 1e3:.1f} / {each.p95 * 1e3:.1f} / {each.p99 * 1e3:.1f} (n = {each.n})"
-            for each in (run.speed.embedding, run.speed.search)
+        latencies = [
+            f"{time.p50 * 1e3:.1f} / {time.p95 * 1e3:.1f} / {time.p99 * 1e3:.1f} (n = {time.n})"
+            for time in (run.speed.embedding, run.speed.search)
         ]
-        many = [f"{run.speed.images_a_second:,.0f}", f"{run.speed.searches_a_second:,.0f}"]
-        rows.append([name, *one, *many, f"{4 * run.encoder.dim:,}"])
+        rates = [f"{run.speed.images_a_second:,.0f}", f"{run.speed.searches_a_second:,.0f}"]
+        rows.append([name, *latencies, *rates, f"{4 * run.encoder.dim:,}"])
     columns = ["model", "embedding, p50 / p95 / p99 ms", "search, p50 / p95 / p99 ms"]
     return [*columns, "images/s", "searches/s", "bytes a vector"], rows

@@ -1,4 +1,4 @@
-"""The parts of a report's page."""
+"""Sections of an evaluation's HTML report."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,41 +11,41 @@ from imgsearch.evaluation.run import Run
 from imgsearch.images import small
 from imgsearch.images.sources import read
 from imgsearch.report import run_tables, svg
-from imgsearch.report.html import Result, Section, Thumb, folded, table
+from imgsearch.report.html import Result, Section, Thumb, collapsed, table
 from imgsearch.types import Hit
 from imgsearch.wording import counted
 
 _SIDE: Final = 256  # pixels of a hit's thumbnail
-_SMALL: Final = 72  # of one on the map, where there may be a thousand
-_LARGEST: Final = 150  # classes up to which a matrix is drawn
-_FIRST: Final = 8  # classes shown before somebody asks for all
-_PAIRS: Final = 15  # of classes that are confused
+_SMALL: Final = 72  # pixels of a thumbnail on the map, which may have a thousand
+_LARGEST: Final = 150  # classes of the largest matrix
+_FIRST: Final = 8  # classes shown in the unfolded table
+_PAIRS: Final = 15  # confused pairs of classes
 
 
 def measures(run: Run, name: str) -> Section:
-    """Return the measures with their intervals, drawn and in a table."""
+    """Return the measures with their intervals, as bars and as a table."""
     drawn = svg.bars(
         [
-            svg.Bar(each, run.measures.metrics[each], *run.intervals[each])
-            for each in run_tables.shown(run)
+            svg.Bar(measure, run.measures.metrics[measure], *run.intervals[measure])
+            for measure in run_tables.headlines(run)
         ],
         label=f"Measures of {name} with their intervals",
     )
     return Section(
         f"Measures of {name}",
-        drawn + folded("All measures", table(*run_tables.summary(run))),
-        "Lines and brackets are 95 % bootstrap intervals over the queries. ap_hits@k forgives what "
-        "was not found; map@k does not.",
+        drawn + collapsed("All measures", table(*run_tables.summary(run))),
+        "Lines and brackets are 95 % bootstrap intervals over the queries. Missing relevant images "
+        "lower map@k but not ap_hits@k.",
     )
 
 
 def compared(runs: Mapping[str, Run]) -> list[Section]:
-    """Return each run against the first, and quality against speed."""
+    """Return the comparison with the first run, and quality against speed."""
     sections = [
         Section(
             f"Against {next(iter(runs))}",
             table(*run_tables.differences(runs)),
-            "Paired by query: the interval is of the difference; p is that of the randomisation "
+            "Paired by query: the interval is of the difference; p is from the randomization "
             "test, not corrected for many comparisons.",
         )
     ]
@@ -54,7 +54,7 @@ def compared(runs: Mapping[str, Run]) -> list[Section]:
         (
             name
             for name in ("precision@10", "map@10")
-            if name in run_tables.shown(run_tables.first(runs))
+            if name in run_tables.headlines(run_tables.first(runs))
         ),
         "",
     )
@@ -76,70 +76,68 @@ def compared(runs: Mapping[str, Run]) -> list[Section]:
             y=measure,
             label="Quality against speed",
         )
-        note = "The larger the dot, the more bytes a vector; the line joins those that none beats."
+        note = "A larger dot has more bytes a vector. The line joins the dots that no other beats."
         sections.append(Section("Quality against speed", drawn, note))
     return sections
 
 
 def classes(run: Run, name: str) -> Section:
-    """Return the classes, the worst first."""
+    """Return the classes, worst first."""
     columns, rows = run_tables.classes(run)
     body = table(columns, rows[:_FIRST]) if len(rows) > 1 else ""
     if len(rows) > _FIRST:
-        body += folded(f"All {len(rows)} classes", table(columns, rows))
-    return Section(f"Worst classes of {name}", body, "A single query tells little of its class.")
+        body += collapsed(f"All {len(rows)} classes", table(columns, rows))
+    return Section(f"Worst classes of {name}", body, "A single query does not represent its class.")
 
 
 def confusion(run: Run, name: str) -> Section:
-    """Return which classes are found for which."""
-    found, title = run.confusion, f"What {name} confuses"
-    if len(found) < 2:
+    """Return the confused pairs of classes, and the confusion matrix."""
+    table_, title = run.confusion, f"Confused classes of {name}"
+    if len(table_) < 2:
         return Section(title, "")
-    pairs = tables.confused(found, most=_PAIRS)
+    pairs = tables.confused(table_, most=_PAIRS)
     rows = [(str(row.asked), str(row.found), f"{row.share:.3f}") for row in pairs.itertuples()]
-    body = table(("asked for", "found", "share of the hits"), rows)
-    names = [str(name) for name in found.columns]
+    body = table(("query", "hit", "share of the hits"), rows)
+    names = [str(name) for name in table_.columns]
     if len(names) <= _LARGEST:
-        square = found.reindex(names, fill_value=0.0)
+        square = table_.reindex(names, fill_value=0.0)
         body += svg.matrix(names, square.to_numpy().tolist(), label="Confusion")
-    return Section(title, body, "A row is a class that was asked for, a column what was found.")
+    return Section(title, body, "A row is the class of queries, a column the class of hits.")
 
 
 def embedding_map(run: Run, name: str) -> Section:
-    """Return the map, with thumbnails."""
+    """Return the map of embeddings with thumbnails."""
     if run.map is None:
         return Section("Map", "")
     groups = {name: number for number, name in enumerate(sorted(set().union(*run.labels.values())))}
-    placed = []
+    places = []
     for (x, y), id_, path in zip(run.map.places, run.map.ids, run.map.paths, strict=True):
-        named = sorted(run.labels.get(id_, ()))
-        about, group = "/".join(named), groups.get(next(iter(named), ""), 0)
-        placed.append(svg.Place(x, y, group, about, path, _jpeg(path, _SMALL, run.max_pixels)))
+        labels = sorted(run.labels.get(id_, ()))
+        caption, group = "/".join(labels), groups.get(next(iter(labels), ""), 0)
+        places.append(svg.Place(x, y, group, caption, path, _jpeg(path, _SMALL, run.max_pixels)))
     return Section(
         f"Map of the embeddings of {name} ({run.map.method})",
-        svg.embedding_map(placed, label="Map of the embeddings"),
-        f"{counted(len(placed), 'image')}; a colour is a class; rest on a point to see its "
-        f"image. Two axes "
-        "cannot keep all distances.",
+        svg.embedding_map(places, label="Map of the embeddings"),
+        f"{counted(len(places), 'image')}; a color is a class. Point at a dot to see its image. "
+        "Two dimensions cannot keep all distances.",
     )
 
 
 def speed(runs: Mapping[str, Run]) -> Section:
-    """Return how fast it was."""
+    """Return the speed of the timed runs."""
     columns, rows = run_tables.speeds(runs)
-    note = "Of this machine at that time; compare ratios of one run only."
+    note = "Measured on one machine at one time: compare models of this report only."
     return Section("Speed", table(columns, rows) if rows else "", note)
 
 
 def notes(runs: Mapping[str, Run]) -> Section:
-    """Return what has to be read with the figures."""
-    return Section(
-        "To be read with the figures", table(("",), [(each,) for each in run_tables.notes(runs)])
-    )
+    """Return the notes on the figures."""
+    rows = [(note,) for note in run_tables.notes(runs)]
+    return Section("Notes on the figures", table(("",), rows))
 
 
 def result(answer: Answer, run: Run, *, by: str = "") -> Result:
-    """Return one query with what was found, as thumbnails; `by` names who found it."""
+    """Return a query and its hits as thumbnails; `by` is the name of the run."""
     hits = [
         replace(
             _thumb(hit, relevant=right, max_pixels=run.max_pixels),
@@ -147,10 +145,10 @@ def result(answer: Answer, run: Run, *, by: str = "") -> Result:
         )
         for hit, right in zip(answer.hits, answer.ranking.relevance, strict=True)
     ]
-    picture = _jpeg(answer.query, _SIDE, run.max_pixels) if run.asked == "images" else b""
+    picture = _jpeg(answer.query, _SIDE, run.max_pixels) if run.query_kind == "images" else b""
     query = Thumb(picture, answer.label or answer.query, title=answer.query)
-    found = f"found by {by}, " if by else ""
-    return Result(query, hits, note=f"{found}{answer.ranking.relevant} to find")
+    prefix = f"hits of {by}, " if by else ""
+    return Result(query, hits, note=f"{prefix}{answer.ranking.relevant} relevant in the gallery")
 
 
 def _thumb(hit: Hit, *, relevant: bool, max_pixels: int) -> Thumb:
@@ -160,7 +158,7 @@ def _thumb(hit: Hit, *, relevant: bool, max_pixels: int) -> Thumb:
 
 
 def _jpeg(path: str, side: int, max_pixels: int) -> bytes:
-    """Return a thumbnail; nothing where the file cannot be read any more."""
+    """Return a thumbnail, or b"" if the file is no longer readable."""
     try:
         return small(read(path), side=side, path=path, max_pixels=max_pixels) if path else b""
     except ImgSearchError:

@@ -1,8 +1,7 @@
-"""Drawings for a page, as SVG: bars with intervals, points, a matrix, a map.
+"""SVG charts for a page: bars with intervals, points, a matrix, a map.
 
-Colours come from the page's style, so that they follow its light and dark scheme; nothing here is
-a script. Texts are escaped; numbers are written with three digits, so that a drawing is the same
-from run to run.
+Colors come from the page's style, so they follow its light and dark scheme. Texts are escaped.
+Numbers have three digits, so charts are deterministic.
 """
 
 import base64
@@ -11,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imgsearch.report.html import escaped
+from imgsearch.report.html import escape
 
 _WIDTH: Final = 720
 _ROW: Final = 26
-_NAMES: Final = 150  # pixels for the words at the left
-_GOLDEN: Final = 137.508  # degrees between two classes' hues, so that neighbours differ
+_NAMES: Final = 150  # pixels for the names at the left
+_GOLDEN: Final = 137.508  # degrees between the hues of two classes, so that neighbors differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place in the plane; `about` is shown when the pointer rests on it."""
+    """A named point; `about` appears when the pointer rests on it."""
 
     name: str
     x: float
@@ -42,7 +41,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An image on a map: where, in [0, 1] by [0, 1]; its class by number and name; a thumbnail."""
+    """An image on a map: position in [0, 1], group for the color, caption, title and thumbnail."""
 
     x: float
     y: float
@@ -53,7 +52,7 @@ class Place:
 
 
 def bars(rows: Sequence[Bar], *, label: str) -> str:
-    """Return a row for each bar, from 0 to 1, with a line for the interval."""
+    """Return a bar chart from 0 to 1 with a line for each interval."""
     height = _ROW * len(rows) + 28
     room = _WIDTH - _NAMES - 70
     drawn = [_axis(room, height)]
@@ -61,8 +60,8 @@ def bars(rows: Sequence[Bar], *, label: str) -> str:
         y = _ROW * number + 6
         middle = y + 7
         drawn.append(
-            f"<g><title>{escaped(bar.name)}: {bar.value:.3f} ({bar.low:.3f} to {bar.high:.3f})"
-            f'</title><text x="{_NAMES - 10}" y="{y + 12}" text-anchor="end">{escaped(bar.name)}'
+            f"<g><title>{escape(bar.name)}: {bar.value:.3f} ({bar.low:.3f} to {bar.high:.3f})"
+            f'</title><text x="{_NAMES - 10}" y="{y + 12}" text-anchor="end">{escape(bar.name)}'
             f'</text><rect class="bar" x="{_NAMES}" y="{y}" width="{bar.value * room:.1f}" '
             f'height="14" rx="3"/><line class="range" x1="{_NAMES + bar.low * room:.1f}" '
             f'x2="{_NAMES + bar.high * room:.1f}" y1="{middle}" y2="{middle}"/>'
@@ -72,9 +71,10 @@ def bars(rows: Sequence[Bar], *, label: str) -> str:
 
 
 def points(rows: Sequence[Point], *, x: str, y: str, label: str) -> str:
-    """Return points over two axes, x on a logarithmic one; the best of each are joined.
+    """Return a scatter plot with a logarithmic x axis and a line through the best points.
 
-    A point is among the best if no other is as far right and higher, or as high and further right.
+    A point is one of the best if no other point is higher at the same or a larger x, or farther
+    right at the same height.
     """
     width, height, left, bottom = _WIDTH, 360, 60, 310
     xs = [math.log10(max(point.x, 1e-9)) for point in rows]
@@ -91,16 +91,16 @@ def points(rows: Sequence[Point], *, x: str, y: str, label: str) -> str:
         (place, point.y)
         for place, point in zip(xs, rows, strict=True)
         if not any(
-            (other > place and each.y >= point.y) or (other >= place and each.y > point.y)
-            for other, each in zip(xs, rows, strict=True)
+            (other_x > place and other.y >= point.y) or (other_x >= place and other.y > point.y)
+            for other_x, other in zip(xs, rows, strict=True)
         )
     )
-    line = " ".join("{:.1f},{:.1f}".format(*at(*each)) for each in best)
+    line = " ".join("{:.1f},{:.1f}".format(*at(*pair)) for pair in best)
     drawn = [
         f'<line class="axis" x1="{left}" x2="{width - 20}" y1="{bottom}" y2="{bottom}"/>',
         f'<line class="axis" x1="{left}" x2="{left}" y1="10" y2="{bottom}"/>',
-        f'<text x="{width - 20}" y="{bottom + 36}" text-anchor="end">{escaped(x)} →</text>',
-        f'<text x="{left}" y="{bottom + 36}">{escaped(y)} ↑</text>',
+        f'<text x="{width - 20}" y="{bottom + 36}" text-anchor="end">{escape(x)} →</text>',
+        f'<text x="{left}" y="{bottom + 36}">{escape(y)} ↑</text>',
         f'<polyline class="best" points="{line}"/>',
     ]
     steps = [
@@ -122,15 +122,15 @@ def points(rows: Sequence[Point], *, x: str, y: str, label: str) -> str:
     for place, point in zip(xs, rows, strict=True):
         across, down = at(place, point.y)
         drawn.append(
-            f"<g><title>{escaped(point.about or point.name)}</title>"
+            f"<g><title>{escape(point.about or point.name)}</title>"
             f'<circle class="dot" cx="{across:.1f}" cy="{down:.1f}" r="{4 + 6 * point.size:.1f}"/>'
-            f'<text x="{across + 14:.1f}" y="{down + 4:.1f}">{escaped(point.name)}</text></g>'
+            f'<text x="{across + 14:.1f}" y="{down + 4:.1f}">{escape(point.name)}</text></g>'
         )
     return _svg(width, height, label, drawn)
 
 
 def matrix(names: Sequence[str], cells: Sequence[Sequence[float]], *, label: str) -> str:
-    """Return a square of cells in [0, 1], the darker the higher; rows and columns are `names`."""
+    """Return a square matrix of values in [0, 1], darker for higher ones, with `names`."""
     side = max(4.0, min(26.0, 640 / max(1, len(names))))
     left = _NAMES if side > 9 else 10
     drawn = []
@@ -138,12 +138,12 @@ def matrix(names: Sequence[str], cells: Sequence[Sequence[float]], *, label: str
         if side > 9:
             drawn.append(
                 f'<text class="tick" x="{left - 6}" y="{(row + 0.5) * side + 4:.1f}" '
-                f'text-anchor="end">{escaped(names[row])}</text>'
+                f'text-anchor="end">{escape(names[row])}</text>'
             )
         drawn += [
             f'<rect class="cell" x="{left + column * side:.1f}" y="{row * side:.1f}" '
             f'width="{side - 0.5:.1f}" height="{side - 0.5:.1f}" fill-opacity="{value:.3f}">'
-            f"<title>{escaped(names[row])} → {escaped(names[column])}: {value:.3f}</title></rect>"
+            f"<title>{escape(names[row])} → {escape(names[column])}: {value:.3f}</title></rect>"
             for column, value in enumerate(values)
             if value >= 0.0005
         ]
@@ -153,7 +153,7 @@ def matrix(names: Sequence[str], cells: Sequence[Sequence[float]], *, label: str
 
 
 def embedding_map(places: Sequence[Place], *, label: str) -> str:
-    """Return a map of images; beside it comes up the one that the pointer or keyboard rests on."""
+    """Return a map of images that shows the image under the pointer or keyboard focus beside it."""
     height, side = 560, 150
     room = _WIDTH - side - 24
     drawn = [f'<rect class="frame" x="0" y="0" width="{room}" height="{height}"/>']
@@ -168,10 +168,10 @@ def embedding_map(places: Sequence[Place], *, label: str) -> str:
                 f'href="data:image/jpeg;base64,{data}"/>'
             )
         drawn.append(
-            f'<g class="place" tabindex="0"><title>{escaped(place.about)}</title>'
+            f'<g class="place" tabindex="0"><title>{escape(place.about)}</title>'
             f'<circle cx="{across:.1f}" cy="{down:.1f}" r="4.5" '
             f'fill="hsl({hue:.0f} 65% 50%)"/>{picture}'
-            f'<text x="{_WIDTH - side}" y="{side + 16}">{escaped(place.name)}</text></g>'
+            f'<text x="{_WIDTH - side}" y="{side + 16}">{escape(place.name)}</text></g>'
         )
     return _svg(_WIDTH, height, label, drawn)
 
@@ -189,6 +189,6 @@ def _axis(room: float, height: float) -> str:
 
 def _svg(width: int, height: float, label: str, drawn: Sequence[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escaped(label)}">'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
         f"{''.join(drawn)}</svg>"
     )

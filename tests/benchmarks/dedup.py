@@ -15,7 +15,7 @@ from PIL import Image
 import imgsearch
 from imgsearch.encoders import load
 from imgsearch.errors import PrecisionUnreached
-from imgsearch.evaluation.joined import joined
+from imgsearch.evaluation.ensemble import ensemble_collection
 from imgsearch.evaluation.metrics import interval
 from imgsearch.evaluation.near_duplicates import chosen
 from imgsearch.evaluation.originals import originals as sampled
@@ -85,7 +85,7 @@ def run(model, folder, originals):
         library.add([str(SUBSET), folder])
         space = library.collection, load(own)
         if own != model:
-            space = stack.enter_context(joined(*space))
+            space = stack.enter_context(ensemble_collection(*space))
         sample, unread = sampled(*space)
         for wanted in WANTED:
             measure(model, space[0], sample, unread, wanted, originals)

@@ -98,7 +98,7 @@ def test_csv_is_read_with_bom_crlf_and_dot_paths(draw, start: str, end: str):
         ("c.png", "ñandú"),
     ]
     assert all(item.path.is_file() for item in dataset.gallery)
-    assert dataset.notes == ("classes with queries but nothing to find: 1 (ñandú)",)
+    assert dataset.notes == ("classes with queries but no relevant image: 1 (ñandú)",)
 
 
 def test_row_that_repeats_another_counts_once(draw):
@@ -114,18 +114,18 @@ def test_row_that_repeats_another_counts_once(draw):
         ("id,path\n0,a.png\n", "lacks the column label; its columns are 'id,path'"),
         ("id;path;label\n0;a.png;x\n", "lacks the column path and label"),
         ("", "lacks the column"),
-        ("id,path,label\n", "holds 0 image"),
-        ("id,path,label\n0,a.png\n", "line 2: 3 filled cells"),
-        ("id,path,label\n0,a.png,\n", "line 2: 3 filled cells"),
-        ("id,path,label\n0,a.png,x,y\n", "line 2: 3 filled cells"),
+        ("id,path,label\n", "has 0 gallery image"),
+        ("id,path,label\n0,a.png\n", "line 2: fill all 3 cells"),
+        ("id,path,label\n0,a.png,\n", "line 2: fill all 3 cells"),
+        ("id,path,label\n0,a.png,x,y\n", "line 2: fill all 3 cells"),
         ('id,path,label\n0,"a.png,x\n', "is not a list of images: unexpected end"),
         ("id,path,label\n0,a.png,x\n1,nö.png,x\n", "1 of 2 files of images.csv are missing, first"),
         ("id,path,label\n0,a.png,x\n1,./a.png,y\n", "line 3: ./a.png is 'x' on one line and 'y'"),
         ("id,path,label\n0,a.png,x\n1,b.png,X\n", "'x' and 'X' differ only by case"),
         ("id,path,label\n0,a.png,x\x07\n1,b.png,x\n", "control characters"),
         ("id,path,label\n0,a\0.png,x\n1,b.png,x\n", "not text: it has NUL bytes"),
-        ("id,path,label\n0,a.png,x\n", "holds 1 image to search in"),
-        ("id,path,label\n0,a.png,x\n1,b.png,y\n", "nothing to find"),
+        ("id,path,label\n0,a.png,x\n", "has 1 gallery image"),
+        ("id,path,label\n0,a.png,x\n1,b.png,y\n", "finds nothing"),
     ],
 )
 def test_invalid_csv_is_rejected_with_the_reason(draw, text: str, message: str):
@@ -166,8 +166,8 @@ def test_labels_of_a_parquet_may_be_numbers_or_categories(draw):
     ("columns", "message"),
     [
         ({"path": ["a.png", "b.png"]}, "lacks the column label; its columns are 'path'"),
-        ({"path": ["a.png", None], "label": ["x", "x"]}, "row 2: 2 filled cells expected$"),
-        ({"path": ["a.png", "b.png"], "label": [" ", "x"]}, "row 1: 2 filled cells expected$"),
+        ({"path": ["a.png", None], "label": ["x", "x"]}, "row 2: fill all 2 cells$"),
+        ({"path": ["a.png", "b.png"], "label": [" ", "x"]}, "row 1: fill all 2 cells$"),
         ({"path": ["a.png", "b.png"], "label": [["x"], ["x"]]}, "not a parquet"),
     ],
 )
@@ -215,7 +215,7 @@ def test_labeled_split_of_three_has_the_queries(draw):
     names = ["train/cat/1.png", "train/cat/2.png", "test/cat/3.png", "val/cat/4.png"]
     dataset = load(draw(*names))
     assert labels(dataset.queries) == [("3.png", "cat")]
-    assert "folders beside the two splits, not used: 1 (val)" in dataset.notes
+    assert "unused folders beside the two splits: 1 (val)" in dataset.notes
     (dataset.root / "test/cat/3.png").rename(dataset.root / "test/3.png")
     (dataset.root / "test/cat").rmdir()
     assert labels(load(dataset.root).queries) == [("4.png", "cat")]
@@ -239,7 +239,7 @@ def test_other_files_are_counted_except_hidden_ones(draw):
     dataset = load(root)
     assert len(dataset.gallery) == 4
     assert dataset.notes == (
-        "entries that are no image in a class folder: 4 "
+        "entries other than images in class folders: 4 "
         "(cat/labels.txt, dog/gone.png, dog/more.png, stray.png)",
     )
 
@@ -303,16 +303,16 @@ def test_single_class_is_noted(draw):
 
 def test_class_of_one_image_has_no_query(draw):
     notes = load(draw("cat/1.png", "cat/2.png", "狐/1.png")).notes
-    assert notes == ("classes with queries but nothing to find: 1 (狐)",)
+    assert notes == ("classes with queries but no relevant image: 1 (狐)",)
 
 
 def test_single_image_is_rejected(draw):
-    with pytest.raises(DatasetError, match="holds 1 image"):
+    with pytest.raises(DatasetError, match="has 1 gallery image"):
         load(draw("cat/1.png"))
 
 
 def test_queries_of_other_classes_than_the_gallery_are_rejected(draw):
-    with pytest.raises(DatasetError, match="nothing to find"):
+    with pytest.raises(DatasetError, match="finds nothing"):
         load(draw("train/a/1.png", "train/a/2.png", "test/b/1.png"))
 
 

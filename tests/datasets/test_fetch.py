@@ -142,15 +142,15 @@ def test_incomplete_source_raises_with_the_missing_files(original, manifest, tar
     with pytest.raises(DatasetError) as error:
         fetch(manifest, target, source=original)
     message = str(error.value)
-    assert "another content there: 1 (first 'liste.csv')" in message
+    assert "files with other content: 1 (first 'liste.csv')" in message
     assert "missing in the folder: 2 (first 'liste.csv')" in message
-    assert "6 files are right" in message
+    assert "6 files are correct" in message
     assert not draft_of(target).exists()
 
 
 def test_invalid_archive_is_removed(site, manifest, target):
     site.script = [answer(200, "<html>Grüße".encode(), ETag='"x"')]
-    with pytest.raises(DatasetError, match="is removed: .*no whole zip archive"):
+    with pytest.raises(DatasetError, match="is removed: .*not a complete zip archive"):
         fetch(manifest, target, url=site.url)
     assert list(target.parent.iterdir()) == []
     fetch(manifest, target, url=site.url)
@@ -304,7 +304,7 @@ def test_broken_connection_is_one_line_and_the_next_run_resumes(run, site):
     site.script = [cut(1000), cut(1000)]
     failed = run("fetch", "imagenet-subset", "--url", site.url)
     assert failed.exit_code == 1
-    assert "the next try goes on from there" in failed.stderr
+    assert "the next run resumes it" in failed.stderr
     assert run("fetch", "imagenet-subset", "--url", site.url).exit_code == 0
     assert site.requests[-1]["Range"] == "bytes=1000-"
 

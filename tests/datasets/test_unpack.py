@@ -222,7 +222,7 @@ def test_archive_with_many_extra_entries_is_rejected(tmp_path, manifest, target)
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_methods_than_deflate_are_rejected(tmp_path, manifest, target, method):
-    with pytest.raises(DatasetError, match="packed by method 1[24]"):
+    with pytest.raises(DatasetError, match="compressed by method 1[24]"):
         unpack(packed(tmp_path, *FILES.items(), method=method), manifest, target)
     assert not target.exists()
 
@@ -242,9 +242,9 @@ def test_incomplete_archive_raises(tmp_path, manifest, target):
     archive = tmp_path / "kaputt.zip"
     for data in (b"", b"<html>", whole[:-30], whole[: len(whole) // 2], b"PK\5\6" + b"\xff" * 18):
         archive.write_bytes(data)
-        with pytest.raises(DatasetError, match=r"kaputt\.zip is no whole zip archive"):
+        with pytest.raises(DatasetError, match=r"kaputt\.zip is not a complete zip archive"):
             unpack(archive, manifest, target)
-    with pytest.raises(DatasetError, match="no whole zip archive"):
+    with pytest.raises(DatasetError, match="not a complete zip archive"):
         unpack(tmp_path / "nirgends.zip", manifest, target)
     assert not target.exists()
 

@@ -6,14 +6,14 @@ from PIL import Image
 
 from imgsearch.evaluation.affine import (
     IDENTITY,
-    composed,
+    compose,
     extent,
     geometry,
     inside,
-    inverse,
-    reduced,
-    reduced_evenly,
-    warped,
+    invert,
+    shrink,
+    shrink_in_proportion,
+    warp,
 )
 
 # from a picture to a crop of it, the right half: x = 0.25 is the crop's centre
@@ -22,13 +22,13 @@ QUARTER = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 
 
 def test_a_map_and_its_inverse_compose_to_the_identity():
-    np.testing.assert_allclose(inverse(TO_RIGHT_HALF), [[0.5, 0.0, 0.25], [0.0, 1.0, 0.0]])
-    np.testing.assert_allclose(composed(TO_RIGHT_HALF, inverse(TO_RIGHT_HALF)), IDENTITY)
+    np.testing.assert_allclose(invert(TO_RIGHT_HALF), [[0.5, 0.0, 0.25], [0.0, 1.0, 0.0]])
+    np.testing.assert_allclose(compose(TO_RIGHT_HALF, invert(TO_RIGHT_HALF)), IDENTITY)
 
 
 def test_composition_applies_the_first_map_first():
     # (0.25, 0.3) is (0, 0.3) in the right half, and (0.3, 0) after the quarter turn
-    map_ = composed(TO_RIGHT_HALF, QUARTER)
+    map_ = compose(TO_RIGHT_HALF, QUARTER)
     np.testing.assert_allclose(map_ @ [0.25, 0.3, 1.0], [0.3, 0.0])
 
 
@@ -38,7 +38,7 @@ def test_inside_is_the_part_that_both_pictures_show():
 
 
 def test_extent_and_geometry_are_in_pixels():
-    assert extent(inverse(TO_RIGHT_HALF), (40, 30)) == pytest.approx((20, 30))
+    assert extent(invert(TO_RIGHT_HALF), (40, 30)) == pytest.approx((20, 30))
     # 40 x 30 pixels stretched to 60 x 30: 1.5 times as wide
     assert geometry(IDENTITY, (40, 30), (60, 30)) == pytest.approx((1.5, 0, 0))
     assert geometry(QUARTER, (40, 30), (30, 40)) == pytest.approx((1, 0, 0))
@@ -46,16 +46,16 @@ def test_extent_and_geometry_are_in_pixels():
 
 def test_warped_resamples_a_picture_under_a_grid():
     halves = Image.fromarray(np.array([[0, 0, 200, 200]] * 4, np.uint8))
-    assert np.asarray(warped(halves, inverse(TO_RIGHT_HALF), (2, 4))).tolist() == [[200, 200]] * 4
+    assert np.asarray(warp(halves, invert(TO_RIGHT_HALF), (2, 4))).tolist() == [[200, 200]] * 4
 
 
 def test_reduced_never_enlarges():
     picture = Image.new("L", (40, 30))
-    assert reduced(picture, (20.2, 14.8)).size == (20, 15)
-    assert reduced(picture, (400, 300)) is picture
+    assert shrink(picture, (20.2, 14.8)).size == (20, 15)
+    assert shrink(picture, (400, 300)) is picture
 
 
 def test_reduced_evenly_keeps_proportions():
     picture = Image.new("L", (40, 30))
-    assert reduced_evenly(picture, (80, 15)).size == (20, 15)
-    assert reduced_evenly(picture, (80, 60)) is picture
+    assert shrink_in_proportion(picture, (80, 15)).size == (20, 15)
+    assert shrink_in_proportion(picture, (80, 60)) is picture

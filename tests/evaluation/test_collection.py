@@ -49,7 +49,7 @@ def test_the_queries_are_drawn_alike_each_time(filled):
     first, second = (evaluate_collection(filled, "x", most=2, ks=(1,)) for _ in range(2))
     assert [answer.query for answer in first.answers] == [answer.query for answer in second.answers]
     assert len(first.answers) == 2
-    assert any("2 of 4 labelled images were drawn" in note for note in first.notes)
+    assert any("2 of 4 labeled images were drawn" in note for note in first.notes)
     assert first.subject == second.subject
 
 

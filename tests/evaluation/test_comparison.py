@@ -11,7 +11,7 @@ from scipy.stats import permutation_test
 from imgsearch.datasets import dataset as datasets
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation import comparison
-from imgsearch.evaluation.comparison import differences, paired, randomisation
+from imgsearch.evaluation.comparison import differences, paired_difference, randomization_test
 from imgsearch.evaluation.evaluator import evaluate
 from tests.pictures import write
 
@@ -33,13 +33,13 @@ def runs(sets):
 
 def test_three_gains_by_hand():
     """Of the eight ways to sign 1, 2 and 3, two give a sum of 6 or -6."""
-    assert randomisation([1.0, 2.0, 3.0], rng=0) == 2 / 8
-    assert randomisation([1.0, 2.0, -3.0], rng=0) == 1.0
+    assert randomization_test([1.0, 2.0, 3.0], rng=0) == 2 / 8
+    assert randomization_test([1.0, 2.0, -3.0], rng=0) == 1.0
 
 
 def test_equal_queries_say_nothing_for_or_against():
-    assert randomisation([0.0, 0.0, 1.0, 2.0, 3.0], rng=0) == 2 / 8
-    assert randomisation([0.0, 0.0], rng=0) == 1.0
+    assert randomization_test([0.0, 0.0, 1.0, 2.0, 3.0], rng=0) == 2 / 8
+    assert randomization_test([0.0, 0.0], rng=0) == 1.0
 
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=9))
@@ -50,7 +50,7 @@ def test_up_to_fourteen_differences_all_signs_are_tried(values):
     ]
     exact = np.mean(np.array(sums) >= abs(sum(values)) - 1e-9)
     near = np.mean(np.array(sums) >= abs(sum(values)) + 1e-9)
-    assert near - 1e-12 <= randomisation(values, rng=0) <= exact + 1e-12
+    assert near - 1e-12 <= randomization_test(values, rng=0) <= exact + 1e-12
 
 
 def test_many_differences_agree_with_scipy():
@@ -62,24 +62,24 @@ def test_many_differences_agree_with_scipy():
         n_resamples=20_000,
         rng=np.random.default_rng(1),
     ).pvalue
-    ours = randomisation(apart, rng=2, resamples=20_000)
+    ours = randomization_test(apart, rng=2, resamples=20_000)
     assert ours == pytest.approx(theirs, abs=4 * (theirs * (1 - theirs) / 20_000) ** 0.5)
 
 
 def test_the_p_of_what_chance_never_gives_is_not_zero():
-    assert randomisation(np.full(40, 0.5), rng=0, resamples=1_000) == pytest.approx(1 / 1_001)
+    assert randomization_test(np.full(40, 0.5), rng=0, resamples=1_000) == pytest.approx(1 / 1_001)
 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [np.inf, 1.0]])
 def test_what_is_no_difference_is_refused(values):
     with pytest.raises(DatasetError, match="finite"):
-        randomisation(values, rng=0)
+        randomization_test(values, rng=0)
 
 
 def test_pairing_decides_what_two_intervals_cannot():
     """Queries differ far more from each other than the two systems do on any of them."""
     hard = np.linspace(0, 0.9, 100)
-    better = paired("precision@10", hard, hard + 0.02)
+    better = paired_difference("precision@10", hard, hard + 0.02)
     assert (better.difference, better.n) == (pytest.approx(0.02), 100)
     assert better.low == pytest.approx(0.02)
     assert better.p < 0.001
@@ -118,7 +118,7 @@ def test_the_order_of_the_queries_does_not_matter(runs):
 
 def test_other_images_cannot_be_compared(runs, sets):
     other = evaluate(datasets.load(sets / "zwei"), model="classic")
-    with pytest.raises(DatasetError, match="nothing to pair"):
+    with pytest.raises(DatasetError, match="images or queries differ"):
         differences(runs["classic"], other)
 
 

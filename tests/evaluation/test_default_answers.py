@@ -11,7 +11,7 @@ import pytest
 
 import imgsearch
 from imgsearch.encoders.lite.sentences import SentenceModel
-from imgsearch.evaluation.queries import captioned, questions
+from imgsearch.evaluation.queries import captioned, load_questions
 
 DATA = Path(__file__).resolve().parents[3] / "shared/data"
 SUBSET, CAPTIONS = DATA / "imagenet-subset", DATA / "captions"
@@ -55,7 +55,7 @@ def names():
 
 def found(library):
     """Return the share of first captions that have their image among ten hits."""
-    asked = questions(captioned(CAPTIONS), "captions")
+    asked = load_questions(captioned(CAPTIONS), "captions")
     assert len(asked) == 157
     return np.mean([
         Path(question.path).name  # not the whole path: the folder may be a link

@@ -5,7 +5,7 @@ import pytest
 
 from imgsearch.backends import Schema, connect
 from imgsearch.evaluation import embedding_map as maps
-from imgsearch.evaluation.embedding_map import embedding_map, principal
+from imgsearch.evaluation.embedding_map import embedding_map, principal_components
 from imgsearch.types import Record
 
 
@@ -34,7 +34,7 @@ def clouds(store):
 
 def test_points_on_a_line_lie_on_the_first_axis():
     line = np.outer([0, 1, 2, 5], [0.6, 0.8]).astype(np.float32)
-    places = principal(line)
+    places = principal_components(line)
     assert places[:, 0] == pytest.approx([-2, -1, 0, 3], abs=1e-6)
     assert places[:, 1] == pytest.approx(0, abs=1e-6)
 
@@ -44,7 +44,7 @@ def test_the_axes_are_those_of_scikit_learn():
 
     vectors = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
     theirs = PCA(2).fit_transform(vectors.astype(np.float64))
-    assert np.abs(principal(vectors)) == pytest.approx(np.abs(theirs), abs=1e-5)
+    assert np.abs(principal_components(vectors)) == pytest.approx(np.abs(theirs), abs=1e-5)
 
 
 @pytest.mark.parametrize("method", ["UMAP", "PCA"])

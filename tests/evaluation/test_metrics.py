@@ -175,9 +175,9 @@ def test_a_score_that_is_no_number_is_an_error(score: float):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ids": ["a", "b", "a"]}, "'a' stands in it more than once"),
-        ({"ids": ["a", "b"]}, "do not pair"),
-        ({"scores": [0.1, 0.2, 0.3]}, "are they distances"),
+        ({"ids": ["a", "b", "a"]}, "'a' occurs more than once"),
+        ({"ids": ["a", "b"]}, "give one of each"),
+        ({"scores": [0.1, 0.2, 0.3]}, "not distances"),
         ({"relevant": 0}, "1 hits are relevant but only 0"),
         ({"relevant": -1}, "-1 relevant"),
     ],
@@ -194,9 +194,9 @@ def test_scores_of_equal_hits_may_differ_in_their_last_digits():
 
 
 def test_k_and_r_below_one_are_errors():
-    with pytest.raises(DatasetError, match="k is at least 1"):
+    with pytest.raises(DatasetError, match="k must be at least 1"):
         metrics.hit_at([True], k=0)
-    with pytest.raises(DatasetError, match="left out, not scored"):
+    with pytest.raises(DatasetError, match="leave it out"):
         metrics.recall_at([], relevant=0, k=10)
 
 
@@ -211,7 +211,7 @@ def test_the_standard_rule_catches_towhees():
 
 def test_a_query_left_in_the_gallery_is_caught():
     honest = ranking("x..", 1)
-    with pytest.raises(DatasetError, match="holds the query itself"):
+    with pytest.raises(DatasetError, match="contains the query itself"):
         replace(honest, ids=[honest.query, "1", "2"])
     # where the ids cannot tell, one relevant hit more than there are relevant images does
     with pytest.raises(DatasetError, match="2 hits are relevant but only 1 image"):

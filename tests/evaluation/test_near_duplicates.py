@@ -8,7 +8,7 @@ from PIL import Image
 import imgsearch
 from imgsearch.encoders import load
 from imgsearch.errors import EncoderMismatch, PrecisionUnreached
-from imgsearch.evaluation.near_duplicates import calibrate, chosen, pools
+from imgsearch.evaluation.near_duplicates import calibrate, choose_threshold, pools
 from imgsearch.evaluation.originals import Original, originals
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.types import Hit
@@ -58,7 +58,7 @@ def changed(number, unclear):
 
 
 def test_unclear_pairs_are_left_out_and_reported():
-    found = chosen(changed(100, 4), precision=0.99)
+    found = choose_threshold(changed(100, 4), precision=0.99)
     # every second original checks: 50 right pairs, and 2 unclear ones
     assert (found.threshold, found.checked.precision, found.unclear) == (0.9, 1.0, 4)
     assert found.cautious.precision == pytest.approx(50 / 52)
@@ -67,13 +67,13 @@ def test_unclear_pairs_are_left_out_and_reported():
 def test_too_many_unclear_pairs_refuse_every_threshold():
     """With a quarter of them 50 of 62.5 are right, less than 0.9 times 0.99."""
     with pytest.raises(PrecisionUnreached) as refused:
-        chosen(changed(100, 25), precision=0.99)
+        choose_threshold(changed(100, 25), precision=0.99)
     assert refused.value.wanted == pytest.approx(0.9 * 0.99)
 
 
 def test_every_second_pair_is_a_copy_among_candidates():
     found = [Original(f"n{place}", [0.9], hits(x=0.7, y=0.2)) for place in range(40)]
-    calibration = chosen(found, precision=0.99)
+    calibration = choose_threshold(found, precision=0.99)
     assert (calibration.threshold, calibration.candidates) == (0.9, 0.7)
 
 

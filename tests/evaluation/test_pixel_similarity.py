@@ -43,7 +43,7 @@ def test_a_changed_copy_is_the_same_from_either_side(change):
 def test_a_grey_copy_is_the_same_whatever_its_colours():
     """Luma weighs green ten times as much as blue, so a mean of channels is not its brightness."""
     blue = (scene(3) * (0.5, 0.3, 1)).astype(np.uint8)
-    assert verdict(blue, TRANSFORMS["grey"](blue)) == "same"
+    assert verdict(blue, TRANSFORMS["gray"](blue)) == "same"
 
 
 def test_a_stretched_copy_of_a_smaller_one_is_the_same():

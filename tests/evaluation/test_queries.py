@@ -11,7 +11,7 @@ from imgsearch.datasets import dataset as datasets
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, TextUnknown, TextUnsupported
 from imgsearch.evaluation.evaluator import evaluate
-from imgsearch.evaluation.queries import Question, captioned, captions, questions, vectors
+from imgsearch.evaluation.queries import Question, captioned, captions, load_questions, vectors
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.types import Fingerprint
 from tests.pictures import write
@@ -35,14 +35,14 @@ def told(tmp_path):
 
 
 def test_names_are_asked_in_words(labelled):
-    assert questions(labelled, "names") == [
+    assert load_questions(labelled, "names") == [
         Question("hund", text="hund", label="hund"),
         Question("red_fox", text="red fox", label="red_fox"),
     ]
 
 
 def test_each_original_is_changed_in_every_way(labelled):
-    asked = questions(labelled, "changes")
+    asked = load_questions(labelled, "changes")
     assert len(asked) == 5 * 14
     assert [each.change for each in asked[:14]] == list(TRANSFORMS)
     assert len({each.path for each in asked}) == 5
@@ -51,7 +51,7 @@ def test_each_original_is_changed_in_every_way(labelled):
 def test_the_first_caption_asks_for_its_image(told):
     dataset = captioned(told.parent)
     assert len(dataset.gallery) == 3
-    asked = questions(dataset, "captions")
+    asked = load_questions(dataset, "captions")
     assert [each.text.startswith("caption ") for each in asked] == [True] * 3
     assert [each.path for each in asked] == [str(item.path) for item in dataset.gallery]
 
@@ -63,8 +63,8 @@ def test_the_first_caption_asks_for_its_image(told):
         (b'{"file": "a.jpg"}', "line 1"),
         (b'{"file": "a.jpg", "captions": []}', "line 1"),
         (b'{"file": "a.jpg", "captions": ["x"]}\n[1]', "line 2"),
-        (b'{"file": "a.jpg", "captions": ["x"]}', "names 1 image;"),
-        (b"", "names 0 images"),
+        (b'{"file": "a.jpg", "captions": ["x"]}', "has 1 image;"),
+        (b"", "has 0 images"),
         (b"\xff\xfe", "UTF-8"),
     ],
 )
@@ -104,7 +104,7 @@ def test_what_has_no_vector_is_none(labelled, tmp_path):
         Question("a", text="a", label="a"),
         Question("x", text="x", label="x"),
         Question("bad flip", change="flip", path=str(bad)),
-        Question("bad grey", change="grey", path=str(bad)),
+        Question("bad grey", change="gray", path=str(bad)),
         Question("well", change="flip", path=str(labelled.gallery[0].path)),
     ]
     made = list(vectors(asked, Two()))
@@ -114,7 +114,7 @@ def test_what_has_no_vector_is_none(labelled, tmp_path):
 
 def test_a_run_over_changes_finds_the_originals(labelled):
     run = evaluate(labelled, queries="changes", model="classic")
-    assert run.asked == run.to_dict()["asked"] == "changes"
+    assert run.query_kind == run.to_dict()["asked"] == "changes"
     assert run.measures.queries == 70
     assert run.measures.metrics["hit@1"] > 0.9
 
@@ -126,7 +126,7 @@ def test_names_without_a_known_word_are_misses_and_noted(tmp_path):
     assert run.measures.queries == 2
     assert run.hits["🦊"] == []
     assert run.measures.per_query["hit@10"].tolist() == [1.0, 0.0]
-    assert any("🦊: nothing to search by" in note for note in run.notes)
+    assert any("🦊: no vector to search by" in note for note in run.notes)
 
 
 def test_texts_need_an_encoder_that_takes_them(labelled, told):

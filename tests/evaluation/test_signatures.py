@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgsearch.evaluation.signatures import signatures, similar
+from imgsearch.evaluation.signatures import are_similar, signatures
 from imgsearch.evaluation.transforms import TRANSFORMS
 from tests.pictures import picture
 
@@ -13,20 +13,20 @@ from tests.pictures import picture
 def test_a_change_is_similar_to_its_original_from_either_side(change):
     image = picture(3, (320, 240))
     changed = TRANSFORMS[change](image)
-    assert similar(signatures(image), signatures(changed))
-    assert similar(signatures(changed), signatures(image))
+    assert are_similar(signatures(image), signatures(changed))
+    assert are_similar(signatures(changed), signatures(image))
 
 
 def test_other_images_are_not_similar():
     known = [signatures(picture(seed, (320, 240))) for seed in range(40)]
     pairs = [(a, b) for a in range(40) for b in range(a)]
-    assert not any(similar(known[a], known[b]) for a, b in pairs)
+    assert not any(are_similar(known[a], known[b]) for a, b in pairs)
 
 
 def test_pictures_of_one_colour_are_similar_to_none():
     flat = signatures(np.full((30, 40, 3), 200, np.uint8))
     assert np.isfinite(flat).all()
-    assert not similar(flat, flat)
+    assert not are_similar(flat, flat)
 
 
 def test_a_tiny_picture_has_signatures():

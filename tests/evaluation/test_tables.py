@@ -6,7 +6,7 @@ import pytest
 
 from imgsearch.evaluation import tables
 from imgsearch.evaluation.metrics import measure
-from imgsearch.evaluation.results import judged
+from imgsearch.evaluation.results import judge_hits
 from imgsearch.types import Hit
 
 LABELS = {
@@ -20,7 +20,7 @@ LABELS = {
 
 def answer(query, label, own, ids, wanted):
     hits = [Hit(id_, 1 - 0.1 * rank, 0.1 * rank) for rank, id_ in enumerate(ids)]
-    return judged(query, label, own, hits, LABELS, k=2, wanted=wanted)
+    return judge_hits(query, label, own, hits, LABELS, k=2, wanted=wanted)
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from imgsearch.types import Pixels
 SHAPES = {
     "jpeg_10": (300, 400),
     "thumbnail_96": (72, 96),  # 300 x 96 / 400
-    "centre_crop_80": (240, 320),
-    "centre_crop_50": (150, 200),
+    "center_crop_80": (240, 320),
+    "center_crop_50": (150, 200),
     "corner_crop_60": (180, 240),
     "flip": (300, 400),
     "rotation_10": (300, 400),
     "rotation_90": (400, 300),
-    "grey": (300, 400),
+    "gray": (300, 400),
     "brightness_160": (300, 400),
     "blur": (300, 400),
     "text_bars": (300, 400),
@@ -67,9 +67,9 @@ def test_tiny_pictures_keep_a_pixel(name, shape):
 
 def test_crops_take_the_middle_and_the_top_left(noise):
     np.testing.assert_array_equal(
-        TRANSFORMS["centre_crop_50"](noise), noise[75:225, 100:300]
+        TRANSFORMS["center_crop_50"](noise), noise[75:225, 100:300]
     )  # a quarter of each side goes on either side
-    np.testing.assert_array_equal(TRANSFORMS["centre_crop_80"](noise), noise[30:270, 40:360])
+    np.testing.assert_array_equal(TRANSFORMS["center_crop_80"](noise), noise[30:270, 40:360])
     np.testing.assert_array_equal(TRANSFORMS["corner_crop_60"](noise), noise[:180, :240])
 
 
@@ -100,7 +100,7 @@ def test_grey_holds_the_luma_in_every_channel():
     picture = np.zeros((2, 3, 3), np.uint8)
     picture[:, 0], picture[:, 1], picture[:, 2] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     # 0.299, 0.587 and 0.114 of 255
-    assert TRANSFORMS["grey"](picture)[0].tolist() == [[76] * 3, [150] * 3, [29] * 3]
+    assert TRANSFORMS["gray"](picture)[0].tolist() == [[76] * 3, [150] * 3, [29] * 3]
 
 
 def test_brightness_multiplies_and_cuts_off():

@@ -41,7 +41,14 @@ class Elements(HTMLParser):
 
 def test_the_page_of_one_run_has_every_part(runs):
     page = evaluation.page({"lite": runs["lite"]})
-    for title in ("Measures of lite", "Worst classes", "confuses", "Map of the", "Speed", "To be"):
+    for title in (
+        "Measures of lite",
+        "Worst classes",
+        "Confused",
+        "Map of the",
+        "Speed",
+        "Notes on",
+    ):
         assert re.search(rf"<h2>[^\n]*{title}", page), title
     elements = Elements(page)
     assert len(elements.of("svg")) == 3
@@ -54,9 +61,9 @@ def test_the_page_of_two_runs_compares_them(runs):
     assert "Against lite" in page
     assert "Quality against speed" in page
     for model in ("lite", "classic"):
-        for title in ("Measures of", "Worst classes of", "What", "Map of the embeddings of"):
+        for title in ("Measures of", "Worst classes of", "Confused classes of", "Map of the embeddings of"):
             assert re.search(rf"<h2>[^\n]*{title} {model}", page), (title, model)
-        assert page.count(f"found by {model}, 4 to find") == 10
+        assert page.count(f"hits of {model}, 4 relevant in the gallery") == 10
     elements = Elements(page)
     assert len(elements.of("svg")) == 7
     assert len([each for each in elements.of("figure") if each.get("class") == "query"]) == 20

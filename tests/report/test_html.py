@@ -154,7 +154,7 @@ def test_a_query_in_words_needs_no_picture():
     page = Reader(results_page("t", [Result(Thumb(b"", "ein weißer Hund"), [])]))
     assert page.all("img") == []
     assert page.words().count("ein weißer Hund") == 2
-    assert "Nothing found." in page.words()
+    assert "No hits." in page.words()
 
 
 def test_no_results_is_a_page_that_says_so():

@@ -1,4 +1,4 @@
-"""What a tuning tries: an index with its build parameters, and the efforts to search it with."""
+"""The candidates of a tuning: indexes with build parameters and search efforts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ _NPROBE: Final = (1, 4, 16, 64)  # and a quarter of the cells, the default
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An index to build once, and the efforts to search it with; (None,) where it knows none."""
+    """An index to build once, and the efforts to search it with; (None,) for a flat index."""
 
     index: Index
     efforts: tuple[int | None, ...]
 
     @classmethod
     def parse(cls, text: str, *, k: int) -> "Candidate":
-        """Read ``hnsw:M=16@64,128``: efforts after the @; without them, some from low to high.
+        """Parse an index and its efforts, like ``hnsw:M=16@64,128``.
 
-        HNSW cannot search with less than k, IVF not with more than its cells: what is asked for
-        beyond that is brought there, as stores do.
+        Without efforts, `of` chooses them. Efforts are clamped as in stores: for HNSW to at least
+        k, for IVF to at most the number of cells.
 
         Raises:
-            ConfigError: the index is none, an effort is no number from 1 up, or is given to an
-                index that has none.
+            ConfigError: the index is unknown, an effort is not a number from 1 up, or a flat index
+                has an effort.
         """
         kind, at, rest = text.partition("@")
         index = Index.parse(kind)
@@ -36,48 +36,51 @@ class Candidate:
             return cls.of(index, k=k)
         words = [word.strip() for word in rest.split(",")]
         if not all(word.isdecimal() and int(word) for word in words):
-            raise ConfigError(f"{text!r}: efforts are numbers from 1 up, as in hnsw:M=16@64,128")
+            raise ConfigError(
+                f"invalid efforts in {text!r}: give numbers from 1 up, as in hnsw:M=16@64,128"
+            )
         if index.kind == "flat":
-            raise ConfigError(f"{text!r}: flat compares all rows; it has no effort")
-        return cls(index, _brought(index, k, [int(word) for word in words]))
+            raise ConfigError(f"invalid effort in {text!r}: a flat index compares all rows")
+        return cls(index, _clamp(index, k, [int(word) for word in words]))
 
     @classmethod
     def of(cls, index: Index, *, k: int) -> "Candidate":
-        """Return an index with efforts from low to high, its default among them."""
+        """Return an index with efforts from low to high, including its default."""
         match index.kind:
             case "flat":
                 return cls(index, (None,))
             case "hnsw":
-                return cls(index, _brought(index, k, [*_EF, max(256, 2 * k)]))
+                return cls(index, _clamp(index, k, [*_EF, max(256, 2 * k)]))
             case _:
                 quarter = max(16, index.params["nlist"] // 4)
-                return cls(index, _brought(index, k, [*_NPROBE, quarter]))
+                return cls(index, _clamp(index, k, [*_NPROBE, quarter]))
 
 
-def candidates(now: Index, *, rows: int, k: int) -> list[Candidate]:
-    """Return what is worth trying for so many rows, beginning with the index that there is now.
+def candidates(present: Index, *, rows: int, k: int) -> list[Candidate]:
+    """Return common candidates for a number of rows, after the present index.
 
-    IVF gets 4 sqrt(rows) cells, to the next power of two.
+    IVF gets 4 sqrt(rows) cells, rounded to a power of two.
+
     Source: Milvus' performance FAQ, "How to set nlist and nprobe for IVF indexes".
     """
     nlist = 2 ** round(log2(4 * sqrt(max(rows, 1))))
-    asked = [
-        now,
+    indexes = [
+        present,
         Index("flat"),
         Index("ivf_flat", {"nlist": nlist}),
         Index("ivf_sq8", {"nlist": nlist}),
         Index("hnsw", {"M": 16, "efConstruction": 200}),
         Index("hnsw", {"M": 32, "efConstruction": 200}),
     ]
-    different = {str(index): index for index in asked}
+    different = {str(index): index for index in indexes}
     return [Candidate.of(index, k=k) for index in different.values()]
 
 
 def memory_estimate(index: Index, *, rows: int, dim: int) -> int:
-    """Return about how many bytes an index holds in memory, by formula: nobody measured them.
+    """Estimate the memory of an index in bytes, by formula.
 
     FLAT 4 d a row; IVF_FLAT 4 d + 8, IVF_SQ8 d + 8, IVF_PQ M + 8, and 4 d a cell; HNSW 4 d + 8 M.
-    Rows' fields, and all that a server keeps beside its indexes, come on top.
+    Fields, and a server's memory beside its indexes, are not included.
 
     Source: the tables of https://github.com/facebookresearch/faiss/wiki/Faiss-indexes
     """
@@ -95,8 +98,8 @@ def memory_estimate(index: Index, *, rows: int, dim: int) -> int:
             return rows * 4 * dim
 
 
-def _brought(index: Index, k: int, efforts: Sequence[int]) -> tuple[int, ...]:
-    """Return different efforts within the bounds of an index, ascending."""
+def _clamp(index: Index, k: int, efforts: Sequence[int]) -> tuple[int, ...]:
+    """Return the distinct efforts within the bounds of an index, ascending."""
     if index.kind == "hnsw":
         return tuple(sorted({max(effort, k) for effort in efforts}))
     return tuple(sorted({min(effort, index.params["nlist"]) for effort in efforts}))

@@ -1,7 +1,7 @@
-"""Trials of indexes on one collection's vectors, each in a collection of its own.
+"""Trials of indexes on the vectors of one collection, each in a temporary collection.
 
-The collection itself is only read. Some of its records, drawn by a seed, are the queries; they are
-left out of every trial, so that none finds itself.
+The original collection is only read. Some of its records, drawn by a seed, are the queries. Every
+trial leaves them out, so that no query finds itself.
 """
 
 import hashlib
@@ -20,31 +20,31 @@ import numpy as np
 from imgsearch.backends import Collection, Schema, VectorBackend
 from imgsearch.backends.checks import can_compare
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
-from imgsearch.evaluation.index.ann import Truth, ann_recall, distances
 from imgsearch.evaluation.index.candidates import Candidate, memory_estimate
+from imgsearch.evaluation.index.recall import Truth, ann_recall, distances
 from imgsearch.evaluation.metrics import interval
 from imgsearch.types import Hit, Matrix, Record
 
-SEED: Final = 2026  # of the choice of queries, and of the intervals' resampling
+SEED: Final = 2026  # of the choice of queries and the resampling for intervals
 PREFIX: Final = "tune_"  # of the names of trial collections
-_BATCH: Final = 500  # records held at once: of 2,048 dimensions 4 MB
-_WARM_UP: Final = 20  # queries before the clock counts: connections, caches
+_BATCH: Final = 500  # records held at once: 4 MB at 2,048 dimensions
+_WARM_UP: Final = 20  # untimed queries, which open connections and fill caches
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with the stage, how much of it is done, and of how much."""
+"""Called with the stage, the number of steps done, and the total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One index searched with one effort.
+    """The figures of one index, searched with one effort.
 
-    `recall` is the mean `ann_recall@k`, `low` and `high` the ends of its 95 % bootstrap interval
-    over the queries. `p50`, `p95`, `p99` are milliseconds a query, one at a time, through the
-    library. `write` and `build` are seconds: of writing the rows, and from then on until all of
-    them were indexed (a store that indexes while it writes has part of that in `write`). `memory`
-    is bytes by formula; `disk` the bytes by which an embedded store's folder grew, None where
-    nobody can tell. `indexed`: how many rows a search goes to the index for, by the store's
-    account. `exact`: by its kind it misses nothing. `short`: queries that got too few hits.
+    `recall` is the mean `ann_recall@k`, `low` and `high` its 95 % bootstrap interval over the
+    queries. `p50`, `p95`, `p99` are milliseconds a query, one at a time, through the library.
+    `write` is the seconds of writing the rows, `build` the seconds from then until all are indexed;
+    a store that indexes while it writes has part of the build in `write`. `memory` is estimated
+    bytes; `disk` is the growth in bytes of an embedded store's folder, None for other stores.
+    `indexed` is the number of indexed rows as reported by the store. `exact` means that the index
+    compares all rows. `short` is the number of queries with too few hits.
     """
 
     index: str
@@ -65,10 +65,10 @@ class Measurement:
 
 
 class Trials:
-    """The queries of a collection, their exact neighbours, and trial after trial of an index.
+    """Runs trials of indexes with the same queries and their exact neighbors.
 
-    `truth.rows` is how many records are searched. Memory stays at a batch of records, the queries,
-    and a distance for each row that a query ever found.
+    `truth.rows` is the number of searched records. Memory holds a batch of records, the queries,
+    and a distance for each hit of a query.
     """
 
     def __init__(
@@ -79,25 +79,27 @@ class Trials:
         number: int,
         k: int,
         seed: int,
-        tell: OnProgress,
+        report: OnProgress,
     ) -> None:
-        self._origin, self._store, self._k, self._tell = origin, store, k, tell
-        drawn = origin.get(_drawn(origin, number, seed), vectors=True)
-        self._left_out = frozenset(drawn)
-        drawn = {id_: record for id_, record in drawn.items() if can_compare(record.vector)}
-        if not drawn:
-            raise ConfigError(f"collection {origin.name!r} has no vectors that can be compared")
-        self._queries = _matrix(drawn.values())
-        self._known: list[dict[str, float]] = [{} for _ in drawn]  # true distances by id
+        self._origin, self._store, self._k, self._report = origin, store, k, report
+        queries = origin.get(_draw_ids(origin, number, seed), vectors=True)
+        self._left_out = frozenset(queries)
+        queries = {id_: record for id_, record in queries.items() if can_compare(record.vector)}
+        if not queries:
+            raise ConfigError(
+                f"cannot tune collection {origin.name!r}: no vector among its queries is comparable"
+            )
+        self._queries = _matrix(queries.values())
+        self._known: list[dict[str, float]] = [{} for _ in queries]  # exact distances by id
         self._total = origin.count() - len(self._left_out)
         # another program's fields may have names and values that a trial cannot hold
         self._fields = {} if origin.foreign else origin.schema.fields
         self.truth = Truth(self._queries, k=k, metric=origin.schema.metric)
         for batch in self._batches("exact search"):
-            self.truth.offer(_matrix(batch))
+            self.truth.add(_matrix(batch))
 
     def run(self, candidate: Candidate) -> list[Measurement]:
-        """Build an index in a trial collection, search it with each effort, and drop it."""
+        """Measure an index with each of its efforts, in a temporary collection."""
         schema = replace(self._origin.schema, index=candidate.index, fields=self._fields)
         before = _size(self._store.url)
         with _trial(self._store, schema) as trial:
@@ -111,13 +113,14 @@ class Trials:
             after = _size(self._store.url)
             disk = None if before is None or after is None else after - before
             indexed = trial.settle()
-            measured = []
-            for place, effort in enumerate(candidate.efforts, 1):
-                found, times = self._searched(trial, effort)
-                shares = ann_recall([self._true(*each) for each in enumerate(found)], self.truth)
+            measurements = []
+            for done, effort in enumerate(candidate.efforts, 1):
+                results, times = self._search(trial, effort)
+                exact = [self._exact_distances(query, hits) for query, hits in enumerate(results)]
+                shares = ann_recall(exact, self.truth)
                 low, high = interval(shares, rng=SEED)
                 p50, p95, p99 = map(float, np.percentile(times, (50, 95, 99)))
-                measured.append(
+                measurements.append(
                     Measurement(
                         index=str(candidate.index),
                         effort=effort,
@@ -135,38 +138,36 @@ class Trials:
                         disk=disk,
                         indexed=indexed,
                         exact=candidate.index.kind == "flat",
-                        short=sum(len(hits) < self.truth.wanted for hits in found),
+                        short=sum(len(hits) < self.truth.wanted for hits in results),
                     )
                 )
-                self._tell(f"searching {candidate.index}", place, len(candidate.efforts))
-            return measured
+                self._report(f"searching {candidate.index}", done, len(candidate.efforts))
+            return measurements
 
-    def _searched(
-        self, trial: Collection, effort: int | None
-    ) -> tuple[list[list[Hit]], list[float]]:
-        """Search for each query by itself; return the hits, and the milliseconds each took."""
+    def _search(self, trial: Collection, effort: int | None) -> tuple[list[list[Hit]], list[float]]:
+        """Search for each query alone; return the hits and the milliseconds of each search."""
         for query in self._queries[:_WARM_UP]:
             trial.search(query[None], k=self._k, effort=effort)
-        found, times = [], []
+        results, times = [], []
         for query in self._queries:
             started = monotonic()
-            found += trial.search(query[None], k=self._k, effort=effort)
+            results += trial.search(query[None], k=self._k, effort=effort)
             times.append(1_000 * (monotonic() - started))
-        return found, times
+        return results, times
 
-    def _true(self, place: int, hits: Sequence[Hit]) -> dict[str, float]:
-        """Return the true distances of a query's hits, out of the source's vectors."""
-        known, query = self._known[place], self._queries[place : place + 1]
+    def _exact_distances(self, query: int, hits: Sequence[Hit]) -> dict[str, float]:
+        """Return the distances of a query's hits by id, computed from the original vectors."""
+        known, vector = self._known[query], self._queries[query : query + 1]
         new = [hit.id for hit in hits if hit.id not in known and hit.id not in self._left_out]
         if new:
-            read = self._origin.get(new, vectors=True)
-            if read:
-                told = distances(query, _matrix(read.values()), self.truth.metric)[0]
-                known.update(zip(read, map(float, told), strict=True))
+            records = self._origin.get(new, vectors=True)
+            if records:
+                computed = distances(vector, _matrix(records.values()), self.truth.metric)[0]
+                known.update(zip(records, map(float, computed), strict=True))
         return {hit.id: known.get(hit.id, float("inf")) for hit in hits}
 
     def _batches(self, stage: str) -> Iterator[list[Record]]:
-        """Yield the records that are searched, in batches: all except the queries."""
+        """Yield all records except the queries, in batches."""
         done = 0
         stream = (
             replace(record, fields={}) if self._origin.foreign else record
@@ -176,44 +177,44 @@ class Trials:
         while batch := list(islice(stream, _BATCH)):
             yield batch
             done += len(batch)
-            self._tell(stage, done, max(done, self._total))
-        self._tell(stage, done, done)  # the store's count may differ from its number of records
+            self._report(stage, done, max(done, self._total))
+        self._report(stage, done, done)  # the store's count may differ from its number of records
 
     def _check(self, trial: Collection) -> None:
-        """Refuse a trial that holds other rows than the exact search saw.
+        """Compare the trial's number of rows with the exact search.
 
         Raises:
-            BackendError: as said.
+            BackendError: the numbers differ.
         """
-        if (held := trial.count()) != self.truth.rows:
+        if (rows := trial.count()) != self.truth.rows:
             raise BackendError(
                 f"collection {self._origin.name!r} had {self.truth.rows} records to search, and "
-                f"now {held}: tune it again when nobody writes to it"
+                f"now {rows}. Tune it again when no program writes to it."
             )
 
 
 @contextmanager
 def _trial(store: VectorBackend, schema: Schema) -> Iterator[Collection]:
-    """Lend a new collection of a name that nobody else has, and drop it whatever happens.
+    """Provide a new collection with a unique name, and drop it in the end.
 
     Raises:
-        BackendError: it could not be dropped; the message names it.
+        BackendError: the collection could not be dropped; the message names it.
     """
     name = f"{PREFIX}{uuid4().hex}"
     try:
         yield store.create(name, schema)
     finally:
         try:
-            with suppress(CollectionNotFound):  # it was never made
+            with suppress(CollectionNotFound):  # it was never created
                 store.drop(name)
         except BackendError as error:
             raise BackendError(
-                f"trial collection {name!r} is left in {store.url}, and can be dropped: {error}"
+                f"cannot drop the trial collection {name!r} of {store.url}: {error}. Drop it later."
             ) from error
 
 
-def _drawn(origin: Collection, number: int, seed: int) -> list[str]:
-    """Return `number` ids, the same for the same records and seed in whatever order they come."""
+def _draw_ids(origin: Collection, number: int, seed: int) -> list[str]:
+    """Return `number` ids, which depend on the seed and the records but not on their order."""
     key = seed.to_bytes(16, "big", signed=True)
 
     def rank(id_: str) -> bytes:
@@ -225,8 +226,8 @@ def _drawn(origin: Collection, number: int, seed: int) -> list[str]:
 
 
 def _matrix(records: Iterable[Record]) -> Matrix:
-    """Return the vectors of records that were read with them, shape (n, d)."""
-    return np.stack([each.vector for each in records if each.vector is not None])
+    """Return the vectors of records, shape (n, d)."""
+    return np.stack([record.vector for record in records if record.vector is not None])
 
 
 def _size(url: str) -> int | None:
@@ -236,6 +237,6 @@ def _size(url: str) -> int | None:
         return None
     total = 0
     for path in Path(folder).rglob("*"):
-        with suppress(FileNotFoundError):  # lite merges its files in a thread of its own
+        with suppress(FileNotFoundError):  # Milvus Lite merges its files in a background thread
             total += path.stat().st_size
     return total

@@ -1,4 +1,4 @@
-"""Indexes tried out on a collection's own vectors: recall against exact search, time, size."""
+"""Index tuning on a collection's own vectors: recall against exact search, time and size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,8 +10,8 @@ from imgsearch.evaluation.index.candidates import Candidate, candidates
 from imgsearch.evaluation.index.trials import PREFIX, SEED, Measurement, OnProgress, Trials
 from imgsearch.wording import counted
 
-FEW: Final = 50_000  # rows below which Milvus scans much by brute force, whatever the index
-_NEAR: Final = 1.1  # times of one run that differ by less are alike
+FEW: Final = 50_000  # rows; below, Milvus scans much by brute force with any index
+_NEAR: Final = 1.1  # ratio of times; smaller differences are noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Tuning:
     unmarked: bool = False
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the measurements as plain dicts, a row each, for a table or a data frame."""
-        return [asdict(each) for each in self.measurements]
+        """Return each measurement as a dict, for a table or a data frame."""
+        return [asdict(measurement) for measurement in self.measurements]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything, ready for JSON."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
@@ -62,7 +62,7 @@ def tune(
     names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     on_progress: OnProgress | None = None,
 ) -> Tuning:
-    """Try indexes on the vectors of `collection`, and find the cheapest that reaches `target`.
+    """Measure indexes on the vectors of `collection`, and find the cheapest that reaches `target`.
 
     `indexes` have the syntax of `Candidate.parse`, "hnsw:M=16@64,128". By default the collection's
     own index and five common ones are tried. Trials are made in the store `into`, or in `source`.
@@ -82,31 +82,33 @@ def tune(
             a trial collection that could not be dropped.
     """
     if not 0 < target <= 1:
-        raise ConfigError(f"target is a recall above 0, at most 1, not {target}")
+        raise ConfigError(f"target must be a recall above 0 and at most 1, not {target}")
     if queries < 1:
         raise ConfigError(f"queries must be at least 1, not {queries}")
-    asked = [Candidate.parse(text, k=k) for text in indexes]
+    wanted = [Candidate.parse(text, k=k) for text in indexes]
     origin = source.open_named(collection, names)
     store = into or source
     total = origin.count()
     number = min(queries, total // 2)
     if not number:
         raise ConfigError(
-            f"collection {collection!r} holds {counted(total, 'record')}: nothing to search"
+            f"cannot tune collection {collection!r}: it holds {counted(total, 'record')}. Add more "
+            "images first."
         )
     tried, notes = _buildable(
-        asked or candidates(origin.schema.index, rows=total - number, k=k), store
+        wanted or candidates(origin.schema.index, rows=total - number, k=k), store
     )
-    notes += _remains(store)
-    tell = on_progress or (lambda _stage, _done, _total: None)
-    trials = Trials(origin, store, number=number, k=k, seed=seed, tell=tell)
-    found: list[Measurement] = []
+    notes += _leftover_notes(store)
+    report = on_progress or (lambda _stage, _done, _total: None)
+    trials = Trials(origin, store, number=number, k=k, seed=seed, report=report)
+    measurements: list[Measurement] = []
     for candidate in tried:
         try:
-            found += trials.run(candidate)
+            measurements += trials.run(candidate)
         except IndexRefused as error:
             notes.append(f"{candidate.index} was left out: {error}")
-    present = _present(found, str(origin.schema.index), store, elsewhere=store.url != source.url)
+    elsewhere = store.url != source.url
+    present = _present(measurements, str(origin.schema.index), store, elsewhere=elsewhere)
     own = cheapest(present, target) if total < FEW else None
     return Tuning(
         url=store.url,
@@ -119,88 +121,90 @@ def tune(
         k=k,
         target=target,
         seed=seed,
-        measurements=tuple(found),
-        best=own or cheapest(found, target),
-        notes=(*notes, *_cautions(found, trials.truth.rows, store)),
+        measurements=tuple(measurements),
+        best=own or cheapest(measurements, target),
+        notes=(*notes, *_cautions(measurements, trials.truth.rows, store)),
         stay=own is not None,
         unmarked=origin.schema.encoder is None,
     )
 
 
 def cheapest(measurements: Iterable[Measurement], target: float) -> Measurement | None:
-    """Return the fastest that reaches `target`; of those within 10 % of it the smallest."""
-    enough = [each for each in measurements if each.recall >= target]
+    """Return the smallest index within 10 % of the fastest that reaches `target`, or None."""
+    enough = [measurement for measurement in measurements if measurement.recall >= target]
     if not enough:
         return None
-    fastest = min(each.p50 for each in enough)
-    near = [each for each in enough if each.p50 <= _NEAR * fastest]
-    return min(near, key=lambda each: (each.memory, each.p50))
+    fastest = min(measurement.p50 for measurement in enough)
+    near = [measurement for measurement in enough if measurement.p50 <= _NEAR * fastest]
+    return min(near, key=lambda measurement: (measurement.memory, measurement.p50))
 
 
 def _present(
-    found: Iterable[Measurement], index: str, store: VectorBackend, *, elsewhere: bool
+    measurements: Iterable[Measurement], index: str, store: VectorBackend, *, elsewhere: bool
 ) -> list[Measurement]:
-    """Return the measurements of the index that the collection has now.
+    """Return the measurements of the collection's present index.
 
-    A store that builds only flat indexes searches flat, whatever the collection's index.
+    A store that builds only flat indexes ignores the collection's index and searches flat.
     """
     if elsewhere:
         return []
-    now = "flat" if store.capabilities.indexes == {"flat"} else index
-    return [each for each in found if each.index == now]
+    present = "flat" if store.capabilities.indexes == {"flat"} else index
+    return [measurement for measurement in measurements if measurement.index == present]
 
 
 def _buildable(
-    asked: Sequence[Candidate], store: VectorBackend
+    wanted: Sequence[Candidate], store: VectorBackend
 ) -> tuple[list[Candidate], list[str]]:
-    """Return the candidates that a store really builds, and a sentence on the others.
+    """Return the candidates that a store builds, and a note on the others.
 
     Raises:
-        ConfigError: it builds none of them.
+        ConfigError: the store builds none of them.
     """
     kinds = store.capabilities.indexes
-    kept = [each for each in asked if each.index.kind in kinds]
-    others = sorted({each.index.kind for each in asked} - kinds)
+    kept = [candidate for candidate in wanted if candidate.index.kind in kinds]
+    others = sorted({candidate.index.kind for candidate in wanted} - kinds)
     if not others:
         return kept, []
     exact = "it searches exactly; " if kinds == {"flat"} else ""
-    said = f"{store.url} builds no {', '.join(others)}: {exact}it builds {', '.join(sorted(kinds))}"
+    note = f"{store.url} builds no {', '.join(others)}: {exact}it builds {', '.join(sorted(kinds))}"
     if not kept:
-        raise ConfigError(f"{said}; try others, or in another store")
-    return kept, [said]
+        raise ConfigError(f"{note}. Try another index or store.")
+    return kept, [note]
 
 
-def _remains(store: VectorBackend) -> list[str]:
-    """Tell of trial collections that are there already."""
-    there = [name for name in store.names() if name.startswith(PREFIX)]
-    if not there:
+def _leftover_notes(store: VectorBackend) -> list[str]:
+    """Return a note on trial collections of other tunings."""
+    leftovers = [name for name in store.names() if name.startswith(PREFIX)]
+    if not leftovers:
         return []
     return [
-        f"{store.url} holds {', '.join(there)}: of another tuning that runs just now, or of one "
-        "that was killed, and then to be dropped"
+        f"{store.url} holds {', '.join(leftovers)} of another tuning. Drop it if that tuning was "
+        "killed."
     ]
 
 
-def _cautions(found: Sequence[Measurement], searched: int, store: VectorBackend) -> Iterator[str]:
-    """Yield what keeps the figures from being misread."""
+def _cautions(
+    measurements: Sequence[Measurement], searched: int, store: VectorBackend
+) -> Iterator[str]:
+    """Yield sentences on limits of the figures."""
     if searched < FEW:
         yield (
-            f"{searched:,} vectors were searched: below about {FEW:,} the figures say little of an "
-            "index; Milvus scans small segments by brute force, and small indexes find all"
+            f"{searched:,} vectors were searched: below about {FEW:,} the figures do not "
+            "distinguish indexes, because Milvus scans small segments by brute force"
         )
-    for index in dict.fromkeys(each.index for each in found):
-        of_index = [each for each in found if each.index == index]
+    for index in dict.fromkeys(measurement.index for measurement in measurements):
+        of_index = [measurement for measurement in measurements if measurement.index == index]
         if (indexed := of_index[0].indexed) < searched:
             yield (
-                f"{index}: {indexed:,} of {searched:,} rows were searched through the index, by "
-                "the store's account, the others one by one"
+                f"{index}: the store reports {indexed:,} of {searched:,} rows as indexed; others "
+                "were compared one by one"
             )
-        recalls = {each.recall for each in of_index}
+        recalls = {measurement.recall for measurement in of_index}
         if len(of_index) > 1 and recalls == {1.0}:
             yield (
-                f"{index} found all with every effort: {store.url} may not have used it, but "
-                "compared all rows"
+                f"{index} found all neighbors with every effort: {store.url} may have compared all "
+                "rows instead of using the index"
             )
-        if short := max(each.short for each in of_index):
-            missed = counted(short, "query")
-            yield f"{index} returned too few hits to up to {missed}; they count as misses"
+        if short := max(measurement.short for measurement in of_index):
+            queries = counted(short, "query")
+            yield f"{index} returned too few hits for up to {queries}; missing hits are misses"

@@ -130,7 +130,7 @@ def test_flat_borders_do_not_count(encoder, colour):
     np.testing.assert_array_equal(encoder.prepare(framed), encoder.prepare(inner))
 
 
-@pytest.mark.parametrize("change", ["jpeg_10", "grey", "blur", "brightness_160", "half"])
+@pytest.mark.parametrize("change", ["jpeg_10", "gray", "blur", "brightness_160", "half"])
 def test_a_worn_copy_is_nearer_than_any_other(encoder, pictures, gallery, change):
     wear = half if change == "half" else TRANSFORMS[change]
     near = encoder.encode([wear(image) for image in pictures]) @ gallery.T

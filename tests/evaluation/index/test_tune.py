@@ -171,7 +171,7 @@ def test_a_store_that_returns_too_few_hits_is_found_out(store):
         assert only.recall == pytest.approx(0.8)
         assert only.short == 20
         assert done.best is None
-        assert any("too few hits to up to 20" in line for line in done.notes)
+        assert any("too few hits for up to 20" in line for line in done.notes)
         assert liar.names() == []
 
 

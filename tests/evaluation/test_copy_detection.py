@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgsearch.evaluation.copies import compare_copies
+from imgsearch.evaluation.copy_detection import compare_copies
 from imgsearch.evaluation.signatures import signatures
 from imgsearch.evaluation.transforms import TRANSFORMS
 from tests.pictures import page, picture

@@ -10,13 +10,21 @@ from imgsearch.datasets import dataset
 from imgsearch.encoders import load
 from imgsearch.errors import DatasetError, PrecisionUnreached
 from imgsearch.evaluation.candidate_pool import Pool
-from imgsearch.evaluation.labelled_scores import Asked, _drawn, chosen, pools, thresholds
+from imgsearch.evaluation.label_thresholds import (
+    LabeledQuery,
+    _random_key,
+    choose_threshold,
+    pools,
+    thresholds,
+)
 from tests.pictures import write, write_shade
 
 
 def test_no_pair_chooses_and_tells():
     asked = [
-        Asked(f"n{place}", [(f"n{other}", 0.5, True) for other in range(20) if other != place])
+        LabeledQuery(
+            f"n{place}", [(f"n{other}", 0.5, True) for other in range(20) if other != place]
+        )
         for place in range(20)
     ]
     choosing, checking = pools(asked)
@@ -31,7 +39,7 @@ def test_figures_of_the_pairs_that_chose_would_be_too_good():
     for seed in range(20):
         rng = np.random.default_rng(seed)
         asked = [
-            Asked(
+            LabeledQuery(
                 f"q{place}", [(f"é{place}{at}", rng.random(), rng.random() < 0.5) for at in "abc"]
             )
             for place in range(40)
@@ -48,19 +56,19 @@ def test_figures_of_the_pairs_that_chose_would_be_too_good():
 
 def test_a_threshold_denied_by_the_other_half_is_refused():
     """All hits of the choosing half are right, all hits of the other half wrong."""
-    asked = [Asked(f"q{place}", [(f"é{place}", 0.9, True)]) for place in range(40)]
-    ordered = sorted(asked, key=lambda each: _drawn(each.id))
-    wrong = [Asked(each.id, [(f"é{each.id}", 0.9, False)]) for each in ordered[20:]]
-    with pytest.raises(PrecisionUnreached, match="refused by its check") as refused:
-        chosen("image", [*ordered[:20], *wrong], precision=0.9)
+    asked = [LabeledQuery(f"q{place}", [(f"é{place}", 0.9, True)]) for place in range(40)]
+    ordered = sorted(asked, key=lambda each: _random_key(each.id))
+    wrong = [LabeledQuery(each.id, [(f"é{each.id}", 0.9, False)]) for each in ordered[20:]]
+    with pytest.raises(PrecisionUnreached, match="failed its check") as refused:
+        choose_threshold("image", [*ordered[:20], *wrong], precision=0.9)
     assert (refused.value.wanted, refused.value.checked) == (0.9, 0.0)
     assert refused.value.interval == (0.0, 0.0)
 
 
 def test_the_threshold_is_that_of_the_half_that_chooses():
-    asked = [Asked(f"q{place}", [(f"x{place}", 0.9, True), (f"y{place}", 0.2, False)])
+    asked = [LabeledQuery(f"q{place}", [(f"x{place}", 0.9, True), (f"y{place}", 0.2, False)])
              for place in range(40)]  # fmt: skip
-    told = chosen("text", asked, precision=0.9)
+    told = choose_threshold("text", asked, precision=0.9)
     assert told.threshold == 0.9
     assert (told.checked.precision, told.checked.recall, told.checked.queries) == (1, 1, 20)
     assert (told.no_match.answered, told.no_match.rejected, told.no_match.queries) == (1, 1, 20)
@@ -70,7 +78,7 @@ def test_the_threshold_rejects_queries_whose_label_is_not_in_the_library():
     """By pairs alone 0.5 would do: of 10 right hits and a wrong one, 10 of 11 are right. But each
     query without its label's images would have that wrong one."""
     asked = [
-        Asked(f"q{place}", [
+        LabeledQuery(f"q{place}", [
             ("é", 0.9, True),
             *((f"x{place}{at}", 0.7, True) for at in range(9)),
             (f"y{place}", 0.5, False),
@@ -78,7 +86,7 @@ def test_the_threshold_rejects_queries_whose_label_is_not_in_the_library():
         for place in range(40)
     ]  # fmt: skip
     assert pools(asked)[0].lowest(0.9) == 0.5
-    found = chosen("image", asked, precision=0.9)
+    found = choose_threshold("image", asked, precision=0.9)
     assert found.threshold == 0.9  # the nearest right hits decide, as one is an answer
     assert found.no_match.rejected == 1.0
     assert found.to_dict()["no_match"]["answered"] == 1.0
@@ -104,7 +112,7 @@ def test_the_library_s_own_labels_and_a_dataset_s_say_the_same(library, labelled
     encoder = load()
     found, missing = thresholds(library.collection, encoder, precision=0.2)
     assert set(found) == {"image"}
-    assert missing == {"text": "2 text queries: too few"}
+    assert missing == {"text": "2 text queries are too few"}
     own = found["image"]
     assert own.chosen.queries + own.checked.queries == 24
     asked = []
@@ -137,9 +145,9 @@ def test_progress_counts_broken_images_and_unknown_names(library, labelled):
 
 
 def test_an_unreached_precision_reports_the_best():
-    found = [Asked(f"q{place}", [("é", 0.9, place % 2 == 0)] * 3) for place in range(40)]
+    found = [LabeledQuery(f"q{place}", [("é", 0.9, place % 2 == 0)] * 3) for place in range(40)]
     with pytest.raises(PrecisionUnreached, match="the best is 0") as told:
-        chosen("image", found, precision=1.0)
+        choose_threshold("image", found, precision=1.0)
     assert 0.3 < told.value.best < 1
 
 
@@ -147,17 +155,17 @@ def test_a_library_without_labels_is_told_to_name_a_dataset(tmp_path):
     write(tmp_path, 6)
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
         opened.add(tmp_path)
-        with pytest.raises(DatasetError, match="name a labelled dataset"):
+        with pytest.raises(DatasetError, match="Name a labeled dataset"):
             thresholds(opened.collection, load())
 
 
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        (["2023-01"], "all 6 labelled images have the same label"),
+        (["2023-01"], "all 6 labeled images have the same label"),
         (
             [f"2023-0{place}" for place in range(1, 7)],
-            "none of 6 labelled images finds another one of its label",
+            "none of 6 labeled images finds another one of its label",
         ),
     ],
 )

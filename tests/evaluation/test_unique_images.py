@@ -1,12 +1,12 @@
 """Of equal images the first counts, and contradicting labels are noted within bounds."""
 
 from imgsearch.datasets.dataset import Item
-from imgsearch.evaluation.contents import Contents
+from imgsearch.evaluation.unique_images import UniqueImages
 
 
 def test_first_item_counts_and_further_contradictions_are_counted(tmp_path):
     items = [(f"id{n}", Item(tmp_path / "cat" / f"{n}.png", "cat")) for n in range(6)]
-    contents = Contents(tmp_path, items)
+    contents = UniqueImages(tmp_path, items)
     assert not any(
         contents.add(id_, Item(tmp_path / "ü" / item.path.name, "ü")) for id_, item in items
     )

@@ -1,7 +1,7 @@
-"""A space for near-duplicates: the vectors of `classic`, joined with those of a collection.
+"""An ensemble of two encoders for near-duplicates: `classic` and the collection's own.
 
-`classic` recognises changed copies better than an encoder of what images show, and both together
-better than either. Of the 14 changes of 157 COCO photographs `classic` finds 79 % at a precision of
+`classic` recognizes changed copies better than a semantic encoder, and both together better than
+either. Of the 14 changes of 157 COCO photographs `classic` finds 79 % at a precision of
 0.99, `lite` 53 %, and the weighted sum of both scores 86 %.
 """
 
@@ -24,16 +24,16 @@ from imgsearch.images import sources
 from imgsearch.library.embedding import model_input
 from imgsearch.types import Fingerprint, Matrix, Pixels, Record, Vector
 
-MOST: Final = 50_000  # images that are compared exactly in memory: some minutes
-SHARE: Final = 0.1  # of the collection's own score; of 0.1 to 1 the best on the 157 photographs
+MOST: Final = 50_000  # images compared exactly in memory, in some minutes
+SHARE: Final = 0.1  # weight of the collection's own score; best of 0.1 to 1 on 157 photographs
 _BATCH: Final = 64  # images embedded at once
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with the stage, the number of images done, and the number of all."""
+"""Called with the stage, the number of images done, and the total."""
 
 
-class JoinedEncoder(Encoder):
-    """The vectors of two encoders side by side; scores are the weighted mean of both scores."""
+class EnsembleEncoder(Encoder):
+    """An encoder that concatenates two vectors; its scores are weighted means of both scores."""
 
     def __init__(self, first: Encoder, second: Encoder, *, share: float = SHARE) -> None:
         self.first, self.second = first, second
@@ -46,13 +46,13 @@ class JoinedEncoder(Encoder):
         )
 
     def join(self, first: Matrix, second: Matrix) -> Matrix:
-        """Return the unit vectors (n, d) of two matrices of unit vectors (n, d1) and (n, d2)."""
+        """Combine unit vectors (n, d1) and (n, d2) to unit vectors (n, d1 + d2)."""
         parts = (scale * part for scale, part in zip(self._scales, (first, second), strict=True))
         return unit(np.concatenate(list(parts), axis=1))
 
     @override
     def prepare(self, image: Pixels) -> npt.NDArray[Any]:
-        """Return the image, because each encoder prepares it in its own way."""
+        """Return the image unchanged, because each encoder prepares it differently."""
         return image
 
     @override
@@ -60,26 +60,26 @@ class JoinedEncoder(Encoder):
         return self.join(self.first.encode(inputs), self.second.encode(inputs))
 
 
-def is_joinable(collection: Collection) -> bool:
-    """Return whether `joined` can improve on the collection's own vectors, in reasonable time."""
+def can_ensemble(collection: Collection) -> bool:
+    """Return whether an ensemble can improve on the collection's vectors in reasonable time."""
     encoder = collection.schema.encoder
     known = encoder is not None and encoder.model != "classic" and not collection.foreign
     return known and collection.schema.metric == "cosine" and collection.count() <= MOST
 
 
 @contextmanager
-def joined(
+def ensemble_collection(
     collection: Collection, encoder: Encoder, *, on_progress: OnProgress | None = None
-) -> Iterator[tuple[Collection, JoinedEncoder]]:
-    """Provide the collection's images in a joined space, in memory, and the encoder of that space.
+) -> Iterator[tuple[Collection, EnsembleEncoder]]:
+    """Provide an in-memory collection of the images with ensemble vectors, and its encoder.
 
-    Each file is read and embedded by `classic`. Files that cannot be read are left out.
+    Each file is read and embedded by `classic`. Unreadable files are left out.
 
     Raises:
         EncoderMismatch: the encoder is not the collection's.
     """
     collection.require(encoder.fingerprint)
-    both = JoinedEncoder(load("classic"), encoder)
+    both = EnsembleEncoder(load("classic"), encoder)
     where = WHOLE if has_regions(collection) else None
     total, done = collection.count(where), 0
     with connect(f"memory://joined-{uuid4().hex}") as store:
@@ -87,29 +87,30 @@ def joined(
         target = store.create("images", schema)
         records = collection.iterate(where=where)
         while batch := list(islice(records, _BATCH)):
-            target.upsert(_joined(batch, both))
+            target.upsert(_embed(batch, both))
             done += len(batch)
             if on_progress:
                 on_progress("reading", done, max(total, done))
         yield target, both
 
 
-def _joined(batch: Sequence[Record], both: JoinedEncoder) -> list[Record]:
-    read: list[tuple[Record, Vector, Vector]] = []
+def _embed(batch: Sequence[Record], encoder: EnsembleEncoder) -> list[Record]:
+    """Return the readable records with ensemble vectors."""
+    pairs: list[tuple[Record, Vector, Vector]] = []
     for record in batch:
         path = str(record.fields.get("path", ""))
         if record.vector is None or not can_compare(record.vector):
             continue
         try:
-            prepared = model_input(both.first, sources.read(path), path)
-            vector = unit(both.first.features([prepared]))[0]
+            prepared = model_input(encoder.first, sources.read(path), path)
+            vector = unit(encoder.first.features([prepared]))[0]
         except (ImageError, SourceError, EncoderError):
             continue
-        read.append((record, vector, record.vector))
-    if not read:
+        pairs.append((record, vector, record.vector))
+    if not pairs:
         return []
-    records, first, second = zip(*read, strict=True)
-    vectors = both.join(np.stack(first), unit(np.stack(second)))
+    records, first, second = zip(*pairs, strict=True)
+    vectors = encoder.join(np.stack(first), unit(np.stack(second)))
     return [
         Record(record.id, vector, record.fields)
         for record, vector in zip(records, vectors, strict=True)

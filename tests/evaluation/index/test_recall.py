@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from imgsearch.backends import Schema, connect
 from imgsearch.errors import ConfigError
-from imgsearch.evaluation.index.ann import Truth, ann_recall, distances
+from imgsearch.evaluation.index.recall import Truth, ann_recall, distances
 from imgsearch.types import Record
 
 METRICS = ("cosine", "ip", "l2")
@@ -21,7 +21,7 @@ def truth(queries, gallery, *, k, metric="l2", step=7):
     """The truth about a gallery that comes in parts."""
     found = Truth(queries, k=k, metric=metric)
     for start in range(0, len(gallery), step):
-        found.offer(gallery[start : start + step])
+        found.add(gallery[start : start + step])
     return found
 
 
@@ -104,7 +104,7 @@ def test_nothing_to_compare_is_an_error():
     with pytest.raises(ConfigError, match="at least 1"):
         Truth(rows([1.0]), k=0, metric="l2")
     empty = Truth(rows([1.0]), k=3, metric="l2")
-    empty.offer(np.empty((0, 1), dtype=np.float32))
+    empty.add(np.empty((0, 1), dtype=np.float32))
     with pytest.raises(ConfigError, match="0 rows"):
         ann_recall([{}], empty)
     with pytest.raises(ConfigError, match="1 queries"):

@@ -8,7 +8,7 @@ import pytest
 import imgsearch
 from imgsearch.encoders import load
 from imgsearch.errors import EncoderMismatch
-from imgsearch.evaluation.joined import JoinedEncoder, is_joinable, joined
+from imgsearch.evaluation.ensemble import EnsembleEncoder, can_ensemble, ensemble_collection
 from tests.pictures import picture, write
 
 
@@ -24,7 +24,7 @@ def test_the_joined_score_is_the_weighted_mean_of_both():
     classic, other = load("classic"), load("lite")
     images = [picture(1), picture(2)]
     first, second = (encoder.encode(images) for encoder in (classic, other))
-    vectors = JoinedEncoder(classic, other, share=0.25).encode(images)
+    vectors = EnsembleEncoder(classic, other, share=0.25).encode(images)
     expected = (first[0] @ first[1] + 0.25 * (second[0] @ second[1])) / 1.25
     assert float(vectors[0] @ vectors[1]) == pytest.approx(float(expected), abs=1e-6)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -34,7 +34,7 @@ def test_stored_vectors_are_joined_with_those_of_the_files(library, tmp_path):
     missing = min((tmp_path / "fötos").iterdir())
     missing.unlink()
     progress = []
-    with joined(
+    with ensemble_collection(
         library.collection, load("lite"), on_progress=lambda *now: progress.append(now)
     ) as (images, both):
         assert images.count() == 5
@@ -46,12 +46,12 @@ def test_stored_vectors_are_joined_with_those_of_the_files(library, tmp_path):
 
 
 def test_collections_of_classic_are_not_joined(library, tmp_path):
-    assert is_joinable(library.collection)
+    assert can_ensemble(library.collection)
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as other:
         other.add(tmp_path / "fötos")
-        assert not is_joinable(other.collection)
+        assert not can_ensemble(other.collection)
 
 
 def test_another_encoder_is_refused(library):
-    with pytest.raises(EncoderMismatch), joined(library.collection, load("classic")):
+    with pytest.raises(EncoderMismatch), ensemble_collection(library.collection, load("classic")):
         pass

@@ -1,4 +1,4 @@
-"""Items by content: of equal files the first counts, and contradicting labels are noted."""
+"""Unique images of a dataset: equal files count once, and contradictory labels are noted."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Final
 from imgsearch.datasets.dataset import Item
 from imgsearch.wording import counted
 
-_NAMED: Final = 5  # contradictions that get a note each
+_NAMED: Final = 5  # contradictions with a note of their own
 
 
-class Contents:
-    """The first item of each content, and notes about later ones with another label."""
+class UniqueImages:
+    """The first item of each content, and notes about equal items with another label."""
 
     def __init__(self, root: Path, items: Iterable[tuple[str, Item]] = ()) -> None:
         self._root = root
@@ -24,13 +24,13 @@ class Contents:
         return id_ in self._first
 
     def add(self, id_: str, item: Item) -> bool:
-        """Add an item; return whether it is the first of its content."""
+        """Add an item, and return whether it is the first of its content."""
         first = self._first.setdefault(id_, item)
         self._compare(item, first, "which comes first and counts")
         return first is item
 
     def labels(self) -> dict[str, frozenset[str]]:
-        """Return for each content the label that counts."""
+        """Return the label of the first item, by content id."""
         return {id_: frozenset({item.label}) for id_, item in self._first.items()}
 
     def check_query(self, id_: str, item: Item) -> None:
@@ -38,24 +38,24 @@ class Contents:
         if id_ in self._first:
             self._compare(item, self._first[id_], "in the gallery")
 
-    def join(self, other: "Contents") -> None:
+    def add_notes(self, other: "UniqueImages") -> None:
         """Add the notes of `other`."""
         self._notes |= other._notes
 
     def notes(self) -> Iterator[str]:
-        """Yield a sentence for each of the first contradictions, and one that counts the others."""
+        """Yield a sentence for each of the first five contradictions, and one for the others."""
         yield from list(self._notes)[:_NAMED]
         if (more := len(self._notes) - _NAMED) > 0:
-            having = counted(more, "more image has", "more images have")
-            yield f"{having} another label than an equal one."
+            images = counted(more, "more image has", "more images have")
+            yield f"{images} another label than an equal one."
 
     def _compare(self, item: Item, first: Item, why: str) -> None:
         if item.label != first.label:
             self._notes[
-                f"{self._shown(item)} is {item.label!r}, but the same image {self._shown(first)} "
+                f"{self._name(item)} is {item.label!r}, but the same image {self._name(first)} "
                 f"is {first.label!r}, {why}."
             ] = None
 
-    def _shown(self, item: Item) -> str:
+    def _name(self, item: Item) -> str:
         inside = item.path.is_relative_to(self._root)
         return str(item.path.relative_to(self._root) if inside else item.path)

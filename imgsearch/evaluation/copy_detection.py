@@ -1,0 +1,32 @@
+"""Copy detection by signatures and pixels; it recognizes copies under text bars, too."""
+
+import numpy as np
+from PIL import Image
+
+from imgsearch.evaluation.pixel_similarity import Comparison, compare
+from imgsearch.evaluation.signatures import Signatures, may_be_covered
+from imgsearch.evaluation.transforms import text_bars
+
+
+def compare_copies(
+    one: Image.Image, other: Image.Image, signatures: tuple[Signatures, Signatures]
+) -> Comparison:
+    """Compare two RGB pictures and their signatures.
+
+    The result is "unclear" if one picture may be the other under text bars, because the covered
+    parts may differ; else it comes from `pixel_similarity.compare`.
+    """
+    comparison = compare(one, other)
+    if comparison.verdict == "different" and may_be_covered(*signatures):
+        for pair in ((_add_bars(one, other.size), other), (one, _add_bars(other, one.size))):
+            if compare(*pair).verdict != "different":
+                return Comparison("unclear", "text may cover a part")
+    return comparison
+
+
+def _add_bars(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return a picture resized and covered by text bars.
+
+    The size matters, because bars are drawn in whole pixels.
+    """
+    return Image.fromarray(text_bars(np.asarray(picture.resize(size, Image.Resampling.LANCZOS))))
