@@ -101,9 +101,10 @@ def _space(
     if stored or not can_ensemble(library.collection):
         yield library.collection, None
         return
-    with ensemble_collection(
-        library.collection, library.encoder, on_progress=on_progress
-    ) as (images, encoder):
+    with ensemble_collection(library.collection, library.encoder, on_progress=on_progress) as (
+        images,
+        encoder,
+    ):
         yield images, encoder
 
 

@@ -61,7 +61,12 @@ def test_the_page_of_two_runs_compares_them(runs):
     assert "Against lite" in page
     assert "Quality against speed" in page
     for model in ("lite", "classic"):
-        for title in ("Measures of", "Worst classes of", "Confused classes of", "Map of the embeddings of"):
+        for title in (
+            "Measures of",
+            "Worst classes of",
+            "Confused classes of",
+            "Map of the embeddings of",
+        ):
             assert re.search(rf"<h2>[^\n]*{title} {model}", page), (title, model)
         assert page.count(f"hits of {model}, 4 relevant in the gallery") == 10
     elements = Elements(page)
