@@ -7,7 +7,7 @@ them, for the cache folder and offline mode, because Towhee builds operators fro
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from os import environ, pathsep  # noqa: TID251 - the one place
+from os import environ, pathsep  # noqa: TID251 - only this module reads the environment
 from pathlib import Path
 from typing import Final, Self
 

@@ -28,8 +28,8 @@ def calibrate(
 ) -> Calibration:
     """Write the int8 form of a model for this machine; return its cosines to float32.
 
-    `paths` are image files. `on_progress` gets the numbers of images read and of all, `on_failure`
-    the error of each unreadable image.
+    `paths` are image files. `on_progress` is called with the number of images read and the total,
+    `on_failure` with the error of each unreadable image.
 
     Raises:
         ConfigError: the model cannot be calibrated, or fewer than 10 images can be read.

@@ -215,7 +215,7 @@ def _recipe(
 ) -> Recipe | None:
     """Return the recipe that the collection notes, with the user's weights and options.
 
-    None if the collection notes no encoder and the user names no model.
+    Returns None if the collection notes no encoder and the user names no model.
 
     Raises:
         ConfigError: weights or options are given without a model.
@@ -235,14 +235,14 @@ def _recipe(
             f"the collection holds vectors of {schema.encoder.model!r}, not of {model!r}. Omit the "
             "model, or add the images to another collection."
         )
-    requested = Recipe.of(name or _noted(known, schema), weights, options)
+    requested = Recipe.of(name or _model_name(known, schema), weights, options)
     if known is None or encoders.canonical(known.model) != requested.model:
         return requested
     merged = {**(known.options or {}), **(requested.options or {})}
     return Recipe(requested.model, requested.weights or known.weights, merged or None)
 
 
-def _noted(recipe: Recipe | None, schema: Schema | None) -> str:
+def _model_name(recipe: Recipe | None, schema: Schema | None) -> str:
     """Return the model of a collection's recipe, else of its fingerprint, else the default."""
     if recipe is None and schema is not None and schema.encoder:
         return schema.encoder.model

@@ -89,7 +89,7 @@ def copy(
         if on_progress:
             on_progress(copied + skipped, total)
     into.flush()
-    doubled = _doubled(origin, min(total, origin.count()), copied + skipped)
+    doubled = _count_doubled(origin, min(total, origin.count()), copied + skipped)
     _verify(origin, into, sample.ids, copied + skipped)
     if on_progress:
         on_progress(copied + skipped, copied + skipped)
@@ -113,8 +113,8 @@ class _Sample:
             self._seen += 1
             if len(self.ids) < SAMPLED:
                 self.ids.append(id_)
-            elif (place := int(self._rng.integers(self._seen))) < SAMPLED:
-                self.ids[place] = id_
+            elif (position := int(self._rng.integers(self._seen))) < SAMPLED:
+                self.ids[position] = id_
 
 
 def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
@@ -126,8 +126,8 @@ def _same(record: Record, other: Record | None) -> bool:
     return other is not None and dict(record.fields) == dict(other.fields)
 
 
-def _doubled(source: Collection, rows: int, read: int) -> int:
-    """Return how many of the source's `rows` repeat an id; counted only if `read` is less.
+def _count_doubled(source: Collection, rows: int, read: int) -> int:
+    """Return the number of the source's rows that repeat an id, 0 if all `rows` were read.
 
     Raises:
         BackendError: further records are missing.
@@ -152,17 +152,17 @@ def _verify(source: Collection, into: Collection, ids: list[str], number: int) -
             f"the copy is incomplete: {counted(number, 'record was', 'records were')} copied, but "
             f"{into.name!r} holds {into.count():,}. Copy again."
         )
-    mine, theirs = (side.get(ids, vectors=True) for side in (source, into))
+    originals, copies = (side.get(ids, vectors=True) for side in (source, into))
     for id_ in ids:
-        if id_ not in mine:
+        if id_ not in originals:
             continue  # deleted from the source meanwhile
-        before, after = mine[id_], theirs.get(id_)
-        if after is None or before.vector is None or after.vector is None:
+        original, copied = originals[id_], copies.get(id_)
+        if copied is None or original.vector is None or copied.vector is None:
             raise BackendError(
                 f"the copy is incomplete: {into.name!r} lacks record {id_!r}. Copy again."
             )
-        gap = float(np.linalg.norm(before.vector - after.vector))
-        if gap > _TOLERANCE * float(np.linalg.norm(before.vector)) or not _same(before, after):
+        gap = float(np.linalg.norm(original.vector - copied.vector))
+        if gap > _TOLERANCE * float(np.linalg.norm(original.vector)) or not _same(original, copied):
             raise BackendError(
                 f"record {id_!r} differs in {into.name!r}: its vectors are {gap:.2g} apart. "
                 "Check that both collections hold the same images, embedded by the same encoder."

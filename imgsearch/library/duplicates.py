@@ -91,7 +91,7 @@ def groups(
     near: dict[str, dict[str, float]] = defaultdict(dict)
     records = collection.iterate(where=where)
     while batch := list(islice(records, _BATCH)):
-        for record, hits in zip(batch, _near(collection, batch, where, lowest), strict=True):
+        for record, hits in zip(batch, _near_hits(collection, batch, where, lowest), strict=True):
             for other in hits:
                 if other.id != record.id:  # an approximate index may find a pair from one side only
                     score = max(other.score, near[record.id].get(other.id, other.score))
@@ -101,11 +101,11 @@ def groups(
             on_progress(done, max(total, done))
     if on_progress:
         on_progress(done, done)  # the store's count may have been wrong
-    look = _Looks(second_look, threshold, unread=unread) if second_look else None
-    stars = _stars(near, collection.get(sorted(near)), threshold, look)
-    if look:
-        look.finish()
-    return stars
+    comparisons = _Comparisons(second_look, threshold, unread=unread) if second_look else None
+    star_groups = _star_groups(near, collection.get(sorted(near)), threshold, comparisons)
+    if comparisons:
+        comparisons.finish()
+    return star_groups
 
 
 def search_distinct(
@@ -175,60 +175,62 @@ def scores(metric: Metric, vectors: Matrix, vector: Vector) -> npt.NDArray[np.fl
     return products
 
 
-def _near(
+def _near_hits(
     collection: Collection, batch: Sequence[Record], where: Filter | None, threshold: float
 ) -> Iterator[list[Hit]]:
     """Yield for each record all hits of `threshold` or more, the record itself among them."""
-    pending = {place: row.vector for place, row in enumerate(batch) if can_compare(row.vector)}
+    pending = {
+        position: row.vector for position, row in enumerate(batch) if can_compare(row.vector)
+    }
     near: dict[int, list[Hit]] = {}
     fetched = _NEAR
     while pending:
         queries = np.stack(list(pending.values()))
         results = collection.search(queries, k=fetched, where=where, min_score=threshold)
-        for place, hits in zip(list(pending), results, strict=True):
+        for position, hits in zip(list(pending), results, strict=True):
             if len(hits) < fetched or fetched == MAX_K:
-                near[place] = hits
-                del pending[place]
+                near[position] = hits
+                del pending[position]
         fetched = min(fetched * _MORE, MAX_K)
-    return (near.get(place, []) for place in range(len(batch)))
+    return (near.get(position, []) for position in range(len(batch)))
 
 
-class _Looks:
+class _Comparisons:
     """Results of a `SecondLook`, which compares each pair once."""
 
-    def __init__(self, look: SecondLook, threshold: float, *, unread: bool) -> None:
-        self._look, self._threshold, self._unread = look, threshold, unread
+    def __init__(self, second_look: SecondLook, threshold: float, *, unread: bool) -> None:
+        self._second_look, self._threshold, self._unread = second_look, threshold, unread
         self._results: dict[frozenset[str], bool | None] = {}
-        self._passed_over: set[frozenset[str]] = set()
+        self._skipped: set[frozenset[str]] = set()
 
     def passing(self, kept: Member, others: Sequence[Member]) -> list[Member]:
         """Return the members of `others`, nearest first, that may be grouped with `kept`."""
         passed: list[Member] = []
         failures = 0
-        for place, other in enumerate(others):
+        for position, other in enumerate(others):
             pair, near = frozenset((kept.id, other.id)), other.score >= self._threshold
             if pair not in self._results:
-                self._results[pair] = self._look(kept, other, near=near)
+                self._results[pair] = self._second_look(kept, other, near=near)
             same = self._results[pair]
             if same or (same is None and near and self._unread):
                 passed.append(replace(other, verified=bool(same)))
             failures = failures + 1 if same is False else 0
             if failures == _FAILURES:
-                rest = [other for other in others[place + 1 :] if other.score >= self._threshold]
-                self._passed_over |= {frozenset((kept.id, other.id)) for other in rest}
+                rest = [other for other in others[position + 1 :] if other.score >= self._threshold]
+                self._skipped |= {frozenset((kept.id, other.id)) for other in rest}
                 break
         return passed
 
     def finish(self) -> None:
         """Report the number of pairs that were not compared from either side."""
-        self._look.pass_over(len(self._passed_over - self._results.keys()))
+        self._second_look.pass_over(len(self._skipped - self._results.keys()))
 
 
-def _stars(
+def _star_groups(
     near: Mapping[str, Mapping[str, float]],
     records: Mapping[str, Record],
     threshold: float,
-    look: _Looks | None,
+    comparisons: _Comparisons | None,
 ) -> list[Group]:
     """Return the groups: repeatedly the image with the most near images, and these images.
 
@@ -243,20 +245,20 @@ def _stars(
         number = sum(score >= threshold for score in near[id_].values())
         return -number, len(path), path, id_
 
-    taken: set[str] = set()
-    stars: list[Group] = []
+    grouped_ids: set[str] = set()
+    star_groups: list[Group] = []
     for id_ in sorted(near.keys() & records.keys(), key=rank):
-        if id_ in taken:
+        if id_ in grouped_ids:
             continue
         kept = Member(id_, 1.0, records[id_].fields)
         others = [
             Member(other, score, records[other].fields)
             for other, score in sorted(near[id_].items(), key=lambda item: (-item[1], item[0]))
-            if other not in taken and other in records
+            if other not in grouped_ids and other in records
         ]
-        if look:
-            others = look.passing(kept, others)
+        if comparisons:
+            others = comparisons.passing(kept, others)
         if others:
-            taken |= {id_, *(other.id for other in others)}
-            stars.append(Group(kept, others))
-    return sorted(stars, key=lambda group: (-len(group.others), group.kept.id))
+            grouped_ids |= {id_, *(other.id for other in others)}
+            star_groups.append(Group(kept, others))
+    return sorted(star_groups, key=lambda group: (-len(group.others), group.kept.id))

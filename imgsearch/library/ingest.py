@@ -35,7 +35,7 @@ class _Writing:
 
 
 class Loader:
-    """Loads files into a collection, created when the first image is ready to be written.
+    """Loads files into a collection, which is created when the first images are embedded.
 
     `collection` is None until then.
     """
@@ -164,7 +164,7 @@ class Loader:
 
 
 def _changes(record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:
-    """Return the fields of a stored image that a file of its content replaces."""
+    """Return the new values of a stored image's fields, taken from a file of its content."""
     fields: dict[str, str] = {}
     old, new = str(record.fields.get("path", "")), sources.printable(file.path)
     if not repeats and new != old and not path.lexists(old):

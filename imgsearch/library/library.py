@@ -70,7 +70,7 @@ class Library(Closeable):
 
     @property
     def encoder(self) -> Encoder:
-        """The encoder, which is built when it is first needed.
+        """The encoder, which is loaded when it is first needed.
 
         Raises:
             EncoderMismatch: the collection notes no encoder, and the user named none.
@@ -84,7 +84,7 @@ class Library(Closeable):
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Report:
-        """Add all `images`: folders, globs, image files, csv, tsv and parquet, lists of these.
+        """Add images from folders, globs, image files, csv, tsv and parquet files, or lists.
 
         Ids are content hashes, so images already in the library are skipped without decoding, and
         an interrupted load can be re-run. Of files with the same content the first counts. A label
@@ -92,7 +92,7 @@ class Library(Closeable):
         `Report.failures`; they do not stop the load.
 
         Raises:
-            SourceError: a folder, glob or list does not exist or names no paths; nothing was added.
+            SourceError: a folder, glob or list does not exist, or names no path; nothing was added.
             EncoderError: the encoder cannot be built, or is not the collection's.
             SchemaMismatch: the collection notes no encoder, so another program may have filled it.
             BackendError: the store failed; images counted as added are stored.
@@ -212,7 +212,7 @@ class Library(Closeable):
     def remove(
         self, *targets: str | PathLike[str], on_missing: Callable[[str], None] | None = None
     ) -> int:
-        """Remove images from the library and return how many. Files stay on disk.
+        """Remove images from the library; return the number of images. Files stay on disk.
 
         A target is an id, a file's path, a glob, or a folder, which names all images below it.
         The files need not exist. `on_missing` is called with each target that names no image.
@@ -227,7 +227,7 @@ class Library(Closeable):
         return remove_images(collection, targets, on_missing)
 
     def count(self) -> int:
-        """Return how many images the library holds."""
+        """Return the number of images in the library."""
         collection = self._handle.current()
         if collection is None:
             return 0

@@ -124,7 +124,7 @@ class Tally:
         self._counts[outcome] += number
 
     def fail(self, path: str, error: ImgSearchError) -> None:
-        """Count a file that was not added."""
+        """Count a file that was not added because of `error`."""
         self.failed(FailedFile.of(path, error))
 
     def failed(self, failed: FailedFile) -> None:

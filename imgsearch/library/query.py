@@ -141,10 +141,10 @@ def _is_image_file(text: str) -> bool:
         ConfigError: it is not a valid text either.
     """
     try:
-        place = Path(text).expanduser()
-        if place.is_file():
+        path = Path(text).expanduser()
+        if path.is_file():
             return True
-        reason = ": it is a folder" if text and place.is_dir() else ""
+        reason = ": it is a folder" if text and path.is_dir() else ""
     except (OSError, RuntimeError, ValueError):  # too long for a name; an unknown user; a NUL
         reason = ""
     if _looks_like_path(text):

@@ -116,7 +116,7 @@ class QueryEncoder:
 def _check_origin(
     collection: Collection | None, model: str, on_warning: Callable[[str], None] | None
 ) -> None:
-    """Warn if only the user names the encoder that made a collection's vectors."""
+    """Warn if the collection does not note which encoder made its vectors."""
     text = collection.encoder_warning(model) if collection is not None else ""
     if text and on_warning:
         on_warning(text)
@@ -130,7 +130,7 @@ def _file(path: Any) -> tuple[bytes, str]:
 
 
 def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
-    """Return the weighted sum of vectors, each scaled to unit L2 norm, scaled to unit L2 norm.
+    """Return the weighted sum of the unit vectors of `vectors`, scaled to unit L2 norm.
 
     Raises:
         DimensionMismatch: the vectors have different lengths.

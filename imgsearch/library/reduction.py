@@ -1,4 +1,4 @@
-"""Reductions fitted to images or drawn at random, which shorten the vectors of a library."""
+"""Reductions of an encoder's vectors to fewer dimensions, fitted to images or random."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -16,10 +16,10 @@ from imgsearch.wording import counted
 
 __all__ = ["KINDS", "SUFFIX", "Reduction", "draw", "fit"]
 
-_CHUNK: Final = 256  # images of one run: enough to overlap, few enough for a bar that moves
+_CHUNK: Final = 256  # images per run: enough to overlap, few enough for frequent progress
 
 OnProgress = Callable[[int, int, int], None]
-"""Called with the numbers of images done, of all, and of unusable ones."""
+"""Called with the number of images done, the total, and the number of unusable images."""
 
 
 def draw(
@@ -30,7 +30,7 @@ def draw(
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Reduction:
-    """Return a random reduction of an encoder's vectors to `dim` numbers.
+    """Return a random projection of an encoder's vectors to `dim` dimensions.
 
     Raises:
         ConfigError: the vectors are shorter than `dim`.
@@ -50,9 +50,9 @@ def fit(
     on_progress: OnProgress | None = None,
     on_failure: Callable[[str], None] | None = None,
 ) -> Reduction:
-    """Return the PCA to `dim` numbers of an encoder's vectors of the images at `paths`.
+    """Return the PCA to `dim` dimensions of an encoder's vectors of the images at `paths`.
 
-    `on_failure` gets the error of each unusable image.
+    `on_failure` is called with the error of each unusable image.
 
     Raises:
         ConfigError: the vectors are shorter than `dim`, or there are fewer than `dim` images.
@@ -67,19 +67,20 @@ def fit(
 
 
 def _check_enough(encoder: encoders.Encoder, dim: int, number: int) -> None:
-    """Check what `Reduction.pca` would refuse after all images were embedded.
+    """Check the arguments before images are embedded, because `Reduction.pca` checks them later.
 
     Raises:
         ConfigError: the vectors are shorter than `dim`, or there are fewer than `dim` images.
     """
     if dim > encoder.dim:
         raise ConfigError(
-            f"the vectors of {encoder.fingerprint.model} have {encoder.dim} dimensions: --dim is "
-            f"at most that, not {dim}"
+            f"cannot reduce the vectors of {encoder.fingerprint.model} to {dim} dimensions: they "
+            f"have {encoder.dim}. Give a smaller --dim."
         )
     if number < dim:
         raise ConfigError(
-            f"PCA to {dim} dimensions needs at least {counted(dim, 'image')}, not {number}"
+            f"PCA to {dim} dimensions needs at least {counted(dim, 'image')}, not {number}. Give "
+            "more images, or a smaller --dim."
         )
 
 

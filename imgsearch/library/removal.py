@@ -77,31 +77,31 @@ def named_ids(
 
 
 def _by_path(collection: Collection, texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return target → the ids of its records; targets without records are left out."""
-    places = {
+    """Return a map from targets to the ids of their records, without targets of no record."""
+    paths = {
         text: sources.printable(absolute(text)) for text in dict.fromkeys(texts) if _storable(text)
     }
-    files = _files(collection, places) if places else {}
+    files = _files(collection, paths) if paths else {}
     others = {
-        text: _Tree.of(text, place)
-        for text, place in places.items()
-        if text not in files or os.path.isdir(place)  # noqa: PTH112  # pathlib raises for a NUL
+        text: _Tree.of(text, path)
+        for text, path in paths.items()
+        if text not in files or os.path.isdir(path)  # noqa: PTH112  # pathlib raises for a NUL
     }
     return {**files, **_below(collection, others)} if others else files
 
 
-def _files(collection: Collection, places: dict[str, str]) -> dict[str, list[str]]:
-    """Return target → ids, for targets that are the path of a record."""
+def _files(collection: Collection, paths: dict[str, str]) -> dict[str, list[str]]:
+    """Return a map from targets that are the path of a record to ids."""
     texts = defaultdict(list)
-    for text, place in places.items():
-        texts[composed(place)].append(text)
+    for text, path in paths.items():
+        texts[composed(path)].append(text)
     same: dict[str, list[str]] = defaultdict(list)
     alike: dict[str, list[str]] = defaultdict(list)  # in another Unicode form
-    where = Field("path").isin(sorted(places.values()))
+    where = Field("path").isin(sorted(paths.values()))
     for record in collection.iterate(where=where, vectors=False):
         path = str(record.fields["path"])
         for text in texts[composed(path)]:
-            (same if places[text] == path else alike)[text].append(record.id)
+            (same if paths[text] == path else alike)[text].append(record.id)
     return {**alike, **same}
 
 
@@ -114,20 +114,20 @@ class _Tree:
     pattern: tuple[str, ...]
 
     @classmethod
-    def of(cls, text: str, place: str) -> "_Tree":
-        place = composed(place)  # macOS decomposes the names of files
-        parts = PurePath(place).parts
-        here = PurePath(composed(sources.printable(absolute("."))))
-        relative = not os.path.isabs(text) and PurePath(place).is_relative_to(here)  # noqa: PTH117
-        plain = len(here.parts) if relative else 0  # the current folder may be called "[x]"
+    def of(cls, text: str, path: str) -> "_Tree":
+        path = composed(path)  # macOS decomposes the names of files
+        parts = PurePath(path).parts
+        current = PurePath(composed(sources.printable(absolute("."))))
+        relative = not os.path.isabs(text) and PurePath(path).is_relative_to(current)  # noqa: PTH117
+        plain = len(current.parts) if relative else 0  # the current folder may be called "[x]"
         while plain < len(parts) and not glob.has_magic(parts[plain]):
             plain += 1
         pattern = parts[plain:] if glob.has_magic(text) else ()
-        return cls(_slashed(place), _slashed(str(PurePath(*parts[:plain]))), pattern)
+        return cls(_slashed(path), _slashed(str(PurePath(*parts[:plain]))), pattern)
 
     @property
     def start(self) -> str:
-        """The beginning that the paths of all matching records share."""
+        """The prefix of the paths of all matching records."""
         return self.base if self.pattern else self.folder
 
     def matches(self, path: str) -> bool:
@@ -137,7 +137,7 @@ class _Tree:
 
 
 def _below(collection: Collection, trees: dict[str, _Tree]) -> dict[str, list[str]]:
-    """Return target → ids, for targets that are a folder with records, or else a glob."""
+    """Return a map from targets that are a folder with records, or else a glob, to ids."""
     folders, in_folder, matched = defaultdict(list), defaultdict(list), defaultdict(list)
     for text, tree in trees.items():
         folders[tree.folder].append(text)

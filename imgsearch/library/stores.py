@@ -13,7 +13,7 @@ __all__ = ["METRICS", "FieldNames", "Metric", "connected", "require"]
 
 
 def require(url: str) -> None:
-    """Refuse an embedded store that does not exist, because opening it would create it.
+    """Check that an embedded store exists, because opening a missing one would create it.
 
     Raises:
         CollectionNotFound: the store does not exist.
@@ -25,9 +25,9 @@ def require(url: str) -> None:
 
 @contextmanager
 def connected(*urls: str, settings: Settings) -> Iterator[tuple[VectorBackend, ...]]:
-    """Provide the stores at `urls`, opened with the settings' tokens and timeout.
+    """Open the stores at `urls`, with the settings' tokens and timeout, for a `with` block.
 
-    Pipelines, which name a store by URL alone, share these connections.
+    Pipelines in the block, which name a store by its URL, share these connections.
 
     Raises: as for `backends.connect`.
     """

@@ -103,12 +103,12 @@ class BatchOperator(Operator):
     def _run(self, call: Callable[..., Any], columns: Any) -> list[Any]:
         """Call with the rows that hold no failure; return results and failures in row order."""
         failures = [first_failure(row) for row in zip(*columns, strict=True)]
-        valid = [place for place, failure in enumerate(failures) if failure is None]
+        valid = [index for index, failure in enumerate(failures) if failure is None]
         results: list[Any] = list(failures)
         if valid:
-            inputs = [[column[place] for place in valid] for column in columns]
-            for place, result in zip(valid, self._attempt(call, inputs), strict=True):
-                results[place] = result
+            inputs = [[column[index] for index in valid] for column in columns]
+            for index, result in zip(valid, self._attempt(call, inputs), strict=True):
+                results[index] = result
         return results
 
     def _attempt(self, call: Callable[..., Any], columns: list[list[Any]]) -> list[Any]:
@@ -122,7 +122,7 @@ class BatchOperator(Operator):
             if size == 1 or not isinstance(error, _ROW_AT_FAULT):
                 return [Failure(error.with_traceback(None))] * size
         return [
-            self._attempt(call, [[column[place]] for column in columns])[0] for place in range(size)
+            self._attempt(call, [[column[index]] for column in columns])[0] for index in range(size)
         ]
 
 

@@ -27,7 +27,7 @@ from imgsearch.towhee.imports import (
 from imgsearch.towhee.operator import Operator
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
-_PLACES: Final = (_PACKAGE / "_operators", _PACKAGE.parent / "operators")  # wheel, then checkout
+_ROOTS: Final = (_PACKAGE / "_operators", _PACKAGE.parent / "operators")  # wheel, then checkout
 _LOADING: Final = threading.RLock()
 _added: dict[str, Path] = {}  # operator folders from `add_operators`, by name
 
@@ -57,10 +57,10 @@ def add_operators(folder: str | PathLike[str]) -> list[str]:
     Raises:
         ConfigError: `folder` holds no operator folder, or another folder has the same name.
     """
-    place = Path(folder).expanduser().resolve()
-    folders = {path.parent.name: path.parent for path in sorted(place.glob("*/__init__.py"))}
+    root = Path(folder).expanduser().resolve()
+    folders = {path.parent.name: path.parent for path in sorted(root.glob("*/__init__.py"))}
     if not folders:
-        raise ConfigError(f"no operators in {place}: each is a folder with an __init__.py.")
+        raise ConfigError(f"no operators in {root}: each is a folder with an __init__.py.")
     taken = [
         name
         for name in folders
@@ -140,9 +140,9 @@ def operator_folders() -> Path:
     Raises:
         OperatorNotFound: neither exists.
     """
-    for place in _PLACES:
-        if place.is_dir():
-            return place
+    for root in _ROOTS:
+        if root.is_dir():
+            return root
     raise OperatorNotFound("the installation lacks its operator folders. Install imgsearch again.")
 
 

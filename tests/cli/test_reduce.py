@@ -107,7 +107,7 @@ def test_reduce_replaces_a_file_only_with_the_option(run):
     [
         (["--dim", "14"], "needs at least 14 images, not 13"),
         (["--dim", "13"], "12 vectors are too few"),  # one of 13 is broken
-        (["--dim", "900"], "at most that"),
+        (["--dim", "900"], "Give a smaller --dim"),
         (["--to", "a.npz"], "NAME.safetensors"),
         (["--to", "no folder/a.safetensors"], "no folder"),
     ],
