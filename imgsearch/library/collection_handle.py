@@ -46,7 +46,7 @@ class CollectionHandle:
     ) -> None:
         if name == notes.NAME:
             raise ConfigError(
-                f"invalid collection name {name!r}: the store's notes have it. Choose another name."
+                f"invalid collection name {name!r}: the store's notes use it. Choose another name."
             )
         check_arguments(
             collection=name,
