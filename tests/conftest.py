@@ -92,7 +92,7 @@ DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
             "test_collection_of_another_program_is_read_and_never_written",
             "test_collection_of_another_program_is_written_on_request",
             "test_collection_of_another_program_is_read_by_its_own_field_names",
-            "test_another_programs_fields_are_searched_by_their_names",
+            "test_fields_of_another_program_are_searched_by_name",
         )
     },
     **{

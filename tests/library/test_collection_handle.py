@@ -1,4 +1,4 @@
-"""A collection that is opened by name, and arguments that `imgsearch.open` refuses."""
+"""Collections opened by name, and arguments that `imgsearch.open` rejects."""
 
 import subprocess
 import sys
@@ -72,7 +72,7 @@ CLIP = pytest.mark.skipif(not is_installed("open_clip"), reason="needs the extra
         ({"token": b"geheim"}, ConfigError, "not a bytes"),
     ],
 )
-def test_a_wrong_argument_fails_at_open_and_makes_no_store(tmp_path, arguments, error, message):
+def test_invalid_argument_fails_at_open_and_creates_no_store(tmp_path, arguments, error, message):
     with pytest.raises(error, match=f"(?s){message}") as refused:
         imgsearch.open(tmp_path / "photos.db", **arguments)
     assert "geheim" not in str(refused.value)
@@ -89,14 +89,14 @@ def test_a_wrong_argument_fails_at_open_and_makes_no_store(tmp_path, arguments, 
         pytest.param("clip:../ViT-B-32", marks=CLIP),
     ],
 )
-def test_an_unknown_model_name_fails_at_open(tmp_path, name):
+def test_unknown_model_name_fails_at_open(tmp_path, name):
     with pytest.raises(ModelNotFound, match=f"{name.partition(':')[0]}.* has "):
         imgsearch.open(tmp_path / "photos.db", model=name)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("url", [5, None, b"photos.db", "a\0b.db", "", "photos", "~niemand/x.db"])
-def test_a_url_that_is_neither_path_nor_url_is_refused(url):
+def test_invalid_url_is_rejected(url):
     with pytest.raises(ConfigError):
         imgsearch.open(url)
     with pytest.raises(ConfigError):
@@ -109,7 +109,7 @@ def test_connect_checks_its_token_and_timeout():
             backends.connect("memory://", **wrong)
 
 
-def test_a_url_may_be_a_path_object(tmp_path):
+def test_url_may_be_a_path_object(tmp_path):
     with imgsearch.open(tmp_path / "photos.db", model="classic") as library:
         assert library.url == f"milvus-lite://{tmp_path / 'photos.db'}"
     with backends.connect(Path(tmp_path / "photos.db")) as store:
@@ -117,7 +117,7 @@ def test_a_url_may_be_a_path_object(tmp_path):
 
 
 @TIMM
-def test_names_of_timm_are_checked_without_importing_it():
+def test_timm_names_are_checked_without_importing_timm():
     code = """
 import sys
 from imgsearch import encoders
@@ -130,7 +130,7 @@ print("torch" in sys.modules, "timm" in sys.modules)
 
 
 @TIMM
-def test_every_name_of_timm_is_found_in_its_files():
+def test_every_timm_name_is_found_in_its_files():
     from imgsearch.encoders import names
 
     folder = names._folder("timm")
@@ -138,7 +138,7 @@ def test_every_name_of_timm_is_found_in_its_files():
     assert all(names._in_timm(folder, name) for name in models[::40])
 
 
-def test_an_alias_names_the_model_that_the_collection_remembers():
+def test_alias_matches_the_recorded_model():
     place, row = f"memory://{uuid.uuid4().hex}", registry.find("clip_vit_b32")
     vectors_of = Fingerprint(row.name, 4, "0" * 64, "", "torch f32")
     with backends.connect(place) as store:
@@ -169,7 +169,7 @@ def test_archive_and_evaluation_check_arguments_before_creating_a_folder(tmp_pat
 
 
 @pytest.mark.parametrize("look", [imgsearch.Library.exists, imgsearch.Library.count])
-def test_a_collection_that_another_program_created_is_found_with_its_model(tmp_path, look):
+def test_collection_created_by_another_process_is_found_with_its_model(tmp_path, look):
     write(tmp_path, 1)
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.open(url) as early, imgsearch.open(url, model="classic") as other:

@@ -1,4 +1,4 @@
-"""A collection copied between stores: whole, resumed, verified, in little memory."""
+"""Copies of collections between stores are complete, resumable and verified."""
 
 import json
 import uuid
@@ -55,17 +55,17 @@ def held(collection):
     }
 
 
-def test_a_copy_holds_what_the_source_holds(source, target):
+def test_copy_equals_its_source(source, target):
     progress = []
     done = copy(source, target, "images", on_progress=lambda *now: progress.append(now))
-    made = target.open("images")
+    copied = target.open("images")
     assert (done.copied, done.skipped, done.compared) == (1_234, 0, 100)
-    assert held(made) == held(source.open("images"))
-    assert made.schema.encoder == SCHEMA.encoder
+    assert held(copied) == held(source.open("images"))
+    assert copied.schema.encoder == SCHEMA.encoder
     assert progress[-1] == (1_234, 1_234)
 
 
-def test_copy_refuses_vectors_of_an_unknown_encoder_for_a_known_one(source, target):
+def test_copy_rejects_vectors_of_an_unknown_encoder(source, target):
     source.create("theirs", replace(SCHEMA, encoder=None)).upsert(records(3))
     copy(source, target, "images")
     with pytest.raises(EncoderMismatch, match="'theirs'.*does not say which encoder"):
@@ -81,7 +81,7 @@ def test_copying_again_writes_nothing(source, target):
     assert (done.copied, done.skipped) == (0, 1_234)
 
 
-def test_a_copy_that_broke_off_goes_on(source, target):
+def test_interrupted_copy_resumes(source, target):
     class PulledPlugError(Exception):
         pass
 
@@ -96,7 +96,7 @@ def test_a_copy_that_broke_off_goes_on(source, target):
     assert held(target.open("images")) == held(source.open("images"))
 
 
-def test_a_changed_field_is_copied_again(source, target):
+def test_changed_field_is_copied_again(source, target):
     copy(source, target, "images")
     changed = source.open("images").get(["id-7"], vectors=True)["id-7"]
     source.open("images").upsert([Record("id-7", changed.vector, {**changed.fields, "year": 1999})])
@@ -104,33 +104,33 @@ def test_a_changed_field_is_copied_again(source, target):
     assert target.open("images").get(["id-7"])["id-7"].fields["year"] == 1999
 
 
-def test_another_index_and_metric_by_name(source, target):
+def test_copy_can_change_index_metric_and_name(source, target):
     copy(source, target, "images", index="ivf_flat:nlist=4", metric="l2")
     schema = target.open("images").schema
     assert (schema.index, schema.metric) == (Index("ivf_flat", {"nlist": 4}), "l2")
 
 
-def test_another_schema_there_is_refused(source, target):
+def test_target_with_another_schema_is_rejected(source, target):
     target.create("images", Schema(DIM + 1))
     with pytest.raises(SchemaMismatch, match="dimension"):
         copy(source, target, "images")
 
 
-def test_other_vectors_under_the_same_ids_are_found_out(source, target):
+def test_different_vectors_under_the_same_ids_raise(source, target):
     target.create("images", SCHEMA).upsert(records(1_234, seed=2))
     with pytest.raises(BackendError, match="differs in"):
         copy(source, target, "images")
 
 
-def test_a_store_that_loses_records_is_found_out(source, target, monkeypatch):
-    made = target.create("images", SCHEMA)
-    whole = type(made)._upsert
-    monkeypatch.setattr(type(made), "_upsert", lambda self, rows: whole(self, rows[:-1]))
+def test_lost_records_raise(source, target, monkeypatch):
+    images = target.create("images", SCHEMA)
+    whole = type(images)._upsert
+    monkeypatch.setattr(type(images), "_upsert", lambda self, rows: whole(self, rows[:-1]))
     with pytest.raises(BackendError, match=r"holds [\d,]+\. Copy again"):
         copy(source, target, "images")
 
 
-def test_onto_itself_is_refused():
+def test_copy_onto_itself_is_rejected():
     with connect("memory://one") as store:
         store.create("images", SCHEMA).upsert(records(3))
         copy(store, store, "images", name="bilder")
@@ -138,7 +138,7 @@ def test_onto_itself_is_refused():
             copy(store, store, "images")
 
 
-def test_the_command_copies_between_urls(tmp_path):
+def test_command_copies_between_urls(tmp_path):
     url = str(tmp_path / "a.db")
     with connect(url) as store:
         store.create("images", SCHEMA).upsert(records(20))

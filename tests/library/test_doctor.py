@@ -1,4 +1,4 @@
-"""The doctor: looks, says, changes nothing, shows no secret."""
+"""The doctor reports problems, changes nothing and shows no secrets."""
 
 import json
 import socket
@@ -20,14 +20,14 @@ def by_name(done):
 
 
 def test_packages_and_operators_are_listed_with_their_versions():
-    found = by_name(run("memory://x", "--json"))
-    assert found["towhee"]["fact"] == "1.1.3"
-    assert found["operators"]["state"] == "ok"
-    assert found["encoder lite"]["fact"] == "runs, 384 dimensions"
-    assert found["store memory://x"]["state"] == "ok"
+    findings = by_name(run("memory://x", "--json"))
+    assert findings["towhee"]["fact"] == "1.1.3"
+    assert findings["operators"]["state"] == "ok"
+    assert findings["encoder lite"]["fact"] == "runs, 384 dimensions"
+    assert findings["store memory://x"]["state"] == "ok"
 
 
-def test_a_store_that_is_not_there_yet_is_not_made(tmp_path):
+def test_missing_store_is_not_created(tmp_path):
     done = run(tmp_path / "x.db", "--json")
     assert done.exit_code == 0, done.output
     assert by_name(done)[f"store {tmp_path / 'x.db'}"]["state"] == "absent"
@@ -60,7 +60,7 @@ def test_damaged_collections_are_named(tmp_path):
 
 def test_advice_says_that_a_dead_server_and_wrong_credentials_cause_the_same_error():
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))  # bound, not listening: nothing answers there
+        listening.bind(("127.0.0.1", 0))  # bound but not listening, so connections fail
         url = f"milvus://127.0.0.1:{listening.getsockname()[1]}"
         secret = {"IMGSEARCH_MILVUS_TOKEN": "root:geheim", "IMGSEARCH_TIMEOUT": "1"}
         done = run(url, "--json", **secret)
@@ -82,7 +82,7 @@ def test_no_secret_is_shown():
     assert "geheim" not in repr(Store("milvus://x", "root:geheim", "IMGSEARCH_MILVUS_TOKEN"))
 
 
-def test_each_store_gets_its_own_secret_only():
+def test_every_store_gets_only_its_own_secret():
     settings = Settings(milvus_token="m", tencent_key="t")
     assert settings.token("milvus://h") == "m"
     assert settings.token("tencent+grpc://h/d") == "t"

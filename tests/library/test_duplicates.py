@@ -1,4 +1,4 @@
-"""Near-duplicates: groups without chains, hits without repetition, worked by hand."""
+"""Near-duplicates: groups without chains and hits without repetition, worked by hand."""
 
 import math
 import uuid
@@ -17,17 +17,17 @@ FIELDS = {"path": "str"}
 
 
 def turned(degrees):
-    """Return the unit vector at an angle; two score the cosine of the angle between them."""
+    """Return the unit vector at an angle. The score of two is the cosine of their difference."""
     angle = math.radians(degrees)
     return np.array([math.cos(angle), math.sin(angle)], dtype=np.float32)
 
 
 @pytest.fixture(params=["cosine", "l2", "ip"])
 def circle(request):
-    """Return what makes a collection of images at angles, by name."""
+    """Return a function that creates a collection of named images at angles."""
     with connect(f"memory://{uuid.uuid4().hex}") as store:
 
-        def made(**angles):
+        def create(**angles):
             if "bilder" in store.names():
                 store.drop("bilder")
             collection = store.create("bilder", Schema(2, request.param, fields=FIELDS))
@@ -37,22 +37,22 @@ def circle(request):
             )
             return collection
 
-        yield made
+        yield create
 
 
-def told(found):
-    return [(group.kept.id, [other.id for other in group.others]) for group in found]
+def as_ids(duplicates):
+    return [(group.kept.id, [other.id for other in group.others]) for group in duplicates]
 
 
 NEAR = math.cos(math.radians(11))  # ten degrees apart are near, twenty are not
 
 
-def test_groups_are_what_is_near_the_kept_image(circle):
+def test_groups_hold_images_near_the_kept_one(circle):
     collection = circle(a=0, b=8, c=90, d=180, e=185, f=188)
-    found = groups(collection, NEAR)
-    assert told(found) == [("d", ["e", "f"]), ("a", ["b"])]  # d, e and f are near each other
-    assert found[0].others[0].score == pytest.approx(math.cos(math.radians(5)), abs=1e-6)
-    assert found[0].others[0].fields == {"path": "ü/e.jpg"}
+    duplicates = groups(collection, NEAR)
+    assert as_ids(duplicates) == [("d", ["e", "f"]), ("a", ["b"])]  # d, e and f are near each other
+    assert duplicates[0].others[0].score == pytest.approx(math.cos(math.radians(5)), abs=1e-6)
+    assert duplicates[0].others[0].fields == {"path": "ü/e.jpg"}
 
 
 class Look:
@@ -70,11 +70,11 @@ class Look:
         self.passed_over += pairs
 
 
-def test_a_second_look_ends_after_eight_different_pictures(circle):
+def test_second_look_ends_after_eight_different_pictures(circle):
     collection = circle(**{name: place for place, name in enumerate("abcdefghijk")})
     look = Look(**{f"a{name}": False for name in "bcdefghijk"})
-    # a differs from its eight nearest, so j and k are passed over; then b is kept with all others
-    assert told(groups(collection, NEAR, second_look=look)) == [("b", list("cdefghijk"))]
+    # a differs from its eight nearest, so j and k are skipped; then b is kept with all others
+    assert as_ids(groups(collection, NEAR, second_look=look)) == [("b", list("cdefghijk"))]
     assert look.passed_over == 2
     assert look.compared == [*(f"a{name}" for name in "bcdefghi"), *(f"b{x}" for x in "cdefghijk")]
 
@@ -83,18 +83,18 @@ def test_candidates_below_the_threshold_are_grouped_if_they_are_the_same(circle)
     collection = circle(a=0, b=8, c=30, d=55, e=80, f=100)
     look = Look(cd=False, de=None)
     candidates = math.cos(math.radians(26))
-    found = groups(collection, NEAR, candidates=candidates, second_look=look, unread=True)
-    # a and b are near; c, at 22 degrees from b, is taken by a verified pair with b's group's kept
-    # image only, and a is 30 degrees from it. Of d and e one cannot be read, which is not enough
-    assert told(found) == [("a", ["b"]), ("e", ["f"])]
+    duplicates = groups(collection, NEAR, candidates=candidates, second_look=look, unread=True)
+    # a and b are near; c is 22 degrees from b, but joins only by a verified pair with the kept
+    # image a, which is 30 degrees from it. Of d and e one cannot be read, which is not enough
+    assert as_ids(duplicates) == [("a", ["b"]), ("e", ["f"])]
     assert look.compared == ["ab", "cd?", "de?", "ef?"]
-    assert [other.verified for group in found for other in group.others] == [True, True]
+    assert [other.verified for group in duplicates for other in group.others] == [True, True]
 
 
 def test_candidates_without_a_second_look_are_not_grouped(circle):
     collection = circle(a=0, b=8, c=26)
-    found = groups(collection, NEAR, candidates=math.cos(math.radians(26)))
-    assert told(found) == [("a", ["b"])]
+    duplicates = groups(collection, NEAR, candidates=math.cos(math.radians(26)))
+    assert as_ids(duplicates) == [("a", ["b"])]
 
 
 def test_unread_images_are_grouped_only_on_request(circle):
@@ -106,41 +106,41 @@ def test_unread_images_are_grouped_only_on_request(circle):
     assert [(other.id, other.verified) for other in group.others] == [("b", False), ("c", True)]
 
 
-def test_a_chain_does_not_make_one_group(circle):
+def test_chain_does_not_become_one_group(circle):
     # a-b-c-d-e at ten degrees: b, c and d have two near ones each, b comes first and takes a and
     # c; d is no more than twenty from b, so it stays, with e
     collection = circle(a=0, b=10, c=20, d=30, e=40)
-    found = groups(collection, NEAR)
-    assert told(found) == [("b", ["a", "c"]), ("d", ["e"])]
-    for group in found:
+    duplicates = groups(collection, NEAR)
+    assert as_ids(duplicates) == [("b", ["a", "c"]), ("d", ["e"])]
+    for group in duplicates:
         assert all(other.score >= NEAR for other in group.others)
 
 
-def test_the_shorter_path_is_kept_of_two(circle):
-    assert told(groups(circle(bild_kopie=0, bild=1), NEAR)) == [("bild", ["bild_kopie"])]
+def test_image_with_the_shorter_path_is_kept(circle):
+    assert as_ids(groups(circle(bild_kopie=0, bild=1), NEAR)) == [("bild", ["bild_kopie"])]
 
 
-def test_a_group_larger_than_the_first_look_is_found_whole(circle):
+def test_group_larger_than_the_first_search_is_complete(circle):
     collection = circle(**{f"n{place:03d}": place / 100 for place in range(100)}, z=90)
     seen = []
-    (found,) = groups(collection, NEAR, on_progress=lambda *now: seen.append(now))
-    assert (found.kept.id, len(found.others)) == ("n000", 99)
+    (group,) = groups(collection, NEAR, on_progress=lambda *now: seen.append(now))
+    assert (group.kept.id, len(group.others)) == ("n000", 99)
     assert seen[-1] == (101, 101)
 
 
 def test_groups_are_the_same_in_any_order_of_writing(circle):
     angles = {f"n{place}": float(angle) for place, angle in enumerate(range(0, 300, 7))}
-    first = told(groups(circle(**angles), NEAR))
+    first = as_ids(groups(circle(**angles), NEAR))
     backwards = circle(**dict(reversed(angles.items())))
-    assert told(groups(backwards, NEAR)) == first
+    assert as_ids(groups(backwards, NEAR)) == first
 
 
-def test_of_near_hits_the_nearest_is_shown_and_k_is_honoured(circle):
+def test_only_the_nearest_of_near_hits_is_returned_up_to_k(circle):
     copies = {f"kopie{place:02d}": 1 + place / 10 for place in range(40)}
     collection = circle(original=0, **copies, far=60, farther=70, farthest=80)
-    found = search_distinct(collection, turned(0), threshold=NEAR, k=3)
-    # of the copies none is as far as eleven degrees; then 60, and 70 is ten from it: near
-    assert [hit.id for hit in found] == ["original", "far", "farthest"]
+    hits = search_distinct(collection, turned(0), threshold=NEAR, k=3)
+    # every copy is nearer than eleven degrees; then comes 60, and 70 is only ten degrees from it
+    assert [hit.id for hit in hits] == ["original", "far", "farthest"]
     page = search_distinct(collection, turned(0), threshold=NEAR, k=1, offset=1)
     assert [hit.id for hit in page] == ["far"]
     assert len(search_distinct(collection, turned(0), threshold=NEAR, k=20)) == 3
@@ -152,20 +152,20 @@ def test_of_near_hits_the_nearest_is_shown_and_k_is_honoured(circle):
     assert [hit.id for hit in high] == ["original"]
 
 
-def test_a_hit_is_hidden_by_what_is_shown_alone(circle):
+def test_only_returned_hits_hide_others(circle):
     collection = circle(a=0, b=10, c=20)
     hits = collection.search(turned(0)[None], k=3)[0]
-    # b hides behind a; c is near b, which nobody sees, and not near a
+    # a hides b; c is near b, which is hidden, and not near a
     assert [hit.id for hit in distinct(collection, hits, threshold=NEAR)] == ["a", "c"]
-    collection.delete(["a"])  # between the search and the look at its hits
+    collection.delete(["a"])  # between the search and the comparison of its hits
     assert [hit.id for hit in distinct(collection, hits, threshold=NEAR)] == ["b"]
 
 
-def test_a_wrong_k_says_so(circle):
+def test_invalid_k_raises(circle):
     collection = circle(a=0)
-    for told in ({"k": 0}, {"offset": -1}, {"k": MAX_K, "offset": 1}):
+    for options in ({"k": 0}, {"offset": -1}, {"k": MAX_K, "offset": 1}):
         with pytest.raises(ConfigError):
-            search_distinct(collection, turned(0), threshold=0.9, **told)
+            search_distinct(collection, turned(0), threshold=0.9, **options)
 
 
 def test_groups_and_distinct_hits_in_every_store(bench):
@@ -173,14 +173,14 @@ def test_groups_and_distinct_hits_in_every_store(bench):
     angles = {"ä": 0, "b": 10, "c": 19, "d": 28, "e": 38, "f": 90}
     collection.upsert(Record(name, turned(angle), {"path": name}) for name, angle in angles.items())
     collection.flush()
-    assert told(groups(collection, NEAR)) == [("b", ["c", "ä"]), ("d", ["e"])]
-    found = search_distinct(collection, turned(-1), threshold=NEAR, k=3)
-    assert [hit.id for hit in found] == ["ä", "c", "e"]
+    assert as_ids(groups(collection, NEAR)) == [("b", ["c", "ä"]), ("d", ["e"])]
+    hits = search_distinct(collection, turned(-1), threshold=NEAR, k=3)
+    assert [hit.id for hit in hits] == ["ä", "c", "e"]
 
 
-def test_of_images_with_regions_the_wholes_are_compared():
+def test_whole_images_are_compared_not_regions():
     fields = dict.fromkeys((*FIELDS, "image", "box", "object"), "str")
-    parts = [  # the regions of a and b are alike, the images are not; a and c are
+    parts = [  # the regions of a and b are similar, but not the images; the images a and c are
         ("a", "a", "", 0), ("a#1", "a", "0,0,9,9", 50), ("b", "b", "", 100),
         ("b#1", "b", "0,0,9,9", 51), ("c", "c", "", 1), ("c#1", "c", "0,0,9,9", 150),
     ]  # fmt: skip
@@ -190,17 +190,17 @@ def test_of_images_with_regions_the_wholes_are_compared():
             Record(id_, turned(angle), {"path": f"{image}.jpg", "image": image, "box": box})
             for id_, image, box, angle in parts
         )
-        assert told(groups(collection, NEAR)) == [("a", ["c"])]
-        found = search_distinct(collection, turned(50), threshold=NEAR, k=3)
-        assert [hit.id for hit in found] == ["a#1", "b#1"]
+        assert as_ids(groups(collection, NEAR)) == [("a", ["c"])]
+        hits = search_distinct(collection, turned(50), threshold=NEAR, k=3)
+        assert [hit.id for hit in hits] == ["a#1", "b#1"]
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
-def test_scores_are_those_of_a_search(metric):
+def test_scores_agree_with_a_search(metric):
     vectors = np.random.default_rng(5).normal(size=(20, 6)).astype(np.float32)
     with connect(f"memory://{uuid.uuid4().hex}") as store:
         collection = store.create("x", Schema(6, metric))
-        collection.upsert(Record(f"é{place}", each) for place, each in enumerate(vectors))
-        found = {hit.id: hit.score for hit in collection.search(vectors[:1], k=20)[0]}
-    expected = [found[f"é{place}"] for place in range(20)]
+        collection.upsert(Record(f"é{place}", vector) for place, vector in enumerate(vectors))
+        by_id = {hit.id: hit.score for hit in collection.search(vectors[:1], k=20)[0]}
+    expected = [by_id[f"é{place}"] for place in range(20)]
     np.testing.assert_allclose(scores(metric, vectors, vectors[0]), expected, atol=1e-5)

@@ -28,25 +28,25 @@ def files(tmp_path):
 
 @pytest.fixture(autouse=True, params=["amid", "beside"])
 def way(request, monkeypatch):
-    """Take both ways: decoding in the model's threads, and beside a device of its own."""
+    """Run with decoding in the model's threads, and with decoding beside a device."""
     monkeypatch.setattr(load("classic"), "offloaded", request.param == "beside", raising=False)
     return request.param
 
 
-def test_rows_come_in_order_with_what_they_were(files):
+def test_rows_keep_order_and_references(files):
     data = files[0].read_bytes()
     items = [files[1], str(files[2]), data, ("wo/ü.jpg", data)]
     batch = Embedding(RECIPE)(items)
     assert batch.schema == SCHEMA
     assert batch.column("source").to_pylist() == [str(files[1]), str(files[2]), "", "wo/ü.jpg"]
     contents = [files[1].read_bytes(), files[2].read_bytes(), data, data]
-    digests = [hashlib.sha256(each).hexdigest() for each in contents]
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
     assert batch.column("sha256").to_pylist() == batch.column("id").to_pylist() == digests
     assert batch.column("status").to_pylist() == ["ok"] * 4
     vectors = np.array(batch.column("vector").to_pylist(), dtype=np.float32)
     from imgsearch.images import decode
 
-    expected = load("classic").encode([decode(each) for each in contents])
+    expected = load("classic").encode([decode(content) for content in contents])
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
     assert batch.schema.field("vector").type == pa.list_(pa.float32())
 
@@ -65,7 +65,7 @@ def test_few_images_are_shared_among_the_cores(files, way, monkeypatch):
     assert sorted(sizes) == ([2, 3] if way == "amid" else [5])
 
 
-def test_one_core_gives_the_same_from_a_single_thread(files, tmp_path, way, monkeypatch):
+def test_one_core_gives_the_same_result_from_one_thread(files, tmp_path, way, monkeypatch):
     kaputt = tmp_path / "kaputt.jpg"
     kaputt.write_bytes(b"\xff\xd8\xff")
     items, seen = [*files, kaputt], set()
@@ -77,7 +77,7 @@ def test_one_core_gives_the_same_from_a_single_thread(files, tmp_path, way, monk
         seen.add((len(rows), threading.current_thread().name))
         return features(self, rows)
 
-    # the class: taken back from the object, pytest before 9.2 would leave its own method there
+    # patched on the class, because pytest before 9.2 leaves a patched method on an object
     monkeypatch.setattr(encoder, "features", watched)
     alone = Embedding(RECIPE)(items, one_core=True)
     assert alone.drop_columns("vector") == usual.drop_columns("vector")
@@ -88,7 +88,7 @@ def test_one_core_gives_the_same_from_a_single_thread(files, tmp_path, way, monk
         assert (number, name.startswith("imgsearch-embedding")) == (1, True)
 
 
-def test_an_error_stays_in_its_row(files, tmp_path):
+def test_error_affects_only_its_row(files, tmp_path):
     cut = files[0].read_bytes()[:-300]
     batch = Embedding(RECIPE)([files[0], tmp_path / "fehlt.jpg", b"no image", cut, files[1]])
     assert batch.column("status").to_pylist() == ["ok", "read", "header", "decode", "ok"]
@@ -100,14 +100,14 @@ def test_an_error_stays_in_its_row(files, tmp_path):
     assert batch.column("id").is_null().to_pylist() == [False, True, False, False, False]
 
 
-def test_a_vector_without_direction_is_its_rows_error(files, monkeypatch):
+def test_zero_vector_is_the_error_of_its_row(files, monkeypatch):
     encoder = load("classic")
     features = type(encoder).features
 
     def some_are_zero(self, inputs):
-        made = features(self, inputs)
-        made[[np.array_equal(each, bad) for each in inputs]] = 0
-        return made
+        vectors = features(self, inputs)
+        vectors[[np.array_equal(pixels, bad) for pixels in inputs]] = 0
+        return vectors
 
     from imgsearch.images import decode
 
@@ -118,7 +118,7 @@ def test_a_vector_without_direction_is_its_rows_error(files, monkeypatch):
     assert "EncoderError: " in batch.column("error")[3].as_py()
 
 
-def test_more_than_a_batch_keeps_its_order(files):
+def test_rows_of_several_batches_keep_their_order(files):
     many = files * 30
     batch = Embedding(RECIPE)(many)
     assert batch.column("source").to_pylist() == [str(file) for file in many]
@@ -126,12 +126,12 @@ def test_more_than_a_batch_keeps_its_order(files):
     np.testing.assert_allclose(whole, np.tile(whole[:5], (30, 1)), atol=1e-6)
 
 
-def test_nothing_gives_an_empty_batch():
+def test_empty_input_gives_an_empty_batch():
     batch = Embedding()([])
     assert (batch.num_rows, batch.schema) == (0, SCHEMA)
 
 
-def test_it_travels_by_its_configuration(files):
+def test_embedding_is_pickled_by_its_configuration(files):
     step = Embedding(RECIPE)
     step(files[:1])
     sent = pickle.dumps(step)
@@ -149,7 +149,7 @@ def test_it_travels_by_its_configuration(files):
 
 
 @pytest.mark.torch
-def test_an_encoder_that_cannot_be_built_is_no_rows_fault(files):
+def test_encoder_that_cannot_be_built_raises(files):
     with pytest.raises(EncoderError):
         Embedding(Recipe("größe"))(files)
     with pytest.raises(ConfigError):

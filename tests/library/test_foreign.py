@@ -1,4 +1,4 @@
-"""Libraries over collections of other programs, which note no encoder."""
+"""Libraries over collections of other programs, without a recorded encoder."""
 
 import uuid
 
@@ -29,7 +29,7 @@ def encoder():
 
 @pytest.fixture
 def unmarked(bench, encoder):
-    """Return the name of a collection with no fingerprint, by another program where one can be."""
+    """Return the name of a collection without a fingerprint, if possible by another program."""
     if bench.name not in ("memory", "own"):
         return bench.foreign(dim=encoder.dim)
     collection = bench.store.create(bench.new_name(), Schema(encoder.dim))
@@ -37,7 +37,7 @@ def unmarked(bench, encoder):
     return collection.name
 
 
-def test_an_unmarked_collection_is_never_written_to(bench, unmarked, folder):
+def test_foreign_collection_is_never_written_to(bench, unmarked, folder):
     before = {row.id: row.fields for row in bench.store.open(unmarked).iterate(vectors=False)}
     with imgsearch.open(
         bench.url, collection=unmarked, model="classic", token=bench.token
@@ -56,7 +56,7 @@ def test_an_unmarked_collection_is_never_written_to(bench, unmarked, folder):
     assert (before, len(after)) == (after, 3)
 
 
-def test_an_unmarked_collection_is_searched_by_a_named_encoder_only(bench, unmarked, folder):
+def test_foreign_collection_is_searched_only_with_a_named_encoder(bench, unmarked, folder):
     image = next(folder.rglob("*.png"))
     place = {"collection": unmarked, "token": bench.token}
     with imgsearch.open(bench.url, **place) as library:
@@ -64,7 +64,7 @@ def test_an_unmarked_collection_is_searched_by_a_named_encoder_only(bench, unmar
             with pytest.raises(EncoderMismatch, match=f"{unmarked}.*Name that encoder: model="):
                 library.search(query)
         vector = np.eye(library.collection.schema.dim, dtype=np.float32)[2]
-        assert library.search(vector, k=1)[0].id == "2"  # a vector needs no encoder
+        assert library.search(vector, k=1)[0].id == "2"  # vectors need no encoder
         assert "unknown encoder" in repr(library)
     with imgsearch.open(bench.url, model="classic", **place) as library:
         with pytest.warns(EncoderWarning, match="nothing vouches that 'classic' made") as caught:
@@ -80,7 +80,7 @@ def test_an_unmarked_collection_is_searched_by_a_named_encoder_only(bench, unmar
         library.search(image)
 
 
-def test_another_programs_fields_are_searched_by_their_names(bench, encoder, folder):
+def test_fields_of_another_program_are_searched_by_name(bench, encoder, folder):
     place = {"collection": bench.foreign(dim=encoder.dim), "token": bench.token}
     names = bench.names()
     fields = {f"{part}_field": getattr(names, part) for part in ("id", "vector", "path", "label")}
@@ -90,7 +90,7 @@ def test_another_programs_fields_are_searched_by_their_names(bench, encoder, fol
             (hit,) = library.search(image, where=Field("label") == "猫")
         assert (hit.id, hit.fields["path"], hit.fields["year"]) == ("1", "/fotos/ü1.jpg", 1999)
         run = evaluate_collection(library.collection, library.url, ks=(1,))
-        assert run.measures.queries == 2  # of the label that two rows have
+        assert run.measures.queries == 2  # queries of the label with two rows
         for write_ in (lambda: library.add(folder), lambda: library.remove("1")):
             with pytest.raises((ConfigError, SchemaMismatch), match="field names|not created"):
                 write_()
@@ -103,7 +103,7 @@ def test_another_programs_fields_are_searched_by_their_names(bench, encoder, fol
         library.add(folder)
 
 
-def test_a_foreign_collection_created_after_open_is_refused(folder, encoder):
+def test_foreign_collection_created_after_open_is_rejected(folder, encoder):
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.open(url) as library, imgsearch.connect(url) as store:
         store.create("images", Schema(encoder.dim))
@@ -113,7 +113,7 @@ def test_a_foreign_collection_created_after_open_is_refused(folder, encoder):
 
 
 def test_hide_duplicates_ignores_the_field_image_of_another_program(encoder):
-    """A field "image" is a region's whole image in a library with regions alone."""
+    """The field "image" names a region's image only in a library with regions."""
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.connect(url) as store:
         store.create("images", Schema(encoder.dim)).upsert(

@@ -1,4 +1,4 @@
-"""Loading: the records and counts do not depend on the chunks of a load."""
+"""Loading: records and counts do not depend on the chunk size."""
 
 import itertools
 import shutil
@@ -36,7 +36,7 @@ def load(files, size):
 
 @pytest.fixture
 def files(tmp_path):
-    """Six contents: copies with other labels, a broken one with copies, and single ones."""
+    """Return six contents: copies with other labels, a broken one with copies, and single files."""
     good = [path.read_bytes() for path in write(tmp_path, 5)]
     broken = good[0][:100]
     named = [
@@ -63,7 +63,7 @@ def test_first_file_of_a_content_counts_in_chunks_of_any_size(files, size):
     stored = {row.fields["path"]: row.fields["label"] for row in collection.iterate(vectors=False)}
     assert stored == {
         "/a/cat/1.png": "cat",
-        "/a/2.png": "dog",  # the first label that any of its files states
+        "/a/2.png": "dog",  # the first label among its files
         "/d/3.png": "",
         "/d/4.png": "",
         "/d/5.png": "owl",
@@ -83,7 +83,7 @@ def test_first_file_of_a_content_counts_in_chunks_of_any_size(files, size):
     ]
 
 
-def test_contradictions_beyond_the_first_are_counted(files):
+def test_further_contradictions_are_counted(files):
     others = [Candidate(f"/x/{n}.png", str(n), files[0].id, files[0].data) for n in range(9)]
     _, report = load([files[0], *others], 4)
     assert len(report.notes) == 6
@@ -92,14 +92,14 @@ def test_contradictions_beyond_the_first_are_counted(files):
     )
 
 
-def test_an_unreadable_file_does_not_count_as_the_first_of_a_content(library, tmp_path):
+def test_unreadable_file_does_not_count_as_the_first_of_a_content(library, tmp_path):
     (path,) = write(tmp_path / "cat", 1)
     report = library.add([tmp_path / "gone.png", path, path])
     assert (report.added, report.skipped, report.failed) == (1, 1, 1)
 
 
-def test_a_refused_row_fails_its_copies_too(files, tmp_path):
-    long = f"/{'x' * 70_000}.png"  # longer than any store's text
+def test_rejected_row_also_fails_its_copies(files, tmp_path):
+    long = f"/{'x' * 70_000}.png"  # longer than the texts of any store
     first = Candidate(long, None, files[0].id, files[0].data)
     for size in (1, 3):
         _, report = load([first, files[0], files[2]], size)
@@ -107,7 +107,7 @@ def test_a_refused_row_fails_its_copies_too(files, tmp_path):
         assert [line.stage for line in report.failures] == ["insert", "insert"]
 
 
-def test_a_csv_corrects_and_clears_labels(library, tmp_path):
+def test_csv_corrects_and_clears_labels(library, tmp_path):
     write(tmp_path, 3)
     sheet = tmp_path / "l.csv"
     names = [f"bild-ü {n:04d}.png" for n in range(3)]
@@ -125,10 +125,10 @@ def test_a_csv_corrects_and_clears_labels(library, tmp_path):
     assert labels == ["cat", "dog", ""]
     sheet.write_text("\n".join(["path", *names]))
     report = library.add(sheet)
-    assert (report.updated, report.skipped) == (0, 3)  # it states nothing about labels
+    assert (report.updated, report.skipped) == (0, 3)  # the csv has no labels
 
 
-def test_a_label_too_long_for_a_store_fails_only_its_file(library, tmp_path):
+def test_label_too_long_for_a_store_fails_only_its_file(library, tmp_path):
     write(tmp_path, 3)
     library.add(tmp_path)
     sheet = tmp_path / "l.csv"
@@ -141,7 +141,7 @@ def test_a_label_too_long_for_a_store_fails_only_its_file(library, tmp_path):
     assert (line.path, line.error) == (str(tmp_path / "bild-ü 0001.png"), "FieldInvalid")
 
 
-def test_a_report_names_contradictions_and_repeats_of_a_csv(library, tmp_path):
+def test_report_names_contradictions_and_repeats_of_a_csv(library, tmp_path):
     (path,) = write(tmp_path, 1)
     sheet = tmp_path / "l.csv"
     sheet.write_text(f"path,label\n{path.name},cat\n{path.name},cat\n{path.name},dog\n")
@@ -164,7 +164,7 @@ def test_subfolders_are_labels_and_the_walked_folder_is_not(library, tmp_path):
     assert hit.fields["path"].startswith(str(tmp_path / "dog"))
 
 
-def test_a_copy_elsewhere_changes_the_label_and_not_the_path(library, tmp_path):
+def test_copy_elsewhere_changes_the_label_and_not_the_path(library, tmp_path):
     (path,) = write(tmp_path / "one" / "cat", 1)
     library.add(tmp_path / "one")
     shutil.copytree(tmp_path / "one/cat", tmp_path / "two/dog")
@@ -173,7 +173,7 @@ def test_a_copy_elsewhere_changes_the_label_and_not_the_path(library, tmp_path):
     assert library.search(picture(0))[0].fields == {"path": str(path), "label": "dog"}
 
 
-def test_a_new_label_of_an_image_is_written_to_its_regions(library, tmp_path):
+def test_new_label_of_an_image_is_written_to_its_regions(library, tmp_path):
     (path,) = write(tmp_path / "cat", 1)
     handle = CollectionHandle(library.url, model="classic")
     collection = handle.open_or_create(with_regions=True)
@@ -189,14 +189,14 @@ def test_a_new_label_of_an_image_is_written_to_its_regions(library, tmp_path):
     assert [row.fields["path"] for row in rows] == [str(path)] * 2
 
 
-def test_parts_double_from_one_image(library, tmp_path):
+def test_chunk_size_doubles_from_one_image(library, tmp_path):
     write(tmp_path, 20)
     progress = []
     library.add(tmp_path, on_progress=progress.append)
     assert list(dict.fromkeys(state.added for state in progress)) == [0, 1, 3, 7, 15, 20]
 
 
-def test_a_load_that_ends_after_each_written_part_is_completed(library, tmp_path):
+def test_load_interrupted_after_any_chunk_is_completed(library, tmp_path):
     write(tmp_path, 12)
 
     def stop(state):

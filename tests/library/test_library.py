@@ -1,4 +1,4 @@
-"""A library of images: add, search, remove, and go on after anything."""
+"""Libraries of images: add, search, remove, and resume after interruptions."""
 
 import contextlib
 import os
@@ -61,7 +61,7 @@ def test_first_add_names_the_encoder_and_a_stronger_one(folder, tmp_path):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as library:
         empty = tmp_path / "leer"
         empty.mkdir()
-        assert library.add(empty).notes == ()  # no collection yet
+        assert library.add(empty).notes == ()  # the collection does not exist yet
         (line,) = library.add(folder).notes
         assert line.startswith("Encoder: lite (precision@10 0.87 on 100 classes of ImageNet")
         assert "imgsearch models pull clip_vit_base_patch32" in line
@@ -98,7 +98,7 @@ def test_add_creates_a_collection_again_that_another_program_dropped(library, fo
     assert library.count() == 3
 
 
-def test_the_same_content_under_two_names_is_one_image(library, tmp_path):
+def test_same_content_under_two_names_is_one_image(library, tmp_path):
     for name in ("a.png", "b.png"):
         Image.fromarray(picture(1)).save(tmp_path / name)
     report = library.add(tmp_path)
@@ -126,28 +126,28 @@ def test_max_pixels_limits_added_and_query_images(library, tmp_path):
 
 def test_max_pixels_counts_a_jpeg_at_the_scale_the_encoder_needs(tmp_path):
     file = tmp_path / "groß.jpg"
-    Image.fromarray(picture(1, (2_560, 2_560))).save(file)  # lite needs 1,024: half of an edge
+    Image.fromarray(picture(1, (2_560, 2_560))).save(file)  # lite needs 1,024: half the edge length
     with imgsearch.open("memory://scaled", max_pixels=2_560 * 2_560 // 4) as library:
         assert library.add(file).added == 1
         assert library.search(file)[0].score == pytest.approx(1, abs=1e-5)
 
 
-def test_bad_files_are_lines_of_the_report(library, folder):
+def test_unreadable_files_are_listed_in_the_report(library, folder):
     (folder / "leer.jpg").write_bytes(b"")
     (folder / "halb.png").write_bytes((folder / "猫/bild-ü 0000.png").read_bytes()[:150])
     (folder / "notes.txt").write_text("not an image")
-    told = []
-    report = library.add(folder, on_failure=told.append)
+    failures = []
+    report = library.add(folder, on_failure=failures.append)
     assert (report.added, report.failed, report.ignored) == (10, 2, 1)
     assert {Path(line.path).name for line in report.failures} == {"leer.jpg", "halb.png"}
-    assert told == list(report.failures)
-    assert all(line.stage and line.error and line.reason for line in told)
+    assert failures == list(report.failures)
+    assert all(line.stage and line.error and line.reason for line in failures)
 
 
-def test_progress_is_told_to_the_end(library, folder):
-    told = []
-    library.add(folder, on_progress=told.append)
-    assert (told[0].done, told[-1].done, told[-1].found) == (0, 10, 10)
+def test_progress_is_reported_to_the_end(library, folder):
+    reports = []
+    library.add(folder, on_progress=reports.append)
+    assert (reports[0].done, reports[-1].done, reports[-1].found) == (0, 10, 10)
 
 
 def test_progress_ends_complete_if_sources_hold_other_files(library, folder):
@@ -159,7 +159,7 @@ def test_progress_ends_complete_if_sources_hold_other_files(library, folder):
     assert updates[-1].done == updates[-1].found == 25
 
 
-def test_filter_min_score_and_k(library, folder):
+def test_search_applies_filter_min_score_and_k(library, folder):
     library.add(folder)
     hund = imgsearch.Field("label") == "hund"
     hits = library.search(picture(0), k=20, where=hund)
@@ -178,12 +178,12 @@ def test_remove_by_id_and_by_path(library, folder):
     assert Path(best.fields["path"]).exists()
 
 
-def test_searching_before_adding_says_so(library):
+def test_search_before_add_raises(library):
     with pytest.raises(CollectionNotFound, match="add some images first"):
         library.search(picture(0))
 
 
-def test_a_text_says_that_the_encoder_has_no_text_side(folder, tmp_path):
+def test_text_query_raises_for_an_encoder_without_texts(folder, tmp_path):
     with imgsearch.open(f"memory://{tmp_path.name}", model="classic") as library:
         library.add(folder)
         with pytest.raises(
@@ -192,17 +192,17 @@ def test_a_text_says_that_the_encoder_has_no_text_side(folder, tmp_path):
             library.search("a white dog")
 
 
-def test_a_missing_source_is_an_error_and_a_missing_file_of_a_list_a_line(library, folder):
+def test_missing_source_raises_and_missing_list_entry_is_reported(library, folder):
     with pytest.raises(SourceError, match="nowhere"):
         library.add(folder / "nowhere")
     files = [folder / "猫/bild-ü 0000.png", folder / "猫/weg.png"]
     assert library.add(files).failed == 1
 
 
-def test_an_existing_library_remembers_its_encoder_index_and_metric(tmp_path, folder):
+def test_existing_library_remembers_its_encoder_index_and_metric(tmp_path, folder):
     url = str(tmp_path / "x.db")
-    with imgsearch.open(url, model="classic", index="ivf_flat:nlist=4", metric="l2") as made:
-        made.add(folder)
+    with imgsearch.open(url, model="classic", index="ivf_flat:nlist=4", metric="l2") as library:
+        library.add(folder)
     with imgsearch.open(url) as again:
         assert (again.recipe.model, again.count()) == ("classic", 10)
         assert again.search(picture(2), k=1)[0].score == pytest.approx(1, abs=1e-4)
@@ -214,12 +214,12 @@ def test_an_existing_library_remembers_its_encoder_index_and_metric(tmp_path, fo
         imgsearch.open(url, model="timm:resnet18")
 
 
-def test_weights_without_a_model_are_refused():
+def test_weights_without_a_model_are_rejected():
     with pytest.raises(ConfigError, match="name the model"):
         imgsearch.open("memory://x", weights="x.safetensors")
 
 
-def test_closing_twice_is_fine_and_frees_the_file(tmp_path, folder):
+def test_close_is_idempotent_and_unlocks_the_file(tmp_path, folder):
     url = str(tmp_path / "x.db")
     library = imgsearch.open(url, model="classic")
     library.add(folder)
@@ -230,7 +230,7 @@ def test_closing_twice_is_fine_and_frees_the_file(tmp_path, folder):
     assert done.stdout.strip() == "10", done.stderr
 
 
-def test_a_file_that_another_process_has_open_is_a_typed_error(tmp_path, folder):
+def test_store_open_in_another_process_raises(tmp_path, folder):
     url = str(tmp_path / "x.db")
     script = f"""if True:
         import imgsearch
@@ -245,8 +245,8 @@ def test_a_file_that_another_process_has_open_is_a_typed_error(tmp_path, folder)
     assert done.stdout.strip() == "locked", done.stderr
 
 
-def test_killed_at_any_moment_a_load_goes_on_to_every_image_once(tmp_path):
-    """kill -9 at ten moments spread over a load, then once more to the end."""
+def test_load_killed_at_any_moment_resumes_without_duplicates(tmp_path):
+    """Kills the process at ten moments of a load, then loads to the end."""
     write(tmp_path / "many", 400)
     script = textwrap.dedent(f"""
         import imgsearch
@@ -272,7 +272,7 @@ def test_killed_at_any_moment_a_load_goes_on_to_every_image_once(tmp_path):
     assert (len(ids), len(set(ids))) == (400, 400)
 
 
-def test_a_moved_file_is_followed_and_a_copy_is_not(library, tmp_path):
+def test_moved_file_is_followed_and_a_copy_is_not(library, tmp_path):
     first, second = tmp_path / "alt/bild.png", tmp_path / "neu/ü/bild.png"
     first.parent.mkdir()
     second.parent.mkdir(parents=True)
@@ -287,7 +287,7 @@ def test_a_moved_file_is_followed_and_a_copy_is_not(library, tmp_path):
     assert library.count() == 1
 
 
-def test_a_label_that_comes_later_is_taken(library, folder):
+def test_label_added_later_is_saved(library, folder):
     library.add(folder / "猫/bild-ü 0000.png")
     assert library.search(picture(0))[0].fields["label"] == ""
     report = library.add(folder)
@@ -295,7 +295,7 @@ def test_a_label_that_comes_later_is_taken(library, folder):
     assert library.search(picture(0), k=1)[0].fields["label"] == "猫"
 
 
-def test_labels_and_paths_are_found_in_either_form_of_unicode(library, tmp_path):
+def test_labels_and_paths_match_in_both_forms_of_unicode(library, tmp_path):
     (path,) = write(tmp_path / "cafe\u0301", 1)
     library.add(tmp_path)
     for label in ("caf\u00e9", "cafe\u0301"):
@@ -306,7 +306,7 @@ def test_labels_and_paths_are_found_in_either_form_of_unicode(library, tmp_path)
     assert library.remove(typed) == 1
 
 
-def test_a_stored_decomposed_label_is_found_and_composed(library, tmp_path):
+def test_stored_decomposed_label_is_found_and_composed(library, tmp_path):
     write(tmp_path / "café", 1)
     library.add(tmp_path)
     (record,) = library.collection.iterate()
@@ -330,7 +330,7 @@ def test_tables_with_a_path_column_are_lists_of_images(library, tmp_path):
         library.add(tmp_path / "no.parquet")
 
 
-def test_a_name_that_is_no_utf8_can_be_removed(library, tmp_path):
+def test_undecodable_name_can_be_removed(library, tmp_path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
     Image.fromarray(picture(1)).save(path)
     assert library.add(tmp_path).added == 1
@@ -340,14 +340,14 @@ def test_a_name_that_is_no_utf8_can_be_removed(library, tmp_path):
 @pytest.mark.parametrize(
     "pixels", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3))]
 )
-def test_pixels_of_another_shape_or_type_are_refused(library, folder, pixels):
+def test_pixels_of_another_shape_or_type_are_rejected(library, folder, pixels):
     library.add(folder)
     with pytest.raises(ImageError, match="pixels are uint8"):
         library.search(pixels)
 
 
 @pytest.mark.parametrize("text", ["x" * 5_000, "~no such user/x.jpg", "a\0b"])
-def test_a_query_that_cannot_be_a_path_is_a_typed_error(library, folder, text):
+def test_query_that_cannot_be_a_path_raises_a_typed_error(library, folder, text):
     library.add(folder)
     with pytest.raises((SourceError, TextUnsupported)):
         library.search(text)
@@ -358,19 +358,19 @@ SHARED = Path(__file__).resolve().parents[3] / "shared/weights/mobilenetv2_100.s
 
 @pytest.mark.torch
 @pytest.mark.skipif(not SHARED.exists(), reason="the real weights are not beside the project")
-def test_weights_that_moved_are_given_anew_and_others_refused(tmp_path, folder):
+def test_moved_weights_are_accepted_and_others_rejected(tmp_path, folder):
     weights = tmp_path / "w.safetensors"
     shutil.copy(SHARED, weights)
     url, options = str(tmp_path / "x.db"), {"pad_type": "same"}
     with imgsearch.open(
         url, model="timm:mobilenetv2_100", weights=weights, options=options
-    ) as made:
-        made.add(folder / "猫")
+    ) as library:
+        library.add(folder / "猫")
     weights.rename(tmp_path / "moved.safetensors")
     with imgsearch.open(url) as lost, pytest.raises(WeightsNotFound, match="weights"):
         lost.search(picture(0))
-    with imgsearch.open(url, weights=tmp_path / "moved.safetensors") as found:
-        assert found.search(picture(0))[0].score == pytest.approx(1, abs=1e-4)
+    with imgsearch.open(url, weights=tmp_path / "moved.safetensors") as reopened:
+        assert reopened.search(picture(0))[0].score == pytest.approx(1, abs=1e-4)
     other = {"pad_type": ""}
     wrong = imgsearch.open(url, weights=SHARED, options=other)
     with wrong, pytest.raises(EncoderMismatch, match="options"):

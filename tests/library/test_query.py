@@ -1,6 +1,6 @@
-"""Queries: what is read as what, arithmetic by hand, and searching by texts with a small encoder.
+"""Queries: parsing, arithmetic worked by hand, and searches by text with a small encoder.
 
-The encoder knows colours: an image is its mean RGB, a text the sum of the colours it names.
+The encoder embeds an image as its mean RGB, and a text as the sum of its color names.
 """
 
 import json
@@ -40,10 +40,10 @@ GALLERY = {"rot-ü": (255, 0, 0), "grün": (0, 255, 0), "blau": (0, 0, 255), "ge
 HALF = 0.5**0.5
 
 
-class ColourEncoder(Encoder):
-    """Mean RGB in [0, 1]; texts as counts of the three colours' names."""
+class ColorEncoder(Encoder):
+    """Mean RGB in [0, 1]; texts as counts of the three colors' names."""
 
-    fingerprint = Fingerprint("colours", 3)
+    fingerprint = Fingerprint("colors", 3)
     languages = ("en",)
 
     def prepare(self, image):
@@ -62,32 +62,32 @@ class ColourEncoder(Encoder):
 
 
 @pytest.fixture
-def colours(monkeypatch):
-    """Put the colours in the place of the default encoder."""
+def colors(monkeypatch):
+    """Make the color encoder the default."""
     default = encoders.load()
     key = next(key for key, encoder in encoders._built.items() if encoder is default)
-    monkeypatch.setitem(encoders._built, key, ColourEncoder())
+    monkeypatch.setitem(encoders._built, key, ColorEncoder())
 
 
 @pytest.fixture
 def gallery(tmp_path, monkeypatch):
-    """Go to a folder beside that of four pictures, each of one colour."""
+    """Change to a folder next to four pictures of one color each."""
     (tmp_path / "bilder").mkdir()
-    for name, colour in GALLERY.items():
-        Image.new("RGB", (8, 6), colour).save(tmp_path / f"bilder/{name}.png")
+    for name, color in GALLERY.items():
+        Image.new("RGB", (8, 6), color).save(tmp_path / f"bilder/{name}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "bilder"
 
 
 @pytest.fixture
-def library(colours, gallery):
+def library(colors, gallery):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
         opened.add(gallery)
         yield opened
 
 
 @pytest.fixture
-def run(run, colours, gallery):
+def run(run, colors, gallery):
     assert run("add", "bilder", "--json").exit_code == 0
     return run
 
@@ -117,13 +117,13 @@ def floats(*numbers):
         ([(1, 0), (0, 1)], (3e300, 4e300), (0.6, 0.8)),
     ],
 )
-def test_the_weighted_sum_of_unit_vectors_is_scaled_to_unit_length(vectors, weights, expected):
+def test_weighted_sum_of_unit_vectors_has_unit_length(vectors, weights, expected):
     sum_ = combined([floats(*vector) for vector in vectors], weights)
     assert sum_.dtype == np.float32
     assert sum_ == pytest.approx(expected, abs=1e-6)
 
 
-def test_terms_that_cancel_each_other_leave_nothing_to_look_for(library):
+def test_terms_that_cancel_out_raise(library):
     with pytest.raises(ConfigError, match="cancel each other"):
         combined([floats(1, 0), floats(1, 1e-7)], (1, -1))
     with pytest.raises(ConfigError, match="cancel each other"):
@@ -131,7 +131,7 @@ def test_terms_that_cancel_each_other_leave_nothing_to_look_for(library):
     assert combined([floats(1, 0), floats(1, 1e-3)], (1, -1)) == pytest.approx((0, -1), abs=1e-3)
 
 
-def test_vectors_that_do_not_fit_together_are_refused(library):
+def test_vectors_of_different_dimensions_are_rejected(library):
     with pytest.raises(DimensionMismatch, match="2 and 3") as caught:
         library.search(Query("red").plus(floats(1, 0)))
     assert (caught.value.expected, caught.value.got) == (3, 2)
@@ -141,13 +141,13 @@ def test_vectors_that_do_not_fit_together_are_refused(library):
 
 
 @pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf")])
-def test_a_weight_is_finite_and_above_0(weight):
+def test_weight_must_be_finite_and_positive(weight):
     for build in (Query, Query.text, Query("blue").plus, Query("blue").minus):
         with pytest.raises(ConfigError, match="above 0"):
             build("red", weight=weight)
 
 
-def test_a_query_never_changes(gallery):
+def test_query_is_immutable(gallery):
     first = Query("a dog")
     second = first.plus("雪").minus("bilder/gelb.png", weight=0.5)
     assert (str(first), len(first.terms)) == ("a dog", 1)
@@ -163,7 +163,7 @@ def test_another_query_adds_its_terms_times_the_weight():
     assert [(term.value, term.weight) for term in terms] == [("x", 3), ("a", -4), ("b", 2)]
 
 
-def test_every_kind_of_value_is_read_as_what_it_is(gallery):
+def test_values_are_parsed_by_type(gallery):
     pixels = np.zeros((2, 3, 3), dtype=np.uint8)
     file = gallery / "gelb.png"
     query = Query(str(file)).plus(file).plus(file.read_bytes()).plus(pixels).plus("ein Hund")
@@ -175,7 +175,7 @@ def test_every_kind_of_value_is_read_as_what_it_is(gallery):
 @pytest.mark.parametrize(
     "text", ["a white dog", "猫", "and / or", "3.5 mm film", "dr. no", "~", "x" * 5_000, "a\0b"]
 )
-def test_what_does_not_look_like_a_path_is_a_text(text, gallery):
+def test_string_unlike_a_path_is_a_text(text, gallery):
     assert kinds(Query(text)) == ["text"]
 
 
@@ -192,14 +192,14 @@ def test_what_does_not_look_like_a_path_is_a_text(text, gallery):
         "~\0/x.png",
     ],
 )
-def test_what_looks_like_a_path_has_to_be_there(text, gallery):
+def test_string_like_a_path_must_exist(text, gallery):
     with pytest.raises(SourceError, match="no image file.*Query.text") as caught:
         Query(text)
     assert caught.value.path == text
     assert kinds(Query.text(text)) == ["text"]
 
 
-def test_a_folder_is_no_image_and_a_url_is_not_fetched(gallery):
+def test_folders_and_urls_are_rejected(gallery):
     with pytest.raises(SourceError, match="it is a folder"):
         Query("./bilder")
     assert kinds(Query("bilder")) == ["text"]
@@ -208,7 +208,7 @@ def test_a_folder_is_no_image_and_a_url_is_not_fetched(gallery):
 
 
 @pytest.mark.parametrize("value", ["", "  ", 3, None, [0.5, 0.5], np.array(["a"])])
-def test_what_is_no_query_is_a_typed_error(value, library):
+def test_invalid_query_raises_a_typed_error(value, library):
     with pytest.raises(ImgSearchError):
         library.search(value)
 
@@ -224,10 +224,10 @@ def test_query_text_and_query_image_reject_other_types():
         Query("caf\udce9")
 
 
-def test_a_text_finds_images(library):
+def test_text_finds_images(library):
     hits = library.search("something red")
     assert names(hits)[:2] == ["rot-ü", "gelb"]
-    # red is (1, 0, 0), yellow (1, 1, 0) / √2, the others at right angles to red
+    # red is (1, 0, 0), yellow (1, 1, 0) / √2, the others are orthogonal to red
     assert [hit.score for hit in hits] == pytest.approx([1, HALF, 0, 0], abs=1e-6)
 
 
@@ -238,7 +238,7 @@ def test_k_offset_where_and_min_score_hold_for_texts(library):
     assert library.search("red", where=nowhere) == []
 
 
-def test_texts_images_and_vectors_add_up(library, gallery):
+def test_texts_images_and_vectors_are_summed(library, gallery):
     yellow = Query("red").plus("green")
     assert library.search(yellow, k=1)[0].score == pytest.approx(1, abs=1e-6)
     assert names(library.search(yellow, k=1)) == ["gelb"]
@@ -252,7 +252,7 @@ def test_texts_images_and_vectors_add_up(library, gallery):
         assert library.encode(red) == pytest.approx((1, 0, 0), abs=1e-6)
 
 
-def test_a_query_of_one_term_is_that_terms_vector(library, gallery):
+def test_query_of_one_term_has_the_vector_of_the_term(library, gallery):
     file = gallery / "gelb.png"
     for value in ("red blue", file):
         alone = library.encode(value)
@@ -261,7 +261,7 @@ def test_a_query_of_one_term_is_that_terms_vector(library, gallery):
     assert library.encode(Query(floats(3, 0, 4), weight=2)).tolist() == [3, 0, 4]
 
 
-def test_a_file_that_has_a_texts_name_is_an_image_unless_said_otherwise(library, gallery):
+def test_file_named_like_a_text_is_an_image_unless_marked_as_text(library, gallery):
     (gallery / "grün.png").rename("red")
     assert names(library.search("red", k=1)) == ["grün"]
     assert names(library.search(Query.text("red"), k=1)) == ["rot-ü"]
@@ -270,33 +270,33 @@ def test_a_file_that_has_a_texts_name_is_an_image_unless_said_otherwise(library,
         library.search(Query.image("green"))
 
 
-def test_texts_before_anything_was_added_have_vectors_too(colours):
+def test_texts_have_vectors_before_the_first_add(colors):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as empty:
         assert empty.encode("blue").tolist() == [0, 0, 1]
 
 
-def test_a_text_that_has_no_direction_is_an_encoders_error(library):
+def test_text_with_a_zero_vector_raises(library):
     with pytest.raises(EncoderError, match="zero"):
         library.search("nothing of that")
 
 
-def test_an_encoder_without_texts_says_so_and_which_have_them(gallery):
+def test_encoder_without_texts_raises_and_names_others(gallery):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as plain:
         plain.add(gallery)
         with pytest.raises(TextUnsupported, match="'classic' takes images only.*clip_vit_b32"):
             plain.search(Query(gallery / "gelb.png").plus("ein Hund"))
 
 
-def test_texts_of_another_encoder_are_refused(gallery, request):
+def test_texts_of_another_encoder_are_rejected(gallery, request):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as plain:
         plain.add(gallery)
-        request.getfixturevalue("colours")
+        request.getfixturevalue("colors")
         with pytest.raises(EncoderMismatch):
             plain.search("red")
 
 
-def test_a_script_that_the_model_does_not_know_is_told_once_a_search(library):
-    with pytest.warns(TextWarning, match="colours was trained on texts in en.*犬") as caught:
+def test_unknown_script_warns_once_a_search(library):
+    with pytest.warns(TextWarning, match="colors was trained on texts in en.*犬") as caught:
         hits = library.search(Query("red 犬").plus("red 猫").plus("red собака"))
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -306,7 +306,7 @@ def test_a_script_that_the_model_does_not_know_is_told_once_a_search(library):
     assert none == []
 
 
-def test_a_search_warns_of_words_that_the_word_table_skips(word_table, gallery):
+def test_search_warns_of_words_that_the_word_table_skips(word_table, gallery):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as library:
         library.add(gallery)
         with pytest.warns(
@@ -318,7 +318,7 @@ def test_a_search_warns_of_words_that_the_word_table_skips(word_table, gallery):
             library.search("goldfsh")
 
 
-def test_the_pipeline_gives_a_row_for_each_text(colours, gallery):
+def test_pipeline_returns_a_row_for_each_text(colors, gallery):
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.connect(url), imgsearch.open(url) as library:
         library.add(gallery)
@@ -335,7 +335,7 @@ def test_the_pipeline_gives_a_row_for_each_text(colours, gallery):
         only.close()
 
 
-def test_a_bad_text_is_a_row_with_its_error(colours, gallery):
+def test_invalid_text_is_a_row_with_its_error(colors, gallery):
     url = f"memory://{uuid.uuid4().hex}"
     with imgsearch.open(url) as library:
         library.add(gallery)
@@ -346,17 +346,17 @@ def test_a_bad_text_is_a_row_with_its_error(colours, gallery):
         ]  # fmt: skip
         strict = text_search_pipeline(url, model="lite", on_error="raise")
         with pytest.raises(EncoderError, match="zero"):
-            strict("no colour at all")
+            strict("no color at all")
         search.close()
         strict.close()
 
 
-def test_the_pipeline_of_a_model_without_texts_says_so_when_it_is_built():
+def test_pipeline_of_a_model_without_texts_raises_when_built():
     with pytest.raises(TextUnsupported, match="images only.*clip_vit_b32"):
         text_search_pipeline("memory://x", model="classic").build()
 
 
-def test_the_command_line_takes_texts_images_signs_and_weights(run):
+def test_command_line_accepts_texts_images_signs_and_weights(run):
     def first(*words):
         done = run("search", *words, "--json", "-k", 1)
         assert done.exit_code == 0, done.output
@@ -371,11 +371,11 @@ def test_the_command_line_takes_texts_images_signs_and_weights(run):
     assert first("bilder/gelb.png", "-", "0.70710678*green") == "rot-ü"
 
 
-def names_of(shown):
-    return [Path(hit["fields"]["path"]).stem for hit in json.loads(shown)]
+def names_of(output):
+    return [Path(hit["fields"]["path"]).stem for hit in json.loads(output)]
 
 
-def test_the_command_line_can_be_told_what_is_what(run, gallery):
+def test_command_line_options_set_the_kind_of_a_query(run, gallery):
     (gallery / "grün.png").rename("red")
     for words, expected in (
         (["red"], "grün"),
@@ -400,7 +400,7 @@ def test_the_command_line_can_be_told_what_is_what(run, gallery):
         ([], "Missing argument"),
     ],
 )
-def test_words_without_a_sign_between_are_a_usage_error(run, words, message):
+def test_terms_without_a_sign_are_a_usage_error(run, words, message):
     done = run("search", *words)
     assert done.exit_code == 2
     assert message in done.stderr
@@ -416,7 +416,7 @@ def test_words_without_a_sign_between_are_a_usage_error(run, words, message):
         (["text:"], "the query is empty"),
     ],
 )
-def test_a_query_that_cannot_be_made_is_one_line_and_exit_1(run, words, message):
+def test_invalid_query_is_one_line_with_exit_status_1(run, words, message):
     done = run("search", *words)
     assert done.exit_code == 1, done.output
     assert done.stderr.startswith("Error: ")
@@ -424,7 +424,7 @@ def test_a_query_that_cannot_be_made_is_one_line_and_exit_1(run, words, message)
     assert done.stderr.count("\n") == 1
 
 
-def test_the_page_shows_an_image_or_the_words(run):
+def test_page_shows_the_query_image_or_text(run):
     run("search", "red", "-", "<b>ü</b> green", "--html", "worte.html")
     words = Path("worte.html").read_text(encoding="utf-8")
     assert words.count("<img ") == 4
@@ -433,16 +433,16 @@ def test_the_page_shows_an_image_or_the_words(run):
     assert Path("bild.html").read_text(encoding="utf-8").count("<img ") == 5
 
 
-def test_a_script_that_the_model_does_not_know_is_a_line_on_standard_error(run):
+def test_unknown_script_is_a_line_on_standard_error(run):
     done = run("search", "red 犬", "--json")
     assert done.exit_code == 0
     assert names_of(done.stdout)[0] == "rot-ü"
-    assert done.stderr.startswith("Warning: colours was trained on")
+    assert done.stderr.startswith("Warning: colors was trained on")
     assert done.stderr.count("\n") == 1
 
 
-def test_as_typed_in_a_shell(tmp_path):
-    """With the real default encoder: images by arithmetic, texts, and texts it cannot read."""
+def test_queries_work_in_a_shell(tmp_path):
+    """Uses the default encoder: image arithmetic, texts, and texts that it cannot read."""
     write(tmp_path / "bilder", 4)
 
     def typed(command):

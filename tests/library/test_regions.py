@@ -1,4 +1,4 @@
-"""Regions: the choice by hand and by properties, a small detector, libraries with regions."""
+"""Regions: selection, by hand and by properties, a small detector, libraries with regions."""
 
 import importlib.util
 import json
@@ -20,28 +20,28 @@ needs_transformers = pytest.mark.skipif(
 )
 
 
-def test_boxes_share_what_a_drawing_shows():
+def test_overlap_of_boxes_is_worked_by_hand():
     assert union_share((0, 0, 4, 4), (2, 2, 6, 6)) == 4 / 28
     assert union_share((0, 0, 4, 4), (0, 0, 4, 4)) == 1
     assert union_share((0, 0, 4, 4), (4, 0, 8, 4)) == 0
     assert union_share((0, 0, 0, 0), (0, 0, 0, 0)) == 0
 
 
-def test_the_surest_of_what_is_alike_is_kept():
-    found = [
+def test_most_certain_of_overlapping_regions_is_kept():
+    candidates = [
         Region((0, 0, 100, 100), "dog", 0.6),
-        Region((0, 0, 100, 98), "Käfer", 0.9),  # 0.98 of it
+        Region((0, 0, 100, 98), "Käfer", 0.9),  # covers 0.98 of the first
         Region((50, 50, 200, 170), "cat", 0.8),  # cut to 120 x 100
         Region((0, 0, 31, 100), "thin", 0.99),
         Region((0, 0, 90, 90), "unsure", 0.49),
         Region((-5, -5, 40, 40), "out", 0.5),
     ]
-    assert chosen(found, 120, 100, overlap=0.9) == [
+    assert chosen(candidates, 120, 100, overlap=0.9) == [
         Region((0, 0, 100, 98), "Käfer", 0.9),
         Region((50, 50, 120, 100), "cat", 0.8),
         Region((0, 0, 40, 40), "out", 0.5),
     ]
-    assert len(chosen(found, 120, 100, most=1)) == 1
+    assert len(chosen(candidates, 120, 100, most=1)) == 1
     assert chosen([], 10, 10) == []
 
 
@@ -55,11 +55,13 @@ regions = st.builds(
 
 
 @given(st.lists(regions, max_size=12))
-def test_chosen_regions_lie_in_the_image_and_apart(found):
-    kept = chosen(found, 100, 80, smallest=10, overlap=0.5)
-    assert kept == chosen(found[::-1], 100, 80, smallest=10, overlap=0.5)
+def test_chosen_regions_are_inside_the_image_and_apart(candidates):
+    kept = chosen(candidates, 100, 80, smallest=10, overlap=0.5)
+    assert kept == chosen(candidates[::-1], 100, 80, smallest=10, overlap=0.5)
     assert len(kept) <= 8
-    assert [each.score for each in kept] == sorted((each.score for each in kept), reverse=True)
+    assert [region.score for region in kept] == sorted(
+        (region.score for region in kept), reverse=True
+    )
     for place, region in enumerate(kept):
         left, top, right, bottom = region.box
         assert 0 <= left <= right - 10
@@ -71,7 +73,7 @@ def test_chosen_regions_lie_in_the_image_and_apart(found):
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdé"), st.integers(0, 4)), max_size=30))
-def test_an_image_has_one_hit_its_nearest(pairs):
+def test_image_has_one_hit_its_nearest_region(pairs):
     hits = [
         Hit(f"{image}#{part}" if part else image, 1 - place / 100, place / 100, {"image": image})
         for place, (image, part) in enumerate(pairs)
@@ -83,10 +85,10 @@ def test_an_image_has_one_hit_its_nearest(pairs):
 
 def test_rows_of_one_image_end_with_the_whole():
     image = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
-    made = list(rows("äb", image, [Region((1, 2, 5, 6), "Käfer", 0.9)]))
-    assert [row[:3] for row in made] == [("äb#1", "1,2,5,6", "Käfer"), ("äb", "", "")]
-    np.testing.assert_array_equal(made[0][3], image[2:6, 1:5])
-    assert made[1][3] is image
+    image_rows = list(rows("äb", image, [Region((1, 2, 5, 6), "Käfer", 0.9)]))
+    assert [row[:3] for row in image_rows] == [("äb#1", "1,2,5,6", "Käfer"), ("äb", "", "")]
+    np.testing.assert_array_equal(image_rows[0][3], image[2:6, 1:5])
+    assert image_rows[1][3] is image
     assert crop(image, (1, 2, 5, 6)).flags.c_contiguous
     assert box("") is None
     with pytest.raises(ConfigError, match="left,top,right,bottom"):
@@ -105,7 +107,7 @@ def detector(tmp_path_factory):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Six pictures of blocks, and a file that is none."""
+    """Return a folder of six pictures of blocks, and a file that is not an image."""
     folder = tmp_path / "fötos"
     folder.mkdir()
     random = np.random.default_rng(8)
@@ -123,7 +125,7 @@ def detection(folder):
 
 
 @needs_transformers
-def test_a_detector_finds_what_transformers_finds(detector, photos):
+def test_detector_agrees_with_transformers(detector, photos):
     import torch
     import transformers
 
@@ -131,26 +133,31 @@ def test_a_detector_finds_what_transformers_finds(detector, photos):
     model = transformers.YolosForObjectDetection.from_pretrained(detector).eval()
     processor = transformers.YolosImageProcessorPil.from_pretrained(detector)
     with torch.inference_mode():
-        made = processor.post_process_object_detection(
+        detections = processor.post_process_object_detection(
             model(**processor(images=Image.fromarray(image), return_tensors="pt")),
             threshold=0.0,
             target_sizes=[image.shape[:2]],
         )[0]
-    found = [
+    candidates = [
         Region(tuple(round(edge) for edge in edges), {0: "Käfer", 1: "dog", 2: "cat"}[label], score)
         for edges, label, score in zip(
-            made["boxes"].tolist(), made["labels"].tolist(), made["scores"].tolist(), strict=True
+            detections["boxes"].tolist(),
+            detections["labels"].tolist(),
+            detections["scores"].tolist(),
+            strict=True,
         )
     ]
-    expected = chosen(found, 240, 180, threshold=0.0, most=4, smallest=16)
+    expected = chosen(candidates, 240, 180, threshold=0.0, most=4, smallest=16)
     assert len(expected) >= 2
     got = detection(detector)(image)
-    assert [(each.box, each.label) for each in got] == [(each.box, each.label) for each in expected]
+    assert [(region.box, region.label) for region in got] == [
+        (region.box, region.label) for region in expected
+    ]
 
 
 @needs_transformers
 @pytest.mark.parametrize("store", ["memory://regionen", "regionen.db"])
-def test_an_object_is_found_with_its_box(detector, photos, tmp_path, store):
+def test_object_is_found_with_its_box(detector, photos, tmp_path, store):
     url = store if store.startswith("memory") else str(tmp_path / store)
     with imgsearch.open(url, model="classic", regions=detection(detector)) as library:
         report = library.add(photos)
@@ -174,12 +181,12 @@ def test_an_object_is_found_with_its_box(detector, photos, tmp_path, store):
         assert library.remove(photos / "bild 3.png") == 1
         assert library.count() == 5
         left = library.collection.iterate(vectors=False)
-        assert hits[0].fields["image"] not in {each.fields["image"] for each in left}
+        assert hits[0].fields["image"] not in {hit.fields["image"] for hit in left}
         whole = library.search(image, k=1)[0].fields["image"]
         part = library.search(crop(np.asarray(Image.open(photos / "bild 1.png")), region.box), k=1)[
             0
         ]
-        assert library.remove(part.id) == 1  # a region stands for its image
+        assert library.remove(part.id) == 1  # removing a region removes its image
         assert library.remove(whole) == 1
         assert library.count() == 3
         assert library.remove(photos / "nicht da.png") == 0
@@ -191,8 +198,10 @@ def test_pipelines_insert_and_search_regions(detector, photos, tmp_path):
 
     url = str(tmp_path / "a.db")
     with imgsearch.connect(url):
-        made = list(insert_pipeline(url, model="classic", regions=detector).stream([str(photos)]))
-        failed = [row for row in made if row["error"] is not None]
+        inserted = list(
+            insert_pipeline(url, model="classic", regions=detector).stream([str(photos)])
+        )
+        failed = [row for row in inserted if row["error"] is not None]
         assert len(failed) == 1
         assert "ImageCorrupt" in type(failed[0]["error"]).__name__
         query = str(photos / "bild 2.png")
@@ -202,7 +211,7 @@ def test_pipelines_insert_and_search_regions(detector, photos, tmp_path):
 
 
 @needs_transformers
-def test_what_does_not_fit_is_told(detector, photos, tmp_path):
+def test_invalid_options_raise(detector, photos, tmp_path):
     from imgsearch.encoders.detector import Detection
 
     image = np.zeros((64, 64, 3), np.uint8)

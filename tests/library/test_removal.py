@@ -1,4 +1,4 @@
-"""Removal by id, path, folder or glob, whether or not the files still exist."""
+"""Removal by id, path, folder or glob, of existing and deleted files."""
 
 import shutil
 import uuid
@@ -33,10 +33,12 @@ PATHS = [
 @pytest.fixture(scope="module")
 def collection():
     with connect(f"memory://{uuid.uuid4().hex}") as store:
-        made = store.create("images", Schema(2, fields={"path": "str"}))
+        images = store.create("images", Schema(2, fields={"path": "str"}))
         vector = np.array([1, 0], dtype=np.float32)
-        made.upsert(Record(f"{n:064x}", vector, {"path": path}) for n, path in enumerate(PATHS, 1))
-        yield made
+        images.upsert(
+            Record(f"{n:064x}", vector, {"path": path}) for n, path in enumerate(PATHS, 1)
+        )
+        yield images
 
 
 @pytest.mark.parametrize(
@@ -76,19 +78,19 @@ def collection():
     ],
 )
 @pytest.mark.parametrize("prefixes", [True, False])
-def test_a_target_names_records(collection, monkeypatch, target, numbers, prefixes):
+def test_target_selects_records(collection, monkeypatch, target, numbers, prefixes):
     monkeypatch.setattr(type(collection), "prefixes", prefixes)
     missing = []
-    found = named_ids(collection, [target], missing.append)
-    assert sorted(int(id_, 16) for id_ in found) == numbers
+    ids = named_ids(collection, [target], missing.append)
+    assert sorted(int(id_, 16) for id_ in ids) == numbers
     assert missing == ([] if numbers else [str(target)])
 
 
-def test_several_targets_are_united_and_missing_ones_named(collection):
+def test_targets_are_combined_and_missing_ones_reported(collection):
     missing = []
     targets = ["/a/b/1.jpg", "nope", "/a/b", f"{1:064x}", "nope", *(f"/n/{n}" for n in range(20))]
-    found = named_ids(collection, targets, missing.append)
-    assert sorted(int(id_, 16) for id_ in found) == [1, 2, 3]
+    ids = named_ids(collection, targets, missing.append)
+    assert sorted(int(id_, 16) for id_ in ids) == [1, 2, 3]
     assert missing == ["nope", *(f"/n/{n}" for n in range(20))]
 
 
@@ -103,16 +105,16 @@ def test_several_targets_are_united_and_missing_ones_named(collection):
         ("/x/o\u0308.jpg", 1),
     ],
 )
-def test_a_name_is_found_in_either_unicode_form(target, number):
+def test_name_matches_in_both_unicode_forms(target, number):
     paths = ["/e\u0301/\xf6.jpg", "/\xe9/2.jpg", "/x/\xf6.jpg", "/x/o\u0308.jpg"]
     with connect(f"memory://{uuid.uuid4().hex}") as store:
-        made = store.create("images", Schema(2, fields={"path": "str"}))
+        images = store.create("images", Schema(2, fields={"path": "str"}))
         vector = np.array([1, 0], dtype=np.float32)
-        made.upsert(Record(str(n), vector, {"path": path}) for n, path in enumerate(paths))
-        assert len(named_ids(made, [target])) == number
+        images.upsert(Record(str(n), vector, {"path": path}) for n, path in enumerate(paths))
+        assert len(named_ids(images, [target])) == number
 
 
-def test_the_name_of_the_current_folder_is_not_read_as_a_pattern(collection, tmp_path, monkeypatch):
+def test_current_folder_name_is_not_a_pattern(collection, tmp_path, monkeypatch):
     here = tmp_path / "[x]*"
     write(here / "tief", 2)
     monkeypatch.chdir(here)
@@ -122,7 +124,7 @@ def test_the_name_of_the_current_folder_is_not_read_as_a_pattern(collection, tmp
         assert library.remove("ti*") == 1
 
 
-def test_an_empty_target_is_refused(collection):
+def test_empty_target_is_rejected(collection):
     with pytest.raises(ConfigError, match="empty path"):
         named_ids(collection, ["/a/b", ""])
 

@@ -1,4 +1,4 @@
-"""Collections of an encoder that was removed: what every surface says, and what still works."""
+"""Collections of a removed encoder: the error of every interface, and supported operations."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def collection(request):
         store.drop("images")
 
 
-def test_a_removed_encoder_is_not_loaded_and_says_what_to_do():
+def test_removed_encoder_raises_with_advice():
     for model in ("mini", "Mini"):
         with pytest.raises(EncoderRemoved) as refused:
             encoders.load(model)
@@ -50,7 +50,7 @@ def test_a_removed_encoder_is_not_loaded_and_says_what_to_do():
 
 
 @pytest.mark.parametrize("collection", [SCHEMA.note, "", "größe"], indirect=True)
-def test_a_library_of_a_removed_encoder_says_what_to_do(collection, tmp_path):
+def test_library_of_a_removed_encoder_raises_with_advice(collection, tmp_path):
     (picture,) = write(tmp_path, 1)
     with imgsearch.open(URL) as library:
         for call in (
@@ -68,12 +68,12 @@ def test_a_library_of_a_removed_encoder_says_what_to_do(collection, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["lite", "classic"])
-def test_another_encoder_for_its_collection_is_refused_with_the_advice(collection, model):
+def test_another_encoder_for_its_collection_raises_with_advice(collection, model):
     with pytest.raises(EncoderRemoved, match="was removed from imgsearch. Add the images again"):
         imgsearch.open(URL, model=model)
 
 
-def test_pipelines_over_its_collection_say_what_to_do(collection, tmp_path):
+def test_pipelines_over_its_collection_raise_with_advice(collection, tmp_path):
     write(tmp_path, 1)
     for pipeline, query in (
         (imgsearch.insert_pipeline, tmp_path),
@@ -87,7 +87,7 @@ def test_pipelines_over_its_collection_say_what_to_do(collection, tmp_path):
         imgsearch.search_pipeline(URL)(tmp_path)
 
 
-def test_commands_on_its_collection_say_what_to_do(collection, run, tmp_path, monkeypatch):
+def test_commands_on_its_collection_fail_with_advice(collection, run, tmp_path, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_DB", URL)
     (picture,) = write(tmp_path, 1)
     for words in (

@@ -1,4 +1,4 @@
-"""Thresholds that a library keeps: auto by the kind of query, hidden duplicates, the commands."""
+"""Saved thresholds of a library: automatic by the kind of query, hidden duplicates, commands."""
 
 import json
 import uuid
@@ -28,17 +28,17 @@ def library(tmp_path):
         yield opened
 
 
-def test_auto_takes_the_threshold_of_the_kind_of_query(library):
+def test_auto_uses_the_threshold_of_the_kind_of_query(library):
     library.thresholds.keep_min_scores({"image": {"threshold": 0.6}, "text": {"threshold": 0.2}})
     kept = library.thresholds
     vector = np.ones(4)
     assert kept.min_score(Query(picture(0))) == 0.6
     assert kept.min_score(Query(picture(0)).minus(vector)) == 0.6
     assert kept.min_score(Query.text("dög").plus(Query.text("snow"))) == 0.2
-    assert kept.min_score(Query.text("dog").plus(picture(0))) == 0.2  # the lower one of both
+    assert kept.min_score(Query.text("dog").plus(picture(0))) == 0.2  # the lower of the two
 
 
-def test_auto_shows_what_reaches_it_and_may_show_nothing(library):
+def test_auto_returns_hits_above_the_threshold_or_none(library):
     scores = [hit.score for hit in library.search(picture(4), k=9)]
     library.thresholds.keep_min_scores({"image": {"threshold": (scores[0] + scores[1]) / 2}})
     assert len(library.search(picture(4), k=9, min_score="auto")) == 1
@@ -46,7 +46,7 @@ def test_auto_shows_what_reaches_it_and_may_show_nothing(library):
     assert library.search(picture(4), min_score="auto") == []
 
 
-def test_what_was_not_measured_names_the_command(library):
+def test_missing_threshold_names_the_command(library):
     with pytest.raises(ConfigError, match=r"image queries.*imgsearch threshold"):
         library.search(picture(0), min_score="auto")
     library.thresholds.keep_min_scores({"image": {"threshold": 0.5}})
@@ -59,26 +59,26 @@ def test_what_was_not_measured_names_the_command(library):
 
 
 def test_hidden_duplicates_make_room_for_others(library):
-    shown = library.search(picture(0), k=4)
-    assert sum("kopien" in hit.fields["path"] for hit in shown) == 3
-    near = shown[3].score - 1e-4
-    found = library.search(picture(0), k=4, hide_duplicates=near)
-    assert len(found) == 4
-    assert found[0] == shown[0]
-    assert not any("kopien" in hit.fields["path"] for hit in found)
+    hits = library.search(picture(0), k=4)
+    assert sum("kopien" in hit.fields["path"] for hit in hits) == 3
+    near = hits[3].score - 1e-4
+    distinct = library.search(picture(0), k=4, hide_duplicates=near)
+    assert len(distinct) == 4
+    assert distinct[0] == hits[0]
+    assert not any("kopien" in hit.fields["path"] for hit in distinct)
     library.thresholds.keep_duplicates({"threshold": near})
-    assert library.search(picture(0), k=4, hide_duplicates=True) == found
-    assert library.search(picture(0), k=4, hide_duplicates=2.0) == shown  # nothing is so near
+    assert library.search(picture(0), k=4, hide_duplicates=True) == distinct
+    assert library.search(picture(0), k=4, hide_duplicates=2.0) == hits  # no score reaches 2.0
 
 
-def test_the_notes_are_no_library():
+def test_notes_are_not_listed_as_a_library():
     with pytest.raises(ConfigError, match="Choose another name"):
         imgsearch.open("memory://x", collection=notes.NAME)
 
 
 @pytest.fixture
 def loaded(run, tmp_path):
-    """A library of twenty pictures of two classes, and a wide copy of each of the first five."""
+    """Load a library of twenty pictures of two classes, with wide copies of the first five."""
     write(tmp_path / "bilder/dog", 10)
     write(tmp_path / "bilder/snow", 10, start=10)
     (tmp_path / "bilder/é").mkdir()
@@ -91,7 +91,7 @@ def loaded(run, tmp_path):
 
 @pytest.fixture
 def shades(run, tmp_path):
-    """A library of ten dark and ten bright pictures with a label each."""
+    """Load a library of ten dark and ten bright pictures, each with a label."""
     write_shade(tmp_path / "bilder/dog", 10, bright=False)
     write_shade(tmp_path / "bilder/snow", 10, start=10, bright=True)
     assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
@@ -100,7 +100,7 @@ def shades(run, tmp_path):
 
 def names(group):
     members = [group["kept"], *group["others"]]
-    return {"/".join(each["fields"]["path"].split("/")[-2:]) for each in members}
+    return {"/".join(hit["fields"]["path"].split("/")[-2:]) for hit in members}
 
 
 def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
@@ -122,10 +122,10 @@ def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
 
     query = loaded / "dog/bild-ü 0000.png"
     words = ("search", query, "--hide-duplicates", "-k", 25, "--json")
-    shown = {"/".join(hit["fields"]["path"].split("/")[-2:])
+    hit_names = {"/".join(hit["fields"]["path"].split("/")[-2:])
              for hit in json.loads(run(*words).stdout)}  # fmt: skip
-    assert all(len(pair & shown) <= 1 for pair in pairs)
-    assert "dog/bild-ü 0000.png" in shown
+    assert all(len(pair & hit_names) <= 1 for pair in pairs)
+    assert "dog/bild-ü 0000.png" in hit_names
 
 
 def test_dedup_joins_the_vectors_of_classic(run, tmp_path):
@@ -147,22 +147,22 @@ def test_dedup_joins_the_vectors_of_classic(run, tmp_path):
     assert not json.loads(done.stdout)["joined"]
 
 
-def test_dedup_refuses_a_threshold_that_its_check_denies(run, loaded):
+def test_dedup_rejects_a_threshold_that_fails_its_check(run, loaded):
     assert run("dedup", "--precision", 0.5).exit_code == 0
     done = run("dedup", "--precision", 0.9, "--remove", "--yes")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "refused by its check: wanted precision 0.9, checked 0." in done.stderr
     assert json.loads(run("info", "--json").stdout)["count"] == 25
     query = loaded / "dog/bild-ü 0000.png"
-    done = run("search", query, "--hide-duplicates")  # by the earlier threshold
+    done = run("search", query, "--hide-duplicates")  # uses the earlier threshold
     assert (done.exit_code, "pixels were not compared" in done.stderr) == (0, True)
-    assert run("dedup", "--precision", 0.3).exit_code == 1  # forgets the threshold for 0.5
+    assert run("dedup", "--precision", 0.3).exit_code == 1  # deletes the threshold for 0.5
     done = run("search", query, "--hide-duplicates")
     assert (done.exit_code, "imgsearch dedup" in done.stderr) == (1, True)
 
 
 def test_dedup_removes_only_verified_copies(run, loaded):
-    """Of five copies one file is deleted and one holds another picture."""
+    """Of five copies one file is deleted and one has another picture."""
     (loaded / "é/kopie 0.png").unlink()
     Image.fromarray(picture(77)).save(loaded / "é/kopie 1.png")
     words = ("dedup", "--threshold", 0.91, "--remove", "--yes")
@@ -194,8 +194,8 @@ def test_dedup_separates_pages_that_the_encoder_does_not(run, tmp_path):
     )
 
 
-def test_a_kept_threshold_that_its_check_denied_is_not_used(library):
-    """Older versions kept such thresholds."""
+def test_saved_threshold_that_failed_its_check_is_not_used(library):
+    """Older versions saved such thresholds."""
     checked = {"precision": 0.777, "precision_interval": [0.7, 0.85], "pairs": 40}
     denied = {"threshold": 0.5, "wanted": 0.99, "checked": checked}
     library.thresholds.keep_duplicates(denied)
@@ -208,7 +208,7 @@ def test_a_kept_threshold_that_its_check_denied_is_not_used(library):
     assert library.thresholds.duplicates() == 0.5
 
 
-def test_a_refused_measurement_forgets_thresholds_as_precise(library):
+def test_rejected_measurement_deletes_thresholds_of_that_precision(library):
     library.thresholds.keep_min_scores({
         "image": {"threshold": 0.6, "wanted": 0.9}, "text": {"threshold": 0.2, "wanted": 0.5}
     })  # fmt: skip
@@ -216,19 +216,19 @@ def test_a_refused_measurement_forgets_thresholds_as_precise(library):
     assert set(library.thresholds.to_dict()["min_score"]) == {"text"}
 
 
-def test_dedup_removes_when_it_is_told_to(run, loaded):
-    words = ("dedup", "--threshold", 0.91, "--remove")  # a copy of each of five, and nothing else
+def test_dedup_removes_with_the_option(run, loaded):
+    words = ("dedup", "--threshold", 0.91, "--remove")  # one copy of each of five images
     no = run(*words, input="n\n")
     assert (no.exit_code, "Remove 5 images" in no.stderr) == (1, True)
     assert json.loads(run("info", "--json").stdout)["count"] == 25
-    told = json.loads(run(*words, "--yes", "--json").stdout)
-    assert (told["removed"], told["measured"], len(told["groups"])) == (5, None, 5)
+    result = json.loads(run(*words, "--yes", "--json").stdout)
+    assert (result["removed"], result["measured"], len(result["groups"])) == (5, None, 5)
     assert json.loads(run("info", "--json").stdout)["count"] == 20
     assert json.loads(run(*words, "--yes", "--json").stdout)["groups"] == []
     assert len(list(loaded.rglob("*.png"))) == 25
 
 
-def test_dedup_of_a_library_without_any_says_so(run, tmp_path):
+def test_dedup_reports_a_library_without_duplicates(run, tmp_path):
     write(tmp_path / "bilder", 6)
     assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
     done = run("dedup", "--threshold", 0.9999, "--html", "seite.html", "--remove")
@@ -239,7 +239,7 @@ def test_dedup_of_a_library_without_any_says_so(run, tmp_path):
     assert "No near-duplicates." in (tmp_path / "seite.html").read_text(encoding="utf-8")
 
 
-def test_threshold_measures_keeps_and_search_uses_it(run, shades):
+def test_threshold_is_measured_saved_and_used_by_search(run, shades):
     query = shades / "dog/bild-ü 0000.png"
     before = run("search", query, "--min-score", "auto")
     assert before.exit_code == 1
@@ -248,9 +248,9 @@ def test_threshold_measures_keeps_and_search_uses_it(run, shades):
     assert done.exit_code == 0, done.output
     assert done.stdout.split()[0] == "queries"
     assert "no threshold is kept for text queries" in done.stderr
-    told = json.loads(run("threshold", "bilder", "--precision", 0.3, "--json").stdout)
-    assert set(told["kept"]) == {"image"}
-    lowest = told["kept"]["image"]["threshold"]
+    result = json.loads(run("threshold", "bilder", "--precision", 0.3, "--json").stdout)
+    assert set(result["kept"]) == {"image"}
+    lowest = result["kept"]["image"]["threshold"]
     hits = json.loads(run("search", query, "--min-score", "auto", "-k", 25, "--json").stdout)
     assert hits
     assert all(hit["score"] >= lowest for hit in hits)
@@ -259,13 +259,13 @@ def test_threshold_measures_keeps_and_search_uses_it(run, shades):
     assert "threshold image" in run("info").stdout
 
 
-def test_threshold_refuses_folders_that_do_not_label_images(run, loaded):
+def test_threshold_rejects_folders_without_labels(run, loaded):
     failed = run("threshold", "--precision", 0.3)
     assert (failed.exit_code, failed.stdout) == (1, "")
     assert "the labels do not" in failed.stderr
 
 
-def test_a_score_is_a_number_or_auto(run, shades):
+def test_min_score_is_a_number_or_auto(run, shades):
     done = run("search", shades / "dog/bild-ü 0000.png", "--min-score", "hoch")
     assert done.exit_code == 2
     assert "'hoch' is not a number or auto" in done.stderr

@@ -1,4 +1,4 @@
-"""Pipelines and operators on a collection that notes no encoder."""
+"""Pipelines and operators on a collection without a recorded encoder."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def unmarked():
         store.drop("images")
 
 
-def test_inserting_into_an_unmarked_collection_is_refused(unmarked, tmp_path):
+def test_insert_into_a_foreign_collection_is_rejected(unmarked, tmp_path):
     write(tmp_path, 1)
     with pytest.raises(SchemaMismatch, match="encoder: none noted there, lite asked for"):
         imgsearch.insert_pipeline(URL)(tmp_path)
@@ -32,7 +32,7 @@ def test_inserting_into_an_unmarked_collection_is_refused(unmarked, tmp_path):
     assert unmarked.count() == 1
 
 
-def test_an_unmarked_collection_is_searched_by_a_named_model_only(unmarked, tmp_path):
+def test_foreign_collection_is_searched_only_with_a_named_model(unmarked, tmp_path):
     write(tmp_path, 1)
     with pytest.raises(EncoderMismatch, match="Name that encoder"):
         imgsearch.search_pipeline(URL)(tmp_path)

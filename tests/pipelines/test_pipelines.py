@@ -1,4 +1,4 @@
-"""The three pipelines, called as they are and gone on with by Towhee's own steps."""
+"""The three pipelines, alone and extended with Towhee's own steps."""
 
 import uuid
 from pathlib import Path
@@ -47,18 +47,18 @@ def test_batches_and_single_images_give_the_same_vectors(folder):
         assert rows[place]["vector"] == pytest.approx(alone, abs=1e-5)
 
 
-def test_embed_goes_on_with_towhees_own_steps_and_display(folder):
-    """As in the tutorials that people know: load, decode, embed, look."""
+def test_embed_is_extended_with_towhees_steps_and_display(folder):
+    """As in the known tutorials: load, decode, embed, display."""
     embed = imgsearch.embed_pipeline()
-    shown = embed.map("vector", "dim", len).output("path", "image", "vector", "dim")
-    queue = shown(str(folder / "*0001.png"))
+    displayed = embed.map("vector", "dim", len).output("path", "image", "vector", "dim")
+    queue = displayed(str(folder / "*0001.png"))
     data = towhee.datacollection.DataCollection(queue)
     (row,) = list(data)
     assert row.dim == len(row.vector)
     assert row.image.tolist() == picture(1).tolist()
 
 
-def test_a_pipeline_of_single_operators_reads_like_the_tutorials(folder, url):
+def test_pipeline_of_single_operators_reads_like_the_tutorials(folder, url):
     op = imgsearch.op
     first = (
         towhee.pipe.input("src")
@@ -77,7 +77,7 @@ def test_a_pipeline_of_single_operators_reads_like_the_tutorials(folder, url):
     assert (pred[0], len(pred)) == (path, 3)
 
 
-def test_what_was_inserted_is_found_first_with_its_fields(folder, url):
+def test_inserted_image_is_the_first_hit_with_its_fields(folder, url):
     inserted = imgsearch.insert_pipeline(url, model="classic")(str(folder.parent))
     assert len({row["id"] for row in inserted}) == 40
     for row in imgsearch.search_pipeline(url, model="classic", k=5)([str(folder / "*000*.png")]):
@@ -86,15 +86,15 @@ def test_what_was_inserted_is_found_first_with_its_fields(folder, url):
         assert row["hits"][0].score == pytest.approx(1, abs=1e-5)
 
 
-def test_the_library_finds_what_the_pipeline_finds(folder, url):
+def test_library_and_pipeline_return_the_same_hits(folder, url):
     imgsearch.insert_pipeline(url, model="classic")(str(folder))
     rows = imgsearch.search_pipeline(url, model="classic", k=3)(str(folder))
     with imgsearch.open(url) as library:
         for row in rows:
-            found = library.search(row["path"], k=3)
-            assert [hit.id for hit in found] == [hit.id for hit in row["hits"]]
+            hits = library.search(row["path"], k=3)
+            assert [hit.id for hit in hits] == [hit.id for hit in row["hits"]]
             scores = [hit.score for hit in row["hits"]]
-            assert [hit.score for hit in found] == pytest.approx(scores, abs=1e-5)
+            assert [hit.score for hit in hits] == pytest.approx(scores, abs=1e-5)
 
 
 def test_inserting_twice_changes_nothing(folder, url):
@@ -105,7 +105,7 @@ def test_inserting_twice_changes_nothing(folder, url):
 
 
 @pytest.mark.parametrize("between", [0, 40])  # a batch holds 32 images
-def test_the_first_file_of_a_content_counts_across_batches(tmp_path, url, between):
+def test_first_file_of_a_content_counts_across_batches(tmp_path, url, between):
     (first,) = write(tmp_path / "a" / "cafe\u0301", 1)
     write(tmp_path / "b", between, start=100)
     copy = tmp_path / "z" / "copy.png"
@@ -128,7 +128,7 @@ def test_the_first_file_of_a_content_counts_across_batches(tmp_path, url, betwee
         assert stored() == {"path": str(copy), "label": "z"}
 
 
-def test_ids_of_ones_own_are_replaced(url, tmp_path):
+def test_own_ids_are_replaced(url, tmp_path):
     op = imgsearch.op("vector_insert", url=url, model="classic", fields=("path",))
     insert = towhee.pipe.input("id", "vec", "path").map(("id", "vec", "path"), "mr", op)
     vector = np.eye(1, imgsearch.load_encoder("classic").fingerprint.dim, dtype=np.float32)[0]
@@ -138,7 +138,7 @@ def test_ids_of_ones_own_are_replaced(url, tmp_path):
         assert store.open("images").get(["one"])["one"].fields == {"path": "/"}
 
 
-def test_bad_files_are_rows_and_the_rest_goes_in(folder, url):
+def test_bad_files_are_error_rows_and_the_rest_is_inserted(folder, url):
     (folder / "kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
     sources = [str(folder), str(folder / "fehlt.png")]
     rows = list(imgsearch.insert_pipeline(url, model="classic").stream([[*sources]]))
@@ -148,7 +148,7 @@ def test_bad_files_are_rows_and_the_rest_goes_in(folder, url):
     assert len(failed) == 2
 
 
-def test_a_single_bad_query_is_a_typed_error(folder, url):
+def test_bad_query_raises_a_typed_error(folder, url):
     imgsearch.insert_pipeline(url, model="classic")(str(folder))
     with pytest.raises(SourceError, match="fehlt"):
         imgsearch.search_pipeline(url, model="classic")(str(folder / "fehlt.png"))
@@ -163,7 +163,7 @@ def test_search_options_reach_the_store(folder, url):
     assert [Path(hit.fields["path"]).name for hit in near] == ["bild-ü 0003.png"]
 
 
-@pytest.mark.torch  # timm's names are looked through
+@pytest.mark.torch  # searches the names of timm
 @pytest.mark.parametrize(
     ("build", "error"),
     [
@@ -174,12 +174,12 @@ def test_search_options_reach_the_store(folder, url):
         (lambda url: imgsearch.insert_pipeline("mivlus://x").build(), ConfigError),
     ],
 )
-def test_mistakes_are_told_when_the_pipeline_is_built(build, error, url):
+def test_invalid_options_raise_when_the_pipeline_is_built(build, error, url):
     with pytest.raises(error):
         build(url)
 
 
-def test_a_collection_refuses_another_encoders_vectors(folder, url):
+def test_collection_rejects_vectors_of_another_encoder(folder, url):
     imgsearch.insert_pipeline(url, model="classic", index="flat")(str(folder))
     with imgsearch.connect(url) as store:
         store.open("images")
@@ -187,20 +187,20 @@ def test_a_collection_refuses_another_encoders_vectors(folder, url):
         imgsearch.insert_pipeline(url, model="classic", index="hnsw").build()
 
 
-def test_search_refuses_a_collection_of_another_encoder(url):
+def test_search_rejects_a_collection_of_another_encoder(url):
     from imgsearch.backends import Schema
     from imgsearch.types import Fingerprint, Record
 
     with imgsearch.connect(url) as store:
-        made = store.create("images", Schema(4, encoder=Fingerprint("timm:other", 4)))
-        made.upsert([Record("a", np.ones(4, np.float32))])
+        images = store.create("images", Schema(4, encoder=Fingerprint("timm:other", 4)))
+        images.upsert([Record("a", np.ones(4, np.float32))])
     with pytest.raises(EncoderMismatch, match="timm:other"):
         imgsearch.search_pipeline(url, model="classic").build()
     with pytest.raises(ImgSearchError, match="timm:other"):
         imgsearch.insert_pipeline(url).build()
 
 
-def test_closing_lets_go_of_the_store(tmp_path, folder):
+def test_close_releases_the_store(tmp_path, folder):
     """An embedded file is locked while it is open: closing must free it for others."""
     from imgsearch import backends
 

@@ -1,4 +1,4 @@
-"""Pipelines over regions: what goes in, in which order, and which hits come out."""
+"""Pipelines over regions: inserted rows, their order, and hits."""
 
 import importlib.util
 import uuid
@@ -35,7 +35,7 @@ def detection(tmp_path_factory):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Forty pictures of blocks, whose parts differ: their rows fill several batches."""
+    """Return a folder of forty pictures of distinct blocks, whose rows fill several batches."""
     folder = tmp_path / "fötos"
     folder.mkdir()
     for number in range(40):
@@ -44,8 +44,8 @@ def photos(tmp_path):
 
 
 def blocks(seed):
-    colours = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    return colours.repeat(20, 0).repeat(20, 1)
+    colors = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    return colors.repeat(20, 0).repeat(20, 1)
 
 
 @pytest.fixture(params=["memory", "milvus-lite"])
@@ -55,11 +55,11 @@ def url(request, tmp_path):
 
 def records(url):
     with imgsearch.connect(url) as store:
-        return {each.id: each.fields for each in store.open("images").iterate(vectors=False)}
+        return {record.id: record.fields for record in store.open("images").iterate(vectors=False)}
 
 
 @needs_transformers
-def test_a_part_of_an_image_finds_it_with_the_box(detection, photos, tmp_path, url):
+def test_part_of_an_image_finds_the_image_and_box(detection, photos, tmp_path, url):
     imgsearch.insert_pipeline(url, model="classic", regions=detection)(str(photos))
     search = imgsearch.search_pipeline(url, model="classic", k=40)
     for number in (0, 7, 39):
@@ -82,28 +82,28 @@ def test_a_part_of_an_image_finds_it_with_the_box(detection, photos, tmp_path, u
 
 
 @needs_transformers
-def test_each_image_ends_with_the_whole_and_twice_changes_nothing(detection, photos, url):
+def test_whole_image_is_the_last_row_and_insert_is_idempotent(detection, photos, url):
     insert = imgsearch.insert_pipeline(url, model="classic", regions=detection)
     rows = insert(str(photos))
-    there = records(url)
-    assert len(there) == len(rows)
+    stored = records(url)
+    assert len(stored) == len(rows)
     assert len({row["path"] for row in rows}) == 40
     images = {}
     for row in rows:
         image, _, part = row["id"].partition("#")
-        assert there[row["id"]]["path"] == row["path"]
-        assert there[row["id"]]["image"] == image
-        assert bool(there[row["id"]]["box"]) == bool(part)
+        assert stored[row["id"]]["path"] == row["path"]
+        assert stored[row["id"]]["image"] == image
+        assert bool(stored[row["id"]]["box"]) == bool(part)
         images.setdefault(image, []).append(part)
     assert all(parts == [*map(str, range(1, len(parts))), ""] for parts in images.values())
     assert max(map(len, images.values())) > 2
     assert insert(str(photos)) == rows
-    assert records(url) == there
+    assert records(url) == stored
     insert.close()
 
 
 @needs_transformers
-def test_a_bad_file_is_one_row_and_the_rest_goes_in(detection, photos, url):
+def test_bad_file_is_one_error_row_and_the_rest_is_inserted(detection, photos, url):
     (photos / "bild-ü 20b.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
     rows = list(
         imgsearch.insert_pipeline(url, model="classic", regions=detection).stream([str(photos)])
@@ -115,7 +115,7 @@ def test_a_bad_file_is_one_row_and_the_rest_goes_in(detection, photos, url):
 
 
 @needs_transformers
-def test_settings_and_mistakes_are_told_when_the_pipeline_is_built(detection, photos, tmp_path):
+def test_invalid_options_raise_when_the_pipeline_is_built(detection, photos, tmp_path):
     url = f"memory://{uuid.uuid4().hex}"
     one = Detection(detection.weights, threshold=0.0, most=1, smallest=16)
     assert (
@@ -129,7 +129,7 @@ def test_settings_and_mistakes_are_told_when_the_pipeline_is_built(detection, ph
 
 
 @needs_transformers
-def test_the_operator_goes_into_a_pipeline_of_ones_own(detection, photos):
+def test_operator_works_in_a_custom_pipeline(detection, photos):
     from imgsearch.towhee.imports import towhee
 
     op = imgsearch.op
@@ -146,15 +146,15 @@ def test_the_operator_goes_into_a_pipeline_of_ones_own(detection, photos):
     )
     path = str(photos / "bild-ü 01.png")
     queue = run(path)
-    made = [queue.get() for _ in range(queue.size)]
+    outputs = [queue.get() for _ in range(queue.size)]
     image = blocks(1)
-    assert [row for row, _, _ in made][-1] == path
-    for _, told, pixels in made[:-1]:
-        np.testing.assert_array_equal(pixels, crop(image, box(told)))
-    np.testing.assert_array_equal(made[-1][2], image)
+    assert [row for row, _, _ in outputs][-1] == path
+    for _, region, pixels in outputs[:-1]:
+        np.testing.assert_array_equal(pixels, crop(image, box(region)))
+    np.testing.assert_array_equal(outputs[-1][2], image)
 
 
-@settings(max_examples=40, deadline=None)  # a store each
+@settings(max_examples=40, deadline=None)  # every example opens a store
 @given(
     st.lists(st.integers(1, 30), min_size=1, max_size=12),
     st.integers(1, 8),
@@ -162,8 +162,8 @@ def test_the_operator_goes_into_a_pipeline_of_ones_own(detection, photos):
     st.sampled_from([None, 0.0, 0.5]),
     st.integers(0, 1000),
 )
-def test_a_search_counts_each_image_once_as_if_all_rows_were_read(parts, k, offset, least, seed):
-    """`parts[i]` is how many rows image i has: one image may fill the first pages alone."""
+def test_search_counts_every_image_once(parts, k, offset, least, seed):
+    """`parts[i]` is the number of rows of image i. One image may fill the first pages."""
     random = np.random.default_rng(seed)
     rows = [
         Record(
@@ -175,28 +175,28 @@ def test_a_search_counts_each_image_once_as_if_all_rows_were_read(parts, k, offs
         for part in range(number)
     ]
     with imgsearch.connect(f"memory://{uuid.uuid4().hex}") as store:
-        made = store.create("images", Schema(3, fields=dict.fromkeys(FIELDS, "str")))
-        made.upsert(rows)
+        images = store.create("images", Schema(3, fields=dict.fromkeys(FIELDS, "str")))
+        images.upsert(rows)
         query = np.array([1, 0, 0], np.float32)
-        everything = made.search(query[None], k=len(rows), min_score=least)[0]
+        everything = images.search(query[None], k=len(rows), min_score=least)[0]
         best = {}
         for hit in everything:
             best[hit.fields["image"]] = max(
-                best.get(hit.fields["image"], hit), hit, key=lambda each: each.score
+                best.get(hit.fields["image"], hit), hit, key=lambda hit_of_image: hit_of_image.score
             )
         expected = sorted(best.values(), key=lambda hit: -hit.score)[offset : offset + k]
-        found = search_images(made, query, k=k, offset=offset, min_score=least)
-        assert [(hit.id, hit.score) for hit in found] == [(hit.id, hit.score) for hit in expected]
-        assert grouped(found) == found
+        hits = search_images(images, query, k=k, offset=offset, min_score=least)
+        assert [(hit.id, hit.score) for hit in hits] == [(hit.id, hit.score) for hit in expected]
+        assert grouped(hits) == hits
 
 
-def test_every_store_takes_rows_of_regions(bench):
+def test_every_store_accepts_rows_of_regions(bench):
     """Image 0 has five rows nearer than any other image's: a page of them names one image.
 
     The cosine of (1, i, p/10) and (1, 0, 0.2) is greatest at p = 2 (1 + i²).
     """
-    made = bench.collection(fields=dict.fromkeys(FIELDS, "str"))
-    made.upsert(
+    images = bench.collection(fields=dict.fromkeys(FIELDS, "str"))
+    images.upsert(
         Record(
             f"bild-ü{image}#{part}" if part else f"bild-ü{image}",
             np.array([1, image, part / 10, 0], np.float32),
@@ -206,14 +206,14 @@ def test_every_store_takes_rows_of_regions(bench):
         for part in (*range(1, 5), 0)
     )
     query = np.array([1, 0, 0.2, 0], np.float32)
-    found = search_images(made, query, k=3)
-    assert [hit.id for hit in found] == ["bild-ü0#2", "bild-ü1#4", "bild-ü2#4"]
-    assert found[0].fields == {"image": "bild-ü0", "box": "1,2,30,40", "object": "Käfer"}
-    assert search_images(made, query, k=2, offset=1) == found[1:]
-    assert [hit.id for hit in search_images(made, query, k=9, where=WHOLE)][:2] == [
+    hits = search_images(images, query, k=3)
+    assert [hit.id for hit in hits] == ["bild-ü0#2", "bild-ü1#4", "bild-ü2#4"]
+    assert hits[0].fields == {"image": "bild-ü0", "box": "1,2,30,40", "object": "Käfer"}
+    assert search_images(images, query, k=2, offset=1) == hits[1:]
+    assert [hit.id for hit in search_images(images, query, k=9, where=WHOLE)][:2] == [
         "bild-ü0",
         "bild-ü1",
     ]
-    assert made.count(WHOLE) == 4
-    assert made.delete(["bild-ü0#2"]) == 1
-    assert search_images(made, query, k=1)[0].id in {"bild-ü0#1", "bild-ü0#3"}
+    assert images.count(WHOLE) == 4
+    assert images.delete(["bild-ü0#2"]) == 1
+    assert search_images(images, query, k=1)[0].id in {"bild-ü0#1", "bild-ü0#3"}

@@ -1,4 +1,4 @@
-"""Images side by side."""
+"""Contact sheets: images side by side."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ def drawn(tmp_path):
     """Return three plain images, red, green and blue, the last one twice as wide as high."""
     (tmp_path / "ñandú").mkdir()
     paths = []
-    for name, colour, size in (
+    for name, color, size in (
         ("r", (255, 0, 0), (40, 40)),
         ("g", (0, 255, 0), (40, 40)),
         ("b", (0, 0, 255), (80, 40)),
     ):
         paths.append(tmp_path / "ñandú" / f"{name}.png")
-        Image.new("RGB", size, colour).save(paths[-1])
+        Image.new("RGB", size, color).save(paths[-1])
     return paths
 
 
@@ -29,11 +29,11 @@ def middle(sheet, column, row, side=64):
     return np.asarray(sheet)[top + side // 2, left + side // 2].tolist()
 
 
-def near(colour, expected):
-    return np.abs(np.subtract(colour, expected)).max() < 12  # thumbnails are JPEGs
+def near(color, expected):
+    return np.abs(np.subtract(color, expected)).max() < 12  # thumbnails are JPEGs
 
 
-def test_images_stand_in_rows(drawn):
+def test_images_are_arranged_in_rows(drawn):
     sheet = contact_sheet(drawn, columns=2, side=64)
     assert sheet.size == (2 * 72 + 8, 2 * 88 + 8)
     assert near(middle(sheet, 0, 0), (255, 0, 0))
@@ -42,13 +42,13 @@ def test_images_stand_in_rows(drawn):
     assert middle(sheet, 1, 1) == [255, 255, 255]
 
 
-def test_an_image_keeps_its_shape(drawn):
+def test_image_keeps_its_aspect_ratio(drawn):
     sheet = np.asarray(contact_sheet([drawn[2]], side=64))
     assert sheet[8 + 4, 8 + 32].tolist() == [255, 255, 255]
     assert near(sheet[8 + 32, 8 + 2], (0, 0, 255))
 
 
-def test_hits_stand_behind_the_query(drawn):
+def test_hits_follow_the_query(drawn):
     hits = [Hit("x", 0.5, 0.5, {"path": str(drawn[1]), "label": "ñandú"})]
     sheet = contact_sheet(hits, query=drawn[0], side=64)
     assert near(middle(sheet, 0, 0), (255, 0, 0))
@@ -56,7 +56,7 @@ def test_hits_stand_behind_the_query(drawn):
     assert np.asarray(sheet)[5, 40].tolist() == [0, 0, 0]
 
 
-def test_a_file_that_is_gone_is_an_empty_square(drawn):
+def test_missing_file_is_an_empty_square(drawn):
     drawn[0].unlink()
     sheet = contact_sheet(drawn[:2], side=64)
     assert np.asarray(sheet)[8, 20].tolist() == [153, 153, 153]
@@ -64,12 +64,14 @@ def test_a_file_that_is_gone_is_an_empty_square(drawn):
 
 
 def test_captions_are_written_under_the_images(drawn):
-    plain, told = (contact_sheet(drawn[:1], captions=[text], side=64) for text in ("", "猫 cat"))
+    plain, captioned = (
+        contact_sheet(drawn[:1], captions=[text], side=64) for text in ("", "猫 cat")
+    )
     assert np.asarray(plain)[72:].min() == 255
-    assert np.asarray(told)[72:].min() < 128
+    assert np.asarray(captioned)[72:].min() < 128
 
 
-def test_what_cannot_be_a_sheet_is_refused(drawn):
+def test_invalid_arguments_are_rejected(drawn):
     with pytest.raises(ConfigError, match="without an image"):
         contact_sheet([])
     with pytest.raises(ConfigError, match="1 captions for 3 images"):

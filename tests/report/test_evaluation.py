@@ -1,4 +1,4 @@
-"""An evaluation as a page, as Markdown and as plain values."""
+"""An evaluation as an HTML page, as Markdown and as plain values."""
 
 import json
 import re
@@ -29,17 +29,17 @@ class Elements(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.found = []
+        self.all = []
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.all.append((tag, dict(attrs)))
 
     def of(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
+        return [attributes for name, attributes in self.all if name == tag]
 
 
-def test_the_page_of_one_run_has_every_part(runs):
+def test_page_of_one_run_has_every_part(runs):
     page = evaluation.page({"lite": runs["lite"]})
     for title in (
         "Measures of lite",
@@ -52,11 +52,13 @@ def test_the_page_of_one_run_has_every_part(runs):
         assert re.search(rf"<h2>[^\n]*{title}", page), title
     elements = Elements(page)
     assert len(elements.of("svg")) == 3
-    assert len([each for each in elements.of("g") if each.get("class") == "place"]) == 10
-    assert len([each for each in elements.of("figure") if each.get("class") == "query"]) == 10
+    assert len([element for element in elements.of("g") if element.get("class") == "place"]) == 10
+    assert (
+        len([element for element in elements.of("figure") if element.get("class") == "query"]) == 10
+    )
 
 
-def test_the_page_of_two_runs_compares_them(runs):
+def test_page_of_two_runs_compares_them(runs):
     page = evaluation.page(runs)
     assert "Against lite" in page
     assert "Quality against speed" in page
@@ -71,30 +73,32 @@ def test_the_page_of_two_runs_compares_them(runs):
         assert page.count(f"hits of {model}, 4 relevant in the gallery") == 10
     elements = Elements(page)
     assert len(elements.of("svg")) == 7
-    assert len([each for each in elements.of("figure") if each.get("class") == "query"]) == 20
+    assert (
+        len([element for element in elements.of("figure") if element.get("class") == "query"]) == 20
+    )
 
 
-def test_the_page_loads_nothing_and_runs_nothing(runs):
+def test_page_loads_no_resource_and_runs_no_script(runs):
     page = evaluation.page(runs)
     assert "<script" not in page
     assert "<b>hund" not in page
     elements = Elements(page)
-    sources = [each["src"] for each in elements.of("img") if "src" in each]
+    sources = [element["src"] for element in elements.of("img") if "src" in element]
     assert sources
     assert all(source.startswith("data:") for source in sources)
-    pictures = [each["href"] for each in elements.of("image")]
+    pictures = [element["href"] for element in elements.of("image")]
     assert pictures
     assert all(picture.startswith("data:image/jpeg") for picture in pictures)
     assert "&lt;b&gt;hund" in page
 
 
-def test_the_same_run_gives_the_same_page_but_for_times(runs):
+def test_same_run_gives_the_same_page_except_timings(runs):
     one = {"lite": runs["lite"]}
     assert evaluation.page(one) == evaluation.page(one)
     assert evaluation.markdown(one) == evaluation.markdown(one)
 
 
-def test_the_markdown_has_a_row_for_each_measure_and_class(runs):
+def test_markdown_has_a_row_for_each_measure_and_class(runs):
     text = evaluation.markdown(runs)
     for name in runs["lite"].measures.metrics:
         assert f"| {name} | " in text
@@ -105,7 +109,7 @@ def test_the_markdown_has_a_row_for_each_measure_and_class(runs):
     assert widths == [9]
 
 
-def test_a_bar_in_a_label_does_not_break_the_markdown(runs):
+def test_pipe_in_a_label_does_not_break_the_markdown(runs):
     assert evaluation._grid(["a", "b"], [["x|y", "z"]])[2] == "| x&#124;y | z |"
 
 
@@ -117,7 +121,7 @@ def test_plain_values_are_json(runs):
     assert {row["second"] for row in two["differences"]} == {"classic"}
 
 
-def test_a_file_that_is_gone_is_left_out_of_the_page(tmp_path):
+def test_missing_file_is_omitted_from_the_page(tmp_path):
     write(tmp_path / "bilder/katze", 3)
     write(tmp_path / "bilder/ñandú", 3, start=5)
     run = evaluate(datasets.load(tmp_path / "bilder"), model="classic", mapped=True)
@@ -130,14 +134,14 @@ def test_a_file_that_is_gone_is_left_out_of_the_page(tmp_path):
 
 def test_bars_are_as_long_as_their_values():
     drawn = svg.bars([svg.Bar("map@10", 0.5, 0.25, 0.75)], label="x")
-    (bar,) = [each for each in Elements(drawn).of("rect") if each["class"] == "bar"]
-    (line,) = [each for each in Elements(drawn).of("line") if each["class"] == "range"]
+    (bar,) = [element for element in Elements(drawn).of("rect") if element["class"] == "bar"]
+    (line,) = [element for element in Elements(drawn).of("line") if element["class"] == "range"]
     start, width = float(bar["x"]), float(bar["width"])
     assert float(line["x1"]) == pytest.approx(start + width / 2, abs=0.1)
     assert float(line["x2"]) == pytest.approx(start + width * 1.5, abs=0.1)
 
 
-def test_the_line_joins_the_points_that_none_beats():
+def test_line_joins_the_pareto_optimal_points():
     rows = [
         svg.Point("slow and good", 10, 0.9),
         svg.Point("fast and bad", 1000, 0.2),
@@ -150,7 +154,7 @@ def test_the_line_joins_the_points_that_none_beats():
     assert len(Elements(drawn).of("circle")) == 4
 
 
-def test_words_in_drawings_are_escaped():
+def test_texts_in_drawings_are_escaped():
     for drawn in (
         svg.bars([svg.Bar("<x>&", 0.1, 0.1, 0.1)], label='"<x>'),
         svg.points([svg.Point("<x>&", 1, 1)], x="<x>", y="<x>", label="<x>"),

@@ -1,4 +1,4 @@
-"""The page of results, read back with a parser and looked at for what must not be in it."""
+"""The page of results, parsed and checked for forbidden content."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ VOID = {"meta", "img"}
 
 
 class Reader(HTMLParser):
-    """Elements with their attributes, text by element, and whether every element is closed."""
+    """Collects elements with attributes and text, and checks that every element is closed."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def jpeg() -> bytes:
     return held.getvalue()
 
 
-def test_a_row_holds_the_query_and_its_hits_in_order(jpeg: bytes):
+def test_row_has_the_query_and_its_hits_in_order(jpeg: bytes):
     hits = [
         Thumb(jpeg, "猫", score=0.91, relevant=True, title="fotos/猫.jpg"),
         Thumb(jpeg, "perro", score=-0.0567, relevant=False),
@@ -71,7 +71,7 @@ def test_a_row_holds_the_query_and_its_hits_in_order(jpeg: bytes):
     assert page.all("img")[1]["title"] == "fotos/猫.jpg"
 
 
-def test_relevance_is_told_in_words_and_not_by_colour_alone(jpeg: bytes):
+def test_relevance_is_shown_by_text_and_color(jpeg: bytes):
     hits = [Thumb(jpeg, "a", relevant=True), Thumb(jpeg, "b", relevant=False), Thumb(jpeg, "c")]
     page = Reader(results_page("t", [Result(Thumb(jpeg, "q"), hits)]))
     marks = [text for tag, text in page.texts if tag == "span" and "relevant" in text]
@@ -79,7 +79,7 @@ def test_relevance_is_told_in_words_and_not_by_colour_alone(jpeg: bytes):
     assert [f["class"] for f in page.all("figure")] == ["query", "right", "wrong", "open"]
 
 
-def test_the_pictures_are_the_bytes_that_were_given(jpeg: bytes):
+def test_pictures_are_embedded_byte_for_byte(jpeg: bytes):
     page = Reader(results_page("t", [Result(Thumb(jpeg, "q"), [])]))
     head, _, data = str(page.all("img")[0]["src"]).partition(",")
     assert head == "data:image/jpeg;base64"
@@ -101,7 +101,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_words_stay_words_wherever_they_stand(jpeg: bytes, text: str):
+def test_hostile_text_is_escaped_everywhere(jpeg: bytes, text: str):
     def build(words: str) -> str:
         thumb = Thumb(jpeg, words, score=0.5, relevant=False, title=words)
         bare = Thumb(b"", words, title=words)
@@ -111,12 +111,12 @@ def test_hostile_words_stay_words_wherever_they_stand(jpeg: bytes, text: str):
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in plain.elements]
     assert [set(a) for _, a in page.elements] == [set(a) for _, a in plain.elements]
     build(text).encode("utf-8")
-    shown = text.translate(dict.fromkeys([0, 7, 9, 0x202E], " ")).replace("\udcff", "?").strip()
+    visible = text.translate(dict.fromkeys([0, 7, 9, 0x202E], " ")).replace("\udcff", "?").strip()
     # title, heading, fact's name and value, query's caption, title and note, hits' captions and
-    # the words in place of a picture
-    assert [found for tag, found in page.texts if found == shown and tag in {"bdi", "title"}] == [
-        shown
-    ] * 10
+    # the text replacing a picture
+    assert [
+        content for tag, content in page.texts if content == visible and tag in {"bdi", "title"}
+    ] == [visible] * 10
 
 
 def test_nothing_is_fetched_linked_or_run(jpeg: bytes):
@@ -150,35 +150,35 @@ def test_every_picture_has_an_alternative_text_also_without_a_caption(jpeg: byte
     assert "no picture" in page.words()
 
 
-def test_a_query_in_words_needs_no_picture():
+def test_text_query_needs_no_picture():
     page = Reader(results_page("t", [Result(Thumb(b"", "ein weißer Hund"), [])]))
     assert page.all("img") == []
     assert page.words().count("ein weißer Hund") == 2
     assert "No hits." in page.words()
 
 
-def test_no_results_is_a_page_that_says_so():
+def test_page_without_results_has_a_message():
     page = Reader(results_page("leer", []))
     assert "No results." in page.words()
     assert page.all("dl") == []
 
 
-def test_facts_stand_at_the_top_in_their_order():
+def test_facts_are_listed_first_in_order():
     page = Reader(results_page("t", [], facts={"Encoder": "vit", "Store": "photos.db"}))
     words = page.words()
     assert words.index("Encoder") < words.index("vit") < words.index("Store")
     assert words.index("photos.db") < words.index("No results.")
 
 
-def test_the_page_is_little_more_than_its_pictures(jpeg: bytes):
+def test_page_is_little_larger_than_its_pictures(jpeg: bytes):
     hits = [Thumb(jpeg, f"Bild {n}", score=0.5, relevant=True, title="x") for n in range(10)]
     page = results_page("t", [Result(Thumb(jpeg, "q"), hits) for _ in range(20)])
     pictures = 220 * len(base64.b64encode(jpeg))
-    # a picture's markup is below 450 bytes, the frame with its style below 6,000
+    # a picture's markup is below 450 bytes, the page with its style below 6,000
     assert len(page.encode()) < pictures + 220 * 450 + 6_000
 
 
-def test_the_page_adapts_to_phones_dark_schemes_and_the_keyboard(jpeg: bytes):
+def test_page_adapts_to_phones_dark_schemes_and_the_keyboard(jpeg: bytes):
     html = results_page("t", [Result(Thumb(jpeg, "q"), [])])
     page = Reader(html)
     named = {meta.get("name"): meta.get("content") for meta in page.all("meta")}
@@ -186,7 +186,7 @@ def test_the_page_adapts_to_phones_dark_schemes_and_the_keyboard(jpeg: bytes):
     assert named["color-scheme"] == "light dark"
     assert "prefers-color-scheme: dark" in html
     assert "max-width: 44rem" in html
-    # a summary takes the keyboard's focus without any script, and shows it
+    # a summary gets the keyboard focus without a script, and shows it
     assert len(page.all("summary")) == 1
     assert "summary:focus-visible" in html
 
@@ -196,22 +196,20 @@ def channel(part: int) -> float:
     return part / 255 / 12.92 if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4
 
 
-def luminance(colour: str) -> float:
-    if len(colour) == 3:
-        colour = "".join(2 * digit for digit in colour)
-    red, green, blue = (channel(part) for part in bytes.fromhex(colour))
+def luminance(color: str) -> float:
+    if len(color) == 3:
+        color = "".join(2 * digit for digit in color)
+    red, green, blue = (channel(part) for part in bytes.fromhex(color))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
-def test_text_and_marks_stand_out_from_their_ground(scheme: int):
+def test_text_and_marks_have_enough_contrast(scheme: int):
     style = results_page("t", []).partition("<style>")[2].partition("</style>")[0]
     block = style.split(":root {")[scheme + 1].partition("}")[0]
-    colours = dict(
-        pair.split(": #") for pair in block.replace("--", "").split(";") if ": #" in pair
-    )
-    colours = {name.strip(): luminance(value) for name, value in colours.items()}
+    colors = dict(pair.split(": #") for pair in block.replace("--", "").split(";") if ": #" in pair)
+    colors = {name.strip(): luminance(value) for name, value in colors.items()}
     for ground in ("ground", "raised", "well"):
         for text in ("ink", "soft", "right", "wrong"):
-            low, high = sorted([colours[ground], colours[text]])
+            low, high = sorted([colors[ground], colors[text]])
             assert (high + 0.05) / (low + 0.05) >= 4.5, f"{text} on {ground}"

@@ -1,4 +1,4 @@
-"""Operator folders of a program's own."""
+"""Operator folders registered by a program."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     return at
 
 
-def test_an_operator_of_ones_own_is_a_step_like_others(folder, tmp_path):
+def test_own_operator_works_as_a_step(folder, tmp_path):
     (path,) = write(tmp_path / "bilder", 1)
     place = folder(1)
     assert add_operators(place) == ["breite_1"]
@@ -49,13 +49,13 @@ def test_an_operator_of_ones_own_is_a_step_like_others(folder, tmp_path):
     assert width % 2 == 0
 
 
-def test_a_near_name_is_told(folder):
+def test_unknown_operator_error_suggests_a_similar_name(folder):
     add_operators(folder(2))
     with pytest.raises(OperatorNotFound, match="breite_2"):
         imgsearch.op("breite_22")
 
 
-def test_names_that_are_taken_are_refused(folder, tmp_path):
+def test_existing_operator_names_are_rejected(folder, tmp_path):
     add_operators(folder(3))
     with pytest.raises(ConfigError, match="an operator 'breite_3' exists already"):
         add_operators(folder(3, place="anderswo"))
@@ -65,6 +65,6 @@ def test_names_that_are_taken_are_refused(folder, tmp_path):
         add_operators(tmp_path / "drittens")
 
 
-def test_a_folder_without_operators_is_refused(tmp_path):
+def test_folder_without_operators_is_rejected(tmp_path):
     with pytest.raises(ConfigError, match="no operators in"):
         add_operators(tmp_path)

@@ -22,31 +22,31 @@ def test_towhee_itself_erases_the_error():
     assert caught.value.__cause__ is None
 
 
-def test_an_error_of_a_run_comes_back_typed_with_its_facts():
+def test_error_of_a_run_is_raised_with_type_and_attributes():
     with pytest.raises(ImageCorrupt, match="猫 is broken") as caught:
         toys.pipeline("toy_fail").output("out")("猫")
     assert (caught.value.path, caught.value.stage) == ("猫", "decode")
     assert not hasattr(caught.value, "__notes__")
 
 
-def test_an_error_of_building_comes_back_typed():
+def test_error_of_building_is_raised_with_its_type():
     with pytest.raises(DimensionMismatch) as caught:
         toys.pipeline("toy_unbuildable").output("out")
     assert (caught.value.expected, caught.value.got) == (2, 3)
 
 
-def test_an_error_that_is_not_ours_keeps_its_type_too():
+def test_foreign_error_keeps_its_type():
     with pytest.raises(ZeroDivisionError):
         toys.pipeline("toy_bug").output("out")(1)
 
 
-def test_an_error_of_a_users_function_is_towhees_own():
+def test_error_of_a_user_function_is_towhees_error():
     closed = towhee.Pipeline.input("x").map("x", "y", lambda x: 1 / x).output("y")
     with pytest.raises(RuntimeError, match="division by zero"):
         closed(0)
 
 
-def test_each_of_1200_errors_over_4_threads_is_handed_to_its_own_caller():
+def test_errors_of_4_threads_reach_their_own_callers():
     closed = toys.pipeline("toy_fail").output("out")
 
     def fail(number):
@@ -60,7 +60,7 @@ def test_each_of_1200_errors_over_4_threads_is_handed_to_its_own_caller():
         assert list(threads.map(fail, range(1200))) == [f"row {n}" for n in range(1200)]
 
 
-def test_the_store_of_kept_errors_is_bounded():
+def test_store_of_kept_errors_is_bounded():
     for number in range(1500):
         with pytest.raises(SourceError), errors.keep_error():
             raise SourceError(f"{number}")
@@ -74,7 +74,7 @@ def test_kept_errors_hold_no_frames():
     assert all(error.__traceback__ is None for error in errors._KEPT.values())
 
 
-def test_an_error_becomes_a_value_where_it_is_asked_for():
+def test_error_becomes_a_value_on_request():
     run = toys.pipeline("toy_fail", on_error="keep").output("row", "out")
     row, failure = run("猫").get()
     assert row == "猫"
@@ -83,7 +83,7 @@ def test_an_error_becomes_a_value_where_it_is_asked_for():
     assert failure.error.__traceback__ is None
 
 
-def test_later_operators_and_functions_pass_a_failure_on():
+def test_later_steps_pass_a_failure_on():
     seen = []
     chain = (
         toys.pipeline("toy_fail", on_error="keep")
@@ -105,7 +105,7 @@ def test_calling_a_pipeline_raises_the_first_failure_and_streaming_yields_it():
     assert chain(4) == [{"row": 4, "out": 4, "error": None}]
 
 
-def test_one_bad_row_of_a_batch_costs_only_itself():
+def test_bad_row_of_a_batch_fails_alone():
     chain = (
         towhee.Pipeline.input("rows")
         .flat_map("rows", "row", iter)
@@ -121,7 +121,7 @@ def test_one_bad_row_of_a_batch_costs_only_itself():
     assert [type(row["error"]).__name__ for row in rows if row["error"]] == ["EncoderError"]
 
 
-def test_a_failure_on_the_way_of_a_generator_is_a_row_too():
+def test_failure_inside_a_generator_is_also_a_row():
     chain = (
         towhee.Pipeline.input("n")
         .flat_map("n", "row", toys.op("toy_stream", on_error="keep"))
@@ -132,7 +132,7 @@ def test_a_failure_on_the_way_of_a_generator_is_a_row_too():
     assert isinstance(rows[-1]["error"], SourceError)
 
 
-def test_an_operator_that_returns_none_is_an_error_not_a_lost_row():
+def test_operator_that_returns_none_is_an_error_not_a_lost_row():
     with pytest.raises(TypeError, match="returned None"):
         toys.pipeline("toy_none").output("out")(1)
 
@@ -143,7 +143,7 @@ def test_towhee_itself_loses_the_row_of_none():
 
 
 def test_collecting_garbage_while_an_operator_is_built_does_not_hang():
-    """A freed node asks for the lock under which the operator is being built."""
+    """A freed node acquires the lock that is held while the operator is built."""
     done = threading.Event()
 
     def build():

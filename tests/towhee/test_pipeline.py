@@ -1,4 +1,4 @@
-"""Pipelines that cannot hang, build once, and go on with Towhee's own steps."""
+"""Pipelines cannot hang, build operators once, and extend with Towhee's own steps."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -27,13 +27,13 @@ def test_more_nodes_than_towhee_has_threads_do_not_hang():
 
 
 def test_many_callers_of_a_long_chain_do_not_hang():
-    """8 callers of 12 nodes ask for more threads than there are; each queue overflows."""
+    """8 callers of 12 nodes need more threads than available; every queue overflows."""
     chain = long_chain(12)
     with ThreadPoolExecutor(8) as callers:
         assert [queue.size for queue in callers.map(chain, [2_500] * 8)] == [2_500] * 8
 
 
-def test_a_batch_of_inputs_does_not_hang_and_keeps_its_order():
+def test_batch_of_inputs_does_not_hang_and_keeps_its_order():
     results = long_chain(10).batch([1_500, 3, 2_000])
     assert [queue.size for queue in results] == [1_500, 3, 2_000]
 
@@ -45,7 +45,7 @@ def test_one_instance_serves_every_concurrent_row():
     assert toys.BUILT["ToyEcho"] == 1
 
 
-def test_a_pipeline_builds_its_operators_once():
+def test_pipeline_builds_its_operators_once():
     toys.BUILT.clear()
     chain = toys.pipeline("toy_echo").returning("out")
     with ThreadPoolExecutor(4) as callers:
@@ -53,14 +53,14 @@ def test_a_pipeline_builds_its_operators_once():
     assert toys.BUILT["ToyEcho"] == 1
 
 
-def test_rows_between_steps_are_few_however_slow_the_next_one_is():
+def test_queues_between_steps_are_short():
     """Decoded images wait in queues: 1,000 of them, Towhee's bound, would be gigabytes."""
-    made, full = [], threading.Event()
+    produced, full = [], threading.Event()
 
     def produce(number):
         for row in range(number):
-            made.append(row)
-            if row == 60:  # never reached while the next step waits for it
+            produced.append(row)
+            if row == 60:  # not reached while the next step waits
                 full.set()
             yield row
 
@@ -86,7 +86,7 @@ def test_batches_reach_the_operator_as_batches():
     assert toys.ToyBatch.calls == [8, 8, 4]
 
 
-def test_a_batch_operator_takes_a_single_value_in_a_map():
+def test_batch_operator_accepts_a_single_value_in_a_map():
     chain = toys.pipeline("toy_batch").returning("out")
     assert chain(7)[0]["out"] == 70
 
@@ -99,12 +99,12 @@ def test_towhees_own_steps_display_and_debug_work():
     assert closed.debug(5, tracer=True).result.get() == [5, 10]
 
 
-def test_a_pipeline_without_columns_says_how_to_close_it():
+def test_pipeline_without_columns_raises_with_advice():
     with pytest.raises(ConfigError, match=r"\.output\("):
         toys.pipeline("toy_echo")(1)
 
 
-def test_a_closed_pipeline_builds_anew_when_it_is_called_again():
+def test_closed_pipeline_is_rebuilt_on_the_next_call():
     chain = toys.pipeline("toy_echo").returning("out")
     assert chain(1) == [{"out": 1, "error": None}]
     chain.close()
@@ -112,7 +112,7 @@ def test_a_closed_pipeline_builds_anew_when_it_is_called_again():
     assert chain(2) == [{"out": 2, "error": None}]
 
 
-def test_an_unknown_operator_is_named_with_near_ones_and_never_looked_up():
+def test_unknown_operator_error_suggests_names_without_a_lookup():
     with pytest.raises(OperatorNotFound, match="image_decode"):
         op("image_decoed")
 
@@ -125,4 +125,4 @@ def test_every_operator_folder_is_known_and_documented():
         text = (folder / "README.md").read_text(encoding="utf-8")
         assert text.startswith(f"# {name}\n")
         assert "| in |" in text
-        assert not (folder / "requirements.txt").exists()  # Towhee would run pip over it
+        assert not (folder / "requirements.txt").exists()  # Towhee would run pip for it

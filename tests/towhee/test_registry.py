@@ -1,4 +1,4 @@
-"""Operators are found here or not at all; Towhee's own ways of finding them still work."""
+"""Operators are resolved locally; Towhee's own ways of local resolution still work."""
 
 import shutil
 import subprocess
@@ -22,25 +22,25 @@ def normalize_with(operator):
     "operator",
     [towhee.ops.image_captioning.blip(), towhee.ops.nobody.normalise(), towhee.ops.mystery()],
 )
-def test_an_operator_that_towhee_would_download_is_refused(operator):
+def test_operator_that_towhee_would_download_is_rejected(operator):
     with pytest.raises(OperatorNotFound, match="hub no longer exists"):
         Pipeline.input("v").map("v", "u", operator).output("u")
 
 
-def test_a_folder_dropped_into_towhees_own_operators_is_used(tmp_path, monkeypatch):
+def test_folder_in_towhees_operator_folder_is_used(tmp_path, monkeypatch):
     folder = tmp_path / "operators/acme/normalize/versions/main"
     shutil.copytree(operator_folders() / "normalize", folder)
     monkeypatch.setenv("TOWHEE_HOME", str(tmp_path))
     assert normalize_with(towhee.ops.acme.normalize()).tolist() == pytest.approx([0.6, 0.8])
 
 
-def test_a_folder_in_the_working_directory_is_used_as_local(tmp_path, monkeypatch):
+def test_folder_in_the_working_directory_is_used_as_local(tmp_path, monkeypatch):
     shutil.copytree(operator_folders() / "normalize", tmp_path / "normalize")
     monkeypatch.setenv("TEST_OP_CACHE", str(tmp_path))
     assert normalize_with(towhee.ops.local.normalize()).tolist() == pytest.approx([0.6, 0.8])
 
 
-def test_a_folder_for_which_towhee_would_run_pip_is_refused(tmp_path, monkeypatch):
+def test_folder_that_makes_towhee_run_pip_is_rejected(tmp_path, monkeypatch):
     shutil.copytree(operator_folders() / "normalize", tmp_path / "normalize")
     (tmp_path / "normalize/requirements.txt").write_text("six\n")
     monkeypatch.setenv("TEST_OP_CACHE", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Operators that misbehave on purpose, registered beside the real ones."""
+"""Faulty operators, registered beside the real ones."""
 
 import gc
 from collections import Counter

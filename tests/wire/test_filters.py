@@ -1,4 +1,4 @@
-"""Filters as JSON: every tree survives, and what strangers send is refused with its place."""
+"""Filters as JSON: every tree round-trips, and invalid JSON is rejected with its position."""
 
 import json
 from functools import reduce
@@ -54,14 +54,14 @@ def condition(op="==", value="Käfer", field="label"):
 
 @settings(deadline=None)  # the machine may be busy
 @given(trees, st.lists(records, min_size=1, max_size=4))
-def test_every_filter_survives_the_wire(where, rows):
+def test_every_filter_round_trips(where, rows):
     text = json.dumps(to_json(where))
     back = from_json(text)
     assert [matches(back, row) for row in rows] == [matches(where, row) for row in rows]
-    assert json.dumps(to_json(back)) == text  # 1, 1.0 and true stay apart
+    assert json.dumps(to_json(back)) == text  # 1, 1.0 and true stay distinct
 
 
-def test_a_filter_reads_as_it_is_written():
+def test_filter_has_the_documented_json():
     label, year = Field("label"), Field("year")
     where = (label == "goldfish") & (year >= 2020) & ~label.isin(["Käfer", "犬"]) | (year < 0.5)
     assert to_json(where) == {
@@ -80,7 +80,7 @@ def test_a_filter_reads_as_it_is_written():
     assert from_json({"all": [condition()]}) == Compare("label", "==", "Käfer")
 
 
-def test_a_long_chain_becomes_a_flat_tree():
+def test_long_chain_becomes_a_flat_tree():
     chain = reduce(and_, [Field("n") != n for n in range(900)])
     back = from_json(to_json(chain))
     assert depth(back) == 11  # 2 ** 10 >= 900, and the leaves
@@ -89,7 +89,7 @@ def test_a_long_chain_becomes_a_flat_tree():
 
 
 @pytest.mark.parametrize(
-    ("told", "place"),
+    ("value", "place"),
     [
         (None, ""),
         ([], ""),
@@ -123,9 +123,9 @@ def test_a_long_chain_becomes_a_flat_tree():
         (reduce(lambda inner, _: {"not": inner}, range(16), condition()), "/not" * 16),
     ],
 )
-def test_what_is_no_filter_is_refused_with_its_place(told, place):
+def test_invalid_filter_is_rejected_with_its_position(value, place):
     with pytest.raises(FieldInvalid) as caught:
-        from_json(told)
+        from_json(value)
     assert str(caught.value).startswith(f"filter {place}: " if place else "filter: ")
     assert len(str(caught.value)) < 200
 
@@ -140,11 +140,11 @@ def test_what_is_no_filter_is_refused_with_its_place(told, place):
     ],
     ids=["infinity", "bytes", "deep", "long"],
 )
-def test_what_would_be_refused_is_not_sent(where):
+def test_invalid_filter_is_not_sent(where):
     with pytest.raises(FieldInvalid):
         to_json(where)
 
 
-def test_only_filters_are_told():
+def test_only_filters_are_converted():
     with pytest.raises(TypeError, match="not a filter"):
         to_json("label == 3")
