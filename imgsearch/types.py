@@ -49,7 +49,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Identity of an encoder: vectors of two encoders are comparable if their fingerprints equal.
+    """The identity of an encoder. Vectors are comparable if their encoders' fingerprints are equal.
 
     `weights` is the sha256 of the weights file, "" for a model without weights. `preprocessing`,
     `options` and `templates` are canonical texts of the steps before the model, of the model's

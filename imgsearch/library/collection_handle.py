@@ -195,7 +195,7 @@ def _index_and_metric(
     """Return the requested index and metric, the collection's by default.
 
     Raises:
-        SchemaMismatch: the collection has others.
+        SchemaMismatch: the collection has another index or metric.
     """
     if collection is None:
         return str(Index.parse(index or "hnsw")), metric or "cosine"

@@ -190,7 +190,7 @@ def _content(row: _Row, item: Item) -> bytes:
 def model_input(
     encoder: Encoder, data: bytes, path: str, *, max_pixels: int = images.MAX_PIXELS
 ) -> Any:
-    """Return the model's input for an image's bytes. A JPEG is decoded at a smaller scale.
+    """Return the model's input for an image's bytes. A JPEG is decoded no larger than necessary.
 
     Raises:
         ImageError: the image cannot be used; `path` names it in the message.

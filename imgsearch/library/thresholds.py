@@ -67,7 +67,7 @@ class Thresholds:
         """Keep a measurement with its "threshold" for each kind of query; forget other kinds.
 
         Raises:
-            SchemaMismatch: the collection notes no encoder, whose scores the thresholds bound.
+            SchemaMismatch: the collection notes no encoder, and thresholds are valid for one only.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_HITS: dict(measured)})
@@ -76,7 +76,7 @@ class Thresholds:
         """Keep a measurement of near-duplicates with its "threshold".
 
         Raises:
-            SchemaMismatch: the collection notes no encoder, whose scores the threshold bounds.
+            SchemaMismatch: the collection notes no encoder, and a threshold is valid for one only.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_DUPLICATES: dict(measured)})

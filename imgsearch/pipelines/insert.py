@@ -67,7 +67,7 @@ def store(
     max_pixels: int = MAX_PIXELS,
     on_error: str,
 ) -> Pipeline:
-    """Append: columns path, label, id, data → vectors, written to the `target`."""
+    """Append the steps that embed images and write them, from columns path, label, id and data."""
     carried = ("path", "label", "id")
     inserting = op(
         "vector_insert", **target, **encoder.config(), fields=FIELDS, carry=1, on_error=on_error
@@ -96,7 +96,7 @@ def _store_regions(
     max_pixels: int,
     on_error: str,
 ) -> Pipeline:
-    """Append: columns path, label, id, data → vectors of regions and whole images, written."""
+    """Append the same steps as `store`, for the regions of images and for whole images."""
     fields = (*FIELDS, *REGION_FIELDS)
     inserting = op(
         "vector_insert", **target, **encoder.config(), fields=fields, carry=1, on_error=on_error

@@ -32,7 +32,10 @@ def embed(
     max_pixels: int = MAX_PIXELS,
     on_error: str,
 ) -> Pipeline:
-    """Append: `image` (bytes and path, a path, or pixels) → columns ``image`` and ``vector``."""
+    """Append decoding and embedding, which set the columns ``image`` and ``vector``.
+
+    `image` names the columns of bytes and path, of a path, or of pixels.
+    """
     keep, config = {"on_error": on_error}, encoder.config()
     embedding = op("image_embedding", **config, skip_preprocess=True, carry=len(carried), **keep)
     return in_batches(
@@ -49,6 +52,6 @@ def embed(
 def embed_texts(
     pipeline: Pipeline, encoder: Recipe, *, carried: tuple[str, ...], on_error: str
 ) -> Pipeline:
-    """Append: column ``text`` → column ``vector``."""
+    """Append the embedding of the column ``text``, which sets the column ``vector``."""
     embedding = op("text_embedding", **encoder.config(), carry=len(carried), on_error=on_error)
     return in_batches(pipeline, carried, ("text",), "vector", embedding)

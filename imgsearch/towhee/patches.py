@@ -76,7 +76,7 @@ def refuse_download(
     """
     raise OperatorNotFound(
         f"no {kind} {author}/{repository} on this machine: Towhee's hub no longer exists, so "
-        "nothing is downloaded. Register it, or use one of imgsearch."
+        "nothing is downloaded. Register it yourself, or use one of imgsearch's."
     )
 
 
