@@ -116,7 +116,7 @@ class Thresholds:
             return  # a program kept it without a check
         if not confirms(wanted, checked["pairs"], checked["precision_interval"]):
             raise ConfigError(
-                f"the {name} of collection {self._collection.name!r} was refused by its check: "
+                f"the {name} of collection {self._collection.name!r} failed its check: "
                 f"wanted precision {wanted:g}, checked {checked['precision']:.3f}. "
                 "Measure it again, or give the score as a number."
             )

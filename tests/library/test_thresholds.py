@@ -151,7 +151,7 @@ def test_dedup_rejects_a_threshold_that_fails_its_check(run, loaded):
     assert run("dedup", "--precision", 0.5).exit_code == 0
     done = run("dedup", "--precision", 0.9, "--remove", "--yes")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "refused by its check: wanted precision 0.9, checked 0." in done.stderr
+    assert "failed its check: wanted precision 0.9, checked 0." in done.stderr
     assert json.loads(run("info", "--json").stdout)["count"] == 25
     query = loaded / "dog/bild-ü 0000.png"
     done = run("search", query, "--hide-duplicates")  # uses the earlier threshold
@@ -199,10 +199,10 @@ def test_saved_threshold_that_failed_its_check_is_not_used(library):
     checked = {"precision": 0.777, "precision_interval": [0.7, 0.85], "pairs": 40}
     denied = {"threshold": 0.5, "wanted": 0.99, "checked": checked}
     library.thresholds.keep_duplicates(denied)
-    with pytest.raises(ConfigError, match=r"refused by its check: wanted precision 0\.99"):
+    with pytest.raises(ConfigError, match=r"failed its check: wanted precision 0\.99"):
         library.search(picture(0), hide_duplicates=True)
     library.thresholds.keep_min_scores({"image": denied})
-    with pytest.raises(ConfigError, match="refused by its check"):
+    with pytest.raises(ConfigError, match="failed its check"):
         library.search(picture(0), min_score="auto")
     library.thresholds.keep_duplicates({**denied, "wanted": 0.8})
     assert library.thresholds.duplicates() == 0.5
