@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from typing import Any, Final, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ INTERPOLATIONS: Final[Mapping[str, Image.Resampling]] = {
 }
 _MAX_EDGE: Final = 4096  # pixels; the largest input of any timm 1.0 model is 1,536
 _ENOUGH: Final = 4  # of 1, 1.5, 2, 3 and 4 the least that keeps 0.999; see `Preprocessing.enough`
+_EXACT_FLOAT32: Final = 1 << 24  # up to it float32 holds each whole number
 _MAX_RESIZED: Final = 16_777_216  # pixels, 50 MB of RGB: what may be resized and then thrown away
 
 
@@ -101,17 +103,15 @@ class Preprocessing:
         """The resized edge in pixels, of which the model sees `crop_pct`."""
         return math.floor(self.input_size / self.crop_pct)
 
-    def apply(self, image: Pixels | Image.Image, *, whole: bool = True) -> Pixels:
+    def apply(self, image: Pixels | Image.Image) -> Pixels:
         """Return the crop that the model sees, uint8 (input_size, input_size, 3).
 
         `image` is what `images.decode` gives, or `images.picture`, which saves two copies.
 
         Equal to ``timm.data.create_transform(is_training=False)`` of timm 1.0.31 up to its tensor
         step, to the pixel. Pillow's `reducing_gap`, which is faster, changes pixels and is not
-        used. Without `whole` only the visible part is resized. That takes 2.5 ms instead of 4 (500
-        x 375, bicubic), but Pillow rounds the part's edges to float32: about one value in 10,000
-        changes by 1. The same happens if the whole resized image would have more than 16,777,216
-        pixels, as for a strip thinner than 1 to 256.
+        used. If the resized image would have more than 16,777,216 pixels, as for a strip thinner
+        than 1 to 256, only its middle is resized, which may change a value by 1.
 
         Raises:
             ImageError: the array is not uint8 (height, width, 3), or the picture is not of mode
@@ -122,9 +122,7 @@ class Preprocessing:
         if self.crop_mode == "border":
             red, green, blue = (round(255 * value) for value in self.mean)
             fill = (red, green, blue)
-        width, height = self._resized(picture.width, picture.height)
-        whole = whole and width * height <= _MAX_RESIZED
-        return np.array(self._crop(picture, (width, height), fill, whole=whole))
+        return np.array(self._crop(picture, self._resized(picture.width, picture.height), fill))
 
     def canonical(self) -> str:
         """Return a text that is equal where the fields are, for a `Fingerprint`."""
@@ -146,26 +144,22 @@ class Preprocessing:
                 return (edge, scaled) if width <= height else (scaled, edge)
 
     def _crop(
-        self,
-        picture: Image.Image,
-        resized: tuple[int, int],
-        fill: tuple[int, int, int],
-        *,
-        whole: bool,
+        self, picture: Image.Image, resized: tuple[int, int], fill: tuple[int, int, int]
     ) -> Image.Image:
         """Return the middle of `picture` resized, with `fill` around it where it is too small."""
         size, (width, height) = self.input_size, resized
         left, top = max(0, round((width - size) / 2)), max(0, round((height - size) / 2))
         seen = (left, top, left + min(size, width), top + min(size, height))
         resample = INTERPOLATIONS[self.interpolation]
-        if not whole:
-            x, y = picture.width / width, picture.height / height
-            box = (seen[0] * x, seen[1] * y, seen[2] * x, seen[3] * y)
-            shown = picture.resize((seen[2] - seen[0], seen[3] - seen[1]), resample, box)
-        else:
-            # an image of the right size already is left as it is, as torchvision leaves it
-            shown = picture if picture.size == resized else picture.resize(resized, resample)
-            shown = shown.crop(seen)
+        part = (0, 0, width, height)
+        if width * height > _MAX_RESIZED:
+            part = seen
+        elif resample != Image.Resampling.NEAREST:  # which adds up steps from the first pixel
+            first, last = _exact_part(picture.width, width, left, seen[2])
+            upper, lower = _exact_part(picture.height, height, top, seen[3])
+            part = (first, upper, last, lower)
+        shown = _resized_part(picture, resized, part, resample)
+        shown = shown.crop((left - part[0], top - part[1], seen[2] - part[0], seen[3] - part[1]))
         if shown.size == (size, size):
             return shown
         canvas = Image.new("RGB", (size, size), fill)
@@ -175,6 +169,32 @@ class Preprocessing:
 
 OPTIONS: Final = frozenset(each.name for each in fields(Preprocessing))
 """The names that `Preprocessing.override` takes."""
+
+
+def _exact_part(length: int, resized: int, start: int, stop: int) -> tuple[int, int]:
+    """Return the least part of a resized edge around `start` to `stop` that Pillow cuts exactly.
+
+    Pillow takes the ends of a part in float32, as places in the edge of `length` pixels. Other
+    ends would shift the part by about 1e-5 pixels, and change one value in 10,000 by 1.
+    """
+    if length * resized >= _EXACT_FLOAT32:
+        return 0, resized
+    step = resized // math.gcd(length, resized)
+    step //= step & -step  # its odd factor: the places of multiples are fractions of a power of 2
+    return start - start % step, -(-stop // step) * step
+
+
+def _resized_part(
+    picture: Image.Image,
+    resized: tuple[int, int],
+    part: tuple[int, int, int, int],
+    resample: Image.Resampling,
+) -> Image.Image:
+    """Return the box `part` of a picture resized to `resized`, without the rest of it."""
+    left, top, right, bottom = part
+    x, y = Fraction(picture.width, resized[0]), Fraction(picture.height, resized[1])
+    box = (float(left * x), float(top * y), float(right * x), float(bottom * y))
+    return picture.resize((right - left, bottom - top), resample, box)
 
 
 def as_picture(image: Pixels | Image.Image) -> Image.Image:

@@ -100,8 +100,7 @@ class LiteEncoder(Encoder):
     @override
     def prepare(self, image: Pixels | Image.Image) -> npt.NDArray[np.uint8]:
         """Return the center of the image without flat borders, uint8 (size, size, 3)."""
-        picture = borders.trimmed_picture(as_picture(image))
-        return self.preprocessing.apply(picture, whole=False)
+        return self.preprocessing.apply(borders.trimmed_picture(as_picture(image)))
 
     @override
     def features(self, inputs: Sequence[npt.NDArray[np.uint8]]) -> Matrix:
