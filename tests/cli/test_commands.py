@@ -289,7 +289,7 @@ def test_reading_commands_create_no_store(run, tmp_path, words):
     (write(tmp_path, 1)[0]).rename(tmp_path / "bild.png")
     done = run(*words, "--db", "vertippt.db")
     assert done.exit_code == 1
-    assert "there is no library" in done.stderr
+    assert "no library at" in done.stderr
     assert not (tmp_path / "vertippt.db").exists()
 
 

@@ -112,7 +112,7 @@ def test_evaluate_uses_the_given_label_field(run, pictures, model):
     measured = json.loads(done.stdout)
     assert measured["encoder"]["model"] == (model or "unknown")
     assert measured["scored"] == 12
-    note_text = "Nothing vouches that classic made" if model else "does not say which encoder made"
+    note_text = "not record that classic made" if model else "not record which encoder made"
     assert any(note_text in note for note in measured["notes"])
 
 
