@@ -1,4 +1,4 @@
-"""The service over HTTP: an archive's use cases as routes, with their limits and their answers."""
+"""The HTTP service: an archive's use cases as routes, with limits and typed responses."""
 
 from imgsearch.service.app import create_app
 from imgsearch.service.limits import Limits

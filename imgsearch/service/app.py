@@ -1,4 +1,4 @@
-"""The application: routes behind what guards, measures and answers for them."""
+"""The application: routes, and the middlewares that guard and measure them."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -28,11 +28,18 @@ from imgsearch.service.service import Service
 from imgsearch.service.workers import Turns, Workers
 from imgsearch.wire import requests, responses
 
-_ABOUT = """Search images by image and by text, and keep them.
+_ABOUT = """Store images, and search them by image and by text.
 
-Errors are `application/problem+json` with a stable `code`. Where keys are asked for, send one as
-`Authorization: Bearer KEY` or `X-API-Key: KEY`; it has the scopes read, write or admin.
+Errors are `application/problem+json` with a stable `code`. If the service requires API keys, send
+one as `Authorization: Bearer KEY` or `X-API-Key: KEY`. A key has the scope read, write or admin.
 """
+_TAGS: list[dict[str, Any]] = [
+    {"name": "images", "description": "Add, list, update and delete images."},
+    {"name": "search", "description": "Search by image, by text, or by a sum of both."},
+    {"name": "jobs", "description": "Add folders and URLs in the background."},
+    {"name": "collections", "description": "List, count and delete collections."},
+    {"name": "service", "description": "Check the service, and list its encoders."},
+]
 _PROBLEM: dict[str, Any] = {
     "description": "A problem",
     "content": {
@@ -51,19 +58,25 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
 class _App(FastAPI):
-    """FastAPI, whose document also has the models of bodies that routes read themselves."""
+    """FastAPI, whose document also has the models of bodies that routes read themselves.
+
+    The summary of an operation is its id in words: `list_images` is "List images".
+    """
 
     @override
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            told = super().openapi()
+            document = super().openapi()
             _, extra = models_json_schema(
                 [*((body, "validation") for body in _BODIES), (responses.Problem, "serialization")],
                 ref_template="#/components/schemas/{model}",
             )
-            schemas = told.setdefault("components", {}).setdefault("schemas", {})
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name, schema in extra["$defs"].items():
                 schemas.setdefault(name, schema)
+            for path in document["paths"].values():
+                for operation in path.values():
+                    operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
         return self.openapi_schema or {}
 
 
@@ -88,7 +101,7 @@ def create_app(
 
     Raises:
         ConfigError: one of `cors` is not an origin, or one of `proxies` not an address.
-        MissingExtra: the package with the documentation's scripts is not installed.
+        MissingExtra: the package with the scripts of the documentation is not installed.
     """
     limits = limits or Limits()
     workers = Workers("work", threads=limits.embeddings, waiting=limits.waiting)
@@ -98,12 +111,13 @@ def create_app(
         title="imgsearch",
         version=__version__,
         description=_ABOUT,
-        openapi_url=None,  # docs.py has the route, with the checks of all others
+        openapi_url=None,  # the route in docs.py has the checks of all others
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
-        generate_unique_id_function=_operation,
+        generate_unique_id_function=_operation_id,
+        openapi_tags=_TAGS,
     )
     app.state.service = Service(
         archive=archive,
@@ -121,7 +135,7 @@ def create_app(
         app.include_router(part.router)
     docs.install(app)
     problems.install(app)
-    app.add_api_route(_REST, _nothing, methods=list(_METHODS), include_in_schema=False)
+    app.add_api_route(_REST, _refuse, methods=list(_METHODS), include_in_schema=False)
     # the last one added is the outermost
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(Origins, hosts=hosts, cors=cors)
@@ -144,34 +158,34 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    here: Service = app.state.service
-    here.stopping = True
-    here.workers.close()
-    here.searches.close()
-    here.thumbnails.close()
+    service: Service = app.state.service
+    service.stopping = True
+    service.workers.close()
+    service.searches.close()
+    service.thumbnails.close()
 
 
-def _operation(route: APIRoute) -> str:
-    """Return the name of a route's operation, as clients that are generated call it."""
-    return f"{route.tags[0]!s}_{route.name.strip('_')}" if route.tags else route.name
+def _operation_id(route: APIRoute) -> str:
+    """Return the id of a route's operation, which generated clients use as a method's name."""
+    return route.name
 
 
-def _nothing(request: Request) -> None:
-    """Answer what no route does, before a page that is mounted at / gets it.
+def _refuse(request: Request) -> None:
+    """Refuse requests below /v1 that match no route, so that the page at / does not get them.
 
     Raises:
-        HTTPException: always; 405 where another method would have been a route's.
+        HTTPException: 405 if a route has this path with another method, else 404.
     """
     routes: list[BaseRoute] = request.app.routes
     methods = [
-        method for method in _METHODS if any(_has(route, request, method) for route in routes)
+        method for method in _METHODS if any(_matches(route, request, method) for route in routes)
     ]
     if methods:
         raise HTTPException(405, headers={"Allow": ", ".join(methods)})
     raise HTTPException(404)
 
 
-def _has(route: BaseRoute, request: Request, method: str) -> bool:
+def _matches(route: BaseRoute, request: Request, method: str) -> bool:
     if isinstance(route, Mount) or getattr(route, "path", "") == _REST:
         return False
     match, _ = route.matches({**request.scope, "method": method})

@@ -1,6 +1,6 @@
-"""JSON bodies, read by a dependency that runs after the key was checked.
+"""JSON bodies, read by a dependency that runs after the API key was checked.
 
-FastAPI reads and parses a declared body before any dependency, so also a stranger's.
+FastAPI reads and parses a declared body before any dependency, and so without a valid key.
 """
 
 from typing import Any
@@ -19,14 +19,14 @@ def json_body(model: type[BaseModel]) -> Any:
     async def read(request: Request) -> Any:
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Problem(415, "media_type_unsupported", "The body has to be JSON.")
+            raise Problem(415, "media_type_unsupported", "The body must be JSON.")
         return await model_of(request, model)
 
     return Depends(read)
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a JSON body's description in the OpenAPI document, for a route's `openapi_extra`."""
+    """Return the `openapi_extra` of a route whose JSON body is a `model`."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
@@ -35,13 +35,13 @@ async def model_of(request: Request, model: type[BaseModel]) -> Any:
     """Return a JSON body as `model`.
 
     Raises:
-        Problem: the client went away.
+        Problem: the client disconnected.
         RequestValidationError: the body is not JSON, or does not fit the model.
     """
     try:
         body = await request.body()
     except ClientDisconnect as error:
-        raise Problem(400, "disconnected", "The client went away.") from error
+        raise Problem(400, "disconnected", "The client disconnected.") from error
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

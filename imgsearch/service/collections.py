@@ -1,4 +1,4 @@
-"""Routes to collections: what there is, how much, and dropping one."""
+"""Routes of collections: list, count and delete."""
 
 from typing import Annotated
 
@@ -14,33 +14,33 @@ router = APIRouter(prefix="/v1", tags=["collections"])
 
 
 @router.get("/count", dependencies=[allowed("read")])
-def count(here: Here, collection: values.CollectionName = "images") -> responses.Count:
-    """Count images, which may share contents, and vectors."""
+def count_images(here: Here, collection: values.CollectionName = "images") -> responses.Count:
+    """Count a collection's images and vectors; images with equal contents share a vector."""
     counts = here.archive.count(collection)
     return responses.Count(images=counts.images, vectors=counts.vectors)
 
 
 @router.get("/collections", dependencies=[allowed("read")])
-def listing(here: Here) -> responses.Collections:
-    """List all collections."""
+def list_collections(here: Here) -> responses.Collections:
+    """List all collections by name."""
     states = here.archive.collections()
-    return responses.Collections(collections=[conversion.collection(each) for each in states])
+    return responses.Collections(collections=[conversion.collection(state) for state in states])
 
 
 @router.get("/collections/{name}", dependencies=[allowed("read")])
-def tell(here: Here, name: values.CollectionName) -> responses.Collection:
-    """Tell what is known of a collection."""
+def get_collection(here: Here, name: values.CollectionName) -> responses.Collection:
+    """Get a collection's size, encoder, metric and index."""
     for state in here.archive.collections():
         if state.name == name:
             return conversion.collection(state)
-    raise CollectionNotFound(f"there is no collection {name!r}")
+    raise CollectionNotFound(f"the collection {name!r} does not exist")
 
 
 @router.delete("/collections/{name}", dependencies=[allowed("admin")])
-def drop(
+def delete_collection(
     here: Here,
     name: values.CollectionName,
     confirm: Annotated[str, Query(max_length=64, description="the collection's name again")],
 ) -> responses.Deleted:
-    """Delete a collection with all its images, confirmed by its name."""
+    """Delete a collection with all its images. `confirm` must repeat its name."""
     return responses.Deleted(deleted=here.archive.drop(name, confirm=confirm))

@@ -157,7 +157,7 @@ class Connection(H11Protocol):
         """Ignore the offer of another protocol, as HTTP allows, without logging it."""
 
     def give_way(self) -> None:
-        """Close this connection, which waits for a request, in favour of another one."""
+        """Close this connection, which waits for a request, in favor of another one."""
         self.connections.discard(self)
         self._end_with(503)
 

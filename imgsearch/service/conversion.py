@@ -8,7 +8,7 @@ from imgsearch.wire.problems import kind_named
 
 
 def image(entry: Entry) -> responses.Image:
-    """Return an image's response: its fields, without the place of its original."""
+    """Return an image's response: its fields, without the location of its original."""
     values: dict[str, Any] = {
         name: getattr(entry, name) for name in responses.Image.model_fields if hasattr(entry, name)
     }
@@ -16,18 +16,18 @@ def image(entry: Entry) -> responses.Image:
     return responses.Image(**values | _links(entry))
 
 
-def hit(found: Found) -> responses.Hit:
+def hit(match: Found) -> responses.Hit:
     """Return a hit's response."""
-    entry = found.entry
+    entry = match.entry
     return responses.Hit(
         id=entry.id,
         content=entry.content,
-        score=found.hit.score,
-        distance=found.hit.distance,
+        score=match.hit.score,
+        distance=match.hit.distance,
         name=entry.name,
         label=entry.label,
         fields=dict(entry.fields),
-        references=found.references,
+        references=match.references,
         **_links(entry),
     )
 
@@ -50,7 +50,7 @@ def version_of(content: str) -> str:
 
 
 def _links(entry: Entry) -> dict[str, str]:
-    """Return the paths of an image's files; the version lets clients cache them for good."""
+    """Return the paths of an image's files; the version lets clients cache them forever."""
     base, version = f"/v1/images/{entry.id}", f"?v={version_of(entry.content)}"
     return {"original": f"{base}/original{version}", "thumbnail": f"{base}/thumbnail{version}"}
 

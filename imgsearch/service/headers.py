@@ -1,4 +1,4 @@
-"""What every answer carries: an id to ask about it by, and what browsers must not do with it."""
+"""Headers of every response: a request id, and restrictions for browsers."""
 
 import re
 import secrets
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _API: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
-# Swagger UI and Redoc set styles as they go, and Redoc's worker is a blob
+# Swagger UI and Redoc set styles at run time, and Redoc's worker is a blob
 _DOCS: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src blob:; "
@@ -18,13 +18,13 @@ _DOCS: Final = (
 
 
 class Headers:
-    """ASGI middleware: adds them; a client's X-Request-ID is taken over where it is a plain one."""
+    """ASGI middleware that adds the headers. A valid X-Request-ID of the client is kept."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Routes for who runs the service: whether it lives, is ready and does its work; its metrics."""
+"""Routes of the service itself: liveness, readiness, health, encoders and metrics."""
 
 import logging
 import time
@@ -15,27 +15,27 @@ from imgsearch.service.service import Here
 from imgsearch.wire import responses
 
 router = APIRouter(tags=["service"])
-_FRESH: Final = 1.0  # seconds; anybody may ask, and it takes the cores' time
+_FRESH: Final = 1.0  # seconds between two checks; no key is needed, and a check costs CPU time
 _log = logging.getLogger(__name__)
 
 
 @router.get("/v1/live", dependencies=[ONLY_KNOWN])
-async def live() -> responses.Status:
-    """Tell that the process answers; nothing else is asked."""
+async def check_liveness() -> responses.Status:
+    """Check that the process answers; nothing else is tested."""
     return responses.Status(status="ok")
 
 
 @router.get("/v1/ready", responses={503: {"model": responses.Status}}, dependencies=[ONLY_KNOWN])
-def ready(here: Here) -> Response:
-    """Tell whether requests are taken: the catalogue answers, and the service is not stopping."""
-    well = not here.stopping
+def check_readiness(here: Here) -> Response:
+    """Check that the catalog answers and the service is not stopping."""
+    ready = not here.stopping
     try:
         here.archive.catalog.ping()
     except ImgSearchError:
-        _log.warning("the catalogue does not answer", exc_info=True)
-        well = False
-    told = responses.Status(status="ok" if well else "stopping")
-    return JSONResponse(told.model_dump(), 200 if well else 503)
+        _log.warning("the catalog does not answer", exc_info=True)
+        ready = False
+    status = responses.Status(status="ok" if ready else "stopping")
+    return JSONResponse(status.model_dump(), 200 if ready else 503)
 
 
 @router.get(
@@ -44,41 +44,41 @@ def ready(here: Here) -> Response:
     responses={503: {"model": responses.Health}},
     dependencies=[ONLY_KNOWN],
 )
-async def health(here: Here) -> Response:
-    """Embed an image and search for it; tell of each part whether it does its work."""
+async def check_health(here: Here) -> Response:
+    """Check each part of the service: an image is embedded and searched for."""
     async with here.checking:
-        at, found = here.checked
-        if time.monotonic() - at > _FRESH:
+        checked_at, states = here.checked
+        if time.monotonic() - checked_at > _FRESH:
             with here.metrics.stage("health"):
-                found = await here.workers.run(here.archive.health)
-            here.checked = (time.monotonic(), found)
-            for part, why in found.items():
-                if why != "ok":
-                    _log.warning("%s: %s", part, why)
-    well = all(why == "ok" for why in found.values())
-    told = responses.Health(
-        status="ok" if well else "failing",
-        parts={part: "ok" if why == "ok" else "failing" for part, why in found.items()},
+                states = await here.workers.run(here.archive.health)
+            here.checked = (time.monotonic(), states)
+            for part, state in states.items():
+                if state != "ok":
+                    _log.warning("%s: %s", part, state)
+    healthy = all(state == "ok" for state in states.values())
+    health = responses.Health(
+        status="ok" if healthy else "failing",
+        parts={part: "ok" if state == "ok" else "failing" for part, state in states.items()},
     )
-    return JSONResponse(told.model_dump(), 200 if well else 503)
+    return JSONResponse(health.model_dump(), 200 if healthy else 503)
 
 
 @router.get("/v1/models", dependencies=[allowed("read")])
-def models_(here: Here) -> responses.Encoders:
-    """List the encoders that collections may be made with."""
-    told = [
+def list_models(here: Here) -> responses.Encoders:
+    """List the encoders that collections can be created with."""
+    encoders = [
         responses.Encoder(
-            name=each.name,
-            dim=each.dim,
-            description=each.description,
-            texts=bool(each.languages),
-            installed=each.installed,
-            licence=each.licence,
+            name=model.name,
+            dim=model.dim,
+            description=model.description,
+            texts=bool(model.languages),
+            installed=model.installed,
+            licence=model.licence,
         )
-        for each in described()
+        for model in described()
     ]
     library = here.archive.default()
-    return responses.Encoders(default=library.model if library else "", models=told)
+    return responses.Encoders(default=library.model if library else "", models=encoders)
 
 
 @router.get(
@@ -87,6 +87,6 @@ def models_(here: Here) -> responses.Encoders:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(here: Here) -> Response:
-    """Tell counters and times, as Prometheus reads them."""
+def get_metrics(here: Here) -> Response:
+    """Get counters and timings in the format of Prometheus."""
     return Response(here.metrics.text(), media_type=here.metrics.media_type)

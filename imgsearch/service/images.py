@@ -1,4 +1,4 @@
-"""Routes to images: adding, listing, telling, changing, deleting, showing."""
+"""Routes of images: add, list, get, update and delete; originals and thumbnails."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,23 +21,23 @@ from imgsearch.service.bodies import described, json_body
 from imgsearch.service.problems import Problem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
-from imgsearch.service.uploads import check_pixels, fitted, shown, upload
+from imgsearch.service.uploads import check_pixels, display_name, upload, validated
 from imgsearch.wire import requests, responses, values
 from imgsearch.wire.problems import kind_named
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 _Id = Annotated[values.Id, Path()]
 _FIELDS: Final[TypeAdapter[Any]] = TypeAdapter(values.Fields)
-# what browsers show as pixels, and run nothing of
+# browsers only draw these; other types, such as SVG, may contain scripts
 _PIXELS: Final = frozenset(
-    f"image/{each}" for each in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "jp2", "avif")
+    f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "jp2", "avif")
 )
 _FOREVER: Final = "private, max-age=31536000, immutable"
-_ASK: Final = "private, no-cache"
+_REVALIDATE: Final = "private, no-cache"
 
 
 class Edge(IntEnum):
-    """Sizes of thumbnails, in pixels: few, since each is kept."""
+    """Sizes of thumbnails, in pixels; few, because every thumbnail is stored."""
 
     TINY = 64
     SMALL = 128
@@ -47,7 +47,7 @@ class Edge(IntEnum):
 
 
 class _AddForm(BaseModel):
-    """The fields beside uploaded images."""
+    """The form fields of an upload."""
 
     model_config = ConfigDict(extra="forbid")
     collection: values.CollectionName = "images"
@@ -68,15 +68,21 @@ _UPLOAD: Final[dict[str, Any]] = {
                         "file": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
-                            "description": "one image or several, each a part of this name",
+                            "description": "an image; repeat the part for several",
                         },
                         "collection": {"type": "string", "default": "images"},
                         "label": {
                             "type": "string",
                             "description": "replaces the label of known images; may be empty",
                         },
-                        "fields": {"type": "string", "description": 'JSON, as {"year": 2024}'},
-                        "id": {"type": "string", "description": "of a single image"},
+                        "fields": {
+                            "type": "string",
+                            "description": 'a JSON object, e.g. {"year": 2024}',
+                        },
+                        "id": {
+                            "type": "string",
+                            "description": "id of the image, if it is the only one",
+                        },
                     },
                 }
             }
@@ -89,35 +95,35 @@ _UPLOAD: Final[dict[str, Any]] = {
     "",
     status_code=201,
     response_model=responses.Added,
-    responses={200: {"model": responses.Added, "description": "All were there already"}},
+    responses={200: {"model": responses.Added, "description": "No image was new"}},
     dependencies=[allowed("write")],
     openapi_extra=_UPLOAD,
 )
-async def add(request: Request, here: Here) -> Response:
+async def add_images(request: Request, here: Here) -> Response:
     """Add one image or several.
 
-    A known image is not an error; it gets the label, if one is sent. Images that cannot be used
-    are listed in `failures`. If no image can be used, the response is the problem of the first.
+    Known images are not errors; they get the label, if one is sent. Unusable images are listed in
+    `failures`. If no image is usable, the response is the problem of the first one.
     """
     with here.metrics.stage("receive"):
-        sending = upload(request, here.limits, files=here.limits.files)
-        sent = await sending.__aenter__()
+        uploading = upload(request, here.limits, files=here.limits.files)
+        received = await uploading.__aenter__()
     try:
-        form: _AddForm = fitted(sent.fields, _AddForm)
-        fields = fitted({"fields": _json(form.fields)}, requests.Change).fields or {}
-        if form.id is not None and len(sent.files) > 1:
-            raise Problem(422, "invalid_request", "An id is for a single image.")
-        items = [_incoming(here, file, form, fields) for file in sent.files]
-        adding = partial(here.archive.add, items, collection=form.collection, found=len(items))
+        form: _AddForm = validated(received.fields, _AddForm)
+        fields = validated({"fields": _json(form.fields)}, requests.Change).fields or {}
+        if form.id is not None and len(received.files) > 1:
+            raise Problem(422, "invalid_request", "An id can be given for a single image only.")
+        items = [_incoming(here, file, form, fields) for file in received.files]
+        add = partial(here.archive.add, items, collection=form.collection, found=len(items))
         with here.metrics.stage("add"):
-            added = await here.workers.run(adding)
+            added = await here.workers.run(add)
     finally:
-        await sending.__aexit__(None, None, None)
-    return _added(here, added)
+        await uploading.__aexit__(None, None, None)
+    return _response(here, added)
 
 
 @router.get("", dependencies=[allowed("read")])
-def page(
+def list_images(
     here: Here,
     collection: values.CollectionName | None = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
@@ -132,8 +138,8 @@ def page(
     created_after: datetime | None = None,
     created_before: datetime | None = None,
 ) -> responses.Images:
-    """List images, a page at a time; the cursor holds while images come and go."""
-    found = here.archive.entries(
+    """List images, a page at a time. Cursors stay valid while images are added or deleted."""
+    page = here.archive.entries(
         collection,
         limit=limit,
         after=after,
@@ -147,12 +153,12 @@ def page(
         created_after=created_after,
         created_before=created_before,
     )
-    told = [conversion.image(entry) for entry in found.entries]
-    return responses.Images(images=told, total=found.total, next=found.next)
+    images = [conversion.image(entry) for entry in page.entries]
+    return responses.Images(images=images, total=page.total, next=page.next)
 
 
 @router.post("/delete", dependencies=[allowed("write")], openapi_extra=described(requests.Ids))
-def delete_many(
+def delete_images(
     here: Here, ids: Annotated[requests.Ids, json_body(requests.Ids)]
 ) -> responses.Deleted:
     """Delete images; unknown ids are ignored."""
@@ -162,24 +168,27 @@ def delete_many(
 
 
 @router.get("/{id}", dependencies=[allowed("read")])
-def tell(here: Here, id: _Id) -> responses.Image:  # noqa: A002 - the parameter's public name
-    """Tell what is known of an image."""
+def get_image(here: Here, id: _Id) -> responses.Image:  # noqa: A002 - the parameter's public name
+    """Get an image's metadata."""
     return conversion.image(here.archive.entry(id))
 
 
 @router.patch("/{id}", dependencies=[allowed("write")], openapi_extra=described(requests.Change))
-def change(
+def update_image(
     here: Here,
     id: _Id,  # noqa: A002 - as above
     values: Annotated[requests.Change, json_body(requests.Change)],
 ) -> responses.Image:
-    """Change an image's label, name or fields; values that are left out stay."""
+    """Update an image's label, name or fields; omitted values stay."""
     return conversion.image(here.archive.update(id, **values.model_dump(exclude_none=True)))
 
 
 @router.delete("/{id}", status_code=204, dependencies=[allowed("write")])
-def delete(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
-    """Delete an image; its vector and its original go with the last image of its content."""
+def delete_image(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
+    """Delete an image.
+
+    Its vector and its original are deleted with the last image of its content.
+    """
     here.archive.entry(id)
     here.metrics.images.labels("deleted").inc(here.archive.delete([id]))
     return Response(status_code=204)
@@ -191,28 +200,30 @@ def delete(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
     response_class=StreamingResponse,
     responses={200: {"content": {"image/*": {}, "application/octet-stream": {}}}, 304: {}},
 )
-def original(
+def get_original(
     here: Here,
     id: _Id,  # noqa: A002 - as above
-    v: Annotated[str, Query(max_length=64, description="the content that is meant")] = "",
+    v: Annotated[
+        str, Query(max_length=64, description="the content's version, from the image's links")
+    ] = "",
     download: bool = False,  # noqa: FBT001, FBT002 - as above
     if_none_match: Annotated[str, Header(max_length=1_000)] = "",
 ) -> Response:
-    """Show an image as it was added."""
+    """Get an image's file as it was added."""
     entry = here.archive.entry(id)
     headers = _cached(entry, f'"{entry.content}"', v)
     if headers["ETag"] in if_none_match:
         return Response(status_code=304, headers=headers)
-    found = here.archive.original(id)
-    if found.parts is None:
-        return RedirectResponse(found.link or "", 307, headers={"Cache-Control": "no-store"})
-    safe = found.media_type in _PIXELS
+    stored = here.archive.original(id)
+    if stored.parts is None:
+        return RedirectResponse(stored.link or "", 307, headers={"Cache-Control": "no-store"})
+    safe = stored.media_type in _PIXELS
     headers |= {
-        "Content-Disposition": _disposition(found.name, inline=safe and not download),
+        "Content-Disposition": _disposition(stored.name, inline=safe and not download),
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    kind = found.media_type if safe else "application/octet-stream"
-    return StreamingResponse(_begun(found.parts), 200, headers, media_type=kind)
+    kind = stored.media_type if safe else "application/octet-stream"
+    return StreamingResponse(_started(stored.parts), 200, headers, media_type=kind)
 
 
 @router.get(
@@ -221,16 +232,18 @@ def original(
     response_class=Response,
     responses={200: {"content": {"image/webp": {}, "image/jpeg": {}}}, 304: {}},
 )
-async def thumbnail(
+async def get_thumbnail(
     here: Here,
     id: _Id,  # noqa: A002 - as above
     edge: Edge = Edge.MEDIUM,
-    v: Annotated[str, Query(max_length=64, description="the content that is meant")] = "",
+    v: Annotated[
+        str, Query(max_length=64, description="the content's version, from the image's links")
+    ] = "",
     if_none_match: Annotated[str, Header(max_length=1_000)] = "",
 ) -> Response:
-    """Show an image in small, upright, without what its file tells beside the pixels."""
+    """Get a thumbnail, with EXIF orientation applied and metadata stripped."""
 
-    def made() -> Response:
+    def respond() -> Response:
         entry = here.archive.entry(id)
         headers = _cached(entry, f'"{entry.content}-{edge:d}"', v)
         if headers["ETag"] in if_none_match:
@@ -240,7 +253,7 @@ async def thumbnail(
         kind = "image/webp" if data[8:12] == b"WEBP" else "image/jpeg"
         return Response(data, 200, headers, kind)
 
-    return await here.thumbnails.run(made)
+    return await here.thumbnails.run(respond)
 
 
 def _incoming(here: Service, file: UploadFile, form: _AddForm, fields: dict[str, Any]) -> Incoming:
@@ -249,11 +262,12 @@ def _incoming(here: Service, file: UploadFile, form: _AddForm, fields: dict[str,
         check_pixels(data, here.limits)
         return data
 
-    return Incoming(shown(file.filename), label=form.label, fields=fields, id=form.id, reader=read)
+    name = display_name(file.filename)
+    return Incoming(name, label=form.label, fields=fields, id=form.id, reader=read)
 
 
-def _added(here: Service, added: archive.Added) -> Response:
-    stages, failures = added.stages, [_failure(line) for line in added.failures]
+def _response(here: Service, added: archive.Added) -> Response:
+    stages, failures = added.stages, [_failure(failed) for failed in added.failures]
     new = stages.inserted
     for outcome, number in {
         "new": new,
@@ -265,50 +279,50 @@ def _added(here: Service, added: archive.Added) -> Response:
     if failures and not added.entries:
         kind = kind_named(added.failures[0].error)
         raise Problem(kind.status, kind.code, kind.text, retry=kind.retry)
-    told = responses.Added(
+    content = responses.Added(
         images=[conversion.image(entry) for entry in added.entries],
         new=new,
         updated=stages.updated,
         failures=failures,
     )
-    return JSONResponse(told.model_dump(mode="json"), 201 if new else 200)
+    return JSONResponse(content.model_dump(mode="json"), 201 if new else 200)
 
 
-def _failure(line: FailedFile) -> responses.Failure:
-    kind = kind_named(line.error)
+def _failure(failed: FailedFile) -> responses.Failure:
+    kind = kind_named(failed.error)
     return responses.Failure(
-        name=shown(line.path), stage=line.stage, code=kind.code, detail=kind.text
+        name=display_name(failed.path), stage=failed.stage, code=kind.code, detail=kind.text
     )
 
 
 def _json(text: str) -> Any:
-    """Return what a form field tells as JSON.
+    """Return the value of a form field that holds JSON.
 
     Raises:
-        Problem: it is none.
+        Problem: the text is not JSON.
     """
     import json
 
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Problem(422, "invalid_request", "The field is no JSON.") from error
+        raise Problem(422, "invalid_request", "The field is not JSON.") from error
 
 
 def _cached(entry: Entry, etag: str, version: str) -> dict[str, str]:
-    """Return headers to keep an answer by: for good where the address names the content."""
+    """Return headers for caches: forever if the URL contains the content's version."""
     named = version == conversion.version_of(entry.content)
-    return {"ETag": etag, "Cache-Control": _FOREVER if named else _ASK}
+    return {"ETag": etag, "Cache-Control": _FOREVER if named else _REVALIDATE}
 
 
-def _begun(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Return `parts`, of which the first was had: an error comes while it can be answered."""
+def _started(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Return `parts` after reading the first one, so that its error can still be a response."""
     first = next(parts, b"")
     return chain([first], parts)
 
 
 def _disposition(name: str, *, inline: bool) -> str:
-    """Return a Content-Disposition (RFC 6266) that no name breaks out of."""
+    """Return a Content-Disposition (RFC 6266) with an escaped file name."""
     plain = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "._- ") else "_"
         for letter in name

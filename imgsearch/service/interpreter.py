@@ -1,8 +1,8 @@
-"""Python's own pauses, kept short while requests are answered.
+"""Settings of the interpreter that keep its pauses short while the service runs.
 
-Both are the process's and come back when the block is left. With 50,000 vectors in the embedded
-store, a collection of all garbage held up every answer for 140 ms, and collections took a tenth of
-the time; what is there when the service starts stays, and need not be looked at again.
+With 50,000 vectors in the embedded store, a full garbage collection delayed every response by
+140 ms, and collections took a tenth of the time. Objects that exist when the service starts live
+as long as it does, so later collections can skip them.
 """
 
 import gc
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_SWITCHING: Final = 0.0005  # seconds until a thread that computes lets another one answer
+_SWITCHING: Final = 0.0005  # seconds until a computing thread lets another one run
 _THRESHOLDS: Final = (50_000, 20, 20)  # new objects, and collections of younger ones, for the next
 
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Have threads take turns more often, and collect garbage more seldom."""
+    """Switch threads more often and collect garbage less often; restore both after the block."""
     switching, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(_SWITCHING)
     gc.set_threshold(*_THRESHOLDS)

@@ -1,4 +1,4 @@
-"""Routes to loads in the background: starting, following, cancelling, retrying."""
+"""Routes of background jobs: start, list, follow, cancel, retry and delete."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,8 +23,8 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _Id = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$")]
 _Limit = Annotated[int, Query(ge=1, le=1_000)]
 _After = Annotated[str | None, Query(max_length=1_000, description="`next` of a page")]
-_LOOK: Final = 0.1  # seconds between two looks at a job, in memory
-_BEAT: Final = 15.0  # seconds after which a word is sent, so that nobody between gives up
+_POLL: Final = 0.1  # seconds between two reads of a job, in memory
+_KEEP_ALIVE: Final = 15.0  # seconds between two comments, so that proxies keep the stream open
 
 
 @router.post(
@@ -33,7 +33,7 @@ _BEAT: Final = 15.0  # seconds after which a word is sent, so that nobody betwee
     dependencies=[allowed("write")],
     openapi_extra=described(requests.JobRequest),
 )
-def start(
+def start_job(
     here: Here,
     job: Annotated[requests.JobRequest, json_body(requests.JobRequest)],
     response: Response,
@@ -45,36 +45,36 @@ def start(
     elif here.urls:
         started = jobs.start_urls(job.urls or [], collection=job.collection)
     else:
-        raise Problem(403, "urls_not_allowed", "Images by URL are not allowed here.")
+        raise Problem(403, "urls_not_allowed", "This service does not fetch images by URL.")
     response.headers["Location"] = f"/v1/jobs/{started.id}"
     return conversion.job(started)
 
 
 @router.get("", dependencies=[allowed("read")])
-def recent(here: Here, limit: _Limit = 50, after: _After = None) -> responses.JobList:
+def list_jobs(here: Here, limit: _Limit = 50, after: _After = None) -> responses.JobList:
     """List jobs, newest first, a page at a time."""
     page = here.jobs.recent(limit=limit, after=after)
     return responses.JobList(jobs=[conversion.job(job) for job in page.jobs], next=page.next)
 
 
 @router.get("/{id}", dependencies=[allowed("read")])
-async def tell(here: Here, id: _Id) -> responses.Job:  # noqa: A002 - the parameter's public name
-    """Tell how a job stands."""
+async def get_job(here: Here, id: _Id) -> responses.Job:  # noqa: A002 - the parameter's public name
+    """Get a job's state and progress."""
     return conversion.job(await _job(here, id))
 
 
 @router.get("/{id}/failures", dependencies=[allowed("read")])
-def failures(
+def list_job_failures(
     here: Here,
     id: _Id,  # noqa: A002 - as above
     limit: _Limit = 100,
     after: _After = None,
 ) -> responses.JobFailures:
-    """List what failed in a job, in order, a page at a time."""
+    """List the failed files of a job, in order, a page at a time."""
     job = here.jobs.get(id)
     page = here.jobs.failures(id, limit=limit, after=after)
-    told = [_failure(job, line) for line in page.failures]
-    return responses.JobFailures(failures=told, next=page.next)
+    failures = [_failure(job, failed) for failed in page.failures]
+    return responses.JobFailures(failures=failures, next=page.next)
 
 
 @router.get(
@@ -83,41 +83,39 @@ def failures(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-async def events(here: Here, id: _Id, request: Request) -> Response:  # noqa: A002 - as above
-    """Follow a job: an event `progress` with the job for each change, `end` when it is over."""
+async def stream_job_events(here: Here, id: _Id, request: Request) -> Response:  # noqa: A002 - as above
+    """Stream a job's changes: an event `progress` for each, and `end` when the job is over."""
     job = await _job(here, id)
     if here.streams >= here.limits.events:
-        raise Problem(
-            503, "busy", "Too many follow jobs already; ask for the job instead.", retry=5
-        )
+        raise Problem(503, "busy", "Too many streams are open. Get the job instead.", retry=5)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stream = _events(here, job, request)
     return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
 
 
 @router.post("/{id}/cancel", dependencies=[allowed("write")])
-def cancel(here: Here, id: _Id) -> responses.Job:  # noqa: A002 - as above
-    """Stop a job after the images that are underway; what is in stays in."""
+def cancel_job(here: Here, id: _Id) -> responses.Job:  # noqa: A002 - as above
+    """Cancel a job after the images in progress; added images stay."""
     return conversion.job(here.jobs.cancel(id))
 
 
 @router.delete("/{id}", status_code=204, dependencies=[allowed("write")])
-def forget(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
-    """Delete the account of a job that is over; its images stay."""
+def delete_job(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
+    """Delete the record of a job that is over; its images stay."""
     here.jobs.forget(id)
     return Response(status_code=204)
 
 
 @router.post("/{id}/retry", status_code=202, dependencies=[allowed("write")])
-def retry(here: Here, id: _Id, response: Response) -> responses.Job:  # noqa: A002 - as above
-    """Start another job with what failed in this one."""
+def retry_job(here: Here, id: _Id, response: Response) -> responses.Job:  # noqa: A002 - as above
+    """Retry a job's failed files in a new job."""
     job = here.jobs.retry(id)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return conversion.job(job)
 
 
 async def _job(here: Service, id_: str) -> Job:
-    """Return a job: from memory where it ran here, so that a busy catalogue delays nothing."""
+    """Return a job, from memory if this process runs it, because the catalog may be busy."""
     known = here.jobs.known(id_)
     return known if known is not None else await to_thread.run_sync(partial(here.jobs.get, id_))
 
@@ -125,30 +123,30 @@ async def _job(here: Service, id_: str) -> Job:
 async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[str]:
     here.streams += 1
     try:
-        told, quiet = None, 0.0
+        sent, quiet = None, 0.0
         while True:
-            if job != told:
+            if job != sent:
                 name = "end" if job.over else "progress"
                 yield f"event: {name}\ndata: {conversion.job(job).model_dump_json()}\n\n"
-                told, quiet = job, 0.0
-            elif quiet >= _BEAT:
-                yield ": still there\n\n"
+                sent, quiet = job, 0.0
+            elif quiet >= _KEEP_ALIVE:
+                yield ": keep-alive\n\n"
                 quiet = 0.0
             if job.over or here.stopping or await request.is_disconnected():
                 return
-            await asyncio.sleep(_LOOK)
-            quiet += _LOOK
+            await asyncio.sleep(_POLL)
+            quiet += _POLL
             try:
                 job = await _job(here, job.id)
-            except JobNotFound:  # it ended, and somebody deleted it before it was seen to end
+            except JobNotFound:  # the job ended and was deleted since the last read
                 return
     finally:
         here.streams -= 1
 
 
-def _failure(job: Job, line: JobFailure) -> responses.Failure:
-    """Return a line that failed; of a file, its place inside the folder and not the folder's."""
-    kind = kind_named(line.error)
+def _failure(job: Job, failed: JobFailure) -> responses.Failure:
+    """Return a failure's response; a file is named by its path below the job's folder."""
+    kind = kind_named(failed.error)
     folder = str(job.request.get("folder", ""))
-    name = line.item.removeprefix(f"{folder}/") if folder else line.item
-    return responses.Failure(name=name, stage=line.stage, code=kind.code, detail=kind.text)
+    name = failed.item.removeprefix(f"{folder}/") if folder else failed.item
+    return responses.Failure(name=name, stage=failed.stage, code=kind.code, detail=kind.text)

@@ -1,4 +1,4 @@
-"""What a request may cost, and the middlewares that hold it to that."""
+"""Limits on requests, and the middlewares that enforce them."""
 
 import os
 from dataclasses import dataclass, fields
@@ -24,17 +24,17 @@ class Limits:
         body_bytes: Size of a multipart body.
         json_bytes: Size of any other body, which is held in memory.
         pixels: Decoded pixels of one image.
-        embeddings: Searches that embed at once, and as many additions.
-        searches: Searches underway at once; they embed in turn and share calls of the store.
-        waiting: Searches, and additions, that wait for their turn; a further one gets 503.
+        embeddings: Searches that embed at the same time, and additions that run.
+        searches: Searches that run at the same time; they embed in turn and share store calls.
+        waiting: Searches that wait for a thread, and additions; a further one gets 503.
         events: Open streams of progress.
         jobs: Jobs that wait or run.
         per_minute: Requests of one key, or of one address without keys; 0 sets no limit.
-        seconds: From the start of a request to the start of its response.
+        seconds: Time from the start of a request to the start of its response.
         connections: Open connections; fewer if the process may not open enough files.
-        head_seconds: Until a request's head is complete.
-        idle_seconds: That a connection is kept alive without a request.
-        stall_seconds: In which a client may read nothing of its response.
+        head_seconds: Time until a request's head is complete.
+        idle_seconds: Time that a connection is kept open without a request.
+        stall_seconds: Time in which a client may read nothing of its response.
     """
 
     file_bytes: int = 64 * _MB
@@ -55,81 +55,84 @@ class Limits:
     stall_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            least = 0 if each.name in ("per_minute", "waiting") else 1
-            if not getattr(self, each.name) >= least:
-                raise ConfigError(f"the limit {each.name} is at least {least}")
+        for limit in fields(self):
+            least, value = (
+                int(limit.name not in ("per_minute", "waiting")),
+                getattr(self, limit.name),
+            )
+            if not value >= least:
+                raise ConfigError(f"the limit {limit.name} is at least {least}, not {value}")
 
 
 class BodyLimit:
-    """ASGI middleware: a body is cut off where it grows too large, told its length or not."""
+    """ASGI middleware that refuses bodies above the limit, with or without a Content-Length."""
 
     def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
         self._app, self._limits = app, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
         most = self._limits.body_bytes if multipart else self._limits.json_bytes
-        told = headers.get(b"content-length", b"0")
-        if not told.isdigit() or int(told) > most:
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > most:
             raise _too_large(most)
-        got = 0
+        received = 0
 
-        async def counted() -> Message:
-            nonlocal got
+        async def receive_counted() -> Message:
+            nonlocal received
             message = await receive()
-            got += len(message.get("body", b""))
-            if got > most:
+            received += len(message.get("body", b""))
+            if received > most:
                 raise _too_large(most)
             return message
 
-        await self._app(scope, counted, send)
+        await self._app(scope, receive_counted, send)
 
 
 class Deadline:
-    """ASGI middleware: an answer begins in time, or is one that says so.
+    """ASGI middleware that sends an error if a response does not start in time.
 
-    What streams afterwards, as progress does, may take as long as it takes. Work that was handed to
-    a thread goes on there, and its result is dropped.
+    A response that has started may stream without a limit. Work in a thread continues, and its
+    result is dropped.
     """
 
     def __init__(self, app: ASGIApp, *, seconds: float) -> None:
         self._app, self._seconds = app, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = whole = False
+        started = complete = False
 
-        async def watched(message: Message) -> None:
+        async def send_noted(message: Message) -> None:
             nonlocal started
             started, limit.deadline = True, float("inf")
             await send(message)
 
-        async def noted() -> Message:
-            nonlocal whole
+        async def receive_noted() -> Message:
+            nonlocal complete
             message = await receive()
-            whole = whole or not message.get("more_body", False)
+            complete = complete or not message.get("more_body", False)
             return message
 
         with anyio.move_on_after(self._seconds) as limit:
-            await self._app(scope, noted, watched)
+            await self._app(scope, receive_noted, send_noted)
         if limit.cancelled_caught and not started:
-            await answer(scope, _too_late(whole=whole))(scope, receive, send)
+            await answer(scope, _too_late(complete=complete))(scope, receive, send)
 
 
 def _too_large(most: int) -> Problem:
     return Problem(413, "body_too_large", f"The body is larger than the {most:,} bytes allowed.")
 
 
-def _too_late(*, whole: bool) -> Problem:
-    if whole:
-        return Problem(503, "deadline_exceeded", "The answer took too long.", retry=5)
+def _too_late(*, complete: bool) -> Problem:
+    if complete:
+        return Problem(503, "deadline_exceeded", "The response took too long.", retry=5)
     return Problem(408, "request_timeout", "The body took too long to arrive.")

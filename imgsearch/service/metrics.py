@@ -1,4 +1,4 @@
-"""What the service does, counted and timed for Prometheus."""
+"""Counters and timings of the service for Prometheus."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imgsearch.service.workers import Workers
 
-# from a cached answer to a load's chunk, in seconds
+# seconds, from a cached response to a chunk of an upload
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """Counters and histograms, in a registry of their own: several services may share a process."""
+    """Counters and histograms in their own registry, so that services can share a process."""
 
     media_type: Final = CONTENT_TYPE_LATEST
 
@@ -30,14 +30,14 @@ class Metrics:
         )
         self.seconds = Histogram(
             "imgsearch_request_seconds",
-            "Time from a request to the end of its answer.",
+            "Time from a request to the end of its response.",
             ("route",),
             buckets=_BUCKETS,
             registry=self.registry,
         )
         self._stages = Histogram(
             "imgsearch_stage_seconds",
-            "Time that one stage of the work takes.",
+            "Time of one stage of the work.",
             ("stage",),
             buckets=_BUCKETS,
             registry=self.registry,
@@ -49,9 +49,9 @@ class Metrics:
             registry=self.registry,
         )
         running = Gauge("imgsearch_running", "Additions and searches now.", registry=self.registry)
-        running.set_function(lambda: sum(each.running for each in workers))
+        running.set_function(lambda: sum(pool.running for pool in workers))
         waiting = Gauge("imgsearch_waiting", "Requests that wait now.", registry=self.registry)
-        waiting.set_function(lambda: sum(each.waiting for each in workers))
+        waiting.set_function(lambda: sum(pool.waiting for pool in workers))
 
     @contextmanager
     def stage(self, name: str, took: dict[str, float] | None = None) -> Iterator[None]:
@@ -63,38 +63,38 @@ class Metrics:
             self.note(name, monotonic() - start, took)
 
     def note(self, name: str, seconds: float, took: dict[str, float] | None = None) -> None:
-        """Count a stage that took so many seconds; `took` gets its milliseconds."""
+        """Record the seconds of a stage; `took` gets its milliseconds."""
         self._stages.labels(name).observe(seconds)
         if took is not None:
             took[name] = round(took.get(name, 0.0) + seconds * 1000, 3)
 
     def text(self) -> bytes:
-        """Return all of them as Prometheus reads them."""
+        """Return all metrics in the format of Prometheus."""
         return generate_latest(self.registry)
 
 
 class Measured:
-    """ASGI middleware: counts and times requests, by the route that they took."""
+    """ASGI middleware that counts and times requests by route."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         start, status = monotonic(), 500
 
-        async def watched(message: Message) -> None:
+        async def send_noted(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, send_noted)
         finally:
-            # of paths only those that are routes: anything else would be a label without end
+            # the path of a request that matches no route is not a label, or labels would be endless
             route = getattr(scope.get("route"), "path", "") or "other"
             method = scope["method"] if route != "other" else "any"
             self._metrics.requests.labels(route, method, str(status)).inc()

@@ -1,8 +1,8 @@
-"""Who may call from where: the names that the service answers to, and the pages that may ask it.
+"""Checks of a request's host name and origin.
 
-A page of another site, open in the browser of someone who may reach the service, could post to it,
-or read from it by a name that it makes resolve to this machine (DNS rebinding). Keys stop neither
-where none are asked for.
+A page of another site, open in the browser of a user who can reach the service, could post to it.
+It could also read from it by a name that resolves to this machine (DNS rebinding). A service
+without keys has no other protection against both.
 """
 
 from collections.abc import Collection
@@ -19,9 +19,9 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Origins:
-    """ASGI middleware: refuses foreign host names, and pages of other origins that would write.
+    """ASGI middleware that refuses foreign host names, and writes by pages of other origins.
 
-    `hosts` are the names to answer to, None for any; `cors` are the origins of pages that may.
+    `hosts` are the accepted host names, None for any. `cors` are the origins that may write.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class Origins:
         self._app, self._hosts, self._cors = app, hosts, frozenset(cors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] in ("http", "websocket"):
             headers = dict(scope["headers"])
             host = headers.get(b"host", b"").decode("latin-1")
             if self._hosts is not None and _name(host) not in self._hosts:
-                raise Problem(421, "host_refused", "The service does not answer to that host name.")
+                raise Problem(421, "host_refused", "This service does not accept that host name.")
             origin = headers.get(b"origin", b"").decode("latin-1")
             writes = scope["type"] == "websocket" or scope["method"] not in _SAFE
             if origin and writes and not self._known(origin, host):
@@ -47,16 +47,16 @@ class Origins:
 
 
 def checked(origins: Collection[str]) -> tuple[str, ...]:
-    """Return origins as browsers write them.
+    """Return the origins after a check.
 
     Raises:
-        ConfigError: one is a star, or no origin.
+        ConfigError: one is not an origin, such as a star.
     """
     for origin in origins:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
             raise ConfigError(
-                f"{origin!r} is no origin; name each one, as in https://photos.example.org"
+                f"{origin!r} is not an origin. Name each origin, e.g. https://photos.example.org."
             )
     return tuple(origins)
 

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Problem(HTTPException):
-    """An answer that is no error of ours, as HTTP itself has them: a status with a stable code."""
+    """An error of HTTP rather than of the library: a status with a stable code."""
 
     def __init__(self, status: int, code: str, detail: str, *, retry: int = 0) -> None:
         headers = {"Retry-After": str(retry)} if retry else None
@@ -75,7 +75,7 @@ def _problem(error: Exception) -> Problem:
             kind = kind_of(error)
             return Problem(kind.status, kind.code, message(error), retry=kind.retry)
         case RequestValidationError():
-            return Problem(422, "invalid_request", "The request does not fit its schema.")
+            return Problem(422, "invalid_request", "The request does not match its schema.")
         case Problem():
             return error
         case HTTPException():
@@ -84,41 +84,41 @@ def _problem(error: Exception) -> Problem:
             problem.headers = error.headers
             return problem
         case ClientDisconnect():
-            return Problem(400, "disconnected", "The client went away.")
+            return Problem(400, "disconnected", "The client disconnected.")
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return Problem(503, "busy", "Too many files are open.", retry=5)
     return Problem(500, "internal", KINDS[errors.ImgSearchError].text)
 
 
 class Incidents:
-    """ASGI middleware: whatever a request ends in becomes a problem, and never a traceback."""
+    """ASGI middleware that turns every exception into a problem, never a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = False
 
-        async def watched(message: Message) -> None:
+        async def send_noted(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
-        except Exception as error:  # the edge: nothing behind it would answer
-            if started:  # the answer breaks off, which tells the client; the log has the reason
-                _log.error("an answer broke off", exc_info=error)
+            await self._app(scope, receive, send_noted)
+        except Exception as error:  # the outermost handler: nothing else would respond
+            if started:  # the client sees an incomplete response, and the log has the reason
+                _log.error("a response was interrupted", exc_info=error)
                 raise
             await answer(scope, error)(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
-    """Have `app` answer every error with a problem."""
+    """Make `app` respond to every error with a problem."""
 
     async def handler(request: Request, error: Exception) -> JSONResponse:
         return answer(request.scope, error)
@@ -128,7 +128,7 @@ def install(app: FastAPI) -> None:
 
 
 def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one fault of a request's values: where and why, without the value itself."""
+    """Return where a request's value is invalid, and why, without the value itself."""
     return {
         "where": [str(part) for part in fault.get("loc", ())],
         "why": str(fault.get("msg", "")),

@@ -1,6 +1,6 @@
 """Reverse proxies, whose X-Forwarded-* headers are trusted.
 
-uvicorn's own middleware reads X-Forwarded-Proto and -For. It knows no X-Forwarded-Host, and leaves
+uvicorn's own middleware reads X-Forwarded-Proto and -For. It ignores X-Forwarded-Host, and leaves
 the headers of untrusted clients in the request.
 """
 
@@ -17,10 +17,10 @@ _HOST: Final = b"x-forwarded-host"
 
 
 class Proxies:
-    """ASGI middleware: takes scheme, client and host from X-Forwarded-Proto, -For and -Host.
+    """ASGI middleware that takes scheme, client and host from X-Forwarded-Proto, -For and -Host.
 
-    The headers count in requests from `networks`. They are removed from all requests, because
-    Gradio trusts them whoever sends them.
+    The headers are used in requests from `networks`. They are removed from all requests, because
+    Gradio trusts them from any client.
     """
 
     def __init__(self, app: ASGIApp, *, networks: list[str]) -> None:
@@ -28,7 +28,7 @@ class Proxies:
         self._forwarded = ProxyHeadersMiddleware(cast(Any, self._hosted), networks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Handle one ASGI connection."""
         client = scope.get("client")
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)

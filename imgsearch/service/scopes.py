@@ -1,4 +1,4 @@
-"""Who may do what: API keys with scopes, and how often."""
+"""Authorization by API keys with scopes, and rate limits."""
 
 import hashlib
 import time
@@ -15,13 +15,13 @@ from imgsearch.errors import AccessDenied, CatalogError
 from imgsearch.service.parameters import only_known
 from imgsearch.service.problems import Problem
 
-# Every request looks its key up. If the catalogue does not answer within `_PATIENCE` seconds, a key
+# Every request looks its key up. If the catalog does not answer within `_PATIENCE` seconds, a key
 # that was valid within the last `_TRUSTED` seconds passes, so that requests for progress, which is
-# in memory, do not wait for the catalogue.
+# in memory, do not wait for the catalog.
 _PATIENCE: Final = 0.1
 _TRUSTED: Final = 5.0
 _MOST: Final = 1_024  # keys remembered
-_CHECKS: Final = 8  # threads: checks wait for the catalogue, and must not take all others' threads
+_CHECKS: Final = 8  # threads of their own, because checks wait for the catalog
 
 _Mark: TypeAlias = tuple[bytes, str]  # sha256 of a secret, scope
 _BEARER: Final = HTTPBearer(auto_error=False, description="An API key.")
@@ -29,7 +29,7 @@ _HEADER: Final = APIKeyHeader(name="X-API-Key", auto_error=False, description="A
 
 
 class Access:
-    """Admits requests: with a key of the right scope where `keys` are asked for, and in time."""
+    """Admits requests with a valid key, within the rate limit; without `keys` no key is needed."""
 
     def __init__(self, keys: Keys | None, *, per_minute: int) -> None:
         self._keys = keys
@@ -39,32 +39,32 @@ class Access:
 
     @property
     def open(self) -> bool:
-        """Whether no keys are asked for."""
+        """Whether requests need no key."""
         return self._keys is None
 
     async def admit(self, secret: str | None, scope: Scope, address: str) -> None:
-        """Let a request pass.
+        """Check the key and the rate of a request.
 
         Raises:
-            AccessDenied: a key is wanted, and none was given, or one that is not known.
+            AccessDenied: a key is needed, and the request has none or an unknown one.
             ScopeMissing: the key does not have `scope`.
-            Problem: 429, too many requests of that key, or from that address.
+            Problem: 429, too many requests with that key, or from that address.
         """
         if self._keys is None:
             self._count(caller(address))
             return
         if not secret:
             self._count(caller(address))
-            raise AccessDenied("an API key is wanted")
+            raise AccessDenied("the request has no API key")
         mark = (hashlib.sha256(secret.encode()).digest(), scope)
         if time.monotonic() < self._trusted.get(mark, 0.0):
-            await self._checked_again(self._keys, secret, scope, mark)
+            await self._check_again(self._keys, secret, scope, mark)
         else:
-            self._count(caller(address))  # so that trying out keys is limited by address
-            await self._checked(self._keys, secret, scope, mark)
+            self._count(caller(address))  # limits attempts to guess keys by address
+            await self._check(self._keys, secret, scope, mark)
         self._count(mark[0].hex())
 
-    async def _checked(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
+    async def _check(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
         """Look a key up; remember it if it is valid, and forget it if not."""
         if self._threads is None:
             self._threads = CapacityLimiter(_CHECKS)
@@ -80,13 +80,13 @@ class Access:
         while len(self._trusted) > _MOST:
             self._trusted.popitem(last=False)
 
-    async def _checked_again(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
-        """Look up a recently valid key, which passes if the catalogue does not answer in time."""
+    async def _check_again(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
+        """Look up a recently valid key, which passes if the catalog does not answer in time."""
         with suppress(CatalogError), move_on_after(_PATIENCE):
-            await self._checked(keys, secret, scope, mark)
+            await self._check(keys, secret, scope, mark)
 
-    def _count(self, who: str) -> None:
-        if self._rate is not None and (seconds := self._rate.wait(who)):
+    def _count(self, requester: str) -> None:
+        if self._rate is not None and (seconds := self._rate.wait(requester)):
             raise Problem(429, "rate_exceeded", "Too many requests.", retry=seconds)
 
 

@@ -1,4 +1,4 @@
-"""Routes to searches: by an image that is sent, by one that is there, by words, by sums of them."""
+"""Routes of searches: by an uploaded image, a stored image, a text, or a sum of these."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,16 +7,16 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 
-from imgsearch.archive import Found
 from imgsearch.errors import FieldInvalid, ImgSearchError
 from imgsearch.filters import Filter
 from imgsearch.library.query import Query
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body, model_of
-from imgsearch.service.problems import Problem, body
+from imgsearch.service.problems import Problem
+from imgsearch.service.problems import body as problem_body
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
-from imgsearch.service.uploads import check_pixels, decoded, fitted, upload
+from imgsearch.service.uploads import check_pixels, decoded, upload, validated
 from imgsearch.wire import filters, requests, responses
 from imgsearch.wire.problems import kind_of, message
 
@@ -47,39 +47,41 @@ _BODY: Final[dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A search: for one image that is there, or for a query; and how."""
+class _Search:
+    """A search by the `id` of a stored image, or by a query, and its options."""
 
-    how: requests.How
+    options: requests.SearchOptions
     where: Filter | None
     query: Query | None = None
     id: str = ""
 
 
 @router.post("", dependencies=[allowed("read")], openapi_extra=_BODY)
-async def search(request: Request, here: Here) -> responses.Hits:
-    """Find the nearest images to an image, to words, or to a sum of both, nearest first.
+async def search_images(request: Request, here: Here) -> responses.Hits:
+    """Search for the images nearest to an image, a text, or a sum of both, nearest first.
 
-    As JSON, or as multipart/form-data with the image in `file`. An image that is looked for by its
-    `id` is not among its own hits.
+    The body is JSON, or multipart/form-data with the image in `file`. The hits of a search by `id`
+    leave out that image.
     """
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        asked = await model_of(request, requests.SearchQuery)
-        return await here.searches.run(partial(_searched, here, asked))
+        body = await model_of(request, requests.SearchQuery)
+        return await here.searches.run(partial(_search, here, body))
     if kind != "multipart/form-data":
-        raise Problem(415, "media_type_unsupported", "JSON or multipart/form-data is wanted.")
-    async with upload(request, here.limits, files=1) as sent:
-        how = _how(sent.fields)
-        data = await sent.files[0].read()
-    return await here.searches.run(partial(_by_image, here, how, data))
+        raise Problem(
+            415, "media_type_unsupported", "The body must be JSON or multipart/form-data."
+        )
+    async with upload(request, here.limits, files=1) as received:
+        options = _form_options(received.fields)
+        data = await received.files[0].read()
+    return await here.searches.run(partial(_search_by_image, here, options, data))
 
 
 @router.post("/batch", dependencies=[allowed("read")], openapi_extra=described(requests.Batch))
 async def search_batch(
     here: Here, batch: Annotated[requests.Batch, json_body(requests.Batch)]
 ) -> responses.BatchHits:
-    """Run several searches; a failed one has its problem in place of its hits."""
+    """Search several times in one request; a failed search has a problem instead of hits."""
 
     def run() -> responses.BatchHits:
         return responses.BatchHits(results=[_or_problem(here, query) for query in batch.queries])
@@ -87,13 +89,11 @@ async def search_batch(
     return await here.searches.run(run)
 
 
-def _searched(here: Service, asked: requests.SearchQuery) -> responses.Hits:
-    where = _filter(asked.where)
-    if asked.id is not None:
-        return _found(here, _Asked(asked, where, id=asked.id))
-    terms = (
-        [requests.Term(text=asked.text, image=asked.image)] if asked.terms is None else asked.terms
-    )
+def _search(here: Service, body: requests.SearchQuery) -> responses.Hits:
+    where = _filter(body.where)
+    if body.id is not None:
+        return _run(here, _Search(body, where, id=body.id))
+    terms = [requests.Term(text=body.text, image=body.image)] if body.terms is None else body.terms
     query = Query(_term(here, terms[0]), weight=terms[0].weight)
     for term in terms[1:]:
         other, weight = _term(here, term), abs(term.weight)
@@ -101,50 +101,44 @@ def _searched(here: Service, asked: requests.SearchQuery) -> responses.Hits:
             query = query.minus(other, weight=weight)
         else:
             query = query.plus(other, weight=weight)
-    return _found(here, _Asked(asked, where, query))
+    return _run(here, _Search(body, where, query))
 
 
-def _by_image(here: Service, how: requests.How, data: bytes) -> responses.Hits:
+def _search_by_image(here: Service, options: requests.SearchOptions, data: bytes) -> responses.Hits:
     check_pixels(data, here.limits)
-    return _found(here, _Asked(how, _filter(how.where), Query.image(data)))
+    return _run(here, _Search(options, _filter(options.where), Query.image(data)))
 
 
-def _found(here: Service, asked: _Asked) -> responses.Hits:
+def _run(here: Service, search: _Search) -> responses.Hits:
     with here.archive.traffic.search():
-        return _answered(here, asked)
+        return _hits(here, search)
 
 
-def _answered(here: Service, asked: _Asked) -> responses.Hits:
-    how, took, warnings = asked.how, dict[str, float](), list[str]()
-    told: dict[str, Any] = {
-        "k": how.k,
-        "offset": how.offset,
-        "where": asked.where,
-        "min_score": how.min_score,
-        "hide_duplicates": how.hide_duplicates,
+def _hits(here: Service, search: _Search) -> responses.Hits:
+    took, warnings = dict[str, float](), list[str]()
+    options: dict[str, Any] = {
+        "k": search.options.k,
+        "offset": search.options.offset,
+        "where": search.where,
+        "min_score": search.options.min_score,
+        "hide_duplicates": search.options.hide_duplicates,
     }
-    collection = how.collection
-    if asked.query is None:
-        collection = here.archive.entry(asked.id).collection
+    collection = search.options.collection
+    if search.query is None:
+        collection = here.archive.entry(search.id).collection
         with here.metrics.stage("search", took):
-            found = here.archive.more_like(asked.id, **told)
+            matches = here.archive.more_like(search.id, **options)
     else:
         library = here.archive.existing(collection)
-        _ = library.collection  # that there is none comes before what is wrong with a query
-        if how.min_score == "auto":  # by what the query is made of, which its vector hides
-            told["min_score"] = library.thresholds.min_score(asked.query)
+        _ = library.collection  # a missing collection is reported before an invalid query
+        if options["min_score"] == "auto":  # depends on the query's kind, which its vector hides
+            options["min_score"] = library.thresholds.min_score(search.query)
         with here.embedding, here.metrics.stage("embed", took):
-            vector = library.encode(asked.query, on_warning=warnings.append)
+            vector = library.encode(search.query, on_warning=warnings.append)
         with here.metrics.stage("search", took):
-            found = here.archive.search(vector, collection=collection, **told)
-    return _hits(here, found, took, collection, warnings)
-
-
-def _hits(
-    here: Service, found: list[Found], took: dict[str, float], collection: str, warnings: list[str]
-) -> responses.Hits:
+            matches = here.archive.search(vector, collection=collection, **options)
     return responses.Hits(
-        hits=[conversion.hit(each) for each in found],
+        hits=[conversion.hit(match) for match in matches],
         took=took,
         collection=collection,
         model=here.archive.library(collection).recipe.model,
@@ -154,16 +148,16 @@ def _hits(
 
 def _or_problem(here: Service, query: requests.SearchQuery) -> responses.Hits | responses.Problem:
     try:
-        return _searched(here, query)
+        return _search(here, query)
     except ImgSearchError as error:
         kind = kind_of(error)
-        return responses.Problem(**body(kind.status, kind.code, message(error)))
+        return responses.Problem(**problem_body(kind.status, kind.code, message(error)))
     except Problem as problem:
-        return responses.Problem(**body(problem.status_code, problem.code, problem.detail))
+        return responses.Problem(**problem_body(problem.status_code, problem.code, problem.detail))
 
 
 def _term(here: Service, term: requests.Term) -> Query:
-    """Return what one summand looks for, without its weight."""
+    """Return the query of one term, without its weight."""
     if term.text is not None:
         return Query.text(term.text)
     if term.id is not None:
@@ -174,24 +168,24 @@ def _term(here: Service, term: requests.Term) -> Query:
 
 
 def _filter(where: Any) -> Filter | None:
-    """Return a filter told in JSON.
+    """Return the filter that JSON values describe.
 
     Raises:
-        Problem: it is none; with a JSON pointer to the fault.
+        Problem: the filter is invalid; the text has a JSON pointer to the fault.
     """
     if where is None:
         return None
     try:
         return filters.from_json(where)
-    except FieldInvalid as error:  # its text is about what was sent, and nothing else
+    except FieldInvalid as error:  # the message is about the request only
         raise Problem(422, "filter_invalid", str(error)) from error
 
 
-def _how(fields: dict[str, str]) -> requests.How:
-    """Return what form fields tell of how to search.
+def _form_options(fields: dict[str, str]) -> requests.SearchOptions:
+    """Return the search options in form fields.
 
     Raises:
-        RequestValidationError: they do not fit.
+        RequestValidationError: a field is invalid.
     """
     import json
 
@@ -202,6 +196,6 @@ def _how(fields: dict[str, str]) -> requests.How:
         if "hide_duplicates" in fields:
             values["hide_duplicates"] = json.loads(fields["hide_duplicates"])
     except (ValueError, RecursionError) as error:
-        raise RequestValidationError([{"loc": ("body",), "msg": "a field is no JSON"}]) from error
-    how: requests.How = fitted(values, requests.SearchForm)
-    return how
+        raise RequestValidationError([{"loc": ("body",), "msg": "a field is not JSON"}]) from error
+    options: requests.SearchOptions = validated(values, requests.SearchForm)
+    return options

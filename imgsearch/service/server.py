@@ -1,4 +1,4 @@
-"""The service as a process: where it listens, what it mends before, and how it stops."""
+"""The service as a process: repair, sockets, signals and the exit."""
 
 import asyncio
 import ipaddress
@@ -51,55 +51,56 @@ __all__ = [
 _BACKLOG: Final = 2_048  # connections that the system queues until they are accepted
 # connections accepted in one turn of the event loop: the limit is checked between two turns
 _ACCEPTED: Final = 64
-_GRACE: Final = 15  # seconds for requests underway when the service stops
-_JOBS: Final = 5.0  # further seconds for jobs, which are asked to stop at the signal
+_GRACE: Final = 15  # seconds for running requests when the service stops
+_JOBS: Final = 5.0  # further seconds for jobs, which stop at the signal
 _EXIT: Final = 2.0  # further seconds for the threads of the web framework
 _FRAMEWORK_THREAD: Final = "AnyIO worker thread"  # the name in anyio 4
-_OTHERS: Final = 600.0  # seconds after which no other process can be at an image any more
+_OTHERS: Final = 600.0  # seconds after which no other process can still be adding an image
 _log = logging.getLogger(__name__)
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches what listens on `host`.
+    """Return whether a socket on `host` can be reached from this machine only.
 
     Raises:
-        ConfigError: it is no address, and no name of one.
+        ConfigError: `host` has no address.
     """
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise ConfigError(f"--host {host!r} is no address of this machine") from error
-    return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
+        raise ConfigError(f"--host {host!r} is not an address of this machine") from error
+    return all(ipaddress.ip_address(info[4][0]).is_loopback for info in infos)
 
 
 def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str] = ()) -> None:
-    """Check that others than this machine's users need a key, and that a key exists.
+    """Check that requests from other machines need a key, and that a key exists.
 
     Raises:
-        ConfigError: `no_auth` with an address that others reach, or behind a proxy; or no key has
-            been created yet.
+        ConfigError: `no_auth` is given with an address that others reach, or behind a proxy; or no
+            key exists yet.
     """
     if no_auth and proxies:
-        raise ConfigError("--no-auth works on loopback only, and a proxy lets others in")
+        raise ConfigError("--no-auth works on loopback only, and a proxy gives access to others")
     if is_loopback(host):
         if not no_auth and not keys.all():
             raise ConfigError(
-                "there is no API key yet: `imgsearch keys create NAME` makes one; or --no-auth "
-                "lets every user of this machine in"
+                "no API key exists yet. Create one with `imgsearch keys create NAME`, or give "
+                "--no-auth to admit every user of this machine."
             )
         return
     if no_auth:
-        raise ConfigError(f"--no-auth works on loopback only, and {host} is open to others")
+        raise ConfigError(f"--no-auth works on loopback only, and other machines can reach {host}")
     if not keys.all():
         raise ConfigError(
-            f"{host} is open to others, and there is no API key yet: `imgsearch keys create NAME`"
+            f"other machines can reach {host}, and no API key exists yet. Create one with "
+            "`imgsearch keys create NAME`."
         )
 
 
 def mend(archive: Archive, *, alone: bool) -> Repaired:
-    """Finish what a crash left half done, before requests are taken.
+    """Finish additions and deletions that a crash interrupted, before requests are accepted.
 
-    `alone`: no other process uses the same stores; else what is fresh may be another's work.
+    If other processes use the same stores (`alone` is False), recent work is left to them.
 
     Raises:
         BackendError, CatalogError, ObjectStoreError, EncoderError: a part cannot be reached.
@@ -116,7 +117,7 @@ def warm(archive: Archive) -> None:
     """Build the encoder before the first request waits for it.
 
     Raises:
-        EncoderError: it cannot be built, or is not the collection's.
+        EncoderError: the encoder cannot be built, or is not the collection's.
     """
     if (library := archive.default()) is not None:
         library.encode(np.zeros((64, 64, 3), dtype=np.uint8))
@@ -135,19 +136,19 @@ def running(
     cors: Collection[str] = (),
     proxies: Collection[str] = (),
 ) -> Iterator[FastAPI]:
-    """Give the application over `archive` with its jobs, which stop when the block is left.
+    """Provide the application over `archive` with its jobs, which stop at the end of the block.
 
-    `page` shows the page at /, if Gradio is installed; jobs may fetch from `url_hosts`, too, which
-    public addresses are not: names, addresses, networks; the rest is as for `create_app`.
+    `page` serves the page at / if Gradio is installed. `url_hosts` are private names, addresses and
+    networks that jobs may fetch from. The other arguments are as for `create_app`.
 
     Raises:
-        ConfigError, MissingExtra: as `create_app` says.
+        ConfigError, MissingExtra: as for `create_app`.
     """
 
-    def fetched(url: str) -> bytes:
+    def fetch_data(url: str) -> bytes:
         return fetch(url, limits=UrlLimits(max_bytes=limits.file_bytes), allow=url_hosts).data
 
-    jobs = Jobs(archive, fetch=fetched if urls else None, most=limits.jobs)
+    jobs = Jobs(archive, fetch=fetch_data if urls else None, most=limits.jobs)
     try:
         app = create_app(
             archive,
@@ -175,24 +176,24 @@ def running(
 def run(
     app: FastAPI, *, host: str, port: int, on_start: Callable[[int], None] | None = None
 ) -> None:
-    """Serve until a signal comes; then finish the requests underway, and return.
+    """Serve until a signal; then finish the running requests, and return.
 
-    `on_start` gets the port when requests are accepted; `port` 0 lets the system choose one.
+    `on_start` gets the port once requests are accepted; with `port` 0 the system chooses one.
 
     Raises:
-        ConfigError: the address cannot be listened on.
+        ConfigError: no socket can listen on the address.
     """
     raise_descriptors()
-    with listening(host, port) as place:
-        server(app, on_start=on_start).run([place])
+    with listening(host, port) as listener:
+        server(app, on_start=on_start).run([listener])
 
 
 @contextmanager
 def forced_exit(seconds: float = _EXIT) -> Iterator[None]:
-    """End the process after the block, if a thread of the web framework hangs.
+    """End the process after the block if a thread of the web framework hangs.
 
-    The interpreter would wait for such threads, in which events of the page run; our own threads
-    are daemons. Threads that the block started have `seconds` to end.
+    The interpreter would wait for such threads, which run events of the page; imgsearch's own
+    threads are daemons. Threads that the block started have `seconds` to end.
     """
     others = set(threading.enumerate())
     try:
@@ -204,7 +205,7 @@ def forced_exit(seconds: float = _EXIT) -> Iterator[None]:
         for thread in threads:
             thread.join(max(0.0, ends - time.monotonic()))
         if any(thread.is_alive() for thread in threads):
-            _log.warning("the service ends without waiting for threads that hang")
+            _log.warning("the service exits without waiting for threads that hang")
             logging.shutdown()
             os._exit(0)
 
@@ -223,7 +224,7 @@ def server(app: FastAPI, *, on_start: Callable[[int], None] | None = None) -> uv
         backlog=_ACCEPTED,
         timeout_keep_alive=math.ceil(service.limits.idle_seconds),
         log_level="warning",
-        access_log=False,  # it would hold what people search for
+        access_log=False,  # it would contain the users' queries
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE,
@@ -232,24 +233,24 @@ def server(app: FastAPI, *, on_start: Callable[[int], None] | None = None) -> uv
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at an address.
+    """Return a socket that listens on an address.
 
     Raises:
-        ConfigError: the address cannot be listened on.
+        ConfigError: no socket can listen on the address.
     """
     try:
-        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.create_server(place[:2], family=family, backlog=_BACKLOG)
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-    # connections inherit it; asyncio sets it only on sockets that were made by a protocol's number,
-    # and without it a small answer waits 40 ms for the one before to be acknowledged
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
+    # Connections inherit it. asyncio sets it only on sockets created with a protocol number, and
+    # without it a small response waits 40 ms for the acknowledgment of the previous one.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _check(keys: Keys) -> Callable[[str, str], object]:
-    """Return what the page asks for a key; its scopes are texts."""
+    """Return the page's check of keys, whose scopes are texts."""
 
     def check(secret: str, scope: str) -> object:
         return keys.check(secret, cast(Scope, scope))
@@ -262,13 +263,13 @@ def _to_docs() -> RedirectResponse:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, which tells when it listens, and has streams of progress end when it stops."""
+    """uvicorn's server; it reports its port at the start, and ends streams of progress on exit."""
 
     def __init__(
-        self, config: uvicorn.Config, here: Service, on_start: Callable[[int], None] | None
+        self, config: uvicorn.Config, service: Service, on_start: Callable[[int], None] | None
     ) -> None:
         super().__init__(config)
-        self._here, self._on_start = here, on_start
+        self._service, self._on_start = service, on_start
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -299,6 +300,6 @@ class _Server(uvicorn.Server):
 
     @override
     def handle_exit(self, sig: int, frame: Any) -> None:
-        self._here.stopping = True
-        self._here.jobs.stop()
+        self._service.stopping = True
+        self._service.jobs.stop()
         super().handle_exit(sig, frame)

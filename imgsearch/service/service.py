@@ -1,4 +1,4 @@
-"""What the routes work with."""
+"""The objects that routes share."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,13 +16,12 @@ from imgsearch.service.workers import Turns, Workers
 
 @dataclass(slots=True)
 class Service:
-    """An archive, its jobs, and all that guards and measures their use.
+    """An archive, its jobs, and the limits, threads and metrics of the service.
 
-    `workers` run what adds, `searches` what searches, `thumbnails` what makes those. As many
-    searches embed at once as `embedding` lets; the others wait, or are in the store together.
-    `urls`: jobs may fetch images. `stopping` is True once no more progress is to be streamed;
-    `streams` are those open.
-    `checked` is what the last look at the parts' health said, and when; `checking` lets one look.
+    `workers` run additions, `searches` run searches, and `thumbnails` create thumbnails.
+    `embedding` limits the searches that embed at the same time. With `urls` jobs may fetch images.
+    `stopping` ends streams of progress, and `streams` is the number of open ones. `checked` is the
+    time and the result of the last health check; `checking` prevents two checks at once.
     """
 
     archive: Archive
@@ -41,7 +40,7 @@ class Service:
     checked: tuple[float, Mapping[str, str]] = (float("-inf"), {})
 
 
-async def _here(request: Request) -> Service:  # else it is looked up in a thread, each time
+async def _here(request: Request) -> Service:  # a plain function would run in a thread
     here: Service = request.app.state.service
     return here
 

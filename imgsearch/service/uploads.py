@@ -1,6 +1,6 @@
-"""Bodies with files: read part by part into files without a name, within limits.
+"""Multipart bodies, read part by part into unnamed temporary files, within limits.
 
-What a client calls its files is a text to show, and never a path.
+A client's file names are used for display only, never as paths.
 """
 
 import base64
@@ -23,24 +23,24 @@ from imgsearch.images import header
 from imgsearch.service.limits import Limits
 from imgsearch.service.problems import Problem
 
-# RFC 7578 has no charset for a form; clients that name one write UTF-8. Python's other codecs raise
+# RFC 7578 has no charset for a form; clients that name one send UTF-8. Other codecs of Python raise
 # errors of their own, and some decompress the text.
 _CHARSETS: Final = ("", "utf-8", "utf8", "us-ascii")
 _FIELDS: Final = 32  # form fields beside the files
 _EDGE: Final = 1024  # pixels: a JPEG counts at the scale that encoders and thumbnails need
-_NAME: Final = 255  # letters that are kept of a file's name
+_NAME: Final = 255  # letters of a file's name; the end is kept
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What was uploaded: the files, and the fields beside them."""
+    """The files and the other fields of a multipart body."""
 
     files: tuple[UploadFile, ...]
     fields: dict[str, str]
 
 
 class _Parser(MultiPartParser):
-    """Starlette's, which stops at a file that is too large instead of writing all of it."""
+    """Starlette's parser, which stops at a file that is too large."""
 
     most: int
     _sizes: dict[int, int]
@@ -55,46 +55,49 @@ class _Parser(MultiPartParser):
                 raise LimitExceeded(f"a file has more than the {self.most:,} bytes allowed")
 
     def close(self) -> None:
-        """Delete all files, including those of incomplete parts."""
+        """Delete all files, also of incomplete parts."""
         for file in self._files_to_close_on_error:
             file.close()
 
 
 @asynccontextmanager
 async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterator[Upload]:
-    """Give a multipart body's parts named ``file``, at most `files` of them, and its fields.
+    """Provide a multipart body's parts named ``file``, at most `files` of them, and its fields.
 
-    The files are gone when the block is left.
+    The files are deleted at the end of the block.
 
     Raises:
-        Problem: it is no multipart body, is malformed, has no file, or a field twice.
+        Problem: the body is not multipart, is malformed, has no file, or repeats a field.
         LimitExceeded: a file is too large, or there are too many.
     """
     parser = _parser(request, limits, files=files)
     try:
         form = await _form(parser, files)
-        found = tuple(each for _, each in form.multi_items() if isinstance(each, UploadFile))
-        if len(found) > files:
-            raise LimitExceeded(f"{len(found)} files in one request, at most {files} are allowed")
-        names = {name for name, each in form.multi_items() if isinstance(each, UploadFile)}
-        if names != {"file"}:
-            raise Problem(422, "file_missing", 'One part or more named "file", each a file.')
+        parts = [(name, part) for name, part in form.multi_items() if isinstance(part, UploadFile)]
+        if len(parts) > files:
+            raise LimitExceeded(f"{len(parts)} files in one request, at most {files} are allowed")
+        if {name for name, _ in parts} != {"file"}:
+            raise Problem(
+                422,
+                "file_missing",
+                'The body needs at least one file, each in a part named "file".',
+            )
         fields: dict[str, str] = {}
         for name, value in form.multi_items():
             if isinstance(value, str):
                 if name in fields:
-                    raise Problem(422, "invalid_request", "A form field is there twice.")
+                    raise Problem(422, "invalid_request", "A form field is repeated.")
                 fields[name] = value
-        yield Upload(found, fields)
+        yield Upload(tuple(part for _, part in parts), fields)
     finally:
         parser.close()
 
 
-def fitted(values: dict[str, Any], model: type[BaseModel]) -> Any:
-    """Return values, texts of a form, as `model`.
+def validated(values: dict[str, Any], model: type[BaseModel]) -> Any:
+    """Return the values of a form as `model`.
 
     Raises:
-        RequestValidationError: they do not fit.
+        RequestValidationError: a value is invalid.
     """
     try:
         return model.model_validate(values)
@@ -104,29 +107,29 @@ def fitted(values: dict[str, Any], model: type[BaseModel]) -> Any:
         ) from error
 
 
-def shown(name: str | None) -> str:
-    """Return a client's name of a file as a text to show: its last part, printable."""
+def display_name(name: str | None) -> str:
+    """Return the last part of a client's file name, with printable letters only."""
     last = (name or "").replace("\\", "/").rpartition("/")[2]
     kept = "".join(letter for letter in last if letter.isprintable())[-_NAME:]
     return kept.strip() or "unnamed"
 
 
 def check_pixels(data: bytes, limits: Limits) -> None:
-    """Refuse an image by its header.
+    """Check an image's size by its header.
 
     Raises:
         ImageTooLarge: it has more pixels than allowed.
-        FormatRefused, ImageCorrupt: it has no header that is read.
+        FormatRefused, ImageCorrupt: its header cannot be read.
     """
     header(data, max_pixels=limits.pixels, at_least=_EDGE)
 
 
 def decoded(text: str, limits: Limits) -> bytes:
-    """Return the bytes of an image in base64, or in a data URL of it.
+    """Return the bytes of an image in base64, with or without the prefix of a data URL.
 
     Raises:
-        Problem: it is no base64.
-        LimitExceeded: it is larger than a file may be.
+        Problem: the text is not base64.
+        LimitExceeded: the image is larger than a file may be.
     """
     plain = text.partition(",")[2] if text.startswith("data:") else text
     if len(plain) // 4 * 3 > limits.file_bytes:
@@ -134,15 +137,15 @@ def decoded(text: str, limits: Limits) -> bytes:
     try:
         return base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Problem(422, "image_not_base64", "The image is no base64.") from error
+        raise Problem(422, "image_not_base64", "The image is not base64.") from error
 
 
 def _parser(request: Request, limits: Limits, *, files: int) -> _Parser:
     kind, options = parse_options_header(request.headers.get("Content-Type", ""))
     if kind != b"multipart/form-data":
-        raise Problem(415, "media_type_unsupported", "A multipart/form-data body is wanted.")
+        raise Problem(415, "media_type_unsupported", "The body must be multipart/form-data.")
     if options.get(b"charset", b"").decode("latin-1").lower() not in _CHARSETS:
-        raise Problem(415, "media_type_unsupported", "A form's charset is UTF-8.")
+        raise Problem(415, "media_type_unsupported", "The charset of a form must be UTF-8.")
     parser = _Parser(request.headers, request.stream(), max_files=files, max_fields=_FIELDS)
     parser.most, parser._sizes = limits.file_bytes, {}
     return parser
@@ -158,4 +161,4 @@ async def _form(parser: _Parser, files: int) -> FormData:
             raise LimitExceeded("the form has too many or too large fields") from error
         raise Problem(400, "malformed", "The multipart body is malformed.") from error
     except ClientDisconnect as error:
-        raise Problem(400, "disconnected", "The client went away.") from error
+        raise Problem(400, "disconnected", "The client disconnected.") from error

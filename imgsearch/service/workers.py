@@ -93,7 +93,7 @@ class Workers:
     async def run(self, work: Callable[[], T]) -> T:
         """Return the result of `work`, which runs in a thread.
 
-        If the caller is cancelled, work that still waits is dropped; work that runs continues.
+        If the caller is canceled, work that still waits is dropped; work that runs continues.
 
         Raises:
             Problem: 503, too many functions wait already.
@@ -101,7 +101,7 @@ class Workers:
         self._replace_late()
         with self._lock:
             if self._taken - self.late >= self._threads + self._waiting:
-                raise Problem(503, "busy", "Too many requests wait already.", retry=1)
+                raise Problem(503, "busy", "Too many requests are waiting.", retry=1)
             self._taken += 1
         try:
             context = copy_context()
@@ -116,7 +116,7 @@ class Workers:
                 await asyncio.wait([outcome], timeout=self._late)
                 self._replace_late()
         finally:
-            outcome.cancel()  # has an effect only if the caller was cancelled
+            outcome.cancel()  # has an effect only if the caller was canceled
         return outcome.result()
 
     @property

@@ -1,8 +1,8 @@
-"""Filters as JSON, as they go over a wire; what comes from strangers is read within bounds.
+"""Filters as JSON, read within limits of depth and size.
 
 A condition is ``{"field": "year", "op": ">=", "value": 2020}``; its `op` is one of
-``== != < <= > >=``, "in" with a list of values, or "startswith" with a text. Conditions are put
-together by ``{"all": […]}``, ``{"any": […]}`` and ``{"not": …}``.
+``== != < <= > >=``, "in" with a list of values, or "startswith" with a text. Conditions are
+combined by ``{"all": […]}``, ``{"any": […]}`` and ``{"not": …}``.
 """
 
 import json
@@ -15,9 +15,9 @@ from imgsearch.filters import And, Compare, Filter, In, Not, Operation, Or, Star
 from imgsearch.types import Value
 
 _OPERATIONS: Final = get_args(Operation)
-_DEEPEST: Final = 16  # a search form's are 2 or 3 deep
-_MOST: Final = 1_000  # objects, and values in lists, together
-_LONGEST_NAME: Final = 64  # letters, as of a schema's fields
+_DEEPEST: Final = 16  # filters of search forms are 2 or 3 deep
+_MOST: Final = 1_000  # objects and listed values together
+_LONGEST_NAME: Final = 64  # letters, as in a schema
 _JSON: Final[Mapping[type, str]] = {
     dict: "an object",
     list: "a list",
@@ -29,51 +29,51 @@ _JSON: Final[Mapping[type, str]] = {
 }
 
 
-def from_json(told: object) -> Filter:
-    """Return the filter that a text of JSON, or what was read from one, tells.
+def from_json(source: object) -> Filter:
+    """Return the filter that a JSON text, or its parsed value, describes.
 
     Raises:
-        FieldInvalid: it is anything else, is nested more than 16 deep, or has more than 1,000
+        FieldInvalid: it is not a filter, is nested more than 16 deep, or has more than 1,000
             objects and listed values. The message begins with a JSON pointer (RFC 6901) to the
             fault.
     """
-    return _Reader().read(_parsed(told) if isinstance(told, str) else told, "", 1)
+    return _Reader().read(_parsed(source) if isinstance(source, str) else source, "", 1)
 
 
 def to_json(where: Filter) -> dict[str, Any]:
-    """Return what `from_json` reads as a filter that holds for the same records.
+    """Return JSON values that `from_json` reads as an equivalent filter.
 
-    Chains of ``&`` and of ``|`` become one list each, however they were put in brackets.
+    A chain of ``&`` or of ``|`` becomes one list, with any brackets.
 
     Raises:
-        FieldInvalid: the filter is larger than `from_json` takes, or holds a value that JSON has
-            not.
+        FieldInvalid: the filter is larger than `from_json` accepts, or has a value that JSON cannot
+            represent.
     """
-    told = _told(where, 1)
-    from_json(told)
-    return told
+    values = _to_json(where, 1)
+    from_json(values)
+    return values
 
 
 class _Reader:
-    """Reads one filter, and counts its parts as it goes."""
+    """Reads one filter, and counts its parts."""
 
     def __init__(self) -> None:
         self._left = _MOST
 
-    def read(self, told: object, place: str, depth: int) -> Filter:
+    def read(self, source: object, place: str, depth: int) -> Filter:
         if depth > _DEEPEST:
             raise _fault(place, f"filters are nested {_DEEPEST} deep at most")
-        if not isinstance(told, dict):
-            raise _fault(place, f"a condition is an object, not {_kind(told)}")
+        if not isinstance(source, dict):
+            raise _fault(place, f"a condition is an object, not {_kind(source)}")
         self._count(1, place)
-        match told:
-            case {"not": inner} if len(told) == 1:
+        match source:
+            case {"not": inner} if len(source) == 1:
                 return Not(self.read(inner, f"{place}/not", depth + 1))
-            case {"all": parts} if len(told) == 1:
+            case {"all": parts} if len(source) == 1:
                 return _joined(And, self._several(parts, f"{place}/all", depth))
-            case {"any": parts} if len(told) == 1:
+            case {"any": parts} if len(source) == 1:
                 return _joined(Or, self._several(parts, f"{place}/any", depth))
-            case {"field": str(field), "op": op, "value": value} if len(told) == 3:
+            case {"field": str(field), "op": op, "value": value} if len(source) == 3:
                 if not 0 < len(field) <= _LONGEST_NAME:
                     raise _fault(f"{place}/field", f"a name has 1 to {_LONGEST_NAME} letters")
                 return self._condition(field, op, value, place)
@@ -82,7 +82,7 @@ class _Reader:
     def _several(self, parts: object, place: str, depth: int) -> list[Filter]:
         if not isinstance(parts, list) or not parts:
             raise _fault(place, "a list of one condition or more is expected")
-        return [self.read(each, f"{place}/{row}", depth + 1) for row, each in enumerate(parts)]
+        return [self.read(part, f"{place}/{row}", depth + 1) for row, part in enumerate(parts)]
 
     def _condition(self, field: str, op: object, value: object, place: str) -> Filter:
         at = f"{place}/value"
@@ -91,7 +91,7 @@ class _Reader:
                 raise _fault(at, f'"in" takes a list of values, not {_kind(value)}')
             self._count(len(value), at)
             rows = enumerate(value)
-            return In(field, tuple(_value(each, f"{at}/{row}") for row, each in rows))
+            return In(field, tuple(_value(member, f"{at}/{row}") for row, member in rows))
         plain = _value(value, at)
         if op == "startswith":
             if not isinstance(plain, str):
@@ -115,16 +115,16 @@ def _value(value: object, place: str) -> Value:
     return value
 
 
-def _told(where: Filter, depth: int) -> dict[str, Any]:
+def _to_json(where: Filter, depth: int) -> dict[str, Any]:
     if depth > _DEEPEST:
         raise _fault("", f"filters are nested {_DEEPEST} deep at most")
     match where:
         case And():
-            return {"all": [_told(each, depth + 1) for each in _flat(And, where)]}
+            return {"all": [_to_json(part, depth + 1) for part in _flat(And, where)]}
         case Or():
-            return {"any": [_told(each, depth + 1) for each in _flat(Or, where)]}
+            return {"any": [_to_json(part, depth + 1) for part in _flat(Or, where)]}
         case Not(inner):
-            return {"not": _told(inner, depth + 1)}
+            return {"not": _to_json(inner, depth + 1)}
         case In(field, values):
             return {"field": field, "op": "in", "value": list(values)}
         case StartsWith(field, prefix):
@@ -135,18 +135,18 @@ def _told(where: Filter, depth: int) -> dict[str, Any]:
 
 
 def _flat(kind: type[And] | type[Or], where: Filter) -> Iterator[Filter]:
-    """Yield what a chain of one `kind` holds, from left to right, however long it is."""
+    """Yield the conditions of a chain of one `kind`, from left to right, without recursion."""
     stack = [where]
     while stack:
-        each = stack.pop()
-        if isinstance(each, And | Or) and isinstance(each, kind):
-            stack += (each.right, each.left)
+        condition = stack.pop()
+        if isinstance(condition, And | Or) and isinstance(condition, kind):
+            stack += (condition.right, condition.left)
         else:
-            yield each
+            yield condition
 
 
 def _joined(kind: type[And] | type[Or], parts: Sequence[Filter]) -> Filter:
-    """Put `parts` together as a balanced tree: whoever walks a chain of 1,000 walks 10 deep."""
+    """Return `parts` as a balanced tree, so that 1,000 parts are nested only 10 deep."""
     if len(parts) == 1:
         return parts[0]
     middle = len(parts) // 2
@@ -157,14 +157,14 @@ def _parsed(text: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:  # the latter from some 1,000 brackets on
-        raise _fault("", "this is no JSON text") from error
+        raise _fault("", "the text is not JSON") from error
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):  # another reader might take the other of the two
-        raise ValueError("an object has a key twice")
-    return found
+    values = dict(pairs)
+    if len(values) < len(pairs):  # readers differ in which of the two they use
+        raise ValueError("an object repeats a key")
+    return values
 
 
 def _fault(place: str, why: str) -> FieldInvalid:

@@ -1,4 +1,4 @@
-"""Requests, as OpenAPI describes them."""
+"""Bodies of requests, as OpenAPI describes them."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -31,15 +31,15 @@ from imgsearch.wire.values import (
 )
 
 
-def _positive(terms: "list[Term]") -> "list[Term]":
-    """Return terms, one of them at least to look for; what is taken away comes last."""
+def _positive_first(terms: "list[Term]") -> "list[Term]":
+    """Return terms with negative weights last; at least one weight has to be positive."""
     if all(term.weight < 0 for term in terms):
-        raise ValueError("one term at least has a weight above 0")
+        raise ValueError("at least one term needs a weight above 0")
     return sorted(terms, key=lambda term: term.weight < 0)
 
 
 class Change(Model):
-    """What is to be different about an image."""
+    """Changes of an image's metadata; omitted values stay."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"label": "cat", "fields": {"year": 2024}}]}
@@ -50,13 +50,13 @@ class Change(Model):
 
 
 class Ids(Model):
-    """Images by id."""
+    """Ids of images."""
 
     ids: list[Id] = Field(min_length=1, max_length=MAX_IDS, examples=[[CAT]])
 
 
 class Term(Model):
-    """One summand of a query: a text, an image that is there, or one in base64."""
+    """One term of a query: a text, a stored image by id, or an image in base64."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"oneOf": one_of("text", "id", "image")}
@@ -64,19 +64,19 @@ class Term(Model):
     text: Words | None = None
     id: Id | None = None
     image: str | None = Field(None, description="the image file in base64")
-    weight: Weight = Field(default=1.0, description="below 0 takes it away; 0 is refused")
+    weight: Weight = Field(default=1.0, description="negative to subtract the term; 0 is invalid")
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if sum(each is not None for each in (self.text, self.id, self.image)) != 1:
-            raise ValueError("just one of text, id and image is wanted")
+        if sum(value is not None for value in (self.text, self.id, self.image)) != 1:
+            raise ValueError("exactly one of text, id and image is required")
         if self.weight == 0:
-            raise ValueError("a weight of 0 looks for nothing")
+            raise ValueError("a weight must not be 0")
         return self
 
 
-class How(Model):
-    """How to search, whatever for."""
+class SearchOptions(Model):
+    """The options of a search, without its query."""
 
     collection: CollectionName = "images"
     k: int = Field(10, ge=1, le=MAX_K)
@@ -90,13 +90,13 @@ class How(Model):
     min_score: Score | Literal["auto"] | None = None
     hide_duplicates: StrictBool | Annotated[Score, Field(ge=-1, le=1)] = Field(
         default=False,
-        description="true, or the least score of two images that count as near-duplicates; "
+        description="true for the measured threshold, or the lowest score of two near-duplicates; "
         "pixels are not compared",
     )
 
 
-class SearchQuery(How):
-    """What to look for: one of text, id, image and terms."""
+class SearchQuery(SearchOptions):
+    """A search by exactly one of text, id, image and terms."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -112,19 +112,19 @@ class SearchQuery(How):
     text: Words | None = None
     id: Id | None = None
     image: str | None = Field(None, description="the image file in base64")
-    terms: Annotated[list[Term], AfterValidator(_positive)] | None = Field(
+    terms: Annotated[list[Term], AfterValidator(_positive_first)] | None = Field(
         None, min_length=1, max_length=MAX_TERMS
     )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if sum(each is not None for each in (self.text, self.id, self.image, self.terms)) != 1:
-            raise ValueError("just one of text, id, image and terms is wanted")
+        if sum(value is not None for value in (self.text, self.id, self.image, self.terms)) != 1:
+            raise ValueError("exactly one of text, id, image and terms is required")
         return self
 
 
-class SearchForm(How):
-    """The fields beside an uploaded image."""
+class SearchForm(SearchOptions):
+    """The form fields of a search by an uploaded image."""
 
 
 class Batch(Model):
@@ -134,7 +134,7 @@ class Batch(Model):
 
 
 class JobRequest(Model):
-    """What to add: a folder inside the service's roots, or images by URL."""
+    """A job: a folder inside the service's roots to add, or images by URL."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -148,10 +148,10 @@ class JobRequest(Model):
         None, min_length=1, max_length=MAX_URLS
     )
     collection: CollectionName = "images"
-    in_place: bool = Field(default=False, description="keep no original of the folder's files")
+    in_place: bool = Field(default=False, description="store no copies of the folder's files")
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         if (self.folder is None) == (self.urls is None):
-            raise ValueError("just one of folder and urls is wanted")
+            raise ValueError("exactly one of folder and urls is required")
         return self

@@ -1,4 +1,4 @@
-"""Answers, as OpenAPI describes them."""
+"""Bodies of responses, as OpenAPI describes them."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -9,26 +9,26 @@ from imgsearch.wire.values import CAT, Model
 
 
 class Fault(Model):
-    """One value of a request that does not fit."""
+    """An invalid value of a request: where it is, and why it is invalid."""
 
     where: list[str]
     why: str
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has them; `code` is stable, `instance` is for the operator."""
+    """An error (RFC 9457). `code` is stable; `instance` is an id to find the error in the log."""
 
     type: str = Field(examples=["urn:imgsearch:problem:image_not_found"])
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
-    detail: str = Field(examples=["There is no image of that id."])
+    detail: str = Field(examples=["No image has this id."])
     instance: str = Field(examples=["urn:imgsearch:request:5f0c2b7a91d3e846"])
     code: str = Field(examples=["image_not_found"])
     errors: list[Fault] = []
 
 
 class Image(Model):
-    """One image of a collection, as the catalogue knows it; `content` is its sha256."""
+    """The metadata of an image in a collection; `content` is the sha256 of its file."""
 
     id: str = Field(examples=[CAT])
     collection: str = Field(examples=["images"])
@@ -43,7 +43,7 @@ class Image(Model):
     fields: dict[str, Any] = Field(examples=[{"year": 2024}])
     encoder: str = Field(examples=["lite"])
     state: Literal["pending", "ready", "failed", "deleting"]
-    error: str = Field(description="the code of what went wrong, of a failed one")
+    error: str = Field(description="code of the failure, if `state` is failed")
     created: datetime
     updated: datetime
     original: str = Field(examples=[f"/v1/images/{CAT}/original?v=8c5e0b64a1f2"])
@@ -51,7 +51,7 @@ class Image(Model):
 
 
 class Failure(Model):
-    """One image that did not go in."""
+    """An image that was not added: the stage that failed, and why."""
 
     name: str = Field(examples=["notes.pdf"])
     stage: str = Field(examples=["header"])
@@ -60,7 +60,7 @@ class Failure(Model):
 
 
 class Added(Model):
-    """The result of an upload: `new` images, and `updated` ones that got another label."""
+    """The result of an upload; `updated` images were known and got another label."""
 
     images: list[Image]
     new: int
@@ -69,7 +69,7 @@ class Added(Model):
 
 
 class Images(Model):
-    """A page of images; `next` is the cursor of the following one, null on the last."""
+    """A page of images; `next` is the cursor of the next page, null on the last."""
 
     images: list[Image]
     total: int
@@ -77,17 +77,17 @@ class Images(Model):
 
 
 class Deleted(Model):
-    """How many images there were to delete."""
+    """The number of deleted images."""
 
     deleted: int
 
 
 class Hit(Model):
-    """One image that was found; `references` counts the images of the collection that are it."""
+    """A hit; `references` is the number of images in the collection with its content."""
 
     id: str = Field(examples=[CAT])
     content: str
-    score: float = Field(description="higher is nearer; the cosine, where the metric is one")
+    score: float = Field(description="higher is nearer; for the metric cosine, the cosine")
     distance: float
     name: str = Field(examples=["кот.jpg"])
     label: str = Field(examples=["cat"])
@@ -98,30 +98,30 @@ class Hit(Model):
 
 
 class Hits(Model):
-    """What a search found, nearest first; `took` is in milliseconds, by stage."""
+    """The hits of a search, nearest first; `took` is in milliseconds, by stage."""
 
     hits: list[Hit]
     took: dict[str, float] = Field(examples=[{"embed": 4.1, "search": 2.7}])
     collection: str = Field(examples=["images"])
     model: str = Field(examples=["lite"])
-    warnings: list[str] = Field(description="what of a text the encoder does not know")
+    warnings: list[str] = Field(description="parts of a text that the encoder does not know")
 
 
 class BatchHits(Model):
-    """The answer to each search of a batch, in order: its hits, or its problem."""
+    """The result of each search of a batch, in order: its hits, or a problem."""
 
     results: list[Hits | Problem]
 
 
 class Count(Model):
-    """How many images there are, which may share contents, and how many vectors."""
+    """The numbers of images and of vectors; images with equal contents share a vector."""
 
     images: int
     vectors: int
 
 
 class Collection(Model):
-    """A collection, and the encoder, metric and index that it was made with."""
+    """A collection: its size, encoder, metric and index."""
 
     name: str = Field(examples=["images"])
     images: int
@@ -139,7 +139,7 @@ class Collections(Model):
 
 
 class Job(Model):
-    """A load in the background: how many images passed each stage."""
+    """A background job: its state, and the number of images that passed each stage."""
 
     id: str
     kind: Literal["folder", "urls", "upload", "retry"]
@@ -154,52 +154,52 @@ class Job(Model):
     skipped: int
     failed: int
     updated: int
-    error: str = Field(description="the code of what ended it")
+    error: str = Field(description="code of the error that ended the job")
     created: datetime
     started: datetime | None
     finished: datetime | None
 
 
 class JobList(Model):
-    """A page of jobs, newest first; `next` is the cursor of the following one."""
+    """A page of jobs, newest first; `next` is the cursor of the next page, null on the last."""
 
     jobs: list[Job]
     next: str | None
 
 
 class JobFailures(Model):
-    """A page of what failed in a job, in order; `next` is the cursor of the following one."""
+    """A page of a job's failures; `next` is the cursor of the next page, null on the last."""
 
     failures: list[Failure]
     next: str | None
 
 
 class Encoder(Model):
-    """A model that collections may be made with."""
+    """An encoder that collections can be created with."""
 
     name: str = Field(examples=["lite"])
     dim: int | None = Field(examples=[384])
     description: str
-    texts: bool = Field(description="whether it takes texts")
+    texts: bool = Field(description="whether it encodes texts")
     installed: bool
     licence: str
 
 
 class Encoders(Model):
-    """The described models, and the one that new collections get."""
+    """The described encoders; new collections get `default`."""
 
     default: str = Field(examples=["lite"])
     models: list[Encoder]
 
 
 class Health(Model):
-    """Of each part whether it does its work: an image is embedded, and searched for."""
+    """The health of each part of the service, after embedding an image and searching for it."""
 
     status: Literal["ok", "failing"]
     parts: dict[str, Literal["ok", "failing"]] = Field(examples=[{"encoder": "ok"}])
 
 
 class Status(Model):
-    """Whether the service lives, or takes requests."""
+    """Whether the service runs, or stops and refuses requests."""
 
     status: Literal["ok", "stopping"]

@@ -1,4 +1,4 @@
-"""What fields of requests and answers may hold."""
+"""Types of the fields of requests and responses, with their limits."""
 
 from typing import Annotated, Any
 
@@ -22,11 +22,13 @@ NewId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")
 ]  # "." and ".." vanish from URLs
 CollectionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-# what a catalogue sorts and a page shows: no control characters, which NUL is one of
+# no control characters, because the catalog sorts by these texts and the page shows them
 Text = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"\S")]
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-_Whole = Annotated[StrictInt, Field(ge=-(2**53), le=2**53)]  # what every JSON reader keeps exactly
+_Whole = Annotated[
+    StrictInt, Field(ge=-(2**53), le=2**53)
+]  # every JSON reader represents these exactly
 _Real = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 _Letters = Annotated[StrictStr, StringConstraints(max_length=2_000)]
 Fields = Annotated[
@@ -39,11 +41,11 @@ CAT = "0f3c9a1e5b7d4c2a8e6f1b0d9c7a5e3f"  # an id in examples
 
 
 def one_of(*names: str) -> Any:
-    """Return what a JSON schema says of alternatives, for those who write clients by it."""
+    """Return a JSON schema's alternatives: exactly one of the fields is not null."""
     return [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
 
 
 class Model(BaseModel):
-    """What refuses names that it does not have."""
+    """A model that refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())

@@ -26,6 +26,10 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+VERBS = (
+    "add", "cancel", "check", "count", "delete", "get", "list", "retry", "search", "start",
+    "stream", "update",
+)  # fmt: skip
 PARTS = (collections, health, images, jobs, search)
 
 
@@ -71,6 +75,23 @@ def test_no_request_is_handed_to_a_thread_before_its_route():
     assert len(calls) > len({"read", "write", "admin"})
     for call in calls:
         assert any(map(inspect.iscoroutinefunction, (call, type(call).__call__))), call
+
+
+def test_operation_ids_are_a_verb_and_a_noun_and_summaries_their_words(document):
+    content = document.http.get("/openapi.json").json()
+    operations = [
+        operation for methods in content["paths"].values() for operation in methods.values()
+    ]
+    ids = [operation["operationId"] for operation in operations]
+    assert {"list_images", "get_image", "search_images", "start_job"} < set(ids)
+    assert len(ids) == len(set(ids)) > 20
+    for operation in operations:
+        verb, _, noun = operation["operationId"].partition("_")
+        assert verb in VERBS and noun, operation["operationId"]
+        assert operation["summary"] == f"{verb.capitalize()} {noun.replace('_', ' ')}"
+        assert operation["description"].split()[0].lower() in VERBS
+    described = {tag["name"] for tag in content["tags"] if tag["description"]}
+    assert {tag for operation in operations for tag in operation["tags"]} == described
 
 
 def test_every_example_of_the_document_is_taken(document):

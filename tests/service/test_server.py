@@ -77,9 +77,9 @@ def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path, monkeypatch):
 def test_it_tells_in_one_line_why_it_does_not_start(tmp_path):
     for words, why in (
         (["--host", "0.0.0.0"], "no API key yet"),  # noqa: S104 - what is refused
-        (["--host", "0.0.0.0", "--no-auth"], "open to others"),  # noqa: S104 - as above
+        (["--host", "0.0.0.0", "--no-auth"], "other machines can reach"),  # noqa: S104 - as above
         ([], "--no-auth"),
-        (["--no-auth", "--cors", "*"], "is no origin"),
+        (["--no-auth", "--cors", "*"], "is not an origin"),
         (["--no-auth", "--weights", __file__], "belong to a model"),
         (["--no-auth", "--behind-proxy", "10.0.0.1"], "lets others in"),
     ):
