@@ -1,4 +1,4 @@
-"""A service's images, used as a library's are."""
+"""A client of a service, with the methods of a library."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -9,10 +9,10 @@ from typing_extensions import override
 
 from imgsearch.arguments import check_name
 from imgsearch.client import search_body
-from imgsearch.client.connection import CODES, Connection, parsed, problem
+from imgsearch.client.connection import CODES, Connection, error_of, parse_json
 from imgsearch.client.job import Job
-from imgsearch.client.records import Collection, Image, Model, hits, made, part
-from imgsearch.client.upload import Adding
+from imgsearch.client.records import Collection, Image, Model, from_json, hits, part
+from imgsearch.client.upload import Uploader
 from imgsearch.closeable import Closeable
 from imgsearch.errors import BackendUnavailable, ImageNotFound, ImgSearchError
 from imgsearch.filters import Filter
@@ -23,26 +23,26 @@ from imgsearch.library.query import Example, Query
 from imgsearch.settings import Settings
 from imgsearch.types import Failure, Hit, Value
 
-_PAGE: Final = 500  # images of one answer
-_MOST_IDS: Final = 1_000  # of one deletion
+_PAGE: Final = 500  # images of one response
+_MOST_IDS: Final = 1_000  # ids of one deletion
 _FAILING: Final = 503
 
 
 class Client(Closeable):
-    """Images in one collection of a service at `url`: the verbs of `imgsearch.Library`, over HTTP.
+    """Images in one collection of a service: the methods of `imgsearch.Library`, over HTTP.
 
     `key` defaults to the variable IMGSEARCH_API_KEY. It is sent to this origin only: redirects are
     not followed, and proxies of the environment are not used. `timeout` is in seconds, for each
     step of a request. Retries 429 and 503 responses. After a dropped connection only idempotent
     requests are retried. Thread-safe; one pool of connections.
 
-    Raises, as every method does in addition to its own errors:
+    Every method can raise these errors in addition to its own:
         MissingExtra: httpx is not installed (the constructor only).
         ConfigError: the URL or a value is invalid.
-        AccessDenied: the service needs a key, or does not know this one.
+        AccessDenied: the service needs a key, or the key is unknown.
         ScopeMissing: the key does not allow this.
-        LimitExceeded: more, larger or faster than the service allows.
-        BackendUnavailable: no response; safe to retry.
+        LimitExceeded: the request exceeds a limit of the service.
+        BackendUnavailable: no response.
     """
 
     def __init__(
@@ -81,29 +81,29 @@ class Client(Closeable):
             for source in images
         ]
         tally.report_progress()
-        Adding(self._connection, self.name, tally).run(chain.from_iterable(references))
+        Uploader(self._connection, self.name, tally).run(chain.from_iterable(references))
         return tally.report()
 
     def add_folder(self, folder: str, *, in_place: bool = False) -> Job:
-        """Have the service add a folder of its own, inside its roots; return the job.
+        """Add a folder of the service, inside its roots, in the background; return the job.
 
-        `in_place` keeps no originals of its files.
+        With `in_place` the service stores no copies of the files.
 
         Raises:
-            SourceError: there is none, or it is not inside.
+            SourceError: the folder does not exist, or is outside the roots.
         """
         return self._job({"folder": folder, "in_place": in_place})
 
     def add_urls(self, urls: Sequence[str]) -> Job:
-        """Have the service fetch images; return the job.
+        """Add images that the service downloads, in the background; return the job.
 
         Raises:
-            AccessDenied: this service fetches none.
+            AccessDenied: the service does not fetch images by URL.
         """
         return self._job({"urls": list(urls)})
 
     def job(self, id_: str) -> Job:
-        """Return the job of an id, which was started before."""
+        """Return a job that was started earlier, by its id."""
         return Job(self._connection, quote(id_, safe=""))
 
     def search(
@@ -118,23 +118,20 @@ class Client(Closeable):
     ) -> list[Hit]:
         """Return at most `k` hits for `query`, nearest first; see `Library.search`.
 
-        Images are sent as their files are, pixels as PNG. A hit's `id` is what `get` takes; its
-        `fields` are the image's own, and ``name``, ``label``, ``content`` and ``references``, how
-        many images of the collection have that content. `where` filters on ``path`` and ``label``.
+        Image files are sent unchanged, pixels as PNG. `get` takes the `id` of a hit. A hit's
+        `fields` are the image's own, and ``name``, ``label``, ``content`` and ``references``, the
+        number of images with that content. `where` filters on ``path`` and ``label``.
 
         Raises:
             CollectionNotFound: nothing was added yet.
             SourceError, ImageError: the query image cannot be read.
             TextUnsupported: the query has a text, and the encoder takes images only.
-            ConfigError: the query is empty or has a vector, or its terms cancel each other; or no
-                threshold was measured that is asked for.
+            ConfigError: the query is empty or has a vector, its terms cancel each other, or the
+                requested threshold was not measured.
         """
-        told = self._how(k, offset, where, min_score, hide_duplicates)
-        return hits(
-            self._connection.json(
-                "POST", "/v1/search", repeat=True, **search_body.sent(query, told)
-            )
-        )
+        options = self._options(k, offset, where, min_score, hide_duplicates)
+        body = search_body.request_body(query, options)
+        return hits(self._connection.json("POST", "/v1/search", repeat=True, **body))
 
     def more_like(
         self,
@@ -146,15 +143,15 @@ class Client(Closeable):
         min_score: float | None = None,
         hide_duplicates: bool | float = False,
     ) -> list[Hit]:
-        """Return images like one that is there, which is not among them; as `search` says.
+        """Return the images nearest to a stored image, without the image itself; see `search`.
 
         Raises:
-            ImageNotFound: there is no such image, or it has no vector yet.
+            ImageNotFound: the image does not exist, or has no vector yet.
         """
-        told = self._how(k, offset, where, min_score, hide_duplicates)
+        options = self._options(k, offset, where, min_score, hide_duplicates)
         _check_id(id_)
         return hits(
-            self._connection.json("POST", "/v1/search", repeat=True, json={**told, "id": id_})
+            self._connection.json("POST", "/v1/search", repeat=True, json={**options, "id": id_})
         )
 
     def search_many(
@@ -167,27 +164,27 @@ class Client(Closeable):
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
     ) -> list[list[Hit] | Failure]:
-        """Return the hits of each query, in order; one that failed has its error in its place.
+        """Return the hits of each query, in order; a failed query has a `Failure` instead.
 
-        Raises: as `search` does, for a query that cannot be sent.
+        Raises: as for `search`, for a query that cannot be sent.
         """
-        told = self._how(k, offset, where, min_score, hide_duplicates)
-        whole = [each if isinstance(each, Query) else Query(each) for each in queries]
-        found: list[list[Hit] | Failure] = []
-        for batch in search_body.batches([search_body.values(query, told) for query in whole]):
-            answer = self._connection.json(
+        options = self._options(k, offset, where, min_score, hide_duplicates)
+        whole = [query if isinstance(query, Query) else Query(query) for query in queries]
+        results: list[list[Hit] | Failure] = []
+        for batch in search_body.batches([search_body.to_json(query, options) for query in whole]):
+            response = self._connection.json(
                 "POST", "/v1/search/batch", repeat=True, json={"queries": batch}
             )
-            found += [_result(each) for each in part(answer, "results")]
-        return found
+            results += [_result(result) for result in part(response, "results")]
+        return results
 
     def get(self, id_: str) -> Image:
-        """Return what is known of an image.
+        """Return an image's metadata.
 
         Raises:
-            ImageNotFound: there is no such image.
+            ImageNotFound: the image does not exist.
         """
-        return made(Image, self._connection.json("GET", _place(id_), repeat=True))
+        return from_json(Image, self._connection.json("GET", _path(id_), repeat=True))
 
     def images(
         self,
@@ -197,14 +194,14 @@ class Client(Closeable):
         label: str | None = None,
         text: str | None = None,
     ) -> Iterator[Image]:
-        """Yield the collection's images, a page at a time; `text` is a part of the name."""
-        told: dict[str, Any] = {"collection": self.name, "limit": _PAGE, "order": order}
-        told |= {"descending": descending, "label": label, "text": text}
-        params = {name: value for name, value in told.items() if value is not None}
+        """Yield the collection's images, fetched a page at a time; `text` is a part of the name."""
+        options: dict[str, Any] = {"collection": self.name, "limit": _PAGE, "order": order}
+        options |= {"descending": descending, "label": label, "text": text}
+        params = {name: value for name, value in options.items() if value is not None}
         while True:
             page = self._connection.json("GET", "/v1/images", repeat=True, params=params)
-            for each in part(page, "images"):
-                yield made(Image, each)
+            for image in part(page, "images"):
+                yield from_json(Image, image)
             params["after"] = part(page, "next")
             if params["after"] is None:
                 return
@@ -217,87 +214,89 @@ class Client(Closeable):
         name: str | None = None,
         fields: Mapping[str, Value] | None = None,
     ) -> Image:
-        """Change what is not None; return the image as it is then. `fields` are replaced whole.
+        """Update the values that are not None; return the image. `fields` replace all fields.
 
         Raises:
-            ImageNotFound: there is no such image.
+            ImageNotFound: the image does not exist.
         """
-        told = {"label": label, "name": name, "fields": None if fields is None else dict(fields)}
-        change = {part: value for part, value in told.items() if value is not None}
-        return made(Image, self._connection.json("PATCH", _place(id_), repeat=True, json=change))
+        values = {"label": label, "name": name, "fields": None if fields is None else dict(fields)}
+        change = {key: value for key, value in values.items() if value is not None}
+        return from_json(
+            Image, self._connection.json("PATCH", _path(id_), repeat=True, json=change)
+        )
 
     def remove(self, *ids: str) -> int:
-        """Remove images by id; return how many there were."""
-        gone = 0
+        """Remove images by id; return the number of removed images. Unknown ids are ignored."""
+        removed = 0
         for start in range(0, len(ids), _MOST_IDS):
-            told = {"ids": ids[start : start + _MOST_IDS]}
-            answer = self._connection.json("POST", "/v1/images/delete", repeat=True, json=told)
-            gone += int(part(answer, "deleted"))
-        return gone
+            body = {"ids": ids[start : start + _MOST_IDS]}
+            response = self._connection.json("POST", "/v1/images/delete", repeat=True, json=body)
+            removed += int(part(response, "deleted"))
+        return removed
 
     def count(self) -> int:
-        """Return how many images the collection holds."""
-        told = self._connection.json(
+        """Return the number of images in the collection."""
+        counts = self._connection.json(
             "GET", "/v1/count", repeat=True, params={"collection": self.name}
         )
-        return int(part(told, "images"))
+        return int(part(counts, "images"))
 
     def collections(self) -> list[Collection]:
         """Return the service's collections, by name."""
-        told = self._connection.json("GET", "/v1/collections", repeat=True)
-        return [made(Collection, each) for each in part(told, "collections")]
+        response = self._connection.json("GET", "/v1/collections", repeat=True)
+        return [from_json(Collection, values) for values in part(response, "collections")]
 
     def drop(self, name: str, *, confirm: str) -> int:
-        """Delete a collection with all its images; return how many there were.
+        """Delete a collection with all its images; return their number.
 
         Raises:
             ConfigError: `confirm` is not its name.
-            CollectionNotFound: there is none.
+            CollectionNotFound: the collection does not exist.
         """
         check_name(name)
-        told = self._connection.json(
+        response = self._connection.json(
             "DELETE", f"/v1/collections/{name}", repeat=False, params={"confirm": confirm}
         )
-        return int(part(told, "deleted"))
+        return int(part(response, "deleted"))
 
     def original(self, id_: str) -> bytes:
         """Return an image's file as it was added.
 
         Raises:
-            ImageNotFound: there is no such image.
-            ObjectNotFound: its original was not kept, or is not there any more.
+            ImageNotFound: the image does not exist.
+            ObjectNotFound: its original was not stored, or does not exist any more.
         """
-        return self._connection.ask("GET", f"{_place(id_)}/original", repeat=True).content
+        return self._connection.request("GET", f"{_path(id_)}/original", repeat=True).content
 
     def thumbnail(self, id_: str, *, edge: int = 256) -> bytes:
-        """Return an image in small, a JPEG or WebP file.
+        """Return an image's thumbnail, a JPEG or WebP file.
 
-        `edge` is the longer side's pixels: 64, 128, 256, 512 or 1024.
+        `edge` is the longer side in pixels: 64, 128, 256, 512 or 1024.
 
-        Raises: as `original` does.
+        Raises: as for `original`.
         """
-        return self._connection.ask(
-            "GET", f"{_place(id_)}/thumbnail", repeat=True, params={"edge": edge}
+        return self._connection.request(
+            "GET", f"{_path(id_)}/thumbnail", repeat=True, params={"edge": edge}
         ).content
 
     def models(self) -> list[Model]:
-        """Return the encoders that collections may be made with."""
-        told = self._connection.json("GET", "/v1/models", repeat=True)
-        return [made(Model, each) for each in part(told, "models")]
+        """Return the encoders that collections can be created with."""
+        response = self._connection.json("GET", "/v1/models", repeat=True)
+        return [from_json(Model, values) for values in part(response, "models")]
 
     def health(self) -> dict[str, str]:
-        """Return of each part of the service "ok" or "failing"; it embeds an image and searches.
+        """Return "ok" or "failing" for each part of the service, after a trial of each.
 
         Raises:
-            BackendUnavailable: it does not answer, or has no time.
+            BackendUnavailable: the service does not respond, or is busy.
         """
-        response = self._connection.answer("GET", "/v1/health", repeat=True)
-        told = parsed(response) if response.status_code in (200, _FAILING) else {}
-        if not isinstance(told, dict) or "parts" not in told:
+        response = self._connection.send("GET", "/v1/health", repeat=True)
+        health = parse_json(response) if response.status_code in (200, _FAILING) else {}
+        if not isinstance(health, dict) or "parts" not in health:
             if response.is_success:
-                raise BackendUnavailable("the service tells nothing of its health")
-            raise problem(response)
-        return {str(name): str(state) for name, state in told["parts"].items()}
+                raise BackendUnavailable("the service did not report its health")
+            raise error_of(response)
+        return {str(name): str(state) for name, state in health["parts"].items()}
 
     @override
     def close(self) -> None:
@@ -308,36 +307,36 @@ class Client(Closeable):
         return f"<Client {self.url} {self.name!r}>"
 
     def _job(self, request: dict[str, Any]) -> Job:
-        told = self._connection.json(
+        started = self._connection.json(
             "POST", "/v1/jobs", repeat=False, json={**request, "collection": self.name}
         )
-        return Job(self._connection, str(part(told, "id")))
+        return Job(self._connection, str(part(started, "id")))
 
-    def _how(self, *values: Any) -> dict[str, Any]:
+    def _options(self, *values: Any) -> dict[str, Any]:
         names = ("k", "offset", "where", "min_score", "hide_duplicates")
-        told = search_body.how(**dict(zip(names, values, strict=True)))
-        return {"collection": self.name, **told}
+        options = search_body.options_to_json(**dict(zip(names, values, strict=True)))
+        return {"collection": self.name, **options}
 
 
-def _result(told: Any) -> list[Hit] | Failure:
-    if isinstance(told, dict) and "hits" in told:
-        return hits(told)
-    kind = CODES.get(str(part(told, "code")), ImgSearchError)
-    return Failure(kind(str(part(told, "detail"))))
+def _result(result: Any) -> list[Hit] | Failure:
+    if isinstance(result, dict) and "hits" in result:
+        return hits(result)
+    kind = CODES.get(str(part(result, "code")), ImgSearchError)
+    return Failure(kind(str(part(result, "detail"))))
 
 
 def _check_id(id_: str) -> None:
     """Check that a text can be an image's id.
 
     Raises:
-        ImageNotFound: it cannot.
+        ImageNotFound: no image can have this id.
     """
     if not id_ or not id_.isascii() or not id_.isprintable():
-        raise ImageNotFound(f"there is no image of the id {id_!r}")
+        raise ImageNotFound(f"no image has the id {id_!r}")
 
 
-def _place(id_: str) -> str:
+def _path(id_: str) -> str:
     _check_id(id_)
-    if id_ in (".", ".."):  # they vanish from URLs
-        raise ImageNotFound(f"there is no image of the id {id_!r}")
+    if id_ in (".", ".."):  # URLs are normalized without them
+        raise ImageNotFound(f"no image has the id {id_!r}")
     return f"/v1/images/{quote(id_, safe='')}"

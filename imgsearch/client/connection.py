@@ -1,4 +1,4 @@
-"""The way to a service and back: one pool of connections, one key, problems as our errors."""
+"""Requests to a service: one pool of connections, one key, retries, problems as errors."""
 
 import ssl
 import time
@@ -10,19 +10,19 @@ import numpy as np
 
 from imgsearch import errors
 from imgsearch.arguments import check_access
-from imgsearch.client.records import unexpected
+from imgsearch.client.records import unexpected_response
 
 if TYPE_CHECKING:
     import httpx
 
 _TRIES: Final = 4
-_PAUSE: Final = 0.2  # seconds before the first retry; each further one waits twice as long
-_LONGEST: Final = 30.0  # seconds that a service may ask to wait for
-_AGAIN: Final = (429, 503)
-_GATEWAY: Final = (502, 504)  # a proxy's word that the service did not answer
-_UNKNOWN: Final = "deadline_exceeded"  # what was asked for goes on in the service
+_PAUSE: Final = 0.2  # seconds before the first retry, doubled before each further one
+_LONGEST: Final = 30.0  # seconds; a longer Retry-After is not waited for
+_RETRIED: Final = (429, 503)
+_GATEWAY: Final = (502, 504)  # of a proxy that had no response from the service
+_UNKNOWN: Final = "deadline_exceeded"  # the service may still finish the request
 
-# code of a problem → the error that a library would raise
+# code of a problem → the error that a library raises
 CODES: Final[Mapping[str, type[errors.ImgSearchError]]] = {
     "access_denied": errors.AccessDenied,
     "body_too_large": errors.LimitExceeded,
@@ -80,7 +80,9 @@ CODES: Final[Mapping[str, type[errors.ImgSearchError]]] = {
     "weights_invalid": errors.WeightsInvalid,
     "weights_missing": errors.WeightsNotFound,
 }
-_STATUSES: Final[Mapping[int, type[errors.ImgSearchError]]] = {  # of a proxy, or a code to come
+_STATUSES: Final[
+    Mapping[int, type[errors.ImgSearchError]]
+] = {  # for proxies, and for codes of newer services
     401: errors.AccessDenied,
     403: errors.AccessDenied,
     404: errors.ConfigError,
@@ -96,8 +98,8 @@ _STATUSES: Final[Mapping[int, type[errors.ImgSearchError]]] = {  # of a proxy, o
 class Connection:
     """Sends requests to one service. Thread-safe.
 
-    The key goes to this origin alone: redirects are not followed, and proxies that the environment
-    names are not used. It is in no error and no repr.
+    The key is sent to this origin only: redirects are not followed, and proxies of the environment
+    are not used. No error and no repr contains it.
     """
 
     def __init__(self, url: str, key: str | None, *, timeout: float) -> None:
@@ -114,35 +116,35 @@ class Connection:
             verify=ssl.create_default_context() if self.url.startswith("https") else True,
         )
 
-    def ask(self, method: str, path: str, *, repeat: bool, **told: Any) -> "httpx.Response":
-        """Return the answer to a request.
+    def request(self, method: str, path: str, *, repeat: bool, **content: Any) -> "httpx.Response":
+        """Return the response to a request, after retries.
 
-        `repeat`: the request may be sent again where it is unknown whether it came through. One
-        that the service turned away for now (429, 503) is sent again in any case. `told` is what
-        httpx takes: `params`, `json`, `data`, `files`.
+        429 and 503 responses are always retried; with `repeat` the request is also repeated if the
+        service may have processed it. `content` has httpx's arguments `params`, `json`, `data` and
+        `files`.
 
         Raises:
-            BackendUnavailable: there was no answer.
-            ImgSearchError: what the service tells, as the class that a library would raise.
+            BackendUnavailable: no response.
+            ImgSearchError: the service responded with a problem; the class is a library's.
         """
-        response = self.answer(method, path, repeat=repeat, **told)
+        response = self.send(method, path, repeat=repeat, **content)
         if not response.is_success:
-            raise problem(response)
+            raise error_of(response)
         return response
 
-    def json(self, method: str, path: str, *, repeat: bool, **told: Any) -> Any:
-        """Return the JSON of an answer.
+    def json(self, method: str, path: str, *, repeat: bool, **content: Any) -> Any:
+        """Return the JSON of a response.
 
-        Raises: as `ask` does.
-            BackendError: it is no JSON.
+        Raises: as for `request`.
+            BackendError: the response is not JSON.
         """
-        return parsed(self.ask(method, path, repeat=repeat, **told))
+        return parse_json(self.request(method, path, repeat=repeat, **content))
 
-    def answer(self, method: str, path: str, *, repeat: bool, **told: Any) -> "httpx.Response":
-        """Return the answer to a request, a problem or not.
+    def send(self, method: str, path: str, *, repeat: bool, **content: Any) -> "httpx.Response":
+        """Return the response to a request, which may be a problem.
 
         Raises:
-            BackendUnavailable: there was none.
+            BackendUnavailable: no response.
         """
         driver = _httpx()
         unsent = (driver.ConnectError, driver.ConnectTimeout, driver.PoolTimeout)
@@ -150,14 +152,14 @@ class Connection:
             last = attempt == _TRIES
             pause = _PAUSE * 2 ** (attempt - 1) * float(self._random.uniform(0.5, 1.5))
             try:
-                response: httpx.Response = self._http.request(method, path, **told)
+                response: httpx.Response = self._http.request(method, path, **content)
             except driver.TransportError as error:
                 if last or not (repeat or isinstance(error, unsent)):
-                    raise self._silent(error) from error
+                    raise self._unavailable(error) from error
             except (driver.HTTPError, driver.InvalidURL) as error:
-                raise unexpected(type(error).__name__) from error
+                raise unexpected_response(type(error).__name__) from error
             else:
-                wait = _wait(response, pause, repeat=repeat)
+                wait = _retry_after(response, pause, repeat=repeat)
                 if wait is None or last:
                     return response
                 pause = wait
@@ -168,10 +170,10 @@ class Connection:
         """Close the connections. Idempotent."""
         self._http.close()
 
-    def _silent(self, error: "httpx.TransportError") -> errors.BackendUnavailable:
+    def _unavailable(self, error: "httpx.TransportError") -> errors.BackendUnavailable:
         if isinstance(error, _httpx().TimeoutException):
-            return errors.BackendUnavailable(f"no answer from {self.url} in {self.timeout:g} s")
-        return errors.BackendUnavailable(f"no answer from {self.url}: {error}")
+            return errors.BackendUnavailable(f"no response from {self.url} in {self.timeout:g} s")
+        return errors.BackendUnavailable(f"no response from {self.url}: {error}")
 
 
 def _httpx() -> Any:
@@ -189,75 +191,76 @@ def _httpx() -> Any:
     return httpx
 
 
-def problem(response: "httpx.Response") -> errors.ImgSearchError:
-    """Return the error that an answer tells."""
+def error_of(response: "httpx.Response") -> errors.ImgSearchError:
+    """Return the error for a response without success."""
     status = response.status_code
     if response.has_redirect_location:
         where = urlsplit(response.headers["Location"]).hostname or "itself"
         return errors.ConfigError(f"the service redirects to {where}, which is not followed")
-    told = _told(response)
-    kind = CODES.get(str(told.get("code"))) or _STATUSES.get(status, errors.ImgSearchError)
-    if not told:
-        return kind(f"the service answers with status {status}, and no word of imgsearch's")
+    problem = _problem(response)
+    kind = CODES.get(str(problem.get("code"))) or _STATUSES.get(status, errors.ImgSearchError)
+    if not problem:
+        return kind(f"the response has status {status} and is not a problem of imgsearch")
     faults = "; ".join(
         f"{'.'.join(map(str, fault.get('where', ())))}: {fault.get('why')}"
-        for fault in told.get("errors") or ()
+        for fault in problem.get("errors") or ()
         if isinstance(fault, dict)
     )
-    text = str(told.get("detail") or told.get("title") or f"status {status}")
+    text = str(problem.get("detail") or problem.get("title") or f"status {status}")
     return kind(f"{text} ({faults})" if faults else text)
 
 
 def code_of(response: "httpx.Response") -> str:
-    """Return the code of the problem that an answer is, "" where it is none."""
-    return str(_told(response).get("code", ""))
+    """Return the code of a problem, "" for other responses."""
+    return str(_problem(response).get("code", ""))
 
 
-def parsed(response: "httpx.Response") -> Any:
-    """Return an answer's JSON.
+def parse_json(response: "httpx.Response") -> Any:
+    """Return the JSON of a response.
 
     Raises:
-        BackendError: it is none.
+        BackendError: the response is not JSON.
     """
     try:
         return response.json()
     except ValueError as error:
-        raise unexpected("it is no JSON") from error
+        raise unexpected_response("it is not JSON") from error
 
 
-def _told(response: "httpx.Response") -> dict[str, Any]:
+def _problem(response: "httpx.Response") -> dict[str, Any]:
+    """Return the problem in a response, empty for other responses."""
     if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
         return {}
-    told = parsed(response)
-    return told if isinstance(told, dict) else {}
+    problem = parse_json(response)
+    return problem if isinstance(problem, dict) else {}
 
 
-def _wait(response: "httpx.Response", pause: float, *, repeat: bool) -> float | None:
-    """Return for how many seconds to wait before asking again; None: the answer stands."""
+def _retry_after(response: "httpx.Response", pause: float, *, repeat: bool) -> float | None:
+    """Return the seconds until the request is repeated, None if it is not."""
     status = response.status_code
     if status in _GATEWAY:
         return pause if repeat else None
-    told = response.headers.get("Retry-After", "")
-    if status not in _AGAIN or not told.isdigit():
+    seconds = response.headers.get("Retry-After", "")
+    if status not in _RETRIED or not seconds.isdigit():
         return None
     if not repeat and code_of(response) == _UNKNOWN:
         return None
-    return max(pause, float(told)) if float(told) <= _LONGEST else None
+    return max(pause, float(seconds)) if float(seconds) <= _LONGEST else None
 
 
 def _checked(url: str) -> str:
-    """Return a service's address without a slash at its end.
+    """Return a service's URL without a slash at its end.
 
     Raises:
-        ConfigError: it is none, or has more than a host, a port and a path.
+        ConfigError: the URL is invalid, or has more than a host, a port and a path.
     """
     try:
         parts = urlsplit(url)
         named = parts.hostname is not None and (parts.port is None or parts.port > 0)
-    except ValueError:  # a port that is no number; half an IPv6 address
+    except ValueError:  # such as a port of letters, or half an IPv6 address
         named = False
     if not named or parts.scheme not in ("http", "https"):
-        raise errors.ConfigError("a service's URL is one like http://127.0.0.1:8000")
+        raise errors.ConfigError("a service's URL has the form http://127.0.0.1:8000")
     if parts.username is not None or parts.query or parts.fragment:
         raise errors.ConfigError("a service's URL has no user, query or fragment; the key is `key`")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
@@ -265,5 +268,5 @@ def _checked(url: str) -> str:
 
 def _checked_key(key: str) -> str:
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise errors.ConfigError("the key holds letters that no key has")
+        raise errors.ConfigError("the key is invalid: it contains letters that keys do not have")
     return key

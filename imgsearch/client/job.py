@@ -1,33 +1,32 @@
-"""A load that runs in the service, followed from here."""
+"""A job of a service: its progress, failures and end."""
 
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from imgsearch.client.connection import CODES, Connection
-from imgsearch.client.records import JobState, made, part
+from imgsearch.client.records import JobState, from_json, part
 from imgsearch.errors import BackendUnavailable, ImgSearchError
 from imgsearch.library.progress import FailedFile
 
-_SOON: Final = 0.05  # seconds between the first two looks
-_LATER: Final = 1.0  # and at most
+_FIRST: Final = 0.05  # seconds between the first two requests of `wait`
+_LONGEST: Final = 1.0  # seconds between later ones, at most
 
 
 class Job:
-    """A job of a service, by its id; made by `Client.add_folder` and its like."""
+    """A job of a service, by its id; returned by `Client.add_folder` and `Client.add_urls`."""
 
     def __init__(self, connection: Connection, id_: str) -> None:
         self._connection, self.id = connection, id_
 
     @property
     def progress(self) -> JobState:
-        """How far it is; each look asks the service.
+        """The job's state and counts, requested from the service at each access.
 
         Raises:
             JobNotFound: the service has no such job.
         """
-        told = self._connection.json("GET", f"/v1/jobs/{self.id}", repeat=True)
-        return made(JobState, told)
+        return from_json(JobState, self._connection.json("GET", f"/v1/jobs/{self.id}", repeat=True))
 
     def wait(
         self,
@@ -35,70 +34,69 @@ class Job:
         timeout: float | None = None,
         on_progress: Callable[[JobState], None] | None = None,
     ) -> JobState:
-        """Return how it ended, once it is over; `on_progress` is told of each change.
+        """Wait until the job is over, and return its last state; `on_progress` gets each change.
 
-        `timeout` is in seconds; None waits for as long as it takes.
+        `timeout` is in seconds; None waits without a limit.
 
         Raises:
-            BackendUnavailable: it is not over in time; it goes on.
-            ImgSearchError: what ended a job that failed as a whole.
+            BackendUnavailable: the job is still running after `timeout`; it continues.
+            ImgSearchError: the error that ended a failed job.
         """
         ends = None if timeout is None else time.monotonic() + timeout
-        told, pause = None, _SOON
+        last, pause = None, _FIRST
         while True:
             state = self.progress
-            if on_progress is not None and state != told:
+            if on_progress is not None and state != last:
                 on_progress(state)
             if state.over:
                 return _ended(state)
             if ends is not None and time.monotonic() + pause > ends:
-                raise BackendUnavailable(f"job {self.id} is not over in {timeout:g} s; it goes on")
+                raise BackendUnavailable(
+                    f"job {self.id} is still running after {timeout:g} s; it continues"
+                )
             time.sleep(pause)
-            told, pause = state, min(_LATER, pause * 1.5)
+            last, pause = state, min(_LONGEST, pause * 1.5)
 
     def cancel(self) -> None:
-        """Have it stop after the images that are underway; what is in stays in."""
-        self._connection.ask("POST", f"/v1/jobs/{self.id}/cancel", repeat=True)
+        """Cancel the job after the images in progress; added images stay."""
+        self._connection.request("POST", f"/v1/jobs/{self.id}/cancel", repeat=True)
 
     def forget(self) -> None:
-        """Delete the account of it, which is over; its images stay.
+        """Delete the record of the job, which is over; its images stay.
 
         Raises:
-            JobBusy: it is not over.
-            JobNotFound: there is no such job.
+            JobBusy: the job is not over.
+            JobNotFound: the job does not exist.
         """
-        self._connection.ask("DELETE", f"/v1/jobs/{self.id}", repeat=False)
+        self._connection.request("DELETE", f"/v1/jobs/{self.id}", repeat=False)
 
     def retry(self) -> "Job":
-        """Start another job with what failed in this one, and return it."""
-        told = self._connection.json("POST", f"/v1/jobs/{self.id}/retry", repeat=False)
-        return Job(self._connection, str(part(told, "id")))
+        """Start a new job with the failed files of this one, and return it."""
+        started = self._connection.json("POST", f"/v1/jobs/{self.id}/retry", repeat=False)
+        return Job(self._connection, str(part(started, "id")))
 
     def failures(self) -> Iterator[FailedFile]:
-        """Yield what did not go in, in order."""
-        after: object = None
+        """Yield the failed files, in order."""
+        params: dict[str, str] = {}
         while True:
-            asked = {} if after is None else {"after": after}
-            told = self._connection.json(
-                "GET", f"/v1/jobs/{self.id}/failures", repeat=True, params=asked
+            page = self._connection.json(
+                "GET", f"/v1/jobs/{self.id}/failures", repeat=True, params=params
             )
-            for each in part(told, "failures"):
-                yield failed(each)
-            after = part(told, "next")
-            if after is None:
+            for failure in part(page, "failures"):
+                yield failed_file(failure)
+            if (after := part(page, "next")) is None:
                 return
+            params = {"after": after}
 
     def __repr__(self) -> str:
         return f"<Job {self.id}>"
 
 
-def failed(told: object, path: str = "") -> FailedFile:
-    """Return a line about what did not go in; `path` is where it lies here, if that is known."""
-    kind = CODES.get(str(part(told, "code")), ImgSearchError)
-    reason = str(part(told, "detail"))
-    return FailedFile(
-        path or str(part(told, "name")), str(part(told, "stage")), kind.__name__, reason
-    )
+def failed_file(failure: object, path: str = "") -> FailedFile:
+    """Return a failure in a response; `path` is the local path, if the file came from here."""
+    kind = CODES.get(str(part(failure, "code")), ImgSearchError)
+    name, stage, reason = (str(part(failure, key)) for key in ("name", "stage", "detail"))
+    return FailedFile(path or name, stage, kind.__name__, reason)
 
 
 def _ended(state: JobState) -> JobState:

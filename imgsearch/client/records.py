@@ -1,4 +1,4 @@
-"""What a service tells: images, collections, models, jobs; and hits, as a library has them."""
+"""Records of a service: images, collections, models and jobs; and hits, as of a library."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -16,7 +16,7 @@ class Image:
     """One image of a collection; several may have the same `content`, the sha256 of its bytes.
 
     `size` is in bytes, `width` and `height` are in pixels, times are aware. `state` is "pending",
-    "ready", "failed" or "deleting", `error` the code of what went wrong with a failed one.
+    "ready", "failed" or "deleting"; `error` is the code of the failure.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection: its size, and the encoder, metric and index that it was made with."""
+    """A collection: its size, encoder, metric and index."""
 
     name: str
     images: int
@@ -52,7 +52,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An encoder that collections may be made with; `dim` is None where its build decides."""
+    """An encoder that collections can be created with; `dim` is None if its options decide."""
 
     name: str
     dim: int | None
@@ -66,9 +66,9 @@ class Model:
 class JobState:
     """The progress of a job: how many of the `found` images passed each stage.
 
-    `state` is "queued", "running", "done", "cancelled" or "failed"; `error` is the code of the
-    error that ended a failed job. `skipped` images were known already, `updated` ones got another
-    label; older services do not count `updated`.
+    `state` is ``queued``, ``running``, ``done``, ``cancelled`` or ``failed``; `error` is the code
+    of the error that ended a failed job. `skipped` images were known already, `updated` ones
+    got another label; older services do not count `updated`.
     """
 
     id: str
@@ -91,63 +91,60 @@ class JobState:
 
     @property
     def over(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the job has ended."""
         return self.state in ("done", "cancelled", "failed")
 
 
-def made(kind: type[T], told: Any) -> T:
-    """Return an answer's JSON object as `kind`; what it tells beyond that is left alone.
+def from_json(kind: type[T], values: Any) -> T:
+    """Return the JSON object of a response as `kind`; unknown keys are ignored.
 
     Raises:
-        BackendError: something is missing.
+        BackendError: a key is missing.
     """
-    values: dict[str, Any] = {}
-    for each in fields(kind):  # type: ignore[arg-type]  # a dataclass of this file
-        if isinstance(told, dict) and each.name not in told and each.default is not MISSING:
+    known: dict[str, Any] = {}
+    for column in fields(kind):  # type: ignore[arg-type]  # a dataclass of this file
+        if isinstance(values, dict) and column.name not in values and column.default is not MISSING:
             continue
-        if not isinstance(told, dict) or each.name not in told:
-            raise unexpected(f"no {each.name!r} in {kind.__name__.lower()}")
-        value = told[each.name]
-        values[each.name] = _time(value) if "datetime" in str(each.type) else value
-    return kind(**values)
+        value = part(values, column.name)
+        known[column.name] = _time(value) if "datetime" in str(column.type) else value
+    return kind(**known)
 
 
-def hits(told: Any) -> list[Hit]:
-    """Return what a search found.
+def hits(response: Any) -> list[Hit]:
+    """Return the hits of a search.
 
-    A hit's `id` is an image's of the service; its `fields` are the image's own, and ``name``,
-    ``label``, ``content`` and ``references``, how many images of the collection have that content.
+    A hit's `id` is the id of an image in the service. Its `fields` are the image's own, and
+    ``name``, ``label``, ``content`` and ``references``, the number of images with that content.
 
     Raises:
-        BackendError: it is no such answer.
+        BackendError: the response has no hits.
     """
     try:
-        return [_hit(each) for each in told["hits"]]
+        return [_hit(values) for values in response["hits"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise unexpected("no hits") from error
+        raise unexpected_response("no hits") from error
 
 
-def part(answer: Any, name: str, *, default: Any = MISSING) -> Any:
+def part(response: Any, name: str, *, default: Any = MISSING) -> Any:
     """Return one part of a response, or `default` if an older service leaves it out.
 
     Raises:
-        BackendError: the part is missing, and there is no default.
+        BackendError: the part is missing, and has no default.
     """
-    if isinstance(answer, dict) and (name in answer or default is not MISSING):
-        return answer.get(name, default)
-    raise unexpected(f"no {name!r}")
+    if isinstance(response, dict) and (name in response or default is not MISSING):
+        return response.get(name, default)
+    raise unexpected_response(f"no {name!r}")
 
 
-def unexpected(why: str) -> BackendError:
-    """Return the error for an answer that this version does not understand."""
-    return BackendError(f"the service answers otherwise than expected, of another version? {why}")
+def unexpected_response(why: str) -> BackendError:
+    """Return the error for a response that this version does not understand."""
+    return BackendError(f"unexpected response, perhaps of another version of the service: {why}")
 
 
-def _hit(told: Mapping[str, Any]) -> Hit:
-    own = {name: told[name] for name in ("name", "label", "content", "references")}
-    return Hit(
-        str(told["id"]), float(told["score"]), float(told["distance"]), {**told["fields"], **own}
-    )
+def _hit(values: Mapping[str, Any]) -> Hit:
+    own = {name: values[name] for name in ("name", "label", "content", "references")}
+    fields = {**values["fields"], **own}
+    return Hit(str(values["id"]), float(values["score"]), float(values["distance"]), fields)
 
 
 def _time(value: Any) -> datetime | None:
@@ -156,4 +153,4 @@ def _time(value: Any) -> datetime | None:
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:
-        raise unexpected("a time is none") from error
+        raise unexpected_response("a time is invalid") from error

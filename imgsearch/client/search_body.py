@@ -1,4 +1,4 @@
-"""What is searched for, as it goes over the wire: files as they are, pixels as PNG."""
+"""Bodies of searches: image files are sent unchanged, pixels as PNG."""
 
 import base64
 import io
@@ -16,11 +16,11 @@ from imgsearch.images import sources
 from imgsearch.library.query import Example, Query, Term
 from imgsearch.wire import filters
 
-_QUERIES: Final = 32  # of one request, as services take them
-_BYTES: Final = 12 * 2**20  # of one request in base64; services take 16 MB of JSON
+_QUERIES: Final = 32  # of one request, the limit of services
+_BYTES: Final = 12 * 2**20  # of one request in base64; services accept 16 MB of JSON
 
 
-def how(
+def options_to_json(
     *,
     k: int,
     offset: int,
@@ -39,40 +39,40 @@ def how(
         check_score("hide_duplicates", hide_duplicates)
     if min_score not in (None, "auto"):
         check_score("min_score", min_score)
-    told: dict[str, Any] = {"k": k, "offset": offset, "hide_duplicates": hide_duplicates}
+    options: dict[str, Any] = {"k": k, "offset": offset, "hide_duplicates": hide_duplicates}
     if where is not None:
-        told["where"] = filters.to_json(where)
+        options["where"] = filters.to_json(where)
     if min_score is not None:
-        told["min_score"] = min_score
-    return told
+        options["min_score"] = min_score
+    return options
 
 
-def sent(query: Query | Example, told: dict[str, Any]) -> dict[str, Any]:
-    """Return a search as `Connection.json` takes it: an image alone is uploaded, all else is JSON.
+def request_body(query: Query | Example, options: dict[str, Any]) -> dict[str, Any]:
+    """Return a search as arguments of `Connection.json`: a form for a single image, else JSON.
 
     Raises:
         SourceError: an image cannot be read.
-        ImageError: pixels are none.
+        ImageError: an array is not an image.
         ConfigError: the query is empty, or has a vector.
     """
     whole = query if isinstance(query, Query) else Query(query)
     first, *others = whole.terms
     if first.kind != "image" or others or first.weight < 0:
-        return {"json": values(whole, told)}
+        return {"json": to_json(whole, options)}
     form = {name: value if name == "collection" else json.dumps(value)
-            for name, value in told.items()}  # fmt: skip
-    if told.get("min_score") == "auto":
+            for name, value in options.items()}  # fmt: skip
+    if options.get("min_score") == "auto":
         form["min_score"] = "auto"
     return {"files": {"file": ("query", _bytes(first))}, "data": form}
 
 
-def values(query: Query, told: dict[str, Any]) -> dict[str, Any]:
-    """Return a search as JSON values. Raises: as `sent` does."""
-    return {**told, "terms": [_term(each) for each in query.terms]}
+def to_json(query: Query, options: dict[str, Any]) -> dict[str, Any]:
+    """Return a search as JSON values. Raises: as for `request_body`."""
+    return {**options, "terms": [_term(term) for term in query.terms]}
 
 
 def batches(queries: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Return searches in parts as large as services take them."""
+    """Return searches in lists that fit into one request each."""
     parts: list[list[dict[str, Any]]] = []
     size = 0
     for query in queries:
@@ -92,7 +92,7 @@ def _term(term: Term) -> dict[str, Any]:
 
 
 def _bytes(term: Term) -> bytes:
-    """Return an image's file."""
+    """Return the file of an image."""
     match term.value:
         case bytes():
             return term.value
@@ -100,7 +100,7 @@ def _bytes(term: Term) -> bytes:
             return sources.read(fsdecode(term.value))
         case np.ndarray() if term.kind == "image":
             return _png(term.value)
-    raise ConfigError("services take no vectors; send the image or the text that it is made of")
+    raise ConfigError("services accept no vectors. Send the image or the text instead.")
 
 
 def _png(pixels: Any) -> bytes:

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from imgsearch import errors
-from imgsearch.client.connection import Connection, parsed, problem
-from imgsearch.client.job import failed
+from imgsearch.client.connection import Connection, error_of, parse_json
+from imgsearch.client.job import failed_file
 from imgsearch.client.records import part
 from imgsearch.images import sources
 from imgsearch.images.sources import Reference
 from imgsearch.library.progress import Candidate, FailedFile, Tally, absolute
 from imgsearch.library.repeated_files import RepeatedFiles
 
-_FILES: Final = 32  # of one request: progress moves, and an answer comes in seconds
+_FILES: Final = 32  # of one request: progress moves, and a response comes within seconds
 _BYTES: Final = 32 * 2**20
 # errors of one file, not of the whole request
 _ITS_OWN: Final = (
@@ -45,7 +45,7 @@ class _Parcel:
         self.size += len(file.data)
 
 
-class Adding:
+class Uploader:
     """Sends images to one collection; of files with equal content and name, only the first."""
 
     def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:
@@ -67,8 +67,8 @@ class Adding:
                 self._tally.fail(reference.path, error)
                 continue
             path = absolute(reference.path)
-            firsts, labelled = self._repeats.firsts([_candidate(path, reference.label, data)])
-            for file in labelled:
+            firsts, relabeled = self._repeats.firsts([_candidate(path, reference.label, data)])
+            for file in relabeled:
                 self._send_alone(replace(file, data=data))
             for file in firsts:
                 self._put(file)
@@ -104,7 +104,7 @@ class Adding:
 
     def _send(self, parcel: _Parcel) -> None:
         label = {} if parcel.label is None else {"label": parcel.label}
-        response = self._connection.answer(
+        response = self._connection.send(
             "POST",
             "/v1/images",
             repeat=False,
@@ -112,9 +112,9 @@ class Adding:
             files=[("file", (name, file.data)) for name, file in parcel.files.items()],
         )
         if response.is_success:
-            self._count(parcel, parsed(response))
+            self._count(parcel, parse_json(response))
             return
-        error = problem(response)
+        error = error_of(response)
         if not isinstance(error, _ITS_OWN) and response.status_code != _TOO_LARGE:
             raise error
         if len(parcel.files) > 1:  # sent alone, each file has its own error
@@ -125,13 +125,13 @@ class Adding:
         self._fail(file, FailedFile.of(sources.printable(file.path), error))
         self._tally.report_progress()
 
-    def _count(self, parcel: _Parcel, answer: object) -> None:
-        new, updated = int(part(answer, "new")), int(part(answer, "updated", default=0))
+    def _count(self, parcel: _Parcel, response: object) -> None:
+        new, updated = int(part(response, "new")), int(part(response, "updated", default=0))
         failures: dict[str, FailedFile] = {}
-        for failure in part(answer, "failures"):
+        for failure in part(response, "failures"):
             name = str(part(failure, "name"))
             path = parcel.files[name].path if name in parcel.files else ""
-            failures[name] = failed(failure, sources.printable(path))
+            failures[name] = failed_file(failure, sources.printable(path))
         self._tally.count("added", new)
         self._tally.count("updated", updated)
         self._tally.count("skipped", len(parcel.files) - new - updated - len(failures))

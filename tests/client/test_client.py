@@ -136,10 +136,10 @@ def test_other_problems_raise_at_once(client, site, status, code, error):
 
 def test_response_of_another_server_raises(client, site):
     site.script = [answer(404, b"<h1>nichts</h1>", Connection="close")]
-    with pytest.raises(ConfigError, match="no word of imgsearch"):
+    with pytest.raises(ConfigError, match="not a problem of imgsearch"):
         client.count()
     site.script = [answer(200, b"<h1>da</h1>", Connection="close")]
-    with pytest.raises(BackendError, match="no JSON"):
+    with pytest.raises(BackendError, match="not JSON"):
         client.count()
     site.script = [answer(200, b'{"n": 1}', Connection="close")]
     with pytest.raises(BackendError, match="images"):
