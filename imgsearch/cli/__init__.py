@@ -1,4 +1,4 @@
-"""The command line: words in, tables out. No logic of its own."""
+"""The command line. It translates options to use cases, and results to tables, JSON and pages."""
 
 from imgsearch.cli.main import cli, main
 

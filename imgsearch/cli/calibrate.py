@@ -1,4 +1,4 @@
-"""calibrate: make a model's int8 form, on images like those to come."""
+"""calibrate: the int8 form of a model, fitted to sample images."""
 
 from pathlib import Path
 from typing import Any
@@ -28,26 +28,26 @@ def calibrate(
     weights: Path | None,
     **config: Any,
 ) -> None:
-    """Make the int8 form of a model, for this machine.
+    """Create the int8 form of a model on this machine.
 
     It is fitted to the images of each SOURCE. On many CPUs int8 is faster than bf16 and less
-    accurate: the output has the cosines to float32. No command uses the int8 form unless
-    --option precision=int8 is given.
+    accurate; the command prints its cosines to float32. Commands use the int8 form only with
+    --option precision=int8.
     """
     if model is None:
-        raise click.UsageError("name a --model: lite and classic have no int8 form")
-    paths = sources.spread([each.path for each in sources.references(source)], samples)
+        raise click.UsageError("name a --model; lite and classic have no int8 form")
+    paths = sources.spread([reference.path for reference in sources.references(source)], samples)
     with show.progress(hidden=False) as bars:
         accuracy = calibration.calibrate(
             paths,
             model,
             weights=weights,
-            options=options.parsed(config["options"]),
-            on_progress=lambda done, total: bars.tell("reading", done, total),
+            options=options.parse_options(config["options"]),
+            on_progress=lambda done, total: bars.update("reading", done, total),
             on_failure=lambda reason: show.note(show.printable(reason)),
         )
     click.echo(
         f"{model} in int8, on {counted(accuracy.samples, 'image')}: cosine to float32 "
         f"{accuracy.least:.4f} at least, {accuracy.median:.4f} in the median"
     )
-    show.note("next: give --option precision=int8 to add, search or evaluate")
+    show.note("next: use --option precision=int8 with add, search or evaluate")

@@ -1,4 +1,4 @@
-"""copy: a collection into another store."""
+"""copy: copy a collection to another store, and verify it."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -29,11 +29,11 @@ def copy(
     metric: "Metric | None",
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    """Copy a collection into another store, and verify it.
+    """Copy a collection to another store, and verify the copy.
 
     FROM and TO are store URLs, as for --db. Vectors are copied; images are not read. An
-    interrupted copy can be run again, and nothing is deleted in TO. --index and --metric set the
-    new collection's, which are the source's by default.
+    interrupted copy can be run again, and nothing is deleted in TO. The copy has the source's index
+    and metric, unless --index or --metric is given.
     """
     from imgsearch.library import stores
     from imgsearch.library.copy import copy as copy_collection
@@ -51,7 +51,7 @@ def copy(
             name=name,
             index=index,
             metric=metric,
-            on_progress=lambda count, total: bars.tell("copying", count, total),
+            on_progress=lambda count, total: bars.update("copying", count, total),
         )
     if as_json:
         show.echo_json(asdict(done))
@@ -62,6 +62,6 @@ def copy(
         )
         if done.doubled:
             show.note(
-                f"{counted(done.doubled, 'row')} with a repeated id left out: the source has "
-                "several rows of one id, and one of each was copied"
+                f"{counted(done.doubled, 'row')} not copied, because the source has another row "
+                "with the same id"
             )

@@ -1,4 +1,4 @@
-"""data: published datasets, fetched and held to their manifests."""
+"""data: download published datasets, and check them against their manifests."""
 
 import shlex
 from dataclasses import asdict
@@ -64,7 +64,7 @@ def fetch(
     only files of the manifest are unpacked.
     """
     if url and source:
-        raise click.UsageError("--url and --from are two ways; give one")
+        raise click.UsageError("--url and --from exclude each other")
     published, place = PUBLISHED[name], folder or Path("data") / name
     manifest = _manifest(name, file)
     show.note(f"{name}: {counted(len(manifest.files), 'file')}, {manifest.total / 1e6:.1f} MB")
@@ -80,17 +80,15 @@ def fetch(
                 on_progress=_megabytes(bars),
             )
     except DownloadError as error:
-        hint = _elsewhere(name, redact(url or published.url), folder, file)
+        hint = _offline_advice(name, redact(url or published.url), folder, file)
         raise DownloadError(f"{error}\n{hint}") from error
     if as_json:
         show.echo_json({"folder": str(place), **asdict(done)})
         return
-    _note_names("passed over in the archive, as the manifest does not name them", done.passed)
-    _note_names("also in the folder, and not in the manifest", done.extra)
-    did = f"{done.written:,} written, {done.kept:,} there already"
-    show.note(
-        f"{show.printable(str(place))}: {did if done.written else 'nothing to do'}, all right"
-    )
+    _note_names("skipped in the archive, because the manifest lacks them", done.passed)
+    _note_names("in the folder, but not in the manifest", done.extra)
+    changes = f"{done.written:,} written, {done.kept:,} unchanged" if done.written else "no changes"
+    show.note(f"{show.printable(str(place))}: {changes}, all files are correct")
 
 
 @data.command()
@@ -108,8 +106,8 @@ def check(
 
     The dataset is imagenet-subset, unless --manifest names another one. A line is "missing PATH",
     "wrong PATH" (another size or content) or "extra PATH" (not in the manifest; hidden files are
-    not listed). The exit code is 1 if there is a difference, because figures would be of another
-    dataset.
+    not listed). The exit code is 1 if there is a difference, because the figures would describe
+    another dataset.
     """
     with show.progress(hidden=as_json) as bars:
         verdict = _manifest(_DEFAULT, file).check(folder, _megabytes(bars))
@@ -117,11 +115,11 @@ def check(
     if as_json:
         show.echo_json({"folder": str(folder), "good": len(verdict.good), **differing})
     else:
-        for what, paths in differing.items():
+        for kind, paths in differing.items():
             for path in paths:
-                click.echo(f"{what} {show.printable(path)}")
-        counts = ", ".join(f"{len(paths):,} {what}" for what, paths in differing.items())
-        show.note(f"{len(verdict.good):,} right, {counts}")
+                click.echo(f"{kind} {show.printable(path)}")
+        counts = ", ".join(f"{len(paths):,} {kind}" for kind, paths in differing.items())
+        show.note(f"{len(verdict.good):,} correct, {counts}")
     context.exit(1 if any(differing.values()) else 0)
 
 
@@ -136,25 +134,25 @@ def _manifest(name: str, file: Path | None) -> Manifest:
     return Manifest.read(file) if file else Manifest.published(name)
 
 
-def _elsewhere(name: str, url: str, folder: Path | None, file: Path | None) -> str:
-    """Return what to do on a machine without network, in one sentence."""
+def _offline_advice(name: str, url: str, folder: Path | None, file: Path | None) -> str:
+    """Return the advice for a machine without network access."""
     archive = PurePosixPath(urlsplit(url).path).name or "archive.zip"
     words = ["imgsearch", "data", "fetch", name, "--from", archive]
     words += ["--to", str(folder)] if folder else []
     words += ["--manifest", str(file)] if file else []
     return (
-        f"Without a network here, download {url} on another machine, put it into this folder as "
+        f"Without network access, download {url} on another machine, save it in this folder as "
         f"{archive}, and run: {shlex.join(words)}"
     )
 
 
-def _note_names(what: str, names: tuple[str, ...]) -> None:
+def _note_names(title: str, names: tuple[str, ...]) -> None:
     if names:
-        show.note(show.printable(f"{what}: {summarize(names)}"))
+        show.note(show.printable(f"{title}: {summarize(names)}"))
 
 
 def _megabytes(bars: Any) -> OnProgress:
-    def tell(stage: str, done: int, total: int) -> None:
-        bars.tell(stage, -(-done // 1_000_000), -(-total // 1_000_000), "MB")
+    def update(stage: str, done: int, total: int) -> None:
+        bars.update(stage, -(-done // 1_000_000), -(-total // 1_000_000), "MB")
 
-    return tell
+    return update

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from imgsearch.cli import options, show
+from imgsearch.cli.option_values import Number
 from imgsearch.cli.search import thumb
-from imgsearch.cli.words import Number
 from imgsearch.library.duplicates import Group, Member
 from imgsearch.report.html import Result, Words, results_page
 from imgsearch.settings import Settings
@@ -83,10 +83,10 @@ def dedup(
 
     as_json: bool = rest["as_json"]
     encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights")}
-    encoder |= {"options": options.parsed(rest["options"]), **options.field_names(rest)}
+    encoder |= {"options": options.parse_options(rest["options"]), **options.field_names(rest)}
     settings = Settings.from_environment()
     with (
-        options.library(settings, db, collection=collection, **encoder) as library,
+        options.open_library(settings, db, collection=collection, **encoder) as library,
         show.progress(hidden=as_json) as bars,
     ):
         _check_removable(library, remove=rest["remove"])
@@ -97,7 +97,7 @@ def dedup(
             sample=sample,
             stored=rest["stored"],
             unread=rest["unread"],
-            on_progress=bars.tell,
+            on_progress=bars.update,
             on_note=show.note,
         )
     others = [other.id for group in result.groups for other in group.others]
@@ -259,7 +259,7 @@ def _remove(
         click.confirm(
             f"Remove {counted(len(ids), 'image')} from the library?", abort=True, err=True
         )
-    with options.library(settings, db, collection=collection) as library:
+    with options.open_library(settings, db, collection=collection) as library:
         removed: int = library.remove(*ids)
     return removed
 

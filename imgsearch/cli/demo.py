@@ -41,14 +41,14 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     from imgsearch.evaluation.evaluator import evaluate
     from imgsearch.library.models import DEFAULT
 
-    config["options"] = options.parsed(config["options"])
+    config["options"] = options.parse_options(config["options"])
     config["model"] = config["model"] or DEFAULT
     folder.mkdir(parents=True, exist_ok=True)
     with show.progress(hidden=as_json) as bars:
         dataset = _dataset(Settings.from_environment())
         store = str(folder / _name(dataset, config))
         run = evaluate(
-            dataset, **config, url=store, collection="images", index="hnsw", on_progress=bars.tell
+            dataset, **config, url=store, collection="images", index="hnsw", on_progress=bars.update
         )
     page = folder / "index.html"
     encoder = f"{run.encoder.model} ({run.encoder.dim}-d)"
@@ -108,17 +108,17 @@ def _classes(hit: Any, labels: Any) -> str:
 
 
 def _result(item: Item, hits: Any, labels: Any) -> Result:
-    shown = [
+    thumbs = [
         replace(
             hit_thumb(hit, relevant=item.label in labels[hit.id]), caption=_classes(hit, labels)
         )
         for hit in hits[:_K]
     ]
-    return Result(replace(thumb(str(item.path)), caption=item.label, title=item.path.name), shown)
+    return Result(replace(thumb(str(item.path)), caption=item.label, title=item.path.name), thumbs)
 
 
 def _name(dataset: Dataset, config: Mapping[str, Any]) -> str:
-    """Return a store's name for these images and this encoder, needing no quotes."""
+    """Return a store's name for these images and this encoder, without letters to quote."""
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{dataset.name}-{config['model']}")
-    what = f"{dataset.manifest_hash} {config}"
-    return f"{words}-{hashlib.sha256(what.encode()).hexdigest()[:6]}.db"
+    identity = f"{dataset.manifest_hash} {config}"
+    return f"{words}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}.db"

@@ -1,4 +1,4 @@
-"""doctor: what is installed, which stores answer, what is missing."""
+"""doctor: checks of the installation and of stores."""
 
 import sys
 from dataclasses import asdict
@@ -31,8 +31,11 @@ def doctor(store: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - cli
         show.echo_json([asdict(finding) for finding in findings])
     else:
         show.table(
-            ("", "what", "found", "advice"),
-            [(_MARKS[each.state], each.what, each.fact, each.advice) for each in findings],
+            ("", "check", "result", "advice"),
+            [
+                (_MARKS[finding.state], finding.what, finding.fact, finding.advice)
+                for finding in findings
+            ],
         )
     if any(finding.state == "wrong" for finding in findings):
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""evaluate: how good encoders are on labelled images, or how good a collection is."""
+"""evaluate: measure encoders on labeled images, or a collection by its own labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -100,7 +100,7 @@ def evaluate(
 ) -> None:
     """Measure how well encoders, or a library, find images.
 
-    Each query searches for images of its class, or as --queries says.
+    Each query searches for images of its class, unless --queries selects other queries.
 
     DATASET is a folder with train/CLASS/* and test/CLASS/* (or val), a folder with CLASS/* (each
     image searches for the others of its class), or a csv, tsv or parquet with columns of paths and
@@ -141,10 +141,10 @@ def _datasets(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[
     from imgsearch.evaluation.evaluator import evaluate as run_evaluation
     from imgsearch.library import stores
 
-    found = _dataset(dataset, given)
+    loaded = _dataset(dataset, given)
     models = _models(given)
     if given["collection"] and len(models) > 1:
-        raise click.UsageError("--collection takes the vectors of one --model only")
+        raise click.UsageError("--collection holds the vectors of one --model only")
     runs = {}
     # pipelines name the store by URL alone, so a connection with the token is kept open
     stored = (given["db"],) if given["db"] else ()
@@ -152,11 +152,11 @@ def _datasets(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[
         for name, config in models.items():
             prefix = f"{name}: " if len(models) > 1 else ""
 
-            def tell(stage: str, done: int, total: int, prefix: str = prefix) -> None:
-                bars.tell(f"{prefix}{stage}", done, total)
+            def update(stage: str, done: int, total: int, prefix: str = prefix) -> None:
+                bars.update(f"{prefix}{stage}", done, total)
 
             runs[name] = run_evaluation(
-                found,
+                loaded,
                 **config,
                 url=given["db"],
                 collection=given["collection"],
@@ -166,7 +166,7 @@ def _datasets(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[
                 timed=given["speed"],
                 mapped=given["html"] is not None,
                 max_pixels=given["max_pixels"],
-                on_progress=tell,
+                on_progress=update,
             )
     return runs
 
@@ -176,19 +176,21 @@ def _variants(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[
 
     models = _models(given)
     if len(models) > 1 or given["db"] or given["queries"] != "images":
-        raise click.UsageError("--variants is of one --model, in memory, searched for by images")
+        raise click.UsageError("--variants takes one --model, without --db and --queries")
     (config,) = models.values()
     return variants(
         _dataset(dataset, given),
         **config,
         max_pixels=given["max_pixels"],
-        on_progress=bars.tell,
+        on_progress=bars.update,
     )
 
 
 def _dataset(dataset: str, given: Mapping[str, Any]) -> "Dataset":
     if click.get_current_context().get_parameter_source("sample") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--sample draws queries from a library; a DATASET has its own")
+        raise click.UsageError(
+            "--sample draws queries from a library; a DATASET has its own queries"
+        )
     from imgsearch.datasets import dataset as datasets
     from imgsearch.evaluation.queries import captioned
 
@@ -206,17 +208,17 @@ def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
     named = given["models"] or given["weights"] or given["model_options"]
     if any(given[name] for name in unused) or given["queries"] != "images":
         raise click.UsageError(
-            "without DATASET a library is measured by its own vectors: --index, --metric, "
-            "--variants and --queries do not apply"
+            "--index, --metric, --variants and --queries need a DATASET; without one, a library "
+            "is measured by its own vectors"
         )
     config = options.field_names(dict(given))
     if named:
         if len(given["models"]) != 1:
-            raise click.UsageError("without DATASET name one --model, which made the vectors")
+            raise click.UsageError("without DATASET, name one --model, the encoder of the vectors")
         config |= _models(given)[given["models"][0]]
     settings = Settings.from_environment()
     config["collection"] = given["collection"] or "images"
-    with options.library(settings, given["db"], **config) as library:
+    with options.open_library(settings, given["db"], **config) as library:
         run = evaluate_collection(
             library.collection,
             library.url,
@@ -224,18 +226,18 @@ def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
             most=given["sample"],
             mapped=given["html"] is not None,
             encoder=options.named_encoder(library) if named else None,
-            on_progress=bars.tell,
+            on_progress=bars.update,
         )
     return {run.encoder.model: replace(run, max_pixels=given["max_pixels"])}
 
 
 def _models(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return each model's name → what builds it, from options that may begin with a name."""
+    """Return model → encoder options, from words that may begin with a model's name."""
     from imgsearch.library.models import DEFAULT
 
     names = list(dict.fromkeys(given["models"])) or [DEFAULT]
-    weights = _of(names, given["weights"], "=", "--weights")
-    each = _of(names, given["model_options"], ":", "--option")
+    weights = _words_by_model(names, given["weights"], "=", "--weights")
+    options_of = _words_by_model(names, given["model_options"], ":", "--option")
     for name, files in weights.items():
         if len(files) > 1:
             raise click.UsageError(f"--weights of {name} is given twice")
@@ -243,25 +245,27 @@ def _models(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         name: {
             "model": name,
             "weights": weights[name][0] if weights[name] else None,
-            "options": options.parsed(tuple(each[name])),
+            "options": options.parse_options(tuple(options_of[name])),
         }
         for name in names
     }
 
 
-def _of(names: Sequence[str], words: Sequence[str], sign: str, option: str) -> dict[str, list[str]]:
-    """Return the words that belong to each name."""
-    found: dict[str, list[str]] = {name: [] for name in names}
+def _words_by_model(
+    names: Sequence[str], words: Sequence[str], sign: str, option: str
+) -> dict[str, list[str]]:
+    """Return model → its words; words without a model's name belong to a single model."""
+    by_model: dict[str, list[str]] = {name: [] for name in names}
     for word in words:
         owners = [name for name in names if word.startswith(name + sign)]
         if owners:
             owner = max(owners, key=len)
-            found[owner].append(word[len(owner) + 1 :])
+            by_model[owner].append(word[len(owner) + 1 :])
         elif len(names) == 1:
-            found[names[0]].append(word)
+            by_model[names[0]].append(word)
         else:
             raise click.UsageError(
-                f"{option} {word!r} belongs to which model? Begin it with one of "
+                f"{option} {word!r} does not name its model. Begin it with one of "
                 f"{', '.join(name + sign for name in names)}"
             )
-    return found
+    return by_model

@@ -1,4 +1,4 @@
-"""An evaluation's figures in the terminal, and whether they are as high as was asked for."""
+"""The figures of an evaluation in the terminal, and the lower limits of --fail-under."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _WORST: Final = 5  # classes shown
 
 
 def show_runs(runs: "Mapping[str, Run]") -> None:
-    """Print one run's figures, or several beside each other and against the first."""
+    """Print one run's figures, or several runs' side by side, compared with the first."""
     if len(runs) == 1:
         show_run(next(iter(runs.values())))
         return
@@ -72,8 +72,9 @@ def show_run(run: "Run") -> None:
         from imgsearch.evaluation.tables import headline
 
         name = headline(run.measures.metrics)
-        told = ", ".join(f"{label} {row[name]:.2f}" for label, row in worst.head(_WORST).iterrows())
-        show.note(f"worst classes by {name}: {show.printable(told)}")
+        rows = worst.head(_WORST).iterrows()
+        classes = ", ".join(f"{label} {row[name]:.2f}" for label, row in rows)
+        show.note(f"worst classes by {name}: {show.printable(classes)}")
     show.note(_about(run))
     if run.speed is not None:
         show.note(f"  {speed_line(run.speed)}")
@@ -82,13 +83,13 @@ def show_run(run: "Run") -> None:
 
 
 def speed_line(speed: "Speed") -> str:
-    """Return what one query takes, and many."""
-    one = [
-        f"{what} {latency.p50 * 1e3:.1f} / {latency.p95 * 1e3:.1f} / {latency.p99 * 1e3:.1f} ms"
-        for what, latency in (("embedding", speed.embedding), ("search", speed.search))
+    """Return the latency of one query and the throughput of many, in one line."""
+    latencies = [
+        f"{name} {latency.p50 * 1e3:.1f} / {latency.p95 * 1e3:.1f} / {latency.p99 * 1e3:.1f} ms"
+        for name, latency in (("embedding", speed.embedding), ("search", speed.search))
     ]
     return (
-        f"one query, p50 / p95 / p99 of {speed.search.n}: {', '.join(one)}; "
+        f"one query, p50 / p95 / p99 of {speed.search.n}: {', '.join(latencies)}; "
         f"many: {speed.images_a_second:,.0f} images/s embedded, "
         f"{speed.searches_a_second:,.0f} searches/s"
     )
@@ -98,9 +99,9 @@ def floors(words: Sequence[str]) -> dict[str, float]:
     """Return ``MEASURE=NUMBER`` words as a mapping.
 
     Raises:
-        click.BadParameter: a word is something else.
+        click.BadParameter: a word has another form.
     """
-    found = {}
+    limits = {}
     for word in words:
         name, _, text = word.partition("=")
         try:
@@ -109,24 +110,25 @@ def floors(words: Sequence[str]) -> dict[str, float]:
             number = math.nan
         if not math.isfinite(number):
             raise click.BadParameter(
-                f"{word!r} is not MEASURE=NUMBER, as in precision@10=0.55",
+                f"{word!r} is not MEASURE=NUMBER, e.g. precision@10=0.55",
                 param_hint="--fail-under",
             )
-        found[name.strip()] = number
-    return found
+        limits[name.strip()] = number
+    return limits
 
 
 def missed(run: "Run", wanted: Mapping[str, float]) -> list[str]:
     """Return a line for each measure that is lower than wanted.
 
     Raises:
-        click.BadParameter: there is no such measure.
+        click.BadParameter: a measure does not exist.
     """
     metrics = run.measures.metrics
     unknown = [name for name in wanted if name not in metrics]
     if unknown:
         raise click.BadParameter(
-            f"no measure {unknown[0]!r}; there are: {', '.join(metrics)}", param_hint="--fail-under"
+            f"unknown measure {unknown[0]!r}; known: {', '.join(metrics)}",
+            param_hint="--fail-under",
         )
     return [
         f"{name} is {metrics[name]:.4f}, wanted at least {floor:g}"
@@ -137,9 +139,9 @@ def missed(run: "Run", wanted: Mapping[str, float]) -> list[str]:
 
 def _about(run: "Run") -> str:
     times = {"index": "indexed", "search": "searched"}
-    told = ", ".join(f"{times[stage]} in {run.seconds[stage]:.1f} s" for stage in run.seconds)
+    durations = ", ".join(f"{times[stage]} in {run.seconds[stage]:.1f} s" for stage in run.seconds)
     return (
         f"{counted(run.measures.queries, 'query')}, {counted(run.subject.gallery, 'image')}, "
         f"{run.encoder.model} "
-        f"({run.encoder.dim}-d), {told}"
+        f"({run.encoder.dim}-d), {durations}"
     )

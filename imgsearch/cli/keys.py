@@ -1,4 +1,4 @@
-"""keys: who may use a service."""
+"""keys: the API keys of a service."""
 
 import re
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def _duration(
         return None
     match = re.fullmatch("([1-9][0-9]{0,3})([hdw])", word)
     if match is None:
-        raise click.BadParameter(f"{word!r} is not as 12h, 90d or 4w")
+        raise click.BadParameter(f"{word!r} is not a time such as 12h, 90d or 4w")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -75,10 +75,10 @@ def create(
     with _keys(data, new=True) as known:
         row, secret = known.create(name, [scope], expires=until)
     if as_json:
-        show.echo_json({**_told(row), "secret": secret})
+        show.echo_json({**_to_json(row), "secret": secret})
         return
     click.echo(secret)
-    show.note(f"key {row.id} ({scope}) for {show.printable(name)}; it is shown this once")
+    show.note(f"key {row.id} ({scope}) for {show.printable(name)}; its secret is shown only once")
 
 
 @keys.command("list")
@@ -89,7 +89,7 @@ def list_(data: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes fla
     with _keys(data) as known:
         rows = known.all()
     if as_json:
-        show.echo_json([_told(row) for row in rows])
+        show.echo_json([_to_json(row) for row in rows])
         return
     columns = ("id", "name", "scope", "created", "last used", "expires")
     show.table(columns, [_cells(row) for row in rows])
@@ -103,7 +103,7 @@ def revoke(ids: tuple[str, ...], data: Path) -> None:
     with _keys(data) as known:
         for id_ in ids:
             known.revoke(id_)
-            show.note(f"key {id_} is gone")
+            show.note(f"key {id_} revoked")
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def _keys(data: Path, *, new: bool = False) -> Iterator["Keys"]:
         yield known
 
 
-def _told(row: "KeyRow") -> dict[str, object]:
+def _to_json(row: "KeyRow") -> dict[str, object]:
     return {
         "id": row.id,
         "name": row.name,

@@ -1,4 +1,4 @@
-"""add, info, remove: a library and what is in it."""
+"""add, info, remove: add images to a library, describe it, and remove images."""
 
 import json
 import sys
@@ -47,26 +47,26 @@ def add(
     from a list or a folder's name replaces the stored one. Unreadable files are reported; they do
     not stop the load.
     """
-    config["options"] = options.parsed(config["options"])
+    config["options"] = options.parse_options(config["options"])
     with ExitStack() as stack:
         settings = Settings.from_environment()
-        library = stack.enter_context(options.library(settings, db, new=True, **config))
-        failed = _report(stack, report)
+        library = stack.enter_context(options.open_library(settings, db, new=True, **config))
+        write_failure = _failure_writer(stack, report)
         bars = stack.enter_context(show.progress(hidden=as_json))
 
-        def tell(now: Progress) -> None:
+        def update(now: Progress) -> None:
             counts = (
                 f"{now.added} added, {now.updated} updated, {now.skipped} skipped, "
                 f"{now.failed} failed"
             )
-            bars.tell("adding", now.done, now.found, counts)
+            bars.update("adding", now.done, now.found, counts)
 
-        result = library.add(*source, on_progress=tell, on_failure=failed)
+        result = library.add(*source, on_progress=update, on_failure=write_failure)
         total = library.count()
     if as_json:
         show.echo_json({**asdict(result), "count": total})
     else:
-        _summary(result, total, library.url, report)
+        _print_summary(result, total, library.url, report)
     if result.failed and not (result.added or result.updated or result.skipped):
         sys.exit(1)
 
@@ -77,7 +77,7 @@ def add(
 @options.as_json
 def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - as above
     """Show a library's size, fields, encoder and index."""
-    with options.library(Settings.from_environment(), db, **config) as library:
+    with options.open_library(Settings.from_environment(), db, **config) as library:
         schema = library.collection.schema
         facts: dict[str, Any] = {
             "url": library.url,
@@ -97,9 +97,10 @@ def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 
     else:
         encoder, foreign = facts.pop("encoder") or {}, facts.pop("foreign")
         kept = facts.pop("thresholds")
-        for kind, told in {**kept["min_score"], "duplicates": kept["duplicates"]}.items():
-            if told:
-                facts[f"threshold {kind}"] = f"{told['threshold']:.4f} for {told['wanted']:g}"
+        for kind, measured in {**kept["min_score"], "duplicates": kept["duplicates"]}.items():
+            if measured:
+                threshold, precision = measured["threshold"], measured["wanted"]
+                facts[f"threshold {kind}"] = f"{threshold:.4f} for {precision:g}"
         facts |= {f"encoder {name}": value for name, value in encoder.items()}
         show.table(("", ""), [(name, str(value)) for name, value in facts.items()])
         if foreign:
@@ -120,7 +121,7 @@ def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bo
     if no TARGET matches an image.
     """
     missing: list[str] = []
-    with options.library(Settings.from_environment(), db, collection=collection) as library:
+    with options.open_library(Settings.from_environment(), db, collection=collection) as library:
         removed = library.remove(*target, on_missing=missing.append)
     if as_json:
         show.echo_json({"removed": removed, **({"missing": missing} if missing else {})})
@@ -132,8 +133,8 @@ def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bo
         sys.exit(1)
 
 
-def _report(stack: ExitStack, path: Path | None) -> Any:
-    """Return what writes a failed file's line, or None without a report."""
+def _failure_writer(stack: ExitStack, path: Path | None) -> Any:
+    """Return a function that writes a failure to the report, or None without a report."""
     if path is None:
         return None
     try:
@@ -149,7 +150,7 @@ def _report(stack: ExitStack, path: Path | None) -> Any:
     return write
 
 
-def _summary(result: Report, total: int, url: str, report: Path | None) -> None:
+def _print_summary(result: Report, total: int, url: str, report: Path | None) -> None:
     ignored = counted(result.ignored, "other file")
     show.note(
         f"{result.added} added, {result.updated} updated, {result.skipped} skipped, "

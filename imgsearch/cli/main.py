@@ -1,4 +1,4 @@
-"""The group of commands, and what becomes of errors."""
+"""The group of commands, and the exit codes of errors."""
 
 import io
 import re
@@ -12,7 +12,7 @@ from typing_extensions import override
 from imgsearch import __version__
 from imgsearch.errors import ImgSearchError
 
-# command → the module of imgsearch.cli that holds it; imported when it is called
+# command → its module in imgsearch.cli, imported when the command is used
 _COMMANDS = {
     "add": "library",
     "calibrate": "calibrate",
@@ -39,7 +39,7 @@ _WITHOUT_VALUE = re.compile(r"--[\w-]+=")
 
 
 class _Lazy(click.Group):
-    """Imports a command's module when it is needed, so that --help and --version are quick."""
+    """Imports a command's module when it is used, so that other commands start quickly."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -86,9 +86,9 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; exit with 1 for an error of ours, 2 for a wrong usage."""
+    """Run the command line; exit with 1 after an error, 2 after wrong usage."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # of an encoding that lacks a file name's letters
+        if isinstance(stream, io.TextIOWrapper):  # its encoding may lack letters of a file name
             stream.reconfigure(errors="backslashreplace")
     try:
         cli.main(standalone_mode=True)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the objects that they open."""
+"""Options that several commands share, and the libraries and archives that they open."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -113,21 +113,25 @@ def archive(command: F) -> F:
         type=click.Path(file_okay=False, path_type=Path),
         default=Path("imgsearch-data"),
         show_default=True,
-        help="Folder of the service's catalogue, originals and vectors.",
+        help="Folder of the service's catalog, originals and vectors.",
     )
     db = click.option("--db", metavar="URL", help="Vector store, if it is outside that folder.")
     return data(db(command))
 
 
-def opened_archive(
+def open_archive(
     settings: Settings, data: Path, db: str | None, *, new: bool = False, **making: Any
 ) -> Any:
-    """Open the archive that the options and the environment name, as a context; see `opened`."""
+    """Return a context that opens the archive of the options and the environment; see `opened`.
+
+    Raises:
+        ConfigError: the folder does not exist, and `new` is False.
+    """
     from imgsearch.archive import opened
 
     url = db or settings.db
     if not new and not data.is_dir() and None in (url, settings.catalog, settings.objects):
-        raise ConfigError(f"there is no folder {data} yet; `imgsearch serve` makes it")
+        raise ConfigError(f"the folder {data} does not exist. `imgsearch serve` creates it.")
     return opened(
         data,
         db=url,
@@ -148,33 +152,39 @@ def as_json(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print only JSON.")(command)
 
 
-def library(settings: Settings, db: str | None, *, new: bool = False, **config: Any) -> Any:
-    """Open the library that the options name; only `add` may make a `new` one."""
-    from imgsearch.library.library import open as open_library
+def open_library(settings: Settings, db: str | None, *, new: bool = False, **config: Any) -> Any:
+    """Open the library of the options; with `new`, create it if it does not exist.
+
+    Raises:
+        CollectionNotFound: the store does not exist, and `new` is False.
+    """
+    from imgsearch.library.library import open as open_url
 
     url = db or settings.store
     if not new:
         stores.require(url)
-    return open_library(url, token=settings.token(url), timeout=settings.timeout, **config)
+    return open_url(url, token=settings.token(url), timeout=settings.timeout, **config)
 
 
-def parsed(options: tuple[str, ...]) -> Mapping[str, Any] | None:
-    """Return ``KEY=VALUE`` words as a mapping: a number, true, false, numbers at commas, or text.
+def parse_options(options: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """Return ``KEY=VALUE`` words as a mapping, None without words.
+
+    A value is a number, true, false, several numbers with commas between them, or a text.
 
     Raises:
         click.BadParameter: a word has no equals sign, or repeats a key.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for word in options:
         key, equals, text = word.partition("=")
         if not (key and equals):
             raise click.BadParameter(f"{word!r} is not KEY=VALUE", param_hint="--option")
-        if key.strip() in found:
+        if key.strip() in values:
             raise click.BadParameter(f"{key.strip()} is given twice", param_hint="--option")
-        numbers = [_value(part) for part in text.split(",")]
-        listed = len(numbers) > 1 and all(type(each) in (int, float) for each in numbers)
-        found[key.strip()] = numbers if listed else _value(text)
-    return found or None
+        parts = [_value(part) for part in text.split(",")]
+        is_list = len(parts) > 1 and all(type(part) in (int, float) for part in parts)
+        values[key.strip()] = parts if is_list else _value(text)
+    return values or None
 
 
 def _value(text: str) -> str | int | float | bool:

@@ -71,23 +71,25 @@ def reduce(
 
     It is fitted to the images of each SOURCE.
 
-    pca keeps the directions in which the images differ most; give it images like those of the
-    library, many more than --dim, and never the queries of a measurement. random draws its matrix
-    from --seed and looks at no image.
+    pca keeps the directions in which the images differ most. Give it images similar to the
+    library's, many more than --dim, and never the queries of a measurement. random draws its matrix
+    from --seed and reads no image.
     """
     if method == "pca" and not source:
-        raise click.UsageError("pca is fitted on images: name a SOURCE")
+        raise click.UsageError("pca is fitted to images: name a SOURCE")
     _check_target(target, force=force)
-    given = options.parsed(config["options"])
+    given = options.parse_options(config["options"])
     if "reduction" in (given or {}):
         raise click.BadParameter("the vectors would be reduced twice", param_hint="--option")
     encoder: dict[str, Any] = {"model": model or DEFAULT, "weights": weights, "options": given}
     if method == "random":
         reduction = draw(dim, seed=seed, **encoder)
         if source:
-            show.note("random looks at no image: SOURCE was not read")
+            show.note("SOURCE was not read, because --method random needs no images")
     else:
-        paths = sources.spread([each.path for each in sources.references(source)], samples)
+        paths = sources.spread(
+            [reference.path for reference in sources.references(source)], samples
+        )
         reduction = _fit(paths, dim, encoder)
     reduction.save(target)
     _print_summary(reduction)
@@ -104,11 +106,11 @@ def _check_target(target: Path, *, force: bool) -> None:
         ConfigError: it exists, its folder does not, or its name has another suffix.
     """
     if target.suffix.lower() != SUFFIX:
-        raise ConfigError(f"a reduction is kept in NAME{SUFFIX}, not in {target}")
+        raise ConfigError(f"the file of a reduction is named NAME{SUFFIX}, not {target}")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already; --force replaces it")
     if not target.parent.is_dir():
-        raise ConfigError(f"there is no folder {target.parent} to write {target.name} in")
+        raise ConfigError(f"{target} cannot be written: the folder {target.parent} does not exist")
 
 
 def _fit(paths: Sequence[str], dim: int, encoder: dict[str, Any]) -> Reduction:
@@ -120,7 +122,7 @@ def _fit(paths: Sequence[str], dim: int, encoder: dict[str, Any]) -> Reduction:
                 paths,
                 dim,
                 **encoder,
-                on_progress=lambda done, total, failed: bars.tell(
+                on_progress=lambda done, total, failed: bars.update(
                     "embedding", done, total, f"{failed} failed"
                 ),
                 on_failure=errors.append,

@@ -1,4 +1,4 @@
-"""`imgsearch repair`: what a crash left half done, finished."""
+"""repair: finish additions and deletions of a service that a crash interrupted."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.cli.words import Number
+from imgsearch.cli.option_values import Number
 from imgsearch.settings import Settings
 
 
@@ -22,13 +22,13 @@ from imgsearch.settings import Settings
 )
 @options.as_json
 def repair(data: Path, db: str | None, *, older_than: float, as_json: bool) -> None:
-    """Finish a service's work that a crash interrupted.
+    """Finish a service's additions and deletions that a crash interrupted.
 
-    Originals, catalogue and vectors become consistent again. Interrupted additions and deletions
-    are finished, originals without a row are removed, and images that `imgsearch add` put into the
-    store get their rows. A service does the same when it starts.
+    Originals, catalog and vectors become consistent again. Originals without a row are removed, and
+    images that `imgsearch add` put into the store get their rows. A service does the same when it
+    starts.
     """
-    with options.opened_archive(Settings.from_environment(), data, db) as archive:
+    with options.open_archive(Settings.from_environment(), data, db) as archive:
         done = archive.repair(older_than=older_than)
     if as_json:
         show.echo_json(asdict(done))

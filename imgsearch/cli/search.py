@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TextIO
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.cli.words import parse_where, score, with_types
+from imgsearch.cli.option_values import parse_where, score, with_types
 from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
 from imgsearch.library.query import Query
@@ -99,12 +99,12 @@ def search(
     paths = rest["paths"] or rest["print0"]
     if paths and rest["as_json"]:
         raise click.UsageError("--json and --paths exclude each other")
-    query = _asked(words)
+    query = _parse_query(words)
     condition = parse_where(where)
     encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights", "max_pixels")}
-    encoder |= {"options": options.parsed(rest["options"]), **options.field_names(rest)}
+    encoder |= {"options": options.parse_options(rest["options"]), **options.field_names(rest)}
     settings = Settings.from_environment()
-    with options.library(settings, db, collection=collection, **encoder) as library:
+    with options.open_library(settings, db, collection=collection, **encoder) as library:
         condition = with_types(condition, library.collection.schema.fields)
         with _warnings_as_notes():
             hits = library.search(
@@ -118,26 +118,26 @@ def search(
             )
         _note_hidden(library, hidden=rest["hide_duplicates"])
         if condition is not None and not hits and not library.collection.count(condition):
-            show.note(f"no image meets --where {' --where '.join(map(shlex.quote, where))}")
+            show.note(f"no image matches --where {' --where '.join(map(shlex.quote, where))}")
         facts = {
             "encoder": library.model or "unknown",
             "store": f"{library.url} ({counted(library.count(), 'image')})",
         }
     if html is not None or rest["show_page"]:
         file = html or Path(tempfile.mkdtemp(prefix="imgsearch-")) / "results.html"
-        name, picture = _shown(query, encoder["max_pixels"])
-        shown = [hit_thumb(hit, max_pixels=encoder["max_pixels"]) for hit in hits]
-        result = Result(picture, shown, "")
+        name, picture = _title(query, encoder["max_pixels"])
+        thumbs = [hit_thumb(hit, max_pixels=encoder["max_pixels"]) for hit in hits]
+        result = Result(picture, thumbs, "")
         show.write(file, results_page(f"Nearest to {name}", [result], facts=facts))
         show.note(f"page written to {file}")
         if rest["show_page"]:
             click.launch(str(file))
     if rest["as_json"]:
-        show.echo_json([_plain(hit) for hit in hits])
+        show.echo_json([_to_json(hit) for hit in hits])
     elif paths:
         show.paths([_path(hit) for hit in hits], nul=rest["print0"])
     else:
-        _print(hits, offset)
+        _print_hits(hits, offset)
     if not hits and not rest["as_json"]:
         show.note("no images found")
 
@@ -157,7 +157,7 @@ def thumb(
     relevant: bool | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Thumb:
-    """Return the picture of a file for a page; an empty one where it cannot be read any more."""
+    """Return the thumbnail of a file for a page, without a picture if the file cannot be read."""
     from imgsearch.images.sources import read
 
     name = Path(path)
@@ -170,26 +170,26 @@ def thumb(
 
 
 def hit_thumb(hit: Hit, *, relevant: bool | None = None, max_pixels: int = MAX_PIXELS) -> Thumb:
-    """Return the picture of a hit."""
+    """Return the thumbnail of a hit."""
     path = str(hit.fields.get("path", ""))
     return thumb(path, score=hit.score, relevant=relevant, max_pixels=max_pixels)
 
 
-def _asked(words: Sequence[str]) -> Query:
-    """Return the query that the words of a command line make.
+def _parse_query(words: Sequence[str]) -> Query:
+    """Return the query of terms with + and - between them.
 
     Raises:
-        click.UsageError: the words are not terms with a sign between each two.
-        ConfigError, SourceError: as `Query` says.
+        click.UsageError: a sign or a term is missing.
+        ConfigError, SourceError: as for `Query`.
     """
     terms, signs = words[::2], words[1::2]
     if any(sign not in _SIGNS for sign in signs):
         raise click.UsageError(
-            "a text of several words goes in quotes, and a + or - between two terms, as in: "
+            "put a text of several words in quotes, and + or - between two terms, e.g. "
             'imgsearch search "a dog" + snow - cat.jpg'
         )
     if len(terms) == len(signs) or any(term in _SIGNS for term in terms):
-        raise click.UsageError("each + and - stands between two terms")
+        raise click.UsageError("put each + and - between two terms")
     query, *others = [_term(term, alone=len(terms) == 1) for term in terms]
     for sign, other in zip(signs, others, strict=True):
         query = query.plus(other) if sign == "+" else query.minus(other)
@@ -199,7 +199,7 @@ def _asked(words: Sequence[str]) -> Query:
 def _term(word: str, *, alone: bool) -> Query:
     """Return the query for ``TERM`` or ``WEIGHT*TERM``, each with or without its kind.
 
-    A text `alone` may begin like a weight, as in "2*2 white tiles": its weight has no effect.
+    A single text may begin like a weight, e.g. "2*2 white tiles", because its weight has no effect.
     """
     weighted = _WEIGHTED.fullmatch(word)
     weight, text = (float(weighted[1]), weighted[2]) if weighted else (1.0, word)
@@ -212,11 +212,11 @@ def _term(word: str, *, alone: bool) -> Query:
 
 @contextmanager
 def _warnings_as_notes() -> Iterator[None]:
-    """Show each warning of imgsearch as one line; other warnings keep their form."""
+    """Print each warning of imgsearch as one line; other warnings keep their format."""
     with warnings.catch_warnings():  # restores filters and showwarning
         for category in _WARNINGS:
             warnings.simplefilter("always", category)
-        ever = warnings.showwarning
+        default = warnings.showwarning
 
         def showwarning(
             message: Warning | str,
@@ -229,21 +229,21 @@ def _warnings_as_notes() -> Iterator[None]:
             if issubclass(category, _WARNINGS):
                 show.note(f"Warning: {message}")
             else:
-                ever(message, category, filename, lineno, file, line)
+                default(message, category, filename, lineno, file, line)
 
         warnings.showwarning = showwarning
         yield
 
 
-def _shown(query: Query, max_pixels: int) -> tuple[str, Thumb]:
-    """Return a query's name and picture for a page: an image itself, anything else in words."""
+def _title(query: Query, max_pixels: int) -> tuple[str, Thumb]:
+    """Return a query's name and thumbnail for a page; only a single image has a picture."""
     first, *others = query.terms
     if first.kind == "image" and not others:
         return Path(str(first.value)).name, thumb(str(first.value), max_pixels=max_pixels)
     return str(query), Thumb(jpeg=b"", caption=str(query))
 
 
-def _print(hits: Sequence[Hit], offset: int) -> None:
+def _print_hits(hits: Sequence[Hit], offset: int) -> None:
     rows = [
         (
             str(rank),
@@ -261,7 +261,7 @@ def _path(hit: Hit) -> str:
     return str(hit.fields.get("path", hit.id))
 
 
-def _plain(hit: Hit) -> dict[str, Any]:
+def _to_json(hit: Hit) -> dict[str, Any]:
     return {
         "id": hit.id, "score": hit.score, "distance": hit.distance, "fields": dict(hit.fields),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""serve: a library over HTTP."""
+"""serve: the HTTP service and its page."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.cli.words import Number
+from imgsearch.cli.option_values import Number
 from imgsearch.errors import MissingExtra
 from imgsearch.settings import Settings
 
@@ -44,7 +44,7 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
     default="imgsearch-data",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for vectors, catalogue and originals.",
+    help="Folder for vectors, catalog and originals.",
 )
 @click.option("--no-auth", is_flag=True, help="Serve without API keys, on loopback only.")
 @click.option(
@@ -127,12 +127,12 @@ def serve(
         imgsearch serve --data photos/
         imgsearch serve --data photos/ --no-auth --root ~/Pictures
 
-    The API is documented at /docs. Vectors, catalogue and originals are kept in the folder of
+    The API is documented at /docs. Vectors, catalog and originals are kept in the folder of
     --data, unless --db, IMGSEARCH_DB, IMGSEARCH_CATALOG or IMGSEARCH_OBJECTS name another place.
     Work that a crash interrupted is finished before the first request.
     """  # noqa: D301  # \b keeps click from wrapping the examples
     if values["url_hosts"] and not values["allow_urls"]:
-        raise click.UsageError("--url-host needs --allow-urls: nothing is fetched without it")
+        raise click.UsageError("--url-host has no effect without --allow-urls")
     try:
         from imgsearch.service import server
     except ModuleNotFoundError as error:
@@ -144,7 +144,7 @@ def serve(
     settings = Settings.from_environment()
     with (
         server.forced_exit(),
-        options.opened_archive(
+        options.open_archive(
             settings,
             data,
             values["db"],
@@ -152,7 +152,7 @@ def serve(
             roots=[root.absolute() for root in values["roots"]],
             model=values["model"],
             weights=values["weights"],
-            options=options.parsed(values["options"]),
+            options=options.parse_options(values["options"]),
             index=values["index"],
             metric=values["metric"],
             max_pixels=values["max_pixels"],

@@ -1,4 +1,4 @@
-"""What the terminal shows: tables and progress bars. Bars and notes go to standard error."""
+"""Output in the terminal: tables, JSON, notes and bars. The latter two use standard error."""
 
 import json
 import os
@@ -34,14 +34,14 @@ def echo_json(data: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Say something beside the results, on standard error."""
+    """Print a note on standard error."""
     Console(stderr=True, soft_wrap=True, highlight=False).print(Text(text))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int = 0) -> None:
-    """Print a table; its first `right` columns are numbers.
+    """Print a table, with the first `right` columns aligned to the right.
 
-    If standard output is not a terminal, a row is a line with tabs between its cells, uncut.
+    If standard output is not a terminal, each row is a line with tabs between its cells.
     """
     if not sys.stdout.isatty():
         for row in (columns, *rows) if any(columns) else rows:
@@ -56,12 +56,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int =
 
 
 def figure(judged: Mapping[str, Any], name: str) -> str:
-    """Return a measure and its interval, of which `judged` has "NAME" and "NAME_interval"."""
+    """Return a measure with its interval, as text; `judged` has "NAME" and "NAME_interval"."""
     return "{:.3f} ({:.3f}–{:.3f})".format(judged[name], *judged[f"{name}_interval"])  # noqa: RUF001
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters shown: a file name must not drive a terminal."""
+    """Return `text` with control characters escaped: file names must not control a terminal."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
         for letter in text
@@ -83,7 +83,7 @@ def paths(names: Sequence[str], *, nul: bool = False) -> None:
 
 
 def _file_name(path: str) -> bytes:
-    """Return the bytes of a file's name; records hold it escaped by `sources.printable`."""
+    """Return the bytes of a file name, which records contain escaped by `sources.printable`."""
     if "\\udc" in path and not os.path.lexists(path):
         path = _SURROGATE.sub(lambda match: chr(int(match[1], 16)), path)
     return os.fsencode(path)
@@ -101,29 +101,29 @@ def progress(*, hidden: bool) -> Iterator["Bars"]:
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=hidden) as shown:
-        yield Bars(shown)
+    with Progress(*columns, console=Console(stderr=True), disable=hidden) as bars:
+        yield Bars(bars)
 
 
 class Bars:
-    """One bar for each stage, made when the stage is first told of."""
+    """Progress bars, one for each stage; the first update of a stage adds its bar."""
 
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 
-    def tell(self, stage: str, done: int, total: int, counts: str = "") -> None:
+    def update(self, stage: str, done: int, total: int, counts: str = "") -> None:
         """Move the bar of `stage`."""
         if stage not in self._tasks:
-            self._tasks[stage] = self._shown.add_task(stage, total=total, counts=counts)
-        self._shown.update(self._tasks[stage], completed=done, total=total, counts=counts)
+            self._tasks[stage] = self._bars.add_task(stage, total=total, counts=counts)
+        self._bars.update(self._tasks[stage], completed=done, total=total, counts=counts)
 
 
 def write(path: Path, text: str) -> None:
-    """Write a result file, whole or not at all.
+    """Write a result file, in full or not at all.
 
     Raises:
-        ConfigError: it cannot be written there.
+        ConfigError: the file cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
     try:

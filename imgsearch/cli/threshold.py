@@ -1,4 +1,4 @@
-"""threshold: the least score of right hits, measured on labelled images."""
+"""threshold: measure the lowest score of relevant hits on labeled images."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.cli.words import Number
+from imgsearch.cli.option_values import Number
 from imgsearch.errors import PrecisionUnreached
 from imgsearch.settings import Settings
 from imgsearch.wording import counted
 
 
 @click.command()
-@click.argument("labelled", required=False, type=click.Path(exists=True))
+@click.argument("labeled", required=False, type=click.Path(exists=True))
 @options.store
 @options.encoder
 @options.fields
@@ -26,44 +26,45 @@ from imgsearch.wording import counted
 )
 @options.as_json
 def threshold(
-    labelled: str | None,
+    labeled: str | None,
     db: str | None,
     collection: str,
     precision: float,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Measure the least score of right hits.
+    """Measure the lowest score of relevant hits, for --min-score auto.
 
-    The threshold is kept for --min-score auto. LABELLED is a dataset as for `evaluate`; by default
-    the library's own labels are used. Each image is a query for images of its label. Each label's
-    name is a query, too, if the encoder takes texts. Half of the queries choose the threshold, and
-    the other half measures its precision. The threshold also rejects queries without an answer: if
-    every second query were for a label that the library lacks, PRECISION of the queries with hits
-    would have a right one. Images and texts have separate thresholds; a query of both takes the
-    lower one.
+    LABELED is a dataset as for `evaluate`; by default the library's own labels are used. Each image
+    is a query for images of its label. Each label's name is a query, too, if the encoder embeds
+    texts. Half of the queries choose the threshold, and the other half measures its precision. The
+    threshold also rejects queries without an answer: if every second query were for a label that
+    the library lacks, PRECISION of the queries with hits would have a relevant one. Images and
+    texts have separate thresholds; a query of both takes the lower one.
     """
     from imgsearch.datasets import dataset as datasets
     from imgsearch.evaluation.label_thresholds import thresholds
 
-    config["options"] = options.parsed(config["options"])
-    dataset = datasets.load(Path(labelled)) if labelled else None
+    config["options"] = options.parse_options(config["options"])
+    dataset = datasets.load(Path(labeled)) if labeled else None
     with (
-        options.library(Settings.from_environment(), db, collection=collection, **config) as opened,
+        options.open_library(
+            Settings.from_environment(), db, collection=collection, **config
+        ) as opened,
         show.progress(hidden=as_json) as bars,
     ):
         try:
-            found, missing = thresholds(
+            thresholds_of, missing = thresholds(
                 opened.collection,
                 opened.encoder,
                 dataset,
                 precision=precision,
-                on_progress=bars.tell,
+                on_progress=bars.update,
             )
         except PrecisionUnreached:
             opened.thresholds.forget_min_scores(precision)
             raise
-        measured = {kind: each.to_dict() for kind, each in found.items()}
+        measured = {kind: result.to_dict() for kind, result in thresholds_of.items()}
         kept = opened.collection.schema.encoder is not None
         if kept:
             opened.thresholds.keep_min_scores(measured)
@@ -87,7 +88,7 @@ def threshold(
     for kind, facts in measured.items():
         absent = facts["no_match"]
         show.note(
-            f"{kind} queries: {show.figure(absent, 'answered')} have a right hit; "
+            f"{kind} queries: {show.figure(absent, 'answered')} have a relevant hit; "
             f"{show.figure(absent, 'rejected')} have no hit if the images of their label are left "
             "out of the library"
         )
@@ -97,8 +98,8 @@ def threshold(
     )
     if not kept:
         show.note(
-            "no threshold is kept: the collection does not say which encoder made its vectors. "
-            "Give --min-score as a number."
+            "no threshold is kept: the collection does not note which encoder made its vectors. "
+            "Use --min-score with a number."
         )
     for kind, why in missing.items():
         show.note(f"no threshold is kept for {kind} queries: {why}")

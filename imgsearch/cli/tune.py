@@ -1,4 +1,4 @@
-"""tune: the cheapest index that finds enough of a collection's own vectors."""
+"""tune: find the cheapest index with enough recall on a collection's own vectors."""
 
 import shlex
 from collections.abc import Collection as Names
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.cli.words import Number
+from imgsearch.cli.option_values import Number
 from imgsearch.settings import Settings
 from imgsearch.wording import counted
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     default=0.95,
     show_default=True,
     type=Number(0, 1, min_open=True),
-    help="Recall that is enough.",
+    help="Recall to reach.",
 )
 @click.option(
     "-k", default=10, show_default=True, type=click.IntRange(1, 16_384), help="Number of hits."
@@ -63,7 +63,7 @@ def tune(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Find the cheapest index that finds enough.
+    """Find the cheapest index with enough recall.
 
     Indexes are tried on the vectors of a collection, which is only read. Some of its records become
     queries. The others are copied into a trial collection for each index, which is dropped
@@ -84,8 +84,10 @@ def tune(
     url = db or settings.store
     stores.require(url)
     if any(config.values()):
-        config["options"] = options.parsed(config["options"])
-        with options.library(settings, db, collection=collection, **config, **names) as library:
+        config["options"] = options.parse_options(config["options"])
+        with options.open_library(
+            settings, db, collection=collection, **config, **names
+        ) as library:
             options.named_encoder(library)
     with (
         stores.connected(url, place or url, settings=settings) as (source, trials),
@@ -101,7 +103,7 @@ def tune(
             queries=queries,
             seed=seed,
             names=stores.FieldNames(*names.values()),
-            on_progress=bars.tell,
+            on_progress=bars.update,
         )
         same = place is None or trials.url == source.url
         extra = _encoder_words(config, names) if done.unmarked else []
@@ -113,7 +115,7 @@ def tune(
 
 
 def _encoder_words(encoder: Mapping[str, Any], names: Mapping[str, Any]) -> list[str]:
-    """Return the options of a search in a collection that notes no encoder."""
+    """Return the options for a search in a collection that notes no encoder."""
     words = ["--model", encoder["model"] or "NAME"]
     words += ["--weights", str(encoder["weights"])] if encoder["weights"] else []
     for name in ("path_field", "label_field"):
@@ -146,7 +148,7 @@ def _line(words: list[str]) -> str:
 
 
 def _free(name: str, taken: Names[str]) -> str:
-    """Return the name, with a number behind it if there is a collection of that name."""
+    """Return the name, with a number appended if a collection has this name."""
     number, free = 1, name
     while free in taken:
         number += 1
@@ -155,9 +157,9 @@ def _free(name: str, taken: Names[str]) -> str:
 
 
 def _print(done: "Tuning", commands: list[str]) -> None:
-    disk = any(each.disk is not None for each in done.measurements)  # of embedded stores alone
+    disk = any(trial.disk is not None for trial in done.measurements)  # embedded stores only
     columns = ("recall", "p50", "p95", "p99", "build", "MB*", *["disk"] * disk)
-    rows = [(*_row(each)[: len(columns)], _spelled(each)) for each in done.measurements]
+    rows = [(*_cells(trial)[: len(columns)], _index_option(trial)) for trial in done.measurements]
     show.table((*columns, "index@effort"), rows, right=len(columns))
     show.note(
         f"ann_recall@{done.k} of {counted(done.queries, 'query')}, left out of the "
@@ -170,14 +172,14 @@ def _print(done: "Tuning", commands: list[str]) -> None:
     for line in done.notes:
         show.note(f"  {line}")
     if done.best is None:
-        best = max((each.recall for each in done.measurements), default=0.0)
-        show.note(f"none reaches a recall of {done.target:g}; the highest is {best:.4f}")
+        best = max((trial.recall for trial in done.measurements), default=0.0)
+        show.note(f"no index reaches a recall of {done.target:g}; the highest is {best:.4f}")
         return
     if done.stay:
         show.note(
-            f"Stay where you are: {done.index} finds {done.best.recall:.4f} of the neighbours "
-            f"among {done.searched:,} vectors, and a search takes {done.best.p50:.1f} ms. Other "
-            "indexes pay off above some 50,000 vectors. To search as measured:"
+            f"Keep {done.index}: it finds {done.best.recall:.4f} of the neighbors among "
+            f"{done.searched:,} vectors, and a search takes {done.best.p50:.1f} ms. Other indexes "
+            "pay off above about 50,000 vectors. To search as measured:"
         )
     else:
         _recommend(done, done.best)
@@ -187,21 +189,21 @@ def _print(done: "Tuning", commands: list[str]) -> None:
 
 def _recommend(done: "Tuning", best: "Measurement") -> None:
     show.note(
-        f"{_spelled(best)} is the cheapest with a recall of at least {done.target:g} "
+        f"{_index_option(best)} is the cheapest with a recall of at least {done.target:g} "
         f"({best.recall:.4f}, 95 % interval {best.low:.4f} to {best.high:.4f}). To use it:"
     )
 
 
-def _row(each: "Measurement") -> tuple[str, ...]:
+def _cells(trial: "Measurement") -> tuple[str, ...]:
     return (
-        f"{each.recall:.4f}",
-        *(f"{time:.2f}" for time in (each.p50, each.p95, each.p99)),
-        f"{each.write + each.build:.1f}",
-        f"{each.memory / 1e6:.1f}",
-        "" if each.disk is None else f"{each.disk / 1e6:.1f}",
+        f"{trial.recall:.4f}",
+        *(f"{time:.2f}" for time in (trial.p50, trial.p95, trial.p99)),
+        f"{trial.write + trial.build:.1f}",
+        f"{trial.memory / 1e6:.1f}",
+        "" if trial.disk is None else f"{trial.disk / 1e6:.1f}",
     )
 
 
-def _spelled(each: "Measurement") -> str:
-    """Return what --index takes."""
-    return each.index if each.effort is None else f"{each.index}@{each.effort}"
+def _index_option(trial: "Measurement") -> str:
+    """Return the value of --index that selects this trial."""
+    return trial.index if trial.effort is None else f"{trial.index}@{trial.effort}"

@@ -1,4 +1,4 @@
-"""`imgsearch ui`: the page alone, on this machine."""
+"""ui: the page without the service, on this machine."""
 
 import signal
 import threading
@@ -38,12 +38,12 @@ def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: boo
     from imgsearch import ui as page
     from imgsearch.archive import Jobs
 
-    with options.opened_archive(Settings.from_environment(), data, db, new=True) as archive:
+    with options.open_archive(Settings.from_environment(), data, db, new=True) as archive:
         jobs = Jobs(archive)
         try:
             blocks = page.build(archive, jobs, collection=collection, can_write=not read_only)
             url = page.launch(blocks, port=port)
-            show.note(f"The page is at {url}; Ctrl+C ends it.")
+            show.note(f"Serving the page at {url}. Press Ctrl-C to stop.")
             _wait()
             blocks.close(verbose=False)
         finally:
@@ -51,8 +51,8 @@ def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: boo
 
 
 def _wait() -> None:
-    """Return at Ctrl+C, or when the system asks to end."""
-    asked = threading.Event()
+    """Wait for SIGINT (Ctrl-C) or SIGTERM."""
+    stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
-    asked.wait()
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()

@@ -44,7 +44,7 @@ def test_key_is_created_used_listed_and_revoked(run, tmp_path):
         assert word in listed
     assert secret[20:] not in listed
     assert row.digest not in listed
-    assert f"key {row.id} is gone" in run("revoke", row.id).stderr
+    assert f"key {row.id} revoked" in run("revoke", row.id).stderr
     with pytest.raises(AccessDenied):
         checked(tmp_path / "imgsearch-data/catalog.db", secret, "read")
     assert "there is no key" in run("revoke", row.id, code=1).stderr

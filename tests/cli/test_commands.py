@@ -156,7 +156,7 @@ def test_evaluate_compares_models(run, loaded, tmp_path):
 def test_evaluate_names_the_model_of_an_option(run, loaded):
     done = run("evaluate", "bilder", "--model", "lite", "--model", "classic", "--option", "a=1")
     assert done.exit_code == 2
-    assert "belongs to which model? Begin it with one of lite:, classic:" in done.stderr
+    assert "does not name its model. Begin it with one of lite:, classic:" in done.stderr
     done = run("evaluate", "bilder", "--model", "classic", "--option", "classic:größe=1")
     assert "classic takes neither weights nor options" in done.stderr
 
@@ -329,7 +329,7 @@ def test_ascii_terminal_replaces_other_characters(run, loaded, tmp_path):
 def test_option_value_is_parsed_as_number_boolean_list_or_text():
     words = ("mean=0.5,0.4,3", "size=224", "same=True", "reduction=/fotos, alt/p.safetensors")
     words += ("model=a=b", "odd=1,true")
-    assert options.parsed(words) == {
+    assert options.parse_options(words) == {
         "mean": [0.5, 0.4, 3],
         "size": 224,
         "same": True,
@@ -337,4 +337,4 @@ def test_option_value_is_parsed_as_number_boolean_list_or_text():
         "model": "a=b",
         "odd": "1,true",
     }
-    assert options.parsed(()) is None
+    assert options.parse_options(()) is None

@@ -9,12 +9,10 @@ from tests.pictures import write
 
 def test_archive_uses_the_store_of_the_environment(run, tmp_path, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_DB", "photos.db")
-    with options.opened_archive(
-        Settings.from_environment(), tmp_path / "a", None, new=True
-    ) as set_:
+    with options.open_archive(Settings.from_environment(), tmp_path / "a", None, new=True) as set_:
         assert set_.url == f"milvus-lite://{tmp_path / 'photos.db'}"
     monkeypatch.delenv("IMGSEARCH_DB")
-    with options.opened_archive(Settings.from_environment(), tmp_path / "b", None, new=True) as own:
+    with options.open_archive(Settings.from_environment(), tmp_path / "b", None, new=True) as own:
         assert own.url == f"milvus-lite://{tmp_path / 'b/vectors.db'}"
 
 

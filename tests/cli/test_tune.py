@@ -51,7 +51,7 @@ def test_table_is_on_standard_output_and_messages_on_standard_error(run, filled)
 def test_small_collection_keeps_its_index(run, filled):
     words = ("tune", "--db", filled, "--queries", 20, "--index", "flat", "--index", "hnsw@400")
     done = run(*words)
-    assert "Stay where you are: hnsw:" in done.stderr
+    assert "Keep hnsw:" in done.stderr
     assert "copy" not in done.stdout
     result = json.loads(run(*words, "--json").stdout)
     assert (result["stay"], result["best"]["effort"]) == (True, 400)
@@ -96,7 +96,7 @@ def test_trials_in_another_store_are_removed(run, filled, tmp_path):
 def test_missed_target_is_reported(run, filled):
     done = run("tune", "--db", filled, "--index", "ivf_flat:nlist=64@1", "--target", 1)
     assert done.exit_code == 0
-    assert "none reaches a recall of 1" in done.stderr
+    assert "no index reaches a recall of 1" in done.stderr
     assert len(done.stdout.splitlines()) == 2
 
 

@@ -271,11 +271,11 @@ def test_command_prints_the_terms_and_the_result(run, site, manifest, tmp_path):
     size, terms, *_, last = done.stderr.splitlines()
     assert size == f"imagenet-subset: 8 files, {manifest.total / 1e6:.1f} MB"
     assert "research" in terms
-    assert "data/imagenet-subset: 8 written, 0 there already, all right" in last
+    assert "data/imagenet-subset: 8 written, 0 unchanged, all files are correct" in last
     assert done.stdout == ""
     again = run("fetch", "imagenet-subset", "--url", site.url)
     assert again.exit_code == 0
-    assert "nothing to do" in again.stderr
+    assert "no changes" in again.stderr
     assert len(site.requests) == 1
     assert run("check", "data/imagenet-subset").exit_code == 0
 
@@ -336,7 +336,7 @@ def test_check_lists_differences_with_exit_status_1(run, original):
         "wrong liste.csv",
         "extra neu\\x1b.jpg",
     ]
-    assert "6 right, 1 missing, 1 wrong, 1 extra" in done.stderr
+    assert "6 correct, 1 missing, 1 wrong, 1 extra" in done.stderr
     result = json.loads(run("check", original, "--json").stdout)
     assert (result["good"], result["missing"]) == (6, ["train/mäuse/groß.jpg"])
 

@@ -59,7 +59,7 @@ class Served:
 
     def wait(self):
         """Wait for the page to be served; tell what went wrong if it is not."""
-        while "The page is at" not in self.said():
+        while "Serving the page at" not in self.said():
             try:
                 self._process.wait(0.05)
             except subprocess.TimeoutExpired:

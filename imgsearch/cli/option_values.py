@@ -1,4 +1,4 @@
-"""Words of the command line → values: conditions, scores and other numbers."""
+"""Values of options: numbers, scores, and conditions of --where."""
 
 import math
 import re
@@ -36,10 +36,11 @@ class Number(click.FloatRange):
 
 
 def parse_where(words: tuple[str, ...]) -> Filter | None:
-    """Return ``FIELD=TEXT`` and ``FIELD!=TEXT`` words as one filter: all must hold.
+    """Return ``FIELD=TEXT`` and ``FIELD!=TEXT`` words as one filter, None without words.
 
-    ``==`` means ``=``, and spaces around the sign are ignored. Quotes around the text are removed,
-    so that a text may begin or end with a space, with ``=`` or with a quote.
+    A record has to meet all conditions. ``==`` means ``=``, and spaces around the sign are ignored.
+    Quotes around the text are removed, so that a text may begin or end with a space, with ``=`` or
+    with a quote.
 
     Raises:
         click.BadParameter: a word has another form.
@@ -79,8 +80,8 @@ def _condition(word: str) -> Filter:
     match = _CONDITION.fullmatch(word)
     if match is None or match[3].startswith("="):
         raise click.BadParameter(
-            f"{word!r} is not FIELD=TEXT or FIELD!=TEXT, as in label=cat; quote a text that begins "
-            "with =, as in label='\"=cat\"'",
+            f"{word!r} is not FIELD=TEXT or FIELD!=TEXT, e.g. label=cat. Quote a text that begins "
+            "with =, e.g. label='\"=cat\"'.",
             param_hint="--where",
         )
     field, text = Field(match[1]), match[3]

@@ -5,8 +5,8 @@ import json
 import pytest
 from click import BadParameter
 
+from imgsearch.cli.option_values import parse_where, with_types
 from imgsearch.cli.search import _asked
-from imgsearch.cli.words import parse_where, with_types
 from imgsearch.filters import And, Compare, leaves
 
 CATS = Compare("label", "==", "cats")
@@ -77,7 +77,7 @@ def test_search_applies_the_condition(run, photos, db, word):
 def test_condition_without_matches_is_named(run, photos, db):
     done = run("search", photos / "cats/bild-ü 0001.png", "--db", db, "--where", "label=kats")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "no image meets --where label=kats" in done.stderr
+    assert "no image matches --where label=kats" in done.stderr
 
 
 def test_unknown_field_is_named_with_a_suggestion(run, photos, db):
