@@ -1,4 +1,4 @@
-"""The page: search, add and browse an archive in a browser, by Gradio and without the network.
+"""The page, in Gradio: search an archive, add images and browse, without access to other hosts.
 
     blocks = imgsearch.ui.build(archive, jobs, collection="images", can_write=True)
     imgsearch.ui.mount(app, blocks)  # into a service, at /
@@ -16,9 +16,9 @@ from imgsearch.settings import hush_gradio
 from imgsearch.ui.uploads import uploads
 
 Check = Callable[[str, str], object]
-"""Takes an API key and a scope, raises `AccessDenied` unless the key has it."""
+"""Takes an API key and a scope; raises `AccessDenied` unless the key has the scope."""
 
-MAX_FILE: Final = 64 * 2**20  # bytes of one upload; a photograph of 50 megapixels is 30 MB at most
+MAX_FILE: Final = 64 * 2**20  # bytes of one upload; a photograph of 50 megapixels has at most 30 MB
 
 
 def build(
@@ -29,11 +29,11 @@ def build(
     can_write: bool = False,
     check: Check | None = None,
 ) -> Any:
-    """Return the page for `archive`, a `gradio.Blocks`, beginning with `collection`.
+    """Return the page of `archive`, a `gradio.Blocks`, which first shows `collection`.
 
-    Without `can_write` it has no means to add or delete. `jobs` add from folders, which needs the
-    archive to have roots; None leaves that out. With `check` every search, addition and deletion
-    asks it for the key that the browser signed in with; give it to `mount` and `launch` as well.
+    Images can be added and deleted only with `can_write`. `jobs` add folders inside the archive's
+    roots; None leaves that out. `check` is called with the visitor's key at every search, addition
+    and deletion; pass it to `mount` as well.
 
     Raises:
         MissingExtra: Gradio is not installed.
@@ -47,11 +47,10 @@ def build(
 
 
 def mount(app: Any, blocks: Any, *, check: Check | None = None, hosts: tuple[str, ...] = ()) -> Any:
-    """Mount the page at / of a FastAPI application, after its own routes; return the application.
+    """Mount the page at / of a FastAPI application, and return the application.
 
-    Only what the page needs is answered, the rest is left to 404: call it last. With `check` a
-    browser has to sign in with an API key first. `hosts` are the names that the service may be
-    called by; none means any.
+    Call it after all routes are added, because it answers all other paths. With `check` visitors
+    sign in with an API key first. `hosts` are the accepted host names, empty for any.
     """
     from imgsearch.ui.server import mount
 
@@ -61,10 +60,10 @@ def mount(app: Any, blocks: Any, *, check: Check | None = None, hosts: tuple[str
 def launch(blocks: Any, *, port: int = 7860) -> str:
     """Serve the page alone, on loopback, in threads of its own; return its URL.
 
-    ``blocks.close()`` ends it.
+    ``blocks.close()`` stops it.
 
     Raises:
-        ConfigError: the port is taken.
+        ConfigError: the port is in use.
     """
     from imgsearch.ui.server import launch
 

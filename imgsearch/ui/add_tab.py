@@ -1,4 +1,4 @@
-"""The tab that adds: files by upload, or a folder of the server's inside its roots."""
+"""The tab that adds images: uploads, or a folder of the server inside its roots."""
 
 import queue
 import threading
@@ -15,23 +15,23 @@ from imgsearch.errors import ImgSearchError, SourceError
 from imgsearch.images import sources
 from imgsearch.library.progress import FailedFile
 from imgsearch.ui.detail import PRIVATE
-from imgsearch.ui.gallery import progress, says, table
-from imgsearch.ui.messages import words
+from imgsearch.ui.gallery import notice, progress, table
+from imgsearch.ui.messages import describe
 
 _FAILURES: Final = ("Name", "Stage", "Reason")
-_SHOWN: Final = 200  # failures in the table; the number of all is told
+_SHOWN: Final = 200  # failures in the table, followed by the number of all others
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """An uploaded file: where it lies, and what its owner calls it."""
+class Upload:
+    """An uploaded file: its path on the server, and its original name."""
 
     path: Path
     name: str
 
 
-class Adding:
-    """The tab; made inside a layout. `into` is the name of the collection that it adds to."""
+class AddTab:
+    """The tab, created inside a layout. `into` is the field with the collection's name."""
 
     def __init__(
         self, archive: Archive, jobs: Jobs | None, require: Callable[[Any, str], None]
@@ -40,15 +40,18 @@ class Adding:
         self.files = gr.File(
             label="Images", file_count="multiple", type="filepath", height=180, elem_id="files"
         )
-        self.files.preprocess = _sent  # Gradio's own drops the names that the files had
+        self.files.preprocess = _uploads  # Gradio's own function drops the original names
         with gr.Row():
             self.into = gr.Textbox(
-                label="Collection", max_lines=1, info="a new name makes a new one", elem_id="into"
+                label="Collection",
+                max_lines=1,
+                info="a new name creates a collection",
+                elem_id="into",
             )
             self.label = gr.Textbox(
                 label="Label",
                 max_lines=1,
-                info="the same for all of them; may be empty",
+                info="of all these images; may be empty",
                 elem_id="label",
             )
         self.add = gr.Button("Add", variant="primary")
@@ -56,9 +59,9 @@ class Adding:
             with gr.Accordion("From a folder of the server", open=False):
                 self.folder = gr.Textbox(label="Folder", max_lines=1, elem_id="folder")
                 self.start = gr.Button("Add this folder")
-        self.told = gr.HTML(elem_classes="told")
+        self.outcome = gr.HTML(elem_classes="outcome")
         self.failures = gr.HTML()
-        results = [self.told, self.failures]
+        results = [self.outcome, self.failures]
         self.events = [
             self.add.click(
                 self._add,
@@ -80,80 +83,83 @@ class Adding:
             )
 
     def _add(
-        self, files: Sequence[Sent], into: str, label: str, request: gr.Request
+        self, files: Sequence[Upload], into: str, label: str, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
-        """Add the uploaded files; yield how far it is, then how it ended."""
+        """Add the uploaded files; yield the progress, then the result."""
         if not files:
-            yield says("Choose some images first.", kind="error"), "", gr.skip()
+            yield notice("Choose some images first.", kind="error"), "", gr.skip()
             return
         failed: list[FailedFile] = []
         try:
             self._require(request, "write")
-            adding = partial(
+            add = partial(
                 self._archive.add,
                 [_incoming(file, label or "") for file in files],
                 collection=into.strip(),
                 found=len(files),
                 on_failure=failed.append,
             )
-            for stages in watched(adding):
+            for stages in stages_of(add):
                 yield _bar(stages), _table(failed), gr.skip()
         except ImgSearchError as error:
-            yield says(words(error), kind="error"), _table(failed), gr.skip()
+            yield notice(describe(error), kind="error"), _table(failed), gr.skip()
             return
         yield _sentence(stages), _table(failed), None
         for file in files:
             file.path.unlink(missing_ok=True)
 
     def _start(self, folder: str, into: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Start a job; yield how far it is, then how it ended. It goes on without the page."""
-        assert self._jobs is not None  # noqa: S101 - the button is there only with jobs
+        """Start a job; yield the progress, then the result. The job continues without the page."""
+        assert self._jobs is not None  # noqa: S101 - without jobs there is no button
         try:
             self._require(request, "write")
             job = self._jobs.start_folder(folder, collection=into.strip())
-            for job in self._jobs.watch(job.id):  # noqa: B020 - the same job, as it goes on
+            for job in self._jobs.watch(job.id):  # noqa: B020 - newer states of the job
                 yield _bar(_stages(job)), ""
-            lines = self._jobs.failures(job.id, limit=_SHOWN).failures
+            page = self._jobs.failures(job.id, limit=_SHOWN)
         except SourceError as error:
-            yield says(f"{str(error).capitalize()}.", kind="error"), ""
+            yield notice(f"{str(error).capitalize()}.", kind="error"), ""
             return
         except ImgSearchError as error:
-            yield says(words(error), kind="error"), ""
+            yield notice(describe(error), kind="error"), ""
             return
-        failed = [FailedFile(line.item, line.stage, line.error, line.reason) for line in lines]
+        failed = [
+            FailedFile(failure.item, failure.stage, failure.error, failure.reason)
+            for failure in page.failures
+        ]
         yield _sentence(_stages(job), state=job.state), _table(failed)
 
 
-def watched(adding: Callable[..., Added]) -> Iterator[Stages]:
-    """Run an addition in a thread; yield its stages as they go on, and those it ended with.
+def stages_of(add: Callable[..., Added]) -> Iterator[Stages]:
+    """Run an addition in a thread; yield its stages as they change, and the last ones.
 
-    Raises: as the addition does.
+    Raises: as for the addition.
     """
-    told: queue.SimpleQueue[Stages | Added | ImgSearchError | None] = queue.SimpleQueue()
+    states: queue.SimpleQueue[Stages | Added | ImgSearchError | None] = queue.SimpleQueue()
 
     def run() -> None:
         try:
-            told.put(adding(on_stages=told.put))
+            states.put(add(on_stages=states.put))
         except ImgSearchError as error:
-            told.put(error)
+            states.put(error)
         finally:
-            told.put(None)  # also where something unforeseen ends the thread
+            states.put(None)  # also after an unexpected error, which ends the thread
 
     threading.Thread(target=run, name="imgsearch-page-adding", daemon=True).start()
-    while (each := told.get()) is not None:
-        if isinstance(each, ImgSearchError):
-            raise each
-        yield each.stages if isinstance(each, Added) else each
+    while (state := states.get()) is not None:
+        if isinstance(state, ImgSearchError):
+            raise state
+        yield state.stages if isinstance(state, Added) else state
 
 
-def _sent(payload: Any) -> list[Sent]:
+def _uploads(payload: Any) -> list[Upload]:
     """Return the uploaded files; Gradio has checked that they are uploads."""
-    sent = payload.root if payload is not None else []
-    return [Sent(Path(each.path), each.orig_name or Path(each.path).name) for each in sent]
+    files = payload.root if payload is not None else []
+    return [Upload(Path(file.path), file.orig_name or Path(file.path).name) for file in files]
 
 
-def _incoming(file: Sent, label: str) -> Incoming:
-    name = file.name.replace("\\", "/").rpartition("/")[2]  # of a folder that was dropped
+def _incoming(file: Upload, label: str) -> Incoming:
+    name = file.name.replace("\\", "/").rpartition("/")[2]  # a dropped folder's files have paths
     return Incoming(name, label=label.strip() or None, reader=lambda: sources.read(str(file.path)))
 
 
@@ -162,29 +168,31 @@ def _stages(job: Job) -> Stages:
 
 
 def _bar(stages: Stages) -> str:
-    told = f"{stages.done} of {stages.found}: {stages.decoded} decoded, {stages.embedded} embedded"
-    return progress(stages.done, stages.found, told)
+    counts = (
+        f"{stages.done} of {stages.found}: {stages.decoded} decoded, {stages.embedded} embedded"
+    )
+    return progress(stages.done, stages.found, counts)
 
 
 def _sentence(stages: Stages, *, state: str = "done") -> str:
     parts = [f"{stages.inserted} added"]
     parts += [f"{stages.updated} updated"] * bool(stages.updated)
-    parts += [f"{stages.skipped} there already"] * bool(stages.skipped)
+    parts += [f"{stages.skipped} known"] * bool(stages.skipped)
     parts += [f"{stages.failed} failed"] * bool(stages.failed)
-    over = "" if state == "done" else f" The job is {state}."
-    return says(f"{', '.join(parts)}.{over}", kind="warning" if stages.failed else "note")
+    ending = "" if state == "done" else f" The job is {state}."
+    return notice(f"{', '.join(parts)}.{ending}", kind="warning" if stages.failed else "note")
 
 
 def _table(failed: Sequence[FailedFile]) -> str:
     if not failed:
         return ""
-    rows = [_row(line) for line in failed]
+    rows = [_cells(failure) for failure in failed]
     more = len(rows) - _SHOWN
-    return table(_FAILURES, rows[:_SHOWN]) + says(f"and {more} more" if more > 0 else "")
+    return table(_FAILURES, rows[:_SHOWN]) + notice(f"and {more} more" if more > 0 else "")
 
 
-def _row(line: FailedFile) -> tuple[str, str, str]:
-    """Return a failure's cells, without saying its name and stage twice."""
-    name = Path(line.path).name
-    reason = line.reason.removeprefix(f"{line.path}: ").removesuffix(f" (stage: {line.stage})")
-    return name, line.stage, reason or line.error
+def _cells(failure: FailedFile) -> tuple[str, str, str]:
+    """Return a failure's cells; name and stage are not repeated in the reason."""
+    reason = failure.reason.removeprefix(f"{failure.path}: ")
+    reason = reason.removesuffix(f" (stage: {failure.stage})")
+    return Path(failure.path).name, failure.stage, reason or failure.error

@@ -1,4 +1,4 @@
-"""The tab that browses: pages of thumbnails in an order, and what is known of each image."""
+"""The tab that browses the collection: pages of thumbnails, and the metadata of each image."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -8,14 +8,14 @@ import gradio as gr
 from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
 from imgsearch.ui.detail import PRIVATE, Detail
-from imgsearch.ui.gallery import Tile, gallery, says
-from imgsearch.ui.messages import words
+from imgsearch.ui.gallery import Tile, gallery, notice
+from imgsearch.ui.messages import describe
 from imgsearch.ui.theme import script
 from imgsearch.wording import counted
 
 _ANY: Final = "any label"
 _PAGE: Final = 24  # images; fills rows of 2, 3, 4, 6 and 8
-# what is shown → (order, descending)
+# label in the list → (order, descending)
 _ORDERS: Final = {
     "newest first": ("created", True),
     "oldest first": ("created", False),
@@ -25,8 +25,8 @@ _ORDERS: Final = {
 }
 
 
-class Browsing:
-    """The tab; made inside a layout. `collection` is the page's field that names the collection."""
+class BrowseTab:
+    """The tab, created inside a layout. `collection` is the field with the collection's name."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Browsing:
             self.order = gr.Dropdown(list(_ORDERS), value="newest first", label="Order")
             self.label = gr.Dropdown([_ANY], value=_ANY, label="Label")
             self.name = gr.Textbox(label="Name contains", max_lines=1, elem_id="browse-name")
-        self.told = gr.HTML(elem_classes="told")
+        self.outcome = gr.HTML(elem_classes="outcome")
         self.detail = Detail(archive, require)
         if can_write:
             self._build_deletion()
@@ -49,7 +49,7 @@ class Browsing:
         with gr.Row():
             self.previous = gr.Button("Previous", interactive=False, min_width=100)
             self.next = gr.Button("Next", interactive=False, min_width=100)
-        self._cursors = gr.State([None])  # of the pages so far; the last one is shown
+        self._cursors = gr.State([None])  # of the pages so far; the last one is visible
         self._following = gr.State(None)
         self._wire()
         if can_write:
@@ -69,7 +69,7 @@ class Browsing:
             self._collection, self.order, self.label, self.name, self._cursors, self._following
         }  # fmt: skip
         self.results = [
-            self.told,
+            self.outcome,
             self.images,
             self._cursors,
             self._following,
@@ -82,7 +82,7 @@ class Browsing:
             "inputs": self.fields,
             "outputs": self.results,
             **quick,
-            # one after another, or a page that was asked for earlier might come later, and stay
+            # one after another, so that the page of the last click stays
             "concurrency_id": "browsing",
             "concurrency_limit": 1,
         }
@@ -103,7 +103,7 @@ class Browsing:
         )
 
     def labels(self, names: list[str]) -> Any:
-        """Return what the field of labels becomes for a collection's labels."""
+        """Return an update of the field of labels for a collection's labels."""
         return gr.update(choices=[_ANY, *names], value=_ANY)
 
     def first(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
@@ -136,13 +136,13 @@ class Browsing:
             )
         except ImgSearchError as error:
             off = gr.update(interactive=False)
-            told = says(words(error), kind="error")
-            return told, "", [None], None, off, off, *Detail.nothing()
+            outcome = notice(describe(error), kind="error")
+            return outcome, "", [None], None, off, off, *Detail.nothing()
         tiles = [Tile(entry.id, entry.name, _note(entry)) for entry in page.entries]
         start = (len(cursors) - 1) * _PAGE
-        told = f"{start + 1} to {start + len(tiles)} of {counted(page.total, 'image')}"
+        position = f"{start + 1} to {start + len(tiles)} of {counted(page.total, 'image')}"
         return (
-            says(told if tiles else "There are no such images here."),
+            notice(position if tiles else "No images match."),
             gallery(self._archive, tiles, name="Images"),
             cursors,
             page.next,
@@ -155,15 +155,15 @@ class Browsing:
         try:
             self._require(request, "read")
         except ImgSearchError as error:
-            return "", gr.update(visible=True), says(words(error), kind="error"), ""
+            return "", gr.update(visible=True), notice(describe(error), kind="error"), ""
         return self.detail.show(str(event._data.get("id", "")))
 
     def _ask(self, id_: str) -> tuple[str, Any]:
         try:
             name = self._archive.entry(id_).name
         except ImgSearchError as error:
-            return says(words(error), kind="error"), gr.update(visible=True)
-        return says(f"Delete {name} from the archive, for good?"), gr.update(visible=True)
+            return notice(describe(error), kind="error"), gr.update(visible=True)
+        return notice(f"Delete {name} permanently?"), gr.update(visible=True)
 
     def _delete(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         done = "", gr.update(visible=False)
@@ -173,7 +173,7 @@ class Browsing:
         except ImgSearchError as error:
             return (
                 *self._page(values, values[self._cursors], request),
-                says(words(error), kind="error"),
+                notice(describe(error), kind="error"),
                 gr.update(visible=True),
             )
         return *self._page(values, values[self._cursors], request), *done

@@ -1,4 +1,4 @@
-// The picture beside the facts opens at full size; the panel comes into view when it changes.
+// Opens the picture at full size when it is pressed; scrolls the panel into view when it changes.
 element.addEventListener('click', (event) => {
   if (event.target.closest('[data-full]')) trigger('click', {});
 });

@@ -1,4 +1,4 @@
-"""The panel with one image: its picture, its facts, its full size, and where to go from it."""
+"""The panel of one image: picture, metadata, full size, and searches from it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +7,13 @@ import gradio as gr
 
 from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
-from imgsearch.ui.gallery import details, full_size, says
-from imgsearch.ui.messages import words
+from imgsearch.ui.gallery import details, full_size, notice
+from imgsearch.ui.messages import describe
 from imgsearch.ui.theme import script
 
 
 class Detail:
-    """The panel; made inside a layout. `current` holds the image's id, "" where none is shown."""
+    """The panel, created inside a layout. `current` holds the image's id, "" for no image."""
 
     def __init__(self, archive: Archive, require: Callable[[Any, str], None]) -> None:
         self._archive, self._require = archive, require
@@ -34,16 +34,16 @@ class Detail:
         return [self.current, self.panel, self.facts, self.full]
 
     def show(self, id_: str, *, score: float | None = None) -> tuple[Any, ...]:
-        """Return what the panel becomes for an image."""
+        """Return the values of `outputs` for an image."""
         try:
             entry = self._archive.entry(id_)
             return entry.id, gr.update(visible=True), details(self._archive, entry, score=score), ""
         except ImgSearchError as error:
-            return "", gr.update(visible=True), says(words(error), kind="error"), ""
+            return "", gr.update(visible=True), notice(describe(error), kind="error"), ""
 
     @staticmethod
     def nothing() -> tuple[Any, ...]:
-        """Return what the panel becomes for none."""
+        """Return the values of `outputs` that hide the panel."""
         return "", gr.update(visible=False), "", ""
 
     def _full_size(self, id_: str, request: gr.Request) -> str:
@@ -51,8 +51,8 @@ class Detail:
             self._require(request, "read")
             return full_size(self._archive, self._archive.entry(id_))
         except ImgSearchError as error:
-            return says(words(error), kind="error")
+            return notice(describe(error), kind="error")
 
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-"""What every event is told: no programming interface is offered for it."""
+"""Options of every event, which keep it out of Gradio's API."""

@@ -1,4 +1,4 @@
-// Opens the full-size view when there is one; Escape and its button close it.
+// Opens the full-size view; Escape and its button close it.
 watch('value', () => {
   const dialog = element.querySelector('dialog');
   if (dialog && !dialog.open) dialog.showModal();

@@ -1,4 +1,4 @@
-// A gallery's tiles are buttons; the one that was pressed is the page's event.
+// The tiles of a gallery are buttons; pressing one sends its id to the page.
 element.addEventListener('click', (event) => {
   const tile = event.target.closest('[data-id]');
   if (!tile) return;

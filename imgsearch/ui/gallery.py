@@ -1,4 +1,4 @@
-"""Images and facts as HTML: every word of it is escaped, every picture lies in the page itself."""
+"""Images and metadata as HTML. All text is escaped, and pictures are embedded."""
 
 import base64
 import html
@@ -11,18 +11,19 @@ from imgsearch.archive import Archive, Entry
 from imgsearch.errors import ImgSearchError
 from imgsearch.images.sources import printable
 
-TILE: Final = 256  # pixels of a tile's longer edge; the archive keeps thumbnails of this size
-DETAIL: Final = 640  # and of the picture beside its facts
-FULL: Final = 4096  # of the full-size view; a page of more is slow on a phone
-_CROPPED: Final = 1024  # of the picture to mark a part of; more than a screen's column shows
+# pixels of the longer edge
+TILE: Final = 256  # the archive stores thumbnails of this size
+DETAIL: Final = 640  # beside the metadata
+FULL: Final = 4096  # in the full-size view; larger ones are slow on a phone
+_CROPPED: Final = 1024  # for marking a part; wider than a column of the page
 
-# signs that Gradio's templates would read: {{…}} is Handlebars, ${…} a template literal
+# letters with a meaning in Gradio's templates: {{…}} of Handlebars, ${…} of JavaScript
 _TEMPLATE: Final = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One image of a gallery: its id and name, and its score where it is a hit."""
+    """One image of a gallery; a hit has a score."""
 
     id: str
     name: str
@@ -31,18 +32,18 @@ class Tile:
 
 
 def text(words: object) -> str:
-    """Return words as HTML, in quotes or between tags."""
+    """Return escaped HTML, for attributes in quotes and between tags."""
     return html.escape(printable(str(words))).translate(_TEMPLATE)
 
 
-def says(words: str, *, kind: str = "note") -> str:
-    """Return a sentence for the page; of `kind` "note", "warning" or "error"."""
-    role = "alert" if kind == "error" else "status"  # so that screen readers tell it
+def notice(words: str, *, kind: str = "note") -> str:
+    """Return a sentence as HTML; `kind` is "note", "warning" or "error"."""
+    role = "alert" if kind == "error" else "status"  # screen readers read both roles aloud
     return f'<p class="says {kind}" role="{role}">{text(words)}</p>' if words else ""
 
 
 def gallery(archive: Archive, tiles: Sequence[Tile], *, name: str) -> str:
-    """Return tiles as a list of buttons, "" where there are none."""
+    """Return tiles as a list of buttons, "" without tiles."""
     if not tiles:
         return ""
     items = "".join(_tile(archive, tile) for tile in tiles)
@@ -50,24 +51,24 @@ def gallery(archive: Archive, tiles: Sequence[Tile], *, name: str) -> str:
 
 
 def details(archive: Archive, entry: Entry, *, score: float | None = None) -> str:
-    """Return one image, larger, with all that the catalogue knows of it."""
-    shown = _picture(archive, entry.id, DETAIL, entry.name)
+    """Return one image, larger, with its metadata."""
+    picture = _picture(archive, entry.id, DETAIL, entry.name)
     rows = "".join(
         f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
         for name, value in _facts(entry, score).items()
     )
     return (
         f'<figure class="detail"><button type="button" data-full="{text(entry.id)}" '
-        f'title="Show it at full size">{shown}</button>'
+        f'title="Show at full size">{picture}</button>'
         f"<figcaption>{text(entry.name)}</figcaption></figure><dl>{rows}</dl>"
     )
 
 
 def full_size(archive: Archive, entry: Entry) -> str:
-    """Return the image itself, at most `FULL` pixels a side, in a dialogue.
+    """Return the image, at most `FULL` pixels a side, in a dialog.
 
     Raises:
-        ImgSearchError: it cannot be shown any more.
+        ImgSearchError: the original is not available.
     """
     data = images.small(original(archive, entry.id), side=FULL, max_pixels=archive.max_pixels)
     return (
@@ -77,7 +78,7 @@ def full_size(archive: Archive, entry: Entry) -> str:
 
 
 def cropper(data: bytes, name: str, *, max_pixels: int) -> str:
-    """Return an image to mark a part of; data is the image file."""
+    """Return an image whose parts can be marked; `data` is the image file."""
     picture = images.small(data, side=_CROPPED, max_pixels=max_pixels)
     return (
         f'<div class="crop" role="group" aria-label="Part of {text(name)}"><div class="cut">'
@@ -89,8 +90,8 @@ def cropper(data: bytes, name: str, *, max_pixels: int) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as a table that scrolls by itself where it is wider than the page."""
-    head = "".join(f'<th scope="col">{text(each)}</th>' for each in columns)
+    """Return rows as a table, which scrolls if it is wider than the page."""
+    head = "".join(f'<th scope="col">{text(column)}</th>' for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return (
         f'<div class="table" tabindex="0"><table><thead><tr>{head}</tr></thead>'
@@ -110,7 +111,7 @@ def original(archive: Archive, id_: str) -> bytes:
     """Return the bytes of an image's original.
 
     Raises:
-        ImgSearchError: they were not kept, or a store failed.
+        ImgSearchError: the original was not stored, or a store failed.
     """
     return b"".join(archive.original(id_).parts or ())
 
@@ -127,12 +128,12 @@ def _edge(edge: tuple[str, int]) -> str:
 
 
 def _tile(archive: Archive, tile: Tile) -> str:
-    shown = _picture(archive, tile.id, TILE, tile.name)
+    picture = _picture(archive, tile.id, TILE, tile.name)
     score = "" if tile.score is None else f"<b>{tile.score:.3f}</b> "
     note = f"<small>{text(tile.note)}</small>" if tile.note else ""
     return (
         f'<li><button type="button" data-id="{text(tile.id)}" aria-pressed="false" '
-        f'title="{text(tile.name)}">{shown}<span>{score}{text(tile.name)}</span>{note}'
+        f'title="{text(tile.name)}">{picture}<span>{score}{text(tile.name)}</span>{note}'
         "</button></li>"
     )
 
@@ -140,7 +141,7 @@ def _tile(archive: Archive, tile: Tile) -> str:
 def _picture(archive: Archive, id_: str, edge: int, name: str) -> str:
     try:
         return f'<img src="{_url(archive.thumbnail(id_, edge))}" alt="{text(name)}">'
-    except ImgSearchError:  # a file that was left in place is gone; the rest of the page is not
+    except ImgSearchError:  # e.g. a file that was left in place does not exist any more
         return '<span class="none">no picture</span>'
 
 
@@ -151,7 +152,7 @@ def _url(data: bytes) -> str:
 
 def _facts(entry: Entry, score: float | None) -> Mapping[str, str]:
     size = f"{entry.width} x {entry.height} pixels" if entry.width else ""
-    told = {
+    facts = {
         "Score": "" if score is None else f"{score:.4f}",
         "Label": entry.label,
         **{name: str(value) for name, value in entry.fields.items()},
@@ -161,10 +162,10 @@ def _facts(entry: Entry, score: float | None) -> Mapping[str, str]:
         "Collection": entry.collection,
         "Encoder": entry.encoder,
         "State": f"{entry.state}: {entry.error}" if entry.error else entry.state,
-        "Original": "kept" if entry.stored else "left in place",
+        "Original": "stored" if entry.stored else "left in place",
         "Added": f"{entry.created:%Y-%m-%d %H:%M:%S} UTC",
         "Changed": f"{entry.updated:%Y-%m-%d %H:%M:%S} UTC",
         "Id": entry.id,
         "Content": entry.content,
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in facts.items() if value}

@@ -1,8 +1,8 @@
-"""What stands before Gradio's server: it answers what the page needs, and nothing else.
+"""A filter before Gradio's server, which lets through only the requests that the page needs.
 
-Gradio 6 would also fetch URLs that a browser names (``/file=https://…``, and in the place of an
-uploaded file), run any handler by name, and edit its own source in "vibe" mode. None of that is
-wanted here, so paths are on a list, and a file in a call is one that was uploaded.
+Gradio 6 would also fetch URLs that a browser names (``/file=https://…``, or instead of an uploaded
+file), run any handler by name, and edit its own source in "vibe" mode. So only listed paths are
+allowed, and files in calls must be uploads.
 """
 
 import json
@@ -26,7 +26,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Gradio runs its components' code by `new Function`, and styles elements in place
+# Gradio runs its components' code by `new Function`, and sets styles on elements
 POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -56,10 +56,10 @@ _log = logging.getLogger(__name__)
 
 
 class Guard:
-    """An ASGI application that lets through to `app` what the page needs.
+    """An ASGI application that forwards to `app` the requests that the page needs.
 
-    `check` asks for a key, as `imgsearch.ui.mount` tells; `hosts` are the names in a URL's host
-    that are answered, none for any: a page elsewhere may have its name resolve to this machine.
+    `check` is as for `imgsearch.ui.mount`. `hosts` are the accepted host names, empty for any; they
+    protect against foreign names that resolve to this machine (DNS rebinding).
     """
 
     def __init__(
@@ -72,30 +72,30 @@ class Guard:
         self._app, self._check, self._hosts = app, check, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or let it through."""
+        """Forward one request, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
 
-        async def headed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
         refusal = await self._refusal(request)
         if refusal is not None:
-            await refusal(scope, receive, headed)
+            await refusal(scope, receive, send_with_headers)
         elif request.method != "POST":
-            await self._app(scope, receive, headed)
+            await self._app(scope, receive, send_with_headers)
         elif _UPLOAD.fullmatch(_path(scope)):
-            await _call_gradio(self._app, scope, receive, headed)
+            await _call_gradio(self._app, scope, receive, send_with_headers)
         else:
-            await self._call(request, headed)
+            await self._call(request, send_with_headers)
 
     async def _refusal(self, request: Request) -> Response | None:
-        """Return what a request is answered with that does not go on to Gradio."""
-        if refusal := self._elsewhere(request):
+        """Return the response to a request that is not forwarded to Gradio, else None."""
+        if refusal := self._foreign(request):
             return refusal
         path = _path(request.scope)
         if not _names_file(path):
@@ -113,11 +113,11 @@ class Guard:
             return PlainTextResponse("the charset is always UTF-8", 415)
         return await self._unsigned(request, path)
 
-    def _elsewhere(self, request: Request) -> Response | None:
+    def _foreign(self, request: Request) -> Response | None:
         if self._hosts and (request.url.hostname or "") not in self._hosts:
-            return PlainTextResponse("no page is served under this name", 421)
+            return PlainTextResponse("this host name is not accepted", 421)
         if not _same_origin(request):
-            return PlainTextResponse("another page may not call this one", 403)
+            return PlainTextResponse("pages of other origins may not call this page", 403)
         return None
 
     async def _unsigned(self, request: Request, path: str) -> Response | None:
@@ -164,13 +164,13 @@ async def _call_gradio(app: App, scope: Scope, receive: Receive, send: Send) -> 
     """
     started = False
 
-    async def watched(message: Message) -> None:
+    async def send_noted(message: Message) -> None:
         nonlocal started
         started = True
         await send(message)
 
     try:
-        await app(scope, receive, watched)
+        await app(scope, receive, send_noted)
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         if started:
             raise
@@ -181,7 +181,7 @@ async def _call_gradio(app: App, scope: Scope, receive: Receive, send: Send) -> 
 def is_call(body: bytes) -> bool:
     """Return whether a body is JSON as browsers send it, without URLs of files.
 
-    Gradio fails to answer NaN, infinity and lone surrogates.
+    Gradio's responses cannot contain NaN, infinity and lone surrogates.
     """
     try:
         call = json.loads(body, parse_constant=_refused, parse_float=_finite, parse_int=_exact)
@@ -206,7 +206,7 @@ def _exact(text: str) -> int:
 
 
 def names_url(value: Any) -> bool:
-    """Tell whether a call's JSON holds a file whose place is a URL, which Gradio would fetch."""
+    """Return whether a call's JSON has a file whose path is a URL, which Gradio would fetch."""
     if isinstance(value, list):
         return any(map(names_url, value))
     if not isinstance(value, dict):

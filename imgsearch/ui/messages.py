@@ -1,4 +1,4 @@
-"""Errors in words for visitors, who are told of no path, address or setting of the server."""
+"""Errors as sentences for visitors, without paths, addresses and settings of the server."""
 
 import logging
 from typing import Final
@@ -25,35 +25,35 @@ from imgsearch.errors import (
 
 _log = logging.getLogger(__name__)
 
-# the first class that an error is of tells; "" is the error's own text, which names nothing inside
-_WORDS: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
-    (ScopeMissing, "The key that you signed in with does not allow this."),
-    (AccessDenied, "Sign in again: the key is not known any more."),
-    (CollectionNotFound, "This collection is empty: add some images first."),
+# the first matching class counts; "" stands for the error's own message, which has no such details
+_SENTENCES: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
+    (ScopeMissing, "Your key does not allow this."),
+    (AccessDenied, "Sign in again: your key is not valid any more."),
+    (CollectionNotFound, "This collection is empty. Add some images first."),
     (TextUnknown, ""),
-    (TextUnsupported, "This collection's model takes images only, no words."),
-    (ImageNotFound, "This image is not there any more."),
-    (ObjectNotFound, "The original of this image was not kept."),
-    (SourceError, "The file is not there any more; choose it again."),
+    (TextUnsupported, "This collection's model takes images only, not words."),
+    (ImageNotFound, "This image does not exist any more."),
+    (ObjectNotFound, "The original of this image was not stored."),
+    (SourceError, "The file does not exist any more. Choose it again."),
     (ImageBusy, "This image is being deleted."),
     (ConfigError, ""),
     (LimitExceeded, ""),
-    (EncoderError, "The model cannot be run; the server's log tells why."),
-    (BackendError, "The vector store does not answer; the server's log tells why."),
-    (CatalogError, "The catalogue does not answer; the server's log tells why."),
-    (ObjectStoreError, "The originals cannot be reached; the server's log tells why."),
+    (EncoderError, "The model failed; see the server's log."),
+    (BackendError, "The vector store does not answer; see the server's log."),
+    (CatalogError, "The catalog does not answer; see the server's log."),
+    (ObjectStoreError, "The originals are not available; see the server's log."),
 )
 
 
-def words(error: ImgSearchError) -> str:
-    """Return an error as a sentence for the page; what it leaves out is logged."""
+def describe(error: ImgSearchError) -> str:
+    """Return an error as a sentence for the page, and log errors of the server in full."""
     if isinstance(error, ImageError):
-        return f"This image cannot be used: {error.reason or 'it is broken'}."
-    for kind, sentence in _WORDS:
+        return f"This image cannot be used: {error.reason or 'it is damaged'}."
+    for kind, sentence in _SENTENCES:
         if isinstance(error, kind):
-            if sentence.endswith("why."):
+            if sentence.endswith("log."):
                 _log.warning("page: %s: %s", type(error).__name__, error)
-            told = sentence or str(error)
-            return told[:1].upper() + told[1:]
+            text = sentence or str(error)
+            return text[:1].upper() + text[1:]
     _log.warning("page: %s: %s", type(error).__name__, error)
-    return "That did not work; the server's log tells why."
+    return "The request failed; see the server's log."

@@ -1,4 +1,4 @@
-"""The page: a header with the collection, and a tab each for searching, adding and browsing."""
+"""The page: a header with the collection, and tabs to search, add and browse."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -7,16 +7,16 @@ import gradio as gr
 
 from imgsearch.archive import Archive, Jobs
 from imgsearch.errors import ImgSearchError
-from imgsearch.ui.add_tab import Adding
-from imgsearch.ui.browse_tab import Browsing
+from imgsearch.ui.add_tab import AddTab
+from imgsearch.ui.browse_tab import BrowseTab
 from imgsearch.ui.detail import PRIVATE
-from imgsearch.ui.gallery import says, text
-from imgsearch.ui.messages import words
-from imgsearch.ui.search_tab import Searching
+from imgsearch.ui.gallery import notice, text
+from imgsearch.ui.messages import describe
+from imgsearch.ui.search_tab import SearchTab
 from imgsearch.ui.sign_in import key_of
 
-_SWEEP, _AGE = 600, 3600  # seconds between two looks for uploads to delete, and how old those are
-_AT_ONCE: Final = 4  # calls of one kind; the model takes all cores for each
+_SWEEP, _AGE = 600, 3600  # seconds between two deletions of uploads, and age of deleted ones
+_AT_ONCE: Final = 4  # calls of one kind; the model uses all cores for each
 
 
 class Page:
@@ -45,13 +45,13 @@ class Page:
                     gr.HTML('<a href="sign-out">Sign out</a>', elem_classes="sign-out")
             with gr.Tabs(selected="search") as self.tabs:
                 with gr.Tab("Search", id="search"):
-                    self.searching = Searching(archive, self.collection, self._require)
-                self.adding: Adding | None = None
+                    self.search_tab = SearchTab(archive, self.collection, self._require)
+                self.add_tab: AddTab | None = None
                 if can_write:
                     with gr.Tab("Add images", id="add"):
-                        self.adding = Adding(archive, jobs, self._require)
+                        self.add_tab = AddTab(archive, jobs, self._require)
                 with gr.Tab("Browse", id="browse") as browse:
-                    self.browsing = Browsing(
+                    self.browse_tab = BrowseTab(
                         archive, self.collection, self._require, can_write=can_write
                     )
             self._wire(browse)
@@ -59,33 +59,33 @@ class Page:
 
     def _wire(self, browse: Any) -> None:
         quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
-        header = [self.collection, self.facts, self.searching.label, self.browsing.label]
-        if self.adding is not None:
-            header.append(self.adding.into)
-        told: dict[str, Any] = {"inputs": self.collection, "outputs": header, **quick}
-        browsed: dict[str, Any] = {"fn": self.browsing.first, **self.browsing.turning}
-        self.blocks.load(self._header, **told)
-        self.collection.input(self._header, **told).then(**browsed)
-        browse.select(**browsed)
-        for event in self.adding.events if self.adding is not None else ():
-            event.then(self._header, **told)
-        if self.adding is not None:
-            self.browsing.deleted.then(self._header, **told)
-        self.browsing.detail.more.click(
+        header = [self.collection, self.facts, self.search_tab.label, self.browse_tab.label]
+        if self.add_tab is not None:
+            header.append(self.add_tab.into)
+        update: dict[str, Any] = {"inputs": self.collection, "outputs": header, **quick}
+        first_page: dict[str, Any] = {"fn": self.browse_tab.first, **self.browse_tab.turning}
+        self.blocks.load(self._header, **update)
+        self.collection.input(self._header, **update).then(**first_page)
+        browse.select(**first_page)
+        for event in self.add_tab.events if self.add_tab is not None else ():
+            event.then(self._header, **update)
+        if self.add_tab is not None:
+            self.browse_tab.deleted.then(self._header, **update)
+        self.browse_tab.detail.more.click(
             lambda id_: (id_, gr.update(selected="search")),
-            self.browsing.detail.current,
-            [self.searching.detail.current, self.tabs],
+            self.browse_tab.detail.current,
+            [self.search_tab.detail.current, self.tabs],
             **quick,
-        ).then(**self.searching.like)
-        self.browsing.detail.part.click(
+        ).then(**self.search_tab.like)
+        self.browse_tab.detail.part.click(
             lambda: gr.update(selected="search"), None, self.tabs, **quick
         )
 
     def _require(self, request: Any, scope: str) -> None:
-        """Ask for the visitor's key.
+        """Check the visitor's key.
 
         Raises:
-            AccessDenied: it has not the scope.
+            AccessDenied: the key does not have the scope.
         """
         if self._check is not None:
             self._check(key_of(request), scope)
@@ -93,29 +93,29 @@ class Page:
     def _header(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
         try:
             self._require(request, "read")
-            states: Mapping[str, Any] = {each.name: each for each in self._archive.collections()}
+            states: Mapping[str, Any] = {state.name: state for state in self._archive.collections()}
             labels = sorted(self._archive.catalog.labels(chosen) if chosen in states else ())
         except ImgSearchError as error:
             states, labels = {}, []
-            facts = says(words(error), kind="error")
+            facts = notice(describe(error), kind="error")
         else:
             facts = _facts(states.get(chosen))
         labels = [label for label in labels if label]
         choices = sorted({*states, self._first, chosen})
-        fields = [self.searching.labels(labels), self.browsing.labels(labels)]
-        into = [chosen] if self.adding is not None else []
+        fields = [self.search_tab.labels(labels), self.browse_tab.labels(labels)]
+        into = [chosen] if self.add_tab is not None else []
         return gr.update(choices=choices, value=chosen), facts, *fields, *into
 
 
 def _facts(state: Any) -> str:
     if state is None:
-        return says("Empty: add some images first.")
-    told = {
+        return notice("This collection is empty. Add some images first.")
+    facts = {
         "images": f"{state.images:,}",
         "vectors": f"{state.vectors:,}",
         "model": f"{state.model}, {state.dim}-d",
     }
     parts = "".join(
-        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in told.items()
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts.items()
     )
     return f"<dl>{parts}</dl>"

@@ -1,7 +1,8 @@
-"""What a visitor asks for, as a search of the archive, and what there is to say about it."""
+"""A search of the page: its fields as a query of the archive, its hits and its warnings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Literal
 
 from imgsearch.archive import Archive, Found
@@ -10,12 +11,12 @@ from imgsearch.filters import Field, Filter
 from imgsearch.images import sources
 from imgsearch.library.query import Query
 
-_DEEPEST: Final = 2000  # hits looked through for a name before giving up
+_DEEPEST: Final = 2000  # hits searched for a name
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A search as the page's fields have it; `like` is the id of an image that is there."""
+class SearchRequest:
+    """The values of the search tab; `like` is the id of a stored image to search for."""
 
     collection: str
     picture: str | None = None
@@ -31,15 +32,15 @@ class Asked:
 
     @property
     def narrowed(self) -> bool:
-        """Whether anything but the number keeps images away."""
+        """Whether a score, a label or a name excludes images."""
         return bool(self.min_score is not None or self.label or self.name)
 
     def query(self) -> Query:
-        """Return the sum of the picture and the words; a weight of 0 leaves its part out.
+        """Return the weighted sum of the picture and the words; a weight of 0 leaves out a part.
 
         Raises:
-            ConfigError: nothing is left of it.
-            SourceError: the picture's file is gone.
+            ConfigError: no part has a weight above 0.
+            SourceError: the picture's file does not exist any more.
         """
         terms: list[tuple[Query, float]] = []
         if self.picture:
@@ -48,7 +49,7 @@ class Asked:
             terms.append((Query.text(self.words.strip()), self.words_weight))
         wanted = [(query, weight) for query, weight in terms if weight]
         if not any(weight > 0 for _, weight in wanted):
-            raise ConfigError("Give an image, or some words, with a weight above 0.")
+            raise ConfigError("give an image or some words, with a weight above 0")
         (first, weight), *others = sorted(wanted, key=lambda term: -term[1])
         whole = Query(first, weight=weight)
         for query, more in others:
@@ -57,45 +58,45 @@ class Asked:
         return whole
 
 
-def find(archive: Archive, asked: Asked) -> list[Found]:
-    """Return the hits, nearest first, at most `asked.k`.
+def find(archive: Archive, search: SearchRequest) -> list[Found]:
+    """Return the hits, nearest first, at most `search.k`.
 
-    Raises: as `Archive.search` does.
+    Raises: as for `Archive.search`.
     """
-    if not asked.name:
-        return _hits(archive, asked, k=asked.k)
-    wanted = asked.name.casefold()
-    named = (each for each in _all(archive, asked) if wanted in each.entry.name.casefold())
-    return [found for found, _ in zip(named, range(asked.k), strict=False)]
+    if not search.name:
+        return _hits(archive, search, k=search.k)
+    wanted = search.name.casefold()
+    named = (hit for hit in _all_hits(archive, search) if wanted in hit.entry.name.casefold())
+    return list(islice(named, search.k))
 
 
-def warnings_of(archive: Archive, asked: Asked) -> str:
+def text_warnings(archive: Archive, search: SearchRequest) -> str:
     """Return warnings about words that the collection's encoder cannot read, "" if it reads all."""
-    words = asked.words.strip()
-    if not words or asked.like is not None:
+    words = search.words.strip()
+    if not words or search.like is not None:
         return ""
-    warnings = archive.existing(asked.collection).text_warnings(words)
+    warnings = archive.existing(search.collection).text_warnings(words)
     return " ".join(f"{warning}." for warning in warnings)
 
 
-def _all(archive: Archive, asked: Asked) -> Iterator[Found]:
-    """Yield hits one after another, as many as are looked through."""
+def _all_hits(archive: Archive, search: SearchRequest) -> Iterator[Found]:
+    """Yield the nearest `_DEEPEST` hits."""
     step = 200
     for offset in range(0, _DEEPEST, step):
-        found = _hits(archive, asked, k=step, offset=offset)
-        yield from found
-        if len(found) < step:
+        hits = _hits(archive, search, k=step, offset=offset)
+        yield from hits
+        if len(hits) < step:
             return
 
 
-def _hits(archive: Archive, asked: Asked, **page: int) -> list[Found]:
-    where: Filter | None = Field("label") == asked.label if asked.label else None
-    told: dict[str, Any] = {
+def _hits(archive: Archive, search: SearchRequest, **page: int) -> list[Found]:
+    where: Filter | None = Field("label") == search.label if search.label else None
+    options: dict[str, Any] = {
         **page,
         "where": where,
-        "min_score": asked.min_score,
-        "hide_duplicates": asked.hide_duplicates,
+        "min_score": search.min_score,
+        "hide_duplicates": search.hide_duplicates,
     }
-    if asked.like is not None:
-        return archive.more_like(asked.like, **told)
-    return archive.search(asked.query(), collection=asked.collection, **told)
+    if search.like is not None:
+        return archive.more_like(search.like, **options)
+    return archive.search(search.query(), collection=search.collection, **options)

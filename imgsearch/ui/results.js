@@ -1,7 +1,7 @@
-// On a narrow screen results stand below the fields: they come into view when they change.
+// Scrolls results into view when they change: on a narrow screen they are below the fields.
 watch('value', () => {
   if (window.innerWidth >= 700 || !element.querySelector('p')) return;
-  // two frames on the tiles below are there, and the page is long enough to be scrolled
+  // after two frames the tiles are rendered, and the page is long enough to scroll
   requestAnimationFrame(() =>
     requestAnimationFrame(() => element.scrollIntoView({ block: 'start' })));
 });

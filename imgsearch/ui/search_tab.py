@@ -1,4 +1,4 @@
-"""The tab that searches: by an image, by words, by both; and what was found."""
+"""The tab that searches by an image, by words or by both."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -10,21 +10,21 @@ from imgsearch.archive import Archive, Found
 from imgsearch.errors import ImageError, ImgSearchError
 from imgsearch.images import sources
 from imgsearch.ui.detail import PRIVATE, Detail
-from imgsearch.ui.gallery import Tile, cropper, gallery, original, says
-from imgsearch.ui.messages import words
-from imgsearch.ui.query import Asked, find, warnings_of
+from imgsearch.ui.gallery import Tile, cropper, gallery, notice, original
+from imgsearch.ui.messages import describe
+from imgsearch.ui.query import SearchRequest, find, text_warnings
 from imgsearch.ui.theme import script
 from imgsearch.wording import counted
 
 _CUT_FROM: Final = 2048  # pixels of a JPEG's shorter edge when a part is cut from it
 _ANY: Final = "any label"
 _FLOORS: Final = ("any", "as measured", "a number")
-_NOTHING: Final = "No image was found."
-_NARROWED: Final = "No image meets these conditions; lower the score, or take a condition away."
+_NOTHING: Final = "No images found."
+_NARROWED: Final = "No images match. Lower the score, or remove a condition."
 
 
-class Searching:
-    """The tab; made inside a layout. `collection` is the page's field that names the collection."""
+class SearchTab:
+    """The tab, created inside a layout. `collection` is the field with the collection's name."""
 
     def __init__(
         self, archive: Archive, collection: Any, require: Callable[[Any, str], None]
@@ -35,7 +35,7 @@ class Searching:
                 self._build_query()
                 self._build_options()
             with gr.Column(scale=2, min_width=280):
-                self.told = gr.HTML(js_on_load=script("results"), elem_classes="told")
+                self.outcome = gr.HTML(js_on_load=script("results"), elem_classes="outcome")
                 self.detail = Detail(archive, require)
                 self.hits = gr.HTML(js_on_load=script("gallery"), elem_classes="gallery")
         self._scores = gr.State({})
@@ -53,7 +53,7 @@ class Searching:
             buttons=[],
             elem_id="picture",
         )
-        self.picture.preprocess = _file  # a subclass would need browser code of its own
+        self.picture.preprocess = _file  # a subclass would need its own browser code
         self.cut = gr.Button("Search a part of it", visible=False, size="sm")
         self.crop = gr.HTML(js_on_load=script("crop"), elem_classes="cropper")
         self.words = gr.Textbox(
@@ -65,10 +65,10 @@ class Searching:
 
     def _build_options(self) -> None:
         with gr.Accordion("Image and words together", open=False):
-            told = {"minimum": -2, "maximum": 2, "value": 1, "step": 0.1, "buttons": []}
-            self.picture_weight = gr.Slider(label="Weight of the image", **told)
+            scale = {"minimum": -2, "maximum": 2, "value": 1, "step": 0.1, "buttons": []}
+            self.picture_weight = gr.Slider(label="Weight of the image", **scale)
             self.words_weight = gr.Slider(
-                label="Weight of the words", info="below 0 takes away", **told
+                label="Weight of the words", info="negative to subtract", **scale
             )
         with gr.Accordion("What to show", open=False):
             self.k = gr.Slider(label="How many", minimum=1, maximum=100, value=24, step=1)
@@ -87,7 +87,7 @@ class Searching:
             self._collection, self.picture, self.words, self.picture_weight, self.words_weight,
             self.k, self.floor, self.score, self.label, self.name, self.hide,
         }  # fmt: skip
-        results = [self.told, self.hits, self._scores, *self.detail.outputs]
+        results = [self.outcome, self.hits, self._scores, *self.detail.outputs]
         for event in (self.search.click, self.words.submit, self.name.submit):
             event(self._search, fields, results, **PRIVATE)
         self.like: dict[str, Any] = {
@@ -124,20 +124,20 @@ class Searching:
         ).success(self._search, fields, results, **PRIVATE)
 
     def labels(self, names: list[str]) -> Any:
-        """Return what the field of labels becomes for a collection's labels."""
+        """Return an update of the field of labels for a collection's labels."""
         return gr.update(choices=[_ANY, *names], value=_ANY)
 
     def _search(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
-        return self._answer(self._asked(values), request)
+        return self._answer(self._parse(values), request)
 
     def _like(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
-        return self._answer(self._asked(values, like=values[self.detail.current]), request)
+        return self._answer(self._parse(values, like=values[self.detail.current]), request)
 
-    def _asked(self, values: Mapping[Any, Any], *, like: str | None = None) -> Asked:
+    def _parse(self, values: Mapping[Any, Any], *, like: str | None = None) -> SearchRequest:
         floor = values[self.floor]
         number = float(values[self.score] or 0) if floor == _FLOORS[2] else None
         label = values[self.label]
-        return Asked(
+        return SearchRequest(
             collection=values[self._collection],
             picture=values[self.picture],
             words=values[self.words] or "",
@@ -151,27 +151,27 @@ class Searching:
             hide_duplicates=bool(values[self.hide]),
         )
 
-    def _answer(self, asked: Asked, request: gr.Request) -> tuple[Any, ...]:
+    def _answer(self, search: SearchRequest, request: gr.Request) -> tuple[Any, ...]:
         try:
             self._require(request, "read")
-            title = self._title(asked)
-            found = find(self._archive, asked)
-            warning = says(warnings_of(self._archive, asked), kind="warning")
+            title = self._title(search)
+            hits = find(self._archive, search)
+            warning = notice(text_warnings(self._archive, search), kind="warning")
         except ImgSearchError as error:
-            return says(words(error), kind="error"), "", {}, *Detail.nothing()
-        told = f"{counted(len(found), 'image')} nearest to {title}" if found else _NOTHING
-        if not found and asked.narrowed:
-            told = _NARROWED
-        shown = gallery(self._archive, [_tile(each) for each in found], name="Hits")
-        scores = {each.entry.id: each.hit.score for each in found}
-        return warning + says(told), shown, scores, *Detail.nothing()
+            return notice(describe(error), kind="error"), "", {}, *Detail.nothing()
+        outcome = f"{counted(len(hits), 'image')} nearest to {title}" if hits else _NOTHING
+        if not hits and search.narrowed:
+            outcome = _NARROWED
+        tiles = gallery(self._archive, [_tile(hit) for hit in hits], name="Hits")
+        scores = {hit.entry.id: hit.hit.score for hit in hits}
+        return warning + notice(outcome), tiles, scores, *Detail.nothing()
 
-    def _title(self, asked: Asked) -> str:
-        if asked.like is not None:
-            return self._archive.entry(asked.like).name
-        shown = "the image" if asked.picture else ""
-        words = f"“{asked.words.strip()}”" if asked.words.strip() else ""
-        return " and ".join(filter(None, (shown, words)))
+    def _title(self, search: SearchRequest) -> str:
+        if search.like is not None:
+            return self._archive.entry(search.like).name
+        picture = "the image" if search.picture else ""
+        words = f"“{search.words.strip()}”" if search.words.strip() else ""
+        return " and ".join(filter(None, (picture, words)))
 
     def _select(
         self, scores: Mapping[str, float], event: gr.EventData, request: gr.Request
@@ -179,7 +179,7 @@ class Searching:
         try:
             self._require(request, "read")
         except ImgSearchError as error:
-            return "", gr.update(visible=True), says(words(error), kind="error"), ""
+            return "", gr.update(visible=True), notice(describe(error), kind="error"), ""
         id_ = str(event._data.get("id", ""))
         return self.detail.show(id_, score=scores.get(id_))
 
@@ -187,7 +187,7 @@ class Searching:
         try:
             return "", cropper(sources.read(file), "the image", max_pixels=self._archive.max_pixels)
         except ImgSearchError as error:
-            return "", says(words(error), kind="error")
+            return "", notice(describe(error), kind="error")
 
     def _cut_hit(self, id_: str, request: gr.Request) -> tuple[str, str]:
         try:
@@ -196,7 +196,7 @@ class Searching:
             data = original(self._archive, id_)
             return entry.id, cropper(data, entry.name, max_pixels=self._archive.max_pixels)
         except ImgSearchError as error:
-            return "", says(words(error), kind="error")
+            return "", notice(describe(error), kind="error")
 
     def _cropped(
         self, source: str, file: str | None, event: gr.EventData, request: gr.Request
@@ -204,7 +204,7 @@ class Searching:
         """Return the marked part as the image to search by.
 
         Raises:
-            gr.Error: it cannot be; what follows, a search, is left out then.
+            gr.Error: the part cannot be used; the search that follows does not run then.
         """
         try:
             self._require(request, "read")
@@ -212,32 +212,34 @@ class Searching:
             pixels = images.decode(data, max_pixels=self._archive.max_pixels, at_least=_CUT_FROM)
             return part(pixels, event._data.get("edges")), "", ""
         except ImgSearchError as error:
-            raise gr.Error(words(error)) from error
+            raise gr.Error(describe(error)) from error
 
 
 def part(pixels: Any, edges: Any) -> Any:
     """Return a part of an image: `edges` are left, top, right, bottom, in [0, 1] of its size.
 
     Raises:
-        ImageError: they are not, or hold less than a pixel.
+        ImageError: the edges are invalid, or enclose less than a pixel.
     """
     height, width = pixels.shape[:2]
     try:
         left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in edges)
     except (TypeError, ValueError) as error:
         raise ImageError("no part of an image", reason="no part of it is marked") from error
-    found = pixels[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
-    if not found.size:
+    marked = pixels[
+        int(top * height) : int(bottom * height), int(left * width) : int(right * width)
+    ]
+    if not marked.size:
         raise ImageError("an empty part", reason="the marked part is empty")
-    return found
+    return marked
 
 
 def _file(payload: Any) -> str | None:
-    """Return the uploaded file as it is, for our own decoder to judge; Gradio checked its place."""
+    """Return the uploaded file for imgsearch's own decoder; Gradio checked its path."""
     return payload.path if payload is not None else None
 
 
-def _tile(found: Found) -> Tile:
-    others = found.references - 1
-    note = f"and {others} more of it" if others else found.entry.label
-    return Tile(found.entry.id, found.entry.name, note, found.hit.score)
+def _tile(hit: Found) -> Tile:
+    others = hit.references - 1
+    note = f"and {others} equal" if others else hit.entry.label
+    return Tile(hit.entry.id, hit.entry.name, note, hit.hit.score)

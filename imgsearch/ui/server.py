@@ -1,4 +1,4 @@
-"""The page behind a server: mounted into a service, or alone on loopback."""
+"""Servers of the page: inside a service, or alone on loopback."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from imgsearch.errors import ConfigError
 from imgsearch.ui import MAX_FILE
 from imgsearch.ui.guard import Guard
-from imgsearch.ui.theme import looks
+from imgsearch.ui.theme import style
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -21,12 +21,12 @@ def mount(
     check: Callable[[str, str], object] | None,
     hosts: tuple[str, ...],
 ) -> Any:
-    """Mount `blocks` at / of `app`, as `imgsearch.ui.mount` tells."""
-    return gr.mount_gradio_app(app, blocks, path="/", **_told(check, hosts))
+    """Mount `blocks` at / of `app`; see `imgsearch.ui.mount`."""
+    return gr.mount_gradio_app(app, blocks, path="/", **_options(check, hosts))
 
 
 def launch(blocks: Any, *, port: int) -> str:
-    """Serve `blocks` alone, as `imgsearch.ui.launch` tells."""
+    """Serve `blocks` alone; see `imgsearch.ui.launch`."""
     try:
         _, url, _ = blocks.launch(
             server_name="127.0.0.1",
@@ -34,14 +34,14 @@ def launch(blocks: Any, *, port: int) -> str:
             share=False,
             quiet=True,
             prevent_thread_lock=True,
-            **_told(None, _LOOPBACK),
+            **_options(None, _LOOPBACK),
         )
     except OSError as error:
-        raise ConfigError(f"port {port} is taken; --port names another") from error
+        raise ConfigError(f"port {port} is in use. Choose another with --port.") from error
     return str(url)
 
 
-def _told(check: Callable[[str, str], object] | None, hosts: tuple[str, ...]) -> dict[str, Any]:
+def _options(check: Callable[[str, str], object] | None, hosts: tuple[str, ...]) -> dict[str, Any]:
     guard = Middleware(Guard, check=check, hosts=hosts)
     return {
         "app_kwargs": {
@@ -59,5 +59,5 @@ def _told(check: Callable[[str, str], object] | None, hosts: tuple[str, ...]) ->
         "pwa": False,
         "enable_monitoring": False,
         "max_file_size": MAX_FILE,
-        **looks(),
+        **style(),
     }

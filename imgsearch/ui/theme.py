@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's base theme with the system's own fonts, and our style sheet."""
+"""The style of the page: Gradio's theme with the system's fonts, and a style sheet."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -10,10 +10,12 @@ _SANS: Final = ("system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONO: Final = ("ui-monospace", "Consolas", "Liberation Mono", "monospace")
 
 
-def looks() -> dict[str, Any]:
-    """Return what a server of the page is told: theme and style sheet."""
-    theme = gr.themes.Default(  # strings are the system's fonts; the default would ask Google
-        primary_hue="blue", neutral_hue="slate", font=_SANS, font_mono=_MONO
+def style() -> dict[str, Any]:
+    """Return the theme and the style sheet, as arguments of Gradio's server."""
+    theme = (
+        gr.themes.Default(  # strings name the system's fonts; the default loads fonts from Google
+            primary_hue="blue", neutral_hue="slate", font=_SANS, font_mono=_MONO
+        )
     )
     return {"theme": theme, "css": (_FOLDER / "page.css").read_text(encoding="utf-8")}
 

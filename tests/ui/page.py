@@ -110,7 +110,7 @@ class Page:
         return [float(score.text) for score in self.all(".tiles b")]
 
     def told(self):
-        return self.text(".told .says, .told .bar")
+        return self.text(".outcome .says, .outcome .bar")
 
     def width(self):
         """Return how wide the page is, in pixels."""

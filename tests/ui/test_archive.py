@@ -30,12 +30,12 @@ def test_files_are_added_and_a_broken_one_is_told_of(page, tmp_path):
     page.all(".tiles button")[0].click()
     page.until(lambda: "frisch" in page.text(".facts dd"))
     page.press("Delete")
-    page.until(lambda: "for good?" in page.text(".detail-panel"))
+    page.until(lambda: "permanently?" in page.text(".detail-panel"))
     page.press("Keep it")
-    page.until(lambda: "for good?" not in page.text(".detail-panel"))
+    page.until(lambda: "permanently?" not in page.text(".detail-panel"))
     page.press("Delete")
     page.press("Delete it")
-    page.until(lambda: "There are no such images" in page.told())
+    page.until(lambda: "No images match" in page.told())
     page.until(lambda: counted(page) == before + 2)
 
 

@@ -151,7 +151,7 @@ def test_conditions_narrow_the_hits_and_an_empty_answer_is_said(page):
     page.press("a number", "label")
     page.write("#score input", "0.99")
     page.press("Search")
-    page.until(lambda: "No image meets these conditions" in page.told())
+    page.until(lambda: "No images match" in page.told())
     assert page.names() == []
 
 
@@ -176,7 +176,7 @@ def test_near_duplicates_are_hidden_and_the_measured_score_is_used(page, drawn):
 
 def test_what_cannot_be_searched_is_told_in_words(page, drawn, tmp_path):
     page.press("Search")
-    page.until(lambda: "Give an image, or some words" in page.told())
+    page.until(lambda: "Give an image or some words" in page.told())
     page.write("#words input", "qwertzu", enter=True)
     page.until(lambda: "qwertzu" in page.told())
     assert page.names() == []
