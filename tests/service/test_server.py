@@ -76,7 +76,7 @@ def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path, monkeypatch):
 
 def test_it_tells_in_one_line_why_it_does_not_start(tmp_path):
     for words, why in (
-        (["--host", "0.0.0.0"], "no API key yet"),  # noqa: S104 - what is refused
+        (["--host", "0.0.0.0"], "no API key exists yet"),  # noqa: S104 - what is refused
         (["--host", "0.0.0.0", "--no-auth"], "other machines can reach"),  # noqa: S104 - as above
         ([], "--no-auth"),
         (["--no-auth", "--cors", "*"], "is not an origin"),

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from imgsearch.archive import Incoming, opened
-from imgsearch.evaluation.drawn import draw
 from tests.conftest import at_hand
 from tests.ui.page import Page, chromium
+from tools.gallery import draw
 
 # run by the server's Python: notes whom it would call, and whose address it asks for; texts are
 # read by the word table, because the sentence model knows any word
