@@ -1,4 +1,4 @@
-# For a build that stays the same, append the digest: --build-arg BASE=python:3.11.15-slim-bookworm@sha256:…
+# For a reproducible build, append the digest: --build-arg BASE=python:3.11.15-slim-bookworm@sha256:…
 ARG BASE=python:3.11.15-slim-bookworm
 
 FROM ${BASE} AS build
@@ -17,13 +17,13 @@ LABEL org.opencontainers.image.title="imgsearch" \
       org.opencontainers.image.description="Image search over Milvus: service and page" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Nothing that installs or builds stays, but setuptools in the environment, which Towhee imports.
+# Removes all build tools except the setuptools of the environment, which Towhee imports.
 RUN python -m pip uninstall --yes setuptools wheel pip \
  && groupadd --gid 10001 imgsearch \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin imgsearch \
  && install --directory --owner 10001 --group 10001 --mode 0750 /data
 COPY --from=build /opt/imgsearch /opt/imgsearch
-# The root may be read-only: what is written goes to /data, and what is passing to /tmp.
+# The root file system may be read-only: data is written to /data, temporary files to /tmp.
 ENV PATH=/opt/imgsearch/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -32,7 +32,7 @@ ENV PATH=/opt/imgsearch/bin:$PATH \
 WORKDIR /data
 USER 10001:10001
 EXPOSE 8000
-# http.client, since urllib would ask a proxy that the environment names.
+# http.client, because urllib uses the proxies of the environment.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 \
   CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/v1/live'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["imgsearch"]

@@ -1,21 +1,22 @@
 """calibrate: the int8 form of a model, fitted to sample images."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from imgsearch.cli import options, show
 from imgsearch.images import sources
-from imgsearch.library import calibration
 from imgsearch.wording import counted
+
+_LEAST: Final = 10  # images, as in `library.calibration`, which imports encoders
 
 
 @click.command()
 @click.argument("source", nargs=-1, required=True)
 @click.option(
     "--samples",
-    type=click.IntRange(min=calibration.LEAST),
+    type=click.IntRange(min=_LEAST),
     default=300,
     show_default=True,
     help="Limit on the images used, spread evenly over SOURCE.",
@@ -34,11 +35,13 @@ def calibrate(
     accurate; the command prints its cosines to float32. Commands use the int8 form only with
     --option precision=int8.
     """
+    from imgsearch.library.calibration import calibrate as calibrate_model
+
     if model is None:
         raise click.UsageError("name a --model; lite and classic have no int8 form")
     paths = sources.spread([reference.path for reference in sources.references(source)], samples)
     with show.progress(hidden=False) as bars:
-        accuracy = calibration.calibrate(
+        accuracy = calibrate_model(
             paths,
             model,
             weights=weights,

@@ -3,16 +3,19 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from imgsearch.cli import options, show
 from imgsearch.errors import ConfigError
 from imgsearch.images import sources
-from imgsearch.library.models import DEFAULT
-from imgsearch.library.reduction import KINDS, SUFFIX, Reduction, draw, fit
 from imgsearch.wording import counted
+
+if TYPE_CHECKING:
+    from imgsearch.library.reduction import Reduction
+
+_METHODS: Final = ("pca", "random")  # as in `library.reduction`, which imports Towhee
 
 
 @click.command()
@@ -34,8 +37,8 @@ from imgsearch.wording import counted
 )
 @click.option(
     "--method",
-    type=click.Choice(KINDS),
-    default=KINDS[0],
+    type=click.Choice(_METHODS),
+    default=_METHODS[0],
     show_default=True,
     help="Kind of reduction.",
 )
@@ -77,6 +80,9 @@ def reduce(
     """
     if method == "pca" and not source:
         raise click.UsageError("pca is fitted to images: name a SOURCE")
+    from imgsearch.library.models import DEFAULT
+    from imgsearch.library.reduction import draw
+
     _check_target(target, force=force)
     given = options.parse_options(config["options"])
     if "reduction" in (given or {}):
@@ -105,6 +111,8 @@ def _check_target(target: Path, *, force: bool) -> None:
     Raises:
         ConfigError: it exists, its folder does not, or its name has another suffix.
     """
+    from imgsearch.library.reduction import SUFFIX
+
     if target.suffix.lower() != SUFFIX:
         raise ConfigError(f"the file of a reduction is named NAME{SUFFIX}, not {target}")
     if target.exists() and not force:
@@ -113,8 +121,10 @@ def _check_target(target: Path, *, force: bool) -> None:
         raise ConfigError(f"{target} cannot be written: the folder {target.parent} does not exist")
 
 
-def _fit(paths: Sequence[str], dim: int, encoder: dict[str, Any]) -> Reduction:
+def _fit(paths: Sequence[str], dim: int, encoder: dict[str, Any]) -> "Reduction":
     """Fit a PCA to images, and print how many of them were unusable."""
+    from imgsearch.library.reduction import fit
+
     errors: list[str] = []
     try:
         with show.progress(hidden=False) as bars:
@@ -133,7 +143,7 @@ def _fit(paths: Sequence[str], dim: int, encoder: dict[str, Any]) -> Reduction:
             show.note(f"  {show.printable(errors[0])}")
 
 
-def _print_summary(reduction: Reduction) -> None:
+def _print_summary(reduction: "Reduction") -> None:
     lengths = f"{reduction.d_in} → {reduction.dim} dimensions"
     if reduction.kind == "pca":
         kept = f"{reduction.kept:.1%} of the variance is kept"

@@ -22,7 +22,7 @@ from imgsearch.settings import Settings
 )
 @options.as_json
 def repair(data: Path, db: str | None, *, older_than: float, as_json: bool) -> None:
-    """Finish a service's additions and deletions that a crash interrupted.
+    """Finish work of a service that a crash interrupted.
 
     Originals, catalog and vectors become consistent again. Originals without a row are removed, and
     images that `imgsearch add` put into the store get their rows. A service does the same when it

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from imgsearch import encoders
 from imgsearch.encoders.export import calibration
-from imgsearch.encoders.export.calibration import LEAST, Calibration
+from imgsearch.encoders.export.calibration import Calibration
 from imgsearch.encoders.export.encoder import ExportedEncoder
 from imgsearch.errors import ConfigError, ImageError, SourceError
 from imgsearch.images import sources
 from imgsearch.library.embedding import model_input
 
-__all__ = ["LEAST", "Calibration", "calibrate"]
+__all__ = ["Calibration", "calibrate"]
 
 _EXACT: Final = {"runtime": "openvino", "precision": "f32"}  # int8 is compared with float32
 

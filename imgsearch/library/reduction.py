@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 
 from imgsearch import encoders
-from imgsearch.encoders.reduction.fit import KINDS, SUFFIX, Reduction, told
+from imgsearch.encoders.reduction.fit import SUFFIX, Reduction, told
 from imgsearch.errors import ConfigError
 from imgsearch.pipelines import embed_pipeline
 from imgsearch.types import Matrix
 from imgsearch.wording import counted
 
-__all__ = ["KINDS", "SUFFIX", "Reduction", "draw", "fit"]
+__all__ = ["SUFFIX", "Reduction", "draw", "fit"]
 
 _CHUNK: Final = 256  # images per run: enough to overlap, few enough for frequent progress
 

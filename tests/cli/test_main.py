@@ -64,3 +64,12 @@ def test_examples_are_a_line_each(run):
         lines = run(command, "--help").stdout.splitlines()
         examples = [line for line in lines if line.startswith(f"      imgsearch {command}")]
         assert len(examples) >= 2, command
+
+
+def test_constants_repeated_for_a_quick_help_equal_the_originals():
+    from imgsearch.cli import calibrate, reduce
+    from imgsearch.encoders.export import calibration
+    from imgsearch.encoders.reduction import fit
+
+    assert reduce._METHODS == fit.KINDS
+    assert calibrate._LEAST == calibration.LEAST
