@@ -1,4 +1,4 @@
-"""dedup: show groups of near-duplicates in a library, and on request keep one image of each."""
+"""dedup: find groups of near-duplicates in a library, and optionally remove all but one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -33,17 +33,17 @@ _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-dupl
     type=Number(0, 1, min_open=True),
     default=0.99,
     show_default=True,
-    help="Share of right pairs that the measured threshold must reach.",
+    help="Share of true near-duplicates that the measured threshold must reach.",
 )
-@click.option("--threshold", type=Number(), help="Use this score; nothing is measured or kept.")
+@click.option("--threshold", type=Number(), help="Score to use instead of a measured one.")
 @click.option(
     "--sample",
     type=click.IntRange(min=4),
     default=200,
     show_default=True,
-    help="Images to measure on, each changed in 14 ways; five times as many give wrong pairs.",
+    help="Number of images to change in 14 ways and compare with five times as many.",
 )
-@click.option("--stored", is_flag=True, help="Compare the stored vectors alone, without `classic`.")
+@click.option("--stored", is_flag=True, help="Compare only the stored vectors, without `classic`.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -68,16 +68,16 @@ def dedup(
 ) -> None:
     """Find groups of near-duplicates in the library.
 
-    Two images are near if their score reaches a threshold. The threshold is measured on a sample of
-    the library's own images, each changed in 14 ways, and kept for `search --hide-duplicates`. A
-    threshold that fails its own check is refused. Near images, and less near ones that look alike,
-    are then compared at full size. A group holds the images that show the same picture as its kept
-    image. Pairs that differ, are unclear or cannot be read are listed; only --unread groups the
-    last. Only --remove removes images from the library, and no file is changed.
+    The score of two near-duplicates reaches a threshold. It is measured on a sample of the
+    library's own images, each changed in 14 ways, and kept for `search --hide-duplicates`. A
+    threshold that fails its own check is refused. Candidates are then compared by their pixels: a
+    group holds the images that show the same picture as its kept image. Pairs that differ, are
+    unclear or unreadable are listed; --unread groups the unreadable ones, too. Only --remove
+    removes images from the library, and no file is changed.
 
-    The score joins the library's vectors with vectors of `classic`, so all files are read. With
-    --stored, --threshold or --unread, in libraries of `classic`, and above 50,000 images, the
-    stored vectors alone are compared. `search` always uses the threshold of the stored vectors.
+    The score combines the library's vectors with vectors of `classic`, so all files are read. With
+    --stored, --threshold or --unread, in libraries of `classic`, and above 50,000 images, only the
+    stored vectors are compared. `search` always uses the threshold of the stored vectors.
     """
     from imgsearch.evaluation.deduplication import find_duplicates
 
@@ -123,7 +123,7 @@ def dedup(
 
 
 def _check_removable(library: Any, *, remove: bool) -> None:
-    """Refuse --remove before anything is measured.
+    """Check before the measurement that --remove is possible.
 
     Raises:
         SchemaMismatch: the collection notes no encoder.
@@ -144,7 +144,7 @@ def _facts(result: "Deduplication") -> dict[str, str]:
 def _threshold_facts(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the lines that describe the threshold, by their titles."""
     if measured is None:
-        return {"threshold": f"{threshold:.4f}, as given; its precision is not known"}
+        return {"threshold": f"{threshold:.4f}, as given; its precision is unknown"}
     checked, rare = measured["checked"], measured["rare"]
     facts = {
         "threshold": f"{threshold:.4f}, for a precision of {measured['wanted']:g} on "
@@ -156,7 +156,7 @@ def _threshold_facts(threshold: float, measured: Mapping[str, Any] | None) -> di
     }
     if checked["precision"] < measured["wanted"]:
         facts["not confirmed"] = (
-            "the checked precision is lower than wanted, though its interval reaches it"
+            "the checked precision is below the wanted one, but its interval reaches it"
         )
     if checked["precision"] == 1:
         # Source: Hanley, Lippman-Hand, If Nothing Goes Wrong, Is Everything All Right?, JAMA 1983
@@ -197,13 +197,13 @@ def _comparison_facts(counts: "Counts") -> dict[str, str]:
 
 
 def _space_facts(space: str, unreadable: int) -> dict[str, str]:
-    """Return the lines that describe a joined space, by their titles."""
+    """Return the lines that describe the joined encoder, by their titles."""
     if not space:
         return {}
-    facts = {"score": f"of {space}; --stored compares stored vectors alone"}
+    facts = {"score": f"of {space}; --stored compares only the stored vectors"}
     if unreadable:
         facts["not compared"] = (
-            f"{counted(unreadable, 'file')} that cannot be read; --unread compares stored vectors"
+            f"{counted(unreadable, 'unreadable file')}; --unread compares their stored vectors"
         )
     return facts
 
@@ -220,7 +220,7 @@ def _print_unverified(pairs: Sequence["Unverified"]) -> None:
         for pair in pairs[:_LISTED]
     ]
     if rows:
-        show.note("near by score, not verified:")
+        show.note("similar by score, not verified as near-duplicates:")
         show.table(("score", "verdict", "path", "path"), rows, right=1)
     if len(pairs) > _LISTED:
         show.note(f"and {counted(len(pairs) - _LISTED, 'more pair')}; --json has all")

@@ -1,4 +1,4 @@
-"""search: the nearest images, as a table, JSON or a page."""
+"""search: print the nearest images as a table, as JSON, or as a page."""
 
 import re
 import shlex
@@ -197,7 +197,7 @@ def _parse_query(words: Sequence[str]) -> Query:
 
 
 def _term(word: str, *, alone: bool) -> Query:
-    """Return the query for ``TERM`` or ``WEIGHT*TERM``, each with or without its kind.
+    """Return the query for ``TERM`` or ``WEIGHT*TERM``; a term may state its kind.
 
     A single text may begin like a weight, e.g. "2*2 white tiles", because its weight has no effect.
     """

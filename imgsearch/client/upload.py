@@ -46,7 +46,7 @@ class _Parcel:
 
 
 class Uploader:
-    """Sends images to one collection; of files with equal content and name, only the first."""
+    """Uploads images to one collection; of files with equal content and name, only the first."""
 
     def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:
         self._connection, self._collection, self._tally = connection, collection, tally

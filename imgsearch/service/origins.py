@@ -47,7 +47,7 @@ class Origins:
 
 
 def checked(origins: Collection[str]) -> tuple[str, ...]:
-    """Return the origins after a check.
+    """Check origins, and return them.
 
     Raises:
         ConfigError: one is not an origin, such as a star.

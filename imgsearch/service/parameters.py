@@ -1,4 +1,4 @@
-"""Query parameters: a route refuses unknown ones, as models refuse unknown fields."""
+"""A check of query parameters: routes refuse unknown ones."""
 
 from typing import Any
 

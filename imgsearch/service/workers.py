@@ -1,4 +1,4 @@
-"""Threads for work that blocks for long, with a limit on how much of it may wait."""
+"""Threads for blocking work, with a limit on waiting work."""
 
 import asyncio
 import threading

@@ -20,7 +20,7 @@ _AT_ONCE: Final = 4  # calls of one kind; the model uses all cores for each
 
 
 class Page:
-    """The page; `blocks` is what Gradio serves. See `imgsearch.ui.build`."""
+    """The page, as a `gradio.Blocks` in `blocks`. See `imgsearch.ui.build`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The folder for uploads of browsers: one per process, removed when the process has ended."""
+"""The folder for uploads of browsers: one per process, removed after the process ends."""
 
 import atexit
 import os

@@ -234,7 +234,7 @@ def test_dedup_reports_a_library_without_duplicates(run, tmp_path):
     done = run("dedup", "--threshold", 0.9999, "--html", "seite.html", "--remove")
     assert done.exit_code == 0, done.output
     assert "0 groups" in done.stderr
-    assert "as given; its precision is not known" in done.stderr
+    assert "as given; its precision is unknown" in done.stderr
     assert "0 images removed" in done.stderr
     assert "No near-duplicates." in (tmp_path / "seite.html").read_text(encoding="utf-8")
 
