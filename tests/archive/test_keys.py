@@ -67,7 +67,10 @@ def test_key_expires_after_hours_days_or_weeks(run):
 
 @pytest.mark.parametrize("word", ["90", "d", "0d", "-1d", "1y", "1.5d", "99999d", "９d"])
 def test_invalid_duration_is_a_usage_error(run, word):
-    assert "is not as 12h, 90d or 4w" in run("create", "x", "--expires", word, code=2).stderr
+    assert (
+        "is not a time such as 12h, 90d or 4w"
+        in run("create", "x", "--expires", word, code=2).stderr
+    )
 
 
 def test_invalid_names_and_scopes_are_reported(run):

@@ -168,7 +168,7 @@ def test_evaluate_fails_below_the_required_figure(run, loaded):
     assert done.exit_code == 3
     assert "hit@1 is" in done.stderr
     assert "wanted at least 1.01" in done.stderr
-    assert "no measure 'hit@2'" in run(*words, "hit@2=0.5").stderr
+    assert "unknown measure 'hit@2'" in run(*words, "hit@2=0.5").stderr
     assert "is not MEASURE=NUMBER" in run(*words, "hit@1=viel").stderr
 
 
@@ -187,7 +187,7 @@ def test_evaluate_measures_an_existing_library(run, loaded):
 def test_evaluate_measures_variants_of_a_models_vectors(run, loaded):
     done = run("evaluate", "bilder", "--model", "classic", "--variants", "--json")
     assert list(json.loads(done.stdout)["runs"])[:2] == ["raw", "normalised"]
-    assert "of one --model" in run("evaluate", "bilder", "--variants", "--db", "x.db").stderr
+    assert "takes one --model" in run("evaluate", "bilder", "--variants", "--db", "x.db").stderr
 
 
 def test_evaluate_reports_timings(run, loaded):

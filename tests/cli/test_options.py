@@ -17,7 +17,7 @@ def test_archive_uses_the_store_of_the_environment(run, tmp_path, monkeypatch):
 
 
 def test_default_library_is_photos_db(run):
-    assert "no library at photos.db yet" in run("info").stderr
+    assert "no library at photos.db" in run("info").stderr
 
 
 def test_missing_collection_is_named_with_an_existing_one(run, tmp_path):

@@ -80,8 +80,8 @@ def test_it_tells_in_one_line_why_it_does_not_start(tmp_path):
         (["--host", "0.0.0.0", "--no-auth"], "other machines can reach"),  # noqa: S104 - as above
         ([], "--no-auth"),
         (["--no-auth", "--cors", "*"], "is not an origin"),
-        (["--no-auth", "--weights", __file__], "belong to a model"),
-        (["--no-auth", "--behind-proxy", "10.0.0.1"], "lets others in"),
+        (["--no-auth", "--weights", __file__], "without a model"),
+        (["--no-auth", "--behind-proxy", "10.0.0.1"], "gives access to others"),
     ):
         told = CliRunner().invoke(cli, ["serve", "--data", str(tmp_path / "a"), *words])
         assert told.exit_code == 1, (words, told.output)
