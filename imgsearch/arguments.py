@@ -19,7 +19,7 @@ def check_name(name: str) -> str:
     text: object = name  # callers without a type checker may pass anything
     if not (isinstance(text, str) and text.isidentifier() and text.isascii() and len(text) <= 64):
         raise ConfigError(
-            f"collection name {name!r} is not an ASCII identifier of at most 64 letters"
+            f"collection name {name!r} is invalid. Use an ASCII identifier of at most 64 letters."
         )
     return name
 
@@ -31,11 +31,11 @@ def check_access(token: object, timeout: object) -> None:
         ConfigError: the token is not a text, or the timeout not a positive, finite number.
     """
     if not isinstance(token, str | None):
-        raise ConfigError(f"a token is a text or None, not a {type(token).__name__}")
+        raise ConfigError(f"token is invalid: a {type(token).__name__}. Pass a text or None.")
     if isinstance(timeout, bool) or not (
         isinstance(timeout, int | float) and 0 < timeout < float("inf")
     ):
-        raise ConfigError(f"timeout is a positive number of seconds, not {timeout!r}")
+        raise ConfigError(f"timeout is invalid: {timeout!r}. Pass a positive number of seconds.")
 
 
 def check_breadth(k: int, offset: int, effort: int | None = None) -> None:
@@ -51,7 +51,7 @@ def check_breadth(k: int, offset: int, effort: int | None = None) -> None:
     }
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, Integral):
-            raise ConfigError(f"{name} is an integer, not {number!r}")
+            raise ConfigError(f"{name} must be an integer, not {number!r}")
     if not 1 <= k <= MAX_K:
         raise ConfigError(f"k must be in 1 to {MAX_K:,}, not {k}")
     if not 0 <= offset <= MAX_K - k:
@@ -67,5 +67,5 @@ def check_score(name: str, score: object) -> float:
         ConfigError: the score is not a finite number.
     """
     if isinstance(score, bool) or not isinstance(score, Real) or not math.isfinite(score):
-        raise ConfigError(f"{name} is a finite number, not {score!r}")
+        raise ConfigError(f"{name} must be a finite number, not {score!r}")
     return float(score)

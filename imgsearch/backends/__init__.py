@@ -1,4 +1,4 @@
-"""Vector stores behind one contract: `connect(url)` opens one, once a process."""
+"""Vector stores behind one contract: `connect(url)` opens one, and shares it in the process."""
 
 import atexit
 import re
@@ -18,7 +18,7 @@ from imgsearch.backends.tencent.address import Options
 from imgsearch.errors import ConfigError, MissingExtra
 from imgsearch.settings import quiet_grpc
 
-# scheme → module, the drivers that it needs, the extra that brings them
+# scheme → module, its drivers, the extra that installs them
 _DRIVERS: Final = {
     "memory": ("memory", (), ""),
     "milvus-lite": ("milvus.backend", ("pymilvus", "milvus_lite"), ""),
@@ -45,33 +45,36 @@ _lock = threading.RLock()
 def connect(
     url: str | PathLike[str], *, token: str | None = None, timeout: float = 10.0
 ) -> VectorBackend:
-    """Open the store that `url` names, or share the one that this process already has open.
+    """Open the store at `url`, or share a connection that this process has open.
 
-    ``photos.db`` or ``milvus-lite:///abs/photos.db``: an embedded Milvus, a folder of that name,
-    created where it is not there (its parent too, but no further up: that would be a typing
-    error). ``milvus://host:19530/database``, ``milvus+https://…``: a Milvus server; `token` is
-    ``user:password`` or an API key. ``tencent://host:80/database`` (HTTP), ``tencent+grpc://…``,
-    and with verified TLS ``tencent+https://…``, ``tencent+grpcs://…``: Tencent VectorDB; `token`
-    is ``KEY`` or ``ACCOUNT:KEY``, and ``?shards=1&replicas=0&consistency=strong&ca=FILE`` may
-    follow. ``memory://name``: exact search, kept until the process ends;
-    ``memory://``: gone when it is closed. `timeout` is in seconds, a request to a server; the
-    first to connect sets it. Without a token, a connection that was opened with one is shared, so
-    that operators, which carry no secret, reach the store that a program opened.
+    - ``photos.db``, ``milvus-lite:///abs/photos.db``: an embedded Milvus, which is a folder. A
+      missing folder and its parent are created.
+    - ``milvus://host:19530/database``, ``milvus+https://…``: a Milvus server; `token` is
+      ``user:password`` or an API key.
+    - ``tencent://host:80/database`` (HTTP), ``tencent+grpc://…``, and with verified TLS
+      ``tencent+https://…``, ``tencent+grpcs://…``: Tencent VectorDB; `token` is ``KEY`` or
+      ``ACCOUNT:KEY``. Options are ``?shards=1&replicas=0&consistency=strong&ca=FILE``.
+    - ``memory://name``: exact search in memory, kept until the process ends; ``memory://`` is
+      deleted by `close`.
+
+    `timeout` limits each request to a server, in seconds; the first `connect` sets it. Without a
+    token, a connection that was opened with one is shared, so operators, which carry no secrets,
+    use the store that the program opened.
 
     Raises:
         ConfigError: the token is not a text, or the timeout not a positive number; the URL has
-            another scheme or holds a secret; or the store cannot exist: a missing folder, an
-            unknown database (Milvus), a missing key (Tencent).
+            another scheme or contains a secret; or the store cannot exist: its parent folder, its
+            database (Milvus) or its key (Tencent) is missing.
         MissingExtra: the store's driver is not installed.
-        StoreLocked: another process has the file open.
-        BackendUnavailable: nothing answers there, or Milvus refuses the token.
-        BackendError: Tencent refuses the key.
+        StoreLocked: another process has the embedded store open.
+        BackendUnavailable: the server does not respond, or Milvus rejects the token.
+        BackendError: Tencent rejects the key.
     """
     check_access(token, timeout)
     url = canonical(url)
     key = url, token if urlsplit(url).scheme in _PORTS else None
     with _lock:
-        backend = _open.get(key) or (_any(url) if token is None else None)
+        backend = _open.get(key) or (_shared(url) if token is None else None)
         if backend is None:
             backend = _open[key] = _driver(url)(url, token=token, timeout=timeout)
         backend._users += 1
@@ -86,22 +89,24 @@ def register(scheme: str, backend: type[VectorBackend]) -> None:
     every store passes, and its docstring has the command.
 
     Raises:
-        ConfigError: the scheme is one of ours, or no lower-case word.
+        ConfigError: the scheme is imgsearch's own, or invalid.
     """
     if scheme in _DRIVERS:
-        raise ConfigError(f"{scheme}:// is a store of imgsearch's own; take another scheme")
+        raise ConfigError(f"scheme {scheme!r} is imgsearch's own. Choose another one.")
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
-        raise ConfigError(f"{scheme!r} is no scheme: lower-case letters and digits, a letter first")
+        raise ConfigError(
+            f"scheme {scheme!r} is invalid. Use lower-case letters and digits, a letter first."
+        )
     _registered[scheme] = backend
 
 
-def _any(url: str) -> VectorBackend | None:
-    """Return an open connection to `url`: operators know the URL alone, not the token."""
-    return next((backend for (place, _), backend in _open.items() if place == url), None)
+def _shared(url: str) -> VectorBackend | None:
+    """Return an open connection to `url` with any token, None without one."""
+    return next((backend for (known, _), backend in _open.items() if known == url), None)
 
 
 def is_there(url: str | PathLike[str]) -> bool:
-    """Tell whether there is a store to open: False for an embedded file that was never made.
+    """Return whether a store exists: False for a missing embedded one, True for any server.
 
     Raises:
         ConfigError: as for `connect`.
@@ -110,11 +115,11 @@ def is_there(url: str | PathLike[str]) -> bool:
     try:
         return scheme != "milvus-lite" or Path(rest).exists()
     except OSError as error:
-        raise ConfigError(f"{rest[:80]!r} is not a path: {error.strerror}") from error
+        raise ConfigError(f"store path {rest[:80]!r} is invalid: {error.strerror}") from error
 
 
 def release(backend: VectorBackend) -> None:
-    """Count one user of a shared backend less; close it with the last. Idempotent after that."""
+    """Release one use of a shared backend, and close it with the last one. Then idempotent."""
     with _lock:
         backend._users = max(0, backend._users - 1)
         keys = [key for key, open_ in _open.items() if open_ is backend]
@@ -124,7 +129,7 @@ def release(backend: VectorBackend) -> None:
 
 
 def canonical(url: str | PathLike[str]) -> str:
-    """Return the one spelling of a store's URL.
+    """Return the canonical spelling of a store's URL.
 
     Raises:
         ConfigError: as for `connect`.
@@ -135,26 +140,30 @@ def canonical(url: str | PathLike[str]) -> str:
 def _text(url: object) -> str:
     text = fspath(url) if isinstance(url, str | PathLike) else url
     if not isinstance(text, str) or "\0" in text:
-        raise ConfigError(f"a store is a path that ends in .db, or a URL, not {url!r}")
+        raise ConfigError(f"store {url!r} is invalid. Use a path that ends in .db, or a URL.")
     return text
 
 
 def _canonical(url: str) -> str:
     if "://" not in url:
         if not url.endswith(".db"):
-            raise ConfigError(f"{url!r} is no store: give PATH.db, memory://NAME or milvus://HOST")
+            raise ConfigError(
+                f"store {url!r} is invalid. Use PATH.db, memory://NAME or milvus://HOST."
+            )
         try:
             return f"milvus-lite://{Path(url).expanduser().resolve()}"
         except RuntimeError as error:  # ~NAME without such a user
-            raise ConfigError(f"{url!r}: {error}") from error
+            raise ConfigError(f"store {url!r} is invalid: {error}") from error
     scheme, _, rest = url.partition("://")
     if scheme in _registered:
         return url
     if scheme not in _DRIVERS:
-        raise ConfigError(f"unknown store {scheme!r}://; known: {', '.join(_DRIVERS)}")
+        raise ConfigError(f"unknown store {scheme!r}://. Use one of {', '.join(_DRIVERS)}.")
     if scheme == "milvus-lite":
         if not (rest.startswith("/") and rest.endswith(".db")):
-            raise ConfigError(f"{url!r}: milvus-lite takes an absolute path that ends in .db")
+            raise ConfigError(
+                f"store {url!r} is invalid. Use milvus-lite:// and an absolute path to a .db."
+            )
         return f"milvus-lite://{Path(rest).resolve()}"
     return (
         _canonical_server(url) if scheme in _PORTS else url.rstrip("/").ljust(len("memory://"), "/")
@@ -165,16 +174,19 @@ def _canonical_server(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
-    except ValueError:  # its text quotes the URL, which may hold a secret
+    except ValueError:  # not chained, because its text quotes the URL, which may contain a secret
         raise ConfigError(
-            "a server's URL is SCHEME://HOST:PORT/DATABASE; the port is a number"
+            "the store's URL is invalid. Use SCHEME://HOST:PORT/DATABASE with a number as port."
         ) from None
     optional = parts.query if parts.scheme.startswith("tencent") else ""
     if "@" in parts.netloc or parts.query != optional or parts.fragment:
-        raise ConfigError("a store's URL holds no user or password; see the settings in the README")
+        raise ConfigError(
+            "the store's URL contains a user, a password or a query. Pass secrets by the "
+            "environment; see the settings."
+        )
     database = parts.path.strip("/") or "default"
     if not host or "/" in database:
-        raise ConfigError(f"{url!r}: a server's URL is {parts.scheme}://HOST:PORT/DATABASE")
+        raise ConfigError(f"store {url!r} is invalid. Use {parts.scheme}://HOST:PORT/DATABASE.")
     bracketed = f"[{host}]" if ":" in host else host
     options = str(Options.parse(optional))
     return f"{parts.scheme}://{bracketed}:{port}/{database}{'?' if options else ''}{options}"

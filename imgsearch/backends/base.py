@@ -1,6 +1,6 @@
 """The contract of a vector store: a set of named collections, opened by `connect`.
 
-What a collection does stands in `collection.py`; both are proven by tests/backends/.
+The contract of a collection is in `collection.py`; a test suite checks both for every store.
 """
 
 from abc import abstractmethod
@@ -18,11 +18,11 @@ from imgsearch.types import Fingerprint
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a store can do beyond the contract.
+    """Abilities of a store beyond the contract.
 
-    `indexes` are those that it really builds (a store of exact search takes the others too, and
-    needs none); `persistent`: vectors outlive the process; `shared`: other processes may use the
-    store at the same time; `prefix`: filters may ask how a text begins.
+    `indexes` are the kinds that it builds; a store of exact search accepts all and needs none. In
+    a `persistent` store vectors outlive the process. Several processes may use a `shared` store at
+    the same time. With `prefix` filters may compare the beginning of a text.
     """
 
     indexes: frozenset[str]
@@ -39,22 +39,22 @@ class VectorBackend(Closeable):
 
     @abstractmethod
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
-        """Open the store at `url`, in its one spelling (`imgsearch.backends.canonical`)."""
+        """Open the store at `url`, spelled as `imgsearch.backends.canonical` returns it."""
 
     @abstractmethod
     def names(self) -> list[str]:
         """Return the names of all collections, sorted."""
 
     def faults(self) -> dict[str, str]:
-        """Return the fault of each damaged collection, by name; `names` leaves them out."""
+        """Return the fault of each damaged collection, by name; `names` omits them."""
         return {}
 
     @abstractmethod
     def create(self, name: str, schema: Schema) -> Collection:
-        """Create a collection, or open the one that exists, also as an alias, with this schema.
+        """Create a collection, or open an existing one with this schema, by its name or an alias.
 
         Raises:
-            ConfigError: the name is no ASCII identifier of at most 64 letters.
+            ConfigError: the name is not an ASCII identifier of at most 64 letters.
             SchemaMismatch: it exists with another dimension, metric, index, fields or encoder, or
                 another program created it.
             IndexRefused: the store cannot build this index with these parameters.
@@ -65,17 +65,17 @@ class VectorBackend(Closeable):
         """Open an existing collection by its name or an alias, ready to be searched.
 
         Raises:
-            CollectionNotFound: there is none of this name.
+            CollectionNotFound: no collection has this name.
         """
 
     def open_named(self, name: str, names: FieldNames) -> Collection:
-        """Open an existing collection, read-only by the field names that it uses.
+        """Open an existing collection read-only, with fields of other names.
 
-        Empty `names` open it as `open` does.
+        Empty `names` are the same as `open`.
 
         Raises:
             CollectionNotFound: no collection has this name.
-            FieldInvalid: a field of `names` does not exist, or the primary key is another one.
+            FieldInvalid: a field of `names` does not exist, or the primary key has another name.
             SchemaMismatch: imgsearch cannot search this kind of vector.
         """
         return CollectionView(self._open_named(name, names), names) if names else self.open(name)
@@ -86,7 +86,7 @@ class VectorBackend(Closeable):
         return self.open(name)
 
     def encoder(self, name: str) -> Fingerprint | None:
-        """Return a collection's fingerprint of its encoder; None without one, as for foreign ones.
+        """Return the fingerprint of a collection's encoder, None for collections without one.
 
         Unlike `open` it does not load the collection into a server's memory.
 
@@ -98,44 +98,47 @@ class VectorBackend(Closeable):
 
     @abstractmethod
     def drop(self, name: str) -> None:
-        """Delete a collection, all that is in it, and its aliases.
+        """Delete a collection, its records and its aliases.
 
         Raises:
-            CollectionNotFound: there is none of this name; an alias is none.
+            CollectionNotFound: no collection has this name; aliases do not count.
         """
 
     def set_alias(self, alias: str, name: str) -> None:
-        """Give a collection another name, or move that name to it from another, in one step.
+        """Create an alias of a collection, or move an existing alias to it atomically.
 
-        `open` and `create` take an alias for the collection that it stands for just then; what was
-        opened through it before stays what it was. `names` lists no aliases. To replace a
-        collection under its readers: fill a new one, flush it, move the alias, drop the old one.
+        `open` and `create` resolve an alias when they are called; open collections do not follow a
+        moved alias. `names` omits aliases. To replace a collection in use: fill a new one, flush
+        it, move the alias, drop the old one.
 
         Raises:
-            ConfigError: the alias is no ASCII identifier of at most 64 letters, or a collection's
-                name.
-            CollectionNotFound: there is no collection of this name.
-            BackendError: the store has no aliases.
+            ConfigError: the alias is not an ASCII identifier of at most 64 letters, or is the name
+                of a collection.
+            CollectionNotFound: no collection has this name.
+            BackendError: the store does not support aliases.
         """
-        raise BackendError(f"{self.url} has no aliases; open {name!r} by its name, not {alias!r}")
+        raise BackendError(
+            f"alias {alias!r} cannot be set: {self.url} does not support aliases. Open the "
+            f"collection as {name!r}."
+        )
 
     def drop_alias(self, alias: str) -> None:
-        """Forget an alias; the collection stays.
+        """Delete an alias; its collection stays.
 
         Raises:
-            CollectionNotFound: there is no such alias.
+            CollectionNotFound: the alias does not exist.
         """
-        raise CollectionNotFound(f"no alias {alias!r} in {self.url}, which has none at all")
+        raise CollectionNotFound(f"no alias {alias!r} in {self.url}, which supports none")
 
     @abstractmethod
     def _close(self) -> None:
-        """Let go of the driver; called once."""
+        """Close the driver; called once."""
 
     _users = 0  # how many `connect` calls share this object; guarded by connect's lock
 
     @override
     def close(self) -> None:
-        """Let go of the store, once for each `connect` that returned it; the last one closes it."""
+        """Release the store, once for each `connect`; the last call closes it. Idempotent."""
         from imgsearch.backends import release
 
         release(self)
@@ -145,9 +148,9 @@ class VectorBackend(Closeable):
 
 
 def require_schema(collection: Collection, schema: Schema) -> None:
-    """Refuse an existing collection that does not have the schema that `create` was given.
+    """Refuse an existing collection with another schema than `create` was given.
 
-    Without an encoder, `schema` matches a collection of any encoder.
+    A `schema` without an encoder matches a collection of any encoder.
 
     Raises:
         SchemaMismatch: the collection has another schema, or another program created it.
@@ -157,4 +160,7 @@ def require_schema(collection: Collection, schema: Schema) -> None:
     wanted = schema if schema.encoder else replace(schema, encoder=collection.schema.encoder)
     if differences := collection.schema.differences(wanted):
         collection.schema.require_current_encoder()
-        raise SchemaMismatch(f"collection {collection.name!r} exists; {'; '.join(differences)}")
+        raise SchemaMismatch(
+            f"collection {collection.name!r} exists with another schema: {'; '.join(differences)}. "
+            "Choose another collection name."
+        )

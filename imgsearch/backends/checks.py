@@ -1,4 +1,4 @@
-"""What may go into a collection: the checks that every store shares."""
+"""Checks of records, filters and search options, which every store shares."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from imgsearch.wording import did_you_mean
 
 MAX_ID: Final = 512  # bytes of UTF-8: a sha256 in hex is 64
 MAX_TEXT: Final = 65_535  # bytes of UTF-8 in one text field: Milvus' longest VARCHAR
-MAX_INT: Final = 2**63 - 1  # either way; Milvus 2.3.5 cannot read -2**63 in a filter
+MAX_INT: Final = 2**63 - 1  # of either sign; Milvus 2.3.5 cannot read -2**63 in a filter
 _PYTHON: Final[Mapping[FieldType, tuple[type, ...]]] = {
     "str": (str,),
     "int": (int,),
@@ -26,7 +26,7 @@ _PYTHON: Final[Mapping[FieldType, tuple[type, ...]]] = {
 
 
 def check_records(schema: Schema, records: Iterable[Record]) -> list[Record]:
-    """Return records as they are stored, the last of each id: all declared fields, plain types.
+    """Return the last record of each id, with all declared fields and plain types.
 
     Raises:
         DimensionMismatch, VectorInvalid, FieldInvalid: as for `Collection.upsert`.
@@ -41,11 +41,11 @@ def check_records(schema: Schema, records: Iterable[Record]) -> list[Record]:
 
 
 def _check_stack(schema: Schema, vectors: Sequence[npt.NDArray[Any]]) -> Matrix:
-    """Check many vectors at once: one by one, that is half of what an upsert costs us."""
+    """Check many vectors at once; one by one it would be half of our cost of an upsert."""
     if len({vector.shape for vector in vectors}) == 1:
         return check_vectors(schema, np.stack(vectors))
     for vector in vectors:
-        check_vectors(schema, vector[None])  # one of them is refused
+        check_vectors(schema, vector[None])  # raises for a vector of another shape
     return np.empty((0, schema.dim), dtype=np.float32)
 
 
@@ -61,17 +61,17 @@ def _check_fields(schema: Schema, record: Record) -> dict[str, Value]:
         fields[name] = check_value(schema, name, value)
     if others and len(json.dumps(others, ensure_ascii=False).encode()) > MAX_TEXT:
         raise FieldInvalid(
-            f"record {record.id!r}: its undeclared fields {sorted(others)} take more than "
-            f"{MAX_TEXT:,} bytes together; declare the long ones"
+            f"record {record.id!r} is too large: its undeclared fields {sorted(others)} take more "
+            f"than {MAX_TEXT:,} bytes as JSON. Declare the long ones."
         )
     return declared | others
 
 
 def check_value(schema: Schema, name: str, value: Value) -> Value:
-    """Return a field's value as the plain Python type that it is stored as.
+    """Return a field's value as a plain Python type.
 
     Raises:
-        FieldInvalid: its name or type does not fit, or no store keeps it.
+        FieldInvalid: its name or type is invalid, or stores cannot hold the value.
     """
     kind = schema.fields.get(name)
     if kind is None:
@@ -79,7 +79,7 @@ def check_value(schema: Schema, name: str, value: Value) -> Value:
     allowed = _PYTHON[kind] if kind else (str, int, float, bool)
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         raise FieldInvalid(
-            f"field {name!r} takes {kind or 'plain values'}, not {type(value).__name__}"
+            f"field {name!r} takes {kind or 'str, int, float or bool'}, not {type(value).__name__}"
         )
     if fault := _value_fault(value):
         raise FieldInvalid(f"field {name!r}: {fault}")
@@ -87,45 +87,50 @@ def check_value(schema: Schema, name: str, value: Value) -> Value:
 
 
 def check_filter(schema: Schema, where: Filter | None, *, prefixes: bool = True) -> None:
-    """Refuse a filter that does not fit the schema, or a store that knows no `prefixes`.
+    """Refuse a filter that does not fit the schema, or a prefix filter without `prefixes`.
 
     Raises:
-        FieldInvalid: it names an undeclared field, compares one with another type, or asks how a
-            text begins where the store cannot tell.
+        FieldInvalid: it names an undeclared field, compares a field with another type, or compares
+            the beginning of a text in a store that does not support it.
     """
     if where is not None and not prefixes and any(isinstance(x, StartsWith) for x in leaves(where)):
-        raise FieldInvalid("this store cannot filter by the beginning of a text; compare it whole")
+        raise FieldInvalid(
+            "this store cannot filter by the beginning of a text. Compare whole texts."
+        )
     for name, operation, value in comparisons(where) if where is not None else ():
         if name not in schema.fields:
             declared = ", ".join(schema.fields) or "none"
             raise FieldInvalid(
-                f"cannot filter on {name!r}; the declared fields are: {declared}"
+                f"cannot filter on {name!r}: it is not declared. Declared fields: {declared}"
                 + did_you_mean(name, schema.fields)
             )
         check_value(schema, name, value)
         if isinstance(value, bool) and operation not in ("==", "!="):
-            raise FieldInvalid(f"field {name!r} is true or false, which have no order")
+            raise FieldInvalid(
+                f"field {name!r} is a boolean and cannot be compared by {operation}. Use == or !=."
+            )
 
 
 def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:
     """Return vectors as float32, shape (n, dim), C-contiguous.
 
     Raises:
-        DimensionMismatch: another shape.
-        VectorInvalid: one holds NaN, infinity or only zeros, or its squared norm is no float32.
+        DimensionMismatch: they have another shape.
+        VectorInvalid: a vector holds NaN, infinity or only zeros, or its squared norm is out of
+            float32's range.
     """
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # seen below
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # checked below
         matrix = np.ascontiguousarray(vectors, dtype=np.float32)
         squared = np.einsum("...i,...i->...", matrix, matrix)
     if matrix.ndim != 2 or matrix.shape[1] != schema.dim:
         got = matrix.shape[-1] if matrix.ndim else 0
         raise DimensionMismatch(
-            f"the collection holds {schema.dim}-d vectors, got shape {np.shape(vectors)}; "
-            "was another encoder used?",
+            f"the collection holds {schema.dim}-d vectors, not vectors of shape "
+            f"{np.shape(vectors)}. Use the collection's encoder.",
             expected=schema.dim,
             got=got,
         )
-    # NaN and infinity in a vector are so in its norm, too: one look for the many that are well
+    # NaN and infinity in a vector spread to its norm, so one check finds all faults
     if not _is_norm(squared).all():
         raise VectorInvalid(_vector_fault(matrix))
     return matrix
@@ -145,33 +150,33 @@ def _is_norm(squared: Any) -> Any:
 
 
 def _vector_fault(matrix: Matrix) -> str:
-    """Tell what is wrong with one of the vectors, of which one is wrong."""
+    """Return the fault of a matrix with an invalid vector."""
     if not np.isfinite(matrix).all():
-        return "a vector holds NaN or infinity"
+        return "a vector contains NaN or infinity"
     if not matrix.any(axis=1).all():
-        return "a vector holds only zeros; it has no direction to compare"
-    return "a vector is too long or short: its squared norm is no float32"
+        return "a vector contains only zeros, so it has no direction to compare"
+    return "a vector is too long or too short: its squared norm is out of float32's range"
 
 
 def id_fault(id_: str) -> str:
-    """Tell why no record can have this id, "" where one can."""
+    """Return why an id is invalid, "" for a valid one."""
     if not isinstance(id_, str):
-        return f"an id is a text, not {type(id_).__name__}"
+        return f"the id is not a text but {type(id_).__name__}"
     if not id_ or len(id_.encode(errors="surrogatepass")) > MAX_ID:
-        return f"an id has 1 to {MAX_ID} bytes, not {id_[:80]!r}"
+        return f"id {id_[:80]!r} is invalid. Use 1 to {MAX_ID} bytes."
     fault = _value_fault(id_)
     return f"id {id_[:80]!r}: {fault}" if fault else ""
 
 
 def _value_fault(value: Value) -> str:
-    """Tell what is wrong with a value of the right type, "" where nothing is."""
+    """Return why a value of the right type is invalid, "" for a valid one."""
     match value:
         case str():
             return _text_fault(value)
         case int() if abs(value) > MAX_INT:
-            return "a whole number has at most 63 bits and a sign"
+            return "the integer has more than 63 bits and a sign"
         case float() if not math.isfinite(value):
-            return f"{value} is no number to store"
+            return f"{value} is not a finite number"
     return ""
 
 
@@ -179,14 +184,14 @@ def _text_fault(text: str) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        return "the text holds a lone surrogate, which is no Unicode; was a path not decoded?"
+        return "the text contains a lone surrogate. Decode paths with os.fsencode first."
     if "\0" in text:
-        return "a text cannot hold NUL"
-    return f"a text has at most {MAX_TEXT:,} bytes, not {size:,}" if size > MAX_TEXT else ""
+        return "the text contains NUL"
+    return f"the text has {size:,} bytes, above {MAX_TEXT:,}" if size > MAX_TEXT else ""
 
 
 def _plain(value: Value) -> Value:
-    """Return subclasses (numpy's scalars, enumerations) as the builtin that a store takes."""
+    """Return a value of a subclass (numpy's scalars, enumerations) as its builtin type."""
     match value:
         case bool():
             return value

@@ -1,7 +1,7 @@
-"""The contract of a collection, proven by tests/backends/test_contract.py for every store.
+"""The contract of a collection, which a test suite checks for every store.
 
-The public methods here check what goes in and shape what comes out, alike for all; a store
-implements the ones with an underscore and may rely on what was checked.
+The public methods here check arguments and shape results for all stores. A store implements the
+methods with an underscore, and may rely on the checks.
 """
 
 from abc import ABC, abstractmethod
@@ -28,10 +28,10 @@ MAX_BATCH: Final = 16_384  # rows that Milvus returns for one query
 class Collection(ABC):
     """A named set of records with vectors of one schema. Thread-safe.
 
-    `foreign` is True for a collection without our schema, which another program created.
+    `foreign` is True for a collection of another program, which has no imgsearch schema.
     """
 
-    prefixes: bool = True  # as `Capabilities.prefix` of its store
+    prefixes: bool = True  # `Capabilities.prefix` of its store
     key: str = "id"  # the name of the store's primary key
 
     def __init__(self, name: str, schema: Schema, *, foreign: bool = False) -> None:
@@ -49,7 +49,7 @@ class Collection(ABC):
         Raises:
             EncoderMismatch: another encoder made the collection's vectors, or the collection has
                 no fingerprint and the user named no encoder.
-            EncoderRemoved: an encoder that was removed made them.
+            EncoderRemoved: an encoder that was removed made its vectors.
         """
         mine = self.schema.encoder
         if mine is None and not named:
@@ -65,8 +65,8 @@ class Collection(ABC):
             if value != ours[name]
         ]
         raise EncoderMismatch(
-            f"collection {self.name!r} holds another encoder's vectors ({'; '.join(differing)}): "
-            "use that encoder, or add the images again to a new collection"
+            f"collection {self.name!r} holds another encoder's vectors ({'; '.join(differing)}). "
+            "Use that encoder, or add the images again to a new collection."
         )
 
     def require_own(self) -> None:
@@ -85,7 +85,7 @@ class Collection(ABC):
         """Refuse a collection without an encoder's fingerprint.
 
         Raises:
-            SchemaMismatch: it has none, or another program created it.
+            SchemaMismatch: it has no fingerprint, or another program created it.
         """
         self.require_own()
         if self.schema.encoder is None:
@@ -95,31 +95,31 @@ class Collection(ABC):
             )
 
     def encoder_warning(self, model: str) -> str:
-        """Return a warning if nothing but the user's word links `model` to the vectors, else ""."""
+        """Return a warning if the collection does not record its encoder, else ""."""
         if self.schema.encoder is not None:
             return ""
         return (
-            f"nothing vouches that {model!r} made the vectors of collection {self.name!r}: if "
-            "another encoder did, the hits are meaningless"
+            f"nothing vouches that {model!r} made the vectors of collection {self.name!r}. If "
+            "another encoder made them, the hits are meaningless."
         )
 
     def upsert(self, records: Iterable[Record], *, foreign: bool = False) -> None:
-        """Write records, replacing those of the same id; a search finds them on return.
+        """Insert or replace records by id; they are searchable when the call returns.
 
         Of records with the same id the last one is written. A record's fields replace all old
-        ones; a declared field that is left out holds its type's zero ("" 0 0.0 False). A store
-        that fails may have written some of the records; the same call again writes the rest.
-        `foreign` allows a write to a collection that another program created.
+        ones; a missing declared field becomes its type's zero ("" 0 0.0 False). A store that fails
+        may have written some of the records; a second call writes the rest. `foreign` allows a
+        write to a collection that another program created.
 
         Raises:
             SchemaMismatch: another program created the collection, and `foreign` is False.
             DimensionMismatch: a vector is not (dim,).
-            VectorInvalid: a vector is missing, or holds NaN, infinity or only zeros, or is so long
-                or short that its squared norm is no float32.
-            FieldInvalid: an id is empty or longer than 512 bytes; a field's name or type does not
-                fit; a text is longer than 65,535 bytes, or the undeclared fields of a record are
-                so together, as JSON; a text holds NUL or a lone surrogate; a number is no finite
-                64-bit one. Nothing is written in all these cases.
+            VectorInvalid: a vector is missing, contains NaN, infinity or only zeros, or its
+                squared norm is out of float32's range.
+            FieldInvalid: an id is empty or longer than 512 bytes; a field has an invalid name or
+                type; a text, or all undeclared fields of a record as JSON, are longer than 65,535
+                bytes; a text contains NUL or a lone surrogate; a number is not finite or has more
+                than 64 bits. No record is written in these cases.
             CollectionNotFound: the collection was dropped meanwhile; so for every method.
         """
         if not foreign:
@@ -138,22 +138,21 @@ class Collection(ABC):
         min_score: float | None = None,
         effort: int | None = None,
     ) -> list[list[Hit]]:
-        """Return for each row of `queries`, shape (n, dim), at most `k` hits, nearest first.
+        """Return at most `k` hits for each row of `queries`, shape (n, dim), nearest first.
 
-        The nearest `offset` hits are left out: page p of ten is ``k=10, offset=10 * p``. A page
-        costs as much as all pages up to it. With an index that misses neighbours, one page may
-        miss what another would have shown; a fixed high `effort` makes that rare.
-        `effort` is the index's search breadth (HNSW `ef`, IVF `nprobe`); None takes a default
-        that favours recall. The order of exact ties is unspecified.
-        `where` compares texts and prefixes regardless of their Unicode form: "é" equals "e" with a
-        combining accent.
+        The nearest `offset` hits are skipped: page p of ten is ``k=10, offset=10 * p``. A page
+        costs as much as all pages up to it. An approximate index may repeat or miss hits between
+        pages; a fixed high `effort` makes that rare. `effort` is the index's search breadth (HNSW
+        `ef`, IVF `nprobe`), by default one that favors recall. The order of exact ties is
+        unspecified. `where` compares texts and prefixes regardless of their Unicode form: "é"
+        equals "e" with a combining accent.
 
         Raises:
             ConfigError: `k` is below 1, `offset` below 0, their sum above 16,384, `effort` below 1,
                 or `min_score` not a finite number.
             DimensionMismatch, VectorInvalid: as for `upsert`.
-            FieldInvalid: `where` names an undeclared field, compares it with another type, asks
-                for the order of booleans, or for a prefix where the store knows none.
+            FieldInvalid: `where` names an undeclared field, compares it with another type, orders
+                booleans, or compares prefixes in a store that does not support it.
         """
         check_breadth(k, offset, effort)
         threshold = None if min_score is None else check_score("min_score", min_score)
@@ -161,15 +160,15 @@ class Collection(ABC):
         matrix = check_vectors(self.schema, queries)
         if not len(matrix):
             return []
-        answers = self._search(matrix, k=k + offset, where=where, effort=effort)
+        results = self._search(matrix, k=k + offset, where=where, effort=effort)
         if offset:
-            answers = [hits[offset:] for hits in answers]
+            results = [hits[offset:] for hits in results]
         if threshold is None:
-            return answers
-        return [[hit for hit in hits if hit.score >= threshold] for hits in answers]
+            return results
+        return [[hit for hit in hits if hit.score >= threshold] for hits in results]
 
     def get(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Record]:
-        """Return the records of those `ids` that exist, by id."""
+        """Return records by id, without unknown ids."""
         possible = [id_ for id_ in dict.fromkeys(ids) if not id_fault(id_)]
         return self._get(possible, vectors=vectors) if possible else {}
 
@@ -225,49 +224,49 @@ class Collection(ABC):
         return 0
 
     def indexed(self) -> int:
-        """Return how many records the index covers, by the store's own account; after `flush`, all.
+        """Return how many records the index covers, by the store's count; all after `flush`.
 
-        The others are found too, by comparing them one by one. A store of exact search says all.
+        Searches compare the others one by one. A store of exact search returns the count of all.
         """
         return self.count()
 
     def settle(self, *, seconds: float = 60.0) -> int:  # noqa: ARG002  # for servers
-        """After `flush`, wait until searches go through the index; return for how many records.
+        """Wait after `flush` until searches use the index; return for how many records they do.
 
-        A server may compare rows one by one for a while after it has indexed them, and always does
-        where they are few; whoever measures an index has to wait. At most `seconds`.
+        A server may compare rows one by one for a while after it has indexed them, and always if
+        they are few, so a benchmark of the index has to wait. Waits at most `seconds`.
         """
         return self.indexed()
 
     @abstractmethod
     def flush(self) -> None:
-        """Make everything written durable, and wait until all of it is indexed."""
+        """Make all writes durable, and wait until they are indexed."""
 
     @abstractmethod
     def _upsert(self, records: Sequence[Record]) -> None:
-        """Write checked records, ids unique, declared fields filled in, ids of any number."""
+        """Write any number of checked records with unique ids and all declared fields."""
 
     @abstractmethod
     def _search(
         self, queries: Matrix, *, k: int, where: Filter | None, effort: int | None
     ) -> list[list[Hit]]:
-        """Search; one list of hits for each query, nearest first."""
+        """Return a list of hits for each query, nearest first."""
 
     @abstractmethod
     def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
-        """Read records of distinct ids, of any number."""
+        """Return records by id, for any number of distinct ids."""
 
     @abstractmethod
     def _delete(self, ids: Sequence[str]) -> None:
-        """Delete records that exist, of any number."""
+        """Delete any number of existing records."""
 
     @abstractmethod
     def _count(self, where: Filter | None) -> int:
-        """Count."""
+        """Return the number of records that meet a checked filter."""
 
     @abstractmethod
     def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
-        """Stream all records."""
+        """Yield the records that meet a checked filter."""
 
 
 def unnamed_encoder_error(collection: Collection | None) -> EncoderMismatch:
@@ -280,9 +279,9 @@ def unnamed_encoder_error(collection: Collection | None) -> EncoderMismatch:
 
 
 def hit(metric: Metric, similarity: float, id_: str, fields: Mapping[str, Value]) -> Hit:
-    """Return the `Hit` for what stores report: a similarity, for L2 the squared distance.
+    """Return the `Hit` for a store's similarity, which is the squared distance for L2.
 
-    Rounding may bring a store's cosine past 1 or a squared distance below 0; both are clamped.
+    Cosines are clamped to [-1, 1] and distances to at least 0, because stores round.
     """
     match metric:
         case "l2":

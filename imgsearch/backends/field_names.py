@@ -14,7 +14,7 @@ from imgsearch.types import Hit, Matrix, Record, Value
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """A collection's own names of its fields; None for a field that has our name.
+    """The names of a collection's fields; None for a field with imgsearch's name.
 
     `id` is the primary key. `vector` is the vector to search, required if there are several. The
     fields `path` and `label` become "path" and "label" in hits and records.
@@ -30,10 +30,10 @@ class FieldNames:
         return any((self.id, self.vector, self.path, self.label))
 
     def require_fixed(self, collection: str) -> None:
-        """Check the names of key and vector for a collection that calls them "id" and "vector".
+        """Check the names of key and vector for a collection whose names are "id" and "vector".
 
         Raises:
-            FieldInvalid: `id` or `vector` is another name.
+            FieldInvalid: `id` or `vector` has another name.
         """
         for role, name, fixed in (("key", self.id, "id"), ("vector", self.vector, "vector")):
             if name not in (None, fixed):
@@ -42,7 +42,7 @@ class FieldNames:
                 )
 
     def renamed_fields(self) -> dict[str, str]:
-        """Return the collection's names of the fields that hits hold, by our names."""
+        """Return the collection's names of "path" and "label", by these names."""
         names = {"path": self.path, "label": self.label}
         return {ours: theirs for ours, theirs in names.items() if theirs}
 
@@ -50,7 +50,7 @@ class FieldNames:
 class CollectionView(Collection):
     """A read-only view of a collection with renamed fields.
 
-    Filters accept our names and the collection's own.
+    Filters accept imgsearch's names and the collection's own.
     """
 
     def __init__(self, inner: Collection, names: FieldNames) -> None:
@@ -85,10 +85,10 @@ class CollectionView(Collection):
     def _search(
         self, queries: Matrix, *, k: int, where: Filter | None, effort: int | None
     ) -> list[list[Hit]]:
-        answers = self._inner._search(queries, k=k, where=self._theirs(where), effort=effort)
+        results = self._inner._search(queries, k=k, where=self._theirs(where), effort=effort)
         return [
             [replace(hit, fields=self._renamed(hit.id, hit.fields)) for hit in hits]
-            for hits in answers
+            for hits in results
         ]
 
     @override
@@ -113,7 +113,7 @@ class CollectionView(Collection):
         """Return a filter in the collection's own names.
 
         Raises:
-            FieldInvalid: the collection cannot filter on one of them.
+            FieldInvalid: the collection cannot filter on a field.
         """
         if where is None:
             return None
@@ -133,6 +133,6 @@ class CollectionView(Collection):
 
     def _read_only_error(self) -> SchemaMismatch:
         return SchemaMismatch(
-            f"collection {self.name!r} was opened with field names, which is read-only. "
-            "Open it without them to write to it."
+            f"collection {self.name!r} cannot be written: it was opened with field names. "
+            "Open it without them."
         )

@@ -1,7 +1,7 @@
-"""Whether a collection is still the one that was opened, checked at a bounded cost.
+"""Checks that a collection is still the one that was opened, at a bounded cost.
 
-Another program may drop a collection and create one of the same name, or rebuild its index. The
-stores find collections by name, so an open collection would silently answer from the new one.
+Another program may drop a collection and create one of the same name, or rebuild its index. Stores
+find collections by name, so an open collection would silently return records of the new one.
 """
 
 import threading
@@ -15,16 +15,16 @@ from imgsearch.errors import CollectionNotFound, SchemaMismatch
 
 Layout = TypeVar("Layout")
 
-SHARE: Final = 0.05  # of the time between two checks, at most, is spent on one of them
+SHARE: Final = 0.05  # largest fraction of time that is spent on checks
 
 
 @dataclass(frozen=True, slots=True)
 class Described(Generic[Layout]):
-    """A collection as its store describes it.
+    """A store's description of a collection.
 
-    `name` is the collection's own, not an alias; `layout` says how it stores records; `indexed` is
-    whether its index is built. `identity` differs for another collection of this name, and for
-    another index.
+    `name` is the collection's own, never an alias. `layout` defines how it stores records.
+    `indexed` is True if its index is built. `identity` differs for another collection of this name,
+    and for another index.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Described(Generic[Layout]):
 
 
 class IdentityCheck:
-    """Compares a collection's identity with the one that was accepted last. Thread-safe.
+    """Compares a collection's identity with the last accepted one. Thread-safe.
 
-    `read` asks the store for the identity. `drops` returns how many collections this process has
+    `read` reads the identity from the store. `drops` returns how many collections this process has
     dropped there, so that its own drops are noticed at once.
     """
 
@@ -49,9 +49,9 @@ class IdentityCheck:
         self._due = 0.0
 
     def changed(self, *, now: bool) -> bool:
-        """Return whether the collection differs from the one accepted last.
+        """Return whether the collection differs from the last accepted one.
 
-        Unless `now` is True, the store is asked only after twenty times the duration of the last
+        Unless `now` is True, the identity is read only after twenty times the duration of the last
         check. A check takes 40 ms on a Milvus server, so a search may miss a change for 0.8 s.
         """
         drops, started = self._drops(), time.monotonic()
@@ -67,7 +67,7 @@ class IdentityCheck:
             return False
 
     def accept(self, known: object) -> None:
-        """Compare with this identity from now on."""
+        """Accept an identity, with which later checks compare."""
         with self._lock:
             self._known = known
 

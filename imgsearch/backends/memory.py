@@ -1,4 +1,4 @@
-"""Exact search in this process's memory: the reference that other stores are compared with."""
+"""Exact search in the memory of this process: the reference for other stores."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,14 +18,14 @@ from imgsearch.filters import Filter, matches
 from imgsearch.types import Hit, Matrix, Record, Value
 
 BLOCK: Final = 4_096  # rows converted to float64 at once: 64 MB at 2,048 dimensions
-QUERIES: Final = 256  # queries answered at once: 256 by 100,000 scores are 205 MB
+QUERIES: Final = 256  # queries computed at once: 256 by 100,000 scores are 205 MB
 
 
 class Rows:
     """A collection's records: vectors in one matrix that grows by doubling, the rest in lists.
 
-    `shelf` holds the store's collections, so also a later one of this name. Guarded by `lock`. The
-    last row takes the place of a deleted one.
+    `shelf` holds the store's collections, also a later one of this name. Guarded by `lock`. The
+    last row moves to the place of a deleted one.
     """
 
     def __init__(self, schema: Schema, shelf: "Shelf") -> None:
@@ -43,7 +43,7 @@ class Rows:
         return self._matrix[: len(self.ids)]
 
     def put(self, record: Record) -> None:
-        """Write a record over the one of its id, or behind the last."""
+        """Replace the record with the same id, or append the record."""
         place = self.places.setdefault(record.id, len(self.ids))
         if place == len(self.ids):
             if place == len(self._matrix):
@@ -54,7 +54,7 @@ class Rows:
         self.fields[place] = dict(record.fields)
 
     def remove(self, id_: str) -> None:
-        """Forget a record that exists."""
+        """Delete an existing record."""
         place, last = self.places.pop(id_), len(self.ids) - 1
         if place != last:
             self.ids[place], self.fields[place] = self.ids[last], self.fields[last]
@@ -70,7 +70,7 @@ class Rows:
 
 
 class Shelf:
-    """What a store holds: collections by name, and the names that aliases stand for."""
+    """The content of a store: collections by name, and collections' names by alias."""
 
     def __init__(self) -> None:
         self.collections: dict[str, Rows] = {}
@@ -78,14 +78,14 @@ class Shelf:
 
 
 class Backend(VectorBackend):
-    """Named stores live in `stores` until the process ends, so that closing one loses nothing."""
+    """A store in memory; named ones stay in `stores` until the process ends, also when closed."""
 
     stores: ClassVar[dict[str, Shelf]] = {}
     _guard: ClassVar[threading.RLock] = threading.RLock()
 
     @override
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
-        del token, timeout  # there is nobody to ask or to wait for
+        del token, timeout  # for servers
         self.url = url
         self.capabilities = Capabilities(frozenset({"flat"}), persistent=False, shared=False)
         name = url.partition("://")[2]
@@ -96,13 +96,13 @@ class Backend(VectorBackend):
     @override
     def names(self) -> list[str]:
         with self._guard:
-            return sorted(self._there().collections)
+            return sorted(self._content().collections)
 
     @override
     def create(self, name: str, schema: Schema) -> Collection:
         check_name(name)
         with self._guard:
-            shelf = self._there()
+            shelf = self._content()
             name = shelf.aliases.get(name, name)
             rows = shelf.collections.setdefault(name, Rows(schema, shelf))
         collection = MemoryCollection(name, rows)
@@ -112,7 +112,7 @@ class Backend(VectorBackend):
     @override
     def open(self, name: str) -> Collection:
         with self._guard:
-            shelf = self._there()
+            shelf = self._content()
             name = shelf.aliases.get(name, name)
             rows = shelf.collections.get(name)
         if rows is None:
@@ -122,7 +122,7 @@ class Backend(VectorBackend):
     @override
     def drop(self, name: str) -> None:
         with self._guard:
-            shelf = self._there()
+            shelf = self._content()
             rows = shelf.collections.pop(name, None)
             shelf.aliases = {a: n for a, n in shelf.aliases.items() if n != name}
         if rows is None:
@@ -134,9 +134,9 @@ class Backend(VectorBackend):
     def set_alias(self, alias: str, name: str) -> None:
         check_name(alias)
         with self._guard:
-            shelf = self._there()
+            shelf = self._content()
             if alias in shelf.collections:
-                raise ConfigError(f"{alias!r} is a collection; an alias needs a name of its own")
+                raise ConfigError(f"alias {alias!r} is a collection's name. Choose another one.")
             name = shelf.aliases.get(name, name)
             if name not in shelf.collections:
                 raise CollectionNotFound(f"no collection {name!r} in {self.url}")
@@ -145,21 +145,21 @@ class Backend(VectorBackend):
     @override
     def drop_alias(self, alias: str) -> None:
         with self._guard:
-            if self._there().aliases.pop(alias, None) is None:
+            if self._content().aliases.pop(alias, None) is None:
                 raise CollectionNotFound(f"no alias {alias!r} in {self.url}")
 
     @override
     def _close(self) -> None:
         self._shelf = None
 
-    def _there(self) -> Shelf:
+    def _content(self) -> Shelf:
         if self._shelf is None:
-            raise BackendError(f"{self.url} is closed")
+            raise BackendError(f"{self.url} is closed. Open it again.")
         return self._shelf
 
 
 class MemoryCollection(Collection):
-    """Exact search by a float64 matrix product: whatever the index asked for, recall is 1."""
+    """A collection with exact search by a float64 matrix product; recall is 1 for every index."""
 
     def __init__(self, name: str, rows: Rows) -> None:
         super().__init__(name, rows.schema)
@@ -183,13 +183,13 @@ class MemoryCollection(Collection):
         rows = self._rows()
         with rows.lock:
             places = self._places(where)
-            found: list[list[Hit]] = []
+            results: list[list[Hit]] = []
             for start in range(0, len(queries), QUERIES):
                 scores = similarities(
                     queries[start : start + QUERIES], rows.vectors, places, self.schema.metric
                 )
-                found += [self._nearest(row, places, k) for row in scores]
-            return found
+                results += [self._nearest(row, places, k) for row in scores]
+            return results
 
     @override
     def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
@@ -206,7 +206,7 @@ class MemoryCollection(Collection):
         rows = self._rows()
         with rows.lock:
             for id_ in ids:
-                if id_ in rows.places:  # another thread may have been faster
+                if id_ in rows.places:  # another thread may have deleted it
                     rows.remove(id_)
 
     @override
@@ -236,8 +236,8 @@ class MemoryCollection(Collection):
         """Return the rows that meet `where`, shape (m,), ascending."""
         if where is None:
             return np.arange(len(self._all.ids))
-        met = (place for place, fields in enumerate(self._all.fields) if matches(where, fields))
-        return np.fromiter(met, dtype=np.intp)
+        places = (place for place, fields in enumerate(self._all.fields) if matches(where, fields))
+        return np.fromiter(places, dtype=np.intp)
 
     def _nearest(
         self, scores: npt.NDArray[np.float64], places: npt.NDArray[np.intp], k: int
@@ -259,19 +259,19 @@ class MemoryCollection(Collection):
 def similarities(
     queries: Matrix, vectors: Matrix, places: npt.NDArray[np.intp], metric: Metric
 ) -> npt.NDArray[np.float64]:
-    """Return what `hit` takes, shape (queries, places): cosine, inner product or squared distance.
+    """Return cosines, inner products or squared distances, float64 (queries, places).
 
-    Computed in float64, so that near-ties of float32 vectors come in their true order.
+    Computed in float64, so that near-ties of float32 vectors have their true order.
     """
-    asked = queries.astype(np.float64)
-    found = np.empty((len(queries), len(places)))
+    left = queries.astype(np.float64)
+    similarity = np.empty((len(queries), len(places)))
     for start in range(0, len(places), BLOCK):
         block = vectors[places[start : start + BLOCK]].astype(np.float64)
-        products = asked @ block.T
+        products = left @ block.T
         if metric == "cosine":
-            products /= np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(block, axis=1)
+            products /= np.linalg.norm(left, axis=1)[:, None] * np.linalg.norm(block, axis=1)
         elif metric == "l2":
-            squares = (asked**2).sum(axis=1)[:, None] + (block**2).sum(axis=1)
+            squares = (left**2).sum(axis=1)[:, None] + (block**2).sum(axis=1)
             products = squares - 2 * products
-        found[:, start : start + BLOCK] = products
-    return found
+        similarity[:, start : start + BLOCK] = products
+    return similarity

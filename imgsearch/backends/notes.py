@@ -1,8 +1,8 @@
-"""Notes: facts about collections, kept in the store itself, in a small collection beside them.
+"""Notes: facts about collections, in a small collection of the same store.
 
-A collection's own description cannot be changed in every store, a record can. Notes are made when
-the first is written. Each says whose vectors it is about, so that one of another encoder or metric
-counts for nothing.
+Not every store can change the description of a collection, but all can change a record. The first
+note creates the collection. A note records the encoder and the metric of its collection, and is
+ignored if they differ.
 """
 
 import json
@@ -19,16 +19,16 @@ from imgsearch.errors import CollectionNotFound
 from imgsearch.types import Record
 
 NAME: Final = "imgsearch_notes"
-"""The collection that holds the notes: a record for each collection, its id that one's name."""
+"""The collection of the notes: one record for each collection, with its name as id."""
 
-_SCHEMA: Final = Schema(2, index=Index("flat"))  # Milvus refuses vectors of one dimension
-_VECTOR: Final = np.array([1, 0], dtype=np.float32)  # every record has one; nobody searches here
+_SCHEMA: Final = Schema(2, index=Index("flat"))  # Milvus rejects vectors of one dimension
+_VECTOR: Final = np.array([1, 0], dtype=np.float32)  # required in every record, never searched
 
 
 def read(store: VectorBackend, collection: Collection) -> dict[str, Any]:
-    """Return what is noted about `collection`, by name; nothing where that is of other vectors.
+    """Return the facts about `collection` by name, empty if they are about other vectors.
 
-    A collection that was dropped and made again by the same encoder has the old one's notes.
+    A collection that was dropped and created again with the same encoder keeps its notes.
     """
     if collection.foreign:
         return {}
@@ -42,9 +42,9 @@ def read(store: VectorBackend, collection: Collection) -> dict[str, Any]:
 
 
 def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]) -> None:
-    """Note `facts`, plain values for JSON, beside what is noted under other names.
+    """Add or replace facts about a collection, as plain values for JSON.
 
-    Two programs that write about one collection at once may lose one's facts.
+    Two programs that write about one collection at the same time may lose facts of one of them.
 
     Raises:
         SchemaMismatch: another program created `collection` or the collection of notes.
@@ -63,15 +63,15 @@ def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]
 def carry(
     source: VectorBackend, origin: Collection, target: VectorBackend, into: Collection
 ) -> None:
-    """Note about a copy what is noted about its `origin`; what the copy has already stays."""
+    """Copy the facts about `origin` to its copy `into`, which keeps facts that it has."""
     if _identity(origin) == _identity(into) and (facts := read(source, origin)):
-        there = read(target, into)
-        if facts.keys() - there.keys():
-            write(target, into, {**facts, **there})
+        known = read(target, into)
+        if facts.keys() - known.keys():
+            write(target, into, {**facts, **known})
 
 
 def collections(store: VectorBackend) -> list[str]:
-    """Return the names of a store's collections, sorted, without that of the notes."""
+    """Return the names of a store's collections, sorted, without the collection of notes."""
     return [name for name in store.names() if name != NAME]
 
 
@@ -82,7 +82,7 @@ def _identity(collection: Collection) -> dict[str, Any]:
 
 
 def _facts(kept: Record | None, collection: Collection) -> dict[str, Any]:
-    """Return a note's facts; none where it is not of these vectors, or is no note of ours."""
+    """Return a note's facts, empty if it is about other vectors or not written by imgsearch."""
     try:
         note = safe_json.loads(str(kept.fields["note"])) if kept else {}
         facts = note["facts"] if note and note["of"] == _identity(collection) else {}

@@ -12,13 +12,13 @@ from imgsearch.types import Hit, Vector
 WHOLE: Final = Field("box") == ""
 """The rows of whole images."""
 
-_MORE: Final = 4  # rows fetched for an image wanted, at first and then again
+_MORE: Final = 4  # growth factor of the fetched rows while images are missing
 
 
 def grouped(hits: Iterable[Hit]) -> list[Hit]:
-    """Return the nearest hit of each image, in order; its fields tell the box.
+    """Return the nearest hit of each image, in order; its fields hold the region's box.
 
-    Rows without a field "image" are images of their own.
+    A row without a field "image" is an image.
     """
     best: dict[str, Hit] = {}
     for hit in hits:
@@ -27,14 +27,14 @@ def grouped(hits: Iterable[Hit]) -> list[Hit]:
 
 
 def has_regions(collection: Collection) -> bool:
-    """Tell if a collection holds regions of images."""
+    """Return whether a collection holds regions of images."""
     return not collection.foreign and set(FIELDS) <= set(collection.schema.fields)
 
 
 def image_id(collection: Collection, hit: Hit) -> str:
-    """Return the id of the image that a hit is, or is a region of.
+    """Return the id of the image of a hit, which may be a region of it.
 
-    A field "image" means that in a collection with regions alone.
+    A field "image" has this meaning only in a collection with regions.
     """
     image = hit.fields.get("image") if has_regions(collection) else None
     return str(image or hit.id)
@@ -50,19 +50,19 @@ def search_images(
     min_score: float | None = None,
     effort: int | None = None,
 ) -> list[Hit]:
-    """Return at most `k` hits, each of another image, nearest first, after `offset` others.
+    """Return at most `k` hits of different images, nearest first, after the nearest `offset`.
 
-    As `Collection.search` with a single query, but that regions of one image count once. More rows
-    are fetched until there are images enough, up to 16,384.
+    Options are as for `Collection.search`, here with one query. At most 16,384 rows are fetched to
+    find enough images.
 
     Raises:
-        ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as `Collection.search`.
+        ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as for `Collection.search`.
     """
     options: dict[str, Any] = {"where": where, "min_score": min_score, "effort": effort}
     if not has_regions(collection):
         return collection.search(vector[None], k=k, offset=offset, **options)[0]
     if k < 1 or offset < 0 or k + offset > MAX_K:
-        return collection.search(vector[None], k=k, offset=offset, **options)[0]  # which says why
+        return collection.search(vector[None], k=k, offset=offset, **options)[0]  # raises
     wanted = fetched = k + offset
     while True:
         fetched = min(fetched * _MORE, MAX_K)

@@ -1,4 +1,4 @@
-"""What rows hold and what a write of them tells, for the operators of public Towhee code."""
+"""Vectors and results of writes, for the operators of public Towhee code."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +11,21 @@ from imgsearch.types import Matrix
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """How many rows went in, and their primary keys."""
+    """The number of inserted rows, and their primary keys."""
 
     insert_count: int
     primary_keys: list[int | str]
 
 
 def matrix(vectors: Any) -> Matrix:
-    """Return a vector as (1, d), or many as (n, d), float32; stores check the rest.
+    """Return a vector as (1, d), or many as (n, d), float32; stores check the values.
 
     Raises:
-        VectorInvalid: they are no numbers, or of several lengths.
+        VectorInvalid: they are not numbers, or differ in length.
     """
     try:
         return np.atleast_2d(np.asarray(vectors, np.float32))
     except (ValueError, TypeError) as error:
-        raise VectorInvalid(f"a vector is numbers, and many are of one length: {error}") from error
+        raise VectorInvalid(
+            f"the vectors are invalid: {error}. Pass numbers, in vectors of one length."
+        ) from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from imgsearch.backends.rows import Inserted, matrix
-from imgsearch.backends.tencent.database import Place
+from imgsearch.backends.tencent.database import TencentDatabase
 from imgsearch.errors import FieldInvalid
 from imgsearch.images.sources import content_id, printable
 from imgsearch.towhee import Operator
@@ -30,7 +30,7 @@ class TcvdbInsert(Operator):
         *,
         random_ids: bool = False,
     ) -> None:
-        self._place = Place(host, port, username, key, dbName, timeout)
+        self._database = TencentDatabase(host, port, username, key, dbName, timeout)
         self._name, self._random = collectionName, random_ids
 
     def __call__(self, path: Any, vector: Any) -> Inserted:
@@ -49,22 +49,22 @@ class TcvdbInsert(Operator):
             Record(self._id(name), matrix(row)[0], {"path": printable(name)})
             for name, row in zip(names, vectors, strict=True)
         ]
-        self._place.open(self._name).upsert(records, foreign=True)
+        self._database.open(self._name).upsert(records, foreign=True)
         return Inserted(len(records), [record.id for record in records])
 
     def create_db_and_collection(self, dim: int = 2048) -> None:
-        """Create the database and the collection if they are missing; see `Place.create`."""
-        self._place.create(self._name, dim)
+        """Create the database and the collection if they are missing; see `TencentDatabase`."""
+        self._database.create(self._name, dim)
 
     def delete_and_drop(self, *, database: str, collection: str) -> None:
-        """Drop the collection, then its database; see `Place.drop` and `Place.drop_database`."""
-        self._place.require(database)
-        self._place.drop(collection)
-        self._place.drop_database(database)
+        """Drop the collection, then its database; see `TencentDatabase`."""
+        self._database.require(database)
+        self._database.drop(collection)
+        self._database.drop_database(database)
 
     def clear(self, *, database: str) -> None:
-        """Drop the database with all its collections; see `Place.drop_database`."""
-        self._place.drop_database(database)
+        """Drop the database with all its collections; see `TencentDatabase.drop_database`."""
+        self._database.drop_database(database)
 
     def _id(self, path: str) -> str:
         return str(uuid.uuid4()) if self._random else content_id(os.fsencode(path))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from imgsearch.backends.rows import matrix
-from imgsearch.backends.tencent.database import Place
+from imgsearch.backends.tencent.database import TencentDatabase
 from imgsearch.towhee import Operator
 
 
@@ -24,12 +24,12 @@ class TcvdbSearch(Operator):
         *,
         limit: int = 10,
     ) -> None:
-        self._place = Place(host, port, username, key, dbName, timeout)
+        self._database = TencentDatabase(host, port, username, key, dbName, timeout)
         self._name, self._limit = collectionName, limit
 
     def __call__(self, vector: Any) -> list[Any]:
         """Return ``[[path, score], …]``, nearest first; a list of these for many vectors."""
-        collection = self._place.open(self._name)
+        collection = self._database.open(self._name)
         results = collection.search(matrix(vector), k=self._limit)
         # Tencent's own score is the distance for L2
         score = "distance" if collection.schema.metric == "l2" else "score"

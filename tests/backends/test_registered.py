@@ -50,7 +50,7 @@ def test_library_and_pipelines_use_the_registered_store(shelves, tmp_path):
 
 @pytest.mark.parametrize(
     ("scheme", "message"),
-    [("milvus", "store of imgsearch's own"), ("Regal", "no scheme"), ("a b", "no scheme")],
+    [("milvus", "imgsearch's own"), ("Regal", "is invalid"), ("a b", "is invalid")],
 )
 def test_invalid_scheme_is_rejected(shelves, scheme, message):
     with pytest.raises(ConfigError, match=message):

@@ -13,7 +13,6 @@ import psutil
 from pymilvus import MilvusClient
 
 from imgsearch.backends import Index, Schema, connect
-from imgsearch.backends.milvus.schema import search_params
 from imgsearch.types import Record
 from tests.services.milvus_server import MilvusServer, unavailable
 
@@ -122,7 +121,7 @@ def paired(what, first, second, calls, *, inverted=False, goal):
 def searching(store, client, queries):
     """Compare single searches: same parameters, same fields, every hit read."""
     collection = store.open("gallery")
-    params = {"params": search_params(SCHEMA.index, K, None)}
+    params = {"params": SCHEMA.index.search_params(K, None)}
 
     def ours(query):
         for hit in collection.search(query[None], k=K)[0]:

@@ -216,7 +216,7 @@ def test_evaluate_accepts_a_csv(run, loaded, tmp_path):
         (["info"], "add some images first"),
         (["add", "nirgends"], "nirgends"),
         (["info", "--db", "tencentt://x"], "unknown store"),
-        (["info", "--db", "photos"], "is no store"),
+        (["info", "--db", "photos"], "is invalid. Use PATH.db"),
         pytest.param(["add", ".", "--model", "timmm:x"], "timmm:x", marks=pytest.mark.torch),
         (["add", ".", "--index", "tree"], "unknown index"),
         (["add", ".", "--weights", "x.safetensors"], "name the model"),

@@ -57,7 +57,7 @@ def test_configuration_may_contain_options():
 
 
 def test_store_is_required():
-    with pytest.raises(ConfigError, match="give PATH"):
+    with pytest.raises(ConfigError, match="Use PATH"):
         AutoPipes.pipeline("imgsearch_insert")
 
 

@@ -1,4 +1,4 @@
-"""Where a Milvus is, in the words of Towhee's public operators."""
+"""Addresses of Milvus stores, in the arguments of Towhee's public operators."""
 
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -8,11 +8,11 @@ from imgsearch.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a collection is, in the words of Towhee's operators. Secrets stay out of the repr.
+    """The address of a store in the arguments of Towhee's operators. The repr has no secrets.
 
-    `uri` is ``http(s)://host:port``, or ``PATH.db`` for an embedded store, and goes before `host`
-    and `port`. `token` is an API key or ``user:password``; given as `user` and `password` they
-    travel over TLS, as with the hub's operator, unless `secure` is false.
+    `uri` is ``http(s)://host:port``, or ``PATH.db`` for an embedded store, and takes precedence
+    over `host` and `port`. `token` is an API key or ``user:password``. With `user` and `password`
+    the connection uses TLS, like the hub's operator, unless `secure` is False.
     """
 
     host: str | None = None
@@ -26,10 +26,10 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The store's URL as `imgsearch.connect` takes it.
+        """The store's URL for `imgsearch.backends.connect`.
 
         Raises:
-            ConfigError: it is neither http(s):// nor a path that ends in .db.
+            ConfigError: `uri` is neither http(s):// nor a path that ends in .db.
         """
         database = quote(self.db_name, safe="")
         if self.uri is None:
@@ -39,13 +39,16 @@ class Address:
         if not separator:
             return self.uri
         if scheme not in ("http", "https", "tcp"):
-            raise ConfigError("uri is http://HOST:PORT, https://HOST:PORT or a PATH.db")
+            raise ConfigError(
+                f"uri has an unknown scheme: {scheme!r}. Use http://HOST:PORT, https://HOST:PORT "
+                "or PATH.db."
+            )
         scheme = "milvus+https" if scheme == "https" else "milvus"
         return f"{scheme}://{rest}" if not database else f"{scheme}://{rest.rstrip('/')}/{database}"
 
     @property
     def credentials(self) -> str | None:
-        """The token that `imgsearch.connect` takes, None without one."""
+        """The token for `imgsearch.backends.connect`, None without one."""
         if self.token or not self.user:
             return self.token or None
         return f"{self.user}:{self.password or ''}"

@@ -1,4 +1,4 @@
-"""Milvus: an embedded file (milvus-lite) or a server, through one client, `MilvusClient`."""
+"""Milvus: an embedded store (milvus-lite) or a server, through one client, `MilvusClient`."""
 
 import threading
 import time
@@ -50,12 +50,12 @@ class Backend(VectorBackend):
         self.capabilities = Capabilities(
             BUILT, persistent=True, shared=self.connection.path is None
         )
-        self.drops = 0  # of collections, by this object
+        self.drops = 0  # collections that this object dropped
 
     @override
     def names(self) -> list[str]:
         with self.calling() as client:
-            if folder := self.connection.folder:  # lite lists no collection if one is damaged
+            if folder := self.connection.folder:  # lite lists nothing if one collection is damaged
                 return milvus_folder.names(folder)
             return sorted(client.list_collections(timeout=self._timeout))
 
@@ -69,7 +69,7 @@ class Backend(VectorBackend):
         check_name(name)
         with self.calling() as client:
             if not self._exists(client, name):
-                self._make(client, name, schema)
+                self._create(client, name, schema)
             collection = self.open(name)
         require_schema(collection, schema)
         return collection
@@ -96,8 +96,11 @@ class Backend(VectorBackend):
         with self.calling() as client:
             self._require(client, name)
             if (real := self._real(client, name)) != name:  # lite would drop the collection
-                raise CollectionNotFound(f"{name!r} is an alias of {real!r}: drop_alias drops it")
-            # Milvus 2.3.5 would keep its aliases, and their names would stay taken
+                raise CollectionNotFound(
+                    f"collection {name!r} cannot be dropped: it is an alias of {real!r}. Use "
+                    "drop_alias."
+                )
+            # Milvus 2.3.5 would keep its aliases, and reserve their names
             for alias in self._aliases(client, name):
                 client.drop_alias(alias, timeout=self._timeout)
             client.drop_collection(name, timeout=self._timeout)
@@ -110,7 +113,7 @@ class Backend(VectorBackend):
         with self.calling() as client:
             self._require(client, name)
             if alias in self.names():
-                raise ConfigError(f"{alias!r} is a collection; an alias needs a name of its own")
+                raise ConfigError(f"alias {alias!r} is a collection's name. Choose another one.")
             known = alias in client.list_aliases(timeout=self._timeout)["aliases"]
             put = client.alter_alias if known else client.create_alias
             put(self._real(client, name), alias, timeout=self._timeout)
@@ -190,7 +193,7 @@ class Backend(VectorBackend):
                 client.flush(name, timeout=LONG)
                 self._await_index(name)
                 return
-            # Lite indexes new rows in a thread that cannot be waited for; loading indexes them, too
+            # Lite indexes new rows in a thread without a way to wait; loading indexes them, too
             client.release_collection(name, timeout=LONG)
             try:
                 client.flush(name, timeout=LONG)
@@ -201,7 +204,7 @@ class Backend(VectorBackend):
         """Check that a collection or an alias has this name.
 
         Raises:
-            CollectionNotFound: none has it.
+            CollectionNotFound: the name does not exist.
             SchemaMismatch: the collection is damaged.
         """
         if not self._exists(client, name):
@@ -209,23 +212,24 @@ class Backend(VectorBackend):
 
     def _exists(self, client: MilvusClient, name: str) -> bool:
         folder = self.connection.folder
-        if folder and not milvus_folder.is_whole(folder, name, shown=self.connection.path):
+        if folder and not milvus_folder.is_whole(folder, name, store=self.connection.path):
             return False
         return bool(client.has_collection(name, timeout=self._timeout))
 
     def _aliases(self, client: MilvusClient, name: str = "") -> list[str]:
         """Return the aliases of a collection, or all of the database's."""
-        # without a name here Milvus 2.3.5 takes the default database
+        # without db_name Milvus 2.3.5 uses the default database
         database = self.connection.database
         return list(client.list_aliases(name, timeout=self._timeout, db_name=database)["aliases"])
 
     def _real(self, client: MilvusClient, name: str) -> str:
-        """Return the collection's name for its name or an alias."""
+        """Return the name of a collection by its name or an alias."""
         return str(client.describe_collection(name, timeout=self._timeout)["collection_name"])
 
-    def _make(self, client: MilvusClient, name: str, schema: Schema) -> None:
+    def _create(self, client: MilvusClient, name: str, schema: Schema) -> None:
         if schema.index.kind not in BUILT:
-            raise IndexRefused(f"{self.url} does not build {schema.index.kind}")
+            kinds = ", ".join(sorted(BUILT))
+            raise IndexRefused(f"{self.url} cannot build {schema.index.kind}. Use one of {kinds}.")
         self.connection.check_writable()
         if folder := self.connection.folder:
             milvus_folder.free_name(folder, name)
@@ -251,20 +255,20 @@ class Backend(VectorBackend):
             if self.connection.path and is_of_disk(str(error)):
                 raise
             raise IndexRefused(
-                f"{self.url} does not build {schema.index}: {text_of(error)}"
+                f"{self.url} cannot build {schema.index}: {text_of(error)}"
             ) from error
 
     def _build(self, client: MilvusClient, name: str, schema: Schema) -> None:
-        given = dict(schema.index.params)
+        build = dict(schema.index.params)
         params = client.prepare_index_params()
         params.add_index(
             "vector",
             index_type=schema.index.kind.upper(),
             metric_type=schema.metric.upper(),
-            # twice: lite ignores the ones that pymilvus flattens
-            params={**given, "params": given} if given else {},
+            # twice, because lite ignores parameters that pymilvus flattens
+            params={**build, "params": build} if build else {},
         )
-        # sync would sleep for half a second at least, and forget the timeout (pymilvus 3.0.2)
+        # sync=True would sleep for half a second at least, and ignore the timeout (pymilvus 3.0.2)
         client.create_index(name, params, timeout=LONG, sync=False)
         check_index(self.index(name) or {}, schema)
 
@@ -274,18 +278,20 @@ class Backend(VectorBackend):
         except MilvusException:
             if self.connection.path is None or schema.index.kind == "flat":
                 raise
-            # a process killed while lite wrote an index leaves half of it: build it again
+            # an index is incomplete if a process was killed while lite wrote it: build it again
             client.drop_index(name, "vector", timeout=LONG)
             self._build(client, name, schema)
             client.load_collection(name, timeout=LONG)
 
     def _await_index(self, name: str) -> None:
         end, pause = time.monotonic() + LONG, threading.Event()
-        while (found := self.index(name)) and (
-            found["state"] != "Finished" or found["pending_index_rows"]
+        while (index := self.index(name)) and (
+            index["state"] != "Finished" or index["pending_index_rows"]
         ):
-            if found["state"] == "Failed":
-                raise IndexRefused(f"{self.url} failed to index {name!r}: {found}")
+            if index["state"] == "Failed":
+                raise IndexRefused(f"{self.url} failed to index {name!r}: {index}")
             if time.monotonic() > end:
-                raise BackendUnavailable(f"{self.url}: {name!r} not indexed in {LONG:.0f} s")
+                raise BackendUnavailable(
+                    f"{self.url} did not index {name!r} within {LONG:.0f} s. Flush it again later."
+                )
             pause.wait(0.2)

@@ -1,4 +1,4 @@
-"""Reading and writing one Milvus collection. The driver itself stays in `milvus`."""
+"""Reads and writes a Milvus collection, without importing the driver."""
 
 import logging
 import threading
@@ -10,11 +10,11 @@ from typing_extensions import override
 
 from imgsearch.arguments import MAX_K
 from imgsearch.backends.collection import MAX_BATCH, Collection
+from imgsearch.backends.conditions import both
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
-from imgsearch.backends.milvus.filters import after, among, both, rendered
+from imgsearch.backends.milvus.filters import after, among, rendered
 from imgsearch.backends.milvus.layout import Layout
-from imgsearch.backends.milvus.schema import search_params
 from imgsearch.errors import BackendError, CollectionNotFound
 from imgsearch.filters import Filter
 from imgsearch.types import Hit, Matrix, Record, Vector
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-CHUNK: Final = 500  # ids named in one expression: at most 256 kB of text
-KEYS: Final = 65_536  # keys that iterating lite reads at once: at most 32 MB of text
-ROWS: Final = 1_000  # rows upserted at once
-BYTES: Final = 16 * 2**20  # … and their size: servers take messages of 64 MB
-HITS: Final = 65_536  # hits asked for at once, over all queries of a call
-QUERIES: Final = 256  # queries a call; servers take 16,384
+CHUNK: Final = 500  # ids in one expression: at most 256 kB of text
+KEYS: Final = 65_536  # keys that `_iterate` reads from lite at once: at most 32 MB of text
+ROWS: Final = 1_000  # rows in an upsert
+BYTES: Final = 16 * 2**20  # size of an upsert; servers accept messages of 64 MB
+HITS: Final = 65_536  # hits of all queries in a search
+QUERIES: Final = 256  # queries in a search; servers accept 16,384
 LEAST: Final = 1_024  # rows of the smallest segment that servers index by default
-RELEASED: Final = (101, 103, 201, 202)  # Milvus' codes for one that is not, or not fully, loaded
+RELEASED: Final = (101, 103, 201, 202)  # Milvus' codes for a collection that is not fully loaded
 UNEXPECTED: Final = 65_535  # a code of Milvus 2.3.5, also for a search during a release
 TRIES: Final = 6  # of a call, while other programs release the collection
 
 
 class MilvusCollection(Collection):
-    """A loaded collection, read with Session consistency: it sees what this process wrote."""
+    """A loaded collection, read with Session consistency: reads see writes of this process."""
 
     def __init__(self, store: "Backend", described: Described[Layout], names: FieldNames) -> None:
         layout, name = described.layout, described.name
@@ -49,35 +49,37 @@ class MilvusCollection(Collection):
             lambda: store.identity(name, names), described.identity, drops=lambda: store.drops
         )
         self._loads = 0
-        self._loading = threading.Lock()  # taken before the store's turn, never within it
+        self._loading = threading.Lock()  # acquired before the connection's lock, never inside it
 
     @override
     def flush(self) -> None:
-        if self.foreign:  # the other program takes care of its index
+        if self.foreign:  # the other program maintains its index
             return
         self._store.refresh(self.name, self.schema)
 
     @override
     def indexed(self) -> int:
-        """Servers count rows that were replaced until they are compacted; lite 3.2.2 says all."""
+        """Return the indexed rows; servers count replaced ones until compaction, lite all rows."""
         index = self._store.index(self.name, self._layout.vector) or {}
         return min(int(index.get("indexed_rows", 0)), self.count())
 
     @override
     def settle(self, *, seconds: float = 60.0) -> int:
-        """Milvus 2.3.5 takes some 10 s after a flush to put the index in place of loose rows."""
+        """Wait for the index; Milvus 2.3.5 needs about 10 s after a flush to use it."""
         if self._connection.path:
             return self.indexed()
         end, pause, count = time.monotonic() + seconds, threading.Event(), self.count()
-        flat = self.schema.index.kind == "flat"  # has no index there, and needs none
+        flat = self.schema.index.kind == "flat"  # servers build and need no index for it
         while True:
             loaded = self._call("list_loaded_segments")
-            sealed = [part for part in loaded if part.state.name == "Sealed"]
-            through = sum(int(part.num_rows) for part in sealed if part.index_name or flat)
-            coming = any(part.num_rows >= LEAST and not part.index_name for part in sealed)
-            there = sum(part.num_rows for part in sealed) >= count and (flat or not coming)
-            if there or time.monotonic() > end:
-                return min(count, through)
+            sealed = [segment for segment in loaded if segment.state.name == "Sealed"]
+            indexed = sum(int(segment.num_rows) for segment in sealed if segment.index_name or flat)
+            pending = any(
+                segment.num_rows >= LEAST and not segment.index_name for segment in sealed
+            )
+            complete = sum(segment.num_rows for segment in sealed) >= count
+            if (complete and (flat or not pending)) or time.monotonic() > end:
+                return min(count, indexed)
             pause.wait(0.2)
 
     @override
@@ -105,8 +107,8 @@ class MilvusCollection(Collection):
     ) -> list[Any]:
         """Return the nearest `k` matches of each query, or all if there are fewer.
 
-        A server applies the limit before it drops the rows that repeat an id. So the limit of a
-        short answer is doubled until the server returns no further matches.
+        A server applies the limit before it removes rows that repeat an id. So the limit of a
+        short result is doubled until the server returns no further matches.
         """
         matches = list(self._nearest(queries, k, where, effort))
         limit = k
@@ -142,7 +144,7 @@ class MilvusCollection(Collection):
                 output_fields=self._layout.outputs(),
                 search_params={
                     "metric_type": self.schema.metric.upper(),
-                    "params": search_params(self.schema.index, limit, effort),
+                    "params": self.schema.index.search_params(limit, effort),
                 },
                 anns_field=self._layout.vector,
                 consistency_level="Session",
@@ -175,8 +177,8 @@ class MilvusCollection(Collection):
             some = among(self._layout.key, keys[start : start + CHUNK])
             self._call("delete", filter=some, writing=True)
         if self._connection.path is None:
-            # Session does not cover deletions with pymilvus 3.0.2 and Milvus 2.3.5: a search right
-            # after one still finds the row. One Strong read (200 ms) waits until it is gone.
+            # Session does not cover deletions with pymilvus 3.0.2 and Milvus 2.3.5: the next search
+            # still finds the row. One Strong read (200 ms) waits for the deletion.
             self._query("", ["count(*)"], consistency_level="Strong")
 
     @override
@@ -198,8 +200,8 @@ class MilvusCollection(Collection):
                 read += len(rows)
             self._log_missing(min(before, self._count(where)) - read, where)
             return
-        # Lite reads and sorts the whole collection for each page, but finds rows by key at once.
-        # So the keys are read in few long pages, and the rows by their keys.
+        # Lite reads and sorts the whole collection for each page, but finds rows by key quickly. So
+        # the keys are read in few long pages, and the rows by their keys.
         for keyed in self._pages(condition, [self._layout.key], KEYS):
             keys = [row[self._layout.key] for row in keyed]
             for start in range(0, len(keys), min(batch, CHUNK)):
@@ -219,14 +221,14 @@ class MilvusCollection(Collection):
             expression = both(after(key, max(row[key] for row in rows)), condition)
 
     def _log_missing(self, missing: int, where: Filter | None) -> None:
-        """Log why `missing` of the server's rows were not read."""
+        """Log why `missing` rows of the server were not read."""
         if missing <= 0:
             return
         doubled = self.doubled(where)
         if doubled:
             _log.warning(
                 "collection %r of %s: %d rows repeat an id, because another program inserted it "
-                "twice. Each id was read once; `imgsearch copy` keeps one row of each.",
+                "twice. Each id was read once. `imgsearch copy` keeps one row of each.",
                 self.name, self._connection.url, doubled,
             )  # fmt: skip
         if missing > doubled:
@@ -258,7 +260,7 @@ class MilvusCollection(Collection):
         return rows
 
     def _call(self, method: str, *arguments: Any, writing: bool = False, **options: Any) -> Any:
-        """Return the result of the client's `method`, and load a released collection first.
+        """Call `method` of the client; load a released collection and repeat the call.
 
         Raises:
             CollectionNotFound: the collection was dropped.
@@ -326,7 +328,7 @@ def released(error: BackendError) -> bool:
 
 
 def _parts(rows: Sequence[dict[str, Any]], records: Sequence[Record]) -> Iterator[list[Any]]:
-    """Cut rows where a message would become too long."""
+    """Split rows into messages of a limited size."""
     part: list[Any] = []
     size = 0
     for row, record in zip(rows, records, strict=True):

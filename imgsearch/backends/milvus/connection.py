@@ -16,7 +16,7 @@ from imgsearch.backends.milvus.errors import text_of, translated
 from imgsearch.errors import BackendError, ConfigError
 
 LONG: Final = 600.0  # seconds for calls that grow with the collection: load, flush, index
-NO_DATABASE: Final = 800  # Milvus' code
+NO_DATABASE: Final = 800  # Milvus' error code
 _DRIVER_ERRORS: Final = (MilvusException, grpc.RpcError, grpc.FutureTimeoutError)
 
 
@@ -24,7 +24,8 @@ class Connection:
     """A client of the store at `url`. Thread-safe.
 
     `path` is the path of an embedded store, None for a server. Calls to an embedded store run one
-    at a time: milvus-lite 3.2.2 takes one writer, and a flush releases the collection for a moment.
+    at a time: milvus-lite 3.2.2 allows one writer, and a flush releases the collection for a
+    moment.
     """
 
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
@@ -38,14 +39,14 @@ class Connection:
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self.path else nullcontext()
         )
-        self._write_failed = False  # on the disk of an embedded store
+        self._write_failed = False  # on an embedded store's disk
         self._embedded = Embedded(self.path, LONG) if self.path else None
         self._client: MilvusClient | None
         if self._embedded:
             self._client = self._embedded.client
         else:
             scheme = "https" if parts.scheme == "milvus+https" else "http"
-            self._client = self._served(f"{scheme}://{parts.netloc}", token)
+            self._client = self._connect(f"{scheme}://{parts.netloc}", token)
 
     @property
     def folder(self) -> Path | None:
@@ -62,15 +63,15 @@ class Connection:
         """Lend the client, and translate the driver's errors.
 
         Raises:
-            BackendError: the store is closed, or refused the call.
-            BackendUnavailable: the server did not answer in time.
+            BackendError: the store is closed, or rejected the call.
+            BackendUnavailable: the server did not respond in time.
             CollectionNotFound: the collection does not exist.
         """
         with self._turn:
             if self._write_failed:
                 self._reopen()
             if self._client is None:
-                raise BackendError(f"{self.url} is closed")
+                raise BackendError(f"{self.url} is closed. Open it again.")
             try:
                 yield self._client
             except _DRIVER_ERRORS as error:
@@ -84,8 +85,8 @@ class Connection:
         """
         if self.read_only:
             raise BackendError(
-                f"{self.path} is read-only: it can be searched, but not changed. Change its "
-                "permissions, or copy it with `imgsearch copy` to a writable place."
+                f"{self.path} cannot be changed: it is read-only. Change its permissions, or copy "
+                "it to a writable folder with `imgsearch copy`."
             )
 
     def close(self) -> None:
@@ -107,7 +108,7 @@ class Connection:
             self._client = self._embedded.client
         self._write_failed = False
 
-    def _served(self, uri: str, token: str | None) -> MilvusClient:
+    def _connect(self, uri: str, token: str | None) -> MilvusClient:
         try:
             client = MilvusClient(
                 uri, token=token or "", db_name=self.database, timeout=self.timeout, dedicated=True
@@ -116,7 +117,8 @@ class Connection:
         except _DRIVER_ERRORS as error:
             if isinstance(error, MilvusException) and error.code == NO_DATABASE:
                 raise ConfigError(
-                    f"{self.url}: the server has no database {self.database!r}"
+                    f"{self.url} cannot be opened: database {self.database!r} does not exist. "
+                    "Create it, or name another one."
                 ) from error
             raise self._translated(error) from error
         return client
@@ -126,7 +128,7 @@ class Connection:
         if self.path and is_of_disk(text):
             self._write_failed = True
             return BackendError(
-                f"{self.path} was not written or read: {text}. Acknowledged records are kept. Free "
-                "disk space or repair the disk, then run it again."
+                f"{self.path} cannot be written or read: {text}. Saved records are kept. Free disk "
+                "space or repair the disk, then run it again."
             )
         return translated(error, self.url, self.timeout)

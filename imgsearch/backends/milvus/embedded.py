@@ -19,8 +19,8 @@ _DISK: Final = re.compile(r"\[errno \d+\]|no space left|input/output error", re.
 class Embedded:
     """An open store at `path` with its `client`; a missing one is created.
 
-    milvus-lite works in `folder`. It has to write a lock and a log, so a store that cannot be
-    written is opened as a temporary folder of links to its files, and `read_only` is True.
+    milvus-lite works in `folder`, where it writes a lock and a log. So a store without write
+    permission is opened as a temporary folder of links to its files, and `read_only` is True.
 
     Raises:
         ConfigError: `path` is a file, or its parent cannot be created.
@@ -30,13 +30,16 @@ class Embedded:
 
     def __init__(self, path: Path, timeout: float) -> None:
         if path.is_file():
-            raise ConfigError(f"{path} is a file; an embedded store is a folder that ends in .db")
+            raise ConfigError(
+                f"{path} is a file, but an embedded store is a folder. Choose another path that "
+                "ends in .db."
+            )
         self._path, self._lock = path, -1
         self.read_only = path.is_dir() and not milvus_folder.is_writable(path)
         self.folder = path
         try:
             if self.read_only:
-                self._lock = _shared(path)
+                self._lock = _lock_shared(path)
                 self.folder = Path(tempfile.mkdtemp(prefix="imgsearch-", suffix=".db"))
                 milvus_folder.link(path, self.folder)
             else:
@@ -60,7 +63,7 @@ class Embedded:
         self.client.close()
         if failed or self.read_only:
             _forget(self.folder)
-        # lite's server thread would keep the file locked until the process ends
+        # otherwise lite's server thread keeps the file locked until the process ends
         server_manager_instance.release_server(str(self.folder))
         self._clear()
 
@@ -73,7 +76,7 @@ class Embedded:
 
 
 def is_of_disk(text: str) -> bool:
-    """Return whether lite's message reports a failed write or read of the system."""
+    """Return whether lite's message reports a failed write or read of the disk."""
     return bool(_DISK.search(text))
 
 
@@ -81,14 +84,17 @@ def _make_parent(path: Path) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"no folder {path.parent} for the store, nor one to put it in") from error
+        raise ConfigError(
+            f"store {path} cannot be created: no folder {path.parent}, and it cannot be created: "
+            f"{error}. Create it, or choose another path."
+        ) from error
 
 
-def _shared(path: Path) -> int:
-    """Lock a store for reading, beside other readers; return the descriptor, -1 if unreadable.
+def _lock_shared(path: Path) -> int:
+    """Lock a store together with other readers; return the descriptor, -1 if it is unreadable.
 
     Raises:
-        StoreLocked: a process that may write has the store open.
+        StoreLocked: a process with write permission has the store open.
     """
     import fcntl
 
@@ -101,16 +107,16 @@ def _shared(path: Path) -> int:
     except BlockingIOError as error:
         os.close(descriptor)
         raise _locked_error(path) from error
-    except OSError:  # some file systems have no locks
+    except OSError:  # some file systems do not support locks
         return descriptor
     return descriptor
 
 
 def _forget(folder: Path) -> None:
-    """Drop the rows that lite holds in memory, as a killed process does.
+    """Discard the rows in lite's memory, with the effect of a killed process.
 
-    After a failed write lite 3.2.2 keeps rows in its log alone, and the next successful write
-    deletes the log. Opened again, lite reads the rows back from the log.
+    After a failed write lite 3.2.2 keeps rows only in its log, which the next successful write
+    deletes. When it is opened again, lite reads the rows from the log.
     """
     from milvus_lite.server_manager import server_manager_instance
 
@@ -121,7 +127,7 @@ def _forget(folder: Path) -> None:
         for sink in (collection._wal._data_sink, collection._wal._delta_sink):
             with suppress(OSError):
                 if sink is not None:
-                    sink.raw.close()  # or the rest of a torn row would be written later
+                    sink.raw.close()  # otherwise the rest of a torn row would be written later
     if database:
         database._collections.clear()
 
@@ -137,8 +143,8 @@ def _open_error(path: Path, folder: Path) -> BackendError:
         return _locked_error(path)
     except (MilvusLiteError, OSError, ValueError) as error:
         return BackendError(f"{path} cannot be opened: {error}")
-    return StoreLocked(f"{path} was open in another process until just now; try again")
+    return StoreLocked(f"{path} was open in another process a moment ago. Retry.")
 
 
 def _locked_error(path: Path) -> StoreLocked:
-    return StoreLocked(f"{path} is open in another process; close it there, or use a server")
+    return StoreLocked(f"{path} is open in another process. Close it there, or use a server.")

@@ -1,4 +1,4 @@
-"""The translation of pymilvus' errors."""
+"""Translates errors of pymilvus."""
 
 from typing import Final
 
@@ -7,24 +7,24 @@ from pymilvus import MilvusException
 
 from imgsearch.errors import BackendError, BackendUnavailable, CollectionNotFound
 
-CONNECT_FAILED: Final = 2  # of pymilvus 3.0.2, for a dead host and for bad credentials alike
+CONNECT_FAILED: Final = 2  # pymilvus 3.0.2: a dead host or wrong credentials
 NO_COLLECTION: Final = (4, 100)  # the old code and the new one
 _UNREACHED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def translated(error: Exception, url: str, timeout: float) -> BackendError:
-    """Return our error for a driver's error of a call that was limited to `timeout` seconds."""
+    """Return imgsearch's error for a driver's error in a call limited to `timeout` seconds."""
     code = error.code() if isinstance(error, grpc.RpcError) else getattr(error, "code", None)
     text = text_of(error)
     if isinstance(error, MilvusException) and code in NO_COLLECTION:
         return CollectionNotFound(f"{url}: {text}")
     if code == CONNECT_FAILED:
         return BackendUnavailable(
-            f"no answer from {url} within {timeout:g} s: the server is down, or refuses this user "
-            "or token"
+            f"no response from {url} within {timeout:g} s: the server is down, or refuses this "
+            "user or token. Check that it runs, and the token."
         )
     if code in _UNREACHED or isinstance(error, grpc.FutureTimeoutError) or "Retry timeout" in text:
-        return BackendUnavailable(f"no answer from {url} within {timeout:g} s: {text}")
+        return BackendUnavailable(f"no response from {url} within {timeout:g} s: {text}")
     return BackendError(f"{url}: {text}")
 
 

@@ -1,14 +1,15 @@
-"""Filters in Milvus' expression language, as both milvus-lite 3.2.2 and Milvus 2.3.5 read it."""
+"""Filters in Milvus' expression language, for milvus-lite 3.2.2 and Milvus 2.3.5."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from imgsearch.backends.conditions import chain
 from imgsearch.backends.schema import FieldType
 from imgsearch.filters import And, Compare, Filter, In, Not, Or, StartsWith
 from imgsearch.types import Value
 
-# Of C's escapes lite knows these five; it and the server take every other character as it is,
-# so json.dumps, which writes \b, \f and \u001f, would be refused.
+# Lite knows only these five of C's escapes; it and the server read all other characters literally.
+# So they would reject the output of json.dumps, which writes \b, \f and \u001f.
 _ESCAPES: Final = str.maketrans({
     "\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t",
 })  # fmt: skip
@@ -20,14 +21,14 @@ def rendered(where: Filter | None, fields: Mapping[str, FieldType]) -> str:
         case None:
             return ""
         case And():
-            return " and ".join(f"({rendered(part, fields)})" for part in _chain(where, And))
+            return " and ".join(f"({rendered(part, fields)})" for part in chain(where, And))
         case Or():
-            return " or ".join(f"({rendered(part, fields)})" for part in _chain(where, Or))
+            return " or ".join(f"({rendered(part, fields)})" for part in chain(where, Or))
         case Not(inner):
             return f"not ({rendered(inner, fields)})"
         case In(name, values):
             return f"{name} in [{', '.join(_literal(value, fields[name]) for value in values)}]"
-        case StartsWith():  # not `like`, whose % and _ lite 3.2.2 has no way to escape
+        case StartsWith():  # not `like`, because lite 3.2.2 cannot escape its % and _
             return rendered(where.bounds(), fields)
         case Compare(name, operation, value):
             return f"{name} {operation} {_literal(value, fields[name])}"
@@ -35,9 +36,9 @@ def rendered(where: Filter | None, fields: Mapping[str, FieldType]) -> str:
 
 
 def among(name: str, ids: Iterable[str | int]) -> str:
-    """Return the expression for rows whose primary key is one of `ids`.
+    """Return the expression for rows whose primary key is in `ids`.
 
-    pymilvus 3.0.2 has ``ids=`` for this, but puts texts between quotes without escaping them.
+    The option ``ids=`` of pymilvus 3.0.2 quotes texts without escaping them.
     """
     return f"{name} in [{', '.join(quoted(i) if isinstance(i, str) else str(i) for i in ids)}]"
 
@@ -47,27 +48,9 @@ def after(name: str, last: str | int) -> str:
     return f"{name} > {quoted(last) if isinstance(last, str) else last}"
 
 
-def both(*conditions: str) -> str:
-    """Return the expression for rows that meet all `conditions`, of which some may be empty."""
-    return " and ".join(f"({condition})" for condition in conditions if condition)
-
-
 def quoted(text: str) -> str:
     """Return a text as a literal."""
     return f'"{text.translate(_ESCAPES)}"'
-
-
-def _chain(where: Filter, kind: type[And] | type[Or]) -> list[Filter]:
-    """Return the parts of ``a & b & c``, so that long chains do not nest deeply."""
-    parts: list[Filter] = []
-    waiting = [where]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, kind):
-            waiting += [part.right, part.left]
-        else:
-            parts.append(part)
-    return parts
 
 
 def _literal(value: Value, kind: FieldType) -> str:

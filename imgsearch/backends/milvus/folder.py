@@ -1,8 +1,8 @@
-"""The folder of an embedded Milvus: its complete and its damaged collections. No driver here.
+"""The folder of an embedded Milvus: its complete and its damaged collections.
 
-milvus-lite 3.2.2 creates ``collections/NAME/`` before it writes the schema there. A process that is
-killed in between, or a full disk, leaves a folder without a schema, which blocks the name. Lite
-also lists no collection at all if the files of one are damaged.
+milvus-lite 3.2.2 creates ``collections/NAME/`` before it writes the schema there. A killed process
+or a full disk leaves a folder without a schema, which blocks the name. Lite also lists nothing if
+the files of one collection are damaged.
 """
 
 import json
@@ -16,14 +16,14 @@ from typing import Any, Final
 from imgsearch.errors import BackendError, SchemaMismatch
 
 LOCK: Final = "LOCK"
-"""The file that lite holds a lock on."""
+"""The file that lite locks."""
 
 ASIDE: Final = "set-aside"
-"""The folder beside the collections that data without a schema is moved to."""
+"""The folder for data without a schema, beside the collections."""
 
 _SCHEMA: Final = "schema.json"
 _MANIFEST: Final = "manifest.json"
-# rewritten whole when an alias or a property is set
+# lite rewrites these files when an alias or a property is set
 _PLAIN: Final = ("aliases.json", "database_properties.json")
 _END: Final = b"PAR1"  # the last bytes of a Parquet file
 _UNUSED: Final = (ASIDE, ".database-staging")  # folders that lite does not read
@@ -41,11 +41,11 @@ def faults(path: Path) -> dict[str, str]:
     return {name: text for name, text in sorted(texts.items()) if text}
 
 
-def is_whole(path: Path, name: str, *, shown: Path | None = None) -> bool:
-    """Return whether a collection can be used: False for the rest of an interrupted `create`.
+def is_whole(path: Path, name: str, *, store: Path | None = None) -> bool:
+    """Return whether a collection can be used: False for remains of an interrupted `create`.
 
-    The result is True for a name without a folder, which may be an alias. Messages show the
-    store's path as `shown`.
+    Returns True for a name without a folder, which may be an alias. Messages show the store's path
+    as `store`.
 
     Raises:
         SchemaMismatch: the files are damaged, and hold data.
@@ -54,7 +54,7 @@ def is_whole(path: Path, name: str, *, shown: Path | None = None) -> bool:
     text = fault(folder) if folder.exists() else ""
     if text and (folder / _SCHEMA).exists() and _holds_data(folder):
         raise SchemaMismatch(
-            f"collection {name!r} of {shown or path} is damaged: {text}. Restore its folder from a "
+            f"collection {name!r} of {store or path} is damaged: {text}. Restore its folder from a "
             "backup, or move it out of the store and add the images again."
         )
     return not text
@@ -69,18 +69,18 @@ def free_name(path: Path, name: str) -> None:
         shutil.rmtree(folder)
         return
     (path / ASIDE).mkdir(exist_ok=True)
-    names_aside = {place.name for place in (path / ASIDE).iterdir()}
+    names_aside = {moved.name for moved in (path / ASIDE).iterdir()}
     numbers = range(1, len(names_aside) + 2)
     number = next(number for number in numbers if f"{name}.{number}" not in names_aside)
-    place = folder.rename(path / ASIDE / f"{name}.{number}")
-    _log.warning("%s held data but no schema, and was moved to %s", folder, place)
+    target = folder.rename(path / ASIDE / f"{name}.{number}")
+    _log.warning("%s has data but no schema; moved to %s", folder, target)
 
 
 def check_plain(path: Path) -> None:
-    """Delete the store's small files that a crash left empty, because lite refuses to open them.
+    """Delete small files that a crash left empty, because lite cannot open them.
 
     Raises:
-        BackendError: one holds something, but not JSON.
+        BackendError: a file is neither empty nor JSON.
     """
     for file in (path / name for name in _PLAIN):
         if file.exists() and not file.read_bytes().strip(b"\0 \n"):
@@ -88,20 +88,20 @@ def check_plain(path: Path) -> None:
         if file.exists() and _json(file) is None:
             raise BackendError(
                 f"{path} cannot be opened: {file.name} is damaged. Restore it from a backup, or "
-                "delete it: it holds no vectors."
+                "delete it; it contains no vectors."
             )
 
 
 def is_writable(path: Path) -> bool:
     """Return whether this process may write to an existing store."""
-    places = [place for place in (path, path / "collections", path / LOCK) if place.exists()]
-    return all(os.access(place, os.W_OK, effective_ids=True) for place in places)
+    written = [part for part in (path, path / "collections", path / LOCK) if part.exists()]
+    return all(os.access(part, os.W_OK, effective_ids=True) for part in written)
 
 
 def link(path: Path, folder: Path) -> None:
     """Fill `folder` with copies of a store's descriptions and links to its data files.
 
-    Descriptions are copied because lite would write them through a link. It writes all other data
+    Descriptions are copied, because lite would write them through a link. It writes all other data
     to new files.
 
     Raises:
@@ -124,7 +124,7 @@ def link(path: Path, folder: Path) -> None:
 def identity(path: Path, name: str) -> object:
     """Return a collection's identity, as in `Described`; None for a missing one.
 
-    A flush changes it, too, because it writes a new manifest.
+    A flush also changes it, because it writes a new manifest.
     """
     folder = path / "collections" / name
     try:
@@ -154,12 +154,12 @@ def fault(folder: Path) -> str:
 
 
 def _folders(path: Path) -> list[Path]:
-    place = path / "collections"
-    return list(place.iterdir()) if place.is_dir() else []
+    collections = path / "collections"
+    return list(collections.iterdir()) if collections.is_dir() else []
 
 
 def _holds_data(folder: Path) -> bool:
-    """Return whether a folder holds files other than descriptions and empty ones."""
+    """Return whether a folder has files other than descriptions and empty ones."""
     files = [folder] if folder.is_file() else filter(Path.is_file, folder.rglob("*"))
     plain = (_SCHEMA, _MANIFEST)
     return any(file.stat().st_size for file in files if not file.name.startswith(plain))
@@ -183,7 +183,7 @@ def _is_complete(file: Path) -> bool:
 
 
 def _json(file: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object, None if it holds something else."""
+    """Return a file's JSON object, None for other content."""
     try:
         content = json.loads(file.read_bytes())
     except ValueError:

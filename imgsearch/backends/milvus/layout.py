@@ -1,4 +1,4 @@
-"""How records are stored in the columns of a Milvus collection, ours or foreign. No driver here."""
+"""Converts records to rows of a Milvus collection of any program, and back."""
 
 import json
 import re
@@ -18,9 +18,8 @@ from imgsearch.types import Hit, Record, Value
 class Layout:
     """The columns of a collection: its primary key, its vector and its fields.
 
-    `numbered` is True for integer keys, and `dynamic` where records may hold undeclared fields.
-    `ours` is False for a collection of another program: its `columns` are read, whatever their
-    types.
+    `numbered` is True for integer keys, and `dynamic` if records may have undeclared fields.
+    `ours` is False for a collection of another program; all its `columns` are read, of any type.
     """
 
     schema: Schema
@@ -40,11 +39,13 @@ class Layout:
         if not self.numbered:
             return id_
         if not re.fullmatch(r"-?[0-9]{1,19}", id_):
-            raise FieldInvalid(f"this collection's ids are 64-bit numbers, not {id_[:80]!r}")
+            raise FieldInvalid(
+                f"id {id_[:80]!r} is invalid: the collection's ids are 64-bit numbers"
+            )
         return int(id_)
 
     def keys(self, ids: Sequence[str]) -> list[str | int]:
-        """Return the primary keys of the ids that this collection may hold."""
+        """Return the primary keys of the ids that are valid in this collection."""
         keys: list[str | int] = []
         for id_ in ids:
             try:
@@ -68,7 +69,9 @@ class Layout:
         declared = self.schema.fields
         undeclared = [name for name in record.fields if name not in declared]
         if undeclared and not self.dynamic:
-            raise FieldInvalid(f"this collection holds {list(declared)} only, not {undeclared}")
+            raise FieldInvalid(
+                f"fields {undeclared} cannot be stored: the collection has only {list(declared)}"
+            )
         return {self.key: self.to_key(record.id), self.vector: record.vector, **record.fields}
 
     def record(self, row: Mapping[str, Any]) -> Record:
@@ -92,7 +95,7 @@ class Layout:
 
 
 def plain(value: Any) -> Value:
-    """Return a stored value as a record holds it: lists and objects become JSON texts."""
+    """Return a stored value as a field's value: lists and objects become JSON texts."""
     if isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, np.generic):
@@ -101,5 +104,5 @@ def plain(value: Any) -> Value:
 
 
 def _jsonable(value: Any) -> Any:
-    """Return a value that `json` cannot write: a driver's sequence as a list, others as texts."""
+    """Return a driver's sequence as a list, and other values unknown to `json` as texts."""
     return list(value) if isinstance(value, Sequence) else str(value)

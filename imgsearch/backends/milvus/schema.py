@@ -1,4 +1,4 @@
-"""How Milvus stores a `Schema`, and how to read one of any Milvus collection. No driver here."""
+"""Reads and writes schemas of Milvus collections, without the driver."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,9 +9,9 @@ from imgsearch.backends.identity import Described
 from imgsearch.backends.milvus.layout import Layout
 from imgsearch.backends.schema import (
     INDEXES,
+    METRIC_NAMES,
     FieldType,
     Index,
-    Metric,
     Schema,
     can_filter,
     check_field_name,
@@ -19,7 +19,7 @@ from imgsearch.backends.schema import (
 from imgsearch.errors import FieldInvalid, IndexRefused, SchemaMismatch
 
 PROPERTY: Final = "imgsearch.schema"
-"""The collection property that holds our schema's text. milvus-lite 3.2.2 forgets descriptions."""
+"""The collection property with the schema's text. milvus-lite 3.2.2 forgets descriptions."""
 
 COLUMNS: Final[Mapping[FieldType, str]] = {
     "str": "VARCHAR",
@@ -27,17 +27,16 @@ COLUMNS: Final[Mapping[FieldType, str]] = {
     "float": "DOUBLE",
     "bool": "BOOL",
 }
-"""Milvus' type for each of ours."""
+"""Milvus' types by imgsearch's."""
 
 _TYPES: Final[Mapping[str, FieldType]] = {
     **{column: kind for kind, column in COLUMNS.items()},
     "INT8": "int", "INT16": "int", "INT32": "int", "FLOAT": "float",
 }  # fmt: skip
-_METRICS: Final[Mapping[str, Metric]] = {"COSINE": "cosine", "IP": "ip", "L2": "l2"}
-BUILT: Final = frozenset(INDEXES) - {"ivf_pq"}  # which lite accepts, and then searches by force
-# AUTOINDEX is HNSW both in milvus-lite and in Milvus as it is shipped
+# lite accepts ivf_pq, but then searches by brute force
+BUILT: Final = frozenset(INDEXES) - {"ivf_pq"}
+# AUTOINDEX is HNSW, both in milvus-lite and in Milvus' default configuration
 _KINDS: Final = {kind.upper(): kind for kind in sorted(BUILT)} | {"AUTOINDEX": "hnsw"}
-_MAX_EF: Final = 32_768  # Milvus' bound
 
 
 def described(
@@ -46,15 +45,15 @@ def described(
     names: FieldNames,
     identity: object = None,
 ) -> Described[Layout]:
-    """Return a collection, ours or foreign, from the answers of describe_collection and _index.
+    """Return a collection of any program, from describe_collection and describe_index.
 
     `names` are the field names of a foreign collection. `identity` defaults to the collection's
     number on a server and its index.
 
     Raises:
         SchemaMismatch: a newer imgsearch created the collection, imgsearch cannot search its
-            vectors, or another program rebuilt our collection's index with another metric.
-        FieldInvalid: a field of `names` does not exist, or the primary key is another one.
+            vectors, or another program rebuilt an imgsearch index with another metric.
+        FieldInvalid: a field of `names` does not exist, or the primary key has another name.
     """
     layout = _layout(description, index, names)
     name = str(description["collection_name"])
@@ -83,9 +82,9 @@ def _with_index(name: str, schema: Schema, index: Mapping[str, Any]) -> Schema:
     """Return the schema with its current index, which another program may have rebuilt.
 
     Raises:
-        SchemaMismatch: the index has another metric, or a kind that imgsearch does not know.
+        SchemaMismatch: the index has another metric or an unknown kind.
     """
-    kind, metric = _KINDS.get(index["index_type"]), _METRICS.get(index["metric_type"])
+    kind, metric = _KINDS.get(index["index_type"]), METRIC_NAMES.get(index["metric_type"])
     if kind is None or metric != schema.metric:
         raise SchemaMismatch(
             f"another program rebuilt the index of collection {name!r}: it is "
@@ -93,51 +92,32 @@ def _with_index(name: str, schema: Schema, index: Mapping[str, Any]) -> Schema:
             f"{schema.metric}. Release the collection and drop the index; imgsearch builds its own."
         )
     known = schema.index.params if kind == schema.index.kind else {}
-    built = {n: v for n, v in index_params(index).items() if n in INDEXES[kind]}
-    return replace(schema, index=Index(kind, {**known, **built}))
+    return replace(schema, index=Index.of_store(kind, {**known, **index_params(index)}))
 
 
 def check_index(index: Mapping[str, Any], schema: Schema) -> None:
-    """Compare the index that Milvus says it has with the one that was asked for.
+    """Compare the index that Milvus built with the requested one.
 
     Raises:
         IndexRefused: they differ.
     """
-    asked = {"index_type": schema.index.kind.upper(), "metric_type": schema.metric.upper()}
-    built = {name: index.get(name) for name in asked}
+    requested = {"index_type": schema.index.kind.upper(), "metric_type": schema.metric.upper()}
+    built = {name: index.get(name) for name in requested}
     params = index_params(index)
-    if built != asked or any(params.get(n) != value for n, value in schema.index.params.items()):
+    wrong = any(params.get(name) != value for name, value in schema.index.params.items())
+    if built != requested or wrong:
         raise IndexRefused(
-            f"asked for {schema.index} with {schema.metric}, Milvus built {built} with {params}"
+            f"Milvus built another index than {schema.index} with {schema.metric}: {built} with "
+            f"{params}"
         )
 
 
 def index_params(index: Mapping[str, Any]) -> dict[str, int]:
-    """Return the build parameters that describe_index tells: nested by lite, flat by servers."""
+    """Return the build parameters in describe_index: nested by lite, flat by servers."""
     nested = index.get("params")
     known = {**(nested if isinstance(nested, Mapping) else {}), **index}
     names = {name for params in INDEXES.values() for name in params}
     return {name: int(known[name]) for name in names if name in known}
-
-
-def search_params(index: Index, k: int, effort: int | None) -> dict[str, int]:
-    """Return the search-time parameters.
-
-    Defaults favour recall, since a missed neighbour costs a user more than a millisecond does.
-    HNSW: ef = 2 k, at least 256; Milvus refuses less than k. IVF: a quarter of the cells, at least
-    16. Recall@10 with them and default indexes on milvus-lite 3.2.2, 10,000 rows of 128
-    dimensions, 100 queries: around 200 centres 1.00, with IVF_SQ8 0.96; on plain Gaussian noise,
-    which no embedding is, 0.97 for HNSW and 0.63 for IVF. On Milvus 2.3.5, 50,000 x 512 around
-    1,000 centres: 0.999 with ef 256, 0.984 with 128 in one run of five.
-    """
-    match index.kind:
-        case "hnsw":
-            return {"ef": min(max(effort or max(256, 2 * k), k), _MAX_EF)}
-        case "ivf_flat" | "ivf_sq8":
-            nlist = index.params["nlist"]
-            return {"nprobe": min(effort or max(16, nlist // 4), nlist)}
-        case _:
-            return {}
 
 
 def searched_vector(description: Mapping[str, Any], names: FieldNames) -> str:
@@ -145,7 +125,7 @@ def searched_vector(description: Mapping[str, Any], names: FieldNames) -> str:
 
     Raises:
         FieldInvalid: no vector field has that name.
-        SchemaMismatch: the field is not of 32-bit floats, or there are several and none is named.
+        SchemaMismatch: the field has no 32-bit floats, or `names` do not choose one of several.
     """
     types = _types(description)
     vectors = [name for name, kind in types.items() if kind.endswith("_VECTOR")]
@@ -153,11 +133,13 @@ def searched_vector(description: Mapping[str, Any], names: FieldNames) -> str:
     where = f"collection {description['collection_name']!r}"
     known = ", ".join(f"{name} ({types[name]})" for name in vectors) or "none"
     if names.vector and names.vector not in vectors:
-        raise FieldInvalid(f"{where} has no vector field {names.vector!r}; it has: {known}")
+        raise FieldInvalid(f"{where} has no vector field {names.vector!r}, only: {known}")
     searched = [names.vector] if names.vector else floats
     if not searched or types[searched[0]] != "FLOAT_VECTOR":
-        kinds = "sparse, binary, 16-bit and int8 vectors are not"
-        raise SchemaMismatch(f"{where}: FLOAT_VECTOR is searched, {kinds}. Its vectors: {known}.")
+        raise SchemaMismatch(
+            f"{where} cannot be searched: FLOAT_VECTOR is searched, sparse, binary, 16-bit and "
+            f"int8 vectors are not. Its vectors: {known}."
+        )
     if len(searched) > 1:
         raise SchemaMismatch(
             f"{where} has several vectors: {known}. Name one with vector_field= or --vector-field."
@@ -175,13 +157,17 @@ def _foreign(
     (dim,) = [int(column["params"]["dim"]) for column in columns if column["name"] == vector]
     if names.id not in (None, key):
         raise FieldInvalid(f"the primary key of collection {name!r} is {key!r}, not {names.id!r}")
-    if index is None or index["metric_type"] not in _METRICS or index["index_type"] not in _KINDS:
+    if (
+        index is None
+        or index["metric_type"] not in METRIC_NAMES
+        or index["index_type"] not in _KINDS
+    ):
         raise SchemaMismatch(
-            f"vector {vector!r} of collection {name!r} has no index that imgsearch knows: "
-            f"{dict(index) if index else 'none'}"
+            f"vector {vector!r} of collection {name!r} cannot be searched: its index is unknown to "
+            f"imgsearch or missing ({dict(index) if index else 'none'}). Build one of "
+            f"{', '.join(_KINDS)}."
         )
-    kind = _KINDS[index["index_type"]]
-    params = {n: v for n, v in index_params(index).items() if n in INDEXES[kind]}
+    built = Index.of_store(_KINDS[index["index_type"]], index_params(index))
     dynamic = bool(description["enable_dynamic_field"])
     others = {n: kind for n, kind in types.items() if n != key and not kind.endswith("_VECTOR")}
     fields = {n: _TYPES[kind] for n, kind in others.items() if kind in _TYPES and can_filter(n)}
@@ -192,7 +178,7 @@ def _foreign(
         check_field_name(field)
         fields[field] = "str"
     return Layout(
-        Schema(dim, _METRICS[index["metric_type"]], Index(kind, params), fields),
+        Schema(dim, METRIC_NAMES[index["metric_type"]], built, fields),
         key,
         vector,
         numbered=types[key] == "INT64",

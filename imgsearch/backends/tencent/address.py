@@ -1,4 +1,4 @@
-"""What a Tencent URL says beside the host: shards, replicas, read consistency, a certificate."""
+"""Options in a Tencent URL: shards, replicas, read consistency, a certificate."""
 
 from dataclasses import asdict, dataclass
 from typing import Final, Self
@@ -12,13 +12,12 @@ CONSISTENCIES: Final = ("strong", "eventual")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``?shards=1&replicas=0&consistency=strong&ca=/etc/tencent.pem``, each of them optional.
+    """``?shards=1&replicas=0&consistency=strong&ca=/etc/tencent.pem``; all are optional.
 
-    `shards` and `replicas` are those of collections that are created. How many replicas must be
-    depends on the instance: 0 in one zone, 1 or more in two, 2 or more in three. `consistency` is
-    that of all reads; with "eventual" a search may miss what was just written. `ca` is a file of
-    certificates to trust instead of the usual ones, for TLS; no proxy of the environment is used
-    with it.
+    `shards` and `replicas` apply to new collections. The instance determines the least number of
+    replicas: 0 in one zone, 1 in two, 2 in three. `consistency` applies to all reads; with
+    "eventual" a search may miss recent writes. `ca` is a file of certificates for TLS, trusted in
+    place of the system's; proxies of the environment are then ignored.
     """
 
     shards: int = 1
@@ -28,35 +27,39 @@ class Options:
 
     @classmethod
     def parse(cls, query: str) -> Self:
-        """Read the part of a URL behind the question mark.
+        """Parse the query of a URL.
 
         Raises:
-            ConfigError: an unknown option (its value is not shown: it may be a secret), or a
-                value out of range.
+            ConfigError: an option is unknown, or a value is out of range. The message omits the
+                value, which may be a secret.
         """
-        given = dict(parse_qsl(query, keep_blank_values=True))
-        if unknown := given.keys() - cls.__slots__:
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        if unknown := options.keys() - cls.__slots__:
             raise ConfigError(
-                f"a Tencent URL takes {', '.join(asdict(cls()))}, not {', '.join(sorted(unknown))}"
-                "; a key comes from IMGSEARCH_TENCENT_KEY only"
+                f"Tencent URL options {', '.join(sorted(unknown))} are unknown. Use "
+                f"{', '.join(asdict(cls()))}, and IMGSEARCH_TENCENT_KEY for the key."
             )
         numbers = {"shards": (1, MAX_SHARDS), "replicas": (0, MAX_SHARDS)}
         for name, (least, most) in numbers.items():
-            text = given.get(name, str(least))
+            text = options.get(name, str(least))
             if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
-                raise ConfigError(f"{name} must be a whole number in {least} to {most}")
-        consistency = given.get("consistency", "strong")
+                raise ConfigError(
+                    f"Tencent URL option {name} must be a whole number in {least} to {most}"
+                )
+        consistency = options.get("consistency", "strong")
         if consistency not in CONSISTENCIES:
-            raise ConfigError(f"consistency must be {' or '.join(CONSISTENCIES)}")
+            raise ConfigError(
+                f"Tencent URL option consistency must be {' or '.join(CONSISTENCIES)}"
+            )
         return cls(
-            int(given.get("shards", "1")),
-            int(given.get("replicas", "0")),
+            int(options.get("shards", "1")),
+            int(options.get("replicas", "0")),
             consistency,
-            given.get("ca", ""),
+            options.get("ca", ""),
         )
 
     def __str__(self) -> str:
-        """Return what `parse` reads, in one spelling: what is not the default, sorted."""
-        usual = asdict(type(self)())
-        said = {name: value for name, value in asdict(self).items() if value != usual[name]}
-        return urlencode(sorted(said.items()), quote_via=quote, safe="/")
+        """Return the canonical query for `parse`: options other than the defaults, sorted."""
+        defaults = asdict(type(self)())
+        options = {name: value for name, value in asdict(self).items() if value != defaults[name]}
+        return urlencode(sorted(options.items()), quote_via=quote, safe="/")

@@ -1,9 +1,9 @@
 """Tencent VectorDB through its own SDK, over HTTP or gRPC.
 
-Verified with the real SDK, tcvectordb 2.1.1, against the emulator in `imgsearch.testing.tencent`,
-never against the service. What neither the SDK nor the documentation tells, and the service may do
-otherwise: how a quote is escaped within a filter, whether L2 scores are squared distances (taken so
-here), the longest description and text, the status of a wrong key, what a search finds in an IVF
+Tested with the SDK, tcvectordb 2.1.1, against the emulator in `imgsearch.testing.tencent`, never
+against the service. Neither the SDK nor the documentation defines the following, so the service may
+differ: the escape of quotes in filters, whether L2 scores are squared distances (assumed here), the
+longest description and text, the status for a wrong key, and the results of a search in an IVF
 index before `flush` has trained it.
 """
 
@@ -30,7 +30,7 @@ from imgsearch.backends.tencent.calls import (
     Calls,
     code_of,
 )
-from imgsearch.backends.tencent.client import indexed, indexes, is_rpc, opened
+from imgsearch.backends.tencent.client import indexed, indexes, is_rpc, open_client
 from imgsearch.backends.tencent.collection import TencentCollection
 from imgsearch.backends.tencent.schema import MARK, Layout, check_creatable, parsed
 from imgsearch.errors import (
@@ -41,27 +41,31 @@ from imgsearch.errors import (
     IndexRefused,
 )
 
-LONG: Final = 600.0  # seconds for an index to be built
-TRAINING: Final = 30  # rows a cell that training needs, in each shard
+LONG: Final = 600.0  # seconds to build an index
+# rows that training needs for each cell in each shard
 # Source: https://cloud.tencent.com/document/product/1709/98689
+TRAINING: Final = 30
 
 
 class Backend(VectorBackend):
-    """One client for one database, which `create` makes where it is missing; nothing else does."""
+    """The collections of one database; only `create` creates a missing database."""
 
     @override
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
         parts = urlsplit(url)
         self.url, self.database = url, parts.path.strip("/")
-        self.drops = 0  # of collections, by this object
+        self.drops = 0  # collections that this object dropped
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,127}", self.database):
-            raise ConfigError(f"{url}: a database's name is a letter, then letters, digits, - or _")
+            raise ConfigError(
+                f"database name {self.database!r} in {url} is invalid. Use a letter, then letters, "
+                "digits, - or _."
+            )
         self.capabilities = Capabilities(
             frozenset(INDEXES), persistent=True, shared=True, prefix=False
         )
         self._options = Options.parse(parts.query)
         self.number = 4 if is_rpc(url) else 22  # bytes of a float: float32, or 17 digits in JSON
-        self.calls = Calls(url, opened(url, token, timeout), timeout)
+        self.calls = Calls(url, open_client(url, token, timeout), timeout)
         try:
             self.calls(lambda client, seconds: client.list_databases(timeout=seconds))
         except BackendError:
@@ -71,12 +75,12 @@ class Backend(VectorBackend):
     @override
     def names(self) -> list[str]:
         try:
-            found = self.calls(
+            collections = self.calls(
                 lambda client, seconds: client.list_collections(self.database, timeout=seconds)
             )
-        except CollectionNotFound:  # no such database yet
+        except CollectionNotFound:  # the database does not exist yet
             return []
-        return sorted(collection.collection_name for collection in found)
+        return sorted(collection.collection_name for collection in collections)
 
     @override
     def create(self, name: str, schema: Schema) -> Collection:
@@ -85,7 +89,7 @@ class Backend(VectorBackend):
         try:
             collection = self.open(name)
         except CollectionNotFound:
-            collection = self._made(name, schema)
+            collection = self._create_and_open(name, schema)
         require_schema(collection, schema)
         return collection
 
@@ -95,9 +99,12 @@ class Backend(VectorBackend):
 
     @override
     def drop(self, name: str) -> None:
-        real = self._described(name).collection_name
-        if real != name:  # over HTTP the SDK would swallow the service's refusal
-            raise CollectionNotFound(f"{name!r} is an alias of {real!r} in {self.url}; drop that")
+        real = self._describe(name).collection_name
+        if real != name:  # over HTTP the SDK would hide the service's error
+            raise CollectionNotFound(
+                f"collection {name!r} cannot be dropped: it is an alias of {real!r} in {self.url}. "
+                "Use drop_alias."
+            )
         self.calls(
             lambda client, seconds: client.drop_collection(self.database, name, timeout=seconds),
             again=False,
@@ -107,15 +114,15 @@ class Backend(VectorBackend):
     @override
     def set_alias(self, alias: str, name: str) -> None:
         check_name(alias)
-        real = self._described(name).collection_name
+        real = self._describe(name).collection_name
         if alias in self.names():
-            raise ConfigError(f"{alias!r} is a collection; an alias needs a name of its own")
+            raise ConfigError(f"alias {alias!r} is a collection's name. Choose another one.")
         self.calls(lambda client, _: client.set_alias(self.database, real, alias), again=False)
 
     @override
     def drop_alias(self, alias: str) -> None:
         try:
-            real = self._described(alias).collection_name
+            real = self._describe(alias).collection_name
         except CollectionNotFound as error:
             raise CollectionNotFound(f"no alias {alias!r} in {self.url}") from error
         if real == alias:
@@ -129,7 +136,7 @@ class Backend(VectorBackend):
             CollectionNotFound: no collection has this name.
             SchemaMismatch: imgsearch cannot use the collection.
         """
-        description = self._described(name)
+        description = self._describe(name)
         name, text = description.collection_name, description.description
         index_list = description.index.list()
         layout = parsed(name, text, index_list)
@@ -137,38 +144,40 @@ class Backend(VectorBackend):
         return Described(name, layout, bool(indexed(description)), identity)
 
     def indexed(self, name: str) -> int | None:
-        """Return how many vectors the index covers, None where the service does not say."""
-        return indexed(self._described(name))
+        """Return how many vectors the index covers, None if the service does not report it."""
+        return indexed(self._describe(name))
 
     def train(self, name: str, schema: Schema) -> bool:
-        """Build an IVF index of what is there now; tell whether it was done.
+        """Build an IVF index of the current rows; return whether there were enough.
 
-        Training takes 30 rows a cell and shard; with fewer there is nothing to be done.
+        Training needs 30 rows for each cell in each shard.
         """
-        shards = self._described(name).shard or 1
+        shards = self._describe(name).shard or 1
         needed = TRAINING * schema.index.params["nlist"] * shards
         where = self.database, name
         if self.calls(lambda client, seconds: client.count(*where, timeout=seconds)) < needed:
             return False
-        self.await_index(name)  # it takes one task at a time
+        self.await_index(name)  # the service runs one task at a time
         self.calls(
             lambda client, seconds: client.rebuild_index(*where, timeout=seconds), again=False
         )
         return True
 
     def await_index(self, name: str) -> None:
-        """Return when the index is built.
+        """Wait until the index is built.
 
         Raises:
-            IndexRefused: building it failed.
-            BackendUnavailable: it took more than ten minutes.
+            IndexRefused: the build failed.
+            BackendUnavailable: the build took more than ten minutes.
         """
         end, pause = time.monotonic() + LONG, threading.Event()
         while (status := self._status(name)) not in ("ready", ""):
             if status == "failed":
                 raise IndexRefused(f"{self.url} failed to index {name!r}")
             if time.monotonic() > end:
-                raise BackendUnavailable(f"{self.url}: {name!r} not indexed in {LONG:.0f} s")
+                raise BackendUnavailable(
+                    f"{self.url} did not index {name!r} within {LONG:.0f} s. Flush it again later."
+                )
             pause.wait(0.1)
 
     @override
@@ -176,10 +185,10 @@ class Backend(VectorBackend):
         self.calls.close()
 
     def _status(self, name: str) -> str:
-        status = self._described(name).index_status or {}
+        status = self._describe(name).index_status or {}
         return str(status.get("status", "")).lower()
 
-    def _described(self, name: str) -> Any:
+    def _describe(self, name: str) -> Any:
         try:
             return self.calls(
                 lambda client, seconds: client.describe_collection(
@@ -189,50 +198,50 @@ class Backend(VectorBackend):
         except CollectionNotFound as error:
             raise CollectionNotFound(f"no collection {name!r} in {self.url}") from error.__cause__
 
-    def _made(self, name: str, schema: Schema) -> Collection:
-        taken = self._make(name, schema)
+    def _create_and_open(self, name: str, schema: Schema) -> Collection:
+        existed = self._create(name, schema)
         try:
             return self.open(name)
         except CollectionNotFound as error:
-            if not taken:
+            if not existed:
                 raise
             raise ConfigError(
-                f"{name!r} is taken, though not in {self.url}: Tencent VectorDB may want names to "
-                "be different in all databases of an instance"
+                f"collection name {name!r} is taken, but not in {self.url}: Tencent VectorDB may "
+                "require names that are unique in all databases of an instance. Choose another one."
             ) from error
 
-    def _make(self, name: str, schema: Schema) -> bool:
-        """Create a collection, and its database; tell whether there was one of this name."""
+    def _create(self, name: str, schema: Schema) -> bool:
+        """Create a collection, and its database if it is missing; return whether it existed."""
 
-        def make(client: Any, seconds: float) -> None:
-            self._create(client, seconds, name, schema)
+        def create(client: Any, seconds: float) -> None:
+            self._send_create(client, seconds, name, schema)
 
-        code = self._attempt(make, NO_DATABASE, COLLECTION_EXISTS)
+        code = self._attempt(create, NO_DATABASE, COLLECTION_EXISTS)
         if code == NO_DATABASE:
             self._attempt(
                 lambda client, seconds: client.create_database(self.database, timeout=seconds),
                 DATABASE_EXISTS,
             )
-            code = self._attempt(make, COLLECTION_EXISTS)
-        return code == COLLECTION_EXISTS  # another process was faster
+            code = self._attempt(create, COLLECTION_EXISTS)
+        return code == COLLECTION_EXISTS  # another process created it first
 
     def _attempt(self, do: Callable[[Any, float], Any], *expected: int) -> int:
-        """Make a call once; return the code with which it was refused if expected, or 0."""
+        """Make a call once; return 0, or the error's code if it is in `expected`."""
         try:
             self.calls(do, again=False)
         except BackendError as error:
             code = code_of(error.__cause__)
             if code in INVALID:
                 raise IndexRefused(
-                    f"{error}; shards and replicas are {self._options.shards} and "
-                    f"{self._options.replicas}, and the URL may say others"
+                    f"{error}. The URL may set other numbers than {self._options.shards} shards "
+                    f"and {self._options.replicas} replicas."
                 ) from error.__cause__
             if code not in expected:
                 raise
             return code
         return 0
 
-    def _create(self, client: Any, seconds: float, name: str, schema: Schema) -> None:
+    def _send_create(self, client: Any, seconds: float, name: str, schema: Schema) -> None:
         client.create_collection(
             self.database,
             name,

@@ -1,8 +1,8 @@
-"""One call to Tencent VectorDB: how long it may take, when it is made again, what its errors mean.
+"""Calls of Tencent VectorDB: time limits, retries and the translation of errors.
 
-What the SDK (tcvectordb 2.1.1) lets through: `requests.ReadTimeout` and other errors of requests;
-over gRPC only a text, with the status in the error's context; KeyError and the like where an
-answer has another shape than it expects. None of its messages holds the key.
+The SDK (tcvectordb 2.1.1) raises `requests.ReadTimeout` and other errors of requests. Over gRPC it
+raises a text, with the status in the error's context. For an unexpected response it raises KeyError
+and similar errors. Its messages never contain the key.
 """
 
 import threading
@@ -29,17 +29,17 @@ NO_DATABASE: Final = 15301
 NO_COLLECTION: Final = 15302
 DATABASE_EXISTS: Final = 15201
 COLLECTION_EXISTS: Final = 15202
-BUILDING: Final = (13000, 13100, 13101)  # the index is not ready: nothing was done, ask again later
-FLAT_KEEPS: Final = (13200, 13201)
+BUILDING: Final = (13000, 13100, 13101)  # the index is not ready, and the call had no effect
+FLAT_IMMUTABLE: Final = (13200, 13201)
 INVALID: Final = range(14_000, 15_000)  # "class 14: data exception": a parameter out of range
 DENIED: Final = range(11_000, 12_000)  # "class 11: authentication failure"
 
-TRIES: Final = 4  # of a call that may be made again
-PAUSE: Final = 0.1  # seconds before the second try, doubled each time, and up to half more or less
-LONGEST: Final = 0.5  # seconds between tries at most
-_UNAUTHORISED: Final = (401, 403)
-_PASSING: Final = (429, 500, 502, 503, 504)
-_STATUSES: Final = {  # gRPC's, in the words of HTTP
+TRIES: Final = 4  # of an idempotent call
+PAUSE: Final = 0.1  # seconds before the second try, doubled each time, with 50 % jitter
+LONGEST: Final = 0.5  # longest pause between tries, in seconds
+_UNAUTHORIZED: Final = (401, 403)
+_TEMPORARY: Final = (429, 500, 502, 503, 504)
+_STATUSES: Final = {  # HTTP's statuses by gRPC's
     grpc.StatusCode.UNAUTHENTICATED: 401,
     grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
@@ -56,7 +56,7 @@ _LEAKS: Final = (
 
 
 class Calls:
-    """The client, and the rules for calling it. Thread-safe."""
+    """Calls a client with a time limit and retries. Thread-safe."""
 
     def __init__(self, url: str, client: Any, timeout: float) -> None:
         self.url, self.timeout = url, timeout
@@ -64,19 +64,19 @@ class Calls:
         self._random = np.random.default_rng()
 
     def __call__(self, do: Callable[[Any, float], T], *, again: bool = True) -> T:
-        """Return what `do(client, seconds)` does, within `timeout` seconds in all.
+        """Return the result of `do(client, seconds)`, within `timeout` seconds in all.
 
-        Where `again` says that a second time does no harm, it is tried up to four times: after a
-        timeout (the first try has half of the time), a broken connection, 429 or 5xx. Where the
-        index is building it is tried until the time is over: nothing was done.
+        With `again` the call is idempotent and tried up to four times: after a timeout (the first
+        try has half of the time), a broken connection, 429 or 5xx. While the index is building,
+        calls have no effect and are repeated until the time limit.
 
         Raises:
-            BackendUnavailable: no answer in time, or the index was building all the time.
-            CollectionNotFound: there is no such collection or database.
-            BackendError: anything else; also where the store is closed.
+            BackendUnavailable: no response in time, or the index was building all the time.
+            CollectionNotFound: the collection or the database does not exist.
+            BackendError: the call failed for another reason, or the store is closed.
         """
         if (client := self._client) is None:
-            raise BackendError(f"{self.url} is closed")
+            raise BackendError(f"{self.url} is closed. Open it again.")
         end, tries, pauses = time.monotonic() + self.timeout, 0, self._pauses()
         while True:
             left, pause = end - time.monotonic(), next(pauses)
@@ -84,20 +84,20 @@ class Calls:
             try:
                 return do(client, left / 2 if again and tries == 1 else left)
             except _LEAKS as error:
-                more = again and tries < TRIES and _passes(error)
+                more = again and tries < TRIES and _is_temporary(error)
                 if not (more or code_of(error) in BUILDING) or time.monotonic() + pause >= end:
                     raise self._translated(error) from error
                 tries -= code_of(error) in BUILDING
             threading.Event().wait(pause)
 
     def close(self) -> None:
-        """Let go of the client. Idempotent."""
+        """Close the client. Idempotent."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
     def _pauses(self) -> Iterator[float]:
-        """Yield seconds to wait before the next try, without end."""
+        """Yield the seconds to wait before each further try, without end."""
         pause = PAUSE
         while True:
             yield pause * self._random.uniform(0.5, 1.5)
@@ -107,57 +107,58 @@ class Calls:
         code = code_of(error)
         if code in (NO_COLLECTION, NO_DATABASE):
             return CollectionNotFound(f"{self.url}: {_text(error)}")
-        if code in _UNAUTHORISED or code in DENIED:
+        if code in _UNAUTHORIZED or code in DENIED:
             return BackendError(
-                f"{self.url} refuses the account or the key (code {code}): is "
-                "IMGSEARCH_TENCENT_KEY right? It is KEY, of the account root, or ACCOUNT:KEY"
+                f"{self.url} refuses the account or the key (code {code}). Set "
+                "IMGSEARCH_TENCENT_KEY to KEY, of the account root, or to ACCOUNT:KEY."
             )
         if isinstance(error.__context__, requests.exceptions.SSLError):
             return BackendError(
-                f"{self.url}: its TLS certificate is not to be trusted, or it speaks no TLS; a "
-                f"private one is trusted by ?ca=FILE: {_text(error)}"
+                f"{self.url} cannot be opened: its TLS certificate is not trusted, or it does not "
+                f"use TLS: {_text(error)}. Add ?ca=FILE to trust a private certificate."
             )
         if code in BUILDING:
             return BackendUnavailable(
-                f"{self.url}: the index was still being built after {self.timeout:g} s"
+                f"{self.url} is busy: the index was still being built after {self.timeout:g} s. "
+                "Retry later."
             )
-        if code in FLAT_KEEPS:
+        if code in FLAT_IMMUTABLE:
             return BackendError(
-                f"{self.url}: a FLAT index neither deletes nor updates there (code {code}): make "
-                "the collection anew with another index, such as hnsw"
+                f"{self.url} cannot delete or update in a FLAT index (code {code}). Create the "
+                "collection again with another index, such as hnsw."
             )
-        if _passes(error):
+        if _is_temporary(error):
             return BackendUnavailable(
-                f"no answer from {self.url} within {self.timeout:g} s: {_text(error)}"
+                f"no response from {self.url} within {self.timeout:g} s: {_text(error)}"
             )
         if isinstance(error, VectorDBException):
             return BackendError(f"{self.url}: {_text(error)}")
         return BackendError(
-            f"{self.url} answers what tcvectordb does not understand: {_text(error)}"
+            f"{self.url} sent a response that tcvectordb does not understand: {_text(error)}"
         )
 
 
 def code_of(error: BaseException | None) -> int:
-    """Return the service's code for an error of the SDK, or the HTTP status; 0 for others."""
+    """Return the service's code or the HTTP status of an SDK's error; 0 for others."""
     status = error.__context__ if isinstance(error, GrpcException) else error
     if isinstance(status, grpc.RpcError):
         return _STATUSES.get(status.code(), 0)
     return int(error.code) if isinstance(error, ServerInternalError) else 0
 
 
-def _passes(error: Exception) -> bool:
-    """Tell whether the same call may well succeed a moment later."""
+def _is_temporary(error: Exception) -> bool:
+    """Return whether the same call may succeed a moment later."""
     if isinstance(error.__context__, requests.exceptions.SSLError):
         return False
     lost = (
         ConnectError, requests.Timeout, requests.ConnectionError,
         requests.exceptions.ChunkedEncodingError,
     )  # fmt: skip
-    return isinstance(error, lost) or code_of(error) in _PASSING
+    return isinstance(error, lost) or code_of(error) in _TEMPORARY
 
 
 def _text(error: Exception) -> str:
-    """Return what the driver says, in one line: it adds a page of advice to some errors."""
+    """Return the driver's message on one line, without the advice that it adds to some errors."""
     status = error.__context__ if isinstance(error, GrpcException) else error
     if isinstance(status, grpc.RpcError):
         return f"{status.code().name}: {status.details()}"[:300]

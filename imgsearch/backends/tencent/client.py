@@ -1,4 +1,4 @@
-"""The SDK's client for a URL, and a schema as it takes it."""
+"""Opens the SDK's client, and converts schemas for it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -21,26 +21,27 @@ from tcvectordb.model.index import Index as Indexes
 
 from imgsearch.backends.schema import Index, Schema
 from imgsearch.backends.tencent.address import Options
-from imgsearch.backends.tencent.schema import COLUMNS, PLACE, breadth
+from imgsearch.backends.tencent.schema import COLUMNS, PLACE
 from imgsearch.errors import ConfigError
 
 CONNECTIONS: Final = 10  # kept open, over HTTP
 _PARAMS: Final[Mapping[str, Callable[[Mapping[str, int]], Any]]] = {
-    "flat": lambda given: None,  # noqa: ARG005  # it takes none
-    "hnsw": lambda given: HNSWParams(given["M"], given["efConstruction"]),
-    "ivf_flat": lambda given: IVFFLATParams(given["nlist"]),
-    "ivf_sq8": lambda given: IVFSQ8Params(given["nlist"]),
-    "ivf_pq": lambda given: IVFPQParams(given["nlist"], given["M"]),
+    "flat": lambda params: None,  # noqa: ARG005  # has no parameters
+    "hnsw": lambda params: HNSWParams(params["M"], params["efConstruction"]),
+    "ivf_flat": lambda params: IVFFLATParams(params["nlist"]),
+    "ivf_sq8": lambda params: IVFSQ8Params(params["nlist"]),
+    "ivf_pq": lambda params: IVFPQParams(params["nlist"], params["M"]),
 }
 
 
-def opened(url: str, token: str | None, timeout: float) -> Any:
-    """Return the client for a URL. Nothing is asked of the service yet.
+def open_client(url: str, token: str | None, timeout: float) -> Any:
+    """Return a client for a URL, without a request to the service.
 
     A token is ``KEY``, of the account ``root``, or ``ACCOUNT:KEY``.
 
     Raises:
-        ConfigError: there is no token, or one that no header takes; no file at ``?ca=``.
+        ConfigError: the token is missing or cannot be sent in a header, or the file of ``?ca=``
+            cannot be read.
     """
     parts, account_and_key = urlsplit(url), _credentials(url, token)
     options = Options.parse(parts.query)
@@ -53,35 +54,35 @@ def opened(url: str, token: str | None, timeout: float) -> Any:
             read_consistency=ReadConsistency[f"{options.consistency.upper()}_CONSISTENCY"],
             timeout=timeout,
             pool_size=1 if is_rpc(url) else CONNECTIONS,
-            tls_config=TLSConfig(options.ca or None) if tls else None,  # without it: unverified
+            tls_config=TLSConfig(options.ca or None) if tls else None,  # None skips verification
         )
     except OSError as error:
-        raise ConfigError(f"cannot read the certificates at {options.ca}: {error}") from error
+        raise ConfigError(f"certificates at {options.ca} cannot be read: {error}") from error
     if not is_rpc(url):
         session = client.http_client.session
-        # the SDK's own retries would make a host that drops packets take four times the timeout
+        # with the SDK's own retries a host that drops packets would take four times the timeout
         for adapter in session.adapters.values():
-            adapter.max_retries = HTTPAdapter().max_retries  # none
-        # requests 2.34 takes REQUESTS_CA_BUNDLE before the file that was asked for; without the
-        # environment it takes no proxy from there either
+            adapter.max_retries = HTTPAdapter().max_retries  # no retries
+        # requests 2.34 prefers REQUESTS_CA_BUNDLE to the file of ?ca=; without the environment it
+        # also ignores proxies
         session.trust_env = not options.ca
-        session.auth = _as_it_is
+        session.auth = _keep_header
     return client
 
 
 def is_rpc(url: str) -> bool:
-    """Tell whether a URL is of gRPC."""
+    """Return whether a URL uses gRPC."""
     return url.startswith(("tencent+grpc:", "tencent+grpcs:"))
 
 
-def indexed(described: Any) -> int | None:
-    """Return how many vectors the index covers, None where the service does not say."""
-    counts = [index.indexed_count for index in described.indexes if index.name == "vector"]
+def indexed(description: Any) -> int | None:
+    """Return how many vectors the index covers, None if the service does not report it."""
+    counts = [index.indexed_count for index in description.indexes if index.name == "vector"]
     return counts[0] if counts else None
 
 
 def indexes(schema: Schema) -> Indexes:
-    """Return what a collection of this schema is created with."""
+    """Return the SDK's indexes for a collection with this schema."""
     return Indexes(
         FilterIndex("id", FieldType.String, IndexType.PRIMARY_KEY),
         VectorIndex(
@@ -100,13 +101,13 @@ def indexes(schema: Schema) -> Indexes:
 
 
 def search_params(index: Index, k: int, effort: int | None) -> SearchParams | None:
-    """Return the search-time parameters as the SDK takes them, None for the service's own."""
-    params = breadth(index, k, effort)
+    """Return the SDK's search-time parameters, None for an index without any."""
+    params = index.search_params(k, effort)
     return SearchParams(**params) if params else None
 
 
-def _as_it_is(request: Any) -> Any:
-    """Leave the SDK's header: where nobody sets one otherwise, requests puts .netrc's over it."""
+def _keep_header(request: Any) -> Any:
+    """Keep the SDK's header, which requests would replace by credentials of .netrc."""
     return request
 
 
@@ -114,8 +115,14 @@ def _credentials(url: str, token: str | None) -> tuple[str, str]:
     account, colon, key = (token or "").rpartition(":")
     account = account if colon else "root"
     if not (account and key):
-        raise ConfigError(f"{url} needs a key: set IMGSEARCH_TENCENT_KEY to KEY or ACCOUNT:KEY")
+        raise ConfigError(
+            f"{url} cannot be opened: the key is missing. Set IMGSEARCH_TENCENT_KEY to KEY or "
+            "ACCOUNT:KEY."
+        )
     if not (account + key).isascii() or not (account + key).isprintable() or " " in account + key:
-        # requests would show it in its own complaint
-        raise ConfigError("IMGSEARCH_TENCENT_KEY holds what no key does: a space, a line's end, …")
+        # without this check the error of requests would contain the key
+        raise ConfigError(
+            "IMGSEARCH_TENCENT_KEY is invalid: it contains a space, a line break or other "
+            "characters that are not printable ASCII. Copy it again."
+        )
     return account, key

@@ -1,4 +1,4 @@
-"""Reading and writing one collection of Tencent VectorDB. The driver itself stays in `tencent`."""
+"""Reads and writes a collection of Tencent VectorDB, without importing the driver."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from imgsearch.backends.collection import Collection, hit
+from imgsearch.backends.conditions import both
 from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
 from imgsearch.backends.tencent.client import search_params
-from imgsearch.backends.tencent.filters import between, both, check_read, rendered
+from imgsearch.backends.tencent.filters import between, check_read, rendered
 from imgsearch.backends.tencent.schema import PLACE, PLACES, Layout
 from imgsearch.errors import CollectionNotFound
 from imgsearch.filters import Filter
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
     from imgsearch.backends.tencent.backend import Backend
 
 # Sources: https://cloud.tencent.com/document/product/1709/103074 and …/95122
-DOCUMENTS: Final = 1_000  # of one upsert
-QUERIES: Final = 20  # vectors of one search
-IDS: Final = 20  # of one query or delete; the newer page says 1,000
-ROWS: Final = 16_384  # of one query
-BYTES: Final = 8 * 2**20  # of one upsert, about
+DOCUMENTS: Final = 1_000  # in an upsert
+QUERIES: Final = 20  # vectors in a search
+IDS: Final = 20  # in a query or delete; the newer page documents 1,000
+ROWS: Final = 16_384  # in the result of a query
+BYTES: Final = 8 * 2**20  # in an upsert, approximately
 WRITES: Final = ("upsert", "delete")
-HITS: Final = 65_536  # asked for at once, over all queries of a search
+HITS: Final = 65_536  # of all queries in a search
 
 
 class TencentCollection(Collection):
     """A collection, read with the consistency of its store's URL, strong by default.
 
-    gRPC's scores are rounded to 5 decimals, by the SDK; HTTP's are float32 as they come.
+    Over gRPC the SDK rounds scores to 5 decimals; over HTTP they are float32.
     """
 
     prefixes = False
@@ -69,23 +70,23 @@ class TencentCollection(Collection):
         condition = rendered(where, self.schema.fields) or None
         params = search_params(self.schema.index, k, effort)
         step = max(1, min(QUERIES, HITS // k))
-        found: list[list[Hit]] = []
+        results: list[list[Hit]] = []
         for start in range(0, len(queries), step):
             vectors = queries[start : start + step].tolist()
-            answers = self._call(
+            matches = self._call(
                 "search", vectors=vectors, filter=condition, params=params, limit=k
             )
-            # an empty collection may be answered with no lists at all
-            found += [self._hits(where, answer) for answer in answers or [[]] * len(vectors)]
-        return found
+            # the result for an empty collection may have no lists at all
+            results += [self._hits(where, rows) for rows in matches or [[]] * len(vectors)]
+        return results
 
     @override
     def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
-        found: dict[str, Record] = {}
+        by_id: dict[str, Record] = {}
         for keys in self._keys(ids):
             records = self._query(document_ids=keys, limit=len(keys), retrieve_vector=vectors)
-            found |= {record.id: record for record in records}
-        return found
+            by_id |= {record.id: record for record in records}
+        return by_id
 
     @override
     def _delete(self, ids: Sequence[str]) -> None:
@@ -99,32 +100,32 @@ class TencentCollection(Collection):
     @override
     def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
         pages = self._ranges if self._layout.ours else self._pages
-        # rendered now, so that a filter is refused before the first record is asked for
-        found = pages(rendered(where, self.schema.fields), batch, retrieve_vector=vectors)
-        return (record for records in found for record in check_read(where, records))
+        # rendered here, so that an invalid filter is refused before the iteration
+        read = pages(rendered(where, self.schema.fields), batch, retrieve_vector=vectors)
+        return (record for records in read for record in check_read(where, records))
 
     def _ranges(self, condition: str, batch: int, **options: Any) -> Iterator[list[Record]]:
-        """Yield records range by range of their places, each range read by one query.
+        """Yield records by ranges of their places, each read by one query.
 
-        The service pages by offset only, which passes over records while others are deleted.
+        The service has only pages by offset, which skip records while others are deleted.
         """
-        waiting = [(0, PLACES)]
+        pending = [(0, PLACES)]
         most = min(batch, ROWS - 1)
-        while waiting:
-            low, high = waiting.pop()
+        while pending:
+            low, high = pending.pop()
             within = between(PLACE, low, high) if high - low < PLACES else ""
             some = both(condition, within)
             records = self._query(filter=some or None, limit=most + 1, **options)
             if len(records) <= most or high - low == 1:
                 yield records
                 continue
-            # a quarter more parts than would do on average, and some of them are cut again
+            # a quarter more parts than needed on average; some are split again
             parts = max(2, math.ceil(1.25 * self._counted(some) / most))
             step = -(-(high - low) // parts)
-            waiting += [(at, min(at + step, high)) for at in range(low, high, step)][::-1]
+            pending += [(at, min(at + step, high)) for at in range(low, high, step)][::-1]
 
     def _pages(self, condition: str, batch: int, **options: Any) -> Iterator[list[Record]]:
-        """Yield records by offset, as another program's documents have no place."""
+        """Yield records by offset, because documents of another program have no place."""
         offset, most = 0, min(batch, ROWS)
         while records := self._query(
             filter=condition or None, limit=most, offset=offset, **options
@@ -157,7 +158,7 @@ class TencentCollection(Collection):
         self._identity.accept(described.identity)
 
     def _call(self, method: str, **arguments: Any) -> Any:
-        """Call the client's `method` for this collection; each method here may be called twice.
+        """Call the client's `method`, which has to be idempotent, for this collection.
 
         Raises:
             CollectionNotFound: the collection was dropped.
@@ -165,7 +166,7 @@ class TencentCollection(Collection):
         """
         try:
             self._check_identity(now=method in WRITES)
-            # by name on the client, because its `collection` forgets the read consistency
+            # by name on the client, because its `collection` ignores the read consistency
             return self._store.calls(
                 lambda client, seconds: getattr(client, method)(
                     self._store.database, self.name, timeout=seconds, **arguments
@@ -190,7 +191,7 @@ class TencentCollection(Collection):
 def _parts(
     documents: Sequence[dict[str, Any]], records: Sequence[Record], *, number: int
 ) -> Iterator[list[Any]]:
-    """Cut documents where a request would become too long; `number` is a float's bytes in it."""
+    """Split documents into requests of a limited size; `number` is the bytes of a float."""
     part: list[Any] = []
     size = 0
     for document, record in zip(documents, records, strict=True):

@@ -1,7 +1,4 @@
-"""A database of Tencent VectorDB, by the arguments that public Towhee code gives its operators.
-
-The driver itself stays in `tencent`.
-"""
+"""A database of Tencent VectorDB, in the arguments of public Towhee code."""
 
 import threading
 from dataclasses import dataclass, field
@@ -15,16 +12,16 @@ from imgsearch.errors import ConfigError
 if TYPE_CHECKING:
     from imgsearch.backends.tencent.backend import Backend
 
-# what the tutorial made its collection with
+# the tutorial's parameters of a new collection
 _SHARDS: Final = 3
 _INDEX: Final = Index("hnsw", {"M": 16, "efConstruction": 200})
 
 
 @dataclass
-class Place:
-    """A database, connected to at its first use and shared with the process. Thread-safe.
+class TencentDatabase:
+    """A database, connected at its first use and shared in the process. Thread-safe.
 
-    The key stays out of the repr. A collection is described once.
+    The repr has no key. A collection is described once.
     """
 
     host: str
@@ -32,7 +29,7 @@ class Place:
     account: str
     key: str = field(repr=False)
     database: str
-    timeout: float = 20.0  # seconds, a request
+    timeout: float = 20.0  # seconds for each request
 
     def __post_init__(self) -> None:
         self._opening = threading.RLock()
@@ -40,12 +37,12 @@ class Place:
         self._open: dict[str, Collection] = {}
 
     def open(self, name: str) -> Collection:
-        """Return a collection of any make.
+        """Return a collection of any program.
 
         Raises:
-            CollectionNotFound: there is none of this name.
-            SchemaMismatch: its vectors or documents are none of ours.
-            BackendUnavailable, BackendError: nothing answers, or it refuses the key.
+            CollectionNotFound: no collection has this name.
+            SchemaMismatch: imgsearch cannot search its vectors.
+            BackendUnavailable, BackendError: the service does not respond, or rejects the key.
         """
         with self._opening:
             if name not in self._open:
@@ -53,10 +50,10 @@ class Place:
             return self._open[name]
 
     def create(self, name: str, dim: int) -> None:
-        """Make the database and the collection where they are missing.
+        """Create the database and the collection if they are missing.
 
-        HNSW with M 16 and efConstruction 200, cosine, three shards, no replica, a filter on path;
-        what is there already stays as it is.
+        A new collection has HNSW with M 16 and efConstruction 200, cosine, three shards, no
+        replicas, and a filter on path. An existing one stays unchanged.
         """
         with self._opening:
             url = f"{self._url}?shards={_SHARDS}&replicas=0"
@@ -65,10 +62,10 @@ class Place:
                     store.create(name, Schema(dim, "cosine", _INDEX, {"path": "str"}))
 
     def drop(self, name: str) -> None:
-        """Delete a collection and all that is in it.
+        """Delete a collection and its records.
 
         Raises:
-            CollectionNotFound: there is none of this name.
+            CollectionNotFound: no collection has this name.
         """
         with self._opening:
             self._connected().drop(name)
@@ -78,7 +75,7 @@ class Place:
         """Delete the database and all collections in it.
 
         Raises:
-            ConfigError: `name` is not this database's, which has to be said again.
+            ConfigError: `name`, which confirms the deletion, is not this database's.
         """
         self.require(name)
         with self._opening:
@@ -91,10 +88,12 @@ class Place:
         """Refuse a name that is not this database's.
 
         Raises:
-            ConfigError: it is not.
+            ConfigError: it is another name.
         """
         if name != self.database:
-            raise ConfigError(f"this is database {self.database!r}, not {name!r}: nothing dropped")
+            raise ConfigError(
+                f"nothing dropped: the database is {self.database!r}, not {name!r}. Pass its name."
+            )
 
     @property
     def _url(self) -> str:

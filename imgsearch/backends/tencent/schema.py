@@ -1,8 +1,8 @@
-"""How a `Schema` and a `Record` lie in Tencent VectorDB. No driver here.
+"""Reads and writes schemas and records of Tencent VectorDB, without the driver.
 
-The schema's text is the collection's description, behind `MARK`. No limit on its length is
-documented; with a timm encoder's fingerprint it is about 600 bytes. A service that cut it would be
-found out by `create`, which opens what it made: half a text is no JSON.
+The collection's description is `MARK` and the schema's text. No limit on its length is documented;
+with a timm encoder's fingerprint it has about 600 bytes. If the service cut it, `create` would fail
+when it opens the new collection, because the text would not be JSON.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from imgsearch import safe_json
 from imgsearch.backends.collection import row_vector
 from imgsearch.backends.schema import (
     INDEXES,
+    METRIC_NAMES,
     FieldType,
     Index,
-    Metric,
     Schema,
     can_filter,
 )
@@ -30,50 +30,48 @@ COLUMNS: Final[Mapping[FieldType, str]] = {
     "str": "string",
     "int": "int64",
     "float": "double",
-    "bool": "uint64",  # there is no boolean: 0 or 1
+    "bool": "uint64",  # 0 or 1, because the service has no booleans
 }
-"""Tencent's type for each of ours."""
+"""Tencent's types by imgsearch's."""
 
 MARK: Final = "imgsearch "
-"""What the description of our own collections begins with."""
+"""The start of the description of imgsearch's collections."""
 
 PLACE: Final = "_place"
-"""A number in 0 to `PLACES`, drawn from the id: ranges of it are what `iterate` reads."""
+"""A number from 0 to `PLACES`, derived from the id; `iterate` reads ranges of it."""
 PLACES: Final = 2**62
 LONG_ID: Final = "_id"
-"""The id of a record whose key is a digest of it."""
+"""The id of a record whose key is a digest of the id."""
 KINDS: Final = "_kinds"
-"""JSON: which undeclared fields are booleans ("b") or floats ("f"), where there are any."""
+"""JSON: "b" or "f" by the name of each undeclared field that is a boolean or a float."""
 
 MAX_KEY: Final = 128  # Source: https://cloud.tencent.com/document/product/1709/103074
-MAX_DIM: Final = 4_096  # the same
-MAX_EF: Final = 32_768  # the SDK's own docstring
+MAX_DIM: Final = 4_096  # the same source
 _DIGEST: Final = "sha256:"
 _OWN: Final = frozenset({"id", "vector", "score", PLACE, LONG_ID, KINDS})
 _TYPES: Final[Mapping[str, FieldType]] = {
     "string": "str", "int64": "int", "uint64": "int", "double": "float",
 }  # fmt: skip
-_METRICS: Final[Mapping[str, Metric]] = {"COSINE": "cosine", "IP": "ip", "L2": "l2"}
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a collection stores records; `ours` is False if another program created it.
+    """The storage of a collection's records; `ours` is False if another program created it.
 
-    Documents of a foreign collection get no fields of ours: ids are the keys, undeclared booleans
-    are read as 0 or 1, and lists and objects as JSON texts.
+    Documents of a foreign collection have none of imgsearch's internal fields: keys are ids,
+    undeclared booleans are read as 0 or 1, and lists and objects as JSON texts.
     """
 
     schema: Schema
     ours: bool = True
 
     def to_key(self, id_: str) -> str:
-        """Return the document's id for a record's: itself, or where that is too long a digest."""
+        """Return the key of a record's id: the id, or a digest of an id that is too long."""
         long = len(id_.encode()) > MAX_KEY or id_.startswith(_DIGEST)
         return _DIGEST + _digest(id_).hex() if self.ours and long else id_
 
     def document(self, record: Record) -> dict[str, Any]:
-        """Return a checked record as the SDK takes it: plain Python numbers, no arrays."""
+        """Return a checked record as a document of the SDK: plain Python numbers, no arrays."""
         fields = {
             name: int(value) if isinstance(value, bool) else value
             for name, value in record.fields.items()
@@ -119,14 +117,14 @@ class Layout:
                 return float(value)
             case "int":
                 return int(value)
-        if isinstance(value, list | dict):  # another program's
+        if isinstance(value, list | dict):  # written by another program
             return json.dumps(value, ensure_ascii=False)
         plain: Value = value
         return plain
 
 
 def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, Any]]) -> Layout:
-    """Return the layout of a collection, ours or foreign, from its description and indexes.
+    """Return the layout of a collection of any program, from its description and indexes.
 
     Raises:
         SchemaMismatch: a newer imgsearch created the collection, it does not have one float vector,
@@ -137,29 +135,27 @@ def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, An
     if description and description.startswith(MARK):
         schema = Schema.from_json(description.removeprefix(MARK))
         metric = vectors[0].get("metricType") if vectors else None
-        if _METRICS.get(str(metric)) != schema.metric:
+        if METRIC_NAMES.get(str(metric)) != schema.metric:
             raise SchemaMismatch(
                 f"another program rebuilt the index of collection {name!r}: it compares by "
-                f"{metric}, not by {schema.metric}. Rebuild it as it was."
+                f"{metric}, not by {schema.metric}. Rebuild it by {schema.metric}."
             )
         return Layout(schema)
     if (
         not vectors
         or vectors[0]["fieldType"] != "vector"
-        or vectors[0].get("metricType") not in _METRICS
+        or vectors[0].get("metricType") not in METRIC_NAMES
         or vectors[0]["indexType"] not in kinds
     ):
         raise SchemaMismatch(
-            f"collection {name!r} was not made by imgsearch and does not fit: it takes one float "
-            f"vector with a metric of {list(_METRICS)} and an index of {list(kinds)}"
+            f"collection {name!r} was not created by imgsearch and cannot be searched. It needs "
+            f"one float vector with a metric of {list(METRIC_NAMES)} and an index of {list(kinds)}."
         )
     (vector,) = vectors
-    kind = kinds[vector["indexType"]]
-    params = vector.get("params") or {}
     schema = Schema(
         dim=int(vector["dimension"]),
-        metric=_METRICS[vector["metricType"]],
-        index=Index(kind, {n: int(params[n]) for n in INDEXES[kind] if params.get(n)}),
+        metric=METRIC_NAMES[vector["metricType"]],
+        index=Index.of_store(kinds[vector["indexType"]], vector.get("params") or {}),
         fields={
             index["fieldName"]: _TYPES[index["fieldType"]]
             for index in indexes
@@ -172,38 +168,26 @@ def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, An
 
 
 def check_creatable(name: str, schema: Schema) -> None:
-    """Refuse what the service is known not to make.
+    """Refuse collections that the service cannot create.
 
     Raises:
-        ConfigError: the name begins with an underscore, or vectors are too long.
+        ConfigError: the name starts with an underscore, or vectors are too long.
         IndexRefused: IVF_PQ cannot cut a vector into that many parts.
     """
     if name.startswith("_"):
-        raise ConfigError(f"collection name {name!r}: on Tencent VectorDB it begins with a letter")
+        raise ConfigError(
+            f"collection name {name!r} is invalid on Tencent VectorDB. Start it with a letter."
+        )
     if schema.dim > MAX_DIM:
-        raise ConfigError(f"Tencent VectorDB takes {MAX_DIM:,} dimensions, not {schema.dim:,}")
+        raise ConfigError(
+            f"{schema.dim:,} dimensions are too many: Tencent VectorDB takes at most {MAX_DIM:,}. "
+            "Reduce the vectors with `imgsearch reduce`."
+        )
     if schema.index.kind == "ivf_pq" and schema.dim % schema.index.params["M"]:
         raise IndexRefused(
-            f"{schema.index} cuts a vector into M equal parts: {schema.dim} dimensions do not go "
-            f"into {schema.index.params['M']}"
+            f"{schema.index} cannot be built: {schema.dim} dimensions cannot be cut into "
+            f"{schema.index.params['M']} equal parts. Choose an M that divides {schema.dim}."
         )
-
-
-def breadth(index: Index, k: int, effort: int | None) -> dict[str, int]:
-    """Return the search-time parameter that an index has, if it has one.
-
-    The defaults favour recall, since a missed neighbour costs more than a millisecond does.
-    HNSW: ef = 2 k, at least 256 (the service's own default is 10). IVF: a quarter of the cells,
-    at least 16.
-    """
-    match index.kind:
-        case "hnsw":
-            return {"ef": min(max(effort or max(256, 2 * k), k), MAX_EF)}
-        case "ivf_flat" | "ivf_sq8" | "ivf_pq":
-            nlist = index.params["nlist"]
-            return {"nprobe": min(effort or max(16, nlist // 4), nlist)}
-        case _:
-            return {}
 
 
 def _digest(id_: str) -> bytes:

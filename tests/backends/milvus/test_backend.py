@@ -20,7 +20,7 @@ from imgsearch.backends import Index, Schema, canonical, connect
 from imgsearch.backends.milvus import collection as milvus_collection
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.backends.milvus.filters import quoted, rendered
-from imgsearch.backends.milvus.schema import check_index, index_params, search_params
+from imgsearch.backends.milvus.schema import check_index, index_params
 from imgsearch.errors import (
     BackendError,
     BackendUnavailable,
@@ -176,13 +176,13 @@ def test_unexpected_index_is_rejected() -> None:
 
 def test_search_breadth_favors_recall_within_milvus_bounds() -> None:
     hnsw, ivf = Index("hnsw"), Index("ivf_flat", {"nlist": 128})
-    assert search_params(hnsw, 10, None) == {"ef": 256}
-    assert search_params(hnsw, 200, None) == {"ef": 400}
-    assert search_params(hnsw, 100, 1) == {"ef": 100}  # Milvus refuses ef < k
-    assert search_params(hnsw, 16_384, None) == {"ef": 32_768}
-    assert search_params(ivf, 10, None) == {"nprobe": 32}
-    assert search_params(ivf, 10, 1_000) == {"nprobe": 128}
-    assert search_params(Index("flat"), 10, 5) == {}
+    assert hnsw.search_params(10, None) == {"ef": 256}
+    assert hnsw.search_params(200, None) == {"ef": 400}
+    assert hnsw.search_params(100, 1) == {"ef": 100}  # Milvus refuses ef < k
+    assert hnsw.search_params(16_384, None) == {"ef": 32_768}
+    assert ivf.search_params(10, None) == {"nprobe": 32}
+    assert ivf.search_params(10, 1_000) == {"nprobe": 128}
+    assert Index("flat").search_params(10, 5) == {}
 
 
 def test_texts_are_quoted_for_both_grammars() -> None:

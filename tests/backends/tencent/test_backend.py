@@ -16,7 +16,7 @@ from tcvectordb.model.enum import FieldType
 from imgsearch.backends import Index, Schema, connect
 from imgsearch.backends.tencent.backend import Backend
 from imgsearch.backends.tencent.collection import BYTES, _parts
-from imgsearch.backends.tencent.schema import Layout, breadth, parsed
+from imgsearch.backends.tencent.schema import Layout, parsed
 from imgsearch.errors import (
     BackendError,
     CollectionNotFound,
@@ -272,7 +272,7 @@ def test_flush_trains_an_ivf_index_with_enough_rows(cloud: Backend, emulator: Em
     ],
 )
 def test_search_breadth(index: str, k: int, effort: int | None, expected: dict[str, int]) -> None:
-    assert breadth(Index.parse(index), k, effort) == expected
+    assert Index.parse(index).search_params(k, effort) == expected
 
 
 # -- consistency ----------------------------------------------------------------------------------
