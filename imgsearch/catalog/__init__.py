@@ -1,4 +1,4 @@
-"""The catalogue: what is known of every image, in SQLite, MySQL or MariaDB."""
+"""The catalog: the metadata of every image, in SQLite, MySQL or MariaDB."""
 
 from imgsearch.catalog.entry import (
     MAX_LABEL,
@@ -20,7 +20,7 @@ except ModuleNotFoundError as error:
     if error.name not in ("sqlalchemy", "alembic"):
         raise
     raise MissingExtra(
-        f"the catalogue needs {error.name}", extra="service", name=error.name
+        f"the catalog needs {error.name}", extra="service", name=error.name
     ) from error
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Where a catalogue lies: a file, or a database of a server."""
+"""Addresses of catalogs: a file, or a database of a server."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +11,14 @@ from imgsearch.errors import ConfigError, MissingExtra
 
 PORT: Final = 3306
 _FORMS: Final = "a file, sqlite:///abs/catalog.db or mysql://user@host:3306/name"
+_INVALID: Final = f"the catalog's URL is invalid. Use {_FORMS}."
 
 
 def address(url: str) -> URL:
-    """Return where the catalogue lies, as SQLAlchemy has it; a password is no part of it.
+    """Return the SQLAlchemy URL of a catalog, without a password.
 
     Raises:
-        ConfigError: `url` is none of the forms that `Catalog` takes, or holds a password.
+        ConfigError: `url` has no form that `Catalog` takes, or contains a password.
         MissingExtra: the database's driver is not installed.
     """
     scheme, separator, rest = url.partition("://")
@@ -28,12 +29,12 @@ def address(url: str) -> URL:
             return _file("/" + rest.lstrip("/") if rest.startswith("/") else rest)
         case "mysql":
             return _server(url)
-    raise ConfigError(f"a catalogue's URL is {_FORMS}, not one of {scheme!r}")
+    raise ConfigError(f"the catalog's URL has an unknown scheme: {scheme!r}. Use {_FORMS}.")
 
 
 def _file(path: str) -> URL:
     if not path or path == ":memory:" or "\0" in path:
-        raise ConfigError(f"a catalogue needs a place: {_FORMS}")
+        raise ConfigError(f"the catalog's path is invalid: {path!r}. Use {_FORMS}.")
     return URL.create("sqlite", database=str(Path(path).absolute()))
 
 
@@ -41,11 +42,13 @@ def _server(url: str) -> URL:
     parts = _parts(url)
     name = parts.path.strip("/")
     if parts.password is not None:  # never shown: an error may end in a log
-        raise ConfigError("a catalogue's URL holds no password: set IMGSEARCH_CATALOG_PASSWORD")
+        raise ConfigError(
+            "the catalog's URL contains a password. Set IMGSEARCH_CATALOG_PASSWORD instead."
+        )
     if not (parts.username and parts.hostname and name) or parts.query or parts.fragment:
-        raise ConfigError(f"a catalogue's URL is {_FORMS}")
+        raise ConfigError(_INVALID)
     if find_spec("pymysql") is None:
-        raise MissingExtra("a catalogue in MySQL needs pymysql", extra="mysql", name="pymysql")
+        raise MissingExtra("a catalog in MySQL needs pymysql", extra="mysql", name="pymysql")
     return URL.create(
         "mysql+pymysql",
         username=parts.username,
@@ -58,7 +61,7 @@ def _server(url: str) -> URL:
 def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # read here: a port that is none is told by reading it
+        _ = parts.port  # reading it raises ValueError if it is invalid
     except ValueError:
-        raise ConfigError(f"a catalogue's URL is {_FORMS}") from None
+        raise ConfigError(_INVALID) from None
     return parts

@@ -1,4 +1,4 @@
-"""The catalogue: what is known of every image."""
+"""The catalog: the metadata of every image, jobs and API keys."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -11,8 +11,6 @@ from imgsearch.catalog import entries as rows
 from imgsearch.catalog import jobs, keys, pages
 from imgsearch.catalog.database import Database
 from imgsearch.catalog.entry import (
-    MAX_LABEL,
-    MAX_NAME,
     Deletion,
     Entry,
     Order,
@@ -20,9 +18,8 @@ from imgsearch.catalog.entry import (
     State,
     check_changes,
     check_entry,
-    check_fields,
-    check_text,
     check_time,
+    checked_update,
     now,
     plain,
 )
@@ -42,17 +39,17 @@ from imgsearch.types import Value
 
 
 class Catalog(Closeable):
-    """One catalogue, open; thread-safe, and several processes may have it open.
+    """An open catalog. Thread-safe, and several processes may share it.
 
-    `url` is a file's path, ``sqlite:///abs/catalog.db`` or ``mysql://user@host:3306/name``; a file
-    is made where there is none (its folder too, but no further up), a server's database has to be
-    there. `password` is that of the user. `timeout` is in seconds: how long a server may take to
-    answer, or another writer to let go. Tables are brought up to date when it is opened.
+    `url` is a file's path, ``sqlite:///abs/catalog.db`` or ``mysql://user@host:3306/name``. A
+    missing file and its folder are created; the database of a server has to exist. `password` is
+    the user's. `timeout` limits the wait for a server or another writer, in seconds. Opening
+    migrates the tables to the newest version.
 
     Raises:
-        ConfigError: `url` is none of these, or holds a password.
+        ConfigError: `url` has another form, or contains a password.
         MissingExtra: the database's driver is not installed.
-        CatalogOutdated: a newer version of the code wrote it.
+        CatalogOutdated: a newer version of imgsearch wrote it.
         CatalogError: the database refused or failed; so for every method.
     """
 
@@ -65,14 +62,14 @@ class Catalog(Closeable):
             raise
 
     def begin(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Enter references as "pending"; return each as it is now in the catalogue.
+        """Create "pending" entries, all or none; return each with its current values.
 
-        All or none. One that is there already, by id, stays as it is, but a "failed" one becomes
-        "pending" again. `state`, `error` and `updated` are the catalogue's, whatever is given.
+        An entry with a known id stays unchanged, but a "failed" one becomes "pending" again. The
+        catalog sets `state`, `error` and `updated` itself.
 
         Raises:
-            ConfigError: an entry is not what `Entry` says.
-            ImageExists: an id is there with another content or collection.
+            ConfigError: a value does not meet the description of `Entry`.
+            ImageExists: an id has another content or collection in the catalog.
             ImageBusy: an image of the same content is being deleted, in any collection.
         """
         for entry in entries:
@@ -82,24 +79,22 @@ class Catalog(Closeable):
     def ready(
         self, ids: Sequence[str], *, changes: Mapping[str, Mapping[str, Value]] | None = None
     ) -> list[str]:
-        """Make "pending" and "failed" entries "ready"; return the ids of these.
+        """Make "pending" and "failed" entries "ready"; return their ids.
 
         Other entries do not change. If several writers make an entry ready, only one gets its id.
-
-        `changes` holds for some of the ids what became known: `size`, `width`, `height`, `format`,
-        `encoder`, `stored`.
+        `changes` has new values by id: of `size`, `width`, `height`, `format`, `encoder`, `stored`.
 
         Raises:
-            ConfigError: `changes` holds something else.
+            ConfigError: `changes` has another field, or an invalid value.
         """
         for values in (changes or {}).values():
             check_changes(values)
         return self._database.write(partial(rows.ready, ids=ids, changes=changes or {}))
 
     def failed(self, errors: Mapping[str, str]) -> None:
-        """Make "pending" entries "failed", each with its error; the others stay as they are."""
-        told = {id_: plain(error) for id_, error in errors.items()}
-        self._database.write(partial(rows.failed, errors=told))
+        """Make "pending" entries "failed", by id with the error; others do not change."""
+        clean = {id_: plain(error) for id_, error in errors.items()}
+        self._database.write(partial(rows.failed, errors=clean))
 
     def update(
         self,
@@ -109,53 +104,43 @@ class Catalog(Closeable):
         fields: Mapping[str, Value] | None = None,
         name: str | None = None,
     ) -> Entry:
-        """Change what is not None; return the entry as it is then. `fields` are replaced whole.
+        """Change the values that are not None; return the changed entry. `fields` replace all.
 
         Raises:
-            ConfigError: a value is not what `Entry` says.
-            ImageNotFound: there is no such image.
+            ConfigError: a value does not meet the description of `Entry`.
+            ImageNotFound: no image has this id.
             ImageBusy: it is being deleted.
         """
-        values: dict[str, object] = {}
-        if label is not None:
-            check_text("label", label, most=MAX_LABEL)
-            values["label"] = label
-        if name is not None:
-            check_text("name", name, most=MAX_NAME)
-            values["name"] = name
-        if fields is not None:
-            check_fields(fields)
-            values["fields"] = fields
+        values = checked_update(label, fields, name)
         return self._database.write(partial(rows.update, id_=id_, values=values))
 
     def mark_deleting(self, ids: Sequence[str]) -> list[Deletion]:
-        """Make entries "deleting", all or none; return what goes with each.
+        """Make entries "deleting", all or none; return what to delete with each of them.
 
-        Unknown ids are left out.
-        An entry that was so already is told again, so that a deletion that was cut off can go on.
+        Unknown ids are skipped. Entries of an interrupted deletion are returned again.
         """
         return self._database.write(partial(rows.mark_deleting, ids=ids))
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Remove those of the entries that are "deleting"."""
+        """Delete the entries that are "deleting"; others do not change."""
         self._database.write(partial(rows.forget, ids=ids))
 
     def get(self, id_: str) -> Entry:
         """Return an entry.
 
         Raises:
-            ImageNotFound: there is no such image.
+            ImageNotFound: no image has this id.
         """
         return self._database.read(partial(rows.one, id_=id_))
 
     def find(self, ids: Sequence[str]) -> dict[str, Entry]:
-        """Return the entries of those ids that there are, by id."""
+        """Return entries by id, without unknown ids."""
         return self._database.read(partial(rows.find, ids=ids))
 
     def of_contents(
         self, collection: str, contents: Sequence[str], *, states: Sequence[State] = ("ready",)
     ) -> dict[str, list[Entry]]:
-        """Return a collection's entries by content, those of each ordered by `created` and id."""
+        """Return a collection's entries by content, each list sorted by `created` and id."""
         work = partial(rows.of_contents, collection=collection, contents=contents, states=states)
         return self._database.read(work)
 
@@ -175,14 +160,14 @@ class Catalog(Closeable):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
     ) -> Page:
-        """Return at most `limit` entries of a listing, past the page whose `next` is `after`.
+        """Return at most `limit` entries, from the start or the cursor `after`.
 
-        Entries that are alike in `order` come by id. `text` is part of the name, in whatever case.
-        `created_after` itself is in the listing, `created_before` is not.
+        Entries that are equal in `order` are sorted by id. `text` is a part of the name, in any
+        case. `created_after` is inclusive, `created_before` exclusive.
 
         Raises:
             ConfigError: `limit` is not in 1 to 1,000, `order` or `state` is unknown, a time has no
-                zone, or `after` is damaged or of a listing in another order.
+                zone, or `after` is damaged or belongs to another order.
         """
         pages.check_limit(limit)
         pages.check_order(order)
@@ -207,7 +192,7 @@ class Catalog(Closeable):
         return self._database.read(work)
 
     def count(self, collection: str | None = None, state: State | None = None) -> int:
-        """Return how many entries there are.
+        """Return the number of entries.
 
         Raises:
             ConfigError: `state` is unknown.
@@ -216,40 +201,39 @@ class Catalog(Closeable):
         return self._database.read(partial(pages.count, filters=filters))
 
     def contents(self, collection: str | None = None) -> int:
-        """Return how many distinct contents the entries have."""
+        """Return the number of distinct contents."""
         return self._database.read(partial(pages.contents, collection=collection))
 
     def labels(self, collection: str) -> dict[str, int]:
-        """Return the labels of a collection's "ready" entries in order, with how many have each."""
+        """Return the number of a collection's "ready" entries by label, sorted by label."""
         return self._database.read(partial(pages.labels, collection=collection))
 
     def collections(self) -> dict[str, int]:
-        """Return the collections that have entries, in order, with how many."""
+        """Return the number of entries by collection, sorted by name."""
         return self._database.read(pages.collections)
 
     def unfinished(self, *, older_than: float = 0.0) -> Iterator[list[Entry]]:
-        """Yield "pending", then "deleting" entries that nothing happened to for so many seconds.
+        """Yield "pending", then "deleting" entries that did not change for some seconds.
 
-        Some hundreds at a time, the longest waiting first; what is done about them meanwhile does
-        not matter to the ones that follow.
+        Some hundreds at a time, the oldest first. The caller may change them meanwhile.
         """
         before = now() - timedelta(seconds=older_than)
         for state in ("pending", "deleting"):
             last: Entry | None = None
             work = partial(rows.unfinished, state=state, before=before)
-            while found := self._database.read(partial(work, after=last)):
-                last = found[-1]
-                yield found
+            while entries := self._database.read(partial(work, after=last)):
+                last = entries[-1]
+                yield entries
 
     def referenced(self, contents: Sequence[str]) -> set[str]:
-        """Return those contents whose original is in the object store, by any entry's account."""
+        """Return the contents of which any entry is `stored`."""
         return self._database.read(partial(rows.referenced, contents=contents))
 
     def save_job(self, job: Job) -> None:
-        """Write a job, in place of what was known of it.
+        """Create or replace a job.
 
         Raises:
-            ConfigError: a part of it is not what `Job` says.
+            ConfigError: a value does not meet the description of `Job`.
         """
         check_job(job)
         self._database.write(partial(jobs.save, job=job))
@@ -258,14 +242,14 @@ class Catalog(Closeable):
         """Return a job.
 
         Raises:
-            JobNotFound: there is no such job.
+            JobNotFound: no job has this id.
         """
         return self._database.read(partial(jobs.one, id_=id_))
 
     def jobs(
         self, state: JobState | None = None, *, limit: int = 50, after: str | None = None
     ) -> JobPage:
-        """Return at most `limit` jobs, the newest first, past the page whose `next` is `after`.
+        """Return at most `limit` jobs, newest first, from the start or the cursor `after`.
 
         Raises:
             ConfigError: `limit` is not in 1 to 1,000, `state` is unknown or `after` damaged.
@@ -276,27 +260,27 @@ class Catalog(Closeable):
         return self._database.read(partial(jobs.page, state=state, limit=limit, after=after))
 
     def delete_job(self, id_: str) -> None:
-        """Delete a job, with what failed in it.
+        """Delete a job and its failures.
 
         Raises:
-            JobNotFound: there is no such job.
+            JobNotFound: no job has this id.
         """
         self._database.write(partial(jobs.delete, id_=id_))
 
     def trim_jobs(self, keep: int) -> None:
-        """Delete jobs that are over, all but the newest `keep`, some hundreds at a time."""
+        """Delete the oldest finished jobs, at most some hundreds; the newest `keep` stay."""
         self._database.write(partial(jobs.trim, keep=keep))
 
     def clear_job_failures(self, id_: str) -> None:
-        """Forget what failed in a job, which begins anew."""
+        """Delete the failures of a job."""
         self._database.write(partial(jobs.clear_failures, id_=id_))
 
     def add_job_failures(self, id_: str, failures: Sequence[JobFailure]) -> None:
-        """Note what failed in a job.
+        """Append failures to a job.
 
         Raises:
-            ConfigError: a failure is not what `JobFailure` says.
-            JobNotFound: there is no such job.
+            ConfigError: the stage or the error of a failure is too long.
+            JobNotFound: no job has this id.
         """
         for failure in failures:
             check_failure(failure)
@@ -305,26 +289,26 @@ class Catalog(Closeable):
     def job_failures(
         self, id_: str, *, limit: int = 50, after: str | None = None
     ) -> JobFailurePage:
-        """Return at most `limit` failures as they came, past the page whose `next` is `after`.
+        """Return at most `limit` failures in order, from the start or the cursor `after`.
 
         Raises:
             ConfigError: `limit` is not in 1 to 1,000, or `after` is damaged.
-            JobNotFound: there is no such job.
+            JobNotFound: no job has this id.
         """
         pages.check_limit(limit)
         return self._database.read(partial(jobs.failures, id_=id_, limit=limit, after=after))
 
     def save_key(self, row: KeyRow) -> None:
-        """Write an API key's row, in place of what was known of it.
+        """Create or replace the row of an API key.
 
         Raises:
-            ConfigError: a part of it is not what `KeyRow` says.
+            ConfigError: a value does not meet the description of `KeyRow`.
         """
         check_key(row)
         self._database.write(partial(keys.save, row=row))
 
     def key_used(self, id_: str, time: datetime) -> None:
-        """Note when a key was used. One that was deleted meanwhile stays so.
+        """Save the time when a key was used; ignores deleted keys.
 
         Raises:
             ConfigError: `time` has no zone.
@@ -333,27 +317,27 @@ class Catalog(Closeable):
         self._database.write(partial(keys.used, id_=id_, time=time))
 
     def key(self, id_: str) -> KeyRow:
-        """Return an API key's row.
+        """Return the row of an API key.
 
         Raises:
-            AccessDenied: there is no such key.
+            AccessDenied: no key has this id.
         """
         return self._database.read(partial(keys.one, id_=id_))
 
     def keys(self) -> list[KeyRow]:
-        """Return every API key's row, the oldest first."""
+        """Return the rows of all API keys, the oldest first."""
         return self._database.read(keys.every)
 
     def delete_key(self, id_: str) -> None:
-        """Remove an API key's row.
+        """Delete the row of an API key.
 
         Raises:
-            AccessDenied: there is no such key.
+            AccessDenied: no key has this id.
         """
         self._database.write(partial(keys.delete, id_=id_))
 
     def ping(self) -> None:
-        """Ask the database for nothing, to see that it answers."""
+        """Check that the database responds."""
         self._database.read(lambda connection: connection.execute(sa.select(1)).scalar_one())
 
     @override

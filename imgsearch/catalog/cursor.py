@@ -1,4 +1,4 @@
-"""Where a listing goes on, as a word that only we read."""
+"""Cursors: the position of a page in a listing, as an opaque text."""
 
 import base64
 import hashlib
@@ -10,44 +10,48 @@ from typing import Any, Final
 from imgsearch.catalog.entry import MAX_INTEGER, check_text, check_time
 from imgsearch.errors import ConfigError
 
-_SUM: Final = 6  # bytes that tell whether the rest is whole; no secret: a forged one only pages
-_DAMAGED: Final = "the cursor is damaged; start the listing again"
+_CHECKSUM: Final = 6  # bytes; against damage only, because a forged cursor is harmless
+_DAMAGED: Final = "the cursor is damaged. Start the listing again."
 
 
-def packed(listing: str, *values: str | int | datetime) -> str:
-    """Return what a listing goes on behind, as a word that may stand in an URL."""
+def encode(listing: str, *values: str | int | datetime) -> str:
+    """Return a cursor after an item, by the values that order the listing; safe in URLs."""
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
-    told = json.dumps([listing, *plain]).encode()
-    whole = hashlib.sha256(told).digest()[:_SUM] + told
-    return base64.urlsafe_b64encode(whole).decode().rstrip("=")
+    payload = json.dumps([listing, *plain]).encode()
+    signed = _checksum(payload) + payload
+    return base64.urlsafe_b64encode(signed).decode().rstrip("=")
 
 
-def position(word: str, form: Sequence[str | type]) -> list[Any]:
-    """Return the values that were packed; `form` is the listing and each value's type.
+def decode(cursor: str, form: Sequence[str | type]) -> list[Any]:
+    """Return the values in a cursor; `form` is the listing and the type of each value.
 
     Raises:
-        ConfigError: the word is damaged, never was one, or is of another listing.
+        ConfigError: the cursor is damaged, invalid, or belongs to another listing.
     """
-    listing, *values = _unpacked(word)
+    listing, *values = _payload(cursor)
     if listing != form[0]:
-        raise ConfigError("the cursor is of another listing; start this one again")
+        raise ConfigError("the cursor belongs to another listing. Start this one again.")
     try:
         return [_value(value, kind) for value, kind in zip(values, form[1:], strict=True)]
-    except (TypeError, ValueError) as error:  # of a word that somebody made up
+    except (TypeError, ValueError) as error:  # of a forged cursor
         raise ConfigError(_DAMAGED) from error
 
 
-def _unpacked(word: str) -> list[Any]:
+def _payload(cursor: str) -> list[Any]:
     try:
-        padded = word.encode("ascii") + b"=" * (-len(word) % 4)
-        whole = base64.b64decode(padded, altchars=b"-_", validate=True)
-        told = json.loads(whole[_SUM:])
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        signed = base64.b64decode(padded, altchars=b"-_", validate=True)
+        values = json.loads(signed[_CHECKSUM:])
     except (ValueError, RecursionError) as error:
         raise ConfigError(_DAMAGED) from error
-    same = hashlib.sha256(whole[_SUM:]).digest()[:_SUM] == whole[:_SUM]
-    if not (same and isinstance(told, list) and told):
+    intact = _checksum(signed[_CHECKSUM:]) == signed[:_CHECKSUM]
+    if not (intact and isinstance(values, list) and values):
         raise ConfigError(_DAMAGED)
-    return told
+    return values
+
+
+def _checksum(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()[:_CHECKSUM]
 
 
 def _value(value: object, kind: str | type) -> str | int | datetime:

@@ -1,4 +1,4 @@
-"""One database: opened, asked and changed in transactions, its errors translated."""
+"""A database with transactions for reads and writes, whose errors are translated."""
 
 import logging
 import os
@@ -23,57 +23,59 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 _log = logging.getLogger(__name__)
-_TRIES: Final = 8  # of a transaction that others were in the way of
-_PAUSE: Final = 0.02  # seconds before the second try, doubled from then on
+_TRIES: Final = 8  # of a transaction that conflicts with other writers
+_PAUSE: Final = 0.02  # seconds before the second try, doubled for each further one
 _CONTENDED: Final = (1205, 1213)  # MySQL: waited too long for a lock; deadlock
-_REASONS: Final = {  # MySQL's numbers, whose own messages may hold what was written
-    1044: "refuses this user the database",
-    1045: "refuses the user or the password",
-    1049: "has no such database",
-    1142: "refuses this user a statement",
-    1040: "has no connection left",
-    1153: "refuses a packet as too large",
-    1205: "is held up by another writer",
-    1213: "is held up by another writer",
-    2003: "cannot be reached",
-    2006: "lost the connection",
-    2013: "lost the connection",
-    2055: "lost the connection",
+_REASONS: Final = {  # by MySQL's error numbers, because its messages may contain written values
+    1044: "denies this user access to the database. Grant it, or name another user.",
+    1045: "rejects the user or the password. Check both.",
+    1049: "does not exist on the server. Create the database first.",
+    1142: "denies this user a statement. Grant the user all rights on the database.",
+    1040: "has too many connections. Retry later, or raise the server's limit.",
+    1153: "rejects a packet as too large. Raise the server's max_allowed_packet.",
+    1205: "is locked by another writer. Retry.",
+    1213: "is locked by another writer. Retry.",
+    2003: "cannot be reached. Check the host and the port, and that the server runs.",
+    2006: "lost the connection. Retry.",
+    2013: "lost the connection. Retry.",
+    2055: "lost the connection. Retry.",
 }
 
 
 class Database:
-    """A pool of connections to one database; thread-safe.
+    """A pool of connections to one database. Thread-safe.
 
-    `write` lets one transaction at a time into SQLite (``BEGIN IMMEDIATE``). In a server they run
-    side by side, see what others have committed, and wait for each other at `anchors`.
+    SQLite runs one `write` at a time (``BEGIN IMMEDIATE``). A server runs them in parallel: they
+    see what others have committed, and wait for each other at `locks`.
     """
 
     def __init__(self, url: str, *, password: str | None, timeout: float) -> None:
         if not 0 < timeout < float("inf"):
-            raise ConfigError(f"timeout must be a positive number of seconds, not {timeout}")
-        place = address(url)
+            raise ConfigError(f"timeout is invalid: {timeout}. Pass a positive number of seconds.")
+        location = address(url)
         self.timeout = timeout
-        self.embedded = place.get_backend_name() == "sqlite"
+        self.embedded = location.get_backend_name() == "sqlite"
         self.name = url
         self._random = np.random.default_rng()
         self._closed = False
-        self._engine = self._embedded(place) if self.embedded else self._served(place, password)
+        connect = self._connect_file if self.embedded else partial(self._connect_server, password)
+        self._engine = connect(location)
         self._writer = self._engine.execution_options(writes=True)  # the same pool
 
     def read(self, work: Work[T]) -> T:
-        """Return what `work` finds, in one transaction that changes nothing."""
+        """Run `work` in a read-only transaction; return its result."""
         return self._once(work, writes=False)
 
     def write(self, work: Work[T]) -> T:
-        """Return what `work` returns once its changes are kept; none are if it raises.
+        """Run `work` in a transaction and commit it; return its result. An error rolls back.
 
-        It is run again where another writer was in the way, so it may change the database only.
+        After a conflict with another writer `work` runs again, so its only side effect may be on
+        the database.
         """
-        return self._persist(partial(self._once, work, writes=True))
+        return self._retry(partial(self._once, work, writes=True))
 
-    def _persist(self, act: Callable[[], T]) -> T:
-        """Return what `act` does, done again where another writer was in the way."""
+    def _retry(self, act: Callable[[], T]) -> T:
+        """Return the result of `act`, which is retried after a conflict with another writer."""
         ends = time.monotonic() + self.timeout
         for attempt in range(_TRIES):
             try:
@@ -82,18 +84,18 @@ class Database:
                 last = attempt == _TRIES - 1 or time.monotonic() > ends
                 if last or not _contended(error.__cause__):
                     raise
-                _log.debug("%s: a transaction is tried again", self.name)
+                _log.debug("%s: retrying a transaction", self.name)
             time.sleep(_PAUSE * 2**attempt * self._random.uniform(0.5, 1.5))
         raise AssertionError  # the last try returned or raised
 
     def upgrade(self, *, to: str = "head") -> None:
-        """Bring the tables up to date, or to a step of the past.
+        """Migrate the tables to the newest version, or to an earlier one.
 
         Raises:
-            CatalogOutdated: a newer version of the code did so.
+            CatalogOutdated: a newer version of imgsearch migrated them.
         """
         if self.embedded:
-            self._persist(self._keep_journal)
+            self._retry(self._enable_wal)
             if self.read(upgrade.needed):
                 self.write(partial(upgrade.run, to=to))
             return
@@ -103,13 +105,13 @@ class Database:
 
     def _once(self, work: Work[T], *, writes: bool) -> T:
         if self._closed:
-            raise CatalogError(f"catalogue {self.name} is closed")
+            raise CatalogError(f"catalog {self.name} is closed. Open it again.")
         engine = self._writer if writes else self._engine
         with self.translated(), engine.begin() as connection:
             return work(connection)
 
-    def _keep_journal(self) -> None:
-        """Have SQLite write ahead, so that readers and the writer do not wait for each other."""
+    def _enable_wal(self) -> None:
+        """Switch SQLite to write-ahead logging: readers and the writer do not block each other."""
         with self.translated():
             connection = self._engine.raw_connection()
             try:
@@ -119,7 +121,7 @@ class Database:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Raise the database's errors as ours; their statements come without values.
+        """Translate the database's errors, without the values in their statements.
 
         Raises:
             CatalogError: the database refused or failed.
@@ -127,28 +129,32 @@ class Database:
         try:
             yield
         except exc.DBAPIError as error:
-            raise CatalogError(f"catalogue {self.name} {_reason(error.orig)}") from error
-        except sqlite3.Error as error:  # of what SQLAlchemy did not run
-            raise CatalogError(f"catalogue {self.name} {_reason(error)}") from error
+            raise CatalogError(f"catalog {self.name} {_reason(error.orig)}") from error
+        except sqlite3.Error as error:  # from statements that bypass SQLAlchemy
+            raise CatalogError(f"catalog {self.name} {_reason(error)}") from error
         except exc.TimeoutError as error:
-            raise CatalogError(f"catalogue {self.name} has no connection free") from error
+            raise CatalogError(
+                f"catalog {self.name} is busy: no free connection. Retry."
+            ) from error
         except exc.SQLAlchemyError as error:
-            raise CatalogError(f"catalogue {self.name}: {type(error).__name__}") from error
+            raise CatalogError(f"catalog {self.name} failed: {type(error).__name__}") from error
 
     def close(self) -> None:
         """Close every connection. Idempotent."""
         self._closed = True
         self._engine.dispose()
 
-    def _embedded(self, place: sa.URL) -> sa.Engine:
-        path = Path(str(place.database))
+    def _connect_file(self, location: sa.URL) -> sa.Engine:
+        path = Path(str(location.database))
         try:
             path.parent.mkdir(exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"catalogue {self.name}: no folder for it: {error}") from error
-        _make_private(path)
+            raise ConfigError(
+                f"catalog {self.name} cannot be opened: its folder cannot be created: {error}"
+            ) from error
+        _create_private(path)
         engine = sa.create_engine(
-            place,
+            location,
             hide_parameters=True,
             connect_args={"timeout": self.timeout},
             pool_size=8,
@@ -159,34 +165,34 @@ class Database:
         sa.event.listen(engine, "begin", _begin)
         return engine
 
-    def _served(self, place: sa.URL, password: str | None) -> sa.Engine:
-        wait = max(1, int(self.timeout / 2))  # whole seconds, as InnoDB counts them
-        answer = max(self.timeout, wait + 1)  # so that it is the server who says who is in the way
+    def _connect_server(self, password: str | None, location: sa.URL) -> sa.Engine:
+        lock_wait = max(1, int(self.timeout / 2))  # whole seconds, the unit of InnoDB
+        read_timeout = max(self.timeout, lock_wait + 1)  # so that the server reports a lock first
         return sa.create_engine(
-            place,
+            location,
             hide_parameters=True,
             pool_pre_ping=True,
             pool_size=8,
             max_overflow=24,
             pool_timeout=self.timeout,
-            isolation_level="READ COMMITTED",  # what a lock was waited for is then seen
+            isolation_level="READ COMMITTED",  # after a wait for a lock, its holder's changes show
             connect_args={
                 "charset": "utf8mb4",
                 # as bytes: pymysql 1.2.4 would write a text in Latin-1
                 "password": (password or "").encode(),
                 "connect_timeout": self.timeout,
-                "read_timeout": answer,
+                "read_timeout": read_timeout,
                 "write_timeout": self.timeout,
                 "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",  # else texts are cut off
-                "init_command": f"SET innodb_lock_wait_timeout = {wait}",
+                "init_command": f"SET innodb_lock_wait_timeout = {lock_wait}",
             },
         )
 
 
-def _make_private(path: Path) -> None:
-    """Create a database's file for its owner alone; SQLite gives its -wal and -shm the same mode.
+def _create_private(path: Path) -> None:
+    """Create a database file for its owner alone; SQLite gives -wal and -shm the same mode.
 
-    A file that exists keeps its mode.
+    An existing file keeps its mode.
     """
     with suppress(OSError):  # the file exists, or SQLite reports the error
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -195,7 +201,7 @@ def _make_private(path: Path) -> None:
 def _prepare(connection: DBAPIConnection, _record: object) -> None:
     """Set up a connection to SQLite."""
     driver: Any = connection
-    driver.isolation_level = None  # BEGIN is ours: the driver's own would come too late
+    driver.isolation_level = None  # `_begin` runs BEGIN: the driver's own would come too late
     cursor = driver.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a crash leaves it consistent
@@ -203,23 +209,23 @@ def _prepare(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Begin a transaction of SQLite, a writer's with the lock that it will need."""
+    """Begin a transaction of SQLite; a write takes its lock at once."""
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _contended(error: BaseException | None) -> bool:
-    """Tell whether another writer was in the way, and no more than that."""
+    """Return whether a conflict with another writer is the cause of an error."""
     original = getattr(error, "orig", error)
     if not isinstance(original, Exception) or not original.args:
         return False
-    told = original.args[0]
-    return told in _CONTENDED or told in ("database is locked", "database table is locked")
+    code = original.args[0]
+    return code in _CONTENDED or code in ("database is locked", "database table is locked")
 
 
 def _reason(error: BaseException | None) -> str:
-    """Return what happened, in words that hold nothing of what was written."""
-    told = error.args[0] if error is not None and error.args else None
-    if isinstance(told, int):
-        return _REASONS.get(told, f"failed with MySQL's error {told}")
-    return f"failed: {told}"  # SQLite names tables and columns, never values
+    """Return the reason of an error, without written values."""
+    code = error.args[0] if error is not None and error.args else None
+    if isinstance(code, int):
+        return _REASONS.get(code, f"failed with MySQL's error {code}")
+    return f"failed: {code}"  # SQLite names tables and columns, never values

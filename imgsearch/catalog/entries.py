@@ -1,10 +1,9 @@
-"""Entries written and read, in a transaction that is given."""
+"""Writes and reads entries in an open transaction."""
 
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields as fields_of
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
@@ -12,15 +11,15 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from imgsearch.catalog import anchors
+from imgsearch.catalog import locks
 from imgsearch.catalog.entry import Deletion, Entry, now, possible_content, possible_id
 from imgsearch.catalog.tables import CHUNK, ENTRIES, chunks
 from imgsearch.errors import ImageBusy, ImageExists, ImageNotFound
 
-NAMES: Final = tuple(each.name for each in fields_of(Entry))
+NAMES: Final = tuple(field.name for field in fields(Entry))
 COLUMNS: Final = tuple(ENTRIES.c[name] for name in NAMES)
 
-_OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # made once: every search asks for it
+_OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # built once: every search runs it
     ENTRIES.c.content.in_(sa.bindparam("contents", expanding=True)),
     ENTRIES.c.collection == sa.bindparam("collection"),
     ENTRIES.c.state.in_(sa.bindparam("states", expanding=True)),
@@ -28,27 +27,27 @@ _OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # made once: every search asks
 
 
 def entry_of(row: Sequence[Any]) -> Entry:
-    """Return a row of `COLUMNS` as what it stands for."""
+    """Return the entry of a row of `COLUMNS`."""
     return Entry(*row)
 
 
 def folded(text: str) -> str:
-    """Return a text as it is searched: no matter its case, nor how its accents are written."""
+    """Return the form of a text that is searched, without case and with composed accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def find(connection: Connection, ids: Iterable[str]) -> dict[str, Entry]:
     """See `Catalog.find`."""
-    found: dict[str, Entry] = {}
-    for some in chunks(filter(possible_id, ids)):
-        rows = connection.execute(sa.select(*COLUMNS).where(ENTRIES.c.id.in_(some)))
-        found.update((entry.id, entry) for entry in map(entry_of, rows))
-    return found
+    entries: dict[str, Entry] = {}
+    for chunk in chunks(filter(possible_id, ids)):
+        rows = connection.execute(sa.select(*COLUMNS).where(ENTRIES.c.id.in_(chunk)))
+        entries.update((entry.id, entry) for entry in map(entry_of, rows))
+    return entries
 
 
 def begin(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
     """See `Catalog.begin`."""
-    anchors.lock(connection, (entry.content for entry in entries))
+    locks.lock(connection, (entry.content for entry in entries))
     known = find(connection, [entry.id for entry in entries])
     new: dict[str, Entry] = {}
     for entry in entries:
@@ -56,22 +55,22 @@ def begin(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
         if same is None:
             new[entry.id] = entry
         elif (same.content, same.collection) != (entry.content, entry.collection):
-            raise ImageExists(f"id {entry.id!r} is another image's, of {same.collection!r}")
+            raise ImageExists(
+                f"id {entry.id!r} belongs to another image, of {same.collection!r}. "
+                "Choose another id."
+            )
     _refuse_busy(connection, entries)
+    failed_before = {id_: entry for id_, entry in known.items() if entry.state == "failed"}
     time = now()
-    begun = {
-        id_: replace(entry, state="pending", error="", updated=time) for id_, entry in new.items()
-    }
-    again = {
+    pending = {
         id_: replace(entry, state="pending", error="", updated=time)
-        for id_, entry in known.items()
-        if entry.state == "failed"
+        for id_, entry in (failed_before | new).items()
     }
-    if begun:
-        connection.execute(ENTRIES.insert(), [_row(entry) for entry in begun.values()])
-    _set(connection, again, state="pending", error="", updated=time)
-    now_there = known | again | begun
-    return [now_there[entry.id] for entry in entries]
+    if new:
+        connection.execute(ENTRIES.insert(), [_row(pending[id_]) for id_ in new])
+    _set(connection, failed_before, state="pending", error="", updated=time)
+    current = known | pending
+    return [current[entry.id] for entry in entries]
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -79,49 +78,49 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _set(connection: Connection, ids: Iterable[str], **values: object) -> None:
-    for some in chunks(ids):
-        connection.execute(ENTRIES.update().where(ENTRIES.c.id.in_(some)).values(**values))
+    for chunk in chunks(ids):
+        connection.execute(ENTRIES.update().where(ENTRIES.c.id.in_(chunk)).values(**values))
 
 
 def _refuse_busy(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Refuse contents that are being deleted, in whatever collection.
+    """Refuse contents that are being deleted in any collection.
 
-    Another collection's deletion may be about to take the original away, that all of them share.
+    All collections share an original, so another collection's deletion may delete it next.
     """
-    for some in chunks(entry.content for entry in entries):
-        going = connection.execute(
+    for chunk in chunks(entry.content for entry in entries):
+        busy = connection.execute(
             sa.select(ENTRIES.c.id)
-            .where(ENTRIES.c.content.in_(some), ENTRIES.c.state == "deleting")
+            .where(ENTRIES.c.content.in_(chunk), ENTRIES.c.state == "deleting")
             .limit(1)
         ).scalar()
-        if going is not None:
-            raise ImageBusy(f"image {going!r}, of the same content, is being deleted; try again")
+        if busy is not None:
+            raise ImageBusy(f"image {busy!r}, of the same content, is being deleted. Retry.")
 
 
 def ready(
     connection: Connection, ids: Iterable[str], changes: Mapping[str, Mapping[str, object]]
 ) -> list[str]:
     """See `Catalog.ready`."""
-    done = {"state": "ready", "error": "", "updated": now()}
-    changed = _locked(connection, ids, "pending", "failed")
-    values = {id_: {**changes.get(id_, {}), **done} for id_ in changed}
+    state = {"state": "ready", "error": "", "updated": now()}
+    locked = _lock(connection, ids, "pending", "failed")
+    values = {id_: {**changes.get(id_, {}), **state} for id_ in locked}
     _change(connection, values, "pending", "failed")
-    return changed
+    return locked
 
 
 def failed(connection: Connection, errors: Mapping[str, str]) -> None:
     """See `Catalog.failed`."""
-    time = now()
-    gone = {"state": "failed", "updated": time}
-    _change(connection, {id_: {**gone, "error": error} for id_, error in errors.items()}, "pending")
+    state = {"state": "failed", "updated": now()}
+    values = {id_: {**state, "error": error} for id_, error in errors.items()}
+    _change(connection, values, "pending")
 
 
-def _locked(connection: Connection, ids: Iterable[str], *states: str) -> list[str]:
-    """Return the ids of entries in one of the states, locked until the transaction ends."""
+def _lock(connection: Connection, ids: Iterable[str], *states: str) -> list[str]:
+    """Lock the entries in one of the states until the transaction ends; return their ids."""
     locked: list[str] = []
-    for some in chunks(filter(possible_id, ids)):
+    for chunk in chunks(filter(possible_id, ids)):
         of_states = sa.select(ENTRIES.c.id).where(
-            ENTRIES.c.id.in_(some), ENTRIES.c.state.in_(states)
+            ENTRIES.c.id.in_(chunk), ENTRIES.c.state.in_(states)
         )
         # SQLite, whose writers run one at a time, compiles no FOR UPDATE
         locked += connection.execute(of_states.with_for_update()).scalars()
@@ -131,27 +130,26 @@ def _locked(connection: Connection, ids: Iterable[str], *states: str) -> list[st
 def _change(
     connection: Connection, values: Mapping[str, Mapping[str, object]], *states: str
 ) -> None:
-    """Write values by id where an entry is in one of the states, in a statement a chunk."""
-    id_ = ENTRIES.c.id
-    for some in chunks(filter(possible_id, values)):
-        told = {name for each in some for name in values[each]}
+    """Write values by id to entries in one of the states, with one statement for each chunk."""
+    for chunk in chunks(filter(possible_id, values)):
+        names = {name for id_ in chunk for name in values[id_]}
         cases = {
             name: sa.case(
-                {each: values[each][name] for each in some if name in values[each]},
-                value=id_,
+                {id_: values[id_][name] for id_ in chunk if name in values[id_]},
+                value=ENTRIES.c.id,
                 else_=ENTRIES.c[name],
             )
-            for name in told
+            for name in names
         }
-        there = ENTRIES.update().where(id_.in_(some), ENTRIES.c.state.in_(states))
-        connection.execute(there.values(cases))
+        in_states = ENTRIES.c.id.in_(chunk) & ENTRIES.c.state.in_(states)
+        connection.execute(ENTRIES.update().where(in_states).values(cases))
 
 
 def update(connection: Connection, id_: str, values: Mapping[str, object]) -> Entry:
     """See `Catalog.update`."""
     entry = one(connection, id_)
     if entry.state == "deleting":
-        raise ImageBusy(f"image {id_!r} is being deleted")
+        raise ImageBusy(f"image {id_!r} cannot be changed: it is being deleted")
     more: dict[str, object] = {"updated": now()}
     if "name" in values:
         more["folded"] = folded(str(values["name"]))
@@ -167,22 +165,23 @@ def one(connection: Connection, id_: str) -> Entry:
     """See `Catalog.get`."""
     entry = find(connection, [id_]).get(id_)
     if entry is None:
-        raise ImageNotFound(f"there is no image {id_!r}")
+        raise ImageNotFound(f"image {id_!r} does not exist")
     return entry
 
 
 def mark_deleting(connection: Connection, ids: Sequence[str]) -> list[Deletion]:
     """See `Catalog.mark_deleting`."""
-    seen = find(connection, ids)  # only to know where to wait
-    anchors.lock(connection, (entry.content for entry in seen.values()))
-    there = find(connection, seen)
+    before = find(connection, ids)  # only for the contents to lock
+    locks.lock(connection, (entry.content for entry in before.values()))
+    known = find(connection, before)
     time = now()
-    marked = {
-        id_: entry if entry.state == "deleting" else replace(entry, state="deleting", updated=time)
-        for id_, entry in there.items()
+    changed = {
+        id_: replace(entry, state="deleting", updated=time)
+        for id_, entry in known.items()
+        if entry.state != "deleting"
     }
-    changed = [id_ for id_, entry in there.items() if entry.state != "deleting"]
     _set(connection, changed, state="deleting", updated=time)
+    marked = known | changed
     kept = _kept(connection, (entry.content for entry in marked.values()))
     return [
         Deletion(entry, entry.collection not in kept[entry.content], not kept[entry.content])
@@ -191,12 +190,12 @@ def mark_deleting(connection: Connection, ids: Sequence[str]) -> list[Deletion]:
 
 
 def _kept(connection: Connection, contents: Iterable[str]) -> Mapping[str, set[str]]:
-    """Return for each content the collections where an entry of it stays."""
+    """Return, by content, the collections where an entry of it remains."""
     kept: dict[str, set[str]] = defaultdict(set)
-    for some in chunks(contents):
+    for chunk in chunks(contents):
         rows = connection.execute(
             sa.select(ENTRIES.c.content, ENTRIES.c.collection)
-            .where(ENTRIES.c.content.in_(some), ENTRIES.c.state != "deleting")
+            .where(ENTRIES.c.content.in_(chunk), ENTRIES.c.state != "deleting")
             .distinct()
         )
         for content, collection in rows:
@@ -207,41 +206,36 @@ def _kept(connection: Connection, contents: Iterable[str]) -> Mapping[str, set[s
 def forget(connection: Connection, ids: Sequence[str]) -> None:
     """See `Catalog.forget`."""
     contents = {entry.content for entry in find(connection, ids).values()}
-    anchors.lock(connection, contents)
-    for some in chunks(filter(possible_id, ids)):
-        going = ENTRIES.c.id.in_(some) & (ENTRIES.c.state == "deleting")
-        connection.execute(ENTRIES.delete().where(going))
-    anchors.release(connection, contents)
+    locks.lock(connection, contents)
+    for chunk in chunks(filter(possible_id, ids)):
+        deleting = ENTRIES.c.id.in_(chunk) & (ENTRIES.c.state == "deleting")
+        connection.execute(ENTRIES.delete().where(deleting))
+    locks.release(connection, contents)
 
 
 def of_contents(
     connection: Connection, collection: str, contents: Iterable[str], states: Sequence[str]
 ) -> dict[str, list[Entry]]:
     """See `Catalog.of_contents`."""
-    found: list[Entry] = []
-    for some in chunks(filter(possible_content, contents)):
-        told = {"contents": some, "collection": collection, "states": list(states)}
-        rows = connection.execute(_OF_CONTENTS, told)
-        found += map(entry_of, rows)
-    # sorted here: asked for an order, SQLite 3.40 walks the whole collection in it
+    entries: list[Entry] = []
+    for chunk in chunks(filter(possible_content, contents)):
+        values = {"contents": chunk, "collection": collection, "states": list(states)}
+        entries += map(entry_of, connection.execute(_OF_CONTENTS, values))
+    # sorted here: with ORDER BY, SQLite 3.40 reads the whole collection
     by_content: dict[str, list[Entry]] = {}
-    for entry in sorted(found, key=attrgetter("created", "id")):
+    for entry in sorted(entries, key=attrgetter("created", "id")):
         by_content.setdefault(entry.content, []).append(entry)
     return by_content
 
 
 def referenced(connection: Connection, contents: Iterable[str]) -> set[str]:
     """See `Catalog.referenced`."""
-    there: set[str] = set()
-    for some in chunks(filter(possible_content, contents)):
-        there.update(
-            connection.execute(
-                sa.select(ENTRIES.c.content)
-                .where(ENTRIES.c.content.in_(some), ENTRIES.c.stored.is_(True))
-                .distinct()
-            ).scalars()
-        )
-    return there
+    stored: set[str] = set()
+    for chunk in chunks(filter(possible_content, contents)):
+        statement = sa.select(ENTRIES.c.content).distinct()
+        statement = statement.where(ENTRIES.c.content.in_(chunk), ENTRIES.c.stored.is_(True))
+        stored.update(connection.execute(statement).scalars())
+    return stored
 
 
 def unfinished(

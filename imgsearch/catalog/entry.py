@@ -1,4 +1,4 @@
-"""One reference to an image, and what a catalogue answers about them."""
+"""Entries of the catalog, each a reference to an image, and checks of their values."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ STATES: Final[tuple[str, ...]] = get_args(State)
 MAX_NAME: Final = 512  # characters; with a collection and an id they fit an index key of InnoDB
 MAX_LABEL: Final = 512
 MAX_INTEGER: Final = 2**63 - 1
-_CHANGES: Final[Mapping[str, type]] = {  # what is only known once an image was decoded
+_CHANGES: Final[Mapping[str, type]] = {  # fields that may be unknown until an image is decoded
     "size": int,
     "width": int,
     "height": int,
@@ -41,12 +41,12 @@ class Entry:
     """One reference to an image; several may have the same content.
 
     `id` is at most 64 of A-Z, a-z, 0-9, ``.``, ``_``, ``-``. `content` is the sha256 of the bytes,
-    64 hex digits: the id of its vector and of its original. `source` tells how it came: "upload",
-    "folder", "url", "library". `name` is the file's name as given, made printable; nothing opens a
-    file by it. `place` is the path of a file left in place, or the URL it came from. `size` is in
-    bytes; `width`, `height` (pixels) and `format` ("JPEG") are 0, 0 and "" while unknown.
-    `encoder` is the name of the model of its vector. `stored`: the object store has the original.
-    `error` is "" or an error's name and message. Times are aware, UTC.
+    64 hex digits: the id of its vector and of its original. `source` is its origin: "upload",
+    "folder", "url", "library". `name` is the printable file name from the user, which is never
+    opened. `place` is the path of a file that stayed in its folder, or the URL of the image. `size`
+    is in bytes; `width`, `height` (pixels) and `format` ("JPEG") are 0, 0 and "" while unknown.
+    `encoder` is the name of the model of its vector. `stored` entries have their original in the
+    object store. `error` is "" or an error's name and message. Times are aware, UTC.
     """
 
     id: str
@@ -71,7 +71,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some entries of a listing; `total` counts the whole, `next` asks for the page after it."""
+    """A page of a listing; `total` counts all entries, `next` is the cursor of the next page."""
 
     entries: list[Entry]
     total: int
@@ -80,10 +80,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """An entry that is going, and whether its vector and its original have to go with it.
+    """An entry to delete, and whether its vector and its original are to be deleted, too.
 
-    `last_in_collection`: no other entry of the collection has this content and stays;
-    `last_anywhere`: nor has one of any other collection.
+    With `last_in_collection` no remaining entry of the collection has this content, with
+    `last_anywhere` no remaining entry of any collection.
     """
 
     entry: Entry
@@ -92,42 +92,54 @@ class Deletion:
 
 
 def entry_id(collection: str, content: str, source: str, place_or_name: str) -> str:
-    """Return the id of a reference, 32 hex digits: the same whenever the same thing is added."""
-    # as JSON, so that no two lists of texts look alike; in ASCII, so that any text has a hash
-    told = json.dumps([collection, content, source, place_or_name])
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+    """Return the id of an entry, 32 hex digits, which depends on these values alone."""
+    # JSON, so that different lists have different texts; in ASCII, so that any text has a hash
+    text = json.dumps([collection, content, source, place_or_name])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def possible_id(id_: str) -> bool:
-    """Tell whether an entry may have this id."""
+    """Return whether an entry may have this id."""
     return _ID.fullmatch(id_) is not None
 
 
 def possible_content(content: str) -> bool:
-    """Tell whether this is a sha256 as the catalogue writes it."""
+    """Return whether this is a sha256 in lower-case hex."""
     return _CONTENT.fullmatch(content) is not None
 
 
-def check_text(name: str, text: str, *, most: int | None = None) -> None:
-    """Check a text that goes into the database.
+def check_id(id_: str) -> None:
+    """Check the id of an entry, a job or a key.
 
     Raises:
-        ConfigError: it is longer than `most` characters, or no text that databases keep.
+        ConfigError: it has other characters or another length than `Entry.id`.
+    """
+    if not possible_id(id_):
+        raise ConfigError(
+            f"id {id_!r} is invalid. Use 1 to 64 characters of A-Z, a-z, 0-9, '.', '_', '-'."
+        )
+
+
+def check_text(name: str, text: str, *, most: int | None = None) -> None:
+    """Check a text that is written to the database.
+
+    Raises:
+        ConfigError: it is longer than `most` characters, or has characters that databases reject.
     """
     if most is not None and len(text) > most:
         raise ConfigError(f"{name} is longer than {most} characters: {text[:40]!r} …")
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ConfigError(f"{name} holds NUL or a lone surrogate: {text[:40]!r}")
+        raise ConfigError(f"{name} contains NUL or a lone surrogate: {text[:40]!r}")
 
 
 def check_time(name: str, time: datetime) -> None:
-    """Check that a time says where on Earth, and that it is one in UTC, too.
+    """Check that a time has a zone and can be converted to UTC.
 
     Raises:
-        ConfigError: it has no time zone, or is the first or last moment that there is.
+        ConfigError: it has no time zone, or is out of range in UTC.
     """
     if time.utcoffset() is None:
-        raise ConfigError(f"{name} has no time zone: {time.isoformat()}")
+        raise ConfigError(f"{name} has no time zone: {time.isoformat()}. Add one.")
     try:
         time.astimezone(UTC)
     except OverflowError as error:
@@ -135,34 +147,33 @@ def check_time(name: str, time: datetime) -> None:
 
 
 def check_fields(fields: Mapping[str, Value]) -> None:
-    """Check free fields.
+    """Check the user's fields of an entry.
 
     Raises:
-        ConfigError: a name is no text, or a value no text, finite number or boolean.
+        ConfigError: a name is not a text, or a value not a text, finite number or boolean.
     """
     for name, value in fields.items():
         if not isinstance(name, str):
-            raise ConfigError(f"the name of a field is no text: {name!r}")
-        check_text("the name of a field", name)
+            raise ConfigError(f"a field name is not a text: {name!r}")
+        check_text("a field name", name)
         if isinstance(value, str):
             check_text(f"field {name!r}", value)
         elif not isinstance(value, int | float):
-            raise ConfigError(f"field {name!r} is no text, number or boolean: {value!r}")
+            raise ConfigError(f"field {name!r} is not a text, number or boolean: {value!r}")
         elif not (isinstance(value, int) or math.isfinite(value)):
-            raise ConfigError(f"field {name!r} is no finite number: {value!r}")
+            raise ConfigError(f"field {name!r} is not a finite number: {value!r}")
 
 
 def check_entry(entry: Entry) -> None:
-    """Check what is to be written.
+    """Check the values of an entry before it is written.
 
     Raises:
-        ConfigError: a part of it is not what `Entry` says.
+        ConfigError: a value does not meet the description of `Entry`.
     """
-    if not possible_id(entry.id):
-        raise ConfigError(f"id {entry.id!r} is not 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'")
+    check_id(entry.id)
     check_name(entry.collection)
     if not possible_content(entry.content):
-        raise ConfigError(f"content {entry.content!r} is no sha256 in lower-case hex")
+        raise ConfigError(f"content {entry.content!r} is not a sha256 in lower-case hex")
     check_text("source", entry.source, most=16)
     check_text("name", entry.name, most=MAX_NAME)
     check_text("label", entry.label, most=MAX_LABEL)
@@ -173,21 +184,39 @@ def check_entry(entry: Entry) -> None:
 
 
 def check_changes(values: Mapping[str, Value]) -> None:
-    """Check what became known of an entry.
+    """Check the values that `Catalog.ready` may change.
 
     Raises:
-        ConfigError: it is not for `Catalog.ready` to say, or not what `Entry` says.
+        ConfigError: it may not change the field, or a value does not meet `Entry`.
     """
     for name, value in values.items():
         kind = _CHANGES.get(name)
         if kind is None or not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
-            raise ConfigError(f"{name!r} cannot become {value!r}")
+            raise ConfigError(f"{name!r} cannot be changed to {value!r}")
         if isinstance(value, str):
             check_text(name, value, most=32 if name == "format" else MAX_NAME)
         elif not 0 <= value <= MAX_INTEGER:
             raise ConfigError(f"{name} is not in 0 to 2^63 - 1: {value}")
 
 
+def checked_update(
+    label: str | None, fields: Mapping[str, Value] | None, name: str | None
+) -> dict[str, object]:
+    """Return the values of an update that are not None, by field.
+
+    Raises:
+        ConfigError: a value does not meet the description of `Entry`.
+    """
+    if label is not None:
+        check_text("label", label, most=MAX_LABEL)
+    if name is not None:
+        check_text("name", name, most=MAX_NAME)
+    if fields is not None:
+        check_fields(fields)
+    values = {"label": label, "name": name, "fields": fields}
+    return {field: value for field, value in values.items() if value is not None}
+
+
 def plain(text: str) -> str:
-    """Return a text with "?" for what databases do not keep: NUL, and halves of letters."""
+    """Return a text with "?" for characters that databases reject: NUL and lone surrogates."""
     return text.replace("\0", "?").encode("utf-8", "replace").decode()

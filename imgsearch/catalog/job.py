@@ -1,4 +1,4 @@
-"""A job: work that goes on after its request was answered, and what failed in it."""
+"""Jobs of the catalog and their failures, and checks of their values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from imgsearch.arguments import check_name
-from imgsearch.catalog.entry import MAX_INTEGER, check_text, check_time, now, possible_id
+from imgsearch.catalog.entry import MAX_INTEGER, check_id, check_text, check_time, now
 from imgsearch.errors import ConfigError
 
 JobKind: TypeAlias = Literal["folder", "urls", "upload", "retry"]
@@ -28,10 +28,10 @@ COUNTERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job and how far it is: how many images have come through each stage.
+    """A job and its progress: how many images have passed each stage.
 
-    `request` is what was asked for, as plain values. `error` is "" or why the job as a whole
-    failed. Times are aware, UTC; None for what has not happened yet.
+    `request` holds its parameters as plain values. `error` is "" or the reason why the whole job
+    failed. Times are aware, UTC, and None before the event.
     """
 
     id: str
@@ -55,13 +55,13 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether the job has ended."""
         return self.state in OVER
 
 
 @dataclass(frozen=True, slots=True)
 class JobFailure:
-    """One image that a job could not take: which, at what stage, the error's name, the reason."""
+    """An image that a job failed to add: its path or URL, the stage, the error and the reason."""
 
     item: str
     stage: str
@@ -71,7 +71,7 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """Some jobs of a listing; `total` counts the whole, `next` asks for the page after it."""
+    """A page of a listing; `total` counts all jobs, `next` is the cursor of the next page."""
 
     jobs: list[Job]
     total: int
@@ -80,7 +80,7 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class JobFailurePage:
-    """Some failures of a job; `total` counts them all, `next` asks for the page after it."""
+    """A page of a job's failures; `total` counts them all, `next` is the next page's cursor."""
 
     failures: list[JobFailure]
     total: int
@@ -88,17 +88,17 @@ class JobFailurePage:
 
 
 def check_job(job: Job) -> None:
-    """Check what is to be written.
+    """Check the values of a job before it is written.
 
     Raises:
-        ConfigError: a part of it is not what `Job` says.
+        ConfigError: a value does not meet the description of `Job`.
     """
-    if not possible_id(job.id):
-        raise ConfigError(f"id {job.id!r} is not 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'")
+    check_id(job.id)
     check_name(job.collection)
     check_job_state(job.state)
     if job.kind not in get_args(JobKind):
-        raise ConfigError(f"kind is one of {', '.join(get_args(JobKind))}, not {job.kind!r}")
+        kinds = ", ".join(get_args(JobKind))
+        raise ConfigError(f"job kind {job.kind!r} is unknown. Use one of {kinds}.")
     for name in COUNTERS:
         if not 0 <= getattr(job, name) <= MAX_INTEGER:
             raise ConfigError(f"{name} is not in 0 to 2^63 - 1: {getattr(job, name)}")
@@ -108,17 +108,17 @@ def check_job(job: Job) -> None:
 
 
 def check_job_state(state: str) -> None:
-    """Check the name of a state.
+    """Check the name of a job's state.
 
     Raises:
-        ConfigError: there is no such state.
+        ConfigError: it is unknown.
     """
     if state not in JOB_STATES:
-        raise ConfigError(f"state is one of {', '.join(JOB_STATES)}, not {state!r}")
+        raise ConfigError(f"job state {state!r} is unknown. Use one of {', '.join(JOB_STATES)}.")
 
 
 def check_failure(failure: JobFailure) -> None:
-    """Check what is to be written.
+    """Check a failure before it is written.
 
     Raises:
         ConfigError: `stage` is longer than 32 characters, or `error` than 64.

@@ -1,6 +1,6 @@
-"""Rows about API keys, written and read in a transaction that is given.
+"""Writes and reads the rows of API keys in an open transaction.
 
-What a key is and who may do what is for others to say: here is no secret, only its digest.
+The catalog knows the digest of a key, never its secret; `archive.access` decides on access.
 """
 
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from imgsearch.catalog.entry import MAX_NAME, check_text, check_time, now, possible_id
-from imgsearch.catalog.tables import API_KEYS, put
+from imgsearch.catalog.entry import MAX_NAME, check_id, check_text, check_time, now, possible_id
+from imgsearch.catalog.tables import API_KEYS, upsert
 from imgsearch.errors import AccessDenied, ConfigError
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """An API key as it is kept: `id` is its public part, `digest` a hash of its secret one, hex.
+    """The row of an API key: `id` is its public part, `digest` a hash of the secret, in hex.
 
-    `scopes` are some of "read", "write", "admin". Times are aware, UTC; None: never.
+    `scopes` are some of "read", "write", "admin". Times are aware, UTC; None means never.
     """
 
     id: str
@@ -32,17 +32,16 @@ class KeyRow:
     expires: datetime | None = None
 
 
-_NAMES: Final = tuple(each.name for each in fields(KeyRow))
+_NAMES: Final = tuple(field.name for field in fields(KeyRow))
 
 
 def check_key(row: KeyRow) -> None:
-    """Check what is to be written.
+    """Check the values of a key's row before it is written.
 
     Raises:
-        ConfigError: a part of it is not what `KeyRow` says.
+        ConfigError: a value does not meet the description of `KeyRow`.
     """
-    if not possible_id(row.id):
-        raise ConfigError(f"id {row.id!r} is not 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'")
+    check_id(row.id)
     if not (row.digest.isascii() and row.digest.isalnum() and len(row.digest) <= 128):
         raise ConfigError(f"the digest of key {row.id} is not hex of at most 512 bits")
     check_text("name", row.name, most=MAX_NAME)
@@ -53,14 +52,14 @@ def check_key(row: KeyRow) -> None:
 
 def save(connection: Connection, row: KeyRow) -> None:
     """See `Catalog.save_key`."""
-    put(connection, API_KEYS, {name: getattr(row, name) for name in _NAMES})
+    upsert(connection, API_KEYS, {name: getattr(row, name) for name in _NAMES})
 
 
 def used(connection: Connection, id_: str, time: datetime) -> None:
     """See `Catalog.key_used`."""
     if possible_id(id_):
-        mine = API_KEYS.update().where(API_KEYS.c.id == id_)
-        connection.execute(mine.values(last_used=time))
+        statement = API_KEYS.update().where(API_KEYS.c.id == id_)
+        connection.execute(statement.values(last_used=time))
 
 
 def one(connection: Connection, id_: str) -> KeyRow:
@@ -68,7 +67,7 @@ def one(connection: Connection, id_: str) -> KeyRow:
     statement = sa.select(API_KEYS).where(API_KEYS.c.id == id_)
     row = connection.execute(statement).mappings().one_or_none() if possible_id(id_) else None
     if row is None:
-        raise AccessDenied(f"there is no key {id_!r}")
+        raise AccessDenied(f"key {id_!r} does not exist")
     return _row_of(row)
 
 

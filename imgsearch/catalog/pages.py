@@ -1,7 +1,6 @@
-"""Listings in pages: each goes on behind the last entry of the one before.
+"""Listings in pages: a page starts after the last entry of the page before.
 
-So nothing is repeated or left out when others are added meanwhile, and page 1,000 costs what the
-first one does.
+So entries that are added meanwhile repeat or hide none, and page 1,000 costs as much as page 1.
 """
 
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from imgsearch.catalog.cursor import packed, position
+from imgsearch.catalog.cursor import decode, encode
 from imgsearch.catalog.entries import COLUMNS, entry_of, folded
 from imgsearch.catalog.entry import STATES, Order, Page, State, check_text, check_time
 from imgsearch.catalog.tables import ENTRIES
@@ -24,9 +23,9 @@ _KINDS: Final = {"created": datetime, "name": str, "size": int, "label": str}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which entries a listing has; what is None leaves them all in.
+    """Conditions on the entries of a listing; None accepts every entry.
 
-    `created_after` itself is in, `created_before` is not.
+    `created_after` is inclusive, `created_before` exclusive.
     """
 
     collection: str | None = None
@@ -40,7 +39,7 @@ class Filters:
 
     def __post_init__(self) -> None:
         if self.state is not None and self.state not in STATES:
-            raise ConfigError(f"state is one of {', '.join(STATES)}, not {self.state!r}")
+            raise ConfigError(f"state {self.state!r} is unknown. Use one of {', '.join(STATES)}.")
         for name in ("collection", "label", "text", "content", "source"):
             if (text := getattr(self, name)) is not None:
                 check_text(name, text)
@@ -49,28 +48,28 @@ class Filters:
                 check_time(name, time)
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Return them for SQL. Values travel beside the statement, never in it."""
+        """Return the conditions for SQL, with values as bound parameters."""
         columns = ENTRIES.c
         equal = ("collection", "state", "content", "source")
-        found = [
+        conditions = [
             columns[name] == getattr(self, name)
             for name in equal
             if getattr(self, name) is not None
         ]
         if self.label is not None:
-            found.append(columns.label.in_(forms(self.label)))
+            conditions.append(columns.label.in_(forms(self.label)))
         if self.text:
-            # no LIKE: its wildcards would have to be taken out of the text
-            found.append(sa.func.instr(columns.folded, folded(self.text)) > 0)
+            # not LIKE, because its wildcards in the text would have to be escaped
+            conditions.append(sa.func.instr(columns.folded, folded(self.text)) > 0)
         if self.created_after is not None:
-            found.append(columns.created >= self.created_after)
+            conditions.append(columns.created >= self.created_after)
         if self.created_before is not None:
-            found.append(columns.created < self.created_before)
-        return found
+            conditions.append(columns.created < self.created_before)
+        return conditions
 
 
 def count(connection: Connection, filters: Filters) -> int:
-    """Return how many entries there are."""
+    """Return the number of entries that meet the conditions."""
     statement = sa.select(sa.func.count()).select_from(ENTRIES).where(*filters.conditions())
     return int(connection.execute(statement).scalar_one())
 
@@ -92,29 +91,29 @@ def labels(connection: Connection, collection: str) -> dict[str, int]:
 
 def collections(connection: Connection) -> dict[str, int]:
     """See `Catalog.collections`."""
-    name = ENTRIES.c.collection
-    rows = connection.execute(sa.select(name, sa.func.count()).group_by(name).order_by(name))
-    return {told: int(n) for told, n in rows}
+    column = ENTRIES.c.collection
+    rows = connection.execute(sa.select(column, sa.func.count()).group_by(column).order_by(column))
+    return {name: int(n) for name, n in rows}
 
 
 def check_limit(limit: int) -> None:
-    """Check how many are asked for.
+    """Check the size of a page.
 
     Raises:
         ConfigError: `limit` is not in 1 to 1,000.
     """
     if not 1 <= limit <= MAX_LIMIT:
-        raise ConfigError(f"limit must be in 1 to {MAX_LIMIT:,}, not {limit}")
+        raise ConfigError(f"limit {limit} is out of range. Use 1 to {MAX_LIMIT:,}.")
 
 
 def check_order(order: str) -> None:
     """Check the name of an order.
 
     Raises:
-        ConfigError: there is no such order.
+        ConfigError: it is unknown.
     """
     if order not in _KINDS:
-        raise ConfigError(f"order is one of {', '.join(_KINDS)}, not {order!r}")
+        raise ConfigError(f"order {order!r} is unknown. Use one of {', '.join(_KINDS)}.")
 
 
 def page(
@@ -131,20 +130,20 @@ def page(
     listing = _listing(order, descending=descending)
     statement = sa.select(*COLUMNS).where(*filters.conditions())
     if after is not None:
-        value, last = position(after, (listing, _KINDS[order], str))
+        value, last = decode(after, (listing, _KINDS[order], str))
         if descending:
             statement = statement.where(column <= value, (column < value) | (id_ < last))
         else:
             statement = statement.where(column >= value, (column > value) | (id_ > last))
-    ways = [each.desc() if descending else each.asc() for each in (column, id_)]
-    rows = connection.execute(statement.order_by(*ways).limit(limit + 1)).all()
+    ordering = [key.desc() if descending else key.asc() for key in (column, id_)]
+    rows = connection.execute(statement.order_by(*ordering).limit(limit + 1)).all()
     entries = [entry_of(row) for row in rows[:limit]]
-    following = None
+    cursor = None
     if len(rows) > limit:
-        following = packed(listing, getattr(entries[-1], order), entries[-1].id)
-    return Page(entries, count(connection, filters), following)
+        cursor = encode(listing, getattr(entries[-1], order), entries[-1].id)
+    return Page(entries, count(connection, filters), cursor)
 
 
 def _listing(order: Order, *, descending: bool) -> str:
-    """Return what a cursor is for: it means nothing in another order."""
+    """Return the listing of a cursor, which is invalid in another order."""
     return f"{order} down" if descending else f"{order} up"

@@ -1,4 +1,4 @@
-"""The tables as queries see them; `migrations` makes them, and a test holds both together."""
+"""The tables that queries use; `migrations` creates them, and a test compares both."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,11 +27,11 @@ from typing_extensions import override
 LONG: Final = Text().with_variant(mysql.LONGTEXT(), "mysql")  # MySQL's TEXT ends at 64 KB
 CHUNK: Final = 500  # values in one IN, below the limits of both databases
 TIME: Final = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")  # else whole seconds
-SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")  # counts by itself as INTEGER only
+SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER auto-increments there
 
 
 class Utc(TypeDecorator[datetime]):
-    """Aware times, kept as UTC without a zone: neither database has a type for one."""
+    """Aware times, stored as UTC without a zone, because neither database has a type with one."""
 
     impl = TIME
     cache_ok = True
@@ -63,7 +63,7 @@ class Json(TypeDecorator[Any]):
 
 METADATA: Final = MetaData()
 
-CONTENTS: Final = Table(  # what writers about the same content wait for each other at
+CONTENTS: Final = Table(  # one row for each content, which `locks` locks
     "contents",
     METADATA,
     Column("content", String(64), primary_key=True),
@@ -77,7 +77,7 @@ ENTRIES: Final = Table(
     Column("content", String(64), ForeignKey("contents.content"), nullable=False),
     Column("source", String(16), nullable=False),
     Column("name", String(512), nullable=False),
-    Column("folded", LONG, nullable=False),  # the name as it is searched, alike in all databases
+    Column("folded", LONG, nullable=False),  # the name without case, equal in all databases
     Column("place", LONG, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("width", BigInteger, nullable=False),
@@ -151,8 +151,8 @@ API_KEYS: Final = Table(
 )
 
 
-def put(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Write a row by its `id`, in place of the one that may be there."""
+def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Insert a row, or replace the row with the same `id`."""
     rest = {name: value for name, value in row.items() if name != "id"}
     if connection.dialect.name == "sqlite":
         new = sqlite.insert(table).values(**row)
@@ -162,7 +162,7 @@ def put(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
 
 
 def chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    """Yield distinct values in the order given, at most `CHUNK` at a time."""
+    """Yield the distinct values in their order, at most `CHUNK` at a time."""
     distinct = list(dict.fromkeys(values))
     for start in range(0, len(distinct), CHUNK):
         yield distinct[start : start + CHUNK]

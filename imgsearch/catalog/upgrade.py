@@ -1,4 +1,4 @@
-"""Brings a database's tables up to date, one process at a time."""
+"""Migrates the tables of a database, one process at a time."""
 
 import hashlib
 import threading
@@ -14,15 +14,15 @@ from sqlalchemy import Connection
 
 from imgsearch.errors import CatalogError, CatalogOutdated
 
-VERSION_TABLE: Final = "imgsearch_version"  # not Alembic's own name: another program may have that
-_turn = threading.Lock()  # Alembic keeps what it runs in a global
+VERSION_TABLE: Final = "imgsearch_version"  # not Alembic's default: another program may use that
+_turn = threading.Lock()  # Alembic keeps the running migration in a global variable
 
 
 def needed(connection: Connection) -> bool:
-    """Tell whether the database lacks steps.
+    """Return whether the database lacks migrations.
 
     Raises:
-        CatalogOutdated: it has had steps that this code does not know.
+        CatalogOutdated: it has a migration that this version of imgsearch does not know.
     """
     scripts = ScriptDirectory.from_config(_config())
     known = {step.revision for step in scripts.walk_revisions()}
@@ -30,18 +30,18 @@ def needed(connection: Connection) -> bool:
     current = context.get_current_revision()
     if current is not None and current not in known:
         raise CatalogOutdated(
-            f"the catalogue is of version {current}, which this imgsearch does not know: "
-            "use a newer one"
+            f"the catalog cannot be opened: its version {current} is unknown to this imgsearch. "
+            "Upgrade imgsearch."
         )
     return current != scripts.get_current_head()
 
 
 def run(connection: Connection, *, to: str = "head") -> None:
-    """Run the steps that the database lacks, up to `to`.
+    """Run the migrations that the database lacks, up to `to`.
 
-    Of SQLite the transaction of `connection` holds them all, and keeps other processes out.
+    On SQLite all run in the transaction of `connection`, which locks other processes out.
     """
-    if not needed(connection):  # another process may have been faster
+    if not needed(connection):  # another process may have run them meanwhile
         return
     config = _config()
     config.attributes.update(connection=connection, version_table=VERSION_TABLE)
@@ -50,18 +50,18 @@ def run(connection: Connection, *, to: str = "head") -> None:
 
 
 def run_alone(connection: Connection, *, timeout: float, to: str = "head") -> None:
-    """Run the steps that MySQL lacks, which commits each of them, under a lock of its own.
+    """Run the migrations that MySQL lacks under a named lock, because MySQL commits each of them.
 
     Raises:
-        CatalogError: another process is at it for about `timeout`, in seconds.
+        CatalogError: another process holds the lock for about `timeout` seconds.
     """
     lock = _lock_name(connection)
-    patience = int(timeout * 0.8)  # below the driver's own, so that the answer still comes
+    patience = int(timeout * 0.8)  # less than the driver's timeout, so that the response arrives
     if connection.execute(sa.select(sa.func.get_lock(lock, patience))).scalar_one() != 1:
-        raise CatalogError("another process is bringing the catalogue up to date; try again")
+        raise CatalogError("the catalog cannot be opened: another process migrates it. Retry.")
     try:
         run(connection, to=to)
-        connection.commit()  # the version, before the next one may look
+        connection.commit()  # the version, before the next process reads it
     finally:
         connection.execute(sa.select(sa.func.release_lock(lock)))
 
@@ -76,6 +76,6 @@ def _config() -> Config:
 
 
 def _lock_name(connection: Connection) -> str:
-    """Return a name for the lock: the whole server shares them, and cuts them at 64 letters."""
+    """Return the lock's name; names are shared by the whole server and at most 64 characters."""
     name = str(connection.engine.url.database)
     return f"imgsearch:{hashlib.sha256(name.encode()).hexdigest()[:32]}"

@@ -1,4 +1,4 @@
-"""Where originals lie: `connect(url)` opens a local folder or a bucket of an S3 service."""
+"""Stores of originals: `connect(url)` opens a local folder or a bucket of an S3 service."""
 
 from importlib import import_module
 from pathlib import Path
@@ -12,19 +12,18 @@ from imgsearch.objects.thumbnails import MEDIA_TYPE, thumbnail
 def connect(
     url: str, *, key: str | None = None, secret: str | None = None, timeout: float = 10.0
 ) -> ObjectStore:
-    """Open the store of originals that `url` names.
+    """Open the store of originals at `url`.
 
-    ``originals`` or ``file:///abs/originals``: a local folder, made where it is not there (its
-    parents are not: that would be a typing error). ``s3://bucket/prefix?endpoint=http://host:9000``:
-    a bucket of an S3 service, with its `key` and `secret`; without an endpoint Amazon's own.
-    ``region=NAME`` may follow (us-east-1), ``public=https://HOST`` if links are to name the service
-    by another address, and ``create=1`` to have the bucket made, private, where it is not there.
-    `timeout` is in seconds, a wait for that service.
+    ``originals`` or ``file:///abs/originals`` is a local folder. A missing folder is created, its
+    parents are not. ``s3://bucket/prefix?endpoint=http://host:9000`` is a bucket of an S3 service,
+    by default Amazon's, with its `key` and `secret`. ``region=NAME`` sets the region (us-east-1),
+    ``public=https://HOST`` another address for links, and ``create=1`` creates a missing bucket,
+    private. `timeout` limits each wait for the service, in seconds.
 
     Raises:
-        ConfigError: the URL is none of these, or holds a secret, or `key` or `secret` is missing.
+        ConfigError: the URL has another form or contains a secret, or `key` or `secret` is missing.
         MissingExtra: boto3 is not installed.
-        ObjectStoreError: the store cannot be used; the message tells why.
+        ObjectStoreError: the store cannot be used; the message has the reason.
     """
     scheme, mark, _ = url.partition("://")
     if not mark:
@@ -36,11 +35,13 @@ def connect(
 
         parts = urlsplit(url)
         if parts.netloc or parts.query or parts.fragment or not parts.path.startswith("/"):
-            raise ConfigError(f"{url!r}: a folder's URL is file:///ABSOLUTE/PATH")
+            raise ConfigError(f"folder URL {url!r} is invalid. Use file:///ABSOLUTE/PATH.")
         return FolderStore(_path(unquote(parts.path)))
     if scheme == "s3":
         return _bucket(url, key=key, secret=secret, timeout=timeout)
-    raise ConfigError(f"unknown store of originals {scheme!r}://; known: a folder, file, s3")
+    raise ConfigError(
+        f"store of originals {scheme!r}:// is unknown. Use a folder, file:// or s3://."
+    )
 
 
 def _bucket(url: str, *, key: str | None, secret: str | None, timeout: float) -> ObjectStore:
@@ -48,7 +49,9 @@ def _bucket(url: str, *, key: str | None, secret: str | None, timeout: float) ->
 
     place = S3Url.parse(url)
     if not key or not secret:
-        raise ConfigError(f"{place} needs an access key and its secret")
+        raise ConfigError(
+            f"{place} cannot be opened: the access key or its secret is missing. Set both."
+        )
     try:
         import_module("boto3")
     except ModuleNotFoundError as error:
@@ -62,11 +65,11 @@ def _bucket(url: str, *, key: str | None, secret: str | None, timeout: float) ->
 
 def _path(text: str) -> Path:
     if not text or "\0" in text:
-        raise ConfigError(f"{text[:80]!r} is no folder for originals")
+        raise ConfigError(f"folder of originals {text[:80]!r} is invalid. Pass a path.")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ConfigError(f"{text[:80]!r}: {error}") from error
+        raise ConfigError(f"folder of originals {text[:80]!r} is invalid: {error}") from error
 
 
 __all__ = ["EDGES", "MEDIA_TYPE", "ObjectStore", "connect", "thumbnail"]

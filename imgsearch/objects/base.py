@@ -1,4 +1,4 @@
-"""What a store of originals is: private bytes under the sha256 of their content."""
+"""The contract of a store of originals: private bytes under the sha256 of their content."""
 
 import hashlib
 import re
@@ -12,56 +12,55 @@ from imgsearch.closeable import Closeable
 from imgsearch.errors import ConfigError
 
 EDGES: Final = range(16, 1025)
-"""Edges that thumbnails have, in pixels: smaller shows nothing, larger is an original."""
+"""Valid edges of thumbnails, in pixels: smaller ones show nothing, larger ones are originals."""
 
 LONGEST_LINK: Final = 7 * 24 * 3600
-"""Seconds that a link may live: what signature version 4 allows. Source: docs.aws.amazon.com,
-"Authenticating Requests: Using Query Parameters (AWS Signature Version 4)"."""
+"""Longest lifetime of a link in seconds, the limit of signature version 4. Source:
+docs.aws.amazon.com, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)"."""
 
 CONTENT: Final = re.compile(r"[0-9a-f]{64}")
 
-# images only, and none that may hold scripts: a browser shows what a link leads to by this type
+# images only, and not SVG, because it may contain scripts that a browser runs
 _MEDIA_TYPE: Final = re.compile(r"image/(?!svg)[a-z0-9][a-z0-9.+-]{0,60}|application/octet-stream")
 
 
 class ObjectStore(Closeable):
     """Originals and their thumbnails, under content hashes: 64 lower-case hexadecimal digits.
 
-    Nobody reads them without the store's key or a link. Thread-safe. Every method raises
-    `ConfigError` where `content` is no content hash, so nothing else becomes a path or a key, and
-    `ObjectStoreError` where the store fails. `url` names the store, without secrets.
+    Reading them requires the store's key or a link. Thread-safe. Every method raises `ConfigError`
+    for an invalid `content`, so only hashes become paths or keys, and `ObjectStoreError` if the
+    store fails. `url` names the store, without secrets.
     """
 
     url: str
 
     @abstractmethod
     def ping(self) -> None:
-        """Return if the store is there and answers.
+        """Check that the store responds.
 
         Raises:
-            ObjectStoreError: it is not, or does not; the message tells why.
+            ObjectStoreError: it does not; the message has the reason.
         """
 
     def put(self, content: str, data: bytes, media_type: str) -> None:
-        """Keep an original, whole or not at all; what is there already is left as it is.
+        """Write an original atomically; an existing one is kept and its age in `contents` reset.
 
-        Writers of one content do not disturb each other. What was there counts as young again in
-        `contents`, so that a collector of orphans which spares the young spares this one.
+        The new age protects the original from a deletion of old orphans. Several writers of one
+        content do not disturb each other.
 
         Raises:
-            ConfigError: `data` is not of that content, or `media_type` is no image's.
+            ConfigError: `data` has another hash, or `media_type` is not an image's.
         """
-        if not _MEDIA_TYPE.fullmatch(media_type):
-            raise ConfigError(f"{media_type[:80]!r} is no media type of an image")
+        check_media_type(media_type)
         if hashlib.sha256(data).hexdigest() != checked(content):
-            raise ConfigError(f"the bytes are not those of content {content}")
+            raise ConfigError(f"the bytes do not have the content hash {content}")
         self._put(content, data, media_type)
 
     def get(self, content: str) -> bytes:
         """Return an original.
 
         Raises:
-            ObjectNotFound: the store has none of that content.
+            ObjectNotFound: the store has no original with this hash.
         """
         return b"".join(self._stream(checked(content)))
 
@@ -69,63 +68,62 @@ class ObjectStore(Closeable):
         """Return an original in pieces of at most 1 MiB.
 
         Raises:
-            ObjectNotFound: the store has none of that content; at once, not with the first piece.
+            ObjectNotFound: the store has no original with this hash; raised before iteration.
         """
         pieces = self._stream(checked(content))
-        # a generator that has begun closes what it opened, even if nobody reads on
+        # a started generator closes its file even if the caller stops iterating
         return _all(next(pieces, b""), pieces)
 
     def exists(self, content: str) -> bool:
-        """Tell whether there is an original of that content."""
+        """Return whether the store has an original with this hash."""
         return self._exists(checked(content))
 
     def delete(self, content: str) -> None:
-        """Remove an original and its thumbnails, if they are there.
+        """Delete an original and its thumbnails, if they exist.
 
-        The original goes last: whoever is stopped in between still finds it in `contents`.
+        The original is deleted last, so an interrupted deletion still appears in `contents`.
         """
         self._delete(checked(content))
 
     @abstractmethod
     def contents(self) -> Iterator[tuple[str, float]]:
-        """Yield the contents of all originals, in any order, and their ages in seconds.
+        """Yield the hash of each original, in any order, and its age in seconds.
 
-        The age is told by the store's own clock, 0 and up.
+        The age is at least 0, by the store's own clock.
         """
 
     def link(
         self, content: str, seconds: int, *, name: str = "", media_type: str = ""
     ) -> str | None:
-        """Return a URL that shows an original to whoever has it, for 1 second to 7 days.
+        """Return a public URL of an original, valid for 1 second to 7 days, None without links.
 
-        None where there is no such thing and the original has to be passed on. `name` is the file
-        name under which a browser saves it, `media_type` what it is shown as; as it was put, if
-        empty. The original need not be there.
+        `name` is the file name for downloads. `media_type` is the type in the response, by default
+        the type from `put`. The original may be missing.
 
         Raises:
-            ConfigError: so many seconds cannot be, or `media_type` is no image's.
+            ConfigError: `seconds` is out of range, or `media_type` is not an image's.
         """
         if not 1 <= seconds <= LONGEST_LINK:
-            raise ConfigError(f"a link lives 1 to {LONGEST_LINK} seconds, not {seconds}")
-        if media_type and not _MEDIA_TYPE.fullmatch(media_type):
-            raise ConfigError(f"{media_type[:80]!r} is no media type of an image")
+            raise ConfigError(
+                f"link lifetime {seconds} s is out of range. Use 1 to {LONGEST_LINK} seconds."
+            )
+        if media_type:
+            check_media_type(media_type)
         return self._link(checked(content), seconds, name, media_type)
 
     def put_thumbnail(self, content: str, edge: int, data: bytes) -> None:
-        """Keep a thumbnail, whole or not at all, in place of one of that edge.
-
-        The original need not be there: it may lie in a place of its own.
+        """Write or replace a thumbnail atomically; the original may be missing.
 
         Raises:
-            ConfigError: `edge` is none of `EDGES`.
+            ConfigError: `edge` is not in `EDGES`.
         """
         self._put_thumbnail(checked(content), checked_edge(edge), data)
 
     def thumbnail(self, content: str, edge: int) -> bytes | None:
-        """Return the thumbnail of that edge in pixels, None where none was put.
+        """Return the thumbnail with this edge in pixels, None if it is missing.
 
         Raises:
-            ConfigError: `edge` is none of `EDGES`.
+            ConfigError: `edge` is not in `EDGES`.
         """
         return self._thumbnail(checked(content), checked_edge(edge))
 
@@ -165,7 +163,9 @@ def checked(content: str) -> str:
         ConfigError: it is not 64 lower-case hexadecimal digits.
     """
     if not CONTENT.fullmatch(content):
-        raise ConfigError(f"{content[:80]!r} is no content: 64 lower-case hexadecimal digits")
+        raise ConfigError(
+            f"content hash {content[:80]!r} is invalid. Use 64 lower-case hexadecimal digits."
+        )
     return content
 
 
@@ -173,11 +173,23 @@ def checked_edge(edge: int) -> int:
     """Return an edge of a thumbnail, in pixels.
 
     Raises:
-        ConfigError: it is none of `EDGES`.
+        ConfigError: it is not in `EDGES`.
     """
     if edge not in EDGES:
-        raise ConfigError(f"a thumbnail's edge is {EDGES[0]} to {EDGES[-1]} pixels, not {edge}")
+        raise ConfigError(
+            f"thumbnail edge {edge} is out of range. Use {EDGES[0]} to {EDGES[-1]} pixels."
+        )
     return edge
+
+
+def check_media_type(media_type: str) -> None:
+    """Check the media type of an original.
+
+    Raises:
+        ConfigError: it is not an image's, or it is SVG.
+    """
+    if not _MEDIA_TYPE.fullmatch(media_type):
+        raise ConfigError(f"media type {media_type[:80]!r} is not a supported image type")
 
 
 def _all(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

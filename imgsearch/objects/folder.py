@@ -1,11 +1,11 @@
-"""Originals in a local folder that only its owner reads.
+"""Originals in a local folder that only its owner can read.
 
-``originals/ab/HASH``, ``thumbnails/EDGE/ab/HASH``, and ``unfinished/`` for what is being written.
-Folders have mode 0700 and files 0600. Every step down is taken from an open folder and through no
-symbolic link, so that nothing outside is read, written or removed.
+Files are ``originals/ab/HASH`` and ``thumbnails/EDGE/ab/HASH``, and are written in ``unfinished/``.
+Folders have mode 0700 and files 0600. Each path is opened step by step from open folders without
+symbolic links, so no file outside is read, written or deleted.
 """
 
-# ruff: noqa: PTH208  # pathlib knows no open folders
+# ruff: noqa: PTH208  # pathlib does not support open folders
 import errno
 import os
 import re
@@ -23,17 +23,17 @@ from imgsearch.errors import ObjectNotFound, ObjectStoreError
 from imgsearch.objects.base import CONTENT, ObjectStore
 
 _PIECE: Final = 1 << 20  # bytes
-_LEFT: Final = 3600.0  # seconds; no write takes an hour, so such a file's writer is gone
+_STALE: Final = 3600.0  # seconds; no write takes an hour, so the writer of an older file died
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _SHARD: Final = re.compile(r"[0-9a-f]{2}")
 _ORIGINALS, _THUMBNAILS, _UNFINISHED = "originals", "thumbnails", "unfinished"
 
 
 class FolderStore(ObjectStore):
-    """Originals below `folder`, which is made where it is not there (its parents are not).
+    """Originals in `folder`, which is created if it is missing; its parents are not.
 
     Raises:
-        ObjectStoreError: it is no folder, or cannot be made or written to.
+        ObjectStoreError: it is not a folder, or cannot be created or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,8 +42,8 @@ class FolderStore(ObjectStore):
         with self._errors("open"):
             with suppress(FileExistsError):
                 self._root.mkdir(mode=0o700)
-            self._furnish()
-            self._tidy()
+            self._create_folders()
+            self._delete_stale()
 
     @override
     def ping(self) -> None:
@@ -54,23 +54,25 @@ class FolderStore(ObjectStore):
 
     @override
     def _put(self, content: str, data: bytes, media_type: str) -> None:
-        with self._errors("write"), self._opened(_ORIGINALS, content[:2], create=True) as place:
+        with self._errors("write"), self._opened(_ORIGINALS, content[:2], create=True) as folder:
             with suppress(FileNotFoundError):
-                found = os.stat(content, dir_fd=place, follow_symlinks=False)
-                # one of another length was damaged from outside: it is written anew
-                if stat.S_ISREG(found.st_mode) and found.st_size == len(data):
-                    os.utime(content, dir_fd=place, follow_symlinks=False)
+                known = os.stat(content, dir_fd=folder, follow_symlinks=False)
+                # a file of another length was damaged from outside, and is written again
+                if stat.S_ISREG(known.st_mode) and known.st_size == len(data):
+                    os.utime(content, dir_fd=folder, follow_symlinks=False)
                     return
-            self._write(place, content, data)
+            self._write(folder, content, data)
 
     @override
     def _stream(self, content: str) -> Iterator[bytes]:
         with self._errors("read"):
             try:
-                with self._opened(_ORIGINALS, content[:2]) as place:
-                    descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
+                with self._opened(_ORIGINALS, content[:2]) as folder:
+                    descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
             except FileNotFoundError as error:
-                raise ObjectNotFound(f"no original of content {content} in {self._root}") from error
+                raise ObjectNotFound(
+                    f"original {content} does not exist in {self._root}"
+                ) from error
             with os.fdopen(descriptor, "rb", buffering=0) as file:
                 while piece := file.read(_PIECE):
                     yield piece
@@ -80,9 +82,9 @@ class FolderStore(ObjectStore):
         with (
             self._errors("read"),
             suppress(FileNotFoundError),
-            self._opened(_ORIGINALS, content[:2]) as place,
+            self._opened(_ORIGINALS, content[:2]) as folder,
         ):
-            return stat.S_ISREG(os.stat(content, dir_fd=place, follow_symlinks=False).st_mode)
+            return stat.S_ISREG(os.stat(content, dir_fd=folder, follow_symlinks=False).st_mode)
         return False
 
     @override
@@ -109,111 +111,115 @@ class FolderStore(ObjectStore):
     @override
     def _put_thumbnail(self, content: str, edge: int, data: bytes) -> None:
         shard = _THUMBNAILS, str(edge), content[:2]
-        with self._errors("write"), self._opened(*shard, create=True) as place:
-            self._write(place, content, data)
+        with self._errors("write"), self._opened(*shard, create=True) as folder:
+            self._write(folder, content, data)
 
     @override
     def _thumbnail(self, content: str, edge: int) -> bytes | None:
         with (
             self._errors("read"),
             suppress(FileNotFoundError),
-            self._opened(_THUMBNAILS, str(edge), content[:2]) as place,
+            self._opened(_THUMBNAILS, str(edge), content[:2]) as folder,
         ):
-            descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
+            descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
             with os.fdopen(descriptor, "rb") as file:
                 return file.read()
         return None
 
     def _ages(self, shard: str) -> list[tuple[str, float]]:
         """Return the originals of a shard and their ages in seconds."""
-        found = []
-        with self._opened(_ORIGINALS, shard) as place:
-            for name in filter(CONTENT.fullmatch, os.listdir(place)):
-                with suppress(FileNotFoundError):  # deleted by another
-                    told = os.stat(name, dir_fd=place, follow_symlinks=False)
-                    if stat.S_ISREG(told.st_mode):
-                        found.append((name, max(0.0, time.time() - told.st_mtime)))
-        return found
+        ages = []
+        with self._opened(_ORIGINALS, shard) as folder:
+            for name in filter(CONTENT.fullmatch, os.listdir(folder)):
+                with suppress(FileNotFoundError):  # another process deleted it
+                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        ages.append((name, max(0.0, time.time() - status.st_mtime)))
+        return ages
 
-    def _write(self, place: int, name: str, data: bytes) -> None:
-        """Have a file in the open folder `place`, on the disk when this returns."""
+    def _write(self, folder: int, name: str, data: bytes) -> None:
+        """Write a file to an open folder, atomically and durably."""
         draft = f"{name}.{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with self._opened(_UNFINISHED) as desk:
-            descriptor = os.open(draft, flags, 0o600, dir_fd=desk)
+        with self._opened(_UNFINISHED) as unfinished:
+            descriptor = os.open(draft, flags, 0o600, dir_fd=unfinished)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                os.rename(draft, name, src_dir_fd=desk, dst_dir_fd=place)
+                os.rename(draft, name, src_dir_fd=unfinished, dst_dir_fd=folder)
             except OSError:
-                os.unlink(draft, dir_fd=desk)
+                os.unlink(draft, dir_fd=unfinished)
                 raise
-        os.fsync(place)  # the name as well
+        os.fsync(folder)  # makes the new name durable
 
     def _remove(self, name: str, *folders: str) -> None:
-        with suppress(FileNotFoundError), self._opened(*folders) as place:
-            os.unlink(name, dir_fd=place)
-            os.fsync(place)
+        with suppress(FileNotFoundError), self._opened(*folders) as folder:
+            os.unlink(name, dir_fd=folder)
+            os.fsync(folder)
 
-    def _furnish(self) -> None:
+    def _create_folders(self) -> None:
         with self._opened() as root:
             for name in (_ORIGINALS, _THUMBNAILS, _UNFINISHED):
                 with suppress(FileExistsError):
                     os.mkdir(name, 0o700, dir_fd=root)
             os.fsync(root)
 
-    def _tidy(self) -> None:
-        """Remove what writers left that were killed."""
-        with self._opened(_UNFINISHED) as desk:
-            for draft in os.listdir(desk):
-                with suppress(FileNotFoundError):  # finished, or removed by another process
-                    written = os.stat(draft, dir_fd=desk, follow_symlinks=False).st_mtime
-                    if time.time() - written > _LEFT:
-                        os.unlink(draft, dir_fd=desk)
+    def _delete_stale(self) -> None:
+        """Delete unfinished files of killed writers."""
+        with self._opened(_UNFINISHED) as unfinished:
+            for draft in os.listdir(unfinished):
+                with suppress(FileNotFoundError):  # another process finished or deleted it
+                    written = os.stat(draft, dir_fd=unfinished, follow_symlinks=False).st_mtime
+                    if time.time() - written > _STALE:
+                        os.unlink(draft, dir_fd=unfinished)
 
     @contextmanager
     def _opened(self, *folders: str, create: bool = False) -> Iterator[int]:
-        """Give the descriptor of a folder below the root.
+        """Yield the descriptor of a folder below the root.
 
-        `create` makes the lower ones. The upper ones were there when the store was opened: if they
-        are not, a disk is gone, which must pass neither for an empty store nor for a fresh one.
+        `create` creates missing folders below the first. The root and the first folder existed when
+        the store was opened. If one is missing, a disk is unmounted, which must not look like an
+        empty store.
 
         Raises:
-            FileNotFoundError: a lower folder is not there.
-            ObjectStoreError: an upper one is not.
+            FileNotFoundError: a folder below the first is missing.
+            ObjectStoreError: the root or the first folder is missing.
         """
-        place = self._gone_or_open(self._root, None)
+        descriptor = self._open_existing(self._root, None)
         try:
             for depth, name in enumerate(folders):
                 if depth and create:
                     with suppress(FileExistsError):
-                        os.mkdir(name, 0o700, dir_fd=place)
-                        os.fsync(place)
+                        os.mkdir(name, 0o700, dir_fd=descriptor)
+                        os.fsync(descriptor)
                 inner = (
-                    os.open(name, _FOLDER, dir_fd=place)
+                    os.open(name, _FOLDER, dir_fd=descriptor)
                     if depth
-                    else self._gone_or_open(name, place)
+                    else self._open_existing(name, descriptor)
                 )
-                os.close(place)
-                place = inner
-            yield place
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor
         finally:
-            os.close(place)
+            os.close(descriptor)
 
-    def _gone_or_open(self, folder: Path | str, place: int | None) -> int:
+    def _open_existing(self, folder: Path | str, parent: int | None) -> int:
         try:
-            return os.open(folder, _FOLDER, dir_fd=place)
+            return os.open(folder, _FOLDER, dir_fd=parent)
         except FileNotFoundError as error:
-            raise ObjectStoreError(f"the originals in {self._root} are gone: no folder") from error
+            raise ObjectStoreError(
+                f"the originals in {self._root} are missing: the folder was deleted or its disk "
+                "is not mounted. Mount or restore it."
+            ) from error
 
     @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            why = error.strerror or str(error)
+            reason = error.strerror or str(error)
             if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-                why = "something other than a file or folder of ours lies in its place"
-            raise ObjectStoreError(f"cannot {verb} originals in {self._root}: {why}") from error
+                reason = "a symbolic link or another file is in its place. Delete it."
+            raise ObjectStoreError(f"cannot {verb} originals in {self._root}: {reason}") from error

@@ -1,7 +1,7 @@
 """Originals in a bucket of an S3 service: Amazon's, MinIO, Swift, Ceph.
 
-``PREFIX/originals/HASH`` and ``PREFIX/thumbnails/HASH/EDGE``. Nothing is given an access list, so
-only the key's owner reads it, or who has a link.
+Keys are ``PREFIX/originals/HASH`` and ``PREFIX/thumbnails/HASH/EDGE``. No object has an access
+list, so only the owner of the key can read it, or a holder of a link.
 """
 
 from collections.abc import Iterator
@@ -29,48 +29,48 @@ from imgsearch.objects.base import CONTENT, ObjectStore
 from imgsearch.objects.s3_url import S3Url
 
 _PIECE: Final = 1 << 20  # bytes
-_ATTEMPTS: Final = (
-    3  # botocore waits up to 1 and 2 s in between; every request here may be repeated
-)
-_CONNECTIONS: Final = 32  # as many readers at a time; more wait
-_YOUNG: Final = 600.0  # seconds; a put takes an older one's place, so that it is young again
-_WRONG_KEY: Final = "the access key or its secret is wrong"
-_WORDS: Final = {
+_ATTEMPTS: Final = 3  # every request is idempotent; botocore waits up to 1 and 2 s in between
+_CONNECTIONS: Final = 32  # parallel readers; more wait
+_YOUNG: Final = 600.0  # seconds; `put` rewrites an older original, which resets its age
+_WRONG_KEY: Final = "the access key or its secret is wrong. Check both."
+_DENIED: Final = "the access key or its secret is wrong, or lacks permissions. Check them."
+_FULL: Final = "the store is full. Free space or raise its quota."
+_REASONS: Final = {
     "InvalidAccessKeyId": _WRONG_KEY,
     "SignatureDoesNotMatch": _WRONG_KEY,
-    "AuthorizationHeaderMalformed": f"{_WRONG_KEY}, or the region is",
-    "403": f"{_WRONG_KEY}, or allows too little",  # answers to HEAD have no other word
-    "AccessDenied": f"{_WRONG_KEY}, or allows too little",
-    "NoSuchBucket": "there is no such bucket; make it, or add create=1 to the URL",
-    "BucketAlreadyExists": "the bucket is somebody else's",
-    "RequestTimeTooSkewed": "this machine's clock and the service's differ",
-    "500": "it fails, or is no S3 service",  # botocore's word for a web page, too
-    "QuotaExceeded": "it is full",
-    "XMinioStorageFull": "it is full",
+    "AuthorizationHeaderMalformed": "the access key, secret or region is wrong. Check them.",
+    "403": _DENIED,  # responses to HEAD have no other code
+    "AccessDenied": _DENIED,
+    "NoSuchBucket": "the bucket does not exist. Create it, or add create=1 to the URL.",
+    "BucketAlreadyExists": "the bucket belongs to another account. Choose another name.",
+    "RequestTimeTooSkewed": "the clocks of this machine and the service differ. Set them.",
+    "500": "the service fails, or is not an S3 service",  # botocore's code for a web page, too
+    "QuotaExceeded": _FULL,
+    "XMinioStorageFull": _FULL,
 }
 
 
 class S3Store(ObjectStore):
     """Originals below a bucket's prefix.
 
-    `timeout` is in seconds, for connecting and for each wait for bytes; a request is tried three
-    times. `page` is how many keys a listing asks for at a time, 1 to 1,000.
+    `timeout` limits connecting and each wait for bytes, in seconds; a request is tried three times.
+    `page` is the number of keys in a request of a listing, 1 to 1,000.
 
     Raises:
-        ObjectStoreError: nothing answers there, the key is wrong or allows too little, or there is
-            no such bucket.
+        ObjectStoreError: the service does not respond, the key is wrong or lacks permissions, or
+            the bucket does not exist.
     """
 
     def __init__(
         self, url: S3Url, *, key: str, secret: str, timeout: float = 10.0, page: int = 1000
     ) -> None:
         self.url = str(url)
-        self._place = url
+        self._location = url
         self._page = page
         with self._errors("open"):
             session = boto3.session.Session(aws_access_key_id=key, aws_secret_access_key=secret)
             self._client = _client(session, url, url.endpoint, timeout)
-            # signs for the address that browsers use; it is asked nothing
+            # signs links for the address that browsers use; sends no requests
             public = url.public and _client(session, url, url.public, timeout)
             self._signer = public or self._client
             self._open()
@@ -78,7 +78,7 @@ class S3Store(ObjectStore):
     @override
     def ping(self) -> None:
         with self._errors("open"):
-            self._look()
+            self._check_bucket()
 
     @override
     def close(self) -> None:
@@ -88,51 +88,51 @@ class S3Store(ObjectStore):
     @override
     def _put(self, content: str, data: bytes, media_type: str) -> None:
         name = self._original(content)
-        told = self._told(name)
-        if told and told["ContentLength"] == len(data) and _age(told, told) < _YOUNG:
+        known = self._head(name)
+        if known and known["ContentLength"] == len(data) and _age(known, known) < _YOUNG:
             return
         with self._errors("write"):
             self._client.put_object(
-                Bucket=self._place.bucket, Key=name, Body=data, ContentType=media_type
+                Bucket=self._location.bucket, Key=name, Body=data, ContentType=media_type
             )
 
     @override
     def _stream(self, content: str) -> Iterator[bytes]:
         with self._errors("read", content):
-            body = self._got(self._original(content))
+            body = self._body(self._original(content))
             with closing(body):
                 yield from body.iter_chunks(_PIECE)
 
     @override
     def _exists(self, content: str) -> bool:
-        return self._told(self._original(content)) is not None
+        return self._head(self._original(content)) is not None
 
     @override
     def _delete(self, content: str) -> None:
         with self._errors("delete"):
-            # one by one: deleting several at once wants a checksum that services disagree on
-            for _, each in self._listed(f"thumbnails/{content}/"):
-                self._client.delete_object(Bucket=self._place.bucket, Key=each["Key"])
-            self._client.delete_object(Bucket=self._place.bucket, Key=self._original(content))
+            # one by one, because services disagree on the checksum of a bulk deletion
+            for _, item in self._list(f"thumbnails/{content}/"):
+                self._client.delete_object(Bucket=self._location.bucket, Key=item["Key"])
+            self._client.delete_object(Bucket=self._location.bucket, Key=self._original(content))
 
     @override
     def contents(self) -> Iterator[tuple[str, float]]:
         with self._errors("list"):
-            for answer, each in self._listed("originals/"):
-                content = each["Key"].removeprefix(self._original(""))
+            for response, item in self._list("originals/"):
+                content = item["Key"].removeprefix(self._original(""))
                 if CONTENT.fullmatch(content):
-                    yield content, _age(answer, each)
+                    yield content, _age(response, item)
 
     @override
     def _link(self, content: str, seconds: int, name: str, media_type: str) -> str | None:
-        wanted = {"ResponseContentDisposition": _disposition(name or content)}
+        headers = {"ResponseContentDisposition": _disposition(name or content)}
         if media_type:
-            wanted["ResponseContentType"] = media_type
+            headers["ResponseContentType"] = media_type
         with self._errors("link"):
             link: str = self._signer.generate_presigned_url(
                 "get_object",
                 Params={
-                    "Bucket": self._place.bucket, "Key": self._original(content), **wanted
+                    "Bucket": self._location.bucket, "Key": self._original(content), **headers
                 },
                 ExpiresIn=seconds,
             )  # fmt: skip
@@ -142,7 +142,7 @@ class S3Store(ObjectStore):
     def _put_thumbnail(self, content: str, edge: int, data: bytes) -> None:
         with self._errors("write"):
             self._client.put_object(
-                Bucket=self._place.bucket, Key=self._thumb(content, edge), Body=data,
+                Bucket=self._location.bucket, Key=self._thumb(content, edge), Body=data,
                 ContentType="image/webp",
             )  # fmt: skip
 
@@ -151,7 +151,7 @@ class S3Store(ObjectStore):
         try:
             with (
                 self._errors("read", content),
-                closing(self._got(self._thumb(content, edge))) as body,
+                closing(self._body(self._thumb(content, edge))) as body,
             ):
                 data: bytes = body.read()
                 return data
@@ -159,61 +159,64 @@ class S3Store(ObjectStore):
             return None
 
     def _open(self) -> None:
-        """Look into the bucket, and make it where asked."""
+        """Check the bucket, and create it if it is missing and the URL says so."""
         try:
-            self._look()
+            self._check_bucket()
         except ClientError as error:
-            if _code(error) != "NoSuchBucket" or not self._place.create:
+            if _code(error) != "NoSuchBucket" or not self._location.create:
                 raise
-            self._make()
+            self._create_bucket()
 
-    def _look(self) -> None:
-        # not HEAD, whose answer would not tell what is wrong
-        told = self._client.list_objects_v2(
-            Bucket=self._place.bucket, Prefix=self._place.prefix, MaxKeys=1
+    def _check_bucket(self) -> None:
+        # not HEAD, whose response has no reason for a failure
+        page = self._client.list_objects_v2(
+            Bucket=self._location.bucket, Prefix=self._location.prefix, MaxKeys=1
         )
-        if told.get("Name") != self._place.bucket:
+        if page.get("Name") != self._location.bucket:
             raise ResponseParserError
 
-    def _make(self) -> None:
-        elsewhere = self._place.region != "us-east-1"  # which Amazon takes by no name but silence
-        where = {"CreateBucketConfiguration": {"LocationConstraint": self._place.region}}
+    def _create_bucket(self) -> None:
+        location = {"CreateBucketConfiguration": {"LocationConstraint": self._location.region}}
+        if self._location.region == "us-east-1":  # Amazon rejects this name, which is its default
+            location = {}
         try:
-            self._client.create_bucket(Bucket=self._place.bucket, **(where if elsewhere else {}))
+            self._client.create_bucket(Bucket=self._location.bucket, **location)
         except ClientError as error:
-            if _code(error) != "BucketAlreadyOwnedByYou":  # another was faster
+            if _code(error) != "BucketAlreadyOwnedByYou":  # another process created it first
                 raise
 
     def _original(self, content: str) -> str:
-        return f"{self._place.prefix}originals/{content}"
+        return f"{self._location.prefix}originals/{content}"
 
     def _thumb(self, content: str, edge: int) -> str:
-        return f"{self._place.prefix}thumbnails/{content}/{edge}"
+        return f"{self._location.prefix}thumbnails/{content}/{edge}"
 
-    def _told(self, name: str) -> dict[str, Any] | None:
-        """Return what the service tells about a key, None where there is none."""
-        with self._errors("look for"):
+    def _head(self, name: str) -> dict[str, Any] | None:
+        """Return the metadata of a key, None for a missing one."""
+        with self._errors("look up"):
             try:
-                told: dict[str, Any] = self._client.head_object(Bucket=self._place.bucket, Key=name)
+                head: dict[str, Any] = self._client.head_object(
+                    Bucket=self._location.bucket, Key=name
+                )
             except ClientError as error:
                 if _code(error) in {"404", "NoSuchKey", "NotFound"}:
                     return None
                 raise
-        return told
+        return head
 
-    def _got(self, name: str) -> Any:
-        return self._client.get_object(Bucket=self._place.bucket, Key=name)["Body"]
+    def _body(self, name: str) -> Any:
+        return self._client.get_object(Bucket=self._location.bucket, Key=name)["Body"]
 
-    def _listed(self, below: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Yield each key below the prefix, with the answer that it came in."""
+    def _list(self, prefix: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yield the response and the metadata of each key below `prefix`."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._place.bucket,
-            Prefix=self._place.prefix + below,
+            Bucket=self._location.bucket,
+            Prefix=self._location.prefix + prefix,
             PaginationConfig={"PageSize": self._page},
         )
-        for answer in pages:
-            for each in answer.get("Contents", ()):
-                yield answer, each
+        for page in pages:
+            for item in page.get("Contents", ()):
+                yield page, item
 
     @contextmanager
     def _errors(self, verb: str, content: str = "") -> Iterator[None]:
@@ -222,12 +225,12 @@ class S3Store(ObjectStore):
         except ClientError as error:
             code = _code(error)
             if content and code in {"NoSuchKey", "404"}:
-                raise ObjectNotFound(f"no original of content {content} in {self.url}") from error
-            why = _WORDS.get(code, f"the service says {code}")
-            raise ObjectStoreError(f"cannot {verb} originals in {self.url}: {why}") from error
+                raise ObjectNotFound(f"original {content} does not exist in {self.url}") from error
+            reason = _REASONS.get(code, f"the service returned {code}")
+            raise ObjectStoreError(f"cannot {verb} originals in {self.url}: {reason}") from error
         except (BotoCoreError, ResponseParserError) as error:
-            why = _trouble(error)
-            raise ObjectStoreError(f"cannot {verb} originals in {self.url}: {why}") from error
+            reason = _reason(error)
+            raise ObjectStoreError(f"cannot {verb} originals in {self.url}: {reason}") from error
 
 
 def _client(session: Any, url: S3Url, endpoint: str, timeout: float) -> Any:
@@ -239,23 +242,23 @@ def _client(session: Any, url: S3Url, endpoint: str, timeout: float) -> Any:
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=_CONNECTIONS,
-        # the checksums that botocore 1.36 on adds unasked are refused by older services
+        # older services reject the checksums that botocore adds by default since 1.36
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
     return session.client("s3", endpoint_url=endpoint or None, config=config)
 
 
-def _age(answer: dict[str, Any], told: dict[str, Any]) -> float:
-    """Return how many seconds ago something was written, by the service's own clock."""
-    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+def _age(response: dict[str, Any], item: dict[str, Any]) -> float:
+    """Return the age of an object in seconds, by the service's own clock."""
+    date = response["ResponseMetadata"]["HTTPHeaders"].get("date")
     now = parsedate_to_datetime(date) if date else datetime.now(UTC)
-    return max(0.0, float((now - told["LastModified"]).total_seconds()))
+    return max(0.0, float((now - item["LastModified"]).total_seconds()))
 
 
 def _disposition(name: str) -> str:
-    """Return a header by which a file is shown, and saved as `name`. Source: RFC 6266."""
-    kept = "".join(each for each in name if each.isprintable() and each not in '"\\/')
+    """Return a header that shows a file in the browser and saves it as `name`. Source: RFC 6266."""
+    kept = "".join(letter for letter in name if letter.isprintable() and letter not in '"\\/')
     plain = kept.encode("ascii", "replace").decode().replace("?", "_")
     return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(kept, safe='')}"
 
@@ -264,11 +267,11 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "nothing"))
 
 
-def _trouble(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, ResponseParserError):
-        return "what answers there is no S3 service"
+        return "the endpoint is not an S3 service. Check its address."
     if isinstance(error, SSLError):
-        return "its certificate is not trusted"
+        return "the service's certificate is not trusted"
     if isinstance(error, (EndpointConnectionError, ConnectTimeoutError, NotConnected)):
-        return "it cannot be reached"
+        return "the service cannot be reached. Check its address, and that it runs."
     return f"the connection failed ({type(error).__name__})"

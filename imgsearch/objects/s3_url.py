@@ -1,4 +1,4 @@
-"""``s3://bucket/prefix?endpoint=…``, taken apart and checked."""
+"""Parses and checks URLs of S3 buckets: ``s3://bucket/prefix?endpoint=…``."""
 
 import re
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from imgsearch.errors import ConfigError
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
 _OPTIONS: Final = ("endpoint", "region", "public", "create")
-_LONGEST: Final = 512  # bytes, of the 1,024 that a key has
+_MAX_PREFIX: Final = 512  # bytes, of the 1,024 of a key
+_FORM: Final = "s3://BUCKET/PREFIX?endpoint=http://HOST:PORT"
 
 
 @dataclass(frozen=True, slots=True)
 class S3Url:
-    """A bucket and where in it.
+    """A bucket and a prefix in it.
 
-    `prefix` is "" or ends in a slash. `endpoint` is the service's address, "" for Amazon's own,
-    `public` the one that links carry, "" for the same. `create`: a bucket that is not there is
-    made.
+    `prefix` is "" or ends in a slash. `endpoint` is the service's address, "" for Amazon's.
+    `public` is the address in links, "" for `endpoint`. With `create` a missing bucket is created.
     """
 
     bucket: str
@@ -32,27 +32,30 @@ class S3Url:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read a URL; its prefix may be percent-encoded.
+        """Parse a URL, whose prefix may be percent-encoded.
 
         Raises:
-            ConfigError: it is not of that form, or holds a secret.
+            ConfigError: it has another form, or contains a secret.
         """
-        # no message quotes all of it: it may hold a secret
+        # messages never quote the whole URL, which may contain a secret
         parts = _split(url)
         if "@" in parts.netloc + parts.query or ":" in parts.netloc or parts.fragment:
-            raise ConfigError("an S3 URL holds no key or secret; see the settings in the README")
+            raise ConfigError(
+                "the S3 URL contains a key, a secret or a fragment. Pass keys by the environment; "
+                "see the settings."
+            )
         if not _BUCKET.fullmatch(parts.netloc):
-            raise ConfigError(f"{parts.netloc[:80]!r} is no bucket: s3://BUCKET/PREFIX?endpoint=…")
+            raise ConfigError(f"bucket name {parts.netloc[:80]!r} is invalid. Use {_FORM}.")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if unknown := sorted(set(options) - set(_OPTIONS)):
             known = ", ".join(_OPTIONS)
-            raise ConfigError(f"an S3 URL takes no {unknown[0][:40]!r}; it takes {known}")
+            raise ConfigError(f"S3 URL option {unknown[0][:40]!r} is unknown. Use {known}.")
         region = options.get("region") or "us-east-1"
         if not _REGION.fullmatch(region):
-            raise ConfigError(f"{region[:80]!r} is no region")
+            raise ConfigError(f"S3 region {region[:80]!r} is invalid. Use letters, digits and -.")
         create = options.get("create", "0")
         if create not in ("0", "1"):
-            raise ConfigError(f"create is 0 or 1, not {create[:40]!r}")
+            raise ConfigError(f"S3 URL option create={create[:40]!r} is invalid. Use 0 or 1.")
         return cls(
             parts.netloc,
             _prefix(unquote(parts.path)),
@@ -63,38 +66,42 @@ class S3Url:
         )
 
     def __str__(self) -> str:
-        """Return the URL's one spelling, by which another process opens the same place."""
+        """Return the canonical URL, with which another process opens the same store."""
         options = {"endpoint": self.endpoint, "region": self.region, "public": self.public}
-        told = urlencode({name: value for name, value in options.items() if value}, safe=":/")
-        return f"s3://{self.bucket}/{quote(self.prefix.rstrip('/'))}?{told}"
+        query = urlencode({name: value for name, value in options.items() if value}, safe=":/")
+        return f"s3://{self.bucket}/{quote(self.prefix.rstrip('/'))}?{query}"
 
 
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # its text quotes the URL
-        raise ConfigError("an S3 URL is s3://BUCKET/PREFIX?endpoint=http://HOST:PORT") from None
+    except ValueError:  # not chained, because its text quotes the URL
+        raise ConfigError(f"the S3 URL is invalid. Use {_FORM}.") from None
 
 
 def _prefix(path: str) -> str:
     parts = [part for part in path.split("/") if part]
     if any(part in {".", ".."} or not part.isprintable() for part in parts):
-        raise ConfigError(f"{path[:80]!r} is no prefix: printable names between slashes")
-    if len(path.encode()) > _LONGEST:
-        raise ConfigError(f"a prefix has at most {_LONGEST} bytes")
+        raise ConfigError(
+            f"S3 prefix {path[:80]!r} is invalid. Use printable names between slashes."
+        )
+    if len(path.encode()) > _MAX_PREFIX:
+        raise ConfigError(f"S3 prefix {path[:80]!r}… is longer than {_MAX_PREFIX} bytes")
     return "".join(f"{part}/" for part in parts)
 
 
 def _address(option: str, text: str) -> str:
-    """Return an address of the service, "" where there is none."""
+    """Return an address without its trailing slash, "" for an empty one."""
     if not text:
         return ""
     try:
         parts = urlsplit(text)
-        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        right = right and "@" not in parts.netloc
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        valid = valid and "@" not in parts.netloc
     except ValueError:
-        right = None
-    if not right or parts.path.strip("/") or parts.query or parts.fragment:
-        raise ConfigError(f"{option} is http://HOST:PORT or https://HOST, and no more")
+        valid = None
+    if not valid or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ConfigError(
+            f"S3 URL option {option} is invalid. Use http://HOST:PORT or https://HOST."
+        )
     return text.rstrip("/")

@@ -1,4 +1,4 @@
-"""Image bytes → a small picture to look at, and nothing else of them."""
+"""Image bytes → a thumbnail, without the image's metadata."""
 
 import io
 from typing import Final
@@ -7,22 +7,21 @@ from imgsearch.images import MAX_PIXELS, picture
 from imgsearch.objects.base import checked_edge
 
 MEDIA_TYPE: Final = "image/webp"
-"""What `thumbnail` returns: a third smaller than JPEG where that looks alike, and every browser
-of the last years shows it."""
+"""The media type of thumbnails: WebP is a third smaller than JPEG of the same quality."""
 
 
 def thumbnail(data: bytes, edge: int, *, max_pixels: int = MAX_PIXELS) -> bytes:
-    """Return a WebP of the image, its longer edge at most `edge` pixels, never enlarged.
+    """Return a WebP thumbnail with EXIF orientation applied and metadata stripped.
 
-    It is upright, and holds neither EXIF nor colour profile, comment or place.
+    Its longer edge has at most `edge` pixels; smaller images are not enlarged.
 
     Raises:
         ConfigError: `edge` is not in 16…1024.
-        ImageError: as `imgsearch.images.decode`.
+        ImageError: as for `imgsearch.images.decode`.
     """
     image = picture(data, max_pixels=max_pixels, at_least=checked_edge(edge))
-    image.info.clear()  # Pillow writes profiles and EXIF from here unasked
+    image.info.clear()  # Pillow would write its profiles and EXIF
     image.thumbnail((edge, edge))
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=80)  # 80: no visible loss at the size of a page's tile
+    image.save(buffer, "WEBP", quality=80)  # no visible loss at the size of a tile in the page
     return buffer.getvalue()

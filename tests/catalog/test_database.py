@@ -144,7 +144,7 @@ def test_sqlite_file_has_several_url_forms(tmp_path, form, monkeypatch):
 
 
 def test_missing_folder_raises(tmp_path):
-    with pytest.raises(ConfigError, match="no folder"):
+    with pytest.raises(ConfigError, match="its folder cannot be created"):
         Catalog(str(tmp_path / "a" / "b" / "c.db"))
 
 
@@ -174,7 +174,7 @@ def test_other_files_raise(tmp_path):
     ],
 )
 def test_invalid_url_raises(url):
-    with pytest.raises(ConfigError, match="catalogue") as caught:
+    with pytest.raises(ConfigError, match="the catalog") as caught:
         Catalog(url, password=SECRET)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
@@ -206,10 +206,10 @@ def test_silent_server_times_out():
 
 
 def test_wrong_password_raises_without_showing_it(mariadb):
-    with pytest.raises(CatalogError, match="refuses the user or the password") as caught:
+    with pytest.raises(CatalogError, match="rejects the user or the password") as caught:
         Catalog(mariadb.url("imgsearch_tests"), password=SECRET)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
-    with pytest.raises(CatalogError, match="no such database"):
+    with pytest.raises(CatalogError, match="does not exist on the server"):
         Catalog(mariadb.url("imgsearch_tests") + "_not", password=mariadb.password)
 
 

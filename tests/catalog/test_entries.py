@@ -97,7 +97,7 @@ def test_ids_are_case_sensitive(catalog):
 @pytest.mark.parametrize("id_", ["abc ", "abd", "", "äbc", "abc\0", "\ud800", "a" * 65])
 def test_unknown_id_raises(catalog, id_):
     catalog.begin([entry(1, id="abc")])
-    with pytest.raises(ImageNotFound, match="there is no image"):
+    with pytest.raises(ImageNotFound, match="does not exist"):
         catalog.get(id_)
     with pytest.raises(ImageNotFound):
         catalog.update(id_, label="x")
@@ -344,8 +344,8 @@ def test_unfinished_yields_every_entry_once_during_changes(catalog):
         ({"label": "\ud83d"}, "surrogate"),
         ({"place": "\udcff"}, "surrogate"),
         ({"fields": {"a": float("nan")}}, "finite"),
-        ({"fields": {"a": None}}, "no text"),
-        ({"fields": {1: "a"}}, "no text"),
+        ({"fields": {"a": None}}, "not a text"),
+        ({"fields": {1: "a"}}, "not a text"),
         ({"fields": {"a": "\0"}}, "NUL"),
         ({"size": -1}, "size"),
         ({"size": 2**63}, "size"),
@@ -365,6 +365,6 @@ def test_invalid_entries_are_rejected(tmp_path, wrong, match):
 def test_ready_accepts_only_size_and_format(tmp_path, wrong):
     with Catalog(str(tmp_path / "c.db")) as catalog:
         catalog.begin([entry(1)])
-        with pytest.raises(ConfigError, match="cannot become"):
+        with pytest.raises(ConfigError, match="cannot be changed to"):
             catalog.ready(["id-00001"], changes={"id-00001": wrong})
         assert catalog.get("id-00001").state == "pending"

@@ -8,7 +8,7 @@ from operator import attrgetter
 import pytest
 
 from imgsearch.catalog import Catalog
-from imgsearch.catalog.cursor import packed
+from imgsearch.catalog.cursor import encode
 from imgsearch.errors import ConfigError
 from tests.catalog.places import NOON, content, entry
 
@@ -150,13 +150,13 @@ def test_broken_cursor_raises(catalog):
 def test_forged_cursor_raises(tmp_path, values):
     with Catalog(str(tmp_path / "c.db")) as catalog:
         with pytest.raises(ConfigError, match="cursor"):
-            catalog.page(after=packed("created up", *values))
+            catalog.page(after=encode("created up", *values))
         for size in ("1", 2**63, True, 1.5):
             with pytest.raises(ConfigError, match="cursor"):
-                catalog.page(order="size", after=packed("size up", size, "id"))
+                catalog.page(order="size", after=encode("size up", size, "id"))
         for name in ("\0", "\ud800", 1):
             with pytest.raises(ConfigError, match="cursor"):
-                catalog.page(order="name", after=packed("name up", name, "id"))
+                catalog.page(order="name", after=encode("name up", name, "id"))
 
 
 @pytest.mark.parametrize(

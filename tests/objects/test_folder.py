@@ -182,7 +182,7 @@ def test_unmounted_disk_raises(tmp_path):
             lambda: store.delete(content),
             lambda: list(store.contents()),
         ):
-            with pytest.raises(ObjectStoreError, match="are gone") as error:
+            with pytest.raises(ObjectStoreError, match="are missing") as error:
                 use()
             assert not isinstance(error.value, ObjectNotFound)
         (tmp_path / "away").rename(tmp_path / folder)

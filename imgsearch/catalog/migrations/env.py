@@ -1,4 +1,4 @@
-"""What Alembic runs a migration in: the connection of the catalogue that is being opened."""
+"""Alembic's environment: migrations run in the connection of the catalog that is opened."""
 
 from alembic import context
 

@@ -1,1 +1,1 @@
-"""One file a step; a step that was published is never changed."""
+"""Migrations, one file for each; a published migration never changes."""

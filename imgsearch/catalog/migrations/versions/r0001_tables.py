@@ -1,7 +1,7 @@
-"""Entries, contents, jobs, their failures, keys.
+"""Creates the tables of entries, contents, jobs, their failures and keys.
 
-Every part is made only where it is missing: MySQL commits each of them by itself, so a step that
-was killed has to go on where it ended.
+Each table and index is created only if it is missing. MySQL commits them one by one, so a killed
+migration has to continue.
 """
 
 import sqlalchemy as sa
@@ -17,19 +17,18 @@ SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     metadata = sa.MetaData()
     _contents(metadata)
     _entries(metadata)
     _jobs(metadata)
     _keys(metadata)
     bind = op.get_bind()
-    there = sa.inspect(bind)
+    existing = sa.inspect(bind)
     for table in metadata.sorted_tables:
         table.dialect_options["mysql"].update(_binary(bind.dialect))
-        known = set()
-        if there.has_table(table.name):
-            known = {index["name"] for index in there.get_indexes(table.name)}
+        if existing.has_table(table.name):
+            known = {index["name"] for index in existing.get_indexes(table.name)}
             for index in table.indexes:
                 if index.name not in known:
                     index.create(bind)
@@ -38,18 +37,19 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: a catalogue is never emptied by a version number.
+    """Refuse, because a change of version must not delete a catalog.
 
     Raises:
         NotImplementedError: always.
     """
-    raise NotImplementedError("the first step is not undone: delete the database instead")
+    raise NotImplementedError("the first migration cannot be undone. Delete the database instead.")
 
 
 def _binary(dialect: sa.Dialect) -> dict[str, str]:
-    """Return MySQL's options for texts that are equal only where their bytes are.
+    """Return MySQL's options for texts that are equal only if their bytes are equal.
 
-    MariaDB and MySQL name the collation that neither folds letters nor trims blanks differently.
+    MariaDB and MySQL have different names for the collation that neither folds case nor trims
+    blanks.
     """
     maria = getattr(dialect, "is_mariadb", False)
     collation = "utf8mb4_nopad_bin" if maria else "utf8mb4_0900_bin"

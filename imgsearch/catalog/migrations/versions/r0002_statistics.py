@@ -1,9 +1,9 @@
-"""What SQLite is to take for granted of the entries until it is told to count them.
+"""Writes statistics of the entries for SQLite's query planner.
 
-It chooses its way to a row by such figures, and has none of a new file. It then guesses that few
-entries share a state, while nearly all of them are ready, and reads them all to find the ten of a
-search's hits. MySQL keeps count by itself. The figures are of a large catalogue in two collections;
-``ANALYZE`` replaces them. Source: https://sqlite.org/fileformat2.html#stat1tab.
+A new file has no statistics. SQLite then assumes that few entries share a state, although nearly
+all of them are ready, and reads them all to find the ten hits of a search. MySQL updates its
+statistics itself. The figures describe a large catalog with two collections; ``ANALYZE`` replaces
+them. Source: https://sqlite.org/fileformat2.html#stat1tab.
 """
 
 import sqlalchemy as sa
@@ -27,22 +27,22 @@ SHARED = {  # entries that have the index's first columns in common: the first, 
 
 
 def upgrade() -> None:
-    """Write them down, where nobody has counted yet."""
+    """Write the statistics, unless the file has some."""
     bind = op.get_bind()
     if bind.dialect.name != "sqlite":
         return
-    bind.execute(sa.text("ANALYZE sqlite_master"))  # makes the table that the figures are in
+    bind.execute(sa.text("ANALYZE sqlite_master"))  # creates the table of statistics
     known = "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'entries'"
     if not bind.execute(sa.text(known)).scalar_one():
         statement = sa.text("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('entries', :i, :s)")
         for index, shared in SHARED.items():
             figures = " ".join(map(str, (ROWS, *shared)))
             bind.execute(statement, {"i": index, "s": figures})
-        bind.execute(sa.text("ANALYZE sqlite_master"))  # has this connection read them
+        bind.execute(sa.text("ANALYZE sqlite_master"))  # loads them into this connection
 
 
 def downgrade() -> None:
-    """Forget them."""
+    """Delete the statistics."""
     bind = op.get_bind()
     if bind.dialect.name == "sqlite":
         bind.execute(sa.text("DELETE FROM sqlite_stat1 WHERE tbl = 'entries'"))

@@ -1,4 +1,4 @@
-"""Jobs count the images whose label they changed."""
+"""Adds a column to jobs: the number of images whose label they changed."""
 
 import sqlalchemy as sa
 from alembic import op

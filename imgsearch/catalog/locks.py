@@ -1,6 +1,7 @@
-"""Rows that writers about the same content wait for each other at.
+"""Locks on contents, so that writers of the same content wait for each other.
 
-SQLite has one writer at a time anyway; there they only keep the foreign keys true.
+A lock is a row of the table `contents`. SQLite has one writer at a time, so there the rows only
+keep the foreign keys valid.
 """
 
 from collections.abc import Iterable
@@ -13,10 +14,10 @@ from imgsearch.catalog.tables import CONTENTS, ENTRIES, chunks
 
 
 def lock(connection: Connection, contents: Iterable[str]) -> None:
-    """Hold the contents until the transaction ends, made where they are not there.
+    """Lock the contents until the transaction ends; create missing rows.
 
-    In sorted order, so that two writers do not wait for each other in a circle. Inserting is what
-    locks, as a row that was only selected may be gone by the time that it could be locked.
+    In sorted order, which prevents deadlocks. An INSERT locks, because a selected row may be
+    deleted before it can be locked.
     """
     rows = [{"content": content} for content in sorted(set(contents))]
     if not rows:
@@ -30,7 +31,7 @@ def lock(connection: Connection, contents: Iterable[str]) -> None:
 
 
 def release(connection: Connection, contents: Iterable[str]) -> None:
-    """Remove those locked contents that no entry has."""
+    """Delete the rows of locked contents that no entry has."""
     used = sa.select(ENTRIES.c.id).where(ENTRIES.c.content == CONTENTS.c.content).exists()
-    for some in chunks(sorted(contents)):
-        connection.execute(CONTENTS.delete().where(CONTENTS.c.content.in_(some), ~used))
+    for chunk in chunks(sorted(contents)):
+        connection.execute(CONTENTS.delete().where(CONTENTS.c.content.in_(chunk), ~used))
