@@ -1,8 +1,14 @@
 """The archive: originals, catalog and vectors, kept in step. The service and the page use it."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from imgsearch import objects
+from imgsearch.archive.access import Keys
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.jobs import Jobs
-from imgsearch.archive.opening import opened, opened_keys
 from imgsearch.archive.outcomes import (
     Added,
     CollectionState,
@@ -13,7 +19,9 @@ from imgsearch.archive.outcomes import (
     Stages,
 )
 from imgsearch.archive.upload import Incoming
-from imgsearch.catalog import Entry, Job, JobFailure, KeyRow, Order, State
+from imgsearch.catalog import Catalog, Entry, Job, JobFailure, KeyRow, Order, State
+from imgsearch.errors import ConfigError
+from imgsearch.library.collection_handle import ARGUMENTS, check_arguments
 
 __all__ = [
     "Added",
@@ -35,3 +43,76 @@ __all__ = [
     "opened",
     "opened_keys",
 ]
+
+_CATALOG: Final = "catalog.db"  # in the folder of an archive
+
+
+@contextmanager
+def opened(
+    data: Path,
+    *,
+    db: str | None = None,
+    token: str | None = None,
+    timeout: float = 10.0,
+    catalog: str | None = None,
+    catalog_password: str | None = None,
+    originals: str | None = None,
+    s3_key: str | None = None,
+    s3_secret: str | None = None,
+    roots: Sequence[Path] = (),
+    **options: Any,
+) -> Iterator[Archive]:
+    """Open the archive in the folder `data`, which is created for its owner alone.
+
+    By default `db` is ``vectors.db`` in that folder, `catalog` is ``catalog.db`` and `originals` is
+    ``originals/``. `options` are further arguments of `Archive`.
+
+    Raises:
+        ConfigError, BackendError, CatalogError, ObjectStoreError: a part cannot be opened.
+        EncoderError: `model` or its `weights` do not exist.
+    """
+    check_arguments(**{name: options[name] for name in ARGUMENTS if name in options})
+    if None in (db, catalog, originals):
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    originals = originals or str(data / "originals")
+    catalog = catalog or str(data / _CATALOG)
+    with (
+        Catalog(catalog, password=catalog_password, timeout=timeout) as open_catalog,
+        objects.connect(originals, key=s3_key, secret=s3_secret, timeout=timeout) as store,
+        Archive(
+            db or str(data / "vectors.db"),
+            catalog=open_catalog,
+            originals=store,
+            token=token,
+            timeout=timeout,
+            roots=roots,
+            **options,
+        ) as archive,
+    ):
+        yield archive
+
+
+@contextmanager
+def opened_keys(
+    data: Path,
+    *,
+    catalog: str | None = None,
+    catalog_password: str | None = None,
+    timeout: float = 10.0,
+    new: bool = False,
+) -> Iterator[Keys]:
+    """Open the API keys of the archive in the folder `data`, or of the database `catalog`.
+
+    With `new` a missing folder and a missing database are created.
+
+    Raises:
+        ConfigError: the folder contains no archive.
+        CatalogError: the database cannot be opened.
+    """
+    file = data / _CATALOG
+    if not (new or catalog or file.is_file()):
+        raise ConfigError(f"there is no service in {data}. Name its folder with --data.")
+    if not catalog:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with Catalog(catalog or str(file), password=catalog_password, timeout=timeout) as rows:
+        yield Keys(rows)

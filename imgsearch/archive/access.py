@@ -1,4 +1,4 @@
-"""Who may do what: keys with scopes, and how often somebody may ask."""
+"""API keys with scopes, and limits on the rate of requests."""
 
 import hashlib
 import hmac
@@ -19,13 +19,14 @@ from imgsearch.errors import AccessDenied, ConfigError, ScopeMissing
 
 Scope: TypeAlias = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
-"""From least to most; each allows what those before it do."""
+"""In ascending order; a scope includes the ones before it."""
 
 _SECRET: Final = re.compile(r"img_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}")
-_LONGEST_NAME: Final = 128  # letters
-_NOTED: Final = timedelta(minutes=1)  # a write for each request would cost more than a search
-_ROUNDING: Final = 1e-6  # of a token: who waits as told must not be too early
-_MOST_CALLERS: Final = 10_000  # some 2 MB
+_MAX_NAME: Final = 128  # characters
+# between two writes of a key's last use: a write for each request would cost more than a search
+_USE_INTERVAL: Final = timedelta(minutes=1)
+_ROUNDING: Final = 1e-6  # of a token: a caller that waited as required is not too early
+_MAX_CALLERS: Final = 10_000  # about 2 MB
 
 
 def _now() -> datetime:
@@ -33,10 +34,10 @@ def _now() -> datetime:
 
 
 class Keys:
-    """The keys of a service. A secret is ``img_ID_`` and 256 random bits, and is shown once.
+    """The keys of a service. A secret is ``img_ID_`` and 256 random bits, and is returned once.
 
-    The catalogue keeps its sha256: a slow hash protects secrets that can be guessed, and nobody
-    guesses 256 bits, while each request would pay for it.
+    The catalog stores its sha256. A slow hash would delay each request, and protects only secrets
+    that can be guessed; 256 random bits cannot.
     """
 
     def __init__(self, catalog: Catalog, *, clock: Callable[[], datetime] = _now) -> None:
@@ -45,19 +46,27 @@ class Keys:
     def create(
         self, name: str, scopes: Collection[Scope], *, expires: datetime | None = None
     ) -> tuple[KeyRow, str]:
-        """Make a key, and return it with its secret, which nobody can read again.
+        """Create a key; return it with its secret, which cannot be read again.
 
         Raises:
-            ConfigError: no name of 1 to 128 printable letters, no scope or an unknown one, or a
-                time that is over or has no zone.
+            ConfigError: the name has not 1 to 128 printable characters, a scope is missing or
+                unknown, or `expires` is over or has no time zone.
         """
         now = self._clock()
-        if not (0 < len(name.strip()) <= _LONGEST_NAME and name.isprintable()):
-            raise ConfigError(f"a key's name has 1 to {_LONGEST_NAME} printable letters")
+        if not (0 < len(name.strip()) <= _MAX_NAME and name.isprintable()):
+            raise ConfigError(
+                f"key name {name[: _MAX_NAME + 1]!r} is invalid. "
+                f"Use 1 to {_MAX_NAME} printable characters."
+            )
         if not scopes or not set(scopes) <= set(SCOPES):
-            raise ConfigError(f"a key's scopes are some of {', '.join(SCOPES)}")
+            raise ConfigError(
+                f"scopes {sorted(scopes)} are invalid. Use one or more of {', '.join(SCOPES)}."
+            )
         if expires is not None and (expires.utcoffset() is None or expires <= now):
-            raise ConfigError("a key expires at a time to come, with its zone")
+            raise ConfigError(
+                f"expiry {expires.isoformat()!r} is invalid: it is over or has no time zone. "
+                "Pass a future time with its time zone."
+            )
         id_ = secrets.token_hex(6)
         secret = f"img_{id_}_{secrets.token_urlsafe(32)}"
         ordered = tuple(scope for scope in SCOPES if scope in scopes)
@@ -74,66 +83,66 @@ class Keys:
         return row, secret
 
     def check(self, secret: str | None, scope: Scope) -> KeyRow:
-        """Return the key that a secret belongs to, if it allows `scope`.
-
-        That it was used is noted, at most once a minute.
+        """Return the key of a secret, if it allows `scope`. Saves the time at most once a minute.
 
         Raises:
-            AccessDenied: there is no secret, or no such key, or it has expired.
-            ScopeMissing: the key is a lesser one.
+            AccessDenied: the secret is missing or unknown, or its key has expired.
+            ScopeMissing: the key does not allow `scope`.
         """
         if not secret:
-            raise AccessDenied("this needs a key")
-        row = self._of(secret)
+            raise AccessDenied("a key is missing. Send one with the request.")
+        row = self._find(secret)
         now = self._clock()
         if row.expires is not None and row.expires <= now:
-            raise AccessDenied("the key has expired")
+            raise AccessDenied(f"the key expired at {row.expires.isoformat()}. Use another one.")
         if not allows(row.scopes, scope):
-            raise ScopeMissing(f"the key allows {', '.join(row.scopes)}; this needs {scope}")
-        if row.last_used is None or now - row.last_used >= _NOTED:
+            raise ScopeMissing(
+                f"the key allows {', '.join(row.scopes)}, and this needs {scope}. Use another one."
+            )
+        if row.last_used is None or now - row.last_used >= _USE_INTERVAL:
             row = replace(row, last_used=now)
             self._catalog.key_used(row.id, now)
         return row
 
     def all(self) -> list[KeyRow]:
-        """Return every key, the oldest first; expired ones, too."""
+        """Return every key, expired ones included, the oldest first."""
         return self._catalog.keys()
 
     def revoke(self, id_: str) -> None:
-        """Take a key away, at once.
+        """Delete a key, with immediate effect.
 
         Raises:
-            AccessDenied: there is none of this id.
+            AccessDenied: no key has this id.
         """
         self._catalog.delete_key(id_)
 
-    def _of(self, secret: str) -> KeyRow:
-        """Return a secret's key; what is wrong with a secret is not told."""
+    def _find(self, secret: str) -> KeyRow:
+        """Return a secret's key; the error does not reveal which part of the secret is wrong."""
         shape = _SECRET.fullmatch(secret)
         try:
             row = self._catalog.key(shape["id"]) if shape else None
-        except AccessDenied:  # no key of that id
+        except AccessDenied:  # no key has this id
             row = None
         if row is None or not hmac.compare_digest(row.digest, _digest(secret)):
-            raise AccessDenied("the key is not known")
+            raise AccessDenied("the key is unknown. Check it, or create another one.")
         return row
 
 
 def allows(scopes: Collection[str], scope: Scope) -> bool:
-    """Tell whether one of `scopes` is `scope`, or more than that."""
+    """Return whether one of `scopes` includes `scope`."""
     enough = SCOPES[SCOPES.index(scope) :]
-    return any(each in enough for each in scopes)
+    return any(known in enough for known in scopes)
 
 
 class RateLimit:
-    """How often each caller may ask: a token bucket each, filled `per_minute`.
+    """Limits the requests of each caller by a token bucket, filled `per_minute`. Thread-safe.
 
-    A caller who was silent may ask `burst` times at once (by default as often as in ten seconds).
-    Those who asked last are remembered, `most` of them; one who is forgotten begins anew.
-    Thread-safe. `clock` tells seconds, and never goes back.
+    An idle caller may send `burst` requests at once, by default as many as in ten seconds. The
+    `most` latest callers are remembered; a forgotten one starts with a full bucket. `clock` returns
+    seconds and is monotonic.
 
     Raises:
-        ConfigError: a limit below 1.
+        ConfigError: a limit is below 1.
     """
 
     def __init__(
@@ -141,20 +150,21 @@ class RateLimit:
         per_minute: float,
         *,
         burst: int | None = None,
-        most: int = _MOST_CALLERS,
+        most: int = _MAX_CALLERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._burst = max(1, math.ceil(per_minute / 6)) if burst is None else burst
         if min(per_minute, self._burst, most) < 1:
-            raise ConfigError("a limit on requests is at least 1")
+            limits = f"{per_minute:g} requests a minute, bursts of {self._burst}, {most} callers"
+            raise ConfigError(f"the rate limit is invalid: {limits}. Each number is at least 1.")
         self._rate, self._most, self._clock = per_minute / 60, most, clock
         self._lock = threading.Lock()
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # caller → tokens, when
 
     def wait(self, caller: str) -> int:
-        """Take one request of `caller`; 0: it may go on, else the seconds for Retry-After.
+        """Count a request of `caller`; return 0 if it is allowed, else the seconds for Retry-After.
 
-        A request that is refused takes nothing away.
+        Refused requests take no token.
         """
         with self._lock:
             now = self._clock()
@@ -168,17 +178,17 @@ class RateLimit:
 
 
 def caller(address: str) -> str:
-    """Return whom an address belongs to: of IPv6 its first 64 bits, which one subscriber has.
+    """Return the caller at an address: of IPv6 the /64 network, which one subscriber has.
 
-    What is no address is returned as it is.
+    Any other text is returned unchanged.
     """
     try:
-        found = ip_address(address.partition("%")[0])
+        ip = ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or IPv6Network((found, 64), strict=False))
-    return str(found)
+    if isinstance(ip, IPv6Address):
+        return str(ip.ipv4_mapped or IPv6Network((ip, 64), strict=False))
+    return str(ip)
 
 
 def _digest(secret: str) -> str:

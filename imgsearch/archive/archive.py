@@ -1,4 +1,4 @@
-"""An archive: originals, what is known of them, and their vectors, kept in step."""
+"""An archive: originals, their catalog and their vectors, kept in step."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
@@ -9,11 +9,10 @@ from typing import Any, Literal
 from typing_extensions import override
 
 from imgsearch.archive import upload
-from imgsearch.archive.addition import Adding
-from imgsearch.archive.deletion import Deleting
-from imgsearch.archive.health import health
-from imgsearch.archive.labels import write_label
+from imgsearch.archive.addition import Addition
+from imgsearch.archive.deletion import Deleter
 from imgsearch.archive.libraries import WORTH_AN_INDEX, Libraries
+from imgsearch.archive.originals import Originals
 from imgsearch.archive.outcomes import (
     Added,
     CollectionState,
@@ -24,15 +23,15 @@ from imgsearch.archive.outcomes import (
     Stages,
 )
 from imgsearch.archive.priority import Traffic
+from imgsearch.archive.records import write_label
 from imgsearch.archive.repair import Repair
-from imgsearch.archive.search import Searching
-from imgsearch.archive.showing import Showing
+from imgsearch.archive.search import Searcher
 from imgsearch.archive.upload import Incoming
-from imgsearch.archive.writer import Writing
+from imgsearch.archive.writer import Writer
 from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.closeable import Closeable
-from imgsearch.errors import CollectionNotFound, ConfigError
+from imgsearch.errors import CollectionNotFound, ConfigError, ImgSearchError
 from imgsearch.filters import Filter, composed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.library.library import Library
@@ -43,13 +42,13 @@ from imgsearch.types import Value, Vector
 
 
 class Archive(Closeable):
-    """Images of several collections: originals, a catalogue, and vectors. Thread-safe.
+    """Images of several collections: originals, a catalog, and vectors. Thread-safe.
 
     `db` is a store's URL. `db`, `token`, `timeout`, `model`, `weights`, `options`, `index`,
-    `metric` and `max_pixels` are as for `imgsearch.open`. Without `originals` files stay where they
-    are, and uploads cannot be shown later. `folder` reads only inside `roots`. A new collection is
-    refused while `most_collections` exist; None sets no limit. `on_step` is called with the name of
-    each write, for tests of crashes.
+    `metric` and `max_pixels` are as for `imgsearch.open`. Without `originals` files stay in their
+    folders, and uploads cannot be shown later. `folder` reads only inside `roots`. A new collection
+    is refused while `most_collections` exist; None sets no limit. `on_step` is called with the name
+    of each write, for tests of crashes.
 
     Raises:
         ConfigError, BackendError: as for `imgsearch.open`.
@@ -74,8 +73,8 @@ class Archive(Closeable):
         most_collections: int | None = None,
     ) -> None:
         self.catalog, self.originals, self.roots = catalog, originals, tuple(roots)
-        self._step = on_step or _nothing
-        making = {
+        self._on_step = on_step or _nothing
+        creation = {
             "model": model,
             "weights": weights,
             "options": options,
@@ -83,30 +82,27 @@ class Archive(Closeable):
             "metric": metric,
         }
         self.max_pixels = max_pixels
-        opening = {"token": token, "timeout": timeout, "max_pixels": max_pixels}
-        self._libraries = Libraries(db, opening=opening, making=making, most=most_collections)
+        access = {"token": token, "timeout": timeout, "max_pixels": max_pixels}
+        self._libraries = Libraries(db, access=access, creation=creation, most=most_collections)
         self.url = self._libraries.url
         self.traffic = Traffic()
-        self._searching = Searching(self._libraries, catalog, self.traffic)
-        self._showing = Showing(catalog, originals, max_pixels=max_pixels)
-        self._deleting = Deleting(self.library, catalog, originals, step=self._step)
+        self._searcher = Searcher(self._libraries, catalog, self.traffic)
+        self._originals = Originals(originals, catalog, max_pixels=max_pixels)
+        self._deleter = Deleter(self.library, catalog, self._originals, on_step=self._on_step)
 
     def library(self, collection: str = "images") -> Library:
         """Return the library of a collection, which the first image creates.
 
         Raises:
             ConfigError: the name is invalid.
-            EncoderMismatch: the collection was made by another model than the archive's.
-            SchemaMismatch: another program created the collection, or it notes no encoder.
-            LimitExceeded: the collection is new, and the archive has as many as it may.
+            EncoderMismatch: the collection has another encoder than the archive.
+            SchemaMismatch: another program created the collection, or it records no encoder.
+            LimitExceeded: the collection is new, and the archive has reached its limit.
         """
         return self._libraries.get(collection)
 
     def default(self) -> Library | None:
-        """Return the library of "images", or of another collection if that cannot be used.
-
-        None if no collection can be used.
-        """
+        """Return the library of "images" or of another usable collection; None without one."""
         return self._libraries.default()
 
     def existing(self, collection: str) -> Library:
@@ -114,7 +110,7 @@ class Archive(Closeable):
 
         Raises:
             CollectionNotFound: the collection does not exist.
-            SchemaMismatch: another program created the collection, or it notes no encoder.
+            SchemaMismatch: another program created the collection, or it records no encoder.
         """
         return self._libraries.existing(collection)
 
@@ -130,38 +126,39 @@ class Archive(Closeable):
         items: Iterable[Incoming],
         *,
         collection: str = "images",
-        found: int = 0,
+        total: int = 0,
         in_place: bool = False,
         background: bool = False,
-        cancelled: Callable[[], bool] | None = None,
+        canceled: Callable[[], bool] | None = None,
         on_stages: Callable[[Stages], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Added:
         """Add images; unusable ones are listed in `Added.failures`.
 
-        `in_place` keeps no copies of files. An addition in the `background` works a quarter of the
-        time while searches come. At its end even a few images are indexed; otherwise they are
-        compared one by one until there are some hundreds. To finish an interrupted addition, call
-        `repair`, or add the same images again.
+        `total` is the expected number of images, if it is known. `in_place` keeps no copies of
+        files. An addition in the `background` works a quarter of the time during searches, and
+        indexes even a few images at its end; otherwise they are compared one by one until there
+        are some hundreds. To finish an interrupted addition, call `repair`, or add the same images
+        again.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's.
             BackendError, CatalogError, ObjectStoreError: a store failed.
-            LimitExceeded: the collection is new, and the archive has as many as it may.
+            LimitExceeded: the collection is new, and the archive has reached its limit.
         """
         with self._libraries.using(collection) as library:
-            originals = None if in_place else self.originals
-            adding = Adding(
+            addition = Addition(
                 library,
                 self.catalog,
-                Writing(library, self.catalog, originals, step=self._step),
-                cancelled=cancelled or _never,
+                Writer(library, self.catalog, self._originals, on_step=self._on_step),
+                stored=self.originals is not None and not in_place,
+                canceled=canceled or _never,
                 on_stages=on_stages or _nothing,
                 on_failure=on_failure or _nothing,
                 traffic=self.traffic if background else None,
                 soon=WORTH_AN_INDEX if self._libraries.embedded else inf,
             )
-            added = adding.run(items, found=found, index=background)
+            added = addition.run(items, total=total, index=background)
             self._libraries.index_later(collection, added.stages)
         return added
 
@@ -169,14 +166,14 @@ class Archive(Closeable):
         """Check that a collection exists or may be created.
 
         Raises:
-            LimitExceeded: it is new, and the archive has as many as it may.
+            LimitExceeded: it is new, and the archive has reached its limit.
         """
         self._libraries.check_room(collection)
 
     def folder(
         self, folder: str | PathLike[str], on_ignored: Callable[[str], None] | None = None
     ) -> Iterator[Incoming]:
-        """Yield the images of a folder inside `roots`, labelled by their folders' names.
+        """Yield the images of a folder inside `roots`, labeled with the names of their folders.
 
         Raises:
             SourceError: the folder is not inside `roots`.
@@ -194,11 +191,11 @@ class Archive(Closeable):
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
     ) -> list[Found]:
-        """Return at most `k` hits with what is known of them, nearest first; see `Library.search`.
+        """Return at most `k` hits with their entries, nearest first; see `Library.search`.
 
-        Raises: as `Library.search` does.
+        Raises: as for `Library.search`.
         """
-        return self._searching.run(
+        return self._searcher.run(
             query,
             collection=collection,
             k=k,
@@ -209,32 +206,32 @@ class Archive(Closeable):
         )
 
     def more_like(self, id_: str, *, k: int = 10, offset: int = 0, **options: Any) -> list[Found]:
-        """Return images like a stored one, without it; `options` are those of `search`.
+        """Return images like a stored one, without it; `options` are as for `search`.
 
         Raises:
-            ImageNotFound: there is no such image, or it has no vector yet.
+            ImageNotFound: no image has this id, or it has no vector yet.
         """
-        return self._searching.more_like(self.entry(id_), k=k, offset=offset, **options)
+        return self._searcher.more_like(self.entry(id_), k=k, offset=offset, **options)
 
     def vector(self, id_: str) -> Vector:
         """Return an image's vector, float32 (d,).
 
         Raises:
-            ImageNotFound: there is no such image, or it has no vector yet.
+            ImageNotFound: no image has this id, or it has no vector yet.
         """
-        return self._searching.vector(self.entry(id_))
+        return self._searcher.vector(self.entry(id_))
 
     def entry(self, id_: str) -> Entry:
-        """Return what is known of an image.
+        """Return an image's row in the catalog.
 
         Raises:
-            ImageNotFound: there is no such image.
+            ImageNotFound: no image has this id.
         """
         return self.catalog.get(id_)
 
-    def entries(self, collection: str | None = None, **told: Any) -> Page:
+    def entries(self, collection: str | None = None, **options: Any) -> Page:
         """Return a page of images; see `Catalog.page`."""
-        return self.catalog.page(collection, **told)
+        return self.catalog.page(collection, **options)
 
     def update(
         self,
@@ -246,10 +243,10 @@ class Archive(Closeable):
     ) -> Entry:
         """Change the values that are not None; return the changed entry.
 
-        The vector store has the label of a content's first image; searches filter by that one.
+        Searches filter by the label of a content's first image, which the vector store has.
 
         Raises:
-            ImageNotFound: there is no such image.
+            ImageNotFound: no image has this id.
             ImageBusy: it is being deleted.
             ConfigError: a value is invalid.
         """
@@ -268,64 +265,79 @@ class Archive(Closeable):
             return Counts(images, 0)
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete images; return how many there were. Files that were left in place stay.
+        """Delete images; return how many existed. Files that stayed in their folders are kept.
 
         Raises:
-            BackendError, CatalogError, ObjectStoreError: a store failed; `repair` goes on.
+            BackendError, CatalogError, ObjectStoreError: a store failed; `repair` continues.
         """
-        return self._deleting.run(ids)
+        return self._deleter.run(ids)
 
     def drop(self, collection: str, *, confirm: str) -> int:
         """Delete a collection with all its images; return how many there were.
 
         Raises:
             ConfigError: `confirm` is not its name.
-            CollectionNotFound: there is none.
+            CollectionNotFound: the collection does not exist.
         """
         if confirm != collection:
-            raise ConfigError("to drop a collection, confirm it by its name")
+            raise ConfigError(
+                f"collection {collection!r} is not dropped: it is confirmed as {confirm!r}. "
+                "Confirm with its name."
+            )
         if collection not in self._libraries.names() and not self.catalog.count(collection):
-            raise CollectionNotFound(f"there is no collection {collection!r}")
-        count = self._deleting.run_all(collection)
+            raise CollectionNotFound(f"collection {collection!r} does not exist")
+        count = self._deleter.run_all(collection)
         self._libraries.drop(collection)
         return count
 
     def original(self, id_: str, *, link: bool = False) -> Original:
-        """Return an image's original; with `link`, where the store gives any, a link to it.
+        """Return an image's original, or with `link` a link to it if the store has links.
 
         Raises:
-            ImageNotFound: there is no such image.
-            ObjectNotFound: its original was not kept, and its file is not there any more.
+            ImageNotFound: no image has this id.
+            ObjectNotFound: the original was not kept, and its file has other content now.
+            SourceError: the original was not kept, and its file cannot be read.
         """
-        return self._showing.original(self.entry(id_), link=link)
+        return self._originals.original(self.entry(id_), link=link)
 
     def thumbnail(self, id_: str, edge: int = 256) -> bytes:
-        """Return a small form of an image, as `objects.thumbnail` makes it; kept once made.
+        """Return a thumbnail of `objects.thumbnail`, created at the first call and kept.
 
-        Raises: as `original` does.
+        Raises: as for `original`.
         """
-        return self._showing.thumbnail(self.entry(id_), edge)
+        return self._originals.thumbnail(self.entry(id_), edge)
 
     def repair(self, *, older_than: float = 0.0) -> Repaired:
-        """Finish what a crash left half done; see `Repair`."""
-        repair = Repair(self.library, self.catalog, self.originals, self._deleting)
-        return repair.run(
-            self._libraries.names(),
-            foreign=self._libraries.foreign_names(),
-            older_than=older_than,
-        )
+        """Finish additions and deletions that a crash interrupted; see `Repair.run`."""
+        repair = Repair(self.library, self.catalog, self._originals, self._deleter)
+        foreign = self._libraries.foreign_names()
+        return repair.run(self._libraries.names(), foreign=foreign, older_than=older_than)
 
     def health(self) -> dict[str, str]:
         """Return part → "ok" or its error, after embedding an image and searching for it."""
-        return health(self._libraries, self.catalog, self.originals)
+        checks = {
+            "catalog": self.catalog.ping,
+            "originals": self._originals.ping,
+            "encoder": self._libraries.check_encoder,
+            "vectors": self._libraries.check_search,
+        }
+        return {part: _state(check) for part, check in checks.items()}
 
     @override
     def close(self) -> None:
-        """Let go of the stores; the catalogue and the originals are their giver's."""
+        """Close the vector store; `catalog` and `originals` stay open. Idempotent."""
         self._libraries.close()
 
     def __repr__(self) -> str:
         return f"<Archive {self.url}>"
+
+
+def _state(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except ImgSearchError as error:
+        return f"{type(error).__name__}: {error}"
+    return "ok"
 
 
 def _nothing(_value: object) -> None:

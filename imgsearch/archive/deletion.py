@@ -1,49 +1,52 @@
-"""How images leave an archive: catalogue (deleting) → vector → original → row gone.
+"""Deletes images from an archive in an order that a crash cannot turn into a loss.
 
-Whether a reference is its content's last one is decided in one transaction with marking it, and
-nobody can begin to add that content until the row is gone. A crash leaves a row that is being
-deleted, and `repair` goes on from there; each step may be done twice.
+The order is: catalog (deleting) → vector → original → row. One transaction marks a row and decides
+whether it is the last one of its content. Additions of that content are refused until the row is
+gone. A crash leaves a row that is being deleted, and `repair` continues; each step is idempotent.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
+from imgsearch.archive.originals import Originals
+from imgsearch.archive.records import with_first
 from imgsearch.catalog import Catalog, Deletion
 from imgsearch.errors import CollectionNotFound, SchemaMismatch
 from imgsearch.library.library import Library
-from imgsearch.objects import ObjectStore
 
 _BATCH: Final = 500
 
 
-class Deleting:
-    """Deletes rows by id, and what nothing else needs. `step` is called after each step."""
+class Deleter:
+    """Deletes rows by id, and vectors and originals that no other row needs.
+
+    `on_step` is called after each step of the order.
+    """
 
     def __init__(
         self,
         library: Callable[[str], Library],
         catalog: Catalog,
-        originals: ObjectStore | None,
+        originals: Originals,
         *,
-        step: Callable[[str], None],
+        on_step: Callable[[str], None],
     ) -> None:
         self._library, self._catalog, self._originals = library, catalog, originals
-        self._step = step
+        self._on_step = on_step
 
     def run(self, ids: Sequence[str]) -> int:
-        """Delete; return how many rows there were. Files that were left in place stay.
+        """Delete rows; return how many existed. Files that stayed in their folders are kept.
 
         Raises:
-            BackendError, CatalogError, ObjectStoreError: a store failed; `repair` goes on.
+            BackendError, CatalogError, ObjectStoreError: a store failed; `repair` continues.
         """
-        gone = 0
+        count = 0
         for start in range(0, len(ids), _BATCH):
             deletions = self._catalog.mark_deleting(ids[start : start + _BATCH])
-            self._step("deleting")
+            self._on_step("deleting")
             self._finish(deletions)
-            gone += len(deletions)
-        return gone
+            count += len(deletions)
+        return count
 
     def run_all(self, collection: str) -> int:
         """Delete all rows of a collection; return how many.
@@ -58,39 +61,32 @@ class Deleting:
     def _finish(self, deletions: Sequence[Deletion]) -> None:
         if not deletions:
             return
-        for name in sorted({each.entry.collection for each in deletions}):
-            own = [each for each in deletions if each.entry.collection == name]
-            self._vectors(name, own)
-        self._step("vector gone")
-        if self._originals is not None:
-            for each in deletions:
-                if each.last_anywhere:
-                    self._originals.delete(each.entry.content)
-        self._step("original gone")
-        self._catalog.forget([each.entry.id for each in deletions])
-        self._step("forgotten")
+        for name in sorted({deletion.entry.collection for deletion in deletions}):
+            own = [deletion for deletion in deletions if deletion.entry.collection == name]
+            self._delete_vectors(name, own)
+        self._on_step("vector gone")
+        self._originals.delete(
+            deletion.entry.content for deletion in deletions if deletion.last_anywhere
+        )
+        self._on_step("original gone")
+        self._catalog.forget([deletion.entry.id for deletion in deletions])
+        self._on_step("forgotten")
 
-    def _vectors(self, name: str, deletions: Sequence[Deletion]) -> None:
+    def _delete_vectors(self, name: str, deletions: Sequence[Deletion]) -> None:
+        """Delete vectors without a row; others get the path and label of their next row."""
         try:
             collection = self._library(name).collection
         except (CollectionNotFound, SchemaMismatch):  # another program dropped or replaced it
             return
-        last = {each.entry.content for each in deletions if each.last_in_collection}
+        last = {deletion.entry.content for deletion in deletions if deletion.last_in_collection}
         collection.delete(sorted(last))
-        shared = sorted({each.entry.content for each in deletions} - last)
+        shared = sorted({deletion.entry.content for deletion in deletions} - last)
         if not shared:
             return
-        rest = self._catalog.of_contents(name, shared)
+        rows = self._catalog.of_contents(name, shared)
         stored = collection.get(shared, vectors=True)
-        collection.upsert(  # the first of the references that stay speaks for the vector now
-            replace(
-                stored[content],
-                fields={
-                    **stored[content].fields,
-                    "path": rest[content][0].place or rest[content][0].name,
-                    "label": rest[content][0].label,
-                },
-            )
+        collection.upsert(
+            with_first(stored[content], rows[content][0])
             for content in shared
-            if content in stored and rest.get(content)
+            if content in stored and rows.get(content)
         )

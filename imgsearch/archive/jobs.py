@@ -1,4 +1,4 @@
-"""Long additions in the background: their progress, what failed, cancelling, retrying."""
+"""Jobs: long additions in the background, with progress, failures, cancel and retry."""
 
 import logging
 import queue
@@ -12,9 +12,9 @@ from secrets import token_hex
 from typing import Any, Final
 
 from imgsearch.archive.archive import Archive
-from imgsearch.archive.priority import behind
+from imgsearch.archive.job_run import NO_FETCH, Fetch, JobRun
+from imgsearch.archive.priority import lower_priority
 from imgsearch.archive.upload import inside
-from imgsearch.archive.work import Fetch, Work
 from imgsearch.arguments import check_name
 from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
 from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
@@ -26,18 +26,18 @@ MOST: Final = 16
 """Jobs that may wait or run at once."""
 
 KEPT: Final = 1_000
-"""Jobs that are over and still told of; older ones are deleted."""
+"""Finished jobs that the catalog keeps; older ones are deleted."""
 
 _MAX_PAGE: Final = 1_000
-_REMEMBERED: Final = 100  # jobs that are over and still told from memory
+_IN_MEMORY: Final = 100  # finished jobs that are kept in memory
 
 
 class Jobs:
     """Runs additions one after another in a thread. Thread-safe.
 
-    Progress is told from memory, so that asking is never behind a database or the cores' work; the
-    catalogue gets it once a second, and at the end. A job that a crash interrupted goes on when
-    `Jobs` is made again: what is there is skipped. `fetch` is for jobs over URLs.
+    Progress is read from memory, so a slow database does not delay it; the catalog gets it once a
+    second, and at the end. A new `Jobs` of the same archive resumes interrupted jobs, and skips
+    the images that are in the archive. `fetch` is for jobs over URLs.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Jobs:
     ) -> None:
         self._archive, self._fetch, self._most = archive, fetch, most
         self._running: dict[str, Job] = {}
-        self._cancelled: set[str] = set()
+        self._canceled: set[str] = set()
         self._changed = threading.Condition()
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._closing = threading.Event()
-        # all are asked for first: what is queued here would be found again
+        # all pages are read first: a job that is queued below would be listed again
         states: tuple[JobState, ...] = ("running", "queued")
         pages = [archive.catalog.jobs(state=state, limit=most) for state in states]
         for job in chain.from_iterable(page.jobs for page in pages):
@@ -69,7 +69,7 @@ class Jobs:
         Raises:
             SourceError: the folder is outside of them.
             LimitExceeded: too many jobs are waiting, or the collection is new and the archive has
-                as many as it may.
+                reached its limit of collections.
         """
         real = inside(Path(folder), self._archive.roots)
         return self._start("folder", collection, {"folder": str(real), "in_place": in_place})
@@ -78,83 +78,84 @@ class Jobs:
         """Start adding images by their URLs.
 
         Raises:
-            SourceError: this archive fetches no images.
+            SourceError: this archive does not fetch images.
             LimitExceeded: as for `start_folder`.
         """
         if self._fetch is None:
-            raise SourceError("images by URL are not allowed here")
+            raise SourceError(NO_FETCH)
         return self._start("urls", collection, {"urls": list(urls)})
 
     def retry(self, id_: str) -> Job:
-        """Start another job with what failed in one that is over.
+        """Start another job with the failed images of a finished one.
 
         Raises:
-            JobNotFound: there is no such job.
+            JobNotFound: no job has this id.
             LimitExceeded: as for `start_folder`.
         """
         job = self.get(id_)
-        items = [line.item for line in self._every_failure(id_)]
+        items = [failure.item for failure in self._all_failures(id_)]
         kind = str(job.request.get("of", job.kind))
         request = {**job.request, "of": kind, "items": items, "job": id_}
         return self._start("retry", job.collection, request)
 
     def cancel(self, id_: str) -> Job:
-        """Have a job stop after the images that are underway; what is in stays in.
+        """Stop a job after the images that are underway; added images stay.
 
         Raises:
-            JobNotFound: there is no such job.
+            JobNotFound: no job has this id.
         """
         job = self.get(id_)
         with self._changed:
             if not job.over:
-                self._cancelled.add(id_)
+                self._canceled.add(id_)
         return job
 
     def forget(self, id_: str) -> None:
-        """Delete the account of a job that is over; its images stay.
+        """Delete a finished job and its failures; its images stay.
 
         Raises:
-            JobNotFound: there is no such job.
+            JobNotFound: no job has this id.
             JobBusy: it waits or runs.
         """
         with self._changed:
-            if not self.get(id_).over:
-                raise JobBusy(f"job {id_!r} is not over: cancel it first")
+            job = self.get(id_)
+            if not job.over:
+                raise JobBusy(f"job {id_!r} cannot be deleted: it is {job.state}. Cancel it first.")
             self._running.pop(id_, None)
         self._archive.catalog.delete_job(id_)
 
     def get(self, id_: str) -> Job:
-        """Return a job as it stands.
+        """Return a job with its current progress.
 
         Raises:
-            JobNotFound: there is no such job.
+            JobNotFound: no job has this id.
         """
         known = self._running.get(id_)
         return known if known is not None else self._archive.catalog.job(id_)
 
     def known(self, id_: str) -> Job | None:
-        """Return a job that waits, runs, or has run since this was made; from memory alone."""
+        """Return a job that waits, runs or finished lately, or None, without a catalog query."""
         return self._running.get(id_)
 
     def recent(self, *, limit: int = 50, after: str | None = None) -> JobPage:
-        """Return a page of jobs, newest first, as they stand."""
+        """Return a page of jobs with their current progress, newest first."""
         page = self._archive.catalog.jobs(limit=limit, after=after)
         return replace(page, jobs=[self._running.get(job.id, job) for job in page.jobs])
 
     def failures(self, id_: str, *, limit: int = 100, after: str | None = None) -> JobFailurePage:
-        """Return a page of what failed in a job, in order.
+        """Return a page of a job's failures, in order.
 
         Raises:
-            JobNotFound: there is no such job.
+            JobNotFound: no job has this id.
         """
         self.get(id_)
         return self._archive.catalog.job_failures(id_, limit=limit, after=after)
 
     def watch(self, id_: str, *, seconds: float = 15.0) -> Iterator[Job]:
-        """Yield a job each time it changes, and at least each `seconds`, until it is over.
+        """Yield a job after each change, and at least every `seconds`, until it is finished.
 
         Raises:
-            JobNotFound: there is no such job.
+            JobNotFound: no job has this id.
         """
         job = self.get(id_)
         yield job
@@ -176,7 +177,7 @@ class Jobs:
         with self._changed:
             self._changed.notify_all()
 
-    def _every_failure(self, id_: str) -> Iterator[JobFailure]:
+    def _all_failures(self, id_: str) -> Iterator[JobFailure]:
         after = None
         while True:
             page = self._archive.catalog.job_failures(id_, limit=_MAX_PAGE, after=after)
@@ -204,7 +205,7 @@ class Jobs:
             created=datetime.now(UTC),
         )
         with self._changed:
-            waiting = sum(not each.over for each in self._running.values())
+            waiting = sum(not job.over for job in self._running.values())
             if waiting >= self._most:
                 raise LimitExceeded(
                     f"the job cannot be queued: {counted(waiting, 'job is', 'jobs are')} waiting, "
@@ -219,7 +220,7 @@ class Jobs:
         self._waiting.put(job.id)
 
     def _work(self) -> None:
-        behind()
+        lower_priority()
         while not self._closing.is_set():
             id_ = self._waiting.get()
             if id_ is not None:
@@ -227,13 +228,14 @@ class Jobs:
 
     def _run(self, id_: str) -> None:
         def stopped() -> str:
-            return "closing" if self._closing.is_set() else "cancelled" * (id_ in self._cancelled)
+            return "closing" if self._closing.is_set() else "cancelled" * (id_ in self._canceled)
 
-        Work(self._archive, self._running[id_], fetch=self._fetch, tell=self._set).run(stopped)
+        job = self._running[id_]
+        JobRun(self._archive, job, fetch=self._fetch, on_change=self._set).run(stopped)
         with self._changed:
-            self._cancelled.discard(id_)
-            ended = [each.id for each in self._running.values() if each.over]
-            for old in ended[:-_REMEMBERED]:
+            self._canceled.discard(id_)
+            finished = [job.id for job in self._running.values() if job.over]
+            for old in finished[:-_IN_MEMORY]:
                 del self._running[old]
         try:
             self._archive.catalog.trim_jobs(KEPT)

@@ -1,9 +1,11 @@
-"""The libraries of one store, each opened when it is first needed, and kept."""
+"""The libraries of one store, opened at their first use and kept open."""
 
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
+
+import numpy as np
 
 from imgsearch import backends
 from imgsearch.archive.outcomes import Stages
@@ -14,34 +16,34 @@ from imgsearch.library.library import Library
 from imgsearch.library.library import open as open_library
 
 WORTH_AN_INDEX: Final = 256
-"""Images; fewer are compared one by one until more come."""
+"""Images that make an index worth its cost; fewer are compared one by one."""
 
 
 class Libraries:
-    """Opens a collection's library by what `imgsearch.open` takes. Thread-safe.
+    """Opens the libraries of collections with arguments of `imgsearch.open`. Thread-safe.
 
-    `opening` (token, timeout, max_pixels) is for every collection.
-    `making` (model, weights, options, index, metric) is for new collections; of existing ones it
-    names the weights' file alone. A new collection is refused while `most` exist; None sets no
-    limit.
+    `access` (token, timeout, max_pixels) applies to every collection.
+    `creation` (model, weights, options, index, metric) applies to new collections; existing ones
+    use `weights` alone. A new collection is refused while `most` exist; None sets no limit.
     """
 
     def __init__(
         self,
         db: str,
         *,
-        opening: dict[str, Any],
-        making: dict[str, Any],
+        access: dict[str, Any],
+        creation: dict[str, Any],
         most: int | None = None,
     ) -> None:
         if most is not None and most < 1:
-            raise ConfigError(f"the limit of collections is at least 1, not {most}")
+            raise ConfigError(f"the limit of collections is invalid: {most}. Pass at least 1.")
         self._most = most
         self._users: dict[str, int] = {}  # additions that use a library, by its name
-        self._opening, self._making = opening, making
-        self._store = backends.connect(db, token=opening["token"], timeout=opening["timeout"])
+        self._access, self._creation = access, creation
+        self._store = backends.connect(db, token=access["token"], timeout=access["timeout"])
         self.url = self._store.url
-        # it takes one call at a time, and compares rows without an index in Python: 25 µs a row
+        # an embedded store takes one call at a time, and compares rows without an index in Python:
+        # 25 µs a row
         self.embedded = self.url.startswith("milvus-lite:")
         self._open: dict[str, Library] = {}
         self._waiting: dict[str, int] = {}  # images that no index covers yet
@@ -52,29 +54,29 @@ class Libraries:
 
         Raises:
             ConfigError: the name is invalid.
-            EncoderMismatch: the collection was made by another model.
-            SchemaMismatch: another program created the collection, or it notes no encoder.
+            EncoderMismatch: the collection has another encoder.
+            SchemaMismatch: another program created the collection, or it records no encoder.
             LimitExceeded: the collection is new, and `most` exist.
         """
         with self._lock:
             if name not in self._open:
                 check_name(name)
-                options = self._making
+                options = self._creation
                 existing = notes.collections(self._store)
                 self._check_room(name, existing)
                 if name in existing:
                     self._require_own(name)
-                    options = {"weights": self._making["weights"]}
+                    options = {"weights": self._creation["weights"]}
                 self._open[name] = open_library(
-                    self.url, collection=name, **self._opening, **options
+                    self.url, collection=name, **self._access, **options
                 )
             return self._open[name]
 
     @contextmanager
     def using(self, name: str) -> Iterator[Library]:
-        """Yield the library of a collection to add to; one that stays empty is closed again.
+        """Yield the library of a collection to add to; if it stays empty, it is closed again.
 
-        So a name that nothing was added to does not count towards `most`.
+        So a name without images does not count towards `most`.
 
         Raises: as for `get`.
         """
@@ -106,14 +108,11 @@ class Libraries:
         if self._most is not None and name not in taken and len(taken) >= self._most:
             raise LimitExceeded(
                 f"collection {name!r} cannot be created: {len(taken)} of at most {self._most} "
-                "exist. Add to one of these, or have an admin drop one or raise the limit."
+                "exist. Add to an existing one, or have an admin drop one or raise the limit."
             )
 
     def default(self) -> Library | None:
-        """Return the library of "images", or of another collection if that cannot be used.
-
-        None if no collection can be used.
-        """
+        """Return the library of "images" or of another usable collection; None without one."""
         try:
             return self.get("images")
         except (SchemaMismatch, LimitExceeded):
@@ -124,10 +123,10 @@ class Libraries:
 
         Raises:
             CollectionNotFound: the collection does not exist.
-            SchemaMismatch: another program created the collection, or it notes no encoder.
+            SchemaMismatch: another program created the collection, or it records no encoder.
         """
         if name not in self._open and name not in notes.collections(self._store):
-            raise CollectionNotFound(f"there is no collection {name!r} yet")
+            raise CollectionNotFound(f"collection {name!r} does not exist yet. Add images to it.")
         return self.get(name)
 
     def names(self) -> list[str]:
@@ -135,11 +134,11 @@ class Libraries:
         return [name for name in notes.collections(self._store) if not self._is_foreign(name)]
 
     def foreign_names(self) -> list[str]:
-        """Return the names of collections that other programs created, or that note no encoder."""
+        """Return the names of collections of other programs, or without a recorded encoder."""
         return [name for name in notes.collections(self._store) if self._is_foreign(name)]
 
     def index_later(self, name: str, stages: Stages) -> None:
-        """Have many small additions indexed together: each by itself would cost an index."""
+        """Index small additions together once they are many: an index for each would be slow."""
         with self._lock:
             waiting = self._waiting.get(name, 0) + stages.inserted - stages.indexed
             due = waiting >= WORTH_AN_INDEX
@@ -148,7 +147,7 @@ class Libraries:
             self.get(name).collection.flush()
 
     def drop(self, name: str) -> None:
-        """Delete a collection, if it is there."""
+        """Delete a collection, if it exists."""
         with self._lock:
             library = self._open.pop(name, None)
             if library is not None:
@@ -169,21 +168,47 @@ class Libraries:
         return False
 
     def _require_own(self, name: str) -> None:
-        """Check, without loading the collection, that it notes an encoder.
+        """Check that the collection records an encoder, without loading it.
 
         Raises:
-            SchemaMismatch: it notes none.
+            SchemaMismatch: it records no encoder.
         """
         if self._store.encoder(name) is None:
             raise SchemaMismatch(
-                f"collection {name!r} was created by another program, or notes no encoder, so a "
-                "service does not use it. Choose another collection name."
+                f"collection {name!r} cannot be used by a service: another program created it, or "
+                "it records no encoder. Choose another collection name."
             )
 
+    def check_encoder(self) -> None:
+        """Embed an image with the encoder of the default library, if one can be used.
+
+        Raises:
+            ImgSearchError: the encoder or the store failed.
+        """
+        if (library := self.default()) is not None:
+            library.encode(_test_image())
+
+    def check_search(self) -> None:
+        """Search the default library for an image; without a library, list the collections.
+
+        Raises:
+            ImgSearchError: the encoder or the store failed.
+        """
+        try:
+            if (library := self.default()) is not None:
+                library.search(_test_image(), k=1)
+        except CollectionNotFound:
+            self.names()
+
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the libraries and the store."""
         with self._lock:
             for library in self._open.values():
                 library.close()
             self._open.clear()
             self._store.close()
+
+
+def _test_image() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    across, down = np.meshgrid(np.arange(96), np.arange(96))
+    return np.stack([across * 2, down * 2, (across + down) % 256], axis=2).astype(np.uint8)

@@ -15,7 +15,7 @@ from imgsearch.wording import counted
 class Stages:
     """Counts of images that passed each stage of an addition; `found` is the total.
 
-    `skipped` images were in the archive already, `updated` ones got another label. Inserted images
+    `skipped` images were in the archive before, `updated` ones got another label. Inserted images
     are searchable at once, compared one by one until there are enough to be `indexed`.
     """
 
@@ -43,7 +43,7 @@ class Stages:
 class Added:
     """Outcome of an addition: the rows of its images, the stages, and the failures.
 
-    `notes` name contradicting labels for one row, and the one that counts.
+    `notes` name contradicting labels for one row, and the label that counts.
     """
 
     entries: tuple[Entry, ...]
@@ -54,7 +54,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A hit, with what is known of it: its first reference, and how many there are."""
+    """A hit with the first entry of its content, and the number of its entries."""
 
     entry: Entry
     hit: Hit
@@ -63,7 +63,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many images a collection has, which may share contents, and how many vectors."""
+    """The number of images of a collection, and of their vectors; equal images share one."""
 
     images: int
     vectors: int
@@ -71,7 +71,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """A collection: its size, and the encoder, metric and index that it was made with."""
+    """A collection: its size, encoder, dimension, metric and index."""
 
     name: str
     images: int
@@ -91,7 +91,7 @@ class CollectionState:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """An original: its bytes in parts, or a link to fetch them by for some minutes."""
+    """An original: its bytes in parts, or a link to them that expires after some minutes."""
 
     media_type: str
     name: str
@@ -102,11 +102,11 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What `repair` did: images finished, deletions finished, images given up for a reason.
+    """The result of `repair`: counts of finished additions, finished deletions and failed images.
 
-    `orphans` are originals that no row named; `adopted` images that only the vector store knew.
-    `left` counts records and collections that imgsearch did not write and left alone. `notes` names
-    the collections, and the first of the records.
+    `orphans` are originals without a row, which were deleted. `adopted` images had a vector and no
+    row. `left` counts records and collections that imgsearch did not write and left unchanged.
+    `notes` name the collections, and the first of the records.
     """
 
     completed: int = 0
@@ -125,11 +125,11 @@ class Repaired:
         """Return the counts as a sentence."""
         return (
             f"{counted(self.completed, 'addition')} and {counted(self.deleted, 'deletion')} "
-            f"finished, {self.failed} given up, {counted(self.orphans, 'original')} without a "
+            f"finished, {self.failed} failed, {counted(self.orphans, 'original')} without a "
             f"row deleted, {counted(self.adopted, 'image')} adopted"
         )
 
     @property
     def anything(self) -> bool:
-        """Whether there was anything to do."""
+        """Whether anything was repaired."""
         return any((self.completed, self.deleted, self.failed, self.orphans, self.adopted))

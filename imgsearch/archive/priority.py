@@ -1,4 +1,4 @@
-"""Who has the cores: searches, which somebody waits for, go before additions in the background."""
+"""Priority for the cores: searches, which a user waits for, before background additions."""
 
 import os
 import sys
@@ -9,15 +9,15 @@ from time import monotonic
 from typing import Final
 
 SHARE: Final = 0.25
-"""Of the time that a background addition works for, as long as searches come."""
+"""Fraction of the time that a background addition works during searches."""
 
-_NICE: Final = 10  # what a thread of additions adds to its niceness
+_NICE: Final = 10  # added to the niceness of a thread of additions
 _LATELY: Final = 0.5  # seconds after a search during which another one is expected
-_LOOK: Final = 0.05  # seconds between two looks at who comes and who cancels
+_POLL: Final = 0.05  # seconds between two checks for searches and cancellation
 
 
 class Traffic:
-    """Knows of the searches that are underway. Thread-safe."""
+    """Counts the searches that are underway. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,7 +27,7 @@ class Traffic:
 
     @contextmanager
     def search(self) -> Iterator[None]:
-        """Have additions in the background give way while the block runs, and shortly after."""
+        """Make background additions give way while the block runs, and shortly after."""
         with self._lock:
             self._underway += 1
         try:
@@ -39,20 +39,20 @@ class Traffic:
 
     @property
     def busy(self) -> bool:
-        """Whether searches are underway, or were a moment ago."""
+        """Whether searches are underway, or ended less than half a second ago."""
         return self._underway > 0 or monotonic() - self._ended < _LATELY
 
-    def give_way(self, worked: float, cancelled: Callable[[], bool]) -> None:
-        """Wait after `worked` seconds of work, while searches come, so that they have the rest."""
+    def give_way(self, worked: float, canceled: Callable[[], bool]) -> None:
+        """Wait after `worked` seconds of work, during searches, so that work has its `SHARE`."""
         ends = monotonic() + worked * (1 / SHARE - 1)
-        while self.busy and not cancelled() and (left := ends - monotonic()) > 0:
-            self._never.wait(min(left, _LOOK))
+        while self.busy and not canceled() and (left := ends - monotonic()) > 0:
+            self._never.wait(min(left, _POLL))
 
 
-def behind() -> None:
-    """Have this thread, and those that it starts, run when the others leave a core; on Linux.
+def lower_priority() -> None:
+    """Lower the priority of this thread and of the threads that it starts; on Linux only.
 
-    Else whoever answers, and computes for a moment only, waits for a core each time.
+    Otherwise threads that answer requests, which compute for a moment only, wait for a core.
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

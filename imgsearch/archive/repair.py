@@ -7,10 +7,10 @@ from itertools import islice
 from typing import Final
 
 from imgsearch import images
-from imgsearch.archive.deletion import Deleting
-from imgsearch.archive.labels import first_rows
+from imgsearch.archive.deletion import Deleter
+from imgsearch.archive.originals import Originals
 from imgsearch.archive.outcomes import Repaired
-from imgsearch.archive.reading import record
+from imgsearch.archive.records import first_rows, known_contents, record
 from imgsearch.backends import Collection
 from imgsearch.catalog import Catalog, Entry, entry_id
 from imgsearch.catalog.entry import check_entry, possible_content
@@ -27,27 +27,26 @@ from imgsearch.errors import (
 from imgsearch.images import sources
 from imgsearch.library.ingest import vectors_of
 from imgsearch.library.library import Library
-from imgsearch.objects import ObjectStore
 from imgsearch.types import Record
 from imgsearch.wording import counted
 
 _BATCH: Final = 500
-_NAMED: Final = 5  # records in a note; all are counted
+_NAMED: Final = 5  # record ids in a note; all records are counted
 _REGION: Final = re.compile(r"[0-9a-f]{64}#\d+")
 
 
 class Repair:
-    """Brings originals, catalogue and vectors in step again; running it twice changes nothing."""
+    """Finishes interrupted additions and deletions of an archive; idempotent."""
 
     def __init__(
         self,
         library: Callable[[str], Library],
         catalog: Catalog,
-        originals: ObjectStore | None,
-        deleting: Deleting,
+        originals: Originals,
+        deleter: Deleter,
     ) -> None:
         self._library, self._catalog, self._originals = library, catalog, originals
-        self._deleting = deleting
+        self._deleter = deleter
 
     def run(
         self,
@@ -58,104 +57,89 @@ class Repair:
     ) -> Repaired:
         """Repair `collections`, and all rows and originals.
 
-        Rows and originals that changed within `older_than` seconds are left alone, because another
-        program may be writing them. Records that imgsearch did not write are left alone, too, as
-        are `foreign` collections, which other programs created. The outcome counts and names them.
+        Rows and originals that changed within `older_than` seconds are skipped, because another
+        program may be writing them. Records that imgsearch did not write and `foreign` collections,
+        which other programs created, are left unchanged; the result counts and names them.
 
         Raises:
             BackendError, CatalogError, ObjectStoreError, EncoderError: a part cannot be reached.
         """
-        done = Repaired()
+        repaired = Repaired()
         for entries in self._catalog.unfinished(older_than=older_than):
-            going = [entry.id for entry in entries if entry.state == "deleting"]
-            done = done.plus(deleted=self._deleting.run(going))
+            deleting = [entry.id for entry in entries if entry.state == "deleting"]
+            repaired = repaired.plus(deleted=self._deleter.run(deleting))
             for entry in entries:
                 if entry.state == "pending":
-                    done = done.plus(**{self._finished(entry): 1})
-        done = done.plus(orphans=self._orphans(older_than))
-        left = [
-            f"collection {name!r} is left alone: another program created it, or it notes no encoder"
+                    repaired = repaired.plus(**{self._finish(entry): 1})
+        repaired = repaired.plus(orphans=self._originals.delete_orphans(older_than))
+        notes = [
+            f"collection {name!r} is skipped: another program created it, or it records no encoder"
             for name in foreign
         ]
-        done = done.plus(left=len(left))
+        repaired = repaired.plus(left=len(notes))
         for name in collections:
             adopted, others = self._adopt(name)
-            done = done.plus(adopted=adopted, left=len(others))
-            left += others.notes(name)
-        return replace(done, notes=tuple(left))
+            repaired = repaired.plus(adopted=adopted, left=len(others))
+            notes += others.notes(name)
+        return replace(repaired, notes=tuple(notes))
 
-    def _finished(self, entry: Entry) -> str:
+    def _finish(self, entry: Entry) -> str:
         """Finish a pending image; return "completed" or "failed"."""
         try:
-            self._vector(entry)
-        # other errors may not occur again, so they leave the row pending
+            self._write_vector(entry)
+        # other errors may be temporary, so they leave the row pending
         except (SourceError, ImageError, ObjectNotFound, SchemaMismatch) as error:
             self._catalog.failed({entry.id: f"{type(error).__name__}: {error}"})
             return "failed"
         self._catalog.ready([entry.id])
         return "completed"
 
-    def _vector(self, entry: Entry) -> None:
+    def _write_vector(self, entry: Entry) -> None:
+        """Embed an image and write its record, unless its content has one."""
         library = self._library(entry.collection)
-        collection = _there(library)
-        if collection is not None and collection.get([entry.content]):
+        if known_contents(library, [entry.content]):
             return
-        if entry.stored and self._originals is not None:
-            data = self._originals.get(entry.content)
-        else:
-            data = sources.read(entry.place)
+        data = self._originals.read(entry)
         images.header(data, path=entry.name, max_pixels=library.max_pixels)
-        made = library.embed([(entry.name, data)])
-        row = made.drop_columns("vector").to_pylist()[0]
-        if row["status"] != "ok" or row["sha256"] != entry.content:
-            raise ImageCorrupt(row["error"] or "the file is another one now")
+        embedded = library.embed([(entry.name, data)])
+        row = embedded.drop_columns("vector").to_pylist()[0]
+        if row["status"] != "ok":
+            raise ImageCorrupt(row["error"])
         (first,) = first_rows(self._catalog, entry.collection, [entry])
-        library.insert([record(first, vectors_of(made)[0])])
-
-    def _orphans(self, older_than: float) -> int:
-        """Take away originals that no row names."""
-        if self._originals is None:
-            return 0
-        old = (content for content, age in self._originals.contents() if age >= older_than)
-        orphans = 0
-        while contents := list(islice(old, _BATCH)):
-            for content in set(contents) - self._catalog.referenced(contents):
-                self._originals.delete(content)
-                orphans += 1
-        return orphans
+        library.insert([record(first, vectors_of(embedded)[0])])
 
     def _adopt(self, name: str) -> tuple[int, "_ForeignRecords"]:
-        """Create rows for the vectors of a library that was made before its archive.
+        """Create rows for the vectors of a library that is older than its archive.
 
-        Returns how many, and the records that imgsearch did not write, which get none.
+        Returns the number of rows, and the records that imgsearch did not write.
         """
-        collection = _there(self._library(name))
+        collection = _existing_collection(self._library(name))
         adopted, others = 0, _ForeignRecords()
         for records in _batches(collection):
             known = self._catalog.of_contents(
                 name, [stored.id for stored in records], states=("ready", "pending", "deleting")
             )
-            fresh = []
+            new = []
             for stored in records:
                 if stored.id not in known:
                     try:
-                        fresh.append(self._entry(name, stored))
+                        new.append(self._entry(name, stored))
                     except ConfigError as error:
                         others.add(stored.id, str(error))
-            if fresh:
-                self._catalog.begin(fresh)
-                self._catalog.ready([entry.id for entry in fresh])
-                adopted += len(fresh)
+            if new:
+                self._catalog.begin(new)
+                self._catalog.ready([entry.id for entry in new])
+                adopted += len(new)
         return adopted, others
 
-    def _entry(self, name: str, known: Record) -> Entry:
-        """Return the row for a record.
+    def _entry(self, name: str, stored: Record) -> Entry:
+        """Return a row for a record.
 
         Raises:
-            ConfigError: imgsearch did not write the record, as no row can hold it.
+            ConfigError: no row can hold the record, so imgsearch did not write it.
         """
-        place, label = known.fields.get("path"), known.fields.get("label", "")
-        if not possible_content(known.id):
+        place, label = stored.fields.get("path"), stored.fields.get("label", "")
+        if not possible_content(stored.id):
             raise ConfigError("the id is not a sha256")
         if not (isinstance(place, str) and place):
             raise ConfigError("the path is missing, or not a text")
@@ -170,11 +154,11 @@ class Repair:
         except ImgSearchError:
             pass  # the file was moved or changed; the vector is still searched
         entry = Entry(
-            id=entry_id(name, known.id, "library", place),
+            id=entry_id(name, stored.id, "library", place),
             collection=name,
-            content=known.id,
+            content=stored.id,
             source="library",
-            name=place.rpartition("/")[2] or known.id,
+            name=place.rpartition("/")[2] or stored.id,
             place=place,
             size=size,
             width=width,
@@ -190,7 +174,7 @@ class Repair:
 
 
 class _ForeignRecords:
-    """Records of a collection that imgsearch did not write: a count, some ids and reasons."""
+    """Records of a collection that imgsearch did not write: their number, some ids and reasons."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -206,18 +190,18 @@ class _ForeignRecords:
             self._named.append(f"{sources.printable(id_)[:80]!r} ({reason})")
 
     def notes(self, collection: str) -> list[str]:
-        """Return a sentence about the records, or an empty list if there are none."""
+        """Return a list of one sentence about the records, empty without records."""
         if not self._count:
             return []
         more = self._count - len(self._named)
         return [
-            f"{counted(self._count, 'record')} of collection {collection!r} left alone, "
+            f"{counted(self._count, 'record')} of collection {collection!r} skipped, "
             f"not written by imgsearch: {', '.join(self._named)}"
             f"{f' and {more} more' if more else ''}"
         ]
 
 
-def _there(library: Library) -> Collection | None:
+def _existing_collection(library: Library) -> Collection | None:
     try:
         return library.collection
     except CollectionNotFound:

@@ -1,4 +1,4 @@
-"""Searches, whose hits come with what the catalogue knows of them."""
+"""Searches whose hits come with their rows in the catalog."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ import numpy as np
 from imgsearch.archive.libraries import Libraries
 from imgsearch.archive.outcomes import Found
 from imgsearch.archive.priority import Traffic
-from imgsearch.archive.search_batcher import Together
+from imgsearch.archive.search_batcher import SearchBatcher
 from imgsearch.arguments import MAX_K
 from imgsearch.backends.regions import has_regions
 from imgsearch.catalog import Catalog, Entry
@@ -20,15 +20,15 @@ from imgsearch.types import Hit, Vector
 
 _CALLS: Final = 8  # searches sent to a server at the same time; the embedded store takes one
 _SPARE: Final = 16  # additional hits fetched if some have no row that is ready
-_MORE: Final = 4  # factor of hits fetched if those were not enough
+_MORE: Final = 4  # growth factor of the fetched hits while too few have a row
 
 
-class Searching:
+class Searcher:
     """Searches the collections of an archive; additions give way to it through `traffic`."""
 
     def __init__(self, libraries: Libraries, catalog: Catalog, traffic: Traffic) -> None:
         self._libraries, self._catalog, self._traffic = libraries, catalog, traffic
-        self._together = Together(calls=1 if libraries.embedded else _CALLS)
+        self._batcher = SearchBatcher(calls=1 if libraries.embedded else _CALLS)
 
     def run(
         self,
@@ -48,13 +48,13 @@ class Searching:
             plain = hide_duplicates is False and min_score != "auto"
             if plain and not has_regions(library.collection):
                 vector = library.encode(query)
-                search = partial(self._together.search, library.collection, vector, **options)
+                search = partial(self._batcher.search, library.collection, vector, **options)
             else:
                 search = partial(library.search, query, hide_duplicates=hide_duplicates, **options)
-            found = self._known(library, search(k=k, offset=offset))
-            if None in found:
-                return self._widened(library, search, k + offset, found.count(None))[offset:]
-        return [each for each in found if each is not None]
+            hits = self._with_entries(library, search(k=k, offset=offset))
+            if None in hits:
+                return self._widened(library, search, k + offset, hits.count(None))[offset:]
+        return [hit for hit in hits if hit is not None]
 
     def more_like(self, entry: Entry, *, k: int, offset: int, **options: Any) -> list[Found]:
         """See `Archive.more_like`."""
@@ -66,12 +66,12 @@ class Searching:
     def _widened(
         self, library: Library, search: Callable[..., list[Hit]], wanted: int, unknown: int
     ) -> list[Found]:
-        """Return the nearest `wanted` hits with a row; an earlier search had `unknown` without."""
+        """Return the nearest `wanted` hits with a row; `unknown` hits of a search had no row."""
         fetched = wanted + unknown + _SPARE
         while True:
             fetched = min(fetched, MAX_K)
             hits = search(k=fetched)
-            known = [each for each in self._known(library, hits) if each is not None]
+            known = [hit for hit in self._with_entries(library, hits) if hit is not None]
             if len(known) >= wanted or len(hits) < fetched or fetched == MAX_K:
                 return known[:wanted]
             fetched *= _MORE
@@ -80,7 +80,7 @@ class Searching:
         """Return an image's vector, float32 (d,).
 
         Raises:
-            ImageNotFound: it has none yet.
+            ImageNotFound: it has no vector yet.
         """
         try:
             collection = self._libraries.existing(entry.collection).collection
@@ -89,7 +89,7 @@ class Searching:
         except (CollectionNotFound, KeyError) as error:
             raise ImageNotFound(f"image {entry.id!r} has no vector yet") from error
 
-    def _known(self, library: Library, hits: Sequence[Hit]) -> list[Found | None]:
+    def _with_entries(self, library: Library, hits: Sequence[Hit]) -> list[Found | None]:
         contents = [hit.id.partition("#")[0] for hit in hits]
         rows = self._catalog.of_contents(library.name, contents) if contents else {}
         return [

@@ -1,8 +1,8 @@
-"""Searches of several threads at once in one call of the store.
+"""Combines searches of several threads into one call of the store.
 
-A call costs the embedded store far more than a query in it does: it looks at every row's age anew,
-with the interpreter's lock held, and takes one call at a time. So whoever finds it busy waits, and
-what waits is searched for together, by one of those who wait. Nobody waits for others to come.
+A call costs the embedded store far more than a query in it: it checks the age of every row with the
+interpreter's lock held, and takes one call at a time. So a thread that finds the store busy waits,
+and one of the waiting threads searches for all of them. An idle store is searched at once.
 """
 
 import threading
@@ -21,66 +21,66 @@ _MOST: Final = 64  # queries of one call
 
 
 @dataclass(slots=True)
-class _Ask:
-    """A query that waits; its outcome is its hits, or None: its thread is to search for all."""
+class _Query:
+    """A waiting query. Its outcome is its hits, or None if its thread has to search for all."""
 
     vector: Vector
     outcome: Future[list[Hit] | None] = field(default_factory=Future)
 
 
-class Together:
-    """Searches collections; at most `calls` are underway of what is asked alike. Thread-safe."""
+class SearchBatcher:
+    """Searches collections, with at most `calls` at a time for equal options. Thread-safe."""
 
     def __init__(self, *, calls: int = 1) -> None:
         self._calls = calls
         self._lock = threading.Lock()
         self._underway: dict[object, int] = {}
-        self._waiting: defaultdict[object, deque[_Ask]] = defaultdict(deque)
+        self._waiting: defaultdict[object, deque[_Query]] = defaultdict(deque)
 
-    def search(self, collection: Collection, vector: Vector, **told: Any) -> list[Hit]:
-        """Return the hits of a vector, float32 (d,), as `Collection.search` does.
+    def search(self, collection: Collection, vector: Vector, **options: Any) -> list[Hit]:
+        """Return the hits of a vector, float32 (d,), with options of `Collection.search`.
 
-        Raises: as that does.
+        Raises: as for `Collection.search`.
         """
-        check_vectors(collection.schema, vector[None])  # what is wrong with it is its own
-        # by their words: of filters, those for 1 and for True are equal
-        key = (collection, repr(sorted(told.items(), key=lambda item: item[0])))
-        mine = _Ask(vector)
-        if self._waits(key, mine) and (hits := mine.outcome.result()) is not None:
+        check_vectors(collection.schema, vector[None])  # so that other queries do not fail by it
+        # the repr, because filters for 1 and for True are equal
+        key = (collection, repr(sorted(options.items(), key=lambda item: item[0])))
+        query = _Query(vector)
+        if self._waits(key, query) and (hits := query.outcome.result()) is not None:
             return hits
-        others = self._others(key)
+        others = self._take_waiting(key)
         try:
-            vectors = np.stack([vector, *(ask.vector for ask in others)])
-            found = collection.search(vectors, **told)
+            vectors = np.stack([vector, *(other.vector for other in others)])
+            results = collection.search(vectors, **options)
         except BaseException as error:
-            for ask in others:
-                ask.outcome.set_exception(error)
+            for other in others:
+                other.outcome.set_exception(error)
             raise
         else:
-            for ask, hits in zip(others, found[1:], strict=True):
-                ask.outcome.set_result(hits)
-            return found[0]
+            for other, hits in zip(others, results[1:], strict=True):
+                other.outcome.set_result(hits)
+            return results[0]
         finally:
-            self._pass_on(key)
+            self._start_next(key)
 
-    def _waits(self, key: object, mine: _Ask) -> bool:
-        """Tell whether a query has to wait: else it is underway."""
+    def _waits(self, key: object, query: _Query) -> bool:
+        """Return whether the query has to wait, and queue it then."""
         with self._lock:
             underway = self._underway.get(key, 0)
             if underway < self._calls:
                 self._underway[key] = underway + 1
                 return False
-            self._waiting[key].append(mine)
+            self._waiting[key].append(query)
             return True
 
-    def _others(self, key: object) -> list[_Ask]:
-        """Return those who wait, and do so no longer."""
+    def _take_waiting(self, key: object) -> list[_Query]:
+        """Remove waiting queries from the queue and return them, as many as a call takes."""
         with self._lock:
             waiting = self._waiting[key]
             return [waiting.popleft() for _ in range(min(len(waiting), _MOST - 1))]
 
-    def _pass_on(self, key: object) -> None:
-        """Have the next of those who wait search, if there is one."""
+    def _start_next(self, key: object) -> None:
+        """Let the thread of the next waiting query search, if there is one."""
         with self._lock:
             waiting = self._waiting[key]
             following = waiting.popleft() if waiting else None

@@ -6,7 +6,7 @@ from typing import Final
 from imgsearch.archive.outcomes import Stages
 from imgsearch.library.progress import Candidate, FailedFile, Outcome, contradiction
 
-_KEPT: Final = 1_000  # failures and notes in the outcome; all failures are counted and reported
+_KEPT: Final = 1_000  # failures and notes of one result; all failures are counted and reported
 
 
 class StageCounter:
@@ -23,9 +23,9 @@ class StageCounter:
         self.failures: list[FailedFile] = []
         self.notes: list[str] = []
 
-    def add(self, **more: int) -> None:
+    def add(self, **counts: int) -> None:
         """Add to the counts of stages, and report them."""
-        self.stages = self.stages.plus(**more)
+        self.stages = self.stages.plus(**counts)
         self._on_stages(self.stages)
 
     def count(self, outcome: Outcome, number: int = 1) -> None:

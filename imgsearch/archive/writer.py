@@ -1,21 +1,21 @@
 """Writes images to an archive in an order that a crash cannot turn into a loss.
 
-The order is: original → catalogue (pending) → vector → catalogue (ready). A crash leaves an
-original without a row, which `repair` deletes, or a pending row, which `repair` finishes.
+The order is: original → catalog (pending) → vector → catalog (ready). A crash leaves an original
+without a row, which `repair` deletes, or a pending row, which `repair` finishes.
 
 A deletion of the same content may run at the same time. Pending rows and deletions are transactions
-of the catalogue. So a deletion that starts after the pending row leaves the original alone, and
+of the catalog. So a deletion that starts after the pending row leaves the original alone, and
 after the pending row an original that was deleted just before is written again.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from imgsearch.archive.labels import first_rows
-from imgsearch.archive.reading import Read, known_vectors, media_type, record, vectors_of_images
+from imgsearch.archive.originals import Originals
+from imgsearch.archive.records import first_rows, known_contents, record
+from imgsearch.archive.upload import Upload, embed
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import (
     ConfigError,
@@ -28,11 +28,9 @@ from imgsearch.errors import (
 from imgsearch.images import sources
 from imgsearch.library.library import Library
 from imgsearch.library.progress import FailedFile
-from imgsearch.objects import ObjectStore
 from imgsearch.types import Vector
 
 _PATIENCE: Final = 10.0  # seconds to wait for a deletion of the same content
-_PUTS: Final = 4  # originals written in parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,114 +41,96 @@ class Written:
     failures: Mapping[str, FailedFile] = field(default_factory=dict)
 
 
-class Writing:
-    """Writes embedded images of one collection. `step` is called after each step of the order."""
+class Writer:
+    """Writes embedded images of one collection. `on_step` is called after each step."""
 
     def __init__(
         self,
         library: Library,
         catalog: Catalog,
-        originals: ObjectStore | None,
+        originals: Originals,
         *,
-        step: Callable[[str], None],
+        on_step: Callable[[str], None],
     ) -> None:
         self._library, self._catalog, self._originals = library, catalog, originals
-        self._step = step
+        self._on_step = on_step
 
-    @property
-    def keeps_originals(self) -> bool:
-        """Whether originals are written."""
-        return self._originals is not None
-
-    def write(self, read: Sequence[Read], vectors: Mapping[str, Vector]) -> Written:
+    def write(self, uploads: Sequence[Upload], vectors: Mapping[str, Vector]) -> Written:
         """Write images with the vectors of their contents.
 
         Raises:
             BackendError, CatalogError, ObjectStoreError: a store failed.
         """
         failures: dict[str, FailedFile] = {}
-        if not read:
+        if not uploads:
             return Written()
-        self._put(read)
-        self._step("original")
-        pending = self._begin(read, failures)
+        self._originals.put(uploads)
+        self._on_step("original")
+        pending = self._begin(uploads, failures)
         if not pending:
             return Written(failures=failures)
-        self._step("pending")
-        self._put(pending)  # again: a deletion may have come before the pending row
+        self._on_step("pending")
+        self._originals.put(pending)  # again: a deletion may have come before the pending row
         refused = self._insert(pending, vectors)
-        self._step("vector")
-        accepted = [image.entry.id for image in pending if image.entry.id not in refused]
+        self._on_step("vector")
+        accepted = [upload.entry.id for upload in pending if upload.entry.id not in refused]
         new = self._catalog.ready(accepted)
         self._catalog.failed({id_: str(error) for id_, error in refused.items()})
-        self._step("ready")
-        for image in pending:
-            if image.entry.id in refused:
-                failures[image.entry.id] = _failure(image, refused[image.entry.id])
+        self._on_step("ready")
+        for upload in pending:
+            if upload.entry.id in refused:
+                failures[upload.entry.id] = _failure(upload, refused[upload.entry.id])
         return Written(frozenset(new), failures)
 
-    def _put(self, read: Sequence[Read]) -> None:
-        store = self._originals
-        if store is None:
-            return
-        contents = {image.entry.content: image for image in read if image.entry.stored}
-        with ThreadPoolExecutor(_PUTS, "imgsearch-originals") as pool:
-            list(
-                pool.map(
-                    lambda image: store.put(
-                        image.entry.content, image.data, media_type(image.entry)
-                    ),
-                    contents.values(),
-                )
-            )
-
-    def _begin(self, read: Sequence[Read], failures: dict[str, FailedFile]) -> list[Read]:
+    def _begin(self, uploads: Sequence[Upload], failures: dict[str, FailedFile]) -> list[Upload]:
         """Create pending rows and return their images; add the others to `failures`."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
-                self._catalog.begin([image.entry for image in read])
+                self._catalog.begin([upload.entry for upload in uploads])
             except ImageBusy as error:
                 if time.monotonic() >= deadline:
-                    return self._one_by_one(read, failures, error)
+                    return self._one_by_one(uploads, failures, error)
                 time.sleep(0.05)
-                self._put(read)
+                self._originals.put(uploads)
             except (ConfigError, ImageExists) as error:  # such as a label that is too long
-                return self._one_by_one(read, failures, error)
+                return self._one_by_one(uploads, failures, error)
             else:
-                return list(read)
+                return list(uploads)
 
     def _one_by_one(
-        self, read: Sequence[Read], failures: dict[str, FailedFile], error: ImgSearchError
-    ) -> list[Read]:
-        if len(read) == 1:
-            failures[read[0].entry.id] = _failure(read[0], error)
+        self, uploads: Sequence[Upload], failures: dict[str, FailedFile], error: ImgSearchError
+    ) -> list[Upload]:
+        if len(uploads) == 1:
+            failures[uploads[0].entry.id] = _failure(uploads[0], error)
             return []
-        return [begun for image in read for begun in self._begin([image], failures)]
+        return [pending for upload in uploads for pending in self._begin([upload], failures)]
 
     def _insert(
-        self, pending: Sequence[Read], vectors: Mapping[str, Vector]
+        self, pending: Sequence[Upload], vectors: Mapping[str, Vector]
     ) -> dict[str, ImgSearchError]:
         """Write the missing vectors; return the errors of refused rows by id.
 
         Vectors are looked up again, because others may have written or deleted some meanwhile.
         """
-        entries = {image.entry.content: image.entry for image in reversed(pending)}
-        missing = entries.keys() - known_vectors(self._library, list(entries))
+        entries = {upload.entry.content: upload.entry for upload in reversed(pending)}
+        missing = entries.keys() - known_contents(self._library, list(entries))
         complete = dict(vectors)
         if lost := missing - complete.keys():
-            again = [image for image in pending if image.entry.content in lost]
-            complete |= vectors_of_images(self._library, again)[0]
+            again = [upload for upload in pending if upload.entry.content in lost]
+            complete |= embed(self._library, again)[0]
         lacking = [entry for entry in entries.values() if entry.content in missing]
         first = first_rows(self._catalog, self._library.name, lacking)
-        refused = self._records([(entry, complete.get(entry.content)) for entry in first])
+        refused = self._insert_records([(entry, complete.get(entry.content)) for entry in first])
         return {
-            image.entry.id: refused[image.entry.content]
-            for image in pending
-            if image.entry.content in refused
+            upload.entry.id: refused[upload.entry.content]
+            for upload in pending
+            if upload.entry.content in refused
         }
 
-    def _records(self, rows: Sequence[tuple[Entry, Vector | None]]) -> dict[str, ImgSearchError]:
+    def _insert_records(
+        self, rows: Sequence[tuple[Entry, Vector | None]]
+    ) -> dict[str, ImgSearchError]:
         """Write records; return the errors of refused contents."""
         records = [record(entry, vector) for entry, vector in rows if vector is not None]
         try:
@@ -158,10 +138,10 @@ class Writing:
         except (FieldInvalid, VectorInvalid) as error:
             if len(rows) == 1:
                 return {rows[0][0].content: error}
-            parts = [self._records([row]) for row in rows]
+            parts = [self._insert_records([row]) for row in rows]
             return {content: fault for part in parts for content, fault in part.items()}
         return {}
 
 
-def _failure(read: Read, error: ImgSearchError) -> FailedFile:
-    return FailedFile.of(sources.printable(read.entry.name), error)
+def _failure(upload: Upload, error: ImgSearchError) -> FailedFile:
+    return FailedFile.of(sources.printable(upload.entry.name), error)

@@ -73,10 +73,10 @@ def test_all_invalid_keys_have_the_same_message(keys):
         swapped, damaged, unknown, secret + "x", secret[:-1], secret.upper(), f" {secret}",
         f"{secret}\n", "img__", "' OR 1=1 --", "\ud800", "ключ", "x" * 1_000_000,
     ):  # fmt: skip
-        with pytest.raises(AccessDenied, match="^the key is not known$"):
+        with pytest.raises(AccessDenied, match="^the key is unknown"):
             keys.check(wrong, "read")
     for nothing in (None, ""):
-        with pytest.raises(AccessDenied, match="this needs a key"):
+        with pytest.raises(AccessDenied, match="a key is missing"):
             keys.check(nothing, "read")
 
 
@@ -84,18 +84,18 @@ def test_key_expires(keys, clock):
     _, secret = keys.create("kurz", ["read"], expires=BEGIN + timedelta(seconds=1))
     keys.check(secret, "read")
     clock.now = BEGIN + timedelta(seconds=1)
-    with pytest.raises(AccessDenied, match="has expired"):
+    with pytest.raises(AccessDenied, match="the key expired"):
         keys.check(secret, "read")
 
 
 def test_revoked_key_stays_unknown(keys, clock, catalog):
     row, secret = keys.create("weg", ["write"])
     keys.revoke(row.id)
-    with pytest.raises(AccessDenied, match="not known"):
+    with pytest.raises(AccessDenied, match="the key is unknown"):
         keys.check(secret, "write")
     catalog.key_used(row.id, clock.now)  # by a request that was still running
     assert row.id not in [key.id for key in keys.all()]
-    with pytest.raises(AccessDenied, match=f"there is no key '{row.id}'"):
+    with pytest.raises(AccessDenied, match=f"key '{row.id}' does not exist"):
         keys.revoke(row.id)
 
 
@@ -120,14 +120,14 @@ def test_rejected_request_does_not_count_as_use(keys, catalog):
 @pytest.mark.parametrize(
     ("name", "scopes", "expires", "why"),
     [
-        ("", ["read"], None, "name has 1 to 128"),
-        ("  ", ["read"], None, "name has 1 to 128"),
-        ("a\nb", ["read"], None, "name has 1 to 128"),
-        ("a" * 129, ["read"], None, "name has 1 to 128"),
-        ("a", [], None, "scopes are some of read, write, admin"),
-        ("a", ["root"], None, "scopes are some of"),
-        ("a", ["read"], BEGIN, "a time to come"),
-        ("a", ["read"], datetime(2030, 1, 1), "with its zone"),  # noqa: DTZ001 - what is refused
+        ("", ["read"], None, "key name .* is invalid"),
+        ("  ", ["read"], None, "key name .* is invalid"),
+        ("a\nb", ["read"], None, "key name .* is invalid"),
+        ("a" * 129, ["read"], None, "key name .* is invalid"),
+        ("a", [], None, "scopes .* invalid. Use one or more of read, write, admin"),
+        ("a", ["root"], None, "scopes .* are invalid"),
+        ("a", ["read"], BEGIN, "it is over or has no time zone"),
+        ("a", ["read"], datetime(2030, 1, 1), "it is over or has no time zone"),  # noqa: DTZ001 - what is refused
     ],
 )
 def test_invalid_key_options_are_rejected(keys, name, scopes, expires, why):

@@ -85,7 +85,7 @@ def test_folders_outside_the_roots_are_rejected(opened, tmp_path):
     added = opened.add(opened.folder(tmp_path / "bilder"))
     assert [entry.label for entry in added.entries] == ["katze"] * 3
     for wrong in (tmp_path / "geheim", tmp_path / "bilder/../geheim", Path("/etc"), tmp_path / "x"):
-        with pytest.raises(SourceError, match="not inside"):
+        with pytest.raises(SourceError, match="outside"):
             list(opened.folder(wrong))
 
 
@@ -97,7 +97,7 @@ def test_files_left_in_place_are_shown_while_unchanged(opened, tmp_path):
     assert b"".join(opened.original(entry.id).parts) == file.read_bytes()
     assert opened.thumbnail(entry.id, 32)
     file.write_bytes(b"GIF89a")
-    with pytest.raises(ObjectNotFound, match="another one"):
+    with pytest.raises(ObjectNotFound, match="other content"):
         opened.original(entry.id)
 
 
@@ -172,7 +172,7 @@ def test_repair_keeps_and_reports_foreign_records(opened):
         repaired = opened.repair()
         assert (repaired.left, repaired.adopted, repaired.anything) == (5, 0, False)
         (note,) = repaired.notes
-        assert "5 records of collection 'images' left alone" in note
+        assert "5 records of collection 'images' skipped" in note
         for reason in ("'foo' (the id is not a sha256)", "label is longer", "path is missing"):
             assert reason in note
     assert collection.get(ids).keys() == set(ids)
@@ -195,7 +195,7 @@ def test_repair_keeps_and_reports_foreign_collections(tmp_path):
         with archive(tmp_path, db=db) as opened:
             repaired = opened.repair()
             assert (repaired.left, repaired.adopted) == (1, 0)
-            assert "'images' is left alone" in repaired.notes[0]
+            assert "'images' is skipped" in repaired.notes[0]
             assert opened.collections() == []
             assert set(opened.health().values()) == {"ok"}
             for act in (lambda: opened.add(images(0, 1)), lambda: opened.search(jpeg(0))):
@@ -256,7 +256,7 @@ def test_concurrent_add_and_delete_leave_all_or_nothing(opened):
 
 def test_missing_collections_are_not_cached(opened):
     for number in range(3):
-        with pytest.raises(CollectionNotFound, match="no collection"):
+        with pytest.raises(CollectionNotFound, match="does not exist"):
             opened.search(jpeg(1), collection=f"weg{number}")
         assert opened.count(f"weg{number}").vectors == 0
     assert not opened._libraries._open
@@ -278,7 +278,7 @@ def test_first_of_equal_items_counts_across_chunks(opened):
         Incoming("c.jpg", data=jpeg(1), label="dog"),
         Incoming("a.jpg", data=jpeg(1)),
     ]
-    added = opened.add(items, found=len(items))
+    added = opened.add(items, total=len(items))
     stages = added.stages
     counts = (stages.inserted, stages.updated, stages.skipped, stages.failed)
     assert counts == (82, 0, 2, 2)

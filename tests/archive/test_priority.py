@@ -9,7 +9,7 @@ import pytest
 
 from imgsearch.archive import Jobs
 from imgsearch.archive import priority as module
-from imgsearch.archive.priority import Traffic, behind
+from imgsearch.archive.priority import Traffic, lower_priority
 from tests.archive.place import archive, images, jpeg
 from tests.pictures import write
 
@@ -92,7 +92,7 @@ def test_background_threads_have_a_lower_priority():
     niceness, before = [], nice()
 
     def work():
-        behind()
+        lower_priority()
         inner = threading.Thread(target=lambda: niceness.append(nice()))
         inner.start()
         inner.join()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from imgsearch.archive.search_batcher import Together
+from imgsearch.archive.search_batcher import SearchBatcher
 from imgsearch.backends import Schema, connect
 from imgsearch.errors import ConfigError, DimensionMismatch, FieldInvalid, VectorInvalid
 from imgsearch.filters import Field
@@ -70,7 +70,7 @@ def waits(together, number):
 
 
 def test_waiting_searches_share_one_call(collection, pool):
-    together, rows = Together(), queries(9)
+    together, rows = SearchBatcher(), queries(9)
     searches = [pool.submit(together.search, collection, rows[0], k=3)]
     assert collection.started.wait(30)
     searches += [pool.submit(together.search, collection, row, k=3) for row in rows[1:]]
@@ -83,7 +83,7 @@ def test_waiting_searches_share_one_call(collection, pool):
 
 
 def test_searches_with_other_options_do_not_share_a_call(collection, pool):
-    together, row = Together(), queries(1)[0]
+    together, row = SearchBatcher(), queries(1)[0]
     options = [
         {"k": 3},
         {"k": 4},
@@ -109,7 +109,7 @@ def test_searches_with_other_options_do_not_share_a_call(collection, pool):
 def test_equal_filters_of_other_types_do_not_share_a_call(collection, pool):
     one, true = Field("n") == 1, Field("n") == True  # noqa: E712 - that it is equal is the point
     assert one == true
-    together, row = Together(), queries(1)[0]
+    together, row = SearchBatcher(), queries(1)[0]
     first = pool.submit(together.search, collection, row, k=3, where=one)
     assert collection.started.wait(30)
     collection.go.set()
@@ -119,7 +119,7 @@ def test_equal_filters_of_other_types_do_not_share_a_call(collection, pool):
 
 
 def test_invalid_vector_fails_alone(collection, pool):
-    together, rows = Together(), queries(2)
+    together, rows = SearchBatcher(), queries(2)
     first = pool.submit(together.search, collection, rows[0], k=3)
     assert collection.started.wait(30)
     second = pool.submit(together.search, collection, rows[1], k=3)
@@ -134,7 +134,7 @@ def test_invalid_vector_fails_alone(collection, pool):
 
 
 def test_error_reaches_every_search_of_a_call_and_later_ones_continue(collection, pool):
-    together, rows = Together(), queries(3)
+    together, rows = SearchBatcher(), queries(3)
     searches = [pool.submit(together.search, collection, rows[0], k=0)]
     assert collection.started.wait(30)
     searches += [pool.submit(together.search, collection, row, k=0) for row in rows[1:]]
@@ -149,7 +149,7 @@ def test_error_reaches_every_search_of_a_call_and_later_ones_continue(collection
 
 @pytest.mark.parametrize("calls", [1, 3])
 def test_several_calls_run_at_once(collection, pool, calls):
-    together, rows = Together(calls=calls), queries(8)
+    together, rows = SearchBatcher(calls=calls), queries(8)
     searches = [pool.submit(together.search, collection, row, k=3) for row in rows]
     waits(together, 8 - calls)
     assert len(collection.sizes) <= calls
@@ -160,7 +160,7 @@ def test_several_calls_run_at_once(collection, pool, calls):
 
 
 def test_every_thread_gets_its_own_hits(collection, pool):
-    together, rows = Together(), queries(400)
+    together, rows = SearchBatcher(), queries(400)
     collection.go.set()
     hits = list(pool.map(lambda row: together.search(collection, row, k=2), rows))
     same(hits, collection._collection.search(rows, k=2))

@@ -107,7 +107,7 @@ def test_a_service_starts_beside_the_collections_of_other_programs(tmp_path, cap
         store.create("images", Schema(7))
         server.warm(opened)
         assert server.mend(opened, alone=True).left == 1
-        assert "collection 'images' is left alone" in caplog.text
+        assert "collection 'images' is skipped" in caplog.text
         with (
             server.running(opened, keys=None, limits=Limits(), page=False) as app,
             served(app) as url,

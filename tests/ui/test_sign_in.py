@@ -53,7 +53,7 @@ def test_a_visitor_signs_in_and_out_in_a_browser(browser, service, url):
     form = Form(browser, url)
     browser.get(url)
     form.sign_in("img_wrong")
-    form.until(lambda: "the key is not known" in form.text("[role=alert]"))
+    form.until(lambda: "the key is unknown" in form.text("[role=alert]"))
     form.sign_in(service.secrets["read"])
     form.until(form.is_open)
     assert browser.current_url == f"{url}/"

@@ -1,4 +1,4 @@
-"""One job at work: what it adds, and what is written down of how it goes."""
+"""Runs one job: adds its images, and saves its progress and failures in the catalog."""
 
 import logging
 import time
@@ -17,38 +17,40 @@ from imgsearch.library.progress import FailedFile
 
 _log = logging.getLogger(__name__)
 Fetch = Callable[[str], bytes]
-"""What gets a URL's bytes, or raises a SourceError."""
+"""A function that returns the bytes at a URL, or raises a SourceError."""
 
-_SAVED: Final = 1.0  # seconds between two writes of a job's progress
-_MAX_FAILURES: Final = 10_000  # that a job keeps; all are counted
+NO_FETCH: Final = "images cannot be added by URL: this archive does not fetch them. Upload files."
+
+_SAVE_INTERVAL: Final = 1.0  # seconds between two writes of a job's progress
+_MAX_FAILURES: Final = 10_000  # saved with a job; all are counted
 
 
-class Work:
-    """Adds what one job is about. `tell` gets the job each time that it has changed."""
+class JobRun:
+    """Adds the images of one job. `on_change` is called with the job after each change."""
 
     def __init__(
-        self, archive: Archive, job: Job, *, fetch: Fetch | None, tell: Callable[[Job], None]
+        self, archive: Archive, job: Job, *, fetch: Fetch | None, on_change: Callable[[Job], None]
     ) -> None:
-        self._archive, self._fetch, self._tell = archive, fetch, tell
+        self._archive, self._fetch, self._on_change = archive, fetch, on_change
         self._job = job
         self._failures: list[JobFailure] = []
         self._saved = time.monotonic()
 
     def run(self, stopped: Callable[[], str]) -> None:
-        """Add all; `stopped` says "" for as long as it may go on, then why not.
+        """Add all images until `stopped` returns `"closing"` or `"cancelled"`, not "".
 
-        A job that is "closing" stays "running" in the catalogue, so that it goes on next time.
+        A job that stops by "closing" stays "running" in the catalog, so the next start resumes it.
         """
-        counts = asdict(Stages())  # those of a run that was cut off are counted again
+        counts = asdict(Stages())  # an interrupted run is counted anew, its failures too
         self._set(state="running", started=datetime.now(UTC), error="", **counts)
         try:
-            self._archive.catalog.clear_job_failures(self._job.id)  # of a run that was cut off
+            self._archive.catalog.clear_job_failures(self._job.id)
             self._add(lambda: bool(stopped()))
         except ImgSearchError as error:
             self._end("failed", f"{type(error).__name__}: {error}")
         except Exception:  # noqa: BLE001 - a fault of ours ends its job, not the thread
             _log.exception("job %s failed", self._job.id)
-            self._end("failed", "an internal error; the log has it")
+            self._end("failed", "an internal error. See the log.")
         else:
             if stopped() != "closing":
                 self._end("cancelled" if stopped() else "done")
@@ -58,56 +60,56 @@ class Work:
         self._archive.add(
             items,
             collection=self._job.collection,
-            found=len(items),
+            total=len(items),
             in_place=bool(self._job.request.get("in_place")),
             background=True,
-            cancelled=stopped,
+            canceled=stopped,
             on_stages=self._on_stages,
             on_failure=self._on_failure,
         )
 
     def _items(self) -> list[Incoming]:
-        """Return what is to be added; of a folder all at once, so that its size is known."""
+        """Return the images of the job, a folder's in one list, so that their number is known."""
         request = self._job.request
         only = request.get("items")
         if str(request.get("of", self._job.kind)) == "urls":
             return [self._by_url(url) for url in (request["urls"] if only is None else only)]
         files = self._archive.folder(request["folder"])
         wanted = None if only is None else set(only)
-        return [each for each in files if wanted is None or sources.printable(each.place) in wanted]
+        return [file for file in files if wanted is None or sources.printable(file.place) in wanted]
 
     def _by_url(self, url: str) -> Incoming:
         fetch = self._fetch
         if fetch is None:
-            raise SourceError("images by URL are not allowed here")
+            raise SourceError(NO_FETCH)
         name = url.partition("?")[0].rstrip("/").rpartition("/")[2] or url
         return Incoming(name, source="url", place=url, reader=lambda: fetch(url))
 
     def _on_stages(self, stages: Stages) -> None:
         self._set(**asdict(stages))
-        if time.monotonic() - self._saved >= _SAVED:
+        if time.monotonic() - self._saved >= _SAVE_INTERVAL:
             self._saved = time.monotonic()
             self._save(self._job)
 
-    def _on_failure(self, line: FailedFile) -> None:
+    def _on_failure(self, file: FailedFile) -> None:
         if self._job.failed < _MAX_FAILURES:
-            self._failures.append(JobFailure(line.path, line.stage, line.error, line.reason))
+            self._failures.append(JobFailure(file.path, file.stage, file.error, file.reason))
 
     def _end(self, state: str, error: str = "") -> None:
-        """Write down how the job ended, and only then tell those who wait."""
-        over: dict[str, Any] = {"state": state, "error": error, "finished": datetime.now(UTC)}
+        """Save the final state of the job before waiting callers see it."""
+        final: dict[str, Any] = {"state": state, "error": error, "finished": datetime.now(UTC)}
         try:
-            self._save(replace(self._job, **over))
+            self._save(replace(self._job, **final))
         except CatalogError:
-            _log.exception("how job %s ended was not written down", self._job.id)
-        self._set(**over)
+            _log.exception("the final state of job %s was not saved", self._job.id)
+        self._set(**final)
 
     def _save(self, job: Job) -> None:
-        lines, self._failures = self._failures, []
-        if lines:
-            self._archive.catalog.add_job_failures(job.id, lines)
+        failures, self._failures = self._failures, []
+        if failures:
+            self._archive.catalog.add_job_failures(job.id, failures)
         self._archive.catalog.save_job(job)
 
     def _set(self, **changes: Any) -> None:
         self._job = replace(self._job, **changes)
-        self._tell(self._job)
+        self._on_change(self._job)

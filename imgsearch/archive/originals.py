@@ -1,0 +1,113 @@
+"""Originals of an archive: in an object store, or files that stayed in their folders."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Final
+
+from imgsearch import objects
+from imgsearch.archive.outcomes import Original
+from imgsearch.archive.upload import Upload
+from imgsearch.catalog import Catalog, Entry
+from imgsearch.errors import ObjectNotFound
+from imgsearch.images import sources
+from imgsearch.objects import ObjectStore
+
+_LINK_SECONDS: Final = 300
+_PUTS: Final = 4  # originals written in parallel
+_BATCH: Final = 500  # contents looked up in the catalog at once
+_MEDIA_TYPES: Final = {"JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
+
+
+class Originals:
+    """Writes, reads and deletes originals; without a `store` it writes none. Thread-safe."""
+
+    def __init__(self, store: ObjectStore | None, catalog: Catalog, *, max_pixels: int) -> None:
+        self._store, self._catalog, self._max_pixels = store, catalog, max_pixels
+
+    def put(self, uploads: Iterable[Upload]) -> None:
+        """Write the original of each content whose entry is `stored`."""
+        store = self._store
+        if store is None:
+            return
+        contents = {upload.entry.content: upload for upload in uploads if upload.entry.stored}
+
+        def write(upload: Upload) -> None:
+            store.put(upload.entry.content, upload.data, _media_type(upload.entry))
+
+        with ThreadPoolExecutor(_PUTS, "imgsearch-originals") as pool:
+            list(pool.map(write, contents.values()))
+
+    def read(self, entry: Entry) -> bytes:
+        """Return the bytes of an image.
+
+        Raises:
+            ObjectNotFound: the original was not kept, and its file has other content now.
+            SourceError: the original was not kept, and its file cannot be read.
+        """
+        if entry.stored and self._store is not None:
+            return self._store.get(entry.content)
+        data = sources.read(entry.place) if entry.place else b""
+        if sources.content_id(data) != entry.content:
+            raise ObjectNotFound("the original was not kept, and its file has other content now")
+        return data
+
+    def original(self, entry: Entry, *, link: bool = False) -> Original:
+        """Return an image's original, or with `link` a link to it if the store has links.
+
+        Raises: as for `read`.
+        """
+        facts = (_media_type(entry), entry.name, entry.size)
+        if not entry.stored or self._store is None:
+            return Original(*facts, iter([self.read(entry)]))
+        if link and (url := self._store.link(entry.content, _LINK_SECONDS)):
+            return Original(*facts, None, url)
+        return Original(*facts, self._store.stream(entry.content))
+
+    def thumbnail(self, entry: Entry, edge: int) -> bytes:
+        """Return a thumbnail of `objects.thumbnail`, created at the first call and kept.
+
+        Raises: as for `read`.
+        """
+        store = self._store if entry.stored else None
+        if store is not None and (kept := store.thumbnail(entry.content, edge)) is not None:
+            return kept
+        # an image that was added under a higher limit still has a thumbnail
+        allowed = max(self._max_pixels, entry.width * entry.height)
+        thumbnail = objects.thumbnail(self.read(entry), edge, max_pixels=allowed)
+        if store is not None:
+            store.put_thumbnail(entry.content, edge, thumbnail)
+            if not self._catalog.referenced([entry.content]):  # the image was deleted meanwhile
+                store.delete(entry.content)
+        return thumbnail
+
+    def delete(self, contents: Iterable[str]) -> None:
+        """Delete originals and their thumbnails, if they exist."""
+        if self._store is not None:
+            for content in contents:
+                self._store.delete(content)
+
+    def delete_orphans(self, older_than: float) -> int:
+        """Delete originals without a row, older than some seconds; return their number."""
+        if self._store is None:
+            return 0
+        old = (content for content, age in self._store.contents() if age >= older_than)
+        count = 0
+        while contents := list(islice(old, _BATCH)):
+            orphans = set(contents) - self._catalog.referenced(contents)
+            self.delete(orphans)
+            count += len(orphans)
+        return count
+
+    def ping(self) -> None:
+        """Check that the store responds.
+
+        Raises:
+            ObjectStoreError: it does not.
+        """
+        if self._store is not None:
+            self._store.ping()
+
+
+def _media_type(entry: Entry) -> str:
+    return _MEDIA_TYPES.get(entry.format, f"image/{entry.format.lower()}")
