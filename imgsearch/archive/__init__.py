@@ -111,7 +111,7 @@ def opened_keys(
     """
     file = data / _CATALOG
     if not (new or catalog or file.is_file()):
-        raise ConfigError(f"there is no service in {data}. Name its folder with --data.")
+        raise ConfigError(f"no service in {data}. Name its folder with --data.")
     if not catalog:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with Catalog(catalog or str(file), password=catalog_password, timeout=timeout) as rows:

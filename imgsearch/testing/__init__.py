@@ -1,1 +1,1 @@
-"""Stand-ins for services, for testing code that talks to them."""
+"""Test tools for users: an emulator of Tencent VectorDB, and the contract suite of stores."""

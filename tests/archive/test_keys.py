@@ -81,7 +81,7 @@ def test_invalid_names_and_scopes_are_reported(run):
 
 def test_listing_and_revoking_create_no_files(run, tmp_path):
     for words in (("list",), ("revoke", "0" * 12)):
-        assert "there is no service in imgsearch-data" in run(*words, code=1).stderr
+        assert "no service in imgsearch-data" in run(*words, code=1).stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -199,7 +199,7 @@ def test_torn_last_line_is_cut_off(tmp_path):
 @pytest.mark.parametrize("content", [b"hello\n", b'{"format": "other"}\n'])
 def test_foreign_journal_is_not_changed(tmp_path, content):
     (tmp_path / "journal.jsonl").write_bytes(content)
-    with pytest.raises(ConfigError, match="no journal of this emulator"):
+    with pytest.raises(ConfigError, match="not a journal of this emulator"):
         Emulator(key=KEY, folder=tmp_path)
     assert (tmp_path / "journal.jsonl").read_bytes() == content
 

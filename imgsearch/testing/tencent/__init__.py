@@ -1,7 +1,7 @@
-"""An emulator of Tencent Cloud VectorDB's protocols, for testing code that speaks them.
+"""An emulator of Tencent Cloud VectorDB's protocols, for testing clients.
 
 It was written from Tencent's public documentation and the SDK's source, and never compared with
-the service: README.md says of every behaviour which it is.
+the service. README.md lists which behavior is documented and which is a guess.
 """
 
 from imgsearch.testing.tencent.emulator import Emulator

@@ -1,4 +1,4 @@
-"""`python -m imgsearch.testing.tencent`: the emulator as a process of its own."""
+"""`python -m imgsearch.testing.tencent`: the emulator in its own process."""
 
 import argparse
 import signal
@@ -11,7 +11,7 @@ from imgsearch.testing.tencent.emulator import LOOPBACK, Emulator
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C; the first line printed is the URL, the second gRPC's."""
+    """Serve until SIGTERM or Ctrl-C; print the URL, and the URL for gRPC on the second line."""
     options = _options()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -43,15 +43,17 @@ def _options() -> argparse.Namespace:
         description="Emulates Tencent Cloud VectorDB; prints its URL as its first line.",
     )
     key = parser.add_mutually_exclusive_group(required=True)
-    key.add_argument("--key", help="the API key; other users of this machine can see it")
-    key.add_argument("--key-file", type=Path, help="a file that holds the API key")
-    parser.add_argument("--account", default="root")
-    parser.add_argument("--host", default=LOOPBACK, help=f"where to listen; {LOOPBACK} by default")
-    parser.add_argument("--port", type=int, default=0, help="for HTTP; 0 takes a free one")
+    key.add_argument("--key", help="API key; other users of this machine can see it")
+    key.add_argument("--key-file", type=Path, help="file with the API key")
+    parser.add_argument("--account", default="root", help="account of the key, root by default")
     parser.add_argument(
-        "--rpc-port", type=int, help="for gRPC, whose URL is the second line; none by default"
+        "--host", default=LOOPBACK, help=f"address to listen on, {LOOPBACK} by default"
     )
-    parser.add_argument("--folder", type=Path, help="keeps the data; in memory by default")
+    parser.add_argument("--port", type=int, default=0, help="port for HTTP; 0 chooses a free one")
+    parser.add_argument(
+        "--rpc-port", type=int, help="port for gRPC, whose URL is printed second; off by default"
+    )
+    parser.add_argument("--folder", type=Path, help="folder for the data, in memory by default")
     return parser.parse_args()
 
 

@@ -1,15 +1,15 @@
-"""The codes that an answer carries, and the two ways in which a call is not served.
+"""The codes of responses, and the exceptions for calls that fail.
 
-Source: https://cloud.tencent.com/document/product/1709, as gathered in README.md, which says for
-each of them whether it is documented or a guess.
+Source: https://cloud.tencent.com/document/product/1709. README.md lists which code is documented
+and which is a guess.
 """
 
 from typing import Final
 
 SUCCESS: Final = 0
 INDEX_BUILDING: Final = 13101
-FLAT_KEEPS: Final = 13200  # FLAT does not delete
-FLAT_STANDS: Final = 13201  # FLAT does not update
+FLAT_NO_DELETE: Final = 13200
+FLAT_NO_UPDATE: Final = 13201
 BAD_PARAMETER: Final = 14100
 SYNTAX: Final = 15000
 DATABASE_EXISTS: Final = 15201
@@ -19,7 +19,7 @@ NO_COLLECTION: Final = 15302
 
 
 class Refused(Exception):
-    """The answer to a call is a code other than 0. Never leaves the emulator as an exception."""
+    """The response has a code other than 0. Servers catch this exception."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class Refused(Exception):
 
 
 class Broken(Exception):
-    """There is no answer to a call: an HTTP status in its place, or for 0 a dropped connection."""
+    """The call gets an HTTP status without a response, or for 0 a dropped connection."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP status {status}" if status else "connection dropped")

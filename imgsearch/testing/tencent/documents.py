@@ -1,4 +1,4 @@
-"""The calls on documents."""
+"""Calls on documents."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -8,8 +8,8 @@ import numpy as np
 
 from imgsearch.testing.tencent.codes import (
     BAD_PARAMETER,
-    FLAT_KEEPS,
-    FLAT_STANDS,
+    FLAT_NO_DELETE,
+    FLAT_NO_UPDATE,
     INDEX_BUILDING,
     SYNTAX,
     Refused,
@@ -23,11 +23,11 @@ MAX_UPSERT: Final = 1000  # documents
 MAX_QUERIES: Final = 20  # vectors of one search
 MAX_IDS: Final = 20
 MAX_LIMIT: Final = 16_384
-LIMIT: Final = 10  # where none is given
+LIMIT: Final = 10  # the default
 
 
 class _Target(NamedTuple):
-    """The collection that a call means, and what it says of its documents."""
+    """The collection of a call, and the condition on its documents."""
 
     database: str
     collection: Collection
@@ -37,15 +37,15 @@ class _Target(NamedTuple):
 
 
 def upsert(store: Store, body: Body) -> Body:
-    """Add documents, or replace those of the same id whole; the last of one id counts."""
+    """Insert or replace documents by id; the last document of an id counts."""
     with store.lock:
         target = _target(store, body, "")
-        given = body.get("documents")
-        if not isinstance(given, list) or not all(isinstance(one, Mapping) for one in given):
+        items = body.get("documents")
+        if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
             raise Refused(SYNTAX, "documents must be a list of objects")
-        if not 1 <= len(given) <= MAX_UPSERT:
-            raise Refused(BAD_PARAMETER, f"{len(given)} documents: give 1 to {MAX_UPSERT}")
-        documents = [target.collection.schema.document(one) for one in given]
+        if not 1 <= len(items) <= MAX_UPSERT:
+            raise Refused(BAD_PARAMETER, f"{len(items)} documents: pass 1 to {MAX_UPSERT}")
+        documents = [target.collection.schema.document(item) for item in items]
         store.put(target.database, target.collection, documents)
         if body.get("buildIndex", True):
             target.collection.building = store.faults.building
@@ -53,18 +53,18 @@ def upsert(store: Store, body: Body) -> Body:
 
 
 def update(store: Store, body: Body) -> Body:
-    """Set some fields, or the vector, of the documents that a condition names."""
+    """Set some fields, or the vector, of the documents that meet a condition."""
     with store.lock:
         target = _target(store, body, "query")
-        _refuse_flat(store, target.collection, FLAT_STANDS, "update")
-        given = body.get("update")
-        if not isinstance(given, Mapping) or not given or "id" in given:
+        _refuse_flat(store, target.collection, FLAT_NO_UPDATE, "update")
+        values = body.get("update")
+        if not isinstance(values, Mapping) or not values or "id" in values:
             raise Refused(SYNTAX, "update must be an object with fields, and without an id")
         schema = target.collection.schema
         new: dict[str, Any] = {}
-        if "vector" in given:
-            new["vector"] = schema.row(given["vector"])
-        fields = schema.fields({name: given[name] for name in given if name != "vector"})
+        if "vector" in values:
+            new["vector"] = schema.row(values["vector"])
+        fields = schema.fields({name: values[name] for name in values if name != "vector"})
         changed = [
             dataclasses.replace(document, fields={**document.fields, **fields}, **new)
             for document in _chosen(target)
@@ -74,10 +74,10 @@ def update(store: Store, body: Body) -> Body:
 
 
 def delete(store: Store, body: Body) -> Body:
-    """Delete the documents that a condition names, or the first `limit` of them."""
+    """Delete the documents that meet a condition, or the first `limit` of them."""
     with store.lock:
         target = _target(store, body, "query")
-        _refuse_flat(store, target.collection, FLAT_KEEPS, "delete")
+        _refuse_flat(store, target.collection, FLAT_NO_DELETE, "delete")
         ids = [document.id for document in _chosen(target)]
         if "limit" in target.condition:
             ids = ids[: whole(target.condition["limit"], "limit", 1, MAX_LIMIT)]
@@ -86,7 +86,7 @@ def delete(store: Store, body: Body) -> Body:
 
 
 def count(store: Store, body: Body) -> Body:
-    """Return how many documents meet a condition."""
+    """Return the number of documents that meet a condition."""
     with store.lock:
         target = _target(store, {"query": {}, **body}, "query")
         view = _view(target.collection, body)
@@ -94,7 +94,7 @@ def count(store: Store, body: Body) -> Body:
 
 
 def query(store: Store, body: Body) -> Body:
-    """Return a page of the documents that meet a condition, and how many there are in all."""
+    """Return a page of the documents that meet a condition, and their total number."""
     with store.lock:
         target = _target(store, body, "query")
         condition, types = target.condition, target.collection.schema.types
@@ -103,15 +103,15 @@ def query(store: Store, body: Body) -> Body:
         offset = whole(condition.get("offset", 0), "offset", 0, 2**63 - 1)
         rules = _sort_rules(condition.get("sort") or [], types)
         view = _view(target.collection, body)
-    found = matching(view, target.ids, target.where)
+    documents = matching(view, target.ids, target.where)
     for field, down in reversed(rules):
-        found.sort(key=lambda document: sort_key(document, field), reverse=down)
-    page = found[offset : offset + limit]
-    return {"count": len(found), "documents": [_shown(one, condition) for one in page]}
+        documents.sort(key=lambda document: sort_key(document, field), reverse=down)
+    page = documents[offset : offset + limit]
+    return {"count": len(documents), "documents": [_output(item, condition) for item in page]}
 
 
 def search(store: Store, body: Body) -> Body:
-    """Return for each vector, or each document named by id, the nearest documents."""
+    """Return the nearest documents of each vector, or of each document that is named by id."""
     with store.lock:
         target = _target(store, body, "search")
         condition, collection = target.condition, target.collection
@@ -124,7 +124,7 @@ def search(store: Store, body: Body) -> Body:
             raise Refused(INDEX_BUILDING, "the index is building")
         view = _view(collection, body)
         queries = _queries(target, view)
-    found = nearest(
+    results = nearest(
         view,
         queries,
         metric=collection.schema.vector.metric,
@@ -133,13 +133,13 @@ def search(store: Store, body: Body) -> Body:
         where=target.where,
     )
     documents = [
-        [{**_shown(one, condition), "score": score} for one, score in hits] for hits in found
+        [{**_output(item, condition), "score": score} for item, score in hits] for hits in results
     ]
     return {"documents": documents, "warning": ""}
 
 
 def _target(store: Store, body: Body, key: str) -> _Target:
-    """Return what a call means; its condition is under `key` ("": it has none)."""
+    """Return the target of a call, whose condition is under `key`; "" without a condition."""
     database = named(body.get("database"), "database")
     collection = store.collection(database, named(body.get("collection"), "collection"))
     condition = body.get(key) if key else {}
@@ -157,29 +157,29 @@ def _target(store: Store, body: Body, key: str) -> _Target:
 
 
 def _chosen(target: _Target) -> list[Document]:
-    """Return what an update or a delete means; never everything."""
+    """Return the documents of an update or a delete, which never selects all."""
     if target.ids is None and target.where is None:
-        raise Refused(SYNTAX, "give documentIds or a filter")
+        raise Refused(SYNTAX, "pass documentIds or a filter")
     ids = target.ids and [*dict.fromkeys(target.ids)]
     return matching(target.collection.view(), ids, target.where)
 
 
-def _refuse_flat(store: Store, collection: Collection, code: int, what: str) -> None:
+def _refuse_flat(store: Store, collection: Collection, code: int, operation: str) -> None:
     if store.faults.flat_frozen and collection.schema.vector.kind == "FLAT":
-        raise Refused(code, f"a FLAT index does not support {what}")
+        raise Refused(code, f"a FLAT index does not support {operation}")
 
 
 def _view(collection: Collection, body: Body) -> View:
     consistency = body.get("readConsistency") or "eventualConsistency"
     if consistency not in ("eventualConsistency", "strongConsistency"):
-        raise Refused(BAD_PARAMETER, f"readConsistency {consistency!r} is not known")
+        raise Refused(BAD_PARAMETER, f"readConsistency {consistency!r} is unknown")
     return collection.view(strong=consistency == "strongConsistency")
 
 
 def _check_search(condition: Body, collection: Collection) -> None:
     for option in ("aggregate", "embeddingItems"):
         if condition.get(option):
-            raise Refused(SYNTAX, f"the emulator does not know {option}")
+            raise Refused(SYNTAX, f"the emulator does not support {option}")
     params = condition.get("params") or {}
     if not isinstance(params, Mapping):
         raise Refused(SYNTAX, "params must be an object")
@@ -191,10 +191,10 @@ def _check_search(condition: Body, collection: Collection) -> None:
 
 
 def _queries(target: _Target, view: View) -> Floats:
-    """Return what is searched for, shape (n, d); ids are not a restriction here."""
+    """Return the vectors to search for, shape (n, d); ids name queries here, not a condition."""
     vectors, schema = target.condition.get("vectors"), target.collection.schema
     if (vectors is None) == (target.ids is None):
-        raise Refused(SYNTAX, "give either vectors or documentIds")
+        raise Refused(SYNTAX, "pass either vectors or documentIds")
     if target.ids is not None:
         missing = [id_ for id_ in target.ids if id_ not in view.documents]
         if missing:
@@ -206,22 +206,22 @@ def _queries(target: _Target, view: View) -> Floats:
 
 
 def _sort_rules(rules: object, types: Mapping[str, str]) -> list[tuple[str, bool]]:
-    """Return the fields to sort by, and whether downwards."""
+    """Return the fields to sort by, each with True for descending order."""
     if not isinstance(rules, list) or not all(isinstance(rule, Mapping) for rule in rules):
         raise Refused(SYNTAX, "sort must be a list of objects")
-    found = []
+    fields = []
     for rule in rules:
         field, direction = rule.get("fieldName"), rule.get("direction", "asc")
         if direction not in ("asc", "desc"):
             raise Refused(SYNTAX, "the sort rule direction must be asc or desc")
         if field != "id" and types.get(str(field), "array") == "array":
             raise Refused(BAD_PARAMETER, f"cannot sort by {field!r}: it has no filter index")
-        found.append((str(field), direction == "desc"))
-    return found
+        fields.append((str(field), direction == "desc"))
+    return fields
 
 
-def _shown(document: Document, condition: Body) -> dict[str, Any]:
-    """Return a document as an answer has it."""
+def _output(document: Document, condition: Body) -> dict[str, Any]:
+    """Return a document in the form of a response."""
     wanted = condition.get("outputFields")
     fields = {
         name: value for name, value in document.fields.items() if not wanted or name in wanted

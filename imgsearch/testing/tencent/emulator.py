@@ -1,4 +1,4 @@
-"""The emulator in this process: its ports, its key, its folder."""
+"""Runs the emulator in this process."""
 
 import os
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from imgsearch.testing.tencent.service import Service
 from imgsearch.testing.tencent.store import Store
 
 LOOPBACK: Final = "127.0.0.1"
-MAX_BODY: Final = 100 * 2**20  # bytes; what the SDK's gRPC client sends at most
+MAX_BODY: Final = 100 * 2**20  # bytes; the limit of the SDK's gRPC client
 
 
 class Emulator(Closeable):
-    """Tencent Cloud VectorDB's protocols on this machine; serves from when it is built.
+    """Tencent Cloud VectorDB's protocols on this machine, served until `close`.
 
         with Emulator(key="k", rpc_port=0) as emulator:
             client = tcvectordb.VectorDBClient(emulator.url, "root", "k")
 
     Attributes:
-        faults: what a cloud does, to be switched on at any time.
+        faults: faults of a cloud, which can be switched on at any time.
         url, rpc_url: for `VectorDBClient` and `RPCVectorDBClient`, which both take `http://`.
     """
 
@@ -42,27 +42,28 @@ class Emulator(Closeable):
         faults: Faults | None = None,
         max_body: int = MAX_BODY,
     ) -> None:
-        """Start to serve.
+        """Start serving.
 
         Args:
-            key: the API key that callers must have.
-            account: and the account.
-            host: where to listen. Whoever reaches it can try keys, over plain HTTP.
-            port: for HTTP; 0 takes a free one.
-            rpc_port: for gRPC, which needs tcvectordb; 0 takes a free one, None serves none.
-            folder: where data outlive the process; None keeps them in memory.
-            faults: the switches; all off where None.
-            max_body: bytes of the largest request.
+            key: the API key that callers must send.
+            account: the account that callers must send.
+            host: the address to listen on, with plain HTTP. Its clients can try keys.
+            port: the port for HTTP; 0 chooses a free one.
+            rpc_port: the port for gRPC, which needs tcvectordb; 0 chooses a free one, None disables
+                gRPC.
+            folder: the folder for persistent data; None keeps data in memory.
+            faults: the faults; by default all are off.
+            max_body: the limit of a request, in bytes.
 
         Raises:
-            ConfigError: the account or key is empty or not printable ASCII, a port cannot be had,
-                or the folder holds another program's journal.
-            StoreLocked: another emulator holds the folder.
-            MissingExtra: gRPC is asked for without tcvectordb.
+            ConfigError: the account or key is empty or not printable ASCII, a port cannot be used,
+                or the folder contains another program's journal.
+            StoreLocked: another emulator uses the folder.
+            MissingExtra: `rpc_port` is set without tcvectordb.
         """
         for name, value in (("account", account), ("key", key)):
             if not value or not value.isascii() or not value.isprintable():
-                raise ConfigError(f"the {name} must be printable ASCII, and not empty")
+                raise ConfigError(f"the {name} is invalid. Pass printable ASCII, not empty.")
         self.faults = faults or Faults()
         self._host, self._rpc = host, None
         self._store = Store(self.faults, Path(folder) if folder is not None else None)
@@ -71,7 +72,9 @@ class Emulator(Closeable):
             self._http = HttpServer(self._service, host, port, max_body)
         except (OSError, OverflowError) as error:
             self._store.close()
-            raise ConfigError(f"cannot listen on {host}:{port}: {error}") from error
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {error}. Choose another address or port."
+            ) from error
         try:
             if rpc_port is not None:
                 self._rpc = RpcServer(self._service, host, rpc_port, max_body)
@@ -89,27 +92,27 @@ class Emulator(Closeable):
 
     @property
     def rpc_url(self) -> str:
-        """`http://host:port` for gRPC, as the SDK's client wants it.
+        """`http://host:port` for gRPC, the form that the SDK's client expects.
 
         Raises:
-            ConfigError: gRPC was not asked for.
+            ConfigError: gRPC is disabled.
         """
         if self._rpc is None:
-            raise ConfigError("no gRPC here: give rpc_port=0")
+            raise ConfigError("no gRPC: it is disabled. Pass rpc_port=0.")
         return f"http://{self._host}:{self._rpc.port}"
 
     @property
     def calls(self) -> Mapping[str, int]:
-        """How often each call came in since the start, failed ones and strangers' included."""
+        """The number of requests by path since the start, failed and rejected ones included."""
         return dict(self._service.seen)
 
     def settle(self) -> None:
-        """Make every write visible to every read, and every index built."""
+        """Make every write visible to every read, and complete every index."""
         self._store.settle()
 
     @override
     def close(self) -> None:
-        """Stop serving, cut connections, let go of the folder. Twice is once."""
+        """Stop serving, cut connections and release the folder. Idempotent."""
         self._service.ended.set()
         if self._rpc:
             self._rpc.close()

@@ -1,4 +1,4 @@
-"""What a cloud does and a test wants to see, switched on while the emulator runs."""
+"""Faults of a cloud service, which tests switch on while the emulator runs."""
 
 import threading
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from typing import Final
 
 from imgsearch.errors import ConfigError
 
-MAX_SLOW: Final = 60.0  # seconds; a forgotten fault must not hang a test run
+MAX_SLOW: Final = 60.0  # seconds, so that a forgotten fault does not block a test run
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One disturbance of one call.
+    """A fault of one call.
 
-    `seconds` to wait first; then, where `status` is not None, that HTTP status is all the caller
-    gets (0: the connection is dropped), with the call done before where `applied`. A `code` is
-    answered in the ordinary envelope instead, nothing done.
+    The call waits for `seconds`. With a `status` the caller gets only this HTTP status, for 0 a
+    dropped connection; the call is executed before if `applied` is True. With a `code` the response
+    has this code, and the call is not executed.
     """
 
     path: str = ""
@@ -27,17 +27,17 @@ class Fault:
 
 
 class Faults:
-    """The switches. Attributes last until they are set again; methods queue faults for next calls.
+    """Faults that can be switched on. Attributes are lasting; methods queue faults of next calls.
 
     Attributes:
         lag: how many eventually consistent reads of a collection miss its newest writes;
-            `math.inf` is until `Emulator.settle()`. Strongly consistent reads miss nothing.
-        building: how many searches, rebuilds and looks at a collection (describe) find its index
-            still building after an upsert or a rebuild; `math.inf` is until `settle()`. A search
-            or a rebuild is answered 13101 then.
+            `math.inf` lasts until `Emulator.settle()`. Strongly consistent reads miss no writes.
+        building: how many searches, rebuilds and descriptions of a collection see its index
+            building after an upsert or a rebuild; `math.inf` lasts until `settle()`. The response
+            to such a search or rebuild is 13101.
         flat_frozen: whether collections with a FLAT index refuse deletes (13200) and updates
             (13201).
-        unauthorised: the HTTP status for a wrong account or key, which is documented nowhere.
+        `unauthorised`: the HTTP status for a wrong account or key, which is not documented.
     """
 
     def __init__(
@@ -62,32 +62,32 @@ class Faults:
     def fail(
         self, status: int = 503, *, calls: int = 1, applied: bool = False, path: str = ""
     ) -> None:
-        """Answer the next `calls` with an HTTP status (gRPC: the status that it maps to).
+        """Respond to the next `calls` with an HTTP status, over gRPC with its equivalent.
 
-        `applied`: the call is carried out first, as when the answer is lost behind a gateway.
+        With `applied` the call is executed first, like a response that is lost behind a gateway.
         `path` restricts the fault to one call, such as "/document/upsert".
 
         Raises:
-            ConfigError: `status` is no HTTP error status, or `calls` is below 1.
+            ConfigError: `status` is not an HTTP error status, or `calls` is below 1.
         """
         if not 400 <= status <= 599:
-            raise ConfigError(f"{status} is no HTTP status of an error: give one in 400 to 599")
+            raise ConfigError(f"HTTP status {status} is not an error. Pass 400 to 599.")
         self._add(Fault(path, status=status, applied=applied), calls)
 
     def refuse(
         self, code: int, message: str = "refused", *, calls: int = 1, path: str = ""
     ) -> None:
-        """Answer the next `calls` with a code in the ordinary envelope; nothing is done.
+        """Respond to the next `calls` with an error code, without executing them.
 
         Raises:
             ConfigError: `code` is 0, or `calls` is below 1.
         """
         if code == 0:
-            raise ConfigError("code 0 is success: give the code of an error")
+            raise ConfigError("code 0 is success. Pass the code of an error.")
         self._add(Fault(path, code=code, message=message), calls)
 
     def drop(self, *, calls: int = 1, applied: bool = False, path: str = "") -> None:
-        """Drop the connection of the next `calls` without an answer.
+        """Drop the connection of the next `calls` without a response.
 
         Raises:
             ConfigError: `calls` is below 1.
@@ -101,16 +101,16 @@ class Faults:
             ConfigError: `seconds` is not in 0 to 60, or `calls` is below 1.
         """
         if not 0 <= seconds <= MAX_SLOW:
-            raise ConfigError(f"slow by {seconds} seconds: give 0 to {MAX_SLOW:.0f}")
+            raise ConfigError(f"delay {seconds} s is out of range. Pass 0 to {MAX_SLOW:.0f}.")
         self._add(Fault(path, seconds=seconds), calls)
 
     def clear(self) -> None:
-        """Forget the queued faults; the attributes stay."""
+        """Remove the queued faults; the attributes stay."""
         with self._lock:
             self._queue.clear()
 
     def take(self, path: str) -> Fault:
-        """Return the oldest fault queued for a call, and forget it; an empty one where none is."""
+        """Remove and return the oldest queued fault of a call, or return a fault without effect."""
         with self._lock:
             for i, fault in enumerate(self._queue):
                 if fault.path in ("", path):
@@ -119,6 +119,6 @@ class Faults:
 
     def _add(self, fault: Fault, calls: int) -> None:
         if calls < 1:
-            raise ConfigError(f"{calls} calls: give at least 1")
+            raise ConfigError(f"calls={calls} is too small. Pass at least 1.")
         with self._lock:
             self._queue += [fault] * calls

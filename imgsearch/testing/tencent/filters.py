@@ -6,7 +6,7 @@
     condition := field ("=" | "!=" | "<" | "<=" | ">" | ">=") literal
                | field ("in" | "not in" | "include" | "include all" | "exclude") "(" literal, … ")"
 
-What a backslash does within quotes is a guess: it keeps the meaning of a quote or a backslash.
+The escape in quotes is a guess: a backslash before a quote or a backslash.
 """
 
 import re
@@ -18,8 +18,8 @@ from imgsearch.testing.tencent.codes import BAD_PARAMETER, SYNTAX, Refused
 Literal = str | int | float
 Predicate = Callable[[Mapping[str, Any]], bool]
 
-MAX_DEPTH: Final = 100  # ours: nesting that Python's stack surely bears
-MAX_DIGITS: Final = 400  # ours; no double needs more, and Python reads no integer of 4,301
+MAX_DEPTH: Final = 100  # the emulator's own limit, safe for Python's stack
+MAX_DIGITS: Final = 400  # its own limit; doubles need fewer, and Python rejects 4,301 digits
 NUMERIC: Final = frozenset({"uint64", "int64", "double"})
 
 _TOKEN: Final = re.compile(
@@ -40,35 +40,35 @@ _ORDERED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     ">": lambda a, b: a > b,
     ">=": lambda a, b: a >= b,
 }
-_AMONG: Final[Mapping[str, Callable[[Any, tuple[Literal, ...]], bool]]] = {
-    "in": lambda value, given: value in given,
-    "not in": lambda value, given: value not in given,
-    "include": lambda value, given: any(each in value for each in given),
-    "include all": lambda value, given: all(each in value for each in given),
-    "exclude": lambda value, given: not any(each in value for each in given),
+_CONTAINMENT: Final[Mapping[str, Callable[[Any, tuple[Literal, ...]], bool]]] = {
+    "in": lambda value, literals: value in literals,
+    "not in": lambda value, literals: value not in literals,
+    "include": lambda value, literals: any(literal in value for literal in literals),
+    "include all": lambda value, literals: all(literal in value for literal in literals),
+    "exclude": lambda value, literals: not any(literal in value for literal in literals),
 }
 
 
 class Token(NamedTuple):
-    """A word of the language: `kind` is text, number, field, sign (keywords too) or end."""
+    """A token of the language: `kind` is text, number, field, sign (also for keywords) or end."""
 
     kind: str
     value: Literal
 
 
 def parse(text: str, types: Mapping[str, str]) -> Predicate:
-    """Return the condition that `text` states, over fields whose `types` are declared.
+    """Return the condition in `text`, over fields with declared `types`.
 
-    A field that a document lacks meets no condition.
+    A document without a field of a condition does not meet it.
 
     Raises:
-        Refused: 15000, `text` is not of the language; 14100, a field is not declared or is
-            compared with a literal of another type.
+        Refused: 15000, `text` has a syntax error; 14100, a field is not declared or is compared
+            with a literal of another type.
     """
     parser = _Parser(_tokens(text), types)
     predicate = parser.disjunction(0)
     if parser.next().kind != "end":
-        raise Refused(SYNTAX, f"filter goes on after its end: {text[:200]!r}")
+        raise Refused(SYNTAX, f"filter has text after its end: {text[:200]!r}")
     return predicate
 
 
@@ -77,30 +77,30 @@ def _tokens(text: str) -> list[Token]:
     while at < end:
         match = _TOKEN.match(text, at)
         if not match:
-            raise Refused(SYNTAX, f"filter cannot be read from character {at}: {text[at:][:80]!r}")
+            raise Refused(SYNTAX, f"filter is invalid from character {at}: {text[at:][:80]!r}")
         tokens.append(_token(match))
         at = match.end()
     return [*tokens, Token("end", "")]
 
 
 def _token(match: re.Match[str]) -> Token:
-    found = match[match.lastgroup or ""]
+    text = match[match.lastgroup or ""]
     match match.lastgroup:
         case "text":
-            return Token("text", re.sub(r"\\(.)", r"\1", found[1:-1]))
-        case "number" if len(found) > MAX_DIGITS:
-            raise Refused(SYNTAX, f"filter has a number of {len(found)} digits")
+            return Token("text", re.sub(r"\\(.)", r"\1", text[1:-1]))
+        case "number" if len(text) > MAX_DIGITS:
+            raise Refused(SYNTAX, f"filter has a number of {len(text)} digits")
         case "number":
-            return Token("number", int(found) if re.fullmatch(r"[+-]?\d+", found) else float(found))
-        case "word" if found.lower() in _WORDS:
-            return Token("sign", found.lower())
+            return Token("number", int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text))
+        case "word" if text.lower() in _WORDS:
+            return Token("sign", text.lower())
         case "word":
-            return Token("field", found)
-    return Token("sign", found)
+            return Token("field", text)
+    return Token("sign", text)
 
 
 class _Parser:
-    """Recursive descent over the tokens; one method for each rule of the grammar above."""
+    """A recursive-descent parser with a method for each rule of the grammar above."""
 
     def __init__(self, tokens: list[Token], types: Mapping[str, str]) -> None:
         self.tokens, self.types, self.at = tokens, types, 0
@@ -111,13 +111,13 @@ class _Parser:
         return token
 
     def accept(self, sign: str) -> bool:
-        found = self.tokens[self.at] == Token("sign", sign)
-        self.at += found
-        return found
+        accepted = self.tokens[self.at] == Token("sign", sign)
+        self.at += accepted
+        return accepted
 
     def expect(self, sign: str) -> None:
         if not self.accept(sign):
-            raise Refused(SYNTAX, f"filter has {self.next().value!r} where {sign!r} belongs")
+            raise Refused(SYNTAX, f"filter has {self.next().value!r}, expected {sign!r}")
 
     def disjunction(self, depth: int) -> Predicate:
         if depth > MAX_DEPTH:
@@ -147,13 +147,13 @@ class _Parser:
     def condition(self) -> Predicate:
         token = self.next()
         if token.kind != "field":
-            raise Refused(SYNTAX, f"filter has {token.value!r} where a field belongs")
+            raise Refused(SYNTAX, f"filter has {token.value!r}, expected a field")
         field, sign = str(token.value), self.sign()
         if field not in self.types:
             raise Refused(BAD_PARAMETER, f"field {field!r} has no filter index")
-        if sign in _AMONG:
-            given, among = self.literals(field, sign), _AMONG[sign]
-            return lambda row: field in row and among(row[field], given)
+        if sign in _CONTAINMENT:
+            literals, contained = self.literals(field, sign), _CONTAINMENT[sign]
+            return lambda row: field in row and contained(row[field], literals)
         literal, ordered = self.literal(field, sign), _ORDERED[sign]
         return lambda row: field in row and ordered(row[field], literal)
 
@@ -165,24 +165,24 @@ class _Parser:
             return "not in"
         if sign == "include" and self.accept("all"):
             return "include all"
-        if sign in _AMONG or sign in _ORDERED:
+        if sign in _CONTAINMENT or sign in _ORDERED:
             return sign
-        raise Refused(SYNTAX, f"filter has {token.value!r} where an operator belongs")
+        raise Refused(SYNTAX, f"filter has {token.value!r}, expected an operator")
 
     def literals(self, field: str, sign: str) -> tuple[Literal, ...]:
         self.expect("(")
-        given = [self.literal(field, sign)]
+        literals = [self.literal(field, sign)]
         while self.accept(","):
-            given.append(self.literal(field, sign))
+            literals.append(self.literal(field, sign))
         self.expect(")")
-        return tuple(given)
+        return tuple(literals)
 
     def literal(self, field: str, sign: str) -> Literal:
         token, type_ = self.next(), self.types[field]
         if token.kind not in ("text", "number"):
-            raise Refused(SYNTAX, f"filter has {token.value!r} where a value belongs")
+            raise Refused(SYNTAX, f"filter has {token.value!r}, expected a value")
         if (type_ == "array") != (sign in ("include", "include all", "exclude")):
-            raise Refused(BAD_PARAMETER, f"operator {sign!r} is not for a field of type {type_}")
+            raise Refused(BAD_PARAMETER, f"operator {sign!r} does not support type {type_}")
         if (token.kind == "number") != (type_ in NUMERIC):
             raise Refused(
                 BAD_PARAMETER, f"field {field!r} of type {type_} is compared with {token.value!r}"

@@ -1,4 +1,4 @@
-"""The service over HTTP/1.1, kept alive, as `tcvectordb.VectorDBClient` speaks it."""
+"""The service over HTTP/1.1 with keep-alive, for `tcvectordb.VectorDBClient`."""
 
 import contextlib
 import http.server
@@ -21,24 +21,24 @@ logger = logging.getLogger(__name__)
 
 
 class HttpServer(http.server.ThreadingHTTPServer):
-    """A thread a connection; closing it cuts those that are open."""
+    """An HTTP server with a thread for each connection; `close` cuts open ones."""
 
     daemon_threads = True
-    request_queue_size = 128  # connections waiting to be taken
+    request_queue_size = 128  # connections that wait to be accepted
 
     def __init__(self, service: Service, host: str, port: int, max_body: int) -> None:
         self.service, self.max_body = service, max_body
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__((host, port), _Handler)
-        # seconds between looks at whether to stop: closing takes no longer
+        # 0.05 s between checks for the end, which limits the time of `close`
         serve = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread = serve
         self._thread.start()
 
     @override
     def server_bind(self) -> None:
-        """Bind without asking the DNS for this machine's name, which may take seconds."""
+        """Bind without a DNS lookup of this machine's name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_port = int(self.server_address[1])
 
@@ -61,23 +61,23 @@ class HttpServer(http.server.ThreadingHTTPServer):
         logger.log(level, "connection from %s ended", client_address, exc_info=error)
 
     def close(self) -> None:
-        """Stop listening, and cut every connection."""
+        """Stop listening, and cut all connections."""
         self.shutdown()
         self._thread.join()
         self.server_close()
         with self._lock:
             for request in self._open:
-                with contextlib.suppress(OSError):  # the client was first
+                with contextlib.suppress(OSError):  # the client closed it first
                     request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """One connection."""
+    """Serves one connection."""
 
     server: HttpServer
     protocol_version = "HTTP/1.1"
-    wbufsize = 65_536  # head and body leave together, or Nagle would hold the body for 40 ms
-    timeout = 300  # seconds that an idle connection is kept
+    wbufsize = 65_536  # sends head and body together; Nagle would delay the body by 40 ms
+    timeout = 300  # seconds until an idle connection is closed
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -103,7 +103,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(200, json.dumps(envelope, default=_plain).encode(), "application/json")
 
     def _content(self, method: str) -> bytes:
-        """Return the bytes of the request's body.
+        """Return the body of the request.
 
         Raises:
             Broken: 405, 411 or 413.
@@ -136,22 +136,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _body(content: bytes) -> Body:
-    """Return a request's JSON object; no body at all is an empty one."""
+    """Return the JSON object in a request, empty for an empty body."""
     try:
-        body = json.loads(content or b"{}", parse_constant=_no_constant)
+        body = json.loads(content or b"{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise Refused(SYNTAX, "the body is no JSON") from None
+        raise Refused(SYNTAX, "the body is not JSON") from None
     if not isinstance(body, dict):
-        raise Refused(SYNTAX, "the body is no JSON object")
+        raise Refused(SYNTAX, "the body is not a JSON object")
     return body
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
 def _plain(value: object) -> list[float]:
-    """Return a vector as JSON: every float32 as the float64 of the same value."""
+    """Return a vector for JSON: each float32 as the equal float64."""
     if isinstance(value, np.ndarray):
-        return [float(each) for each in value]
-    raise TypeError(f"{type(value).__name__} in an answer")
+        return [float(number) for number in value]
+    raise TypeError(f"{type(value).__name__} in a response")

@@ -1,8 +1,8 @@
-"""What was acknowledged, in a file of JSON lines: `kill -9` loses none of it.
+"""Acknowledged changes in a file of JSON lines, which survives `kill -9`.
 
-A line is written whole before the caller hears of it, so the kernel has it when the process dies;
-a half-written last line was never acknowledged and is cut off. There is no fsync: a power cut may
-lose lines. The file only grows.
+A line is written completely before the response, so the kernel has it if the process dies. An
+incomplete last line was not acknowledged and is removed. Without fsync a power failure may lose
+lines. The file only grows.
 """
 
 import json
@@ -17,14 +17,14 @@ HEAD: Final = {"format": "imgsearch-tencent-emulator", "version": 1}
 
 
 class Journal:
-    """The file `journal.jsonl` of a folder, held by one process at a time."""
+    """The file `journal.jsonl` of a folder, locked by one process at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or make the folder.
+        """Open or create the folder.
 
         Raises:
-            StoreLocked: another process, or another emulator of this one, holds the folder.
-            ConfigError: the folder's journal is of another program.
+            StoreLocked: another emulator, in this or another process, uses the folder.
+            ConfigError: another program wrote the folder's journal.
         """
         import fcntl  # POSIX only; an emulator in memory works without
 
@@ -35,7 +35,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise StoreLocked(f"{folder} is held by another emulator: end that one") from error
+            raise StoreLocked(f"{folder} is held by another emulator. Close that one.") from error
         try:
             self._cut_tail()
             self._check_head()
@@ -44,17 +44,17 @@ class Journal:
             raise
 
     def events(self) -> Iterator[Mapping[str, Any]]:
-        """Yield what was appended, oldest first."""
+        """Yield the events, oldest first."""
         with self.path.open("rb") as lines:
             next(lines)  # the head
             for line in lines:
                 yield json.loads(line)
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Write one event; on return the kernel has it.
+        """Write an event to the kernel.
 
         Raises:
-            OSError: it could not be written, and is not there.
+            OSError: the write failed, and no part of the event is in the file.
         """
         line = memoryview(json.dumps(event, separators=(",", ":")).encode() + b"\n")
         size = os.fstat(self._file.fileno()).st_size
@@ -66,18 +66,18 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         self._file.close()
 
     def _cut_tail(self) -> None:
-        """Drop what follows the last newline."""
+        """Remove text after the last newline."""
         at = end = self._file.seek(0, os.SEEK_END)
         while at:
             start = max(0, at - 65_536)  # bytes read at once, backwards
             self._file.seek(start)
             block = self._file.read(at - start) or b""
-            if (found := block.rfind(b"\n")) >= 0:
-                at = start + found + 1
+            if (newline := block.rfind(b"\n")) >= 0:
+                at = start + newline + 1
                 break
             at = start
         if at != end:
@@ -94,4 +94,6 @@ class Journal:
         except ValueError:
             known = False
         if not known:
-            raise ConfigError(f"{self.path} is no journal of this emulator: give another folder")
+            raise ConfigError(
+                f"{self.path} is not a journal of this emulator. Choose another folder."
+            )

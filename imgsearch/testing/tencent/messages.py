@@ -1,6 +1,6 @@
-"""gRPC messages ↔ the JSON bodies and envelopes that the calls are written for.
+"""Converts gRPC messages to the JSON bodies and envelopes of the calls, and back.
 
-A protocol-buffer number or text that is 0 or empty counts as left out, as the SDK sends it.
+A number or text in a message that is 0 or empty counts as missing, because the SDK sends it so.
 """
 
 import json
@@ -12,7 +12,7 @@ import numpy as np
 from imgsearch.testing.tencent.codes import SYNTAX, Refused
 from imgsearch.testing.tencent.schema import Body
 
-# path → the SDK's message for the request and for the answer (tcvectordb 2.1.1, olama.proto)
+# path → the SDK's messages for the request and the response (tcvectordb 2.1.1, olama.proto)
 BODIES: Final[Mapping[str, tuple[str, str]]] = {
     "/database/create": ("DatabaseRequest", "DatabaseResponse"),
     "/database/drop": ("DatabaseRequest", "DatabaseResponse"),
@@ -32,18 +32,18 @@ BODIES: Final[Mapping[str, tuple[str, str]]] = {
     "/document/query": ("QueryRequest", "QueryResponse"),
     "/document/search": ("SearchRequest", "SearchResponse"),
 }
-# plain fields of requests that the calls read under the same name
+# fields of requests that have the same name in bodies
 _PLAIN: Final = (
     "database", "collection", "alias", "description", "shardNum", "replicaNum", "buildIndex",
     "fieldName", "readConsistency",
 )  # fmt: skip
 
 
-def given(path: str, request: Any) -> Body:
-    """Return a request as the body that the HTTP call would have.
+def body_of(path: str, request: Any) -> Body:
+    """Return the HTTP body that is equivalent to a request.
 
     Raises:
-        Refused: 15000, a text in it is no UTF-8.
+        Refused: 15000, a text is not UTF-8.
     """
     names = request.DESCRIPTOR.fields_by_name
     body = {name: getattr(request, name) for name in _PLAIN if name in names}
@@ -66,7 +66,7 @@ def given(path: str, request: Any) -> Body:
 
 
 class Messages:
-    """Answers as messages; `messages` is the SDK's module of them."""
+    """Converts envelopes to messages; `messages` is the SDK's module."""
 
     def __init__(self, messages: Any) -> None:
         self._of = messages
@@ -78,7 +78,7 @@ class Messages:
         }
 
     def answer(self, path: str, envelope: Body, response: Any) -> Any:
-        """Return the envelope of a call as its `response` message."""
+        """Return the `response` message for the envelope of a call."""
         message = response()
         for name, value in envelope.items():
             if name in self._fill:
@@ -147,8 +147,8 @@ def _fill_field(field: Any, value: Any) -> None:
             field.val_i64 = value
         case float():
             field.val_double = value
-        case list() if all(isinstance(each, str) for each in value):
-            field.val_str_arr.str_arr.extend(each.encode() for each in value)
+        case list() if all(isinstance(item, str) for item in value):
+            field.val_str_arr.str_arr.extend(item.encode() for item in value)
         case _:
             field.val_json = json.dumps(value).encode()
 
@@ -169,7 +169,7 @@ def _index(column: Any) -> Body:
 
 def _document(message: Any) -> Body:
     if message.sparse_vector or message.data_expr:
-        raise Refused(SYNTAX, "the emulator knows neither sparse vectors nor embedding models")
+        raise Refused(SYNTAX, "the emulator supports neither sparse vectors nor embedding models")
     document = {name: _field(field) for name, field in message.fields.items()}
     if message.vector:
         document["vector"] = np.array(message.vector, dtype=np.float32)
@@ -183,11 +183,11 @@ def _field(field: Any) -> Any:
         if field.HasField("val_str"):
             return field.val_str.decode()
         if field.HasField("val_str_arr"):
-            return [each.decode() for each in field.val_str_arr.str_arr]
+            return [item.decode() for item in field.val_str_arr.str_arr]
         if field.HasField("val_json"):
             return json.loads(field.val_json)
     except ValueError:
-        raise Refused(SYNTAX, "a field is no UTF-8, or no JSON") from None
+        raise Refused(SYNTAX, "a field is not UTF-8, or not JSON") from None
     for name in ("val_u64", "val_i64", "val_double"):
         if field.HasField(name):
             return getattr(field, name)
@@ -219,7 +219,7 @@ def _search(message: Any) -> Body:
         "embeddingItems": list(message.embeddingItems),
     }
     if message.vectors:
-        search["vectors"] = [np.array(each.vector, dtype=np.float32) for each in message.vectors]
+        search["vectors"] = [np.array(item.vector, dtype=np.float32) for item in message.vectors]
     if message.documentIds:
         search["documentIds"] = list(message.documentIds)
     for name in ("filter", "limit"):

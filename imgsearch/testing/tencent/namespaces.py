@@ -1,4 +1,4 @@
-"""The calls on databases, collections, aliases and indexes."""
+"""Calls on databases, collections, aliases and indexes."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ from imgsearch.testing.tencent.codes import (
 from imgsearch.testing.tencent.schema import Body, named, schema, whole
 from imgsearch.testing.tencent.store import Collection, Database, Store
 
-# what a create call may ask for beyond the emulator; ignoring it would be a lie
-_UNKNOWN = ("ttlConfig", "filterIndexConfig")
+# options of the service that the emulator refuses, because it does not implement them
+_UNSUPPORTED = ("ttlConfig", "filterIndexConfig")
 
 
 def create_database(store: Store, body: Body) -> Body:
-    """Make a database."""
+    """Create a database."""
     name = named(body.get("database"), "database")
     if name in store.databases:
         raise Refused(DATABASE_EXISTS, f"Database already exist: {name}")
@@ -29,7 +29,7 @@ def create_database(store: Store, body: Body) -> Body:
 
 
 def drop_database(store: Store, body: Body) -> Body:
-    """Delete a database and all in it."""
+    """Delete a database and its collections."""
     name = named(body.get("database"), "database")
     store.database(name)
     store.change("drop database", name)
@@ -37,7 +37,7 @@ def drop_database(store: Store, body: Body) -> Body:
 
 
 def list_databases(store: Store, body: Body) -> Body:  # noqa: ARG001 — every call has a body
-    """Return the databases' names, and what is known of each."""
+    """Return the names and the metadata of all databases."""
     info = {
         name: {
             "createTime": moment(database.created),
@@ -50,16 +50,16 @@ def list_databases(store: Store, body: Body) -> Body:  # noqa: ARG001 — every 
 
 
 def create_collection(store: Store, body: Body) -> Body:
-    """Make a collection."""
+    """Create a collection."""
     database = store.database(named(body.get("database"), "database"))
     name = named(body.get("collection"), "collection")
     if name in database.collections or name in database.aliases:
         raise Refused(COLLECTION_EXISTS, f"Collection already exist: {name}")
-    for option in _UNKNOWN:
+    for option in _UNSUPPORTED:
         if body.get(option):
-            raise Refused(SYNTAX, f"the emulator does not know {option}")
+            raise Refused(SYNTAX, f"the emulator does not support {option}")
     if (body.get("embedding") or {}).get("field"):
-        raise Refused(SYNTAX, "the emulator has no embedding models")
+        raise Refused(SYNTAX, "the emulator does not support embedding models")
     declared = {
         "shardNum": whole(body.get("shardNum"), "shardNum", 1, 100),
         "replicaNum": whole(body.get("replicaNum"), "replicaNum", 0, 9),
@@ -72,21 +72,20 @@ def create_collection(store: Store, body: Body) -> Body:
 
 
 def describe_collection(store: Store, body: Body) -> Body:
-    """Return all that is known of a collection."""
+    """Return the metadata of a collection."""
     database, collection = _find(store, body)
     building = collection.is_building()
-    return {"collection": _described(str(body["database"]), database, collection, building)}
+    return {"collection": _description(str(body["database"]), database, collection, building)}
 
 
 def list_collections(store: Store, body: Body) -> Body:
-    """Return what is known of each collection."""
+    """Return the metadata of all collections of a database."""
     name = named(body.get("database"), "database")
     database = store.database(name)
-    found = sorted(database.collections.items())
     return {
         "collections": [
-            _described(name, database, collection, collection.building > 0)
-            for _, collection in found
+            _description(name, database, collection, collection.building > 0)
+            for _, collection in sorted(database.collections.items())
         ]
     }
 
@@ -108,7 +107,7 @@ def truncate_collection(store: Store, body: Body) -> Body:
 
 
 def set_alias(store: Store, body: Body) -> Body:
-    """Point an alias at a collection, away from the one that it pointed at before."""
+    """Create an alias of a collection, or move it from another one."""
     database, collection = _find(store, body, alias=False)
     alias = named(body.get("alias"), "alias")
     if alias in database.collections:
@@ -118,7 +117,7 @@ def set_alias(store: Store, body: Body) -> Body:
 
 
 def delete_alias(store: Store, body: Body) -> Body:
-    """Forget an alias; one that is not there is passed over."""
+    """Delete an alias; a missing one is ignored."""
     name = named(body.get("database"), "database")
     database, alias = store.database(name), named(body.get("alias"), "alias")
     if alias not in database.aliases:
@@ -128,10 +127,10 @@ def delete_alias(store: Store, body: Body) -> Body:
 
 
 def rebuild_index(store: Store, body: Body) -> Body:
-    """Build the vector index again, which takes as long as `Faults.building` says."""
+    """Rebuild the vector index, for the number of calls in `Faults.building`."""
     _, collection = _find(store, body)
     if body.get("fieldName") not in (None, "", "vector"):
-        raise Refused(BAD_PARAMETER, f"there is no vector index {body['fieldName']!r}")
+        raise Refused(BAD_PARAMETER, f"vector index {body['fieldName']!r} does not exist")
     if collection.is_building():
         raise Refused(INDEX_BUILDING, "the index is building")
     collection.building = store.faults.building
@@ -139,7 +138,7 @@ def rebuild_index(store: Store, body: Body) -> Body:
 
 
 def moment(seconds: float) -> str:
-    """Return a time in UTC as the service writes it."""
+    """Return a time in UTC, in the service's format."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -149,7 +148,7 @@ def _find(store: Store, body: Body, *, alias: bool = True) -> tuple[Database, Co
     return store.database(database), store.collection(database, name, alias=alias)
 
 
-def _described(name: str, database: Database, collection: Collection, building: bool) -> Body:  # noqa: FBT001 — private, and a fact rather than an option
+def _description(name: str, database: Database, collection: Collection, building: bool) -> Body:  # noqa: FBT001 — private, and a fact rather than an option
     count = len(collection.documents)
     indexes = [
         index | ({"indexedCount": 0 if building else count} if _is_vector(index) else {})

@@ -1,8 +1,8 @@
-"""The service over gRPC, as `tcvectordb.RPCVectorDBClient` speaks it.
+"""The service over gRPC, for `tcvectordb.RPCVectorDBClient`.
 
-The messages are those that the SDK ships; its own registration function names the methods
-`/olama.SearchEngine/…`, while its client calls `/document/upsert` and the like, so they are
-registered here by hand. `tcvectordb` is imported when a server is made, not before.
+It uses the SDK's messages. The SDK's registration function names methods `/olama.SearchEngine/…`,
+but its client calls `/document/upsert` and similar paths, so they are registered here one by one.
+`tcvectordb` is imported when a server starts.
 """
 
 from collections import defaultdict
@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from imgsearch.errors import ConfigError, MissingExtra
 from imgsearch.testing.tencent.codes import Broken
-from imgsearch.testing.tencent.messages import BODIES, Messages, given
+from imgsearch.testing.tencent.messages import BODIES, Messages, body_of
 from imgsearch.testing.tencent.service import Service
 
-# what a gRPC client makes of an HTTP status that a proxy answered with
+# the gRPC status of a client for the HTTP status of a proxy
 # Source: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 STATUS: Final[Mapping[int, str]] = {
-    0: "UNAVAILABLE",  # a connection that broke
+    0: "UNAVAILABLE",  # a dropped connection
     400: "INTERNAL",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
@@ -39,15 +39,13 @@ class RpcServer:
 
         Raises:
             MissingExtra: tcvectordb or grpcio is not installed.
-            ConfigError: the port cannot be had.
+            ConfigError: the port cannot be used.
         """
         try:
             import grpc
             from tcvectordb.rpc.proto import olama_pb2
         except ImportError as error:
-            raise MissingExtra(
-                "gRPC needs the messages of tcvectordb", extra="tencent", name=error.name
-            ) from error
+            raise MissingExtra("gRPC needs tcvectordb", extra="tencent", name=error.name) from error
         messages = Messages(olama_pb2)
         services: dict[str, dict[str, Any]] = defaultdict(dict)
         for path, (request, response) in BODIES.items():
@@ -66,30 +64,32 @@ class RpcServer:
             options=[
                 ("grpc.max_receive_message_length", max_body),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),  # two emulators on one port would share its calls
+                ("grpc.so_reuseport", 0),  # otherwise two emulators could share a port
             ],
         )
         try:
             self.port = int(self._server.add_insecure_port(f"{host}:{port}"))
         except RuntimeError as error:
-            raise ConfigError(f"cannot listen for gRPC on {host}:{port}: {error}") from error
+            raise ConfigError(
+                f"cannot listen for gRPC on {host}:{port}: {error}. Choose another port."
+            ) from error
         self._server.start()
 
     def close(self) -> None:
-        """Stop serving; calls under way are broken off."""
+        """Stop serving, and cancel running calls."""
         self._server.stop(grace=None).wait()
 
 
 def _handler(
     grpc: Any, service: Service, path: str, messages: Messages, response: Any
 ) -> Callable[[Any, Any], Any]:
-    """Return the function that serves one method."""
+    """Return the function that serves a method."""
 
     def handle(request: Any, context: Any) -> Any:
         metadata = dict(context.invocation_metadata())
         try:
             envelope = service.answer(
-                path, metadata.get("authorization", ""), lambda: given(path, request)
+                path, metadata.get("authorization", ""), lambda: body_of(path, request)
             )
         except Broken as broken:
             code = getattr(grpc.StatusCode, STATUS.get(broken.status, "UNKNOWN"))

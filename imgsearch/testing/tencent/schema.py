@@ -1,4 +1,4 @@
-"""What a collection holds: its vector index, its filter fields, and the documents that fit them."""
+"""Schemas of collections, and checks of the documents in them."""
 
 import json
 import re
@@ -15,10 +15,10 @@ from imgsearch.testing.tencent.codes import BAD_PARAMETER, SYNTAX, Refused
 Body = Mapping[str, Any]
 Floats = npt.NDArray[np.float32]
 
-MAX_DIM: Final = 4096  # a guess; Tencent's largest dimension is not known here
+MAX_DIM: Final = 4096  # a guess
 METRICS: Final = frozenset({"COSINE", "IP", "L2"})
 SCALARS: Final = frozenset({"string", "uint64", "int64", "double", "array"})
-# index → parameter → (smallest, largest, what it is where left out), all of them guesses
+# index → parameter → (smallest, largest, default); all are guesses
 INDEXES: Final[Mapping[str, Mapping[str, tuple[int, int, int]]]] = {
     "FLAT": {},
     "HNSW": {"M": (4, 64, 16), "efConstruction": (8, 512, 200)},
@@ -31,7 +31,7 @@ _INTEGERS: Final = {"uint64": (0, 2**64 - 1), "int64": (-(2**63), 2**63 - 1)}
 
 
 class VectorField(NamedTuple):
-    """The vector index: `params` are those of `INDEXES`."""
+    """The vector index, with the `params` of its kind in `INDEXES`."""
 
     dim: int
     kind: str
@@ -41,7 +41,7 @@ class VectorField(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document; `vector` is float32 of shape (d,). Never changed, only replaced."""
+    """A document with its `vector`, float32 (d,). Immutable, so changes replace it."""
 
     id: str
     vector: Floats
@@ -50,53 +50,53 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A collection's indexes: `types` are those of the filter fields."""
+    """The vector index of a collection, and the `types` of its filter fields by name."""
 
     vector: VectorField
     types: Mapping[str, str]
 
-    def document(self, given: Body) -> Document:
-        """Return a whole document as an upsert gives it.
+    def document(self, body: Body) -> Document:
+        """Return the document in the body of an upsert.
 
         Raises:
-            Refused: 14100, it does not fit.
+            Refused: 14100, it does not fit the schema.
         """
-        if "vector" not in given:
+        if "vector" not in body:
             raise Refused(BAD_PARAMETER, "a document has no vector")
-        fields = {name: value for name, value in given.items() if name not in ("id", "vector")}
-        return Document(identity(given.get("id")), self.row(given["vector"]), self.fields(fields))
+        fields = {name: value for name, value in body.items() if name not in ("id", "vector")}
+        return Document(identity(body.get("id")), self.row(body["vector"]), self.fields(fields))
 
     def row(self, vector: object) -> Floats:
-        """Return a vector as float32 of shape (d,).
+        """Return a vector as float32, shape (d,).
 
         Raises:
-            Refused: 14100, it is of another length, or holds what is no finite float32.
+            Refused: 14100, it has another length, or a value is not a finite float32.
         """
         try:
             with np.errstate(over="ignore"):
                 row = np.array(vector, dtype=np.float32)
         except (TypeError, ValueError, OverflowError):
-            raise Refused(BAD_PARAMETER, "a vector is no list of numbers") from None
+            raise Refused(BAD_PARAMETER, "a vector is not a list of numbers") from None
         if row.shape != (self.vector.dim,):
             raise Refused(
                 BAD_PARAMETER,
                 f"a vector has shape {row.shape}, the collection's dimension is {self.vector.dim}",
             )
         if not np.isfinite(row).all():
-            raise Refused(BAD_PARAMETER, "a vector holds what is no finite float32")
+            raise Refused(BAD_PARAMETER, "a vector has a value that is not a finite float32")
         return row
 
-    def fields(self, given: Body) -> dict[str, Any]:
-        """Return a document's fields, each declared one as its type.
+    def fields(self, body: Body) -> dict[str, Any]:
+        """Return a document's fields, declared ones with their types.
 
         Raises:
-            Refused: 14100, a declared field is of another type, or a text is no Unicode.
+            Refused: 14100, a declared field has another type, or a text is not valid Unicode.
         """
-        return {_text(name): _value(name, self.types.get(name), given[name]) for name in given}
+        return {_text(name): _value(name, self.types.get(name), body[name]) for name in body}
 
 
 def schema(indexes: object) -> Schema:
-    """Return the schema that the `indexes` of a create call declare.
+    """Return the schema for the `indexes` of a create call.
 
     Raises:
         Refused: 15000, the declaration is malformed; 14100, a value in it is out of range.
@@ -117,57 +117,57 @@ def schema(indexes: object) -> Schema:
         elif type_ in SCALARS and kind == "filter" and name not in ("id", "vector"):
             types[name] = str(type_)
         else:
-            raise Refused(BAD_PARAMETER, f"index of {name!r}: {type_}/{kind} is not known here")
+            raise Refused(BAD_PARAMETER, f"index of {name!r}: {type_}/{kind} is not supported")
     if vector is None or not keyed:
-        raise Refused(SYNTAX, "indexes must hold a vector 'vector' and a string primaryKey 'id'")
+        raise Refused(SYNTAX, "indexes must have a vector 'vector' and a string primaryKey 'id'")
     return Schema(vector, types)
 
 
-def named(given: object, what: str) -> str:
-    """Return a name of a database, collection or alias.
+def named(name: object, role: str) -> str:
+    """Return a name of a database, collection or alias; `role` names it in the message.
 
     Raises:
-        Refused: 15000, it is none.
+        Refused: 15000, the name is invalid.
     """
-    if not isinstance(given, str) or not _NAME.fullmatch(given):
-        raise Refused(SYNTAX, f"{what} must be 1 to 128 ASCII letters, digits, _ or -")
-    return given
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise Refused(SYNTAX, f"{role} must be 1 to 128 ASCII letters, digits, _ or -")
+    return name
 
 
-def identity(given: object) -> str:
+def identity(id_: object) -> str:
     """Return a document's id.
 
     Raises:
-        Refused: 14100, it is none.
+        Refused: 14100, the id is invalid.
     """
-    if not isinstance(given, str) or not given:
+    if not isinstance(id_, str) or not id_:
         raise Refused(BAD_PARAMETER, "a document's id must be a string, not empty")
-    return _text(given)
+    return _text(id_)
 
 
-def whole(given: object, what: str, least: int, most: int) -> int:
-    """Return an integer of a range.
+def whole(number: object, role: str, least: int, most: int) -> int:
+    """Return an integer in a range; `role` names it in the message.
 
     Raises:
-        Refused: 14100, it is none.
+        Refused: 14100, it is not an integer, or out of range.
     """
-    if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= most:
-        raise Refused(BAD_PARAMETER, f"{what} must be an integer in [{least}, {most}]")
-    return given
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        raise Refused(BAD_PARAMETER, f"{role} must be an integer in [{least}, {most}]")
+    return number
 
 
 def _vector_field(index: Body) -> VectorField:
     kind, metric = str(index.get("indexType")), str(index.get("metricType"))
     if kind not in INDEXES:
-        raise Refused(BAD_PARAMETER, f"indexType {kind!r} is none of {', '.join(INDEXES)}")
+        raise Refused(BAD_PARAMETER, f"indexType {kind!r} is not one of {', '.join(INDEXES)}")
     if metric not in METRICS:
-        raise Refused(BAD_PARAMETER, f"metricType {metric!r} is none of {sorted(METRICS)}")
+        raise Refused(BAD_PARAMETER, f"metricType {metric!r} is not one of {sorted(METRICS)}")
     dim = whole(index.get("dimension"), "dimension", 1, MAX_DIM)
-    given = index.get("params") or {}
-    if not isinstance(given, dict):
+    options = index.get("params") or {}
+    if not isinstance(options, dict):
         raise Refused(SYNTAX, "params must be an object")
     params = {
-        name: whole(given.get(name, default), name, least, most)
+        name: whole(options.get(name, default), name, least, most)
         for name, (least, most, default) in INDEXES[kind].items()
     }
     if kind == "IVF_PQ" and dim % params["M"]:
@@ -176,12 +176,12 @@ def _vector_field(index: Body) -> VectorField:
 
 
 def _value(name: str, type_: str | None, value: Any) -> Any:
-    """Return a field's value as its declared type; whatever JSON can say where it has none."""
+    """Return a field's value as its declared type; undeclared fields may have any JSON value."""
     match type_, value:
         case ((None | "string"), str()):
             return _text(value)
-        case "array", list() if all(isinstance(each, str) for each in value):
-            return [_text(each) for each in value]
+        case "array", list() if all(isinstance(item, str) for item in value):
+            return [_text(item) for item in value]
         case None, _:
             return _json(name, value)
         case (("uint64" | "int64" | "double"), bool()):
@@ -195,18 +195,18 @@ def _value(name: str, type_: str | None, value: Any) -> Any:
 
 
 def _json(name: str, value: object) -> object:
-    """Return what an undeclared field holds if both protocols can carry it."""
+    """Return the value of an undeclared field, if both protocols can transfer it."""
     try:
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError):
-        raise Refused(BAD_PARAMETER, f"field {name!r} holds what no JSON can say") from None
+        raise Refused(BAD_PARAMETER, f"field {name!r} has a value that JSON cannot hold") from None
     return value
 
 
 def _text(value: str) -> str:
-    """Return a text if UTF-8, which both protocols speak, can hold it."""
+    """Return a text, if it can be encoded in UTF-8, which both protocols use."""
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise Refused(BAD_PARAMETER, "a text holds half a character (a lone surrogate)") from None
+        raise Refused(BAD_PARAMETER, "a text contains a lone surrogate") from None
     return value

@@ -1,10 +1,10 @@
-"""Exact search: every vector is compared, whatever the index is called.
+"""Exact search: every vector is compared, for any kind of index.
 
 Scores, higher is nearer for COSINE and IP, lower for L2:
-    COSINE  a·b / (|a| |b|), 0 where either is zero
+    COSINE  a·b / (|a| |b|), 0 if either is zero
     IP      a·b
-    L2      Σ (a - b)², squared as in the two libraries that the SDK's protocol names as engines
-            (faiss and hnswlib); whether the service takes the root is not known here
+    L2      Σ (a - b)², squared as in faiss and hnswlib, which the SDK's protocol names as engines;
+            whether the service takes the root is unknown
 They are computed in float64 from float32 vectors and rounded once, to float32.
 """
 
@@ -20,7 +20,7 @@ from imgsearch.testing.tencent.store import View
 
 Doubles = npt.NDArray[np.float64]
 
-BLOCK: Final = 4096  # rows taken to float64 at once: 64 MB at 2,048 dimensions
+BLOCK: Final = 4096  # rows converted to float64 at once: 64 MB at 2,048 dimensions
 
 
 def nearest(
@@ -32,7 +32,7 @@ def nearest(
     radius: float | None = None,
     where: Predicate | None = None,
 ) -> list[list[tuple[Document, float]]]:
-    """Return for each row of `queries`, shape (n, d), at most `limit` documents, nearest first.
+    """Return at most `limit` documents for each row of `queries`, shape (n, d), nearest first.
 
     `radius` is the worst score to return; None returns all. Ties keep the order of insertion.
     """
@@ -40,46 +40,46 @@ def nearest(
     rows = [i for i, document in enumerate(documents) if not where or where(document.fields)]
     if not rows:
         return [[] for _ in queries]
-    found = []
+    results = []
     matrix = view.matrix if len(rows) == len(documents) else view.matrix[rows]
     for scores in _scores(queries, matrix, metric):
         distances = scores if metric == "L2" else -scores
         order = np.argsort(distances, kind="stable")[:limit]
         if radius is not None:
             order = order[distances[order] <= (radius if metric == "L2" else -radius)]
-        found.append([(documents[rows[i]], float(scores[i])) for i in order])
-    return found
+        results.append([(documents[rows[i]], float(scores[i])) for i in order])
+    return results
 
 
 def sort_key(document: Document, field: str) -> tuple[bool, str | float]:
-    """Return what orders a document by a field; those that lack it are the smallest."""
+    """Return the key that sorts a document by a field; documents without it come first."""
     value = document.id if field == "id" else document.fields.get(field)
     return (value is not None, "" if value is None else value)
 
 
 def matching(view: View, ids: list[str] | None, where: Predicate | None) -> list[Document]:
-    """Return the documents of those ids (None: all) that meet the condition."""
-    among: Mapping[str, Document] = view.documents
-    chosen = among.values() if ids is None else [among[id_] for id_ in ids if id_ in among]
+    """Return the documents with these ids, or all for None, that meet the condition."""
+    by_id: Mapping[str, Document] = view.documents
+    chosen = by_id.values() if ids is None else [by_id[id_] for id_ in ids if id_ in by_id]
     return [document for document in chosen if not where or where(document.fields)]
 
 
 def _scores(queries: Floats, matrix: Floats, metric: str) -> Floats:
     """Return the scores, shape (queries, rows)."""
-    asked = queries.astype(np.float64)
+    doubles = queries.astype(np.float64)
     blocks = [
-        _block(asked, matrix[start : start + BLOCK].astype(np.float64), metric)
+        _block(doubles, matrix[start : start + BLOCK].astype(np.float64), metric)
         for start in range(0, len(matrix), BLOCK)
     ]
     return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
-def _block(asked: Doubles, stored: Doubles, metric: str) -> Doubles:
+def _block(queries: Doubles, stored: Doubles, metric: str) -> Doubles:
     if metric == "L2":
-        return np.stack([((stored - one) ** 2).sum(axis=1) for one in asked])
-    products: Doubles = asked @ stored.T
+        return np.stack([((stored - query) ** 2).sum(axis=1) for query in queries])
+    products: Doubles = queries @ stored.T
     if metric == "IP":
         return products
-    norms = np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(stored, axis=1)
+    norms = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(stored, axis=1)
     cosines: Doubles = np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
     return cosines

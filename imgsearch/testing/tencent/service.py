@@ -1,4 +1,4 @@
-"""What both protocols share: who may call, what a call does, and what disturbs it."""
+"""The service behind both protocols: authorization, calls and faults."""
 
 import hmac
 import logging
@@ -20,7 +20,7 @@ CALLS: Final = {**namespaces.CALLS, **documents.CALLS}
 
 
 class Service:
-    """The emulator without a wire. Thread-safe."""
+    """The emulator without a network protocol. Thread-safe."""
 
     def __init__(self, store: Store, faults: Faults, *, account: str, key: str) -> None:
         self.store, self.faults = store, faults
@@ -30,13 +30,13 @@ class Service:
         self._lock = threading.Lock()
 
     def answer(self, path: str, authorization: str, read: Callable[[], Body]) -> Body:
-        """Serve one call; `read` gives its body once the caller is known.
+        """Serve a call; `read` returns its body, and is called after authorization.
 
         Returns:
-            The envelope: code, msg, requestId and what the call gives.
+            The envelope: code, msg, requestId and the values of the call.
 
         Raises:
-            Broken: the caller gets no envelope.
+            Broken: the caller gets an HTTP status or a dropped connection, without an envelope.
         """
         with self._lock:
             self.seen[path] += 1
@@ -59,16 +59,16 @@ class Service:
         if fault.code:
             return {"code": fault.code, "msg": fault.message, **request}
         try:
-            given = self._run(path, read())
+            values = self._run(path, read())
         except Refused as refused:
             return {"code": refused.code, "msg": refused.message, **request}
         except OSError:
             logger.exception("the journal cannot be written")
             raise Broken(500) from None
-        return {"code": SUCCESS, "msg": "operation success", **request, **given}
+        return {"code": SUCCESS, "msg": "operation success", **request, **values}
 
     def _run(self, path: str, body: Body) -> Body:
-        if path.startswith("/document/"):  # these take the lock for part of their time
+        if path.startswith("/document/"):  # these calls lock for a part of their time
             return CALLS[path](self.store, body)
         with self.store.lock:
             return CALLS[path](self.store, body)

@@ -1,7 +1,7 @@
-"""Databases, collections and documents: in memory, or in a folder that outlives the process.
+"""Databases, collections and documents, in memory or in a persistent folder.
 
-Every change is an event: checked, written to the journal if there is one, then applied. Reading a
-folder back is applying its events again.
+Every change is an event, which is checked, written to the journal of the folder, and applied.
+Opening a folder applies its events again.
 """
 
 import base64
@@ -23,7 +23,7 @@ Event = Mapping[str, Any]
 
 
 class View:
-    """The documents of a collection at one moment, in the order in which they came."""
+    """The documents of a collection at one moment, in the order of insertion."""
 
     def __init__(self, documents: Mapping[str, Document]) -> None:
         self.documents = documents
@@ -43,13 +43,13 @@ class Collection:
         self.declared: Mapping[str, Any] = event["declared"]
         self.schema: Schema = schema(self.declared["indexes"])
         self.documents: dict[str, Document] = {}
-        self.building: float = 0  # calls that still find the index building
+        self.building: float = 0  # further calls that see the index building
         self._now: View | None = None
-        self._before: View | None = None  # what eventual reads see for as long as they lag
+        self._before: View | None = None  # the view of eventual reads while they lag
         self._lag: float = 0
 
     def view(self, *, strong: bool = True) -> View:
-        """Return the documents as one read sees them; an eventual one uses up the lag."""
+        """Return the documents for a read; an eventual read reduces the lag."""
         if not strong and self._before:
             before, self._lag = self._before, self._lag - 1
             if self._lag <= 0:
@@ -59,12 +59,12 @@ class Collection:
         return self._now
 
     def delay(self, reads: float) -> None:
-        """Keep a change that is about to be made from the next eventual reads."""
+        """Hide the next change from some eventual reads."""
         if reads > 0:
             self._before, self._lag = self._before or self.view(), reads
 
     def put(self, documents: Iterable[Document]) -> None:
-        """Add documents, or replace those of the same id."""
+        """Insert or replace documents by id."""
         self._now = None
         self.documents.update((document.id, document) for document in documents)
 
@@ -80,17 +80,17 @@ class Collection:
         self.documents.clear()
 
     def is_building(self) -> bool:
-        """Tell whether a call finds the index still building, which uses up the window."""
+        """Return whether a call sees the index building, and count the call."""
         building, self.building = self.building > 0, max(0, self.building - 1)
         return building
 
     def settle(self) -> None:
-        """Be done with building and lagging."""
+        """End the building of the index and the lag of reads."""
         self._before, self._lag, self.building = None, 0, 0
 
 
 class Database:
-    """A database: collections by name, and aliases of them."""
+    """A database: collections by name, and collections' names by alias."""
 
     def __init__(self, event: Event) -> None:
         self.created: float = event["time"]
@@ -98,12 +98,12 @@ class Database:
         self.aliases: dict[str, str] = {}
 
     def aliases_of(self, collection: str) -> list[str]:
-        """Return the aliases of one collection, sorted."""
+        """Return the aliases of a collection, sorted."""
         return sorted(alias for alias, name in self.aliases.items() if name == collection)
 
 
 class Store:
-    """All databases. Callers hold `lock` from the first look to the last change."""
+    """All databases. Callers hold `lock` from the first read to the last change."""
 
     def __init__(self, faults: Faults, folder: Path | None = None) -> None:
         self.faults, self.lock = faults, threading.RLock()
@@ -116,29 +116,29 @@ class Store:
         """Return a database by name.
 
         Raises:
-            Refused: 15301, there is none.
+            Refused: 15301, it does not exist.
         """
         if name not in self.databases:
             raise Refused(NO_DATABASE, f"Database not exist: {name}")
         return self.databases[name]
 
     def collection(self, database: str, name: str, *, alias: bool = True) -> Collection:
-        """Return a collection by name or, unless told not to, by alias.
+        """Return a collection by name, or with `alias` by an alias.
 
         Raises:
-            Refused: 15301 or 15302, there is none.
+            Refused: 15301 or 15302, the database or the collection does not exist.
         """
-        there = self.database(database)
-        real = there.aliases.get(name, name) if alias else name
-        if real not in there.collections:
+        parent = self.database(database)
+        real = parent.aliases.get(name, name) if alias else name
+        if real not in parent.collections:
             raise Refused(NO_COLLECTION, f"Collection not exist: {database}.{name}")
-        return there.collections[real]
+        return parent.collections[real]
 
     def change(self, do: str, database: str, collection: str = "", **facts: Any) -> None:
-        """Make one change, for good. `facts` are the event's, as `_APPLY` reads them.
+        """Make a durable change. `facts` are further values of the event, for `_APPLY`.
 
         Raises:
-            OSError: the journal cannot be written; nothing is changed.
+            OSError: the journal cannot be written, and the change was not made.
         """
         event = {"do": do, "database": database, "collection": collection, "time": time.time()}
         event |= facts
@@ -147,7 +147,7 @@ class Store:
         self._apply(event)
 
     def put(self, database: str, collection: Collection, documents: list[Document]) -> None:
-        """Add or replace documents."""
+        """Insert or replace documents."""
         if not documents:
             return
         if self._journal:
@@ -163,14 +163,14 @@ class Store:
             self.change("remove", database, collection.name, ids=ids)
 
     def settle(self) -> None:
-        """Make every write visible and every index built."""
+        """Make every write visible, and complete every index."""
         with self.lock:
             for database in self.databases.values():
                 for collection in database.collections.values():
                     collection.settle()
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         if self._journal:
             self._journal.close()
 
@@ -203,7 +203,7 @@ _APPLY: Mapping[str, Callable[[Database, Event], Any]] = {
 
 
 def _pack(document: Document) -> Event:
-    """Return a document as JSON, its vector as base64 of little-endian float32."""
+    """Return a document for JSON, its vector as base64 of little-endian float32."""
     vector = base64.b64encode(document.vector.astype("<f4").tobytes()).decode()
     return {"id": document.id, "vector": vector, "fields": document.fields}
 
