@@ -1,4 +1,4 @@
-"""The bench of a contract test: one store, and collections that are dropped after the test."""
+"""The bench of a contract test: a store, and collections that are dropped after the test."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +37,7 @@ NASTY = [
     "é is not e\u0301",
     "x" * 1_000,
 ]
-"""Twenty texts, each of which has broken some quoting, escaping or encoding somewhere."""
+"""Twenty texts that break wrong quoting, escaping or encoding."""
 
 
 FOREIGN: Final[list[dict[str, Any]]] = [
@@ -65,24 +65,24 @@ def records(names: Iterable[str], *, dim: int = 4) -> list[Record]:
 
 @dataclass
 class Bench:
-    """One store by its name in the tests, its URL and token; `store` is connected."""
+    """A connected `store`, with its name in the tests, its URL and token."""
 
     name: str
     url: str
     store: VectorBackend
     token: str | None = None
     create_foreign: Callable[[VectorBackend, str, int], None] | None = None
-    made: list[str] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
     aliases: list[str] = field(default_factory=list)
     kept: ClassVar[dict[tuple[str, str | None], set[str]]] = {}
 
     def new_name(self) -> str:
-        """Return a collection's name that nobody has used, to be dropped in the end."""
-        self.made.append(f"t{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
-        return self.made[-1]
+        """Return an unused name of a collection, which `clear` drops."""
+        self.created.append(f"t{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
+        return self.created[-1]
 
     def new_alias(self) -> str:
-        """Return an alias that nobody has used, to be dropped in the end."""
+        """Return an unused alias, which `clear` drops."""
         self.aliases.append(f"a{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
         return self.aliases[-1]
 
@@ -95,29 +95,29 @@ class Bench:
         fields: Mapping[str, FieldType] | None = None,
         encoder: Fingerprint | None = None,
     ) -> Collection:
-        """Create an empty collection; ``n`` is a declared number unless `fields` says otherwise."""
+        """Create an empty collection; by default `fields` declare a number ``n``."""
         declared: Mapping[str, FieldType] = {"n": "int"} if fields is None else fields
         schema = Schema(dim, metric, Index.parse(index), declared, encoder)
         return self.store.create(self.new_name(), schema)
 
     def empty(self, *, fields: Mapping[str, FieldType] | None = None) -> Collection:
-        """Return a collection to be left empty: one for all tests, since servers take 2 s for it.
+        """Return an empty collection of 4 dimensions, into which tests must not write.
 
-        Its vectors have 4 dimensions.
+        All tests share it, because servers take 2 s to create one.
         """
         declared: Mapping[str, FieldType] = {"n": "int"} if fields is None else fields
         name = f"empty_{'_'.join(f'{field}_{kind}' for field, kind in declared.items())}"
         self.kept.setdefault((self.url, self.token), set()).add(name)
         collection = self.store.create(name, Schema(4, index=Index("flat"), fields=declared))
         if collection.count():
-            raise AssertionError("an earlier test wrote rows into the collection that stays empty")
+            raise AssertionError("an earlier test wrote rows into the shared empty collection")
         return collection
 
     def foreign(self, *, dim: int = 4) -> str:
         """Return the name of a collection that another program created, with the rows `FOREIGN`.
 
-        Its metric is L2, and the vectors are the axes. Milvus' has other names for key and vector,
-        and a dynamic field "note".
+        Its metric is L2, and its vectors are the axes. On Milvus the key and the vector have other
+        names, and a dynamic field "note" exists.
 
         Raises:
             LookupError: no other program writes to this store.
@@ -129,21 +129,21 @@ class Bench:
         return name
 
     def names(self, **others: str) -> FieldNames:
-        """Return how a `foreign` collection calls its fields."""
+        """Return the field names of a `foreign` collection."""
         milvus = {"id": "pk", "vector": "emb"} if self.name.startswith("milvus") else {}
         return FieldNames(**{**milvus, "path": "file", "label": "class", **others})
 
     def reopen(self) -> None:
-        """Close the store for good, and connect again."""
+        """Close the store, and connect again."""
         self.store.close()
         self.store = connect(self.url, token=self.token)
 
     def clear(self) -> None:
-        """Drop what the test made, and close."""
+        """Drop the collections and aliases of the test, and close the store."""
         for alias in self.aliases:
             with suppress(CollectionNotFound):
                 self.store.drop_alias(alias)
-        for name in self.made:
+        for name in self.created:
             with suppress(CollectionNotFound):
                 self.store.drop(name)
         self.store.close()
@@ -160,7 +160,7 @@ def clear_kept() -> None:
 
 def ids(hits: Iterable[object]) -> list[str]:
     """Return the ids of hits or records, in order."""
-    return [hit.id for hit in hits]  # type: ignore[attr-defined]  # both have one
+    return [hit.id for hit in hits]  # type: ignore[attr-defined]  # both have an id
 
 
 def nasty_records() -> list[Record]:

@@ -10,7 +10,7 @@ from imgsearch.testing.contract.bench import Bench, clear_kept
 
 
 class StoreBench(Bench):
-    """The bench of a store of which no other program is known."""
+    """The bench of a store without another program that creates collections."""
 
     @override
     def foreign(self, *, dim: int = 4) -> str:

@@ -1,4 +1,4 @@
-"""Collections and aliases: created, opened, dropped, remembered."""
+"""The contract of collections and aliases: create, open, drop, and their schemas."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +49,7 @@ def test_creating_with_another_schema_names_the_difference(
     bench: Bench, other: dict[str, Any], named: str
 ) -> None:
     collection = bench.collection(encoder=ENCODER)
-    asked = {
+    values = {
         "dim": 4,
         "metric": "cosine",
         "index": Index("flat"),
@@ -57,7 +57,7 @@ def test_creating_with_another_schema_names_the_difference(
         "encoder": ENCODER,
     } | other
     with pytest.raises(SchemaMismatch, match=named):
-        bench.store.create(collection.name, Schema(**asked))
+        bench.store.create(collection.name, Schema(**values))
     assert bench.store.open(collection.name).schema == collection.schema
 
 
@@ -67,14 +67,14 @@ def test_name_that_some_store_refuses_is_refused_by_all(bench: Bench, name: str)
         bench.store.create(name, Schema(4))
 
 
-def test_opening_a_missing_collection_says_so(bench: Bench) -> None:
+def test_opening_a_missing_collection_names_it(bench: Bench) -> None:
     with pytest.raises(CollectionNotFound, match="nowhere"):
         bench.store.open("nowhere")
     with pytest.raises(CollectionNotFound, match="nowhere"):
         bench.store.drop("nowhere")
 
 
-def test_names_are_those_that_were_made_and_not_dropped(bench: Bench) -> None:
+def test_names_lists_existing_collections(bench: Bench) -> None:
     first, second = sorted(bench.collection().name for _ in range(2))
     listed = bench.store.names()
     assert [name for name in listed if name in (first, second)] == [first, second]
@@ -83,7 +83,7 @@ def test_names_are_those_that_were_made_and_not_dropped(bench: Bench) -> None:
     assert second in bench.store.names()
 
 
-def test_dropping_takes_everything_with_it(bench: Bench) -> None:
+def test_drop_deletes_all_records(bench: Bench) -> None:
     collection = bench.collection()
     collection.upsert(records(["a", "b"]))
     bench.store.drop(collection.name)
@@ -92,7 +92,7 @@ def test_dropping_takes_everything_with_it(bench: Bench) -> None:
     assert bench.store.create(collection.name, collection.schema).count() == 0
 
 
-def test_open_collection_goes_on_after_it_was_created_again(bench: Bench) -> None:
+def test_open_collection_continues_after_it_was_created_again(bench: Bench) -> None:
     collection = bench.collection(encoder=ENCODER)
     collection.upsert(records(["a", "b"]))
     assert collection.count() == 2
@@ -126,7 +126,7 @@ def test_open_collection_refuses_another_one_of_its_name(bench: Bench) -> None:
     assert ids(other.iterate()) == ["b"]
 
 
-def test_alias_stands_for_one_collection_then_for_another(bench: Bench) -> None:
+def test_alias_moves_between_collections(bench: Bench) -> None:
     old, new = bench.collection(), bench.collection()
     old.upsert(records(["old"]))
     new.upsert(records(["new 1", "new 2"]))
@@ -141,10 +141,10 @@ def test_alias_stands_for_one_collection_then_for_another(bench: Bench) -> None:
         ["new 1", "new 2"],
     )
     assert bench.store.create(alias, new.schema).count() == 2
-    assert sorted(ids(before.iterate())) == ["old"]  # what was opened stays what it was
+    assert sorted(ids(before.iterate())) == ["old"]  # open collections do not follow a moved alias
     assert alias not in bench.store.names()
     bench.store.drop(old.name)
-    bench.store.set_alias(alias, alias)  # already so
+    bench.store.set_alias(alias, alias)  # no change
     bench.reopen()
     assert bench.store.open(alias).count() == 2
     bench.store.drop_alias(alias)
@@ -153,7 +153,7 @@ def test_alias_stands_for_one_collection_then_for_another(bench: Bench) -> None:
     assert bench.store.open(new.name).count() == 2
 
 
-def test_alias_is_no_collection_and_goes_with_its_own(bench: Bench) -> None:
+def test_alias_is_dropped_with_its_collection(bench: Bench) -> None:
     collection, other = bench.collection(), bench.collection()
     alias = bench.new_alias()
     with pytest.raises(CollectionNotFound, match="nowhere"):
@@ -203,15 +203,15 @@ def test_readers_of_an_alias_never_miss_it_while_it_moves(bench: Bench) -> None:
 
 
 def test_fingerprint_and_schema_are_remembered(bench: Bench) -> None:
-    made = bench.collection(
+    created = bench.collection(
         encoder=ENCODER,
         index="hnsw:M=8,efConstruction=50",
         fields={"n": "int", "text": "str", "x": "float", "yes": "bool"},
     )
-    made.upsert([Record("a", unit(0), {"n": 3, "text": "金"})])
+    created.upsert([Record("a", unit(0), {"n": 3, "text": "金"})])
     bench.reopen()
-    opened = bench.store.open(made.name)
-    assert opened.schema == made.schema
+    opened = bench.store.open(created.name)
+    assert opened.schema == created.schema
     assert opened.schema.encoder == ENCODER
     opened.require(ENCODER)
     with pytest.raises(EncoderMismatch, match="weights"):

@@ -1,4 +1,4 @@
-"""The contract of filters: every store means by them what `filters.matches` does."""
+"""The contract of filters: every store agrees with `filters.matches`."""
 
 import math
 from collections.abc import Iterator
@@ -54,18 +54,18 @@ def every_comparison() -> Iterator[Filter]:
         yield (Field("text") == text) | ~(Field("n") > 0) & (Field("x") < 1.0)
 
 
-def test_every_comparison_means_what_the_reference_says(bench: Bench) -> None:
+def test_every_comparison_matches_the_reference(bench: Bench) -> None:
     collection = filled(bench)
     for where in every_comparison():
-        found = sorted(ids(collection.iterate(where=where, vectors=False)))
-        assert found == expected(where), where
+        matching = sorted(ids(collection.iterate(where=where, vectors=False)))
+        assert matching == expected(where), where
     for where in list(every_comparison())[::7]:
         assert collection.count(where) == len(expected(where)), where
         (hits,) = collection.search(unit(0)[None], k=50, where=where)
         assert sorted(ids(hits)) == expected(where), where
 
 
-def test_prefix_means_how_a_text_begins(bench: Bench) -> None:
+def test_prefix_compares_the_beginning_of_a_text(bench: Bench) -> None:
     collection = filled(bench)
     edges = ["\ud7ffa", "\ue000", "\U0010ffff\U0010ffffb", "a\U0010ffffb", "b", "a%b", "a_b", "axb"]
     collection.upsert([Record(f"e{i}", unit(1), {"text": text}) for i, text in enumerate(edges)])
@@ -86,7 +86,7 @@ def test_prefix_means_how_a_text_begins(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("where", [Field("n").startswith("1"), ~Field("no").startswith("")])
-def test_prefix_of_what_is_no_text_is_refused(bench: Bench, where: Filter) -> None:
+def test_prefix_of_a_number_is_refused(bench: Bench, where: Filter) -> None:
     with pytest.raises(FieldInvalid):
         bench.empty().count(where)
 
@@ -94,14 +94,14 @@ def test_prefix_of_what_is_no_text_is_refused(bench: Bench, where: Filter) -> No
 def test_filter_applies_before_k(bench: Bench) -> None:
     collection = bench.collection()
     collection.upsert([Record(f"r{i}", vector(1, i, 0, 0), {"n": i}) for i in range(100)])
-    (found,) = collection.search(unit(0)[None], k=3, where=Field("n") >= 90)
-    assert ids(found) == ["r90", "r91", "r92"]
+    (hits,) = collection.search(unit(0)[None], k=3, where=Field("n") >= 90)
+    assert ids(hits) == ["r90", "r91", "r92"]
     collection.flush()
-    (found,) = collection.search(unit(0)[None], k=3, where=Field("n") >= 90)
-    assert ids(found) == ["r90", "r91", "r92"]
+    (hits,) = collection.search(unit(0)[None], k=3, where=Field("n") >= 90)
+    assert ids(hits) == ["r90", "r91", "r92"]
 
 
-def test_field_left_out_is_found_by_its_zero(bench: Bench) -> None:
+def test_missing_field_is_found_by_its_zero(bench: Bench) -> None:
     collection = bench.collection(fields=KINDS)  # type: ignore[arg-type]  # literals
     collection.upsert([Record("bare", unit(0)), Record("full", unit(1), {**ROWS[9]})])
     assert ids(collection.iterate(where=Field("text") == "")) == ["bare"]
@@ -171,7 +171,7 @@ trees = st.recursive(
 )
 
 
-def test_any_tree_means_what_the_reference_says(bench: Bench) -> None:
+def test_any_tree_matches_the_reference(bench: Bench) -> None:
     collection = filled(bench)
 
     @settings(
@@ -199,7 +199,7 @@ def test_texts_are_found_in_either_form_of_unicode(bench: Bench) -> None:
     )
     for text in (texts["nfc"], texts["nfd"]):
         field = Field("text")
-        found = {
+        matching = {
             where: sorted(ids(collection.iterate(where=condition, vectors=False)))
             for where, condition in {
                 "==": field == text,
@@ -208,7 +208,7 @@ def test_texts_are_found_in_either_form_of_unicode(bench: Bench) -> None:
                 "not in": ~field.isin([text, "cafe"]) & (field != "x"),
             }.items()
         }
-        assert found == {
+        assert matching == {
             "==": ["nfc", "nfd"],
             "!=": ["other", "plain"],
             "in": ["nfc", "nfd", "plain"],

@@ -1,4 +1,4 @@
-"""Collections that another program created."""
+"""The contract of collections that another program created."""
 
 import pytest
 
@@ -43,13 +43,13 @@ def test_collection_of_another_program_is_written_on_request(bench: Bench) -> No
     assert sorted(ids(collection.iterate())) == ["2", "3", "4"]
 
 
-def test_asking_for_an_encoder_wants_the_collection(bench: Bench) -> None:
+def test_encoder_of_a_missing_collection_is_refused(bench: Bench) -> None:
     with pytest.raises(CollectionNotFound):
         bench.store.encoder("nowhere")
     assert bench.store.encoder(bench.empty().name) is None
 
 
-def test_encoder_is_never_noted_for_vectors_that_are_there(bench: Bench) -> None:
+def test_create_does_not_add_an_encoder_to_existing_vectors(bench: Bench) -> None:
     collection = bench.collection()
     assert not collection.foreign
     collection.upsert(records(["a"]))
@@ -75,25 +75,27 @@ def test_collection_of_another_program_is_read_by_its_own_field_names(bench: Ben
 
 def test_fields_of_other_names_are_read_as_path_and_label(bench: Bench) -> None:
     names = FieldNames(path="file", label="class")
-    made = bench.collection(fields={"file": "str", "class": "str", "year": "int", "path": "str"})
-    made.upsert(Record(str(n), unit(n), {**row, "path": "?"}) for n, row in enumerate(FOREIGN, 1))
-    made.flush()
-    collection = bench.store.open_named(made.name, names)
+    created = bench.collection(fields={"file": "str", "class": "str", "year": "int", "path": "str"})
+    created.upsert(
+        Record(str(n), unit(n), {**row, "path": "?"}) for n, row in enumerate(FOREIGN, 1)
+    )
+    created.flush()
+    collection = bench.store.open_named(created.name, names)
     first = {"path": "/fotos/ü1.jpg", "label": "猫", "year": 1999}
     assert collection.search(unit(1)[None], k=1)[0][0].fields == first
     assert collection.get(["1"], vectors=True)["1"].fields == first
     assert {row.id: row.fields for row in collection.iterate()}["1"] == first
-    for where, found in (
+    for where, matching in (
         (Field("label") == "hund", {"2", "3"}),
         (Field("class") == "hund", {"2", "3"}),
         (Field("path").isin(["/fotos/2.jpg"]) | (Field("year") < 2000), {"1", "2"}),
         (~(Field("label") == "hund") & (Field("year") < 2000), {"1"}),
     ):
-        assert set(ids(collection.search(unit(0)[None], where=where)[0])) == found
-        assert set(ids(collection.iterate(where=where))) == found
-        assert collection.count(where) == len(found)
-    assert collection.indexed() == made.indexed()
-    assert type(bench.store.open_named(made.name, FieldNames())) is type(made)
+        assert set(ids(collection.search(unit(0)[None], where=where)[0])) == matching
+        assert set(ids(collection.iterate(where=where))) == matching
+        assert collection.count(where) == len(matching)
+    assert collection.indexed() == created.indexed()
+    assert type(bench.store.open_named(created.name, FieldNames())) is type(created)
     for write in (
         lambda: collection.upsert([Record("4", unit(0))]),
         lambda: collection.delete(["1"], foreign=True),
@@ -101,6 +103,6 @@ def test_fields_of_other_names_are_read_as_path_and_label(bench: Bench) -> None:
         with pytest.raises(SchemaMismatch, match="opened with field names"):
             write()
     with pytest.raises(FieldInvalid, match="pk"):
-        bench.store.open_named(made.name, FieldNames(id="pk"))
+        bench.store.open_named(created.name, FieldNames(id="pk"))
     with pytest.raises(CollectionNotFound):
         bench.store.open_named("nowhere", names)

@@ -1,4 +1,4 @@
-"""The contract of indexes: each kind is really built with each metric, and finds neighbours."""
+"""The contract of indexes: each kind is built with each metric, and finds neighbors."""
 
 import numpy as np
 import pytest
@@ -12,18 +12,18 @@ RECALL = {"flat": 1.0, "ivf_flat": 0.9, "ivf_sq8": 0.9, "hnsw": 0.9}
 
 
 def data(metric: Metric) -> tuple[np.ndarray, np.ndarray]:
-    """Return 2,000 rows around 40 centres, as embeddings of things are, and 50 queries."""
+    """Return 2,000 rows around 40 centers, like embeddings of things, and 50 queries."""
     rng = np.random.default_rng(20)
-    centres = rng.normal(size=(40, DIM)) * 2
-    rows = centres[rng.integers(40, size=ROWS)] + rng.normal(size=(ROWS, DIM))
-    queries = centres[rng.integers(40, size=50)] + rng.normal(size=(50, DIM))
-    if metric == "ip":  # of equal lengths, or the longest would be everybody's neighbours
+    centers = rng.normal(size=(40, DIM)) * 2
+    rows = centers[rng.integers(40, size=ROWS)] + rng.normal(size=(ROWS, DIM))
+    queries = centers[rng.integers(40, size=50)] + rng.normal(size=(50, DIM))
+    if metric == "ip":  # of equal length, otherwise the longest rows are neighbors of all queries
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows.astype(np.float32), queries.astype(np.float32)
 
 
 def truth(rows: np.ndarray, queries: np.ndarray, metric: Metric) -> np.ndarray:
-    """Return all similarities in float64, higher is nearer; by numpy, not by our own store."""
+    """Return all similarities in float64, higher is nearer, computed by numpy alone."""
     a, b = queries.astype(np.float64), rows.astype(np.float64)
     if metric == "l2":
         return 1 - ((a[:, None] - b) ** 2).sum(axis=2) / 2
@@ -35,22 +35,23 @@ def truth(rows: np.ndarray, queries: np.ndarray, metric: Metric) -> np.ndarray:
 
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
 @pytest.mark.parametrize("index", ["flat", "ivf_flat:nlist=64", "ivf_sq8:nlist=64", "hnsw:M=24"])
-def test_index_finds_the_true_neighbours(bench: Bench, index: str, metric: Metric) -> None:
+def test_index_finds_the_true_neighbors(bench: Bench, index: str, metric: Metric) -> None:
     rows, queries = data(metric)
     collection = bench.collection(dim=DIM, metric=metric, index=index, fields={})
     collection.upsert([Record(f"{i}", row) for i, row in enumerate(rows)])
     collection.flush()
     assert collection.count() == collection.indexed() == ROWS
     scores = truth(rows, queries, metric)
-    found = collection.search(queries, k=K)
+    results = collection.search(queries, k=K)
     nearest = np.argsort(-scores, axis=1)[:, :K]
     kind = collection.schema.index.kind
     common = [
-        len(set(ids(hits)) & set(map(str, best))) for hits, best in zip(found, nearest, strict=True)
+        len(set(ids(hits)) & set(map(str, best)))
+        for hits, best in zip(results, nearest, strict=True)
     ]
     assert np.mean(common) / K >= RECALL[kind] - (1e-3 if kind == "flat" else 0)
-    tolerance = 0.05 if kind == "ivf_sq8" else 1e-4  # one byte a dimension
-    for hits, row in zip(found, scores, strict=True):
+    tolerance = 0.05 if kind == "ivf_sq8" else 1e-4  # one byte for each dimension
+    for hits, row in zip(results, scores, strict=True):
         assert [hit.score for hit in hits] == pytest.approx(
             [row[int(hit.id)] for hit in hits], rel=tolerance, abs=tolerance
         )
@@ -62,11 +63,12 @@ def test_more_effort_finds_all(bench: Bench, index: str) -> None:
     collection = bench.collection(dim=DIM, index=index, fields={})
     collection.upsert([Record(f"{i}", row) for i, row in enumerate(rows)])
     collection.flush()
-    assert collection.settle() == ROWS  # else a server would still compare them one by one
+    assert collection.settle() == ROWS  # otherwise a server still compares them one by one
     nearest = np.argsort(-truth(rows, queries, "cosine"), axis=1)[:, :100]
-    found = collection.search(queries, k=100, effort=2_000)
+    results = collection.search(queries, k=100, effort=2_000)
     common = [
-        len(set(ids(hits)) & set(map(str, best))) for hits, best in zip(found, nearest, strict=True)
+        len(set(ids(hits)) & set(map(str, best)))
+        for hits, best in zip(results, nearest, strict=True)
     ]
     assert np.mean(common) >= 99.5
     for hits in collection.search(queries, k=100, effort=1):  # ef below k is raised to k
@@ -84,7 +86,7 @@ def test_deleted_and_replaced_rows_leave_the_index(bench: Bench) -> None:
         assert not {hit.id for hit in hits} & set(first)
     collection.upsert([Record(f"{i}", -row) for i, row in enumerate(rows)])
     assert collection.count() == ROWS
-    (found,) = collection.search(-rows[:1], k=1)
-    assert found[0].id == "0"
-    (found,) = collection.search(rows[:1], k=10)
-    assert found[0].score < 0.999
+    (hits,) = collection.search(-rows[:1], k=1)
+    assert hits[0].id == "0"
+    (hits,) = collection.search(rows[:1], k=10)
+    assert hits[0].score < 0.999

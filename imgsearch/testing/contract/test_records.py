@@ -1,4 +1,4 @@
-"""Records: written, read, replaced, deleted."""
+"""The contract of records: upsert, get, iterate, delete."""
 
 import numpy as np
 import pytest
@@ -21,8 +21,8 @@ def test_upserted_record_is_found_at_once(bench: Bench) -> None:
     collection = bench.collection()
     for i in range(8):
         collection.upsert([Record(f"r{i}", vector(1, i, 0, 0), {"n": i})])
-        (found,) = collection.search(vector(1, i, 0, 0)[None], k=1)
-        assert ids(found) == [f"r{i}"]
+        (hits,) = collection.search(vector(1, i, 0, 0)[None], k=1)
+        assert ids(hits) == [f"r{i}"]
         assert collection.count() == i + 1
 
 
@@ -35,9 +35,9 @@ def test_upsert_replaces_vector_and_fields_whole(bench: Bench) -> None:
     assert record.fields == {"n": 2, "text": "", "extra": 1.5}
     assert record.vector is not None
     assert record.vector.tolist() == [0, 1, 0, 0]
-    (found,) = collection.search(unit(1)[None], k=5)
-    assert [(hit.id, hit.score) for hit in found] == [("a", pytest.approx(1))]
-    assert found[0].fields == record.fields
+    (hits,) = collection.search(unit(1)[None], k=5)
+    assert [(hit.id, hit.score) for hit in hits] == [("a", pytest.approx(1))]
+    assert hits[0].fields == record.fields
 
 
 def test_upsert_replaces_after_flush(bench: Bench) -> None:
@@ -47,8 +47,8 @@ def test_upsert_replaces_after_flush(bench: Bench) -> None:
     collection.upsert([Record("a", unit(1), {"n": 2})])
     assert collection.count() == 2
     assert collection.get(["a"])["a"].fields == {"n": 2}
-    (found,) = collection.search(unit(1)[None], k=5)
-    assert [(hit.id, round(hit.score, 5)) for hit in found] == [("a", 1), ("b", 0)]
+    (hits,) = collection.search(unit(1)[None], k=5)
+    assert [(hit.id, round(hit.score, 5)) for hit in hits] == [("a", 1), ("b", 0)]
 
 
 def test_last_of_duplicates_in_one_call_counts(bench: Bench) -> None:
@@ -140,12 +140,12 @@ def test_longest_values_fit(bench: Bench) -> None:
     assert collection.count(where=Field("n") == 2**63 - 1) == 1
 
 
-def test_get_returns_only_what_is_there(bench: Bench) -> None:
+def test_get_returns_only_existing_records(bench: Bench) -> None:
     collection = bench.collection()
     collection.upsert(records("abc"))
-    found = collection.get(["b", "nobody", "a", "b", "", "x" * 600, "nul\0", "\ud800"])
-    assert sorted(found) == ["a", "b"]
-    assert found["b"] == Record("b", None, {"n": 1})
+    known = collection.get(["b", "nobody", "a", "b", "", "x" * 600, "nul\0", "\ud800"])
+    assert sorted(known) == ["a", "b"]
+    assert known["b"] == Record("b", None, {"n": 1})
     assert collection.get([]) == {}
 
 
@@ -159,7 +159,7 @@ def test_get_returns_the_vectors_that_were_written(bench: Bench) -> None:
         assert record.vector.tolist() == written[name].tolist()
 
 
-def test_delete_counts_those_that_were_there(bench: Bench) -> None:
+def test_delete_counts_existing_records(bench: Bench) -> None:
     collection = bench.collection()
     collection.upsert(records("abcd"))
     assert collection.delete(["a", "nobody", "c", "a"]) == 2
@@ -194,7 +194,7 @@ def test_impossible_batch_is_refused(bench: Bench, batch: int) -> None:
         bench.empty().iterate(batch=batch)
 
 
-def test_fields_come_back_as_the_type_they_were(bench: Bench) -> None:
+def test_fields_keep_their_types(bench: Bench) -> None:
     collection = bench.collection(fields={"text": "str", "n": "int", "x": "float", "yes": "bool"})
     fields = {
         "text": "", "n": -7, "x": 2.0, "yes": True,
@@ -203,9 +203,9 @@ def test_fields_come_back_as_the_type_they_were(bench: Bench) -> None:
     }  # fmt: skip
     collection.upsert([Record("a", unit(0), fields), Record("b", unit(1), {"x": 3})])
     hit = collection.search(unit(0)[None], k=1)[0][0]
-    for found in (collection.get(["a"])["a"].fields, hit.fields):
-        assert found == fields
-        assert {n: type(v) for n, v in found.items()} == {n: type(v) for n, v in fields.items()}
+    for stored in (collection.get(["a"])["a"].fields, hit.fields):
+        assert stored == fields
+        assert {n: type(v) for n, v in stored.items()} == {n: type(v) for n, v in fields.items()}
     zeros = collection.get(["b"])["b"].fields
     assert zeros == {"text": "", "n": 0, "x": 3.0, "yes": False}
     assert [type(value) for _, value in sorted(zeros.items())] == [int, str, float, bool]
@@ -214,9 +214,9 @@ def test_fields_come_back_as_the_type_they_were(bench: Bench) -> None:
 def test_nasty_texts_come_back_unchanged(bench: Bench) -> None:
     collection = bench.collection(fields={"text": "str", "n": "int"})
     collection.upsert(nasty_records())
-    found = collection.get([f"r{i}" for i in range(len(NASTY))])
-    assert [found[f"r{i}"].fields["text"] for i in range(len(NASTY))] == NASTY
-    assert [found[f"r{i}"].fields["other"] for i in range(len(NASTY))] == NASTY
+    stored = collection.get([f"r{i}" for i in range(len(NASTY))])
+    assert [stored[f"r{i}"].fields["text"] for i in range(len(NASTY))] == NASTY
+    assert [stored[f"r{i}"].fields["other"] for i in range(len(NASTY))] == NASTY
     (hits,) = collection.search(unit(0)[None], k=20)
     assert sorted(str(hit.fields["text"]) for hit in hits) == sorted(NASTY)
 
@@ -233,7 +233,7 @@ def test_nasty_ids_are_ids_like_others(bench: Bench) -> None:
     assert ids(collection.iterate()) == ["CASE"]
 
 
-def test_reader_cannot_change_what_is_stored(bench: Bench) -> None:
+def test_changes_to_returned_records_are_not_stored(bench: Bench) -> None:
     collection = bench.collection()
     mine = unit(0).copy()
     collection.upsert([Record("a", mine, {"n": 1})])

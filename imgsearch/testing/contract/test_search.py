@@ -1,4 +1,4 @@
-"""Search: scores, order, pages, and readers beside a writer."""
+"""The contract of searches: scores, order, pages, and readers beside a writer."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ NAN, INFINITY = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        # query (3, 4); a = (6, 8), b = (4, 3), c = (-4, 3), d = (0.6, 0.8): by hand
+        # query (3, 4); a = (6, 8), b = (4, 3), c = (-4, 3), d = (0.6, 0.8); worked by hand
         # cosine: a 50/50 = 1, d 5/5 = 1, b 24/25 = .96, c (-12 + 12)/25 = 0
         ("cosine", {"a": (1, 0), "d": (1, 0), "b": (0.96, 0.04), "c": (0, 1)}),
         # inner product: a 18 + 32 = 50, b 12 + 12 = 24, d 1.8 + 3.2 = 5, c 0
@@ -46,10 +46,10 @@ def test_scores_and_distances_by_hand(
     rows = {"a": (6, 8), "b": (4, 3), "c": (-4, 3), "d": (0.6, 0.8)}
     collection.upsert([Record(name, vector(*values)) for name, values in rows.items()])
     (hits,) = collection.search(vector(3, 4)[None], k=4)
-    found = {hit.id: (hit.score, hit.distance) for hit in hits}
-    assert found.keys() == expected.keys()
+    measured = {hit.id: (hit.score, hit.distance) for hit in hits}
+    assert measured.keys() == expected.keys()
     for name, (score, distance) in expected.items():
-        assert found[name] == (pytest.approx(score, abs=1e-5), pytest.approx(distance, abs=1e-5))
+        assert measured[name] == (pytest.approx(score, abs=1e-5), pytest.approx(distance, abs=1e-5))
     scores = [hit.score for hit in hits]
     assert scores == sorted(scores, reverse=True)
     assert [hit.distance for hit in hits] == sorted(hit.distance for hit in hits)
@@ -80,10 +80,10 @@ def test_cosine_stays_within_its_bounds(bench: Bench) -> None:
 def test_order_is_nearest_first(bench: Bench) -> None:
     collection = bench.collection()
     collection.upsert(records("abcdefgh"))  # (1, i, 0, 0): ever further from (1, 0, 0, 0)
-    (found,) = collection.search(unit(0)[None], k=5)
-    assert ids(found) == ["a", "b", "c", "d", "e"]
-    (found,) = collection.search(unit(1)[None], k=8)
-    assert ids(found) == ["h", "g", "f", "e", "d", "c", "b", "a"]
+    (hits,) = collection.search(unit(0)[None], k=5)
+    assert ids(hits) == ["a", "b", "c", "d", "e"]
+    (hits,) = collection.search(unit(1)[None], k=8)
+    assert ids(hits) == ["h", "g", "f", "e", "d", "c", "b", "a"]
 
 
 def test_k_beyond_the_count_returns_all(bench: Bench) -> None:
@@ -129,12 +129,12 @@ def test_empty_collection_finds_nothing(bench: Bench) -> None:
     assert collection.search(np.empty((0, 4), dtype=np.float32)) == []
 
 
-def test_batch_of_queries_answers_each_in_order(bench: Bench) -> None:
+def test_batch_of_queries_returns_hits_in_order(bench: Bench) -> None:
     collection = bench.collection(dim=8)
     collection.upsert([Record(f"axis {i}", unit(i, 8)) for i in range(8)])
     queries = np.tile(np.eye(8, dtype=np.float32), (80, 1))  # 640: more than one call's worth
-    found = collection.search(queries, k=1)
-    assert [hits[0].id for hits in found] == [f"axis {i % 8}" for i in range(640)]
+    results = collection.search(queries, k=1)
+    assert [hits[0].id for hits in results] == [f"axis {i % 8}" for i in range(640)]
 
 
 def test_pages_follow_each_other(bench: Bench) -> None:
@@ -144,11 +144,11 @@ def test_pages_follow_each_other(bench: Bench) -> None:
     pages = [collection.search(queries, k=3, offset=offset) for offset in (0, 3, 6, 9)]
     assert [ids(page[0]) for page in pages] == [list("abc"), list("def"), list("gh"), []]
     assert [ids(page[1]) for page in pages] == [list("hgf"), list("edc"), list("ba"), []]
-    (found,) = collection.search(unit(0)[None], k=3, offset=2, where=Field("n") != 3)
-    assert ids(found) == ["c", "e", "f"]
-    # the cosine of (1, 3) with (1, 0) is 1 / sqrt(10) = .316, that of (1, 2) .447
-    (found,) = collection.search(unit(0)[None], k=3, offset=1, min_score=0.4)
-    assert ids(found) == ["b", "c"]
+    (hits,) = collection.search(unit(0)[None], k=3, offset=2, where=Field("n") != 3)
+    assert ids(hits) == ["c", "e", "f"]
+    # the cosine of (1, 3) with (1, 0) is 1 / sqrt(10) = .316, the cosine of (1, 2) .447
+    (hits,) = collection.search(unit(0)[None], k=3, offset=1, min_score=0.4)
+    assert ids(hits) == ["b", "c"]
     assert collection.search(unit(0)[None], k=1, offset=16_383) == [[]]
 
 
@@ -158,15 +158,15 @@ def test_impossible_offset_is_refused(bench: Bench, k: int, offset: int) -> None
         bench.empty().search(unit(0)[None], k=k, offset=offset)
 
 
-def test_min_score_leaves_out_what_is_further(bench: Bench) -> None:
+def test_min_score_omits_lower_scores(bench: Bench) -> None:
     collection = bench.collection(dim=2)
     # cosines with (1, 0): 1, .8, .6, 0, -1
     rows = {"a": (1, 0), "b": (0.8, 0.6), "c": (0.6, 0.8), "d": (0, 1), "e": (-1, 0)}
     collection.upsert([Record(name, vector(*values)) for name, values in rows.items()])
-    (found,) = collection.search(vector(1, 0)[None], min_score=0.7)
-    assert ids(found) == ["a", "b"]
-    (found,) = collection.search(vector(1, 0)[None], min_score=-0.5)
-    assert ids(found) == ["a", "b", "c", "d"]
+    (hits,) = collection.search(vector(1, 0)[None], min_score=0.7)
+    assert ids(hits) == ["a", "b"]
+    (hits,) = collection.search(vector(1, 0)[None], min_score=-0.5)
+    assert ids(hits) == ["a", "b", "c", "d"]
     assert collection.search(vector(1, 0)[None], min_score=1.5) == [[]]
 
 
@@ -178,8 +178,8 @@ def test_readers_beside_a_writer_see_whole_records(bench: Bench) -> None:
     def read() -> int:
         rounds = 0
         while not done.is_set() or not rounds:
-            (found,) = collection.search(unit(0)[None], k=50, where=Field("n") < 50)
-            assert len(found) == 50
+            (hits,) = collection.search(unit(0)[None], k=50, where=Field("n") < 50)
+            assert len(hits) == 50
             assert collection.get(["old 7"])["old 7"].fields == {"n": 7}
             assert collection.count() >= 50
             rounds += 1
