@@ -103,8 +103,8 @@ class Repair:
         images.header(data, path=entry.name, max_pixels=library.max_pixels)
         embedded = library.embed([(entry.name, data)])
         row = embedded.drop_columns("vector").to_pylist()[0]
-        if row["status"] != "ok":
-            raise ImageCorrupt(row["error"])
+        if row["status"] != "ok" or row["sha256"] != entry.content:
+            raise ImageCorrupt(row["error"] or "the original has other content now")
         (first,) = first_rows(self._catalog, entry.collection, [entry])
         library.insert([record(first, vectors_of(embedded)[0])])
 
