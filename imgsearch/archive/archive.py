@@ -126,16 +126,16 @@ class Archive(Closeable):
         items: Iterable[Incoming],
         *,
         collection: str = "images",
-        total: int = 0,
+        found: int = 0,
         in_place: bool = False,
         background: bool = False,
-        canceled: Callable[[], bool] | None = None,
+        cancelled: Callable[[], bool] | None = None,
         on_stages: Callable[[Stages], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Added:
         """Add images; unusable ones are listed in `Added.failures`.
 
-        `total` is the expected number of images, if it is known. `in_place` keeps no copies of
+        `found` is the expected number of images, if it is known. `in_place` keeps no copies of
         files. An addition in the `background` works a quarter of the time during searches, and
         indexes even a few images at its end; otherwise they are compared one by one until there
         are some hundreds. To finish an interrupted addition, call `repair`, or add the same images
@@ -152,13 +152,13 @@ class Archive(Closeable):
                 self.catalog,
                 Writer(library, self.catalog, self._originals, on_step=self._on_step),
                 stored=self.originals is not None and not in_place,
-                canceled=canceled or _never,
+                canceled=cancelled or _never,
                 on_stages=on_stages or _nothing,
                 on_failure=on_failure or _nothing,
                 traffic=self.traffic if background else None,
                 soon=WORTH_AN_INDEX if self._libraries.embedded else inf,
             )
-            added = addition.run(items, total=total, index=background)
+            added = addition.run(items, total=found, index=background)
             self._libraries.index_later(collection, added.stages)
         return added
 

@@ -60,10 +60,10 @@ class JobRun:
         self._archive.add(
             items,
             collection=self._job.collection,
-            total=len(items),
+            found=len(items),
             in_place=bool(self._job.request.get("in_place")),
             background=True,
-            canceled=stopped,
+            cancelled=stopped,
             on_stages=self._on_stages,
             on_failure=self._on_failure,
         )

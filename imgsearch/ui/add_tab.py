@@ -96,7 +96,7 @@ class AddTab:
                 self._archive.add,
                 [_incoming(file, label or "") for file in files],
                 collection=into.strip(),
-                total=len(files),
+                found=len(files),
                 on_failure=failed.append,
             )
             for stages in stages_of(add):

@@ -278,7 +278,7 @@ def test_first_of_equal_items_counts_across_chunks(opened):
         Incoming("c.jpg", data=jpeg(1), label="dog"),
         Incoming("a.jpg", data=jpeg(1)),
     ]
-    added = opened.add(items, total=len(items))
+    added = opened.add(items, found=len(items))
     stages = added.stages
     counts = (stages.inserted, stages.updated, stages.skipped, stages.failed)
     assert counts == (82, 0, 2, 2)
