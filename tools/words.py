@@ -33,7 +33,6 @@ FOLDERS: Final = (
     "imgsearch/pipelines",
     "imgsearch/service",
     "imgsearch/testing",
-    "imgsearch/testing/tencent/README.md",
     "imgsearch/towhee",
     "imgsearch/ui",
     "imgsearch/wire",

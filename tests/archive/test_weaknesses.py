@@ -17,7 +17,8 @@ ELSEWHERE = {
     9: "encoders/timm/test_encoder.py::test_a_file_that_would_run_code_is_refused_and_runs_none",
     13: "catalog/test_entries.py::test_ids_are_strings",
     14: "catalog/test_writers.py::test_two_processes_with_the_same_contents_stay_consistent",
-    21: "../imgsearch/testing/contract/test_collections.py::test_creating_twice_with_the_same_schema_opens",
+    21: "../imgsearch/testing/contract/test_collections.py::"
+    "test_creating_twice_with_the_same_schema_opens",
     24: "compat/test_embedding.py::test_both_color_orders_give_the_same_embedding",
     25: "evaluation/test_metrics.py::test_the_standard_rule_catches_towhees",
 }
