@@ -286,7 +286,7 @@ def test_command_without_a_network_prints_the_next_command(run, archive, manifes
     failed = run("fetch", "imagenet-subset", "--url", url, "--to", "meine Bilder")
     assert failed.exit_code == 1
     (hint,) = [line for line in failed.stderr.splitlines() if line.startswith("Without")]
-    assert f"download {url} on another machine, put it into this folder as reverse.zip" in hint
+    assert f"download {url} on another machine, save it in this folder as reverse.zip" in hint
     archive.rename(tmp_path / "reverse.zip")
     words = shlex.split(hint.rpartition("run: ")[2])
     assert words[:2] == ["imgsearch", "data"]
