@@ -112,7 +112,7 @@ def test_search_accepts_the_effort(run, tmp_path):
     ("words", "code", "message"),
     [
         (["--index", "baum"], 1, "unknown index"),
-        (["--index", "flat@3"], 1, "no effort"),
+        (["--index", "flat@3"], 1, "invalid effort"),
         (["--collection", "nirgends"], 1, "nirgends"),
         (["--target", "1.5"], 2, "1.5"),
         (["--queries", "0"], 2, "0"),
