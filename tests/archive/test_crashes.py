@@ -10,9 +10,8 @@ import pytest
 from imgsearch.images import sources
 from tests.archive.place import archive, images, jpeg, state
 
-FIRST, *PART = (
-    sources.content_id(jpeg(number)) for number in range(3)
-)  # the chunks of an addition
+# the chunks of an addition
+FIRST, *PART = (sources.content_id(jpeg(number)) for number in range(3))
 CONTENTS = {sources.content_id(jpeg(number)) for number in range(5)}
 
 
@@ -33,7 +32,7 @@ def in_step(opened, contents):
 
 
 @pytest.mark.parametrize("step", ["original", "pending", "vector", "ready"])
-def test_e12_an_addition_that_is_killed_loses_and_leaves_nothing(tmp_path, step):
+def test_killed_addition_loses_and_leaves_nothing(tmp_path, step):
     with archive(tmp_path) as opened:
         opened.add(images(90, 91))  # creates the collection
     kept = {sources.content_id(jpeg(90)), FIRST}
@@ -64,7 +63,7 @@ def test_interrupted_creation_of_a_collection_is_completed(tmp_path, step):
 
 
 @pytest.mark.parametrize("step", ["deleting", "vector gone", "original gone", "forgotten"])
-def test_e12_a_deletion_that_is_killed_is_finished(tmp_path, step):
+def test_killed_deletion_is_completed(tmp_path, step):
     with archive(tmp_path) as opened:
         opened.add(images(0, 5))
     killed(tmp_path, "delete", step)

@@ -110,9 +110,8 @@ def test_resumed_job_reports_its_failures_once(opened, tmp_path):
     failure = JobFailure("kaputt.jpg", "decode", "ImageCorrupt", "")  # recorded before the kill
     opened.catalog.add_job_failures(job.id, [failure])
     opened.catalog.save_job(replace(job, state="running", failed=1))
-    assert (
-        Jobs(opened, workers=0)._waiting.qsize() == 1
-    )  # queued once, because another run would start from the beginning
+    # queued once, because another run would start from the beginning
+    assert Jobs(opened, workers=0)._waiting.qsize() == 1
     opened.catalog.save_job(replace(job, state="running", found=9, failed=9))
     later = Jobs(opened)
     try:

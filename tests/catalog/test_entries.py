@@ -173,9 +173,8 @@ def test_ready_and_failed_change_only_pending_entries(catalog):
     ids = [f"id-{n:05}" for n in range(4)]
     catalog.mark_deleting(ids[:1])
     catalog.failed({ids[1]: "Some: \0 \ud800", ids[0]: "x"})
-    assert (
-        catalog.get(ids[1]).error == "Some: ? ?"
-    )  # replaced, because databases cannot store these characters
+    # replaced, because databases cannot store these characters
+    assert catalog.get(ids[1]).error == "Some: ? ?"
     known = {"width": 640, "height": 480, "format": "WEBP", "encoder": "lite", "stored": True}
     changes = {ids[2]: known, ids[0]: known, ids[3]: known}
     assert set(catalog.ready([*ids[:3], "unknown"], changes=changes)) == {ids[1], ids[2]}

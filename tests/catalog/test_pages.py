@@ -49,9 +49,8 @@ def test_pages_stay_consistent_during_additions_and_deletions(catalog):
     first = catalog.page(order="name", limit=4)
     catalog.begin([entry(1, name="01"), entry(2, name="135"), entry(3, name="99")])
     catalog.mark_deleting(["id-00013", "id-00015"])
-    catalog.forget(
-        ["id-00013", "id-00015"]
-    )  # the last entry of the first page, and one of a later page
+    # the last entry of the first page, and one of a later page
+    catalog.forget(["id-00013", "id-00015"])
     second = catalog.page(order="name", limit=4, after=first.next)
     third = catalog.page(order="name", limit=4, after=second.next)
     names = [[item.name for item in page.entries] for page in (first, second, third)]

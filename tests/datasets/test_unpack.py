@@ -144,9 +144,8 @@ def test_two_entries_for_one_file_are_rejected(tmp_path, manifest, target, one, 
     assert not target.exists()
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Duplicate name:UserWarning"
-)  # from zipfile, when the test writes the archive
+# from zipfile, when the test writes the archive
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 def test_duplicate_name_is_rejected(tmp_path, manifest, target):
     with pytest.raises(DatasetError, match="two entries for"):
         unpack(packed(tmp_path, (PATH, b"a"), (PATH, b"b")), manifest, target)
@@ -209,9 +208,8 @@ def test_wrong_file_never_replaces_a_correct_one(tmp_path, manifest, target):
 
 
 def test_archive_with_many_extra_entries_is_rejected(tmp_path, manifest, target):
-    entries = [
-        (f"{place}", b"") for place in range(1_005)
-    ]  # 4 files, and the 1,000 extra entries allowed
+    # 4 files, and the 1,000 extra entries allowed
+    entries = [(f"{place}", b"") for place in range(1_005)]
     with pytest.raises(DatasetError, match="many more entries"):
         unpack(packed(tmp_path, *entries), manifest, target)
     unpack(packed(tmp_path, *entries[:1_004]), manifest, target)

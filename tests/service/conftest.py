@@ -1,4 +1,4 @@
-"""The service over each topology, started once a session."""
+"""The service over every topology, started once a session."""
 
 import pytest
 
@@ -11,7 +11,7 @@ if hasattr(topologies, "team"):
 
 @pytest.fixture(scope="session", params=topologies.NAMES)
 def service(request, tmp_path_factory):
-    """Return a running service over each topology; tests keep to collections of their own."""
+    """Return a running service over each topology. Tests use their own collections."""
     folder = tmp_path_factory.mktemp("service")
     photos = folder / "фото"
     photos.mkdir()
@@ -26,5 +26,5 @@ def service(request, tmp_path_factory):
 
 @pytest.fixture
 def empty(service):
-    """Return the name of a collection that nobody has used."""
+    """Return the name of an unused collection."""
     return service.collection()

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from tests.service.running import jpeg
 
 DEEP = 100_000
-# percent-encoded, as they stand in a URL; of bytes that are no UTF-8, too
+# percent-encoded, as in a URL; also bytes that are not UTF-8
 TEXTS = [
     "", "%00", "a%00b", "%FF%FE", "%ED%A0%80", "%C0%AE%C0%AE%2F", "%E2%80%AE", "%0D%0AX:%201", "%",
     "%25n%25s", "..%2F..%2Fetc%2Fpasswd", "nan", "NaN", "inf", "-Infinity", "1e999", "-0", "0x10",
@@ -77,7 +77,7 @@ DISPOSITIONS = [
 
 
 def requests(document, known):
-    """Yield (what is hostile, method, path with query, options of httpx) for every route.
+    """Yield (description, method, path with query, options of httpx) for every route.
 
     `known` has a valid value for each path parameter and required query parameter.
     """
@@ -89,14 +89,18 @@ def requests(document, known):
 
 def _of(document, path, operation, known):
     parameters = operation.get("parameters", [])
-    in_path = [each["name"] for each in parameters if each["in"] == "path"]
-    in_query = [each["name"] for each in parameters if each["in"] == "query"]
-    required = [each["name"] for each in parameters if each["in"] == "query" and each["required"]]
+    in_path = [parameter["name"] for parameter in parameters if parameter["in"] == "path"]
+    in_query = [parameter["name"] for parameter in parameters if parameter["in"] == "query"]
+    required = [
+        parameter["name"]
+        for parameter in parameters
+        if parameter["in"] == "query" and parameter["required"]
+    ]
     good = path.format(**{name: known[path, name] for name in in_path})
     query = "?" + "".join(f"{name}={known[path, name]}&" for name in required)
     for name in in_path:
         for text in TEXTS:
-            bad = {each: known[path, each] for each in in_path} | {name: text}
+            bad = {parameter: known[path, parameter] for parameter in in_path} | {name: text}
             yield f"{name} {text[:40]}", path.format(**bad) + query, {}
     if good.endswith("/events"):
         return  # a stream

@@ -1,4 +1,4 @@
-"""A service on a free port of loopback, in a thread of the test's process."""
+"""A service on a free loopback port, in a thread of the test process."""
 
 import asyncio
 import io
@@ -20,38 +20,38 @@ _names = itertools.count()
 
 
 class Running:
-    """A service that runs: its archive and application, and clients with keys of each scope."""
+    """A running service: its archive, application, and clients with a key of each scope."""
 
     def __init__(self, archive, app, url, secrets):
         self.archive, self.app, self.url, self.secrets = archive, app, url, secrets
         self.clients = ExitStack()
         self.http = self.client("admin")
 
-    def client(self, scope=None, **told):
-        """Return a client with a key of that scope; None: without one."""
+    def client(self, scope=None, **options):
+        """Return a client with a key of the scope; None: without a key."""
         headers = {"Authorization": f"Bearer {self.secrets[scope]}"} if scope else {}
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=30, **told)
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)
         return self.clients.enter_context(client)
 
-    def search(self, collection, **asked):
-        """Search as JSON; return the answer's body."""
-        answer = self.http.post("/v1/search", json={"collection": collection, **asked})
+    def search(self, collection, **query):
+        """Search with a JSON request; return the body of the response."""
+        answer = self.http.post("/v1/search", json={"collection": collection, **query})
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def finished(self, job):
-        """Follow a job's events to their end; return the last one's job."""
+        """Follow a job's events to their end; return the last state."""
         lines = self.http.get(f"/v1/jobs/{job['id']}/events").text.splitlines()
-        told = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
-        assert told[-1]["state"] in ("done", "failed", "cancelled")
-        return told[-1]
+        states = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+        assert states[-1]["state"] in ("done", "failed", "cancelled")
+        return states[-1]
 
     def collection(self):
-        """Return the name of a collection that nobody has used."""
+        """Return the name of an unused collection."""
         return f"c{next(_names)}"
 
     def add(self, *numbers, collection, **fields):
-        """Upload pictures by their numbers; return what is told of each, in order."""
+        """Upload pictures by their numbers; return the image of each response, in order."""
         files = [("file", (f"bild ü {n}.jpg", jpeg(n), "image/jpeg")) for n in numbers]
         answer = self.http.post(
             "/v1/images", files=files, data={"collection": collection, **fields}
@@ -63,7 +63,7 @@ class Running:
 
 @contextmanager
 def event_loop():
-    """Give this thread an event loop: Gradio asks for one, and would leave its own open."""
+    """Give this thread an event loop, because Gradio needs one and would leave its own open."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
@@ -74,10 +74,10 @@ def event_loop():
 
 
 @contextmanager
-def running(topology, folder, *, limits=None, auth=True, **told):
-    """Run a service over a topology until the block is left."""
-    page = told.pop("page", False)
-    making = {name: told.pop(name) for name in ("roots", "most_collections") if name in told}
+def running(topology, folder, *, limits=None, auth=True, **options):
+    """Run a service over a topology within the block."""
+    page = options.pop("page", False)
+    making = {name: options.pop(name) for name in ("roots", "most_collections") if name in options}
     with opened(folder, model="lite", **making, **topology.arguments()) as archive:
         keys = Keys(archive.catalog)
         secrets = {scope: keys.create(scope, [scope])[1] for scope in ("read", "write", "admin")}
@@ -89,7 +89,7 @@ def running(topology, folder, *, limits=None, auth=True, **told):
                 limits=limits or Limits(),
                 hosts=serving.LOOPBACK,
                 page=page,
-                **told,
+                **options,
             ) as app,
             served(app) as url,
         ):
@@ -114,8 +114,8 @@ def served(app):
         place.close()
 
 
-def jpeg(number, **told):
+def jpeg(number, **options):
     """Return picture `number` as a JPEG file's bytes."""
     file = io.BytesIO()
-    Image.fromarray(picture(number, **told)).save(file, "JPEG", quality=90)
+    Image.fromarray(picture(number, **options)).save(file, "JPEG", quality=90)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Who may do what over HTTP: keys, their scopes, how often, how much at once."""
+"""Access over HTTP: keys, scopes, rate limits and limits of concurrent work."""
 
 import socket
 import threading
@@ -20,7 +20,7 @@ READS = ("/v1/images", "/v1/count", "/v1/collections", "/v1/jobs", "/v1/models",
 OPEN = ("/v1/live", "/v1/ready", "/v1/health", "/openapi.json", "/docs")
 
 
-def test_a_scope_allows_what_it_says_and_what_lesser_ones_do(service, empty):
+def test_scope_allows_its_own_and_lesser_operations(service, empty):
     for path in OPEN:
         assert service.client().get(path).status_code == 200, path
     for path in READS:
@@ -39,7 +39,7 @@ def test_a_scope_allows_what_it_says_and_what_lesser_ones_do(service, empty):
 
 
 def first_status(service, key, head):
-    """Return the status of what is sent first to a request whose body waits to be asked for."""
+    """Return the first status of a request with `Expect: 100-continue`."""
     address = ("127.0.0.1", service.http.base_url.port)
     with socket.create_connection(address, timeout=30) as connection:
         head += f"Host: localhost\r\nX-API-Key: {key}\r\nExpect: 100-continue\r\n"
@@ -47,8 +47,8 @@ def first_status(service, key, head):
         return int(connection.recv(1_000).split()[1])
 
 
-def test_a_stranger_s_body_is_refused_before_it_is_read(service):
-    """A service that wants a body asks for it with 100; else it answers without it."""
+def test_body_without_a_valid_key_is_rejected_before_reading(service):
+    """The service requests an accepted body with 100; otherwise it responds without the body."""
     heads = [
         f"{method.upper()} {path.format(id='a')} HTTP/1.1\r\nContent-Type: {kind}; boundary=b\r\n"
         for path, operations in service.http.get("/openapi.json").json()["paths"].items()
@@ -61,7 +61,7 @@ def test_a_stranger_s_body_is_refused_before_it_is_read(service):
         assert first_status(service, service.secrets["admin"], head) == 100, head
 
 
-def test_a_revoked_key_ends_at_once(service):
+def test_revoked_key_is_rejected_at_once(service):
     keys = Keys(service.archive.catalog)
     row, secret = keys.create("Größe", ["write"])
     headers = {"X-API-Key": secret}
@@ -72,7 +72,7 @@ def test_a_revoked_key_ends_at_once(service):
         assert answer.status_code == 401, path
 
 
-def test_a_key_that_was_good_passes_while_the_catalogue_does_not_answer(tmp_path):
+def test_cached_key_is_accepted_while_the_catalog_does_not_respond(tmp_path):
     answers = threading.Event()
 
     class Slow(Keys):
@@ -97,7 +97,7 @@ def test_a_key_that_was_good_passes_while_the_catalogue_does_not_answer(tmp_path
         anyio.run(admit_while_it_waits)
 
 
-def test_a_write_key_creates_no_more_collections_than_allowed(tmp_path):
+def test_write_key_creates_no_more_collections_than_allowed(tmp_path):
     with running(
         plain(tmp_path / "a"), tmp_path / "b", most_collections=2, roots=(tmp_path,)
     ) as service:
@@ -107,7 +107,7 @@ def test_a_write_key_creates_no_more_collections_than_allowed(tmp_path):
             files = {"file": ("a.jpg", data, "image/jpeg")}
             return client.post("/v1/images", files=files, data={"collection": collection})
 
-        for number in range(5):  # an image that is none creates nothing
+        for number in range(5):  # an invalid image creates no collection
             assert add(f"leer_{number}", b"no image").status_code == 415
         assert [add(name, jpeg(1)).status_code for name in ("a", "b")] == [201, 201]
         refused = add("c", jpeg(1))
@@ -117,8 +117,8 @@ def test_a_write_key_creates_no_more_collections_than_allowed(tmp_path):
         assert add("a", jpeg(2)).status_code == 201
 
 
-def test_too_many_requests_are_told_when_to_come_again(tmp_path):
-    limits = Limits(per_minute=60)  # of which a tenth, as many as in ten seconds, at once
+def test_rate_limit_sends_retry_after(tmp_path):
+    limits = Limits(per_minute=60)  # with a burst of ten seconds: a tenth
     with running(plain(tmp_path / "a"), tmp_path / "b", limits=limits) as service:
         answers = [service.http.get("/v1/count") for _ in range(40)]
         refused = [answer for answer in answers if answer.status_code == 429]
@@ -128,17 +128,17 @@ def test_too_many_requests_are_told_when_to_come_again(tmp_path):
         assert service.client().get("/v1/live").status_code == 200
 
 
-def test_more_work_than_may_wait_is_told_to_come_again(tmp_path, monkeypatch):
+def test_full_queue_sends_503_with_retry_after(tmp_path, monkeypatch):
     limits = Limits(embeddings=1, searches=1, waiting=1)
     with running(plain(tmp_path / "a"), tmp_path / "b", limits=limits) as service:
         service.add(1, collection="images")
-        begun, go_on = threading.Semaphore(0), threading.Event()
+        started, go_on = threading.Semaphore(0), threading.Event()
         search = service.archive.search
 
-        def held(*arguments, **told):
-            begun.release()
+        def held(*arguments, **options):
+            started.release()
             assert go_on.wait(30)
-            return search(*arguments, **told)
+            return search(*arguments, **options)
 
         monkeypatch.setattr(service.archive, "search", held)
         answers = []
@@ -148,7 +148,7 @@ def test_more_work_than_may_wait_is_told_to_come_again(tmp_path, monkeypatch):
 
         running_one, waiting_one = threading.Thread(target=ask), threading.Thread(target=ask)
         running_one.start()
-        assert begun.acquire(timeout=30)
+        assert started.acquire(timeout=30)
         waiting_one.start()
         workers = service.app.state.service.searches
         while not workers.waiting:
@@ -156,20 +156,21 @@ def test_more_work_than_may_wait_is_told_to_come_again(tmp_path, monkeypatch):
         refused = service.http.post("/v1/search", json={"text": "a dog"})
         assert (refused.status_code, refused.json()["code"]) == (503, "busy")
         assert refused.headers["Retry-After"] == "1"
-        assert service.http.get("/v1/count").status_code == 200  # what is cheap goes on
-        told = service.http.get("/metrics").text
-        assert "imgsearch_running 1.0" in told
-        assert "imgsearch_waiting 1.0" in told
+        assert service.http.get("/v1/count").status_code == 200  # cheap requests continue
+        metrics = service.http.get("/metrics").text
+        assert "imgsearch_running 1.0" in metrics
+        assert "imgsearch_waiting 1.0" in metrics
         go_on.set()
         running_one.join(30)
         waiting_one.join(30)
         assert [answer.status_code for answer in answers] == [200, 200]
 
 
-def test_an_answer_that_takes_too_long_is_one_that_says_so(tmp_path, monkeypatch):
+def test_slow_response_becomes_a_timeout_error(tmp_path, monkeypatch):
     limits = Limits(seconds=1)
     with running(plain(tmp_path / "a"), tmp_path / "b", limits=limits) as service:
-        service.archive.add([Incoming("a.jpg", data=jpeg(1))])  # which may take longer itself
+        # before the limit is set, because this may take longer
+        service.archive.add([Incoming("a.jpg", data=jpeg(1))])
         go_on = threading.Event()
         monkeypatch.setattr(service.archive, "search", lambda *_, **__: go_on.wait(30) and [])
         late = service.http.post("/v1/search", json={"text": "a dog"})
@@ -183,21 +184,22 @@ def test_an_answer_that_takes_too_long_is_one_that_says_so(tmp_path, monkeypatch
                 + service.secrets["read"].encode()
                 + b"\r\n\r\n{"
             )
-            assert connection.recv(100).startswith(b"HTTP/1.1 408")  # the rest never came
+            # the rest of the body never arrived
+            assert connection.recv(100).startswith(b"HTTP/1.1 408")
 
 
-def test_without_keys_this_machine_alone_may_do_all(tmp_path):
+def test_without_keys_only_this_machine_has_access(tmp_path):
     with running(plain(tmp_path / "a"), tmp_path / "b", auth=False) as service:
         client = service.client()
         assert client.post("/v1/images", files={"file": jpeg(1)}).status_code == 201
         assert client.delete("/v1/collections/images?confirm=images").json() == {"deleted": 1}
 
 
-def test_pages_that_are_named_may_ask(tmp_path):
+def test_listed_origins_may_send_requests(tmp_path):
     origin = "https://photos.example.org"
     with running(plain(tmp_path / "a"), tmp_path / "b", cors=(origin,)) as service:
-        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-        preflight = service.client().options("/v1/images", headers=asked)
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        preflight = service.client().options("/v1/images", headers=headers)
         assert preflight.headers["Access-Control-Allow-Origin"] == origin
         assert "access-control-allow-credentials" not in preflight.headers
         posted = service.http.post(
@@ -209,12 +211,12 @@ def test_pages_that_are_named_may_ask(tmp_path):
 
 
 @pytest.mark.parametrize("origin", ["*", "photos.example.org", "https://a.example/", "null"])
-def test_an_origin_is_named_as_browsers_write_it(origin):
+def test_invalid_origin_is_rejected(origin):
     with pytest.raises(ConfigError, match="is not an origin"):
         checked([origin])
 
 
-def test_an_address_that_others_reach_is_refused_without_keys(tmp_path):
+def test_public_address_without_keys_is_rejected(tmp_path):
     from imgsearch.catalog import Catalog
 
     with Catalog(str(tmp_path / "catalog.db")) as catalog:

@@ -1,4 +1,4 @@
-"""The client against a real service: what a library gives, over HTTP."""
+"""The client gives the results of a library over HTTP, against a real service."""
 
 import io
 
@@ -24,23 +24,23 @@ from tests.service.running import jpeg
 
 @pytest.fixture
 def client(service, empty):
-    with Client(service.url, service.secrets["admin"], collection=empty) as made:
-        yield made
+    with Client(service.url, service.secrets["admin"], collection=empty) as opened:
+        yield opened
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """Return a folder of two labels, three pictures each."""
+    """Return a folder of two labels with three pictures each."""
     write(tmp_path / "Fotos/Käse", 3)
     write(tmp_path / "Fotos/猫", 3, start=3)
     return tmp_path / "Fotos"
 
 
-def test_client_and_library_find_the_same(client, photos, tmp_path):
-    told = []
-    report = client.add(str(photos), on_progress=told.append)
+def test_client_and_library_return_the_same_hits(client, photos, tmp_path):
+    reports = []
+    report = client.add(str(photos), on_progress=reports.append)
     assert (report.added, report.skipped, report.failed) == (6, 0, 0)
-    assert (told[0].done, told[-1].done, told[-1].found) == (0, 6, 6)
+    assert (reports[0].done, reports[-1].done, reports[-1].found) == (0, 6, 6)
     some = str(next(photos.rglob("*0004.png")))
     queries = [
         some,
@@ -68,7 +68,7 @@ def test_client_and_library_find_the_same(client, photos, tmp_path):
                     assert other.fields["label"] == one.fields["label"]
 
 
-def test_what_is_there_is_skipped_and_what_is_bad_is_a_line(client, photos, tmp_path):
+def test_existing_images_are_skipped_and_bad_files_are_listed(client, photos, tmp_path):
     bad = tmp_path / "Fotos/Käse/kaputt.jpg"
     bad.write_bytes(jpeg(1)[:200])
     (tmp_path / "Fotos/notes.txt").write_text("kein Bild")
@@ -80,20 +80,20 @@ def test_what_is_there_is_skipped_and_what_is_bad_is_a_line(client, photos, tmp_
     assert client.add(str(photos)).skipped == 6
 
 
-def test_labels_that_a_list_states_are_written_and_counted(client, photos):
+def test_labels_of_a_list_are_saved_and_counted(client, photos):
     client.add(str(photos))
     sheet = photos / "l.csv"
     names = [f"Käse/bild-ü {n:04d}.png" for n in range(3)]
     sheet.write_text(f"path,label\n{names[0]},Brie\n{names[1]},\n{names[2]},Käse\n", "utf-8")
     report = client.add(sheet)
     assert (report.added, report.updated, report.skipped, report.failed) == (0, 2, 1, 0)
-    found = client.search(photos / names[0], k=1, where=Field("label") == "Brie")
-    assert [hit.fields["label"] for hit in found] == ["Brie"]
+    hits = client.search(photos / names[0], k=1, where=Field("label") == "Brie")
+    assert [hit.fields["label"] for hit in hits] == ["Brie"]
     sheet.write_text(f"path\n{names[0]}\n", "utf-8")
     assert client.add(sheet).skipped == 1
 
 
-def test_the_first_of_equal_files_is_sent_and_counts(client, tmp_path):
+def test_first_of_equal_files_is_uploaded(client, tmp_path):
     (cat,) = write(tmp_path / "cat", 1)
     other = tmp_path / "dog" / cat.name
     copy = tmp_path / "ant" / "copy.png"
@@ -111,7 +111,7 @@ def test_the_first_of_equal_files_is_sent_and_counts(client, tmp_path):
     assert [note.partition(" states")[0] for note in report.notes] == [str(other)]
 
 
-def test_a_request_of_bad_files_alone_tells_each(client, tmp_path):
+def test_request_of_bad_files_reports_each_file(client, tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"%PDF-1.7")
     (tmp_path / "b.jpg").write_bytes(jpeg(1)[:150])
     report = client.add([str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"), str(tmp_path / "c.jpg")])
@@ -124,7 +124,7 @@ def test_a_request_of_bad_files_alone_tells_each(client, tmp_path):
         client.add(str(tmp_path / "nowhere"))
 
 
-def test_files_of_one_name_are_told_apart(client, tmp_path):
+def test_files_of_the_same_name_are_distinguished(client, tmp_path):
     for place in ("eins", "zwei"):
         (tmp_path / place).mkdir()
         (tmp_path / place / "x.jpg").write_bytes(jpeg(7) if place == "eins" else b"GIF89a")
@@ -133,7 +133,7 @@ def test_files_of_one_name_are_told_apart(client, tmp_path):
     assert report.failures[0].path == str(tmp_path / "zwei/x.jpg")
 
 
-def test_images_are_told_changed_shown_and_removed(client, photos):
+def test_images_are_read_updated_shown_and_removed(client, photos):
     client.add(str(photos))
     every = list(client.images(order="name"))
     assert [image.name for image in every] == sorted(image.name for image in every)
@@ -160,10 +160,10 @@ def test_images_are_told_changed_shown_and_removed(client, photos):
 
 def test_many_searches_are_answered_in_order(client, photos):
     client.add(str(photos))
-    queries = [picture(number) for number in range(6)] * 6  # more than one request takes
-    found = client.search_many(queries, k=1)
-    assert len(found) == 36
-    assert [hits[0].id for hits in found[:6]] == [
+    queries = [picture(number) for number in range(6)] * 6  # more than fit into one request
+    hits_by_query = client.search_many(queries, k=1)
+    assert len(hits_by_query) == 36
+    assert [hits[0].id for hits in hits_by_query[:6]] == [
         client.search(query, k=1)[0].id for query in queries[:6]
     ]
     failed = client.search_many([b"GIF89a", picture(1)], k=1)
@@ -176,7 +176,7 @@ def test_vectors_are_not_sent(client, photos):
         client.search(np.ones(384, np.float32))
 
 
-def test_jobs_are_followed_to_their_end(client, service):
+def test_job_is_followed_to_its_end(client, service):
     folder = service.photos / client.name
     write(folder / "größe", 5)
     (folder / "größe/kaputt.jpg").write_bytes(jpeg(1)[:200])
@@ -204,11 +204,11 @@ def test_jobs_are_followed_to_their_end(client, service):
         client.job("nobody").wait()
 
 
-def test_collections_are_told_and_dropped_by_name(client, photos):
+def test_collections_are_listed_and_dropped_by_name(client, photos):
     with pytest.raises(CollectionNotFound):
         client.search(picture(1))
     client.add(str(photos))
-    (ours,) = [each for each in client.collections() if each.name == client.name]
+    (ours,) = [collection for collection in client.collections() if collection.name == client.name]
     assert (ours.images, ours.vectors, ours.model, ours.dim) == (6, 6, "lite", 384)
     with pytest.raises(ConfigError):
         client.drop(client.name, confirm="images")
@@ -222,7 +222,7 @@ def test_models_and_health(client):
     assert set(client.health().values()) == {"ok"}
 
 
-def test_keys_are_refused_as_they_should_be(service, empty, photos):
+def test_invalid_keys_and_scopes_raise_access_denied(service, empty, photos):
     with Client(service.url, collection=empty) as nobody, pytest.raises(AccessDenied):
         nobody.count()
     with Client(service.url, service.secrets["read"], collection=empty) as reader:
@@ -235,7 +235,7 @@ def test_keys_are_refused_as_they_should_be(service, empty, photos):
     assert wrong not in repr(caught.value)
 
 
-def test_every_problem_of_the_service_has_its_error_here():
+def test_every_problem_of_the_service_has_an_error_class():
     from imgsearch.client.connection import CODES
 
     for code in {kind.code for kind in problems.KINDS.values()}:

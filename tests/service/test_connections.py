@@ -1,4 +1,4 @@
-"""Connections that send nothing, trickle or read nothing, while others are answered."""
+"""Idle, slow and non-reading connections, while other requests are served."""
 
 import asyncio
 import errno
@@ -33,13 +33,13 @@ def service(tmp_path_factory):
     limits = Limits(connections=MOST, head_seconds=1, idle_seconds=1, stall_seconds=1)
     with running(plain(folder / "places"), folder / "data", limits=limits, auth=False) as service:
         service.app.add_api_route("/huge", lambda: Response(bytes(HUGE)))
-        service.http.close()  # it would be one of the connections
+        service.http.close()  # it would count as a connection
         yield service
 
 
 @pytest.fixture
 def connect(service):
-    """Return what connects to the service and sends some bytes; closed when the test ends."""
+    """Return a function that connects to the service and sends bytes."""
     sockets = []
 
     def connect(data=b"", **options):
@@ -59,38 +59,38 @@ def connect(service):
 
 
 def heard(caplog):
-    """Have the log take uvicorn's lines, which a server that starts keeps from the root logger."""
+    """Capture uvicorn's log, which does not propagate to the root logger."""
     logging.getLogger("uvicorn.error").addHandler(caplog.handler)
 
 
 def received(connection):
-    """Return all that comes until the service closes the connection."""
+    """Return all bytes until the service closes the connection."""
     data = b""
-    with suppress(ConnectionResetError):  # it was closed before all that was sent was read
+    with suppress(ConnectionResetError):  # closed before the service read all bytes
         while part := connection.recv(65_536):
             data += part
     return data
 
 
 def answered(connection):
-    """Return the status of the next response, which is read to its end."""
+    """Read the next response to its end; return its status."""
     with HTTPResponse(connection) as response:
         response.begin()
         response.read()
         return response.status
 
 
-def begun(body=b"{", length=100):
-    """Return the beginning of a search that waits for the rest of its body."""
+def partial_search(body=b"{", length=100):
+    """Return the start of a search whose body is incomplete."""
     head = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n".encode() + body
 
 
-def test_a_connection_that_sends_nothing_is_closed(connect):
+def test_connection_that_sends_nothing_is_closed(connect):
     assert received(connect()) == b""
 
 
-def test_a_head_that_trickles_is_answered_with_408(connect):
+def test_slow_head_gets_status_408(connect):
     connection = connect(b"GET /v1/live HTTP/1.1\r\nX: ")
     connection.settimeout(0.05)
     data = b""
@@ -103,14 +103,14 @@ def test_a_head_that_trickles_is_answered_with_408(connect):
     assert json.loads(data.partition(b"\r\n\r\n")[2])["code"] == "request_timeout"
 
 
-def test_a_second_head_has_a_deadline_too(connect):
+def test_second_head_also_has_a_deadline(connect):
     connection = connect(LIVE)
     assert answered(connection) == 200
     connection.sendall(LIVE[:20])
     assert received(connection) == b""
 
 
-def test_a_connection_that_is_kept_alive_is_closed_when_idle(connect):
+def test_idle_keep_alive_connection_is_closed(connect):
     connection = connect(LIVE)
     assert answered(connection) == 200
     connection.sendall(LIVE)
@@ -118,15 +118,15 @@ def test_a_connection_that_is_kept_alive_is_closed_when_idle(connect):
     assert received(connection) == b""
 
 
-def test_a_body_may_take_longer_than_a_head(connect):
+def test_body_may_take_longer_than_a_head(connect):
     search = json.dumps({"text": "a dog", "collection": "nowhere"}).encode()
-    connection = connect(begun(search[:5], len(search)))
-    assert received(connect()) == b""  # as long as a head may take
+    connection = connect(partial_search(search[:5], len(search)))
+    assert received(connect()) == b""  # waits for the time limit of a head
     connection.sendall(search[5:])
     assert answered(connection) == 404
 
 
-def test_a_refused_body_that_goes_on_is_cut_off(connect):
+def test_rejected_body_that_continues_is_disconnected(connect):
     head = b"POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
     connection = connect(head)
     assert answered(connection) == 404
@@ -134,10 +134,10 @@ def test_a_refused_body_that_goes_on_is_cut_off(connect):
     assert received(connection) == b""
 
 
-def test_a_client_that_reads_nothing_is_cut_off(connect):
+def test_client_that_reads_nothing_is_disconnected(connect):
     huge = b"GET /huge HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     connection = connect(huge, SO_RCVBUF=4_096)
-    assert len(received(connect(huge))) > HUGE  # a client that reads gets all of it
+    assert len(received(connect(huge))) > HUGE  # a reading client gets the whole response
     for _ in range(2):  # the deadlines of these pass meanwhile
         assert received(connect()) == b""
     assert len(received(connection)) < HUGE
@@ -152,8 +152,8 @@ def test_idle_connections_make_room_for_requests(connect):
     assert b"\r\nRetry-After: 5\r\n" in refused
 
 
-def test_a_request_beyond_the_limit_is_answered_with_503(connect):
-    busy = [connect(begun()) for _ in range(MOST)]
+def test_request_beyond_the_limit_gets_status_503(connect):
+    busy = [connect(partial_search()) for _ in range(MOST)]
     assert {connection.recv(100)[:12] for connection in busy} == {b"HTTP/1.1 100"}
     refused = received(connect(LIVE))
     assert refused.startswith(b"HTTP/1.1 503 ")
@@ -164,14 +164,14 @@ def test_a_request_beyond_the_limit_is_answered_with_503(connect):
     assert answered(connect(LIVE)) == 200
 
 
-def test_an_offer_of_another_protocol_is_ignored(connect, caplog):
+def test_upgrade_offer_is_ignored(connect, caplog):
     heard(caplog)
     offer = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n"
     assert answered(connect(LIVE[:-2] + offer)) == 200
     assert caplog.messages == []
 
 
-def test_an_open_page_does_not_delay_the_end(tmp_path, caplog):
+def test_open_page_does_not_delay_the_shutdown(tmp_path, caplog):
     async def endless():
         while True:
             yield "data: ü\n\n"
@@ -182,7 +182,7 @@ def test_an_open_page_does_not_delay_the_end(tmp_path, caplog):
 
     path = "/gradio_api/heartbeat/eins"
     with (
-        socket.socket() as connection,  # is open until the service has ended
+        socket.socket() as connection,  # open until the service has stopped
         running(plain(tmp_path / "a"), tmp_path / "b", auth=False) as service,
     ):
         heard(caplog)
@@ -190,7 +190,7 @@ def test_an_open_page_does_not_delay_the_end(tmp_path, caplog):
         connection.connect(("127.0.0.1", service.http.base_url.port))
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert b" 200 OK" in connection.recv(1_000)
-    assert caplog.messages == []  # else it says that the time for a graceful end was exceeded
+    assert caplog.messages == []  # otherwise it logs an exceeded graceful shutdown
 
 
 def test_failed_accepts_are_logged_once(caplog):

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and the pages that show it without another host."""
+"""The OpenAPI document, and its pages without requests to other hosts."""
 
 import inspect
 import json
@@ -35,24 +35,24 @@ PARTS = (collections, health, images, jobs, search)
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory):
-    """Return a service of its own: what is generated may delete anything."""
+    """Return a separate service, because generated requests may delete anything."""
     folder = tmp_path_factory.mktemp("document")
     with running(plain(folder / "places"), folder / "data") as service:
         service.add(*range(3), collection="images")
         yield service
 
 
-def test_whatever_is_sent_the_answer_is_in_the_document(document):
+def test_every_response_matches_the_document(document):
     schema = schemathesis.openapi.from_url(f"{document.url}/openapi.json")
     headers = {"Authorization": f"Bearer {document.secrets['admin']}"}
-    operations = [each.ok() for each in schema.get_all_operations()]
+    operations = [operation_result.ok() for operation_result in schema.get_all_operations()]
     assert len(operations) > 20
     for operation in operations:
         if operation.path.endswith("/events"):
             continue  # a stream; test_jobs.py follows it
 
         @settings(
-            max_examples=4,  # of each operation: some 100 in all; `make soak` has 2,000
+            max_examples=4,  # an operation: about 100 in all; `make soak` runs 2,000
             deadline=None,
             database=None,
             derandomize=True,
@@ -65,13 +65,13 @@ def test_whatever_is_sent_the_answer_is_in_the_document(document):
         answered()
 
 
-def test_no_request_is_handed_to_a_thread_before_its_route():
-    """FastAPI does that for each dependency that is no coroutine function; progress then waits."""
+def test_dependencies_of_routes_run_without_threads():
+    """FastAPI uses threads for dependencies that are not coroutines, which delays progress."""
     routes = [route for part in PARTS for route in part.router.routes]
-    asked = [dependency for route in routes for dependency in route.dependant.dependencies]
-    for each in asked:
-        asked += each.dependencies
-    calls = {each.call for each in asked}
+    dependencies = [dependency for route in routes for dependency in route.dependant.dependencies]
+    for dependant in dependencies:
+        dependencies += dependant.dependencies
+    calls = {dependant.call for dependant in dependencies}
     assert len(calls) > len({"read", "write", "admin"})
     for call in calls:
         assert any(map(inspect.iscoroutinefunction, (call, type(call).__call__))), call
@@ -94,19 +94,19 @@ def test_operation_ids_are_a_verb_and_a_noun_and_summaries_their_words(document)
     assert {tag for operation in operations for tag in operation["tags"]} == described
 
 
-def test_every_example_of_the_document_is_taken(document):
-    told = document.http.get("/openapi.json").json()
+def test_every_example_of_the_document_is_valid(document):
+    schema = document.http.get("/openapi.json").json()
     (image, *_) = document.add(1, collection="images")
-    example = told["components"]["schemas"]["SearchQuery"]["examples"]
+    example = schema["components"]["schemas"]["SearchQuery"]["examples"]
     assert len(example) == 3
-    for asked in example:
-        text = json.dumps(asked).replace("0f3c9a1e5b7d4c2a8e6f1b0d9c7a5e3f", image["id"])
+    for query in example:
+        text = json.dumps(query).replace("0f3c9a1e5b7d4c2a8e6f1b0d9c7a5e3f", image["id"])
         answer = document.http.post("/v1/search", json=json.loads(text))
         assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_the_pages_of_the_document_need_no_other_host(document, path):
+def test_pages_of_the_document_need_no_other_host(document, path):
     page = document.client().get(path)
     assert page.status_code == 200
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
@@ -117,7 +117,7 @@ def test_the_pages_of_the_document_need_no_other_host(document, path):
         assert document.client().get(source).status_code == 200
 
 
-def test_the_picture_of_a_hit_is_where_the_answer_says(document):
+def test_picture_of_a_hit_is_at_its_url(document):
     hits = document.search("images", text="a dog", k=1)["hits"]
     small = document.http.get(hits[0]["thumbnail"])
     assert small.headers["Content-Type"] == "image/webp"

@@ -1,4 +1,4 @@
-"""Hostile values in every place of every route: the client's fault, never the service's."""
+"""Hostile values in every parameter of every route cause client errors, never status 500."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ from tests.service.topologies import plain
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    """Return an application over a few images, which answers without a server."""
+    """Return an application over a few images, without a server."""
     folder = tmp_path_factory.mktemp("hostile")
     with opened(folder / "data", model="lite", **plain(folder / "places").arguments()) as archive:
         archive.add(
@@ -26,7 +26,7 @@ def app(tmp_path_factory):
 
 
 def answers(app, generate):
-    """Return each request's name and answer; `generate` gets the document."""
+    """Return the name and response of every request; `generate` gets the document."""
 
     async def ask():
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -41,7 +41,7 @@ def answers(app, generate):
 
 
 def known(document):
-    """Return a valid value for each parameter in a path, and for those that a query needs."""
+    """Return a valid value for each path parameter and required query parameter."""
     return {
         (path, name["name"]): "a1" if path.startswith("/v1/images") else "images"
         for path, operations in document["paths"].items()
@@ -50,27 +50,36 @@ def known(document):
     }
 
 
-def test_no_value_of_a_client_is_a_fault_of_the_service(app):
-    found = answers(app, lambda document: _thinned(requests(document, known(document))))
-    assert [(name, answer.text) for name, answer in found if answer.status_code >= 500] == []
-    refused = [answer for _, answer in found if answer.status_code >= 400]
+def test_no_value_causes_a_server_error(app):
+    named_answers = answers(app, lambda document: _thinned(requests(document, known(document))))
+    assert [
+        (name, answer.text) for name, answer in named_answers if answer.status_code >= 500
+    ] == []
+    refused = [answer for _, answer in named_answers if answer.status_code >= 400]
     assert all(answer.json()["code"] for answer in refused)
-    statuses = Counter(answer.status_code for _, answer in found)
+    statuses = Counter(answer.status_code for _, answer in named_answers)
     assert statuses[422] > 300
     assert statuses[200] > 50
-    assert {name.partition(":")[0] for name, _ in found} >= {"POST /v1/images", "POST /v1/search"}
+    assert {name.partition(":")[0] for name, _ in named_answers} >= {
+        "POST /v1/images",
+        "POST /v1/search",
+    }
 
 
 def _thinned(every):
-    """Return every fourth request, to save time: each value is still sent to several places."""
-    return [each for index, each in enumerate(every) if index % 4 == 0 or "charset" in each[0]]
+    """Return every fourth request to save time; every value is still sent to several parameters."""
+    return [
+        request for index, request in enumerate(every) if index % 4 == 0 or "charset" in request[0]
+    ]
 
 
-def test_unknown_query_parameters_are_refused_by_name(app):
+def test_unknown_query_parameters_are_rejected_by_name(app):
     values = {"id": "a1", "name": "images", "confirm": "no"}
 
     def generate(document):
-        operations = [(path, method) for path, each in document["paths"].items() for method in each]
+        operations = [
+            (path, method) for path, methods in document["paths"].items() for method in methods
+        ]
         places = [(method.upper(), path.format(**values)) for path, method in operations]
         places += [("GET", path) for path in ("/docs", "/docs/start.js", "/redoc", "/openapi.json")]
         assert len(places) > 25

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.service.running import jpeg
 
 
-def test_an_upload_is_listed_shown_and_found(service, empty):
+def test_upload_is_listed_shown_and_found(service, empty):
     image, other = service.add(1, 2, collection=empty, label="größe", fields='{"year": 2024}')
     assert image["content"] == hashlib.sha256(jpeg(1)).hexdigest()
     assert (image["width"], image["height"], image["format"]) == (64, 48, "JPEG")
@@ -34,7 +34,7 @@ def test_adding_again_adds_nothing_and_is_no_error(service, empty):
     assert len(again.json()["images"]) == 1
 
 
-def test_a_label_that_is_sent_again_replaces_the_old_one(service, empty):
+def test_label_sent_again_replaces_the_old_one(service, empty):
     def add(**label):
         form = {"collection": empty, **label}
         answer = service.http.post(
@@ -45,11 +45,11 @@ def test_a_label_that_is_sent_again_replaces_the_old_one(service, empty):
     assert add(label="dog") == (1, 0, "dog")
     assert add(label="cafe\u0301") == (0, 1, "caf\u00e9")
     assert add() == (0, 0, "café")
-    asked = {"collection": empty, "label": "cafe\u0301"}
-    assert service.http.get("/v1/images", params=asked).json()["total"] == 1
+    params = {"collection": empty, "label": "cafe\u0301"}
+    assert service.http.get("/v1/images", params=params).json()["total"] == 1
 
 
-def test_pixels_are_cached_by_their_content_and_never_run(service, empty):
+def test_images_are_cached_by_content_and_never_executed(service, empty):
     name = 'Größe "1"; 图\r\nX: y.jpg'
     (image,) = service.http.post(
         "/v1/images", files={"file": (name, jpeg(1))}, data={"collection": empty}
@@ -62,20 +62,20 @@ def test_pixels_are_cached_by_their_content_and_never_run(service, empty):
         assert "sandbox" in answer.headers["Content-Security-Policy"]
         again = service.http.get(path, headers={"If-None-Match": answer.headers["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
-        # an id may be another content's one day: without the version nothing is kept unasked
+        # an id may later belong to other content, so URLs without a version are revalidated
         plain = service.http.get(path.partition("?")[0])
         assert plain.headers["Cache-Control"] == "private, no-cache"
-    shown = service.http.get(image["original"])
-    assert shown.headers["Content-Type"] == "image/jpeg"
-    told = shown.headers["Content-Disposition"]
-    assert told.startswith('inline; filename="Gr')
-    assert "filename*=UTF-8''Gr%C3%B6%C3%9Fe" in told
-    assert told.count('"') == 2
+    original = service.http.get(image["original"])
+    assert original.headers["Content-Type"] == "image/jpeg"
+    disposition = original.headers["Content-Disposition"]
+    assert disposition.startswith('inline; filename="Gr')
+    assert "filename*=UTF-8''Gr%C3%B6%C3%9Fe" in disposition
+    assert disposition.count('"') == 2
     saved = service.http.get(image["original"], params={"download": True})
     assert saved.headers["Content-Disposition"].startswith("attachment; ")
 
 
-def test_small_forms_come_in_a_few_sizes(service, empty):
+def test_thumbnails_have_a_few_sizes(service, empty):
     (image,) = service.http.post(
         "/v1/images",
         files={"file": ("breit.jpg", jpeg(1, size=(900, 600)))},
@@ -87,7 +87,7 @@ def test_small_forms_come_in_a_few_sizes(service, empty):
     assert service.http.get(image["thumbnail"], params={"edge": 65}).status_code == 422
 
 
-def test_what_is_deleted_is_gone_with_its_last_image_only(service, empty):
+def test_original_is_deleted_with_its_last_image(service, empty):
     one, other = (
         service.http.post(
             "/v1/images", files={"file": (name, jpeg(1))}, data={"collection": empty}
@@ -104,18 +104,22 @@ def test_what_is_deleted_is_gone_with_its_last_image_only(service, empty):
     assert counted == {"images": 0, "vectors": 0}
 
 
-def test_a_collection_is_told_and_dropped_by_its_name(service, empty):
+def test_collection_is_shown_and_dropped_by_its_name(service, empty):
     service.add(1, 2, collection=empty)
-    told = service.http.get(f"/v1/collections/{empty}").json()
-    assert (told["images"], told["model"], told["metric"]) == (2, "lite", "cosine")
-    names = [each["name"] for each in service.http.get("/v1/collections").json()["collections"]]
+    collection = service.http.get(f"/v1/collections/{empty}").json()
+    assert (collection["images"], collection["model"], collection["metric"]) == (
+        2,
+        "lite",
+        "cosine",
+    )
+    names = [listed["name"] for listed in service.http.get("/v1/collections").json()["collections"]]
     assert empty in names
-    gone = service.http.delete(f"/v1/collections/{empty}", params={"confirm": empty})
-    assert gone.json() == {"deleted": 2}
+    response = service.http.delete(f"/v1/collections/{empty}", params={"confirm": empty})
+    assert response.json() == {"deleted": 2}
     assert service.http.get(f"/v1/collections/{empty}").status_code == 404
 
 
-def test_an_id_of_one_s_own_is_one_image_s(service, empty):
+def test_given_id_is_unique(service, empty):
     def send(number):
         return service.http.post(
             "/v1/images",
@@ -129,7 +133,7 @@ def test_an_id_of_one_s_own_is_one_image_s(service, empty):
     assert (taken.status_code, taken.json()["code"]) == (409, "image_exists")
 
 
-def test_the_service_tells_how_it_is_and_what_it_does(service, empty):
+def test_service_reports_health_models_and_metrics(service, empty):
     service.add(1, collection=empty)
     health = service.http.get("/v1/health").json()
     parts = dict.fromkeys(("catalog", "originals", "encoder", "vectors"), "ok")
@@ -137,20 +141,20 @@ def test_the_service_tells_how_it_is_and_what_it_does(service, empty):
     assert service.http.get("/v1/ready").json() == {"status": "ok"}
     models = service.http.get("/v1/models").json()
     assert models["default"] == "lite"
-    (lite,) = (each for each in models["models"] if each["name"] == "lite")
+    (lite,) = (model for model in models["models"] if model["name"] == "lite")
     assert (lite["dim"], lite["texts"], lite["installed"]) == (384, True, True)
-    told = service.http.get("/metrics").text
+    metrics = service.http.get("/metrics").text
     for line in (
         'imgsearch_stage_seconds_count{stage="add"}',
         'imgsearch_stage_seconds_bucket{le="0.1",stage="receive"}',
         'imgsearch_images_total{outcome="new"}',
         'imgsearch_requests_total{method="POST",route="/v1/images",status="201"}',
     ):
-        assert line in told
-    assert empty not in told  # a label for each collection or id would grow without end
+        assert line in metrics
+    assert empty not in metrics  # a metric label for each collection or id would grow without limit
 
 
-def test_equal_uploads_at_once_are_new_once(service, empty):
+def test_concurrent_equal_uploads_add_one_image(service, empty):
     start = threading.Barrier(8)
 
     def send(_number):

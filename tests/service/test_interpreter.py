@@ -5,21 +5,21 @@ _SCRIPT = """
 import gc, sys
 from imgsearch.service.interpreter import answering
 
-def told():
+def settings():
     return gc.get_threshold(), sys.getswitchinterval(), gc.get_freeze_count()
 
-before = told()
+before = settings()
 try:
     with answering():
-        during = told()
+        during = settings()
         raise KeyError
 except KeyError:
-    assert told() == before
+    assert settings() == before
 assert during[0] > before[0]
 assert during[1] < before[1]
-assert during[2] > 1_000  # what is there is not looked at again
+assert during[2] > 1_000  # existing objects are not scanned again
 """
 
 
-def test_what_is_the_process_s_comes_back():
+def test_process_settings_are_restored():
     subprocess.run([sys.executable, "-W", "error", "-c", _SCRIPT], check=True)

@@ -1,4 +1,4 @@
-"""Loads in the background over HTTP: followed, cancelled, retried."""
+"""Background loads over HTTP are followed, canceled and retried."""
 
 import json
 
@@ -10,16 +10,16 @@ from tests.services.web_server import WebServer
 STAGES = ("found", "decoded", "embedded", "inserted", "searchable", "indexed")
 
 
-def started(service, folder, collection, **told):
+def started(service, folder, collection, **options):
     answer = service.http.post(
-        "/v1/jobs", json={"folder": str(folder), "collection": collection, **told}
+        "/v1/jobs", json={"folder": str(folder), "collection": collection, **options}
     )
     assert answer.status_code == 202, answer.text
     assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['id']}"
     return answer.json()
 
 
-def test_events_tell_each_stage_and_end(service, empty):
+def test_events_report_every_stage_and_the_end(service, empty):
     folder = service.photos / empty
     write(folder / "größe", 70)
     job = started(service, folder, empty)
@@ -29,33 +29,34 @@ def test_events_tell_each_stage_and_end(service, empty):
     names = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
     assert names[-1] == "end"
     assert set(names[:-1]) <= {"progress"}
-    told = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+    states = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
     for stage in STAGES:
-        counts = [each[stage] for each in told]
+        counts = [state[stage] for state in states]
         assert counts == sorted(counts)
         assert counts[-1] == 70
-    assert told[-1]["state"] == "done"
-    assert service.http.get(f"/v1/jobs/{job['id']}").json() == told[-1]
+    assert states[-1]["state"] == "done"
+    assert service.http.get(f"/v1/jobs/{job['id']}").json() == states[-1]
     listed = service.http.get("/v1/jobs", params={"limit": 1}).json()["jobs"]
-    assert [each["id"] for each in listed] == [job["id"]]
+    assert [state["id"] for state in listed] == [job["id"]]
     labels = service.http.get("/v1/images", params={"collection": empty, "label": "größe"})
     assert labels.json()["total"] == 70
 
 
-def test_events_of_a_job_that_is_forgotten_end(service, empty):
+def test_events_of_a_deleted_job_end(service, empty):
     folder = service.photos / empty
     write(folder, 20)
     job = started(service, folder, empty)
     with service.http.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
         lines = answer.iter_lines()
         assert next(lines) == "event: progress"
-        while (told := service.http.delete(f"/v1/jobs/{job['id']}")).status_code == 409:
-            assert told.json()["code"] == "job_busy"
-        assert told.status_code == 204
-        assert len(list(lines)) > 1  # with "end" or not: it may be gone before it was seen to end
+        while (response := service.http.delete(f"/v1/jobs/{job['id']}")).status_code == 409:
+            assert response.json()["code"] == "job_busy"
+        assert response.status_code == 204
+        # with or without "end": the job may be deleted before its end is seen
+        assert len(list(lines)) > 1
 
 
-def test_what_failed_is_told_by_reason_and_can_be_retried(service, empty):
+def test_failures_are_listed_by_reason_and_retried(service, empty):
     folder = service.photos / empty
     write(folder, 2)
     bad = folder / "später.jpg"
@@ -68,14 +69,14 @@ def test_what_failed_is_told_by_reason_and_can_be_retried(service, empty):
     again = service.http.post(f"/v1/jobs/{job['id']}/retry")
     assert again.status_code == 202
     assert service.http.delete(f"/v1/jobs/{job['id']}").status_code == 204
-    gone = service.http.get(f"/v1/jobs/{job['id']}")
-    assert (gone.status_code, gone.json()["code"]) == (404, "job_not_found")
+    response = service.http.get(f"/v1/jobs/{job['id']}")
+    assert (response.status_code, response.json()["code"]) == (404, "job_not_found")
     assert service.http.delete(f"/v1/jobs/{job['id']}").status_code == 404
     retried = service.finished(again.json())
     assert (retried["kind"], retried["found"], retried["inserted"]) == ("retry", 1, 1)
 
 
-def test_a_job_stops_when_it_is_told_to(service, empty):
+def test_job_stops_on_request(service, empty):
     folder = service.photos / empty
     write(folder, 300, suffix=".jpg")
     job = started(service, folder, empty)
@@ -87,7 +88,7 @@ def test_a_job_stops_when_it_is_told_to(service, empty):
     assert counted == {"images": over["inserted"], "vectors": over["inserted"]}
 
 
-def test_hosts_of_ones_own_are_fetched_from_when_they_are_named(tmp_path):
+def test_private_hosts_are_fetched_only_when_allowed(tmp_path):
     with (
         WebServer(jpeg(41)) as site,
         running(plain(tmp_path / "a"), tmp_path / "b", urls=True, url_hosts=["127.0.0.1"]) as own,

@@ -1,4 +1,4 @@
-"""Errors as answers: each class has its status and code, and tells nothing that it should not."""
+"""Errors as responses: every class has a status and code, and reveals no internals."""
 
 import errno
 import json
@@ -13,13 +13,13 @@ from imgsearch.service.problems import answer
 from imgsearch.wire.problems import KINDS, kind_of, message
 
 EVERY = [
-    each
-    for each in vars(errors).values()
-    if isinstance(each, type) and issubclass(each, errors.ImgSearchError)
+    member
+    for member in vars(errors).values()
+    if isinstance(member, type) and issubclass(member, errors.ImgSearchError)
 ]
 
 
-def test_every_error_of_ours_has_its_answer():
+def test_every_error_class_has_a_response():
     assert set(KINDS) == set(EVERY)
     for family, kind in KINDS.items():
         assert 400 <= kind.status < 600
@@ -40,17 +40,15 @@ def test_every_error_of_ours_has_its_answer():
         "the folder '/srv' is not there",
     ],
 )
-def test_a_message_with_a_place_in_it_is_not_told(place):
+def test_message_with_a_path_or_address_is_replaced(place):
     for family in (errors.ConfigError, errors.FieldInvalid, errors.LimitExceeded):
         assert message(family(f"{place}: wrong")) == KINDS[family].text
 
 
-def test_a_message_about_what_was_sent_is_told():
+def test_message_about_the_request_is_sent():
     error = errors.ConfigError("a weight is finite and above 0, not nan; give 1/2 or so")
     assert message(error) == str(error)
-    assert message(
-        errors.TextUnknown("'größe' has no word that tells what to look for")
-    ).startswith("'größe'")
+    assert message(errors.TextUnknown("'größe' has no known word")).startswith("'größe'")
     assert message(errors.BackendError("the driver says no")) == KINDS[errors.BackendError].text
 
 
@@ -65,7 +63,7 @@ def test_a_message_about_what_was_sent_is_told():
         (errors.AccessDenied("no"), 401, "access_denied"),
     ],
 )
-def test_an_error_is_answered_with_its_problem(error, status, code):
+def test_error_response_has_its_status_and_code(error, status, code):
     response = answer({"state": {"request_id": "eins"}}, error)
     problem = json.loads(response.body)
     assert (response.status_code, problem["status"], problem["code"]) == (status, status, code)

@@ -1,4 +1,4 @@
-"""The X-Forwarded-* headers of a proxy count, and those of other clients do not."""
+"""X-Forwarded-* headers are used from trusted proxies and ignored from other clients."""
 
 import asyncio
 
@@ -45,7 +45,7 @@ def echo():
 
 
 @pytest.mark.parametrize("proxy", [PROXY, "::1"])
-def test_a_proxy_s_headers_count(proxy):
+def test_headers_of_a_proxy_are_used(proxy):
     assert request_from(proxy, FORWARDED).json() == {
         "url": "https://photos.example.org/sign-in",
         "client": "203.0.113.9",
@@ -53,7 +53,7 @@ def test_a_proxy_s_headers_count(proxy):
     }
 
 
-def test_headers_of_other_clients_do_not_count():
+def test_headers_of_other_clients_are_ignored():
     plain = {"url": "http://service:8000/sign-in", "client": STRANGER, "forwarded": []}
     others = {"Forwarded": "proto=https;for=203.0.113.9", "X-Forwarded-Prefix": "/a"}
     assert request_from(STRANGER, FORWARDED | others).json() == plain
@@ -62,19 +62,19 @@ def test_headers_of_other_clients_do_not_count():
     assert request_from(PROXY, FORWARDED, trusted=()).json() == plain
 
 
-def test_the_last_address_that_is_not_a_proxy_counts():
+def test_last_address_that_is_not_a_proxy_is_the_client():
     several = FORWARDED | {"X-Forwarded-For": "1.1.1.1, 203.0.113.9, 10.9.9.9"}
     assert request_from(PROXY, several).json()["client"] == "203.0.113.9"
 
 
 @pytest.mark.parametrize("value", ["", "javascript", "https,http", "\xff", "https" * 1_000])
-def test_a_proxy_s_unknown_scheme_does_not_count(value):
+def test_unknown_scheme_of_a_proxy_is_ignored(value):
     headers = FORWARDED | {"X-Forwarded-Proto": value.encode("latin-1")}
     assert request_from(PROXY, headers).json()["url"] == "http://photos.example.org/sign-in"
 
 
 @pytest.mark.parametrize(("client", "secure"), [(PROXY, True), (STRANGER, False)])
-def test_the_page_s_cookie_is_secure_behind_a_proxy_with_tls(client, secure):
+def test_page_s_cookie_is_secure_behind_a_proxy_with_tls(client, secure):
     guard = Guard(echo(), check=lambda *_: None)
     cookie = request_from(client, FORWARDED, app=guard).headers["Set-Cookie"]
     assert cookie.startswith("__Host-imgsearch_key=") == secure
@@ -82,12 +82,12 @@ def test_the_page_s_cookie_is_secure_behind_a_proxy_with_tls(client, secure):
 
 
 @pytest.mark.parametrize("address", ["*", "proxy.example.org", "10.0.0.0/33", "10.0.0.1:80", ""])
-def test_a_proxy_is_named_by_its_address(address):
+def test_proxy_is_named_by_its_address(address):
     with pytest.raises(ConfigError, match="named by its address or network"):
         networks([address])
 
 
-def test_no_auth_is_refused_behind_a_proxy(tmp_path):
+def test_no_auth_is_rejected_behind_a_proxy(tmp_path):
     with (
         Catalog(str(tmp_path / "catalog.db")) as catalog,
         pytest.raises(ConfigError, match="gives access to others"),

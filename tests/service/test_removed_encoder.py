@@ -5,7 +5,7 @@ from tests.library.test_removed_encoder import ADVICE, create
 from tests.service.running import jpeg
 
 
-def test_additions_and_searches_say_what_to_do(service, empty):
+def test_additions_and_searches_fail_with_advice(service, empty):
     with backends.connect(service.archive.url) as store:
         create(store, empty)
     for path in ("search", "images"):

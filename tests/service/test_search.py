@@ -1,4 +1,4 @@
-"""Searches over HTTP: by what, how, and what is told beside the hits."""
+"""Searches over HTTP: kinds of queries, options, and warnings beside the hits."""
 
 import base64
 
@@ -11,7 +11,7 @@ def ids(answer):
     return [hit["id"] for hit in answer["hits"]]
 
 
-def test_an_image_is_found_by_itself_in_every_way(service, empty):
+def test_image_is_found_by_every_kind_of_query(service, empty):
     images = service.add(*range(5), collection=empty)
     encoded = base64.b64encode(jpeg(3)).decode()
     by_image = service.search(empty, image=encoded, k=1)
@@ -29,7 +29,7 @@ def test_an_image_is_found_by_itself_in_every_way(service, empty):
     assert same["hits"] == by_image["hits"]
 
 
-def test_more_like_an_image_is_not_the_image_itself(service, empty):
+def test_more_like_excludes_the_image_itself(service, empty):
     images = service.add(*range(4), collection=empty)
     hits = ids(service.search(empty, id=images[1]["id"], k=10))
     assert sorted(hits) == sorted(image["id"] for image in images if image is not images[1])
@@ -40,7 +40,7 @@ def test_more_like_an_image_is_not_the_image_itself(service, empty):
     assert first + rest == hits
 
 
-def test_terms_are_added_and_taken_away(service, empty):
+def test_terms_are_added_and_subtracted(service, empty):
     images = service.add(*range(6), collection=empty)
     one, two = ({"id": image["id"]} for image in images[:2])
     added = ids(service.search(empty, terms=[one, two], k=2))
@@ -52,14 +52,14 @@ def test_terms_are_added_and_taken_away(service, empty):
         "/v1/search", json={"collection": empty, "terms": [{**one, "weight": -1}]}
     )
     assert nothing.status_code == 422
-    cancelled = service.http.post(
+    canceled_out = service.http.post(
         "/v1/search", json={"collection": empty, "terms": [one, {**one, "weight": -1}]}
     )
-    assert (cancelled.status_code, cancelled.json()["code"]) == (422, "invalid_request")
-    assert "cancel" in cancelled.json()["detail"]
+    assert (canceled_out.status_code, canceled_out.json()["code"]) == (422, "invalid_request")
+    assert "cancel" in canceled_out.json()["detail"]
 
 
-def test_a_text_in_an_unknown_script_is_a_warning_and_one_of_unknown_words_refused(service, empty):
+def test_unknown_script_is_a_warning_and_unknown_words_are_rejected(service, empty):
     service.add(1, collection=empty)
     assert service.search(empty, text="a dog in the snow")["warnings"] == []
     answer = service.search(empty, text="a dog собака")
@@ -69,7 +69,7 @@ def test_a_text_in_an_unknown_script_is_a_warning_and_one_of_unknown_words_refus
     assert (unknown.status_code, unknown.json()["code"]) == (422, "text_unknown")
 
 
-def test_words_that_the_word_table_does_not_know_are_a_warning(service, empty, word_table):
+def test_words_outside_the_word_table_are_a_warning(service, empty, word_table):
     service.add(1, collection=empty)
     assert service.search(empty, text="a dog in the snow")["warnings"] == []
     answer = service.search(empty, text="a xqzzyk dog")
@@ -79,7 +79,7 @@ def test_words_that_the_word_table_does_not_know_are_a_warning(service, empty, w
     assert (unknown.status_code, unknown.json()["code"]) == (422, "text_unknown")
 
 
-def test_filters_choose_by_label_also_after_it_was_changed(service, empty):
+def test_filters_use_the_current_label(service, empty):
     (cat,) = service.add(1, collection=empty, label="Кот")
     (dog,) = service.add(2, collection=empty, label="dog")
     where = {"field": "label", "op": "==", "value": "Кот"}
@@ -95,7 +95,7 @@ def test_filters_choose_by_label_also_after_it_was_changed(service, empty):
         "/v1/search", json={"collection": empty, "text": "a dog", "where": {"all": [{"field": 1}]}}
     )
     assert (broken.status_code, broken.json()["code"]) == (422, "filter_invalid")
-    assert "/all/0" in broken.json()["detail"]  # where the fault is
+    assert "/all/0" in broken.json()["detail"]  # the position of the fault
     unknown = {"field": "nothing", "op": "==", "value": 1}
     answer = service.http.post(
         "/v1/search", json={"collection": empty, "text": "a dog", "where": unknown}
@@ -103,7 +103,7 @@ def test_filters_choose_by_label_also_after_it_was_changed(service, empty):
     assert (answer.status_code, answer.json()["code"]) == (422, "field_invalid")
 
 
-def test_near_duplicates_are_left_out_where_it_is_asked_for(service, empty):
+def test_near_duplicates_are_hidden_on_request(service, empty):
     service.add(1, 2, collection=empty)
     again = {"file": ("again.jpg", jpeg(1, size=(66, 50)))}
     service.http.post("/v1/images", files=again, data={"collection": empty})
@@ -117,7 +117,7 @@ def test_near_duplicates_are_left_out_where_it_is_asked_for(service, empty):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "query",
     [
         {},
         {"text": "a dog", "id": "a"},
@@ -132,8 +132,8 @@ def test_near_duplicates_are_left_out_where_it_is_asked_for(service, empty):
         {"id": "../etc"},
     ],
 )
-def test_a_search_that_means_nothing_is_told_why(service, asked):
-    answer = service.http.post("/v1/search", json=asked)
+def test_invalid_search_is_rejected_with_the_reason(service, query):
+    answer = service.http.post("/v1/search", json=query)
     assert answer.status_code == 422
     assert answer.json().get("errors") or answer.json()["code"] == "image_not_base64"
-    assert "a dog" not in answer.text  # what was sent is not sent back
+    assert "a dog" not in answer.text  # the response does not repeat the request

@@ -1,4 +1,4 @@
-"""`imgsearch serve` as people run it: a process, its messages, its stop and its next start."""
+"""`imgsearch serve` as a process: messages, shutdown and restart."""
 
 import logging
 import re
@@ -27,26 +27,27 @@ def process(*words):
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**ENVIRONMENT, "COLUMNS": "200"}
     ) as running:
-        told = []
+        lines = []
         try:
             for line in running.stderr:
-                told.append(line)
-                if found := re.search(r"http://[^ ,]+", line):
+                lines.append(line)
+                if match := re.search(r"http://[^ ,]+", line):
                     break
             else:
-                pytest.fail("".join(told))
-            with httpx.Client(base_url=found[0], timeout=60) as client:
-                client.told = told
+                pytest.fail("".join(lines))
+            with httpx.Client(base_url=match[0], timeout=60) as client:
                 yield client, running
         finally:
             running.kill()
 
 
-def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path, monkeypatch):
+def test_serve_stops_on_a_signal_and_restarts(tmp_path, monkeypatch):
     data = tmp_path / "größe"
-    made = CliRunner().invoke(cli, ["keys", "create", "я", "--scope", "admin", "--data", str(data)])
-    assert made.exit_code == 0, made.output
-    key = {"Authorization": f"Bearer {made.stdout.split()[0]}"}
+    created = CliRunner().invoke(
+        cli, ["keys", "create", "я", "--scope", "admin", "--data", str(data)]
+    )
+    assert created.exit_code == 0, created.output
+    key = {"Authorization": f"Bearer {created.stdout.split()[0]}"}
     with process("--data", data, "--no-page") as (client, running):
         assert client.get("/v1/count").status_code == 401
         added = client.post("/v1/images", files={"file": ("кот.jpg", jpeg(1))}, headers=key)
@@ -59,7 +60,7 @@ def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path, monkeypatch):
         assert "key" in rest
         assert "Traceback" not in rest
     assert {path.name for path in data.iterdir()} >= {"vectors.db", "catalog.db", "originals"}
-    assert data.stat().st_mode & 0o077 == 0  # nobody else's
+    assert data.stat().st_mode & 0o077 == 0  # private to the owner
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with process("--data", data, "--no-auth") as (client, running):
         hits = client.post("/v1/search", files={"file": jpeg(1)}).json()["hits"]
@@ -74,7 +75,7 @@ def test_it_serves_a_folder_stops_when_told_and_goes_on(tmp_path, monkeypatch):
     assert list(tmp_path.glob("imgsearch-page-*")) == []
 
 
-def test_it_tells_in_one_line_why_it_does_not_start(tmp_path):
+def test_failed_start_prints_the_reason_in_one_line(tmp_path):
     for words, why in (
         (["--host", "0.0.0.0"], "no API key exists yet"),  # noqa: S104 - what is refused
         (["--host", "0.0.0.0", "--no-auth"], "other machines can reach"),  # noqa: S104 - as above
@@ -83,13 +84,13 @@ def test_it_tells_in_one_line_why_it_does_not_start(tmp_path):
         (["--no-auth", "--weights", __file__], "without a model"),
         (["--no-auth", "--behind-proxy", "10.0.0.1"], "gives access to others"),
     ):
-        told = CliRunner().invoke(cli, ["serve", "--data", str(tmp_path / "a"), *words])
-        assert told.exit_code == 1, (words, told.output)
-        assert why in told.output
-        assert told.output.count("\n") == 1, told.output
+        result = CliRunner().invoke(cli, ["serve", "--data", str(tmp_path / "a"), *words])
+        assert result.exit_code == 1, (words, result.output)
+        assert why in result.output
+        assert result.output.count("\n") == 1, result.output
 
 
-def test_small_answers_are_not_held_back():
+def test_small_responses_are_sent_without_delay():
     """Nagle's algorithm and delayed acknowledgements made every search 40 ms longer."""
     with (
         server.listening("127.0.0.1", 0) as place,
@@ -100,9 +101,9 @@ def test_small_answers_are_not_held_back():
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_service_starts_beside_the_collections_of_other_programs(tmp_path, caplog):
+def test_service_starts_with_collections_of_other_programs(tmp_path, caplog):
     db = "memory://serving-strangers"
-    caplog.set_level(logging.WARNING, logger="imgsearch")  # whatever other tests left
+    caplog.set_level(logging.WARNING, logger="imgsearch")  # other tests may have changed the level
     with connect(db) as store, archive(tmp_path, db=db) as opened:
         store.create("images", Schema(7))
         server.warm(opened)

@@ -1,4 +1,4 @@
-"""The same archive, in one folder and on the servers of a team."""
+"""The same archive in one folder and on the servers of a team."""
 
 from imgsearch.archive import opened
 from imgsearch.settings import Settings
@@ -6,7 +6,7 @@ from tests.archive.place import images, state
 from tests.service.topologies import team, topology  # noqa: F401 - fixtures
 
 
-def test_what_is_added_is_found_by_who_opens_the_same_places(topology, tmp_path):  # noqa: F811
+def test_added_images_are_found_after_reopening(topology, tmp_path):  # noqa: F811
     with opened(tmp_path, model="classic", **topology.arguments()) as archive:
         added = archive.add(images(0, 3))
     assert (added.stages.inserted, list(added.failures)) == (3, [])
@@ -21,14 +21,17 @@ def test_what_is_added_is_found_by_who_opens_the_same_places(topology, tmp_path)
         assert state(archive)[1:] == (set(), set())
 
 
-def test_a_process_of_its_own_is_told_the_same(topology):  # noqa: F811
-    found = Settings.from_environment(topology.environment())
-    told = topology.arguments()
-    assert found.db == told["db"]
-    assert found.token(found.db) == told["token"]
-    assert (found.catalog, found.catalog_password) == (told["catalog"], told["catalog_password"])
-    assert (found.objects, found.s3_key, found.s3_secret) == (
-        told["originals"], told["s3_key"], told["s3_secret"],
+def test_environment_equals_the_arguments(topology):  # noqa: F811
+    settings = Settings.from_environment(topology.environment())
+    arguments = topology.arguments()
+    assert settings.db == arguments["db"]
+    assert settings.token(settings.db) == arguments["token"]
+    assert (settings.catalog, settings.catalog_password) == (
+        arguments["catalog"],
+        arguments["catalog_password"],
+    )
+    assert (settings.objects, settings.s3_key, settings.s3_secret) == (
+        arguments["originals"], arguments["s3_key"], arguments["s3_secret"],
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What other image searches got wrong over HTTP, by its number in the list of them: not here."""
+"""Known weaknesses of other image-search services over HTTP, excluded here by tests."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from tests.service.running import jpeg, running
 from tests.service.topologies import plain
 
 
-def test_e1_no_route_reads_a_file_by_its_path(service, empty):
+def test_no_route_reads_a_file_by_its_path(service, empty):
     (image,) = service.add(1, collection=empty)
     secret = service.photos.parent / "secret.txt"
     secret.write_text("geheim")
@@ -41,7 +41,7 @@ def test_e1_no_route_reads_a_file_by_its_path(service, empty):
 @pytest.mark.parametrize(
     "name", ["../evil.jpg", "/evil.jpg", "..\\..\\evil.jpg", "a\0b.jpg", "evil\r\nX: y.jpg"]
 )
-def test_e2_a_file_s_name_is_never_a_path(service, empty, name):
+def test_file_name_is_never_used_as_a_path(service, empty, name):
     before = {path for path in service.photos.parent.rglob("*") if path.name.startswith("evil")}
     body = (
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="'
@@ -51,22 +51,22 @@ def test_e2_a_file_s_name_is_never_a_path(service, empty, name):
     )  # fmt: skip
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
     answer = service.http.post("/v1/images", content=body, headers=kind)
-    if "\0" not in name:  # which some versions of the parser refuse in a header
+    if "\0" not in name:  # some versions of the parser reject NUL in a header
         assert answer.status_code == 201
     if answer.status_code == 201:
         (image,) = answer.json()["images"]
         assert "/" not in image["name"]
         assert "\\" not in image["name"]
         assert image["name"].isprintable()
-        shown = service.http.get(image["original"])
-        assert shown.content == jpeg(3)
-        assert "evil\r\n" not in str(shown.headers)
+        original = service.http.get(image["original"])
+        assert original.content == jpeg(3)
+        assert "evil\r\n" not in str(original.headers)
     assert not Path("/evil.jpg").exists()
     after = {path for path in service.photos.parent.rglob("*") if path.name.startswith("evil")}
     assert after == before
 
 
-def test_e3_urls_are_fetched_nowhere_unless_allowed_and_never_from_this_machine(service, tmp_path):
+def test_urls_are_fetched_only_when_allowed_and_never_from_this_machine(service, tmp_path):
     for url in ("file:///etc/hostname", "http://127.0.0.1:1/a.jpg", "http://169.254.169.254/"):
         refused = service.http.post("/v1/jobs", json={"urls": [url]})
         assert (refused.status_code, refused.json()["code"]) == (403, "urls_not_allowed")
@@ -82,7 +82,7 @@ def test_e3_urls_are_fetched_nowhere_unless_allowed_and_never_from_this_machine(
         assert {line["code"] for line in failures} == {"url_refused"}
 
 
-def test_e5_nothing_is_destroyed_without_a_key_or_by_a_word(service, empty):
+def test_deletion_needs_a_key_and_an_exact_name(service, empty):
     images = [
         service.http.post(
             "/v1/images",
@@ -100,7 +100,7 @@ def test_e5_nothing_is_destroyed_without_a_key_or_by_a_word(service, empty):
     assert service.http.delete(f"/v1/collections/{empty}").status_code == 422
     assert service.http.delete(f"/v1/collections/{empty}?confirm=images").status_code == 422
     left = len(images)
-    for image in images:  # each is told, and deleted, by itself and alone
+    for image in images:  # each image is read and deleted individually
         assert service.http.get(f"/v1/images/{image['id']}").json() == image
         assert service.http.delete(f"/v1/images/{image['id']}").status_code == 204
         left -= 1
@@ -113,33 +113,33 @@ def test_e5_nothing_is_destroyed_without_a_key_or_by_a_word(service, empty):
         assert answer.status_code == 422
 
 
-def test_e6_no_debugger_answers(service):
+def test_debugger_is_disabled(service):
     assert service.app.debug is False
     for path in ("/console", "/?__debugger__=yes&cmd=resource&f=style.css", "/debug"):
         assert "debugger" not in service.http.get(path).text.lower()
 
 
-def test_e7_there_is_no_default_secret_and_none_is_told(service, caplog):
+def test_service_has_no_default_secret_and_shows_none(service, caplog):
     for secret in ("", "admin", "minioadmin", "changeme", "secret"):
         answer = service.client().get("/v1/images", headers={"X-API-Key": secret})
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     secret = service.secrets["admin"]
-    told = [service.http.get(path).text for path in ("/v1/models", "/metrics", "/openapi.json")]
-    told += [repr(service.app), repr(service.archive), caplog.text]
-    assert not any(secret in each for each in told)
+    texts = [service.http.get(path).text for path in ("/v1/models", "/metrics", "/openapi.json")]
+    texts += [repr(service.app), repr(service.archive), caplog.text]
+    assert not any(secret in text for text in texts)
     stored = b"".join(
         path.read_bytes() for path in service.photos.parent.rglob("*") if path.is_file()
     )
     assert secret.split("_", 2)[2].encode() not in stored
 
 
-def test_e10_other_pages_may_do_nothing_and_bodies_are_bounded(service, empty, tmp_path):
-    asked = service.http.options(
+def test_other_origins_are_rejected_and_bodies_are_bounded(service, empty, tmp_path):
+    preflight = service.http.options(
         "/v1/images",
         headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"},
     )
-    assert not any(name.startswith("access-control") for name in asked.headers)
+    assert not any(name.startswith("access-control") for name in preflight.headers)
     posted = service.http.post(
         "/v1/images", files={"file": jpeg(1)}, headers={"Origin": "https://evil.example"}
     )
@@ -153,7 +153,7 @@ def test_e10_other_pages_may_do_nothing_and_bodies_are_bounded(service, empty, t
         assert (large.status_code, large.json()["code"]) == (413, "body_too_large")
         kind = {"Content-Type": "application/json"}
         streamed = post("/v1/search", content=(b"x" * 1_000 for _ in range(30)), headers=kind)
-        assert streamed.status_code == 413  # it told no length
+        assert streamed.status_code == 413  # without a Content-Length
         one = post("/v1/images", files={"file": b"x" * 3_001})
         assert (one.status_code, one.json()["code"]) == (413, "limit_exceeded")
         three = post("/v1/images", files=[("file", b"x")] * 3)
@@ -163,7 +163,7 @@ def test_e10_other_pages_may_do_nothing_and_bodies_are_bounded(service, empty, t
         assert post("/v1/images", files={"file": jpeg(1)}).status_code == 201
 
 
-def test_e11_no_exception_place_or_address_reaches_a_client(service, empty, caplog, monkeypatch):
+def test_responses_contain_no_exception_path_or_address(service, empty, caplog, monkeypatch):
     place = str(service.photos.parent)
     answers = [
         service.http.post("/v1/images", files={"file": (f"{place}/a.jpg", b"\xff\xd8\xff broken")}),
@@ -175,8 +175,7 @@ def test_e11_no_exception_place_or_address_reaches_a_client(service, empty, capl
         service.http.post("/v1/search", content=b"{", headers={"Content-Type": "application/json"}),
     ]
     assert {answer.status_code for answer in answers} <= {404, 422}
-    # of the two folders, one outside the roots and one that is not there, neither is told from
-    # the other
+    # a folder outside the roots and a missing folder have the same message
     assert answers[1].json()["detail"] == answers[2].json()["detail"]
 
     def broken(*_):
@@ -193,8 +192,8 @@ def test_e11_no_exception_place_or_address_reaches_a_client(service, empty, capl
             answers.append(answer)
         instance = answer.json()["instance"].rpartition(":")[2]
         assert instance == answer.headers["X-Request-ID"]
-        assert instance in caplog.text  # who runs the service finds it by that
-    told = "".join(answer.text for answer in answers)
+        assert instance in caplog.text  # the operator finds the error by the instance
+    bodies = "".join(answer.text for answer in answers)
     for word in (
         place,
         "/etc",
@@ -205,10 +204,10 @@ def test_e11_no_exception_place_or_address_reaches_a_client(service, empty, capl
         "10.0.0.1",
         ".py",
     ):
-        assert word not in told, word
+        assert word not in bodies, word
 
 
-def test_e15_only_images_get_in_whatever_they_are_called(service, empty):
+def test_only_images_are_accepted_under_any_name(service, empty):
     files = [
         ("file", ("notes.jpg", b"just text", "image/jpeg")),
         ("file", ("tool.exe", b"MZ\x90\0" + bytes(100), "image/png")),
@@ -217,10 +216,10 @@ def test_e15_only_images_get_in_whatever_they_are_called(service, empty):
     ]
     answer = service.http.post("/v1/images", files=files, data={"collection": empty})
     assert answer.status_code == 201
-    told = answer.json()
-    assert [image["name"] for image in told["images"]] == ["real.txt"]
-    assert [line["name"] for line in told["failures"]] == ["notes.jpg", "tool.exe", "page.jpg"]
-    assert {line["code"] for line in told["failures"]} == {"format_refused"}
+    body = answer.json()
+    assert [image["name"] for image in body["images"]] == ["real.txt"]
+    assert [line["name"] for line in body["failures"]] == ["notes.jpg", "tool.exe", "page.jpg"]
+    assert {line["code"] for line in body["failures"]} == {"format_refused"}
     (service.photos / empty).mkdir()
     write(service.photos / empty, 2)
     (service.photos / empty / "readme.txt").write_text("text")
@@ -232,7 +231,7 @@ def test_e15_only_images_get_in_whatever_they_are_called(service, empty):
     assert (job["state"], job["found"], job["inserted"]) == ("done", 2, 2)
 
 
-def test_e16_every_hit_has_its_own_score_whatever_is_missing_or_double(service, empty):
+def test_every_hit_has_its_own_score_despite_missing_and_double_rows(service, empty):
     images = service.add(*range(6), collection=empty)
     twin = service.http.post(
         "/v1/images", files={"file": ("twin.jpg", jpeg(2))}, data={"collection": empty}
@@ -240,21 +239,21 @@ def test_e16_every_hit_has_its_own_score_whatever_is_missing_or_double(service, 
     library = service.archive.library(empty).collection
     query = service.archive.vector(images[0]["id"])
     before = service.search(empty, terms=[{"id": images[0]["id"]}], k=10)["hits"]
-    # of equal contents one hit, which counts both
+    # equal contents are one hit with two references
     assert [hit["references"] for hit in before if hit["content"] == twin["content"]] == [2]
     assert len(before) == 6
     service.http.delete(f"/v1/images/{before[1]['id']}")
-    service.archive.catalog.mark_deleting([before[3]["id"]])  # a row that is on its way out
+    service.archive.catalog.mark_deleting([before[3]["id"]])  # a row that is being deleted
     after = service.search(empty, terms=[{"id": images[0]["id"]}], k=10)["hits"]
-    gone = {before[1]["id"], before[3]["id"]}
-    assert [hit["id"] for hit in after] == [hit["id"] for hit in before if hit["id"] not in gone]
+    deleted = {before[1]["id"], before[3]["id"]}
+    assert [hit["id"] for hit in after] == [hit["id"] for hit in before if hit["id"] not in deleted]
     service.archive.delete([before[3]["id"]])
-    for hit in after:  # the cosine, worked out from the vectors themselves
+    for hit in after:  # the oracle: the cosine of the vectors
         (stored,) = library.get([hit["content"]], vectors=True).values()
         assert hit["score"] == pytest.approx(float(np.dot(query, stored.vector)), abs=1e-4)
 
 
-def test_e17_loading_twice_adds_nothing_and_equal_names_stay_apart(service, empty):
+def test_loading_twice_adds_nothing_and_equal_names_stay_separate(service, empty):
     folder = service.photos / empty
     for place, number in (("a", 1), ("b", 2)):
         (folder / place).mkdir(parents=True)
@@ -265,13 +264,13 @@ def test_e17_loading_twice_adds_nothing_and_equal_names_stay_apart(service, empt
         assert (job["state"], job["inserted"], job["skipped"]) == ("done", new, 2 - new)
     listed = service.http.get("/v1/images", params={"collection": empty}).json()["images"]
     assert [image["name"] for image in listed] == ["same.jpg", "same.jpg"]
-    shown = {service.http.get(image["original"]).content for image in listed}
-    assert shown == {jpeg(1), jpeg(2)}
+    originals = {service.http.get(image["original"]).content for image in listed}
+    assert originals == {jpeg(1), jpeg(2)}
     hits = service.search(empty, id=listed[0]["id"])["hits"]
     assert [hit["id"] for hit in hits] == [listed[1]["id"]]
 
 
-def test_e18_errors_have_their_status(service, empty):
+def test_errors_have_their_status(service, empty):
     http = service.http
     for answer, status, code in (
         (http.get("/v1/images/unknown"), 404, "image_not_found"),
@@ -305,14 +304,14 @@ def test_e18_errors_have_their_status(service, empty):
     assert "POST" in http.get("/v1/search").headers["Allow"]
 
 
-def test_e18_a_missing_original_is_no_server_error(service, empty):
+def test_missing_original_is_not_a_server_error(service, empty):
     (image,) = service.add(1, collection=empty)
     service.archive.originals.delete(image["content"])
     answer = service.http.get(image["original"])
     assert (answer.status_code, answer.json()["code"]) == (404, "original_not_found")
 
 
-def test_e19_nothing_that_a_handler_meets_ends_the_service(service, monkeypatch):
+def test_exceptions_in_handlers_do_not_end_the_service(service, monkeypatch):
     def leaving(*_):
         raise SystemError("as if all were lost")
 
@@ -321,11 +320,12 @@ def test_e19_nothing_that_a_handler_meets_ends_the_service(service, monkeypatch)
         assert service.http.get("/v1/images/unknown").status_code == 500
     assert service.http.get("/v1/live").json() == {"status": "ok"}
     source = Path(__file__).resolve().parents[2] / "imgsearch" / "service"
-    for file in set(source.glob("*.py")) - {source / "server.py"}:  # which ends the process
+    # except the module that ends the process
+    for file in set(source.glob("*.py")) - {source / "server.py"}:
         assert not re.search(r"sys\.exit|os\._exit|SystemExit", file.read_text()), file.name
 
 
-def test_e20_collections_stay_apart_and_progress_is_told_while_a_job_loads(service, empty):
+def test_collections_stay_separate_and_progress_is_reported_during_a_load(service, empty):
     service.add(1, collection=empty)
     other = service.collection()
     service.add(2, collection=other)
@@ -341,30 +341,31 @@ def test_e20_collections_stay_apart_and_progress_is_told_while_a_job_loads(servi
     waits = []
     while True:
         start = time.monotonic()
-        told = service.http.get(f"/v1/jobs/{job['id']}").json()
+        state = service.http.get(f"/v1/jobs/{job['id']}").json()
         waits.append(time.monotonic() - start)
-        if told["state"] not in ("queued", "running"):
+        if state["state"] not in ("queued", "running"):
             break
     assert len(waits) > 5
-    # the median, as other work on the machine delays any one; `make soak` holds each to 0.1 s
+    # the median, because other work delays single requests; `make soak` requires 0.1 s for each
     assert sorted(waits)[len(waits) // 2] < 0.25
-    # the total is reached with a file that failed
-    assert (told["found"], told["inserted"], told["failed"]) == (151, 150, 1)
-    assert told["state"] == "done"
+    # the total includes a failed file
+    assert (state["found"], state["inserted"], state["failed"]) == (151, 150, 1)
+    assert state["state"] == "done"
 
 
-def test_e22_answers_are_ordered_bounded_and_of_one_scale(service, empty):
+def test_listings_are_ordered_and_bounded_and_scores_have_one_scale(service, empty):
     images = service.add(*range(7), collection=empty)
     seen, cursor = [], None
     while True:
         params = {"collection": empty, "limit": 3} | ({"after": cursor} if cursor else {})
-        told = service.http.get("/v1/images", params=params).json()
-        assert (len(told["images"]) <= 3, told["total"]) == (True, 7)
-        seen += told["images"]
-        if (cursor := told["next"]) is None:
+        listing = service.http.get("/v1/images", params=params).json()
+        assert (len(listing["images"]) <= 3, listing["total"]) == (True, 7)
+        seen += listing["images"]
+        if (cursor := listing["next"]) is None:
             break
     assert [image["id"] for image in seen] == [
-        image["id"] for image in sorted(images, key=lambda each: (each["created"], each["id"]))
+        image["id"]
+        for image in sorted(images, key=lambda image_: (image_["created"], image_["id"]))
     ]
     by_id = service.search(empty, terms=[{"id": images[0]["id"]}], k=3)["hits"]
     scores = [hit["score"] for hit in by_id]
@@ -381,35 +382,35 @@ def test_e22_answers_are_ordered_bounded_and_of_one_scale(service, empty):
     }
 
 
-def test_e23_the_number_of_hits_is_asked_for_and_many_queries_are_one_request(service, empty):
+def test_k_is_a_parameter_and_many_queries_are_one_request(service, empty):
     images = service.add(*range(4), collection=empty)
     queries = [{"id": images[0]["id"], "k": k} for k in (1, 3)]
     queries += [{"text": "a dog", "k": 2, "collection": empty}, {"id": "unknown"}]
     answer = service.http.post("/v1/search/batch", json={"queries": queries})
     assert answer.status_code == 200
     one, three, text, unknown = answer.json()["results"]
-    assert [len(each["hits"]) for each in (one, three, text)] == [1, 3, 2]
+    assert [len(response["hits"]) for response in (one, three, text)] == [1, 3, 2]
     assert (unknown["status"], unknown["code"]) == (404, "image_not_found")
 
 
-def test_e26_no_upload_leaves_a_file_and_equal_names_stay_apart(service, empty, tmp_path):
+def test_uploads_leave_no_file_and_equal_names_stay_separate(service, empty, tmp_path):
     ours = Path(tempfile.gettempdir())
     before, held = set(ours.iterdir()), nameless()
-    noisy = jpeg(1, size=(1200, 900)) + bytes(2_000_000)  # too large to be held in memory
+    noisy = jpeg(1, size=(1200, 900)) + bytes(2_000_000)  # too large for the memory buffer
     upload = {"files": {"file": ("same.jpg", noisy)}, "data": {"collection": empty}}
     assert service.http.post("/v1/images", **upload).status_code == 201
     assert service.http.post("/v1/search", **upload).status_code == 200
     broken = {"files": {"file": ("same.jpg", bytes(3_000_000))}}
     assert service.http.post("/v1/images", **broken).status_code == 415
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
-    leaving, gone = service.client("write"), left(service)
+    leaving, aborted = service.client("write"), left(service)
     with pytest.raises(httpx.ReadError):
         leaving.post("/v1/images", content=breaking_off(), headers=kind)
     leaving.close()
-    for _ in range(2_000):  # what still arrives is read before the end of it is met
-        if left(service) > gone:
+    for _ in range(2_000):  # the service reads the remaining bytes before it sees the end
+        if left(service) > aborted:
             break
-    assert left(service) == gone + 1
+    assert left(service) == aborted + 1
     assert nameless() <= held
     assert {path for path in set(ours.iterdir()) - before if path.is_file()} == set()
 
@@ -424,15 +425,15 @@ def test_e26_no_upload_leaves_a_file_and_equal_names_stay_apart(service, empty, 
         thread.join()
     params = {"collection": empty, "text": "gleich"}
     listed = service.http.get("/v1/images", params=params).json()["images"]
-    shown = {service.http.get(image["original"]).content for image in listed}
-    assert shown == {jpeg(11), jpeg(12)}
+    originals = {service.http.get(image["original"]).content for image in listed}
+    assert originals == {jpeg(11), jpeg(12)}
 
 
-def test_e27_what_the_document_says_is_what_the_routes_do(service, empty):
-    told = service.http.get("/openapi.json").json()
-    assert told["openapi"].startswith("3.1")
+def test_routes_match_the_document(service, empty):
+    document = service.http.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
     (image,) = service.add(1, collection=empty)
-    search = told["paths"]["/v1/search"]["post"]["requestBody"]["content"]
+    search = document["paths"]["/v1/search"]["post"]["requestBody"]["content"]
     named = set(search["multipart/form-data"]["schema"]["properties"])
     values = {"collection": empty, "k": "1", "offset": "0", "min_score": "-1"}
     values |= {"where": json.dumps({"field": "label", "op": "==", "value": ""})}
@@ -441,35 +442,35 @@ def test_e27_what_the_document_says_is_what_the_routes_do(service, empty):
     answer = service.http.post("/v1/search", files={"file": jpeg(1)}, data=values)
     assert answer.status_code == 200, answer.text
     body = answer.json()
-    assert set(body) == set(told["components"]["schemas"]["Hits"]["properties"])
-    assert set(body["hits"][0]) == set(told["components"]["schemas"]["Hit"]["properties"])
+    assert set(body) == set(document["components"]["schemas"]["Hits"]["properties"])
+    assert set(body["hits"][0]) == set(document["components"]["schemas"]["Hit"]["properties"])
     assert body["hits"][0]["id"] == image["id"]
     unknown = service.http.post(
         "/v1/search", files={"file": jpeg(1)}, data={"collection": empty, "topk": "1"}
     )
-    assert unknown.status_code == 422  # a wrong name is no silence
+    assert unknown.status_code == 422  # unknown parameters are not ignored
 
 
 def breaking_off():
-    """Yield a body, and leave in the middle of it."""
+    """Yield part of a body, then break off."""
     yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     yield bytes(3_000_000)
     raise httpx.ReadError("the client goes away")
 
 
 def left(service):
-    """Return how many bodies have been cut off by now: those are the only 400s of this route."""
+    """Return the number of aborted bodies, which are the only 400s of this route."""
     counted = 'imgsearch_requests_total{method="POST",route="/v1/images",status="400"} '
     lines = service.http.get("/metrics").text.splitlines()
     return sum(float(line.removeprefix(counted)) for line in lines if line.startswith(counted))
 
 
 def nameless():
-    """Return the files without a name that this process has open; pytest's grow with the log."""
-    found = set()
-    for each in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # closed meanwhile
-            place = str(each.readlink())
+    """Return the unnamed files open in this process; pytest's own grow with the log."""
+    sizes = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed in the meantime
+            place = str(descriptor.readlink())
             if "deleted" in place:
-                found.add(place)
-    return found
+                sizes.add(place)
+    return sizes

@@ -1,4 +1,4 @@
-"""Work that hangs takes no turn for good, and does not keep the service from stopping."""
+"""Hanging work does not block others permanently and does not prevent the shutdown."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ def release():
     event.set()
 
 
-def test_workers_get_past_work_that_hangs(release):
+def test_workers_continue_after_hanging_work(release):
     workers = Workers("test", threads=2, waiting=4, late=LATE)
 
     async def run():
@@ -37,11 +37,11 @@ def test_workers_get_past_work_that_hangs(release):
     workers.close()
 
 
-def test_workers_replace_only_so_many_threads(release):
+def test_number_of_replaced_threads_is_bounded(release):
     workers = Workers("test", threads=1, waiting=0, late=LATE, replaced=2)
 
     async def run():
-        for number in range(3):  # the first, and two that take the places of late ones
+        for number in range(3):  # the first thread, and two replacements for late ones
             task = asyncio.create_task(workers.run(release.wait))
             await asyncio.wait([task], timeout=LATE)
             while workers.late < min(2, number + 1):
@@ -55,14 +55,14 @@ def test_workers_replace_only_so_many_threads(release):
     workers.close()
 
 
-def test_closing_does_not_wait_for_work_that_hangs(release):
+def test_close_does_not_wait_for_hanging_work(release):
     workers = Workers("test", threads=1, waiting=1)
 
     async def run():
-        begun = threading.Event()
-        hanging = asyncio.create_task(workers.run(lambda: begun.set() or release.wait()))
+        started = threading.Event()
+        hanging = asyncio.create_task(workers.run(lambda: started.set() or release.wait()))
         waiting = asyncio.create_task(workers.run(release.wait))
-        while not begun.is_set():
+        while not started.is_set():
             await asyncio.sleep(0)
         workers.close(seconds=0)
         with pytest.raises(asyncio.CancelledError):
@@ -74,19 +74,19 @@ def test_closing_does_not_wait_for_work_that_hangs(release):
     asyncio.run(run())
 
 
-def test_a_turn_that_is_never_given_back_stops_counting(release):
+def test_turn_that_is_never_returned_expires(release):
     turns = Turns(1, late=LATE)
-    begun = threading.Event()
+    started = threading.Event()
 
     def hang():
         with turns:
-            begun.set()
+            started.set()
             release.wait()
 
     thread = threading.Thread(target=hang)
     thread.start()
-    assert begun.wait(10)
-    with turns:  # waits for the other one to be late
+    assert started.wait(10)
+    with turns:  # waits until the other turn is late
         assert turns.late >= 1
     release.set()
     thread.join()

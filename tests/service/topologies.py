@@ -1,6 +1,6 @@
-"""Where a service keeps its things: all in one folder, or on the servers of a team.
+"""Topologies of a service: all data in one folder, or on the servers of a team.
 
-A conftest.py takes the fixtures: ``from tests.service.topologies import team, topology``.
+A conftest.py imports the fixtures: ``from tests.service.topologies import team, topology``.
 """
 
 import itertools
@@ -22,7 +22,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Topology:
-    """Three stores that hold nothing yet, and what opens them. Secrets are not shown."""
+    """Three empty stores with their URLs and secrets. Secrets are not shown."""
 
     name: str
     db: str
@@ -34,7 +34,7 @@ class Topology:
     secret: str | None = field(default=None, repr=False)
 
     def arguments(self) -> dict[str, Any]:
-        """Return what `imgsearch.archive.opened` takes beside its folder."""
+        """Return the arguments of `imgsearch.archive.opened` except its folder."""
         return {
             "db": self.db,
             "token": self.token,
@@ -46,8 +46,8 @@ class Topology:
         }
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that tell a process of its own the same."""
-        told = {
+        """Return the environment variables equal to `arguments`."""
+        variables = {
             "IMGSEARCH_DB": self.db,
             "IMGSEARCH_MILVUS_TOKEN": self.token,
             "IMGSEARCH_CATALOG": self.catalog,
@@ -56,11 +56,11 @@ class Topology:
             "IMGSEARCH_S3_KEY": self.key,
             "IMGSEARCH_S3_SECRET": self.secret,
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in variables.items() if value}
 
 
 def plain(folder: Path) -> Topology:
-    """Return an embedded Milvus, SQLite and originals, all in `folder`, which is made."""
+    """Return an embedded Milvus, SQLite and originals in `folder`, which is created."""
     folder.mkdir(parents=True, exist_ok=True)
     return Topology(
         "plain", str(folder / "vectors.db"), str(folder / "catalog.db"), str(folder / "originals")
@@ -68,10 +68,10 @@ def plain(folder: Path) -> Topology:
 
 
 class Team:
-    """A Milvus server, MariaDB and Swift, which many topologies share.
+    """A Milvus server, MariaDB and Swift, shared by many topologies.
 
-    Each has a database of Milvus's, one of MariaDB's, and a prefix in a bucket. `close` drops the
-    databases: Milvus allows 64, and keeps what is in them in memory.
+    Each topology has a database in Milvus, one in MariaDB, and a prefix in a bucket. `close` drops
+    the databases: Milvus allows 64, and keeps their data in memory.
     """
 
     def __init__(self, milvus: tuple[str, str], mariadb: MariaDBServer, swift: tuple[str, str]):
@@ -83,7 +83,7 @@ class Team:
         self._made: list[str] = []
 
     def topology(self) -> Topology:
-        """Return one that nobody has used."""
+        """Return an unused topology."""
         name = f"service_{next(_numbers)}"
         self._milvus.create_database(name)
         self._made.append(name)
@@ -119,7 +119,7 @@ class Team:
 def team(
     servers: None, place_of: Callable[[str], tuple[str, str]], request: pytest.FixtureRequest
 ) -> Iterator[Team]:
-    """Return a team's servers, started once; a missing one skips, or fails: see `at_hand`."""
+    """Return a team's servers, started once. A missing server skips or fails: see `at_hand`."""
     milvus, swift = place_of("milvus"), place_of("swift")
     running = Team(milvus, request.getfixturevalue("mariadb"), swift)
     yield running
@@ -133,6 +133,6 @@ def topology(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Topolog
         yield plain(tmp_path / "größe")
         return
     team = request.getfixturevalue("team")
-    made = team.topology()
-    yield made
-    team.drop(made)
+    empty = team.topology()
+    yield empty
+    team.drop(empty)

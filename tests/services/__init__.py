@@ -1,1 +1,1 @@
-"""Real servers for tests, each started once a session and gone with it."""
+"""Real servers for tests, started once a session and stopped with it."""

@@ -1,4 +1,4 @@
-"""A real MariaDB server, of Debian's mariadb-server, in a folder of its own."""
+"""A real MariaDB server of Debian's mariadb-server, in a separate folder."""
 
 import os
 import shutil
@@ -12,13 +12,13 @@ from typing import Any, Self
 
 PASSWORD = "Über-geheim'%s"  # noqa: S105  # what a naive driver or formatter would trip over
 USER = "imgsearch"
-# runs a server until its own input ends, which it does with the process at the other end
+# runs a server until its input ends, which happens when the parent process ends
 _WATCHED = ("sh", "-c", '"$@" & read -r _; kill -9 $!; wait', "sh")
 _START = 60  # seconds that a server may take to answer, on a busy machine
 
 
 def unavailable() -> str:
-    """Tell why no server can be started here, "" where one can."""
+    """Return the reason why no server can start here, or ""."""
     missing = [name for name in ("mariadbd", "mariadb-install-db") if not _program(name)]
     if missing:
         return f"no {' and no '.join(missing)}: apt-get install mariadb-server"
@@ -26,18 +26,18 @@ def unavailable() -> str:
 
 
 def _program(name: str) -> str | None:
-    """Return where a program lies; Debian keeps servers where users do not look."""
+    """Return the path of a program; Debian installs servers outside the users' PATH."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
 
 
 class MariaDBServer:
-    """A running server on loopback; `url(name)` is a catalogue's, in a database that it makes.
+    """A running server on loopback. `url(name)` creates a database and returns its URL.
 
-    It ends when it is closed and when this process ends, however that comes about. All that it
-    keeps lies in `folder`. Nothing is synced to the disk.
+    It ends on `close` and with this process, even after a kill. Its data is in `folder`, and is
+    not synced to the disk.
 
     Raises:
-        RuntimeError: it did not start; the message says where its log is.
+        RuntimeError: it did not start; the message names its log.
     """
 
     password = PASSWORD
@@ -46,7 +46,7 @@ class MariaDBServer:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "server.log"
-        self._socket = folder / "s"  # a socket's path has at most 107 letters
+        self._socket = folder / "s"  # a socket's path has at most 107 bytes
         self._made: set[str] = set()
         if len(str(self._socket)) > 100:
             raise RuntimeError(f"the folder's path is too long for a socket: {folder}")
@@ -61,14 +61,14 @@ class MariaDBServer:
             raise
 
     def url(self, name: str) -> str:
-        """Return the URL of a database, made where it is not there."""
+        """Return the URL of a database, which is created if missing."""
         if name not in self._made:
             self.run(f"CREATE DATABASE IF NOT EXISTS {name}")
             self._made.add(name)
         return f"mysql://{USER}@127.0.0.1:{self.port}/{name}"
 
     def drop(self, name: str) -> None:
-        """Drop a database that `url` made."""
+        """Drop a database that `url` created."""
         self.run(f"DROP DATABASE {name}")
         self._made.remove(name)
 
@@ -80,18 +80,18 @@ class MariaDBServer:
 
     @property
     def group(self) -> int:
-        """The process group of the server and what watches it."""
+        """The process group of the server and its watcher."""
         return self._process.pid
 
     def restart(self) -> None:
-        """Kill the server as a power cut would, and start it again on the same port."""
+        """Kill the server without warning, and start it again on the same port."""
         self.close()
         self._process = self._start()
         self._wait()
 
     def close(self) -> None:
         """End the server. Idempotent."""
-        with self._process:  # closes the pipe, upon which it is killed, and waits until it is gone
+        with self._process:  # closes the pipe, which kills the server, and waits for it
             pass
 
     def _root(self) -> Any:
@@ -145,7 +145,7 @@ class MariaDBServer:
             with suppress(OSError), socket.socket(socket.AF_UNIX) as tried:
                 tried.connect(str(self._socket))
                 return
-            time.sleep(0.05)  # it tells nobody when it is ready
+            time.sleep(0.05)  # the server does not signal when it is ready
         raise RuntimeError(f"MariaDB did not start; see {self.log}")
 
     def _grant(self) -> None:
@@ -161,7 +161,7 @@ class MariaDBServer:
 
 
 def _as_root() -> list[str]:
-    """Return what lets root run a server."""
+    """Return the option that lets root run a server."""
     return ["--user=root"] if os.geteuid() == 0 else []
 
 

@@ -1,8 +1,8 @@
-"""What runs inside the server's network namespace: Milvus itself, and a relay to it.
+"""Runs inside the server's network namespace: Milvus, and a relay to it.
 
-Milvus 2.3.5 listens on all interfaces and has no setting for that; a namespace has none but its
-own loopback. The one way in is a listening socket that was opened outside, on the loopback there,
-and handed down: a socket belongs to the namespace that it was made in.
+Milvus 2.3.5 always listens on all interfaces; a namespace has only its own loopback. The only way
+in is a listening socket, opened outside on loopback and inherited, because a socket belongs to
+the namespace that created it.
 """
 
 import asyncio
@@ -17,21 +17,21 @@ from pathlib import Path
 from typing import Any
 
 CHUNK = 2**16
-# How often its parts look for work: a second as shipped, so that making a collection takes 2.5 s.
-# With these 1.7 s, and searches use an index 1 s after a flush, not 10; nothing else changes. The
-# file that Milvus is shipped with lacks some of them.
+# Polling intervals of Milvus. With the default of a second, creating a collection takes 2.5 s.
+# With these it takes 1.7 s, and searches use an index 1 s after a flush instead of 10 s. Some of
+# them are missing in the configuration file of Milvus.
 POLLING = {
     "queryCoord.checkInterval": "100",
     "queryCoord.distPullInterval": "100",
     "queryCoord.checkChannelInterval": "100",
     "queryCoord.checkSegmentInterval": "100",
     "indexCoord.scheduler.interval": "100",
-    "queryCoord.updateNextTargetInterval": "1",  # seconds: from a flush to the index being used
+    "queryCoord.updateNextTargetInterval": "1",  # seconds: from a flush until the index is used
 }
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy one direction; pass its end on, and leave the other direction open."""
+    """Copy one direction and its end; leave the other direction open."""
     with suppress(ConnectionError):
         while chunk := await reader.read(CHUNK):
             writer.write(chunk)
@@ -43,21 +43,21 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 async def relayed(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int
 ) -> None:
-    """Carry one connection to `host`:`port`, until both directions have ended."""
+    """Relay one connection to `host`:`port` until both directions have ended."""
     try:
-        there, here = await asyncio.open_connection(host, port)
+        remote_reader, remote_writer = await asyncio.open_connection(host, port)
     except OSError:
         writer.close()
         return
-    await asyncio.gather(pump(reader, here), pump(there, writer))
-    here.close()
+    await asyncio.gather(pump(reader, remote_writer), pump(remote_reader, writer))
+    remote_writer.close()
     writer.close()
 
 
 async def relay(listener: socket.socket, host: str, port: int) -> asyncio.Server:
-    """Accept on `listener`, any number of connections, and carry each to `host`:`port`."""
+    """Accept any number of connections on `listener`, and relay each to `host`:`port`."""
     # The event loop refers to tasks only weakly, and to a connection only while it reads from it.
-    # Without this set a half-closed connection is collected as garbage, and its answer is lost.
+    # Without this set a half-closed connection is collected as garbage, and its response is lost.
     running: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,7 +69,7 @@ async def relay(listener: socket.socket, host: str, port: int) -> asyncio.Server
 
 
 async def until_parent_ends() -> None:
-    """Wait for the end of standard input, which the parent holds open as long as it lives."""
+    """Wait for the end of standard input, which the parent keeps open while it runs."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -77,7 +77,7 @@ async def until_parent_ends() -> None:
 
 
 def raise_loopback() -> None:
-    """Do what ``ip link set lo up`` does. Source: netdevice(7)."""
+    """Bring up loopback, like ``ip link set lo up``. Source: netdevice(7)."""
     get, put, up = 0x8913, 0x8914, 1  # SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sH14s", b"lo", 0, b"")
@@ -86,9 +86,9 @@ def raise_loopback() -> None:
 
 
 def started(folder: Path) -> Any:
-    """Start Milvus in `folder`, with authentication on; return it, healthy.
+    """Start Milvus in `folder` with authentication; return it when it is healthy.
 
-    It ends with the object that is returned.
+    It ends with the returned object.
     """
     from milvus import MilvusServer, MilvusServerConfig  # type: ignore[import-untyped]
 
@@ -115,5 +115,5 @@ if __name__ == "__main__":
     try:
         raise_loopback()
         asyncio.run(main(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))))
-    finally:  # SIGTERM hangs once a collection is loaded (2.3.5); this group is ours alone
+    finally:  # SIGTERM hangs once a collection is loaded (2.3.5); the group has no other members
         os.killpg(0, signal.SIGKILL)

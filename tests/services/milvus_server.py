@@ -1,4 +1,4 @@
-"""The real Milvus server, `milvus` from PyPI, in a network namespace of its own."""
+"""The real Milvus server, `milvus` from PyPI, in its own network namespace."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "root:Milvus"  # noqa: S105  # what Milvus is shipped with
-_NAMESPACES = (("unshare", "-n"), ("unshare", "-rn"))  # as root; as any user, where that is allowed
+_NAMESPACES = (("unshare", "-n"), ("unshare", "-rn"))  # as root; as any user, if allowed
 
 
 def unavailable() -> str:
-    """Tell why no server can be started here, "" where one can."""
+    """Return the reason why no server can start here, or ""."""
     if find_spec("milvus") is None:
         return "the milvus package is not installed: pip install milvus==2.3.5"
     return "" if _namespace() else "neither root nor user may make a network namespace (unshare)"
@@ -24,12 +24,12 @@ def unavailable() -> str:
 
 @cache
 def _namespace() -> tuple[str, ...]:
-    """Return the command that runs another in a network namespace, () where none may."""
+    """Return the command that runs another in a network namespace, or () if not permitted."""
     for command in _NAMESPACES:
         try:
-            # Python itself: in a user's namespace root's files are out of reach
+            # tries Python itself, because root's files are unreadable in a user's namespace
             tried = subprocess.run([*command, sys.executable, "-c", ""], capture_output=True)
-        except FileNotFoundError:  # no unshare
+        except FileNotFoundError:  # unshare is missing
             break
         if not tried.returncode:
             return command
@@ -37,13 +37,12 @@ def _namespace() -> tuple[str, ...]:
 
 
 class MilvusServer:
-    """A running server with authentication on; `url` reaches it from this machine only.
+    """A running server with authentication; `url` is reachable from this machine only.
 
-    It ends when it is closed and when this process ends, however that comes about. All that it
-    keeps lies in `folder`.
+    It ends on `close` and with this process, even after a kill. Its data is in `folder`.
 
     Raises:
-        RuntimeError: it did not start; the message says where its logs are.
+        RuntimeError: it did not start; the message names its logs.
     """
 
     token = TOKEN
@@ -56,10 +55,10 @@ class MilvusServer:
                 [*_namespace(), sys.executable, "-m", "tests.services.milvus_inside",
                  str(folder), str(listener.fileno())],
                 cwd=ROOT,
-                stdin=subprocess.PIPE,  # its end tells the server that we are gone
+                stdin=subprocess.PIPE,  # its end stops the server when this process ends
                 stdout=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
-                start_new_session=True,  # a group of its own, to be killed whole
+                start_new_session=True,  # a separate group, which is killed as a whole
             )  # fmt: skip
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":
@@ -72,7 +71,7 @@ class MilvusServer:
         return self._process.pid
 
     def close(self) -> None:
-        """Kill the server: it ignores polite requests once a collection is loaded. Idempotent."""
+        """Kill the server, because it ignores SIGTERM once a collection is loaded. Idempotent."""
         with self._process as process:  # closes the pipes and waits
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""What runs in Swift's process: its proxy, which speaks S3, and its three storage servers.
+"""Runs in Swift's process: its proxy with the S3 interface, and its three storage servers.
 
-Each is Swift's own server, but all are green threads of one process: one to wait for and to end.
-They listen on ports of the loopback that were free.
+All are Swift's own servers, as green threads of one process, so only one process has to start and
+end. They listen on free loopback ports.
 """
 
 import getpass
@@ -26,7 +26,7 @@ PIPELINE: Final = (
     "catch_errors proxy-logging cache listing_formats bulk s3api tempauth copy slo dlo "
     "versioned_writes symlink proxy-logging proxy-server"
 )
-NAMES: Final = {"cache": "memcache"}  # where a filter's entry point is called otherwise
+NAMES: Final = {"cache": "memcache"}  # filters whose entry point has another name
 
 
 def configured(folder: Path, name: str, sections: dict[str, dict[str, str]]) -> Path:
@@ -37,7 +37,7 @@ def configured(folder: Path, name: str, sections: dict[str, dict[str, str]]) -> 
         "mount_check": "false",
         "recon_cache_path": str(folder),
         "user": getpass.getuser(),
-        "node_timeout": "60",  # seconds; tests share the machine with whatever else runs
+        "node_timeout": "60",  # seconds; tests share the machine with other programs
         "conn_timeout": "10",
         "log_name": name,
     }
@@ -52,7 +52,7 @@ def configured(folder: Path, name: str, sections: dict[str, dict[str, str]]) -> 
 def proxy(folder: Path, secret: str) -> Path:
     """Write the proxy's configuration; return its path."""
     options = {
-        # nobody listens on port 1: what it would keep there is looked up instead
+        # no server listens on port 1, so nothing is cached
         "cache": {"memcache_servers": f"{HOST}:1"},
         "tempauth": {"user_admin_admin": f"{secret} .admin .reseller_admin"},
     }
@@ -69,7 +69,7 @@ def proxy(folder: Path, secret: str) -> Path:
 
 
 def store(folder: Path, kind: str, port: int) -> Path:
-    """Write a storage server's configuration and its ring of one disk; return the former's path."""
+    """Write a storage server's configuration and ring of one disk; return the configuration."""
     ring = RingBuilder(part_power=4, replicas=1, min_part_hours=0)
     ring.add_dev(
         {"id": 0, "region": 1, "zone": 1, "ip": HOST, "port": port, "device": "disk", "weight": 1.0,
@@ -86,7 +86,8 @@ def store(folder: Path, kind: str, port: int) -> Path:
 
 
 def main(folder: Path) -> None:
-    secret = sys.stdin.readline().strip()  # not as an argument: all processes see those
+    # not an argument, because other processes can read arguments
+    secret = sys.stdin.readline().strip()
     os.environ["TMPDIR"] = str(folder)  # noqa: TID251  # Swift's, here alone
     (folder / "swift.conf").write_text(
         "[swift-hash]\nswift_hash_path_suffix = imgsearch\n"
@@ -97,8 +98,8 @@ def main(folder: Path) -> None:
     utils.monkey_patch()
     utils.set_swift_dir(str(folder))
     sockets = {name: eventlet.listen((HOST, 0)) for name in ("proxy", *STORES)}
-    for each in sockets.values():
-        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as Swift does
+    for listener in sockets.values():
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # set by Swift, too
     paths = {kind: store(folder, kind, sockets[kind].getsockname()[1]) for kind in STORES}
     paths["proxy"] = proxy(folder, secret)
     for name in (*STORES, "proxy"):
@@ -106,13 +107,13 @@ def main(folder: Path) -> None:
         eventlet.spawn(
             eventlet.wsgi.server, sockets[name], app, utils.NullLogger(),
             protocol=SwiftHttpProtocol,
-            capitalize_response_headers=False,  # clients of S3 want ETag, not Etag
+            capitalize_response_headers=False,  # S3 clients expect ETag, not Etag
             url_length_limit=MAX_REQUEST_LINE,
         )  # fmt: skip
     print(f"ready {sockets['proxy'].getsockname()[1]}", flush=True)  # noqa: T201  # for the parent
-    trampoline(sys.stdin.fileno(), read=True)  # which the parent holds open as long as it lives
+    trampoline(sys.stdin.fileno(), read=True)  # which the parent keeps open while it runs
 
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
-    os._exit(0)  # connections may be open, and nobody waits for them
+    os._exit(0)  # open connections would delay the exit

@@ -1,4 +1,4 @@
-"""OpenStack Swift from PyPI: a real S3 service, which checks secrets and keeps strangers out."""
+"""OpenStack Swift from PyPI: a real S3 service that checks credentials."""
 
 import os
 import secrets
@@ -14,7 +14,7 @@ KEY = "admin:admin"
 
 
 def unavailable() -> str:
-    """Tell why no server can be started here, "" where one can."""
+    """Return the reason why no server can start here, or ""."""
     if find_spec("swift") is None or find_spec("eventlet") is None:
         return "OpenStack Swift is not installed: pip install swift==2.38.3"
     with tempfile.NamedTemporaryFile() as file:
@@ -26,13 +26,13 @@ def unavailable() -> str:
 
 
 class SwiftServer:
-    """A running server; `endpoint` reaches it from this machine only, by `key` and `secret`.
+    """A running server at `endpoint`, for this machine only, with `key` and `secret`.
 
-    It ends when it is closed and when this process ends, however that comes about. All that it
-    keeps lies in `folder`, which is made.
+    It ends on `close` and with this process, even after a kill. Its data is in `folder`, which is
+    created.
 
     Raises:
-        RuntimeError: it did not start; the message says where its log is.
+        RuntimeError: it did not start; the message names its log.
     """
 
     key = KEY
@@ -42,10 +42,10 @@ class SwiftServer:
         self.secret = secrets.token_urlsafe()
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                # -W: eventlet warns that it is out of fashion, asyncio of how eventlet uses it
+                # -W: eventlet warns of its deprecation, asyncio of eventlet's calls
                 [sys.executable, "-W", "ignore", "-m", "tests.services.swift_inside", str(folder)],
                 cwd=ROOT,
-                stdin=subprocess.PIPE,  # its end tells the server that we are gone
+                stdin=subprocess.PIPE,  # its end stops the server when this process ends
                 stdout=subprocess.PIPE,
                 stderr=log,
             )

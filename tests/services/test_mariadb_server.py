@@ -1,4 +1,4 @@
-"""The server that tests start: gone with us, its data still there after a restart."""
+"""The MariaDB server of the tests ends with its parent and keeps its data after a restart."""
 
 import os
 import subprocess
@@ -20,18 +20,18 @@ sys.stdin.read()
 
 
 def members(group):
-    """Return the processes of a group that still run."""
-    found = []
+    """Return the running processes of a group."""
+    running = []
     for process in psutil.process_iter(["status"]):
         try:
             if os.getpgid(process.pid) == group and process.info["status"] != "zombie":
-                found.append(process)
+                running.append(process)
         except ProcessLookupError:
             continue
-    return found
+    return running
 
 
-def test_the_server_ends_with_the_process_that_started_it(tmp_path_factory):
+def test_server_ends_with_the_process_that_started_it(tmp_path_factory):
     at_hand("mariadb")
     folder = tmp_path_factory.mktemp("m")
     owner = subprocess.Popen(
@@ -50,7 +50,7 @@ def test_the_server_ends_with_the_process_that_started_it(tmp_path_factory):
     assert members(group) == []
 
 
-def test_what_was_written_is_there_after_a_restart(mariadb: MariaDBServer):
+def test_data_survives_a_restart(mariadb: MariaDBServer):
     mariadb.url("restarted")
     mariadb.restart()
     assert ("restarted",) in mariadb.run("SHOW DATABASES")

@@ -1,4 +1,4 @@
-"""The server that tests start: alone in its namespace, reached by its relay, gone with us."""
+"""The Milvus server of the tests: alone in its namespace, behind a relay, ends with its parent."""
 
 import asyncio
 import gc
@@ -29,13 +29,13 @@ sys.stdin.read()
 
 
 async def echoed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer with what came, reversed, but only once the other side has ended."""
+    """Respond with the received bytes, reversed, after the other side has ended."""
     writer.write((await reader.read())[::-1])
     await writer.drain()
     writer.close()
 
 
-async def asked(port: int, sent: bytes) -> bytes:
+async def response_of(port: int, sent: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
     writer.write_eof()
@@ -50,11 +50,12 @@ async def through_relay(messages: list[bytes], serve: Serve = echoed) -> list[by
     port = listener.getsockname()[1]
     relaying = await relay(listener, "127.0.0.1", target.sockets[0].getsockname()[1])
     async with target, relaying:
-        return await asyncio.gather(*(asked(port, message) for message in messages))
+        return await asyncio.gather(*(response_of(port, message) for message in messages))
 
 
 def test_relay_carries_many_connections_and_their_ends() -> None:
-    messages = [f"{i} 图片".encode() * 30_000 for i in range(64)]  # 210 kB and up: many reads each
+    # 210 kB and more: many reads for each
+    messages = [f"{i} 图片".encode() * 30_000 for i in range(64)]
     assert asyncio.run(through_relay(messages)) == [message[::-1] for message in messages]
 
 
@@ -77,13 +78,13 @@ def test_relay_keeps_half_closed_connections_during_garbage_collection() -> None
     assert asyncio.run(answer_and_messages()) == (b"cba", [])
 
 
-def test_relay_to_nobody_ends_the_connection() -> None:
+def test_relay_to_a_closed_port_ends_the_connection() -> None:
     async def refused() -> bytes:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             nobody = taken.getsockname()[1]
         listener = socket.create_server(("127.0.0.1", 0))
         async with await relay(listener, "127.0.0.1", nobody):
-            return await asked(listener.getsockname()[1], b"")
+            return await response_of(listener.getsockname()[1], b"")
 
     assert asyncio.run(refused()) == b""
 
@@ -93,7 +94,7 @@ def test_server_is_alone_in_its_namespace_and_ends_with_its_parent(
 ) -> None:
     at_hand("milvus")
     if why := milvus_server.unavailable():
-        pytest.skip(why)  # the suite's own server is one that IMGSEARCH_TEST_MILVUS names
+        pytest.skip(why)  # the tests use the server of IMGSEARCH_TEST_MILVUS
     with subprocess.Popen(
         [sys.executable, "-c", START, tmp_path],
         cwd=milvus_server.ROOT,

@@ -1,4 +1,4 @@
-"""The S3 service that tests start: on the loopback alone, gone with whoever started it."""
+"""The S3 service of the tests listens only on loopback and ends with its parent."""
 
 import signal
 import subprocess
@@ -28,7 +28,11 @@ def test_server_listens_to_this_machine_only_and_ends_with_its_parent(tmp_path):
         text=True,
     ) as parent:
         inside = psutil.Process(int(parent.stdout.readline()))
-        listening = [each.laddr for each in inside.net_connections() if each.status == "LISTEN"]
+        listening = [
+            connection.laddr
+            for connection in inside.net_connections()
+            if connection.status == "LISTEN"
+        ]
         assert {address.ip for address in listening} == {"127.0.0.1"}
         assert len(listening) == 4  # the proxy and three storage servers
         assert inside.children() == []
@@ -36,7 +40,7 @@ def test_server_listens_to_this_machine_only_and_ends_with_its_parent(tmp_path):
     assert psutil.wait_procs([inside], timeout=10)[1] == []
 
 
-def test_a_server_that_cannot_start_tells_why(tmp_path):
+def test_failed_start_names_the_reason(tmp_path):
     at_hand("swift")
     (tmp_path / "swift").mkdir()
     (tmp_path / "swift/disks").write_bytes(b"")

@@ -1,4 +1,4 @@
-"""A TLS-terminating proxy with a self-signed certificate, as operators put before a service."""
+"""A TLS-terminating proxy with a self-signed certificate, as used before a service."""
 
 import datetime as dt
 import ipaddress
@@ -48,10 +48,10 @@ def certificate(folder: Path) -> Path:
 
 @contextmanager
 def tls_proxy(upstream: int, pem: Path, *, keep_host: bool = True) -> Iterator[str]:
-    """Terminate TLS before a port of loopback; yield the proxy's URL.
+    """Terminate TLS before a loopback port; yield the proxy's URL.
 
-    The proxy sets X-Forwarded-Proto, X-Forwarded-For and X-Forwarded-Host. `keep_host` False sends
-    the upstream's own address as Host, as nginx does unless it is configured otherwise.
+    The proxy sets X-Forwarded-Proto, X-Forwarded-For and X-Forwarded-Host. `keep_host` False
+    sends the upstream's own address as Host, the default of nginx.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
@@ -84,7 +84,7 @@ def tls_proxy(upstream: int, pem: Path, *, keep_host: bool = True) -> Iterator[s
 
 
 def _request(client: ssl.SSLSocket) -> tuple[bytes, bytes] | None:
-    """Return a request's head and body, None where the connection ends before both are there."""
+    """Return a request's head and body, or None if the connection ends before."""
     data = b""
     while True:
         head, end, body = data.partition(b"\r\n\r\n")
@@ -98,7 +98,7 @@ def _request(client: ssl.SSLSocket) -> tuple[bytes, bytes] | None:
 
 
 def _forwarded(head: bytes, address: str, upstream: int, *, keep_host: bool) -> bytes:
-    """Return the head as the service receives it: one request a connection."""
+    """Return the head for the service, with one request per connection."""
     first, *lines = head.split(b"\r\n")
     host = next(line for line in lines if line.lower().startswith(b"host:"))
     kept = [line for line in lines if not line.lower().startswith((b"host:", b"connection:"))]

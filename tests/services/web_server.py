@@ -1,4 +1,4 @@
-"""A web server on loopback whose answers a test scripts: cut, endless, changed, redirected."""
+"""A web server on loopback with scripted responses: truncated, endless, changed, redirected."""
 
 import re
 import ssl
@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class WebServer:
-    """Serves `content` at every path, but for what `script` says of the next requests.
+    """Serves `content` at every path, except for the next requests listed in `script`.
 
-    An item of `script` is a function of the handler; when they are used up, requests are answered
-    properly. `requests` are the headers of what was asked, each with its path.
+    An item of `script` is a function of the handler. After the last item, responses are correct.
+    `requests` has the headers of every request, with its path.
     """
 
     def __init__(self, content=b"", *, etag='"eins"', ranges=True, context=None):
@@ -61,27 +61,27 @@ def head(handler, status, **headers):
 
 
 def proper(handler, *, stop=None):
-    """Answer as a server that knows ranges should, up to byte `stop` of the content."""
+    """Send a correct response with support of ranges, up to byte `stop` of the content."""
     site = handler.server_site
-    asked = re.fullmatch("bytes=([0-9]+)-", handler.headers.get("Range", ""))
+    range_match = re.fullmatch("bytes=([0-9]+)-", handler.headers.get("Range", ""))
     valid = handler.headers.get("If-Range") in (None, site.etag)
     start, size = 0, len(site.content)
-    if asked and valid and site.ranges:
-        start = int(asked[1])
-        told = f"bytes {start}-{size - 1}/{size}"
-        head(handler, 206, Content_Length=size - start, Content_Range=told, ETag=site.etag)
+    if range_match and valid and site.ranges:
+        start = int(range_match[1])
+        content_range = f"bytes {start}-{size - 1}/{size}"
+        head(handler, 206, Content_Length=size - start, Content_Range=content_range, ETag=site.etag)
     else:
         head(handler, 200, Content_Length=size, ETag=site.etag)
     handler.wfile.write(site.content[start:stop])
 
 
 def cut(stop):
-    """Answer up to byte `stop` of the content, and close the connection."""
+    """Respond up to byte `stop` of the content, and close the connection."""
     return lambda handler: proper(handler, stop=stop)
 
 
 def stall(stop):
-    """Answer up to byte `stop`, and then nothing more until the server ends."""
+    """Respond up to byte `stop`, then send nothing until the server ends."""
 
     def answer(handler):
         proper(handler, stop=stop)
@@ -103,14 +103,14 @@ def answer(status, body=b"", **headers):
 
 
 def endless(handler):
-    """Never end, and never tell a length."""
+    """Send an endless response without a length."""
     head(handler, 200)
     while True:
         handler.wfile.write(b"x" * 65_536)
 
 
 def server_context(folder, run):
-    """Return a TLS context with a certificate of its own for 127.0.0.1, and the certificate."""
+    """Return a TLS context with a new certificate for 127.0.0.1, and the certificate."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     words += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]

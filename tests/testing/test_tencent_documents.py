@@ -228,9 +228,8 @@ def test_delete_takes_ids_filter_and_limit(client):
     with refused(15000):
         photos.delete()
     with refused(15000):
-        photos.delete(
-            []
-        )  # the SDK sends the same request as without ids: the emulator deletes nothing
+        # the SDK sends the same request as without ids: the emulator deletes nothing
+        photos.delete([])
     with refused(14100):
         photos.delete([str(i) for i in range(21)])
     with refused(14100):

@@ -74,9 +74,8 @@ def test_missing_and_existing_collections_have_their_codes(client, protocol):
     assert client.exists_collection("db", "photos")
     assert not client.exists_collection("db", "nothing")
     again = client.create_collection_if_not_exists("db", "photos", 1, 0, index=index(dim=9))
-    assert (
-        again.index.indexes["vector"].dimension == 3
-    )  # the existing collection, not the requested dimension
+    # the existing collection, not the requested dimension
+    assert again.index.indexes["vector"].dimension == 3
     assert client.drop_collection("db", "photos")["affectedCount"] == 1
     with refused(15302):
         photos.count()

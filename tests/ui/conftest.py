@@ -1,4 +1,4 @@
-"""One archive of drawn pictures, one `imgsearch ui` over it, one browser: for all these tests."""
+"""One archive of drawn pictures, one `imgsearch ui` and one browser, shared by all tests here."""
 
 import io
 import os
@@ -16,8 +16,8 @@ from tests.conftest import at_hand
 from tests.ui.page import Page, chromium
 from tools.gallery import draw
 
-# run by the server's Python: notes whom it would call, and whose address it asks for; texts are
-# read by the word table, because the sentence model knows any word
+# run by the server's Python: records connections and resolved hosts; texts use the word table,
+# because the sentence model accepts any word
 LISTENER = """
 import sys
 sys.modules["tokenizers"] = None
@@ -39,7 +39,7 @@ def free_port():
 
 
 class Served:
-    """`imgsearch ui` as a process: its URL, what it said, where it keeps uploads."""
+    """`imgsearch ui` as a process: its URL, output and upload folder."""
 
     def __init__(self, folder, gallery):
         self.port, self.temporary = free_port(), folder / "temporary"
@@ -58,7 +58,7 @@ class Served:
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def wait(self):
-        """Wait for the page to be served; tell what went wrong if it is not."""
+        """Wait until the page is served; fail with the process's output otherwise."""
         while "Serving the page at" not in self.said():
             try:
                 self._process.wait(0.05)
@@ -85,7 +85,7 @@ def drawn(tmp_path_factory) -> Path:
 
 
 def copies(drawn):
-    """Return a goldfish, the same in worse quality, and a lighthouse."""
+    """Return a goldfish, the same picture in lower quality, and a lighthouse."""
     goldfish = min((drawn / "train/goldfish").iterdir())
     worse = io.BytesIO()
     with Image.open(goldfish) as image:

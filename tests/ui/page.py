@@ -1,4 +1,4 @@
-"""The page in a real browser: Chromium without a window, and what visitors do with it."""
+"""The page in a real browser: headless Chromium, and the actions of visitors."""
 
 import json
 from contextlib import contextmanager
@@ -11,17 +11,17 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-SECONDS = 60  # that anything may take on a machine where other tests run, too
+SECONDS = 60  # limit of any action on a busy machine
 SWITCHES = (
     "--headless=new",
-    "--no-sandbox",  # it needs user namespaces, which containers lack
+    "--no-sandbox",  # the sandbox needs user namespaces, which containers lack
     "--disable-dev-shm-usage",
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
     "--use-fake-device-for-media-stream",  # a camera that shows a test picture
-    "--use-fake-ui-for-media-stream",  # and need not be allowed by hand
+    "--use-fake-ui-for-media-stream",  # without a permission prompt
 )
 
 
@@ -60,14 +60,14 @@ class Page:
                 self.driver,
                 SECONDS,
                 poll_frequency=0.05,
-                ignored_exceptions=[StaleElementReferenceException],  # the page was just redrawn
+                ignored_exceptions=[StaleElementReferenceException],  # the page was redrawn
             ).until(lambda _: holds())
         except TimeoutException:
             pytest.fail(f"not so after {SECONDS} s; the page says: {self.text('body')}")
 
     def all(self, selector):
-        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
-        return [element for element in found if element.is_displayed()]
+        elements = self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return [element for element in elements if element.is_displayed()]
 
     def one(self, selector):
         return self.until(lambda: self.all(selector))[0]
@@ -89,9 +89,11 @@ class Page:
 
     def press(self, name, selector="button:not([role=tab], [tabindex='-1'])"):
         def named():
-            found = self.all(selector)
-            # a chosen option has a tick before it, an accordion an arrow after
-            return [each for each in found if name in map(str.strip, each.text.splitlines())]
+            elements = self.all(selector)
+            # a selected option starts with a tick, an accordion ends with an arrow
+            return [
+                element for element in elements if name in map(str.strip, element.text.splitlines())
+            ]
 
         self.until(named)[0].click()
 
@@ -103,21 +105,21 @@ class Page:
         self.press(name, "button[role=tab]")
 
     def names(self):
-        """Return what the tiles that are seen say."""
+        """Return the texts of the visible tiles."""
         return [tile.get_attribute("title") for tile in self.all(".tiles button")]
 
     def scores(self):
         return [float(score.text) for score in self.all(".tiles b")]
 
-    def told(self):
+    def message(self):
         return self.text(".outcome .says, .outcome .bar")
 
     def width(self):
-        """Return how wide the page is, in pixels."""
+        """Return the width of the page in pixels."""
         return self.script("return document.documentElement.scrollWidth")
 
     def requests(self):
-        """Return the URLs that were asked for since this was called last."""
+        """Return the URLs requested since the last call."""
         lines = [json.loads(line["message"]) for line in self.driver.get_log("performance")]
         return [
             line["message"]["params"]["request"]["url"]

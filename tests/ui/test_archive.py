@@ -9,7 +9,7 @@ def counted(page):
     return int(page.text(".facts-line dd").split()[0])
 
 
-def test_files_are_added_and_a_broken_one_is_told_of(page, tmp_path):
+def test_files_are_added_and_a_broken_one_is_reported(page, tmp_path):
     good = write(tmp_path, 2, start=900)
     (tmp_path / "kaputt-ü.jpg").write_bytes(b"\xff\xd8\xff nothing")
     hostile = tmp_path / "<img src=x onerror=alert(1)>{{7}}${7}.png"
@@ -20,7 +20,7 @@ def test_files_are_added_and_a_broken_one_is_told_of(page, tmp_path):
     page.until(lambda: "kaputt" in page.text("#files"))
     page.write("#label input", "frisch")
     page.press("Add")
-    page.until(lambda: "3 added, 1 failed." in page.told())
+    page.until(lambda: "3 added, 1 failed." in page.message())
     assert page.text(".table td").split(" ", 2)[:2] == ["kaputt-ü.jpg", "header"]
     page.until(lambda: counted(page) == before + 3)
     page.tab("Browse")
@@ -35,20 +35,20 @@ def test_files_are_added_and_a_broken_one_is_told_of(page, tmp_path):
     page.until(lambda: "permanently?" not in page.text(".detail-panel"))
     page.press("Delete")
     page.press("Delete it")
-    page.until(lambda: "No images match" in page.told())
+    page.until(lambda: "No images match" in page.message())
     page.until(lambda: counted(page) == before + 2)
 
 
-def test_a_folder_of_the_server_is_added_if_it_lies_inside_the_roots(page, drawn):
+def test_folder_of_the_server_is_added_if_it_lies_inside_the_roots(page, drawn):
     page.tab("Add images")
     page.press("From a folder of the server")
     page.write("#folder input", "/etc")
     page.press("Add this folder")
-    page.until(lambda: "outside" in page.told())
+    page.until(lambda: "outside" in page.message())
     page.write("#folder input", str(drawn / "test"))
     page.write("#into input", "zweite")
     page.press("Add this folder")
-    page.until(lambda: "24 added." in page.told())
+    page.until(lambda: "24 added." in page.message())
 
 
 def test_pages_follow_each_other_in_an_order(page):
@@ -57,14 +57,14 @@ def test_pages_follow_each_other_in_an_order(page):
     total = counted(page)
     page.choose("Order", "by name")
     page.until(lambda: (seen := page.names()) and seen == sorted(seen))
-    page.until(lambda: page.told() == f"1 to 24 of {total} images")
+    page.until(lambda: page.message() == f"1 to 24 of {total} images")
     start = page.names()
     page.press("Next")
-    page.until(lambda: page.told() == f"25 to 48 of {total} images")
+    page.until(lambda: page.message() == f"25 to 48 of {total} images")
     following = page.names()
     assert [*start, *following] == sorted({*start, *following})
     page.press("Previous")
     page.until(lambda: page.names() == start)
     page.all(".tiles button")[0].click()
     page.press("More like this")
-    page.until(lambda: f"nearest to {start[0]}" in page.told())
+    page.until(lambda: f"nearest to {start[0]}" in page.message())

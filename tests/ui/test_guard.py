@@ -1,4 +1,4 @@
-"""What the page's server refuses: files of the machine, calls of other pages, unknown visitors."""
+"""The page's server rejects local files, calls of other pages and unknown visitors."""
 
 import asyncio
 import json
@@ -30,27 +30,29 @@ guard = pytest.importorskip("imgsearch.ui.guard", reason="starlette is not insta
         "api/_search",
     ],
 )
-def test_no_file_of_the_machine_and_no_other_route_is_answered(served, path):
+def test_local_files_and_other_routes_are_not_served(served, path):
     answer = httpx.get(f"{served.url}gradio_api/{path}", follow_redirects=True)
     assert answer.status_code in (403, 404)
 
 
-def test_files_of_the_archive_are_not_to_be_had_either(served):
+def test_files_of_the_archive_are_not_served(served):
     place = served.temporary.parent / "data" / "catalog.db"
     assert place.is_file()
     assert httpx.get(f"{served.url}gradio_api/file={place}").status_code in (403, 404)
 
 
 @pytest.mark.parametrize("place", ["/etc/hostname", "https://example.org/a.png", "file:///etc/a"])
-def test_a_call_cannot_name_a_file_that_was_not_uploaded(served, place):
+def test_call_cannot_name_a_file_that_was_not_uploaded(served, place):
     config = httpx.get(f"{served.url}config").json()
     picture = {"path": place, "meta": {"_type": "gradio.FileData"}, "orig_name": "a.png"}
     cut = next(
-        each["id"]
-        for each in config["dependencies"]
-        if each["targets"][0][1] == "click" and len(each["inputs"]) == 1
-        and next(c for c in config["components"] if c["id"] == each["inputs"][0])["type"] == "image"
-    )  # fmt: skip
+        event["id"]
+        for event in config["dependencies"]
+        if event["targets"][0][1] == "click"
+        and len(event["inputs"]) == 1
+        and next(c for c in config["components"] if c["id"] == event["inputs"][0])["type"]
+        == "image"
+    )
     call = {"data": [picture], "fn_index": cut, "session_hash": "fremd", "event_data": None}
     joined = httpx.post(f"{served.url}gradio_api/queue/join", json=call)
     if "://" in place:
@@ -59,11 +61,11 @@ def test_a_call_cannot_name_a_file_that_was_not_uploaded(served, place):
     with httpx.stream(
         "GET", f"{served.url}gradio_api/queue/data?session_hash=fremd", timeout=20
     ) as lines:
-        told = next(line for line in lines.iter_lines() if "process_completed" in line)
-    assert json.loads(told.removeprefix("data: "))["success"] is False
+        event = next(line for line in lines.iter_lines() if "process_completed" in line)
+    assert json.loads(event.removeprefix("data: "))["success"] is False
 
 
-def test_other_pages_and_other_names_are_refused(served):
+def test_other_pages_and_other_names_are_rejected(served):
     call = f"{served.url}gradio_api/queue/join"
     assert httpx.post(call, json={}, headers={"origin": "https://a.example"}).status_code == 403
     assert httpx.get(served.url, headers={"host": "a.example"}).status_code == 421
@@ -100,19 +102,19 @@ PART = '--b\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r
         ),
     ],
 )  # fmt: skip
-def test_a_malformed_call_is_the_client_s_fault(served, path, kind, body):
+def test_malformed_call_is_a_client_error(served, path, kind, body):
     headers = {"Content-Type": kind}
     answer = httpx.post(f"{served.url}{path}", content=body, headers=headers)
     assert 400 <= answer.status_code < 500
 
 
 @pytest.mark.parametrize("path", ["assets/" + "ü" * 200, "static/" + "a" * 256, "assets/%00"])
-def test_a_path_that_names_no_file_is_not_found(served, path):
+def test_path_that_names_no_file_is_not_found(served, path):
     assert httpx.get(f"{served.url}{path}").status_code == 404
 
 
 def responses(app, *requests):
-    """Return the answers of an ASGI application to requests of one client."""
+    """Return the responses of an ASGI application to requests of one client."""
 
     async def answer():
         transport = httpx.ASGITransport(app=app)
@@ -122,7 +124,7 @@ def responses(app, *requests):
     return asyncio.run(answer())
 
 
-def test_browsers_may_name_the_page_as_a_form_s_origin():
+def test_page_may_be_the_origin_of_a_form():
     form, submitted, foreign, hidden = responses(
         guard.Guard(behind, check=lambda *_: None),
         ("GET", "/sign-in", {}),
@@ -144,7 +146,7 @@ def test_browsers_may_name_the_page_as_a_form_s_origin():
         ("", "./"),
     ],
 )
-def test_the_sign_in_leads_back_to_the_page_and_nowhere_else(query, location):
+def test_sign_in_redirects_only_to_the_page(query, location):
     form, submitted = responses(
         guard.Guard(behind, check=lambda *_: None),
         ("GET", "/sign-in", {"params": {"next": query}}),
@@ -154,7 +156,7 @@ def test_the_sign_in_leads_back_to_the_page_and_nowhere_else(query, location):
     assert submitted.headers["Location"] == location
 
 
-def test_the_form_says_that_the_catalogue_does_not_answer():
+def test_sign_in_form_reports_an_unavailable_catalog():
     def broken(*_):
         raise CatalogError("mysql://secret does not answer")
 
@@ -166,7 +168,7 @@ def test_the_form_says_that_the_catalogue_does_not_answer():
     assert "secret" not in answer.text
 
 
-def test_a_visitor_signs_in_with_a_key_once(tmp_path):
+def test_visitor_signs_in_with_a_key_once(tmp_path):
     with Catalog(str(tmp_path / "catalog.db")) as catalog:
         keys = Keys(catalog)
         row, secret = keys.create("Jürgen", ["read"])

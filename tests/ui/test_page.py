@@ -1,4 +1,4 @@
-"""The page as such: what it asks for, on a phone, by keyboard, in the dark."""
+"""The page: its requests, on a phone, by keyboard, in the dark scheme."""
 
 from tests.ui.page import Page
 
@@ -10,18 +10,18 @@ def test_no_request_leaves_the_machine(page, served):
     page.open()
     page.write("#words input", "forest", enter=True)
     page.until(page.names)
-    asked = page.requests()
-    assert served.url in asked
-    foreign = [url for url in asked if not url.startswith((served.url, "data:", "blob:"))]
+    requested = page.requests()
+    assert served.url in requested
+    foreign = [url for url in requested if not url.startswith((served.url, "data:", "blob:"))]
     assert foreign == []
     called = served.called()
-    assert "127.0.0.1" in called  # where it listens: else the look at its calls would be broken
+    assert "127.0.0.1" in called  # its own address, which shows that connections are recorded
     assert called <= {"127.0.0.1", "localhost", "::1"}
     errors = [line["message"] for line in page.driver.get_log("browser")]
     assert [line for line in errors if "Refused" in line or "404" in line] == []
 
 
-def test_a_phone_shows_one_column_and_nothing_sticks_out(browser, served):
+def test_phone_shows_one_column_without_overflow(browser, served):
     page = Page(browser, served.url).open(width=360, height=740)
     page.write("#words input", "mushroom", enter=True)
     page.until(page.names)
@@ -37,13 +37,15 @@ def test_a_phone_shows_one_column_and_nothing_sticks_out(browser, served):
     assert all(field.rect["x"] + field.rect["width"] <= 360 for field in fields)
 
 
-def test_every_field_has_a_name_and_the_focus_is_seen(page):
+def test_every_field_has_a_name_and_a_visible_focus(page):
     page.press("What to show")
     page.press("Image and words together")
     for name in TABS:
         page.tab(name)
         fields = page.until(lambda: page.all("input, textarea, select, [role=slider]"))
-        nameless = [each.get_attribute("outerHTML") for each in fields if not each.accessible_name]
+        nameless = [
+            element.get_attribute("outerHTML") for element in fields if not element.accessible_name
+        ]
         assert nameless == []
     page.tab("Search")
     page.one("#words input").send_keys("\t")
@@ -51,7 +53,7 @@ def test_every_field_has_a_name_and_the_focus_is_seen(page):
     assert page.script(style + "parseFloat(s.outlineWidth)]") == ["solid", 3]
 
 
-def test_the_dark_scheme_is_followed(browser, served):
+def test_dark_scheme_is_applied(browser, served):
     page = Page(browser, served.url)
     light, dark = (
         page.open(dark=dark).script("return getComputedStyle(document.body).backgroundColor")

@@ -1,4 +1,4 @@
-"""Searching in a real browser: by words, by images, by parts of them, by both."""
+"""Searches in a real browser: by text, by image, by part of an image, and combined."""
 
 import base64
 import io
@@ -34,23 +34,23 @@ def first(drawn, label):
     return min((drawn / "train" / label).iterdir())
 
 
-def test_words_find_their_pictures_at_the_enter_key(page):
+def test_enter_key_searches_by_text(page):
     page.write("#words input", "sunset over the sea", enter=True)
     page.until(page.names)
     assert page.names()[0].startswith("sunset_sea")
     assert len(page.names()) == 24
     assert page.scores() == sorted(page.scores(), reverse=True)
-    assert "24 images nearest to “sunset over the sea”" in page.told()
+    assert "24 images nearest to “sunset over the sea”" in page.message()
 
 
-def test_an_image_finds_itself_and_from_there_others_like_it(page, drawn):
+def test_image_finds_itself_and_then_similar_ones(page, drawn):
     page.upload("#picture", first(drawn, "zebra_stripes"))
     page.one("#picture img")
     page.press("Search")
     page.until(page.names)
     assert page.names()[0] == "zebra_stripes_00.jpg"
     assert page.scores()[0] > 0.999
-    page.all(".tiles button")[0].send_keys(Keys.ENTER)  # a tile is a button, for keyboards too
+    page.all(".tiles button")[0].send_keys(Keys.ENTER)  # a tile is a button, also for keyboards
     page.until(lambda: "zebra_stripes" in page.text(".facts dd"))
     facts = page.text(".facts dl")
     for fact in ("160 x 120 pixels", "JPEG", "folder", "lite", "ready", "kept"):
@@ -60,12 +60,12 @@ def test_an_image_finds_itself_and_from_there_others_like_it(page, drawn):
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     page.until(lambda: not page.all("dialog"))
     pressed(page, "More like this")
-    page.until(lambda: "nearest to zebra_stripes_00.jpg" in page.told())
+    page.until(lambda: "nearest to zebra_stripes_00.jpg" in page.message())
     assert page.names()[0] == "zebra_stripes_01.jpg"
     assert "zebra_stripes_00.jpg" not in page.names()
 
 
-def test_a_part_of_an_image_is_searched(page, drawn):
+def test_part_of_an_image_is_searched(page, drawn):
     page.upload("#picture", first(drawn, "goldfish"))
     page.one("#picture img")
     page.press("Search a part of it")
@@ -79,12 +79,12 @@ def test_a_part_of_an_image_is_searched(page, drawn):
     assert size_of(page, "#picture img") == [80, 120]
 
 
-def test_a_part_is_drawn_with_the_pointer(page, drawn):
+def test_part_is_drawn_with_the_pointer(page, drawn):
     page.upload("#picture", first(drawn, "goldfish"))
     page.one("#picture img")
     page.press("Search a part of it")
     cut = page.one(".cut")
-    page.until(lambda: cut.rect["height"] > 50)  # the picture is there
+    page.until(lambda: cut.rect["height"] > 50)  # the picture is loaded
     width, height = cut.rect["width"], cut.rect["height"]
     hand = ActionChains(page.driver)
     hand.move_to_element_with_offset(cut, -round(width / 4), -round(height / 4)).click_and_hold()
@@ -96,13 +96,13 @@ def test_a_part_is_drawn_with_the_pointer(page, drawn):
     assert size_of(page, "#picture img") == pytest.approx([80, 60], abs=4)
 
 
-def test_an_image_is_pasted(page, drawn):
+def test_image_is_pasted(page, drawn):
     page.driver.execute_cdp_cmd(
         "Browser.grantPermissions",
         {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": page.url},
     )
     with Image.open(first(drawn, "zebra_stripes")) as image, io.BytesIO() as file:
-        image.save(file, "PNG")  # what browsers copy
+        image.save(file, "PNG")  # the format that browsers copy
         data = base64.b64encode(file.getvalue()).decode()
     assert page.driver.execute_async_script(COPY, data) == ""
     page.one("#picture button[aria-label='Paste from clipboard']").click()
@@ -113,7 +113,7 @@ def test_an_image_is_pasted(page, drawn):
     assert page.scores()[0] > 0.999
 
 
-def test_a_camera_takes_the_picture(page):
+def test_camera_picture_is_searched(page):
     page.one("#picture button[aria-label='Capture from camera']").click()
     page.press("Click to Access Webcam")
     video = page.one("#picture video")
@@ -125,7 +125,7 @@ def test_a_camera_takes_the_picture(page):
     assert len(page.names()) == 24
 
 
-def test_an_image_and_words_are_weighed(page, drawn):
+def test_image_and_text_are_weighted(page, drawn):
     page.upload("#picture", first(drawn, "pizza"))
     page.one("#picture img")
     page.press("Image and words together")
@@ -136,10 +136,10 @@ def test_an_image_and_words_are_weighed(page, drawn):
     page.write("#words input", "lighthouse", enter=True)
     page.until(page.names)
     assert page.names()[0].startswith("lighthouse")
-    assert "the image and “lighthouse”" in page.told()
+    assert "the image and “lighthouse”" in page.message()
 
 
-def test_conditions_narrow_the_hits_and_an_empty_answer_is_said(page):
+def test_conditions_filter_hits_and_an_empty_result_has_a_message(page):
     page.press("What to show")
     page.choose("Label", "rainbow")
     page.write("#words input", "water", enter=True)
@@ -151,11 +151,11 @@ def test_conditions_narrow_the_hits_and_an_empty_answer_is_said(page):
     page.press("a number", "label")
     page.write("#score input", "0.99")
     page.press("Search")
-    page.until(lambda: "No images match" in page.told())
+    page.until(lambda: "No images match" in page.message())
     assert page.names() == []
 
 
-def test_near_duplicates_are_hidden_and_the_measured_score_is_used(page, drawn):
+def test_near_duplicates_are_hidden_and_the_measured_threshold_is_used(page, drawn):
     page.choose("Collection", "kopien")
     page.until(lambda: page.text(".facts-line").split()[:2] == ["images", "3"])
     page.upload("#picture", first(drawn, "goldfish"))
@@ -169,24 +169,24 @@ def test_near_duplicates_are_hidden_and_the_measured_score_is_used(page, drawn):
     page.press("as measured", "label")
     page.press("Search")
     page.until(lambda: page.names() == ["fisch.jpg"])
-    page.write("#words input", "fish")  # no score was measured for words
+    page.write("#words input", "fish")  # no threshold was measured for texts
     page.press("Search")
-    page.until(lambda: "no threshold" in page.told().lower())
+    page.until(lambda: "no threshold" in page.message().lower())
 
 
-def test_what_cannot_be_searched_is_told_in_words(page, drawn, tmp_path):
+def test_invalid_searches_show_a_message(page, drawn, tmp_path):
     page.press("Search")
-    page.until(lambda: "Give an image or some words" in page.told())
+    page.until(lambda: "Give an image or some words" in page.message())
     page.write("#words input", "qwertzu", enter=True)
-    page.until(lambda: "qwertzu" in page.told())
+    page.until(lambda: "qwertzu" in page.message())
     assert page.names() == []
     page.write("#words input", "zebra qwertzu", enter=True)
     page.until(page.names)
-    assert "lite does not know 'qwertzu'" in page.told()
+    assert "lite does not know 'qwertzu'" in page.message()
     broken = tmp_path / "kaputt ü.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     page.upload("#picture", broken)
     page.until(lambda: page.driver.find_elements(By.CSS_SELECTOR, "#picture img"))
     page.press("Search")
-    page.until(lambda: "This image cannot be used" in page.told())
+    page.until(lambda: "This image cannot be used" in page.message())
     assert str(tmp_path) not in page.driver.page_source

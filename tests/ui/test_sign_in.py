@@ -12,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 class Form(Page):
-    """The form, and the page behind it."""
+    """The sign-in form and the page behind it."""
 
     def __init__(self, driver, url):
         super().__init__(driver, url)
@@ -40,7 +40,7 @@ def service(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["http", "https", "https, with the upstream as Host"])
 def url(request, service, tmp_path_factory):
-    """Return the page's address: of the service itself, and of a TLS proxy before it."""
+    """Return the page's URL: at the service, and at a TLS proxy before it."""
     if request.param == "http":
         yield service.url
         return
@@ -49,7 +49,7 @@ def url(request, service, tmp_path_factory):
         yield url
 
 
-def test_a_visitor_signs_in_and_out_in_a_browser(browser, service, url):
+def test_visitor_signs_in_and_out_in_a_browser(browser, service, url):
     form = Form(browser, url)
     browser.get(url)
     form.sign_in("img_wrong")
@@ -69,7 +69,7 @@ def test_a_visitor_signs_in_and_out_in_a_browser(browser, service, url):
     assert form.one("#key")
 
 
-def test_a_link_into_the_page_is_followed_after_the_sign_in(browser, service, url):
+def test_link_into_the_page_is_followed_after_the_sign_in(browser, service, url):
     form = Form(browser, url)
     browser.get(f"{url}/?__theme=dark&größe=1%262")
     form.sign_in("img_wrong")
@@ -77,4 +77,4 @@ def test_a_link_into_the_page_is_followed_after_the_sign_in(browser, service, ur
     form.sign_in(service.secrets["read"])
     form.until(form.is_open)
     assert browser.current_url == f"{url}/?__theme=dark&gr%C3%B6%C3%9Fe=1%262"
-    browser.get("about:blank")  # ends the page's stream, which the service would wait for
+    browser.get("about:blank")  # ends the page's stream, because the shutdown waits for it

@@ -1,4 +1,4 @@
-"""What browsers upload lies in a folder of the process, and goes with it."""
+"""Uploads are stored in a folder of the process and removed with it."""
 
 import os
 
@@ -8,7 +8,7 @@ from imgsearch.ui.uploads import locked, remove_abandoned
 from tests.ui.conftest import Served
 
 
-def test_uploads_go_when_the_page_ends(drawn, tmp_path):
+def test_uploads_are_removed_when_the_page_ends(drawn, tmp_path):
     import httpx
 
     served = Served(tmp_path, drawn)

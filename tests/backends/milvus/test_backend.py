@@ -160,9 +160,8 @@ def test_unexpected_index_is_rejected() -> None:
     built: dict[str, Any] = {"index_type": "HNSW", "metric_type": "COSINE"}
     flat = {**built, "M": "32", "efConstruction": "200"}  # the form of servers
     check_index(flat, schema)
-    check_index(
-        {**built, "params": {"M": 32, "efConstruction": 200}}, schema
-    )  # the form of milvus-lite
+    # the form of milvus-lite
+    check_index({**built, "params": {"M": 32, "efConstruction": 200}}, schema)
     for wrong in (
         {},
         built,
@@ -206,9 +205,8 @@ def test_iterating_continues_after_a_deleted_key(
 ) -> None:
     monkeypatch.setattr(milvus_collection, "KEYS", 7)
     collection = store.create("pages", Schema(4, index=Index("flat"), fields={"n": "int"}))
-    names = [
-        f"{i * 7 % 30:02} 鱼'\\\"" for i in range(30)
-    ]  # 7 and 30 share no factor: every name once
+    # 7 and 30 share no factor: every name once
+    names = [f"{i * 7 % 30:02} 鱼'\\\"" for i in range(30)]
     collection.upsert(records(names))
     seen = collection.iterate(batch=3)
     first = next(seen)

@@ -187,9 +187,8 @@ def test_duplicate_ids_are_read_once_and_counted(
 
 
 def test_duplicate_ids_do_not_shorten_the_hits(doubled: Collection) -> None:
-    nearest = [
-        f"{n:02}" for n in range(60)
-    ]  # (1, n, 0, 0): with decreasing similarity to (1, 0, 0, 0)
+    # (1, n, 0, 0): with decreasing similarity to (1, 0, 0, 0)
+    nearest = [f"{n:02}" for n in range(60)]
     queries = np.stack([unit(0), unit(0)])
     for answer in doubled.search(queries, k=10):
         assert ids(answer) == nearest[:10]

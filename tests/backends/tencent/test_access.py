@@ -143,9 +143,8 @@ def test_dead_host_raises_within_the_timeout(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", PROTOCOLS)
 def test_silent_host_raises_within_the_timeout(scheme: str) -> None:
-    with socket.create_server(
-        ("127.0.0.1", 0)
-    ) as listener:  # accepts connections without answering
+    # accepts connections without answering
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         start = time.monotonic()
         with pytest.raises(BackendUnavailable, match="within 1 s") as error:

@@ -104,9 +104,8 @@ def test_other_calls_are_not_retried(
             call(store)
         assert emulator.calls[path] == before + 1
         if path.endswith("create"):
-            assert (
-                store.create("new", Schema(4)).count() == 0
-            )  # a second call completes the creation
+            # a second call completes the creation
+            assert store.create("new", Schema(4)).count() == 0
 
 
 def test_slow_response_is_retried_and_raises_backend_unavailable(
