@@ -53,7 +53,7 @@ def test_image_finds_itself_and_then_similar_ones(page, drawn):
     page.all(".tiles button")[0].send_keys(Keys.ENTER)  # a tile is a button, also for keyboards
     page.until(lambda: "zebra_stripes" in page.text(".facts dd"))
     facts = page.text(".facts dl")
-    for fact in ("160 x 120 pixels", "JPEG", "folder", "lite", "ready", "kept"):
+    for fact in ("160 x 120 pixels", "JPEG", "folder", "lite", "ready", "stored"):
         assert fact in facts
     page.one("[data-full]").click()
     page.one("dialog[open] img")

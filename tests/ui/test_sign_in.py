@@ -23,7 +23,7 @@ class Form(Page):
         self.press("Sign in", "button")
 
     def is_open(self):
-        return "Empty" in self.text(".facts-line") or "vectors" in self.text(".facts-line")
+        return "is empty" in self.text(".facts-line") or "vectors" in self.text(".facts-line")
 
     def cookies(self):
         return {cookie["name"]: cookie for cookie in self.driver.get_cookies()}
