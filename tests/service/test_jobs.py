@@ -21,7 +21,7 @@ def started(service, folder, collection, **options):
 
 def test_events_report_every_stage_and_the_end(service, empty):
     folder = service.photos / empty
-    write(folder / "größe", 70)
+    write(folder / "größe", 24)
     job = started(service, folder, empty)
     with service.http.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
@@ -33,13 +33,13 @@ def test_events_report_every_stage_and_the_end(service, empty):
     for stage in STAGES:
         counts = [state[stage] for state in states]
         assert counts == sorted(counts)
-        assert counts[-1] == 70
+        assert counts[-1] == 24
     assert states[-1]["state"] == "done"
     assert service.http.get(f"/v1/jobs/{job['id']}").json() == states[-1]
     listed = service.http.get("/v1/jobs", params={"limit": 1}).json()["jobs"]
     assert [state["id"] for state in listed] == [job["id"]]
     labels = service.http.get("/v1/images", params={"collection": empty, "label": "größe"})
-    assert labels.json()["total"] == 70
+    assert labels.json()["total"] == 24
 
 
 def test_events_of_a_deleted_job_end(service, empty):
