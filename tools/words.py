@@ -37,7 +37,6 @@ FOLDERS: Final = (
     "imgsearch/ui",
     "imgsearch/wire",
     "imgsearch/__init__.py",
-    "imgsearch/arguments.py",
     "imgsearch/closeable.py",
     "imgsearch/distribution.py",
     "imgsearch/errors.py",

@@ -15,9 +15,9 @@ from imgsearch.archive.archive import Archive
 from imgsearch.archive.job_run import NO_FETCH, Fetch, JobRun
 from imgsearch.archive.priority import lower_priority
 from imgsearch.archive.upload import inside
-from imgsearch.arguments import check_name
 from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
 from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
+from imgsearch.types import check_name
 from imgsearch.wording import counted
 
 _log = logging.getLogger(__name__)

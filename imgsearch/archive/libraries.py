@@ -9,11 +9,11 @@ import numpy as np
 
 from imgsearch import backends
 from imgsearch.archive.outcomes import Stages
-from imgsearch.arguments import check_name
 from imgsearch.backends import notes
 from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
 from imgsearch.library.library import Library
 from imgsearch.library.library import open as open_library
+from imgsearch.types import check_name
 
 WORTH_AN_INDEX: Final = 256
 """Images that make an index worth its cost; fewer are compared one by one."""

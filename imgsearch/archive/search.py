@@ -10,13 +10,12 @@ from imgsearch.archive.libraries import Libraries
 from imgsearch.archive.outcomes import Found
 from imgsearch.archive.priority import Traffic
 from imgsearch.archive.search_batcher import SearchBatcher
-from imgsearch.arguments import MAX_K
 from imgsearch.backends.regions import has_regions
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import CollectionNotFound, ImageNotFound
 from imgsearch.library.library import Library
 from imgsearch.library.query import Example, Query
-from imgsearch.types import Hit, Vector
+from imgsearch.types import MAX_K, Hit, Vector
 
 _CALLS: Final = 8  # searches sent to a server at the same time; the embedded store takes one
 _SPARE: Final = 16  # additional hits fetched if some have no row that is ready

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from imgsearch.arguments import check_access
 from imgsearch.backends.base import Capabilities, VectorBackend
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
@@ -17,6 +16,7 @@ from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.backends.tencent.address import Options
 from imgsearch.errors import ConfigError, MissingExtra
 from imgsearch.settings import quiet_grpc
+from imgsearch.types import check_access
 
 # scheme → module, its drivers, the extra that installs them
 _DRIVERS: Final = {

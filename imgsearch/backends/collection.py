@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from imgsearch.arguments import check_breadth, check_score
 from imgsearch.backends.checks import (
     check_filter,
     check_records,
@@ -20,7 +19,16 @@ from imgsearch.backends.checks import (
 from imgsearch.backends.schema import Metric, Schema
 from imgsearch.errors import ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.filters import Filter, in_any_form
-from imgsearch.types import Fingerprint, Hit, Matrix, Record, Value, Vector
+from imgsearch.types import (
+    Fingerprint,
+    Hit,
+    Matrix,
+    Record,
+    Value,
+    Vector,
+    check_breadth,
+    check_score,
+)
 
 MAX_BATCH: Final = 16_384  # rows that Milvus returns for one query
 

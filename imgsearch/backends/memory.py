@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from imgsearch.arguments import check_name
 from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
 from imgsearch.backends.collection import Collection, hit
 from imgsearch.backends.identity import dropped_error, require_same
 from imgsearch.backends.schema import Metric, Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, matches
-from imgsearch.types import Hit, Matrix, Record, Value
+from imgsearch.types import Hit, Matrix, Record, Value, check_name
 
 BLOCK: Final = 4_096  # rows converted to float64 at once: 64 MB at 2,048 dimensions
 QUERIES: Final = 256  # queries computed at once: 256 by 100,000 scores are 205 MB

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from imgsearch.arguments import MAX_K
 from imgsearch.backends.collection import Collection
 from imgsearch.filters import Field, Filter
 from imgsearch.images.regions import FIELDS
-from imgsearch.types import Hit, Vector
+from imgsearch.types import MAX_K, Hit, Vector
 
 WHOLE: Final = Field("box") == ""
 """The rows of whole images."""

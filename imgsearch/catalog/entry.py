@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias, get_args
 
-from imgsearch.arguments import check_name
 from imgsearch.errors import ConfigError
-from imgsearch.types import Value
+from imgsearch.types import Value, check_name
 
 State: TypeAlias = Literal["pending", "ready", "failed", "deleting"]
 Order: TypeAlias = Literal["created", "name", "size", "label"]

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from imgsearch.arguments import check_name
 from imgsearch.catalog.entry import MAX_INTEGER, check_id, check_text, check_time, now
 from imgsearch.errors import ConfigError
+from imgsearch.types import check_name
 
 JobKind: TypeAlias = Literal["folder", "urls", "upload", "retry"]
 JobState: TypeAlias = Literal["queued", "running", "done", "cancelled", "failed"]

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from imgsearch.arguments import check_name
 from imgsearch.client import search_body
 from imgsearch.client.connection import CODES, Connection, error_of, parse_json
 from imgsearch.client.job import Job
@@ -21,7 +20,7 @@ from imgsearch.images.sources import Source
 from imgsearch.library.progress import FailedFile, Progress, Report, Tally
 from imgsearch.library.query import Example, Query
 from imgsearch.settings import Settings
-from imgsearch.types import Failure, Hit, Value
+from imgsearch.types import Failure, Hit, Value, check_name
 
 _PAGE: Final = 500  # images of one response
 _MOST_IDS: Final = 1_000  # ids of one deletion

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from imgsearch import errors
-from imgsearch.arguments import check_access
 from imgsearch.client.records import unexpected_response
+from imgsearch.types import check_access
 
 if TYPE_CHECKING:
     import httpx

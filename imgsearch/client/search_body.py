@@ -9,11 +9,11 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from imgsearch import images
-from imgsearch.arguments import check_breadth, check_score
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Filter
 from imgsearch.images import sources
 from imgsearch.library.query import Example, Query, Term
+from imgsearch.types import check_breadth, check_score
 from imgsearch.wire import filters
 
 _QUERIES: Final = 32  # of one request, the limit of services

@@ -7,13 +7,13 @@ from os import PathLike
 from typing import Any, Final
 
 from imgsearch import backends, encoders
-from imgsearch.arguments import check_name
 from imgsearch.backends import Collection, FieldNames, Index, Metric, Schema, notes
 from imgsearch.backends.collection import unnamed_encoder_error
 from imgsearch.backends.schema import FieldType, check_metric
 from imgsearch.encoders import Recipe
 from imgsearch.errors import CollectionNotFound, ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.images import regions
+from imgsearch.types import check_name
 from imgsearch.wording import did_you_mean
 
 ARGUMENTS: Final = ("collection", "model", "weights", "options", "index", "metric")

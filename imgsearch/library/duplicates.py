@@ -13,13 +13,12 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch.arguments import MAX_K
 from imgsearch.backends.checks import can_compare
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.regions import WHOLE, has_regions, image_id, search_images
 from imgsearch.backends.schema import Metric
 from imgsearch.filters import Filter
-from imgsearch.types import Hit, Matrix, Record, Value, Vector
+from imgsearch.types import MAX_K, Hit, Matrix, Record, Value, Vector
 
 _BATCH: Final = 256  # queries in one search: of 2,048 dimensions 2 MB
 _NEAR: Final = 16  # neighbors fetched at first, because most images have no duplicate

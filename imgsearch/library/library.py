@@ -14,7 +14,6 @@ import pyarrow as pa
 from typing_extensions import override
 
 from imgsearch import encoders
-from imgsearch.arguments import check_score
 from imgsearch.backends import Collection, FieldNames, Metric
 from imgsearch.backends.regions import WHOLE, has_regions, search_images
 from imgsearch.closeable import Closeable
@@ -33,7 +32,7 @@ from imgsearch.library.query import Example, Query
 from imgsearch.library.query_encoder import QueryEncoder
 from imgsearch.library.removal import remove_images
 from imgsearch.library.thresholds import Thresholds
-from imgsearch.types import Hit, Record, Vector
+from imgsearch.types import Hit, Record, Vector, check_score
 
 
 class Library(Closeable):

@@ -6,12 +6,11 @@ import uuid
 import numpy as np
 import pytest
 
-from imgsearch.arguments import MAX_K
 from imgsearch.backends import Schema, connect
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field
 from imgsearch.library.duplicates import distinct, groups, scores, search_distinct
-from imgsearch.types import Record
+from imgsearch.types import MAX_K, Record
 
 FIELDS = {"path": "str"}
 

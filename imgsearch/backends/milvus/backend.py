@@ -9,7 +9,6 @@ from typing import Any
 from pymilvus import DataType, MilvusClient, MilvusException
 from typing_extensions import override
 
-from imgsearch.arguments import check_name
 from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
@@ -36,7 +35,7 @@ from imgsearch.errors import (
     ConfigError,
     IndexRefused,
 )
-from imgsearch.types import Fingerprint
+from imgsearch.types import Fingerprint, check_name
 
 
 class Backend(VectorBackend):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from imgsearch.arguments import MAX_K
 from imgsearch.backends.collection import MAX_BATCH, Collection
 from imgsearch.backends.conditions import both
 from imgsearch.backends.field_names import FieldNames
@@ -17,7 +16,7 @@ from imgsearch.backends.milvus.filters import after, among, rendered
 from imgsearch.backends.milvus.layout import Layout
 from imgsearch.errors import BackendError, CollectionNotFound
 from imgsearch.filters import Filter
-from imgsearch.types import Hit, Matrix, Record, Vector
+from imgsearch.types import MAX_K, Hit, Matrix, Record, Vector
 
 if TYPE_CHECKING:
     from imgsearch.backends.milvus.backend import Backend

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from imgsearch.arguments import MAX_K
 from imgsearch.backends import connect
 from imgsearch.backends.checks import check_vectors
 from imgsearch.backends.milvus.address import Address
 from imgsearch.backends.rows import Inserted, matrix
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, FieldInvalid
+from imgsearch.types import MAX_K
 
 if TYPE_CHECKING:
     from imgsearch.backends.milvus.backend import Backend

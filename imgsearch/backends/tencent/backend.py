@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from imgsearch.arguments import check_name
 from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.identity import Described
@@ -40,6 +39,7 @@ from imgsearch.errors import (
     ConfigError,
     IndexRefused,
 )
+from imgsearch.types import check_name
 
 LONG: Final = 600.0  # seconds to build an index
 # rows that training needs for each cell in each shard

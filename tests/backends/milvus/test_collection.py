@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgsearch.arguments import MAX_K
 from imgsearch.backends import Collection, FieldNames, Index, Schema, connect
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.backends.milvus.collection import MilvusCollection
@@ -16,6 +15,7 @@ from imgsearch.errors import BackendError, SchemaMismatch
 from imgsearch.filters import Field
 from imgsearch.library.copy import copy
 from imgsearch.testing.contract.bench import ids, records, unit
+from imgsearch.types import MAX_K
 from tests.conftest import Place
 
 NAME = "opened"
