@@ -367,7 +367,7 @@ class StaleAlias(Backend):
 
     @override
     def set_alias(self, alias: str, name: str) -> None:
-        if alias not in self._there().aliases:
+        if alias not in self._content().aliases:
             super().set_alias(alias, name)
 
 
@@ -376,19 +376,19 @@ class AliasAsCopy(Backend):
 
     @override
     def names(self) -> list[str]:
-        return sorted([*super().names(), *self._there().aliases])
+        return sorted([*super().names(), *self._content().aliases])
 
 
 class DropsThroughAliases(Backend):
     @override
     def drop(self, name: str) -> None:
-        super().drop(self._there().aliases.get(name, name))
+        super().drop(self._content().aliases.get(name, name))
 
 
 class MovesAliasInTwoSteps(Backend):
     @override
     def set_alias(self, alias: str, name: str) -> None:
-        if name in self.names() and self._there().aliases.pop(alias, None):
+        if name in self.names() and self._content().aliases.pop(alias, None):
             threading.Event().wait(0.01)  # what a slow second step does
         super().set_alias(alias, name)
 
@@ -402,7 +402,7 @@ class IgnoresFieldNames(Backend):
 class ForgetsToDrop(Backend):
     @override
     def drop(self, name: str) -> None:
-        rows = self._there().collections.get(name) or Rows(Schema(4), self._there())
+        rows = self._content().collections.get(name) or Rows(Schema(4), self._content())
         super().drop(name)
         rows.dropped = False
 
