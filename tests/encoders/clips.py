@@ -1,4 +1,4 @@
-"""A small CLIP with seeded random weights, in a folder as hubs lay it out."""
+"""A small CLIP with seeded random weights, in a folder with the layout of hubs."""
 
 import json
 
@@ -12,7 +12,7 @@ TINY = {
 
 
 def write_tiny(folder, *, seed=7, config=TINY, **preprocess):
-    """Write the folder and return the module that its weights are of, in inference mode."""
+    """Write the folder; return the module with its weights, in inference mode."""
     from safetensors.torch import save_file
 
     from imgsearch.encoders.clip.model import open_clip
@@ -30,6 +30,6 @@ def write_tiny(folder, *, seed=7, config=TINY, **preprocess):
         {name: tensor.contiguous() for name, tensor in module.state_dict().items()},
         folder / "open_clip_model.safetensors",
     )
-    told = {"model_cfg": config, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(told))
+    full_config = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(full_config))
     return module

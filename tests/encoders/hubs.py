@@ -1,4 +1,4 @@
-"""A hub on loopback, as huggingface_hub meets it: HEAD and GET of files of repositories."""
+"""A hub on loopback for huggingface_hub: HEAD and GET of repository files."""
 
 import hashlib
 import http.server
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def serving(files, *, lying=False):
-    """Serve {"owner/name/file": bytes}; yield the URL and what is asked for, as it comes.
+    """Serve {"owner/name/file": bytes}; yield the URL and the list of requests.
 
-    `lying`: the bytes sent are not those whose hash is told.
+    `lying`: the sent bytes differ from the announced hash.
     """
     seen = []
 

@@ -1,4 +1,4 @@
-"""Borders end where a line differs, however many lines there are."""
+"""Borders end at the first line that differs, for any number of lines."""
 
 import numpy as np
 import pytest
@@ -8,16 +8,16 @@ from imgsearch.encoders.borders import trimmed, trimmed_picture
 
 
 @pytest.mark.parametrize("above", [0, 1, 2, 3, 63, 64, 9_000])
-def test_the_first_line_that_differs_ends_a_border(above):
+def test_first_different_line_ends_a_border(above):
     inside = above + 5
     image = np.full((above + inside + 40, 6, 3), 7, np.uint8)
     image[above : above + inside] = (200, 3, 90)
-    image[above, 0] = 100  # so that the first line is no border of the rest, where none is above
+    image[above, 0] = 100  # so that the first line is not a border of the rest if no line is above
     np.testing.assert_array_equal(trimmed(image), image[above : above + inside])
 
 
-@pytest.mark.timeout(60)  # a line at a time it was over a minute
-def test_thin_pictures_cost_no_time():
+@pytest.mark.timeout(60)  # line by line this took more than a minute
+def test_thin_pictures_are_fast():
     image = np.zeros((6_000_000, 1, 3), np.uint8)
     assert trimmed(image).shape == image.shape
     assert trimmed(image.swapaxes(0, 1)).shape == (1, 6_000_000, 3)
@@ -28,7 +28,7 @@ def test_thin_pictures_cost_no_time():
     "borders",
     ["", "top", "left", "bottom", "right", "top left bottom right", "whole"],
 )
-def test_pictures_are_trimmed_as_their_arrays(size, borders):
+def test_pictures_are_trimmed_like_their_arrays(size, borders):
     width, height = size
     pixels = np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8)
     lines = {

@@ -1,4 +1,4 @@
-"""Detectors: boxes by hand and by transformers' own pipeline, folders that are none, no network."""
+"""Detectors: boxes by hand and by transformers' own pipeline, invalid folders, no network."""
 
 import importlib.util
 import json
@@ -57,28 +57,28 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Return the list of addresses that are asked for; none answers."""
-    asked = []
+def requested_addresses(monkeypatch):
+    """Return the list of requested addresses; every connection fails."""
+    requested_addresses = []
 
     def refuse(*address, **_):
-        asked.append(address)
+        requested_addresses.append(address)
         raise OSError("no network in this test")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    return asked
+    return requested_addresses
 
 
 def change(folder, file="config.json", **changes):
-    """Change a JSON file; what is set to None is taken out."""
-    told = json.loads((folder / file).read_text()) | changes
-    kept = {name: value for name, value in told.items() if value is not None}
+    """Change a JSON file; keys set to None are removed."""
+    config = json.loads((folder / file).read_text()) | changes
+    kept = {name: value for name, value in config.items() if value is not None}
     (folder / file).write_text(json.dumps(kept))
 
 
 def detr(transformers, folder):
-    """Write a small DETR on a backbone of timm's."""
+    """Write a small DETR with a timm backbone."""
     config = transformers.DetrConfig(
         use_timm_backbone=True, backbone="test_resnet", use_pretrained_backbone=False, **TINY
     )
@@ -106,8 +106,8 @@ def d_fine(transformers, folder):
     transformers.RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
 
 
-def test_a_box_is_in_pixels_of_the_image(torch, folder):
-    """Centre (1/2, 1/2), a quarter wide, three quarters high: 120 to 200 of 320, 30 to 210 of 240.
+def test_box_is_in_pixels_of_the_image(torch, folder):
+    """Center (1/2, 1/2), a quarter wide, three quarters high: 120 to 200 of 320, 30 to 210 of 240.
 
     The logits 0, ln 3, 0 and 0 ("nothing") make 3 of 6 of the second label.
     """
@@ -121,17 +121,17 @@ def test_a_box_is_in_pixels_of_the_image(torch, folder):
         last.bias.copy_(torch.tensor([0, math.log(3), 0, 0]))
     model.save_pretrained(folder)
     image = picture(1, (320, 240))
-    found = Detector(folder).detect(image)
-    assert {region.box for region in found} == {(120, 30, 200, 210)}
-    assert [region.score for region in found] == [pytest.approx(0.5, abs=1e-6)] * 8
+    regions = Detector(folder).detect(image)
+    assert {region.box for region in regions} == {(120, 30, 200, 210)}
+    assert [region.score for region in regions] == [pytest.approx(0.5, abs=1e-6)] * 8
     (region,) = Detection(str(folder), threshold=0.49)(image)
     assert region == Region((120, 30, 200, 210), "dog", region.score)
     assert Detection(str(folder), threshold=0.51)(image) == []
 
 
 @pytest.mark.parametrize("write", [detr, rt_detr, d_fine])
-def test_families_find_what_transformers_own_pipeline_finds(
-    torch, transformers, write, tmp_path, asked
+def test_families_agree_with_transformers_own_pipeline(
+    torch, transformers, write, tmp_path, requested_addresses
 ):
     torch.manual_seed(5)
     write(transformers, tmp_path)
@@ -140,28 +140,28 @@ def test_families_find_what_transformers_own_pipeline_finds(
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
     oracle = transformers.pipeline("object-detection", model=model, image_processor=processor)
     expected = oracle(Image.fromarray(image), threshold=0.0)
-    found = sorted(Detector(tmp_path).detect(image), key=lambda region: -region.score)
-    assert len(found) == len(expected) == 6
-    for region, other in zip(found, expected, strict=True):
+    regions = sorted(Detector(tmp_path).detect(image), key=lambda region: -region.score)
+    assert len(regions) == len(expected) == 6
+    for region, other in zip(regions, expected, strict=True):
         assert region.score == pytest.approx(other["score"], abs=1e-5)
         edges = [other["box"][name] for name in ("xmin", "ymin", "xmax", "ymax")]
-        # which cuts the fraction off, where we round
+        # transformers truncates, we round
         assert np.all(np.abs(np.subtract(region.box, edges)) <= 1)
-    assert asked == []
+    assert requested_addresses == []
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (3, 3), (900, 20)])
-def test_images_too_small_for_any_region_are_taken(folder, size):
+def test_images_too_small_for_any_region_are_accepted(folder, size):
     assert Detection(str(folder), threshold=0)(picture(1, size)) == []
 
 
-def test_an_image_that_the_model_cannot_scale_is_told(folder):
+def test_image_that_the_model_cannot_scale_raises(folder):
     with pytest.raises(EncoderError, match=r"an image of \(1, 300\)"):
         Detector(folder).detect(picture(1, (300, 1)))
 
 
-def test_an_old_config_needs_no_hub(torch, transformers, tmp_path, asked):
-    """Transformers 4 named a backbone and its settings; 5.23 asks the hub for such a name."""
+def test_old_config_needs_no_hub(torch, transformers, tmp_path, requested_addresses):
+    """Transformers 4 stored a backbone name and settings; 5.23 requests it from the hub."""
     torch.manual_seed(5)
     detr(transformers, tmp_path)
     image = picture(2)
@@ -174,7 +174,7 @@ def test_an_old_config_needs_no_hub(torch, transformers, tmp_path, asked):
     change(tmp_path, use_timm_backbone=False, backbone="jemand/größe")
     with pytest.raises(WeightsInvalid, match="'jemand/größe' to a hub"):
         Detector(tmp_path)
-    assert asked == []
+    assert requested_addresses == []
 
 
 def test_code_in_the_folder_is_not_run(folder, tmp_path):
@@ -189,7 +189,7 @@ def test_code_in_the_folder_is_not_run(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "told"),
+    ("file", "text", "message"),
     [
         ("config.json", "[]", "holds no detector"),
         ("config.json", '{"model_type": "vit"}', "holds no detector"),
@@ -199,25 +199,25 @@ def test_code_in_the_folder_is_not_run(folder, tmp_path):
         ("model.safetensors", "version https://git-lfs.github.com/spec/v1", "Git LFS pointer"),
     ],
 )
-def test_a_wrong_folder_is_told(folder, file, text, told):
+def test_invalid_folder_raises(folder, file, text, message):
     (folder / file).write_text(text)
-    with pytest.raises(WeightsInvalid, match=told):
+    with pytest.raises(WeightsInvalid, match=message):
         Detection.of(folder).build()
 
 
-def test_no_folder_is_told(tmp_path):
+def test_missing_folder_raises(tmp_path):
     with pytest.raises(WeightsNotFound, match="fehlt"):
         Detection.of(tmp_path / "fehlt").build()
 
 
-def test_a_missing_library_is_told(folder, monkeypatch):
+def test_missing_transformers_names_the_extra(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match=r"pip install '\.\[torch,regions\]'"):
         Detector(folder)
 
 
-def test_a_library_that_does_not_import_is_told(folder, tmp_path, monkeypatch):
-    """As transformers does where the hub's client is of a version that it does not take."""
+def test_failing_import_of_transformers_raises(folder, tmp_path, monkeypatch):
+    """Transformers fails like this with an unsupported version of the hub client."""
     (tmp_path / "transformers.py").write_text("raise ImportError('tokenizers>=9 is required')")
     monkeypatch.delitem(sys.modules, "transformers")
     monkeypatch.syspath_prepend(tmp_path)
@@ -225,7 +225,7 @@ def test_a_library_that_does_not_import_is_told(folder, tmp_path, monkeypatch):
         Detector(folder)
 
 
-def test_weights_in_half_precision_run_in_single(folder, torch):
+def test_half_precision_weights_run_in_single_precision(folder, torch):
     image = picture(4)
     whole = Detector(folder).detect(image)
     assert whole
@@ -236,7 +236,7 @@ def test_weights_in_half_precision_run_in_single(folder, torch):
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_a_detector_that_gives_no_numbers_fails(folder, torch, broken):
+def test_detector_with_nan_outputs_raises(folder, torch, broken):
     model = write_detector(folder)
     with torch.no_grad():
         model.bbox_predictor.layers[-1].bias.fill_(math.nan)
@@ -246,7 +246,7 @@ def test_a_detector_that_gives_no_numbers_fails(folder, torch, broken):
         Detection.of(folder)(picture(1))
 
 
-def test_labels_are_as_stores_take_them(folder):
+def test_labels_are_valid_for_stores(folder):
     change(folder, id2label={0: "K\0äfer", 1: "\ud800", 2: "cat"})
     labels = {
         region.label for seed in range(9) for region in Detector(folder).detect(picture(seed))
@@ -255,7 +255,7 @@ def test_labels_are_as_stores_take_them(folder):
     assert labels & {"Käfer", "\\ud800"}
 
 
-def test_a_detector_is_built_once_until_its_folder_changes(folder):
+def test_detector_is_built_once_until_its_folder_changes(folder):
     detection = Detection(str(folder), threshold=0, smallest=1)
     with ThreadPoolExecutor(4) as pool:
         built = list(pool.map(lambda _: detection.build(), range(8)))
@@ -268,14 +268,14 @@ def test_a_detector_is_built_once_until_its_folder_changes(folder):
     assert pickle.loads(pickle.dumps(detection)) == detection  # noqa: S301  # our own
 
 
-def test_threads_find_the_same(folder):
+def test_threads_get_the_same_regions(folder):
     detection = Detection(str(folder), threshold=0, smallest=1)
     images = [picture(seed) for seed in range(6)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(detection, images)) == [detection(image) for image in images]
 
 
-def test_transformers_logging_is_left_as_it_was(folder, transformers):
+def test_logging_of_transformers_is_not_changed(folder, transformers):
     logging = transformers.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     try:
@@ -297,6 +297,6 @@ def test_transformers_logging_is_left_as_it_was(folder, transformers):
     "wrong", [{"threshold": 1.1}, {"threshold": -0.1}, {"threshold": math.nan}, {"most": 0},
               {"smallest": 0}]
 )  # fmt: skip
-def test_settings_out_of_range_are_told(wrong):
+def test_settings_out_of_range_raise(wrong):
     with pytest.raises(ConfigError, match="a detection's"):
         Detection("x", **wrong)

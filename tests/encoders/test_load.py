@@ -43,7 +43,7 @@ def weights(tmp_path):
     [row for row in models() if row.source and not (row.hub or row.package)],
     ids=lambda row: row.name,
 )
-def test_a_described_model_without_a_hub_never_takes_the_frameworks_weights(
+def test_described_model_without_a_hub_never_takes_the_frameworks_weights(
     row, monkeypatch, tmp_path
 ):
     from imgsearch.encoders.weights import hub
@@ -77,7 +77,7 @@ def test_lite_is_the_default_and_shared():
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_our_own_encoders_take_no_weights_and_classic_no_options(tmp_path):
+def test_own_encoders_reject_weights_and_classic_rejects_options(tmp_path):
     with pytest.raises(ConfigError, match="lite takes no weights"):
         load(weights=tmp_path / "x.pth")
     for arguments in ({"weights": tmp_path / "x.pth"}, {"options": {"mean": 0.5}}):
@@ -88,13 +88,13 @@ def test_our_own_encoders_take_no_weights_and_classic_no_options(tmp_path):
 @pytest.mark.parametrize(
     ("name", "meant"), [("clasic", "did you mean classic"), ("", "known"), ("größe:x", "known")]
 )
-def test_unknown_names_are_refused(name, meant):
+def test_unknown_names_are_rejected(name, meant):
     with pytest.raises(ModelNotFound, match=meant):
         load(name)
 
 
 @needs_timm
-def test_a_timm_name_without_its_prefix_is_recognised():
+def test_timm_name_without_its_prefix_is_recognized():
     with pytest.raises(ModelNotFound, match="did you mean timm:resnet18"):
         load("resnet18")
     for name in ("timm:", "Timm:resnet50"):
@@ -103,7 +103,7 @@ def test_a_timm_name_without_its_prefix_is_recognised():
 
 
 @needs_timm
-def test_the_same_arguments_share_one_encoder(weights, monkeypatch):
+def test_same_arguments_share_one_encoder(weights, monkeypatch):
     path = weights()
     encoder = load("timm:test_resnet", weights=path, options={"mean": 0.5, "std": [1, 1, 1]})
     monkeypatch.chdir(path.parent)
@@ -113,11 +113,11 @@ def test_the_same_arguments_share_one_encoder(weights, monkeypatch):
 
 
 @needs_timm
-def test_changed_weights_are_read_anew(weights):
+def test_changed_weights_are_read_again(weights):
     path = weights(seed=1)
     first = load("timm:test_resnet", weights=path)
     path = weights(seed=2)
-    # the size is equal; a coarse clock may not tell the two moments apart
+    # the size is equal, and a coarse clock may give both files the same time
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000))
     second = load("timm:test_resnet", weights=path)
     assert second.fingerprint.weights != first.fingerprint.weights
@@ -126,7 +126,7 @@ def test_changed_weights_are_read_anew(weights):
 
 
 @needs_timm
-def test_threads_that_ask_at_once_build_one(weights):
+def test_concurrent_loads_build_one_encoder(weights):
     path, got, start = weights(), [], threading.Barrier(4)
 
     def work():
@@ -143,35 +143,35 @@ def test_threads_that_ask_at_once_build_one(weights):
 
 
 @needs_timm
-def test_a_failed_build_is_tried_again(weights, tmp_path):
+def test_failed_build_is_tried_again(weights, tmp_path):
     with pytest.raises(WeightsNotFound):
         load("timm:test_resnet", weights=tmp_path / "ä.safetensors")
     assert load("timm:test_resnet", weights=weights()).dim > 0
 
 
-def test_models_are_told_without_a_framework():
-    told = {model.name: model for model in models()}
-    assert list(told)[:3] == ["lite", "lite2", "classic"]
-    assert list(told)[-3:] == ["timm:NAME", "clip:ARCH/TAG", "towhee:NAME"]
+def test_models_are_listed_without_a_framework():
+    by_name = {model.name: model for model in models()}
+    assert list(by_name)[:3] == ["lite", "lite2", "classic"]
+    assert list(by_name)[-3:] == ["timm:NAME", "clip:ARCH/TAG", "towhee:NAME"]
     for name in ("lite", "classic"):
-        assert told[name].installed
-        assert told[name].needs == ""
-        assert told[name].dim == load(name).dim
-    there = all(
+        assert by_name[name].installed
+        assert by_name[name].needs == ""
+        assert by_name[name].dim == load(name).dim
+    extra_installed = all(
         importlib.util.find_spec(p) for p in ("torch", "torchvision", "timm", "safetensors")
     )
     for name, dim in (("timm:NAME", None), ("resnet50", 2048)):
-        assert told[name].needs == "torch"
-        assert told[name].dim == dim
-        assert told[name].installed == there
+        assert by_name[name].needs == "torch"
+        assert by_name[name].dim == dim
+        assert by_name[name].installed == extra_installed
 
 
 @needs_timm
-def test_timm_names_are_those_that_load_takes():
-    found = timm_names("mobilenetv2_1*")
-    assert "timm:mobilenetv2_100" in found
-    assert all(name.startswith("timm:mobilenetv2_1") for name in found)
-    assert timm_names("timm:mobilenetv2_1*") == found
+def test_timm_names_are_accepted_by_load():
+    names = timm_names("mobilenetv2_1*")
+    assert "timm:mobilenetv2_100" in names
+    assert all(name.startswith("timm:mobilenetv2_1") for name in names)
+    assert timm_names("timm:mobilenetv2_1*") == names
 
 
 def test_importing_and_listing_load_no_framework():
@@ -188,7 +188,7 @@ print(sorted((heavy - {"PIL"}) & set(sys.modules)))
 
 
 @pytest.mark.parametrize("package", ["torch", "timm", "safetensors", "torchvision"])
-def test_a_missing_package_is_told_with_its_extra(package):
+def test_missing_package_names_its_extra(package):
     code = f"""
 import sys
 sys.modules[{package!r}] = None  # as if it were not installed
@@ -206,6 +206,6 @@ except errors.MissingExtra as error:
     assert "pip install '.[torch]'" in done.stdout
 
 
-def test_all_is_sorted_and_there():
+def test_all_is_sorted_and_defined():
     assert encoders.__all__ == sorted(encoders.__all__)
     assert all(hasattr(encoders, name) for name in encoders.__all__)

@@ -32,7 +32,7 @@ SIZES = [
 
 
 def image(width, height, *, seed=7):
-    """Noise over a gradient: every way of rounding shows."""
+    """Return noise over a gradient, which shows every way of rounding."""
     noise = np.random.default_rng(seed).integers(0, 90, (height, width, 3))
     ramp = np.linspace(0, 160, width * height).reshape(height, width, 1)
     return (noise + ramp).astype(np.uint8)
@@ -58,7 +58,7 @@ def by_timm(pixels, wanted):
 @pytest.mark.parametrize(
     ("input_size", "crop_pct"), [(224, 0.875), (224, 0.95), (65, 1.0), (64, 1.3)]
 )
-def test_center_crop_is_timms_to_the_pixel(interpolation, input_size, crop_pct):
+def test_center_crop_agrees_with_timm_to_the_pixel(interpolation, input_size, crop_pct):
     wanted = Preprocessing(input_size, crop_pct, interpolation=interpolation)
     for width, height in SIZES:
         pixels = image(width, height)
@@ -71,7 +71,7 @@ def test_center_crop_is_timms_to_the_pixel(interpolation, input_size, crop_pct):
 @needs_timm
 @pytest.mark.parametrize("crop_mode", ["squash", "border"])
 @pytest.mark.parametrize("crop_pct", [0.9, 1.0])
-def test_other_crops_are_timms_to_the_pixel(crop_mode, crop_pct):
+def test_other_crops_agree_with_timm_to_the_pixel(crop_mode, crop_pct):
     wanted = Preprocessing(96, crop_pct, crop_mode, mean=(0.48, 0.46, 0.41))
     for width, height in SIZES:
         pixels = image(width, height)
@@ -107,12 +107,12 @@ def test_thin_images_resized_in_part_differ_by_a_rounding_step(monkeypatch, inte
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
 @pytest.mark.parametrize("crop_mode", preprocessing.CROP_MODES)
-def test_hair_thin_images_take_little_memory(size, crop_mode):
+def test_very_thin_images_use_little_memory(size, crop_mode):
     # resized whole, 256 x 15,360,000 pixels would take 12 GB
     assert Preprocessing(crop_mode=crop_mode).apply(image(*size)).shape == (224, 224, 3)
 
 
-def test_strided_and_read_only_arrays_are_taken():
+def test_strided_and_read_only_arrays_are_accepted():
     pixels = image(80, 60)
     mirrored = pixels[:, ::-1]
     mirrored.flags.writeable = False
@@ -130,13 +130,13 @@ def test_strided_and_read_only_arrays_are_taken():
         np.zeros((0, 5, 3), np.uint8),
     ],
 )
-def test_arrays_that_are_no_rgb_image_are_refused(array):
+def test_arrays_that_are_not_rgb_are_rejected(array):
     with pytest.raises(ImageError, match="uint8"):
         Preprocessing().apply(array)
 
 
 @pytest.mark.parametrize("crop_mode", preprocessing.CROP_MODES)
-def test_pictures_give_what_their_arrays_give(crop_mode):
+def test_pictures_and_arrays_give_the_same_result(crop_mode):
     for width, height in SIZES:
         pixels, wanted = image(width, height), Preprocessing(64, crop_mode=crop_mode)
         got = wanted.apply(Image.fromarray(pixels))
@@ -145,7 +145,7 @@ def test_pictures_give_what_their_arrays_give(crop_mode):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK"])
-def test_pictures_of_other_modes_are_refused(mode):
+def test_pictures_of_other_modes_are_rejected(mode):
     with pytest.raises(ImageError, match=f"not {mode}"):
         Preprocessing().apply(Image.new(mode, (5, 5)))
     with pytest.raises(ImageError, match="not RGB"):
@@ -162,7 +162,7 @@ def test_enough_is_four_times_the_resized_edge():
 @pytest.mark.skipif(
     not (PHOTOGRAPHS.exists() and WEIGHTS.exists()), reason="needs the photographs of ../shared"
 )
-def test_enough_pixels_give_the_vectors_of_all():
+def test_enough_pixels_give_the_vectors_of_the_whole_image():
     from imgsearch.encoders.timm.encoder import TimmEncoder
 
     wanted = Preprocessing(input_size=96)
@@ -174,8 +174,8 @@ def test_enough_pixels_give_the_vectors_of_all():
             if min(header.size) < 2 * wanted.enough:
                 continue
         first = path.read_bytes()
-        shown = picture(first)
-        for data in (first, saved(shown, 75, "4:2:0"), saved(shown, 95, "4:4:4")):
+        image_ = picture(first)
+        for data in (first, saved(image_, 75, "4:2:0"), saved(image_, 95, "4:4:4")):
             whole, less = decode(data), decode(data, at_least=wanted.enough)
             if less.shape == whole.shape:
                 continue
@@ -190,13 +190,13 @@ def test_enough_pixels_give_the_vectors_of_all():
     assert max(errors) < 1  # of 255
 
 
-def saved(shown, quality, subsampling):
+def saved(image_, quality, subsampling):
     buffer = io.BytesIO()
-    shown.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    image_.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return buffer.getvalue()
 
 
-def test_canonical_text_tells_every_field():
+def test_canonical_text_contains_every_field():
     assert Preprocessing(mean=(0.485, 0.456, 0.406), std=(1, 0.5, 1 / 3)).canonical() == (
         "input_size=224 crop_pct=0.875 crop_mode=center interpolation=bicubic "
         "mean=0.485,0.456,0.406 std=1.0,0.5,0.3333333333333333"
@@ -229,6 +229,6 @@ def test_one_number_stands_for_three_channels():
         {"std": (1, 1, -1)},
     ],
 )
-def test_values_out_of_range_are_refused(options):
+def test_values_out_of_range_are_rejected(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         Preprocessing().override(options)

@@ -8,7 +8,7 @@ from imgsearch.encoders.classic.encoder import ClassicEncoder
 from imgsearch.errors import ModelNotFound
 
 if importlib.util.find_spec("timm") is None:
-    pytest.skip("the models are those of the extra torch", allow_module_level=True)
+    pytest.skip("the models need the extra torch", allow_module_level=True)
 
 from imgsearch.encoders.torch.imports import frameworks
 
@@ -22,7 +22,7 @@ def torch():
 
 
 def outline(torch, row):
-    """Return a module on torch's meta device, which has shapes and no numbers, and its names."""
+    """Return a module on torch's meta device, which has shapes but no data, and its names."""
     from imgsearch.encoders.timm import heads
 
     arguments = dict(row.arguments)
@@ -34,7 +34,7 @@ def outline(torch, row):
 
 
 @pytest.mark.parametrize("row", TIMM, ids=lambda row: row.name)
-def test_what_is_said_of_a_timm_model_is_so(torch, row):
+def test_row_of_a_timm_model_is_correct(torch, row):
     from torch.utils.flop_counter import FlopCounterMode
 
     model = outline(torch, row)
@@ -54,7 +54,7 @@ def test_what_is_said_of_a_timm_model_is_so(torch, row):
 @pytest.mark.parametrize(
     "name", ["resnet50", "vgg16-4096", "vit_base_patch16_224", "tf_efficientnet_b7", "dinov2-s"]
 )
-def test_the_input_is_that_of_timm_where_nothing_else_is_meant(name):
+def test_input_agrees_with_timm_unless_overridden(name):
     row = registry.find(name)
     config = frameworks()[1].get_pretrained_cfg(row.model)
     assert (row.interpolation, row.mean, row.std) == (
@@ -62,12 +62,12 @@ def test_the_input_is_that_of_timm_where_nothing_else_is_meant(name):
         tuple(config.mean),
         tuple(config.std),
     )
-    if name != "dinov2-s":  # 224 pixels in the place of 518
+    if name != "dinov2-s":  # 224 pixels instead of 518
         assert (row.input_size, row.crop_pct) == (config.input_size[1], config.crop_pct)
 
 
 @pytest.mark.parametrize("row", CLIP, ids=lambda row: row.name)
-def test_the_input_is_that_of_open_clip(row):
+def test_input_agrees_with_open_clip(row):
     open_clip = pytest.importorskip("open_clip")
     arch, tag = row.model.split("/")
     config = open_clip.get_pretrained_cfg(arch, tag)
@@ -83,7 +83,7 @@ def test_the_input_is_that_of_open_clip(row):
         assert row.sha256 in config["url"]
 
 
-def test_names_are_listed_once_and_aliases_lead_to_them():
+def test_names_are_listed_once_and_aliases_resolve():
     names = [model.name for model in models()]
     assert len(set(names)) == len(names)
     aliases = [alias for row in registry.described().values() for alias in row.aliases]
@@ -96,14 +96,14 @@ def test_names_are_listed_once_and_aliases_lead_to_them():
 @pytest.mark.parametrize(
     ("wrong", "meant"), [("resnet50-tv", "resnet50-tv2"), ("dino2-s", "dinov2")]
 )
-def test_a_name_that_is_nearly_right_is_told(wrong, meant):
+def test_unknown_name_error_suggests_a_similar_name(wrong, meant):
     with pytest.raises(ModelNotFound, match=meant):
         load(wrong)
 
 
 @pytest.fixture
 def torchvision_resnet(torch, tmp_path):
-    """A ResNet-50 by torchvision's own code, seeded, and its file."""
+    """Return a seeded ResNet-50 by torchvision's own code, and its file."""
     import torchvision
     from safetensors.torch import save_file
 
@@ -113,7 +113,7 @@ def torchvision_resnet(torch, tmp_path):
     return model, tmp_path / "modèle.safetensors"
 
 
-def test_resnet50_tv2_is_torchvisions_own(torch, torchvision_resnet):
+def test_resnet50_tv2_agrees_with_torchvision(torch, torchvision_resnet):
     import torchvision
     from PIL import Image
 
@@ -143,7 +143,7 @@ def test_resnet50_gem512_ends_in_half_a_block(torch, torchvision_resnet):
     encoder = load("resnet50-gem512", weights=file, options={"runtime": "torch"})
     pixels = np.random.default_rng(2).integers(0, 256, (224, 224, 3), dtype=np.uint8)
     inputs = encoder.prepare(pixels)
-    mean, std = (torch.tensor(each) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, std = (torch.tensor(values) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.inference_mode():
         maps = ((torch.from_numpy(inputs) / 255 - mean) / std).permute(2, 0, 1)[None]
         for name, child in model.named_children():
@@ -158,7 +158,7 @@ def test_resnet50_gem512_ends_in_half_a_block(torch, torchvision_resnet):
     assert encoder.dim == 512
 
 
-def test_weights_named_as_cnnimageretrieval_does_are_the_same(torch, torchvision_resnet, tmp_path):
+def test_weights_with_names_of_cnnimageretrieval_are_the_same(torch, torchvision_resnet, tmp_path):
     model, file = torchvision_resnet
     children = {
         "conv1": "0",
@@ -180,8 +180,9 @@ def test_weights_named_as_cnnimageretrieval_does_are_the_same(torch, torchvision
         load("resnet50-gem512", weights=path, options={"runtime": "torch"})
         for path in (file, tmp_path / "gem.pth")
     )
-    made = other.features([other.prepare(pixels)])
-    assert not np.allclose(made, plain.features([plain.prepare(pixels)]), rtol=1e-3)  # p is 2.5
+    other_features = other.features([other.prepare(pixels)])
+    # p is 2.5
+    assert not np.allclose(other_features, plain.features([plain.prepare(pixels)]), rtol=1e-3)
     other._model.model.p.fill_(3.0)
     np.testing.assert_allclose(
         other.features([other.prepare(pixels)]), plain.features([plain.prepare(pixels)]), rtol=1e-4
@@ -199,7 +200,7 @@ def torchvision_vgg(torch, tmp_path):
     return model, path
 
 
-def test_vgg16_from_torchvisions_file_in_three_ways(torch, torchvision_vgg):
+def test_vgg16_loads_torchvisions_file_in_three_forms(torch, torchvision_vgg):
     model, path = torchvision_vgg
     pixels = np.random.default_rng(5).integers(0, 256, (224, 224, 3), dtype=np.uint8)
     dense = load("vgg16-4096", weights=path, options={"runtime": "torch", "crop_pct": 1.0})
@@ -207,7 +208,7 @@ def test_vgg16_from_torchvisions_file_in_three_ways(torch, torchvision_vgg):
     greatest = load(
         "vgg16-512", weights=path, options={"runtime": "torch", "crop_pct": 1.0, "pooling": "max"}
     )
-    mean, std = (torch.tensor(each) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, std = (torch.tensor(values) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.inference_mode():
         maps = model.features(
             ((torch.from_numpy(pixels) / 255 - mean) / std).permute(2, 0, 1)[None]
@@ -218,14 +219,14 @@ def test_vgg16_from_torchvisions_file_in_three_ways(torch, torchvision_vgg):
         (averaged, maps.mean((2, 3))),
         (greatest, maps.amax((2, 3))),
     ):
-        made = encoder.features([encoder.prepare(pixels)])
-        np.testing.assert_allclose(made, expected.numpy(), rtol=1e-3, atol=1e-5)
+        features = encoder.features([encoder.prepare(pixels)])
+        np.testing.assert_allclose(features, expected.numpy(), rtol=1e-3, atol=1e-5)
     assert (dense.dim, averaged.dim) == (4096, 512)
     assert averaged.fingerprint.identity() != greatest.fingerprint.identity()
 
 
-def test_vgg16_as_keras_has_it(torch, torchvision_vgg, tmp_path):
-    """Against the same network in Keras' order: BGR, 0 to 255 minus the mean, channels last."""
+def test_vgg16_agrees_with_keras(torch, torchvision_vgg, tmp_path):
+    """Compares with the order of Keras: BGR, 0 to 255 minus the mean, channels last."""
     h5py = pytest.importorskip("h5py")
     rng = np.random.default_rng(6)
     widths = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
@@ -253,11 +254,11 @@ def test_vgg16_as_keras_has_it(torch, torchvision_vgg, tmp_path):
                     for x in range(3)
                 )
                 maps, before = torch.relu(maps + torch.from_numpy(bias)), width
-            high, wide = (each // 2 for each in maps.shape[:2])
+            high, wide = (size // 2 for size in maps.shape[:2])
             maps = maps.reshape(high, 2, wide, 2, -1).amax((1, 3))
     encoder = load("vgg16-512-keras", weights=path, options={"runtime": "torch"})
-    made = encoder.features([encoder.prepare(pixels)])
-    np.testing.assert_allclose(made[0], maps.amax((0, 1)).numpy(), rtol=2e-3, atol=1e-3)
+    features = encoder.features([encoder.prepare(pixels)])
+    np.testing.assert_allclose(features[0], maps.amax((0, 1)).numpy(), rtol=2e-3, atol=1e-3)
 
 
 def test_best_models_have_names_by_task():

@@ -1,4 +1,4 @@
-"""Text sides that are not CLIP's own: their configuration and tokenizer, from folders and hubs."""
+"""Text encoders other than CLIP's own: configuration and tokenizer from folders and hubs."""
 
 import importlib.util
 import json
@@ -35,7 +35,7 @@ def text_side(**more):
 
 
 def write_tokenizer(folder):
-    """Write one whose end also fills up, as SigLIP's does, though it has a <pad>."""
+    """Write a tokenizer that pads with its end token like SigLIP, although it has a <pad>."""
     tokenizers = pytest.importorskip("tokenizers")
     words = ["<pad>", "</s>", "<unk>", "ein", "weißer", "Hund"]
     ids = {word: place for place, word in enumerate(words)}
@@ -50,20 +50,20 @@ def write_tokenizer(folder):
 
 @pytest.fixture
 def roberta(tmp_path):
-    """A folder with all that the model needs, and the module that its weights are of."""
+    """Return a complete folder of a model, and the module with its weights."""
     folder = tmp_path / "schräg"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(ROBERTA))
-    told = {"hf_pooler_type": "mean_pooler", "hf_model_name": str(folder)}
-    config = text_side(**told, hf_model_pretrained=False)
+    hf_config = {"hf_pooler_type": "mean_pooler", "hf_model_name": str(folder)}
+    config = text_side(**hf_config, hf_model_pretrained=False)
     module = write_tiny(folder, config={**config, "custom_text": True})
-    beside = {"model_cfg": text_side(**{**told, "hf_model_name": NAME})}
+    beside = {"model_cfg": text_side(**{**hf_config, "hf_model_name": NAME})}
     (folder / "open_clip_config.json").write_text(json.dumps(beside))
     write_tokenizer(folder)
     return folder, module
 
 
-def test_a_text_side_is_built_from_a_folder_alone(roberta):
+def test_text_encoder_is_built_from_a_folder(roberta):
     folder, module = roberta
     encoder = ClipEncoder("xlm-klein", weights=folder, offline=True)
     assert encoder.languages == ("mul",)
@@ -76,21 +76,21 @@ def test_a_text_side_is_built_from_a_folder_alone(roberta):
     torch = frameworks()[0]
     with torch.inference_mode():
         expected = module.encode_text(torch.from_numpy(tokens)).numpy()
-    # the last has no letter, and its mean over none is not a number in either
+    # the last text has no letters, so its mean is NaN in both
     np.testing.assert_allclose(encoder.text_features(TEXTS[:2]), expected[:2], rtol=1e-4, atol=1e-5)
 
 
-def test_without_its_configuration_the_error_comes_at_once(roberta, monkeypatch):
+def test_missing_configuration_raises_at_once(roberta, monkeypatch):
     folder = roberta[0]
     (folder / "config.json").unlink()
-    asked = []
-    monkeypatch.setattr("socket.getaddrinfo", lambda *host, **_: asked.append(host))
+    hosts = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *host, **_: hosts.append(host))
     with pytest.raises(WeightsNotFound, match=rf"config\.json of {NAME}.*IMGSEARCH_OFFLINE"):
         ClipEncoder("xlm-klein", weights=folder, offline=True)
-    assert asked == []
+    assert hosts == []
 
 
-def test_a_configuration_of_another_kind_is_refused(roberta):
+def test_configuration_of_another_kind_is_rejected(roberta):
     folder = roberta[0]
     other = {**ROBERTA, "model_type": "eigenbau", "auto_map": {"AutoConfig": "code.Config"}}
     (folder / "config.json").write_text(json.dumps(other))
@@ -101,7 +101,7 @@ def test_a_configuration_of_another_kind_is_refused(roberta):
         ClipEncoder("xlm-klein", weights=folder, offline=True)
 
 
-def test_a_hub_tells_which_token_fills_up(tmp_path):
+def test_padding_token_is_read_from_the_hub(tmp_path):
     folder = tmp_path / "s"
     write_tiny(folder, config=text_side(vocab_size=6, width=32, heads=2, layers=1))
     write_tokenizer(tmp_path)

@@ -16,12 +16,12 @@ from imgsearch.evaluation.affine import (
     warp,
 )
 
-# from a picture to a crop of it, the right half: x = 0.25 is the crop's centre
+# from a picture to a crop of it, the right half: x = 0.25 is the crop's center
 TO_RIGHT_HALF = np.array([[2.0, 0.0, -0.5], [0.0, 1.0, 0.0]])
 QUARTER = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 
 
-def test_a_map_and_its_inverse_compose_to_the_identity():
+def test_map_and_its_inverse_compose_to_the_identity():
     np.testing.assert_allclose(invert(TO_RIGHT_HALF), [[0.5, 0.0, 0.25], [0.0, 1.0, 0.0]])
     np.testing.assert_allclose(compose(TO_RIGHT_HALF, invert(TO_RIGHT_HALF)), IDENTITY)
 
@@ -32,7 +32,7 @@ def test_composition_applies_the_first_map_first():
     np.testing.assert_allclose(map_ @ [0.25, 0.3, 1.0], [0.3, 0.0])
 
 
-def test_inside_is_the_part_that_both_pictures_show():
+def test_inside_is_the_common_part_of_both_pictures():
     assert inside(TO_RIGHT_HALF, (4, 1)).tolist() == [[False, False, True, True]]
     assert inside(IDENTITY, (4, 1), margin=0.2).tolist() == [[False, True, True, False]]
 

@@ -1,4 +1,4 @@
-"""A collection that is there already is measured by what it holds."""
+"""An existing collection is measured with its own records."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def filled(bench):
     return collection
 
 
-def test_the_figures_are_those_worked_by_hand(filled):
+def test_figures_match_values_worked_by_hand(filled):
     """Nearest of a: b; of b: a; of c: d; of d: c. e has no class: never a query, always wrong."""
     run = evaluate_collection(filled, "memory://x", ks=(1, 3))
     assert run.measures.queries == 4
@@ -45,7 +45,7 @@ def test_the_figures_are_those_worked_by_hand(filled):
     assert any("1 of 5 images have no label" in note for note in run.notes)
 
 
-def test_the_queries_are_drawn_alike_each_time(filled):
+def test_queries_are_sampled_reproducibly(filled):
     first, second = (evaluate_collection(filled, "x", most=2, ks=(1,)) for _ in range(2))
     assert [answer.query for answer in first.answers] == [answer.query for answer in second.answers]
     assert len(first.answers) == 2
@@ -53,17 +53,17 @@ def test_the_queries_are_drawn_alike_each_time(filled):
     assert first.subject == second.subject
 
 
-def test_a_field_that_is_not_declared_is_named_with_those_that_are(filled):
+def test_undeclared_field_is_named_with_the_declared_ones(filled):
     with pytest.raises(FieldInvalid, match="no field 'klasse'; it has: art, label"):
         evaluate_collection(filled, "x", label="klasse")
 
 
-def test_classes_of_one_image_are_refused(filled):
+def test_classes_of_one_image_are_rejected(filled):
     with pytest.raises(DatasetError, match="no class has two images"):
         evaluate_collection(filled, "x", label="art")
 
 
-def test_labels_that_differ_by_case_are_refused(bench):
+def test_labels_that_differ_by_case_are_rejected(bench):
     collection = bench.store.create(bench.new_name(), PLANE)
     collection.upsert(
         Record(str(place), at(place), {"label": name})
@@ -73,7 +73,7 @@ def test_labels_that_differ_by_case_are_refused(bench):
         evaluate_collection(collection, "x")
 
 
-def test_a_library_gives_the_figures_of_its_folder(tmp_path):
+def test_library_and_folder_have_the_same_figures(tmp_path):
     write(tmp_path / "bilder/katze", 6)
     write(tmp_path / "bilder/hund", 6, start=6)
     expected = evaluate(dataset.load(tmp_path / "bilder"), model="classic").measures.metrics

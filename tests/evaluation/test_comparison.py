@@ -1,4 +1,4 @@
-"""Two runs over the same queries, and the test that tells chance from a difference."""
+"""Two runs over the same queries, and the test of significance."""
 
 import itertools
 
@@ -37,7 +37,7 @@ def test_three_gains_by_hand():
     assert randomization_test([1.0, 2.0, -3.0], rng=0) == 1.0
 
 
-def test_equal_queries_say_nothing_for_or_against():
+def test_equal_queries_do_not_change_the_p_value():
     assert randomization_test([0.0, 0.0, 1.0, 2.0, 3.0], rng=0) == 2 / 8
     assert randomization_test([0.0, 0.0], rng=0) == 1.0
 
@@ -66,17 +66,17 @@ def test_many_differences_agree_with_scipy():
     assert ours == pytest.approx(theirs, abs=4 * (theirs * (1 - theirs) / 20_000) ** 0.5)
 
 
-def test_the_p_of_what_chance_never_gives_is_not_zero():
+def test_p_value_is_never_zero():
     assert randomization_test(np.full(40, 0.5), rng=0, resamples=1_000) == pytest.approx(1 / 1_001)
 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [np.inf, 1.0]])
-def test_what_is_no_difference_is_refused(values):
+def test_invalid_differences_are_rejected(values):
     with pytest.raises(DatasetError, match="finite"):
         randomization_test(values, rng=0)
 
 
-def test_pairing_decides_what_two_intervals_cannot():
+def test_paired_test_detects_what_intervals_do_not():
     """Queries differ far more from each other than the two systems do on any of them."""
     hard = np.linspace(0, 0.9, 100)
     better = paired_difference("precision@10", hard, hard + 0.02)
@@ -85,23 +85,28 @@ def test_pairing_decides_what_two_intervals_cannot():
     assert better.p < 0.001
 
 
-def test_a_run_against_itself_is_no_different(runs):
-    for each in differences(runs["classic"], runs["classic"]):
-        assert (each.difference, each.low, each.high, each.p) == (0, 0, 0, 1)
+def test_run_does_not_differ_from_itself(runs):
+    for difference in differences(runs["classic"], runs["classic"]):
+        assert (difference.difference, difference.low, difference.high, difference.p) == (
+            0,
+            0,
+            0,
+            1,
+        )
 
 
 def test_two_models_are_paired_by_query(runs):
     first, second = runs["classic"], runs["lite"]
-    by_name = {each.measure: each for each in differences(first, second)}
+    by_name = {compared.measure: compared for compared in differences(first, second)}
     assert by_name.keys() == first.measures.metrics.keys()
-    for name, each in by_name.items():
-        assert each.first == pytest.approx(first.measures.metrics[name])
-        assert each.second == pytest.approx(second.measures.metrics[name])
-        assert each.low <= each.difference <= each.high
-        assert each.n == 12
+    for name, compared in by_name.items():
+        assert compared.first == pytest.approx(first.measures.metrics[name])
+        assert compared.second == pytest.approx(second.measures.metrics[name])
+        assert compared.low <= compared.difference <= compared.high
+        assert compared.n == 12
 
 
-def test_the_order_of_the_queries_does_not_matter(runs):
+def test_order_of_the_queries_does_not_matter(runs):
     from dataclasses import replace
 
     run = runs["lite"]
@@ -122,7 +127,7 @@ def test_other_images_cannot_be_compared(runs, sets):
         differences(runs["classic"], other)
 
 
-def test_the_table_holds_each_run_against_the_first(runs):
+def test_table_compares_every_run_with_the_first(runs):
     table = comparison.table(runs, measures=["hit@1", "map@10"])
     assert table["measure"].tolist() == ["hit@1", "map@10"]
     assert set(table["first"]) == {"classic"}

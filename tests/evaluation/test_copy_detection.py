@@ -1,4 +1,4 @@
-"""Copies of a picture, also under text bars."""
+"""Copies of a picture, also with text bars."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def compared(one, other):
 
 
 @pytest.mark.parametrize("size", [(320, 240), (800, 600)])
-def test_a_picture_under_text_bars_is_unclear(size):
+def test_picture_under_text_bars_is_unclear(size):
     bars = TRANSFORMS["text_bars"](picture(3, (320, 240)))
     for pair in ((picture(3, size), bars), (bars, picture(3, size))):
         assert compared(*pair).verdict == "unclear"
@@ -28,6 +28,6 @@ def test_other_pictures_under_text_bars_are_different():
     assert compared(page(1), TRANSFORMS["text_bars"](page(2))).verdict == "different"
 
 
-def test_a_changed_copy_is_the_same():
+def test_changed_copy_is_the_same():
     image = picture(3, (320, 240))
     assert compared(image, np.ascontiguousarray(image[:, ::-1])).verdict == "same"

@@ -1,6 +1,6 @@
-"""The default encoder's answers on real photographs reach the floors that are promised for it.
+"""The default encoder reaches its documented minimum figures on real photographs. The photographs
 
-The photographs lie beside the project; lite's network has very probably seen the ImageNet subset.
+are stored beside the project; lite's network was very probably trained on the ImageNet subset.
 """
 
 import uuid
@@ -31,7 +31,7 @@ def library_of(folder):
 
 @pytest.fixture(scope="module")
 def classes():
-    """Return a library of 1,000 images, ten of each of 100 classes."""
+    """Return a library of 1,000 images, ten for each of 100 classes."""
     yield from library_of(SUBSET / "train")
 
 
@@ -42,7 +42,7 @@ def described():
 
 
 def right(library, queries):
-    """Return for each (query, label) and its ten hits whether they have the label, (n, 10)."""
+    """Return whether the ten hits of each (query, label) have the label, (n, 10)."""
     return np.array([
         [hit.fields["label"] == label for hit in library.search(query, k=10)]
         for query, label in queries
@@ -53,14 +53,14 @@ def names():
     return [(path.name.replace("_", " "), path.name) for path in (SUBSET / "train").iterdir()]
 
 
-def found(library):
-    """Return the share of first captions that have their image among ten hits."""
-    asked = load_questions(captioned(CAPTIONS), "captions")
-    assert len(asked) == 157
+def recall_of_captions(library):
+    """Return the share of first captions with their image among ten hits."""
+    questions = load_questions(captioned(CAPTIONS), "captions")
+    assert len(questions) == 157
     return np.mean([
         Path(question.path).name  # not the whole path: the folder may be a link
         in [Path(hit.fields["path"]).name for hit in library.search(question.text, k=10)]
-        for question in asked
+        for question in questions
     ])  # fmt: skip
 
 
@@ -82,9 +82,9 @@ def test_class_names_find_their_images_by_the_word_table(classes, word_table):
 
 @needs_sentences
 def test_captions_find_their_images(described):
-    assert found(described) >= 0.85
+    assert recall_of_captions(described) >= 0.85
 
 
 @pytest.mark.filterwarnings("ignore:lite does not know:imgsearch.errors.TextWarning")
 def test_captions_find_their_images_by_the_word_table(described, word_table):
-    assert found(described) >= 0.75
+    assert recall_of_captions(described) >= 0.75

@@ -1,4 +1,4 @@
-"""Vectors on a plane."""
+"""Maps of vectors on a plane."""
 
 import numpy as np
 import pytest
@@ -21,8 +21,8 @@ def store():
 def clouds(store):
     """Return a collection of two clouds, far apart."""
     random = np.random.default_rng(3)
-    centres = np.repeat([[1, 0, 0, 0], [0, 0, 1, 0]], 20, axis=0)
-    vectors = (centres + random.normal(0, 0.05, size=(40, 4))).astype(np.float32)
+    centers = np.repeat([[1, 0, 0, 0], [0, 0, 1, 0]], 20, axis=0)
+    vectors = (centers + random.normal(0, 0.05, size=(40, 4))).astype(np.float32)
     collection = store.create("images", Schema(4))
     collection.upsert(
         Record(f"{place:02d}", vector, {"path": f"{place}.jpg"})
@@ -39,7 +39,7 @@ def test_points_on_a_line_lie_on_the_first_axis():
     assert places[:, 1] == pytest.approx(0, abs=1e-6)
 
 
-def test_the_axes_are_those_of_scikit_learn():
+def test_axes_agree_with_scikit_learn():
     from sklearn.decomposition import PCA
 
     vectors = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
@@ -48,7 +48,7 @@ def test_the_axes_are_those_of_scikit_learn():
 
 
 @pytest.mark.parametrize("method", ["UMAP", "PCA"])
-def test_two_clouds_stay_apart_and_the_map_is_the_same_again(clouds, monkeypatch, method):
+def test_two_clouds_stay_separate_and_the_map_is_reproducible(clouds, monkeypatch, method):
     if method == "PCA":
         monkeypatch.setattr(maps, "find_spec", lambda _name: None)
     first, second = (embedding_map(clouds, seed=7) for _ in range(2))
@@ -63,8 +63,8 @@ def test_two_clouds_stay_apart_and_the_map_is_the_same_again(clouds, monkeypatch
     assert between > 2 * max(one.std(), other.std())
 
 
-def test_one_image_is_a_map(store):
+def test_map_of_one_image(store):
     collection = store.create("images", Schema(3))
     collection.upsert([Record("ñ", np.array([1, 0, 0], dtype=np.float32))])
-    found = embedding_map(collection, seed=1)
-    assert (found.method, found.places.tolist()) == ("PCA", [[0, 0]])
+    single = embedding_map(collection, seed=1)
+    assert (single.method, single.places.tolist()) == ("PCA", [[0, 0]])

@@ -1,4 +1,4 @@
-"""Scores of two encoders, joined, and a collection's images in the joined space."""
+"""Combined scores of two encoders, and a collection's images in the combined space."""
 
 import uuid
 
@@ -20,7 +20,7 @@ def library(tmp_path):
         yield opened
 
 
-def test_the_joined_score_is_the_weighted_mean_of_both():
+def test_combined_score_is_the_weighted_mean_of_both():
     classic, other = load("classic"), load("lite")
     images = [picture(1), picture(2)]
     first, second = (encoder.encode(images) for encoder in (classic, other))
@@ -30,7 +30,7 @@ def test_the_joined_score_is_the_weighted_mean_of_both():
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_stored_vectors_are_joined_with_those_of_the_files(library, tmp_path):
+def test_stored_vectors_are_combined_with_vectors_of_the_files(library, tmp_path):
     missing = min((tmp_path / "fötos").iterdir())
     missing.unlink()
     progress = []
@@ -52,6 +52,6 @@ def test_collections_of_classic_are_not_joined(library, tmp_path):
         assert not can_ensemble(other.collection)
 
 
-def test_another_encoder_is_refused(library):
+def test_another_encoder_is_rejected(library):
     with pytest.raises(EncoderMismatch), ensemble_collection(library.collection, load("classic")):
         pass

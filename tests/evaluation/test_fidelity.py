@@ -1,8 +1,8 @@
-"""Every runtime and precision on real photographs, against torch in float32.
+"""Every runtime and precision on real photographs, compared with torch in float32.
 
 mobilenetv2 with its real weights over the whole subset, ResNet-50 with seeded ones over a part. The
-first is unfit for bf16 (lowest cosine 0.967 of 1,100, torch's own autocast 0.975) and for int8; so
-"auto" takes neither for it, and what holds is that its precision@10 stays. The second is fit.
+first is inaccurate in bf16 (lowest cosine 0.967 of 1,100, torch's own autocast 0.975) and int8,
+so "auto" uses neither, but its precision@10 does not change. The second is accurate.
 """
 
 import importlib.util
@@ -27,8 +27,10 @@ MOBILENET = {
 PART = 40
 
 if not SUBSET.is_dir():
-    pytest.skip("there is no ../shared/data/imagenet-subset", allow_module_level=True)
-if any(importlib.util.find_spec(each) is None for each in ("timm", "openvino", "onnxruntime")):
+    pytest.skip("../shared/data/imagenet-subset is missing", allow_module_level=True)
+if any(
+    importlib.util.find_spec(package) is None for package in ("timm", "openvino", "onnxruntime")
+):
     pytest.skip("the runtimes are of extras", allow_module_level=True)
 
 
@@ -43,8 +45,8 @@ def encoder(runtime, precision="f32", **config):
     return load(**config, options=options)
 
 
-def pictures(found):
-    return [decode(read(each.path), path=each.path) for each in found]
+def pictures(references):
+    return [decode(read(reference.path), path=reference.path) for reference in references]
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +54,23 @@ def mobilenet(images):
     """Return the inputs of all images, and their vectors by torch in float32."""
     exact = encoder("torch", model="timm:mobilenetv2_100", **MOBILENET)
     gallery, queries = images
-    inputs = [exact.prepare(decode(read(each.path), path=each.path)) for each in gallery + queries]
+    inputs = [
+        exact.prepare(decode(read(reference.path), path=reference.path))
+        for reference in gallery + queries
+    ]
     return inputs, unit(exact.features(inputs))
 
 
 def precision_at_10(vectors, images):
     gallery, queries = images
-    labels = np.array([each.label for each in gallery])
+    labels = np.array([reference.label for reference in gallery])
     scores = vectors[len(gallery) :] @ vectors[: len(gallery)].T
     nearest = np.argsort(-scores, axis=1, kind="stable")[:, :10]
-    return (labels[nearest] == np.array([each.label for each in queries])[:, None]).mean()
+    return (labels[nearest] == np.array([reference.label for reference in queries])[:, None]).mean()
 
 
-def test_the_reference_gives_the_published_figure(mobilenet, images):
-    # 0.611 is published; 0.612 is what timm's own transform and model give here, too
+def test_reference_has_the_published_figure(mobilenet, images):
+    # 0.611 is published; timm's own transform and model also give 0.612 here
     assert precision_at_10(mobilenet[1], images) == pytest.approx(0.612, abs=0.002)
 
 
@@ -82,21 +87,23 @@ def test_float32_is_the_same_everywhere(mobilenet, images, runtime):
     )
 
 
-def test_an_unfit_model_in_bf16_still_finds_as_well(mobilenet, images):
+def test_inaccurate_model_in_bf16_keeps_its_precision_at_10(mobilenet, images):
     inputs, exact = mobilenet
     if not has_bf16("openvino"):
         with pytest.raises(ConfigError, match="no bf16 on this CPU"):
             encoder("openvino", "bf16", model="timm:mobilenetv2_100", **MOBILENET)
         return
     half = encoder("openvino", "bf16", model="timm:mobilenetv2_100", **MOBILENET)
-    made = unit(half.features(inputs))
-    cosines = (made * exact).sum(axis=1)
+    vectors = unit(half.features(inputs))
+    cosines = (vectors * exact).sum(axis=1)
     assert np.median(cosines) >= 0.995
     assert cosines.min() >= 0.95
-    # 10 of 1,000 answers: CPUs sum bf16 in different orders, and on one 5 answers differ
-    assert precision_at_10(made, images) == pytest.approx(precision_at_10(exact, images), abs=0.01)
+    # 10 of 1,000 answers: CPUs sum bf16 in different orders, and on one CPU 5 hits differ
+    assert precision_at_10(vectors, images) == pytest.approx(
+        precision_at_10(exact, images), abs=0.01
+    )
     # vectors of both may be mixed: queries in bf16, the gallery in f32
-    mixed = np.concatenate([exact[:1000], made[1000:]])
+    mixed = np.concatenate([exact[:1000], vectors[1000:]])
     assert precision_at_10(mixed, images) == pytest.approx(precision_at_10(exact, images), abs=0.01)
     chosen = load("timm:mobilenetv2_100", **MOBILENET)  # auto
     assert chosen.fingerprint.runtime in ("openvino f32", "torch bf16")
@@ -123,19 +130,19 @@ def resnet(tmp_path_factory):
         ("torch", "bf16", 0.999),
     ],
 )
-def test_a_fit_model_keeps_its_vectors(resnet, images, runtime, precision, least):
-    shown = pictures(images[0][:: 1000 // PART])
-    exact = encoder("torch", **resnet).encode(shown)
-    made = encoder(runtime, precision, **resnet).encode(shown)
-    assert (made * exact).sum(axis=1).min() >= least
+def test_accurate_model_keeps_its_vectors(resnet, images, runtime, precision, least):
+    sample = pictures(images[0][:: 1000 // PART])
+    exact = encoder("torch", **resnet).encode(sample)
+    vectors = encoder(runtime, precision, **resnet).encode(sample)
+    assert (vectors * exact).sum(axis=1).min() >= least
 
 
 @pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="int8 is of an extra")
-def test_a_fit_model_stays_near_in_int8(resnet, images):
+def test_accurate_model_stays_near_in_int8(resnet, images):
     from imgsearch.encoders.export import calibration
 
     plain = encoder("openvino", **resnet)
     seen, other = (pictures(images[0][start :: 1000 // PART]) for start in (0, 1))
     calibration.write(plain.folder, [plain.prepare(image) for image in seen])
-    made = encoder("openvino", "int8", **resnet).encode(other)
-    assert (made * encoder("torch", **resnet).encode(other)).sum(axis=1).min() >= 0.99
+    vectors = encoder("openvino", "int8", **resnet).encode(other)
+    assert (vectors * encoder("torch", **resnet).encode(other)).sum(axis=1).min() >= 0.99

@@ -1,4 +1,4 @@
-"""Thresholds from labelled images: pools by hand, images and texts apart, honest halves."""
+"""Thresholds from labeled images: pools by hand, separate for images and texts, in halves."""
 
 import uuid
 
@@ -20,33 +20,33 @@ from imgsearch.evaluation.label_thresholds import (
 from tests.pictures import write, write_shade
 
 
-def test_no_pair_chooses_and_tells():
-    asked = [
+def test_no_pair_chooses_and_checks():
+    queries = [
         LabeledQuery(
             f"n{place}", [(f"n{other}", 0.5, True) for other in range(20) if other != place]
         )
         for place in range(20)
     ]
-    choosing, checking = pools(asked)
-    assert choosing.judge(0).pairs == 10 * 9  # each of ten, with the other nine that choose
+    choosing, checking = pools(queries)
+    assert choosing.judge(0).pairs == 10 * 9  # ten choosing queries, each with the nine others
     assert checking.judge(0).pairs == 10 * 19
 
 
-def test_figures_of_the_pairs_that_chose_would_be_too_good():
-    """Scores that say nothing, half of all pairs right: where it was chosen a threshold seems to
-    know better, and where it was not, it does not."""
+def test_figures_of_the_choosing_pairs_are_too_high():
+    """Random scores, with half of all pairs correct: a threshold looks better only on the half
+    that chose it."""
     seeming, true = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        asked = [
+        queries = [
             LabeledQuery(
                 f"q{place}", [(f"é{place}{at}", rng.random(), rng.random() < 0.5) for at in "abc"]
             )
             for place in range(40)
         ]
         with pytest.raises(PrecisionUnreached) as best:
-            pools(asked)[0].lowest(1.0)
-        choosing, checking = pools(asked)
+            pools(queries)[0].lowest(1.0)
+        choosing, checking = pools(queries)
         lowest = choosing.lowest(best.value.best)
         seeming.append(choosing.judge(lowest).precision)
         true.append(checking.judge(lowest).precision)
@@ -54,30 +54,34 @@ def test_figures_of_the_pairs_that_chose_would_be_too_good():
     assert np.mean(true) == pytest.approx(0.5, abs=0.04)
 
 
-def test_a_threshold_denied_by_the_other_half_is_refused():
-    """All hits of the choosing half are right, all hits of the other half wrong."""
-    asked = [LabeledQuery(f"q{place}", [(f"é{place}", 0.9, True)]) for place in range(40)]
-    ordered = sorted(asked, key=lambda each: _random_key(each.id))
-    wrong = [LabeledQuery(each.id, [(f"é{each.id}", 0.9, False)]) for each in ordered[20:]]
+def test_threshold_that_fails_on_the_other_half_is_rejected():
+    """All hits of the choosing half are correct, all hits of the other half are wrong."""
+    queries = [LabeledQuery(f"q{place}", [(f"é{place}", 0.9, True)]) for place in range(40)]
+    ordered = sorted(queries, key=lambda query: _random_key(query.id))
+    wrong = [LabeledQuery(query.id, [(f"é{query.id}", 0.9, False)]) for query in ordered[20:]]
     with pytest.raises(PrecisionUnreached, match="failed its check") as refused:
         choose_threshold("image", [*ordered[:20], *wrong], precision=0.9)
     assert (refused.value.wanted, refused.value.checked) == (0.9, 0.0)
     assert refused.value.interval == (0.0, 0.0)
 
 
-def test_the_threshold_is_that_of_the_half_that_chooses():
-    asked = [LabeledQuery(f"q{place}", [(f"x{place}", 0.9, True), (f"y{place}", 0.2, False)])
+def test_threshold_comes_from_the_choosing_half():
+    queries = [LabeledQuery(f"q{place}", [(f"x{place}", 0.9, True), (f"y{place}", 0.2, False)])
              for place in range(40)]  # fmt: skip
-    told = choose_threshold("text", asked, precision=0.9)
-    assert told.threshold == 0.9
-    assert (told.checked.precision, told.checked.recall, told.checked.queries) == (1, 1, 20)
-    assert (told.no_match.answered, told.no_match.rejected, told.no_match.queries) == (1, 1, 20)
+    choice = choose_threshold("text", queries, precision=0.9)
+    assert choice.threshold == 0.9
+    assert (choice.checked.precision, choice.checked.recall, choice.checked.queries) == (1, 1, 20)
+    assert (choice.no_match.answered, choice.no_match.rejected, choice.no_match.queries) == (
+        1,
+        1,
+        20,
+    )
 
 
-def test_the_threshold_rejects_queries_whose_label_is_not_in_the_library():
-    """By pairs alone 0.5 would do: of 10 right hits and a wrong one, 10 of 11 are right. But each
-    query without its label's images would have that wrong one."""
-    asked = [
+def test_threshold_rejects_queries_whose_label_is_not_in_the_library():
+    """By pairs 0.5 would suffice: 10 of 11 hits are correct. But every query without images of
+    its label would have the wrong hit."""
+    queries = [
         LabeledQuery(f"q{place}", [
             ("é", 0.9, True),
             *((f"x{place}{at}", 0.7, True) for at in range(9)),
@@ -85,57 +89,57 @@ def test_the_threshold_rejects_queries_whose_label_is_not_in_the_library():
         ])
         for place in range(40)
     ]  # fmt: skip
-    assert pools(asked)[0].lowest(0.9) == 0.5
-    found = choose_threshold("image", asked, precision=0.9)
-    assert found.threshold == 0.9  # the nearest right hits decide, as one is an answer
-    assert found.no_match.rejected == 1.0
-    assert found.to_dict()["no_match"]["answered"] == 1.0
-    assert isinstance(pools(asked)[0], Pool)
+    assert pools(queries)[0].lowest(0.9) == 0.5
+    choice = choose_threshold("image", queries, precision=0.9)
+    assert choice.threshold == 0.9  # the nearest correct hits decide, because one hit is an answer
+    assert choice.no_match.rejected == 1.0
+    assert choice.to_dict()["no_match"]["answered"] == 1.0
+    assert isinstance(pools(queries)[0], Pool)
 
 
 @pytest.fixture
-def labelled(tmp_path):
-    """Return a folder of two classes whose names are words that the default encoder knows."""
+def labeled(tmp_path):
+    """Return a folder of two classes with names known to the default encoder."""
     write_shade(tmp_path / "fötos/dog", 12, bright=False)
     write_shade(tmp_path / "fötos/snow", 12, start=12, bright=True)
     return tmp_path / "fötos"
 
 
 @pytest.fixture
-def library(labelled):
+def library(labeled):
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
-        opened.add(labelled)
+        opened.add(labeled)
         yield opened
 
 
-def test_the_library_s_own_labels_and_a_dataset_s_say_the_same(library, labelled):
+def test_labels_of_the_library_and_of_a_dataset_agree(library, labeled):
     encoder = load()
-    found, missing = thresholds(library.collection, encoder, precision=0.2)
-    assert set(found) == {"image"}
+    by_kind, missing = thresholds(library.collection, encoder, precision=0.2)
+    assert set(by_kind) == {"image"}
     assert missing == {"text": "2 text queries are too few"}
-    own = found["image"]
+    own = by_kind["image"]
     assert own.chosen.queries + own.checked.queries == 24
-    asked = []
+    steps = []
     theirs, _ = thresholds(
         library.collection,
         encoder,
-        dataset.load(labelled),
+        dataset.load(labeled),
         precision=0.2,
-        on_progress=lambda *now: asked.append(now),
+        on_progress=lambda *now: steps.append(now),
     )
-    assert ("images", 24, 24) in asked
+    assert ("images", 24, 24) in steps
     assert theirs["image"].checked.queries == 12
     # of each of 24 images the other 23 are hits; 11 of them are of its class
     assert theirs["image"].checked.pairs <= 12 * 23
 
 
-def test_progress_counts_broken_images_and_unknown_names(library, labelled):
-    (labelled / next(labelled.iterdir()).name / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+def test_progress_counts_broken_images_and_unknown_names(library, labeled):
+    (labeled / next(labeled.iterdir()).name / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     seen = []
     thresholds(
         library.collection,
         load(),
-        dataset.load(labelled),
+        dataset.load(labeled),
         precision=0.2,
         on_progress=lambda *now: seen.append(now),
     )
@@ -144,14 +148,14 @@ def test_progress_counts_broken_images_and_unknown_names(library, labelled):
     assert last["texts"] == (2, 2)
 
 
-def test_an_unreached_precision_reports_the_best():
-    found = [LabeledQuery(f"q{place}", [("é", 0.9, place % 2 == 0)] * 3) for place in range(40)]
-    with pytest.raises(PrecisionUnreached, match="the best is 0") as told:
-        choose_threshold("image", found, precision=1.0)
-    assert 0.3 < told.value.best < 1
+def test_unreached_precision_reports_the_best():
+    queries = [LabeledQuery(f"q{place}", [("é", 0.9, place % 2 == 0)] * 3) for place in range(40)]
+    with pytest.raises(PrecisionUnreached, match="the best is 0") as error:
+        choose_threshold("image", queries, precision=1.0)
+    assert 0.3 < error.value.best < 1
 
 
-def test_a_library_without_labels_is_told_to_name_a_dataset(tmp_path):
+def test_library_without_labels_needs_a_dataset(tmp_path):
     write(tmp_path, 6)
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as opened:
         opened.add(tmp_path)
@@ -169,7 +173,7 @@ def test_a_library_without_labels_is_told_to_name_a_dataset(tmp_path):
         ),
     ],
 )
-def test_folders_that_do_not_label_images_are_refused(tmp_path, folders, message):
+def test_folders_that_do_not_label_images_are_rejected(tmp_path, folders, message):
     for place, folder in enumerate(folders * (6 // len(folders))):
         write(tmp_path / folder, 1, start=place)
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
@@ -178,7 +182,7 @@ def test_folders_that_do_not_label_images_are_refused(tmp_path, folders, message
             thresholds(opened.collection, load("classic"))
 
 
-def test_labels_that_do_not_fit_the_scores_are_refused(tmp_path):
+def test_labels_that_do_not_fit_the_scores_are_rejected(tmp_path):
     write(tmp_path / "2023-01", 12)
     write(tmp_path / "2023-02", 12, start=12)
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:

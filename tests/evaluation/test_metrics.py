@@ -1,4 +1,4 @@
-"""The measures against examples worked by hand, an independent oracle, and liars."""
+"""The measures, compared with examples by hand, an independent oracle, and faulty measures."""
 
 import inspect
 import math
@@ -22,7 +22,7 @@ Measure = Callable[[Sequence[Ranking]], Measures]
 
 
 def ranking(pattern: str, relevant: int, *, query: str = "猫.jpg") -> Ranking:
-    """A ranking from a picture of it: x is relevant, . is not."""
+    """Return a ranking from its pattern: x is relevant, . is not."""
     return Ranking(
         query=query,
         ids=[f"{rank}" for rank in range(len(pattern))],
@@ -44,7 +44,7 @@ BY_HAND = [
     (".x........", 20, {"recall": 0.05, "map": 0.05, "ap_hits": 0.5}),
     # one hit at rank 3 of 1: (1 / log2 4) / (1 / log2 2) = 1/2
     ("..x.......", 1, {"hit": 1, "recall": 1, "map": 1 / 3, "ap_hits": 1 / 3, "ndcg": 0.5}),
-    # a short ranking: what is missing is a miss, precision is still over ten
+    # a short ranking: missing hits are misses, and precision is still over ten
     ("xx", 2, {"hit": 1, "precision": 0.2, "recall": 1, "map": 1, "ap_hits": 1, "ndcg": 1}),
     # rank 11 is beyond k
     ("..........x", 1, {"hit": 0, "precision": 0, "recall": 0, "map": 0, "ap_hits": 0, "ndcg": 0}),
@@ -55,7 +55,7 @@ BY_HAND = [
 
 
 def judge(measure: Measure) -> None:
-    """Hold a way of measuring to all that this file demands of one."""
+    """Check a function that measures against all requirements of this file."""
     for pattern, relevant, expected in BY_HAND:
         got = measure([ranking(pattern, relevant)]).metrics
         for name, value in expected.items():
@@ -64,16 +64,16 @@ def judge(measure: Measure) -> None:
     capped = measure([ranking("xxxxxxxxxx", 20), ranking("x.........", 5)])
     # by hand: the mean of 10 of 20 and of 5 of 5
     assert any("recall@10 is capped at 0.750: 1 of 2" in note for note in capped.notes)
-    # R = 0 is left out: the mean is that of the first query alone
+    # R = 0 is left out: the mean covers only the first query
     both = measure([ranking("x.........", 1), ranking("..........", 0)])
     assert (both.metrics["map@10"], both.queries, both.left_out) == (1.0, 1, 1)
 
 
-def test_measures_meet_the_examples_worked_by_hand():
+def test_measures_match_examples_worked_by_hand():
     judge(measure)
 
 
-def test_every_measure_is_there_under_its_one_name():
+def test_every_measure_has_one_name():
     names = {
         f"{name}@{k}"
         for name in ("hit", "precision", "recall", "map", "ap_hits", "ndcg")
@@ -106,11 +106,11 @@ def test_measures_agree_with_ir_measures(example: tuple[list[bool], int]):
     relevance, relevant = example
     pattern = "".join("x" if hit else "." for hit in relevance)
     mine = measure([ranking(pattern, relevant)]).metrics
-    found = [str(rank) for rank, hit in enumerate(relevance) if hit]
-    judgements = dict.fromkeys(found, 1)
-    judgements |= {f"missed{i}": 1 for i in range(relevant - len(found))}
+    relevant_ids = [str(rank) for rank, hit in enumerate(relevance) if hit]
+    judgments = dict.fromkeys(relevant_ids, 1)
+    judgments |= {f"missed{i}": 1 for i in range(relevant - len(relevant_ids))}
     run = {str(rank): float(len(relevance) - rank) for rank in range(len(relevance))}
-    asked = {
+    oracle_measures = {
         "hit@10": Success @ K,
         "precision@10": P @ K,
         "recall@10": R @ K,
@@ -120,8 +120,10 @@ def test_measures_agree_with_ir_measures(example: tuple[list[bool], int]):
         "mrr": RR,
         "r_precision": Rprec,
     }
-    oracle = ir_measures.calc_aggregate(list(asked.values()), {"q": judgements}, {"q": run})
-    for name, other in asked.items():
+    oracle = ir_measures.calc_aggregate(
+        list(oracle_measures.values()), {"q": judgments}, {"q": run}
+    )
+    for name, other in oracle_measures.items():
         expected = oracle[other]
         if name.startswith("map"):  # the oracle divides by R throughout, we by min(R, k)
             expected *= relevant / min(relevant, int(name.removeprefix("map@")))
@@ -150,7 +152,7 @@ def test_per_query_values_are_kept_in_the_order_of_the_names():
     assert got.metrics["map@10"] == pytest.approx(statistics.mean([1.0, 0.5]))
 
 
-def test_what_would_be_misread_is_said():
+def test_ambiguous_results_are_noted():
     notes = " ".join(measure([ranking("x.", 3), ranking("..", 0)]).notes)
     assert "1 of 2 queries left out" in notes
     assert "1 of 1 rankings hold fewer than 10 hits" in notes
@@ -159,7 +161,7 @@ def test_what_would_be_misread_is_said():
     assert measure([ranking("x" * 10, 10)], ks=(10,)).notes == ()
 
 
-def test_no_query_with_anything_to_find_is_an_error():
+def test_queries_without_relevant_images_raise():
     with pytest.raises(DatasetError, match="none of 1 query"):
         measure([ranking("...", 0)])
     with pytest.raises(DatasetError, match="none of 0 queries"):
@@ -167,7 +169,7 @@ def test_no_query_with_anything_to_find_is_an_error():
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
-def test_a_score_that_is_no_number_is_an_error(score: float):
+def test_score_that_is_not_a_number_raises(score: float):
     with pytest.raises(DatasetError, match="NaN or infinite"):
         replace(ranking("x..", 1), scores=[1.0, score, 0.5])
 
@@ -182,7 +184,7 @@ def test_a_score_that_is_no_number_is_an_error(score: float):
         ({"relevant": -1}, "-1 relevant"),
     ],
 )
-def test_a_ranking_that_cannot_be_is_an_error(change: dict[str, object], message: str):
+def test_invalid_ranking_raises(change: dict[str, object], message: str):
     with pytest.raises(DatasetError, match=message):
         replace(ranking("x..", 1), **change)
 
@@ -200,7 +202,7 @@ def test_k_and_r_below_one_are_errors():
         metrics.recall_at([], relevant=0, k=10)
 
 
-def test_the_standard_rule_catches_towhees():
+def test_standard_rule_detects_towhees_average_precision():
     def liar(rankings: Sequence[Ranking]) -> Measures:
         honest = measure(rankings)
         return replace(honest, metrics={**honest.metrics, "map@10": honest.metrics["ap_hits@10"]})
@@ -209,16 +211,16 @@ def test_the_standard_rule_catches_towhees():
         judge(liar)
 
 
-def test_a_query_left_in_the_gallery_is_caught():
+def test_query_left_in_the_gallery_is_detected():
     honest = ranking("x..", 1)
     with pytest.raises(DatasetError, match="contains the query itself"):
         replace(honest, ids=[honest.query, "1", "2"])
-    # where the ids cannot tell, one relevant hit more than there are relevant images does
+    # without matching ids, it is detected by more relevant hits than relevant images
     with pytest.raises(DatasetError, match="2 hits are relevant but only 1 image"):
         replace(honest, relevance=[True, True, False])
 
 
-def test_a_cap_on_recall_that_goes_unsaid_is_caught():
+def test_hidden_cap_on_recall_is_detected():
     def liar(rankings: Sequence[Ranking]) -> Measures:
         return replace(measure(rankings), notes=())
 
@@ -226,7 +228,7 @@ def test_a_cap_on_recall_that_goes_unsaid_is_caught():
         judge(liar)
 
 
-def test_queries_with_nothing_to_find_scored_zero_are_caught():
+def test_zero_scores_of_queries_without_relevant_images_are_detected():
     def liar(rankings: Sequence[Ranking]) -> Measures:
         honest = measure(rankings)
         share = honest.queries / len(rankings)
@@ -238,7 +240,7 @@ def test_queries_with_nothing_to_find_scored_zero_are_caught():
         judge(liar)
 
 
-def test_the_interval_is_that_of_the_normal_approximation_on_many_values():
+def test_interval_agrees_with_the_normal_approximation():
     values = np.random.default_rng(7).random(1_000)
     low, high = interval(values, rng=11)
     half = 1.96 * values.std() / math.sqrt(values.size)
@@ -247,25 +249,25 @@ def test_the_interval_is_that_of_the_normal_approximation_on_many_values():
     assert high == pytest.approx(values.mean() + half, abs=half / 10)
 
 
-def test_the_interval_is_exact_for_two_values():
+def test_interval_is_exact_for_two_values():
     # means of two draws from {0, 1}: 0 and 1 with probability 1/4 each, so both lie inside
     assert interval([0.0, 1.0], rng=0) == (0.0, 1.0)
 
 
-def test_the_interval_repeats_with_its_seed_and_not_with_another():
+def test_interval_depends_on_its_seed():
     values = np.random.default_rng(1).random(100)
     assert interval(values, rng=5) == interval(values, rng=np.random.default_rng(5))
     assert interval(values, rng=5) != interval(values, rng=6)
 
 
-def test_the_interval_draws_the_same_whatever_the_size_of_its_blocks(monkeypatch):
+def test_interval_does_not_depend_on_the_block_size(monkeypatch):
     values = np.random.default_rng(1).random(100)
     whole = interval(values, rng=5)
     monkeypatch.setattr(metrics, "_BLOCK", 12_345)
     assert interval(values, rng=5) == whole
 
 
-def test_the_interval_covers_the_mean_about_95_times_in_a_hundred():
+def test_interval_covers_the_mean_in_about_95_percent():
     # 300 samples of 100: the standard error of the coverage is sqrt(0.95 * 0.05 / 300) = 0.013,
     # and the percentile interval runs a little narrow on 100 values
     rng = np.random.default_rng(3)
@@ -277,6 +279,6 @@ def test_the_interval_covers_the_mean_about_95_times_in_a_hundred():
 
 
 @pytest.mark.parametrize("values", [[], [0.5, math.nan], [math.inf]])
-def test_an_interval_of_nothing_or_of_no_number_is_an_error(values: list[float]):
+def test_interval_of_no_values_or_nan_raises(values: list[float]):
     with pytest.raises(DatasetError, match="finite"):
         interval(values, rng=0)

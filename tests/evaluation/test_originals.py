@@ -1,4 +1,4 @@
-"""The sample of originals: copies and unclear pairs left out, pages wrong, missing files."""
+"""The sample of originals: excluded copies and unclear pairs, wrong pages, missing files."""
 
 import uuid
 
@@ -27,10 +27,10 @@ def test_similar_pages_are_wrong_pairs(tmp_path):
         Image.fromarray(page(place, (595, 842))).save(tmp_path / f"seite {place}.png")
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as library:
         library.add(tmp_path)
-        found, _ = originals(library.collection, load("classic"), sample=4)
-    assert [original.copies for original in found] == [0] * 8
-    assert {len(original.others) for original in found} == {5}
-    assert not any(original.unclear for original in found)
+        samples, _ = originals(library.collection, load("classic"), sample=4)
+    assert [original.copies for original in samples] == [0] * 8
+    assert {len(original.others) for original in samples} == {5}
+    assert not any(original.unclear for original in samples)
 
 
 def test_unclear_pairs_are_neither_copies_nor_wrong(tmp_path):
@@ -41,9 +41,9 @@ def test_unclear_pairs_are_neither_copies_nor_wrong(tmp_path):
         Image.fromarray(page(place)).save(tmp_path / f"groß {place}.png")
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as library:
         library.add(tmp_path)
-        found, _ = originals(library.collection, load("classic"), sample=4)
-    assert any(original.unclear for original in found)
-    for original in found:
+        samples, _ = originals(library.collection, load("classic"), sample=4)
+    assert any(original.unclear for original in samples)
+    for original in samples:
         assert not {hit.id for hit in original.others} & {hit.id for hit in original.unclear}
 
 

@@ -1,4 +1,4 @@
-"""Queries that are no images of the dataset: names, captions, changed images."""
+"""Queries other than images of the dataset: names, captions, changed images."""
 
 import json
 
@@ -18,14 +18,14 @@ from tests.pictures import write
 
 
 @pytest.fixture
-def labelled(tmp_path):
+def labeled(tmp_path):
     write(tmp_path / "set/red_fox", 3)
     write(tmp_path / "set/hund", 2, start=3)
     return datasets.load(tmp_path / "set")
 
 
 @pytest.fixture
-def told(tmp_path):
+def captions_file(tmp_path):
     write(tmp_path / "told/images", 3)
     names = sorted(path.name for path in (tmp_path / "told/images").iterdir())
     rows = [{"file": f"images/{name}", "captions": [f"caption {name}", "b"]} for name in names]
@@ -34,26 +34,26 @@ def told(tmp_path):
     return file
 
 
-def test_names_are_asked_in_words(labelled):
-    assert load_questions(labelled, "names") == [
+def test_names_become_texts(labeled):
+    assert load_questions(labeled, "names") == [
         Question("hund", text="hund", label="hund"),
         Question("red_fox", text="red fox", label="red_fox"),
     ]
 
 
-def test_each_original_is_changed_in_every_way(labelled):
-    asked = load_questions(labelled, "changes")
-    assert len(asked) == 5 * 14
-    assert [each.change for each in asked[:14]] == list(TRANSFORMS)
-    assert len({each.path for each in asked}) == 5
+def test_every_original_is_changed_in_every_way(labeled):
+    questions = load_questions(labeled, "changes")
+    assert len(questions) == 5 * 14
+    assert [question.change for question in questions[:14]] == list(TRANSFORMS)
+    assert len({question.path for question in questions}) == 5
 
 
-def test_the_first_caption_asks_for_its_image(told):
-    dataset = captioned(told.parent)
+def test_first_caption_is_the_query_for_its_image(captions_file):
+    dataset = captioned(captions_file.parent)
     assert len(dataset.gallery) == 3
-    asked = load_questions(dataset, "captions")
-    assert [each.text.startswith("caption ") for each in asked] == [True] * 3
-    assert [each.path for each in asked] == [str(item.path) for item in dataset.gallery]
+    questions = load_questions(dataset, "captions")
+    assert [question.text.startswith("caption ") for question in questions] == [True] * 3
+    assert [question.path for question in questions] == [str(item.path) for item in dataset.gallery]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_first_caption_asks_for_its_image(told):
         (b"\xff\xfe", "UTF-8"),
     ],
 )
-def test_a_bad_file_of_captions_is_an_error(tmp_path, content, wrong):
+def test_invalid_captions_file_raises(tmp_path, content, wrong):
     (tmp_path / "captions.jsonl").write_bytes(content)
     with pytest.raises(DatasetError, match=wrong):
         captions(tmp_path / "captions.jsonl")
@@ -77,7 +77,7 @@ def test_a_bad_file_of_captions_is_an_error(tmp_path, content, wrong):
 
 
 class Two(Encoder):
-    """Texts by their first letter, images by their mean."""
+    """Embeds texts by their first letter, and images by their mean."""
 
     fingerprint = Fingerprint("two", 2)
     languages = ("en",)
@@ -88,7 +88,7 @@ class Two(Encoder):
 
     @override
     def features(self, inputs):
-        return np.stack([[each.mean() + 1, 100.0] for each in inputs]).astype(np.float32)
+        return np.stack([[pixels.mean() + 1, 100.0] for pixels in inputs]).astype(np.float32)
 
     @override
     def text_features(self, texts):
@@ -97,23 +97,23 @@ class Two(Encoder):
         return np.array([[ord(texts[0][0]), 1.0]], dtype=np.float32)
 
 
-def test_what_has_no_vector_is_none(labelled, tmp_path):
+def test_question_without_a_vector_gives_none(labeled, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"\x89PNG\r\n\x1a\n")
-    asked = [
+    questions = [
         Question("a", text="a", label="a"),
         Question("x", text="x", label="x"),
         Question("bad flip", change="flip", path=str(bad)),
         Question("bad grey", change="gray", path=str(bad)),
-        Question("well", change="flip", path=str(labelled.gallery[0].path)),
+        Question("well", change="flip", path=str(labeled.gallery[0].path)),
     ]
-    made = list(vectors(asked, Two()))
-    assert [each is None for each in made] == [False, True, True, True, False]
-    np.testing.assert_allclose(made[0], [[97, 1]] / np.hypot(97, 1), rtol=1e-6)
+    results = list(vectors(questions, Two()))
+    assert [result is None for result in results] == [False, True, True, True, False]
+    np.testing.assert_allclose(results[0], [[97, 1]] / np.hypot(97, 1), rtol=1e-6)
 
 
-def test_a_run_over_changes_finds_the_originals(labelled):
-    run = evaluate(labelled, queries="changes", model="classic")
+def test_run_over_changes_finds_the_originals(labeled):
+    run = evaluate(labeled, queries="changes", model="classic")
     assert run.query_kind == run.to_dict()["asked"] == "changes"
     assert run.measures.queries == 70
     assert run.measures.metrics["hit@1"] > 0.9
@@ -129,9 +129,9 @@ def test_names_without_a_known_word_are_misses_and_noted(tmp_path):
     assert any("🦊: no vector to search by" in note for note in run.notes)
 
 
-def test_texts_need_an_encoder_that_takes_them(labelled, told):
+def test_text_queries_need_an_encoder_with_texts(labeled, captions_file):
     with pytest.raises(TextUnsupported):
-        evaluate(labelled, queries="names", model="classic")
-    run = evaluate(captioned(told.parent), queries="captions")
+        evaluate(labeled, queries="names", model="classic")
+    run = evaluate(captioned(captions_file.parent), queries="captions")
     assert run.measures.queries == 3
     assert run.encoder == encoders.load().fingerprint

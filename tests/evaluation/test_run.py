@@ -1,4 +1,4 @@
-"""A run over real images gives the published figures, in memory and through the embedded store."""
+"""A run over real images has the published figures, in memory and with the embedded store."""
 
 from pathlib import Path
 
@@ -15,21 +15,21 @@ WEIGHTS = SHARED / "weights/mobilenetv2_100.safetensors"
 
 
 @pytest.fixture
-def labelled(tmp_path):
+def labeled(tmp_path):
     write(tmp_path / "bilder/katze", 6)
     write(tmp_path / "bilder/hund", 6, start=6)
     return tmp_path / "bilder"
 
 
-def test_leave_one_out_never_finds_the_query_itself(labelled):
-    run = evaluate(dataset.load(labelled), model="classic")
+def test_leave_one_out_never_finds_the_query_itself(labeled):
+    run = evaluate(dataset.load(labeled), model="classic")
     assert run.measures.queries == 12
     for path, hits in run.hits.items():
         assert len(hits) == 10
         assert path not in [hit.fields["path"] for hit in hits]
 
 
-def test_a_held_out_query_that_the_gallery_holds_is_taken_out_and_told(tmp_path):
+def test_query_in_the_gallery_is_excluded_and_noted(tmp_path):
     write(tmp_path / "set/train/katze", 4)
     write(tmp_path / "set/train/hund", 4, start=4)
     write(tmp_path / "set/test/katze", 1)
@@ -38,10 +38,10 @@ def test_a_held_out_query_that_the_gallery_holds_is_taken_out_and_told(tmp_path)
     assert len(next(iter(run.hits.values()))) == 7
 
 
-def test_one_image_under_two_classes_counts_once_under_the_first(labelled):
-    copy = labelled / "katze/same.png"
-    copy.write_bytes((labelled / "hund/bild-ü 0006.png").read_bytes())
-    run = evaluate(dataset.load(labelled), model="classic")
+def test_one_image_under_two_classes_counts_once_under_the_first(labeled):
+    copy = labeled / "katze/same.png"
+    copy.write_bytes((labeled / "hund/bild-ü 0006.png").read_bytes())
+    run = evaluate(dataset.load(labeled), model="classic")
     assert run.measures.queries == 12
     assert str(copy) not in run.hits
     assert (
@@ -51,7 +51,7 @@ def test_one_image_under_two_classes_counts_once_under_the_first(labelled):
     assert all(len(names) == 1 for names in run.labels.values())
 
 
-def test_a_query_whose_gallery_image_has_another_label_is_noted(tmp_path):
+def test_query_whose_gallery_image_has_another_label_is_noted(tmp_path):
     write(tmp_path / "set/train/katze", 4)
     write(tmp_path / "set/val/katze", 2, start=8)
     write(tmp_path / "set/val/hund", 1)
@@ -63,16 +63,16 @@ def test_a_query_whose_gallery_image_has_another_label_is_noted(tmp_path):
     ) in notes
 
 
-def test_a_bad_image_is_left_out_and_told(labelled):
-    (labelled / "katze/kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    run = evaluate(dataset.load(labelled), model="classic")
+def test_bad_image_is_excluded_and_noted(labeled):
+    (labeled / "katze/kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    run = evaluate(dataset.load(labeled), model="classic")
     assert any("could not be used" in note and "kaputt.png" in note for note in run.notes)
     assert run.measures.queries == 12
 
 
-def test_a_collection_with_other_images_is_refused(labelled, tmp_path):
+def test_collection_with_other_images_is_rejected(labeled, tmp_path):
     url = f"memory://{tmp_path.name}"
-    evaluate(dataset.load(labelled), model="classic", url=url, collection="images")
+    evaluate(dataset.load(labeled), model="classic", url=url, collection="images")
     write(tmp_path / "other/a", 2, start=50)
     write(tmp_path / "other/b", 2, start=60)
     other = dataset.load(tmp_path / "other")
@@ -80,8 +80,8 @@ def test_a_collection_with_other_images_is_refused(labelled, tmp_path):
         evaluate(other, model="classic", url=url, collection="images")
 
 
-def test_two_runs_give_the_same_figures(labelled):
-    first, second = (evaluate(dataset.load(labelled), model="classic").to_dict() for _ in range(2))
+def test_two_runs_have_the_same_figures(labeled):
+    first, second = (evaluate(dataset.load(labeled), model="classic").to_dict() for _ in range(2))
     assert first.pop("seconds")
     assert second.pop("seconds")
     assert first == second
@@ -89,7 +89,7 @@ def test_two_runs_give_the_same_figures(labelled):
 
 @pytest.mark.skipif(not SUBSET.is_dir(), reason="the ImageNet subset is not beside the project")
 @pytest.mark.parametrize("store", ["memory", "milvus-lite"])
-def test_mobilenet_gives_the_published_figures_on_the_subset(store, tmp_path):
+def test_mobilenet_has_the_published_figures_on_the_subset(store, tmp_path):
     """Published: precision@10 .611, map@10 .552, ap_hits@10 .790, measured with bilinear scaling.
 
     timm's own configuration of this model says bicubic, which gives .606, .549 and .801.

@@ -1,4 +1,4 @@
-"""Signatures: similar for an image and its changes, and for no other image."""
+"""Signatures are similar only for an image and its changes."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tests.pictures import picture
 
 
 @pytest.mark.parametrize("change", TRANSFORMS)
-def test_a_change_is_similar_to_its_original_from_either_side(change):
+def test_change_and_original_are_similar_in_both_directions(change):
     image = picture(3, (320, 240))
     changed = TRANSFORMS[change](image)
     assert are_similar(signatures(image), signatures(changed))
@@ -23,11 +23,11 @@ def test_other_images_are_not_similar():
     assert not any(are_similar(known[a], known[b]) for a, b in pairs)
 
 
-def test_pictures_of_one_colour_are_similar_to_none():
+def test_pictures_of_one_color_are_not_similar_to_others():
     flat = signatures(np.full((30, 40, 3), 200, np.uint8))
     assert np.isfinite(flat).all()
     assert not are_similar(flat, flat)
 
 
-def test_a_tiny_picture_has_signatures():
+def test_tiny_picture_has_signatures():
     assert signatures(np.asarray(Image.new("RGB", (1, 1), "red"))).shape == (15, 256)

@@ -1,4 +1,4 @@
-"""The ImageNet subset, embedded once, gives the same answers out of every store."""
+"""The ImageNet subset, embedded once, has the same hits in every store."""
 
 from pathlib import Path
 
@@ -45,19 +45,19 @@ def exact(gallery, queries):
 
 
 @pytest.mark.parametrize("index", ["flat", "hnsw"])
-def test_every_store_finds_what_exact_search_finds(bench, subset, index):
+def test_every_store_agrees_with_exact_search(bench, subset, index):
     gallery, queries, labels = subset
     schema = Schema(queries.shape[1], "cosine", Index(index), {"label": "str"})
     collection = bench.store.create(bench.new_name(), schema)
     collection.upsert(gallery)
     collection.flush()
-    found = collection.search(queries, k=10)
+    hits_by_query = collection.search(queries, k=10)
     right = [
         hit.fields["label"] == label
-        for hits, label in zip(found, labels, strict=True)
+        for hits, label in zip(hits_by_query, labels, strict=True)
         for hit in hits
     ]
     assert np.mean(right) == pytest.approx(0.612, abs=0.005)
     if index == "flat":
-        scores = [[hit.score for hit in hits] for hits in found]
+        scores = [[hit.score for hit in hits] for hits in hits_by_query]
         assert np.abs(np.array(scores) - exact(gallery, queries)).max() < 2e-5

@@ -26,24 +26,25 @@ def answer(query, label, own, ids, wanted):
 @pytest.fixture
 def answers():
     return [
-        answer("a.jpg", "katze", "x1", ["k1", "k2", "h1"], 2),  # both right
-        answer("b.jpg", "katze", "k1", ["k1", "h1", "k2"], 2),  # itself left out; then wrong, right
-        answer("c.jpg", "hund", "x2", ["k1", "h2"], 2),  # wrong, right
-        answer("d.jpg", "pferd", "x3", ["k1", "k2"], 0),  # nothing to find
+        answer("a.jpg", "katze", "x1", ["k1", "k2", "h1"], 2),  # both correct
+        # itself excluded; then wrong, correct
+        answer("b.jpg", "katze", "k1", ["k1", "h1", "k2"], 2),
+        answer("c.jpg", "hund", "x2", ["k1", "h2"], 2),  # wrong, correct
+        answer("d.jpg", "pferd", "x3", ["k1", "k2"], 0),  # no relevant image
     ]
 
 
 @pytest.fixture
 def measures(answers):
-    return measure([each.ranking for each in answers], ks=(1, 2))
+    return measure([query_answer.ranking for query_answer in answers], ks=(1, 2))
 
 
-def test_a_query_in_the_gallery_is_taken_out_and_not_counted(answers):
+def test_query_in_the_gallery_is_excluded(answers):
     assert [hit.id for hit in answers[1].hits] == ["h1", "k2"]
     assert answers[1].ranking.relevant == 1
 
 
-def test_queries_with_nothing_to_find_are_no_row(answers, measures):
+def test_queries_without_relevant_images_have_no_row(answers, measures):
     table = tables.per_query(answers, measures)
     assert table.index.tolist() == ["a.jpg", "b.jpg", "c.jpg"]
     assert table["relevant"].tolist() == [2, 1, 2]
@@ -51,7 +52,7 @@ def test_queries_with_nothing_to_find_are_no_row(answers, measures):
     assert table["map@2"].tolist() == [1, 0.5, 0.25]
 
 
-def test_classes_are_means_of_their_queries_the_worst_first(answers, measures):
+def test_classes_are_means_of_their_queries_worst_first(answers, measures):
     table = tables.per_class(answers, measures, seed=1)
     assert table.index.tolist() == ["hund", "katze"]
     assert table["queries"].tolist() == [1, 2]
@@ -69,7 +70,7 @@ def test_confusion_counts_an_image_of_two_classes_in_parts(answers):
     assert table.loc["pferd"]["katze"] == 1
 
 
-def test_the_most_confused_pairs_come_first(answers):
+def test_most_confused_pairs_come_first(answers):
     pairs = tables.confused(tables.confusion(answers, LABELS), most=3)
     assert list(pairs.itertuples(index=False, name=None)) == [
         ("pferd", "katze", 1.0),
@@ -78,12 +79,12 @@ def test_the_most_confused_pairs_come_first(answers):
     ]
 
 
-def test_the_worst_queries_come_first(answers, measures):
+def test_worst_queries_come_first(answers, measures):
     worst = tables.worst(answers, measures, most=2)
-    assert [each.query for each in worst] == ["c.jpg", "b.jpg"]
+    assert [row.query for row in worst] == ["c.jpg", "b.jpg"]
 
 
-def test_the_summary_has_means_and_intervals(measures):
+def test_summary_has_means_and_intervals(measures):
     table = tables.summary(measures, dict.fromkeys(measures.metrics, (0.1, 0.9)))
     assert table.loc["map@2"].to_dict() == {
         "mean": pytest.approx(1.75 / 3),

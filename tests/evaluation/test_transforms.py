@@ -1,4 +1,4 @@
-"""The fourteen transforms do to pixels what their names say."""
+"""The fourteen transforms change pixels as named."""
 
 import numpy as np
 import pytest
@@ -29,11 +29,11 @@ def noise() -> Pixels:
     return np.random.default_rng(4).integers(0, 256, (300, 400, 3), dtype=np.uint8)
 
 
-def test_there_are_fourteen_in_the_protocols_order():
+def test_fourteen_transforms_are_in_the_order_of_the_protocol():
     assert list(TRANSFORMS) == list(SHAPES)
 
 
-def test_the_table_cannot_be_changed():
+def test_table_is_immutable():
     with pytest.raises(TypeError):
         TRANSFORMS["none"] = lambda image: image  # type: ignore[index]  # what is tested
 
@@ -46,7 +46,7 @@ def test_shape_follows_from_the_name(name, noise):
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_argument_is_left_alone_and_the_result_is_the_same_twice(name, noise):
+def test_transform_is_deterministic_and_keeps_its_argument(name, noise):
     before = noise.copy()
     first = TRANSFORMS[name](noise)
     first_again = TRANSFORMS[name](noise)
@@ -66,9 +66,8 @@ def test_tiny_pictures_keep_a_pixel(name, shape):
 
 
 def test_crops_take_the_middle_and_the_top_left(noise):
-    np.testing.assert_array_equal(
-        TRANSFORMS["center_crop_50"](noise), noise[75:225, 100:300]
-    )  # a quarter of each side goes on either side
+    # removes a quarter of the width and height at every edge
+    np.testing.assert_array_equal(TRANSFORMS["center_crop_50"](noise), noise[75:225, 100:300])
     np.testing.assert_array_equal(TRANSFORMS["center_crop_80"](noise), noise[30:270, 40:360])
     np.testing.assert_array_equal(TRANSFORMS["corner_crop_60"](noise), noise[:180, :240])
 
@@ -85,9 +84,9 @@ def test_quarter_turn_brings_the_top_right_to_the_top_left(noise):
     np.testing.assert_array_equal(turned[399, 0], noise[0, 0])
 
 
-def test_ten_degrees_turn_anticlockwise_and_blacken_the_corners():
+def test_ten_degrees_turn_counterclockwise_with_black_corners():
     picture = np.full((301, 401, 3), 60, np.uint8)
-    picture[145:156, 295:306] = 255  # a dot 100 right of the centre (150, 200)
+    picture[145:156, 295:306] = 255  # a dot 100 right of the center (150, 200)
     turned = TRANSFORMS["rotation_10"](picture)
     # 100 x cos 10 = 98.5 to the right, 100 x sin 10 = 17.4 upward
     row, column = (axis.mean() for axis in np.nonzero(turned[..., 0] > 200))
@@ -96,14 +95,14 @@ def test_ten_degrees_turn_anticlockwise_and_blacken_the_corners():
     assert turned[0, 0].tolist() == turned[-1, -1].tolist() == [0, 0, 0]
 
 
-def test_grey_holds_the_luma_in_every_channel():
+def test_gray_has_the_luma_in_every_channel():
     picture = np.zeros((2, 3, 3), np.uint8)
     picture[:, 0], picture[:, 1], picture[:, 2] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     # 0.299, 0.587 and 0.114 of 255
     assert TRANSFORMS["gray"](picture)[0].tolist() == [[76] * 3, [150] * 3, [29] * 3]
 
 
-def test_brightness_multiplies_and_cuts_off():
+def test_brightness_multiplies_and_clips():
     picture = np.array([[[0, 100, 200]]], np.uint8)
     assert TRANSFORMS["brightness_160"](picture).tolist() == [[[0, 160, 255]]]
 
@@ -136,13 +135,13 @@ def test_three_white_bars_with_text_cross_the_picture():
     assert (barred[150] < 128).any()
 
 
-def test_padding_puts_the_picture_in_the_middle_of_black(noise):
+def test_padding_centers_the_picture_on_black(noise):
     padded = TRANSFORMS["padding_50"](noise)
     np.testing.assert_array_equal(padded[75:375, 100:500], noise)
     assert padded.sum() == noise.sum()
 
 
-def test_aspect_stretches_the_width_alone():
+def test_aspect_stretches_only_the_width():
     picture = np.zeros((10, 100, 3), np.uint8)
     picture[:, 50:] = 255
     stretched = TRANSFORMS["aspect_150"](picture)

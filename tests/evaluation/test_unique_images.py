@@ -1,4 +1,4 @@
-"""Of equal images the first counts, and contradicting labels are noted within bounds."""
+"""The first of equal images counts, and a bounded number of contradicting labels is noted."""
 
 from imgsearch.datasets.dataset import Item
 from imgsearch.evaluation.unique_images import UniqueImages

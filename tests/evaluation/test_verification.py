@@ -1,4 +1,4 @@
-"""The second look: verdicts on pairs of files, and their counts."""
+"""Verification: verdicts on pairs of files, and their counts."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tests.pictures import page, picture
 
 @pytest.fixture
 def member(tmp_path):
-    """Return a function that writes a picture and returns it as a member of a group."""
+    """Return a function that writes a picture and returns it as a group member."""
 
     def member(name, pixels):
         path = tmp_path / f"{name}.png"
@@ -28,7 +28,7 @@ def test_verification_counts_its_verdicts(member):
     copy = member("kopie", np.ascontiguousarray(page(1)[::-1]))
     missing = Member("0" * 64, 0.8, {"path": "/nowhere.png"})
     look = Verification()
-    verdicts = [look(one, each, near=True) for each in (copy, other, missing)]
+    verdicts = [look(one, other_member, near=True) for other_member in (copy, other, missing)]
     look.pass_over(3)
     assert verdicts == [True, False, None]
     assert look.counts.to_dict() == {
@@ -39,7 +39,7 @@ def test_verification_counts_its_verdicts(member):
     assert look.unverified[0].to_dict()["other"]["id"] == other.id
 
 
-def test_a_file_that_changed_since_it_was_added_is_unread(member):
+def test_file_that_changed_since_it_was_added_is_unread(member):
     before = member("bild", page(1))
     member("bild", page(2))
     look = Verification()

@@ -1,4 +1,4 @@
-"""The descriptor without weights tells pictures from pictures, and knows a changed one again."""
+"""The encoder without weights distinguishes pictures and recognizes changed copies."""
 
 import csv
 from pathlib import Path
@@ -30,7 +30,7 @@ def gallery(encoder: ClassicEncoder, pictures: list[Pixels]) -> Matrix:
 
 
 def picture(seed: int) -> Pixels:
-    """Return a smooth coloured background with some blocks on it, 240 x 320."""
+    """Return a smooth colored background with some blocks on it, 240 x 320."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
     pixels = np.array(Image.fromarray(coarse).resize((320, 240), Image.Resampling.BICUBIC))
@@ -46,7 +46,7 @@ def half(image: Pixels) -> Pixels:
     return np.array(Image.fromarray(image).resize((width // 2, height // 2)))
 
 
-def test_vectors_are_unit_rows_of_the_fingerprints_length(encoder, gallery):
+def test_vectors_are_unit_rows_of_the_fingerprints_dimension(encoder, gallery):
     assert gallery.shape == (40, encoder.dim)
     assert gallery.dtype == np.float32
     assert gallery.flags.c_contiguous
@@ -61,11 +61,11 @@ def test_fingerprint_names_the_model_without_weights(encoder):
     assert "96x96" in fingerprint.preprocessing
 
 
-def test_features_of_nothing_are_no_rows(encoder):
+def test_features_of_no_inputs_have_no_rows(encoder):
     assert encoder.features([]).shape == (0, encoder.dim)
 
 
-def test_prepared_inputs_are_small_equal_in_shape_and_their_own(encoder, pictures):
+def test_prepared_inputs_are_small_copies_of_equal_shape(encoder, pictures):
     original = pictures[0].copy()
     prepared = encoder.prepare(original)
     original[:] = 0
@@ -79,13 +79,13 @@ def test_another_instance_gives_the_same_vectors(pictures, gallery):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 32])
-def test_a_vector_does_not_depend_on_its_batch(encoder, pictures, gallery, size):
+def test_vector_does_not_depend_on_its_batch(encoder, pictures, gallery, size):
     batches = [encoder.encode(pictures[i : i + size]) for i in range(0, 40, size)]
     np.testing.assert_allclose(np.concatenate(batches), gallery, atol=1e-6)
 
 
-def test_plain_pictures_have_directions_of_their_own(encoder):
-    colours = {
+def test_plain_pictures_have_distinct_directions(encoder):
+    colors = {
         "черный": (0, 0, 0),
         "белый": (255, 255, 255),
         "红": (255, 0, 0),
@@ -93,14 +93,14 @@ def test_plain_pictures_have_directions_of_their_own(encoder):
         "蓝": (0, 0, 255),
         "gülgûn": (255, 150, 180),
     }
-    plain = [np.full((60, 80, 3), colour, np.uint8) for colour in colours.values()]
+    plain = [np.full((60, 80, 3), color, np.uint8) for color in colors.values()]
     vectors = encoder.encode(plain)
     near = vectors @ vectors.T - 2 * np.eye(len(plain))
     assert near.max() < 0.99
     np.testing.assert_allclose(vectors, encoder.encode([half(image) for image in plain]), atol=1e-5)
 
 
-def test_noise_below_sight_leaves_a_plain_picture_where_it_was(encoder):
+def test_invisible_noise_does_not_move_a_plain_picture(encoder):
     plain = np.full((100, 100, 3), 128, np.uint8)
     speck = plain.copy()
     speck[50, 50] = 129
@@ -115,29 +115,29 @@ def test_odd_sizes_have_vectors(encoder, shape):
     assert np.isfinite(vectors).all()
 
 
-def test_read_only_pixels_are_taken(encoder, pictures, gallery):
+def test_read_only_pixels_are_accepted(encoder, pictures, gallery):
     pixels = pictures[3].copy()
     pixels.setflags(write=False)
     np.testing.assert_allclose(encoder.encode([pixels])[0], gallery[3], atol=1e-6)
 
 
-@pytest.mark.parametrize("colour", [0, 255, 90])
-def test_flat_borders_do_not_count(encoder, colour):
-    # noise, so that no line of the picture itself passes for a border
+@pytest.mark.parametrize("color", [0, 255, 90])
+def test_flat_borders_are_ignored(encoder, color):
+    # noise, noise, so that no line of the picture looks like a border
     inner = np.random.default_rng(2).integers(0, 256, (90, 130, 3), dtype=np.uint8)
-    framed = np.full((150, 260, 3), colour, np.uint8)
+    framed = np.full((150, 260, 3), color, np.uint8)
     framed[40:130, 25:155] = inner
     np.testing.assert_array_equal(encoder.prepare(framed), encoder.prepare(inner))
 
 
 @pytest.mark.parametrize("change", ["jpeg_10", "gray", "blur", "brightness_160", "half"])
-def test_a_worn_copy_is_nearer_than_any_other(encoder, pictures, gallery, change):
+def test_degraded_copy_is_nearer_than_any_other_picture(encoder, pictures, gallery, change):
     wear = half if change == "half" else TRANSFORMS[change]
     near = encoder.encode([wear(image) for image in pictures]) @ gallery.T
     np.testing.assert_array_equal(near.argmax(axis=1), np.arange(40))
 
 
-def test_generated_pictures_are_found_through_the_fourteen(encoder, pictures, gallery):
+def test_generated_pictures_are_found_after_fourteen_transforms(encoder, pictures, gallery):
     hits = hit_at_1(encoder, pictures, gallery, np.arange(40))
     assert np.mean(list(hits.values())) >= 0.92, hits  # 0.964 when written
     assert min(hits.values()) >= 0.5, hits  # the corner crop; chance is 0.025
@@ -145,7 +145,7 @@ def test_generated_pictures_are_found_through_the_fourteen(encoder, pictures, ga
 
 @pytest.fixture(scope="module")
 def subset() -> tuple[list[Pixels], list[str]]:
-    """Thumbnails and classes of the labelled pictures."""
+    """Return thumbnails and classes of the labeled pictures."""
     if not SUBSET.is_dir():
         pytest.skip("the ImageNet subset is not beside this checkout")
     with (SUBSET / "reverse_image_search.csv").open(encoding="utf-8") as lines:
@@ -153,9 +153,9 @@ def subset() -> tuple[list[Pixels], list[str]]:
     return [thumbnail(SUBSET / row["path"]) for row in rows], [row["label"] for row in rows]
 
 
-def test_subset_pictures_are_found_through_the_fourteen(encoder, subset):
+def test_subset_pictures_are_found_after_fourteen_transforms(encoder, subset):
     images, _ = subset
-    own = np.arange(0, 1000, 34)  # 30, from as many classes: ten follow each other in a class
+    own = np.arange(0, 1000, 34)  # 30, from as many classes: classes have ten consecutive pictures
     hits = hit_at_1(encoder, [images[row] for row in own], encoder.encode(images), own)
     assert np.mean(list(hits.values())) >= 0.90, hits
 
@@ -166,7 +166,8 @@ def test_same_class_search_is_weak_but_above_chance(encoder, subset):
     vectors = encoder.encode([thumbnail(path) for path in queries])
     nearest = np.argsort(-(vectors @ encoder.encode(images).T), axis=1)[:, :10]
     relevant = np.array(labels)[nearest] == np.array([[path.parent.name] for path in queries])
-    assert 0.03 <= relevant.mean() <= 0.09  # chance is 0.01; more would ask for an explanation
+    # chance is 0.01; a higher value would need an explanation
+    assert 0.03 <= relevant.mean() <= 0.09
 
 
 def thumbnail(path: Path) -> Pixels:
@@ -180,7 +181,7 @@ def thumbnail(path: Path) -> Pixels:
 def hit_at_1(
     encoder: ClassicEncoder, originals: list[Pixels], gallery: Matrix, own: np.ndarray
 ) -> dict[str, float]:
-    """Return for each transform how many originals are first, of `gallery` rows `own`."""
+    """Return for each transform the share of originals that are first, of `gallery` rows `own`."""
     hits = {}
     for name, change in TRANSFORMS.items():
         near = encoder.encode([change(image) for image in originals]) @ gallery.T

@@ -1,4 +1,4 @@
-"""CLIP with seeded random weights: a small one in a folder, and ViT-B/32 as a file, once."""
+"""CLIP with seeded random weights: a small model in a folder, and ViT-B/32 as a file."""
 
 import importlib.util
 import json
@@ -55,14 +55,14 @@ def pictures():
     return [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
 
 
-def test_images_are_prepared_and_embedded_as_open_clip_does(tiny, encoder, pictures):
+def test_images_agree_with_open_clip(tiny, encoder, pictures):
     torch, module = frameworks()[0], tiny[0]
     transform = open_clip().image_transform(32, is_train=False)
     ours = [encoder.prepare(image) for image in pictures]
     theirs = torch.stack([transform(Image.fromarray(image)) for image in pictures])
-    mean, std = (np.array(each) for each in (module_mean(), module_std()))
+    mean, std = (np.array(values) for values in (module_mean(), module_std()))
     scaled = (np.stack(ours) / 255 - mean) / std
-    # to the pixel: a step of 1 in 255 is 0.0145 here
+    # exact to the pixel: a step of 1 in 255 is 0.0145 here
     np.testing.assert_allclose(scaled.transpose(0, 3, 1, 2), theirs.numpy(), atol=1e-5)
     with torch.inference_mode():
         expected = module.encode_image(theirs).numpy()
@@ -77,7 +77,7 @@ def module_std():
     return open_clip().constants.OPENAI_DATASET_STD
 
 
-def test_texts_are_embedded_as_open_clip_does(tiny, encoder):
+def test_texts_agree_with_open_clip(tiny, encoder):
     torch, module = frameworks()[0], tiny[0]
     with torch.inference_mode():
         expected = module.encode_text(open_clip().SimpleTokenizer()(TEXTS)).numpy()
@@ -88,7 +88,7 @@ def test_texts_are_embedded_as_open_clip_does(tiny, encoder):
     assert encoder.text_features([]).shape == (0, 24)
 
 
-def test_batches_make_no_difference(encoder, pictures):
+def test_vectors_do_not_depend_on_the_batch(encoder, pictures):
     many = encoder.encode(pictures * 14)  # 70: three batches, the last one short
     texts = encoder.encode_texts(TEXTS * 18)
     for place, image in enumerate(pictures):
@@ -97,20 +97,20 @@ def test_batches_make_no_difference(encoder, pictures):
         np.testing.assert_allclose(encoder.encode_texts([text])[0], texts[place + 68], atol=1e-6)
 
 
-def test_templates_are_averaged_and_tell_encoders_apart(tiny, encoder):
-    told = "a photo of {}.|ein Bild: {}"
-    other = ClipEncoder("tiny", weights=tiny[1], options={"templates": told})
-    each = [encoder.encode_texts([f"a photo of {text}.", f"ein Bild: {text}"]) for text in TEXTS]
-    expected = unit(np.stack([two.mean(axis=0) for two in each]))
+def test_templates_are_averaged_and_change_the_fingerprint(tiny, encoder):
+    templates = "a photo of {}.|ein Bild: {}"
+    other = ClipEncoder("tiny", weights=tiny[1], options={"templates": templates})
+    by_text = [encoder.encode_texts([f"a photo of {text}.", f"ein Bild: {text}"]) for text in TEXTS]
+    expected = unit(np.stack([two.mean(axis=0) for two in by_text]))
     np.testing.assert_allclose(other.encode_texts(TEXTS), expected, atol=1e-6)
-    assert other.fingerprint.templates == told
+    assert other.fingerprint.templates == templates
     assert other.fingerprint != encoder.fingerprint
     with pytest.raises(ConfigError, match="in the place of the text"):
         ClipEncoder("tiny", weights=tiny[1], options={"templates": "a dog"})
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnx"])
-def test_exports_take_texts_without_torch(tiny, encoder, pictures, runtime, tmp_path, monkeypatch):
+def test_exports_embed_texts_without_torch(tiny, encoder, pictures, runtime, tmp_path, monkeypatch):
     pytest.importorskip({"onnx": "onnxruntime"}.get(runtime, runtime))
     monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "Zwischenlager"))
     config = {"weights": str(tiny[1]), "options": {"runtime": runtime, "precision": "f32"}}
@@ -120,9 +120,9 @@ def test_exports_take_texts_without_torch(tiny, encoder, pictures, runtime, tmp_
         **encoder.fingerprint.identity(),
         "model": "clip:tiny",
     }
-    made = np.concatenate([exported.encode(pictures), exported.encode_texts(TEXTS)])
+    vectors = np.concatenate([exported.encode(pictures), exported.encode_texts(TEXTS)])
     exact = np.concatenate([encoder.encode(pictures), encoder.encode_texts(TEXTS)])
-    assert (made * exact).sum(axis=1).min() >= 0.9999
+    assert (vectors * exact).sum(axis=1).min() >= 0.9999
     code = f"""
 import sys
 import numpy as np
@@ -134,21 +134,21 @@ print(sorted({{"torch", "open_clip", "timm", "transformers"}} & set(sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     vector, loaded = done.stdout.splitlines()
-    np.testing.assert_allclose(json.loads(vector), made[len(pictures), :3], atol=1e-5)
+    np.testing.assert_allclose(json.loads(vector), vectors[len(pictures), :3], atol=1e-5)
     assert loaded == "[]"
 
 
-def test_in_bf16_texts_stay_near(tiny, encoder, pictures):
+def test_texts_in_bf16_stay_near_f32(tiny, encoder, pictures):
     half = ClipEncoder("tiny", weights=tiny[1], options={"precision": "bf16"})
-    for made, exact in (
+    for vectors, exact in (
         (half.encode(pictures), encoder.encode(pictures)),
         (half.encode_texts(TEXTS), encoder.encode_texts(TEXTS)),
     ):
-        assert (made * exact).sum(axis=1).min() >= 0.999
+        assert (vectors * exact).sum(axis=1).min() >= 0.999
     assert half.fingerprint == encoder.fingerprint
 
 
-def test_a_library_is_searched_by_text(tiny, tmp_path):
+def test_library_is_searched_by_text(tiny, tmp_path):
     write(tmp_path / "fotos", 12)
     with imgsearch.open("memory://texte", model="clip:tiny", weights=tiny[1]) as library:
         library.add(tmp_path / "fotos")
@@ -173,8 +173,8 @@ def test_a_library_is_searched_by_text(tiny, tmp_path):
             library.search("Straße im Schnee")
 
 
-def test_a_model_described_by_its_name_takes_a_file(tmp_path):
-    """ViT-B/32, as big as users have it: the activation is the tag's, the input that of CLIP."""
+def test_model_described_by_its_name_accepts_a_file(tmp_path):
+    """Uses ViT-B/32 in full size: the activation of the tag, the input of CLIP."""
     from safetensors.torch import save_file
 
     torch = frameworks()[0]
@@ -183,7 +183,7 @@ def test_a_model_described_by_its_name_takes_a_file(tmp_path):
     config = package.get_model_config("ViT-B-32")
     module = package.CLIP(**config, quick_gelu=True).eval()
     path = tmp_path / "B-32.safetensors"
-    save_file(module.half().state_dict(), path)  # as OpenAI's are
+    save_file(module.half().state_dict(), path)  # the precision of OpenAI's files
     module = module.float()
     options = {"runtime": "torch"}
     encoder = load("clip_vit_b32", weights=path, options=options)
@@ -195,13 +195,13 @@ def test_a_model_described_by_its_name_takes_a_file(tmp_path):
     np.testing.assert_allclose(encoder.encode([image]), unit(expected), atol=1e-4)
     np.testing.assert_allclose(encoder.encode_texts(["a dog"]), unit(said), atol=1e-4)
     assert encoder.fingerprint.model == "clip_vit_base_patch32"
-    plain = load("clip:ViT-B-32", weights=path, options=options)  # another activation
+    plain = load("clip:ViT-B-32", weights=path, options=options)  # with another activation
     assert not np.allclose(plain.encode([image]), unit(expected), atol=1e-4)
     with pytest.raises(WeightsInvalid, match="width 768 with patches of 32"):
         load("clip:ViT-B-16/openai", weights=path, options=options)
 
 
-def test_a_wrong_name_or_file_is_told(tiny, tmp_path):
+def test_invalid_name_or_file_raises(tiny, tmp_path):
     torch = frameworks()[0]
     with pytest.raises(ModelNotFound, match="ViT-B-32"):
         ClipEncoder("ViT-B-33/openai", weights=tiny[1] / "open_clip_model.safetensors")
@@ -215,7 +215,8 @@ def test_a_wrong_name_or_file_is_told(tiny, tmp_path):
         ClipEncoder("ViT-B-32", weights=theirs)
     script = tmp_path / "ViT-B-32.pt"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # but OpenAI's files are such
+        # deprecated, but the format of OpenAI's files
+        warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), script)
     with pytest.raises(WeightsInvalid, match="TorchScript"):
         ClipEncoder("ViT-B-32/openai", weights=script)
@@ -232,21 +233,21 @@ def test_a_wrong_name_or_file_is_told(tiny, tmp_path):
         ClipEncoder("tiny", weights=tmp_path / "b")
 
 
-def test_without_network_the_error_says_what_to_give(monkeypatch):
+def test_error_without_a_network_names_the_missing_weights(monkeypatch):
     monkeypatch.setenv("IMGSEARCH_OFFLINE", "1")
     with pytest.raises(
         WeightsNotFound, match=r"open_clip_model\.safetensors with --weights"
-    ) as told:
+    ) as error:
         load("clip_vit_b32", options={"runtime": "torch"})
-    assert "timm/vit_base_patch32_clip_224.openai" in str(told.value)
+    assert "timm/vit_base_patch32_clip_224.openai" in str(error.value)
 
 
-def test_a_model_without_texts_says_so(tiny):
+def test_model_without_texts_raises(tiny):
     with pytest.raises(TextUnsupported, match="clip_vit_b32"):
         load("classic").encode_texts(["a dog"])
 
 
-def test_a_siglip_takes_its_own_tokenizer(tmp_path, pictures):
+def test_siglip_uses_its_own_tokenizer(tmp_path, pictures):
     tokenizers = pytest.importorskip("tokenizers")
     words = {word: place for place, word in enumerate(["<pad>", "<unk>", "</s>", "weißer", "hund"])}
     core = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
@@ -279,13 +280,13 @@ def test_a_siglip_takes_its_own_tokenizer(tmp_path, pictures):
     torch = frameworks()[0]
     with torch.inference_mode():
         said = module.encode_text(torch.from_numpy(tokens)).numpy()
-    made = encoder.text_features(["Weißer, Hund!", "hund " * 9])
-    np.testing.assert_allclose(made, said, rtol=1e-4, atol=1e-5)
+    vectors = encoder.text_features(["Weißer, Hund!", "hund " * 9])
+    np.testing.assert_allclose(vectors, said, rtol=1e-4, atol=1e-5)
     assert encoder.encode(pictures).shape == (5, 32)
 
 
-def test_coca_is_raw_as_others_are(tmp_path, pictures):
-    """open_clip scales its features to unit norm, where it is not told otherwise."""
+def test_coca_features_are_not_normalized(tmp_path, pictures):
+    """open_clip scales these features to unit norm by default."""
     text = {
         **TINY["text_cfg"], "context_length": 76, "embed_cls": True, "output_tokens": True,
     }  # fmt: skip
@@ -299,14 +300,14 @@ def test_coca_is_raw_as_others_are(tmp_path, pictures):
     tokens = torch.from_numpy(encoder.tokenizer(TEXTS))
     with torch.inference_mode():
         expected = module.encode_text(tokens).numpy()
-    made = encoder.text_features(TEXTS)
-    np.testing.assert_allclose(unit(made), expected, atol=1e-5)
-    assert np.abs(np.linalg.norm(made, axis=1) - 1).min() > 0.01
+    vectors = encoder.text_features(TEXTS)
+    np.testing.assert_allclose(unit(vectors), expected, atol=1e-5)
+    assert np.abs(np.linalg.norm(vectors, axis=1) - 1).min() > 0.01
     images = encoder.features([encoder.prepare(image) for image in pictures])
     assert np.abs(np.linalg.norm(images, axis=1) - 1).min() > 0.01
 
 
-def test_building_leaves_logging_as_it_was(tiny):
+def test_building_does_not_change_logging(tiny):
     code = f"""
 import logging
 from imgsearch.encoders import clip_model
@@ -318,12 +319,12 @@ print(logging.getLogger().handlers, logging.root.manager.disable)
     assert (done.stdout, done.stderr) == ("[] 0\n", "")
 
 
-def test_the_folder_may_be_named_by_a_link(tiny, tmp_path):
+def test_weights_folder_may_be_a_link(tiny, tmp_path):
     (tmp_path / "hier").symlink_to(tiny[1])
     assert load("clip:tiny", weights=tmp_path / "hier") is load("clip:tiny", weights=Path(tiny[1]))
 
 
-def test_warnings_of_other_loggers_pass_while_open_clip_is_quiet(caplog):
+def test_warnings_of_other_loggers_are_shown_while_open_clip_is_silent(caplog):
     with model._quiet():
         logging.warning("by open_clip")  # noqa: LOG015  # open_clip uses it
         logging.getLogger("imgsearch.other").warning("by us")

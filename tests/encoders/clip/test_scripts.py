@@ -7,7 +7,7 @@ from imgsearch.encoders.clip.scripts import unknown
     ("text", "languages", "script"),
     [
         ("a white dog, 12 €", ("en",), ""),
-        ("Straße, naïve, ª µ ℵ 𝒜", ("en",), ""),  # symbols and accents are no script of their own
+        ("Straße, naïve, ª µ ℵ 𝒜", ("en",), ""),  # symbols and accents are not separate scripts
         ("ＦＵＬＬ width", ("en",), ""),
         ("一只白狗", ("en",), "Han"),
         ("一只白狗", ("zh",), ""),
@@ -25,5 +25,5 @@ from imgsearch.encoders.clip.scripts import unknown
         ("", ("en",), ""),
     ],
 )
-def test_the_first_unknown_script_is_named(text, languages, script):
+def test_first_unknown_script_is_named(text, languages, script):
     assert unknown(text, languages) == script

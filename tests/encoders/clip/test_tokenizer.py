@@ -46,25 +46,32 @@ def theirs():
 
 
 def test_hard_texts_have_the_same_tokens(ours, theirs):
-    made = ours(HARD)
-    assert made.dtype == np.int64
-    assert made.shape == (len(HARD), 77)
-    np.testing.assert_array_equal(made, theirs(HARD).numpy())
-    assert made[0].tolist()[:5] == [49406, 320, 1929, 49407, 0]  # as CLIP's paper's code gives
-    assert made[10, -1] == 49407  # cut, and ended all the same
+    tokens = ours(HARD)
+    assert tokens.dtype == np.int64
+    assert tokens.shape == (len(HARD), 77)
+    np.testing.assert_array_equal(tokens, theirs(HARD).numpy())
+    # the tokens of CLIP's published code
+    assert tokens[0].tolist()[:5] == [
+        49406,
+        320,
+        1929,
+        49407,
+        0,
+    ]
+    assert tokens[10, -1] == 49407  # truncated, but with an end token
 
 
 def test_any_text_has_the_same_tokens(ours, theirs):
     from open_clip.tokenizer import basic_clean
 
-    # of code points that are not assigned, Unicode's versions differ
+    # Unicode versions differ in unassigned code points
     assigned = st.characters(codec="utf-8", exclude_categories=("Cn", "Co"))
     letters = assigned | st.sampled_from(string.printable)
 
     @settings(max_examples=300, deadline=None)
     @given(st.text(letters, max_size=60))
     def same(text):
-        cleaned = basic_clean(text)  # which may put together what was not assigned
+        cleaned = basic_clean(text)  # which may combine unassigned code points
         odd = any(unicodedata.category(letter) == "Cn" for letter in cleaned)
         if not odd and "<start_of_text>" not in text and "<end_of_text>" not in text:
             assert ours([text]).tolist() == theirs([text]).tolist()
@@ -77,13 +84,13 @@ def test_marks_within_a_text_do_not_end_it(ours):
     assert (tokens == 49407).sum() == 1
 
 
-def test_what_is_saved_is_loaded(ours, tmp_path):
+def test_saved_tokenizer_is_loaded(ours, tmp_path):
     ours.save(tmp_path)
     again = Tokenizer.load(tmp_path)
     np.testing.assert_array_equal(again(HARD), ours(HARD))
 
 
-def test_a_published_tokenizer_is_read_as_transformers_reads_it(tmp_path):
+def test_published_tokenizer_agrees_with_transformers(tmp_path):
     tokenizers = pytest.importorskip("tokenizers")
     transformers = pytest.importorskip("transformers")
     words = ["[PAD]", "[UNK]", "<s>", "</s>", "ein", "weißer", "hund", ",", "Hund"]
@@ -100,13 +107,13 @@ def test_a_published_tokenizer_is_read_as_transformers_reads_it(tmp_path):
         tokenizer_file=str(tmp_path / "tokenizer.json"), pad_token="[PAD]", sep_token="</s>"
     )
     expected = reference(texts, max_length=8, padding="max_length", truncation=True)["input_ids"]
-    made = Tokenizer.published(tmp_path, 8, {})
-    np.testing.assert_array_equal(made(texts), expected)
+    tokenizer = Tokenizer.published(tmp_path, 8, {})
+    np.testing.assert_array_equal(tokenizer(texts), expected)
     stripped = Tokenizer.published(tmp_path, 8, {"strip_sep_token": True})(texts)
     assert stripped.tolist() == [[0 if id_ == 3 else id_ for id_ in row] for row in expected]
 
 
-def test_what_is_no_tokenizer_is_told(tmp_path):
+def test_invalid_tokenizer_raises(tmp_path):
     (tmp_path / "tokenizer.json").write_text('{"größe": 1}')
     with pytest.raises(WeightsInvalid, match="holds no tokenizer"):
         Tokenizer.published(tmp_path, 77, {})

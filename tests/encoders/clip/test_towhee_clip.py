@@ -1,4 +1,4 @@
-"""CLIP by Towhee's own code against open_clip's, with the same seeded random weights."""
+"""CLIP by Towhee's own code, compared with open_clip, with the same seeded random weights."""
 
 import subprocess
 import sys
@@ -11,8 +11,10 @@ from imgsearch.encoders import load, registry
 from imgsearch.errors import ModelNotFound, WeightsInvalid
 from tests.encoders.clips import TINY, write_tiny
 
-# not by finding towhee.models, which would import towhee
-if {"open_clip_torch", "towhee.models"} - {each.name for each in metadata.distributions()}:
+# find_spec of towhee.models would import towhee
+if {"open_clip_torch", "towhee.models"} - {
+    distribution.name for distribution in metadata.distributions()
+}:
     pytest.skip("this needs open_clip_torch and towhee.models", allow_module_level=True)
 
 from imgsearch.encoders.clip import towhee_clip
@@ -31,9 +33,9 @@ def described(vision, **more):
 
 @pytest.fixture(scope="module", params=[TRANSFORMER, RESNET], ids=["vit", "resnet"])
 def folder(request, tmp_path_factory):
-    made = tmp_path_factory.mktemp("klein-ü")
-    write_tiny(made, config=described(request.param))
-    return made
+    new_folder = tmp_path_factory.mktemp("klein-ü")
+    write_tiny(new_folder, config=described(request.param))
+    return new_folder
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +44,13 @@ def pictures():
     return [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((40, 60), (90, 50))]
 
 
-def test_features_are_those_of_open_clip(folder, pictures):
+def test_features_agree_with_open_clip(folder, pictures):
     theirs = load("towhee:clip_vit_b32", weights=folder, options=TORCH)
     ours = load("clip:ViT-B-32/openai", weights=folder, options=TORCH)
     inputs = [ours.prepare(image) for image in pictures]
     np.testing.assert_allclose(theirs.features(inputs), ours.features(inputs), atol=1e-4)
     np.testing.assert_allclose(theirs.text_features(TEXTS), ours.text_features(TEXTS), atol=1e-4)
-    # of any length, as Towhee's are
+    # not normalized, like Towhee's
     assert np.abs(np.linalg.norm(theirs.features(inputs), axis=1) - 1).min() > 0.01
     assert theirs.languages == ("en",)
     assert theirs.fingerprint.model == "towhee:clip_vit_b32"
@@ -56,22 +58,22 @@ def test_features_are_those_of_open_clip(folder, pictures):
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnx"])
-def test_it_is_exported_as_others_are(folder, pictures, runtime, tmp_path, monkeypatch):
+def test_towhee_clip_is_exported(folder, pictures, runtime, tmp_path, monkeypatch):
     pytest.importorskip({"onnx": "onnxruntime"}.get(runtime, runtime))
     monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path))
     plain = load("towhee:clip_vit_b32", weights=folder, options=TORCH)
     options = {"runtime": runtime, "precision": "f32"}
     exported = load("towhee:clip_vit_b32", weights=folder, options=options)
     assert exported.fingerprint.runtime == f"{runtime} f32"
-    for made, exact in (
+    for vectors, exact in (
         (exported.encode(pictures), plain.encode(pictures)),
         (exported.encode_texts(TEXTS), plain.encode_texts(TEXTS)),
     ):
-        assert (made * exact).sum(axis=1).min() >= 0.9999
+        assert (vectors * exact).sum(axis=1).min() >= 0.9999
 
 
-def test_warnings_are_shown_as_before():
-    # in a process of its own, as only the first import could change them
+def test_import_does_not_change_warnings():
+    # in a separate process, because only the first import could change them
     code = """
 import warnings
 from imgsearch.encoders import towhee_clip
@@ -85,7 +87,7 @@ print(warnings.filters == before)
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
-def test_it_takes_all_models_of_openai():
+def test_every_model_of_openai_is_accepted():
     torch, package = frameworks()[0], open_clip()
     rows = [row for row in registry.described().values() if row.model.endswith("/openai")]
     assert len(rows) == 6
@@ -99,7 +101,7 @@ def test_it_takes_all_models_of_openai():
         }
 
 
-def test_what_towhee_cannot_be_is_told(tmp_path):
+def test_unsupported_options_raise(tmp_path):
     for name in ("größtes", "resnet50", "siglip2-b"):
         with pytest.raises(ModelNotFound, match=r"clip_vit_base_patch32, clip_vit_base_patch16"):
             load(f"towhee:{name}", options=TORCH)

@@ -17,7 +17,7 @@ from imgsearch.encoders import load
 from imgsearch.errors import ConfigError
 from tests.pictures import write
 
-if any(importlib.util.find_spec(each) is None for each in ("nncf", "openvino", "timm")):
+if any(importlib.util.find_spec(package) is None for package in ("nncf", "openvino", "timm")):
     pytest.skip("int8 is of the extra int8, and models of torch", allow_module_level=True)
 
 from imgsearch.encoders.export import calibration
@@ -37,7 +37,7 @@ def weights(tmp_path):
     return path
 
 
-def test_what_is_calibrated_runs_in_int8_near_to_f32(weights, tmp_path, monkeypatch):
+def test_calibrated_model_runs_in_int8_near_f32(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "cache"))
     handler = logging.NullHandler(logging.INFO)
     monkeypatch.setattr(logging.getLogger("nncf"), "handlers", [handler])
@@ -65,7 +65,9 @@ def test_what_is_calibrated_runs_in_int8_near_to_f32(weights, tmp_path, monkeypa
     assert handler.level == logging.INFO
 
 
-def test_too_few_images_or_no_export_is_told(weights, tmp_path, monkeypatch):
+def test_calibrate_fails_with_fewer_than_10_images_or_without_an_export(
+    weights, tmp_path, monkeypatch
+):
     monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "cache"))
     write(tmp_path / "fotos", 9)
     common = ["--model", "timm:test_resnet", "--weights", str(weights)]
@@ -76,7 +78,7 @@ def test_too_few_images_or_no_export_is_told(weights, tmp_path, monkeypatch):
     assert nameless.exit_code == 2
 
 
-def test_intels_libraries_report_nothing_to_their_makers():
+def test_intel_libraries_send_no_telemetry():
     code = """
 import socket, sys
 
@@ -103,13 +105,13 @@ print("openvino_telemetry" in sys.modules, nncf.telemetry.wrapper.telemetry.__cl
     assert done.stdout.splitlines()[-1] == "False MagicMock", done.stdout + done.stderr
 
 
-def test_the_card_tells_how_it_went(weights, tmp_path, monkeypatch):
+def test_card_contains_the_report(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "cache"))
     encoder = load(
         "timm:test_resnet", weights=weights, options={"runtime": "openvino", "precision": "f32"}
     )
     inputs = list(np.random.default_rng(2).integers(0, 256, (10, 160, 160, 3), dtype=np.uint8))
-    told = calibration.write(encoder.folder, inputs)
+    report = calibration.write(encoder.folder, inputs)
     card = json.loads((encoder.folder / "int8/calibration.json").read_text())
-    assert card == {"samples": 10, "least": told.least, "median": told.median}
-    assert 0.9 < told.least <= told.median <= 1.0001
+    assert card == {"samples": 10, "least": report.least, "median": report.median}
+    assert 0.9 < report.least <= report.median <= 1.0001

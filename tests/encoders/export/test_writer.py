@@ -1,4 +1,4 @@
-"""Exports run without torch, are true to it, and are written once."""
+"""Exports run without torch, agree with it, and are written once."""
 
 import json
 import socket
@@ -31,7 +31,7 @@ HALVES = {"pad_type": "same", "mean": 0.5, "std": 0.5}
 
 
 def cosines(one, other):
-    """The cosine of each row, in double precision."""
+    """Return the cosine of each row, in double precision."""
     one, other = one.astype(np.float64), other.astype(np.float64)
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return (one * other).sum(axis=1) / norms
@@ -39,7 +39,7 @@ def cosines(one, other):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A torch encoder of seeded weights."""
+    """Return a torch encoder with seeded weights."""
     from safetensors.torch import save_file
 
     torch, timm = frameworks()
@@ -57,7 +57,7 @@ def export(request, source, tmp_path_factory):
     return place
 
 
-def test_f32_is_true_to_torch(source, export):
+def test_f32_agrees_with_torch(source, export):
     images = [picture(seed, size=(80 + 31 * seed, 120)) for seed in range(5)]
     encoder = ExportedEncoder(export, precision="f32")
     assert cosines(encoder.encode(images), source.encode(images)).min() > 0.9999
@@ -65,7 +65,7 @@ def test_f32_is_true_to_torch(source, export):
     np.testing.assert_array_equal(encoder.prepare(images[1]), source.prepare(images[1]))
 
 
-def test_the_fingerprint_is_the_same_and_tells_the_runtime(source, export):
+def test_fingerprint_is_the_same_except_the_runtime(source, export):
     encoder = ExportedEncoder(export, precision="f32")
     assert encoder.fingerprint == source.fingerprint
     assert source.fingerprint.runtime == "torch f32"
@@ -98,8 +98,8 @@ threads = [threading.Thread(target=work) for _ in range(8)]
 """
 
 
-def test_a_process_whose_first_batches_come_at_once_does_not_hang(export):
-    """OpenVINO 2026.4 hung in one of four, in what its binding makes ready at its first array."""
+def test_concurrent_first_batches_do_not_hang(export):
+    """OpenVINO 2026.4 hung in one run of four, when its binding initialized at the first array."""
     for _ in range(3):
         subprocess.run([sys.executable, "-c", FIRST, str(export)], check=True, timeout=60)
 
@@ -121,7 +121,7 @@ def test_threads_get_their_own_vectors(export):
         np.testing.assert_allclose(got[place], expected[[place] * 10], atol=1e-5)
 
 
-def test_an_export_runs_without_torch(export):
+def test_export_runs_without_torch(export):
     code = f"""
 import sys
 from pathlib import Path
@@ -137,13 +137,13 @@ print(sorted({{"torch", "timm", "torchvision"}} & set(sys.modules)))
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_a_model_of_images_takes_no_texts(export):
+def test_image_model_rejects_texts(export):
     with pytest.raises(TextUnsupported, match="images only"):
         ExportedEncoder(export).encode_texts(["ein weißer Hund"])
 
 
-def test_writing_takes_no_connection(source, tmp_path, monkeypatch):
-    connections = []  # noted, because libraries pass over errors of what reports to their makers
+def test_writing_opens_no_connection(source, tmp_path, monkeypatch):
+    connections = []  # recorded, because libraries ignore errors of their telemetry
 
     def refuse(*arguments):
         connections.append(arguments)
@@ -165,7 +165,7 @@ def test_broken_exports_are_named(source, tmp_path):
         ExportedEncoder(tmp_path / "x")
 
 
-def test_half_an_export_is_none(source, tmp_path, monkeypatch):
+def test_partial_export_is_not_used(source, tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise OSError(28, "No space left on device")
 
@@ -176,14 +176,14 @@ def test_half_an_export_is_none(source, tmp_path, monkeypatch):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_another_process_may_be_first(source, tmp_path):
+def test_concurrent_writers_share_an_export(source, tmp_path):
     writer.write(source, tmp_path / "x", "onnx")
     before = (tmp_path / "x" / CARD).stat().st_mtime_ns
     writer.write(source, tmp_path / "x", "onnx")
     assert (tmp_path / "x" / CARD).stat().st_mtime_ns == before
 
 
-def test_what_makes_a_model_makes_its_folder(tmp_path):
+def test_export_folder_depends_on_the_model(tmp_path):
     what = {"model": "timm:größe", "weights": "ab", "options": {"mean": 0.5}}
     place = writer.folder(tmp_path, "openvino", what)
     assert place == writer.folder(tmp_path, "openvino", dict(reversed(what.items())))
@@ -195,7 +195,7 @@ def test_what_makes_a_model_makes_its_folder(tmp_path):
     assert len({place, *others}) == 4
 
 
-def test_precision_is_what_is_asked_for_or_true_enough():
+def test_precision_is_the_requested_or_an_accurate_one():
     here = has_bf16("openvino")
     assert pick_precision("openvino", "auto", 0.9991) == ("bf16" if here else "f32")
     assert pick_precision("openvino", "auto", 0.9989) == "f32"
@@ -210,7 +210,7 @@ def test_precision_is_what_is_asked_for_or_true_enough():
         assert pick_precision("openvino", "bf16", 0.5) == "bf16"
 
 
-def test_probes_fall_off_as_photographs_do():
+def test_probes_have_the_spectrum_of_photographs():
     pictures = probes(96, count=6)
     assert pictures.shape == (6, 96, 96, 3)
     assert pictures.dtype == np.uint8
@@ -219,7 +219,7 @@ def test_probes_fall_off_as_photographs_do():
     frequency = np.hypot(np.fft.fftfreq(96)[:, None], np.fft.rfftfreq(96)[None])
     band = (frequency > 0.03) & (frequency < 0.4)
     slope = np.polyfit(np.log(frequency[band]), np.log(power[band]), 1)[0]
-    assert -2.6 < slope < -1.6  # the amplitude as f^-1, so the power as f^-2
+    assert -2.6 < slope < -1.6  # amplitude f^-1, so power f^-2
 
 
 @pytest.fixture(scope="module")
@@ -241,12 +241,12 @@ def test_real_weights_on_real_images(photographs, tmp_path):
         f32 = ExportedEncoder(place, precision="f32").encode(photographs)
         assert cosines(f32, expected).min() >= 0.9999
         auto = ExportedEncoder(place)
-        # this model is not true in bf16 (0.980 on a CPU that has it), so it is not taken unasked
+        # this model is not accurate in bf16 (0.980 on a CPU with bf16), so "auto" does not use bf16
         assert auto.fingerprint.runtime.endswith("f32")
         assert cosines(auto.encode(photographs), expected).min() >= 0.999
 
 
-def test_bf16_and_f32_of_a_true_model_are_compatible(photographs, tmp_path):
+def test_bf16_and_f32_of_an_accurate_model_are_compatible(photographs, tmp_path):
     from safetensors.torch import save_file
 
     torch, timm = frameworks()

@@ -34,9 +34,9 @@ def gallery(encoder: LiteEncoder, images: list[Pixels]) -> Matrix:
 
 
 def row(name: str = "lite") -> registry.Model:
-    found = registry.find(name)
-    assert found is not None
-    return found
+    model = registry.find(name)
+    assert model is not None
+    return model
 
 
 def test_encoder_matches_its_row(encoder: LiteEncoder) -> None:
@@ -63,7 +63,7 @@ def test_vector_is_independent_of_its_batch(
     np.testing.assert_allclose(np.concatenate(batches), gallery, atol=1e-5)
 
 
-def test_picture_and_array_are_prepared_alike(encoder: LiteEncoder, images: list[Pixels]) -> None:
+def test_picture_and_array_are_prepared_equally(encoder: LiteEncoder, images: list[Pixels]) -> None:
     prepared = encoder.prepare(images[0])
     assert (prepared.shape, prepared.dtype) == ((224, 224, 3), np.uint8)
     np.testing.assert_array_equal(encoder.prepare(Image.fromarray(images[0])), prepared)
@@ -76,7 +76,7 @@ def test_flat_borders_change_nothing(encoder: LiteEncoder, images: list[Pixels])
 
 
 @pytest.mark.parametrize("array", [np.zeros((0, 5, 3), np.uint8), np.zeros((4, 4), np.uint8)])
-def test_arrays_that_are_not_images_are_refused(encoder: LiteEncoder, array: Pixels) -> None:
+def test_arrays_that_are_not_images_are_rejected(encoder: LiteEncoder, array: Pixels) -> None:
     with pytest.raises(ImageError):
         encoder.prepare(array)
 
@@ -87,7 +87,7 @@ def test_texts_have_unit_vectors_and_meaning(encoder: LiteEncoder) -> None:
     assert vectors[0] @ vectors[1] > 0.9 > 0.5 > vectors[0] @ vectors[2]
 
 
-def test_named_class_is_nearer_to_its_own_direction_than_to_others(encoder: LiteEncoder) -> None:
+def test_named_class_is_nearest_to_its_own_direction(encoder: LiteEncoder) -> None:
     # 1 goldfish, 340 zebra, 980 volcano in ImageNet's order
     vectors = encoder.encode_texts(["goldfish", "zebra", "volcano"])
     scores = vectors @ (encoder.class_vectors().T)
@@ -104,13 +104,13 @@ def test_named_class_is_nearer_to_its_own_direction_than_to_others(encoder: Lite
         ({"batch_size": -1}, "batch_size is"),
     ],
 )
-def test_options_that_lite_lacks_are_refused(options: encoders.Options, message: str) -> None:
+def test_options_that_lite_lacks_are_rejected(options: encoders.Options, message: str) -> None:
     for call in (encoders.check, encoders.load):
         with pytest.raises(ConfigError, match=message):
             call("lite", options=options)
 
 
-def test_weights_option_is_refused(tmp_path: Path) -> None:
+def test_weights_option_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="lite takes no weights"):
         encoders.check("lite", weights=tmp_path / "other.pth")
 
@@ -129,7 +129,7 @@ def test_missing_weights_package_is_reported_with_the_command(
             call("lite2")
 
 
-def test_weights_of_another_network_are_refused() -> None:
+def test_weights_of_another_network_are_rejected() -> None:
     other = row("lite2").weights_file
     assert other is not None
     encoder = LiteEncoder(row(), other.locate(), runtime="onnx")

@@ -1,4 +1,4 @@
-"""The graphs of EfficientNet-lite against timm's own code with the same weights."""
+"""The graphs of EfficientNet-lite, compared with timm's code with the same weights."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_openvino_and_onnx_agree() -> None:
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnx", "openvino"])
-def test_timm_takes_the_weights_of_the_package(runtime: str) -> None:
+def test_timm_loads_the_weights_of_the_package(runtime: str) -> None:
     timm = load("tf_efficientnet_lite0", options={"runtime": runtime, "precision": "f32"})
     inputs = probes(224)
     torch, library = frameworks()
@@ -96,7 +96,7 @@ def test_weights_of_the_package_run_in_bf16_where_the_processor_has_it() -> None
         assert cosines_to_f32("f32", calibrated=False).min() > 0.999999
 
 
-@pytest.mark.nightly  # quantizing takes a minute of two cores
+@pytest.mark.nightly  # quantizing takes a minute on two cores
 def test_weights_of_the_package_run_in_int8(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

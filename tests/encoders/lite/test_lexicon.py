@@ -1,4 +1,4 @@
-"""Texts to rows of a table."""
+"""Texts are converted to rows of a table."""
 
 import pytest
 from hypothesis import given
@@ -51,14 +51,14 @@ def test_find_returns_rows_and_unknown_words(text, entries, unknown):
 
 
 @given(some.text(max_size=80))
-def test_find_takes_any_text(text):
+def test_find_accepts_any_text(text):
     rows, unknown = Lexicon(ENTRIES).find(text)
     assert all(0 <= row < len(ENTRIES) for row in rows)
     assert not set(unknown) & STOP_WORDS
     assert len(rows) <= 2 * len(split_words(text))
 
 
-def test_each_entry_finds_its_own_row():
+def test_every_entry_finds_its_own_row():
     lexicon = Lexicon(ENTRIES)
     assert len(lexicon) == len(ENTRIES)
     assert [lexicon.find(entry) for entry in ENTRIES] == [

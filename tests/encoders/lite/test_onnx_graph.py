@@ -1,4 +1,4 @@
-"""Tensors appended to a graph: as the package ``onnx`` reads the result."""
+"""Tensors appended to a graph are read by the package ``onnx``."""
 
 import numpy as np
 import onnx
@@ -16,9 +16,9 @@ def test_appended_tensors_are_read_as_initializers() -> None:
     numbers = np.arange(600, dtype=np.float32).reshape(200, 3).T  # not contiguous
     tensors = {"权重": numbers, "number": np.float32(3), "empty": np.zeros((0, 4), np.float32)}
     whole = onnx.load_from_string(with_initializers(model.SerializeToString(), tensors))
-    read = {each.name: numpy_helper.to_array(each) for each in whole.graph.initializer}
+    read = {item.name: numpy_helper.to_array(item) for item in whole.graph.initializer}
     assert list(read) == ["own", *tensors]
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(read[name], tensor)
-    assert [each.op_type for each in whole.graph.node] == ["MatMul"]
+    assert [item.op_type for item in whole.graph.node] == ["MatMul"]
     onnx.checker.check_model(whole)

@@ -17,7 +17,7 @@ NAMES = class_names()
 
 
 class FixedVectors(TextEncoder):
-    """Returns the vectors that it was built with, whatever the texts."""
+    """Returns its fixed vectors for all texts."""
 
     def __init__(self, rows):
         self._rows = np.asarray(rows, dtype=np.float32)
@@ -60,13 +60,13 @@ def test_class_weights_are_the_softmax_of_ten_times_the_cosines():
     assert weights.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_each_class_is_named_most_by_a_text_of_its_own_name(side):
+def test_class_name_has_the_greatest_weight_on_its_own_class(side):
     weights = side.classes([name.split(",")[0] for name in NAMES])
     first = weights.argmax(axis=1) == np.arange(1000)
     assert first.mean() > 0.9
 
 
-def test_the_word_table_knows_every_class_name():
+def test_word_table_knows_every_class_name():
     table = WordTable()
     lemmas = [lemma for name in NAMES for lemma in name.split(",")]
     unknown = {lemma for lemma in lemmas if table.unknown(lemma)}
@@ -86,7 +86,7 @@ def test_unknown_words_come_from_the_text_encoder(side):
     ("installed", "message"),
     [(True, "read by all-MiniLM-L6-v2"), (False, "read by a table of words")],
 )
-def test_the_text_encoder_is_chosen_once_and_logged_once(monkeypatch, caplog, installed, message):
+def test_text_encoder_is_chosen_once_and_logged_once(monkeypatch, caplog, installed, message):
     monkeypatch.setattr(SentenceModel, "is_installed", staticmethod(lambda: installed))
     caplog.set_level(logging.INFO, logger="imgsearch.encoders.lite.text")
     side = TextSide()
@@ -97,7 +97,7 @@ def test_the_text_encoder_is_chosen_once_and_logged_once(monkeypatch, caplog, in
     assert len(caplog.records) == 1
 
 
-def test_entries_of_the_table_are_written_as_texts_are_split():
+def test_entries_of_the_table_match_the_splitting_of_texts():
     table = WordTable()
     entries = table._entries
     assert len(entries) == len(set(entries)) == len(Lexicon(entries))

@@ -42,7 +42,7 @@ ABOUT = {"kind": "pca", "seed": 0, "samples": 9, "source": "", "kept": 0.5}
 
 
 class Words(Encoder):
-    """Vectors of three numbers: an image's mean colours, a text's letters r, g and b."""
+    """Embeds an image as its mean color, and a text as its counts of r, g and b."""
 
     fingerprint = Fingerprint("wörter", dim=3, templates="a {}")
     batch_size, enough, languages, templates = 7, 5, ("de",), ("ein {}", "{} rg")
@@ -54,11 +54,11 @@ class Words(Encoder):
         return np.stack(inputs).astype(np.float32)
 
     def text_features(self, texts):
-        return np.array([[text.count(each) for each in "rgb"] for text in texts], np.float32)
+        return np.array([[text.count(letter) for letter in "rgb"] for text in texts], np.float32)
 
 
 def samples(number=300, d_in=24, seed=5):
-    """Rows off the origin whose directions differ clearly in variance, turned at random."""
+    """Return rows away from the origin with clearly different variances, randomly rotated."""
     rng = np.random.default_rng(seed)
     turn = np.linalg.qr(rng.standard_normal((d_in, d_in)))[0]
     spread = rng.standard_normal((number, d_in)) * 0.8 ** np.arange(d_in)
@@ -67,29 +67,33 @@ def samples(number=300, d_in=24, seed=5):
 
 @pytest.fixture
 def kept(tmp_path):
-    """A reduction 24 → 6 and its file."""
+    """Return a reduction 24 → 6 and its file."""
     reduction = Reduction.pca([samples()], 6, source="Quelle ü")
     reduction.save(tmp_path / "kürzer.safetensors")
     return reduction, tmp_path / "kürzer.safetensors"
 
 
-def test_pca_agrees_with_the_singular_vectors_of_the_centred_samples():
+def test_pca_agrees_with_the_singular_vectors_of_the_centered_samples():
     rows = samples()
     reduction = Reduction.pca([rows], 6)
     exact = rows.astype(np.float64)
-    centred = exact - exact.mean(axis=0)
-    _, values, directions = np.linalg.svd(centred, full_matrices=False)
+    centered = exact - exact.mean(axis=0)
+    _, values, directions = np.linalg.svd(centered, full_matrices=False)
     cosines = np.abs((reduction.matrix * directions[:6].T).sum(axis=0))
     np.testing.assert_allclose(cosines, 1, atol=1e-6)
     np.testing.assert_allclose(reduction.mean, exact.mean(axis=0), atol=1e-6)
     assert reduction.kept == pytest.approx((values[:6] ** 2).sum() / (values**2).sum())
-    made = reduction.apply(rows)
-    np.testing.assert_allclose(np.abs(made), np.abs(centred @ directions[:6].T), atol=1e-5)
-    assert (made.dtype, made.shape, made.flags.c_contiguous) == (np.float32, (300, 6), True)
+    reduced = reduction.apply(rows)
+    np.testing.assert_allclose(np.abs(reduced), np.abs(centered @ directions[:6].T), atol=1e-5)
+    assert (reduced.dtype, reduced.shape, reduced.flags.c_contiguous) == (
+        np.float32,
+        (300, 6),
+        True,
+    )
 
 
-def test_pca_of_samples_on_a_line_is_their_place_on_it():
-    # mean (3, 4); the deviations are -5, 0, 5 and 0 times (0.6, 0.8), and nothing beside
+def test_pca_of_samples_on_a_line_is_their_position():
+    # mean (3, 4); the deviations are -5, 0, 5 and 0 times (0.6, 0.8), and zero orthogonal to it
     rows = np.array([[0, 0], [3, 4], [6, 8], [3, 4]], np.float32)
     reduction = Reduction.pca([rows], 1)
     np.testing.assert_allclose(reduction.matrix, [[0.6], [0.8]], atol=1e-6)
@@ -107,7 +111,7 @@ def test_explained_is_the_share_of_the_variance():
     assert (reduction.kind, reduction.samples, reduction.seed) == ("pca", 4, 0)
 
 
-def test_what_is_streamed_is_what_one_batch_gives():
+def test_streamed_fit_equals_a_single_batch():
     rows = samples()
     whole = Reduction.pca([rows], 6)
     parts = Reduction.pca((part for part in np.split(rows, [1, 8, 8, 250])), 6)
@@ -128,48 +132,48 @@ def test_what_is_streamed_is_what_one_batch_gives():
         ([samples()[0]], 6, r"\(24,\), not \(n, d\)"),
     ],
 )
-def test_pca_refuses_samples_that_it_cannot_be_fitted_on(batches, dim, message):
+def test_pca_rejects_unsuitable_samples(batches, dim, message):
     with pytest.raises(ConfigError, match=message):
         Reduction.pca(batches, dim)
 
 
-def test_a_sample_that_is_not_finite_is_an_error():
+def test_non_finite_sample_raises():
     rows = samples()
     rows[7, 3] = np.nan
     with pytest.raises(EncoderError, match="NaN"):
         Reduction.pca([rows], 6)
 
 
-def test_a_random_matrix_is_that_of_its_seed():
-    made = Reduction.random(8, 4, seed=11, source="Quelle ü")
+def test_random_matrix_depends_on_its_seed():
+    reduction = Reduction.random(8, 4, seed=11, source="Quelle ü")
     drawn = np.random.Generator(np.random.PCG64(11)).standard_normal((8, 4))
-    np.testing.assert_array_equal(made.matrix, (drawn / 2).astype(np.float32))  # root of 4
-    assert not made.mean.any()
-    assert (made.kind, made.seed, made.samples) == ("random", 11, 0)
-    assert made.digest == Reduction.random(8, 4, seed=11, source="Quelle ü").digest
+    np.testing.assert_array_equal(reduction.matrix, (drawn / 2).astype(np.float32))  # root of 4
+    assert not reduction.mean.any()
+    assert (reduction.kind, reduction.seed, reduction.samples) == ("random", 11, 0)
+    assert reduction.digest == Reduction.random(8, 4, seed=11, source="Quelle ü").digest
     others = [(8, 4, 12, "Quelle ü"), (8, 3, 11, "Quelle ü"), (8, 4, 11, "")]
     for d_in, dim, seed, source in others:
-        assert Reduction.random(d_in, dim, seed=seed, source=source).digest != made.digest
+        assert Reduction.random(d_in, dim, seed=seed, source=source).digest != reduction.digest
 
 
-def test_a_random_matrix_about_keeps_lengths_and_distances():
+def test_random_matrix_approximately_keeps_distances():
     rows = unit(np.random.default_rng(3).standard_normal((40, 1000)).astype(np.float32))
-    made = Reduction.random(1000, 256).apply(rows)
+    reduced = Reduction.random(1000, 256).apply(rows)
     one, other = np.triu_indices(40, 1)
     before = ((rows[one] - rows[other]) ** 2).sum(axis=1)
-    after = ((made[one] - made[other]) ** 2).sum(axis=1)
+    after = ((reduced[one] - reduced[other]) ** 2).sum(axis=1)
     # each ratio is a chi-squared mean of 256: its standard deviation is sqrt(2 / 256) = 0.088
     assert (after / before).mean() == pytest.approx(1, abs=0.05)
     np.testing.assert_allclose(after / before, 1, atol=5 * 0.088)
 
 
 @pytest.mark.parametrize(("d_in", "dim", "seed"), [(8, 9, 1), (8, 0, 1), (8, 4, -1)])
-def test_random_refuses_what_is_no_reduction(d_in, dim, seed):
+def test_random_rejects_invalid_dimensions(d_in, dim, seed):
     with pytest.raises(ConfigError):
         Reduction.random(d_in, dim, seed=seed)
 
 
-def test_what_is_saved_is_loaded_with_the_same_digest(kept, tmp_path):
+def test_saved_reduction_is_loaded_with_the_same_digest(kept, tmp_path):
     reduction, file = kept
     again = Reduction.load(str(file))
     for name in ("matrix", "mean"):
@@ -181,7 +185,7 @@ def test_what_is_saved_is_loaded_with_the_same_digest(kept, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.safetensors", file.name]
 
 
-def test_save_says_where_it_cannot_write(kept, tmp_path):
+def test_save_error_names_the_path(kept, tmp_path):
     reduction, _ = kept
     for name in ("no folder/a.safetensors", "a.npz"):
         with pytest.raises(ConfigError, match=r"a\."):
@@ -196,7 +200,7 @@ def file_of(matrix, mean, *, metadata=True, **about):
     text = json.dumps({**ABOUT, **about}) if metadata is True else metadata
     tensors = {"matrix": np.asarray(matrix), "mean": np.asarray(mean)}
     return save_tensors(
-        {name: np.ascontiguousarray(each) for name, each in tensors.items()},
+        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
         metadata=None if text is None else {"reduction": text},
     )
 
@@ -225,14 +229,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("message", BAD)
-def test_a_file_that_is_no_reduction_is_named_for_what_it_is(message, tmp_path):
+def test_error_describes_a_file_of_another_kind(message, tmp_path):
     file = tmp_path / "ü.safetensors"
     file.write_bytes(BAD[message])
     with pytest.raises(WeightsInvalid, match=message):
         Reduction.load(file)
 
 
-def test_a_reduction_under_another_name_is_to_be_renamed(kept, tmp_path):
+def test_reduction_with_another_suffix_raises(kept, tmp_path):
     other = kept[1].rename(tmp_path / "kürzer.bin")
     with pytest.raises(WeightsInvalid, match=r"rename it to kürzer\.safetensors"):
         Reduction.load(other)
@@ -241,14 +245,14 @@ def test_a_reduction_under_another_name_is_to_be_renamed(kept, tmp_path):
         Reduction.load(other)
 
 
-def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
+def test_missing_file_and_folder_have_different_errors(tmp_path):
     with pytest.raises(WeightsNotFound, match="`imgsearch reduce`"):
         Reduction.load(tmp_path / "none.safetensors")
     with pytest.raises(WeightsInvalid, match="folder"):
         Reduction.load(tmp_path)
 
 
-def test_a_file_cut_off_or_changed_is_refused_or_another_reduction(tmp_path):
+def test_truncated_or_changed_file_is_rejected_or_another_reduction(tmp_path):
     file = tmp_path / "a.safetensors"
     Reduction.random(3, 2, seed=1, source="ü").save(file)
     data = file.read_bytes()
@@ -264,36 +268,37 @@ def test_a_file_cut_off_or_changed_is_refused_or_another_reduction(tmp_path):
             assert Reduction.load(file).digest != digest
         except WeightsInvalid:
             refused += 1
-    assert refused > 100  # most of the header's
+    assert refused > 100  # most bits of the header
 
 
-def test_arrays_that_do_not_fit_make_no_reduction():
+def test_mismatched_arrays_are_rejected():
     with pytest.raises(ConfigError, match="as long as"):
         Reduction("pca", np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32))
 
 
-def test_without_safetensors_the_extra_is_named(kept, monkeypatch):
+def test_missing_safetensors_names_the_extra(kept, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     for act in (
         lambda: kept[0].save(kept[1]),
         lambda: Reduction.load(kept[1]),
-        lambda: Reduction.pca(iter(()), 6),  # before a sample is asked for
+        lambda: Reduction.pca(iter(()), 6),  # raised before a sample is read
     ):
         with pytest.raises(MissingExtra, match=r"pip install '\.\[torch\]'"):
             act()
 
 
-def test_rows_of_another_length_are_refused(kept):
+def test_rows_of_another_length_are_rejected(kept):
     for rows in (np.zeros((2, 23), np.float32), np.zeros(24, np.float32)):
         with pytest.raises(EncoderMismatch, match="vectors of 24 dimensions"):
             kept[0].apply(rows)
 
 
-def test_a_reduction_fitted_for_another_encoder_is_refused():
+def test_reduction_fitted_for_another_encoder_is_rejected():
     own = ClassicEncoder.fingerprint
     own_source = told(replace(own, runtime="another machine's"))
     assert Reduced(ClassicEncoder(), Reduction.random(own.dim, 8, source=own_source)).dim == 8
-    assert Reduced(ClassicEncoder(), Reduction.random(own.dim, 8)).dim == 8  # of any encoder
+    # a random reduction fits any encoder
+    assert Reduced(ClassicEncoder(), Reduction.random(own.dim, 8)).dim == 8
     for name in ("model", "weights", "preprocessing", "options"):
         other = told(replace(own, **{name: "größer"}))
         with pytest.raises(EncoderMismatch, match="`imgsearch reduce`"):
@@ -308,22 +313,22 @@ def test_vectors_are_not_reduced_twice():
         Reduced(once, Reduction.random(2, 1))
 
 
-def test_a_reduced_encoder_gives_short_unit_vectors_under_its_own_fingerprint():
+def test_reduced_encoder_has_short_unit_vectors_and_its_own_fingerprint():
     inner, pictures = ClassicEncoder(), [picture(seed) for seed in range(12)]
     long = inner.encode(pictures)
     reduction = Reduction.pca([long], 5, source=told(inner.fingerprint))
     encoder = Reduced(inner, reduction)
-    made = encoder.encode(pictures)
-    assert (made.shape, encoder.dim) == ((12, 5), 5)
-    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-6)
+    vectors = encoder.encode(pictures)
+    assert (vectors.shape, encoder.dim) == ((12, 5), 5)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     by_hand = (long - reduction.mean) @ reduction.matrix
     by_hand /= np.linalg.norm(by_hand, axis=1, keepdims=True)
-    np.testing.assert_allclose(made, by_hand, atol=1e-5)
+    np.testing.assert_allclose(vectors, by_hand, atol=1e-5)
     expected = replace(inner.fingerprint, dim=5, reduction=reduction.digest)
     assert encoder.fingerprint == expected != inner.fingerprint
 
 
-def test_texts_are_reduced_as_images_are():
+def test_texts_are_reduced_like_images():
     # the matrix drops b; "ein rrb" has r, g, b = 2, 0, 1 and "rrb rg" has 3, 1, 1
     reduction = Reduction("pca", np.eye(3, 2, dtype=np.float32), np.zeros(3, np.float32))
     encoder = Reduced(Words(), reduction)
@@ -334,13 +339,13 @@ def test_texts_are_reduced_as_images_are():
     assert encoder.templates == ("ein {}", "{} rg")
 
 
-def test_a_reduced_encoder_takes_texts_only_where_the_other_does():
+def test_reduced_encoder_accepts_texts_only_if_its_encoder_does():
     encoder = Reduced(ClassicEncoder(), Reduction.random(ClassicEncoder.fingerprint.dim, 8))
     with pytest.raises(TextUnsupported):
         encoder.encode_texts(["größer"])
 
 
-def test_the_command_fits_what_a_library_uses(tmp_path, monkeypatch):
+def test_command_fits_a_reduction_for_a_library(tmp_path, monkeypatch):
     gallery = tmp_path / "bilder"
     write(gallery, 12)
     (gallery / "kaputt.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -349,21 +354,21 @@ def test_the_command_fits_what_a_library_uses(tmp_path, monkeypatch):
     done = CliRunner().invoke(cli, command)
     assert done.exit_code == 0, done.output
     assert "722 → 6 dimensions, fitted to 12 images" in done.output
-    assert CliRunner().invoke(cli, command).exit_code == 1  # it is there
+    assert CliRunner().invoke(cli, command).exit_code == 1  # the file exists
     assert CliRunner().invoke(cli, [*command, "--force", "--method", "random"]).exit_code == 0
     assert CliRunner().invoke(cli, [*command[:-1], "x.txt"]).exit_code == 1
     options = {"reduction": "ü.safetensors"}
     with imgsearch.open("k.db", model="classic", options=options) as library:
         library.add(gallery)
         assert library.collection.schema.dim == 6
-    monkeypatch.chdir(gallery)  # the library knows the file by its whole path
+    monkeypatch.chdir(gallery)  # the library stores the file's absolute path
     with imgsearch.open(str(tmp_path / "k.db")) as library:
         hits = library.search("bild-ü 0003.png", k=1)
         assert hits[0].score == pytest.approx(1, abs=1e-5)
         assert hits[0].fields["path"].endswith("bild-ü 0003.png")
 
 
-def test_the_operator_shortens_in_a_pipeline(tmp_path):
+def test_operator_reduces_vectors_in_a_pipeline(tmp_path):
     Reduction.random(4, 2, seed=1).save(tmp_path / "r.safetensors")
     step = imgsearch.op("vector_reduce", file=str(tmp_path / "r.safetensors"))
     matrix = Reduction.random(4, 2, seed=1).matrix
@@ -374,7 +379,7 @@ def test_the_operator_shortens_in_a_pipeline(tmp_path):
             pipeline(np.zeros(4, np.float32))
 
 
-def test_recipes_hold_the_whole_path(tmp_path, monkeypatch):
+def test_recipes_store_absolute_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = Recipe.of("classic", options={"reduction": "r.safetensors"})
     assert recipe.options == {"reduction": str(tmp_path / "r.safetensors")}
@@ -382,14 +387,14 @@ def test_recipes_hold_the_whole_path(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not MOBILENET.is_file(), reason="no ../shared/weights at hand")
 @pytest.mark.skipif(not GALLERY.is_dir(), reason="no ../shared/data/imagenet-subset at hand")
-def test_a_real_models_vectors_are_reduced_with_the_variance_that_it_tells():
+def test_vectors_of_a_real_model_keep_the_reported_variance():
     if importlib.util.find_spec("timm") is None:
         pytest.skip("timm's models need the extra torch")
     from imgsearch.encoders.timm.encoder import TimmEncoder
 
     options = {"pad_type": "same", "mean": 0.5, "std": 0.5, "interpolation": "bilinear"}
     inner = TimmEncoder("mobilenetv2_100", weights=MOBILENET, options=options)
-    # of the gallery only: what is fitted on the test images would flatter them
+    # fitted only on the gallery, because a fit on test images would improve their figures
     paths = sorted(GALLERY.rglob("*.JPEG"))[::25]
     long = inner.encode([images.decode(path.read_bytes(), path=str(path)) for path in paths])
     source = told(inner.fingerprint)
@@ -398,7 +403,7 @@ def test_a_real_models_vectors_are_reduced_with_the_variance_that_it_tells():
     assert kept / long.astype(np.float64).var(axis=0).sum() == pytest.approx(
         reduction.kept, abs=1e-5
     )
-    made = Reduced(inner, reduction).encode([picture(2, (300, 240))])
-    assert (made.shape, float(np.linalg.norm(made))) == ((1, 16), pytest.approx(1, abs=1e-6))
+    vectors = Reduced(inner, reduction).encode([picture(2, (300, 240))])
+    assert (vectors.shape, float(np.linalg.norm(vectors))) == ((1, 16), pytest.approx(1, abs=1e-6))
     with pytest.raises(EncoderMismatch, match="mobilenetv2_100"):
         Reduced(ClassicEncoder(), reduction)

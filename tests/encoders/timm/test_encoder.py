@@ -47,16 +47,16 @@ def timm():
 
 @pytest.fixture(scope="module")
 def state(torch, timm):
-    """The state dict of a model with a head; random, from a seed, with statistics that count."""
+    """Return a function that makes a seeded state dict with a head and non-trivial statistics."""
 
     def make(name="test_resnet", **arguments):
         with torch.random.fork_rng():
             torch.manual_seed(11)
-            made = timm.create_model(name, **arguments).state_dict()
-            for key, tensor in made.items():
+            tensors = timm.create_model(name, **arguments).state_dict()
+            for key, tensor in tensors.items():
                 if key.endswith("running_var"):
                     tensor.uniform_(0.5, 2)
-        return made
+        return tensors
 
     return make
 
@@ -66,15 +66,15 @@ def save(state, tmp_path):
     from safetensors.torch import save_file
 
     def write(name="test_resnet", file="gewichte-ü.safetensors", *, only=None, **arguments):
-        made = {key: value for key, value in state(name, **arguments).items() if key != only}
-        save_file(made, tmp_path / file)
+        tensors = {key: value for key, value in state(name, **arguments).items() if key != only}
+        save_file(tensors, tmp_path / file)
         return tmp_path / file
 
     return write
 
 
 def python(code, **environment):
-    """Run code in a fresh interpreter; torch's state cannot be undone in this one."""
+    """Run code in a fresh interpreter; torch's global state cannot be reset in this one."""
     return subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", code],
         cwd=ROOT,
@@ -90,7 +90,7 @@ def cosine(one, other):
 
 
 def by_timm(torch, timm, name, state, images, options):
-    """The same vectors by timm's own transform, contiguous layout and classifier removed after."""
+    """Return the vectors by timm's own transform, with contiguous layout and without classifier."""
     model = timm.create_model(name, **{k: v for k, v in options.items() if k == "pad_type"})
     model.load_state_dict(state)
     model.reset_classifier(0)
@@ -106,7 +106,7 @@ def by_timm(torch, timm, name, state, images, options):
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit", "test_convnext"])
-def test_features_are_timms(torch, timm, state, save, name):
+def test_features_agree_with_timm(torch, timm, state, save, name):
     images = [picture(seed, size=(90 + 37 * seed, 120)) for seed in range(5)]
     options = {"mean": 0.4, "std": 0.3}
     encoder = TimmEncoder(name, weights=save(name), options=options)
@@ -120,8 +120,8 @@ def test_features_are_timms(torch, timm, state, save, name):
 
 
 @pytest.mark.skipif(not MOBILENET.is_file(), reason="no ../shared/weights at hand")
-def test_mobilenet_keeps_its_canonical_numbers(torch, timm):
-    # seen with timm's own transform and model too, torch 2.13.0, timm 1.0.31, Pillow 13.0.0
+def test_mobilenet_has_its_canonical_numbers(torch, timm):
+    # equal to timm's own transform and model with torch 2.13.0, timm 1.0.31, Pillow 13.0.0
     ramp = np.arange(300 * 400 * 3, dtype=np.uint32).reshape(300, 400, 3)
     image = (ramp * 7 // 11 % 256).astype(np.uint8)
     encoder = TimmEncoder("mobilenetv2_100", weights=MOBILENET, options=HALVES)
@@ -171,12 +171,12 @@ def test_threads_get_their_own_vectors(save):
 
 @pytest.mark.parametrize("wrap", ["plain", "state_dict", "model", "module."])
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin"])
-def test_pytorch_files_load_as_safetensors_do(torch, state, save, tmp_path, wrap, suffix):
-    made = state()
+def test_pytorch_files_load_like_safetensors(torch, state, save, tmp_path, wrap, suffix):
+    tensors = state()
     if wrap == "module.":
-        made = {f"module.{key}": value for key, value in made.items()}
+        tensors = {f"module.{key}": value for key, value in tensors.items()}
     path = tmp_path / f"x{suffix}"
-    torch.save({wrap: made, "epoch": 3} if wrap in ("state_dict", "model") else made, path)
+    torch.save({wrap: tensors, "epoch": 3} if wrap in ("state_dict", "model") else tensors, path)
     image = picture(1)
     expected = TimmEncoder("test_resnet", weights=save()).encode([image])
     encoder = TimmEncoder("test_resnet", weights=path)
@@ -193,8 +193,8 @@ class Attack:
 
 
 @pytest.mark.parametrize("kind", ["torch", "legacy", "pickle"])
-def test_a_file_that_would_run_code_is_refused_and_runs_none(torch, state, tmp_path, kind):
-    made, victim, path = (
+def test_weights_with_code_are_rejected_without_running_it(torch, state, tmp_path, kind):
+    tensors, victim, path = (
         {**state(), "x": Attack(tmp_path / "hit")},
         tmp_path / "hit",
         tmp_path / "a.bin",
@@ -202,7 +202,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(torch, state, tmp_p
     if kind == "pickle":
         path.write_bytes(pickle.dumps(Attack(victim), protocol=2))
     else:
-        torch.save(made, path, _use_new_zipfile_serialization=kind == "torch")
+        torch.save(tensors, path, _use_new_zipfile_serialization=kind == "torch")
     with pytest.raises(WeightsInvalid, match="more than tensors"):
         TimmEncoder("test_resnet", weights=path)
     assert not victim.exists()
@@ -213,7 +213,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(torch, state, tmp_p
     assert victim.exists()
 
 
-def test_only_the_models_own_classifier_may_be_left_out(torch, state, tmp_path):
+def test_only_the_models_own_classifier_may_be_missing(torch, state, tmp_path):
     from safetensors.torch import save_file
 
     path = tmp_path / "x.safetensors"
@@ -226,8 +226,8 @@ def test_only_the_models_own_classifier_may_be_left_out(torch, state, tmp_path):
                 TimmEncoder("test_resnet", weights=path)
 
 
-def test_a_head_with_norms_is_left_out_too(save):
-    # the head of levit_128s is normalised: its default_cfg names the linear layers only
+def test_head_with_norms_may_be_missing(save):
+    # the head of levit_128s is normalized: its default_cfg names the linear layers only
     assert TimmEncoder("levit_128s", weights=save("levit_128s")).dim == 384
 
 
@@ -240,7 +240,7 @@ def test_training_counters_may_be_missing(save):
     TimmEncoder("test_resnet", weights=save(only="bn1.num_batches_tracked"))
 
 
-def test_another_models_weights_are_recognised(save):
+def test_another_models_weights_are_recognized(save):
     path = save("mobilenetv3_small_050")
     with pytest.raises(WeightsInvalid) as caught:
         TimmEncoder("mobilenetv3_small_075", weights=path)
@@ -250,7 +250,7 @@ def test_another_models_weights_are_recognised(save):
         TimmEncoder("test_vit", weights=save("resnet18"))
 
 
-def test_files_without_a_state_dict_are_refused(torch, tmp_path):
+def test_files_without_a_state_dict_are_rejected(torch, tmp_path):
     path = tmp_path / "x.pth"
     for content in ({"epoch": 3}, [1, 2], {}, torch.zeros(3)):
         torch.save(content, path)
@@ -262,12 +262,12 @@ def test_files_without_a_state_dict_are_refused(torch, tmp_path):
             TimmEncoder("test_resnet", weights=path)
 
 
-def test_a_missing_file_is_told_before_anything_is_built(tmp_path):
+def test_missing_file_raises_before_building(tmp_path):
     with pytest.raises(WeightsNotFound, match="fort"):
         TimmEncoder("test_resnet", weights=tmp_path / "fort.safetensors")
 
 
-def test_sidecar_options_hold_unless_given(save):
+def test_sidecar_options_are_defaults(save):
     path = save("test_efficientnet")
     path.with_suffix(".json").write_text('{"pad_type": "same", "mean": 0.5, "input_size": 64}')
     encoder = TimmEncoder("test_efficientnet", weights=path, options={"mean": [0.1, 0.2, 0.3]})
@@ -290,7 +290,7 @@ def test_model_arguments_change_the_vectors_and_the_fingerprint(save):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"farbe": "grün"}, "farbe"),
         ({"global_pool": "nope"}, "nope"),
@@ -305,12 +305,12 @@ def test_model_arguments_change_the_vectors_and_the_fingerprint(save):
         ({"mean": "hell"}, "mean"),
     ],
 )
-def test_wrong_options_are_refused(save, options, told):
-    with pytest.raises(ConfigError, match=told):
+def test_wrong_options_are_rejected(save, options, message):
+    with pytest.raises(ConfigError, match=message):
         TimmEncoder("test_resnet", weights=save(), options=options)
 
 
-def test_a_fixed_size_is_told(save):
+def test_fixed_input_size_is_reported(save):
     name, small = "vit_tiny_patch16_224", {"depth": 1}
     with pytest.raises(ConfigError, match="img_size"):
         TimmEncoder(name, weights=save(name, **small), options={"input_size": 96, **small})
@@ -319,7 +319,7 @@ def test_a_fixed_size_is_told(save):
     assert encoder.prepare(picture(1)).shape == (96, 96, 3)
 
 
-def test_devices(torch, save):
+def test_device_is_selected(torch, save):
     path = save()
     auto = TimmEncoder("test_resnet", weights=path, options={"device": "auto"})
     cpu = TimmEncoder("test_resnet", weights=path, options={"device": "cpu"})
@@ -333,7 +333,7 @@ def test_devices(torch, save):
             TimmEncoder("test_resnet", weights=path, options={"device": "cuda"})
 
 
-def test_unknown_models_are_refused_with_near_ones():
+def test_unknown_model_error_suggests_similar_names():
     with pytest.raises(ModelNotFound, match="timm:resnet50"):
         TimmEncoder("resnet5O")
     with pytest.raises(ModelNotFound, match=r"timm:resnet50\.a1_in1k"):
@@ -344,8 +344,8 @@ def test_unknown_models_are_refused_with_near_ones():
     assert "mobilenetv2_100" in names("mobilenetv2*")
 
 
-def test_a_weights_file_takes_no_connection(save, monkeypatch):
-    connections = []  # noted, because libraries pass over errors of what reports to their makers
+def test_loading_a_weights_file_opens_no_connection(save, monkeypatch):
+    connections = []  # recorded, because libraries ignore errors of their telemetry
 
     def refuse(*arguments):
         connections.append(arguments)
@@ -369,17 +369,17 @@ except WeightsNotFound as error:
 """
 
 
-def test_without_weights_or_hub_the_error_says_what_to_give(tmp_path):
+def test_error_without_weights_or_hub_names_the_options(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     hub = {"HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_HOME": str(tmp_path)}
     started = time.monotonic()
-    told = python(HUB, **hub).stdout
-    # the hub's client alone would retry for 46 s
+    output = python(HUB, **hub).stdout
+    # the hub client would retry for 46 s
     assert time.monotonic() - started < 30
-    assert "no weights of timm:test_resnet" in told
-    assert "--weights FILE" in told
-    assert "model.safetensors" in told
+    assert "no weights of timm:test_resnet" in output
+    assert "--weights FILE" in output
+    assert "model.safetensors" in output
 
 
 def test_hub_weights_are_fetched_once_and_then_cached(timm, save, tmp_path):
@@ -393,7 +393,7 @@ def test_hub_weights_are_fetched_once_and_then_cached(timm, save, tmp_path):
         }
         first = python(HUB, **hub)
     assert ("GET", f"/{repository}/resolve/main/model.safetensors") in seen, first.stderr
-    second = python(HUB, **hub)  # by now nobody answers there
+    second = python(HUB, **hub)  # the server has stopped
     assert json.loads(first.stdout) == hashlib.sha256(content).hexdigest()
     assert second.stdout == first.stdout
 
@@ -407,7 +407,7 @@ torch, timm = frameworks()
 """
 
 
-def test_a_torchvision_built_for_another_torch_is_repaired():
+def test_torchvision_built_for_another_torch_is_repaired():
     plain = python("import timm")
     if plain.returncode == 0:
         pytest.skip("torchvision imports normally here")
@@ -419,8 +419,8 @@ def test_a_torchvision_built_for_another_torch_is_repaired():
     assert repaired.stdout == "ok\n", repaired.stderr
 
 
-def test_a_torchvision_that_imports_is_left_alone(tmp_path):
-    # made to import before, where it would not; what runtime does next is what counts
+def test_working_torchvision_is_not_changed(tmp_path):
+    # imported first with a repair, to test the later import by the runtime
     before = (
         "import torch\n"
         "try:\n"
@@ -446,13 +446,13 @@ def test_a_torchvision_that_imports_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("raise RuntimeError('operator torchvision::roi_pool fails')", "do not import together"),
         ("import kein_solches_paket", "reinstall"),
     ],
 )
-def test_other_faults_of_an_install_are_not_repaired(tmp_path, line, told):
+def test_other_faults_of_an_install_are_not_repaired(tmp_path, line, message):
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text(line)
     done = python(
@@ -461,4 +461,4 @@ def test_other_faults_of_an_install_are_not_repaired(tmp_path, line, told):
     assert done.stdout == ""
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"imgsearch.errors.{EncoderError.__name__}")
-    assert told in last
+    assert message in last

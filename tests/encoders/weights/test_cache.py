@@ -1,4 +1,4 @@
-"""Models pulled from a hub on loopback, carried on, and used without network; as users type it."""
+"""Models pulled from a hub on loopback, moved, and used without a network, by the command line."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ NAME = "timm:test_resnet"
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):
-    """A weights file's bytes, as a hub has them: with a classifier."""
+    """Return the bytes of a weights file with a classifier, like files of a hub."""
     from safetensors.torch import save_file
 
     torch, timm = frameworks()
@@ -63,7 +63,7 @@ def command(*words, cache, **environment):
 
 @pytest.fixture
 def carried(content, repository, tmp_path):
-    """A folder that `pull --to` filled, and the directory that it lies in."""
+    """Return a folder filled by `pull --to`, and its parent."""
     disk = tmp_path / "Wechselplatte ü"
     with serving({f"{repository}/model.safetensors": content}) as (url, seen):
         done = command("models", "pull", NAME, "--to", disk, cache=tmp_path / "a", HF_ENDPOINT=url)
@@ -73,7 +73,7 @@ def carried(content, repository, tmp_path):
     return disk / "timm--test_resnet"
 
 
-def test_what_was_pulled_is_used_elsewhere_without_network(carried, content, tmp_path, monkeypatch):
+def test_pulled_model_is_used_elsewhere_without_a_network(carried, content, tmp_path, monkeypatch):
     away = tmp_path / "b"
     offline = {"IMGSEARCH_OFFLINE": "1"}
     done = command("models", "pull", NAME, "--from", carried.parent, cache=away, **offline)
@@ -89,7 +89,7 @@ def test_what_was_pulled_is_used_elsewhere_without_network(carried, content, tmp
     assert again.returncode == 0, again.stderr
 
 
-def test_a_changed_file_is_refused(carried, tmp_path, monkeypatch):
+def test_changed_file_is_rejected(carried, tmp_path, monkeypatch):
     cache = tmp_path / "c"
     pulled.bring(NAME, carried.parent, cache)
     file = cache / "models/timm--test_resnet/model.safetensors"
@@ -105,7 +105,7 @@ def test_a_changed_file_is_refused(carried, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("manifest", "told"),
+    ("manifest", "message"),
     [
         ("[]", "no manifest"),
         ('{"files": {}}', "names no files"),
@@ -113,13 +113,13 @@ def test_a_changed_file_is_refused(carried, tmp_path, monkeypatch):
         ("{", "no manifest"),
     ],
 )
-def test_a_manifest_is_not_trusted(tmp_path, manifest, told):
+def test_manifest_is_not_trusted(tmp_path, manifest, message):
     (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(WeightsInvalid, match=told):
+    with pytest.raises(WeightsInvalid, match=message):
         pulled.check(tmp_path)
 
 
-def test_nothing_that_was_not_pulled_is_replaced(carried, tmp_path):
+def test_pull_does_not_replace_other_files(carried, tmp_path):
     mine = tmp_path / "d/models/timm--test_resnet"
     mine.mkdir(parents=True)
     (mine / "wichtig.txt").write_text("mine")
@@ -128,7 +128,7 @@ def test_nothing_that_was_not_pulled_is_replaced(carried, tmp_path):
     assert (mine / "wichtig.txt").read_text() == "mine"
 
 
-def test_what_a_hub_sends_wrongly_is_refused(content, repository, tmp_path):
+def test_wrong_bytes_of_a_hub_are_rejected(content, repository, tmp_path):
     with serving({f"{repository}/model.safetensors": content}, lying=True) as (url, _):
         done = command("models", "pull", NAME, cache=tmp_path, HF_ENDPOINT=url)
     assert done.returncode == 1
@@ -136,7 +136,7 @@ def test_what_a_hub_sends_wrongly_is_refused(content, repository, tmp_path):
     assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
 
 
-def test_without_network_or_hub_the_error_is_one_line(tmp_path):
+def test_error_without_network_or_hub_is_one_line(tmp_path):
     done = command("models", "pull", "resnet50", cache=tmp_path, IMGSEARCH_OFFLINE="1")
     assert (done.returncode, done.stdout) == (1, "")
     assert "IMGSEARCH_OFFLINE is set" in done.stderr
@@ -176,23 +176,23 @@ def pull_clip(files, name, label, cache, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_clip_comes_with_what_lies_beside_its_weights(tmp_path, monkeypatch):
+def test_clip_is_pulled_with_its_configuration(tmp_path, monkeypatch):
     pytest.importorskip("open_clip")
     from tests.encoders.clips import write_tiny
 
     write_tiny(tmp_path / "hub")
-    files = {f"timm/klein/{each.name}": each.read_bytes() for each in (tmp_path / "hub").iterdir()}
+    files = {f"timm/klein/{file.name}": file.read_bytes() for file in (tmp_path / "hub").iterdir()}
     cache = tmp_path / "cache"
     pull_clip(files, "ViT-B-32/openai", "clip:tiny", cache, tmp_path)
     monkeypatch.setenv("IMGSEARCH_CACHE", str(cache))
     encoder = load("clip:tiny", options={"runtime": "torch"})
     given = load("clip:tiny", weights=tmp_path / "hub", options={"runtime": "torch"})
     np.testing.assert_array_equal(encoder.encode_texts(["ä dog"]), given.encode_texts(["ä dog"]))
-    told = json.loads((cache / "models/clip--tiny/manifest.json").read_text())
-    assert set(told["files"]) == {"open_clip_model.safetensors", "open_clip_config.json"}
+    saved_manifest = json.loads((cache / "models/clip--tiny/manifest.json").read_text())
+    assert set(saved_manifest["files"]) == {"open_clip_model.safetensors", "open_clip_config.json"}
 
 
-def test_a_text_side_of_another_repository_comes_along(tmp_path):
+def test_text_encoder_of_another_repository_is_included(tmp_path):
     pytest.importorskip("open_clip")
     files = {
         "timm/klein/open_clip_model.safetensors": b"weights",
@@ -205,7 +205,7 @@ def test_a_text_side_of_another_repository_comes_along(tmp_path):
     pull_clip(files, "xlm-roberta-base-ViT-B-32/x", "multilingual", tmp_path, tmp_path)
     folder = tmp_path / "models/multilingual"
     got = {
-        each.name: each.read_bytes() for each in folder.iterdir() if each.name != "manifest.json"
+        file.name: file.read_bytes() for file in folder.iterdir() if file.name != "manifest.json"
     }
     assert got == {
         "open_clip_model.safetensors": b"weights",
@@ -215,7 +215,7 @@ def test_a_text_side_of_another_repository_comes_along(tmp_path):
     }
 
 
-def test_offline_the_hub_is_not_asked(monkeypatch, tmp_path):
+def test_hub_is_not_requested_offline(monkeypatch, tmp_path):
     client = pytest.importorskip("huggingface_hub")
     timm = frameworks()[1]
     monkeypatch.setattr(client.constants, "HF_HUB_OFFLINE", True)

@@ -20,7 +20,7 @@ WHOLE = safetensors(ROW, bytes(8))
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "git lfs pull"),
@@ -39,14 +39,14 @@ WHOLE = safetensors(ROW, bytes(8))
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
     ],
 )
-def test_files_that_are_no_weights_are_named(tmp_path, content, told):
+def test_files_of_another_kind_raise(tmp_path, content, message):
     path = tmp_path / "gewichte.safetensors"
     path.write_bytes(content)
-    with pytest.raises(WeightsInvalid, match=told):
+    with pytest.raises(WeightsInvalid, match=message):
         files.check(path)
 
 
-def test_whole_files_pass(tmp_path):
+def test_complete_files_are_accepted(tmp_path):
     path = tmp_path / "重み.safetensors"
     path.write_bytes(WHOLE)
     files.check(path)
@@ -57,22 +57,22 @@ def test_whole_files_pass(tmp_path):
 
 
 @pytest.mark.parametrize("length", [0x80, 0x4B50, 0x8B1F])
-def test_a_headers_length_is_not_taken_for_another_kind(tmp_path, length):
-    # the file begins with its header's length: 0x80 a pickle's mark, "PK" a zip's, then gzip's
+def test_header_length_is_not_mistaken_for_another_format(tmp_path, length):
+    # the file starts with its header length, here 0x80 like a pickle, "PK" like a zip, or like gzip
     text = json.dumps(ROW).encode().ljust(length)
     path = tmp_path / "x.safetensors"
     path.write_bytes(length.to_bytes(8, "little") + text + bytes(8))
     files.check(path)
 
 
-def test_a_safetensors_file_under_another_name_is_told(tmp_path):
+def test_safetensors_file_with_another_suffix_raises(tmp_path):
     path = tmp_path / "modèle.bin"
     path.write_bytes(WHOLE)
     with pytest.raises(WeightsInvalid, match=r"rename it to modèle\.safetensors"):
         files.check(path)
 
 
-def test_sha256_is_that_of_the_bytes(tmp_path):
+def test_sha256_is_computed_from_the_bytes(tmp_path):
     path = tmp_path / "x.bin"
     path.write_bytes(WHOLE)
     assert files.sha256(path) == hashlib.sha256(WHOLE).hexdigest()
@@ -91,13 +91,13 @@ def test_only_files_named_as_weights_are_located(tmp_path, monkeypatch):
     assert files.locate("~/Größe.PTH") == (tmp_path / "Größe.PTH").resolve()
 
 
-def test_a_link_to_a_nameless_blob_keeps_its_name(tmp_path):
-    (tmp_path / "blob").write_bytes(WHOLE)  # as the hub's cache keeps files
+def test_link_to_a_nameless_blob_keeps_its_name(tmp_path):
+    (tmp_path / "blob").write_bytes(WHOLE)  # the form of files in the hub's cache
     (tmp_path / "model.safetensors").symlink_to("blob")
     assert files.locate(tmp_path / "model.safetensors").name == "model.safetensors"
 
 
-def test_stamp_tells_new_weights_and_a_new_sidecar(tmp_path):
+def test_stamp_changes_with_weights_and_sidecar(tmp_path):
     path = tmp_path / "x.pth"
     path.write_bytes(b"1")
     stamps = [files.stamp(path)]
@@ -109,7 +109,7 @@ def test_stamp_tells_new_weights_and_a_new_sidecar(tmp_path):
     assert files.stamp(path) == stamps[-1]
 
 
-def test_a_sidecar_holds_options(tmp_path):
+def test_sidecar_holds_options(tmp_path):
     path = tmp_path / "x.safetensors"
     assert files.sidecar(path) == {}
     (tmp_path / "x.json").write_text('{"std": [1, 2, 3], "pad_type": "same", "mean": 0.5}')
@@ -119,13 +119,13 @@ def test_a_sidecar_holds_options(tmp_path):
 @pytest.mark.parametrize(
     "text", ["{", "[1]", '{"a": null}', '{"a": {"b": 1}}', '{"a": ["b"]}', '{"ä": "' + "x" * 70_000]
 )
-def test_a_sidecar_that_holds_none_is_refused(tmp_path, text):
+def test_invalid_sidecar_is_rejected(tmp_path, text):
     (tmp_path / "x.json").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"x\.json"):
         files.sidecar(tmp_path / "x.safetensors")
 
 
-def test_options_are_plain_values():
+def test_options_must_be_plain_values():
     assert list(files.plain_options({"b": [1.5, 2], "a": True})) == ["a", "b"]
     for wrong in ({1: 2}, {"a": None}, {"a": {"b": 1}}, {"a": ["x"]}):
         with pytest.raises(ConfigError):
@@ -137,7 +137,7 @@ class Tensor:
         self.shape = shape
 
 
-def test_wrappers_are_taken_off():
+def test_wrappers_of_state_dicts_are_removed():
     inner = {"module.a": Tensor(1), "module.b": Tensor(2)}
     assert files.unwrap({"epoch": 3, "state_dict": inner}).keys() == {"a", "b"}
     assert files.unwrap({"model": {"state_dict": inner}}).keys() == {"a", "b"}
@@ -155,7 +155,7 @@ def test_differences_are_counted_and_named():
     )
 
 
-def test_a_host_that_never_answers_is_given_up_in_time():
+def test_silent_host_times_out():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         with pytest.raises(WeightsNotFound, match="does not answer"):
@@ -163,6 +163,6 @@ def test_a_host_that_never_answers_is_given_up_in_time():
     assert time.monotonic() - started < 5
 
 
-def test_only_web_addresses_are_asked():
+def test_only_web_addresses_are_requested():
     with pytest.raises(WeightsNotFound, match="http"):
         files.reach("file:///etc/hostname")

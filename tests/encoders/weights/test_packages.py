@@ -1,4 +1,4 @@
-"""Weights in installed distributions: found, checked, and checked again after a change."""
+"""Weights in installed distributions: located, checked, and checked again after a change."""
 
 import hashlib
 import os
@@ -42,7 +42,7 @@ def test_distribution_without_the_file_counts_as_missing(package: PackageFile) -
         package.locate()
 
 
-def test_changed_file_is_refused_even_after_it_was_accepted(package: PackageFile) -> None:
+def test_changed_file_is_rejected_even_after_it_was_accepted(package: PackageFile) -> None:
     path = package.locate()
     status = path.stat()
     path.write_bytes(b"Numbers")  # of the same size

@@ -1,4 +1,4 @@
-"""Tensors of old ``.pth`` files: as torch reads them, and nothing else."""
+"""Tensors of old ``.pth`` files agree with torch, and other content is rejected."""
 
 import pickle
 from collections import OrderedDict
@@ -32,7 +32,7 @@ def packaged() -> Path:
     return row.weights_file.locate()
 
 
-def test_weights_package_reads_as_torch_reads_it() -> None:
+def test_weights_package_agrees_with_torch() -> None:
     expected = torch.load(packaged(), weights_only=True)
     tensors = read_tensors(packaged())
     assert list(tensors) == list(expected)
@@ -58,7 +58,7 @@ class Harmful:
 
 
 @pytest.mark.parametrize("place", range(5))
-def test_code_in_any_of_the_pickles_is_refused_and_not_run(
+def test_code_in_any_pickle_is_rejected_and_not_run(
     place: int, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -91,7 +91,7 @@ def _skip(file: Any) -> None:
     _Skipping(file).load()
 
 
-def test_truncated_file_is_refused_wherever_it_ends(small: Path) -> None:
+def test_file_truncated_anywhere_is_rejected(small: Path) -> None:
     whole = small.read_bytes()
     for size in range(0, len(whole), 7):
         small.write_bytes(whole[:size])
@@ -99,7 +99,7 @@ def test_truncated_file_is_refused_wherever_it_ends(small: Path) -> None:
             read_tensors(small)
 
 
-def test_tensor_larger_than_its_storage_is_refused(small: Path) -> None:
+def test_tensor_larger_than_its_storage_is_rejected(small: Path) -> None:
     whole = small.read_bytes()
     shape = b"K\x02K\x03\x86"  # the tuple (2, 3)
     assert whole.count(shape) == 1
@@ -118,12 +118,12 @@ def test_tensor_larger_than_its_storage_is_refused(small: Path) -> None:
         torch.zeros(2),
     ],
 )
-def test_other_contents_are_refused(state: Any, tmp_path: Path) -> None:
+def test_other_contents_are_rejected(state: Any, tmp_path: Path) -> None:
     with pytest.raises(WeightsInvalid):
         read_tensors(saved(tmp_path / "other.pth", state))
 
 
-def test_newer_format_and_missing_file_are_refused(tmp_path: Path) -> None:
+def test_newer_format_and_missing_file_are_rejected(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(2)}, tmp_path / "new.pth")
     with pytest.raises(WeightsInvalid):
         read_tensors(tmp_path / "new.pth")

@@ -1,4 +1,4 @@
-"""Recall against exact search, by distance: worked by hand, as a property, and against liars."""
+"""Recall by distance, compared with exact search: by hand, as a property, with faulty measures."""
 
 import numpy as np
 import pytest
@@ -18,41 +18,41 @@ def rows(*lists):
 
 
 def truth(queries, gallery, *, k, metric="l2", step=7):
-    """The truth about a gallery that comes in parts."""
-    found = Truth(queries, k=k, metric=metric)
+    """Return the exact neighbors in a gallery that is added in parts."""
+    exact = Truth(queries, k=k, metric=metric)
     for start in range(0, len(gallery), step):
-        found.add(gallery[start : start + step])
-    return found
+        exact.add(gallery[start : start + step])
+    return exact
 
 
-def answers(told, queries, gallery, metric="l2"):
-    """Places in the gallery, as a search gave them, with their true distances."""
+def answers(places_by_query, queries, gallery, metric="l2"):
+    """Return hits at positions of the gallery, with their true distances."""
     table = distances(queries, gallery, metric)
     return [
         {f"猫-{place}": float(row[place]) for place in places}
-        for places, row in zip(told, table, strict=True)
+        for places, row in zip(places_by_query, table, strict=True)
     ]
 
 
-def by_id(told, exact):
-    """The liar: counts ids that both searches returned."""
-    shares = [len(set(a) & set(b)) / len(b) for a, b in zip(told, exact, strict=True)]
+def by_id(returned, exact):
+    """A faulty measure: counts the ids that both searches returned."""
+    shares = [len(set(a) & set(b)) / len(b) for a, b in zip(returned, exact, strict=True)]
     return sum(shares) / len(shares)
 
 
 def test_duplicates_count_by_distance_and_not_by_id():
-    """Rows at 1, 1, 2, 2 from the query, k = 3: two of three rows are sure, the third is a tie."""
+    """Rows at 1, 1, 2, 2 from the query, k = 3: two of three rows are sure, one is a tie."""
     gallery = rows([1, 0], [1, 0], [2, 0], [2, 0])
     query = rows([0, 0.0])
     one, other = [[0, 1, 2]], [[1, 0, 3]]  # both exact
     assert by_id(other, one) == pytest.approx(2 / 3)
     known = truth(query, gallery, k=3)
-    for told in (one, other):
-        assert ann_recall(answers(told, query, gallery), known).tolist() == [1.0]
+    for places in (one, other):
+        assert ann_recall(answers(places, query, gallery), known).tolist() == [1.0]
 
 
-def test_a_doubled_gallery_is_searched_exactly_though_ids_say_no():
-    """Each row twice, an odd k: whichever twin comes last is right, and an id is a coin toss."""
+def test_doubled_gallery_has_recall_one_although_ids_differ():
+    """Every row twice and an odd k: either twin is correct in the last place, so ids are random."""
     rng = np.random.default_rng(1)
     gallery = np.repeat(rng.normal(size=(200, 8)), 2, axis=0).astype(np.float32)
     queries = rng.normal(size=(50, 8)).astype(np.float32)
@@ -64,28 +64,28 @@ def test_a_doubled_gallery_is_searched_exactly_though_ids_say_no():
     assert ann_recall(answers(backward, queries, gallery, "cosine"), known).mean() == 1.0
 
 
-def test_what_is_further_or_does_not_come_back_is_a_miss():
-    """Distances 1, 4, 9, 16 from 0: of k = 2 the neighbours are the first two."""
+def test_farther_or_missing_rows_are_misses():
+    """Distances 1, 4, 9, 16 from 0: with k = 2 the neighbors are the first two."""
     gallery, query = rows([1], [2], [3], [4]), rows([0.0])
     known = truth(query, gallery, k=2)
-    for told, share in (([0, 1], 1), ([0, 2], 0.5), ([2, 3], 0), ([0], 0.5), ([], 0)):
-        assert ann_recall(answers([told], query, gallery), known).tolist() == [share]
+    for places, share in (([0, 1], 1), ([0, 2], 0.5), ([2, 3], 0), ([0], 0.5), ([], 0)):
+        assert ann_recall(answers([places], query, gallery), known).tolist() == [share]
 
 
 def test_more_than_k_hits_do_not_help():
     gallery, query = rows([1], [2], [3], [4]), rows([0.0])
-    told = answers([[3, 2, 1, 0]], query, gallery)
-    assert ann_recall(told, truth(query, gallery, k=2)).tolist() == [0.0]
+    hits = answers([[3, 2, 1, 0]], query, gallery)
+    assert ann_recall(hits, truth(query, gallery, k=2)).tolist() == [0.0]
 
 
-def test_a_millionth_further_counts_and_more_does_not():
+def test_rows_within_a_millionth_count():
     query, gallery = rows([0, 0]), rows([1, 0], [1 + 3e-7, 0], [1 + 2e-6, 0])
     known = truth(query, gallery, k=1)  # squared: 1, 1 + 6e-7, 1 + 4e-6
     shares = [ann_recall(answers([[at]], query, gallery), known)[0] for at in range(3)]
     assert shares == [1, 1, 0]
 
 
-def test_inner_products_are_negative_distances_and_the_slack_goes_the_right_way():
+def test_inner_products_are_negative_distances_with_correct_tolerance():
     query, gallery = rows([1, 0]), rows([4, 0], [2, 0], [-1, 0])
     known = truth(query, gallery, k=1, metric="ip")
     assert known.bounds()[0] == pytest.approx(-4 + 4e-6)
@@ -93,14 +93,14 @@ def test_inner_products_are_negative_distances_and_the_slack_goes_the_right_way(
     assert ann_recall(answers([[0]], query, gallery, "ip"), known).tolist() == [1.0]
 
 
-def test_fewer_rows_than_k_are_all_neighbours():
+def test_fewer_rows_than_k_are_all_neighbors():
     gallery, query = rows([1], [2]), rows([0.0])
     known = truth(query, gallery, k=10)
     assert known.wanted == 2
     assert ann_recall(answers([[1, 0]], query, gallery), known).tolist() == [1.0]
 
 
-def test_nothing_to_compare_is_an_error():
+def test_empty_comparison_raises():
     with pytest.raises(ConfigError, match="at least 1"):
         Truth(rows([1.0]), k=0, metric="l2")
     empty = Truth(rows([1.0]), k=3, metric="l2")
@@ -112,15 +112,15 @@ def test_nothing_to_compare_is_an_error():
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_distances_are_those_of_hits(metric):
+def test_distances_agree_with_hits(metric):
     rng = np.random.default_rng(3)
     gallery, queries = (rng.normal(size=(n, 6)).astype(np.float32) for n in (40, 5))
     with connect("memory://") as store:
         collection = store.create("images", Schema(6, metric))
         collection.upsert(Record(str(place), row) for place, row in enumerate(gallery))
-        found = collection.search(queries, k=40)
+        hits_by_query = collection.search(queries, k=40)
     table = distances(queries, gallery, metric)
-    for hits, row in zip(found, table, strict=True):
+    for hits, row in zip(hits_by_query, table, strict=True):
         assert [hit.distance for hit in hits] == pytest.approx([row[int(hit.id)] for hit in hits])
 
 
@@ -134,10 +134,10 @@ def test_distances_are_those_of_hits(metric):
     doubled=st.booleans(),
     size=st.sampled_from([1e-3, 1, 1e3]),
 )
-def test_exact_search_has_recall_one_and_each_loss_costs_its_share(
+def test_exact_search_has_recall_one_and_every_lost_hit_lowers_it(
     metric, k, step, seed, number, doubled, size
 ):
-    """The memory store searches exactly, by code of its own, in an order of its own."""
+    """The memory store searches exactly, with separate code and another order."""
     rng = np.random.default_rng(seed)
     gallery = (size * rng.normal(size=(number, 3))).astype(np.float32)
     if doubled:
@@ -146,9 +146,9 @@ def test_exact_search_has_recall_one_and_each_loss_costs_its_share(
     with connect("memory://") as store:
         collection = store.create("images", Schema(3, metric))
         collection.upsert(Record(f"{place}", row) for place, row in enumerate(gallery))
-        told = [[int(hit.id) for hit in hits] for hits in collection.search(queries, k=k)]
+        places = [[int(hit.id) for hit in hits] for hits in collection.search(queries, k=k)]
     known = truth(queries, gallery, k=k, metric=metric, step=step)
-    full = ann_recall(answers(told, queries, gallery, metric), known)
+    full = ann_recall(answers(places, queries, gallery, metric), known)
     assert full.tolist() == [1.0] * 4
-    less = ann_recall(answers([places[:-1] for places in told], queries, gallery, metric), known)
+    less = ann_recall(answers([places[:-1] for places in places], queries, gallery, metric), known)
     assert less == pytest.approx(full - 1 / known.wanted)

@@ -1,4 +1,4 @@
-"""Tuning on real stores: what it measures, what it leaves behind, and whom it believes."""
+"""Tuning on real stores: measurements, cleanup, and faulty stores."""
 
 import uuid
 
@@ -17,10 +17,10 @@ TIMES = {"p50", "p95", "p99", "write", "build"}
 
 
 def records(number, seed=5):
-    """Records around 20 centres, as pictures of things are, with texts in their fields."""
+    """Return records around 20 centers, like embeddings of things, with texts in their fields."""
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(20, DIM))
-    rows = centres[rng.integers(20, size=number)] + 0.5 * rng.normal(size=(number, DIM))
+    centers = rng.normal(size=(20, DIM))
+    rows = centers[rng.integers(20, size=number)] + 0.5 * rng.normal(size=(number, DIM))
     return [
         Record(f"id-{place}", row.astype(np.float32), {"path": f"猫/{place}.jpg"})
         for place, row in enumerate(rows)
@@ -35,7 +35,9 @@ def filled(store, number, *, name="images", index="flat", metric="cosine"):
 
 
 def held(collection):
-    return {each.id: (each.vector.tolist(), dict(each.fields)) for each in collection.iterate()}
+    return {
+        record.id: (record.vector.tolist(), dict(record.fields)) for record in collection.iterate()
+    }
 
 
 def without_times(tuning):
@@ -50,26 +52,26 @@ def store():
 
 
 class Liar(memory.Backend):
-    """A store whose trials are searched by a liar; other collections are left alone."""
+    """A store with a faulty search in trial collections only."""
 
     kind = memory.MemoryCollection
 
     def create(self, name, schema):
-        made = super().create(name, schema)
-        made.__class__ = self.kind
-        return made
+        collection = super().create(name, schema)
+        collection.__class__ = self.kind
+        return collection
 
 
 class Forgetful(memory.MemoryCollection):
     """Returns too few hits."""
 
     def _search(self, queries, *, k, where, effort):
-        found = super()._search(queries, k=k, where=where, effort=effort)
-        return [hits[: k - 2] for hits in found]
+        hits_by_query = super()._search(queries, k=k, where=where, effort=effort)
+        return [hits[: k - 2] for hits in hits_by_query]
 
 
 class Boastful(memory.MemoryCollection):
-    """Returns the furthest rows, under the scores of the nearest."""
+    """Returns the farthest rows with the scores of the nearest."""
 
     def _search(self, queries, *, k, where, effort):
         near = super()._search(queries, k=k, where=where, effort=effort)
@@ -81,7 +83,7 @@ class Boastful(memory.MemoryCollection):
 
 
 class Interrupted(memory.MemoryCollection):
-    """Somebody presses Ctrl-C when the first trial is searched."""
+    """Raises KeyboardInterrupt when the first trial is searched."""
 
     def _search(self, queries, *, k, where, effort):
         raise KeyboardInterrupt
@@ -113,7 +115,7 @@ def test_exact_search_has_recall_one_and_the_collection_is_only_read(store):
     assert held(collection) == before
 
 
-def test_a_store_of_exact_search_is_told_apart(store):
+def test_store_with_exact_search_is_recognized(store):
     filled(store, 50, index="hnsw")
     done = tune(store, "images")
     assert any("searches exactly" in line and "builds no hnsw" in line for line in done.notes)
@@ -121,22 +123,22 @@ def test_a_store_of_exact_search_is_told_apart(store):
         tune(store, "images", indexes=["hnsw:M=8", "ivf_flat"])
 
 
-def test_a_small_collection_gets_a_warning_and_half_of_it_as_queries(store):
+def test_small_collection_gets_a_warning_and_half_of_it_as_queries(store):
     filled(store, 30)
     done = tune(store, "images", queries=200)
     assert (done.queries, done.searched) == (15, 15)
     assert any("below about 50,000" in line for line in done.notes)
 
 
-def test_a_small_collection_keeps_its_index_unless_recall_is_too_low(store):
-    filled(store, 60, index="hnsw")  # which this store searches exactly
+def test_small_collection_keeps_its_index_unless_recall_is_too_low(store):
+    filled(store, 60, index="hnsw")  # searched exactly by this store
     assert tune(store, "images", queries=9).stay
     forgetful = lying(Forgetful)
     filled(forgetful, 60)
     assert not tune(forgetful, "images", queries=9, target=0.95).stay
 
 
-def test_the_queries_depend_on_the_seed_alone(store):
+def test_queries_depend_only_on_the_seed(store):
     filled(store, 200)
     collection = store.create("backward", store.open("images").schema)
     collection.upsert(records(200)[::-1])
@@ -148,22 +150,22 @@ def test_the_queries_depend_on_the_seed_alone(store):
     assert one.seed != other.seed
 
 
-def test_a_duplicate_of_a_query_is_found_and_counts(store):
-    """Every row twice: a query's twin stays, unless it is a query itself."""
+def test_duplicate_of_a_query_counts_as_neighbor(store):
+    """Every row twice: the twin of a query stays, unless it is a query, too."""
     rows = records(60)
     collection = store.create("images", Schema(DIM, "cosine", Index("flat"), {"path": "str"}))
     collection.upsert(rows)
-    collection.upsert(Record(f"{each.id}-双", each.vector, each.fields) for each in rows)
+    collection.upsert(Record(f"{record.id}-双", record.vector, record.fields) for record in rows)
     assert tune(store, "images", k=9, queries=30).measurements[0].recall == 1.0
 
 
 @pytest.mark.parametrize("metric", ["ip", "l2"])
-def test_other_metrics(store, metric):
+def test_tune_supports_other_metrics(store, metric):
     filled(store, 100, metric=metric)
     assert tune(store, "images", queries=20).measurements[0].recall == 1.0
 
 
-def test_a_store_that_returns_too_few_hits_is_found_out(store):
+def test_store_with_too_few_hits_raises(store):
     filled(store, 100)
     with lying(Forgetful) as liar:
         done = tune(store, "images", into=liar, queries=20, k=10)
@@ -175,7 +177,7 @@ def test_a_store_that_returns_too_few_hits_is_found_out(store):
         assert liar.names() == []
 
 
-def test_scores_that_a_store_reports_are_not_believed(store):
+def test_scores_of_the_store_are_recomputed(store):
     filled(store, 100)
     with lying(Boastful) as liar:
         assert tune(store, "images", into=liar, queries=20).measurements[0].recall == 0.0
@@ -184,7 +186,7 @@ def test_scores_that_a_store_reports_are_not_believed(store):
 @pytest.mark.parametrize(
     ("kind", "error"), [(Interrupted, KeyboardInterrupt), (Broken, BackendError)]
 )
-def test_trials_are_dropped_on_an_error_and_nothing_else_is(store, kind, error):
+def test_only_trials_are_dropped_on_an_error(store, kind, error):
     filled(store, 50)
     with lying(kind) as liar:
         memory.Backend.create(liar, "images", store.open("images").schema)
@@ -194,7 +196,7 @@ def test_trials_are_dropped_on_an_error_and_nothing_else_is(store, kind, error):
         assert liar.names() == ["images", "tune_mine"]
 
 
-def test_what_a_killed_run_left_is_told_and_left_alone(store):
+def test_leftovers_of_a_killed_run_are_reported_and_kept(store):
     filled(store, 50)
     filled(store, 5, name="tune_old")
     done = tune(store, "images", queries=5)
@@ -202,7 +204,7 @@ def test_what_a_killed_run_left_is_told_and_left_alone(store):
     assert store.names() == ["images", "tune_old"]
 
 
-def test_a_collection_that_changes_meanwhile_is_an_error(store):
+def test_concurrent_change_of_the_collection_raises(store):
     collection = filled(store, 50)
 
     def meddle(stage, done, total):
@@ -214,18 +216,18 @@ def test_a_collection_that_changes_meanwhile_is_an_error(store):
     assert store.names() == ["images"]
 
 
-def test_progress_tells_the_stages_and_their_ends(store):
+def test_progress_reports_every_stage_to_its_end(store):
     filled(store, 700)
-    told = {}
-    tune(store, "images", queries=100, on_progress=lambda stage, *now: told.update({stage: now}))
-    assert told == {
+    stages = {}
+    tune(store, "images", queries=100, on_progress=lambda stage, *now: stages.update({stage: now}))
+    assert stages == {
         "exact search": (600, 600),
         "writing flat": (600, 600),
         "searching flat": (1, 1),
     }
 
 
-def test_nothing_to_tune_is_an_error(store):
+def test_too_few_records_raise(store):
     with pytest.raises(CollectionNotFound):
         tune(store, "nirgends")
     filled(store, 1)
@@ -246,21 +248,26 @@ def milvus(request, place_of):
         yield opened
 
 
-def test_indexes_of_milvus_miss_what_they_should_and_more_effort_finds_it(milvus):
+def test_milvus_indexes_gain_recall_with_effort(milvus):
     name = f"bilder_{uuid.uuid4().hex}"
     collection = filled(milvus, 3_000, name=name, index="hnsw")
     others = milvus.names()
     try:
         done = tune(milvus, name, indexes=GRID, queries=50, target=0.9)
-        found = {(each.index.partition(":")[0], each.effort): each for each in done.measurements}
-        assert found["flat", None].recall > 0.999  # it sums in float32
-        assert found["ivf_flat", 1].recall < 0.99
-        assert found["ivf_flat", 64].recall > 0.999  # all cells
-        assert found["ivf_sq8", 64].recall > 0.8
-        assert found["hnsw", 10].recall <= found["hnsw", 400].recall
-        assert all(each.indexed == done.searched == 2_950 for each in done.measurements)
+        by_index = {
+            (measurement.index.partition(":")[0], measurement.effort): measurement
+            for measurement in done.measurements
+        }
+        assert by_index["flat", None].recall > 0.999  # Milvus sums in float32
+        assert by_index["ivf_flat", 1].recall < 0.99
+        assert by_index["ivf_flat", 64].recall > 0.999  # all cells
+        assert by_index["ivf_sq8", 64].recall > 0.8
+        assert by_index["hnsw", 10].recall <= by_index["hnsw", 400].recall
+        assert all(
+            measurement.indexed == done.searched == 2_950 for measurement in done.measurements
+        )
         embedded = milvus.url.startswith("milvus-lite")
-        assert all((each.disk is not None) == embedded for each in done.measurements)
+        assert all((measurement.disk is not None) == embedded for measurement in done.measurements)
         assert done.best in done.measurements
         assert done.best.recall >= 0.9
         assert milvus.names() == others
@@ -270,8 +277,8 @@ def test_indexes_of_milvus_miss_what_they_should_and_more_effort_finds_it(milvus
 
 
 @pytest.mark.parametrize("place", ["tencent", "tencent+grpc"])
-def test_tencent_s_indexes_are_tried_and_dropped(place, place_of):
-    """By the emulator, which searches exactly whatever the index: recall says nothing there."""
+def test_tencent_indexes_are_tried_and_dropped(place, place_of):
+    """Uses the emulator, which always searches exactly, so recall has no meaning."""
     url, token = place_of(place)
     with connect(url, token=token) as cloud:
         name = f"bilder_{uuid.uuid4().hex}"
@@ -279,9 +286,13 @@ def test_tencent_s_indexes_are_tried_and_dropped(place, place_of):
         others = cloud.names()
         try:
             done = tune(cloud, name, indexes=GRID, queries=20, target=0.9)
-            kinds = {each.index.partition(":")[0] for each in done.measurements}
+            kinds = {measurement.index.partition(":")[0] for measurement in done.measurements}
             assert kinds == {"flat", "ivf_flat", "ivf_sq8", "hnsw"}
-            assert all(each.recall > 0.999 for each in done.measurements if "sq8" not in each.index)
+            assert all(
+                measurement.recall > 0.999
+                for measurement in done.measurements
+                if "sq8" not in measurement.index
+            )
             assert done.best in done.measurements
             assert cloud.names() == others
             assert collection.count() == 300
@@ -290,8 +301,8 @@ def test_tencent_s_indexes_are_tried_and_dropped(place, place_of):
 
 
 @pytest.mark.servers
-def test_an_index_that_the_store_refuses_is_left_out_and_told(store, place_of):
-    """By a server, for milvus-lite takes any parameters. Few rows are not indexed at all there."""
+def test_index_rejected_by_the_store_is_skipped_and_reported(store, place_of):
+    """Uses a server, because milvus-lite accepts any parameters. Servers do not index few rows."""
     filled(store, 60)
     url, token = place_of("milvus")
     with connect(url, token=token) as server:
@@ -300,10 +311,10 @@ def test_an_index_that_the_store_refuses_is_left_out_and_told(store, place_of):
         assert (only.index, only.indexed) == ("hnsw:M=16,efConstruction=200", 0)
         assert any(line.startswith("hnsw:M=100000") for line in done.notes)
         assert any("0 of 55 rows were searched through the index" in line for line in done.notes)
-        assert not [each for each in server.names() if each.startswith("tune_")]
+        assert not [name for name in server.names() if name.startswith("tune_")]
 
 
-def test_a_candidate_is_an_index_and_its_efforts():
+def test_candidate_is_parsed_as_index_and_efforts():
     assert Candidate.parse("hnsw:M=8@64,32,5", k=10) == Candidate(
         Index("hnsw", {"M": 8}), (10, 32, 64)
     )
@@ -317,9 +328,9 @@ def test_a_candidate_is_an_index_and_its_efforts():
             Candidate.parse(wrong, k=10)
 
 
-def test_what_is_tried_begins_with_what_is_there_and_holds_nothing_twice():
+def test_candidates_start_with_the_current_index_without_repeats():
     """50,000 rows: 4 sqrt(50,000) = 894, so 1,024 cells."""
-    tried = [str(each.index) for each in candidates(Index("hnsw"), rows=50_000, k=10)]
+    tried = [str(candidate.index) for candidate in candidates(Index("hnsw"), rows=50_000, k=10)]
     assert tried == [
         "hnsw:M=16,efConstruction=200",
         "flat",
@@ -339,11 +350,11 @@ def test_what_is_tried_begins_with_what_is_there_and_holds_nothing_twice():
         ("hnsw:M=16", 100 * (32 + 128)),
     ],
 )
-def test_memory_is_estimated_by_the_formula(index, wanted):
+def test_memory_estimate_matches_the_formula(index, wanted):
     assert memory_estimate(Index.parse(index), rows=100, dim=8) == wanted
 
 
-def test_the_cheapest_is_the_fastest_or_a_smaller_one_that_is_as_fast():
+def test_cheapest_is_the_fastest_or_a_smaller_equally_fast_one():
     def measured(index, recall, p50, memory):
         return Measurement(
             index, None, recall, 0, 1, p50, p50, p50, 0, 0, memory, None, 0, exact=False, short=0
