@@ -28,7 +28,7 @@ def test_deep_headers_of_weights_are_refused(tmp_path):
     header = b'{"a":' + DEEP.encode() + b"}"
     file = tmp_path / "tief ü.safetensors"
     file.write_bytes(len(header).to_bytes(8, "little") + header)
-    with pytest.raises(WeightsInvalid, match="tief ü.safetensors is no safetensors file"):
+    with pytest.raises(WeightsInvalid, match="tief ü.safetensors is not a safetensors file"):
         files.check(file)
     file.with_suffix(".json").write_text("[" * 30_000 + "]" * 30_000)
     with pytest.raises(ConfigError, match="holds no options"):

@@ -191,12 +191,12 @@ def _dataset(dataset: str, given: Mapping[str, Any]) -> "Dataset":
         raise click.UsageError(
             "--sample draws queries from a library; a DATASET has its own queries"
         )
-    from imgsearch.datasets import dataset as datasets
+    from imgsearch.datasets.dataset import load as load_dataset
     from imgsearch.evaluation.queries import captioned
 
     if given["queries"] == "captions":
         return captioned(Path(dataset))
-    return datasets.load(
+    return load_dataset(
         dataset, path_column=given["path_column"], label_column=given["label_column"]
     )
 

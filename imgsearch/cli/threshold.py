@@ -42,11 +42,11 @@ def threshold(
     the library lacks, PRECISION of the queries with hits would have a relevant one. Images and
     texts have separate thresholds; a query of both takes the lower one.
     """
-    from imgsearch.datasets import dataset as datasets
+    from imgsearch.datasets.dataset import load as load_dataset
     from imgsearch.evaluation.label_thresholds import thresholds
 
     config["options"] = options.parse_options(config["options"])
-    dataset = datasets.load(Path(labeled)) if labeled else None
+    dataset = load_dataset(Path(labeled)) if labeled else None
     with (
         options.open_library(
             Settings.from_environment(), db, collection=collection, **config

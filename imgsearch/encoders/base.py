@@ -1,4 +1,4 @@
-"""The contract of an encoder: images, and texts if it takes them → vectors of one space."""
+"""The contract of encoders of images and texts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,28 +13,28 @@ from imgsearch.wording import counted
 
 
 class Encoder(ABC):
-    """A model that turns images into vectors. Thread-safe; built once a process by `load`."""
+    """A model that turns images, and possibly texts, into vectors of one space. Thread-safe."""
 
     fingerprint: Fingerprint
     batch_size: int = 32
-    """How many images `features` likes to see at once."""
+    """The number of images in a call of `features` that is fastest."""
     enough: int = 0
-    """How many pixels the shorter edge of an image needs, for `images.decode`'s `at_least`.
+    """The pixels that the shorter edge of an image needs, for `at_least` of `images.decode`.
 
-    Where it is above 0, `prepare` takes a Pillow picture, too. 0: a whole image, as an array.
+    Above 0, `prepare` also takes a Pillow picture. 0 requires a whole image as an array.
     """
     offloaded: bool = False
-    """Whether `features` waits for a device of its own, while the cores could go on decoding."""
+    """Whether `features` waits for a GPU while the CPU cores can decode."""
     languages: tuple[str, ...] = ()
-    """The languages of its texts, as "en"; "mul" for many; none where it has no text side."""
+    """The languages of its texts, such as "en", or "mul" for many; empty without texts."""
     templates: tuple[str, ...] = ("{}",)
-    """The sentences that a text is put in, in the place of {}; their vectors are averaged."""
+    """Sentences with {} for a text; the vectors of the filled sentences are averaged."""
 
     @abstractmethod
     def prepare(self, image: Pixels) -> npt.NDArray[Any]:
-        """Return the model's input for one image, always of the same shape and dtype, small.
+        """Return the model's input for one image, small and always of the same shape and dtype.
 
-        Runs beside `features`, in another thread; what it returns waits in queues.
+        It runs in another thread than `features`, and its results wait in queues.
         """
 
     @abstractmethod
@@ -42,37 +42,37 @@ class Encoder(ABC):
         """Return the raw embeddings, float32 (n, dim), of n prepared inputs, in order."""
 
     def text_features(self, texts: Sequence[str]) -> Matrix:
-        """Return the raw embeddings, float32 (n, dim), of n texts as they are, in order.
+        """Return the raw embeddings, float32 (n, dim), of n texts without templates, in order.
 
         Raises:
             TextUnsupported: the model takes images only.
         """
         raise TextUnsupported(
             f"{self.fingerprint.model} takes images only ({counted(len(texts), 'text')} given); "
-            "`imgsearch models` tells which take texts, as clip_vit_b32 does"
+            "`imgsearch models` shows models that take texts, such as clip_vit_b32"
         )
 
-    def unknown_words(self, text: str) -> tuple[str, ...]:  # noqa: ARG002  # for who knows words
-        """Return the words that the model passes over, as it does not know them; mostly none."""
+    def unknown_words(self, text: str) -> tuple[str, ...]:  # noqa: ARG002  # for subclasses
+        """Return the words of a text that the model ignores because it does not know them."""
         return ()
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return the vectors of n texts, float32 (n, dim), rows of unit L2 norm.
 
-        Each text is put into every one of `templates`; the unit vectors' mean is scaled to 1.
+        A text's vector is the scaled mean of its unit vectors in all `templates`.
 
         Raises:
             TextUnsupported: the model takes images only.
-            TextUnknown: it knows no word of a text.
+            TextUnknown: the model knows no word of a text.
             EncoderError: an embedding is zero or not finite.
         """
-        told = [each.replace("{}", text) for text in texts for each in self.templates]
-        features = unit(self.text_features(told))
+        sentences = [template.replace("{}", text) for text in texts for template in self.templates]
+        features = unit(self.text_features(sentences))
         return unit(features.reshape(len(texts), len(self.templates), -1).mean(axis=1))
 
     @property
     def dim(self) -> int:
-        """The vectors' length."""
+        """The dimension of the vectors."""
         return self.fingerprint.dim
 
     def encode(self, images: Sequence[Pixels]) -> Matrix:
@@ -85,13 +85,13 @@ class Encoder(ABC):
 
 
 def unit(features: Matrix) -> Matrix:
-    """Return the rows scaled to unit L2 norm, float32, C-contiguous.
+    """Scale rows to unit L2 norm; the result is float32 and C-contiguous.
 
     Raises:
-        EncoderError: a row is zero or not finite, so has no direction.
+        EncoderError: a row is zero or not finite.
     """
     matrix = np.ascontiguousarray(features, dtype=np.float32)
     norms = np.linalg.norm(matrix.astype(np.float64), axis=-1, keepdims=True)
     if not (np.isfinite(norms).all() and (norms > 0).all()):
-        raise EncoderError("an embedding is zero or not finite: the weights or the image are odd")
+        raise EncoderError("an embedding is zero or not finite. Check the weights and the image.")
     return np.ascontiguousarray(matrix / norms, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Borders of one colour around pictures: bars of films, padding, frames of scanners."""
+"""Removal of borders of one color: bars of films, padding, frames of scanners."""
 
 from typing import Final
 
@@ -7,25 +7,22 @@ from PIL import Image
 
 from imgsearch.types import Pixels
 
-_FLAT: Final = (
-    12  # levels; above what JPEG leaves in a bar; 8 of 157 photographs lose over 5 % to it
-)
-_MOST: Final = 4_096  # lines looked at together: some MB
+# levels, above the noise of JPEG in a bar; 8 of 157 photographs lose over 5 % of their area
+_FLAT: Final = 12
+_MOST: Final = 4_096  # lines compared at once: some MB
+_SAMPLES: Final = 64  # pixels of a line that are compared
 
 
-_SAMPLES: Final = 64  # of a line, to see that it is flat
-
-
-def trimmed(image: Pixels) -> Pixels:
+def trim(image: Pixels) -> Pixels:
     """Return the view of an image without borders of one color, or the whole image."""
     left, top, right, bottom = _content(image)
     return image[top:bottom, left:right]
 
 
-def trimmed_picture(picture: Image.Image) -> Image.Image:
-    """Return an RGB picture without borders of one color, cropped as by `trimmed`.
+def trim_picture(picture: Image.Image) -> Image.Image:
+    """Return an RGB picture without borders of one color, cropped like `trim`.
 
-    Most pictures have no border. Their outermost lines show that, without a copy of all pixels.
+    Most pictures have no border, which their outermost lines show without a copy of all pixels.
     """
     width, height = picture.size
     edges = (
@@ -40,7 +37,7 @@ def trimmed_picture(picture: Image.Image) -> Image.Image:
 
 
 def canonical() -> str:
-    """Return the description of `trimmed` for a `Fingerprint`."""
+    """Return the description of `trim` for a `Fingerprint`."""
     return f"trim border lines within {_FLAT} levels of their corner"
 
 
@@ -54,22 +51,22 @@ def _content(image: Pixels) -> tuple[int, int, int, int]:
 
 
 def _step(length: int) -> int:
-    """Return the distance of the samples in a line of this length."""
+    """Return the distance between the samples of a line."""
     return max(1, length // _SAMPLES)
 
 
 def _is_flat(line: Pixels) -> bool:
-    """Return whether an image's outermost row or column, as an image of its own, is a border."""
+    """Return whether a row or column, given as an image, is a border."""
     pixels = line.reshape(1, -1, 3)
     return _flat_lines(pixels[:, :: _step(pixels.shape[1])]) > 0
 
 
 def _flat_lines(lines: Pixels) -> int:
-    """Return how many of the first lines have about the colour of the first one's first pixel."""
-    colour = lines[0, 0].astype(np.int16)
+    """Return the number of first lines with about the color of the first pixel."""
+    color = lines[0, 0].astype(np.int16)
     start, size = 0, 1
-    while start < len(lines):  # one line first, as most pictures have no border; then more at once
-        far = np.abs(lines[start : start + size] - colour).max(axis=(1, 2)) > _FLAT
+    while start < len(lines):  # one line first, because most pictures have no border
+        far = np.abs(lines[start : start + size] - color).max(axis=(1, 2)) > _FLAT
         if far.any():
             return start + int(far.argmax())
         start, size = start + size, min(2 * size, _MOST)

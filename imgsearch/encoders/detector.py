@@ -1,4 +1,4 @@
-"""What is where in an image: object detection by the library transformers.
+"""Object detection by the library transformers.
 
 https://huggingface.co/docs/transformers/tasks/object_detection
 """
@@ -24,14 +24,14 @@ from imgsearch.errors import (
     WeightsInvalid,
     WeightsNotFound,
 )
-from imgsearch.images.regions import Region, chosen
+from imgsearch.images.regions import Region, select
 from imgsearch.types import Pixels
 
 WEIGHTS: Final = "model.safetensors"
 _FILES: Final = ("config.json", "preprocessor_config.json", WEIGHTS)
-_ALL: Final = -1.0  # a threshold below every score: transformers leaves out those equal to it
-# what transformers 5.23 raises on wrong files; AttributeError: JSON that is no object
-_FOLDER_AT_FAULT: Final = (
+_ALL: Final = -1.0  # below every score, because transformers drops scores equal to the threshold
+# errors of transformers 5.23 for invalid files; AttributeError for JSON that is not an object
+_INVALID_FOLDER: Final = (
     OSError,
     ValueError,
     RuntimeError,
@@ -43,14 +43,14 @@ _FOLDER_AT_FAULT: Final = (
 
 @dataclass(frozen=True)
 class Detection:
-    """Which detector, and which of its regions count, in plain values.
+    """A detector's folder and the options that select its regions.
 
-    `weights` is a folder as a hub lays it out: config.json, preprocessor_config.json and
-    model.safetensors of a model that transformers detects objects with, as RT-DETR, D-FINE or
-    YOLOS. The others are those of `regions.chosen`.
+    `weights` is a folder with config.json, preprocessor_config.json and model.safetensors of an
+    object detection model of transformers, such as RT-DETR, D-FINE or YOLOS. The other fields are
+    arguments of `images.regions.select`.
 
     Raises:
-        ConfigError: `threshold` is not in [0, 1], `most` or `smallest` below 1.
+        ConfigError: `threshold` is not in [0, 1], or `most` or `smallest` is below 1.
     """
 
     weights: str
@@ -60,51 +60,52 @@ class Detection:
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
-            raise ConfigError(f"a detection's threshold is in [0, 1], not {self.threshold}")
+            raise ConfigError(f"a detection's threshold must be in [0, 1], not {self.threshold}")
         if min(self.most, self.smallest) < 1:
             raise ConfigError(
-                f"a detection's most and smallest are 1 or more, not {self.most}, {self.smallest}"
+                f"a detection's most and smallest must be at least 1, not {self.most} and "
+                f"{self.smallest}"
             )
 
     @classmethod
-    def of(cls, given: "str | PathLike[str] | Detection") -> "Detection":
-        """Return the detection with an absolute path, so that it works anywhere.
+    def of(cls, regions: "str | PathLike[str] | Detection") -> "Detection":
+        """Return a detection with an absolute path, for a detector's folder or a detection.
 
         Raises:
-            ConfigError: `given` is no path.
+            ConfigError: `regions` is neither.
         """
-        if isinstance(given, Detection):
-            return given
-        folder: object = given  # a caller without a type checker may give anything
+        if isinstance(regions, Detection):
+            return regions
+        folder: object = regions  # untyped callers may pass anything
         if not isinstance(folder, str | PathLike) or not fspath(folder):
-            raise ConfigError(f"regions is a detector's folder or a Detection, not {given!r}")
-        return cls(str(Path(given).expanduser().resolve()))
+            raise ConfigError(f"regions must be a detector's folder or a Detection, not {folder!r}")
+        return cls(str(Path(folder).expanduser().resolve()))
 
     def build(self) -> "Detector":
-        """Return the detector: the same object in a process, until a file of the folder changes.
+        """Build the detector. It is cached until a file of the folder changes.
 
         Raises:
             MissingExtra: torch or transformers is not installed.
-            WeightsNotFound, WeightsInvalid: the folder is not there, or holds something else.
+            WeightsNotFound, WeightsInvalid: the folder is missing, or is not a detector's.
         """
         folder = Path(self.weights).expanduser().resolve()
-        with _building:
-            known, mark = _built.get(folder), files.stamp(folder)
-            if known is None or known[0] != mark:
-                known = _built[folder] = mark, Detector(folder)
-            return known[1]
+        with _lock:
+            cached, stamp = _detectors.get(folder), files.stamp(folder)
+            if cached is None or cached[0] != stamp:
+                cached = _detectors[folder] = stamp, Detector(folder)
+            return cached[1]
 
     def __call__(self, image: Pixels) -> list[Region]:
-        """Return the regions that count, the surest first.
+        """Return the selected regions, highest score first.
 
         Raises:
-            EncoderError: the detector fails on the image; and all that `build` raises.
+            EncoderError: the detector fails on the image. Errors of `build` are also raised.
         """
         height, width = image.shape[:2]
         detector = self.build()
-        if min(height, width) < self.smallest:  # nothing in it would count, and some models fail
+        if min(height, width) < self.smallest:  # no region would be selected, and some models fail
             return []
-        return chosen(
+        return select(
             detector.detect(image),
             width,
             height,
@@ -115,72 +116,73 @@ class Detection:
 
 
 class Detector:
-    """A detector in float32 on the CPU; a call at a time."""
+    """A detector in float32 on the CPU, which runs one call at a time."""
 
     def __init__(self, folder: str | PathLike[str]) -> None:
-        """Read the folder; nothing in it is run, and nothing is downloaded.
+        """Load the folder without running its code and without downloads.
 
-        Raises: as `Detection.build` says.
+        Raises: see `Detection.build`.
         """
-        place = Path(folder).expanduser().resolve()
+        path = Path(folder).expanduser().resolve()
         for name in _FILES:
-            if not (place / name).is_file():
-                raise WeightsNotFound(f"{place} holds no {name}: it is no detector's folder")
-        files.check(place / WEIGHTS)
+            if not (path / name).is_file():
+                raise WeightsNotFound(f"{path} is not a detector's folder: {name} is missing")
+        files.check(path / WEIGHTS)
         self._torch = frameworks()[0]
         transformers = _transformers()
         local = {"local_files_only": True, "trust_remote_code": False}
         try:
             with _quiet(transformers.logging):
-                processor = transformers.AutoImageProcessor.from_pretrained(place, **local)
+                processor = transformers.AutoImageProcessor.from_pretrained(path, **local)
                 model, report = transformers.AutoModelForObjectDetection.from_pretrained(
-                    place,
-                    config=_config(transformers.AutoConfig, place),
+                    path,
+                    config=_config(transformers.AutoConfig, path),
                     use_safetensors=True,
-                    ignore_mismatched_sizes=True,  # told below, with all else that does not fit
+                    ignore_mismatched_sizes=True,  # reported below with other mismatches
                     output_loading_info=True,
                     **local,
                 )
         except ImportError as error:
             raise MissingExtra(
-                f"the detector in {place} does not load: {error}. Install what the line names."
+                f"cannot load the detector in {path}: {error}. Install the named package."
             ) from error
-        except _FOLDER_AT_FAULT as error:
-            raise WeightsInvalid(f"{place} holds no detector: {error}") from error
+        except _INVALID_FOLDER as error:
+            raise WeightsInvalid(f"{path} is not a detector's folder: {error}") from error
         if faults := _faults(report):
-            raise WeightsInvalid(f"{place / WEIGHTS} is not the model of its config.json: {faults}")
+            raise WeightsInvalid(f"{path / WEIGHTS} does not fit its config.json: {faults}")
         if not hasattr(processor, "post_process_object_detection"):
-            told = type(processor).__name__
-            raise WeightsInvalid(f"{place}: the {told} of {_FILES[1]} is for no detector")
+            name = type(processor).__name__
+            raise WeightsInvalid(f"{path}: the {name} of {_FILES[1]} does not detect objects")
         self._processor, self._model = processor, model.float().eval()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def detect(self, image: Pixels) -> list[Region]:
-        """Return all that the model tells, also what it is not sure of at all, in no order.
+        """Return all regions of the model, with any score, in no order.
 
         Raises:
-            EncoderError: the model fails on the image, or gives NaN or infinity.
+            EncoderError: the model fails on the image, or returns NaN or infinity.
         """
         torch, size = self._torch, image.shape[:2]
-        image = np.require(image, requirements="W")  # torch warns of arrays that are not
+        image = np.require(image, requirements="W")  # torch warns of read-only arrays
         try:
-            with self._turn, torch.inference_mode():
+            with self._lock, torch.inference_mode():
                 inputs = self._processor(
                     images=image, return_tensors="pt", input_data_format="channels_last"
                 )
-                made = self._model(**inputs)
-                sound = all(torch.isfinite(part).all() for part in (made.logits, made.pred_boxes))
-                made = self._processor.post_process_object_detection(
-                    made, threshold=_ALL, target_sizes=[size]
+                output = self._model(**inputs)
+                parts = output.logits, output.pred_boxes
+                is_finite = all(torch.isfinite(part).all() for part in parts)
+                result = self._processor.post_process_object_detection(
+                    output, threshold=_ALL, target_sizes=[size]
                 )[0]
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise EncoderError(f"the detector fails on an image of {size}: {error}") from error
-        if not sound:
-            raise EncoderError(f"the detector gives NaN or infinity for an image of {size}")
+        if not is_finite:
+            raise EncoderError(f"the detector returns NaN or infinity for an image of {size}")
         names = self._model.config.id2label
-        columns = (made[key].tolist() for key in ("boxes", "labels", "scores"))
+        columns = (result[key].tolist() for key in ("boxes", "labels", "scores"))
         return [
-            Region(_whole(box), _label(names.get(label, label)), score)
+            Region(_round(box), _label(names.get(label, label)), score)
             for box, label, score in zip(*columns, strict=True)
         ]
 
@@ -192,9 +194,9 @@ def _transformers() -> Any:
         raise MissingExtra(
             f"regions need {error.name}", extra="torch,regions", name=error.name
         ) from error
-    except ImportError as error:  # it checks the versions of what it needs
+    except ImportError as error:  # transformers checks the versions of its requirements
         raise MissingExtra(
-            f"transformers does not import: {error}. Run {install_hint('torch,regions')}.",
+            f"cannot import transformers: {error}. Run {install_hint('torch,regions')}.",
             name="transformers",
         ) from error
     return transformers
@@ -202,7 +204,7 @@ def _transformers() -> Any:
 
 @contextmanager
 def _quiet(logging: Any) -> Iterator[None]:
-    """Keep transformers' progress bars and load reports to ourselves: what matters is raised."""
+    """Silence transformers' progress bars and load reports; problems are raised as errors."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -214,53 +216,56 @@ def _quiet(logging: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _config(configs: Any, place: Path) -> Any:
-    """Return the model's configuration, without asking a hub for a part of it.
+def _config(configs: Any, folder: Path) -> Any:
+    """Return the model's configuration without a request to a hub.
 
-    Where a config.json names a backbone and does not describe it, as those that transformers 4
-    wrote for DETR's family, transformers 5.23 asks the hub if a repository of that name exists,
-    whatever `local_files_only` says. Timm's are described here, as DETR's own code does.
+    A config.json by transformers 4 for DETR's family names a backbone without describing it. For
+    it transformers 5.23 asks the hub whether this repository exists, despite `local_files_only`.
+    This function describes backbones of timm in the same way as DETR's own code.
     """
-    told = safe_json.loads((place / _FILES[0]).read_text(encoding="utf-8"))
-    if not told.get("backbone") or told.get("backbone_config"):
-        return configs.from_pretrained(place, local_files_only=True, trust_remote_code=False)
-    if not told.get("use_timm_backbone", True):
+    config = safe_json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
+    if not config.get("backbone") or config.get("backbone_config"):
+        return configs.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not config.get("use_timm_backbone", True):
         raise WeightsInvalid(
-            f"its config.json leaves the backbone {told['backbone']!r} to a hub; write the model "
-            "again with transformers 5, which describes it there"
+            f"its config.json leaves the backbone {config['backbone']!r} to a hub. Save the model "
+            "again with transformers 5, which describes the backbone."
         )
-    wishes = told.pop("backbone_kwargs", None) or {}
-    told["backbone_config"] = {
+    arguments = config.pop("backbone_kwargs", None) or {}
+    config["backbone_config"] = {
         "model_type": "timm_backbone",
-        "backbone": told.pop("backbone"),
-        "num_channels": told.get("num_channels", 3),
+        "backbone": config.pop("backbone"),
+        "num_channels": config.get("num_channels", 3),
         "features_only": True,
         "use_pretrained_backbone": False,
-        "out_indices": wishes.get("out_indices", [1, 2, 3, 4]),
+        "out_indices": arguments.get("out_indices", [1, 2, 3, 4]),
     }
-    if told.get("dilation"):
-        told["backbone_config"]["output_stride"] = wishes.get("output_stride", 16)
-    return configs.for_model(**told)
+    if config.get("dilation"):
+        config["backbone_config"]["output_stride"] = arguments.get("output_stride", 16)
+    return configs.for_model(**config)
 
 
 def _faults(report: Any) -> str:
-    told = {
+    """Return the mismatches between weights and model as text, or ""."""
+    keys_by_fault = {
         "missing": sorted(report.get("missing_keys") or ()),
         "unexpected": sorted(report.get("unexpected_keys") or ()),
         "of another shape": sorted(map(str, report.get("mismatched_keys") or ())),
     }
-    return "; ".join(f"{len(keys)} {what} ({keys[0]}, …)" for what, keys in told.items() if keys)
+    return "; ".join(
+        f"{len(keys)} {fault} ({keys[0]}, …)" for fault, keys in keys_by_fault.items() if keys
+    )
 
 
-def _whole(box: Sequence[float]) -> tuple[int, int, int, int]:
+def _round(box: Sequence[float]) -> tuple[int, int, int, int]:
     left, top, right, bottom = (round(edge) for edge in box)
     return left, top, right, bottom
 
 
-def _label(told: object) -> str:
-    """Return a label as every store holds it: valid UTF-8, without NUL."""
-    return str(told).replace("\0", "").encode("utf-8", "backslashreplace").decode()
+def _label(label: object) -> str:
+    """Return a label that every store accepts: valid UTF-8 without NUL."""
+    return str(label).replace("\0", "").encode("utf-8", "backslashreplace").decode()
 
 
-_building: Final = threading.Lock()
-_built: Final[dict[Path, tuple[tuple[str | int, ...], Detector]]] = {}
+_lock: Final = threading.Lock()
+_detectors: Final[dict[Path, tuple[tuple[str | int, ...], Detector]]] = {}

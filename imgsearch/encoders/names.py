@@ -1,38 +1,38 @@
-"""Whether a library has a model of some name, mostly without importing the library."""
+"""Checks of model names, mostly without importing timm or open_clip."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 from imgsearch.errors import MissingExtra
 
-_FAMILIES = {"timm": "timm", "clip": "open_clip"}  # family → the package that has its models
+_FAMILIES = {"timm": "timm", "clip": "open_clip"}  # family → the package of its models
 
 
 def check(family: str, name: str) -> None:
-    """Check the name of a model of a family, as "timm" and "resnet50.a1_in1k".
+    """Check the name of a model of a family, such as "timm" and "resnet50.a1_in1k".
 
-    Importing timm or open_clip takes seconds, so their files are searched for the name first. A
-    library that is not installed has every name, because an export runs without it.
+    Importing timm or open_clip takes seconds, so their files are searched for the name first. Any
+    name passes if the library is not installed, because an export runs without it.
 
     Raises:
-        ModelNotFound: the library has no such model, or no such weights of it.
+        ModelNotFound: the library lacks the model, or these weights of it.
         EncoderError: the library cannot be imported.
     """
     if family == "towhee":
-        from imgsearch.encoders.clip.towhee_clip import theirs
+        from imgsearch.encoders.clip.towhee_clip import open_clip_name
 
-        theirs(name)
+        open_clip_name(name)
         return
-    folder = _folder(_FAMILIES[family])
+    folder = _package_folder(_FAMILIES[family])
     known = _in_timm if family == "timm" else _in_open_clip
     if folder is not None and not known(folder, name):
-        _ask(family, name)
+        _check_by_import(family, name)
 
 
-def _folder(package: str) -> Path | None:
+def _package_folder(package: str) -> Path | None:
     try:
         spec = find_spec(package)
-    except ValueError:  # barred from being imported: its entry in sys.modules is None
+    except ValueError:  # its entry in sys.modules is None, which forbids imports
         return None
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
@@ -52,11 +52,11 @@ def _in_open_clip(folder: Path, name: str) -> bool:
     arch, _, tag = name.partition("/")
     if Path(arch).name != arch or not (folder / "model_configs" / f"{arch}.json").is_file():
         return False
-    return not tag  # which tags belong to which model is known to open_clip alone
+    return not tag  # only open_clip knows the tags of a model
 
 
-def _ask(family: str, name: str) -> None:
-    """Have the library itself say what is wrong with the name, and what is like it."""
+def _check_by_import(family: str, name: str) -> None:
+    """Check the name by the library, whose error names similar models."""
     try:
         if family == "timm":
             from imgsearch.encoders.timm import encoder

@@ -1,8 +1,8 @@
-"""Which encoder, in plain values: what pipelines carry and collections remember."""
+"""Recipes and plans of encoders as plain values."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,15 +12,15 @@ from imgsearch.encoders import registry
 from imgsearch.encoders.registry import DEFAULT
 
 RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device", "compile"})
-"""The options that tell how a model runs, and not what its vectors are."""
+"""The options that do not change a model's vectors, only how it runs."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to build an encoder again: a model's name, its weights file and its options.
+    """The arguments to build an encoder again, for pipelines and collections.
 
-    A hint, not an identity: the file may have moved. What counts is the `Fingerprint` of the
-    encoder that comes out.
+    A recipe is a hint, because the weights file may have moved. The `Fingerprint` of the built
+    encoder is its identity.
     """
 
     model: str = DEFAULT
@@ -34,31 +34,47 @@ class Recipe:
         weights: str | PathLike[str] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Return the recipe with absolute paths, and the model's own name for an alias.
+        """Return a recipe with absolute paths and the model's name instead of an alias.
 
-        So it works in any folder, and an alias such as "best" may name another model some day.
+        So it works in any folder, and an alias such as "best" may later name another model.
         """
         file = None if weights is None else str(Path(weights).expanduser().resolve())
-        chosen = dict(options or {})
-        if "reduction" in chosen:
-            chosen["reduction"] = str(Path(chosen["reduction"]).expanduser().resolve())
+        plain = dict(options or {})
+        if "reduction" in plain:
+            plain["reduction"] = str(Path(plain["reduction"]).expanduser().resolve())
         row = registry.find(model)
-        return cls(row.name if row else model, file, chosen or None)
+        return cls(row.name if row else model, file, plain or None)
 
     def config(self) -> dict[str, Any]:
-        """Return the keyword arguments that operators and `imgsearch.encoders.load` take."""
+        """Return the keyword arguments of operators and `imgsearch.encoders.load`."""
         return {"model": self.model, "weights": self.weights, "options": self.options}
 
     def to_json(self) -> str:
-        """Return the text that `from_json` reads, without what is this machine's: how it runs."""
+        """Return JSON text for `from_json`, without the options that depend on the machine."""
         kept = {key: value for key, value in (self.options or {}).items() if key not in RUNNING}
         return json.dumps({**self.config(), "options": kept or None}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:
-        """Read what `to_json` wrote; None where `text` is something else."""
+        """Parse the text of `to_json`; return None for any other text."""
         try:
             config = safe_json.loads(text)
             return cls(str(config["model"]), config["weights"], config["options"])
         except (ValueError, TypeError, KeyError):
             return None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model to build.
+
+    `family` is "lite", "classic", "timm", "clip" or "towhee", and `name` the model's name there.
+    `label` is the name in fingerprints. The user's options override `defaults`. `languages` are the
+    languages of texts.
+    """
+
+    family: str
+    name: str
+    label: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The models that are described, row by row, in models.toml."""
+"""The registry of described models, from models.toml."""
 
 import tomllib
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ _PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "lite": ("onnxruntime",),
     "timm": PACKAGES,
     "clip": _CLIP,
-    "towhee": (*_CLIP, "towhee"),  # to look for towhee.models would import Towhee
+    "towhee": (*_CLIP, "towhee"),  # looking for towhee.models would import Towhee
 }
 OWN_RUNTIMES: Final = ("lite", "classic")
-"""The runtimes of our own encoders, which need no extra."""
+"""The runtimes of imgsearch's own encoders, which need no extra."""
 
 _PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
 
@@ -60,20 +60,20 @@ class Model:
 
     @property
     def needs(self) -> str:
-        """The extra that it needs, "" for none."""
+        """The extra that the model needs, or ""."""
         own = dict.fromkeys(OWN_RUNTIMES, "")
         return {**own, "timm": "torch"}.get(self.runtime, self.runtime)
 
     @property
     def installed(self) -> bool:
-        """Whether its runtime is installed, and lite's weights; nothing is imported."""
+        """Whether the runtime, and for lite the weights, are installed; imports nothing."""
         weights = self.weights_file if self.runtime == "lite" else None
-        found = all(map(is_installed, _PACKAGES.get(self.runtime, ())))
-        return found and (weights is None or weights.is_installed())
+        has_packages = all(map(is_installed, _PACKAGES.get(self.runtime, ())))
+        return has_packages and (weights is None or weights.is_installed())
 
     @property
     def install(self) -> str:
-        """The command that installs what it needs, "" where it is installed."""
+        """The command that installs the missing packages, or ""."""
         if self.installed:
             return ""
         if self.runtime == "lite":
@@ -82,40 +82,40 @@ class Model:
 
     @property
     def weights_file(self) -> PackageFile | None:
-        """The file of weights in a distribution of the package index, None where none has it."""
+        """The file of weights in a distribution of the package index, or None."""
         if not self.package:
             return None
         distribution, _, version = self.package.partition("==")
         return PackageFile(distribution, version, self.file, self.sha256)
 
     def options(self) -> dict[str, Any]:
-        """Return the options that build it, which those of a user go before."""
+        """Return the model's default options, which the user's options override."""
         own = {name: getattr(self, name) for name in _PIXELS}
         return {**own, **({"pooling": self.pooling} if self.pooling else {}), **self.arguments}
 
 
 DEFAULT: Final = "lite"
-"""The model that is used where the user names none."""
+"""The model for users who name none."""
 
 FAMILIES: Final = (
-    Model("timm:NAME", "timm", description="any image model of timm, its pooled features"),
-    Model("clip:ARCH/TAG", "clip", description="any model of open_clip, as ViT-B-32/openai"),
-    Model("towhee:NAME", "towhee", description="CLIP by Towhee's own code, as clip_vit_b32"),
+    Model("timm:NAME", "timm", description="the pooled features of any image model of timm"),
+    Model("clip:ARCH/TAG", "clip", description="any model of open_clip, such as ViT-B-32/openai"),
+    Model("towhee:NAME", "towhee", description="CLIP by Towhee's own code, such as clip_vit_b32"),
 )
-"""Names for the models of whole libraries, which have no row in models.toml."""
+"""Patterns for the models of other libraries, which have no row in models.toml."""
 
 
 @cache
 def described() -> Mapping[str, Model]:
-    """Return the models of models.toml by name, in its order."""
+    """Return the models of models.toml by name, in the order of the file."""
     text = resources.files("imgsearch.encoders").joinpath("models.toml").read_text("utf-8")
     return {name: _model(name, row) for name, row in tomllib.loads(text).items()}
 
 
 def find(name: str) -> Model | None:
-    """Return the model of that name or alias, None if it is not described."""
-    there = described()
-    return there.get(name) or next((row for row in there.values() if name in row.aliases), None)
+    """Return the described model of a name or alias, or None."""
+    models = described()
+    return models.get(name) or next((row for row in models.values() if name in row.aliases), None)
 
 
 def _model(name: str, row: Mapping[str, Any]) -> Model:

@@ -86,7 +86,7 @@ def evaluate_collection(
     return Run(
         subject=Subject(collection.name, _manifest(facts), len(facts), number, held_out=False),
         encoder=schema.encoder or encoder or Fingerprint("unknown", schema.dim),
-        query_kind="images",
+        asked="images",
         collection=collection.name,
         url=url,
         index=str(schema.index),

@@ -42,10 +42,10 @@ def differences(first: Run, second: Run) -> list[Difference]:
     Raises:
         DatasetError: the runs have different images or queries.
     """
-    if first.subject.manifest != second.subject.manifest or first.query_kind != second.query_kind:
+    if first.subject.manifest != second.subject.manifest or first.asked != second.asked:
         raise DatasetError(
-            f"cannot compare {first.subject.name} ({first.query_kind}) with {second.subject.name} "
-            f"({second.query_kind}): their images or queries differ"
+            f"cannot compare {first.subject.name} ({first.asked}) with {second.subject.name} "
+            f"({second.asked}): their images or queries differ"
         )
     ours, theirs = _query_rows(first), _query_rows(second)
     shared = [query for query in ours if query in theirs]

@@ -129,7 +129,7 @@ def evaluate(
             dataset.held_out,
         ),
         encoder=load(**recipe.config()).fingerprint,
-        query_kind=queries,
+        asked=queries,
         collection=name,
         url=url or "memory://",
         index=index,

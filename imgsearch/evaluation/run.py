@@ -43,14 +43,14 @@ class Subject:
 class Run:
     """The measures of an evaluation, with its dataset, encoder and store.
 
-    `query_kind` is "images", "names", "captions" or "changes". `labels` has the gallery's classes
+    `asked` is "images", "names", "captions" or "changes". `labels` has the gallery's classes
     by id. `seconds` has the times of indexing and searching, including file access. `speed` and
     `map` are None unless requested. `max_pixels` is the decoder's limit for one image.
     """
 
     subject: Subject
     encoder: Fingerprint
-    query_kind: str
+    asked: str
     collection: str
     url: str
     index: str
@@ -104,7 +104,7 @@ class Run:
         """Return the figures, ready for JSON; equal runs differ in `seconds` and `speed` only."""
         return {
             "dataset": asdict(self.subject),
-            "asked": self.query_kind,
+            "asked": self.asked,
             "encoder": asdict(self.encoder),
             "store": {
                 "url": self.url,

@@ -148,7 +148,7 @@ def _run(
             dataset.held_out,
         ),
         encoder=fingerprint,
-        query_kind="images",
+        asked="images",
         collection="images",
         url="memory://",
         index="flat",

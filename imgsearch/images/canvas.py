@@ -1,4 +1,4 @@
-"""Transparent and cropped parts of an image that Pillow 12.3 leaves as they are."""
+"""Transparent and cropped parts of an image that Pillow 12.3 does not handle."""
 
 import struct
 
@@ -11,8 +11,8 @@ from imgsearch.images.encoded_image import EncodedImage
 
 _Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-_GREY, _COLOUR = 0, 2  # colour types of PNG
-_DEPTH, _TYPE = 24, 25  # offsets of the bits and the colour type of a PNG: its first chunk is fixed
+_GRAY, _COLOR = 0, 2  # color types of PNG
+_DEPTH, _TYPE = 24, 25  # offsets of the bits and the color type of a PNG: its first chunk is fixed
 _UPPER, _LOWER = "RGB;16B", "RGB;16L"  # modes that read the upper or lower byte of each number
 
 
@@ -25,7 +25,7 @@ def uncovered(image: ImageFile, encoded: EncodedImage) -> Image.Image | None:
     """Return a mask of the transparent pixels, or None if Pillow handles them.
 
     Call it before `image` is loaded. A first frame that is smaller than the canvas leaves the rest
-    transparent, as in browsers, which ignore the background colour of GIF. The transparent colour
+    transparent, as in browsers, which ignore the background color of GIF. The transparent color
     of a PNG is compared in all 16 bits.
     """
     if encoded.kind == "GIF":
@@ -64,17 +64,17 @@ def _first_frame(data: bytes) -> _Box | None:
 
 
 def _keyed(image: ImageFile, encoded: EncodedImage) -> Image.Image | None:
-    """Scale the transparent colour of a PNG to the range of the pixels, or return its mask."""
+    """Scale the transparent color of a PNG to the range of the pixels, or return its mask."""
     key, depth, kind = image.info.get("transparency"), encoded.data[_DEPTH], encoded.data[_TYPE]
-    if kind == _GREY and depth < 8 and isinstance(key, int):
-        # Pillow scales pixels of 2 and 4 bits to 0..255, but not the transparent colour
+    if kind == _GRAY and depth < 8 and isinstance(key, int):
+        # Pillow scales pixels of 2 and 4 bits to 0..255, but not the transparent color
         image.info["transparency"] = (key & (1 << depth) - 1) * 255 // ((1 << depth) - 1)
-    if kind != _COLOUR or depth != 16 or not isinstance(key, tuple):
+    if kind != _COLOR or depth != 16 or not isinstance(key, tuple):
         return None
     del image.info["transparency"]
-    colour = np.array(key)
+    color = np.array(key)
     is_key = np.ones(image.size[::-1], bool)
-    for rawmode, half in ((_UPPER, colour >> 8), (_LOWER, colour & 255)):
+    for rawmode, half in ((_UPPER, color >> 8), (_LOWER, color & 255)):
         again = encoded.open()
         again.tile = [
             _Tile(tile.codec_name, tile.extents, tile.offset, rawmode) for tile in again.tile

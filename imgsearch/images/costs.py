@@ -48,14 +48,14 @@ _PRICES: Final = {
     "WEBP": _Price(sample=0.01, byte=0.043, pixel_memory=12, copies=2),
 }
 _OTHER: Final = _Price()
-# PNG of 16 bits with a transparent colour is decoded three times, deep JPEG 2000 twice
+# PNG of 16 bits with a transparent color is decoded three times, deep JPEG 2000 twice
 _KEYED: Final = _Price(sample=0.036)
 _TWICE: Final = _Price(sample=0.1, byte=0.72, pixel_memory=4, sample_memory=7)
 _PNG_DEPTH: Final = 24  # offset of the bits a sample in a PNG
 
 
 def limit(image: ImageFile, encoded: EncodedImage, *, max_pixels: int, at_least: int) -> None:
-    """Set the scale of a JPEG or an expensive JPEG 2000; refuse an image that costs too much.
+    """Set the scale of a JPEG or an expensive JPEG 2000; reject an image that costs too much.
 
     `at_least` and `max_pixels` are the options of `decoder.decode`.
 
@@ -65,10 +65,10 @@ def limit(image: ImageFile, encoded: EncodedImage, *, max_pixels: int, at_least:
     whole = image.size
     if at_least > 0 and _is_jpeg(image):
         jpeg.shrink(image, at_least, max_pixels)
-    for what, (width, height), most in _areas(image, encoded, whole, max_pixels):
+    for prefix, (width, height), most in _areas(image, encoded, whole, max_pixels):
         if width * height > most:
             raise ImageTooLarge(
-                f"{what}{width:,} x {height:,} pixels, at most {most:,} are decoded"
+                f"{prefix}{width:,} x {height:,} pixels, at most {most:,} are decoded"
             )
     halvings = 0
     if at_least > 0 and encoded.kind == "JPEG2000":

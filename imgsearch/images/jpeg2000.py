@@ -25,7 +25,7 @@ _REVERSIBLE: Final = 0  # style of quantization
 _GUARD: Final = 1 << 5  # one guard bit in the style's byte
 _EXPONENT: Final = 1 << 11  # one in the exponent of a step size
 _MODES: Final = {"LA", "RGB", "RGBA", "CMYK"}  # of several components, without a palette
-_SYCC: Final = b"\x12"  # enumerated colour space
+_SYCC: Final = b"\x12"  # enumerated color space
 
 
 def in_eight_bits(image: Image.Image, encoded: EncodedImage) -> Image.Image:
@@ -43,7 +43,7 @@ def in_eight_bits(image: Image.Image, encoded: EncodedImage) -> Image.Image:
     if set(bits) == {8}:
         return image
     if {*steps[0], *steps[1]} != {1} or _is_sycc(encoded.data[:start]):
-        raise ValueError("JPEG 2000 of other than 8 bits with subsampled colour is not supported")
+        raise ValueError("JPEG 2000 of other than 8 bits with subsampled color is not supported")
     pixels = np.array(image)
     for band, depth in enumerate(bits):
         if depth < 8:

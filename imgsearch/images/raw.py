@@ -45,7 +45,7 @@ class _Candidate:
         return is_full or max(self.size) >= _LEAST or 0 < full <= self.pixels * 4
 
     def encoded(self, data: bytes, orientation: int | None) -> EncodedImage:
-        """Return the candidate as an image; `orientation` is that of the first directory."""
+        """Return the candidate as an image; `orientation` comes from the first directory."""
         if self.jpeg is not None:
             return EncodedImage("JPEG", data[slice(*self.jpeg)], orientation)
         has_own = tiff.ORIENTATION in self.directory.entries

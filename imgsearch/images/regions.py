@@ -1,4 +1,4 @@
-"""Regions of an image: choosing, cropping and writing the boxes that a detector found."""
+"""Regions of an image from a detector: selection, crops and stored boxes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from imgsearch.errors import ConfigError
 from imgsearch.types import Pixels
 
 Box: TypeAlias = tuple[int, int, int, int]
-"""left, top, right, bottom in pixels of the upright image; right and bottom are the first out."""
+"""left, top, right, bottom in pixels of the upright image; right and bottom are exclusive."""
 
 FIELDS: Final = ("image", "box", "object")
-"""What is written beside a region's vector: the image's id, `text` of the box, what is in it."""
+"""The fields of a region's row: the image's id, the box as `text`, and the object's label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of an image. `label` says what it shows, `score` how sure that is, in [0, 1]."""
+    """A part of an image with the label of its object and a score in [0, 1]."""
 
     box: Box
     label: str = ""
     score: float = 1.0
 
 
-def chosen(
-    found: Iterable[Region],
+def select(
+    regions: Iterable[Region],
     width: int,
     height: int,
     *,
@@ -35,18 +35,19 @@ def chosen(
     smallest: int = 32,
     overlap: float = 0.8,
 ) -> list[Region]:
-    """Return the regions that count, the surest first, cut to the image of `width` x `height`.
+    """Select regions, clipped to the image of `width` x `height`, highest score first.
 
-    At most `most`, of a score of `threshold` or more and `smallest` pixels or more on each edge; of
-    two that overlap by more than `overlap` of their union the surer one.
+    At most `most` regions are selected, with a score of at least `threshold` and edges of at least
+    `smallest` pixels. Of two regions that overlap by more than `overlap` of their union, the one
+    with the higher score is selected.
     """
-    cut = (
-        Region(_within(region.box, width, height), region.label, region.score)
-        for region in found
+    clipped = (
+        Region(_clip(region.box, width, height), region.label, region.score)
+        for region in regions
         if region.score >= threshold
     )
     kept: list[Region] = []
-    for region in sorted(cut, key=lambda each: (-each.score, each.box, each.label)):
+    for region in sorted(clipped, key=lambda region: (-region.score, region.box, region.label)):
         left, top, right, bottom = region.box
         if len(kept) == most:
             break
@@ -58,16 +59,16 @@ def chosen(
 
 
 def union_share(one: Box, other: Box) -> float:
-    """Return the area that two boxes share over that of their union, in [0, 1]."""
+    """Return the intersection over union of two boxes, in [0, 1]."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(width, 0) * max(height, 0)
-    both = sum((each[2] - each[0]) * (each[3] - each[1]) for each in (one, other)) - shared
+    both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
     return shared / both if both > 0 else 0.0
 
 
 def crop(image: Pixels, box: Box) -> Pixels:
-    """Return the pixels in the box, a copy."""
+    """Return a copy of the pixels in the box."""
     left, top, right, bottom = box
     return np.ascontiguousarray(image[top:bottom, left:right])
 
@@ -75,34 +76,34 @@ def crop(image: Pixels, box: Box) -> Pixels:
 def rows(id_: str, image: Pixels, regions: Sequence[Region]) -> Iterator[tuple[str, str, str, Any]]:
     """Yield (id, box, object, pixels) for each region, and last for the whole image.
 
-    The whole image has the content id `id_` alone and no box. As it comes last, an image whose
-    rows were not all written is taken up again.
+    The whole image has the id `id_` and no box. It is last, because an image without this row is
+    written again after an interruption.
     """
-    for place, region in enumerate(regions, 1):
-        yield f"{id_}#{place}", text(region.box), region.label, crop(image, region.box)
+    for number, region in enumerate(regions, 1):
+        yield f"{id_}#{number}", text(region.box), region.label, crop(image, region.box)
     yield id_, "", "", image
 
 
 def text(box: Box) -> str:
-    """Return a box as a field holds it: "left,top,right,bottom"."""
+    """Return a box as text for a field: "left,top,right,bottom"."""
     return ",".join(map(str, box))
 
 
 def box(written: str) -> Box | None:
-    """Return the box that `text` wrote; None for "", a whole image.
+    """Parse the text of a box; return None for "", the whole image.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the text is not a box.
     """
     if not written:
         return None
     try:
         left, top, right, bottom = map(int, written.split(","))
     except ValueError as error:
-        raise ConfigError(f"a box is left,top,right,bottom, not {written!r}") from error
+        raise ConfigError(f"a box must be left,top,right,bottom, not {written!r}") from error
     return left, top, right, bottom
 
 
-def _within(box: Box, width: int, height: int) -> Box:
+def _clip(box: Box, width: int, height: int) -> Box:
     left, top, right, bottom = box
     return max(left, 0), max(top, 0), min(right, width), min(bottom, height)

@@ -19,13 +19,15 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in {"I", "F"} or image.mode.startswith("I;16") or signed:
         return Image.fromarray(_eight_bits(image)).convert("RGB")
     if image.format == "BMP" and image.mode == "RGBA" and _is_clear(image):
-        return image.convert("RGB")  # as in browsers: some writers announce alpha and leave it 0
+        return image.convert(
+            "RGB"
+        )  # as in browsers, because some writers announce alpha and leave it 0
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         canvas = Image.new("RGB", layer.size, "white")
         canvas.paste(layer, mask=layer.getchannel("A"))
         return canvas
-    if image.mode == "LAB":  # convert() does not support this mode; colour management does
+    if image.mode == "LAB":  # convert() does not support this mode, but color management does
         from PIL import ImageCms
 
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
@@ -41,19 +43,19 @@ def _is_clear(image: Image.Image) -> bool:
 
 
 def _eight_bits(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return deeper or signed grey as 8 bits, (height, width)."""
+    """Return deeper or signed gray as 8 bits, (height, width)."""
     values = image.samples() if isinstance(image, TiffImage) else np.asarray(image)
-    grey = _upper_bits(image, values) if image.mode.startswith("I;16") else _stretched(values)
-    return 255 - grey if isinstance(image, TiffImage) and image.is_min_white else grey
+    gray = _upper_bits(image, values) if image.mode.startswith("I;16") else _stretched(values)
+    return 255 - gray if isinstance(image, TiffImage) and image.is_min_white else gray
 
 
 def _upper_bits(image: Image.Image, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     # Pillow gives 12-bit TIFF unscaled, in 16 bits
     twelve = getattr(image, "tag_v2", {}).get(tiff.BITS) == (12,)
-    grey: npt.NDArray[np.uint8] = (values >> (4 if twelve else 8)).astype(np.uint8)
+    gray: npt.NDArray[np.uint8] = (values >> (4 if twelve else 8)).astype(np.uint8)
     if isinstance(image.info.get("transparency"), int):  # convert() ignores it in these modes
-        grey[values == image.info["transparency"]] = 255
-    return grey
+        gray[values == image.info["transparency"]] = 255
+    return gray
 
 
 def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -74,6 +76,6 @@ def _blocks(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.float64]]:
     """Yield all values as float64, NaN and infinity as 0; in blocks, to save memory."""
     flat = values.reshape(-1)
     for start in range(0, flat.size, _BLOCK):
-        with np.errstate(invalid="ignore"):  # raised by a signalling NaN
+        with np.errstate(invalid="ignore"):  # raised by a signaling NaN
             wide = flat[start : start + _BLOCK].astype(np.float64)
         yield np.nan_to_num(wide, nan=0, posinf=0, neginf=0)

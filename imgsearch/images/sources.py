@@ -1,6 +1,6 @@
-"""Folder, glob, list, file → references to images: the only place that reads image files.
+"""Sources of images: folders, globs, lists and files. The only module that reads image files.
 
-Paths are as the caller wrote them (``~`` expanded, those in a csv joined to its folder). A file
+Paths are as the caller wrote them (``~`` expanded, paths in a csv joined to its folder). A file
 name that is not UTF-8 keeps Python's surrogates, so that it can be opened; `printable` is the form
 for stores, logs and pages. Labels are printable, and in Unicode's composed form (NFC).
 """
@@ -42,7 +42,7 @@ _OnText: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The path of one image, with the label and id that its source states.
+    """The path of an image, with the label and id from its source.
 
     In a list `label` is a cell of the column, and "" if that is empty. For a walked folder or a
     glob it is the name of the file's folder. It is None if the source states no label: a list
@@ -85,12 +85,13 @@ def references(
 
 
 def count(source: Source) -> int:
-    """Return how many files `source` holds at most, without opening any.
+    """Return an upper bound of the number of files in `source`, without opening any.
 
-    Files that `references` ignores are included. 0 for an iterator, because counting consumes it.
+    Files that `references` ignores are included. An iterator counts as 0, because counting would
+    consume it.
 
     Raises:
-        SourceError: as for `references`.
+        SourceError: see `references`.
     """
     if isinstance(source, Iterator):
         return 0
@@ -100,13 +101,13 @@ def count(source: Source) -> int:
 
 
 def spread(paths: Sequence[str], most: int) -> list[str]:
-    """Return at most so many of the paths, evenly, so that no folder is left out for another."""
+    """Return at most `most` paths, spread evenly over all folders."""
     number = min(most, len(paths))
-    return [paths[place * len(paths) // number] for place in range(number)]
+    return [paths[index * len(paths) // number] for index in range(number)]
 
 
 def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
-    """Return a file's whole content.
+    """Return the content of a file.
 
     Raises:
         SourceError: the file does not exist, is a folder, pipe or device, may not be read, has
@@ -115,7 +116,7 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
     path = reference.path if isinstance(reference, Reference) else os.fsdecode(reference)
     if not path or _URL.match(path):
         raise _missing(path)
-    path = _expanded(path)
+    path = _expand(path)
     try:
         with _open(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -140,12 +141,12 @@ def content_id(data: bytes) -> str:
 
 
 def is_content_id(id_: str) -> bool:
-    """Return whether an id is a content's, or a region's of a content."""
+    """Return whether an id is a content id, or the id of a region of such an image."""
     return _CONTENT_ID.fullmatch(id_) is not None
 
 
 def printable(path: str) -> str:
-    r"""Return `path` as valid UTF-8: itself, or with bytes that are none as ``\udcXX``."""
+    r"""Return `path` as valid UTF-8, with ``\udcXX`` for invalid bytes."""
     return path.encode("utf-8", "backslashreplace").decode()
 
 
@@ -156,52 +157,54 @@ def label_text(text: str) -> str:
 
 def _references(source: Source, walk: _Walk) -> Iterator[Reference]:
     if not isinstance(source, (str, os.PathLike)):
-        return _each(source, walk)
-    found = _found(os.fsdecode(source), walk)
-    if found is None:
+        return _references_of_all(source, walk)
+    images = _find(os.fsdecode(source), walk)
+    if images is None:
         raise _missing(os.fsdecode(source))
-    return found
+    return images
 
 
-def _each(sources: Iterable[str | os.PathLike[str]], walk: _Walk) -> Iterator[Reference]:
+def _references_of_all(
+    sources: Iterable[str | os.PathLike[str]], walk: _Walk
+) -> Iterator[Reference]:
     for source in sources:
         if not isinstance(source, (str, os.PathLike)):
-            raise SourceError(f"a list of sources holds {source!r}, which is no path")
+            raise SourceError(f"a list of sources holds {source!r}, which is not a path")
         text = os.fsdecode(source)
-        found = _found(text, walk)
-        yield from [Reference(text)] if found is None else found
+        images = _find(text, walk)
+        yield from [Reference(text)] if images is None else images
 
 
-def _found(text: str, walk: _Walk) -> Iterator[Reference] | None:
+def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
     """Return the images that one path names, or None if it does not exist."""
     if not text or _URL.match(text):
         return None
-    path = Path(_expanded(text))
+    path = Path(_expand(text))
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
         matched = _glob(path) if glob.has_magic(str(path)) else []
-        return _filtered(matched, walk) if matched else None
+        return _filter(matched, walk) if matched else None
     if stat.S_ISDIR(mode):
         try:
             os.scandir(path).close()  # raises now rather than while iterating
         except OSError as error:
             raise _unreadable(str(path), error) from error
-        return _folder(path, walk)
+        return _walk_folder(path, walk)
     if stat.S_ISREG(mode) and path.suffix.lower() in image_lists.SUFFIXES:
-        return _listed(path, _columns(path), walk)
+        return _read_list(path, _columns(path), walk)
     return iter([Reference(str(path))])
 
 
-def _folder(root: Path, walk: _Walk) -> Iterator[Reference]:
+def _walk_folder(root: Path, walk: _Walk) -> Iterator[Reference]:
     stack = [root]
     while stack:
         folder = stack.pop()
         try:
-            with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
         except OSError as error:
-            _log.warning("passed over: %s", _unreadable(str(folder), error))
+            _log.warning("skipped: %s", _unreadable(str(folder), error))
             walk.ignored(str(folder))
             continue
         label = None if folder is root else _label(folder)
@@ -245,7 +248,7 @@ def _glob(pattern: Path) -> list[Path]:
         raise _unreadable(str(pattern), error) from error
 
 
-def _filtered(paths: list[Path], walk: _Walk) -> Iterator[Reference]:
+def _filter(paths: list[Path], walk: _Walk) -> Iterator[Reference]:
     labels: dict[Path, str | None] = {}
     for path in paths:
         if not walk.accept(str(path)):
@@ -268,16 +271,16 @@ def _columns(path: Path) -> list[str]:
         raise _unreadable(str(path), error) from error
     if "path" in names:
         return names
-    has = ", ".join(names) or "no header"
-    shown = printable(f'{path}: no column "path" in its first line, but: {has}')
-    raise SourceError(shown, path=str(path))
+    columns = ", ".join(names) or "no header"
+    message = f'{path}: no column "path" in its first line, but: {columns}'
+    raise SourceError(printable(message), path=str(path))
 
 
-def _listed(file: Path, columns: Sequence[str], walk: _Walk) -> Iterator[Reference]:
-    places = {name: place for place, name in enumerate(columns) if name in _LISTED}
+def _read_list(file: Path, columns: Sequence[str], walk: _Walk) -> Iterator[Reference]:
+    indices = {name: index for index, name in enumerate(columns) if name in _LISTED}
     try:
-        for row in image_lists.rows(file, list(places.values()), on_note=walk.note):
-            cells = dict(zip(places, row.cells, strict=True))
+        for row in image_lists.rows(file, list(indices.values()), on_note=walk.note):
+            cells = dict(zip(indices, row.cells, strict=True))
             if (cells["path"] or "").strip():
                 yield _reference(file.parent, cells)
             else:
@@ -288,9 +291,9 @@ def _listed(file: Path, columns: Sequence[str], walk: _Walk) -> Iterator[Referen
 
 def _reference(folder: Path, cells: Mapping[str, str | None]) -> Reference:
     path, label, id_ = cells["path"] or "", cells.get("label"), cells.get("id")
-    file = path if _URL.match(path) else image_lists.file_in(folder, _expanded(path))
-    stated = None if label is None else label_text(image_lists.text(label))
-    return Reference(file, stated, printable(image_lists.text(id_ or "")))
+    file = path if _URL.match(path) else image_lists.file_in(folder, _expand(path))
+    text = None if label is None else label_text(image_lists.text(label))
+    return Reference(file, text, printable(image_lists.text(id_ or "")))
 
 
 def _is_candidate(path: str) -> bool:
@@ -308,10 +311,10 @@ def _is_candidate(path: str) -> bool:
 
 
 def _open(path: str) -> BinaryIO:
-    """Return a regular file, opened; nothing else can make this wait.
+    """Open a regular file, without waiting for a pipe.
 
     Raises:
-        OSError: it cannot be opened, or is something else.
+        OSError: the file cannot be opened, or is not a regular file.
         ValueError: `path` cannot be a file's name.
     """
     descriptor = os.open(path, _FLAGS)
@@ -322,7 +325,7 @@ def _open(path: str) -> BinaryIO:
     raise OSError("is a folder" if stat.S_ISDIR(mode) else "is a pipe, socket or device")
 
 
-def _expanded(path: str) -> str:
+def _expand(path: str) -> str:
     # Path.expanduser raises for a file that merely begins with ~
     return os.path.expanduser(path)  # noqa: PTH111
 
@@ -330,12 +333,12 @@ def _expanded(path: str) -> str:
 def _missing(path: str) -> SourceError:
     if not path:
         return SourceError("an empty path names no file")
-    shown = printable(path)
+    name = printable(path)
     if _URL.match(path):
-        advice = "download the images into a folder first, and name that"
-        return SourceError(f"{shown}: URLs are not fetched yet: {advice}", path=path)
-    what = "no file matches" if glob.has_magic(path) else "no such file or folder"
-    return SourceError(f"{shown}: {what}", path=path)
+        advice = "Download the images into a folder, and name the folder."
+        return SourceError(f"{name}: URLs are not fetched yet. {advice}", path=path)
+    problem = "no file matches" if glob.has_magic(path) else "no such file or folder"
+    return SourceError(f"{name}: {problem}", path=path)
 
 
 def _ignore(_text: str) -> None:
@@ -345,5 +348,5 @@ def _ignore(_text: str) -> None:
 def _unreadable(path: str, error: Exception) -> SourceError:
     if isinstance(error, FileNotFoundError):
         return _missing(path)
-    why = getattr(error, "strerror", None) or str(error)
-    return SourceError(f"{printable(path)}: cannot be read: {printable(why)}", path=path)
+    reason = getattr(error, "strerror", None) or str(error)
+    return SourceError(f"{printable(path)}: cannot be read: {printable(reason)}", path=path)

@@ -1,4 +1,4 @@
-"""Suffixes of file names: those of photos, and those of files that are named by mistake."""
+"""Suffixes of photos, and of other files that users add by mistake."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -25,4 +25,4 @@ OTHERS: Final[Mapping[str, str]] = {
     **dict.fromkeys((".feather", ".arrow", ".orc", ".h5"), _TABLE),
     ".txt": "a text file, not an image. Name a list .csv and give it the header path",
 }
-"""Suffix → the type of the file and the remedy, as the end of an error message."""
+"""The end of an error message by suffix: the type of the file and the remedy."""

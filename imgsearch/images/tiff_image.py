@@ -17,7 +17,7 @@ from imgsearch.images import tiff
 _YCBCR: Final = 6  # PhotometricInterpretation
 _MIN_IS_WHITE: Final = 0
 _SIGNED: Final = 2  # SampleFormat
-_COLOUR_MAP: Final = 320
+_COLOR_MAP: Final = 320
 _EXTRA_SAMPLES: Final = 338
 _DEEP: Final = ("I", "F")  # first letters of the modes of more than 8 bits
 _SEPARABLE: Final = {"RGB", "RGBA", "CMYK"}  # modes whose separate planes libtiff's reader supports
@@ -51,9 +51,9 @@ class TiffImage(TiffImageFile):
             self._read_by_libtiff(rawmode)
         elif rawmode.endswith("R"):  # reversed bits, which Pillow's own reader supports in part
             self._read_by_libtiff(rawmode.removesuffix("R").removesuffix(";"))
-        colours = self.tag_v2.get(_COLOUR_MAP, ()) if self.mode in {"P", "PA"} else ()
-        if colours and max(colours) < 256:  # old writers store 8 bits instead of 16
-            self.palette = ImagePalette.raw("RGB;L", bytes(colours))
+        colors = self.tag_v2.get(_COLOR_MAP, ()) if self.mode in {"P", "PA"} else ()
+        if colors and max(colors) < 256:  # old writers store 8 bits instead of 16
+            self.palette = ImagePalette.raw("RGB;L", bytes(colors))
 
     def load_prepare(self) -> None:
         """Allocate the image that receives the pixels."""
@@ -75,7 +75,7 @@ class TiffImage(TiffImageFile):
         return self.mode == "L" and self._sample_format == _SIGNED
 
     def samples(self) -> npt.NDArray[Any]:
-        """Return the samples of a loaded grey image, (height, width), in their stored type."""
+        """Return the samples of a loaded gray image, (height, width), in their stored type."""
         values: npt.NDArray[Any] = np.asarray(self)
         if self.is_signed:
             return values.view(np.int8)
@@ -87,10 +87,10 @@ class TiffImage(TiffImageFile):
         return int(self.tag_v2.get(tiff.SAMPLE_FORMAT, (1,))[0])
 
     def _check_planes(self) -> None:
-        """Refuse separate planes that Pillow would mix up.
+        """Reject separate planes that Pillow would mix up.
 
         Raises:
-            ValueError: the planes have such a layout.
+            ValueError: Pillow does not support the layout of the planes.
         """
         extra = self.tag_v2.get(_EXTRA_SAMPLES, ())
         if self.mode not in _SEPARABLE or (self.mode == "RGBA" and not extra):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from imgsearch import encoders
-from imgsearch.encoders.reduction.fit import SUFFIX, Reduction, told
+from imgsearch.encoders.reduction.fit import SUFFIX, Reduction, encoder_source
 from imgsearch.errors import ConfigError
 from imgsearch.pipelines import embed_pipeline
 from imgsearch.types import Matrix
@@ -37,7 +37,7 @@ def draw(
         EncoderError: the encoder cannot be built.
     """
     encoder = encoders.load(model, weights=weights, options=options)
-    return Reduction.random(encoder.dim, dim, seed=seed, source=told(encoder.fingerprint))
+    return Reduction.random(encoder.dim, dim, seed=seed, source=encoder_source(encoder.fingerprint))
 
 
 def fit(
@@ -63,7 +63,7 @@ def fit(
     pipeline = embed_pipeline(model, weights=weights, options=options)
     with closing(pipeline):
         vectors = _vectors(pipeline, paths, on_progress or _ignore, on_failure or _ignore)
-        return Reduction.pca(vectors, dim, source=told(encoder.fingerprint))
+        return Reduction.pca(vectors, dim, source=encoder_source(encoder.fingerprint))
 
 
 def _check_enough(encoder: encoders.Encoder, dim: int, number: int) -> None:

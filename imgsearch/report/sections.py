@@ -145,7 +145,7 @@ def result(answer: Answer, run: Run, *, by: str = "") -> Result:
         )
         for hit, right in zip(answer.hits, answer.ranking.relevance, strict=True)
     ]
-    picture = _jpeg(answer.query, _SIDE, run.max_pixels) if run.query_kind == "images" else b""
+    picture = _jpeg(answer.query, _SIDE, run.max_pixels) if run.asked == "images" else b""
     query = Thumb(picture, answer.label or answer.query, title=answer.query)
     prefix = f"hits of {by}, " if by else ""
     return Result(query, hits, note=f"{prefix}{answer.ranking.relevant} relevant in the gallery")

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from imgsearch.backends import Index, Schema, connect
-from imgsearch.datasets import dataset as datasets
+from imgsearch.datasets.dataset import load as load_dataset
 from imgsearch.encoders import load
 from imgsearch.evaluation.index.tune import tune
 from imgsearch.images import decode
@@ -54,7 +54,7 @@ def gallery(folder):
     else:
         place = Path(folder) / "drawn"
         draw(place)
-    dataset = datasets.load(place)
+    dataset = load_dataset(place)
     items = (*dataset.gallery, *dataset.queries)
     return dataset.name, sorted({str(item.path) for item in items})
 

@@ -191,11 +191,15 @@ def test_code_in_the_folder_is_not_run(folder, tmp_path):
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("config.json", "[]", "holds no detector"),
-        ("config.json", '{"model_type": "vit"}', "holds no detector"),
-        ("config.json", '{"größe": ', "holds no detector"),
-        ("preprocessor_config.json", "[]", "holds no detector"),
-        ("preprocessor_config.json", '{"image_processor_type": "ViTImageProcessor"}', "is for no"),
+        ("config.json", "[]", "not a detector's folder"),
+        ("config.json", '{"model_type": "vit"}', "not a detector's folder"),
+        ("config.json", '{"größe": ', "not a detector's folder"),
+        ("preprocessor_config.json", "[]", "not a detector's folder"),
+        (
+            "preprocessor_config.json",
+            '{"image_processor_type": "ViTImageProcessor"}',
+            "does not detect objects",
+        ),
         ("model.safetensors", "version https://git-lfs.github.com/spec/v1", "Git LFS pointer"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from imgsearch.datasets import dataset as datasets
+from imgsearch.datasets.dataset import load as load_dataset
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation import comparison
 from imgsearch.evaluation.comparison import differences, paired_difference, randomization_test
@@ -27,7 +27,7 @@ def sets(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(sets):
-    dataset = datasets.load(sets / "eins")
+    dataset = load_dataset(sets / "eins")
     return {model: evaluate(dataset, model=model) for model in ("classic", "lite")}
 
 
@@ -122,7 +122,7 @@ def test_order_of_the_queries_does_not_matter(runs):
 
 
 def test_other_images_cannot_be_compared(runs, sets):
-    other = evaluate(datasets.load(sets / "zwei"), model="classic")
+    other = evaluate(load_dataset(sets / "zwei"), model="classic")
     with pytest.raises(DatasetError, match="images or queries differ"):
         differences(runs["classic"], other)
 

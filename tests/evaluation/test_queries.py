@@ -7,7 +7,7 @@ import pytest
 from typing_extensions import override
 
 from imgsearch import encoders
-from imgsearch.datasets import dataset as datasets
+from imgsearch.datasets.dataset import load as load_dataset
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, TextUnknown, TextUnsupported
 from imgsearch.evaluation.evaluator import evaluate
@@ -21,7 +21,7 @@ from tests.pictures import write
 def labeled(tmp_path):
     write(tmp_path / "set/red_fox", 3)
     write(tmp_path / "set/hund", 2, start=3)
-    return datasets.load(tmp_path / "set")
+    return load_dataset(tmp_path / "set")
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_run_over_changes_finds_the_originals(labeled):
 def test_names_without_a_known_word_are_misses_and_noted(tmp_path):
     write(tmp_path / "set/🦊", 2)
     write(tmp_path / "set/dog", 2, start=2)
-    run = evaluate(datasets.load(tmp_path / "set"), queries="names")
+    run = evaluate(load_dataset(tmp_path / "set"), queries="names")
     assert run.measures.queries == 2
     assert run.hits["🦊"] == []
     assert run.measures.per_query["hit@10"].tolist() == [1.0, 0.0]

@@ -8,7 +8,7 @@ import pytest
 import imgsearch
 from imgsearch.backends import Schema
 from imgsearch.backends.schema import Index
-from imgsearch.datasets import dataset as datasets
+from imgsearch.datasets.dataset import load as load_dataset
 from imgsearch.types import Record
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def subset():
     """Return the gallery's records, the queries' vectors and the queries' labels."""
-    dataset = datasets.load(SHARED / "data/imagenet-subset")
+    dataset = load_dataset(SHARED / "data/imagenet-subset")
     embed = imgsearch.embed_pipeline(
         "timm:mobilenetv2_100",
         weights=SHARED / "weights/mobilenetv2_100.safetensors",

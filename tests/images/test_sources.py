@@ -197,7 +197,7 @@ def test_home_is_expanded(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("https://example.org/猫.jpg", "猫.jpg: URLs are not fetched yet: download"),
+        ("https://example.org/猫.jpg", "猫.jpg: URLs are not fetched yet. Download"),
         ("HTTP://example.org/a.jpg", "URLs are not fetched yet"),
         ("", "an empty path names no file"),
         ("nirgends/größe", "nirgends/größe: no such file or folder"),
@@ -351,7 +351,7 @@ def test_list_mixes_sources_and_continues_past_missing_ones(album: Path) -> None
 
 
 def test_list_with_another_type_raises() -> None:
-    with pytest.raises(SourceError, match="a list of sources holds 3, which is no path"):
+    with pytest.raises(SourceError, match="a list of sources holds 3, which is not a path"):
         list(references([3]))  # type: ignore[list-item]  # on purpose
 
 

@@ -39,22 +39,22 @@ CLIP = pytest.mark.skipif(not is_installed("open_clip"), reason="needs the extra
         ({"model": "resnet5"}, ModelNotFound, "did you mean .*resnet50"),
         ({"model": "Lite"}, ModelNotFound, "did you mean lite"),
         ({"model": ""}, ModelNotFound, "no model ''"),
-        ({"model": object()}, ConfigError, "a model is a name"),
+        ({"model": object()}, ConfigError, "model must be a name"),
         ({"model": "towhee:größe"}, ModelNotFound, "no weights of 'größe'"),
         ({"model": "lite", "weights": "x.safetensors"}, ConfigError, "takes no weights"),
         ({"model": "classic", "weights": "x.safetensors"}, ConfigError, "neither weights nor"),
         ({"model": "resnet50", "weights": "x.safetensors"}, WeightsNotFound, "x.safetensors"),
-        ({"model": "resnet50", "weights": ""}, ConfigError, "weights is a file or a folder"),
-        ({"model": "resnet50", "weights": 3}, ConfigError, "weights is a file or a folder"),
-        ({"model": "resnet50", "weights": __file__}, WeightsInvalid, "no weights file by name"),
+        ({"model": "resnet50", "weights": ""}, ConfigError, "weights must be a file or a folder"),
+        ({"model": "resnet50", "weights": 3}, ConfigError, "weights must be a file or a folder"),
+        ({"model": "resnet50", "weights": __file__}, WeightsInvalid, "no suffix of weights"),
         ({"weights": "x.safetensors"}, ConfigError, "name the model"),
         ({"options": {"runtime": "torch"}}, ConfigError, "name the model"),
-        ({"model": "resnet50", "options": ["a"]}, ConfigError, "options are a dict"),
-        ({"model": "resnet50", "options": "a=1"}, ConfigError, "options are a dict"),
-        ({"model": "resnet50", "options": {1: 2}}, ConfigError, "an option's name is text"),
-        ({"model": "resnet50", "options": {"runtime": "tf"}}, ConfigError, "runtime is auto"),
-        ({"model": "resnet50", "options": {"precision": "f16"}}, ConfigError, "precision is auto"),
-        ({"model": "resnet50", "options": {"batch_size": -1}}, ConfigError, "batch_size is"),
+        ({"model": "resnet50", "options": ["a"]}, ConfigError, "options must be a dict"),
+        ({"model": "resnet50", "options": "a=1"}, ConfigError, "options must be a dict"),
+        ({"model": "resnet50", "options": {1: 2}}, ConfigError, "an option's name must be text"),
+        ({"model": "resnet50", "options": {"runtime": "tf"}}, ConfigError, "runtime must be"),
+        ({"model": "resnet50", "options": {"precision": "f16"}}, ConfigError, "precision must be"),
+        ({"model": "resnet50", "options": {"batch_size": -1}}, ConfigError, "batch_size must be"),
         ({"model": "lite", "options": {"reduction": "p.safetensors"}}, WeightsNotFound, "p.safet"),
         ({"timeout": 0}, ConfigError, "timeout is invalid: .* Pass a positive number"),
         ({"timeout": -1}, ConfigError, "timeout is invalid: .* Pass a positive number"),
@@ -66,8 +66,8 @@ CLIP = pytest.mark.skipif(not is_installed("open_clip"), reason="needs the extra
         ({"collection": ""}, ConfigError, "collection name ''"),
         ({"collection": "bilder von mir"}, ConfigError, "collection name"),
         ({"collection": None}, ConfigError, "collection name None"),
-        ({"regions": ""}, ConfigError, "regions is a detector's folder"),
-        ({"regions": 5}, ConfigError, "regions is a detector's folder"),
+        ({"regions": ""}, ConfigError, "regions must be a detector's folder"),
+        ({"regions": 5}, ConfigError, "regions must be a detector's folder"),
         ({"token": 5}, ConfigError, "token is invalid: a int. Pass a text or None"),
         ({"token": b"geheim"}, ConfigError, "a bytes. Pass a text"),
     ],
@@ -133,7 +133,7 @@ print("torch" in sys.modules, "timm" in sys.modules)
 def test_every_timm_name_is_found_in_its_files():
     from imgsearch.encoders import names
 
-    folder = names._folder("timm")
+    folder = names._package_folder("timm")
     models = [name.removeprefix("timm:") for name in encoders.timm_names("*vit*")]
     assert all(names._in_timm(folder, name) for name in models[::40])
 

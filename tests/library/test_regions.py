@@ -12,7 +12,7 @@ from PIL import Image
 import imgsearch
 from imgsearch.backends.regions import grouped
 from imgsearch.errors import ConfigError, SchemaMismatch, WeightsInvalid, WeightsNotFound
-from imgsearch.images.regions import Region, box, chosen, crop, rows, text, union_share
+from imgsearch.images.regions import Region, box, crop, rows, select, text, union_share
 from imgsearch.types import Hit
 
 needs_transformers = pytest.mark.skipif(
@@ -36,13 +36,13 @@ def test_most_certain_of_overlapping_regions_is_kept():
         Region((0, 0, 90, 90), "unsure", 0.49),
         Region((-5, -5, 40, 40), "out", 0.5),
     ]
-    assert chosen(candidates, 120, 100, overlap=0.9) == [
+    assert select(candidates, 120, 100, overlap=0.9) == [
         Region((0, 0, 100, 98), "Käfer", 0.9),
         Region((50, 50, 120, 100), "cat", 0.8),
         Region((0, 0, 40, 40), "out", 0.5),
     ]
-    assert len(chosen(candidates, 120, 100, most=1)) == 1
-    assert chosen([], 10, 10) == []
+    assert len(select(candidates, 120, 100, most=1)) == 1
+    assert select([], 10, 10) == []
 
 
 edges = st.integers(-20, 120)
@@ -56,8 +56,8 @@ regions = st.builds(
 
 @given(st.lists(regions, max_size=12))
 def test_chosen_regions_are_inside_the_image_and_apart(candidates):
-    kept = chosen(candidates, 100, 80, smallest=10, overlap=0.5)
-    assert kept == chosen(candidates[::-1], 100, 80, smallest=10, overlap=0.5)
+    kept = select(candidates, 100, 80, smallest=10, overlap=0.5)
+    assert kept == select(candidates[::-1], 100, 80, smallest=10, overlap=0.5)
     assert len(kept) <= 8
     assert [region.score for region in kept] == sorted(
         (region.score for region in kept), reverse=True
@@ -147,7 +147,7 @@ def test_detector_agrees_with_transformers(detector, photos):
             strict=True,
         )
     ]
-    expected = chosen(candidates, 240, 180, threshold=0.0, most=4, smallest=16)
+    expected = select(candidates, 240, 180, threshold=0.0, most=4, smallest=16)
     assert len(expected) >= 2
     got = detection(detector)(image)
     assert [(region.box, region.label) for region in got] == [
@@ -226,7 +226,7 @@ def test_invalid_options_raise(detector, photos, tmp_path):
     with pytest.raises(WeightsInvalid, match="missing"):
         Detection(str(other))(image)
     (other / "config.json").write_text('{"model_type": "größe"}')
-    with pytest.raises(WeightsInvalid, match="holds no detector"):
+    with pytest.raises(WeightsInvalid, match="not a detector's folder"):
         Detection(str(other))(image)
     with (
         imgsearch.open("memory://kein-melder", model="classic", regions=tmp_path) as library,

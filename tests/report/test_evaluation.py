@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from imgsearch.datasets import dataset as datasets
+from imgsearch.datasets.dataset import load as load_dataset
 from imgsearch.evaluation.evaluator import evaluate
 from imgsearch.report import evaluation, svg
 from tests.pictures import write
@@ -17,7 +17,7 @@ def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("report") / "bilder"
     write(root / "katze", 5)
     write(root / "<b>hund", 5, start=5)
-    dataset = datasets.load(root)
+    dataset = load_dataset(root)
     return {
         model: evaluate(dataset, model=model, timed=True, mapped=True)
         for model in ("lite", "classic")
@@ -124,7 +124,7 @@ def test_plain_values_are_json(runs):
 def test_missing_file_is_omitted_from_the_page(tmp_path):
     write(tmp_path / "bilder/katze", 3)
     write(tmp_path / "bilder/ñandú", 3, start=5)
-    run = evaluate(datasets.load(tmp_path / "bilder"), model="classic", mapped=True)
+    run = evaluate(load_dataset(tmp_path / "bilder"), model="classic", mapped=True)
     for path in tmp_path.rglob("*.png"):
         path.unlink()
     page = evaluation.page({"classic": run})

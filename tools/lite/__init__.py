@@ -1,1 +1,1 @@
-"""What made the files of `imgsearch.encoders.lite`."""
+"""Programs that wrote the data files of `imgsearch.encoders.lite`."""

@@ -1,4 +1,4 @@
-"""An open_clip model and the weights that go into it, every tensor of them accounted for."""
+"""Builds open_clip models, and checks that every tensor of the weights fits."""
 
 import importlib.util
 import logging
@@ -26,20 +26,24 @@ from imgsearch.errors import (
 WEIGHTS: Final = (
     "open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors",
 )  # fmt: skip
-"""What the weights are called in a folder or on a hub, the best first."""
+"""The file names of weights in a folder or on a hub, preferred first."""
 
 CONFIG: Final = "open_clip_config.json"
 TEXT_CONFIG: Final = "config.json"
-"""What the configuration of a text side of Hugging Face's is called, in a folder or on a hub."""
+"""The file name of the configuration of a Hugging Face text side."""
 
-_EXTRA: Final = ("input_resolution", "context_length", "vocab_size")  # of OpenAI's own files
+_EXTRA: Final = (
+    "input_resolution",
+    "context_length",
+    "vocab_size",
+)  # entries of OpenAI's files that are not tensors of the model
 
 
 @dataclass(frozen=True)
 class ClipModel:
-    """A torch module with encode_image and encode_text, how to feed it, and its weights' sha256.
+    """A torch module with encode_image and encode_text, its inputs, and its weights' sha256.
 
-    `config` describes the module in open_clip's words.
+    `config` is the module's configuration in the format of open_clip.
     """
 
     module: Any
@@ -54,8 +58,8 @@ def open_clip() -> Any:
     """Return the module open_clip, imported on the first call.
 
     Raises:
-        MissingExtra: it, or torch, is not installed.
-        EncoderError: it is installed, but cannot be imported.
+        MissingExtra: open_clip or torch is not installed.
+        EncoderError: open_clip is installed, but cannot be imported.
     """
     frameworks()
     try:
@@ -66,33 +70,33 @@ def open_clip() -> Any:
             f"CLIP models need {error.name}", extra="torch,clip", name=error.name
         ) from error
     except (ImportError, RuntimeError, OSError) as error:
-        raise EncoderError(f"open_clip does not import: {error}") from error
+        raise EncoderError(f"cannot import open_clip: {error}") from error
     return module
 
 
 def build(name: str, path: Path | None, *, offline: bool) -> ClipModel:
-    """Return the model ``ARCH/TAG`` or ``ARCH`` with weights: a file's, a folder's, or the hub's.
+    """Build the model ``ARCH/TAG``, or ``ARCH`` with the weights of a file or a folder.
 
-    A folder is one as hubs lay it out: weights, and beside them, if the model is not one that
-    open_clip describes by itself, open_clip_config.json and tokenizer.json. Beside the weights of a
-    text side of Hugging Face's may lie its config.json, which is else the hub's.
+    A folder has the layout of a hub: weights, and for a model that open_clip does not describe,
+    open_clip_config.json and tokenizer.json. For a Hugging Face text side it may have config.json,
+    which otherwise comes from the hub.
 
     Raises:
-        ModelNotFound: open_clip has no such model or tag.
-        WeightsNotFound: no such file; or none given, none cached, and the hub does not answer.
-        WeightsInvalid: the file holds no weights, or another model's.
-        MissingExtra, EncoderError: as `open_clip`.
+        ModelNotFound: open_clip does not have the model or tag.
+        WeightsNotFound: the file is missing; or no file is given or cached, and no hub responds.
+        WeightsInvalid: the file has no weights, or weights of another model.
+        MissingExtra, EncoderError: see `open_clip`.
     """
     package = open_clip()
     arch, _, tag = name.partition("/")
     folder = path if path is not None and path.is_dir() else None
-    config, pixels = _described(package, arch, tag, folder)
+    config, pixels = _configuration(package, arch, tag, folder)
     tagged = (package.get_pretrained_cfg(arch, tag) if tag else None) or {}
-    file = _file(folder) if folder else path or _published(package, name, offline=offline)
+    file = _find_file(folder) if folder else path or _download(package, name, offline=offline)
     files.check(file)
     files.check_named(file)
-    described = _within_reach(config, folder, offline=offline)
-    module = _module(package, described, quick=bool(tagged.get("quick_gelu")))
+    local = _with_local_text_config(config, folder, offline=offline)
+    module = _module(package, local, quick=bool(tagged.get("quick_gelu")))
     _fill(module, model.read(file), file, name)
     return ClipModel(
         module,
@@ -105,27 +109,27 @@ def build(name: str, path: Path | None, *, offline: bool) -> ClipModel:
 
 
 def repository(name: str) -> str:
-    """Return the hub's repository of ``ARCH/TAG``, "" if it is not on a hub."""
+    """Return the hub's repository of ``ARCH/TAG``, or "" without one."""
     arch, _, tag = name.partition("/")
-    told = open_clip().get_pretrained_cfg(arch, tag) or {}
-    return str(told.get("hf_hub", "")).rstrip("/")
+    config = open_clip().get_pretrained_cfg(arch, tag) or {}
+    return str(config.get("hf_hub", "")).rstrip("/")
 
 
-def beside(name: str) -> list[tuple[str, str]]:
-    """Return (repository, file) of what the text side of ``ARCH/TAG`` needs besides its weights.
+def text_files(name: str) -> list[tuple[str, str]]:
+    """Return (repository, file) of the files that the text side of ``ARCH/TAG`` needs.
 
-    It may lie in the repository of another model, and is looked for in the weights' own first.
+    The repository may belong to another model; the weights' own repository is searched first.
     """
     text = (open_clip().get_model_config(name.partition("/")[0]) or {}).get("text_cfg", {})
     words, described = text.get("hf_tokenizer_name"), text.get("hf_model_name")
-    wanted = [(words, each) for each in (tokenizer.FILE, tokenizer.CONFIG)] if words else []
+    wanted = [(words, file) for file in (tokenizer.FILE, tokenizer.CONFIG)] if words else []
     return wanted + ([(described, TEXT_CONFIG)] if described else [])
 
 
-def _described(
+def _configuration(
     package: Any, arch: str, tag: str, folder: Path | None
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Return a model's configuration, and what a folder says of its pixels."""
+    """Return a model's configuration, and the preprocessing that a folder describes."""
     if folder and (folder / CONFIG).is_file():
         try:
             read = safe_json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -141,24 +145,26 @@ def check_name(name: str) -> None:
     """Check that open_clip has a model ``ARCH``, or ``ARCH/TAG``.
 
     Raises:
-        ModelNotFound: it has not.
-        MissingExtra, EncoderError: as `open_clip`.
+        ModelNotFound: open_clip does not have the model.
+        MissingExtra, EncoderError: see `open_clip`.
     """
     package = open_clip()
     arch, _, tag = name.partition("/")
     if arch not in package.list_models():
-        near = [each for each in package.list_models() if arch.lower()[:6] in each.lower()][:5]
-        meant = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ModelNotFound(f"open_clip has no model {arch!r}{meant}")
+        near = [other for other in package.list_models() if arch.lower()[:6] in other.lower()][:5]
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ModelNotFound(f"open_clip has no model {arch!r}{hint}")
     tags = package.list_pretrained_tags_by_model(arch)
     if tag and tag not in tags:
         raise ModelNotFound(f"open_clip has {arch} as {', '.join(tags) or 'no tag'}, not {tag!r}")
 
 
-def _within_reach(config: dict[str, Any], folder: Path | None, *, offline: bool) -> dict[str, Any]:
-    """Return the configuration with a folder in the place of a Hugging Face model's name, if any.
+def _with_local_text_config(
+    config: dict[str, Any], folder: Path | None, *, offline: bool
+) -> dict[str, Any]:
+    """Return the configuration with a local folder instead of the name of a Hugging Face model.
 
-    transformers then asks no network, which it would do for half a minute where there is none.
+    So transformers sends no request, which would take half a minute without a network.
     """
     from open_clip.hf_configs import arch_dict
 
@@ -167,7 +173,7 @@ def _within_reach(config: dict[str, Any], folder: Path | None, *, offline: bool)
         return config
     if importlib.util.find_spec("transformers") is None:
         raise MissingExtra(
-            f"the text side is of {name}, built by transformers",
+            f"the text side {name} needs transformers",
             extra="clip",
             name="transformers",
         )
@@ -178,20 +184,20 @@ def _within_reach(config: dict[str, Any], folder: Path | None, *, offline: bool)
             file = hub.fetch(str(name), [TEXT_CONFIG], offline=offline)
         except WeightsNotFound as error:
             raise WeightsNotFound(
-                f"the text side needs {TEXT_CONFIG} of {name}: {error}; put it into a folder with "
-                "the weights, and give that with --weights (in Python weights=)"
+                f"the text side needs {TEXT_CONFIG} of {name}: {error}. Put it into a folder with "
+                "the weights, and give the folder with --weights (in Python weights=)."
             ) from error
     try:
         kind = safe_json.loads(file.read_text(encoding="utf-8"))["model_type"]
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise WeightsInvalid(f"{file} describes no text side: {error}") from error
-    if kind not in arch_dict:  # of others transformers may want to run code of theirs
+    if kind not in arch_dict:  # for other kinds transformers may run code of the repository
         raise WeightsInvalid(f"{file} describes {kind!r}; known: {', '.join(arch_dict)}")
     return {**config, "text_cfg": {**config["text_cfg"], "hf_model_name": str(file.parent)}}
 
 
 def _module(package: Any, config: Mapping[str, Any], *, quick: bool) -> Any:
-    """Return the module without weights; nothing is downloaded for it."""
+    """Return the module without weights; downloads nothing."""
     plain = {key: value for key, value in config.items() if key != "custom_text"}
     text = {**plain["text_cfg"], "hf_model_pretrained": False}
     vision = {**plain["vision_cfg"], "timm_model_pretrained": False}
@@ -209,17 +215,17 @@ def _module(package: Any, config: Mapping[str, Any], *, quick: bool) -> Any:
         with _quiet():
             return kind(**{**plain, "text_cfg": text, "vision_cfg": vision})
     except (OSError, TypeError, ValueError, LookupError, RuntimeError) as error:
-        raise WeightsInvalid(f"open_clip cannot build the model described: {error}") from error
+        raise WeightsInvalid(f"open_clip cannot build the described model: {error}") from error
 
 
 def _fill(module: Any, state: dict[str, Any], file: Path, name: str) -> None:
-    """Put the tensors into the module, in the layouts that open_clip knows."""
+    """Load tensors, in a layout that open_clip knows, into the module."""
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
 
     if any(key.startswith(("text_model.", "vision_model.")) for key in state):
         raise WeightsInvalid(
-            f"{file} is in the layout of transformers; take {WEIGHTS[0]} of the same model"
+            f"{file} has the layout of transformers. Use {WEIGHTS[0]} of the same model."
         )
     state = {key: value for key, value in state.items() if key not in _EXTRA}
     own = module.state_dict()
@@ -228,47 +234,47 @@ def _fill(module: Any, state: dict[str, Any], file: Path, name: str) -> None:
         if "positional_embedding" in state and "positional_embedding" not in own:
             state = dict(convert_to_custom_text_state_dict(state))
     except (RuntimeError, LookupError, AttributeError, ValueError, TypeError) as error:
-        raise WeightsInvalid(f"{file} is no file of open_clip's: {error}") from error
+        raise WeightsInvalid(f"{file} is not a file of open_clip: {error}") from error
     state.pop("text.transformer.embeddings.position_ids", None)
-    for scalar in ("logit_scale", "logit_bias"):  # they scale scores, which no vector has
+    for scalar in ("logit_scale", "logit_bias"):  # they scale scores and do not affect vectors
         if scalar in own:
             state[scalar] = state.get(scalar, own[scalar]).reshape(own[scalar].shape)
         else:
             state.pop(scalar, None)
     if faults := files.differences(own, state):
-        raise WeightsInvalid(f"{file} does not fit clip:{name}: {faults}{_width(state)}")
+        raise WeightsInvalid(f"{file} does not fit clip:{name}: {faults}{_describe_width(state)}")
     module.load_state_dict(state, strict=True)
 
 
-def _width(state: Mapping[str, Any]) -> str:
-    """Tell whose weights these are by their widths, as CLIP's vision transformers have them."""
+def _describe_width(state: Mapping[str, Any]) -> str:
+    """Return the width and patch size of a vision transformer as text, or ""."""
     patch = state.get("visual.conv1.weight", state.get("visual.trunk.patch_embed.proj.weight"))
     if patch is None or patch.ndim != 4:
         return ""
-    return f"; they are a vision side of width {patch.shape[0]} with patches of {patch.shape[-1]}"
+    return f"; it has a vision side of width {patch.shape[0]} with patches of {patch.shape[-1]}"
 
 
-def _file(folder: Path) -> Path:
+def _find_file(folder: Path) -> Path:
     for name in WEIGHTS:
         if (folder / name).is_file():
             return folder / name
     raise WeightsNotFound(f"{folder} holds none of {', '.join(WEIGHTS)}")
 
 
-def _published(package: Any, name: str, *, offline: bool) -> Path:
+def _download(package: Any, name: str, *, offline: bool) -> Path:
     arch, _, tag = name.partition("/")
-    told = (package.get_pretrained_cfg(arch, tag) if tag else None) or {}
-    where = str(told.get("hf_hub", "")).rstrip("/")
-    if not where:
+    config = (package.get_pretrained_cfg(arch, tag) if tag else None) or {}
+    source = str(config.get("hf_hub", "")).rstrip("/")
+    if not source:
         raise WeightsNotFound(
-            f"no weights of clip:{name} are on the hub; give them with --weights FILE (weights=)"
+            f"no weights of clip:{name} are on the hub. Give them with --weights FILE (weights=)."
         )
     try:
-        return hub.fetch(where, WEIGHTS[:2], offline=offline)
+        return hub.fetch(source, WEIGHTS[:2], offline=offline)
     except WeightsNotFound as error:
         raise WeightsNotFound(
-            f"no weights of clip:{name}: {error}; give its {WEIGHTS[0]} with --weights FILE "
-            f"(in Python weights=), from {where}"
+            f"no weights of clip:{name}: {error}. Give {WEIGHTS[0]} with --weights FILE "
+            f"(in Python weights=), from {source}."
         ) from error
 
 
@@ -284,28 +290,28 @@ def _tokenizer(
     if not published:
         vocabulary = Path(package.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
         return Tokenizer.clip(vocabulary, length)
-    # which token fills up is told beside: SigLIP's is the one that ends texts
+    # the file beside has the padding token; SigLIP's is its end token
     hub.fetch(str(published), [tokenizer.CONFIG], offline=offline)
-    place = hub.fetch(str(published), [tokenizer.FILE], offline=offline).parent
-    return Tokenizer.published(place, length, options)
+    repository = hub.fetch(str(published), [tokenizer.FILE], offline=offline).parent
+    return Tokenizer.published(repository, length, options)
 
 
-def _pixels(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return open_clip's words for the way to a model's input in ours."""
-    known: dict[str, Any] = {
-        key: tuple(told[key]) for key in ("mean", "std") if told.get(key) is not None
+def _pixels(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert open_clip's preprocessing options to fields of `Preprocessing`."""
+    options: dict[str, Any] = {
+        key: tuple(config[key]) for key in ("mean", "std") if config.get(key) is not None
     }
-    if told.get("interpolation") in ("bicubic", "bilinear"):
-        known["interpolation"] = told["interpolation"]
+    if config.get("interpolation") in ("bicubic", "bilinear"):
+        options["interpolation"] = config["interpolation"]
     modes = {"shortest": "center", "longest": "border", "squash": "squash"}
-    if told.get("resize_mode") in modes:
-        known["crop_mode"] = modes[told["resize_mode"]]
-    return known
+    if config.get("resize_mode") in modes:
+        options["crop_mode"] = modes[config["resize_mode"]]
+    return options
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what open_clip logs on this thread, up to warnings, and leave logging as it is.
+    """Drop log records of open_clip on this thread, up to warnings.
 
     open_clip calls ``logging.info`` and ``logging.warning``, whose records reach the filters of the
     root logger. Records of all other loggers pass by these filters.

@@ -1,4 +1,4 @@
-"""The scripts that texts are written in, and those that a model's languages use."""
+"""The scripts of texts and of languages."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,17 @@ _SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
     "hi": ("DEVANAGARI",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL", "CJK"),
     "ru": ("CYRILLIC",), "th": ("THAI",), "uk": ("CYRILLIC",), "zh": ("CJK", "BOPOMOFO"),
 }  # fmt: skip
-"""Language → the first words of its letters' Unicode names; all others are written in Latin."""
+"""The first words of letters' Unicode names by language; other languages use Latin."""
 
 _NAMES: Final[Mapping[str, str]] = {"CJK": "Han"}
 _WIDTHS: Final = ("FULLWIDTH ", "HALFWIDTH ")
 
 
 def unknown(text: str, languages: Sequence[str]) -> str:
-    """Return the first script in `text` that none of `languages` is written in, "" if all are.
+    """Return the first script in `text` that no language of `languages` uses, or "".
 
-    A script is named as "Han", "Cyrillic" or "Arabic". Latin is known to every language, "mul"
-    knows all scripts, and only letters count.
+    A script has a name such as "Han", "Cyrillic" or "Arabic". Every language uses Latin, "mul" uses
+    all scripts, and only letters count.
     """
     if "mul" in languages:
         return ""
@@ -37,7 +37,7 @@ def unknown(text: str, languages: Sequence[str]) -> str:
 
 
 def _is_symbol(letter: str, name: str) -> bool:
-    """Tell if a letter is of no script: ª, ℵ as a sign, mathematical letters, modifiers."""
+    """Return whether a letter is a symbol: ª, ℵ as a sign, mathematical letters, modifiers."""
     letterlike = "\u2100" <= letter <= "\u214f"  # the block of that name
     return (
         letterlike

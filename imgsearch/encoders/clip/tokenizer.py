@@ -1,4 +1,4 @@
-"""Texts → the numbers that a text side reads, by the library `tokenizers`; needs no torch."""
+"""Tokenizers for text sides, by the library `tokenizers` and without torch."""
 
 import gzip
 import html
@@ -21,22 +21,21 @@ _ABOUT: Final = "tokens.json"
 _WAYS: Final = ("lower", "whitespace", "canonicalize")
 _START, _END = "<start_of_text>", "<end_of_text>"
 _WORDS: Final = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
-_MERGES: Final = 49_152 - 256 - 2  # of the vocabulary file, whose first line is a title
+_MERGES: Final = 49_152 - 256 - 2  # lines of the vocabulary file after its title
 _PADS: Final = ("<pad>", "[PAD]")
 _PUNCTUATION: Final = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Texts → int64 (n, length), cut at the end or filled up.
+    """Converts texts to tokens, int64 (n, length), truncated or padded.
 
-    `core` is a `tokenizers.Tokenizer`. `clean` is what happens to a text first: "lower" and
-    "whitespace" mend and unescape it, "lower" puts it into small letters, too; "canonicalize" takes
-    its punctuation away besides. `start` and `end` are put around the tokens, where not None;
-    `strip`, where not None, is a token that 0 takes the place of.
+    `core` is a `tokenizers.Tokenizer`. `clean` names the cleaning of texts: "whitespace" fixes and
+    unescapes them, "lower" also lowercases, and "canonicalize" also removes punctuation. `start`
+    and `end` are tokens around a text, and `strip` a token that is replaced by 0, unless None.
 
     Raises:
-        ConfigError: `clean` is none of these, or `length` below 3.
+        ConfigError: `clean` is unknown, or `length` is below 3.
     """
 
     core: Any
@@ -48,23 +47,22 @@ class Tokenizer:
     strip: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the plain values."""
         if self.clean not in _WAYS or self.length < 3:
-            raise ConfigError(f"a tokenizer's clean is one of {_WAYS}, its length 3 or more")
+            raise ConfigError(f"a tokenizer needs a clean of {_WAYS} and a length of 3 or more")
 
     @classmethod
     def clip(cls, vocabulary: Path, length: int = 77) -> Self:
         """Return CLIP's tokenizer from its gzipped list of merges.
 
-        Token for token that of https://github.com/openai/CLIP, except that its marks for the start
-        and the end of a text are letters like others within one.
+        Its tokens equal https://github.com/openai/CLIP, except that the marks for the start and the
+        end are ordinary letters inside a text.
         """
         tokenizers = _tokenizers()
         lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")
         merges = [tuple(line.split()) for line in lines[1 : _MERGES + 1]]
         letters = _letters()
-        words = [*letters, *(f"{each}</w>" for each in letters), *map("".join, merges)]
-        ids = {word: place for place, word in enumerate([*words, _START, _END])}
+        words = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
+        ids = {word: id_ for id_, word in enumerate([*words, _START, _END])}
         core = tokenizers.Tokenizer(
             tokenizers.models.BPE(vocab=ids, merges=merges, end_of_word_suffix="</w>")
         )
@@ -79,13 +77,13 @@ class Tokenizer:
 
     @classmethod
     def published(cls, folder: Path, length: int, options: Mapping[str, Any]) -> Self:
-        """Return the tokenizer that a folder's tokenizer.json holds, as hubs have them.
+        """Load the tokenizer.json in a folder with the layout of a hub.
 
         `options` are open_clip's ``tokenizer_kwargs``.
 
         Raises:
-            ConfigError: an option asks for what this does not do.
-            WeightsInvalid: the file is none of the library's.
+            ConfigError: an option is not supported.
+            WeightsInvalid: the file is not a tokenizer.
         """
         other = set(options) - {"clean", "strip_sep_token"}
         if other:
@@ -107,7 +105,7 @@ class Tokenizer:
         rows = np.full((len(texts), self.length), self.pad, dtype=np.int64)
         around = (self.start is not None) + (self.end is not None)
         for row, text in zip(rows, texts, strict=True):
-            ids = self.core.encode(self._cleaned(text)).ids[: self.length - around]
+            ids = self.core.encode(self._clean(text)).ids[: self.length - around]
             if self.start is not None:
                 ids.insert(0, self.start)
             if self.end is not None:
@@ -118,17 +116,17 @@ class Tokenizer:
         return rows
 
     def save(self, folder: Path) -> None:
-        """Write what `load` reads, into a folder that is there."""
+        """Write files for `load` into an existing folder."""
         (folder / FILE).write_text(self.core.to_str(), encoding="utf-8")
         about = {name: value for name, value in vars(self).items() if name != "core"}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Return the tokenizer that `save` wrote.
+        """Load a tokenizer that `save` wrote.
 
         Raises:
-            WeightsInvalid: there is none, or it is broken.
+            WeightsInvalid: the files are missing or invalid.
             MissingExtra: tokenizers or ftfy is not installed.
         """
         try:
@@ -137,7 +135,7 @@ class Tokenizer:
         except (OSError, ValueError, TypeError) as error:
             raise WeightsInvalid(f"{folder} holds no tokenizer: {error}") from error
 
-    def _cleaned(self, text: str) -> str:
+    def _clean(self, text: str) -> str:
         import ftfy
 
         text = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
@@ -148,17 +146,17 @@ class Tokenizer:
 
 
 def _letters() -> list[str]:
-    """Return the letters that byte-level BPE writes bytes as, in its vocabulary's order.
+    """Return the letters for bytes in byte-level BPE, in the order of its vocabulary.
 
     Source: Radford et al., Language Models are Unsupervised Multitask Learners, 2019.
     """
-    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return [chr(code) for code in shown] + [chr(0x100 + place) for place in range(256 - len(shown))]
+    codes = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    return list(map(chr, [*codes, *range(0x100, 0x100 + 256 - len(codes))]))
 
 
 def _tokenizers() -> Any:
     try:
-        import ftfy  # noqa: F401  # told here rather than at the first text
+        import ftfy  # noqa: F401  # reported here rather than at the first text
         import tokenizers
     except ModuleNotFoundError as error:
         raise MissingExtra(f"texts need {error.name}", extra="clip", name=error.name) from error
@@ -170,21 +168,21 @@ def _read(file: Path) -> Any:
         return _tokenizers().Tokenizer.from_str(file.read_text(encoding="utf-8"))
     except MissingExtra:
         raise
-    except Exception as error:  # the library's only class
+    except Exception as error:  # the library raises no subclass
         raise WeightsInvalid(f"{file} holds no tokenizer: {error}") from error
 
 
 def _config(file: Path) -> Mapping[str, Any]:
     try:
-        read = safe_json.loads(file.read_text(encoding="utf-8"))
+        config = safe_json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return read if isinstance(read, dict) else {}
+    return config if isinstance(config, dict) else {}
 
 
-def _word(told: object) -> str:
-    """Return a special token that is told as a text or as a mapping with its content."""
-    return str(told.get("content", "")) if isinstance(told, dict) else str(told or "")
+def _word(token: object) -> str:
+    """Return the text of a special token, given as a text or as a mapping with its content."""
+    return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")
 
 
 def _has(core: Any, word: str) -> bool:

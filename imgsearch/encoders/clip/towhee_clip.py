@@ -1,4 +1,4 @@
-"""OpenAI's CLIP models by the code of `towhee.models`: a second route to the same features.
+"""OpenAI's CLIP models by the code of `towhee.models`, with the same features as open_clip.
 
 https://github.com/towhee-io/towhee
 """
@@ -19,47 +19,47 @@ from imgsearch.encoders.clip.model import ClipModel
 from imgsearch.encoders.torch.imports import frameworks
 from imgsearch.errors import EncoderError, MissingExtra, ModelNotFound, WeightsInvalid
 
-_TAG: Final = "openai"  # the only weights that its activation, the quick GELU, is right for
+_TAG: Final = "openai"  # the only weights for its activation, the quick GELU
 _SIDES: Final[Mapping[str, frozenset[str]]] = {
     "vision_cfg": frozenset({"image_size", "layers", "width", "patch_size"}),
     "text_cfg": frozenset({"context_length", "vocab_size", "width", "heads", "layers"}),
 }
-"""What its classes can be told of a side; heads of images are always 64 wide."""
+"""The options of Towhee's classes for each side; heads of images are always 64 wide."""
 
 
 class TowheeClipEncoder(ClipEncoder):
-    """A CLIP model's features as the module of towhee.models 1.1.3 computes them.
+    """The features of a CLIP model, computed by the module of towhee.models 1.1.3.
 
-    `name` is one that models.toml has for weights of OpenAI, as "clip_vit_base_patch32" or
-    "clip_vit_b32". All else is as for `ClipEncoder`, whose checks the weights go through first.
-    The sizes are open_clip's: those that towhee.models has by itself for ViT-L/14 are ViT-B/16's.
+    `name` is a name in models.toml for weights of OpenAI, such as "clip_vit_base_patch32" or
+    "clip_vit_b32". Other arguments are as in `ClipEncoder`, which checks the weights. Sizes come
+    from open_clip, because towhee.models has the sizes of ViT-B/16 for ViT-L/14.
 
     Raises:
-        MissingExtra: towhee.models is not installed, or what `ClipEncoder` needs.
-        ModelNotFound: no weights of OpenAI have that name.
+        MissingExtra: towhee.models, or a package that `ClipEncoder` needs, is not installed.
+        ModelNotFound: the name does not belong to weights of OpenAI.
         EncoderError: towhee.models is installed, but cannot be imported.
     """
 
     @override
-    def _built(self, name: str, path: Path | None, *, offline: bool) -> ClipModel:
-        built = model.build(theirs(name), path, offline=offline)
+    def _build(self, name: str, path: Path | None, *, offline: bool) -> ClipModel:
+        built = model.build(open_clip_name(name), path, offline=offline)
         module = _module(built.config)
         module.load_state_dict(built.module.state_dict(), strict=True)
         return replace(built, module=module)
 
 
 def names(pattern: str = "*") -> list[str]:
-    """Return the names and aliases, with weights of OpenAI, that fit a shell pattern."""
+    """Return the names and aliases of OpenAI's models that match a shell pattern."""
     rows = [row for row in registry.described().values() if row.model.endswith(f"/{_TAG}")]
     known = (name for row in rows for name in (row.name, *row.aliases))
     return [name for name in known if fnmatchcase(name, pattern)]
 
 
-def theirs(name: str) -> str:
+def open_clip_name(name: str) -> str:
     """Return open_clip's name of a model.
 
     Raises:
-        ModelNotFound: there is no such model, or its weights are not OpenAI's.
+        ModelNotFound: the name is unknown, or its weights are not OpenAI's.
     """
     row = registry.find(name)
     if row is None or not row.model.endswith(f"/{_TAG}"):
@@ -70,14 +70,14 @@ def theirs(name: str) -> str:
 
 
 def _module(config: Mapping[str, Any]) -> Any:
-    """Return Towhee's module of these sizes, without weights.
+    """Return Towhee's module for a configuration, without weights.
 
     Raises:
-        WeightsInvalid: a folder describes what Towhee's classes cannot be.
+        WeightsInvalid: Towhee's classes do not support the configuration.
     """
     for side, known in _SIDES.items():
         if other := sorted(set(config[side]) - known):
-            raise WeightsInvalid(f"towhee.models knows no {', '.join(other)} in {side}")
+            raise WeightsInvalid(f"towhee.models supports no {', '.join(other)} in {side}")
     vision, text = config["vision_cfg"], config["text_cfg"]
     layers = vision["layers"]
     base = _clip()
@@ -87,7 +87,7 @@ def _module(config: Mapping[str, Any]) -> Any:
             return super().encode_image(images)
 
         def encode_text(self, tokens: Any, *, normalize: bool) -> Any:  # noqa: ARG002
-            # without a device it takes a GPU, wherever the model is
+            # without a device Towhee uses a GPU, even for a model on the CPU
             return super().encode_text(tokens, device=tokens.device)
 
     return Model(
@@ -105,11 +105,11 @@ def _module(config: Mapping[str, Any]) -> Any:
 
 
 def _clip() -> Any:
-    """Return the class CLIP of towhee.models, which normalises nothing."""
-    frameworks()  # torchvision, mended where it has to be
+    """Return the class CLIP of towhee.models, which does not normalize."""
+    frameworks()  # imports torchvision with its fix
     try:
-        # towhee 1.1.3 imports pkg_resources and speaks pydantic 1; its CLIP has the whole process
-        # ignore UserWarnings from then on, ours among them
+        # towhee 1.1.3 imports pkg_resources and uses pydantic 1; its CLIP adds a filter that
+        # ignores UserWarnings in the whole process
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -119,5 +119,5 @@ def _clip() -> Any:
             f"Towhee's models need {error.name}", extra="torch,clip,towhee", name=error.name
         ) from error
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
-        raise EncoderError(f"towhee.models does not import: {error}") from error
+        raise EncoderError(f"cannot import towhee.models: {error}") from error
     return CLIP

@@ -1,4 +1,4 @@
-"""An encoder that was exported: it runs without torch and timm."""
+"""Exported encoders, which run without torch and timm."""
 
 import threading
 from collections.abc import Sequence
@@ -20,20 +20,20 @@ from imgsearch.errors import EncoderError
 from imgsearch.types import Fingerprint, Matrix, Pixels
 
 CARD: Final = "encoder.json"
-"""What an export tells of itself, written last: where it is, the export is whole."""
+"""The metadata of an export, written last, so an export with this file is complete."""
 
 
 class ExportedEncoder(Encoder):
-    """The encoder in `folder`, which `exports.write` made, run by OpenVINO or ONNX Runtime.
+    """An encoder exported by `export.writer.write`, run by OpenVINO or ONNX Runtime.
 
-    Batches go through side by side, a core each. `precision` is "f32", "bf16" (OpenVINO, on CPUs
-    that have it), "int8" (where `calibration` made that; texts stay in f32), or "auto": bf16 where
-    its vectors had a cosine of 0.999 to those of f32 when the model was exported, else f32.
+    Batches run in parallel, one on each core. `precision` is "f32", "bf16" (OpenVINO, on CPUs that
+    support it), "int8" (if `calibration` added it; texts use f32), or "auto": bf16 if its vectors
+    had a cosine of at least 0.999 to f32 at the export, else f32.
 
     Raises:
         MissingExtra: the runtime is not installed.
         ConfigError: the runtime or the CPU lacks the precision.
-        EncoderError: the export is broken; delete the folder.
+        EncoderError: the export is broken. Delete the folder.
     """
 
     def __init__(self, folder: Path, *, precision: str = "auto", batch_size: int = 0) -> None:
@@ -53,7 +53,7 @@ class ExportedEncoder(Encoder):
         )
         self.languages, self.templates = tuple(card["languages"]), tuple(card["templates"])
         self._image = engines.start(self._runtime, folder, "image", self._precision)
-        self._side_by_side = engines.SideBySide()
+        self._batches = engines.BatchPool()
         self._lock = threading.Lock()
         self._texts: tuple[engines.Engine, Tokenizer] | None = None
 
@@ -69,7 +69,7 @@ class ExportedEncoder(Encoder):
     def text_features(self, texts: Sequence[str]) -> Matrix:
         if not self.languages:
             return super().text_features(texts)
-        with self._lock:  # half of the memory is for those who search by texts only
+        with self._lock:  # loaded on demand, because the text side needs half of the memory
             if self._texts is None:
                 engine = engines.start(self._runtime, self.folder, "text", self._precision)
                 self._texts = engine, Tokenizer.load(self.folder)
@@ -79,12 +79,12 @@ class ExportedEncoder(Encoder):
     def _run(self, engine: engines.Engine, rows: Any) -> Matrix:
         if not len(rows):
             return np.empty((0, self.dim), dtype=np.float32)
-        return self._side_by_side.run(engine, rows, self.batch_size)
+        return self._batches.run(engine, rows, self.batch_size)
 
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
         card: dict[str, Any] = safe_json.loads((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise EncoderError(f"the export in {folder} is broken ({error}): delete it") from error
+        raise EncoderError(f"the export in {folder} is broken: {error}; delete it") from error
     return card

@@ -1,4 +1,4 @@
-"""What runs a model that was exported: OpenVINO and ONNX Runtime, on CPUs, without torch."""
+"""Engines for exported models on CPUs: OpenVINO and ONNX Runtime."""
 
 import io
 import logging
@@ -14,26 +14,23 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from imgsearch.encoders.export.telemetry import unreported
+from imgsearch.encoders.export.telemetry import without_telemetry
 from imgsearch.errors import ConfigError, EncoderError, MissingExtra
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
 PRECISIONS: Final = ("f32", "bf16", "int8")
-TRUE_ENOUGH: Final = 0.999
-"""The lowest cosine to f32 with which bf16 is taken without being asked for."""
+CLOSE_ENOUGH: Final = 0.999
+"""The lowest cosine to f32 at which "auto" selects bf16."""
 
 FILES: Final = {"openvino": "{}.xml", "onnx": "{}.onnx"}
-"""Runtime → the name of an exported part's file."""
+"""The file names of an exported part by runtime."""
 _FIRST: Final = threading.Lock()
 
 
 class Engine(ABC):
-    """A model, or its part for images or for texts, ready to run. Thread-safe.
-
-    `precision` is the one that it runs in.
-    """
+    """A loaded model, or its part for images or texts. Thread-safe."""
 
     precision: str
 
@@ -43,10 +40,10 @@ class Engine(ABC):
 
 
 class OpenVino(Engine):
-    """A part that OpenVINO runs, one stream of inference a core.
+    """A part run by OpenVINO with one inference stream on each core.
 
-    Streams of one thread each wait for nobody, so that decoding on the same cores does not hold
-    all of them up; measured with ResNet-50 on 2 cores, they are also as fast as one of 2 threads.
+    Streams of one thread are independent, so decoding on the same cores delays only one of them.
+    With ResNet-50 on 2 cores they are as fast as one stream of 2 threads.
     """
 
     def __init__(self, model: Path | bytes, precision: str) -> None:
@@ -68,7 +65,9 @@ class OpenVino(Engine):
             raise EncoderError(f"OpenVINO cannot read {_name(model)}: {error}") from error
         self._idle: list[Any] = []
         self._lock = threading.Lock()
-        with _FIRST:  # OpenVINO 2026.4 hangs where two threads first hand it an array at once
+        with (
+            _FIRST
+        ):  # OpenVINO 2026.4 hangs if two threads pass their first arrays at the same time
             openvino.Tensor(np.zeros(1, dtype=np.float32))
 
     @override
@@ -76,27 +75,27 @@ class OpenVino(Engine):
         with self._lock:
             request = self._idle.pop() if self._idle else self._model.create_infer_request()
         try:
-            # a request's tensor is its own, and the next run writes over it
+            # the request owns its tensor, and the next run overwrites it
             return np.array(request.infer({0: batch})[0], dtype=np.float32)
         except RuntimeError as error:
-            raise EncoderError(f"OpenVINO refuses a batch of shape {batch.shape}") from error
+            raise EncoderError(f"OpenVINO rejects a batch of shape {batch.shape}") from error
         finally:
             with self._lock:
                 self._idle.append(request)
 
 
 class OnnxRuntime(Engine):
-    """A part that ONNX Runtime runs."""
+    """A part run by ONNX Runtime."""
 
     def __init__(self, model: Path | bytes, precision: str) -> None:
         onnxruntime = _onnxruntime()
         if precision == "bf16":
-            raise ConfigError("ONNX Runtime has no bf16 on CPUs; precision is f32")
+            raise ConfigError("ONNX Runtime has no bf16 on CPUs. Use the precision f32.")
         self.precision = precision
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # as OpenVINO's streams: the callers are many
+        options.intra_op_num_threads = 1  # callers run batches in parallel
         options.log_severity_level = 3  # errors
-        # weights that are kept in 8 bits become float32 here, and not again with every batch
+        # 8-bit weights are converted to float32 once here, and not for every batch
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             self._session = onnxruntime.InferenceSession(
@@ -118,11 +117,11 @@ class OnnxRuntime(Engine):
             return np.asarray(self._session.run(None, dict(inputs))[0], dtype=np.float32)
         except _onnx_errors() as error:
             shapes = [array.shape for array in inputs.values()]
-            raise EncoderError(f"ONNX Runtime refuses inputs of shape {shapes}: {error}") from error
+            raise EncoderError(f"ONNX Runtime rejects inputs of shape {shapes}: {error}") from error
 
 
-class SideBySide:
-    """Cuts rows into batches and runs them side by side, a core each. Thread-safe."""
+class BatchPool:
+    """Runs batches of rows in parallel, one on each core. Thread-safe."""
 
     def __init__(self) -> None:
         self._pool = DaemonPool(available_cores(), "imgsearch-encoder")
@@ -141,7 +140,7 @@ class SideBySide:
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -152,11 +151,11 @@ def start(runtime: str, folder: Path, part: str, precision: str) -> Engine:
 
     Raises:
         MissingExtra: the runtime is not installed.
-        ConfigError: it does not have the precision.
+        ConfigError: the runtime lacks the precision.
         EncoderError: the file is broken.
     """
-    place = part_folder(folder, precision) if part == "image" else folder
-    engine = from_model(runtime, place / FILES[runtime].format(part), precision)
+    location = part_folder(folder, precision) if part == "image" else folder
+    engine = from_model(runtime, location / FILES[runtime].format(part), precision)
     _log.debug("%s runs %s in %s", runtime, folder / part, precision)
     return engine
 
@@ -166,7 +165,7 @@ def from_model(runtime: str, model: Path | bytes, precision: str) -> Engine:
 
     Raises:
         MissingExtra: the runtime is not installed.
-        ConfigError: the runtime does not have the precision.
+        ConfigError: the runtime lacks the precision.
         EncoderError: the model is broken.
     """
     kind = OpenVino if runtime == "openvino" else OnnxRuntime
@@ -174,39 +173,41 @@ def from_model(runtime: str, model: Path | bytes, precision: str) -> Engine:
 
 
 def part_folder(folder: Path, precision: str) -> Path:
-    """Return where the image side of an export lies in a precision: int8 is a file of its own."""
+    """Return the folder of an export's image side in a precision; int8 has its own folder."""
     return folder / "int8" if precision == "int8" else folder
 
 
 def pick_precision(
-    runtime: str, asked: object, bf16_cosine: float | None, *, calibrated: bool = False
+    runtime: str, precision: object, bf16_cosine: float | None, *, calibrated: bool = False
 ) -> str:
-    """Return the precision to run in: that asked for; for "auto" bf16 where it is true enough.
+    """Return the precision to run in; "auto" selects bf16 if it is close enough to f32.
 
-    `calibrated`: there is an int8 form. `bf16_cosine` is the lowest cosine to f32 that an export
-    was seen with, None where it was never run in bf16.
+    `calibrated` means that an int8 form exists. `bf16_cosine` is the lowest measured cosine to f32,
+    or None without a measurement.
 
     Raises:
-        ConfigError: no such precision, or the runtime or the CPU lacks it.
+        ConfigError: the precision is unknown, or the runtime or the CPU lacks it.
     """
-    if asked not in ("auto", *PRECISIONS):
-        raise ConfigError(f"precision is auto, {', '.join(PRECISIONS)}, not {asked!r}")
-    if asked == "int8":
+    if precision not in ("auto", *PRECISIONS):
+        raise ConfigError(
+            f"precision must be one of auto, {', '.join(PRECISIONS)}, not {precision!r}"
+        )
+    if precision == "int8":
         if not calibrated:
             raise ConfigError(
-                "this model was not calibrated for int8, which takes images, on this machine: "
-                "`imgsearch calibrate SOURCE` does it, for the runtime openvino"
+                "this model is not calibrated for int8 on this machine. Run `imgsearch calibrate "
+                "SOURCE` with images, for the runtime openvino."
             )
         return "int8"
-    there = asked != "f32" and has_bf16(runtime)
-    if asked == "bf16" and not there:
-        raise ConfigError(f"{runtime} has no bf16 on this CPU; precision is auto or f32")
-    wanted = asked == "bf16" or (bf16_cosine or 0) >= TRUE_ENOUGH
-    return "bf16" if there and wanted else "f32"
+    available = precision != "f32" and has_bf16(runtime)
+    if precision == "bf16" and not available:
+        raise ConfigError(f"{runtime} has no bf16 on this CPU. Use the precision auto or f32.")
+    wanted = precision == "bf16" or (bf16_cosine or 0) >= CLOSE_ENOUGH
+    return "bf16" if available and wanted else "f32"
 
 
 def has_bf16(runtime: str) -> bool:
-    """Tell if the runtime computes in bf16 on this CPU."""
+    """Return whether the runtime computes in bf16 on this CPU."""
     return runtime == "openvino" and "BF16" in _capabilities()
 
 
@@ -219,10 +220,10 @@ def openvino_module() -> Any:
     """Return the module openvino.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: openvino is not installed.
     """
     try:
-        with unreported():
+        with without_telemetry():
             import openvino
     except ModuleNotFoundError as error:
         raise MissingExtra(
@@ -237,7 +238,7 @@ def _name(model: Path | bytes) -> str:
 
 @cache
 def _onnx_errors() -> tuple[type[Exception], ...]:
-    """Return what ONNX Runtime 1.32 raises: its own errors have no base class but Exception."""
+    """Return the errors of ONNX Runtime 1.32, which have no common base class but Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = [value for value in vars(state).values() if isinstance(value, type)]

@@ -1,12 +1,12 @@
-"""A model that takes pixels as they come: what is exported, so that no runtime has to scale."""
+"""Models for export, which take unscaled pixels."""
 
 from typing import Any
 
 
 def with_pixels(model: Any, mean: Any, std: Any) -> Any:
-    """Return a torch module: uint8 (n, height, width, 3) → what `model` makes of the images.
+    """Return a torch module that applies `model` to uint8 pixels (n, height, width, 3).
 
-    `mean` and `std` are tensors of the three channels, where a channel is in [0, 1].
+    `mean` and `std` are tensors of three channels in [0, 1].
     """
     import torch
 

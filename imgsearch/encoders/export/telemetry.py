@@ -1,4 +1,4 @@
-"""Intel's libraries, imported so that they report nothing to their makers."""
+"""Imports of Intel's libraries without telemetry."""
 
 import sys
 import threading
@@ -11,19 +11,18 @@ _lock = threading.RLock()
 
 
 @contextmanager
-def unreported() -> Iterator[None]:
-    """Have openvino and nncf, imported for the first time within, go without their reporter.
+def without_telemetry() -> Iterator[None]:
+    """Disable the telemetry of openvino and nncf, if they are first imported in this context.
 
-    With it each process that imports openvino (2026.4) tells so over the network, and nncf (3.4)
-    tells of each call; without that package both go on. What a program imported before is left as
-    it is.
+    With telemetry, openvino (2026.4) sends a message in each process, and nncf (3.4) for each call.
+    Both work without the package. Earlier imports of the program are not changed.
     """
     with _lock:
-        there = sys.modules.get(_REPORTER)
+        previous = sys.modules.get(_REPORTER)
         sys.modules[_REPORTER] = None  # type: ignore[assignment]  # as if it were not installed
         try:
             yield
         finally:
             del sys.modules[_REPORTER]
-            if there is not None:
-                sys.modules[_REPORTER] = there
+            if previous is not None:
+                sys.modules[_REPORTER] = previous

@@ -1,4 +1,4 @@
-"""Writing a torch encoder down for another runtime: once, kept by what makes it what it is."""
+"""Exports torch encoders for other runtimes, cached by model, weights and options."""
 
 import contextlib
 import hashlib
@@ -25,34 +25,34 @@ from imgsearch.errors import EncoderError, MissingExtra
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
-_FORM: Final = 3  # of what is written; another one is written anew
-_SIZES: Final = (1, 2, 4, 8, 16)  # batches tried; larger ones only make the cores wait
-_TRIAL_SECONDS: Final = 4.0  # the search for a batch size ends then
-_GAIN: Final = 1.05  # a larger batch holds more memory, so it has to be this much faster
+_FORMAT: Final = 3  # version of exports; other versions are exported again
+_SIZES: Final = (1, 2, 4, 8, 16)  # measured batches; larger ones are not faster
+_TRIAL_SECONDS: Final = 4.0  # limit of the search for a batch size
+_GAIN: Final = 1.05  # a larger batch needs more memory, so it must be this much faster
 
 
-def folder(cache: Path, runtime: str, what: Mapping[str, Any]) -> Path:
-    """Return where the export of `what`, plain values with the weights' hash, belongs."""
-    told = json.dumps({"form": _FORM, "runtime": runtime, **what}, sort_keys=True)
-    return cache / "exports" / hashlib.sha256(told.encode()).hexdigest()[:32]
+def folder(cache: Path, runtime: str, identity: Mapping[str, Any]) -> Path:
+    """Return the folder of an export; `identity` has plain values with the weights' hash."""
+    key = json.dumps({"form": _FORMAT, "runtime": runtime, **identity}, sort_keys=True)
+    return cache / "exports" / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def is_there(place: Path) -> bool:
-    """Tell if the export is there and whole."""
-    return (place / CARD).is_file()
+def is_complete(export: Path) -> bool:
+    """Return whether the export exists and is complete."""
+    return (export / CARD).is_file()
 
 
-def write(encoder: Any, place: Path, runtime: str) -> None:
-    """Export a torch `encoder` into the folder `place`, whole or not at all.
+def write(encoder: Any, export: Path, runtime: str) -> None:
+    """Export a torch `encoder` into the folder `export`, atomically.
 
     Raises:
         MissingExtra: the runtime is not installed.
         EncoderError: the model cannot be exported.
         OSError: the cache cannot be written.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
+    export.parent.mkdir(parents=True, exist_ok=True)
     started = monotonic()
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".part-") as part:
+    with tempfile.TemporaryDirectory(dir=export.parent, prefix=".part-") as part:
         draft = Path(part) / "export"
         draft.mkdir()
         samples = {}
@@ -66,54 +66,55 @@ def write(encoder: Any, place: Path, runtime: str) -> None:
             "preprocessing": asdict(encoder.preprocessing),
             "languages": encoder.languages,
             "templates": encoder.templates,
-            **_trial(runtime, draft, samples),
+            **_measure(runtime, draft, samples),
         }
         if encoder.languages:
             encoder.tokenizer.save(draft)
         (draft / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
-        with contextlib.suppress(OSError):  # another process was first; its export is as good
-            draft.replace(place)
-    if not is_there(place):
-        shutil.rmtree(place, ignore_errors=True)  # left over from something else
-        raise OSError(f"{place} cannot be written")
+        with contextlib.suppress(OSError):  # another process wrote the same export first
+            draft.replace(export)
+    if not is_complete(export):
+        shutil.rmtree(export, ignore_errors=True)  # other files in the way
+        raise OSError(f"{export} cannot be written")
     _log.info(
-        "exported %s to %s in %.1f s", encoder.fingerprint.model, place, monotonic() - started
+        "exported %s to %s in %.1f s", encoder.fingerprint.model, export, monotonic() - started
     )
 
 
-def _trial(runtime: str, place: Path, samples: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    """Try the export on this machine: how true it is in bf16, and how large batches pay.
+def _measure(runtime: str, export: Path, samples: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """Measure the accuracy of bf16 and the fastest batch size on this machine.
 
-    `samples` are inputs for each of its parts.
+    `samples` has inputs for each part.
     """
-    told: dict[str, Any] = {"bf16_cosine": None}
-    engine = engines.start(runtime, place, "image", "f32")
+    cosine: float | None = None
+    engine = engines.start(runtime, export, "image", "f32")
     if engines.has_bf16(runtime):
-        told["bf16_cosine"] = min(_truth(runtime, place, *sample) for sample in samples.items())
-        if told["bf16_cosine"] >= engines.TRUE_ENOUGH:
-            engine = engines.start(runtime, place, "image", "bf16")
-    return {**told, "batch_size": _batch_size(engine, samples["image"])}
+        cosine = min(_bf16_cosine(runtime, export, *sample) for sample in samples.items())
+        if cosine >= engines.CLOSE_ENOUGH:
+            engine = engines.start(runtime, export, "image", "bf16")
+    return {"bf16_cosine": cosine, "batch_size": _batch_size(engine, samples["image"])}
 
 
-def _truth(runtime: str, place: Path, part: str, sample: npt.NDArray[Any]) -> float:
-    """Return the lowest cosine between what a part makes of a sample in f32 and in bf16."""
-    made = [engines.start(runtime, place, part, each).run(sample) for each in ("f32", "bf16")]
-    return _cosine(*made)
+def _bf16_cosine(runtime: str, export: Path, part: str, sample: npt.NDArray[Any]) -> float:
+    """Return the lowest cosine between a part's vectors in f32 and in bf16."""
+    exact, rounded = (
+        engines.start(runtime, export, part, precision).run(sample) for precision in ("f32", "bf16")
+    )
+    return _lowest_cosine(exact, rounded)
 
 
-def _cosine(exact: Matrix, other: Matrix) -> float:
-    """Return the lowest cosine between the vectors of one picture."""
+def _lowest_cosine(exact: Matrix, other: Matrix) -> float:
     norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(other, axis=1)
     return float(((exact * other).sum(axis=1) / norms).min())
 
 
 def _batch_size(engine: engines.Engine, pictures: npt.NDArray[np.uint8]) -> int:
-    """Return the batch at which images a second stop growing, as it is found on this machine."""
+    """Return the measured batch size at which the throughput stops growing."""
     best, speed, end = 1, 0.0, monotonic() + _TRIAL_SECONDS
     for size in _SIZES:
         batch = np.resize(pictures, (size, *pictures.shape[1:]))
-        engine.run(batch)  # the first of a shape prepares its kernels
-        seconds = min(_side_by_side(engine, batch) for _ in range(2))
+        engine.run(batch)  # the first batch of a shape prepares the kernels
+        seconds = min(_time_in_parallel(engine, batch) for _ in range(2))
         if size / seconds > speed * _GAIN:
             best, speed = size, size / seconds
         if monotonic() > end:
@@ -121,8 +122,8 @@ def _batch_size(engine: engines.Engine, pictures: npt.NDArray[np.uint8]) -> int:
     return best
 
 
-def _side_by_side(engine: engines.Engine, batch: Any) -> float:
-    """Return the seconds that a batch on every core takes."""
+def _time_in_parallel(engine: engines.Engine, batch: Any) -> float:
+    """Return the seconds of a batch that runs on every core at the same time."""
     threads = [
         threading.Thread(target=engine.run, args=(batch,)) for _ in range(engines.available_cores())
     ]
@@ -137,7 +138,7 @@ def _side_by_side(engine: engines.Engine, batch: Any) -> float:
 def _export(runtime: str, module: Any, example: Any, file: Path) -> None:
     try:
         with warnings.catch_warnings(), _plain_attention():
-            # tracing warns of what it fixes: sizes, which never change, and of its own age
+            # tracing warns of fixed sizes, which never change here, and of its deprecation
             warnings.simplefilter("ignore")
             (_to_openvino if runtime == "openvino" else _to_onnx)(module, example, file)
     except ModuleNotFoundError as error:
@@ -150,7 +151,7 @@ def _export(runtime: str, module: Any, example: Any, file: Path) -> None:
 
 @contextmanager
 def _plain_attention() -> Iterator[None]:
-    """Have torch's attention layers compute by operations that other runtimes know, too."""
+    """Make torch's attention layers use operations that other runtimes support."""
     import torch
 
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -168,7 +169,7 @@ def _to_openvino(module: Any, example: Any, file: Path) -> None:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    # openvino.convert_model (2026.4) does the same, and reports it to its makers over the network
+    # openvino.convert_model (2026.4) does the same, but sends telemetry
     with torch.inference_mode():
         decoder = TorchScriptPythonDecoder(module, example_input=example)
         frontend = FrontEndManager().load_by_framework("pytorch")
@@ -181,7 +182,7 @@ def _to_onnx(module: Any, example: Any, file: Path) -> None:
     import torch
 
     with torch.inference_mode():
-        # the exporter by tracing: the newer one needs onnxscript, and knows fewer of timm's models
+        # the tracing exporter, because the newer one needs onnxscript and supports fewer models
         torch.onnx.export(
             module,
             (example,),

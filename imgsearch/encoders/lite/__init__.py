@@ -1,1 +1,1 @@
-"""The default encoder: ImageNet weights from the package index, English text in the same space."""
+"""The default encoder: ImageNet weights from a package, and English texts in the same space."""

@@ -1,4 +1,4 @@
-"""The default encoder: EfficientNet-lite's image vectors, and texts by the classes they name.
+"""The encoder `lite`: image vectors of EfficientNet-lite, and texts by the classes they name.
 
 With f (1280,) an image's pooled features, p (1000,) its class probabilities and W (1000, 1280) the
 rows of the network's classifier, all from the weights package:
@@ -35,7 +35,7 @@ from imgsearch.types import Fingerprint, Matrix, Pixels
 FOLDER: Final = Path(__file__).parent
 DIM: Final = 384
 NAMED: Final = 0.5
-"""The weight of the classes that an image shows, beside its own features."""
+"""The weight of an image's classes, relative to its features."""
 
 CLASSIFIER: Final = "_fc.weight"
 """The name of W in the weights package."""
@@ -83,8 +83,8 @@ class LiteEncoder(Encoder):
         self._row, self._weights = row, weights
         self._runtime = "onnx" if runtime == "auto" else runtime
         self._precision = engines.pick_precision(self._runtime, precision, bf16_cosine=None)
-        self._batches = engines.SideBySide()
-        # a search needs one of the two sides, and building the other would take most of its time
+        self._batches = engines.BatchPool()
+        # built on demand, because a search needs only one side, and building takes most of its time
         self._lock = threading.Lock()
         self._images: engines.Engine | None = None
         self._texts: tuple[TextSide, Matrix] | None = None
@@ -100,7 +100,7 @@ class LiteEncoder(Encoder):
     @override
     def prepare(self, image: Pixels | Image.Image) -> npt.NDArray[np.uint8]:
         """Return the center of the image without flat borders, uint8 (size, size, 3)."""
-        return self.preprocessing.apply(borders.trimmed_picture(as_picture(image)))
+        return self.preprocessing.apply(borders.trim_picture(as_picture(image)))
 
     @override
     def features(self, inputs: Sequence[npt.NDArray[np.uint8]]) -> Matrix:
@@ -130,7 +130,7 @@ class LiteEncoder(Encoder):
             return self._images
 
     def _text_side(self) -> tuple[TextSide, Matrix]:
-        """Return what reads texts, and the projected directions of the classes."""
+        """Return the text encoder, and the projected directions of the classes."""
         with self._lock:
             if self._texts is None:
                 tensors = _tensors(self._row, self._weights)
@@ -157,7 +157,7 @@ def _tensors(row: Model, weights: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the graph's initializers: the network's own tensors, and the constants of the space.
 
     Raises:
-        WeightsInvalid: the file holds no such network.
+        WeightsInvalid: the file has another network.
     """
     tensors = read_tensors(weights)
     if CLASSIFIER not in tensors:

@@ -1,4 +1,4 @@
-"""Texts to rows of a table of words and phrases. Needs nothing but Python."""
+"""Finds the rows of a text in a table of words and phrases, in plain Python."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 LONGEST: Final = 4
-"""Words of the longest phrase."""
+"""The number of words in the longest phrase."""
 
 _MAX_WORDS: Final = 64  # of a text; later words do not count
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -15,7 +15,7 @@ _ENDINGS: Final = (
     ("'s", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", ""), ("men", "man"),
     ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"), ("er", ""), ("er", "e"), ("y", ""),
 )  # fmt: skip
-"""Ending → replacement, tried in this order."""
+"""Endings with their replacements, tried in this order."""
 
 _STOP_WORDS: Final = """
 a about above across after all along also am among an and another any are around as at away be
@@ -28,10 +28,10 @@ pictures please really same search see seen several shot show showing shown show
 sits sitting so some something stand standing stands such than that the their them themselves then
 there these they thing things this those three through to together too toward towards two type
 under up us use used very view was we were what when where which while who whose will with within
-without would you your favourite favorite
+without would you your
 """
-STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
-"""Words that do not describe what an image shows; a text's stop words are skipped."""
+STOP_WORDS: Final = frozenset((*_STOP_WORDS.split(), "favourite", "favorite"))
+"""Words that do not describe an image; they are skipped in texts."""
 
 
 def split_words(text: str) -> list[str]:
@@ -42,12 +42,12 @@ def split_words(text: str) -> list[str]:
 
 
 def is_content_word(word: str) -> bool:
-    """Return whether a word can describe an image: no stop word, number or single letter."""
+    """Return whether a word is not a stop word, a number or a single letter."""
     return word not in STOP_WORDS and len(word) > 1 and not word.isdigit()
 
 
 class Lexicon:
-    """The words and phrases of a table: the i-th entry names row i.
+    """The words and phrases of a table; entry i belongs to row i.
 
     Entries are unique, in lower case, with single spaces between their words.
     """
@@ -79,7 +79,7 @@ class Lexicon:
         return rows, unknown
 
     def _first(self, words: list[str]) -> tuple[int, list[int]]:
-        """Return how many words the first match spans, and its rows ([] if unknown)."""
+        """Return the number of words in the first match, and its rows ([] if unknown)."""
         for length in range(min(LONGEST, len(words)), 1, -1):
             phrase = " ".join(words[:length])
             for form in (phrase, *_stems(phrase)):
@@ -99,7 +99,7 @@ class Lexicon:
 
 
 def _stems(word: str) -> list[str]:
-    """Return the forms of a word without its ending, the likeliest first."""
+    """Return the forms of a word without its ending, most likely first."""
     stems = []
     for ending, replacement in _ENDINGS:
         stem = word.removesuffix(ending)

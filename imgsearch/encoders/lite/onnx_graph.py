@@ -1,8 +1,9 @@
-"""Tensors appended to an ONNX graph that was saved without them.
+"""Appends tensors to an ONNX graph that was saved without them.
 
-A serialized protobuf message may be continued: a repeated field that comes again is appended to
-the first. So a model becomes whole by appending a second part of its graph, without the package
-``onnx``. Source: https://protobuf.dev/programming-guides/encoding/#last-one-wins and onnx.proto.
+A serialized protobuf message can be continued, because repeated fields are concatenated. So a
+second part of the graph completes a model, without the package ``onnx``.
+
+Source: https://protobuf.dev/programming-guides/encoding/#last-one-wins and onnx.proto.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,7 +48,7 @@ def _number(number: int, value: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Return a number in groups of 7 bits, the lowest first; all but the last have the top bit."""
+    """Return a number in groups of 7 bits, lowest first; all except the last have the top bit."""
     groups = bytearray()
     while value > 0x7F:
         groups.append(value & 0x7F | 0x80)

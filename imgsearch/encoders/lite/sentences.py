@@ -1,4 +1,4 @@
-"""Texts to vectors by all-MiniLM-L6-v2, run by ONNX Runtime in 8 bits; needs no torch.
+"""Text vectors by all-MiniLM-L6-v2 in 8 bits, on ONNX Runtime and without torch.
 
 Word pieces are BERT's (uncased): `word_pieces.txt` is the vocabulary of bert-base-uncased,
 https://github.com/google-research/bert (Apache-2.0), 30,522 lines.
@@ -31,12 +31,12 @@ MODEL: Final = PackageFile(
 
 _PIECES: Final = Path(__file__).parent / "word_pieces.txt"
 _UNKNOWN: Final = "[UNK]"
-_MAX_PIECES: Final = 256  # what the model was published with; the rest of a text is ignored
+_MAX_PIECES: Final = 256  # the limit of the published model; longer texts are truncated
 _BATCH: Final = 32
 
 
 class SentenceModel(TextEncoder):
-    """Reads whole sentences: the mean of the last states of a text's word pieces.
+    """Encodes whole sentences: the mean of the last states of a text's word pieces.
 
     Source: Reimers and Gurevych, Sentence-BERT, EMNLP 2019;
     https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2.
@@ -54,7 +54,7 @@ class SentenceModel(TextEncoder):
 
     @staticmethod
     def is_installed() -> bool:
-        """Check whether the extra `sentences` is installed, without importing any of it."""
+        """Return whether the extra `sentences` is installed, without importing it."""
         return MODEL.is_installed() and is_installed("tokenizers")
 
     @override
@@ -71,10 +71,10 @@ class SentenceModel(TextEncoder):
         return ()
 
     def _pieces(self, text: str) -> list[int]:
-        """Return the word pieces of a text, with the marks of its start and end.
+        """Return the word pieces of a text, between the marks of its start and end.
 
         Raises:
-            TextUnknown: there is no known piece between the marks.
+            TextUnknown: the text has no known piece.
         """
         encoding = self._tokenizer.encode(text)
         if set(encoding.tokens[1:-1]) <= {_UNKNOWN}:
@@ -85,12 +85,12 @@ class SentenceModel(TextEncoder):
         return list(encoding.ids)
 
     def _run(self, rows: Sequence[Sequence[int]]) -> Matrix:
-        """Return the unit vectors of texts of any lengths, run as one batch."""
+        """Return the unit vectors of texts of any lengths in one batch."""
         pieces = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
         mask = np.zeros_like(pieces)
-        for place, row in enumerate(rows):
-            pieces[place, : len(row)] = row
-            mask[place, : len(row)] = 1
+        for index, row in enumerate(rows):
+            pieces[index, : len(row)] = row
+            mask[index, : len(row)] = 1
         inputs: dict[str, npt.NDArray[Any]] = {
             "input_ids": pieces,
             "attention_mask": mask,
@@ -102,7 +102,7 @@ class SentenceModel(TextEncoder):
 
 
 def _tokenizer() -> Any:
-    """Return BERT's tokenizer. Marks as "[SEP]" are plain characters within a text.
+    """Return BERT's tokenizer, which treats marks such as "[SEP]" in a text as plain characters.
 
     Raises:
         MissingExtra: the library `tokenizers` is not installed.
@@ -115,7 +115,7 @@ def _tokenizer() -> Any:
             "the sentence model needs tokenizers", extra=EXTRA, name=error.name
         ) from error
     pieces = _PIECES.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    ids = {piece: place for place, piece in enumerate(pieces)}
+    ids = {piece: id_ for id_, piece in enumerate(pieces)}
     tokenizer = tokenizers.Tokenizer(models.WordPiece(ids, unk_token=_UNKNOWN))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

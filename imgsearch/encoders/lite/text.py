@@ -1,4 +1,4 @@
-"""The text side of `lite`: how strongly a text names each of ImageNet's 1,000 classes."""
+"""The text side of `lite`: the weights of ImageNet's 1,000 classes for a text."""
 
 import logging
 import threading
@@ -20,24 +20,24 @@ CLASSES: Final = _FOLDER / "classes.npy"
 """Unit vectors of the class names, float16 (1000, 384), in the classifier's order."""
 
 NAMES: Final = _FOLDER / "classes.txt"
-"""The class names, a line each, in the same order; its first lines, from "#", name the source."""
+"""The class names in the same order, one a line, after lines with "#" that name the source."""
 
 TEMPERATURE: Final = 10.0
-"""How sharply a text picks classes, by the cosines.
+"""The factor of the cosines in the softmax over classes.
 
-Chosen on data without evaluation images, of 3 to 30, with the features of lite0: 435 captions of 87
-images of COCO (MRR 0.553 at 5, 0.606 at 10, 0.616 at 14, 0.562 at 30), and the 64 class names of
-four labelled sets of rooms, groceries, flowers and clothes (precision@10 0.253, 0.265, 0.259,
+Chosen from 3 to 30 on data without evaluation images, with the features of lite0: 435 captions of
+87 images of COCO (MRR 0.553 at 5, 0.606 at 10, 0.616 at 14, 0.562 at 30), and the 64 class names of
+four labeled sets of rooms, groceries, flowers and clothes (precision@10 0.253, 0.265, 0.259,
 0.243).
 """
 
 
 class TextSide:
-    """English texts to weights of ImageNet's classes. Thread-safe.
+    """Computes weights of ImageNet's classes for English texts. Thread-safe.
 
-    Texts are read by `SentenceModel` where the extra `sentences` is installed, otherwise by
-    `WordTable`. This is decided at the first text. Collections hold image vectors alone, so they
-    stay valid when the extra is installed or removed.
+    Texts are encoded by `SentenceModel` if the extra `sentences` is installed, else by `WordTable`.
+    The first text decides. Collections have only image vectors, so they remain valid if the extra
+    is installed or removed.
     """
 
     def __init__(self, encoder: TextEncoder | None = None) -> None:
@@ -58,7 +58,7 @@ class TextSide:
         return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def unknown(self, text: str) -> tuple[str, ...]:
-        """Return the words of a text that are skipped because they are unknown, each once."""
+        """Return the distinct unknown words of a text, which are ignored."""
         return self._load()[0].unknown(text)
 
     def _load(self) -> tuple[TextEncoder, Matrix]:
@@ -71,17 +71,17 @@ class TextSide:
 
 
 def class_names() -> list[str]:
-    """Return the names of ImageNet's 1,000 classes, as "tench, Tinca tinca", in order."""
+    """Return the names of ImageNet's 1,000 classes in order, such as "tench, Tinca tinca"."""
     lines = NAMES.read_text(encoding="utf-8").splitlines()
     return [line for line in lines if not line.startswith("#")]
 
 
 def _text_encoder() -> TextEncoder:
     if SentenceModel.is_installed():
-        _log.info("texts are read by all-MiniLM-L6-v2, of the extra sentences")
+        _log.info("texts are encoded by all-MiniLM-L6-v2 of the extra sentences")
         return SentenceModel()
     _log.info(
-        "texts are read by a table of words; %s brings a model for whole sentences",
+        "texts are encoded by a table of words; %s installs a model for whole sentences",
         install_hint("sentences"),
     )
     return WordTable()

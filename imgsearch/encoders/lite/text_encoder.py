@@ -1,4 +1,4 @@
-"""The contract of what reads texts for `lite`: a text to a vector of all-MiniLM-L6-v2's space."""
+"""The contract of text encoders for `lite`, with vectors in the space of all-MiniLM-L6-v2."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from typing import Final
 from imgsearch.types import Matrix
 
 DIM: Final = 384
-"""Numbers of a vector of all-MiniLM-L6-v2."""
+"""The dimension of vectors of all-MiniLM-L6-v2."""
 
 
 class TextEncoder(ABC):
-    """Reads English texts. Thread-safe."""
+    """Encodes English texts. Thread-safe."""
 
     @abstractmethod
     def vectors(self, texts: Sequence[str]) -> Matrix:
@@ -23,4 +23,4 @@ class TextEncoder(ABC):
 
     @abstractmethod
     def unknown(self, text: str) -> tuple[str, ...]:
-        """Return the words of a text that are skipped because they are unknown, each once."""
+        """Return the distinct unknown words of a text, which are ignored."""

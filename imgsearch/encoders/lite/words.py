@@ -1,4 +1,4 @@
-"""Texts to vectors by a table of words and phrases: the text side that needs nothing but numpy."""
+"""Text vectors by a table of words and phrases, with numpy only."""
 
 import difflib
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from imgsearch.errors import TextUnknown
 from imgsearch.types import Matrix
 
 FILE: Final = Path(__file__).parent / "words.npz"
-_NAMED_WORDS: Final = 5  # unknown words that an error names
-_MIN_GUESS: Final = 4  # letters; shorter words are near too many others
+_NAMED_WORDS: Final = 5  # unknown words in an error message
+_MIN_GUESS: Final = 4  # letters; shorter words are similar to too many others
 _MIN_RATIO: Final = 0.82  # difflib's similarity of a word and its suggestion
 
 
 class WordTable(TextEncoder):
-    """Adds up the rows of a text's words. Word order, counts and stop words have no effect.
+    """Sums the rows of a text's words. Word order and stop words have no effect.
 
-    `file` is an npz that ``tools/lite/words.py`` wrote: `entries`, the words and phrases;
-    `table`, int8 (n, r), and `scales`, float32 (n,), their rows; `basis`, float16 (r, 384), which
-    turns a sum of rows into a vector of the sentence model's space.
+    `file` is an npz from ``tools/lite/words.py``. It has the words and phrases, `entries`; their
+    rows, `table` int8 (n, r) and `scales` float32 (n,); and `basis` float16 (r, 384), which
+    converts a sum of rows to a vector in the space of the sentence model.
     """
 
     def __init__(self, file: Path = FILE) -> None:
@@ -39,11 +39,11 @@ class WordTable(TextEncoder):
     @override
     def vectors(self, texts: Sequence[str]) -> Matrix:
         sums = np.empty((len(texts), self._table.shape[1]), dtype=np.float32)
-        for place, text in enumerate(texts):
+        for index, text in enumerate(texts):
             rows, unknown = self._lexicon.find(text)
             if not rows:
                 raise TextUnknown(self._message(text, unknown))
-            sums[place] = self._scales[rows] @ self._table[rows].astype(np.float32)
+            sums[index] = self._scales[rows] @ self._table[rows].astype(np.float32)
         return unit(sums @ self._basis)
 
     @override
@@ -51,11 +51,11 @@ class WordTable(TextEncoder):
         return tuple(dict.fromkeys(self._lexicon.find(text)[1]))
 
     def knows(self, text: str) -> bool:
-        """Check whether any word of a text is known, so that it has a vector."""
+        """Return whether a text has a known word, and so a vector."""
         return bool(self._lexicon.find(text)[0])
 
     def suggest(self, word: str) -> str:
-        """Return the entry that is spelled most like a word, "" if none is close."""
+        """Return the entry with the most similar spelling, or "" without a close one."""
         if len(word) < _MIN_GUESS:
             return ""
         near = difflib.get_close_matches(word, self._entries, 1, _MIN_RATIO)
@@ -66,8 +66,8 @@ class WordTable(TextEncoder):
             return f"{text!r} has no word that describes an image. Name what the image shows."
         words = list(dict.fromkeys(unknown))[:_NAMED_WORDS]
         suggestions = dict.fromkeys(filter(None, map(self.suggest, words)))
-        meant = f"; did you mean {' or '.join(suggestions)}?" if suggestions else "."
+        hint = f"; did you mean {' or '.join(suggestions)}?" if suggestions else "."
         return (
-            f"the word table does not know {', '.join(map(repr, words))}{meant} "
-            f"{install_hint('sentences')} brings a model that reads any English text."
+            f"the word table does not know {', '.join(map(repr, words))}{hint} "
+            f"{install_hint('sentences')} installs a model for any English text."
         )

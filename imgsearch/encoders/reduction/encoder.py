@@ -1,4 +1,4 @@
-"""An encoder with a reduction behind it."""
+"""Encoders with reduced vectors."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,15 +12,15 @@ from imgsearch.encoders.reduction.fit import Reduction
 from imgsearch.types import Matrix, Pixels
 
 
-class Reduced(Encoder):
-    """An encoder whose vectors are shortened: (unit vector - mean) @ matrix, scaled to 1 again."""
+class ReducedEncoder(Encoder):
+    """An encoder with reduced vectors: (unit vector - mean) @ matrix, scaled to unit norm."""
 
     def __init__(self, encoder: Encoder, reduction: Reduction) -> None:
-        """Take an encoder and a reduction that was fitted for it.
+        """Combine an encoder with a reduction that was fitted for it.
 
         Raises:
             EncoderMismatch: the reduction was fitted for another encoder.
-            ConfigError: the encoder's vectors are shortened already.
+            ConfigError: the encoder's vectors are already reduced.
         """
         reduction.require(encoder.fingerprint)
         self._encoder, self._reduction = encoder, reduction

@@ -1,4 +1,4 @@
-"""The file that a reduction is kept in: two tensors and how they were made, by safetensors."""
+"""Reduction files: two tensors and metadata in the format safetensors."""
 
 import json
 from collections.abc import Mapping
@@ -11,48 +11,48 @@ from imgsearch import safe_json
 from imgsearch.encoders.weights import files
 from imgsearch.errors import MissingExtra, WeightsInvalid, WeightsNotFound
 
-ABOUT: Final = {"kind": str, "seed": int, "samples": int, "source": str, "kept": float}
-"""What the file says beside its tensors."""
+METADATA: Final = {"kind": str, "seed": int, "samples": int, "source": str, "kept": float}
+"""The metadata of a file, with their types."""
 
 TENSORS: Final = ("matrix", "mean")
-_MAX_BYTES: Final = 2**30  # a matrix of 16,384 x 16,384; no model has vectors that long
+_MAX_BYTES: Final = 2**30  # a matrix of 16,384 x 16,384; no model has longer vectors
 
 
-def content(about: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """Return the file's bytes, always the same for the same values.
+def content(metadata: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Return the bytes of a file, equal for equal values.
 
     Raises:
         MissingExtra: safetensors is not installed.
     """
-    # one entry only: safetensors 0.8 keeps several in the order of a hash seeded at random
-    written: bytes = safetensors_numpy().numpy.save(
-        dict(tensors), metadata={"reduction": canonical(about)}
+    # a single entry, because safetensors 0.8 orders several by a randomly seeded hash
+    data: bytes = safetensors_numpy().numpy.save(
+        dict(tensors), metadata={"reduction": canonical(metadata)}
     )
-    return written
+    return data
 
 
 def read(file: Path) -> tuple[bytes, dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Return a file's bytes, what it says of itself, by `ABOUT`, and its `TENSORS`.
+    """Return a file's bytes, its metadata, and its tensors.
 
     Raises:
-        WeightsNotFound: there is no such file, or it cannot be read.
-        WeightsInvalid: it is something else.
+        WeightsNotFound: the file is missing or unreadable.
+        WeightsInvalid: the file is not a reduction.
         MissingExtra: safetensors is not installed.
     """
     data, header = _read(file)
-    return data, _about(file, header), _tensors(file, data)
+    return data, _metadata(file, header), _tensors(file, data)
 
 
 def canonical(values: Mapping[str, object]) -> str:
-    """Return plain values as the one JSON text that they have here."""
+    """Return plain values as canonical JSON text."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def safetensors_numpy() -> Any:
-    """Return the module safetensors, its numpy part imported.
+    """Return the module safetensors with its submodule numpy.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: safetensors is not installed.
     """
     try:
         import safetensors.numpy
@@ -60,17 +60,17 @@ def safetensors_numpy() -> Any:
         if error.name != "safetensors":
             raise
         raise MissingExtra(
-            "reductions are kept in files of safetensors", extra="torch", name=error.name
+            "reduction files need safetensors", extra="torch", name=error.name
         ) from error
     return safetensors
 
 
 def _read(file: Path) -> tuple[bytes, dict[str, Any]]:
-    """Return a file's bytes, and its header once that says: a matrix and a mean in float32."""
+    """Return a file's bytes and header, if it has a matrix and a mean in float32."""
     if file.is_dir():
-        raise WeightsInvalid(f"{file} is a folder; name the file in it")
+        raise WeightsInvalid(f"{file} is a folder. Name the file in it.")
     if not file.is_file():
-        raise WeightsNotFound(f"no reduction file {file}; `imgsearch reduce` makes one")
+        raise WeightsNotFound(f"no reduction file {file}. Create one with `imgsearch reduce`.")
     files.check(file)
     try:
         with file.open("rb") as opened:
@@ -78,33 +78,34 @@ def _read(file: Path) -> tuple[bytes, dict[str, Any]]:
     except OSError as error:
         raise WeightsNotFound(f"cannot read {file}: {error.strerror}") from error
     if len(data) > _MAX_BYTES:
-        raise WeightsInvalid(f"{file} is no reduction: it has over {_MAX_BYTES:,} bytes")
+        raise WeightsInvalid(f"{file} is not a reduction: it has over {_MAX_BYTES:,} bytes")
     length = int.from_bytes(data[:8], "little")
     try:
         header = dict(safe_json.loads(data[8 : 8 + length]))
-        found = {name: header[name]["dtype"] for name in header if name != "__metadata__"}
+        dtypes = {name: header[name]["dtype"] for name in header if name != "__metadata__"}
     except (ValueError, TypeError, LookupError) as error:
-        raise WeightsInvalid(f"{file} is no safetensors file: its header is unreadable") from error
-    if found != dict.fromkeys(TENSORS, "F32"):
-        names = ", ".join(f"{name} {dtype}" for name, dtype in sorted(found.items())[:4]) or "none"
         raise WeightsInvalid(
-            f"{file} is no reduction, whose tensors are matrix and mean, F32: it has {len(found)} "
-            f"({names})"
+            f"{file} is not a safetensors file: its header is unreadable"
+        ) from error
+    if dtypes != dict.fromkeys(TENSORS, "F32"):
+        names = ", ".join(f"{name} {dtype}" for name, dtype in sorted(dtypes.items())[:4]) or "none"
+        raise WeightsInvalid(
+            f"{file} is not a reduction, whose tensors are matrix and mean in F32: it has "
+            f"{len(dtypes)} tensors ({names})"
         )
     return data, header
 
 
-def _about(file: Path, header: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a file's header says of the reduction beside its tensors."""
+def _metadata(file: Path, header: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        read = safe_json.loads(header["__metadata__"]["reduction"])
-        about = {name: read[name] for name in ABOUT}
+        values = safe_json.loads(header["__metadata__"]["reduction"])
+        metadata = {name: values[name] for name in METADATA}
     except (ValueError, TypeError, LookupError) as error:
-        raise WeightsInvalid(f"{file} is no reduction: it does not say how it was made") from error
-    wrong = [name for name, kind in ABOUT.items() if type(about[name]) is not kind]
+        raise WeightsInvalid(f"{file} is not a reduction: its metadata are missing") from error
+    wrong = [name for name, kind in METADATA.items() if type(metadata[name]) is not kind]
     if wrong:
-        raise WeightsInvalid(f"{file} is no reduction: it is odd in its {', '.join(wrong)}")
-    return about
+        raise WeightsInvalid(f"{file} is not a reduction: invalid {', '.join(wrong)}")
+    return metadata
 
 
 def _tensors(file: Path, data: bytes) -> dict[str, npt.NDArray[Any]]:
@@ -112,4 +113,4 @@ def _tensors(file: Path, data: bytes) -> dict[str, npt.NDArray[Any]]:
     try:
         return dict(safetensors.numpy.load(data))
     except safetensors.SafetensorError as error:
-        raise WeightsInvalid(f"{file} is no safetensors file: {error}") from error
+        raise WeightsInvalid(f"{file} is not a safetensors file: {error}") from error

@@ -1,7 +1,7 @@
-"""Shorter vectors: one matrix, fitted once, kept in a file, applied to all that an encoder gives.
+"""Dimensionality reduction of vectors by a matrix, fitted once for an encoder.
 
-`Reduction.pca` keeps the directions in which samples differ most and wants images to be fitted on;
-`Reduction.random` wants none and keeps less. numpy fits and applies, safetensors keeps the file.
+`Reduction.pca` is fitted on sample images, and `Reduction.random` needs none but keeps less
+information.
 """
 
 import contextlib
@@ -16,7 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch import safe_json
-from imgsearch.encoders.reduction import file as reduction_file
+from imgsearch.encoders.reduction.file import (
+    METADATA,
+    TENSORS,
+    canonical,
+    content,
+    read,
+    safetensors_numpy,
+)
 from imgsearch.errors import (
     ConfigError,
     EncoderError,
@@ -28,18 +35,17 @@ from imgsearch.wording import counted
 
 KINDS: Final = ("pca", "random")
 SUFFIX: Final = ".safetensors"
-_ROUNDING: Final = 1e-12  # of the squares' sum: what float64 sums leave where all rows are alike
+_ROUNDING: Final = 1e-12  # of the sum of squares: the rounding error if all rows are equal
 
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """(vector - mean) @ matrix; the same for every image and text of one encoder.
+    """A reduction of vectors: (vector - mean) @ matrix.
 
-    `matrix` is float32 (d_in, dim), `mean` float32 (d_in,). `seed` is the one that a random matrix
-    was drawn from, `samples` how many vectors a PCA was fitted on and `kept` the share of
-    their variance that is left, in [0, 1]; each is 0 for the other kind. `source` tells the
-    encoder (see `told`), "" for any. `digest` is the sha256, in hex, of the file's bytes,
-    which are always the same for the same reduction; it is worked out where it is not given.
+    `matrix` is float32 (d_in, dim), `mean` float32 (d_in,). For a random matrix, `seed` is its
+    seed. For a PCA, `samples` is the number of fitted vectors, and `kept` the remaining share of
+    their variance, in [0, 1]. `source` identifies the encoder by `encoder_source`, or is "" for any
+    encoder. `digest` is the sha256, in hex, of the file's bytes, computed if it is "".
     """
 
     kind: str
@@ -52,35 +58,36 @@ class Reduction:
     digest: str = ""
 
     def __post_init__(self) -> None:
-        """Check what fits together, and work the digest out.
+        """Check the fields and compute the digest.
 
         Raises:
             ConfigError: the kind, the shapes or the values are wrong.
             MissingExtra: safetensors is not installed.
         """
-        for name in reduction_file.TENSORS:
+        for name in TENSORS:
             array = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
             object.__setattr__(self, name, array)
         if fault := _fault(self.kind, self.matrix, self.mean):
-            raise ConfigError(f"this is no reduction: {fault}")
+            raise ConfigError(f"invalid reduction: {fault}")
         if not self.digest:
             object.__setattr__(self, "digest", hashlib.sha256(self._content()).hexdigest())
 
     @classmethod
     def pca(cls, batches: Iterable[Matrix], dim: int, *, source: str = "") -> Self:
-        """Return the projection onto the `dim` directions in which the samples differ most.
+        """Fit a projection onto the first `dim` principal components, without whitening.
 
-        `batches` are (n, d_in), of any n; one is held at a time, and (d_in, d_in) in float64. The
-        result is not whitened. A direction's largest entry is positive, as its sign is arbitrary.
+        `batches` are (n, d_in), of any n. Memory holds one batch, and (d_in, d_in) in float64. The
+        largest entry of a direction is positive, because its sign is arbitrary.
+
         Source: Pearson, On lines and planes of closest fit, Philosophical Magazine 2 (11), 1901.
 
         Raises:
-            ConfigError: `dim` is not in 1 to d_in, there are fewer samples than `dim`, they are all
-                alike, or the batches are not of one length of vectors.
-            EncoderError: a sample holds NaN or infinity.
+            ConfigError: `dim` is not in 1 to d_in, there are fewer samples than `dim`, all samples
+                are equal, or their lengths differ.
+            EncoderError: a sample has NaN or infinity.
             MissingExtra: safetensors is not installed.
         """
-        reduction_file.safetensors_numpy()  # told now rather than after an hour of embedding
+        safetensors_numpy()  # fails now rather than after an hour of embedding
         count, total, squares = _moments(batches, dim)
         if count < dim:
             raise ConfigError(
@@ -91,7 +98,7 @@ class Reduction:
         covariance = squares / count - np.outer(mean, mean)
         spread = float(np.trace(covariance))
         if spread <= _ROUNDING * float(np.trace(squares)) / count:
-            raise ConfigError(f"the {count} samples are all alike: nothing to fit a PCA on")
+            raise ConfigError(f"cannot fit a PCA: all {count} samples are equal")
         variances, directions = np.linalg.eigh(covariance)
         first = directions[:, ::-1][:, :dim]
         largest = first[np.abs(first).argmax(axis=0), np.arange(dim)]
@@ -106,7 +113,7 @@ class Reduction:
 
     @classmethod
     def random(cls, d_in: int, dim: int, *, seed: int = 2023, source: str = "") -> Self:
-        """Return a matrix of numbers from N(0, 1 / dim), so that lengths are kept on average.
+        """Return a random matrix of N(0, 1 / dim), which keeps lengths on average.
 
         Source: Johnson and Lindenstrauss, Extensions of Lipschitz mappings into a Hilbert space,
         Contemporary Mathematics 26, 1984.
@@ -117,36 +124,36 @@ class Reduction:
         """
         _check_dim(dim, d_in)
         if seed < 0:
-            raise ConfigError(f"a seed is 0 or more, not {seed}")
-        drawn = np.random.Generator(np.random.PCG64(seed)).standard_normal((d_in, dim))
-        matrix = (drawn / np.sqrt(dim)).astype(np.float32)
+            raise ConfigError(f"seed must be at least 0, not {seed}")
+        normal = np.random.Generator(np.random.PCG64(seed)).standard_normal((d_in, dim))
+        matrix = (normal / np.sqrt(dim)).astype(np.float32)
         return cls("random", matrix, np.zeros(d_in, np.float32), seed=seed, source=source)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """Return the reduction that `save` wrote.
+        """Load a file that `save` wrote.
 
         Raises:
-            WeightsNotFound: there is no such file, or it cannot be read.
-            WeightsInvalid: it is something else.
+            WeightsNotFound: the file is missing or unreadable.
+            WeightsInvalid: the file is not a reduction.
             MissingExtra: safetensors is not installed.
         """
         file = Path(path).expanduser()
-        data, about, tensors = reduction_file.read(file)
+        data, metadata, tensors = read(file)
         matrix, mean = tensors["matrix"], tensors["mean"]
-        if fault := _fault(about["kind"], matrix, mean):
-            raise WeightsInvalid(f"{file} is no reduction: {fault}")
-        return cls(matrix=matrix, mean=mean, digest=hashlib.sha256(data).hexdigest(), **about)
+        if fault := _fault(metadata["kind"], matrix, mean):
+            raise WeightsInvalid(f"{file} is not a reduction: {fault}")
+        return cls(matrix=matrix, mean=mean, digest=hashlib.sha256(data).hexdigest(), **metadata)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the file, whole or not at all; one that is there is replaced.
+        """Write a file atomically; an existing file is replaced.
 
         Raises:
-            ConfigError: its name does not end in .safetensors, or it cannot be written there.
+            ConfigError: the name does not end in .safetensors, or the file cannot be written.
         """
         file = Path(path).expanduser()
         if file.suffix.lower() != SUFFIX:
-            raise ConfigError(f"a reduction is kept in NAME{SUFFIX}, not in {file}")
+            raise ConfigError(f"cannot save a reduction as {file}: the name must end in {SUFFIX}")
         part = file.with_name(f".{file.name}.part")
         try:
             part.write_bytes(self._content())
@@ -158,19 +165,19 @@ class Reduction:
 
     @property
     def d_in(self) -> int:
-        """The length of the vectors that it takes."""
+        """The length of input vectors."""
         return int(self.matrix.shape[0])
 
     @property
     def dim(self) -> int:
-        """The length of the vectors that it gives."""
+        """The length of reduced vectors."""
         return int(self.matrix.shape[1])
 
     def apply(self, matrix: Matrix) -> Matrix:
-        """Return the rows (n, d_in) shortened: float32 (n, dim), C-contiguous, of any norm.
+        """Reduce rows (n, d_in) to float32 (n, dim), C-contiguous and of any norm.
 
         Raises:
-            EncoderMismatch: the rows are of another length.
+            EncoderMismatch: the rows have another length.
         """
         if np.ndim(matrix) != 2 or np.shape(matrix)[1] != self.d_in:
             raise EncoderMismatch(
@@ -181,35 +188,34 @@ class Reduction:
         return np.ascontiguousarray((rows - self.mean) @ self.matrix, dtype=np.float32)
 
     def require(self, encoder: Fingerprint) -> None:
-        """Check that the reduction was fitted for that very encoder.
+        """Check that the reduction was fitted for this encoder.
 
         Raises:
-            EncoderMismatch: it was fitted for another.
-            ConfigError: the encoder's vectors are shortened already.
+            EncoderMismatch: it was fitted for another encoder.
+            ConfigError: the encoder's vectors are already reduced.
         """
         if encoder.reduction:
-            raise ConfigError(f"the vectors of {encoder.model} are reduced already")
-        if encoder.dim != self.d_in or self.source not in ("", told(encoder)):
+            raise ConfigError(f"the vectors of {encoder.model} are already reduced")
+        if encoder.dim != self.d_in or self.source not in ("", encoder_source(encoder)):
             raise EncoderMismatch(
                 f"the reduction was fitted for vectors of {self.d_in} dimensions by "
                 f"{_model(self.source)}, not for {encoder.model} ({encoder.dim} dimensions) with "
-                "its weights and options; `imgsearch reduce` fits one for it"
+                "its weights and options. Fit one with `imgsearch reduce`."
             )
 
     def _content(self) -> bytes:
-        """Return the file's bytes."""
-        about = {name: getattr(self, name) for name in reduction_file.ABOUT}
-        tensors = {name: getattr(self, name) for name in reduction_file.TENSORS}
-        return reduction_file.content(about, tensors)
+        metadata = {name: getattr(self, name) for name in METADATA}
+        tensors = {name: getattr(self, name) for name in TENSORS}
+        return content(metadata, tensors)
 
 
-def told(encoder: Fingerprint) -> str:
-    """Return the text that tells an encoder from all others: what its fingerprint compares."""
-    return reduction_file.canonical(encoder.identity())
+def encoder_source(encoder: Fingerprint) -> str:
+    """Return text that identifies an encoder, for `Reduction.source`."""
+    return canonical(encoder.identity())
 
 
 def _model(source: str) -> str:
-    """Return the model's name in a `source`, or the source where it holds none."""
+    """Return the model's name in a `source`, or the source without one."""
     try:
         return str(safe_json.loads(source)["model"])
     except (ValueError, TypeError, LookupError):
@@ -218,13 +224,13 @@ def _model(source: str) -> str:
 
 def _check_dim(dim: int, d_in: int) -> None:
     if not 1 <= dim <= d_in:
-        raise ConfigError(f"vectors of {d_in} dimensions are reduced to 1 to {d_in}, not to {dim}")
+        raise ConfigError(f"cannot reduce vectors of {d_in} dimensions to {dim}; give 1 to {d_in}")
 
 
 def _moments(
     batches: Iterable[Matrix], dim: int
 ) -> tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return how many rows there are, their sum (d_in,) and that of their outer products."""
+    """Return the number of rows, their sum (d_in,), and the sum of their outer products."""
     count, total, squares = 0, np.zeros(0), np.zeros((0, 0))
     for batch in batches:
         rows = np.asarray(batch, dtype=np.float64)
@@ -232,7 +238,7 @@ def _moments(
             wanted = f"(n, {len(total)})" if count else "(n, d)"
             raise ConfigError(f"a batch of samples has the shape {rows.shape}, not {wanted}")
         if not np.isfinite(rows).all():
-            raise EncoderError("a sample holds NaN or infinity: the weights or the image are odd")
+            raise EncoderError("a sample has NaN or infinity. Check the weights and the image.")
         if not count:
             _check_dim(dim, rows.shape[1])
             total, squares = np.zeros(rows.shape[1]), np.zeros((rows.shape[1], rows.shape[1]))
@@ -243,14 +249,14 @@ def _moments(
 
 
 def _fault(kind: str, matrix: npt.NDArray[Any], mean: npt.NDArray[Any]) -> str:
-    """Tell what is wrong with the parts of a reduction, "" for nothing."""
+    """Return the problem of a reduction's parts, or ""."""
     if kind not in KINDS:
-        return f"it is of the kind {kind!r}, known are {' and '.join(KINDS)}"
+        return f"its kind is {kind!r}, not one of {' and '.join(KINDS)}"
     shapes = f"its matrix has the shape {matrix.shape}, its mean {mean.shape}"
     if matrix.ndim != 2 or not 1 <= matrix.shape[1] <= matrix.shape[0]:
-        return f"{shapes}; the matrix is (d_in, dim), dim not above d_in"
+        return f"{shapes}; the matrix must be (d_in, dim) with dim <= d_in"
     if mean.shape != matrix.shape[:1]:
-        return f"{shapes}; the mean is as long as the matrix is high"
+        return f"{shapes}; the mean must be as long as the matrix is high"
     if not (np.isfinite(matrix).all() and np.isfinite(mean).all()):
-        return "it holds NaN or infinity"
+        return "it has NaN or infinity"
     return ""

@@ -1,4 +1,4 @@
-"""Vectors out of feature maps, where a model's own way is not the one wanted."""
+"""Pooling of feature maps to vectors, instead of a model's own pooling."""
 
 from typing import Any, Final
 
@@ -6,28 +6,30 @@ from imgsearch.encoders.torch.imports import frameworks
 from imgsearch.errors import ConfigError
 
 POOLINGS: Final = ("avg", "max", "gem")
-_LEAST: Final = 1e-6  # GeM takes no power of what is below
+_LEAST: Final = 1e-6  # GeM clamps lower values, because it takes powers
 
 
-def pooled(model: Any, pooling: str, *, half_block: bool = False) -> Any:
-    """Return a torch module: images → float32 (n, channels) pooled from a timm model's maps.
+def pool(model: Any, pooling: str, *, half_block: bool = False) -> Any:
+    """Return a torch module from images to pooled feature maps of a timm model, (n, channels).
 
-    `pooling` is "avg", "max", or "gem": (mean of x^p)^(1/p), where p is 3, or as weights have it.
-    What comes behind the maps is taken off the model. `half_block` takes off the last bottleneck's
-    third convolution, which widens it fourfold, and its shortcut: ResNet-50 then has 512 channels.
+    `pooling` is "avg", "max", or "gem": (mean of x^p)^(1/p), with p = 3 or the value in the
+    weights. Layers after the maps are removed. `half_block` removes the last bottleneck's third
+    convolution, which has four times as many channels, and its shortcut: ResNet-50 then has 512
+    channels.
+
     Source: Radenović, Tolias and Chum, Fine-tuning CNN Image Retrieval with No Human Annotation,
     IEEE Transactions on Pattern Analysis and Machine Intelligence 41 (7), 2019.
 
     Raises:
-        ConfigError: the pooling is unknown, or the model has no such blocks, or its maps are not
+        ConfigError: the pooling is unknown, the model has no bottleneck blocks, or its maps are not
             (n, channels, height, width).
     """
     torch = frameworks()[0]
 
     if pooling not in POOLINGS:
-        raise ConfigError(f"pooling is one of {', '.join(POOLINGS)}, not {pooling!r}")
+        raise ConfigError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
     if getattr(model, "output_fmt", "NCHW") != "NCHW":
-        raise ConfigError("pooling is for models whose feature maps are channels first")
+        raise ConfigError("pooling requires a model with channels-first feature maps")
     if hasattr(model, "pre_logits"):  # VGG's dense layers, nine tenths of its weights
         model.pre_logits = torch.nn.Identity()
     if half_block:
@@ -46,7 +48,7 @@ def _pooled(torch: Any, model: Any, pooling: str) -> Any:
         def forward(self, images: Any) -> Any:
             maps = self.model.forward_features(images)
             if maps.ndim != 4:
-                raise ValueError(f"features of shape {tuple(maps.shape)} are no maps to pool")
+                raise ValueError(f"features of shape {tuple(maps.shape)} are not feature maps")
             if pooling == "avg":
                 return maps.mean((2, 3))
             if pooling == "max":
@@ -59,12 +61,12 @@ def _pooled(torch: Any, model: Any, pooling: str) -> Any:
 def _halve(torch: Any, model: Any) -> None:
     blocks = getattr(model, "layer4", None)
     if blocks is None or not hasattr(blocks[-1], "conv3"):
-        raise ConfigError("half_block is for ResNets of bottlenecks, as ResNet-50")
+        raise ConfigError("half_block requires a ResNet with bottlenecks, such as ResNet-50")
     blocks[-1] = _half(torch, blocks[-1])
 
 
 def _half(torch: Any, block: Any) -> Any:
-    """Return the first two convolutions of a bottleneck, under their own names."""
+    """Return the first two convolutions of a bottleneck, with the same tensor names."""
 
     class Half(torch.nn.Module):  # type: ignore[misc]  # torch is not checked
         def __init__(self) -> None:

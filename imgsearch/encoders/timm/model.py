@@ -1,4 +1,4 @@
-"""A timm model and the weights that go into it, every tensor of them accounted for."""
+"""Builds timm models, and checks that every tensor of the weights fits."""
 
 import contextlib
 import difflib
@@ -18,9 +18,9 @@ ARGUMENT_ERRORS: Final = (
     TypeError, ValueError, AssertionError, LookupError, RuntimeError, AttributeError,
     ArithmeticError,
 )  # fmt: skip
-"""What models raise for arguments that they do not take, as seen with timm 1.0.31."""
+"""The errors that models of timm 1.0.31 raise for invalid arguments."""
 
-# whose weights are often given for another model's; compared by every tensor's shape
+# models whose weights are often confused with others; compared by all names and shapes
 _WELL_KNOWN: Final = (
     "resnet18", "resnet34", "resnet50", "resnet101", "mobilenetv2_100", "mobilenetv3_large_100",
     "efficientnet_b0", "convnext_tiny", "vit_tiny_patch16_224", "vit_small_patch16_224",
@@ -31,15 +31,16 @@ _WELL_KNOWN: Final = (
 def build(
     timm: Any, name: str, path: Path, options: Mapping[str, Any], *, published: bool
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the model as a torch module, images → vectors, and timm's configuration of its input.
+    """Return a torch module from images to vectors, and timm's configuration of its input.
 
-    `path` is a file of its weights; those of a classifier may be in it, and are left out.
-    `options` are the model's arguments, and ``pooling`` and ``half_block``, for `heads`.
-    `published`: the file is timm's own for that model, so that timm may fit it to the arguments.
+    `path` is a file of weights; a classifier in it is ignored. `options` are the model's arguments,
+    and ``pooling`` and ``half_block`` for `heads.pool`. A `published` file comes from timm, which
+    may adapt it to the arguments.
 
     Raises:
-        ConfigError: the model does not take the arguments, the pooling or the cut.
-        WeightsNotFound, WeightsInvalid, MissingExtra: as `read`; or it is another model's file.
+        ConfigError: the model does not support the arguments, the pooling or `half_block`.
+        WeightsNotFound, WeightsInvalid, MissingExtra: see `read`; or the file has the weights of
+            another model.
     """
     arguments = dict(options)
     pooling, half = arguments.pop("pooling", ""), arguments.pop("half_block", False)
@@ -48,29 +49,29 @@ def build(
     state = read(path)
     model = _create(timm, name, arguments)
     config = dict(timm.data.resolve_model_data_config(model))
-    whole = heads.pooled(model, pooling, half_block=half) if pooling or half else model
+    module = heads.pool(model, pooling, half_block=half) if pooling or half else model
     own = model.state_dict()
-    state = state_dicts.renamed(state, own)
-    if "p" in state and "p" in whole.state_dict():
-        whole.p.copy_(state.pop("p").reshape(-1)[0])
-    for key in _head(timm, name, arguments) - set(own) if set(state) - set(own) else ():
+    state = state_dicts.rename(state, own)
+    if "p" in state and "p" in module.state_dict():
+        module.p.copy_(state.pop("p").reshape(-1)[0])
+    for key in _head_names(timm, name, arguments) - set(own) if set(state) - set(own) else ():
         state.pop(key, None)
     if faults := files.differences(own, state):
-        state = _converted(timm, name, model, path, arguments, published=published)
+        state = _convert(timm, name, model, path, arguments, published=published)
         if not state:
             near = _resemblance(timm, name, read(path))
             raise WeightsInvalid(f"{path} does not fit timm:{name}: {faults}{near}")
     model.load_state_dict(state, strict=True)
-    return whole, config
+    return module, config
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the tensors that a file holds by name; nothing in it is run.
+    """Return the tensors of a file by name, without running its code.
 
     Raises:
         WeightsNotFound: the file cannot be read.
-        WeightsInvalid: it holds something else.
-        MissingExtra: it is a file of Keras, and h5py is not installed.
+        WeightsInvalid: the file does not have weights.
+        MissingExtra: the file is from Keras, and h5py is not installed.
     """
     torch = frameworks()[0]
     from safetensors import SafetensorError
@@ -80,28 +81,28 @@ def read(path: Path) -> dict[str, Any]:
         if path.suffix.lower() == ".safetensors":
             return dict(load_file(path, device="cpu"))
         if path.suffix.lower() == ".h5":
-            return state_dicts.keras(path)
+            return state_dicts.read_keras(path)
         state = files.unwrap(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
         raise WeightsInvalid(
-            f"{path} is refused: it holds more than tensors, or is no PyTorch file; "
-            "save its state dict as .safetensors"
+            f"cannot read {path}: it holds more than tensors, or is not a PyTorch file. Save its "
+            "state dict as .safetensors."
         ) from error
     except (SafetensorError, RuntimeError, ValueError, LookupError, EOFError) as error:
         raise WeightsInvalid(f"{path} cannot be read as weights: {error}") from error
     except OSError as error:
         raise WeightsNotFound(f"cannot read {path}: {error}") from error
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsInvalid(f"{path} holds no state dict: a mapping of names to tensors")
+        raise WeightsInvalid(f"{path} holds no state dict, which maps names to tensors")
     return state
 
 
-def _converted(
+def _convert(
     timm: Any, name: str, model: Any, path: Path, arguments: Mapping[str, Any], *, published: bool
 ) -> dict[str, Any]:
-    """Return the tensors as timm converts them for that model, {} if they still do not fit.
+    """Return the tensors converted by timm's code for the model, or {} if they do not fit.
 
-    Some models are published under names that only timm's code knows, as DINOv2.
+    Some published models, such as DINOv2, have tensor names that only timm's code knows.
     """
     own, state = model.state_dict(), read(path)
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
@@ -118,35 +119,37 @@ def _converted(
     return {key: value for key, value in fitted.state_dict().items() if key in own}
 
 
-def _create(timm: Any, name: str, arguments: Mapping[str, Any], **ours: Any) -> Any:
+def _create(timm: Any, name: str, arguments: Mapping[str, Any], **overrides: Any) -> Any:
     try:
-        return timm.create_model(name, **{"num_classes": 0, **ours}, **arguments)
+        return timm.create_model(name, **{"num_classes": 0, **overrides}, **arguments)
     except ARGUMENT_ERRORS as error:
-        given = json.dumps(arguments) if arguments else "no options"
-        raise ConfigError(f"timm:{name} cannot be built with {given}: {error}") from error
+        options = json.dumps(arguments) if arguments else "no options"
+        raise ConfigError(f"timm:{name} cannot be built with {options}: {error}") from error
 
 
-def _head(timm: Any, name: str, arguments: Mapping[str, Any]) -> set[str]:
-    """Return the tensors' names of the same model with its classifier; some heads have norms."""
+def _head_names(timm: Any, name: str, arguments: Mapping[str, Any]) -> set[str]:
+    """Return the names of the model's tensors with its classifier, whose head may have norms."""
     return set(_outline(timm, name, arguments, num_classes=1000))
 
 
-def _outline(timm: Any, name: str, arguments: Mapping[str, Any], **ours: Any) -> dict[str, Any]:
-    """Return a model's tensors without their storage, which takes no memory."""
+def _outline(
+    timm: Any, name: str, arguments: Mapping[str, Any], **overrides: Any
+) -> dict[str, Any]:
+    """Return a model's tensors without storage, which takes no memory."""
     torch = frameworks()[0]
 
     with torch.device("meta"):
-        return dict(_create(timm, name, arguments, **ours).state_dict())
+        return dict(_create(timm, name, arguments, **overrides).state_dict())
 
 
 def _resemblance(timm: Any, name: str, state: Mapping[str, Any]) -> str:
-    """Return whose weights these are, told by all names and shapes, or ""."""
+    """Return a hint with the model that has all these names and shapes, or ""."""
     near = difflib.get_close_matches(name, timm.list_models(), n=6)
     for other in dict.fromkeys([name.partition(".")[0], *near, *_WELL_KNOWN]):
-        with contextlib.suppress(ConfigError):  # some model that does not build as it is
+        with contextlib.suppress(ConfigError):  # a model that needs arguments
             own = _outline(timm, other, {})
             if files.differences(own, {key: state[key] for key in own if key in state}):
                 continue
-            if not set(state) - set(own) - _head(timm, other, {}):
+            if not set(state) - set(own) - _head_names(timm, other, {}):
                 return f"; it looks like timm:{other}"
     return ""

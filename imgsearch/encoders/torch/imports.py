@@ -1,4 +1,4 @@
-"""torch, torchvision and timm, imported together and mended where they do not fit."""
+"""Imports of torch, torchvision and timm, with a fix for builds that do not fit."""
 
 import logging
 import sys
@@ -10,36 +10,36 @@ from imgsearch.errors import EncoderError, MissingExtra
 PACKAGES: Final = ("torch", "torchvision", "timm", "safetensors")
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
-_kept: Final[list[object]] = []  # torch forgets operators when their library is collected
+_libraries: Final[list[object]] = []  # torch drops operators when their library is collected
 
 
 def frameworks() -> tuple[Any, Any]:
     """Return the modules torch and timm, imported on the first call.
 
-    torchvision 0.28 from PyPI is built for CUDA. Beside a CPU torch its import fails, and timm's
-    with it, for want of two operators' schemas; on that very error these are declared
-    (https://github.com/pytorch/vision/issues/9077). Its ``ops.nms`` then stays unusable; timm's
-    models do not call it. Where torchvision imports normally nothing is touched.
+    torchvision 0.28 from PyPI is built for CUDA. With a CPU build of torch its import fails, and
+    so does timm's, because the schemas of two operators are missing. On this error the schemas are
+    declared (https://github.com/pytorch/vision/issues/9077). ``ops.nms`` remains unusable, but
+    timm's models do not call it.
 
     Raises:
         MissingExtra: one of `PACKAGES` is not installed.
-        EncoderError: they are installed, but cannot be imported.
+        EncoderError: a package is installed, but cannot be imported.
     """
     with _lock:
         try:
-            import safetensors  # noqa: F401  # `_read` wants it; that it is missing is told here
+            import safetensors  # noqa: F401  # reported here if it is missing
             import torch
 
             _import_torchvision(torch)
             import timm
         except ModuleNotFoundError as error:
             if error.name not in PACKAGES:
-                raise EncoderError(f"timm does not import: {error}; reinstall it") from error
+                raise EncoderError(f"cannot import timm: {error}. Reinstall it.") from error
             raise MissingExtra(
                 f"timm models need {error.name}", extra="torch", name=error.name
             ) from error
         except (ImportError, RuntimeError, OSError) as error:
-            raise EncoderError(f"torch and timm do not import together: {error}") from error
+            raise EncoderError(f"cannot import torch and timm together: {error}") from error
         return torch, timm
 
 
@@ -54,7 +54,7 @@ def _import_torchvision(torch: Any) -> None:
         library = torch.library.Library("torchvision", "DEF")
         for operator in ("nms", "qnms"):
             library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _kept.append(library)
-        import torchvision  # noqa: F401  # once more, whole now
+        _libraries.append(library)
+        import torchvision  # noqa: F401  # the second import succeeds
 
-        _log.info("declared torchvision's operators: it is built for another torch")
+        _log.info("declared operators of torchvision, which is built for another torch")

@@ -1,7 +1,7 @@
-"""Weights brought to this machine as whole folders: checked by sha256, and good to copy on.
+"""The cache of downloaded weights: a folder for each model, checked by sha256.
 
-``CACHE/models/NAME/`` holds a model's files and manifest.json, written last, which tells the
-sha256 of each. The same folder, carried on a disk, brings the model to a machine without network.
+``CACHE/models/NAME/`` has a model's files and, written last, manifest.json with the sha256 of each.
+The folder can be copied on a disk to a machine without network.
 """
 
 import contextlib
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from imgsearch import safe_json
-from imgsearch.encoders.plan import Plan
+from imgsearch.encoders.recipe import Plan
 from imgsearch.encoders.torch.imports import frameworks
-from imgsearch.encoders.weights import files as weights
 from imgsearch.encoders.weights import hub
+from imgsearch.encoders.weights.files import sha256
 from imgsearch.errors import WeightsInvalid, WeightsNotFound
 
 MANIFEST: Final = "manifest.json"
@@ -26,15 +26,15 @@ _WEIGHTS: Final = {
 
 
 def files(family: str) -> tuple[str, ...]:
-    """Return the names that a family's weights have on a hub, the best first."""
+    """Return the file names of a family's weights on a hub, preferred first."""
     return _WEIGHTS.get(family, ())
 
 
 def find(cache: Path, model: str) -> Path | None:
-    """Return what `imgsearch.encoders.load` takes as `weights` of a model that was pulled, or None.
+    """Return the `weights` argument of `imgsearch.encoders.load` for a downloaded model, or None.
 
     Raises:
-        WeightsInvalid: the folder is there, but not what was pulled.
+        WeightsInvalid: the folder exists, but its files have changed.
     """
     folder = _folder(cache / "models", model)
     if not (folder / MANIFEST).is_file():
@@ -44,111 +44,115 @@ def find(cache: Path, model: str) -> Path | None:
 
 
 def check(folder: Path) -> list[str]:
-    """Return the names of a pulled folder's files, all of which are what the manifest says.
+    """Check a model's folder by its manifest, and return its file names.
 
     Raises:
-        WeightsNotFound: there is no such folder, or it has no manifest.
-        WeightsInvalid: a file is missing or another one; or the manifest is none.
+        WeightsNotFound: the folder or its manifest is missing.
+        WeightsInvalid: a file is missing or has changed, or the manifest is invalid.
     """
     try:
-        told = safe_json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        named = {str(name): str(digest) for name, digest in told["files"].items()}
+        manifest = safe_json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        digests = {str(name): str(digest) for name, digest in manifest["files"].items()}
     except OSError as error:
         raise WeightsNotFound(f"{folder} holds no model that was pulled: {error}") from error
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise WeightsInvalid(f"{folder / MANIFEST} is no manifest of a model") from error
-    if not named:
+        raise WeightsInvalid(f"{folder / MANIFEST} is not a model's manifest") from error
+    if not digests:
         raise WeightsInvalid(f"{folder / MANIFEST} names no files")
-    for name, digest in named.items():
+    for name, digest in digests.items():
         if Path(name).name != name or not (folder / name).is_file():
-            raise WeightsInvalid(f"{folder} lacks {name}: pull the model again")
-        if weights.sha256(folder / name) != digest:
-            raise WeightsInvalid(f"{folder / name} has another sha256 than when it was pulled")
-    return list(named)
+            raise WeightsInvalid(f"{folder} lacks {name}. Pull the model again.")
+        if sha256(folder / name) != digest:
+            raise WeightsInvalid(
+                f"{folder / name} has another sha256 than when it was pulled. Pull the model again."
+            )
+    return list(digests)
 
 
 def pull(plan: Plan, repository: str, target: Path, *, offline: bool = False) -> Path:
-    """Return the folder in `target` that now holds the model's weights, fetched if need be.
+    """Fetch a model's weights into a folder in `target`, and return the folder.
 
-    `repository` is the hub's, "" to ask timm or open_clip.
+    `repository` is a repository of the hub, or "" for the one that timm or open_clip names.
 
     Raises:
-        WeightsNotFound: no hub has them, or none answers.
-        WeightsInvalid: what came is not what the hub named.
-        MissingExtra: what the model needs is not installed.
+        WeightsNotFound: no hub has the weights or responds.
+        WeightsInvalid: the weights have another sha256 than the hub named.
+        MissingExtra: a package that the model needs is not installed.
         OSError: the folder cannot be written.
     """
     if not repository and plan.family == "timm":
         config = frameworks()[1].get_pretrained_cfg(plan.name)
-        found = [hub.timm_weights(config, offline=offline)]
+        paths = [hub.timm_weights(config, offline=offline)]
     else:
-        repository = repository or _published(plan)
-        found = [hub.fetch(repository, files(plan.family), offline=offline)]
+        repository = repository or _open_clip_repository(plan)
+        paths = [hub.fetch(repository, files(plan.family), offline=offline)]
     if plan.family == "clip":
-        found += _beside(repository, plan.name, offline=offline)
-    sources = {path.name: path for path in found}
+        paths += _fetch_text_files(repository, plan.name, offline=offline)
+    sources = {path.name: path for path in paths}
     return _write(target, plan.label, {"source": repository}, sources)
 
 
-def bring(model: str, source: Path, cache: Path) -> Path:
-    """Return the folder in the cache that now holds a model, copied from where `pull` put it.
+def copy(model: str, source: Path, cache: Path) -> Path:
+    """Copy a model from a `target` of `pull` into the cache, and return its folder there.
 
     Raises:
-        WeightsNotFound, WeightsInvalid: as `check`.
+        WeightsNotFound, WeightsInvalid: see `check`.
         OSError: the folder cannot be written.
     """
     folder = _folder(source, model)
     names = check(folder)
-    told = safe_json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = safe_json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     sources = {name: folder / name for name in names}
-    return _write(cache / "models", model, {"source": told.get("source", "")}, sources)
+    return _write(cache / "models", model, {"source": manifest.get("source", "")}, sources)
 
 
-def _write(root: Path, model: str, told: dict[str, Any], sources: dict[str, Path]) -> Path:
-    """Copy the files into the model's folder below `root`, whole or not at all."""
-    place = _folder(root, model)
+def _write(root: Path, model: str, facts: dict[str, Any], sources: dict[str, Path]) -> Path:
+    """Copy files into the model's folder in `root`, all or none."""
+    folder = _folder(root, model)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".part-") as part:
         draft = Path(part) / "model"
         draft.mkdir()
         for name, path in sources.items():
             shutil.copyfile(path, draft / name)
-        digests = {name: weights.sha256(draft / name) for name in sources}
-        text = json.dumps({"model": model, **told, "files": digests}, indent=1)
+        digests = {name: sha256(draft / name) for name in sources}
+        text = json.dumps({"model": model, **facts, "files": digests}, indent=1)
         (draft / MANIFEST).write_text(text, encoding="utf-8")
-        if (place / MANIFEST).is_file():
-            shutil.rmtree(place)  # an older one of the same model
-        elif place.exists():
-            raise WeightsInvalid(f"{place} is there already, and is no model that was pulled")
-        draft.replace(place)
-    return place
+        if (folder / MANIFEST).is_file():
+            shutil.rmtree(folder)  # an older download of the model
+        elif folder.exists():
+            raise WeightsInvalid(
+                f"{folder} already exists, and is not a model that was pulled. Remove the folder."
+            )
+        draft.replace(folder)
+    return folder
 
 
-def _beside(repository: str, name: str, *, offline: bool) -> list[Path]:
-    """Return what a CLIP's texts need, and its description if the hub has one."""
+def _fetch_text_files(repository: str, name: str, *, offline: bool) -> list[Path]:
+    """Return the files of a CLIP model's text side, and its description if the hub has one."""
     from imgsearch.encoders.clip import model as clip_model
 
-    found = []
+    paths = []
     with contextlib.suppress(WeightsNotFound):
-        found.append(hub.fetch(repository, [clip_model.CONFIG], offline=offline))
-    for other, file in clip_model.beside(name):
-        own = file != clip_model.TEXT_CONFIG  # which here describes the text side alone
+        paths.append(hub.fetch(repository, [clip_model.CONFIG], offline=offline))
+    for other, file in clip_model.text_files(name):
+        own = file != clip_model.TEXT_CONFIG  # it describes the text side of the other model
         try:
-            found.append(hub.fetch(repository if own else other, [file], offline=offline))
+            paths.append(hub.fetch(repository if own else other, [file], offline=offline))
         except WeightsNotFound:
-            found.append(hub.fetch(other, [file], offline=offline))
-    return found
+            paths.append(hub.fetch(other, [file], offline=offline))
+    return paths
 
 
 def _folder(root: Path, model: str) -> Path:
     return root / model.replace(":", "--").replace("/", "--")
 
 
-def _published(plan: Plan) -> str:
+def _open_clip_repository(plan: Plan) -> str:
     """Return the hub's repository of an open_clip model.
 
     Raises:
-        WeightsNotFound: it is not published there.
+        WeightsNotFound: the model has no repository.
     """
     from imgsearch.encoders.clip import model as clip_model
 

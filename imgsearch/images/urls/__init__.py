@@ -1,7 +1,7 @@
-"""Images by URL, without becoming a way into the network that the service stands in.
+"""Images by URL, protected against requests into the service's private network (SSRF).
 
-A URL is parsed once and strictly, its host is resolved once, every address of it is checked, and
-the connection goes to an address that was checked. Redirects go through all of it again.
+A URL is parsed once and strictly, its host is resolved once, all its addresses are checked, and the
+connection uses a checked address. Redirects repeat all steps.
 """
 
 from imgsearch.images.urls.addresses import Guard, is_public

@@ -1,4 +1,4 @@
-"""Which addresses are on the public internet, and which others an operator allows."""
+"""Checks of addresses: public ones, and private ones that an operator allows."""
 
 import logging
 import re
@@ -18,22 +18,22 @@ from imgsearch.errors import ConfigError
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
-"""A host's name and a port → its addresses, as texts; none where nobody knows the name."""
+"""Returns the addresses of a host name and a port as texts; empty for an unknown name."""
 
 _log = logging.getLogger(__name__)
 
 # Source: the IANA special-purpose address registries, https://www.iana.org/assignments/
-# iana-ipv4-special-registry and iana-ipv6-special-registry (RFC 6890). They are listed here since
-# `ipaddress` follows them differently from one Python to the next.
+# iana-ipv4-special-registry and iana-ipv6-special-registry (RFC 6890). They are listed here because
+# `ipaddress` implements them differently in each version of Python.
 _SPECIAL: Final = tuple(
     IPv4Network(block)
     for block in (
         "0.0.0.0/8",  # this network: Linux connects to itself
         "10.0.0.0/8",
-        "100.64.0.0/10",  # behind a provider's NAT; a cloud's metadata lie there, too
+        "100.64.0.0/10",  # behind a provider's NAT, and the metadata of a cloud
         "127.0.0.0/8",
-        "168.63.129.16/32",  # Azure's host agent, the same for every machine there
-        "169.254.0.0/16",  # link-local, and most clouds' metadata
+        "168.63.129.16/32",  # Azure's host agent, the same for all machines
+        "169.254.0.0/16",  # link-local, and the metadata of most clouds
         "172.16.0.0/12",
         "192.0.0.0/24",
         "192.0.2.0/24",  # documentation
@@ -49,26 +49,26 @@ _SPECIAL: Final = tuple(
         "240.0.0.0/4",  # reserved, and broadcast
     )
 )
-_UNICAST: Final = IPv6Network("2000::/3")  # all that was ever given out
+_UNICAST: Final = IPv6Network("2000::/3")  # all allocated addresses
 _SPECIAL_6: Final = tuple(
     IPv6Network(block)
     for block in (
-        "2001::/23",  # protocols, Teredo among them
+        "2001::/23",  # protocols, including Teredo
         "2001:db8::/32",  # documentation
         "2002::/16",  # 6to4
         "2620:4f:8000::/48",
         "3fff::/20",  # documentation
     )
 )
-_NAT64: Final = IPv6Network("64:ff9b::/96")  # how a network of IPv6 alone names IPv4 hosts
-_ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: then an IPv4 address
+_NAT64: Final = IPv6Network("64:ff9b::/96")  # IPv4 hosts in a network with IPv6 only
+_ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: an IPv4 address follows
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address belongs to a host on the public internet.
+    """Return whether an address belongs to a host on the public internet.
 
-    IPv6 forms that carry an IPv4 address (mapped, 6to4, Teredo) are not public, but for NAT64's,
-    which are as public as what they carry.
+    IPv6 forms of IPv4 addresses (mapped, 6to4, Teredo) are not public. A NAT64 address is public if
+    its IPv4 address is.
     """
     if isinstance(address, IPv4Address):
         return not any(address in block for block in _SPECIAL)
@@ -83,34 +83,34 @@ def is_public(address: Address) -> bool:
 
 
 def is_own(address: Address) -> bool:
-    """Tell whether an address is this machine's: what listens there may trust its neighbours.
+    """Return whether an address belongs to this machine, whose services may trust local clients.
 
-    The system is asked which address it would speak from; nothing is sent.
+    The check uses the source address that the system selects, and sends nothing.
     """
     import socket
 
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as asked:
-            asked.connect((str(address), 9))
-            return ip_address(asked.getsockname()[0].partition("%")[0]) == address
-    except OSError:  # no way there, so it is not here
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return ip_address(probe.getsockname()[0].partition("%")[0]) == address
+    except OSError:  # not routable, so not local
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Says which hosts may be asked: public ones but this, and those that an operator named."""
+    """Allows requests to other public hosts, and to hosts and networks of an operator's list."""
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @classmethod
     def parse(cls, allow: Collection[str]) -> Self:
-        """Read names of hosts ("images.intern"), addresses and networks ("10.2.0.0/16").
+        """Parse host names ("images.intern"), addresses and networks ("10.2.0.0/16").
 
         Raises:
-            ConfigError: one is none of these.
+            ConfigError: an item is invalid.
         """
         hosts, networks = set(), []
         for word in allow:
@@ -119,31 +119,32 @@ class Guard:
             except ValueError as error:
                 name = word.lower().removesuffix(".")
                 if not re.fullmatch(r"(?!-)[a-z0-9._-]{1,253}", name) or name[-1].isdigit():
-                    told = f"{word!r} is no host, address or network to allow"
-                    raise ConfigError(told) from error
+                    raise ConfigError(
+                        f"cannot allow {word!r}: give a host, address or network"
+                    ) from error
                 hosts.add(name)
         return cls(frozenset(hosts), tuple(networks))
 
-    def accepted(self, host: str, told: Sequence[str]) -> list[Address]:
-        """Return the addresses of `host` if every one of them may be connected to, else none."""
+    def allowed(self, host: str, texts: Sequence[str]) -> list[Address]:
+        """Return the addresses of `host` if all of them are allowed, else an empty list."""
         try:
-            addresses = [ip_address(each) for each in told]
+            addresses = [ip_address(text) for text in texts]
         except ValueError:
             return []
         for address in addresses:
-            allowed = host in self.hosts or any(address in each for each in self.networks)
-            if not allowed and (is_own(address) or not is_public(address)):
-                _log.info("refused: %s is at %s", host, address)
+            listed = host in self.hosts or any(address in network for network in self.networks)
+            if not listed and (is_own(address) or not is_public(address)):
+                _log.info("rejected: %s has the address %s", host, address)
                 return []
         return list(dict.fromkeys(addresses))
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of `host` by the system's resolver; none if it knows none."""
+    """Return the addresses of `host` by the system's resolver; empty for an unknown host."""
     import socket
 
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
-    return [str(place[0]) for *_, place in found]
+    return [str(address[0]) for *_, address in infos]

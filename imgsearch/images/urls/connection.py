@@ -1,6 +1,6 @@
-"""A connection to an address that was checked, within a deadline. Needs httpcore, httpx' core.
+"""Connections to checked addresses, within a deadline, by httpcore.
 
-httpcore knows no proxies, cookies or redirects of its own, and unpacks nothing.
+httpcore handles no proxies, cookies, redirects or compression by itself.
 """
 
 import ssl
@@ -15,13 +15,13 @@ from imgsearch.images.urls.addresses import Address
 
 
 class Untrusted(httpcore.ConnectError):
-    """The server's certificate is not of a known authority, or not for this host."""
+    """The server's certificate has an unknown authority, or belongs to another host."""
 
 
 class Pinned(httpcore.NetworkBackend):
-    """Connects to one of `addresses`, whatever host is asked for.
+    """Connects to one of `addresses` instead of the requested host.
 
-    `deadline` is on the clock of `monotonic`; at most `most` bytes are read from the network.
+    `deadline` is a time of `monotonic`. At most `most` bytes are read from the network.
     """
 
     def __init__(
@@ -41,23 +41,23 @@ class Pinned(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         until = min(monotonic() + self._seconds, self._deadline)
-        failed: Exception = httpcore.ConnectTimeout()
-        for place, address in enumerate(self._addresses):
+        failure: Exception = httpcore.ConnectTimeout()
+        for index, address in enumerate(self._addresses):
             left = until - monotonic()
             if left <= 0:
                 break
-            share = left / (len(self._addresses) - place)  # one that is silent leaves the others
+            share = left / (len(self._addresses) - index)  # a silent address leaves time for others
             try:
                 stream = self._network.connect_tcp(str(address), port, timeout=share)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failed = error
+                failure = error
                 continue
             return _Timed(stream, self._deadline, self._most)
-        raise failed
+        raise failure
 
 
 class _Timed(httpcore.NetworkStream):
-    """A stream whose reads and writes end at the deadline, however little comes at a time."""
+    """A stream whose reads and writes end at the deadline, also with small chunks."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: float, most: int) -> None:
         self._inner, self._deadline, self._most = inner, deadline, most
@@ -66,7 +66,7 @@ class _Timed(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = self._inner.read(max_bytes, timeout=self._left())
         self._most -= len(data)
-        if self._most < 0:  # chunks of a byte, or interim answers without end
+        if self._most < 0:  # tiny chunks, or endless interim responses
             raise httpcore.ReadError
         return data
 
@@ -88,7 +88,7 @@ class _Timed(httpcore.NetworkStream):
         left = self._left()
         try:
             inner = self._inner.start_tls(ssl_context, server_hostname, timeout=left)
-        except httpcore.ConnectError as error:  # its cause is lost on the way out of httpcore 1.0
+        except httpcore.ConnectError as error:  # httpcore 1.0 drops the cause later
             if isinstance(error.__cause__, ssl.SSLCertVerificationError):
                 raise Untrusted from error
             raise

@@ -1,4 +1,4 @@
-"""The bytes that a URL names, within limits, from hosts that may be asked."""
+"""Downloads of URLs within limits, from allowed hosts."""
 
 import re
 import ssl
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     import httpcore
 
 _MOVED: Final = (301, 302, 303, 307, 308)
-_UNPRIVILEGED: Final = 1_024  # below are mail, shells and what else answers to a line of text
+_UNPRIVILEGED: Final = 1_024  # lower ports have mail, shells and other text protocols
 _OVERHEAD: Final = 1 << 18  # bytes beside the content: headers, TLS, the sizes of chunks
 
 
 @dataclass(frozen=True, slots=True)
 class UrlLimits:
-    """How much of the network one URL may take.
+    """Limits of the download of a URL.
 
-    `seconds` are for everything from the look for the host to the last byte, `connect_seconds`
-    for a connection. `ports` are those allowed; none given: 80, 443 and those from 1,024 on.
+    `seconds` limits the total time from the name lookup to the last byte, `connect_seconds` a
+    connection. The default of `ports` allows 80, 443, and ports from 1,024.
 
     Raises:
-        ConfigError: a limit is not positive, or there are to be fewer than 0 redirects.
+        ConfigError: a limit is not positive, or `redirects` is negative.
     """
 
     max_bytes: int = 32 * 1024**2
@@ -41,10 +41,10 @@ class UrlLimits:
 
     def __post_init__(self) -> None:
         if min(self.max_bytes, self.seconds, self.connect_seconds) <= 0 or self.redirects < 0:
-            raise ConfigError("limits for URLs are positive numbers")
+            raise ConfigError("limits of URLs must be positive numbers")
 
     def allows(self, port: int) -> bool:
-        """Tell whether a server at `port` may be asked."""
+        """Return whether requests to `port` are allowed."""
         if self.ports:
             return port in self.ports
         return port in PORTS.values() or port >= _UNPRIVILEGED
@@ -52,7 +52,7 @@ class UrlLimits:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came: `url` is where it lay in the end, `media_type` what the server says of it."""
+    """A downloaded content, the URL after redirects, and the server's media type."""
 
     data: bytes = field(repr=False)
     url: str
@@ -67,24 +67,24 @@ def fetch(
     resolver: Resolver = resolve,
     trust: ssl.SSLContext | None = None,
 ) -> Fetched:
-    """Return the bytes that an http or https URL names, by one GET for each redirect.
+    """Download an http or https URL, with a GET request for each redirect.
 
-    Hosts are asked on the public internet only, and those in `allow`: names, addresses, networks.
-    `trust` replaces the certificate authorities of the system. Messages hold no address, and do
-    not tell a name that is not known from one that is not public.
+    Hosts must be public or in `allow`, which has names, addresses and networks. `trust` replaces
+    the certificate authorities of the system. Messages have no addresses, and do not reveal whether
+    a name is unknown or not public.
 
     Raises:
-        UrlRefused: the URL, or what it redirects to, must not be fetched, or is too large.
-        UrlFailed: no such answer in time.
-        ConfigError: something in `allow` is no host, address or network.
+        UrlRefused: the URL or a redirect is not allowed, or the content is too large.
+        UrlFailed: the request failed or timed out.
+        ConfigError: an item of `allow` is not a host, address or network.
         MissingExtra: httpx is not installed.
     """
     guard = Guard.parse(allow)
-    return _Walk(Target.parse(url), limits or UrlLimits(), guard, resolver, trust).to_end()
+    return _Download(Target.parse(url), limits or UrlLimits(), guard, resolver, trust).run()
 
 
-class _Walk:
-    """From a URL to its content, redirect by redirect."""
+class _Download:
+    """A download that follows redirects."""
 
     def __init__(
         self,
@@ -94,22 +94,22 @@ class _Walk:
         resolver: Resolver,
         trust: ssl.SSLContext | None,
     ) -> None:
-        self._name, self._place = start.shown(), start
+        self._name, self._target = start.redacted(), start
         self._limits, self._guard, self._resolver = limits, guard, resolver
         self._trust = trust
         self._deadline = monotonic() + limits.seconds
 
-    def to_end(self) -> Fetched:
+    def run(self) -> Fetched:
         for _ in range(self._limits.redirects + 1):
-            with self._answer() as answer:
-                if answer.status not in _MOVED:
-                    return self._content(answer)
-                self._place = self._next(answer)
+            with self._request() as response:
+                if response.status not in _MOVED:
+                    return self._content(response)
+                self._target = self._next(response)
         raise self._refused(f"redirects more than {self._limits.redirects} times")
 
     @contextmanager
-    def _answer(self) -> "Iterator[httpcore.Response]":
-        """Yield the server's answer; translate what httpcore raises while it is read, too."""
+    def _request(self) -> "Iterator[httpcore.Response]":
+        """Provide the response of a request, with errors of httpcore translated."""
         try:
             import httpcore
 
@@ -127,91 +127,91 @@ class _Walk:
         try:
             with (
                 httpcore.ConnectionPool(self._context(), network_backend=pinned) as pool,
-                pool.stream("GET", self._wire(), headers=self._headers()) as answer,
+                pool.stream("GET", self._url(), headers=self._headers()) as response,
             ):
-                yield answer
+                yield response
         except httpcore.TimeoutException as error:
-            raise self._failed("no answer in time") from error
+            raise self._failed("no response in time") from error
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise self._failed(_reason(error)) from error
 
     def _addresses(self) -> list[Address]:
-        place = self._place
-        if not self._limits.allows(place.port):
-            raise self._refused(f"port {place.port} is not one to fetch images from")
-        found: SimpleQueue[list[str]] = SimpleQueue()
-        asking = Thread(
-            target=lambda: found.put(list(self._resolver(place.host, place.port))), daemon=True
-        )  # the system's resolver takes no deadline
-        asking.start()
+        target = self._target
+        if not self._limits.allows(target.port):
+            raise self._refused(f"port {target.port} is not allowed")
+        results: SimpleQueue[list[str]] = SimpleQueue()
+        lookup = Thread(
+            target=lambda: results.put(list(self._resolver(target.host, target.port))), daemon=True
+        )  # a thread, because the system's resolver has no deadline
+        lookup.start()
         try:
-            told = found.get(timeout=max(0.0, self._deadline - monotonic()))
+            texts = results.get(timeout=max(0.0, self._deadline - monotonic()))
         except Empty as error:
-            raise self._failed("no answer in time") from error
-        addresses = self._guard.accepted(place.host, told)
+            raise self._failed("no response in time") from error
+        addresses = self._guard.allowed(target.host, texts)
         if not addresses:
             raise self._refused("its host has no public address")
         return addresses
 
     def _context(self) -> ssl.SSLContext | None:
-        if self._place.scheme == "https" and self._trust is None:
+        if self._target.scheme == "https" and self._trust is None:
             self._trust = ssl.create_default_context()
         return self._trust
 
-    def _wire(self) -> "httpcore.URL":
+    def _url(self) -> "httpcore.URL":
         import httpcore
 
-        place = self._place
+        target = self._target
         return httpcore.URL(
-            scheme=place.scheme, host=place.host, port=place.port, target=place.path
+            scheme=target.scheme, host=target.host, port=target.port, target=target.path
         )
 
     def _headers(self) -> dict[bytes | str, bytes | str]:
         return {
-            "Host": self._place.authority,
+            "Host": self._target.authority,
             "User-Agent": "imgsearch",
             "Accept": "image/*",
             "Accept-Encoding": "identity",
             "Connection": "close",
         }
 
-    def _next(self, answer: "httpcore.Response") -> Target:
+    def _next(self, response: "httpcore.Response") -> Target:
         try:
-            return self._place.following(_header(answer, b"location").decode())
+            return self._target.redirect(_header(response, b"location").decode())
         except (UrlRefused, UnicodeDecodeError) as error:
-            raise self._refused("redirects to what must not be fetched") from error
+            raise self._refused("redirects to a URL that is not allowed") from error
 
-    def _content(self, answer: "httpcore.Response") -> Fetched:
-        if answer.status != 200:
-            raise self._failed(f"the server answers {answer.status}")
-        if _header(answer, b"content-encoding").lower() not in (b"", b"identity"):
-            raise self._failed("the server packs its answer, unasked")
+    def _content(self, response: "httpcore.Response") -> Fetched:
+        if response.status != 200:
+            raise self._failed(f"the server responds {response.status}")
+        if _header(response, b"content-encoding").lower() not in (b"", b"identity"):
+            raise self._failed("the server compresses its response unrequested")
         most = self._limits.max_bytes
-        if int(_header(answer, b"content-length") or 0) > most:  # h11 has seen that it is digits
+        if int(_header(response, b"content-length") or 0) > most:  # h11 checks for digits
             raise self._refused(f"more than {most:,} bytes")
         data = bytearray()
-        for chunk in answer.iter_stream():
+        for chunk in response.iter_stream():
             data += chunk
             if len(data) > most:
                 raise self._refused(f"more than {most:,} bytes")
-        told = _header(answer, b"content-type").partition(b";")[0].decode("latin-1").strip()
-        media_type = told.lower() if re.fullmatch(r"[\w.+-]{1,60}/[\w.+-]{1,60}", told) else ""
-        return Fetched(bytes(data), str(self._place), media_type)
+        text = _header(response, b"content-type").partition(b";")[0].decode("latin-1").strip()
+        media_type = text.lower() if re.fullmatch(r"[\w.+-]{1,60}/[\w.+-]{1,60}", text) else ""
+        return Fetched(bytes(data), str(self._target), media_type)
 
-    def _refused(self, why: str) -> UrlRefused:
-        return UrlRefused(f"{self._name}: {why}", path=self._name)
+    def _refused(self, reason: str) -> UrlRefused:
+        return UrlRefused(f"{self._name}: {reason}", path=self._name)
 
-    def _failed(self, why: str) -> UrlFailed:
-        return UrlFailed(f"{self._name}: {why}", path=self._name)
+    def _failed(self, reason: str) -> UrlFailed:
+        return UrlFailed(f"{self._name}: {reason}", path=self._name)
 
 
-def _header(answer: "httpcore.Response", name: bytes) -> bytes:
-    """Return a header's value, the last one's if it comes again, b"" without it."""
-    return {key.lower(): value for key, value in answer.headers}.get(name, b"")
+def _header(response: "httpcore.Response", name: bytes) -> bytes:
+    """Return the last value of a header, or b""."""
+    return {key.lower(): value for key, value in response.headers}.get(name, b"")
 
 
 def _reason(error: Exception) -> str:
-    """Return a network error in words of our own: the system's may hold an address."""
+    """Describe a network error without the system's text, which may have an address."""
     import httpcore
 
     from imgsearch.images.urls.connection import Untrusted
@@ -221,5 +221,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, httpcore.ConnectError):
         return "cannot be reached"
     if isinstance(error, httpcore.ProtocolError):
-        return "its answer is no proper HTTP"
+        return "its response is invalid HTTP"
     return "the connection broke off"

@@ -73,7 +73,7 @@ def test_calibrate_fails_with_fewer_than_10_images_or_without_an_export(
     common = ["--model", "timm:test_resnet", "--weights", str(weights)]
     few = CliRunner().invoke(cli, ["calibrate", str(tmp_path / "fotos"), *common])
     assert few.exit_code == 1
-    assert "10 images or more, not 9" in few.stderr
+    assert "on 9 images; give at least 10" in few.stderr
     nameless = CliRunner().invoke(cli, ["calibrate", str(tmp_path / "fotos")])
     assert nameless.exit_code == 2
 

@@ -99,9 +99,9 @@ def test_named_class_is_nearest_to_its_own_direction(encoder: LiteEncoder) -> No
     [
         ({"pooling": "avg"}, "lite has no option 'pooling'; its options are batch_size, precision"),
         ({"runtime": "torch"}, "lite runs on onnx or openvino"),
-        ({"runtime": "nope"}, "runtime is"),
-        ({"precision": "f64"}, "precision is"),
-        ({"batch_size": -1}, "batch_size is"),
+        ({"runtime": "nope"}, "runtime must be"),
+        ({"precision": "f64"}, "precision must be"),
+        ({"batch_size": -1}, "batch_size must be"),
     ],
 )
 def test_options_that_lite_lacks_are_rejected(options: encoders.Options, message: str) -> None:

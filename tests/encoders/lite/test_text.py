@@ -84,7 +84,7 @@ def test_unknown_words_come_from_the_text_encoder(side):
 
 @pytest.mark.parametrize(
     ("installed", "message"),
-    [(True, "read by all-MiniLM-L6-v2"), (False, "read by a table of words")],
+    [(True, "encoded by all-MiniLM-L6-v2"), (False, "encoded by a table of words")],
 )
 def test_text_encoder_is_chosen_once_and_logged_once(monkeypatch, caplog, installed, message):
     monkeypatch.setattr(SentenceModel, "is_installed", staticmethod(lambda: installed))

@@ -32,8 +32,8 @@ if importlib.util.find_spec("safetensors") is None:
 
 from safetensors.numpy import save as save_tensors
 
-from imgsearch.encoders.reduction.encoder import Reduced
-from imgsearch.encoders.reduction.fit import Reduction, told
+from imgsearch.encoders.reduction.encoder import ReducedEncoder
+from imgsearch.encoders.reduction.fit import Reduction, encoder_source
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 MOBILENET = SHARED / "weights/mobilenetv2_100.safetensors"
@@ -123,11 +123,11 @@ def test_streamed_fit_equals_a_single_batch():
 @pytest.mark.parametrize(
     ("batches", "dim", "message"),
     [
-        ([samples()], 25, "24 dimensions are reduced to 1 to 24, not to 25"),
-        ([samples()], 0, "not to 0"),
+        ([samples()], 25, "vectors of 24 dimensions to 25; give 1 to 24"),
+        ([samples()], 0, "to 0; give"),
         ([samples(5)], 6, "6 vectors or more: 5 vectors"),
         ([], 6, "0 vectors"),
-        ([np.full((40, 8), 0.1, np.float32)], 2, "all alike"),
+        ([np.full((40, 8), 0.1, np.float32)], 2, "samples are equal"),
         ([samples(), samples(d_in=25)], 6, r"\(300, 25\), not \(n, 24\)"),
         ([samples()[0]], 6, r"\(24,\), not \(n, d\)"),
     ],
@@ -211,20 +211,20 @@ BAD = {
     "a web page": b"<!DOCTYPE html><p>404",
     "Git LFS": b"version https://git-lfs.github.com/spec/v1\n",
     "an image": b"\x89PNG\r\n\x1a\n and more",
-    "no safetensors file": b"text that is none of these",
+    "not a safetensors file": b"text that is none of these",
     "it has 1 ": save_tensors({"features.weight": np.zeros((3, 2), np.float32)}),
     "it has 3 ": save_tensors({"matrix": EYE, "mean": ZEROS, "more": ZEROS}),
     "mean F64": file_of(EYE, ZEROS.astype(np.float64)),
     "as long as": file_of(EYE, np.zeros(2, np.float32)),
-    "dim not above": file_of(EYE.T, np.zeros(2, np.float32)),
+    "dim <= d_in": file_of(EYE.T, np.zeros(2, np.float32)),
     r"shape \(3,\)": file_of(ZEROS, ZEROS),
     "NaN or": file_of(EYE * np.nan, ZEROS),
     "or infinity": file_of(EYE, ZEROS + np.inf),
-    "how it was made": file_of(EYE, ZEROS, metadata=None),
-    "say how": file_of(EYE, ZEROS, metadata="ü{"),
-    "not say": file_of(EYE, ZEROS, metadata="[]"),
-    "kind 'ica'": file_of(EYE, ZEROS, kind="ica"),
-    "odd in its seed, samples": file_of(EYE, ZEROS, seed="7", samples=None),
+    "metadata are missing": file_of(EYE, ZEROS, metadata=None),
+    "its metadata are": file_of(EYE, ZEROS, metadata="ü{"),
+    "are missing": file_of(EYE, ZEROS, metadata="[]"),
+    "kind is 'ica'": file_of(EYE, ZEROS, kind="ica"),
+    "invalid seed, samples": file_of(EYE, ZEROS, seed="7", samples=None),
 }
 
 
@@ -241,7 +241,7 @@ def test_reduction_with_another_suffix_raises(kept, tmp_path):
     with pytest.raises(WeightsInvalid, match=r"rename it to kürzer\.safetensors"):
         Reduction.load(other)
     other.write_bytes(b"text that is none of these")
-    with pytest.raises(WeightsInvalid, match="no safetensors file"):
+    with pytest.raises(WeightsInvalid, match="not a safetensors file"):
         Reduction.load(other)
 
 
@@ -295,29 +295,31 @@ def test_rows_of_another_length_are_rejected(kept):
 
 def test_reduction_fitted_for_another_encoder_is_rejected():
     own = ClassicEncoder.fingerprint
-    own_source = told(replace(own, runtime="another machine's"))
-    assert Reduced(ClassicEncoder(), Reduction.random(own.dim, 8, source=own_source)).dim == 8
+    own_source = encoder_source(replace(own, runtime="another machine's"))
+    assert (
+        ReducedEncoder(ClassicEncoder(), Reduction.random(own.dim, 8, source=own_source)).dim == 8
+    )
     # a random reduction fits any encoder
-    assert Reduced(ClassicEncoder(), Reduction.random(own.dim, 8)).dim == 8
+    assert ReducedEncoder(ClassicEncoder(), Reduction.random(own.dim, 8)).dim == 8
     for name in ("model", "weights", "preprocessing", "options"):
-        other = told(replace(own, **{name: "größer"}))
+        other = encoder_source(replace(own, **{name: "größer"}))
         with pytest.raises(EncoderMismatch, match="`imgsearch reduce`"):
-            Reduced(ClassicEncoder(), Reduction.random(own.dim, 8, source=other))
+            ReducedEncoder(ClassicEncoder(), Reduction.random(own.dim, 8, source=other))
     with pytest.raises(EncoderMismatch, match="of 700 dimensions by any encoder, not for classic"):
-        Reduced(ClassicEncoder(), Reduction.random(700, 8))
+        ReducedEncoder(ClassicEncoder(), Reduction.random(700, 8))
 
 
 def test_vectors_are_not_reduced_twice():
-    once = Reduced(Words(), Reduction.random(3, 2))
+    once = ReducedEncoder(Words(), Reduction.random(3, 2))
     with pytest.raises(ConfigError, match="already"):
-        Reduced(once, Reduction.random(2, 1))
+        ReducedEncoder(once, Reduction.random(2, 1))
 
 
 def test_reduced_encoder_has_short_unit_vectors_and_its_own_fingerprint():
     inner, pictures = ClassicEncoder(), [picture(seed) for seed in range(12)]
     long = inner.encode(pictures)
-    reduction = Reduction.pca([long], 5, source=told(inner.fingerprint))
-    encoder = Reduced(inner, reduction)
+    reduction = Reduction.pca([long], 5, source=encoder_source(inner.fingerprint))
+    encoder = ReducedEncoder(inner, reduction)
     vectors = encoder.encode(pictures)
     assert (vectors.shape, encoder.dim) == ((12, 5), 5)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -331,7 +333,7 @@ def test_reduced_encoder_has_short_unit_vectors_and_its_own_fingerprint():
 def test_texts_are_reduced_like_images():
     # the matrix drops b; "ein rrb" has r, g, b = 2, 0, 1 and "rrb rg" has 3, 1, 1
     reduction = Reduction("pca", np.eye(3, 2, dtype=np.float32), np.zeros(3, np.float32))
-    encoder = Reduced(Words(), reduction)
+    encoder = ReducedEncoder(Words(), reduction)
     first, second = np.array([1.0, 0.0]), np.array([3.0, 1.0]) / np.sqrt(10)
     mean = (first + second) / np.linalg.norm(first + second)
     np.testing.assert_allclose(encoder.encode_texts(["rrb"]), [mean], atol=1e-6)
@@ -340,7 +342,7 @@ def test_texts_are_reduced_like_images():
 
 
 def test_reduced_encoder_accepts_texts_only_if_its_encoder_does():
-    encoder = Reduced(ClassicEncoder(), Reduction.random(ClassicEncoder.fingerprint.dim, 8))
+    encoder = ReducedEncoder(ClassicEncoder(), Reduction.random(ClassicEncoder.fingerprint.dim, 8))
     with pytest.raises(TextUnsupported):
         encoder.encode_texts(["größer"])
 
@@ -397,13 +399,13 @@ def test_vectors_of_a_real_model_keep_the_reported_variance():
     # fitted only on the gallery, because a fit on test images would improve their figures
     paths = sorted(GALLERY.rglob("*.JPEG"))[::25]
     long = inner.encode([images.decode(path.read_bytes(), path=str(path)) for path in paths])
-    source = told(inner.fingerprint)
+    source = encoder_source(inner.fingerprint)
     reduction = Reduction.pca(np.array_split(long, 3), 16, source=source)
     kept = reduction.apply(long).astype(np.float64).var(axis=0).sum()
     assert kept / long.astype(np.float64).var(axis=0).sum() == pytest.approx(
         reduction.kept, abs=1e-5
     )
-    vectors = Reduced(inner, reduction).encode([picture(2, (300, 240))])
+    vectors = ReducedEncoder(inner, reduction).encode([picture(2, (300, 240))])
     assert (vectors.shape, float(np.linalg.norm(vectors))) == ((1, 16), pytest.approx(1, abs=1e-6))
     with pytest.raises(EncoderMismatch, match="mobilenetv2_100"):
-        Reduced(ClassicEncoder(), reduction)
+        ReducedEncoder(ClassicEncoder(), reduction)

@@ -448,8 +448,11 @@ def test_working_torchvision_is_not_changed(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("raise RuntimeError('operator torchvision::roi_pool fails')", "do not import together"),
-        ("import kein_solches_paket", "reinstall"),
+        (
+            "raise RuntimeError('operator torchvision::roi_pool fails')",
+            "import torch and timm together",
+        ),
+        ("import kein_solches_paket", "Reinstall"),
     ],
 )
 def test_other_faults_of_an_install_are_not_repaired(tmp_path, line, message):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from imgsearch.encoders import load, on_disk
-from imgsearch.encoders.weights import cache as pulled
+from imgsearch.encoders.weights import cache as weights_cache
 from imgsearch.encoders.weights import hub
 from imgsearch.errors import WeightsInvalid, WeightsNotFound
 from tests.encoders.hubs import serving
@@ -91,7 +91,7 @@ def test_pulled_model_is_used_elsewhere_without_a_network(carried, content, tmp_
 
 def test_changed_file_is_rejected(carried, tmp_path, monkeypatch):
     cache = tmp_path / "c"
-    pulled.bring(NAME, carried.parent, cache)
+    weights_cache.copy(NAME, carried.parent, cache)
     file = cache / "models/timm--test_resnet/model.safetensors"
     changed = bytearray(file.read_bytes())
     changed[-1] ^= 1
@@ -101,7 +101,7 @@ def test_changed_file_is_rejected(carried, tmp_path, monkeypatch):
         load(NAME)
     (carried / "model.safetensors").unlink()
     with pytest.raises(WeightsInvalid, match="lacks"):
-        pulled.bring(NAME, carried.parent, cache)
+        weights_cache.copy(NAME, carried.parent, cache)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_changed_file_is_rejected(carried, tmp_path, monkeypatch):
 def test_manifest_is_not_trusted(tmp_path, manifest, message):
     (tmp_path / "manifest.json").write_text(manifest)
     with pytest.raises(WeightsInvalid, match=message):
-        pulled.check(tmp_path)
+        weights_cache.check(tmp_path)
 
 
 def test_pull_does_not_replace_other_files(carried, tmp_path):
@@ -124,7 +124,7 @@ def test_pull_does_not_replace_other_files(carried, tmp_path):
     mine.mkdir(parents=True)
     (mine / "wichtig.txt").write_text("mine")
     with pytest.raises(WeightsInvalid, match="no model that was pulled"):
-        pulled.bring(NAME, carried.parent, tmp_path / "d")
+        weights_cache.copy(NAME, carried.parent, tmp_path / "d")
     assert (mine / "wichtig.txt").read_text() == "mine"
 
 
@@ -132,7 +132,7 @@ def test_wrong_bytes_of_a_hub_are_rejected(content, repository, tmp_path):
     with serving({f"{repository}/model.safetensors": content}, lying=True) as (url, _):
         done = command("models", "pull", NAME, cache=tmp_path, HF_ENDPOINT=url)
     assert done.returncode == 1
-    assert "by its sha256" in done.stderr, done.stderr
+    assert "its sha256 differs" in done.stderr, done.stderr
     assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
 
 
@@ -153,8 +153,8 @@ PULL = """
 import sys
 from pathlib import Path
 from imgsearch.encoders import pulled
-from imgsearch.encoders.plan import Plan
-pulled.pull(Plan("clip", sys.argv[1], sys.argv[2]), "timm/klein", Path(sys.argv[3]))
+from imgsearch.encoders.recipe import Plan
+weights_cache.pull(Plan("clip", sys.argv[1], sys.argv[2]), "timm/klein", Path(sys.argv[3]))
 """
 
 

@@ -38,12 +38,12 @@ private = st.one_of(
 @pytest.mark.parametrize("address", PRIVATE + PRIVATE_6)
 def test_special_addresses_are_not_public(address):
     assert not is_public(ip_address(address))
-    assert Guard().accepted("host.example", [address]) == []
+    assert Guard().allowed("host.example", [address]) == []
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_ordinary_addresses_are_public(address):
-    assert Guard().accepted("host.example", [address]) == [ip_address(address)]
+    assert Guard().allowed("host.example", [address]) == [ip_address(address)]
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -79,7 +79,7 @@ def test_ipv4_embedded_in_ipv6_is_judged_as_ipv4(inner):
         IPv6Address(0x2001_0000 << 96 | (number ^ 0xFFFF_FFFF)),  # Teredo
         IPv6Address(0x2606_4700 << 96 | 0x5EFE << 32 | number),  # ISATAP
     ):
-        assert Guard().accepted("x", [str(carrier)]) == []
+        assert Guard().allowed("x", [str(carrier)]) == []
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -102,13 +102,13 @@ def test_no_spelling_of_a_private_address_passes_as_a_name(address):
             target = Target.parse(f"http://{form}/")
         except UrlRefused:
             continue
-        assert Guard().accepted(target.host, [target.host]) == []
+        assert Guard().allowed(target.host, [target.host]) == []
 
 
 def test_host_with_one_private_address_is_not_public():
-    assert Guard().accepted("gemischt.example", ["8.8.8.8", "10.0.0.7"]) == []
-    assert Guard().accepted("leer.example", []) == []
-    assert Guard().accepted("host.example", ["kein Rechner"]) == []
+    assert Guard().allowed("gemischt.example", ["8.8.8.8", "10.0.0.7"]) == []
+    assert Guard().allowed("leer.example", []) == []
+    assert Guard().allowed("host.example", ["kein Rechner"]) == []
 
 
 def test_addresses_of_this_machine_are_recognized():
@@ -121,7 +121,7 @@ def test_public_address_of_this_machine_is_rejected_unless_allowed():
     """Uses a network namespace with a public address, which answers without a network."""
     code = (
         "from imgsearch.images.urls import Guard; asked = ('ich.example', ['8.8.8.8'])\n"
-        "print(Guard().accepted(*asked), Guard.parse(['8.8.8.0/24']).accepted(*asked))"
+        "print(Guard().allowed(*asked), Guard.parse(['8.8.8.0/24']).allowed(*asked))"
     )
     words = 'ip link set lo up && ip address add 8.8.8.8/32 dev lo && exec "$0" -c "$1"'
     unshare = ["unshare", "-rn", "sh", "-c", words, sys.executable, code]
@@ -136,15 +136,15 @@ def test_public_address_of_this_machine_is_rejected_unless_allowed():
 
 def test_allowed_hosts_and_networks_are_accepted():
     guard = Guard.parse(["Bilder.Intern", "10.2.0.0/16", "fd00::7"])
-    assert guard.accepted("bilder.intern", ["192.168.0.9"]) == [ip_address("192.168.0.9")]
-    assert guard.accepted("x", ["10.2.3.4", "fd00::7"]) == [
+    assert guard.allowed("bilder.intern", ["192.168.0.9"]) == [ip_address("192.168.0.9")]
+    assert guard.allowed("x", ["10.2.3.4", "fd00::7"]) == [
         ip_address("10.2.3.4"), ip_address("fd00::7")
     ]  # fmt: skip
-    assert guard.accepted("x", ["10.2.3.4", "10.3.0.1"]) == []
-    assert guard.accepted("intern", ["192.168.0.9"]) == []
+    assert guard.allowed("x", ["10.2.3.4", "10.3.0.1"]) == []
+    assert guard.allowed("intern", ["192.168.0.9"]) == []
 
 
 @pytest.mark.parametrize("word", ["", "10.2.0.1/16", "http://host", "a b", "2130706433", "*", "-x"])
 def test_invalid_allow_entry_raises(word):
-    with pytest.raises(ConfigError, match="no host, address or network"):
+    with pytest.raises(ConfigError, match="give a host, address or network"):
         Guard.parse([word])

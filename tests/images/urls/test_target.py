@@ -76,7 +76,7 @@ def test_any_text_is_parsed_or_rejected(text):
 def test_any_location_is_resolved_or_rejected(text):
     start = Target.parse("https://example.com/a/b.png")
     try:
-        target = start.following(text)
+        target = start.redirect(text)
     except UrlRefused:
         return
     assert target.scheme == "https"
@@ -84,8 +84,8 @@ def test_any_location_is_resolved_or_rejected(text):
 
 def test_redirects_are_resolved_against_their_url():
     start = Target.parse("https://example.com/a/b.png?c")
-    assert str(start.following("../ü.png")) == "https://example.com/%C3%BC.png"
-    assert str(start.following("//cdn.example/x")) == "https://cdn.example/x"
+    assert str(start.redirect("../ü.png")) == "https://example.com/%C3%BC.png"
+    assert str(start.redirect("//cdn.example/x")) == "https://cdn.example/x"
     for location in (
         "",
         "http://example.com/",
@@ -94,9 +94,9 @@ def test_redirects_are_resolved_against_their_url():
         "https://ex\tample.com/",
     ):
         with pytest.raises(UrlRefused):
-            start.following(location)
+            start.redirect(location)
 
 
 def test_shown_url_has_no_query():
-    message_url = Target.parse("https://s3.example/b/k.png?X-Signature=geheim#x").shown()
+    message_url = Target.parse("https://s3.example/b/k.png?X-Signature=geheim#x").redacted()
     assert message_url == "https://s3.example/b/k.png"
