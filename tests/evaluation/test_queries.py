@@ -114,7 +114,7 @@ def test_question_without_a_vector_gives_none(labeled, tmp_path):
 
 def test_run_over_changes_finds_the_originals(labeled):
     run = evaluate(labeled, queries="changes", model="classic")
-    assert run.query_kind == run.to_dict()["asked"] == "changes"
+    assert run.asked == run.to_dict()["asked"] == "changes"
     assert run.measures.queries == 70
     assert run.measures.metrics["hit@1"] > 0.9
 
