@@ -1,10 +1,11 @@
 """Types that every layer shares (records, hits, fingerprints, arrays), and checks of arguments."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -144,3 +145,17 @@ def check_score(name: str, score: object) -> float:
     if isinstance(score, bool) or not isinstance(score, Real) or not math.isfinite(score):
         raise ConfigError(f"{name} must be a finite number, not {score!r}")
     return float(score)
+
+
+class Closeable(ABC):
+    """A context manager that returns itself and calls `close` at the end of the block."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the resources. Idempotent."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

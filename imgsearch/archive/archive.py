@@ -30,7 +30,6 @@ from imgsearch.archive.upload import Incoming
 from imgsearch.archive.writer import Writer
 from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
-from imgsearch.closeable import Closeable
 from imgsearch.errors import CollectionNotFound, ConfigError, ImgSearchError
 from imgsearch.filters import Filter, composed
 from imgsearch.images import MAX_PIXELS
@@ -38,7 +37,7 @@ from imgsearch.library.library import Library
 from imgsearch.library.progress import FailedFile
 from imgsearch.library.query import Example, Query
 from imgsearch.objects import ObjectStore
-from imgsearch.types import Value, Vector
+from imgsearch.types import Closeable, Value, Vector
 
 
 class Archive(Closeable):

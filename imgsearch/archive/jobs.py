@@ -17,8 +17,8 @@ from imgsearch.archive.priority import lower_priority
 from imgsearch.archive.upload import inside
 from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
 from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
+from imgsearch.text import counted
 from imgsearch.types import check_name
-from imgsearch.wording import counted
 
 _log = logging.getLogger(__name__)
 

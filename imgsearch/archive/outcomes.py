@@ -7,8 +7,8 @@ from typing import Self
 from imgsearch.backends import Schema
 from imgsearch.catalog import Entry
 from imgsearch.library.progress import FailedFile
+from imgsearch.text import counted
 from imgsearch.types import Hit
-from imgsearch.wording import counted
 
 
 @dataclass(frozen=True, slots=True)

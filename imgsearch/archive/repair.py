@@ -27,8 +27,8 @@ from imgsearch.errors import (
 from imgsearch.images import sources
 from imgsearch.library.ingest import vectors_of
 from imgsearch.library.library import Library
+from imgsearch.text import counted
 from imgsearch.types import Record
-from imgsearch.wording import counted
 
 _BATCH: Final = 500
 _NAMED: Final = 5  # record ids in a note; all records are counted

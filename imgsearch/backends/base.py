@@ -11,9 +11,8 @@ from typing_extensions import override
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import CollectionView, FieldNames
 from imgsearch.backends.schema import Schema
-from imgsearch.closeable import Closeable
 from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch
-from imgsearch.types import Fingerprint
+from imgsearch.types import Closeable, Fingerprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from imgsearch.backends.schema import ZEROS, FieldType, Schema, check_field_name
 from imgsearch.errors import DimensionMismatch, FieldInvalid, VectorInvalid
 from imgsearch.filters import Filter, StartsWith, comparisons, leaves
+from imgsearch.text import did_you_mean
 from imgsearch.types import Matrix, Record, Value, Vector
-from imgsearch.wording import did_you_mean
 
 MAX_ID: Final = 512  # bytes of UTF-8: a sha256 in hex is 64
 MAX_TEXT: Final = 65_535  # bytes of UTF-8 in one text field: Milvus' longest VARCHAR

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from imgsearch import safe_json
 from imgsearch.backends.base import VectorBackend
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.schema import Index, Schema
 from imgsearch.errors import CollectionNotFound
+from imgsearch.text import load_json
 from imgsearch.types import Record
 
 NAME: Final = "imgsearch_notes"
@@ -84,7 +84,7 @@ def _identity(collection: Collection) -> dict[str, Any]:
 def _facts(kept: Record | None, collection: Collection) -> dict[str, Any]:
     """Return a note's facts, empty if it is about other vectors or not written by imgsearch."""
     try:
-        note = safe_json.loads(str(kept.fields["note"])) if kept else {}
+        note = load_json(str(kept.fields["note"])) if kept else {}
         facts = note["facts"] if note and note["of"] == _identity(collection) else {}
     except (KeyError, TypeError, ValueError):
         return {}

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, cast
 
-from imgsearch import safe_json
 from imgsearch.errors import ConfigError, EncoderRemoved, FieldInvalid, SchemaMismatch
+from imgsearch.text import did_you_mean, load_json, removal_advice
 from imgsearch.types import Fingerprint, Value
-from imgsearch.wording import did_you_mean, removal_advice
 
 Metric = Literal["cosine", "ip", "l2"]
 FieldType = Literal["str", "int", "float", "bool"]
@@ -164,7 +163,7 @@ class Schema:
             SchemaMismatch: another program or a newer imgsearch wrote the text.
         """
         try:
-            data = cast(dict[str, object], safe_json.loads(text))
+            data = cast(dict[str, object], load_json(text))
             if data.pop("imgsearch") != 1:
                 raise SchemaMismatch("a newer imgsearch created the collection. Upgrade imgsearch.")
             index, encoder = data.pop("index"), data.pop("encoder")

@@ -34,8 +34,7 @@ from imgsearch.catalog.job import (
     check_job_state,
 )
 from imgsearch.catalog.keys import KeyRow, check_key
-from imgsearch.closeable import Closeable
-from imgsearch.types import Value
+from imgsearch.types import Closeable, Value
 
 
 class Catalog(Closeable):

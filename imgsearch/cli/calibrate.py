@@ -7,7 +7,7 @@ import click
 
 from imgsearch.cli import options, show
 from imgsearch.images import sources
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 _LEAST: Final = 10  # images, as in `library.calibration`, which imports encoders
 

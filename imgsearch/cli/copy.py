@@ -7,7 +7,7 @@ import click
 
 from imgsearch.cli import options, show
 from imgsearch.settings import Settings
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 if TYPE_CHECKING:
     from imgsearch.library.stores import Metric

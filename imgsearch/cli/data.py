@@ -15,7 +15,7 @@ from imgsearch.datasets.fetch import fetch as fetch_dataset
 from imgsearch.datasets.manifest import Manifest, OnProgress
 from imgsearch.errors import DownloadError
 from imgsearch.settings import Settings
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 _DEFAULT: Final = "imagenet-subset"
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)

@@ -13,7 +13,7 @@ from imgsearch.cli.search import thumb
 from imgsearch.library.duplicates import Group, Member
 from imgsearch.report.html import Result, Words, results_page
 from imgsearch.settings import Settings
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 if TYPE_CHECKING:
     from imgsearch.evaluation.deduplication import Deduplication

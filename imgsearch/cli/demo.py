@@ -14,7 +14,7 @@ from imgsearch.cli.search import hit_thumb, thumb
 from imgsearch.datasets.dataset import Dataset, Item
 from imgsearch.report.html import Result, results_page
 from imgsearch.settings import Settings
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 _SHOWN: Final = 12  # queries on the page
 _K: Final = 5  # hits beside each

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imgsearch.cli import show
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 if TYPE_CHECKING:
     from imgsearch.evaluation.run import Run

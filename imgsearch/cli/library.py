@@ -13,7 +13,7 @@ from imgsearch.cli import options, show
 from imgsearch.errors import ConfigError
 from imgsearch.library.progress import FailedFile, Progress, Report
 from imgsearch.settings import Settings
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 
 @click.command()

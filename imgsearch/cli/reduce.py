@@ -10,7 +10,7 @@ import click
 from imgsearch.cli import options, show
 from imgsearch.errors import ConfigError
 from imgsearch.images import sources
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 if TYPE_CHECKING:
     from imgsearch.library.reduction import Reduction

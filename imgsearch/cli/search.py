@@ -18,8 +18,8 @@ from imgsearch.images import MAX_PIXELS, small
 from imgsearch.library.query import Query
 from imgsearch.report.html import Result, Thumb, results_page
 from imgsearch.settings import Settings
+from imgsearch.text import counted
 from imgsearch.types import Hit
-from imgsearch.wording import counted
 
 _SIDE = 256  # pixels of a thumbnail's longer side
 _SIGNS: Final = ("+", "-")

@@ -9,7 +9,7 @@ from imgsearch.cli import options, show
 from imgsearch.cli.option_values import Number
 from imgsearch.errors import PrecisionUnreached
 from imgsearch.settings import Settings
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 
 @click.command()

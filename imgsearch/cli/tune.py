@@ -10,7 +10,7 @@ import click
 from imgsearch.cli import options, show
 from imgsearch.cli.option_values import Number
 from imgsearch.settings import Settings
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 if TYPE_CHECKING:
     from imgsearch.evaluation.index.trials import Measurement

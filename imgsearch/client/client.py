@@ -12,7 +12,6 @@ from imgsearch.client.connection import CODES, Connection, error_of, parse_json
 from imgsearch.client.job import Job
 from imgsearch.client.records import Collection, Image, Model, from_json, hits, part
 from imgsearch.client.upload import Uploader
-from imgsearch.closeable import Closeable
 from imgsearch.errors import BackendUnavailable, ImageNotFound, ImgSearchError
 from imgsearch.filters import Filter
 from imgsearch.images import sources
@@ -20,7 +19,7 @@ from imgsearch.images.sources import Source
 from imgsearch.library.progress import FailedFile, Progress, Report, Tally
 from imgsearch.library.query import Example, Query
 from imgsearch.settings import Settings
-from imgsearch.types import Failure, Hit, Value, check_name
+from imgsearch.types import Closeable, Failure, Hit, Value, check_name
 
 _PAGE: Final = 500  # images of one response
 _MOST_IDS: Final = 1_000  # ids of one deletion

@@ -20,9 +20,9 @@ from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
 
-from imgsearch import safe_json
 from imgsearch.datasets.manifest import OnProgress, no_progress
 from imgsearch.errors import ConfigError, DownloadError
+from imgsearch.text import load_json
 
 STAGE: Final = "downloading"
 _ATTEMPTS: Final = 5  # each of which received some bytes
@@ -91,7 +91,7 @@ class _Part:
         self._note = target.with_name(f".{target.name}.json")
         self.total: int | None = None
         try:
-            note = safe_json.loads(self._note.read_text(encoding="utf-8"))
+            note = load_json(self._note.read_text(encoding="utf-8"))
             if note["url"] == self._key and isinstance(note["total"], int | None):
                 self.validator, self.total = _validator(note["validator"]), note["total"]
         except (OSError, ValueError, TypeError, LookupError):

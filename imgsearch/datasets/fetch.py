@@ -13,7 +13,7 @@ from imgsearch.datasets.download import download, redact
 from imgsearch.datasets.manifest import Manifest, OnProgress, Verdict, no_progress
 from imgsearch.datasets.unpack import Unpacked, copy, unpack
 from imgsearch.errors import DatasetError, DownloadError
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch.errors import EncoderError, TextUnsupported
+from imgsearch.text import counted
 from imgsearch.types import Fingerprint, Matrix, Pixels
-from imgsearch.wording import counted
 
 
 class Encoder(ABC):

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from imgsearch import safe_json
 from imgsearch.distribution import install_hint
 from imgsearch.encoders.torch.imports import frameworks
 from imgsearch.encoders.weights import files
@@ -25,6 +24,7 @@ from imgsearch.errors import (
     WeightsNotFound,
 )
 from imgsearch.images.regions import Region, select
+from imgsearch.text import load_json
 from imgsearch.types import Pixels
 
 WEIGHTS: Final = "model.safetensors"
@@ -223,7 +223,7 @@ def _config(configs: Any, folder: Path) -> Any:
     it transformers 5.23 asks the hub whether this repository exists, despite `local_files_only`.
     This function describes backbones of timm in the same way as DETR's own code.
     """
-    config = safe_json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
+    config = load_json((folder / _FILES[0]).read_text(encoding="utf-8"))
     if not config.get("backbone") or config.get("backbone_config"):
         return configs.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if not config.get("use_timm_backbone", True):

@@ -21,7 +21,7 @@ from imgsearch.errors import (
     WeightsNotFound,
 )
 from imgsearch.settings import Settings
-from imgsearch.wording import removal_advice
+from imgsearch.text import removal_advice
 
 TIMM: Final = "timm:"
 TOWHEE: Final = "towhee:"

@@ -7,9 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
 
-from imgsearch import safe_json
 from imgsearch.encoders import registry
 from imgsearch.encoders.registry import DEFAULT
+from imgsearch.text import load_json
 
 RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device", "compile"})
 """The options that do not change a model's vectors, only how it runs."""
@@ -58,7 +58,7 @@ class Recipe:
     def from_json(cls, text: str) -> Self | None:
         """Parse the text of `to_json`; return None for any other text."""
         try:
-            config = safe_json.loads(text)
+            config = load_json(text)
             return cls(str(config["model"]), config["weights"], config["options"])
         except (ValueError, TypeError, KeyError):
             return None

@@ -19,8 +19,8 @@ from imgsearch.evaluation.metrics import measure
 from imgsearch.evaluation.results import OnProgress, judge_hits
 from imgsearch.evaluation.run import SEED, Run, Subject
 from imgsearch.filters import Filter, composed
+from imgsearch.text import counted
 from imgsearch.types import Fingerprint, Hit
-from imgsearch.wording import counted
 
 _BATCH: Final = 100  # queries in one search
 _PATH: Final = "path"

@@ -32,8 +32,8 @@ from imgsearch.library.collection_handle import check_arguments
 from imgsearch.library.embedding import Embedding
 from imgsearch.library.query_encoder import QueryEncoder
 from imgsearch.pipelines import insert_pipeline, search_pipeline
+from imgsearch.text import counted
 from imgsearch.types import Vector
-from imgsearch.wording import counted
 
 _IMAGENET: Final = re.compile(r"n\d{8}_\d+\.")  # file names of ImageNet's training images
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch.errors import DatasetError
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 RESAMPLES: Final = 10_000  # the standard error of each end is 0.7 % of the width, if normal
 _BLOCK: Final = 4_000_000  # draws held at once: 32 MB of indices

@@ -8,14 +8,14 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from imgsearch import images, safe_json
+from imgsearch import images
 from imgsearch.datasets.dataset import Dataset, Item
 from imgsearch.encoders import Encoder
 from imgsearch.errors import DatasetError, ImageError, SourceError, TextUnknown
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.images import sources
+from imgsearch.text import counted, load_json
 from imgsearch.types import Matrix, Pixels
-from imgsearch.wording import counted
 
 KINDS: Final = ("images", "names", "captions", "changes")
 CAPTIONS: Final = "captions.jsonl"
@@ -99,7 +99,7 @@ def captions(file: Path) -> Mapping[Path, Sequence[str]]:
 
 def _line(file: Path, number: int, line: str) -> tuple[Path, Sequence[str]]:
     try:
-        row = safe_json.loads(line)
+        row = load_json(line)
         name, first, *others = str(row["file"]), *map(str, row["captions"])
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from imgsearch.datasets.dataset import Item
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 _NAMED: Final = 5  # contradictions with a note of their own
 

@@ -21,8 +21,8 @@ from imgsearch.evaluation.unique_images import UniqueImages
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.sources import content_id, read
 from imgsearch.library.embedding import model_input
+from imgsearch.text import counted
 from imgsearch.types import Fingerprint, Matrix, Record
-from imgsearch.wording import counted
 
 SEED: Final = 2023
 _BATCH: Final = 32

@@ -13,8 +13,8 @@ from imgsearch.backends.schema import FieldType, check_metric
 from imgsearch.encoders import Recipe
 from imgsearch.errors import CollectionNotFound, ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.images import regions
+from imgsearch.text import did_you_mean
 from imgsearch.types import check_name
-from imgsearch.wording import did_you_mean
 
 ARGUMENTS: Final = ("collection", "model", "weights", "options", "index", "metric")
 """The names of the arguments of `check_arguments`."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from imgsearch.backends import Collection, Index, Metric, VectorBackend, notes
 from imgsearch.errors import BackendError, ConfigError, EncoderMismatch
+from imgsearch.text import counted
 from imgsearch.types import Record
-from imgsearch.wording import counted
 
 BATCH: Final = 500  # records held at once: of 2,048 dimensions 4 MB
 SAMPLED: Final = 100  # vectors compared at the end

@@ -16,7 +16,6 @@ from typing_extensions import override
 from imgsearch import encoders
 from imgsearch.backends import Collection, FieldNames, Metric
 from imgsearch.backends.regions import WHOLE, has_regions, search_images
-from imgsearch.closeable import Closeable
 from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.errors import ConfigError
@@ -32,7 +31,7 @@ from imgsearch.library.query import Example, Query
 from imgsearch.library.query_encoder import QueryEncoder
 from imgsearch.library.removal import remove_images
 from imgsearch.library.thresholds import Thresholds
-from imgsearch.types import Hit, Record, Vector, check_score
+from imgsearch.types import Closeable, Hit, Record, Vector, check_score
 
 
 class Library(Closeable):

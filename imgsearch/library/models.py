@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from imgsearch import encoders
 from imgsearch.encoders import DEFAULT, Model, on_disk, pull
 from imgsearch.errors import ModelNotFound
-from imgsearch.wording import did_you_mean
+from imgsearch.text import did_you_mean
 
 __all__ = ["DEFAULT", "Model", "described", "family_names", "no_match_error", "on_disk", "pull"]
 

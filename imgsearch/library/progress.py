@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 from imgsearch.errors import EncoderError, ImageError, ImgSearchError, SourceError
 from imgsearch.images import sources
 from imgsearch.images.sources import Reference
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 Outcome: TypeAlias = Literal["added", "updated", "skipped", "failed"]
 _SMALLEST: Final = 32  # files of a chunk: a batch of most encoders

@@ -11,8 +11,8 @@ from imgsearch import encoders
 from imgsearch.encoders.reduction.fit import SUFFIX, Reduction, encoder_source
 from imgsearch.errors import ConfigError
 from imgsearch.pipelines import embed_pipeline
+from imgsearch.text import counted
 from imgsearch.types import Matrix
-from imgsearch.wording import counted
 
 __all__ = ["SUFFIX", "Reduction", "draw", "fit"]
 

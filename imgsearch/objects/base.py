@@ -8,8 +8,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from imgsearch.closeable import Closeable
 from imgsearch.errors import ConfigError
+from imgsearch.types import Closeable
 
 EDGES: Final = range(16, 1025)
 """Valid edges of thumbnails, in pixels: smaller ones show nothing, larger ones are originals."""

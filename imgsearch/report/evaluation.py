@@ -7,7 +7,7 @@ from imgsearch.evaluation import comparison
 from imgsearch.evaluation.run import Run
 from imgsearch.report import run_tables, sections
 from imgsearch.report.html import results_page
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 _WORST: Final = 12  # queries of a run on the page
 

@@ -12,8 +12,8 @@ from imgsearch.images import small
 from imgsearch.images.sources import read
 from imgsearch.report import run_tables, svg
 from imgsearch.report.html import Result, Section, Thumb, collapsed, table
+from imgsearch.text import counted
 from imgsearch.types import Hit
-from imgsearch.wording import counted
 
 _SIDE: Final = 256  # pixels of a hit's thumbnail
 _SMALL: Final = 72  # pixels of a thumbnail on the map, which may have a thousand

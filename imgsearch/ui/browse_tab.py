@@ -7,11 +7,11 @@ import gradio as gr
 
 from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
+from imgsearch.text import counted
 from imgsearch.ui.detail import PRIVATE, Detail
 from imgsearch.ui.gallery import Tile, gallery, notice
 from imgsearch.ui.messages import describe
 from imgsearch.ui.theme import script
-from imgsearch.wording import counted
 
 _ANY: Final = "any label"
 _PAGE: Final = 24  # images; fills rows of 2, 3, 4, 6 and 8

@@ -9,12 +9,12 @@ from imgsearch import images
 from imgsearch.archive import Archive, Found
 from imgsearch.errors import ImageError, ImgSearchError
 from imgsearch.images import sources
+from imgsearch.text import counted
 from imgsearch.ui.detail import PRIVATE, Detail
 from imgsearch.ui.gallery import Tile, cropper, gallery, notice, original
 from imgsearch.ui.messages import describe
 from imgsearch.ui.query import SearchRequest, find, text_warnings
 from imgsearch.ui.theme import script
-from imgsearch.wording import counted
 
 _CUT_FROM: Final = 2048  # pixels of a JPEG's shorter edge when a part is cut from it
 _ANY: Final = "any label"

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from imgsearch import safe_json
 from imgsearch.backends.collection import row_vector
 from imgsearch.backends.schema import (
     INDEXES,
@@ -24,6 +23,7 @@ from imgsearch.backends.schema import (
     can_filter,
 )
 from imgsearch.errors import ConfigError, IndexRefused, SchemaMismatch
+from imgsearch.text import load_json
 from imgsearch.types import Record, Value
 
 COLUMNS: Final[Mapping[FieldType, str]] = {
@@ -89,7 +89,7 @@ class Layout:
     def record(self, row: Mapping[str, Any]) -> Record:
         """Return a document as a record."""
         vector = row.get("vector")
-        kinds: Mapping[str, str] = safe_json.loads(row[KINDS]) if self.ours and KINDS in row else {}
+        kinds: Mapping[str, str] = load_json(row[KINDS]) if self.ours and KINDS in row else {}
         fields = {
             name: self._value(name, value, kinds)
             for name, value in row.items()

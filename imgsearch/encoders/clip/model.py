@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from imgsearch import safe_json
 from imgsearch.encoders.clip import tokenizer
 from imgsearch.encoders.clip.tokenizer import Tokenizer
 from imgsearch.encoders.timm import model
@@ -22,6 +21,7 @@ from imgsearch.errors import (
     WeightsInvalid,
     WeightsNotFound,
 )
+from imgsearch.text import load_json
 
 WEIGHTS: Final = (
     "open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors",
@@ -132,7 +132,7 @@ def _configuration(
     """Return a model's configuration, and the preprocessing that a folder describes."""
     if folder and (folder / CONFIG).is_file():
         try:
-            read = safe_json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            read = load_json((folder / CONFIG).read_text(encoding="utf-8"))
             config = dict(read["model_cfg"])
             return {**config, "text_cfg": dict(config["text_cfg"])}, read.get("preprocess_cfg", {})
         except (OSError, ValueError, TypeError, LookupError) as error:
@@ -188,7 +188,7 @@ def _with_local_text_config(
                 "the weights, and give the folder with --weights (in Python weights=)."
             ) from error
     try:
-        kind = safe_json.loads(file.read_text(encoding="utf-8"))["model_type"]
+        kind = load_json(file.read_text(encoding="utf-8"))["model_type"]
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise WeightsInvalid(f"{file} describes no text side: {error}") from error
     if kind not in arch_dict:  # for other kinds transformers may run code of the repository

@@ -12,8 +12,8 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch import safe_json
 from imgsearch.errors import ConfigError, MissingExtra, WeightsInvalid
+from imgsearch.text import load_json
 
 FILE: Final = "tokenizer.json"
 CONFIG: Final = "tokenizer_config.json"
@@ -130,7 +130,7 @@ class Tokenizer:
             MissingExtra: tokenizers or ftfy is not installed.
         """
         try:
-            about = safe_json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+            about = load_json((folder / _ABOUT).read_text(encoding="utf-8"))
             return cls(_read(folder / FILE), **about)
         except (OSError, ValueError, TypeError) as error:
             raise WeightsInvalid(f"{folder} holds no tokenizer: {error}") from error
@@ -174,7 +174,7 @@ def _read(file: Path) -> Any:
 
 def _config(file: Path) -> Mapping[str, Any]:
     try:
-        config = safe_json.loads(file.read_text(encoding="utf-8"))
+        config = load_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from imgsearch import safe_json
 from imgsearch.encoders.base import Encoder
 from imgsearch.encoders.clip.tokenizer import Tokenizer
 from imgsearch.encoders.export import engines
 from imgsearch.encoders.export.calibration import CARD as CALIBRATED
 from imgsearch.encoders.preprocessing import Preprocessing
 from imgsearch.errors import EncoderError
+from imgsearch.text import load_json
 from imgsearch.types import Fingerprint, Matrix, Pixels
 
 CARD: Final = "encoder.json"
@@ -84,7 +84,7 @@ class ExportedEncoder(Encoder):
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        card: dict[str, Any] = safe_json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card: dict[str, Any] = load_json((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EncoderError(f"the export in {folder} is broken: {error}; delete it") from error
     return card

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy.typing as npt
 
-from imgsearch import safe_json
 from imgsearch.encoders.weights import files
 from imgsearch.errors import MissingExtra, WeightsInvalid, WeightsNotFound
+from imgsearch.text import load_json
 
 METADATA: Final = {"kind": str, "seed": int, "samples": int, "source": str, "kept": float}
 """The metadata of a file, with their types."""
@@ -81,7 +81,7 @@ def _read(file: Path) -> tuple[bytes, dict[str, Any]]:
         raise WeightsInvalid(f"{file} is not a reduction: it has over {_MAX_BYTES:,} bytes")
     length = int.from_bytes(data[:8], "little")
     try:
-        header = dict(safe_json.loads(data[8 : 8 + length]))
+        header = dict(load_json(data[8 : 8 + length]))
         dtypes = {name: header[name]["dtype"] for name in header if name != "__metadata__"}
     except (ValueError, TypeError, LookupError) as error:
         raise WeightsInvalid(
@@ -98,7 +98,7 @@ def _read(file: Path) -> tuple[bytes, dict[str, Any]]:
 
 def _metadata(file: Path, header: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        values = safe_json.loads(header["__metadata__"]["reduction"])
+        values = load_json(header["__metadata__"]["reduction"])
         metadata = {name: values[name] for name in METADATA}
     except (ValueError, TypeError, LookupError) as error:
         raise WeightsInvalid(f"{file} is not a reduction: its metadata are missing") from error

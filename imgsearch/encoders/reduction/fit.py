@@ -15,7 +15,6 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch import safe_json
 from imgsearch.encoders.reduction.file import (
     METADATA,
     TENSORS,
@@ -30,8 +29,8 @@ from imgsearch.errors import (
     EncoderMismatch,
     WeightsInvalid,
 )
+from imgsearch.text import counted, load_json
 from imgsearch.types import Fingerprint, Matrix, Vector
-from imgsearch.wording import counted
 
 KINDS: Final = ("pca", "random")
 SUFFIX: Final = ".safetensors"
@@ -217,7 +216,7 @@ def encoder_source(encoder: Fingerprint) -> str:
 def _model(source: str) -> str:
     """Return the model's name in a `source`, or the source without one."""
     try:
-        return str(safe_json.loads(source)["model"])
+        return str(load_json(source)["model"])
     except (ValueError, TypeError, LookupError):
         return source or "any encoder"
 

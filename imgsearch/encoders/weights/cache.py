@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from imgsearch import safe_json
 from imgsearch.encoders.recipe import Plan
 from imgsearch.encoders.torch.imports import frameworks
 from imgsearch.encoders.weights import hub
 from imgsearch.encoders.weights.files import sha256
 from imgsearch.errors import WeightsInvalid, WeightsNotFound
+from imgsearch.text import load_json
 
 MANIFEST: Final = "manifest.json"
 _WEIGHTS: Final = {
@@ -51,7 +51,7 @@ def check(folder: Path) -> list[str]:
         WeightsInvalid: a file is missing or has changed, or the manifest is invalid.
     """
     try:
-        manifest = safe_json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = load_json((folder / MANIFEST).read_text(encoding="utf-8"))
         digests = {str(name): str(digest) for name, digest in manifest["files"].items()}
     except OSError as error:
         raise WeightsNotFound(f"{folder} holds no model that was pulled: {error}") from error
@@ -101,7 +101,7 @@ def copy(model: str, source: Path, cache: Path) -> Path:
     """
     folder = _folder(source, model)
     names = check(folder)
-    manifest = safe_json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = load_json((folder / MANIFEST).read_text(encoding="utf-8"))
     sources = {name: folder / name for name in names}
     return _write(cache / "models", model, {"source": manifest.get("source", "")}, sources)
 

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from imgsearch import safe_json
 from imgsearch.errors import ConfigError, WeightsInvalid, WeightsNotFound
+from imgsearch.text import load_json
 from imgsearch.types import Value
 
 Options: TypeAlias = Mapping[str, Value | Sequence[float]]
@@ -113,7 +113,7 @@ def sidecar(path: Path) -> dict[str, Value | tuple[float, ...]]:
     if file.stat().st_size > _MAX_SIDECAR:
         raise ConfigError(f"{file} has over {_MAX_SIDECAR:,} bytes, too many for options")
     try:
-        values = safe_json.loads(file.read_text(encoding="utf-8"))
+        values = load_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} holds no options as JSON: {error}") from error
     if not isinstance(values, dict):
@@ -244,7 +244,7 @@ def _check_safetensors(path: Path) -> None:
     if len(text) < length:
         raise WeightsInvalid(f"{path} is truncated in its header. Download it again.")
     try:
-        header = safe_json.loads(text)
+        header = load_json(text)
         ends = [row["data_offsets"][1] for name, row in header.items() if name != "__metadata__"]
         expected = 8 + length + max(ends, default=0)
     except (ValueError, TypeError, LookupError, AttributeError) as error:

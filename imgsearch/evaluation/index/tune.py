@@ -8,7 +8,7 @@ from imgsearch.backends import FieldNames, Metric, VectorBackend
 from imgsearch.errors import ConfigError, IndexRefused
 from imgsearch.evaluation.index.candidates import Candidate, candidates
 from imgsearch.evaluation.index.trials import PREFIX, SEED, Measurement, OnProgress, Trials
-from imgsearch.wording import counted
+from imgsearch.text import counted
 
 FEW: Final = 50_000  # rows; below, Milvus scans much by brute force with any index
 _NEAR: Final = 1.1  # ratio of times; smaller differences are noise

@@ -7,13 +7,13 @@ from typing import Final
 
 from typing_extensions import override
 
-from imgsearch.closeable import Closeable
 from imgsearch.errors import ConfigError
 from imgsearch.testing.tencent.faults import Faults
 from imgsearch.testing.tencent.http import HttpServer
 from imgsearch.testing.tencent.rpc import RpcServer
 from imgsearch.testing.tencent.service import Service
 from imgsearch.testing.tencent.store import Store
+from imgsearch.types import Closeable
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_BODY: Final = 100 * 2**20  # bytes; the limit of the SDK's gRPC client

@@ -1,7 +1,9 @@
-"""Parts of messages: numbers with nouns, similar names, advice about removed encoders."""
+"""Text for people and from programs: counted nouns, similar names, JSON within bounds."""
 
 import difflib
+import json
 from collections.abc import Iterable
+from typing import Any
 
 _REMOVED = {"mini": "lite"}  # encoder of an earlier version → its successor
 _AFTER_ES = ("s", "x", "z", "ch", "sh")
@@ -38,3 +40,16 @@ def _plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(_AFTER_ES) else f"{noun}s"
+
+
+def load_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text, like `json.loads`.
+
+    Raises:
+        ValueError: the text is not JSON, or is nested too deeply, where `json.loads` raises
+            RecursionError.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("the JSON is nested too deeply") from error
