@@ -81,7 +81,7 @@ def compare(one: Image.Image, other: Image.Image) -> Comparison:
     difference, so text_bars is one.
     """
     # the smaller one first, because it may be a part of the other
-    first, second = sorted(map(_thumbnail, (one, other)), key=_area)
+    first, second = sorted(map(_thumbnail, (one, other)), key=lambda image: np.prod(image.size))
     flat = _is_flat(first), _is_flat(second)
     if any(flat):
         return (
@@ -337,10 +337,6 @@ def _compare_tiny(first: Image.Image, second: Image.Image) -> Comparison:
         return Comparison("different", "a part differs")
     close = first.size == second.size and np.abs(one - other).max() <= _CONTENT
     return Comparison("same") if close else Comparison("unclear", "too few pixels")
-
-
-def _area(picture: Image.Image) -> int:
-    return picture.width * picture.height
 
 
 def _thumbnail(picture: Image.Image) -> Image.Image:

@@ -87,8 +87,7 @@ def references(
 def count(source: Source) -> int:
     """Return an upper bound of the number of files in `source`, without opening any.
 
-    Files that `references` ignores are included. An iterator counts as 0, because counting would
-    consume it.
+    It includes files that `references` ignores, and is 0 for an iterator, which it would consume.
 
     Raises:
         SourceError: see `references`.
@@ -271,8 +270,7 @@ def _columns(path: Path) -> list[str]:
         raise _unreadable(str(path), error) from error
     if "path" in names:
         return names
-    columns = ", ".join(names) or "no header"
-    message = f'{path}: no column "path" in its first line, but: {columns}'
+    message = f'{path}: no column "path" in its first line, but: {", ".join(names) or "no header"}'
     raise SourceError(printable(message), path=str(path))
 
 

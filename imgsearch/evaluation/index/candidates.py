@@ -40,7 +40,7 @@ class Candidate:
                 f"invalid efforts in {text!r}: give numbers from 1 up, as in hnsw:M=16@64,128"
             )
         if index.kind == "flat":
-            raise ConfigError(f"{text!r}: a flat index compares all rows and has no effort")
+            raise ConfigError(f"invalid effort in {text!r}: a flat index compares all rows")
         return cls(index, _clamp(index, k, [int(word) for word in words]))
 
     @classmethod
