@@ -1,4 +1,4 @@
-"""The command line, and the stores of contract tests.
+"""Fixtures of the command line, and the stores of contract tests.
 
 A new store is a name in `STORES` and a case in `_place`.
 """
@@ -39,24 +39,24 @@ pytest.register_assert_rewrite(*(f"imgsearch.testing.contract.test_{part}" for p
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep exported models apart from the user's; child processes inherit it."""
+    """Keep exported models out of the user's cache, also in child processes."""
     ENVIRONMENT["IMGSEARCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)
 def logs() -> None:
-    """Let our warnings reach `caplog`, whatever a library in an earlier test did to logging."""
+    """Let our warnings reach `caplog`, even if a library changed logging in an earlier test."""
     logging.disable(logging.NOTSET)
     for name, logger in list(logging.Logger.manager.loggerDict.items()):
         if name.partition(".")[0] == "imgsearch" and isinstance(logger, logging.Logger):
             logger.disabled, logger.propagate, logger.level = False, True, logging.NOTSET
     root = logging.getLogger()
-    root.setLevel(min(root.level, logging.WARNING))  # also forgets which levels were enabled
+    root.setLevel(min(root.level, logging.WARNING))  # also clears the cache of enabled levels
 
 
 @pytest.fixture
 def word_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have `lite` read texts by its table of words, as where the extra sentences is missing."""
+    """Make `lite` read texts by its table of words, as without the extra sentences."""
     from imgsearch.encoders.lite.sentences import SentenceModel
 
     monkeypatch.setattr(load("lite"), "_texts", None)
@@ -79,8 +79,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 Place = tuple[str, str | None]
 """A store's URL and token."""
 
-# (store, test) → what is known not to hold: "notimpl" is ours to do, "notyet" theirs, "never"
-# cannot be, each with its reason. A test that passes all the same fails: remove its line then.
+# (store, test) → a known difference with its reason: "notimpl" is missing in our code, "notyet"
+# in the store, "never" is impossible. If such a test passes, the run fails: remove the line then.
 DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
     ("memory", "test_records_outlive_the_connection_on_disk"): (
         "never",
@@ -107,7 +107,7 @@ DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
 
 
 def absence(name: str) -> str:
-    """Tell why a store, or chromium, cannot be had here, "" where it can."""
+    """Return the reason why a store or chromium is missing here, or ""."""
     match name:
         case "milvus" if not ENVIRONMENT.get("IMGSEARCH_TEST_MILVUS"):
             why = milvus_server.unavailable()
@@ -127,7 +127,7 @@ def absence(name: str) -> str:
 
 
 def _place(name: str, folder: Path, running: ExitStack) -> Place:
-    """Return where a store is, having started its server, to be stopped by `running`."""
+    """Start the server of a store if needed; return its place. `running` stops the server."""
     match name:
         case "memory":
             return "memory://contract", None
@@ -151,13 +151,14 @@ def _place(name: str, folder: Path, running: ExitStack) -> Place:
 
 
 def _required(name: str) -> bool:
-    """Tell whether IMGSEARCH_MUST_RUN names the store."""
+    """Return whether IMGSEARCH_MUST_RUN names the store."""
     return name in ENVIRONMENT.get("IMGSEARCH_MUST_RUN", "").split(",")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hold the fast ring to its promise: no server, no browser, no heavy framework."""
-    if hasattr(config, "workerinput"):  # one of several: threads of torch would wait in circles
+    """Forbid servers, browsers and heavy frameworks in the fast ring."""
+    # one of several processes, in which torch's threads would spin
+    if hasattr(config, "workerinput"):
         ENVIRONMENT.setdefault("OMP_NUM_THREADS", "1")
     _fast.append(rings.is_fast(config))
     if _fast[-1]:
@@ -165,15 +166,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave modules that need more out of the fast ring, before they import it."""
+    """Skip modules outside the fast ring before they import heavy packages."""
     return True if _fast[-1] and rings.marker_of(collection_path) else None
 
 
-_fast: list[bool] = []  # whether this run is of the fast ring
+_fast: list[bool] = []  # whether only the fast ring runs
 
 
 def at_hand(name: str) -> None:
-    """Skip where a store cannot be had; fail if IMGSEARCH_MUST_RUN names it."""
+    """Skip if a store is missing; fail if IMGSEARCH_MUST_RUN names it."""
     if _fast[-1] and name in {*rings.SERVERS, "chromium"}:
         pytest.fail(f"a test of the fast ring needs {name}: mark it in its module")
     if why := absence(name):
@@ -184,10 +185,11 @@ def at_hand(name: str) -> None:
 
 @pytest.fixture(scope="session")
 def place_of() -> Iterator[Callable[[str], Place]]:
-    """Return what tells a store's place by its name, started once; see `at_hand`."""
+    """Return a function from a store's name to its place, started once; see `at_hand`."""
     places: dict[str, Place] = {}
     with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,  # killed servers linger
+        # killed servers may still write
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         ExitStack() as running,
     ):
 
@@ -208,10 +210,10 @@ def servers() -> None:
 
 @pytest.fixture(scope="session")
 def mariadb(servers: None) -> Iterator[mariadb_server.MariaDBServer]:
-    """Return a running server for catalogues; see `at_hand`."""
+    """Return a running server for catalogs; see `at_hand`."""
     at_hand("mariadb")
     with (
-        tempfile.TemporaryDirectory() as folder,  # short: a socket lies in it
+        tempfile.TemporaryDirectory() as folder,  # a short path, because it contains a socket
         mariadb_server.MariaDBServer(Path(folder)) as server,
     ):
         yield server
@@ -232,7 +234,7 @@ def bench(request: pytest.FixtureRequest, place_of: Callable[[str], Place]) -> I
 
 @pytest.hookimpl(wrapper=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Leave one test of a store that is not at hand, to say so; all of them where it must run."""
+    """Keep one test of a missing store as a report, or all tests if the store must run."""
     names = (*STORES, "mariadb", "swift")
     absent = {name for name in names if absence(name) and not _required(name)}
     seen: set[str] = set()
@@ -251,7 +253,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run where a test was skipped and IMGSEARCH_NO_SKIP, which CI sets, forbids it."""
+    """Fail the run if a test was skipped and IMGSEARCH_NO_SKIP, set by CI, forbids it."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter and reporter.stats.get("skipped") and ENVIRONMENT.get("IMGSEARCH_NO_SKIP"):
         reporter.write_line("a test was skipped, and IMGSEARCH_NO_SKIP is set")

@@ -1,8 +1,8 @@
-"""A small object detector with seeded random weights, in a folder as hubs lay it out."""
+"""A small object detector with seeded random weights, in a folder with the layout of hubs."""
 
 
 def write_detector(folder, *, seed=3):
-    """Write a YOLOS of two layers that finds eight boxes; which is up to its seed."""
+    """Write a YOLOS of two layers that finds eight boxes, which depend on the seed."""
     from imgsearch.encoders.torch.imports import frameworks
 
     torch = frameworks()[0]
@@ -15,7 +15,7 @@ def write_detector(folder, *, seed=3):
         id2label={0: "Käfer", 1: "dog", 2: "cat"},
     )  # fmt: skip
     model = transformers.YolosForObjectDetection(config)
-    with torch.no_grad():  # or all boxes of random weights lie in the middle, alike
+    with torch.no_grad():  # otherwise all boxes of random weights are in the middle
         for parameter in model.bbox_predictor.parameters():
             parameter.normal_(0, 0.8)
         model.vit.embeddings.detection_tokens.normal_(0, 3)

@@ -1,4 +1,4 @@
-"""Small pictures for tests: drawn from a seed, different from each other, quick to make."""
+"""Small distinct pictures for tests, drawn quickly from a seed."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ _WORDS = ["river", "engine", "invoice", "größe", "stone", "garden", "paper", "
 
 
 def picture(seed, size=(64, 48)):
-    """Return smooth random colours, uint8 (height, width, 3)."""
+    """Return smooth random colors, uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
@@ -25,14 +25,14 @@ def write(folder: Path, number: int, *, start: int = 0, suffix: str = ".png") ->
 
 
 def write_shade(folder: Path, number: int, *, start: int = 0, bright: bool) -> None:
-    """Write pictures of one half of the grey levels, which an encoder tells from the other's."""
+    """Write pictures of the dark or bright half of the gray levels, which encoders distinguish."""
     for place, path in enumerate(write(folder, number, start=start), start):
         shade = picture(place) // 4 + np.uint8(190 if bright else 0)
         Image.fromarray(shade).save(path)
 
 
 def page(seed, size=(300, 420)):
-    """Return a page of random words, black on white: pages differ in nothing but their words."""
+    """Return a page of random words, black on white: pages differ only in their words."""
     rng = np.random.default_rng(seed)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)

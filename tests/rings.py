@@ -86,7 +86,7 @@ def ordered(items: Sequence[pytest.Item]) -> list[pytest.Item]:
 
 
 class Refuse(MetaPathFinder, Loader):
-    """Refuses heavy imports while the fast ring runs, so that a missing marker is seen.
+    """Rejects heavy imports in the fast ring, so that a missing marker is found.
 
     The packages can still be found, because the service reports which models are installed.
     """

@@ -1,4 +1,4 @@
-"""What a stranger does with the wheel: run outside the checkout, with neither torch nor pytest."""
+"""The first steps of a user with the wheel, outside the checkout, without torch and pytest."""
 
 import importlib.util
 import json
@@ -39,19 +39,21 @@ def main():
             except imgsearch.errors.MissingExtra as error:
                 hint = str(error)
             assert "pip install '.[client]'" in hint, hint
-        shown = json.loads(run("demo", "--json", cwd=folder))
-        assert shown["metrics"]["hit@1"] > 0.2, shown["metrics"]
-        assert Path(shown["page"]).read_text(encoding="utf-8").lower().startswith("<!doctype html>")
+        result = json.loads(run("demo", "--json", cwd=folder))
+        assert result["metrics"]["hit@1"] > 0.2, result["metrics"]
+        assert (
+            Path(result["page"]).read_text(encoding="utf-8").lower().startswith("<!doctype html>")
+        )
         gallery = Path(imgsearch.__file__).parent / "datasets/pictures"
         picture = next((gallery / "test").glob("*/*.jpg"))
         run("add", str(gallery / "train"), cwd=folder)
         hits = json.loads(run("search", str(picture), "-k", "3", "--json", cwd=folder))
         assert len(hits) == 3
         assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]
-        told = subprocess.run(  # the manifest came along
+        check = subprocess.run(  # the wheel has the manifest
             [BIN / "imgsearch", "data", "check", folder, "--json"], capture_output=True, text=True
         )
-        assert len(json.loads(told.stdout)["missing"]) == 1101, told.stderr
+        assert len(json.loads(check.stdout)["missing"]) == 1101, check.stderr
     print("1 passed, 0 failed")  # noqa: T201
 
 

@@ -1,4 +1,4 @@
-"""The compose file: valid, closed by default, and true to the package.
+"""The compose file is valid, closed by default, and consistent with the package.
 
 No container engine runs here. The schema is the Compose specification's own, as check-jsonschema
 carries it; `tests/service` runs the same stores without containers.
@@ -31,8 +31,8 @@ def interpolated(text, variables):
     Source: https://github.com/compose-spec/compose-spec/blob/main/12-interpolation.md
     """
 
-    def value(found):
-        name, form, rest = found.groups()
+    def value(match):
+        name, form, rest = match.groups()
         if variables.get(name):
             return variables[name]
         if form == ":-":
@@ -57,7 +57,7 @@ def validated(path):
     )
 
 
-def test_the_compose_file_is_valid_by_the_specification(tmp_path):
+def test_compose_file_is_valid(tmp_path):
     done = validated(ROOT / "compose.yaml")
     assert done.returncode == 0, done.stdout
     wrong = tmp_path / "compose.yaml"
@@ -67,13 +67,13 @@ def test_the_compose_file_is_valid_by_the_specification(tmp_path):
 
 @pytest.mark.parametrize("name", sorted(EXAMPLE))
 @pytest.mark.parametrize("empty", ["", None])
-def test_a_missing_secret_is_named(name, empty):
+def test_missing_secret_is_named(name, empty):
     rest = {**SECRETS, name: empty}
     with pytest.raises(LookupError, match=rf"^'?{name}: set {name} in \.env"):
         interpolated(COMPOSE, rest)
 
 
-def test_the_example_has_every_secret_and_no_value():
+def test_example_has_every_secret_and_no_value():
     required = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
     assert set(EXAMPLE) == required
     assert len(required) == 7
@@ -82,7 +82,7 @@ def test_the_example_has_every_secret_and_no_value():
     assert optional == {"IMGSEARCH_PUBLISH"}
 
 
-def test_no_secret_is_written_down():
+def test_compose_file_contains_no_secret():
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
             if re.search("PASSWORD|SECRET|KEY|TOKEN", variable):
@@ -91,51 +91,51 @@ def test_no_secret_is_written_down():
     assert re.findall(r'"(?:access|secret)Key": "(.)', stored) == ["$"] * 4
 
 
-def test_secrets_reach_containers_by_environment_or_file_only(running):
+def test_secrets_reach_containers_only_by_environment_or_file(running):
     for name, service in running["services"].items():
         rest = {key: value for key, value in service.items() if key != "environment"}
         assert not re.search("geheim", str(rest)), name
 
 
-def test_nothing_but_the_service_is_published_and_that_on_loopback(running):
+def test_only_the_service_is_published_on_loopback(running):
     published = {name: one["ports"] for name, one in running["services"].items() if "ports" in one}
     assert published == {"service": ["127.0.0.1:8000:8000"]}
     wide = interpolated(COMPOSE, {**SECRETS, "IMGSEARCH_PUBLISH": "192.0.2.7:80"})
     assert yaml.safe_load(wide)["services"]["service"]["ports"] == ["192.0.2.7:80:8000"]
 
 
-def test_the_stores_are_on_networks_without_a_way_out():
+def test_stores_are_on_internal_networks():
     inner = {name for name, network in FILE["networks"].items() if (network or {}).get("internal")}
     assert set(FILE["networks"]) - inner == {"front"}
     assert [name for name, one in SERVICES.items() if "front" in one["networks"]] == ["service"]
-    # etcd asks for no password: only Milvus and what it stores in may reach it
+    # etcd has no password, so only Milvus and its storage may reach it
     near = {name for name, one in SERVICES.items() if "vectors" in one["networks"]}
     assert near == {"milvus", "etcd", "objects"}
     assert SERVICES["etcd"]["networks"] == ["vectors"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_container_is_bounded_and_watched(name):
+def test_every_container_has_limits_and_a_health_check(name):
     service = SERVICES[name]
     assert service["restart"] == "unless-stopped"
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert {"max-size", "max-file"} <= set(service["logging"]["options"])
     limits = service["deploy"]["resources"]["limits"]
-    assert limits["memory"] == service["mem_limit"]  # Compose refuses two that differ
+    assert limits["memory"] == service["mem_limit"]  # Compose rejects different values
     assert float(limits["cpus"]) > 0
     assert limits["pids"] > 0
     health = service["healthcheck"]
     assert health["test"][0] == "CMD"
     assert {"interval", "timeout", "start_period", "retries"} <= set(health)
     for volume in service["volumes"]:
-        assert volume.split(":")[0] in FILE["volumes"]  # named ones only, no folder of the host
+        assert volume.split(":")[0] in FILE["volumes"]  # only named volumes, no host folders
     for forbidden in ("privileged", "network_mode", "pid", "ipc", "cap_add", "devices"):
         assert forbidden not in service
 
 
-def test_no_container_with_a_read_only_root_is_given_files():
-    # Compose refuses the two together; source: https://github.com/docker/compose/pull/12531
+def test_containers_with_a_read_only_root_have_no_config_files():
+    # Compose rejects the combination; source: https://github.com/docker/compose/pull/12531
     assert not [
         name
         for name, service in SERVICES.items()
@@ -143,57 +143,57 @@ def test_no_container_with_a_read_only_root_is_given_files():
     ]
 
 
-def test_images_are_pinned_and_ours_is_of_this_version():
+def test_images_are_pinned_and_ours_has_this_version():
     for name, service in SERVICES.items():
         _, _, tag = service["image"].rpartition(":")
         assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", tag), name
     assert SERVICES["service"]["image"] == f"imgsearch:{imgsearch.__version__}"
 
 
-def test_services_start_when_what_they_need_is_healthy():
+def test_services_start_after_healthy_dependencies():
     needs = {name: one.get("depends_on", {}) for name, one in SERVICES.items()}
     assert set(needs["service"]) == {"milvus", "mariadb", "objects"}
     assert set(needs["milvus"]) == {"etcd", "objects"}
-    for each in needs.values():
-        assert all(how == {"condition": "service_healthy"} for how in each.values())
+    for conditions in needs.values():
+        assert all(how == {"condition": "service_healthy"} for how in conditions.values())
 
 
-def test_the_service_is_told_where_its_stores_are_by_its_own_variables(running):
+def test_stores_of_the_service_are_set_by_its_variables(running):
     services = running["services"]
-    told = services["service"]["environment"]
-    assert set(told) <= set(VARIABLES)
-    found = Settings.from_environment(told)
+    environment = services["service"]["environment"]
+    assert set(environment) <= set(VARIABLES)
+    settings = Settings.from_environment(environment)
 
     milvus = services["milvus"]["environment"]
-    assert urlsplit(found.db).hostname == "milvus"
-    assert found.token(found.db) == f"root:{milvus['COMMON_SECURITY_DEFAULTROOTPASSWORD']}"
+    assert urlsplit(settings.db).hostname == "milvus"
+    assert settings.token(settings.db) == f"root:{milvus['COMMON_SECURITY_DEFAULTROOTPASSWORD']}"
     assert milvus["COMMON_SECURITY_AUTHORIZATIONENABLED"] == "true"
 
-    catalog, database = urlsplit(found.catalog), services["mariadb"]["environment"]
+    catalog, database = urlsplit(settings.catalog), services["mariadb"]["environment"]
     assert catalog.hostname == "mariadb"
     assert catalog.username == database["MARIADB_USER"]
     assert catalog.path == f"/{database['MARIADB_DATABASE']}"
     assert catalog.password is None
-    assert found.catalog_password == database["MARIADB_PASSWORD"]
+    assert settings.catalog_password == database["MARIADB_PASSWORD"]
 
-    objects = urlsplit(found.objects)
+    objects = urlsplit(settings.objects)
     assert parse_qs(objects.query)["endpoint"] == ["http://objects:9000"]
     assert milvus["MINIO_ADDRESS"] == "objects:9000"
     assert "-s3.port=9000" in services["objects"]["command"]
     identities = {
-        (each["accessKey"], each["secretKey"]): identity["actions"]
+        (credential["accessKey"], credential["secretKey"]): identity["actions"]
         for identity in yaml.safe_load(running["configs"]["buckets"]["content"])["identities"]
-        for each in identity["credentials"]
+        for credential in identity["credentials"]
     }
     theirs = (milvus["MINIO_ACCESS_KEY_ID"], milvus["MINIO_SECRET_ACCESS_KEY"])
     assert identities == {
-        (found.s3_key, found.s3_secret): [f"Admin:{objects.netloc}"],
+        (settings.s3_key, settings.s3_secret): [f"Admin:{objects.netloc}"],
         theirs: [f"Admin:{milvus['MINIO_BUCKET_NAME']}"],
     }
 
 
-def made(folder, *commands):
-    """Run `make services` where only `commands` can be found; return its words."""
+def make_services(folder, *commands):
+    """Run `make services` with only `commands` in the PATH; return its output."""
     for name in ("sh", "printf", *commands):
         (folder / name).symlink_to(shutil.which(name) or sys.executable)
     done = subprocess.run(
@@ -210,14 +210,14 @@ def made(folder, *commands):
 SERVERS = ("my_print_defaults", "chromium", "chromedriver")
 
 
-def test_missing_packages_are_named_where_they_cannot_be_installed(tmp_path):
-    assert "chromium chromium-driver" in made(tmp_path, "id")
+def test_missing_packages_are_named_if_they_cannot_be_installed(tmp_path):
+    assert "chromium chromium-driver" in make_services(tmp_path, "id")
 
 
-def test_nothing_is_said_where_all_is_there(tmp_path):
-    assert made(tmp_path, "id", "mariadbd", *SERVERS) == ""
+def test_complete_installation_prints_nothing(tmp_path):
+    assert make_services(tmp_path, "id", "mariadbd", *SERVERS) == ""
 
 
-def test_ci_demands_what_the_packages_are_for():
+def test_ci_requires_the_tests_of_the_packages():
     text = (ROOT / ".ci/run").read_text(encoding="utf-8")
     assert {"mariadb", "swift", "chromium"} <= set(re.search(r"MUST_RUN=(\S+)", text)[1].split(","))

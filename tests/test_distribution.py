@@ -1,4 +1,4 @@
-"""The distribution's name: one place has it, and a stranger's program of our name is noticed."""
+"""The distribution's name is defined once, and another distribution of our name is detected."""
 
 import re
 import subprocess
@@ -32,24 +32,24 @@ def texts():
             yield path, path.read_text(encoding="utf-8", errors="replace")
 
 
-def test_nothing_tells_readers_to_install_the_stranger_s_program():
+def test_no_page_recommends_the_other_distribution():
     wrong = re.compile(r"\binstall\b.*(?<![\w/-])imgsearch\b(?!/)|(?<![\w-])imgsearch\[[a-z]")
-    found = [
+    wrong_lines = [
         f"{path.relative_to(ROOT)}: {match.group()}"
         for path, text in texts()
         if path != Path(__file__)
         for line in text.splitlines()
         if "pip" in line and (match := wrong.search(line))
     ]
-    assert found == []
+    assert wrong_lines == []
 
 
-def test_the_project_has_the_name_that_the_code_knows():
+def test_project_name_agrees_with_the_code():
     assert PROJECT["name"] == distribution.NAME == "towhee-imgsearch"
     assert PROJECT["scripts"] == {"imgsearch": "imgsearch.cli:main"}
 
 
-def test_extras_that_name_the_project_name_extras_it_has():
+def test_extras_of_the_project_refer_to_existing_extras():
     extras = PROJECT["optional-dependencies"]
     words = [word for words in extras.values() for word in words if "imgsearch" in word]
     for word in words:
@@ -59,7 +59,7 @@ def test_extras_that_name_the_project_name_extras_it_has():
     assert len(words) == 2
 
 
-def test_every_extra_that_a_message_names_exists():
+def test_extras_in_messages_exist():
     named = [
         extra
         for path in (ROOT / "imgsearch").rglob("*.py")
@@ -72,18 +72,18 @@ def test_every_extra_that_a_message_names_exists():
     assert set(named) <= PROJECT["optional-dependencies"].keys()
 
 
-def test_the_client_s_extra_brings_httpx_alone():
+def test_extra_client_needs_only_httpx():
     (word,) = PROJECT["optional-dependencies"]["client"]
     assert word.startswith("httpx")
     assert word in PROJECT["optional-dependencies"]["service"]
 
 
-def test_a_hint_installs_from_a_checkout():
+def test_install_hint_works_in_a_checkout():
     assert install_hint("torch,clip") == "pip install '.[torch,clip]' in a checkout"
     assert install_hint() == "pip install . in a checkout"
 
 
-def test_a_missing_extra_says_how_to_install_it():
+def test_missing_extra_error_has_the_install_command():
     error = MissingExtra("the page needs gradio", extra="ui", name="gradio")
     assert str(error) == (
         "the page needs gradio, which is not installed. Run pip install '.[ui]' in a checkout."
@@ -93,7 +93,7 @@ def test_a_missing_extra_says_how_to_install_it():
 
 @pytest.fixture
 def site(tmp_path):
-    """Return a folder as pip fills it, with our package in it."""
+    """Return a folder like site-packages, with our package."""
     (tmp_path / "imgsearch").symlink_to(Path(imgsearch.__file__).parent, target_is_directory=True)
     return tmp_path
 
@@ -104,7 +104,7 @@ def add(site, name, metadata, file="METADATA"):
     (folder / file).write_text(metadata, encoding="utf-8")
 
 
-def test_a_stranger_s_package_in_the_same_folder_is_noticed(site):
+def test_other_distribution_in_the_same_folder_is_detected(site):
     add(site, "towhee_imgsearch-0.1.0.dist-info", OURS)
     assert shared_with_namesake(str(site / "imgsearch")) == ""
     add(site, "imgsearch-0.3.3.dist-info", THEIRS)
@@ -112,23 +112,23 @@ def test_a_stranger_s_package_in_the_same_folder_is_noticed(site):
     assert "pip uninstall imgsearch towhee-imgsearch, then pip install . in a checkout" in message
 
 
-def test_a_stranger_s_egg_is_noticed(site):
+def test_other_egg_is_detected(site):
     add(site, "imgsearch-0.3.3-py3.11.egg-info", THEIRS, "PKG-INFO")
     assert shared_with_namesake(str(site / "imgsearch"))
 
 
-def test_our_own_package_under_its_old_name_is_no_stranger(site):
+def test_own_distribution_under_its_old_name_is_ignored(site):
     add(site, "imgsearch-0.1.0.dist-info", OURS)
     add(site, "imgsearch_tools-1.0.dist-info", THEIRS)
-    (site / "imgsearch-0.2.0.dist-info").mkdir()  # left over, without metadata
+    (site / "imgsearch-0.2.0.dist-info").mkdir()  # a leftover without metadata
     assert shared_with_namesake(str(site / "imgsearch")) == ""
 
 
-def test_a_package_in_a_zip_file_has_no_namesake(tmp_path):
+def test_package_in_a_zip_file_has_no_namesake(tmp_path):
     assert shared_with_namesake(str(tmp_path / "packages.zip/imgsearch")) == ""
 
 
-def test_importing_beside_a_stranger_s_package_warns_once(site):
+def test_import_beside_another_distribution_warns_once(site):
     add(site, "imgsearch-0.3.3.dist-info", THEIRS)
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r}); import imgsearch, imgsearch.errors; "

@@ -1,4 +1,4 @@
-"""The image: pinned, without rights, made of what the checkout has."""
+"""The image is pinned, unprivileged, and built from the checkout."""
 
 import re
 import shutil
@@ -24,58 +24,58 @@ ANY = "0.0.0.0"  # noqa: S104 - inside a container; compose.yaml publishes on lo
 
 @pytest.fixture(scope="module")
 def dockerfile(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("image")  # the parser opens for writing, too
+    folder = tmp_path_factory.mktemp("image")  # the parser opens files for writing
     shutil.copy(ROOT / "Dockerfile", folder)
     return DockerfileParser(str(folder))
 
 
 def steps(dockerfile, name):
-    return [each["value"] for each in dockerfile.structure if each["instruction"] == name]
+    return [step["value"] for step in dockerfile.structure if step["instruction"] == name]
 
 
 def copied(dockerfile):
-    """Return the paths that come from the checkout, without their destination."""
+    """Return the paths copied from the checkout, without their destination."""
     lines = [line for line in steps(dockerfile, "COPY") if not line.startswith("--from=build ")]
     return [PurePosixPath(word) for line in lines for word in line.split()[:-1]]
 
 
 def ignored(path):
-    """Tell whether .dockerignore keeps a path out: of its rules the last that fits decides."""
+    """Return whether .dockerignore excludes a path: the last matching rule decides."""
     verdict = False
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         rule = line.removeprefix("!")
         if line.startswith("#") or not line:
             continue
-        for each in (path, *path.parents[:-1]):
-            deep = rule.startswith("**/") and fnmatchcase(each.name, rule[3:])
-            level = len(each.parts) == rule.count("/") + 1
-            if deep or (level and fnmatchcase(str(each), rule)):
+        for parent in (path, *path.parents[:-1]):
+            deep = rule.startswith("**/") and fnmatchcase(parent.name, rule[3:])
+            level = len(parent.parts) == rule.count("/") + 1
+            if deep or (level and fnmatchcase(str(parent), rule)):
                 verdict = not line.startswith("!")
     return verdict
 
 
-def test_the_base_is_pinned_and_both_stages_share_it(dockerfile):
+def test_both_stages_share_one_pinned_base(dockerfile):
     assert dockerfile.parent_images == ["python:3.11.15-slim-bookworm"] * 2
     assert dockerfile.is_multistage
     requires = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert requires["project"]["requires-python"] == ">=3.11"
 
 
-def test_it_runs_as_a_user_of_a_fixed_number_without_rights(dockerfile):
-    *before, user = (each["instruction"] for each in dockerfile.structure[:])
+def test_container_runs_as_an_unprivileged_numeric_user(dockerfile):
+    *before, user = (step["instruction"] for step in dockerfile.structure[:])
     assert steps(dockerfile, "USER") == ["10001:10001"]
     assert user == "CMD"
     assert "RUN" not in before[before.index("USER") :]
 
 
-def test_nothing_is_fetched_but_by_pip(dockerfile):
+def test_build_downloads_only_with_pip(dockerfile):
     assert not steps(dockerfile, "ADD")
     runs = " ".join(steps(dockerfile, "RUN"))
     assert not re.search(r"curl|wget|apt-get|\| *(ba)?sh|https?:", runs)
     assert not steps(dockerfile, "ONBUILD")
 
 
-def test_what_is_copied_is_there_and_let_through(dockerfile):
+def test_copied_paths_exist_and_are_not_ignored(dockerfile):
     sources = copied(dockerfile)
     assert sources
     for path in sources:
@@ -86,7 +86,7 @@ def test_what_is_copied_is_there_and_let_through(dockerfile):
         assert ignored(PurePosixPath(path)), path
 
 
-def test_what_is_copied_is_enough_for_a_wheel(dockerfile, tmp_path):
+def test_copied_files_build_a_wheel(dockerfile, tmp_path):
     caches = shutil.ignore_patterns("__pycache__")
     for path in copied(dockerfile):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -104,21 +104,21 @@ def test_what_is_copied_is_enough_for_a_wheel(dockerfile, tmp_path):
     assert list(tmp_path.glob("dist/*.whl"))
 
 
-def test_the_extras_that_it_installs_exist(dockerfile):
+def test_installed_extras_exist(dockerfile):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (extras,) = re.findall(r"install .*'\.\[([\w,]+)\]'", " ".join(steps(dockerfile, "RUN")))
     assert set(extras.split(",")) == {"service", "mysql", "s3", "ui"}
     assert set(extras.split(",")) <= set(project["optional-dependencies"])
 
 
-def test_its_labels_tell_the_version_and_the_licence(dockerfile):
+def test_labels_have_version_and_license(dockerfile):
     assert steps(dockerfile, "ARG")[-1] == f"VERSION={imgsearch.__version__}"
     name = "org.opencontainers.image"
     assert dockerfile.labels[f"{name}.licenses"] == "Apache-2.0"
     assert dockerfile.labels[f"{name}.version"] == imgsearch.__version__
 
 
-def test_it_serves_all_addresses_of_the_container_from_a_folder_of_its_own(dockerfile):
+def test_container_serves_all_its_addresses_from_its_data_folder(dockerfile):
     assert yaml.safe_load(dockerfile.cmd) == [
         "serve", "--host", ANY, "--port", "8000", "--data", "/data",
     ]  # fmt: skip
@@ -128,15 +128,15 @@ def test_it_serves_all_addresses_of_the_container_from_a_folder_of_its_own(docke
     assert SERVICE["read_only"] is True
 
 
-def test_the_command_knows_the_words_that_it_is_started_with(dockerfile):
+def test_command_of_the_image_is_valid(dockerfile):
     name, *words = yaml.safe_load(dockerfile.cmd)
-    told = cli.get_command(None, name).make_context(name, words).params
-    assert (told["host"], told["port"], told["data"]) == (ANY, 8000, Path("/data"))
-    assert told["no_auth"] is False
+    params = cli.get_command(None, name).make_context(name, words).params
+    assert (params["host"], params["port"], params["data"]) == (ANY, 8000, Path("/data"))
+    assert params["no_auth"] is False
 
 
 class Live(BaseHTTPRequestHandler):
-    """A service of which only the answer to the health check matters."""
+    """A service that only answers the health check."""
 
     status = 200
 
@@ -149,7 +149,7 @@ class Live(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (None, False)])
-def test_the_health_check_asks_the_service_past_any_proxy(dockerfile, status, healthy):
+def test_health_check_ignores_proxies(dockerfile, status, healthy):
     (step,) = steps(dockerfile, "HEALTHCHECK")
     _, words = step.split(" CMD ", 1)
     command = yaml.safe_load(words)
@@ -157,7 +157,7 @@ def test_the_health_check_asks_the_service_past_any_proxy(dockerfile, status, he
     with HTTPServer(("127.0.0.1", 0), type("Live", (Live,), {"status": status})) as server:
         assert "8000" in command[2]
         text = command[2].replace("8000", str(server.server_port))
-        if status is None:  # nobody answers
+        if status is None:  # no server
             server.server_close()
         else:
             threading.Thread(target=server.serve_forever, daemon=True).start()

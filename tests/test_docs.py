@@ -28,7 +28,7 @@ def test_every_python_block_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert "1.000" in capsys.readouterr().out
 
 
-def test_the_readme_names_every_command_and_every_variable():
+def test_readme_names_every_command_and_variable():
     for name in cli.list_commands(None):
         assert f"imgsearch {name}" in README, name
     for name, purpose in VARIABLES.items():
@@ -36,7 +36,7 @@ def test_the_readme_names_every_command_and_every_variable():
         assert re.sub(r"\W+", " ", purpose) in re.sub(r"\W+", " ", README), name
 
 
-def test_the_map_lists_every_module_and_folder_once():
+def test_map_lists_every_module_and_folder_once():
     package = ROOT / "imgsearch"
     real = [path.name for path in package.glob("[!_]*.py")]
     real += [f"{path.parent.name}/" for path in package.glob("[!_]*/__init__.py")]
@@ -52,14 +52,15 @@ GUIDES = [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").r
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
 def test_paths_in_a_guide_exist(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    paths = re.findall(r"`([\w.-]+/(?!_)[\w./-]*)`", text)  # the wheel alone has imgsearch/_data
+    # imgsearch/_data exists only in the wheel
+    paths = re.findall(r"`([\w.-]+/(?!_)[\w./-]*)`", text)
     for path in paths:
         known = [folder / path for folder in (ROOT, ROOT / "imgsearch")]
         assert "NAME" in path or any(place.exists() for place in known), path
 
 
 @pytest.mark.parametrize(("name", "most"), [("ARCHITECTURE.md", 900), ("CONTRIBUTING.md", 600)])
-def test_a_guide_stays_short(name, most):
+def test_guide_is_short(name, most):
     assert len((ROOT / name).read_text(encoding="utf-8").split()) <= most
 
 
@@ -136,5 +137,5 @@ def test_decisions_have_one_form_and_a_line_in_the_index():
         assert title.removeprefix(match[2]) == "" or title.startswith(f"{match[2]} (superseded")
 
 
-def test_the_version_is_one():
+def test_version_is_one():
     assert re.fullmatch(r"\d+\.\d+\.\d+", imgsearch.__version__)

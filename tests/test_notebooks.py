@@ -1,4 +1,4 @@
-"""The codelabs as they are committed: with their pictures, small, in a chain of links."""
+"""The committed codelabs have pictures, are small, and link to each other."""
 
 import json
 import re
@@ -15,38 +15,42 @@ LARGEST = 500_000  # bytes of one output
 
 
 def cells(notebook, kind):
-    told = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return [cell for cell in told if cell["cell_type"] == kind]
+    all_cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in all_cells if cell["cell_type"] == kind]
 
 
 def outputs(notebook):
-    return [each for cell in cells(notebook, "code") for each in cell["outputs"]]
+    return [output for cell in cells(notebook, "code") for output in cell["outputs"]]
 
 
-def test_the_page_lists_them_all():
+def test_page_lists_every_notebook():
     page = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert NOTEBOOKS
     assert all(f"]({notebook.name})" in page for notebook in NOTEBOOKS)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_was_run_from_top_to_bottom_without_a_complaint(notebook):
+def test_notebook_was_run_in_order_without_errors(notebook):
     counts = [cell["execution_count"] for cell in cells(notebook, "code")]
     assert counts == list(range(1, len(counts) + 1))
-    assert not [each for each in outputs(notebook) if each["output_type"] == "error"]
-    assert not [each for each in outputs(notebook) if each.get("name") == "stderr"]
+    assert not [output for output in outputs(notebook) if output["output_type"] == "error"]
+    assert not [output for output in outputs(notebook) if output.get("name") == "stderr"]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_shows_pictures_and_none_is_large(notebook):
-    told = outputs(notebook)
-    pictures = [each for each in told if {"image/png", "image/jpeg"} & each.get("data", {}).keys()]
+def test_notebook_has_small_pictures(notebook):
+    all_outputs = outputs(notebook)
+    pictures = [
+        output
+        for output in all_outputs
+        if {"image/png", "image/jpeg"} & output.get("data", {}).keys()
+    ]
     assert pictures
-    assert max(len(json.dumps(each)) for each in told) < LARGEST
+    assert max(len(json.dumps(output)) for output in all_outputs) < LARGEST
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_ends_in_an_assert_and_a_link_to_the_next(notebook):
+def test_notebook_ends_in_an_assert_and_a_link_to_the_next(notebook):
     assert "assert " in "".join(cells(notebook, "code")[-1]["source"])
     last = "".join(cells(notebook, "markdown")[-1]["source"])
     assert "**Next:**" in last
@@ -54,7 +58,7 @@ def test_it_ends_in_an_assert_and_a_link_to_the_next(notebook):
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_its_links_lead_somewhere(notebook):
+def test_notebook_links_work(notebook):
     text = "".join("".join(cell["source"]) for cell in cells(notebook, "markdown"))
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):
         assert (FOLDER / target).exists(), target

@@ -1,4 +1,4 @@
-"""The public surface is a decision: a change here is a change for users."""
+"""The public API: a change here is a change for users."""
 
 import pickle
 import subprocess
@@ -13,7 +13,7 @@ from imgsearch import errors
 OURS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
 
 
-def test_all_is_sorted_and_real():
+def test_all_is_sorted_and_defined():
     assert imgsearch.__all__ == sorted(imgsearch.__all__)
     assert all(hasattr(imgsearch, name) for name in imgsearch.__all__)
 
@@ -36,7 +36,7 @@ def test_pipelines_import_without_torch_or_pymilvus():
     assert out.stderr == ""
 
 
-# what the extras bring, as if it were not installed
+# packages of the extras, hidden as if they were missing
 CORE_ONLY = """
 import sys
 for name in ("httpx", "httpcore", "fastapi", "uvicorn", "sqlalchemy", "alembic",
@@ -47,7 +47,7 @@ for name in ("httpx", "httpcore", "fastapi", "uvicorn", "sqlalchemy", "alembic",
 
 
 def in_core(code):
-    """Return what `code` prints where no extra is installed."""
+    """Return the output of `code` without installed extras."""
     done = subprocess.run(
         [sys.executable, "-c", CORE_ONLY + code], capture_output=True, text=True, check=False
     )
@@ -67,7 +67,7 @@ print(Client.__name__, imgsearch.client.Client is Client)
     assert in_core(code) == ["Client", "True"]
 
 
-def test_a_client_without_httpx_names_its_extra():
+def test_client_without_httpx_names_its_extra():
     code = """
 import imgsearch
 try:
@@ -78,7 +78,7 @@ except imgsearch.errors.MissingExtra as error:
     assert in_core(code) == ["httpx", "client"]
 
 
-def test_an_attribute_behind_a_missing_extra_is_absent():
+def test_attribute_behind_a_missing_extra_is_absent():
     code = """
 import imgsearch
 imgsearch._HOMES["Catalog"] = "catalog"
@@ -91,7 +91,7 @@ except AttributeError as error:
     assert in_core(code) == ["False", "None", "True"]
 
 
-def test_the_module_lists_names_that_are_not_imported_yet():
+def test_dir_lists_lazy_names():
     assert set(imgsearch.__all__) <= set(dir(imgsearch))
 
 
@@ -105,18 +105,18 @@ def test_only_two_modules_load_lazily():
 
 
 @pytest.mark.parametrize("cls", OURS)
-def test_an_error_survives_another_process(cls):
+def test_error_can_be_pickled_between_processes(cls):
     error = pickle.loads(pickle.dumps(cls("what, which, and what to do")))  # noqa: S301 - our own bytes
     assert (type(error), str(error)) == (cls, "what, which, and what to do")
 
 
 @pytest.mark.parametrize("cls", OURS)
-def test_an_error_is_in_the_tree_that_readers_see(cls):
+def test_every_error_is_in_the_documented_tree(cls):
     assert cls.__name__ in errors.__doc__
     assert issubclass(cls, errors.ImgSearchError | UserWarning)
 
 
-def test_facts_of_an_error_survive_pickling():
+def test_attributes_of_an_error_survive_pickling():
     error = errors.DimensionMismatch("x", expected=2, got=3)
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (again.expected, again.got) == (2, 3)

@@ -1,4 +1,4 @@
-"""The fast ring refuses heavy packages, which other tests may need."""
+"""The fast ring rejects heavy packages, which other tests may need."""
 
 import sys
 from importlib import import_module
@@ -9,7 +9,7 @@ from imgsearch.distribution import is_installed
 from tests.rings import Refuse
 
 
-def test_the_fast_ring_finds_heavy_packages_and_refuses_to_import_them(monkeypatch):
+def test_fast_ring_finds_heavy_packages_and_rejects_their_import(monkeypatch):
     monkeypatch.delitem(sys.modules, "selenium", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Refuse(), *sys.meta_path])
     assert is_installed("selenium")

@@ -1,4 +1,4 @@
-"""A pool whose threads never keep the process alive, and that is an executor otherwise."""
+"""An executor whose threads never keep the process alive."""
 
 import gc
 import threading
@@ -9,7 +9,7 @@ import pytest
 from imgsearch.threads import DaemonPool
 
 
-def test_pool_maps_in_order_and_hands_errors_back():
+def test_pool_maps_in_order_and_raises_errors():
     with DaemonPool(3, "größe") as pool:
         assert list(pool.map(str, range(50))) == [str(number) for number in range(50)]
         with pytest.raises(ZeroDivisionError):
@@ -18,7 +18,7 @@ def test_pool_maps_in_order_and_hands_errors_back():
         pool.submit(print)
 
 
-def test_leaving_the_block_waits_for_all_tasks():
+def test_pool_waits_for_all_tasks_at_the_end_of_the_block():
     results = []
     with DaemonPool(2, "all") as pool:
         for number in range(20):
@@ -26,7 +26,7 @@ def test_leaving_the_block_waits_for_all_tasks():
     assert sorted(results) == list(range(20))
 
 
-def test_tasks_run_side_by_side_in_at_most_as_many_threads():
+def test_tasks_run_in_parallel_up_to_the_number_of_threads():
     together = threading.Barrier(3)
     with DaemonPool(3, "three") as pool:
         names = [
@@ -40,22 +40,22 @@ def test_tasks_run_side_by_side_in_at_most_as_many_threads():
     assert len(set(names)) == 3
 
 
-def test_a_task_that_hangs_keeps_neither_close_nor_the_process():
-    release, begun = threading.Event(), threading.Event()
+def test_hanging_task_blocks_neither_close_nor_exit():
+    release, started = threading.Event(), threading.Event()
     pool = DaemonPool(1, "hang")
-    hanging = pool.submit(lambda: (begun.set(), release.wait()))
+    hanging = pool.submit(lambda: (started.set(), release.wait()))
     waiting = pool.submit(print)
-    assert begun.wait(10)
+    assert started.wait(10)
     assert not pool.close(0)
     assert waiting.cancelled()
-    thread = next(each for each in threading.enumerate() if each.name.startswith("hang-"))
-    assert thread.daemon  # the interpreter joins only the others
+    thread = next(thread_ for thread_ in threading.enumerate() if thread_.name.startswith("hang-"))
+    assert thread.daemon  # the interpreter joins only other threads
     release.set()
     assert hanging.result()
     assert pool.close()
 
 
-def test_a_larger_pool_gets_past_a_task_that_hangs_and_shrinks_again():
+def test_larger_pool_continues_past_a_hanging_task_and_shrinks():
     release = threading.Event()
     with DaemonPool(1, "grows") as pool:
         hanging = pool.submit(release.wait)
@@ -69,7 +69,7 @@ def test_a_larger_pool_gets_past_a_task_that_hangs_and_shrinks_again():
         assert pool.submit(str, 1).result(10) == "1"
 
 
-def test_a_pool_without_references_ends_its_threads():
+def test_unreferenced_pool_ends_its_threads():
     pool = DaemonPool(1, "dropped")
     thread = pool.submit(threading.current_thread).result()
     reference = weakref.ref(pool)

@@ -1,4 +1,4 @@
-"""What another user may not do, tried by root too: it may read everything itself."""
+"""Runs code as another user, because root can read every file."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ _NOBODY = 65534
 
 @contextmanager
 def unprivileged(folder):
-    """Yield a copy of `folder` that everybody can reach, while root acts as nobody."""
+    """Yield a copy of `folder` that every user can reach, while root acts as the user nobody."""
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
         copy = Path(shutil.copytree(folder, Path(place) / folder.name))

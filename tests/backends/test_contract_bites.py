@@ -1,4 +1,4 @@
-"""Stores that are wrong on purpose: each is caught by a test of the contract."""
+"""Faulty stores: a test of the contract catches each of them."""
 
 import re
 import threading
@@ -24,7 +24,7 @@ from tests.backends import test_contract as contract
 
 
 class Forgetful(MemoryCollection):
-    """Searches what was there before the last write."""
+    """Searches the state before the last write."""
 
     last: Sequence[Record] = ()
 
@@ -37,8 +37,8 @@ class Forgetful(MemoryCollection):
 class DistancesAsScores(MemoryCollection):
     @override
     def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
-        found = super()._search(queries, **options)
-        return [[Hit(h.id, h.distance, h.score, h.fields) for h in hits] for hits in found]
+        hits_by_query = super()._search(queries, **options)
+        return [[Hit(h.id, h.distance, h.score, h.fields) for h in hits] for hits in hits_by_query]
 
 
 class FurthestFirst(MemoryCollection):
@@ -50,17 +50,17 @@ class FurthestFirst(MemoryCollection):
 class RootOfDistance(MemoryCollection):
     @override
     def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
-        found = super()._search(queries, **options)
+        hits_by_query = super()._search(queries, **options)
         if self.schema.metric != "l2":
-            return found
+            return hits_by_query
         return [
             [Hit(h.id, 1 - h.distance**0.5 / 2, h.distance**0.5, h.fields) for h in hits]
-            for hits in found
+            for hits in hits_by_query
         ]
 
 
-class Unnormalised(MemoryCollection):
-    """Takes the inner product for the cosine: right for unit vectors."""
+class Unnormalized(MemoryCollection):
+    """Uses the inner product as cosine, which is correct only for unit vectors."""
 
     @override
     def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
@@ -76,8 +76,8 @@ class Unnormalised(MemoryCollection):
 class Fieldless(MemoryCollection):
     @override
     def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
-        found = super()._search(queries, **options)
-        return [[Hit(h.id, h.score, h.distance, {}) for h in hits] for hits in found]
+        hits_by_query = super()._search(queries, **options)
+        return [[Hit(h.id, h.score, h.distance, {}) for h in hits] for hits in hits_by_query]
 
 
 class Stringly(MemoryCollection):
@@ -97,7 +97,7 @@ class Greedy(MemoryCollection):
 
 
 class OneAnswer(MemoryCollection):
-    """Answers a batch by its first query."""
+    """Returns the hits of the first query for the whole batch."""
 
     @override
     def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
@@ -105,14 +105,14 @@ class OneAnswer(MemoryCollection):
 
 
 class FiltersAfterwards(MemoryCollection):
-    """Filters the nearest k instead of searching among those that match."""
+    """Filters the nearest k instead of searching the matching rows."""
 
     @override
     def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
         where = options.pop("where")
-        there = {r.id for r in self.iterate(where=where)}
-        found = super()._search(queries, where=None, **options)
-        return [[hit for hit in hits if hit.id in there] for hits in found]
+        matching_ids = {r.id for r in self.iterate(where=where)}
+        hits_by_query = super()._search(queries, where=None, **options)
+        return [[hit for hit in hits if hit.id in matching_ids] for hits in hits_by_query]
 
 
 class Unfiltered(MemoryCollection):
@@ -164,13 +164,13 @@ class Appends(MemoryCollection):
 
     @override
     def _upsert(self, records: Sequence[Record]) -> None:
-        there = self._get([r.id for r in records], vectors=True).values()
-        super()._upsert([Record(r.id + "\N{ZERO WIDTH SPACE}", r.vector, r.fields) for r in there])
+        stored = self._get([r.id for r in records], vectors=True).values()
+        super()._upsert([Record(r.id + "\N{ZERO WIDTH SPACE}", r.vector, r.fields) for r in stored])
         super()._upsert(records)
 
 
 class PartlyWritten(MemoryCollection):
-    """Checks each record only when its turn comes."""
+    """Checks records one by one while writing."""
 
     @override
     def upsert(self, records: Iterable[Record]) -> None:
@@ -250,7 +250,7 @@ class IgnoresCase(MemoryCollection):
 
 
 class LendsItsOwn(MemoryCollection):
-    """Hands out what is stored, not a copy."""
+    """Returns stored objects instead of copies."""
 
     @override
     def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
@@ -262,7 +262,7 @@ class LendsItsOwn(MemoryCollection):
 
 
 class HalfRecall(MemoryCollection):
-    """Looks at every second row only."""
+    """Searches only every second row."""
 
     @override
     def _places(self, where: Filter | None) -> Any:
@@ -271,7 +271,7 @@ class HalfRecall(MemoryCollection):
 
 
 class BlankWhileFlushing(MemoryCollection):
-    """Loses sight of its rows at every hundredth write, as while they move from place to place."""
+    """Loses its rows for a moment at every hundredth write, as during a flush."""
 
     searched: threading.Event | None = None
 
@@ -280,7 +280,7 @@ class BlankWhileFlushing(MemoryCollection):
         self.searched = self.searched or threading.Event()
         super()._upsert(records)
         if self._blank():
-            self.searched.wait(5)  # seconds; a reader comes by long before, on any machine
+            self.searched.wait(5)  # seconds; a reader searches long before, on any machine
 
     def _blank(self) -> bool:
         return len(self._all.ids) % 100 == 0 and len(self._all.ids) > 50
@@ -300,7 +300,7 @@ class IgnoresOffset(MemoryCollection):
 
 
 class OffsetFromK(MemoryCollection):
-    """Takes the offset out of the k hits, instead of going on behind it."""
+    """Removes the offset from the k hits instead of continuing behind it."""
 
     @override
     def search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
@@ -315,7 +315,7 @@ class IgnoresPrefix(MemoryCollection):
 
 
 class PrefixAsPattern(MemoryCollection):
-    """Gives the prefix to something like SQL's LIKE, where _ is any character."""
+    """Uses the prefix as a pattern like SQL's LIKE, where _ is any character."""
 
     @override
     def _places(self, where: Filter | None) -> Any:
@@ -335,7 +335,7 @@ class ForgetsToIndex(MemoryCollection):
 
 
 class Lenient(Backend):
-    """Makes a collection that is missing."""
+    """Creates missing collections."""
 
     @override
     def open(self, name: str) -> Collection:
@@ -343,7 +343,7 @@ class Lenient(Backend):
 
 
 class Unnoticing(Backend):
-    """Opens whatever exists under the name."""
+    """Opens any existing collection of the name."""
 
     @override
     def create(self, name: str, schema: Schema) -> Collection:
@@ -363,7 +363,7 @@ class ForgetsFingerprint(Backend):
 
 
 class StaleAlias(Backend):
-    """Knows an alias as it was when it was first set."""
+    """Keeps the first target of an alias."""
 
     @override
     def set_alias(self, alias: str, name: str) -> None:
@@ -389,7 +389,7 @@ class MovesAliasInTwoSteps(Backend):
     @override
     def set_alias(self, alias: str, name: str) -> None:
         if name in self.names() and self._content().aliases.pop(alias, None):
-            threading.Event().wait(0.01)  # what a slow second step does
+            threading.Event().wait(0.01)  # a slow second step
         super().set_alias(alias, name)
 
 
@@ -408,7 +408,7 @@ class ForgetsToDrop(Backend):
 
 
 class HoldsOnToTheDropped(MemoryCollection):
-    """Fails for good once its collection was dropped, also when there is one again."""
+    """Fails permanently after its collection was dropped, even if it is created again."""
 
     @override
     def _rows(self) -> Rows:
@@ -418,7 +418,7 @@ class HoldsOnToTheDropped(MemoryCollection):
 
 
 class TakesAnySuccessor(MemoryCollection):
-    """Goes on with whatever has its name now."""
+    """Continues with any collection that has its name now."""
 
     @override
     def _rows(self) -> Rows:
@@ -476,7 +476,7 @@ class TakesForeignForOwn(SharedStore):
 
 
 class NeverWritesToForeign(MemoryCollection):
-    """Refuses a write to another program's collection even on request."""
+    """Rejects writes to another program's collection even on request."""
 
     @override
     def upsert(self, records: Iterable[Record], *, foreign: bool = False) -> None:
@@ -492,7 +492,7 @@ CAUGHT: list[tuple[type, Callable[..., None]]] = [
     (DistancesAsScores, contract.test_scores_and_distances_by_hand),
     (FurthestFirst, contract.test_order_is_nearest_first),
     (RootOfDistance, contract.test_scores_and_distances_by_hand),
-    (Unnormalised, contract.test_scores_and_distances_by_hand),
+    (Unnormalized, contract.test_scores_and_distances_by_hand),
     (Fieldless, contract.test_fields_keep_their_types),
     (Stringly, contract.test_fields_keep_their_types),
     (Greedy, contract.test_order_is_nearest_first),
@@ -543,13 +543,13 @@ TESTS = [
     test
     for module in (contract, filters, indexes)
     for name, test in vars(module).items()
-    # memory is gone with the process
+    # memory does not survive the process
     if name.startswith("test_") and name != "test_records_outlive_the_connection_on_disk"
 ]
 
 
 def store_of(liar: type) -> Backend:
-    """Return a private memory store that is the liar, or whose collections are."""
+    """Return a private memory store with the fault, or with faulty collections."""
     store_class = liar if issubclass(liar, Backend) else SharedStore
 
     class Lying(store_class):  # type: ignore[misc, valid-type]  # chosen at run time
@@ -570,7 +570,7 @@ def store_of(liar: type) -> Backend:
 
 
 class StayingBench(Bench):
-    """A bench whose store is the one given, also after reopening."""
+    """A bench that keeps its given store when reopened."""
 
     @override
     def reopen(self) -> None:
@@ -604,7 +604,7 @@ def failures(store: Backend, test: Callable[..., None]) -> list[str]:
 
 
 def arguments(test: Callable[..., None]) -> list[dict[str, Any]]:
-    """Return what pytest.mark.parametrize would call `test` with."""
+    """Return the arguments that pytest.mark.parametrize passes to `test`."""
     calls: list[dict[str, Any]] = [{}]
     for mark in getattr(test, "pytestmark", []):
         names, values = mark.args[0], mark.args[1]
@@ -615,10 +615,10 @@ def arguments(test: Callable[..., None]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("liar", "test"), CAUGHT, ids=lambda it: it.__name__)
-def test_liar_is_caught(liar: type, test: Callable[..., None]) -> None:
+def test_contract_catches_a_faulty_store(liar: type, test: Callable[..., None]) -> None:
     assert failures(store_of(liar), test)
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda it: it.__name__)
-def test_honest_store_is_not(test: Callable[..., None]) -> None:
+def test_correct_store_passes(test: Callable[..., None]) -> None:
     assert failures(store_of(SharedStore), test) == []

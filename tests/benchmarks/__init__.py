@@ -1,1 +1,1 @@
-"""Benchmarks: ratios of one run, printed by `make bench`; never timed tests."""
+"""Benchmarks print ratios of one run (`make bench`); tests are never timed."""

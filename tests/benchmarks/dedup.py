@@ -1,4 +1,4 @@
-"""De-duplication of a library into which changed copies were mixed: its precision and recall."""
+"""Precision and recall of deduplication in a library with changed copies."""
 
 import platform
 import sys
@@ -17,7 +17,7 @@ from imgsearch.encoders import load
 from imgsearch.errors import PrecisionUnreached
 from imgsearch.evaluation.ensemble import ensemble_collection
 from imgsearch.evaluation.metrics import interval
-from imgsearch.evaluation.near_duplicates import chosen
+from imgsearch.evaluation.near_duplicates import choose_threshold
 from imgsearch.evaluation.originals import originals as sampled
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.evaluation.verification import Verification
@@ -31,7 +31,7 @@ WANTED = (0.9, 0.99)
 
 
 def mixed(folder):
-    """Write a copy of every fifth image, each by the next of the 14 changes; return its name's."""
+    """Write a copy of every fifth image, one change after the other; return the originals."""
     changes = list(TRANSFORMS.items())
     originals = {}
     for place, reference in enumerate(list(references(SUBSET))[::COPIED]):
@@ -44,23 +44,23 @@ def mixed(folder):
     return originals
 
 
-def figures(found, originals):
-    """Return for each pair of a group whether it is an image and its copy, and for each copy
-    whether it is in such a pair; and the wrong pairs, nearest first."""
+def figures(duplicates, originals):
+    """Return for each pair whether it is an image and its copy, for each copy whether it is in
+    such a pair, and the wrong pairs, nearest first."""
     pairs = [
         (other.score, str(group.kept.fields["path"]), str(other.fields["path"]))
-        for group in found
+        for group in duplicates
         for other in group.others
     ]
     right = [originals.get(a, a) == originals.get(b, b) for _, a, b in pairs]
     copies = {
         path
-        for (_, *both), well in zip(pairs, right, strict=True)
+        for (_, *both), is_right in zip(pairs, right, strict=True)
         for path in both
-        if well and path in originals
+        if is_right and path in originals
     }
     wrong = sorted(
-        (pair for pair, well in zip(pairs, right, strict=True) if not well), reverse=True
+        (pair for pair, is_right in zip(pairs, right, strict=True) if not is_right), reverse=True
     )
     return right, [path in copies for path in originals], wrong
 
@@ -79,7 +79,7 @@ def main(models=("classic", "lite", "classic+lite")):
 
 
 def run(model, folder, originals):
-    """Measure a library of `model`; "classic+NAME" is what dedup does in one of NAME."""
+    """Measure a library of `model`; "classic+NAME" combines both, like dedup."""
     own = model.removeprefix("classic+")
     with imgsearch.open(f"memory://{uuid.uuid4().hex}", model=own) as library, ExitStack() as stack:
         library.add([str(SUBSET), folder])
@@ -93,24 +93,24 @@ def run(model, folder, originals):
 
 def measure(model, collection, sample, unread, wanted, originals):
     try:
-        told = chosen(sample, unread, precision=wanted)
+        pick = choose_threshold(sample, unread, precision=wanted)
     except PrecisionUnreached as error:
         print(f"{model}, wanted {wanted}: {error}")
         return
     print(
-        f"{model}, wanted {wanted}: threshold {told.threshold:.4f}; predicted by score: recall "
-        f"{told.checked.recall:.3f}, precision {told.checked.precision:.3f} with a copy of each, "
-        f"{told.rare.precision:.3f} of one in ten, {told.cautious.precision:.3f} if unclear pairs "
-        f"are wrong; left out: {told.copies} pairs that are copies, {told.unclear} unclear; of "
+        f"{model}, wanted {wanted}: threshold {pick.threshold:.4f}; predicted by score: recall "
+        f"{pick.checked.recall:.3f}, precision {pick.checked.precision:.3f} with a copy of each, "
+        f"{pick.rare.precision:.3f} of one in ten, {pick.cautious.precision:.3f} if unclear pairs "
+        f"are wrong; left out: {pick.copies} pairs that are copies, {pick.unclear} unclear; of "
         f"{collection.count()} images:"
     )
-    report("by score", groups(collection, told.threshold), originals)
-    for candidates in (told.threshold, told.candidates):
+    report("by score", groups(collection, pick.threshold), originals)
+    for candidates in (pick.threshold, pick.candidates):
         look = Verification()
         started = monotonic()
-        found = groups(collection, told.threshold, candidates=candidates, second_look=look)
+        duplicates = groups(collection, pick.threshold, candidates=candidates, second_look=look)
         seconds = monotonic() - started
-        report(f"compared at full size from {candidates:.4f} on", found, originals)
+        report(f"compared at full size from {candidates:.4f} on", duplicates, originals)
         unclear = [pair for pair in look.unverified if pair.verdict == "unclear"]
         paths = [{str(row.fields["path"]) for row in (pair.kept, pair.other)} for pair in unclear]
         right = sum(len({originals.get(path, path) for path in pair}) == 1 for pair in paths)
@@ -118,14 +118,18 @@ def measure(model, collection, sample, unread, wanted, originals):
               f"pairs {right} are copies")  # fmt: skip
 
 
-def report(kind, found, originals):
-    """Print how many of the pairs are right, and how many of the copies are in one."""
-    right, copies, wrong = figures(found, originals)
+def report(kind, duplicates, originals):
+    """Print the shares of correct pairs and of copies in a correct pair."""
+    right, copies, wrong = figures(duplicates, originals)
     print(
         f"  {kind}: {len(right)} pairs, precision {_mean(right)}; of {len(copies)} copies recall "
         f"{_mean(copies)}"
     )
-    missed = [Path(path).stem[5:] for path, well in zip(originals, copies, strict=True) if not well]
+    missed = [
+        Path(path).stem[5:]
+        for path, is_right in zip(originals, copies, strict=True)
+        if not is_right
+    ]
     print("    missed:", {name: missed.count(name) for name in TRANSFORMS if name in missed})
     for score, one, other in wrong[:5]:
         print(f"    wrong: {score:.4f} {'/'.join(Path(one).parts[-2:])} "

@@ -1,6 +1,6 @@
 """HNSW over 50,000 x 512 clustered unit vectors on Milvus, embedded and server; our own overhead.
 
-The server is reached through the tests' relay, on both sides of each ratio.
+Both sides of each ratio reach the server through the tests' relay.
 """
 
 import statistics
@@ -17,7 +17,7 @@ from imgsearch.types import Record
 from tests.services.milvus_server import MilvusServer, unavailable
 
 ROWS, DIM, K = 50_000, 512, 10
-CENTRES, SPREAD = 1_000, 0.8  # of the noise's length to the centre's: cosines of .6 in a cluster
+CENTERS, SPREAD = 1_000, 0.8  # length of the noise to the center's: cosines of .6 in a cluster
 QUERIES = 500
 BATCH = 1_000
 ROUNDS = 7
@@ -25,12 +25,12 @@ SCHEMA = Schema(DIM, "cosine", Index("hnsw"), {"path": "str"})
 
 
 def data():
-    """Return rows (ROWS, DIM) and queries (QUERIES, DIM), unit vectors around the same centres."""
+    """Return rows (ROWS, DIM) and queries (QUERIES, DIM), unit vectors around the same centers."""
     rng = np.random.default_rng(50_000)
-    centres = rng.normal(size=(CENTRES, DIM))
+    centers = rng.normal(size=(CENTERS, DIM))
 
     def drawn(n):
-        points = centres[rng.integers(CENTRES, size=n)] + SPREAD * rng.normal(size=(n, DIM))
+        points = centers[rng.integers(CENTERS, size=n)] + SPREAD * rng.normal(size=(n, DIM))
         return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
 
     return drawn(ROWS), drawn(QUERIES)
@@ -43,13 +43,13 @@ def records(rows, start=0):
     ]
 
 
-def recall(found, rows, queries):
-    """Return the share of hits no further than the exact K-th neighbour: ties are all right."""
+def recall(hits_by_query, rows, queries):
+    """Return the share of hits no farther than the exact K-th neighbor. Ties count."""
     exact = queries.astype(np.float64) @ rows.T.astype(np.float64)
     bound = np.partition(exact, -K, axis=1)[:, -K] - 1e-6
     right = [
         sum(exact[query, int(hit.id, 16)] >= bound[query] for hit in hits)
-        for query, hits in enumerate(found)
+        for query, hits in enumerate(hits_by_query)
     ]
     return sum(right) / (K * len(queries))
 
@@ -71,17 +71,17 @@ def filled(collection, rows):
     written = perf_counter()
     collection.flush()
     built = perf_counter()
-    collection.settle()  # a server may go on comparing rows one by one for a while
+    collection.settle()  # a server may compare rows one by one for a while
     return ROWS / (written - started), built - written
 
 
 def latencies(collection, queries):
-    found, times = [], []
+    hits_by_query, times = [], []
     for query in queries:
         started = perf_counter()
-        found += collection.search(query[None], k=K)
+        hits_by_query += collection.search(query[None], k=K)
         times.append(1_000 * (perf_counter() - started))
-    return found, np.percentile(times, [50, 95])
+    return hits_by_query, np.percentile(times, [50, 95])
 
 
 def measure(name, url, token, folder, processes, rows, queries):
@@ -90,18 +90,18 @@ def measure(name, url, token, folder, processes, rows, queries):
         collection = store.create("gallery", SCHEMA)
         speed, building = filled(collection, rows)
         latencies(collection, queries[:50])  # warm up
-        found, (median, slow) = latencies(collection, queries)
+        hits_by_query, (median, slow) = latencies(collection, queries)
         after = resident(processes)
         print(
             f"  {name}: insert {speed:,.0f} rows/s, then flush and index {building:.1f} s; "
-            f"recall@{K} {recall(found, rows, queries):.4f}, latency p50 {median:.1f} ms, "
+            f"recall@{K} {recall(hits_by_query, rows, queries):.4f}, latency p50 {median:.1f} ms, "
             f"p95 {slow:.1f} ms (n = {QUERIES}); memory {before:.0f} -> {after:.0f} "
             f"MB, disk {size(folder):.0f} MB; indexed {collection.indexed():,} of {ROWS:,}"
         )
 
 
 def paired(what, first, second, calls, *, inverted=False, goal):
-    """Print the ratio of what `first` and `second` take, taking turns call by call."""
+    """Print the ratio of the times of `first` and `second`, which alternate call by call."""
     ratios = []
     for _ in range(ROUNDS):
         times = {first: [], second: []}
@@ -139,7 +139,7 @@ def searching(store, client, queries):
 
 
 def inserting(store, client, rows):
-    """Compare upserts of 1,000 rows, each side into a collection of its own."""
+    """Compare upserts of 1,000 rows, each side into its own collection."""
     collection, _ = (store.create(name, SCHEMA) for name in ("ours", "bare"))
 
     def ours(start):
@@ -156,7 +156,7 @@ def inserting(store, client, rows):
 
 
 def main():
-    print(f"index: HNSW, {ROWS:,} x {DIM}, {CENTRES:,} clusters, cosine, default parameters")
+    print(f"index: HNSW, {ROWS:,} x {DIM}, {CENTERS:,} clusters, cosine, default parameters")
     rows, queries = data()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         if why := unavailable():

@@ -18,9 +18,9 @@ SUBSET = SHARED / "data/imagenet-subset"
 def main():
     print("latency: 1,000 images in the embedded Milvus file, mobilenetv2_100")
     if not SUBSET.is_dir():
-        print("  left out: there is no ../shared/data/imagenet-subset")
+        print("  skipped: ../shared/data/imagenet-subset is missing")
         return
-    queries = [each.path for each in references(str(SUBSET / "test"))]
+    queries = [reference.path for reference in references(str(SUBSET / "test"))]
     with tempfile.TemporaryDirectory() as folder:
         url = f"{folder}/deep.db"
         with imgsearch.open(url, **MOBILENET) as library:
@@ -31,7 +31,7 @@ def main():
             started = perf_counter()
             subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
             seconds.append(perf_counter() - started)
-        told("cold `imgsearch search`, s", seconds)
+        report_times("cold `imgsearch search`, s", seconds)
         with imgsearch.open(url) as library:
             encoder = imgsearch.load_encoder(**library.recipe.config())
             library.search(queries[0])
@@ -42,10 +42,10 @@ def main():
                 searched = perf_counter()
                 encoder.encode([decode(read(path), path=path)])
                 beside.append(1000 * (searched - started - (perf_counter() - searched)))
-        told("a later search besides decoding and the encoder, ms", beside)
+        report_times("a later search besides decoding and the encoder, ms", beside)
 
 
-def told(what, values):
+def report_times(what, values):
     median, low, high = statistics.median(values), min(values), max(values)
     print(f"  {what}: {median:.2f} (min {low:.2f}, max {high:.2f}), n = {len(values)}")
 

@@ -1,8 +1,8 @@
-"""What 50,000 images through `add` cost in memory: the resident set, every 2,000 images.
+"""Memory of adding 50,000 images: the resident set, every 2,000 images.
 
-The store is a Milvus server, a process of its own, so that what is measured is the loader, the
-decoder and the encoder. The images are 1,000 photographs made small, each repeated with other bytes
-behind its end, which decoders pass over and content ids do not.
+The store is a Milvus server in a separate process, so only the loader, the decoder and the
+encoder are measured. The images are 1,000 small photographs, each repeated with other bytes
+behind its end, which change the content id but not the pixels.
 """
 
 import gc
@@ -20,7 +20,7 @@ from tests.services.milvus_server import MilvusServer, unavailable
 
 IMAGES = 50_000
 FIRST = 2_000
-EDGE = 200  # pixels; what counts is how many there are
+EDGE = 200  # pixels; only the number of images matters
 SUBSET = SHARED / "data/imagenet-subset/train"
 
 
@@ -47,11 +47,11 @@ def main():
         print(f"  left out: {reason}")
         return
     if not SUBSET.is_dir():
-        print("  left out: there is no ../shared/data/imagenet-subset")
+        print("  skipped: ../shared/data/imagenet-subset is missing")
         return
     this, seen = psutil.Process(), {}
 
-    def tell(progress):
+    def print_memory(progress):
         step = progress.done // FIRST
         if step not in seen:
             gc.collect()
@@ -64,7 +64,7 @@ def main():
     ):
         written(folder)
         with imgsearch.open(server.url, token=server.token, index="flat", **MOBILENET) as library:
-            report = library.add(folder, on_progress=tell)
+            report = library.add(folder, on_progress=print_memory)
     after = [size for step, size in seen.items() if step >= 1]
     print(f"  {report.added:,} added, {report.failed} failed, {report.seconds:.0f} s")
     print(f"  after {FIRST:,}: {after[0]:.0f} MiB, at most {max(after):.0f}, last {after[-1]:.0f}")

@@ -1,4 +1,4 @@
-"""What our pipeline costs over encoder plus decoding alone, on 1,000 images from disk."""
+"""Overhead of the pipeline over decoding and encoding alone, on 1,000 images from disk."""
 
 import statistics
 import tempfile
@@ -23,7 +23,7 @@ MOBILENET = {
 
 
 def alone(paths, encoder):
-    """Decode one image after the other and encode batches: the least that has to be done."""
+    """Decode one image after the other and encode batches: the minimum of work."""
     stream = iter(paths)
     while batch := list(islice(stream, BATCH)):
         encoder.encode([decode(read(path), path=path) for path in batch])

@@ -19,7 +19,7 @@ SUBSET = Path(__file__).resolve().parents[3] / "shared/data/imagenet-subset/trai
 
 
 def seeded(folder, network):
-    """Write a network's weights from a seed; what they find does not matter here."""
+    """Write seeded weights of a network; the quality of its vectors does not matter here."""
     from safetensors.torch import save_file
 
     torch, timm = frameworks()
@@ -57,7 +57,7 @@ def tutorial(network, weights):
 
 def main():
     if not SUBSET.is_dir():
-        print("throughput: left out: there is no ../shared/data/imagenet-subset")
+        print("throughput: skipped: ../shared/data/imagenet-subset is missing")
         return
     paths = [reference.path for reference in references(str(SUBSET))][:IMAGES]
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ def main():
 
 
 def measure(network, weights, recipe, paths):
-    """Print the rates of a recipe, beside the tutorials' pipeline with the same network."""
+    """Print the rates of a recipe and of the tutorials' pipeline with the same network."""
     print(f"throughput: {recipe.model}, ratios of one run, paired by round")
     with tempfile.TemporaryDirectory() as folder:
         encoder = imgsearch.load_encoder(**recipe.config())
@@ -108,7 +108,7 @@ def measured(runs):
 
 
 def report(seconds, images):
-    """Print images a second, and the ratios that count, by both clocks."""
+    """Print images a second, and the relevant ratios, by both clocks."""
     for name, times in seconds.items():
         wall, busy = (statistics.median(column) for column in zip(*times, strict=True))
         print(
@@ -130,9 +130,9 @@ def report(seconds, images):
 
 
 def print_stages(encoder, paths):
-    """Print processor milliseconds for an image by stage, and the best ratio that they allow.
+    """Print processor milliseconds an image by stage, and the best possible ratio.
 
-    The best ratio to the encoder alone is that of cores that are never idle.
+    The best ratio to the encoder alone assumes cores that are never idle.
     """
     seconds = dict.fromkeys(("read", "sha256", "decode", "prepare", "encoder"), 0.0)
 

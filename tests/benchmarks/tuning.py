@@ -1,8 +1,8 @@
 """Indexes of a real Milvus server over 50,000 image vectors: recall, latency, build, memory, disk.
 
-The vectors are lite's, of crops at random from a few hundred images: of another distribution than
-as many photographs, for each has near relatives in the others of its image. Each index is tuned in
-a server of its own, so that what the server's processes and folder grow by is that index's.
+The vectors are by lite, from random crops of a few hundred images. Their distribution differs
+from as many photographs, because crops of one image are similar. Each index is tuned in a
+separate server, so the growth of the server's memory and folder belongs to that index.
 """
 
 import os
@@ -23,7 +23,7 @@ from imgsearch.types import Record
 from tests.services.milvus_server import MilvusServer, unavailable
 from tools.gallery import draw
 
-ROWS = 50_000  # to be searched; the queries come on top
+ROWS = 50_000  # searched rows; the queries are additional
 QUERIES, K = 1_000, 10
 SEED = 2026
 LEAST = 0.3  # of an edge: smaller crops of the small images are mostly blur
@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def gallery(folder):
-    """Return the images' paths: IMGSEARCH_DATA's, the ImageNet subset's, or drawn ones."""
+    """Return the paths of images: from IMGSEARCH_DATA, of the ImageNet subset, or drawn."""
     given = os.environ.get("IMGSEARCH_DATA")  # noqa: TID251  # tests have no settings
     for place in (
         given,
@@ -60,7 +60,7 @@ def gallery(folder):
 
 
 def crop(image, rng):
-    """Return a part of an image, each edge LEAST to 1 of the whole's."""
+    """Return a part of an image, with edges of LEAST to 1 of the whole."""
     height, width = image.shape[:2]
     high, wide = (max(8, int(edge * rng.uniform(LEAST, 1))) for edge in (height, width))
     top, left = rng.integers(height - high + 1), rng.integers(width - wide + 1)
@@ -68,20 +68,20 @@ def crop(image, rng):
 
 
 def vectors(paths, number):
-    """Return `number` records, crops in turn from images that are decoded once each."""
+    """Return `number` records of crops from all images in turn. Every image is decoded once."""
     encoder, rng = load("lite"), np.random.default_rng(SEED)
-    each = -(-number // len(paths))
+    crops_per_image = -(-number // len(paths))
     records = []
     for path in paths:
         image = decode(read(path), path=path)
-        crops = [crop(image, rng) for _ in range(min(each, number - len(records)))]
+        crops = [crop(image, rng) for _ in range(min(crops_per_image, number - len(records)))]
         if crops:
-            found = encoder.encode(crops)
+            encoded = encoder.encode(crops)
             records += [
                 Record(f"{len(records) + place:06d}", row, {"path": path})
-                for place, row in enumerate(found)
+                for place, row in enumerate(encoded)
             ]
-    return encoder.fingerprint, records, each
+    return encoder.fingerprint, records, crops_per_image
 
 
 def resident(server):
@@ -95,18 +95,18 @@ def size(folder):
 
 
 def tried(source, index, place):
-    """Tune one index in a new server; return what was measured, and how the server grew, in MB."""
+    """Tune one index in a new server; return the measurement and the server's growth in MB."""
     grown = {}
     with MilvusServer(place) as server, connect(server.url, token=server.token) as store:
         memory, disk = resident(server), size(server.folder / "data")
 
-        def tell(stage, done, total):
+        def report(stage, done, total):
             if stage.startswith("searching"):
                 grown["memory"] = resident(server) - memory
                 grown["disk"] = size(server.folder / "data") - disk
 
         done = tune(
-            source, "crops", into=store, indexes=[index], k=K, queries=QUERIES, on_progress=tell
+            source, "crops", into=store, indexes=[index], k=K, queries=QUERIES, on_progress=report
         )
     return done, grown
 
@@ -119,10 +119,10 @@ def main(rows=ROWS):
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         name, paths = gallery(folder)
         queries = min(QUERIES, rows)
-        fingerprint, records, each = vectors(paths, rows + queries)
+        fingerprint, records, crop_count = vectors(paths, rows + queries)
         print(
-            f"  {len(records):,} crops, {each} of each of {len(paths):,} images of {name}, seed "
-            f"{SEED}; {fingerprint.dim}-d, cosine; {queries:,} of them are the queries, left out"
+            f"  {len(records):,} crops, {crop_count} of each of {len(paths):,} images of {name}, "
+            f"seed {SEED}; {fingerprint.dim}-d, cosine; {queries:,} of them are the queries"
         )
         print(HEADER)
         notes = []

@@ -82,7 +82,7 @@ def test_other_crops_agree_with_timm_to_the_pixel(crop_mode, crop_pct):
 
 @pytest.mark.parametrize("interpolation", preprocessing.INTERPOLATIONS)
 @pytest.mark.parametrize("edge", [256, 248, 235, 64])
-def test_visible_part_is_that_of_the_whole_resized_image(interpolation, edge):
+def test_visible_part_agrees_with_the_whole_resized_image(interpolation, edge):
     wanted = Preprocessing(60, 60 / edge, interpolation=interpolation)
     # of the long edge 384 = 128 x 3 and 341 = 11 x 31 pixels at 256, or a power of two
     for width, height in [(500, 333), (333, 500), (500, 375), (512, 256), (1999, 1333), (96, 64)]:

@@ -176,7 +176,7 @@ def test_glob_filters_like_a_folder(album: Path) -> None:
     assert paths(references(f"{album}/.th*/*.png"), album) == [".thumbs/t.png"]
 
 
-def test_brackets_in_real_names_are_no_pattern(tmp_path: Path) -> None:
+def test_brackets_in_existing_names_are_not_a_pattern(tmp_path: Path) -> None:
     picture(tmp_path / "trip [2024]" / "1.png")
     picture(tmp_path / "trip [2024]" / "2.png")
     picture(tmp_path / "x[1].png")

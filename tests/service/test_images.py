@@ -26,7 +26,7 @@ def test_upload_is_listed_shown_and_found(service, empty):
     assert [hit["id"] for hit in hits] == [other["id"]]
 
 
-def test_adding_again_adds_nothing_and_is_no_error(service, empty):
+def test_adding_again_succeeds_without_a_new_image(service, empty):
     upload = {"files": {"file": ("a.jpg", jpeg(1))}, "data": {"collection": empty}}
     assert service.http.post("/v1/images", **upload).status_code == 201
     again = service.http.post("/v1/images", **upload)

@@ -1,4 +1,4 @@
-"""Run the long trials of the service, all or those that are named, and print their figures.
+"""Run all or the named long trials of the service, and print their figures.
 
 python -m tests.soak [kills[=100] schemathesis[=2000] nasty[=1000] images[=5000] load[=50000]
                      steady[=600]]

@@ -1,4 +1,4 @@
-"""Files of a given size that make their decoder work as hard as their format allows."""
+"""Files of a given size that cause the most work for their decoder."""
 
 import struct
 import zlib
@@ -22,11 +22,11 @@ from tests.images.test_bounds import (
 from tests.images.test_decoder import SAMPLES, chunk, encoded, png
 
 SIDE = 7_000  # 49 megapixels, which is just within the default limit
-HALF = 0.6  # of the size, for parts that take a bit more room than their content
+HALF = 0.6  # of the size, for parts that are a bit larger than their content
 
 
 def files(size, only=""):
-    """Yield the bombs of at most `size` bytes, by name; those whose names hold `only`."""
+    """Yield the bombs of at most `size` bytes whose names contain `only`, by name."""
     for name, make in (*BOMBS.items(), *FILLED.items(), *PIXELS.items()):
         if only not in name:
             continue
@@ -71,8 +71,8 @@ def _jpeg_tail(part, size):
     return _around(SAMPLES["JPEG"], len(SAMPLES["JPEG"]) - 2, part, size)
 
 
-def _tiff(entries, size, **told):
-    return tiff(*entries, tail=bytes(size - 14 - 12 * len(entries)), **told)
+def _tiff(entries, size, **options):
+    return tiff(*entries, tail=bytes(size - 14 - 12 * len(entries)), **options)
 
 
 def _ifds(size):
@@ -81,7 +81,8 @@ def _ifds(size):
     start = 8 + 2 + 12 * 6 + 4
     first = tiff(*gray_entries(1, 1), (273, 4, 1, 8))[:-4] + struct.pack("<I", start)
     return first + b"".join(
-        struct.pack("<HHHIII", 1, 256, 4, 1, 1, start + 18 * (each + 1)) for each in range(number)
+        struct.pack("<HHHIII", 1, 256, 4, 1, 1, start + 18 * (number_before + 1))
+        for number_before in range(number)
     )
 
 
@@ -252,7 +253,7 @@ FILLED = {
 }
 
 
-ImageFile.MAXBLOCK = 1 << 28  # noise as a progressive JPEG takes more room than Pillow expects
+ImageFile.MAXBLOCK = 1 << 28  # noise as a progressive JPEG is larger than Pillow expects
 
 
 def _noise(side, bands="RGB"):
@@ -289,7 +290,7 @@ PIXELS = {
     ),
     "pixels JPEG progressive CMYK": lambda _size: _flat("JPEG", "CMYK", progressive=True),
     "pixels JPEG 400 MP": lambda _size: encoded(Image.new("L", (20_000, 20_000)), "JPEG"),
-    "pixels JPEG 390 MP, colour": lambda _size: encoded(
+    "pixels JPEG 390 MP, color": lambda _size: encoded(
         Image.new("RGB", (24_000, 16_000)), "JPEG", subsampling=0
     ),
     "pixels JPEG 98 MP, progressive": lambda _size: encoded(
@@ -299,7 +300,7 @@ PIXELS = {
     "pixels PNG noise": lambda size: _fitted("PNG", "RGBA", size, 4.01, compress_level=1),
     "pixels PNG 16 bits": lambda _size: _deep_png(),
     "pixels PNG interlaced": lambda _size: _deep_png(interlaced=True),
-    "pixels PNG with a transparent colour": lambda _size: _deep_png(key=bytes(6)),
+    "pixels PNG with a transparent color": lambda _size: _deep_png(key=bytes(6)),
     "pixels PNG animated": lambda _size: _flat(
         "PNG",
         "RGBA",
@@ -377,7 +378,7 @@ def _turned():
 
 
 def _deep_png(*, interlaced=False, key=b""):
-    """Return a flat PNG of 16 bits, of four channels or of three with a transparent colour."""
+    """Return a flat PNG of 16 bits, of four channels or of three with a transparent color."""
     kind = 2 if key else 6
     first = chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 16, kind, 0, 0, interlaced))
     first += chunk(b"tRNS", key) if key else b""

@@ -1,8 +1,8 @@
-"""Broken files and bombs, each decoded in a process of its own, with its seconds and its memory.
+"""Broken files and bombs, decoded in a separate process, with seconds and memory.
 
-Files of nine formats are mutated, by a fixed seed: bytes, numbers, lengths, cuts and splices. Bombs
-of every format have the size that the service and the library take. Both go through every way that
-a file takes into the program: decoding, decoding small, reading the header, making a thumbnail.
+Files of nine formats are mutated, with a fixed seed: bytes, numbers, lengths, cuts and splices.
+Bombs of every format have the size limits of the service and the library. Both pass through every
+decoder of the program: full, reduced, header and thumbnail.
 """
 
 import base64
@@ -21,8 +21,8 @@ import numpy as np
 from tests.soak import bombs, mutations
 
 SECONDS, MEGABYTES = 5.0, 1_000
-LIMITS = (64 << 20, 256 << 20)  # bytes of a file: the service's, and the library's
-_GIVEN_UP = 60  # seconds of processor time, and three times as many of any time
+LIMITS = (64 << 20, 256 << 20)  # bytes of a file: limits of the service and of the library
+_GIVEN_UP = 60  # seconds of processor time; the limit of elapsed time is three times as long
 _ADDRESSES = 6 << 30  # bytes
 SEED = 16
 
@@ -67,7 +67,7 @@ def _run(decoder, files, what, most=8):
 
 
 class Decoder:
-    """A process that decodes files one by one; a new one takes the place of one that ends."""
+    """A process that decodes files one by one. It is replaced when it ends."""
 
     def __init__(self):
         self._process = None
@@ -81,7 +81,7 @@ class Decoder:
             self._process.communicate()
 
     def measure(self, data):
-        """Return seconds of processor time of the slowest way, megabytes at most, the outcome."""
+        """Return the processor seconds of the slowest decoder, peak megabytes, and the outcome."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.soak.images"],
@@ -107,7 +107,7 @@ class Decoder:
 
 
 def _serve():
-    """Decode what comes in, in the process of its own."""
+    """Decode the received files, in the separate process."""
     from imgsearch import images
     from imgsearch.errors import ImageError
     from imgsearch.objects.thumbnails import thumbnail
@@ -119,12 +119,12 @@ def _serve():
         "thumbnail": lambda data: thumbnail(data, 256),
     }
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
-    for way in ways.values():  # what is imported late
+    for way in ways.values():  # loads late imports
         way(base64.b64decode(mutations.TINY))
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "w")
     while head := source.read(8):
         data = source.read(int.from_bytes(head, "big"))
-        Path("/proc/self/clear_refs").write_text("5")  # from here on the peak counts
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         took, outcome = {}, ""
         for name, way in ways.items():
             began = time.process_time()

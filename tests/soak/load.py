@@ -1,9 +1,8 @@
-"""Searches by upload while a folder is being added; and what encoder and store allow by themselves.
+"""Searches by upload during an addition, compared with the encoder and store alone.
 
-The service and the library's own searches share one process and one archive, in turns, so that
-both have the same store, the same job and the same questions for its progress beside them. Uploads
-and those questions come from two other processes, which are light (http.client), but have the same
-cores.
+The service and the library's own searches alternate in one process and one archive, with the same
+store, job and progress requests. Uploads and progress requests come from two other light
+processes (http.client) on the same cores.
 """
 
 import hashlib
@@ -35,20 +34,20 @@ from tests.pictures import picture
 from tests.service.running import served
 
 WIDTHS = (1, 8, 32)
-ROUNDS = 3  # of library and service in turns, for each width
-QUERIES = 200  # images that are searched for
+ROUNDS = 3  # alternations of library and service for each width
+QUERIES = 200  # query images
 K = 10
 SEED = 2026
-CHUNK = 5_000  # vectors of one insertion
-EVERY = 0.05  # seconds between two questions for progress
-WANTED, PROMPT = 0.9, 0.1  # of the library's searches/s; seconds of an answer about progress
+CHUNK = 5_000  # vectors of one insert
+EVERY = 0.05  # seconds between two progress requests
+WANTED, PROMPT = 0.9, 0.1  # share of the library's searches/s; seconds of a progress response
 
 
 def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
     print(
         f"load: {vectors:,} vectors by classic, k = {K}, searches by upload while a folder is added"
     )
-    found = []
+    results = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         name, paths = gallery(folder)
@@ -65,11 +64,11 @@ def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
                 _drawn(folder / "photos" / str(width), files, 10**6 * width)
                 job = jobs.start_folder(str(folder / "photos" / str(width)))
                 next(state for state in jobs.watch(job.id) if state.state != "queued")
-                found.append(_measured(archive, url, job, jobs, folder, queries, width, seconds))
+                results.append(_measured(archive, url, job, jobs, folder, queries, width, seconds))
                 jobs.cancel(job.id)
                 *_, ended = jobs.watch(job.id)
                 print(f"    the job added {ended.inserted:,} images meanwhile", flush=True)
-    return found
+    return results
 
 
 def _measured(archive, url, job, jobs, folder, queries, width, seconds):
@@ -78,7 +77,8 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
     library = archive.library()
 
     def search(data):
-        with archive.traffic.search():  # or the job would give way to the service's alone
+        # otherwise the job would yield only to the service's searches
+        with archive.traffic.search():
             assert library.search(data, k=K)
 
     for _ in range(ROUNDS):
@@ -118,9 +118,9 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
 
 
 def _processor(archive, url, folder, queries, seconds):
-    """Tell how much processor time of this process a search takes, with no job beside it.
+    """Print the processor time of a search in this process, without a job.
 
-    It is the same whatever else the machine does, and the rate of a machine that is busy with this.
+    It does not depend on other load, and gives the rate of a fully used machine.
     """
     library, spent = archive.library(), {"library": [], "service": []}
     rates = {"library": [], "service": []}
@@ -136,12 +136,12 @@ def _processor(archive, url, folder, queries, seconds):
         got = _uploaded(url, folder / "queries", 1, seconds)
         spent["service"].append((process_time() - before) / len(got["times"]))
         rates["service"].append(len(got["times"]) / got["lasted"])
-    ours, theirs = (1e3 * statistics.median(each) for each in spent.values())
+    ours, theirs = (1e3 * statistics.median(times) for times in spent.values())
     print(
         f"  processor time of a search: library {ours:.1f} ms, service {theirs:.1f} ms, ratio "
         f"{ours / theirs:.2f} (medians of {ROUNDS} rounds)"
     )
-    ours, theirs = (sum(each) / ROUNDS for each in rates.values())
+    ours, theirs = (sum(times) / ROUNDS for times in rates.values())
     print(
         f"  1 client without the job: service {theirs:.1f}, library {ours:.1f} searches/s, ratio "
         f"{theirs / ours:.2f}",
@@ -155,7 +155,7 @@ def _ratios(theirs, ours):
 
 @contextmanager
 def _service(folder):
-    """Give an archive, the jobs over it, and the address of a service in front of both."""
+    """Yield an archive, its jobs, and the URL of a service over both."""
     with opened(folder / "data", model="classic", roots=(folder,)) as archive:
         running = server.running(
             archive, keys=None, limits=Limits(), hosts=server.LOOPBACK, page=False
@@ -175,22 +175,24 @@ def _queries(folder, paths):
 
 
 def _drawn(folder, number, first):
-    """Write pictures for a job, of a small photograph's size."""
+    """Write pictures of a small photograph's size for a job."""
     (folder / "größe").mkdir(parents=True)
-    for each in range(number):
+    for number_drawn in range(number):
         file = io.BytesIO()
-        Image.fromarray(picture(first + each, (320, 240))).save(file, "JPEG", quality=85)
-        (folder / "größe" / f"{each:05d}.jpg").write_bytes(file.getvalue())
+        Image.fromarray(picture(first + number_drawn, (320, 240))).save(file, "JPEG", quality=85)
+        (folder / "größe" / f"{number_drawn:05d}.jpg").write_bytes(file.getvalue())
 
 
 def _fill(archive, paths, number):
     """Insert vectors of crops, and give them rows."""
     encoder, rng = load("classic"), np.random.default_rng(SEED)
-    library, each = archive.library(), -(-number // len(paths))
+    library, crops_per_image = archive.library(), -(-number // len(paths))
     waiting, started = [], perf_counter()
-    for done, path in enumerate(itertools.islice(paths, -(-number // each))):
+    for done, path in enumerate(itertools.islice(paths, -(-number // crops_per_image))):
         image = decode(read(path), path=path)
-        rows = encoder.encode([crop(image, rng) for _ in range(min(each, number - done * each))])
+        rows = encoder.encode(
+            [crop(image, rng) for _ in range(min(crops_per_image, number - done * crops_per_image))]
+        )
         for place, row in enumerate(rows):
             name = f"{Path(path).name}, crop {place}"
             id_ = hashlib.sha256(f"{path} {place}".encode()).hexdigest()
@@ -200,16 +202,17 @@ def _fill(archive, paths, number):
             waiting = []
     if waiting:
         library.insert(waiting)
-    library.collection.flush()  # as a job does at its end; until then rows are compared one by one
+    # a job also does this at its end; until then rows are compared one by one
+    library.collection.flush()
     archive.repair()
     assert archive.count().vectors == number
     print(f"  filled in {perf_counter() - started:.0f} s", flush=True)
 
 
 def _repeated(work, queries, width, seconds):
-    """Do `work` with one query after another in `width` threads, begun within so many seconds.
+    """Call `work` with one query after another in `width` threads, for some seconds.
 
-    Return the times of what went well, what failed, and how long all of it lasted.
+    Return the times of successful calls, the failures, and the total duration.
     """
     times, failed, began = [], [], perf_counter()
     ends = began + seconds
@@ -232,7 +235,7 @@ def _repeated(work, queries, width, seconds):
 
 
 def _uploaded(url, folder, width, seconds):
-    """Have another process search by upload; return what it measured."""
+    """Let another process search by upload; return its measurements."""
     words = [sys.executable, "-m", "tests.soak.load", "search", url, str(folder), str(width)]
     done = subprocess.run([*words, str(seconds)], check=True, capture_output=True)
     return json.loads(done.stdout)
@@ -240,22 +243,22 @@ def _uploaded(url, folder, width, seconds):
 
 @contextmanager
 def _followed(url, job, answers):
-    """Have a third process ask for a job's progress meanwhile; note how long the answers took.
+    """Let a third process request a job's progress; record the times of its responses.
 
-    And how late that process itself woke up: what other programs and the machine are to blame for.
+    Also record how late that process woke up, which is caused by other load.
     """
     words = [sys.executable, "-m", "tests.soak.load", "follow", url, job]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         yield
-        told, _ = process.communicate()
+        output, _ = process.communicate()
     assert process.returncode == 0
-    for name, times in json.loads(told).items():
+    for name, times in json.loads(output).items():
         answers[name] += times
 
 
 def _search(url, folder, width, seconds):
-    """Search by upload; print what it took as JSON."""
+    """Search by upload; print the times as JSON."""
     host, local = urlsplit(url).netloc, threading.local()
     queries = [_form(file.read_bytes()) for file in sorted(Path(folder).iterdir())]
 
@@ -265,16 +268,16 @@ def _search(url, folder, width, seconds):
         headers = {"Content-Type": "multipart/form-data; boundary=grenze"}
         local.http.request("POST", "/v1/search", body, headers)
         answer = local.http.getresponse()
-        told = answer.read()
-        assert answer.status == 200, told
-        assert json.loads(told)["hits"]
+        body = answer.read()
+        assert answer.status == 200, body
+        assert json.loads(body)["hits"]
 
     times, failed, lasted = _repeated(search, queries, int(width), float(seconds))
     print(json.dumps({"times": times, "failed": len(failed), "lasted": lasted}))
 
 
 def _follow(url, job):
-    """Ask for a job's progress until nobody listens; print how long it took as JSON."""
+    """Request a job's progress until the pipe closes; print the times as JSON."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     over, progress, late = threading.Event(), [], []
     threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()

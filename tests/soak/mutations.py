@@ -1,4 +1,4 @@
-"""Files of every format with something wrong in them, by a generator of random numbers."""
+"""Files of every format with random faults."""
 
 import struct
 import zlib
@@ -15,7 +15,7 @@ TINY = (  # a PNG of one pixel
 )
 NUMBERS = (0, 1, 2, 7, 8, 9, 32, 127, 128, 255, 256, 4_095, 32_767, 32_768, 65_535, 65_536)
 NUMBERS += (1 << 20, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
-# what stands before a length, a count or a size, in any format
+# names that precede a length, a count or a size in some format
 NAMES = (
     *(b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"acTL", b"fcTL", b"fdAT", b"iCCP", b"zTXt", b"iTXt"),
     *(b"eXIf", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xda", b"\xff\xdb", b"\xff\xdd"),
@@ -29,7 +29,7 @@ NAMES = (
 
 @cache
 def seeds():
-    """Return the files that are mutated: every format, in its variants, small and larger."""
+    """Return the files to mutate: every format and variant, small and larger."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "Straße"
     noise = Image.merge("RGB", [Image.effect_noise((180, 130), 60) for _ in range(3)])
@@ -38,11 +38,11 @@ def seeds():
     meta = {"exif": exif, "icc_profile": bytes(600)}
 
     def frames():
-        # copies: an image keeps the options of the encoder that it was saved by
+        # copies, because an image keeps the options of its last encoder
         turned = [noise.transpose(Image.Transpose.ROTATE_180) for _ in range(3)]
         return {"save_all": True, "append_images": turned}
 
-    made = {
+    variants = {
         "JPEG large": encoded(noise, "JPEG", quality=80, comment=b"a", **meta),
         "JPEG progressive large": encoded(noise, "JPEG", progressive=True, quality=60),
         "JPEG grey": encoded(noise.convert("L"), "JPEG", restart_marker_blocks=4),
@@ -84,7 +84,7 @@ def seeds():
         "AVIF large": encoded(alpha, "AVIF", quality=60, speed=9, **meta),
         "AVIF animated": encoded(noise, "AVIF", speed=9, **frames()),
     }
-    return {**SAMPLES, **made}
+    return {**SAMPLES, **variants}
 
 
 def files(number, rng):
@@ -124,7 +124,7 @@ def _number(data, rng):
 
 
 def _field(data, rng):
-    """Write such a number behind the name of a part, where its length or its fields are."""
+    """Write such a number behind the name of a part, over its length or fields."""
     places = [data.find(name, 0) for name in NAMES]
     places = [place for place in places if place >= 0]
     if not places:
@@ -164,7 +164,7 @@ MUTATIONS = (_bytes, _bit, _number, _number, _field, _field, _field, _cut, _hole
 
 
 def _with_checksums(data):
-    """Return a PNG with right checksums, so that its decoder reads what was changed."""
+    """Return a PNG with correct checksums, so that its decoder reads the changed bytes."""
     changed, at = bytearray(data), 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")

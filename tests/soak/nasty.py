@@ -1,4 +1,4 @@
-"""Files that were made to break a decoder, and random bytes, uploaded to a service."""
+"""Files designed to break a decoder, and random bytes, uploaded to a service."""
 
 import struct
 import tempfile
@@ -15,14 +15,14 @@ from tests.images.test_decoder import SAMPLES, chunk, encoded, noisy_exif, png
 from tests.soak.service import service
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/nasty"
-MOST = 1_500  # MB that may be resident
+MOST = 1_500  # limit of resident MB
 SEED = 7
 
 
-def made():
-    """Return nasty files by name: bombs, lies, and what other formats look like."""
-    grey = encoded(Image.new("L", (800, 800)), "JPEG", progressive=True)
-    scans = grey[grey.rindex(b"\xff\xda") : -2]
+def nasty_files():
+    """Return nasty files by name: bombs, false sizes, and files of other formats."""
+    gray = encoded(Image.new("L", (800, 800)), "JPEG", progressive=True)
+    scans = gray[gray.rindex(b"\xff\xda") : -2]
     bomb = zlib.compress(bytes(200_000_000), 1)
     gif = encoded(Image.new("P", (8, 8)), "GIF")
     start = gif.index(b",", 13)
@@ -40,7 +40,7 @@ def made():
         "100 MB behind one pixel": png(1, 1, rows=bytes(100_000_000)),
         "zTXt bomb": png(1, 1, rows=b"\0\0", extra=chunk(b"zTXt", b"a\0\0" + bomb)),
         "iCCP bomb": png(1, 1, rows=b"\0\0", extra=chunk(b"iCCP", b"a\0\0" + bomb)),
-        "20,000 scans": grey[:-2] + scans * 20_000 + b"\xff\xd9",
+        "20,000 scans": gray[:-2] + scans * 20_000 + b"\xff\xd9",
         "100,000 frames": gif[:start] + gif[start:-1] * 100_000 + b";",
         "slow PPM": b"P5 7000 7000 254\n" + bytes(1_000),
         "tiles of 8,000": _tiles(),
@@ -61,23 +61,23 @@ def _tiles():
 
 
 def random_ones(number, seed=SEED):
-    """Yield random bytes, some behind a format's first ones, and good files with bytes changed."""
+    """Yield random bytes, some with the first bytes of a format, and changed valid files."""
     rng = np.random.default_rng(seed)
     good = list(SAMPLES.items())
-    for each in range(number):
-        name, data = good[each % len(good)]
-        if each % 3 == 0:
+    for index in range(number):
+        name, data = good[index % len(good)]
+        if index % 3 == 0:
             tail = rng.bytes(int(rng.integers(0, 4_096)))
-            yield f"random {each}", (data[:16] if each % 2 else b"") + tail
+            yield f"random {index}", (data[:16] if index % 2 else b"") + tail
             continue
         changed = bytearray(data)
         for place in rng.integers(0, len(data), max(1, len(data) // 50)):
             changed[place] = int(rng.integers(256))
-        yield f"changed {name} {each}", bytes(changed)
+        yield f"changed {name} {index}", bytes(changed)
 
 
 def main(number=1_000, every=1):
-    files = [*made().items(), *random_ones(number)]
+    files = [*nasty_files().items(), *random_ones(number)]
     shared = sorted(SHARED.iterdir()) if SHARED.is_dir() else []
     files += [(path.name, path.read_bytes()) for path in shared[::every]]
     print(f"nasty: {len(files):,} files ({number:,} random ones), each added and searched for")

@@ -1,4 +1,4 @@
-"""A service in a process of its own, as `imgsearch serve` starts it."""
+"""A service in a separate process, started by `imgsearch serve`."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ import psutil
 
 
 class Service:
-    """A running service: its address, its process, and the last lines that it said."""
+    """A running service: its URL, its process, and the last lines of its output."""
 
     def __init__(self, process):
         self._process = process
@@ -27,10 +27,10 @@ class Service:
             raise AssertionError("".join(self.lines))
 
     def resident(self):
-        """Return the most memory that was resident at any time, in MB (Linux's VmHWM)."""
-        told = Path(f"/proc/{self.inside.pid}/status").read_text()
-        found = re.search(r"VmHWM:\s+(\d+) kB", told)
-        return int(found[1]) / 1e3
+        """Return the peak of resident memory in MB (Linux's VmHWM)."""
+        status = Path(f"/proc/{self.inside.pid}/status").read_text()
+        match = re.search(r"VmHWM:\s+(\d+) kB", status)
+        return int(match[1]) / 1e3
 
     @property
     def alive(self):
@@ -48,16 +48,16 @@ class Service:
     def _read(self):
         for line in self._process.stderr:
             self.lines.append(line)
-            found = re.search(r"http://[\w.:]+", line)
-            if not self.url and found:
-                self.url = found[0]
+            match = re.search(r"http://[\w.:]+", line)
+            if not self.url and match:
+                self.url = match[0]
                 self._listening.set()
-        self._listening.set()  # it ended
+        self._listening.set()  # the process ended
 
 
 @contextmanager
 def service(folder, *words):
-    """Run a service over `folder`, which asks for no key, until the block is left."""
+    """Run a service without keys over `folder` within the block."""
     command = [sys.executable, "-m", "imgsearch", "serve", "--data", str(folder)]
     command += ["--no-auth", "--port", "0", "--no-page", "--model", "lite", *words]
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Mixed load on a service for minutes: its memory, threads and descriptors have to stay flat."""
+"""Mixed load on a service for minutes: memory, threads and descriptors must not grow."""
 
 import itertools
 import random
@@ -15,7 +15,7 @@ from tests.service.running import jpeg
 from tests.soak.service import service
 
 CLIENTS = 4
-WARM = 0.25  # of the time; what is built once is built by then
+WARM = 0.25  # share of the time, after which caches are filled
 EVERY = 5.0  # seconds between two samples
 MOST_GROWTH = 0.10  # of resident memory, between the second and the last quarter
 MOST_MORE = 8  # threads or descriptors, likewise
@@ -44,7 +44,7 @@ def main(seconds=600):
 
 
 def _client(url, seed, ends, answers):
-    """Do what users do, in turns: every image that is added is deleted again."""
+    """Send the requests of users in turn; every added image is deleted again."""
     draw = random.Random(seed)  # noqa: S311  # no secret
     with httpx.Client(base_url=url, timeout=60) as client:
         for number in itertools.count(seed * 10**6):
@@ -75,7 +75,7 @@ def _sample(process):
 
 
 def _judged(samples):
-    """Compare the first third with the last one, by their medians."""
+    """Compare the medians of the first and last third."""
     third = max(1, len(samples) // 3)
     early = [statistics.median(column) for column in zip(*samples[:third], strict=True)]
     late = [statistics.median(column) for column in zip(*samples[-third:], strict=True)]

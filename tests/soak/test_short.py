@@ -1,23 +1,23 @@
-"""The long trials in short; `make soak` runs them whole."""
+"""Short runs of the long trials; `make soak` runs them in full."""
 
 import pytest
 
 from tests.soak import document, images, kills, load, nasty
 
 
-def test_kills_lose_nothing_and_leave_nothing():
+def test_killed_loads_lose_nothing_and_complete():
     assert sum(kills.main(2, 100).values()) == 2
 
 
-def test_no_generated_request_breaks_the_document():
+def test_responses_to_generated_requests_match_the_document():
     assert sum(document.main(50).values()) >= 50
 
 
-def test_nasty_files_neither_stop_the_service_nor_fill_the_memory():
+def test_nasty_files_neither_stop_the_service_nor_exhaust_memory():
     assert nasty.main(30, every=20) < nasty.MOST
 
 
-def test_broken_images_take_neither_long_nor_much_memory():
+def test_broken_images_use_little_time_and_memory():
     seconds, megabytes = images.main(60, (1 << 18,), "filled")
     assert seconds < images.SECONDS
     assert megabytes < images.MEGABYTES
@@ -25,6 +25,6 @@ def test_broken_images_take_neither_long_nor_much_memory():
 
 @pytest.mark.parametrize("width", [4])
 def test_searches_and_progress_are_answered_while_a_job_loads(width):
-    (found,) = load.main(300, 0.5, (width,), 300)
-    assert found["failed"] == 0
-    assert found["p99"] > 0  # how fast is for the long form to tell, on a machine of its own
+    (result,) = load.main(300, 0.5, (width,), 300)
+    assert result["failed"] == 0
+    assert result["p99"] > 0  # the long run measures the speed, on an idle machine

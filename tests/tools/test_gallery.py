@@ -1,4 +1,4 @@
-"""The drawn gallery: layout, captions, determinism, all or nothing, and classes worth searching."""
+"""The drawn gallery: layout, captions, determinism, atomic writes, and distinct classes."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from tools.gallery import PAINTERS, classes, draw
 from tools.gallery.canvas import Canvas, mix, ramp, rgb
 from tools.gallery.caption import counted, one
 
-SIZE = (96, 72)  # pixels: small enough to draw hundreds of pictures, large enough to recognise
+SIZE = (96, 72)  # pixels: small enough to draw hundreds of pictures, large enough to recognize
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def painted(label: str, index: int) -> tuple[Canvas, str]:
 
 
 class Interrupted(Exception):
-    """Stands for whatever ends a draw half-way."""
+    """Interrupts a draw."""
 
 
 def test_classes_are_two_dozen_sorted_names_fit_for_folders():
@@ -62,7 +62,7 @@ def test_layout_is_train_and_test_by_class(gallery):
     assert {p.name for p in gallery.iterdir()} == {"train", "test", "captions.jsonl", "drawn.json"}
 
 
-def test_pictures_are_rgb_of_the_asked_size(gallery):
+def test_pictures_are_rgb_of_the_requested_size(gallery):
     for path in gallery.rglob("*.jpg"):
         with Image.open(path) as picture:
             assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", SIZE)
@@ -93,22 +93,22 @@ def test_captions_are_sentences_that_vary_within_a_class(gallery):
         ("goldfish", "in green water", "in blue water", 1),
     ],
 )
-def test_caption_tells_the_colour_that_was_painted(label, word, rarer, channel):
-    # the share of one primary in all light is higher where the caption names that colour
+def test_caption_names_the_painted_color(label, word, rarer, channel):
+    # the share of a primary color is higher in pictures whose captions name it
     shares: dict[str, list[float]] = {word: [], rarer: []}
     for index in range(120):
         canvas, caption = painted(label, index)
         light = np.clip(canvas.rgb, 0, 1).mean(axis=(0, 1))
-        for phrase, found in shares.items():
+        for phrase, values in shares.items():
             if phrase in caption:
-                found.append(float(light[channel] / light.sum()))
+                values.append(float(light[channel] / light.sum()))
     assert len(shares[word]) > 3
     assert len(shares[rarer]) > 3
     assert np.mean(shares[word]) > np.mean(shares[rarer]) + 0.01
 
 
-def test_caption_tells_how_many_were_painted():
-    # slices are the one bright thing on a dark table: each is a blob, or one with those it touches
+def test_caption_states_the_painted_number():
+    # slices are the only bright objects on a dark table; touching slices form one blob
     exact = []
     for index in range(60):
         canvas, caption = painted("orange_slices", index)
@@ -123,7 +123,7 @@ def test_caption_tells_how_many_were_painted():
 
 
 def blobs_of(mask: np.ndarray, *, smallest: int) -> int:
-    """Return how many 4-connected regions of at least that many pixels a mask has."""
+    """Return the number of 4-connected regions of a mask with at least `smallest` pixels."""
     left, blobs = {(int(y), int(x)) for y, x in np.argwhere(mask)}, 0
     while left:
         front, size = [left.pop()], 0
@@ -145,7 +145,7 @@ def test_same_seed_gives_the_same_bytes(tmp_path, gallery):
         assert (again / name).read_bytes() == (gallery / name).read_bytes()
 
 
-def test_picture_depends_on_its_own_index_alone(tmp_path, gallery):
+def test_picture_depends_only_on_its_index(tmp_path, gallery):
     fewer = tmp_path / "fewer"
     draw(fewer, per_class=2, size=SIZE)
     drawn, known = digests(fewer), digests(gallery)
@@ -174,7 +174,7 @@ def test_other_seed_gives_other_pictures(tmp_path, gallery):
     assert not set(digests(other).values()) & set(digests(gallery).values())
 
 
-def test_no_picture_comes_twice(gallery):
+def test_every_picture_is_unique(gallery):
     assert len(set(digests(gallery).values())) == len(digests(gallery))
 
 
@@ -194,7 +194,7 @@ def test_progress_counts_up_to_all(tmp_path):
     assert seen == [(done, 48) for done in range(1, 49)]  # 24 classes, a picture and a query each
 
 
-def test_complete_gallery_is_left_as_it_is(gallery):
+def test_complete_gallery_is_not_changed(gallery):
     before = {path: path.stat().st_mtime_ns for path in gallery.rglob("*")}
 
     def refuse(done: int, total: int) -> None:
@@ -211,7 +211,7 @@ def test_empty_folder_is_filled(tmp_path):
     assert len(digests(folder)) == 48
 
 
-def test_missing_parents_are_made(tmp_path):
+def test_missing_parents_are_created(tmp_path):
     folder = tmp_path / "a" / "b" / "gallery"
     draw(folder, per_class=1, size=(32, 24))
     assert len(digests(folder)) == 48
@@ -227,7 +227,7 @@ def test_interrupted_draw_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_foreign_folder_is_refused_and_kept(tmp_path):
+def test_foreign_folder_is_rejected_and_kept(tmp_path):
     (tmp_path / "fotos").mkdir()
     (tmp_path / "fotos" / "žába.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(DatasetError, match="holds no such drawn gallery"):
@@ -235,7 +235,7 @@ def test_foreign_folder_is_refused_and_kept(tmp_path):
     assert [p.name for p in tmp_path.rglob("*")] == ["fotos", "žába.txt"]
 
 
-def test_file_in_the_way_is_refused(tmp_path):
+def test_file_in_the_way_is_rejected(tmp_path):
     (tmp_path / "gallery").write_text("mine", encoding="utf-8")
     with pytest.raises(DatasetError):
         draw(tmp_path / "gallery", per_class=1, size=(32, 24))
@@ -243,20 +243,20 @@ def test_file_in_the_way_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("other", [{"seed": 3}, {"per_class": 3}, {"size": (96, 73)}])
-def test_gallery_of_other_arguments_is_refused(gallery, other):
+def test_gallery_of_other_arguments_is_rejected(gallery, other):
     with pytest.raises(DatasetError):
         draw(gallery, **{"per_class": 4, "size": SIZE, **other})
 
 
 @pytest.mark.parametrize("lost", ["captions.jsonl", "test/rainbow/rainbow_01.jpg"])
-def test_gallery_that_lost_a_file_is_refused_by_name(tmp_path, lost):
+def test_gallery_that_lost_a_file_is_rejected_by_name(tmp_path, lost):
     draw(tmp_path / "g", per_class=1, size=(32, 24))
     (tmp_path / "g" / lost).unlink()
     with pytest.raises(DatasetError, match=re.escape(lost)):
         draw(tmp_path / "g", per_class=1, size=(32, 24))
 
 
-def test_place_that_cannot_be_written_is_a_source_error(tmp_path):
+def test_unwritable_folder_raises_source_error(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(SourceError) as caught:
         draw(tmp_path / "file" / "gallery", per_class=1, size=(32, 24))
@@ -273,13 +273,13 @@ def test_place_that_cannot_be_written_is_a_source_error(tmp_path):
         {"size": (5000, 320)},
     ],
 )
-def test_arguments_out_of_range_are_refused_before_anything_is_written(tmp_path, wrong):
+def test_arguments_out_of_range_are_rejected_before_anything_is_written(tmp_path, wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         draw(tmp_path / "g", **wrong)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_colour_alone_is_right_more_than_chance_and_less_than_always(gallery):
+def test_color_alone_classifies_better_than_chance_but_imperfectly(gallery):
     files = sorted(gallery.rglob("*.jpg"))
     labels = np.array([path.parent.name for path in files])
     thumbs = np.stack(
@@ -291,7 +291,7 @@ def test_colour_alone_is_right_more_than_chance_and_less_than_always(gallery):
     assert 0.25 < right < 0.85  # chance is 4 of 119: 0.034
 
 
-def test_pictures_of_a_class_differ_as_photographs_do(gallery):
+def test_pictures_of_a_class_differ_like_photographs(gallery):
     for label in classes():
         pictures = [
             np.asarray(Image.open(path), float) for path in sorted(gallery.rglob(f"{label}_*.jpg"))
@@ -330,7 +330,7 @@ def test_window_outside_the_canvas_paints_nothing():
     assert not canvas.rgb.any()
 
 
-def test_noise_spans_nought_to_one_and_follows_the_generator():
+def test_noise_spans_zero_to_one_and_follows_the_generator():
     first, second = (Canvas(64, 48, np.random.default_rng(5)).noise(4) for _ in range(2))
     assert (first == second).all()
     assert (first.dtype, first.shape) == (np.float32, (48, 64))
@@ -344,7 +344,7 @@ def test_spots_keep_their_distance():
     assert len(places) > 2
 
 
-def test_colours_mix_by_share_and_by_mask():
+def test_colors_mix_by_share_and_by_mask():
     assert rgb("#ff8000").tolist() == pytest.approx([1, 128 / 255, 0])
     assert mix("#000000", "#ffffff", 0.25).tolist() == pytest.approx([0.25] * 3)
     field = ramp(np.array([[0.0, 1.0, 2.0]], np.float32), 0, 2)

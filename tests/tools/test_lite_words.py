@@ -1,4 +1,4 @@
-"""The tool that fits the table of words: its texts, its fit, what it writes."""
+"""The tool that fits the table of words: texts, fit and output."""
 
 import json
 
@@ -19,14 +19,14 @@ def captions(tmp_path):
     return file
 
 
-def test_images_that_are_evaluated_on_are_left_out(captions, tmp_path):
+def test_evaluation_images_are_excluded(captions, tmp_path):
     exclude = tmp_path / "exclude.jsonl"
     rows = [
         {"file": "images/0003.jpg", "captions": ["x"]},
         {"file": "7.jpg", "captions": ["A cat."]},
     ]
     exclude.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    # 3 by its number, 2 by a caption that differs in case, spaces and the full stop alone
+    # 3 by its number, 2 by a caption that differs only in case, spaces and the full stop
     assert tool.captions_by_image(captions, exclude) == {1: ["A dog.", "Ein Hund"]}
 
 
@@ -47,14 +47,14 @@ def test_class_lemmas_are_in_the_order_of_the_classifier():
     assert lemmas[synsets[207]] == "golden retriever"
 
 
-def test_made_up_sentences_hold_their_entries_and_are_the_same_again():
+def test_made_up_sentences_contain_their_entries_and_are_reproducible():
     entries = ["tench", "polar bear"]
     sentences = tool.made_up(entries, ["a dog"], np.random.default_rng(3))
     assert all(entry in sentence for entry, sentence in zip(entries, sentences, strict=True))
     assert sentences == tool.made_up(entries, ["a dog"], np.random.default_rng(3))
 
 
-def test_directions_keep_what_the_targets_span():
+def test_directions_keep_the_span_of_the_targets():
     # all targets lie in the plane of the second and the last number
     targets = np.zeros((3, 384), dtype=np.float32)
     targets[:, 1], targets[:, 383] = [1, 0.6, 0], [0, 0.8, 1]
@@ -63,7 +63,7 @@ def test_directions_keep_what_the_targets_span():
 
 
 def test_fit_points_sums_at_their_targets():
-    # "white" says nothing by itself, but a white dog is another direction than a dog
+    # "white" has no direction by itself, but a white dog differs from a dog
     own = np.eye(3, dtype=np.float32)
     lexicon = Lexicon(["dog", "white", "cat"])
     texts = ["a white dog", "dog", "nothing that is known"]
@@ -75,7 +75,7 @@ def test_fit_points_sums_at_their_targets():
     np.testing.assert_allclose(table[2], [0, 0, 1], atol=1e-6)
 
 
-def test_a_saved_table_is_read_to_the_nearest_step(tmp_path):
+def test_saved_table_is_read_to_the_nearest_step(tmp_path):
     table = np.float32([[1, -0.5], [0.004, 0.001]])
     basis = np.zeros((2, 384), dtype=np.float32)
     basis[0, 0] = basis[1, 1] = 1

@@ -137,7 +137,7 @@ def test_operator_that_returns_none_is_an_error_not_a_lost_row():
         toys.pipeline("toy_none").output("out")(1)
 
 
-def test_towhee_itself_loses_the_row_of_none():
+def test_towhee_itself_drops_rows_whose_operator_returns_none():
     closed = towhee.Pipeline.input("x").map("x", "y", lambda _: None).output("x", "y")
     assert closed(1).size == 0
 
