@@ -21,8 +21,9 @@ import click
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDERS: Final = (
-    "tools",
     "operators",
+    "tests",
+    "tools",
     "imgsearch/archive",
     "imgsearch/backends",
     "imgsearch/catalog",
@@ -310,8 +311,11 @@ def _matches(text: Text, prose: str) -> Iterator[Hit]:
 
 def _bindings(tree: ast.AST) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
-            yield node.id if isinstance(node, ast.Name) else node.attr, node.lineno
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id, node.lineno
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if ast.unparse(node.value) == "self":  # other objects have their own definition
+                yield node.attr, node.lineno
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name, node.lineno
         elif isinstance(node, ast.arg):

@@ -108,6 +108,7 @@ def test_binding_a_forbidden_name_is_a_hit(hits, source):
 
 def test_using_a_name_from_elsewhere_is_not_a_hit(hits):
     assert hits("draw(colour=told.made, key={'licence': each})") == []
+    assert hits("encoder.colour = 1") == []
 
 
 def test_names_and_files_have_american_spelling(hits):
