@@ -21,37 +21,16 @@ import click
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDERS: Final = (
+    "imgsearch",
     "operators",
     "tests",
     "tools",
-    "imgsearch/archive",
-    "imgsearch/backends",
-    "imgsearch/catalog",
-    "imgsearch/cli",
-    "imgsearch/client",
-    "imgsearch/datasets",
-    "imgsearch/encoders",
-    "imgsearch/evaluation",
-    "imgsearch/images",
-    "imgsearch/library",
-    "imgsearch/objects",
-    "imgsearch/pipelines",
-    "imgsearch/report",
-    "imgsearch/service",
-    "imgsearch/testing",
-    "imgsearch/towhee",
-    "imgsearch/ui",
-    "imgsearch/wire",
-    "imgsearch/__init__.py",
-    "imgsearch/distribution.py",
-    "imgsearch/errors.py",
-    "imgsearch/filters.py",
-    "imgsearch/settings.py",
-    "imgsearch/threads.py",
-    "imgsearch/text.py",
-    "imgsearch/types.py",
+    "docs",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
 )
-"""Clean folders and files: `make check` reads these. The list grows to the whole project."""
+"""Clean folders and files, read by `make check`. README.md and the notebooks are still missing."""
 
 EXEMPT: Final = {
     "tools/words.py": "lists the forbidden words",
