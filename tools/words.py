@@ -29,8 +29,11 @@ FOLDERS: Final = (
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "README.md",
+    "data",
+    "notebooks",
 )
-"""Clean folders and files, read by `make check`. README.md and the notebooks are still missing."""
+"""All folders and pages of the project: `make check` reads these."""
 
 EXEMPT: Final = {
     "tools/words.py": "lists the forbidden words",
