@@ -1,4 +1,4 @@
-"""The command line. It translates options to use cases, and results to tables, JSON and pages."""
+"""The command line: runs library calls from options, and prints tables, JSON and HTML pages."""
 
 from imgsearch.cli.main import cli, main
 

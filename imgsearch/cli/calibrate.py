@@ -1,4 +1,4 @@
-"""calibrate: the int8 form of a model, fitted to sample images."""
+"""calibrate: quantize a model to int8 with sample images."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +9,7 @@ from imgsearch.cli import options, show
 from imgsearch.images import sources
 from imgsearch.text import counted
 
-_LEAST: Final = 10  # images, as in `library.calibration`, which imports encoders
+_LEAST: Final = 10  # images, as in `library.calibration`, whose import would load encoders
 
 
 @click.command()
@@ -29,11 +29,11 @@ def calibrate(
     weights: Path | None,
     **config: Any,
 ) -> None:
-    """Create the int8 form of a model on this machine.
+    """Create an int8 version of a model on this machine.
 
-    It is fitted to the images of each SOURCE. On many CPUs int8 is faster than bf16 and less
-    accurate; the command prints its cosines to float32. Commands use the int8 form only with
-    --option precision=int8.
+    The quantization is calibrated with the images of each SOURCE. On many CPUs int8 is faster than
+    bf16 but less accurate; the command prints the cosine similarity to float32. Other commands use
+    the int8 version only with --option precision=int8.
     """
     from imgsearch.library.calibration import calibrate as calibrate_model
 

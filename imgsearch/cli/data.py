@@ -58,10 +58,10 @@ def fetch(
     file: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    """Download the dataset NAME, and check each file by its sha256.
+    """Download the dataset NAME, and check the sha256 of each file.
 
     Correct files are kept, so an interrupted download can be run again. Archives are zip files;
-    only files of the manifest are unpacked.
+    only the files in the manifest are unpacked.
     """
     if url and source:
         raise click.UsageError("--url and --from exclude each other")
@@ -105,9 +105,9 @@ def check(
     """List the differences between DIR and a published dataset.
 
     The dataset is imagenet-subset, unless --manifest names another one. A line is "missing PATH",
-    "wrong PATH" (another size or content) or "extra PATH" (not in the manifest; hidden files are
-    not listed). The exit code is 1 if there is a difference, because the figures would describe
-    another dataset.
+    "wrong PATH" (the size or content differs) or "extra PATH" (not in the manifest; hidden files
+    are not listed). The exit code is 1 if there is a difference, because results would not be
+    comparable with published ones.
     """
     with show.progress(hidden=as_json) as bars:
         verdict = _manifest(_DEFAULT, file).check(folder, _megabytes(bars))
@@ -135,7 +135,7 @@ def _manifest(name: str, file: Path | None) -> Manifest:
 
 
 def _offline_advice(name: str, url: str, folder: Path | None, file: Path | None) -> str:
-    """Return the advice for a machine without network access."""
+    """Return instructions for a machine without network access."""
     archive = PurePosixPath(urlsplit(url).path).name or "archive.zip"
     words = ["imgsearch", "data", "fetch", name, "--from", archive]
     words += ["--to", str(folder)] if folder else []

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from imgsearch.evaluation.deduplication import Deduplication
     from imgsearch.evaluation.verification import Counts, Unverified
 
-_SHOWN: Final = 200  # groups on a page: with a few pictures each some 10 MB
-_LISTED: Final = 20  # unverified pairs in the terminal, so that the groups stay in sight
+_SHOWN: Final = 200  # groups on a page: about 10 MB with a few pictures each
+_LISTED: Final = 20  # unverified pairs in the terminal, so that the groups stay visible
 _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-duplicates.")
 
 
@@ -68,16 +68,17 @@ def dedup(
 ) -> None:
     """Find groups of near-duplicates in the library.
 
-    The score of two near-duplicates reaches a threshold. It is measured on a sample of the
-    library's own images, each changed in 14 ways, and kept for `search --hide-duplicates`. A
-    threshold that fails its own check is refused. Candidates are then compared by their pixels: a
-    group holds the images that show the same picture as its kept image. Pairs that differ, are
-    unclear or unreadable are listed; --unread groups the unreadable ones, too. Only --remove
-    removes images from the library, and no file is changed.
+    Two images are candidates if their score reaches a threshold. The threshold is measured on a
+    sample of the library's images, each changed in 14 ways, and is saved for `search
+    --hide-duplicates`. If a check on other images does not confirm it, the command fails. The
+    pixels of candidates are then compared: a group contains the images that show the same picture
+    as its kept image. Pairs that differ, are unclear or unreadable are listed; --unread also groups
+    the unreadable ones. Only --remove removes images from the library, and no file is changed.
 
-    The score combines the library's vectors with vectors of `classic`, so all files are read. With
-    --stored, --threshold or --unread, in libraries of `classic`, and above 50,000 images, only the
-    stored vectors are compared. `search` always uses the threshold of the stored vectors.
+    The score combines the library's vectors with `classic` vectors, so all files are read. In
+    libraries that use `classic`, in libraries of more than 50,000 images, and with --stored,
+    --threshold or --unread, only the stored vectors are compared. `search` always uses the
+    threshold of the stored vectors.
     """
     from imgsearch.evaluation.deduplication import find_duplicates
 
@@ -123,17 +124,17 @@ def dedup(
 
 
 def _check_removable(library: Any, *, remove: bool) -> None:
-    """Check before the measurement that --remove is possible.
+    """Check that --remove is possible, before the measurement starts.
 
     Raises:
-        SchemaMismatch: the collection notes no encoder.
+        SchemaMismatch: the collection has no encoder note.
     """
     if remove:
         library.collection.require_encoder()
 
 
 def _facts(result: "Deduplication") -> dict[str, str]:
-    """Return the lines that describe the threshold and the comparison, by their titles."""
+    """Return title → text of the lines about the threshold, the comparison and the encoder."""
     return {
         **_threshold_facts(result.threshold, result.measured),
         **_comparison_facts(result.counts),
@@ -142,7 +143,7 @@ def _facts(result: "Deduplication") -> dict[str, str]:
 
 
 def _threshold_facts(threshold: float, measured: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the lines that describe the threshold, by their titles."""
+    """Return title → text of the lines about the threshold."""
     if measured is None:
         return {"threshold": f"{threshold:.4f}, as given; its precision is unknown"}
     checked, rare = measured["checked"], measured["rare"]
@@ -178,7 +179,7 @@ def _threshold_facts(threshold: float, measured: Mapping[str, Any] | None) -> di
 
 
 def _comparison_facts(counts: "Counts") -> dict[str, str]:
-    """Return the lines that describe the comparison at full size, by their titles."""
+    """Return title → text of the lines about the comparison at full size."""
     if not (counts.same or counts.unverified):
         return {}
     facts = {
@@ -197,7 +198,7 @@ def _comparison_facts(counts: "Counts") -> dict[str, str]:
 
 
 def _space_facts(space: str, unreadable: int) -> dict[str, str]:
-    """Return the lines that describe the joined encoder, by their titles."""
+    """Return title → text of the lines about the combined encoder."""
     if not space:
         return {}
     facts = {"score": f"of {space}; --stored compares only the stored vectors"}
@@ -252,7 +253,7 @@ def _write_page(html: Path, groups: Sequence[Group], facts: Mapping[str, str]) -
 def _remove(
     settings: Settings, db: str | None, collection: str, ids: Sequence[str], *, confirmed: bool
 ) -> int:
-    """Remove the images from the library after confirmation; return their number."""
+    """Remove images from the library after confirmation, and return their number."""
     if not ids:
         return 0
     if not confirmed:

@@ -1,4 +1,4 @@
-"""demo: a gallery, indexed, searched, measured and shown, with nothing to set up."""
+"""demo: index, search and evaluate a gallery without any setup."""
 
 import hashlib
 import re
@@ -16,8 +16,8 @@ from imgsearch.report.html import Result, results_page
 from imgsearch.settings import Settings
 from imgsearch.text import counted
 
-_SHOWN: Final = 12  # queries on the page
-_K: Final = 5  # hits beside each
+_SHOWN: Final = 12  # queries on the HTML page
+_K: Final = 5  # hits per query
 
 
 @click.command()
@@ -32,11 +32,11 @@ _K: Final = 5  # hits beside each
 @options.encoder
 @options.as_json
 def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - click's flag
-    """Index, search and measure a gallery of small pictures.
+    """Index, search and evaluate a gallery of small pictures.
 
-    The vectors go into an embedded Milvus file; a page shows queries with their hits. The gallery
-    is the folder of IMGSEARCH_DATA, or data/imagenet-subset if that folder exists. Otherwise it is
-    the gallery of the package: 24 classes of small pictures.
+    The vectors are stored in an embedded Milvus file, and an HTML page shows queries with their
+    hits. The gallery is the folder in IMGSEARCH_DATA; if that is not set, data/imagenet-subset if
+    it exists; otherwise the gallery of the package, with 24 classes.
     """
     from imgsearch.evaluation.evaluator import evaluate
     from imgsearch.library.models import DEFAULT
@@ -88,7 +88,7 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
 
 
 def _dataset(settings: Settings) -> Dataset:
-    """Return the labeled images of IMGSEARCH_DATA, else the subset, else the package's gallery."""
+    """Load the dataset in IMGSEARCH_DATA, else data/imagenet-subset, else the package's gallery."""
     from imgsearch.datasets import dataset, gallery
 
     if settings.data is not None:
@@ -98,7 +98,7 @@ def _dataset(settings: Settings) -> Dataset:
 
 
 def _spread(items: Sequence[Item]) -> list[Item]:
-    """Return at most `_SHOWN` items, spread over the list."""
+    """Return at most `_SHOWN` items, evenly spaced in the list."""
     step = max(1, len(items) / _SHOWN)
     return [items[int(place * step)] for place in range(min(_SHOWN, len(items)))]
 
@@ -118,7 +118,7 @@ def _result(item: Item, hits: Any, labels: Any) -> Result:
 
 
 def _name(dataset: Dataset, config: Mapping[str, Any]) -> str:
-    """Return a store's name for these images and this encoder, without letters to quote."""
+    """Return a store file name for a dataset and encoder, without characters that need quoting."""
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{dataset.name}-{config['model']}")
     identity = f"{dataset.manifest_hash} {config}"
     return f"{words}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}.db"

@@ -1,4 +1,4 @@
-"""doctor: checks of the installation and of stores."""
+"""doctor: check the installation and stores."""
 
 import sys
 from dataclasses import asdict
@@ -15,10 +15,10 @@ _MARKS = {"ok": "ok", "absent": "–", "wrong": "WRONG"}  # noqa: RUF001 - a das
 @click.argument("store", nargs=-1)
 @options.as_json
 def doctor(store: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's flag
-    """Check the installation, and whether stores answer.
+    """Check the installation, and whether stores respond.
 
-    STORE is a URL, as for --db; by default the store of IMGSEARCH_DB is checked, or photos.db.
-    Nothing is changed. The exit code is 1 if a check fails.
+    STORE is a URL, as for --db. The default is the store in IMGSEARCH_DB, or photos.db if that is
+    not set. Nothing is changed. The exit code is 1 if a check fails.
     """
     from imgsearch.library.doctor import Store, examine
 

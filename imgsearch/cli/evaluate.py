@@ -1,4 +1,4 @@
-"""evaluate: measure encoders on labeled images, or a collection by its own labels."""
+"""evaluate: measure encoders on labeled images, or a collection on its own labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from imgsearch.datasets.dataset import Dataset
     from imgsearch.evaluation.run import Run
 
-_MISSED: Final = 3  # the exit code when a figure is below what --fail-under asks for
+_MISSED: Final = 3  # exit code if a measure is below --fail-under
 
 
 @click.command()
@@ -100,12 +100,12 @@ def evaluate(
 ) -> None:
     """Measure how well encoders, or a library, find images.
 
-    Each query searches for images of its class, unless --queries selects other queries.
+    Each query image searches for images of its class, unless --queries selects other queries.
 
     DATASET is a folder with train/CLASS/* and test/CLASS/* (or val), a folder with CLASS/* (each
-    image searches for the others of its class), or a csv, tsv or parquet with columns of paths and
-    labels. Without DATASET an existing library is measured by its images' labels; --label-field and
-    --path-field name the fields of another program's collection.
+    image searches for the rest of its class), or a csv, tsv or parquet file with path and label
+    columns. Without DATASET, an existing library is measured on its images' labels. If another
+    program created the collection, --label-field and --path-field name its fields.
 
     \b
         imgsearch evaluate flowers/ --html report.html
@@ -146,7 +146,7 @@ def _datasets(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[
     if given["collection"] and len(models) > 1:
         raise click.UsageError("--collection holds the vectors of one --model only")
     runs = {}
-    # pipelines name the store by URL alone, so a connection with the token is kept open
+    # pipelines open the store by URL only, so a connection with the token is kept open
     stored = (given["db"],) if given["db"] else ()
     with stores.connected(*stored, settings=Settings.from_environment()):
         for name, config in models.items():
@@ -232,7 +232,7 @@ def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
 
 
 def _models(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return model → encoder options, from words that may begin with a model's name."""
+    """Return model → encoder options, from option values that may start with a model's name."""
     from imgsearch.library.models import DEFAULT
 
     names = list(dict.fromkeys(given["models"])) or [DEFAULT]
@@ -254,7 +254,7 @@ def _models(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _words_by_model(
     names: Sequence[str], words: Sequence[str], sign: str, option: str
 ) -> dict[str, list[str]]:
-    """Return model → its words; words without a model's name belong to a single model."""
+    """Return model → option values. A value without a model's name needs a single model."""
     by_model: dict[str, list[str]] = {name: [] for name in names}
     for word in words:
         owners = [name for name in names if word.startswith(name + sign)]

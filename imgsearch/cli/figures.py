@@ -1,4 +1,4 @@
-"""The figures of an evaluation in the terminal, and the lower limits of --fail-under."""
+"""Evaluation results in the terminal, and the lower limits of --fail-under."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _WORST: Final = 5  # classes shown
 
 
 def show_runs(runs: "Mapping[str, Run]") -> None:
-    """Print one run's figures, or several runs' side by side, compared with the first."""
+    """Print the results of one run, or of several runs side by side, compared with the first."""
     if len(runs) == 1:
         show_run(next(iter(runs.values())))
         return
@@ -55,7 +55,7 @@ def show_runs(runs: "Mapping[str, Run]") -> None:
 
 
 def show_measures(run: "Run") -> None:
-    """Print the headline measures, each with its interval."""
+    """Print the headline measures with their confidence intervals."""
     rows = [
         (name, f"{run.measures.metrics[name]:.3f}", "{:.3f} to {:.3f}".format(*run.intervals[name]))
         for name in _HEADLINE
@@ -65,7 +65,7 @@ def show_measures(run: "Run") -> None:
 
 
 def show_run(run: "Run") -> None:
-    """Print one run's figures."""
+    """Print the results of one run."""
     show_measures(run)
     worst = run.per_class
     if len(worst) > 1:
@@ -83,7 +83,7 @@ def show_run(run: "Run") -> None:
 
 
 def speed_line(speed: "Speed") -> str:
-    """Return the latency of one query and the throughput of many, in one line."""
+    """Return a line with the latency of one query and the throughput of many."""
     latencies = [
         f"{name} {latency.p50 * 1e3:.1f} / {latency.p95 * 1e3:.1f} / {latency.p99 * 1e3:.1f} ms"
         for name, latency in (("embedding", speed.embedding), ("search", speed.search))
@@ -96,10 +96,10 @@ def speed_line(speed: "Speed") -> str:
 
 
 def floors(words: Sequence[str]) -> dict[str, float]:
-    """Return ``MEASURE=NUMBER`` words as a mapping.
+    """Parse ``MEASURE=NUMBER`` arguments into a mapping.
 
     Raises:
-        click.BadParameter: a word has another form.
+        click.BadParameter: an argument has another form.
     """
     limits = {}
     for word in words:
@@ -118,7 +118,7 @@ def floors(words: Sequence[str]) -> dict[str, float]:
 
 
 def missed(run: "Run", wanted: Mapping[str, float]) -> list[str]:
-    """Return a line for each measure that is lower than wanted.
+    """Return a line for each measure that is below its limit in `wanted`.
 
     Raises:
         click.BadParameter: a measure does not exist.

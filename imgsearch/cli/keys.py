@@ -1,4 +1,4 @@
-"""keys: the API keys of a service."""
+"""keys: create, list and revoke the API keys of a service."""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ _data = click.option(
 
 @click.group()
 def keys() -> None:
-    """Create, list and revoke the keys of `imgsearch serve`."""
+    """Create, list and revoke the API keys of `imgsearch serve`."""
 
 
 def _duration(
@@ -99,7 +99,7 @@ def list_(data: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes fla
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
 @_data
 def revoke(ids: tuple[str, ...], data: Path) -> None:
-    """Revoke keys by their ids; a running service refuses them at once."""
+    """Revoke keys by id; a running service rejects them at once."""
     with _keys(data) as known:
         for id_ in ids:
             known.revoke(id_)
@@ -108,7 +108,7 @@ def revoke(ids: tuple[str, ...], data: Path) -> None:
 
 @contextmanager
 def _keys(data: Path, *, new: bool = False) -> Iterator["Keys"]:
-    """Provide the keys of a service; only `create` may create its catalog."""
+    """Open the keys of a service. With `new`, its catalog is created if it does not exist."""
     from imgsearch.archive import opened_keys
 
     settings = Settings.from_environment()

@@ -1,4 +1,4 @@
-"""add, info, remove: add images to a library, describe it, and remove images."""
+"""add, info, remove: add images to a library, describe the library, and remove images."""
 
 import json
 import sys
@@ -44,8 +44,8 @@ def add(
 
     A list is a csv, tsv or parquet file with a column "path" and optionally a column "label".
     Images already in the library are skipped, so an interrupted load can be run again. A label
-    from a list or a folder's name replaces the stored one. Unreadable files are reported; they do
-    not stop the load.
+    from a list or folder name replaces the stored label. Unreadable files are reported and do not
+    stop the load.
     """
     config["options"] = options.parse_options(config["options"])
     with ExitStack() as stack:
@@ -114,11 +114,11 @@ def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 
 @options.store
 @options.as_json
 def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bool) -> None:  # noqa: FBT001
-    """Remove images from the library, and keep their files.
+    """Remove images from the library; their files are kept.
 
-    TARGET is an image's id, a file's path, a folder (all images below it) or a quoted glob, in
-    which ** matches any number of folders. The files need not exist any more. The exit code is 1
-    if no TARGET matches an image.
+    TARGET is an image id, a file path, a folder (all images below it) or a quoted glob, in which **
+    matches any number of folders. The files need not exist any more. The exit code is 1 if no image
+    is removed.
     """
     missing: list[str] = []
     with options.open_library(Settings.from_environment(), db, collection=collection) as library:
@@ -134,7 +134,7 @@ def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bo
 
 
 def _failure_writer(stack: ExitStack, path: Path | None) -> Any:
-    """Return a function that writes a failure to the report, or None without a report."""
+    """Return a function that writes a failure to the report, or None if `path` is None."""
     if path is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The group of commands, and the exit codes of errors."""
+"""The command group, and exit codes for errors."""
 
 import io
 import re
@@ -39,7 +39,7 @@ _WITHOUT_VALUE = re.compile(r"--[\w-]+=")
 
 
 class _Lazy(click.Group):
-    """Imports a command's module when it is used, so that other commands start quickly."""
+    """A group that imports a command's module on use, so that other commands start quickly."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -57,7 +57,7 @@ class _Lazy(click.Group):
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # An unset variable of a script gives an empty word; most options would ignore it.
+        # An unset variable in a script becomes an empty argument, which most options would ignore.
         for before, word in pairwise(("", *args)):
             if not word or _WITHOUT_VALUE.fullmatch(word):
                 raise click.UsageError(f"an argument is empty, at {word or before!r}")
@@ -71,14 +71,14 @@ class _Lazy(click.Group):
             raise click.ClickException(str(error)) from error
         except BrokenPipeError:
             raise
-        except OSError as error:  # a full disk, a name too long
+        except OSError as error:  # e.g. a full disk, or a name that is too long
             raise click.ClickException(f"{error.filename or 'output'}: {error.strerror}") from error
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
-    """Index folders of images and search them, by images and by texts.
+    """Index folders of images, and search them with images or texts.
 
     The library is an embedded Milvus file, photos.db, unless --db or IMGSEARCH_DB names another
     store, such as milvus://HOST:19530.
@@ -86,9 +86,9 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; exit with 1 after an error, 2 after wrong usage."""
+    """Run the command line. The exit code is 1 after an error and 2 after a usage error."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # its encoding may lack letters of a file name
+        if isinstance(stream, io.TextIOWrapper):  # its encoding may lack characters of a file name
             stream.reconfigure(errors="backslashreplace")
     try:
         cli.main(standalone_mode=True)

@@ -1,4 +1,4 @@
-"""models: the encoders, their costs, and their weights on this machine."""
+"""models: list encoders and their costs, and download weights."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Models(click.Group):
-    """A group that lists models if its first word is not a command."""
+    """A command group that lists models if the first argument is not a command."""
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -38,11 +38,11 @@ def models() -> None:
 @options.as_json
 @click.pass_context
 def list_(context: click.Context, pattern: str | None, *, as_json: bool) -> None:
-    """List the encoders, or those with a name that matches PATTERN.
+    """List encoders; with PATTERN, only matching ones.
 
-    PATTERN is a name or a glob, such as 'resnet*', 'timm:*vit*', 'clip:ViT*' or 'towhee:*'. MB
-    are 1e6 bytes of float32 weights. GFLOPs are for one image; a multiplication and an addition
-    count as two. The models of timm, open_clip and towhee.models are listed with a PATTERN only.
+    PATTERN is a name or a glob, such as 'resnet*', 'timm:*vit*', 'clip:ViT*' or 'towhee:*'. MB is
+    the size of the float32 weights in 1e6 bytes. GFLOPs are per image; a multiply-add counts as two
+    operations. Models of timm, open_clip and towhee.models are listed only with a PATTERN.
     """
     from imgsearch.library.models import described, no_match_error, on_disk
 
@@ -82,7 +82,7 @@ def list_(context: click.Context, pattern: str | None, *, as_json: bool) -> None
     help="Folder written by --to, to read the model from instead of a hub.",
 )
 def pull(name: str, target: Path | None, source: Path | None) -> None:
-    """Download the weights of the model NAME, to use it offline.
+    """Download the weights of the model NAME for offline use.
 
     The sha256 of each file is stored, and checked whenever the weights are loaded.
     """
@@ -101,7 +101,7 @@ def pull(name: str, target: Path | None, source: Path | None) -> None:
 
 
 def _family_names(pattern: str) -> list[str]:
-    """Return the models of timm, open_clip or towhee.models that match the pattern."""
+    """Return the names of timm, open_clip or towhee.models models that match a pattern."""
     from imgsearch.library.models import family_names
 
     try:
@@ -127,7 +127,7 @@ def _to_json(rows: Sequence["Model"]) -> list[dict[str, Any]]:
 
 
 def _cells(model: "Model", weights: Path | None) -> tuple[str, ...]:
-    """Return a row of the table; `weights` is where they are on this machine."""
+    """Return a table row. `weights` is the path of the weights, or None if they are not on disk."""
     return (
         model.name,
         str(model.dim or "its own"),

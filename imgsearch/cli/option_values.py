@@ -1,4 +1,4 @@
-"""Values of options: numbers, scores, and conditions of --where."""
+"""Parsers for option values: numbers, scores and --where conditions."""
 
 import math
 import re
@@ -21,7 +21,7 @@ _QUOTES: Final = ("'", '"')
 
 
 class Number(click.FloatRange):
-    """A finite number in a range; click's own ranges accept NaN."""
+    """A finite number in a range. `click.FloatRange` would accept NaN."""
 
     name = "number"
 
@@ -36,14 +36,14 @@ class Number(click.FloatRange):
 
 
 def parse_where(words: tuple[str, ...]) -> Filter | None:
-    """Return ``FIELD=TEXT`` and ``FIELD!=TEXT`` words as one filter, None without words.
+    """Parse ``FIELD=TEXT`` and ``FIELD!=TEXT`` arguments into one filter, or None if empty.
 
-    A record has to meet all conditions. ``==`` means ``=``, and spaces around the sign are ignored.
-    Quotes around the text are removed, so that a text may begin or end with a space, with ``=`` or
-    with a quote.
+    A record has to meet all conditions. ``==`` means ``=``, and whitespace around the operator is
+    ignored. Quotes around the text are removed, so a text in quotes may start or end with a space,
+    ``=`` or a quote.
 
     Raises:
-        click.BadParameter: a word has another form.
+        click.BadParameter: an argument has another form.
     """
     where: Filter | None = None
     for word in words:
@@ -53,10 +53,10 @@ def parse_where(words: tuple[str, ...]) -> Filter | None:
 
 
 def with_types(where: Filter | None, fields: Mapping[str, str]) -> Filter | None:
-    """Return a filter with its texts converted to the types of a collection's fields.
+    """Return a filter with its values converted to the types of the collection's fields.
 
     Raises:
-        click.BadParameter: a text is not a value of its field's type.
+        click.BadParameter: a value does not fit its field's type.
     """
     return None if where is None else _converted(where, fields)
 
@@ -93,10 +93,10 @@ def _condition(word: str) -> Filter:
 def score(
     _context: click.Context, _option: click.Parameter, word: str | None
 ) -> float | Literal["auto"] | None:
-    """Return a word as a finite score, or "auto"; a callback of click.
+    """Parse a finite score or "auto"; a click callback.
 
     Raises:
-        click.BadParameter: the word is neither.
+        click.BadParameter: `word` is neither.
     """
     if word is None or word == "auto":
         return word  # type: ignore[return-value]  # mypy 2 does not narrow str by ==

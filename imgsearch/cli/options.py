@@ -1,4 +1,4 @@
-"""Options that several commands share, and the libraries and archives that they open."""
+"""Options that several commands share, and functions that open the selected library or archive."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -64,11 +64,11 @@ def fields(command: F) -> F:
 
 
 def named_encoder(library: Any) -> Any:
-    """Return the fingerprint of the encoder that the user named for a library.
+    """Return the fingerprint of the encoder that the user selected for a library.
 
     Raises:
-        EncoderMismatch: the collection's vectors have another dimension or another encoder.
-        EncoderError: the encoder cannot be built.
+        EncoderMismatch: the collection's vectors have another dimension or encoder.
+        EncoderError: the encoder cannot be loaded.
     """
     fingerprint = library.encoder.fingerprint
     library.collection.require(fingerprint)
@@ -76,7 +76,7 @@ def named_encoder(library: Any) -> Any:
 
 
 def field_names(values: dict[str, Any]) -> dict[str, Any]:
-    """Remove the options of `fields` from `values`, and return them for `imgsearch.open`."""
+    """Remove the field options from `values`, and return them as arguments for `imgsearch.open`."""
     return {name: values.pop(name) for name in FIELDS}
 
 
@@ -94,7 +94,7 @@ def index(command: F) -> F:
 
 
 def max_pixels(command: F) -> F:
-    """Add --max-pixels; the command gets a number of pixels."""
+    """Add --max-pixels, in millions; the command receives the number of pixels."""
     return click.option(
         "--max-pixels",
         default=images.MAX_PIXELS // _MILLION,
@@ -107,7 +107,7 @@ def max_pixels(command: F) -> F:
 
 
 def archive(command: F) -> F:
-    """Add --data and --db, which name a service's archive."""
+    """Add --data and --db, which select a service's archive."""
     data = click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
@@ -122,7 +122,7 @@ def archive(command: F) -> F:
 def open_archive(
     settings: Settings, data: Path, db: str | None, *, new: bool = False, **making: Any
 ) -> Any:
-    """Return a context that opens the archive of the options and the environment; see `opened`.
+    """Return a context manager for the archive that options and environment select; see `opened`.
 
     Raises:
         ConfigError: the folder does not exist, and `new` is False.
@@ -153,7 +153,7 @@ def as_json(command: F) -> F:
 
 
 def open_library(settings: Settings, db: str | None, *, new: bool = False, **config: Any) -> Any:
-    """Open the library of the options; with `new`, create it if it does not exist.
+    """Open the library that the options select; with `new`, create it if it does not exist.
 
     Raises:
         CollectionNotFound: the store does not exist, and `new` is False.
@@ -167,12 +167,12 @@ def open_library(settings: Settings, db: str | None, *, new: bool = False, **con
 
 
 def parse_options(options: tuple[str, ...]) -> Mapping[str, Any] | None:
-    """Return ``KEY=VALUE`` words as a mapping, None without words.
+    """Parse ``KEY=VALUE`` arguments into a mapping, or None without arguments.
 
-    A value is a number, true, false, several numbers with commas between them, or a text.
+    A value is a number, true, false, several comma-separated numbers, or a string.
 
     Raises:
-        click.BadParameter: a word has no equals sign, or repeats a key.
+        click.BadParameter: an argument has no equals sign, or repeats a key.
     """
     values: dict[str, Any] = {}
     for word in options:

@@ -1,4 +1,4 @@
-"""reduce: fit a reduction, which shortens an encoder's vectors."""
+"""reduce: fit a dimensionality reduction for an encoder's vectors."""
 
 import shlex
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from imgsearch.text import counted
 if TYPE_CHECKING:
     from imgsearch.library.reduction import Reduction
 
-_METHODS: Final = ("pca", "random")  # as in `library.reduction`, which imports Towhee
+_METHODS: Final = ("pca", "random")  # as in `library.reduction`, whose import would load Towhee
 
 
 @click.command()
@@ -70,13 +70,13 @@ def reduce(
     weights: Path | None,
     **config: Any,
 ) -> None:
-    """Fit a reduction that shortens an encoder's vectors.
+    """Fit a dimensionality reduction for an encoder's vectors.
 
-    It is fitted to the images of each SOURCE.
+    The reduction is fitted to the images of each SOURCE.
 
-    pca keeps the directions in which the images differ most. Give it images similar to the
-    library's, many more than --dim, and never the queries of a measurement. random draws its matrix
-    from --seed and reads no image.
+    pca keeps the directions with the most variance. Use images similar to the library's, many more
+    than --dim, and never the queries of an evaluation. random draws a random projection from --seed
+    and reads no images.
     """
     if method == "pca" and not source:
         raise click.UsageError("pca is fitted to images: name a SOURCE")
@@ -106,10 +106,10 @@ def reduce(
 
 
 def _check_target(target: Path, *, force: bool) -> None:
-    """Check, before anything is computed, that the file can be written in the end.
+    """Check that the target file can be written, before the computation starts.
 
     Raises:
-        ConfigError: it exists, its folder does not, or its name has another suffix.
+        ConfigError: the file exists, its folder does not exist, or its suffix is wrong.
     """
     from imgsearch.library.reduction import SUFFIX
 
@@ -122,7 +122,7 @@ def _check_target(target: Path, *, force: bool) -> None:
 
 
 def _fit(paths: Sequence[str], dim: int, encoder: dict[str, Any]) -> "Reduction":
-    """Fit a PCA to images, and print how many of them were unusable."""
+    """Fit a PCA to images, and print the number of unusable images."""
     from imgsearch.library.reduction import fit
 
     errors: list[str] = []

@@ -22,11 +22,11 @@ from imgsearch.settings import Settings
 )
 @options.as_json
 def repair(data: Path, db: str | None, *, older_than: float, as_json: bool) -> None:
-    """Finish work of a service that a crash interrupted.
+    """Finish additions and deletions that a crash interrupted.
 
-    Originals, catalog and vectors become consistent again. Originals without a row are removed, and
-    images that `imgsearch add` put into the store get their rows. A service does the same when it
-    starts.
+    Originals, catalog and vectors become consistent again. Originals without a catalog row are
+    removed, and images that `imgsearch add` put into the store get catalog rows. A service does the
+    same when it starts.
     """
     with options.open_archive(Settings.from_environment(), data, db) as archive:
         done = archive.repair(older_than=older_than)

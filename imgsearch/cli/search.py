@@ -1,4 +1,4 @@
-"""search: print the nearest images as a table, as JSON, or as a page."""
+"""search: print the nearest images as a table or JSON, or write an HTML page."""
 
 import re
 import shlex
@@ -84,17 +84,17 @@ def search(
 ) -> None:
     """Find the images nearest to an image or a text.
 
-    QUERY is an image file, or a text if the library's encoder embeds texts. Several terms are
-    added with + and subtracted with -; NUMBER* before a term is its weight:
+    QUERY is an image file, or a text if the library's encoder embeds texts. Terms are added with +
+    and subtracted with -; NUMBER* before a term sets its weight:
 
         imgsearch search cat.jpg
 
         imgsearch search "a dog" + "snow" - 0.5*cat.jpg
 
-    A term that names an existing file is an image; text:WORDS and image:FILE state the kind. The
-    library remembers its encoder; --weights names the weights file if it was moved. For another
-    program's collection --model names the encoder, and --path-field and --label-field name the
-    fields of path and label.
+    A term that is the path of a file is an image; text:WORDS and image:FILE set the kind. The
+    library stores its encoder's name; use --weights if the weights file was moved. If another
+    program created the collection, --model selects the encoder, and --path-field and --label-field
+    name the path and label fields.
     """
     paths = rest["paths"] or rest["print0"]
     if paths and rest["as_json"]:
@@ -157,7 +157,7 @@ def thumb(
     relevant: bool | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Thumb:
-    """Return the thumbnail of a file for a page, without a picture if the file cannot be read."""
+    """Return a file's thumbnail for an HTML page; it has no picture if the file is unreadable."""
     from imgsearch.images.sources import read
 
     name = Path(path)
@@ -170,13 +170,13 @@ def thumb(
 
 
 def hit_thumb(hit: Hit, *, relevant: bool | None = None, max_pixels: int = MAX_PIXELS) -> Thumb:
-    """Return the thumbnail of a hit."""
+    """Return a hit's thumbnail for an HTML page."""
     path = str(hit.fields.get("path", ""))
     return thumb(path, score=hit.score, relevant=relevant, max_pixels=max_pixels)
 
 
 def _parse_query(words: Sequence[str]) -> Query:
-    """Return the query of terms with + and - between them.
+    """Parse a query: terms with + or - between them.
 
     Raises:
         click.UsageError: a sign or a term is missing.
@@ -197,9 +197,10 @@ def _parse_query(words: Sequence[str]) -> Query:
 
 
 def _term(word: str, *, alone: bool) -> Query:
-    """Return the query for ``TERM`` or ``WEIGHT*TERM``; a term may state its kind.
+    """Parse ``TERM`` or ``WEIGHT*TERM``; a term may start with ``text:`` or ``image:``.
 
-    A single text may begin like a weight, e.g. "2*2 white tiles", because its weight has no effect.
+    A query of one text may start like a weight, e.g. "2*2 white tiles", because a single term needs
+    no weight.
     """
     weighted = _WEIGHTED.fullmatch(word)
     weight, text = (float(weighted[1]), weighted[2]) if weighted else (1.0, word)
@@ -212,7 +213,7 @@ def _term(word: str, *, alone: bool) -> Query:
 
 @contextmanager
 def _warnings_as_notes() -> Iterator[None]:
-    """Print each warning of imgsearch as one line; other warnings keep their format."""
+    """Print imgsearch's warnings as one line each; other warnings keep their format."""
     with warnings.catch_warnings():  # restores filters and showwarning
         for category in _WARNINGS:
             warnings.simplefilter("always", category)
@@ -236,7 +237,7 @@ def _warnings_as_notes() -> Iterator[None]:
 
 
 def _title(query: Query, max_pixels: int) -> tuple[str, Thumb]:
-    """Return a query's name and thumbnail for a page; only a single image has a picture."""
+    """Return a query's name and thumbnail for an HTML page; only a single image has a picture."""
     first, *others = query.terms
     if first.kind == "image" and not others:
         return Path(str(first.value)).name, thumb(str(first.value), max_pixels=max_pixels)

@@ -1,4 +1,4 @@
-"""serve: the HTTP service and its page."""
+"""serve: run the HTTP service and its web page."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -120,16 +120,16 @@ def serve(
     no_auth: bool,  # noqa: FBT001 - click passes flags by name
     **values: Any,
 ) -> None:
-    """Serve a library over HTTP, with a page for browsers.
+    """Serve a library over HTTP, with a web page.
 
     \b
         imgsearch keys create me --scope admin --data photos/
         imgsearch serve --data photos/
         imgsearch serve --data photos/ --no-auth --root ~/Pictures
 
-    The API is documented at /docs. Vectors, catalog and originals are kept in the folder of
-    --data, unless --db, IMGSEARCH_DB, IMGSEARCH_CATALOG or IMGSEARCH_OBJECTS name another place.
-    Work that a crash interrupted is finished before the first request.
+    The API is documented at /docs. Vectors, catalog and originals are stored in the --data folder,
+    unless --db, IMGSEARCH_DB, IMGSEARCH_CATALOG or IMGSEARCH_OBJECTS selects another location.
+    Additions and deletions that a crash interrupted are finished before the first request.
     """  # noqa: D301  # \b keeps click from wrapping the examples
     if values["url_hosts"] and not values["allow_urls"]:
         raise click.UsageError("--url-host has no effect without --allow-urls")
@@ -173,7 +173,7 @@ def serve(
 
 
 def _access(host: str, server: Any, **values: Any) -> dict[str, Any]:
-    """Return the limits and access rules of the options, as arguments of `server.running`."""
+    """Return the limits and access rules in the options, as arguments for `server.running`."""
     from imgsearch.service import Limits
 
     names = tuple(values["names"])

@@ -1,4 +1,4 @@
-"""Output in the terminal: tables, JSON, notes and bars. The latter two use standard error."""
+"""Terminal output. Tables and JSON go to standard output, notes and bars to standard error."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def note(text: str) -> None:
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int = 0) -> None:
     """Print a table, with the first `right` columns aligned to the right.
 
-    If standard output is not a terminal, each row is a line with tabs between its cells.
+    If standard output is not a terminal, each row is one line of tab-separated cells.
     """
     if not sys.stdout.isatty():
         for row in (columns, *rows) if any(columns) else rows:
@@ -56,12 +56,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int =
 
 
 def figure(judged: Mapping[str, Any], name: str) -> str:
-    """Return a measure with its interval, as text; `judged` has "NAME" and "NAME_interval"."""
+    """Format a measure with its interval; `judged` has the keys "NAME" and "NAME_interval"."""
     return "{:.3f} ({:.3f}–{:.3f})".format(judged[name], *judged[f"{name}_interval"])  # noqa: RUF001
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters escaped: file names must not control a terminal."""
+    """Return `text` with escaped control characters: file names must not control a terminal."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
         for letter in text
@@ -69,9 +69,9 @@ def printable(text: str) -> str:
 
 
 def paths(names: Sequence[str], *, nul: bool = False) -> None:
-    """Print paths as the bytes of the file names, each followed by a newline or by NUL.
+    """Print paths as file-system bytes, each followed by a newline, or by NUL with `nul`.
 
-    On a terminal, control characters are escaped as by `printable`.
+    On a terminal, control characters are escaped with `printable`.
     """
     if sys.stdout.isatty() and not nul:
         for name in names:
@@ -83,7 +83,7 @@ def paths(names: Sequence[str], *, nul: bool = False) -> None:
 
 
 def _file_name(path: str) -> bytes:
-    """Return the bytes of a file name, which records contain escaped by `sources.printable`."""
+    """Return a path as file-system bytes, undoing the escapes of `sources.printable`."""
     if "\\udc" in path and not os.path.lexists(path):
         path = _SURROGATE.sub(lambda match: chr(int(match[1], 16)), path)
     return os.fsencode(path)
@@ -113,14 +113,14 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def update(self, stage: str, done: int, total: int, counts: str = "") -> None:
-        """Move the bar of `stage`."""
+        """Update the bar of `stage`."""
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total, counts=counts)
         self._bars.update(self._tasks[stage], completed=done, total=total, counts=counts)
 
 
 def write(path: Path, text: str) -> None:
-    """Write a result file, in full or not at all.
+    """Write a result file atomically.
 
     Raises:
         ConfigError: the file cannot be written.

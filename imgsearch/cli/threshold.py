@@ -1,4 +1,4 @@
-"""threshold: measure the lowest score of relevant hits on labeled images."""
+"""threshold: choose a minimum score for relevant hits, from labeled images."""
 
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,15 @@ def threshold(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Measure the lowest score of relevant hits, for --min-score auto.
+    """Measure the minimum score of relevant hits, for --min-score auto.
 
     LABELED is a dataset as for `evaluate`; by default the library's own labels are used. Each image
-    is a query for images of its label. Each label's name is a query, too, if the encoder embeds
-    texts. Half of the queries choose the threshold, and the other half measures its precision. The
-    threshold also rejects queries without an answer: if every second query were for a label that
-    the library lacks, PRECISION of the queries with hits would have a relevant one. Images and
-    texts have separate thresholds; a query of both takes the lower one.
+    is a query for images with its label. If the encoder embeds texts, each label name is also a
+    query. Half of the queries are for calibration, the other half for validation. At the
+    threshold, PRECISION is reached twice: as the share of relevant hits, and as the share of
+    queries with hits that have a relevant one, if half of the queries were for a label that the
+    library lacks. Image and text queries have separate thresholds; a query with both uses the lower
+    one.
     """
     from imgsearch.datasets.dataset import load as load_dataset
     from imgsearch.evaluation.label_thresholds import thresholds

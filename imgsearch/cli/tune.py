@@ -1,4 +1,4 @@
-"""tune: find the cheapest index with enough recall on a collection's own vectors."""
+"""tune: find the cheapest index that reaches a recall on a collection's own vectors."""
 
 import shlex
 from collections.abc import Collection as Names
@@ -63,12 +63,12 @@ def tune(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Find the cheapest index with enough recall.
+    """Find the cheapest index that reaches a recall.
 
-    Indexes are tried on the vectors of a collection, which is only read. Some of its records become
-    queries. The others are copied into a trial collection for each index, which is dropped
-    afterwards. Recall compares an index with exact search, not with labels. No encoder is needed;
-    --model checks that the vectors fit that encoder.
+    Indexes are tried on the vectors of a collection, which is not changed. Some of its records are
+    the queries. The rest is copied into a trial collection for each index, which is dropped
+    afterwards. Recall is measured against exact search, not labels. No encoder is needed; --model
+    checks that the vectors fit an encoder.
 
     \b
         imgsearch tune
@@ -115,7 +115,7 @@ def tune(
 
 
 def _encoder_words(encoder: Mapping[str, Any], names: Mapping[str, Any]) -> list[str]:
-    """Return the options for a search in a collection that notes no encoder."""
+    """Return the search options for a collection without an encoder note."""
     words = ["--model", encoder["model"] or "NAME"]
     words += ["--weights", str(encoder["weights"])] if encoder["weights"] else []
     for name in ("path_field", "label_field"):
@@ -128,7 +128,7 @@ def _commands(
 ) -> list[str]:
     """Return the commands that build the recommended index and search with its effort.
 
-    `extra` are more options of the search.
+    `extra` are additional options for the search command.
     """
     best = done.best
     if best is None:
@@ -148,7 +148,7 @@ def _line(words: list[str]) -> str:
 
 
 def _free(name: str, taken: Names[str]) -> str:
-    """Return the name, with a number appended if a collection has this name."""
+    """Return `name`, with a number appended if a collection has that name already."""
     number, free = 1, name
     while free in taken:
         number += 1

@@ -1,4 +1,4 @@
-"""ui: the page without the service, on this machine."""
+"""ui: serve the web page on this machine, without the service."""
 
 import signal
 import threading
@@ -29,8 +29,8 @@ _NEEDS: Final = ("gradio", "fastapi", "uvicorn", "sqlalchemy", "alembic")  # all
 def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: bool) -> None:
     """Search, add and browse images in a browser.
 
-    The page is served on loopback only, without keys; `imgsearch serve` serves it to others.
-    Images can be added from the folders of IMGSEARCH_ROOTS.
+    The page is served on loopback only, without API keys; use `imgsearch serve` for other machines.
+    Images can be added from the folders in IMGSEARCH_ROOTS.
     """
     for package in _NEEDS:
         if not is_installed(package):

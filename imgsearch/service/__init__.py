@@ -1,4 +1,4 @@
-"""The HTTP service: an archive's use cases as routes, with limits and typed responses."""
+"""The HTTP service: routes for an archive's operations, with limits and typed responses."""
 
 from imgsearch.service.app import create_app
 from imgsearch.service.limits import Limits

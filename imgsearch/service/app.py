@@ -1,4 +1,4 @@
-"""The application: routes, and the middlewares that guard and measure them."""
+"""The FastAPI application: its routes, and the middleware that protects and measures them."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -58,9 +58,9 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
 class _App(FastAPI):
-    """FastAPI, whose document also has the models of bodies that routes read themselves.
+    """FastAPI with an OpenAPI document that includes the bodies which routes parse themselves.
 
-    The summary of an operation is its id in words: `list_images` is "List images".
+    An operation's summary is derived from its id: `list_images` becomes "List images".
     """
 
     @override
@@ -91,16 +91,16 @@ def create_app(
     cors: Collection[str] = (),
     proxies: Collection[str] = (),
 ) -> FastAPI:
-    """Return the application over `archive`; it closes neither `archive` nor `jobs`.
+    """Return the application that serves `archive`. It closes neither `archive` nor `jobs`.
 
-    With `keys` None no request needs a key. `urls` lets jobs fetch images with the function that
+    If `keys` is None, no request needs a key. `urls` lets jobs fetch images with the function that
     `jobs` was given. `hosts` are the host names that requests may use, None for any. `cors` are
-    the origins of other pages that may use the service, e.g. ``https://photos.example.org``.
-    `proxies` are the addresses and networks of proxies: their X-Forwarded-Proto, -For and -Host
-    headers are trusted.
+    the other origins that may use the service, e.g. ``https://photos.example.org``. `proxies` are
+    the addresses and networks of trusted proxies: the service uses their X-Forwarded-Proto, -For
+    and -Host headers.
 
     Raises:
-        ConfigError: one of `cors` is not an origin, or one of `proxies` not an address.
+        ConfigError: `cors` contains an invalid origin, or `proxies` an invalid address.
         MissingExtra: the package with the scripts of the documentation is not installed.
     """
     limits = limits or Limits()
@@ -111,7 +111,7 @@ def create_app(
         title="imgsearch",
         version=__version__,
         description=_ABOUT,
-        openapi_url=None,  # the route in docs.py has the checks of all others
+        openapi_url=None,  # docs.py adds a route with the same checks as other routes
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -166,15 +166,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _operation_id(route: APIRoute) -> str:
-    """Return the id of a route's operation, which generated clients use as a method's name."""
+    """Return a route's operation id, which generated clients use as the method name."""
     return route.name
 
 
 def _refuse(request: Request) -> None:
-    """Refuse requests below /v1 that match no route, so that the page at / does not get them.
+    """Reject requests below /v1 that match no route, so that the page at / does not get them.
 
     Raises:
-        HTTPException: 405 if a route has this path with another method, else 404.
+        HTTPException: 405 if the path exists with another method, otherwise 404.
     """
     routes: list[BaseRoute] = request.app.routes
     methods = [

@@ -1,6 +1,6 @@
-"""JSON bodies, read by a dependency that runs after the API key was checked.
+"""JSON bodies, read by a dependency that runs after the API key check.
 
-FastAPI reads and parses a declared body before any dependency, and so without a valid key.
+FastAPI would read and parse a declared body before any dependency, even without a valid key.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from imgsearch.service.problems import Problem
 
 
 def json_body(model: type[BaseModel]) -> Any:
-    """Return a dependency that reads a route's body as `model`; `described` documents it."""
+    """Return a dependency that parses a JSON body as `model`; `described` documents the body."""
 
     async def read(request: Request) -> Any:
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -26,17 +26,17 @@ def json_body(model: type[BaseModel]) -> Any:
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the `openapi_extra` of a route whose JSON body is a `model`."""
+    """Return the `openapi_extra` for a route with a JSON body of type `model`."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def model_of(request: Request, model: type[BaseModel]) -> Any:
-    """Return a JSON body as `model`.
+    """Parse a JSON body as `model`.
 
     Raises:
         Problem: the client disconnected.
-        RequestValidationError: the body is not JSON, or does not fit the model.
+        RequestValidationError: the body is not JSON, or does not match the model.
     """
     try:
         body = await request.body()

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1", tags=["collections"])
 
 @router.get("/count", dependencies=[allowed("read")])
 def count_images(here: Here, collection: values.CollectionName = "images") -> responses.Count:
-    """Count a collection's images and vectors; images with equal contents share a vector."""
+    """Count a collection's images and vectors. Images with identical content share a vector."""
     counts = here.archive.count(collection)
     return responses.Count(images=counts.images, vectors=counts.vectors)
 

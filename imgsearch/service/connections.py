@@ -1,7 +1,7 @@
-"""HTTP connections: how many may be open, and how long a client may take to send or read.
+"""Limits on HTTP connections: their number, and the time to send a request or read a response.
 
-uvicorn 0.54 has no deadline for a request's head, and its `limit_concurrency` counts requests only
-once they have arrived. Clients that send nothing could therefore use up all descriptors.
+uvicorn 0.54 has no deadline for request headers, and its `limit_concurrency` counts requests only
+after they have arrived. Clients that send nothing could therefore use up all file descriptors.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from imgsearch.service.limits import Limits
 from imgsearch.service.problems import MEDIA_TYPE, body
 
-DESCRIPTORS: Final = 16_384  # for 1,000 connections, and 100 files of each of 128 uploads
-# streams of an open page: without this, stopping would wait until every browser leaves
+DESCRIPTORS: Final = 16_384  # enough for 1,000 connections and 128 uploads of 100 files
+# streams of an open page, closed on shutdown: otherwise it would wait for every browser
 _ENDLESS: Final = ("/gradio_api/heartbeat/", "/gradio_api/queue/data")
 _LEAST: Final = 16  # connections that are allowed even if few descriptors are free
 _UNKNOWN: Final = 128  # descriptors assumed to be in use if the system does not list them
-_PATIENCE: Final = 1.0  # seconds for the request of a connection that is refused
+_PATIENCE: Final = 1.0  # seconds that a refused connection has to send its request
 _RETRY: Final = 5  # seconds in Retry-After: idle connections are closed by then
-_SLOWEST: Final = 1_000  # bytes a second that a client has to read; a telephone line has 5,000
-_QUIET: Final = 60.0  # seconds between two log lines of one kind
+_SLOWEST: Final = 1_000  # bytes per second that a client has to read; a dial-up line has 5,000
+_QUIET: Final = 60.0  # seconds between two log lines of the same kind
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _log = logging.getLogger(__name__)
 
 
 class Notice:
-    """Logs a warning at most once a minute, because an attacker may cause thousands."""
+    """Logs a warning at most once a minute, because an attacker could cause thousands."""
 
     def __init__(self) -> None:
         self._next = float("-inf")
@@ -53,9 +53,9 @@ class Notice:
 
 @dataclass(slots=True)
 class Connections:
-    """The connections of one server: their limits, and which of them wait for a request.
+    """The connections of one server, with their limits.
 
-    `waiting` has the connection that has waited longest first.
+    `waiting` contains the connections that wait for a request, longest-waiting first.
     """
 
     most: int
@@ -64,21 +64,22 @@ class Connections:
     full: Notice = field(default_factory=Notice)
 
     def longest_waiting(self, newcomer: "Connection") -> "Connection | None":
-        """Return the connection that has waited longest, or None if only `newcomer` waits."""
+        """Return the longest-waiting connection except `newcomer`, None if no other waits."""
         return next((other for other in self.waiting if other is not newcomer), None)
 
     def protocol(self, **options: Any) -> "Connection":
-        """Return the protocol of a new connection; `options` come from uvicorn."""
+        """Return the protocol for a new connection; `options` are uvicorn's."""
         return Connection(others=self, **options)
 
 
 class Connection(H11Protocol):
     """uvicorn's HTTP/1.1 connection with deadlines, and with a limit on open connections.
 
-    The first head has to be complete `head_seconds` after the client connects, a further one
-    `head_seconds` after its first byte. A client that reads almost nothing of its response for
-    `stall_seconds` is cut off. Beyond the limit the connection that has waited longest without a
-    request is closed; if none waits, the new one gets 503. `Deadline` limits the time for bodies.
+    The first request's headers have to be complete `head_seconds` after the client connects, later
+    headers `head_seconds` after their first byte. Clients that read almost nothing of a response
+    for `stall_seconds` are disconnected. At the limit, a new connection replaces the
+    one that has waited longest for a request; if none waits, the new one gets 503. `Deadline`
+    limits the time for bodies.
     """
 
     def __init__(self, *, others: Connections, **options: Any) -> None:
@@ -148,22 +149,22 @@ class Connection(H11Protocol):
     def shutdown(self) -> None:
         super().shutdown()
         if not self._waits() and self.scope["path"].startswith(_ENDLESS):
-            self.cycle.disconnected = True  # as if the browser had left
+            self.cycle.disconnected = True  # as if the browser had disconnected
             self.cycle.message_event.set()
             self.transport.close()
 
     @override
     def _unsupported_upgrade_warning(self) -> None:
-        """Ignore the offer of another protocol, as HTTP allows, without logging it."""
+        """Ignore upgrade requests without logging them, as HTTP allows."""
 
     def give_way(self) -> None:
-        """Close this connection, which waits for a request, in favor of another one."""
+        """Close this waiting connection to make room for a new one."""
         self.connections.discard(self)
         self._end_with(503)
 
     def _waits(self) -> bool:
-        """Return whether no request is underway, so that a head comes next."""
-        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's annotation leaves out None
+        """Return whether the connection waits for a new request."""
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's annotation omits None
         return cycle is None or cycle.response_complete
 
     def _stop_head_timer(self) -> None:
@@ -187,7 +188,7 @@ class Connection(H11Protocol):
         self._end_with(503 if self._refused else 408)
 
     def _end_with(self, status: int) -> None:
-        """Close the connection, after a response with `status` if it had no response before.
+        """Close the connection; respond with `status` first if it has had no response.
 
         A connection that sent nothing gets no 408, because browsers open some in advance.
         """
@@ -201,7 +202,7 @@ class Connection(H11Protocol):
         self._expect_reading()
 
     def _expect_reading(self) -> None:
-        """Cut the connection off unless the client reads its response."""
+        """Abort the connection unless the client reads its response."""
         if self._stall_timer is None:
             late, unsent = self._others.limits.stall_seconds, self.transport.get_write_buffer_size()
             self._stall_timer = self.loop.call_later(late, self._abort_stalled, unsent)
@@ -216,9 +217,10 @@ class Connection(H11Protocol):
 
 
 def connections_for(limits: Limits) -> Connections:
-    """Return the connections of a new server, limited to three quarters of the free descriptors.
+    """Return an empty `Connections` for a new server.
 
-    The other descriptors are for stores, uploads and image files.
+    Its limit is at most three quarters of the free file descriptors, but at least 16. The rest is
+    reserved for stores, uploads and image files.
     """
     most = limits.connections
     allowed = _soft_limit()
@@ -234,7 +236,7 @@ def connections_for(limits: Limits) -> Connections:
 
 
 def raise_descriptors() -> None:
-    """Raise the soft limit on open files towards the hard one, on systems that have them."""
+    """Raise the soft limit on open files towards the hard limit, if the system has such limits."""
     try:
         import resource
     except ImportError:  # Windows
@@ -242,15 +244,15 @@ def raise_descriptors() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # a sandbox may forbid it; the soft limit stays
+        with suppress(OSError, ValueError):  # a sandbox may forbid it; the soft limit is kept
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def accept_failures(exhausted: Notice) -> Callable[[asyncio.AbstractEventLoop, Any], None]:
-    """Return an exception handler for event loops that logs failed accepts once a minute.
+    """Return an event-loop exception handler that logs failed accepts at most once a minute.
 
-    asyncio retries an accept that failed because no descriptor was free. Python 3.11 logs a
-    traceback for each of `backlog` attempts.
+    If no file descriptor is free, asyncio retries the accept. Python 3.11 logs a traceback for each
+    of `backlog` attempts.
     """
 
     def handle(loop: asyncio.AbstractEventLoop, context: Any) -> None:
@@ -266,7 +268,7 @@ def accept_failures(exhausted: Notice) -> Callable[[asyncio.AbstractEventLoop, A
 
 
 def _soft_limit() -> int | None:
-    """Return how many files the process may open, or None if that is unlimited or unknown."""
+    """Return the soft limit on open files, or None if it is unlimited or unknown."""
     try:
         import resource
     except ImportError:  # Windows
@@ -283,7 +285,7 @@ def _in_use() -> int:
 
 
 def _answer(status: int, code: str, detail: str, *headers: str) -> bytes:
-    """Return a whole HTTP response that closes the connection."""
+    """Return the bytes of an HTTP response that closes the connection."""
     content = json.dumps(body(status, code, detail)).encode()
     head = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",

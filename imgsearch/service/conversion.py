@@ -1,4 +1,4 @@
-"""Conversions from the archive's objects to responses."""
+"""Conversions from archive objects to response models."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from imgsearch.wire.problems import kind_named
 
 
 def image(entry: Entry) -> responses.Image:
-    """Return an image's response: its fields, without the location of its original."""
+    """Return the response model of an image, without the location of its original."""
     values: dict[str, Any] = {
         name: getattr(entry, name) for name in responses.Image.model_fields if hasattr(entry, name)
     }
@@ -17,7 +17,7 @@ def image(entry: Entry) -> responses.Image:
 
 
 def hit(match: Found) -> responses.Hit:
-    """Return a hit's response."""
+    """Return the response model of a hit."""
     entry = match.entry
     return responses.Hit(
         id=entry.id,
@@ -33,29 +33,29 @@ def hit(match: Found) -> responses.Hit:
 
 
 def collection(state: CollectionState) -> responses.Collection:
-    """Return a collection's response."""
+    """Return the response model of a collection."""
     names = responses.Collection.model_fields
     return responses.Collection(**{name: getattr(state, name) for name in names})
 
 
 def job(row: Job) -> responses.Job:
-    """Return a job's response: its counts and times, without its sources."""
+    """Return the response model of a job, without its sources."""
     names = responses.Job.model_fields.keys() - {"error"}
     return responses.Job(**{name: getattr(row, name) for name in names}, error=_code(row.error))
 
 
 def version_of(content: str) -> str:
-    """Return the version of a content in a URL: the first 12 digits of its sha256."""
+    """Return a content's version for URLs: the first 12 hex digits of its sha256."""
     return content[:12]
 
 
 def _links(entry: Entry) -> dict[str, str]:
-    """Return the paths of an image's files; the version lets clients cache them forever."""
+    """Return the URL paths of an image's files; the version lets clients cache them forever."""
     base, version = f"/v1/images/{entry.id}", f"?v={version_of(entry.content)}"
     return {"original": f"{base}/original{version}", "thumbnail": f"{base}/thumbnail{version}"}
 
 
 def _code(error: str) -> str:
-    """Return the code of an error that is stored as "CLASS: message", "" for no error."""
+    """Return the problem code of an error stored as "CLASS: message", or "" if `error` is empty."""
     name = error.partition(":")[0]
     return kind_named(name).code if name else ""

@@ -1,4 +1,4 @@
-"""The documentation of the routes. Its pages load nothing from other hosts."""
+"""The API documentation pages. They load nothing from other hosts."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from imgsearch.errors import MissingExtra
 from imgsearch.service.parameters import ONLY_KNOWN
 
-_PACKAGE: Final = "fastapi_offline"  # has the files of Swagger UI and Redoc; it is never imported
+_PACKAGE: Final = "fastapi_offline"  # contains Swagger UI and Redoc; never imported
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>imgsearch: {title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">{style}</head>
@@ -27,7 +27,7 @@ def install(app: FastAPI) -> None:
     """Add /openapi.json, /docs (Swagger UI) and /redoc (Redoc).
 
     Raises:
-        MissingExtra: the package with the scripts of these pages is not installed.
+        MissingExtra: the package with the pages' scripts is not installed.
     """
     router = APIRouter(include_in_schema=False, dependencies=[ONLY_KNOWN])
 

@@ -1,4 +1,4 @@
-"""Headers of every response: a request id, and restrictions for browsers."""
+"""Response headers: a request id, and security restrictions for browsers."""
 
 import re
 import secrets
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _API: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
-# Swagger UI and Redoc set styles at run time, and Redoc's worker is a blob
+# Swagger UI and Redoc set styles at run time, and Redoc starts its worker from a blob URL
 _DOCS: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src blob:; "
@@ -18,7 +18,7 @@ _DOCS: Final = (
 
 
 class Headers:
-    """ASGI middleware that adds the headers. A valid X-Request-ID of the client is kept."""
+    """ASGI middleware that adds these headers. It keeps a valid X-Request-ID from the client."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

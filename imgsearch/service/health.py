@@ -15,19 +15,19 @@ from imgsearch.service.service import Here
 from imgsearch.wire import responses
 
 router = APIRouter(tags=["service"])
-_FRESH: Final = 1.0  # seconds between two checks; no key is needed, and a check costs CPU time
+_FRESH: Final = 1.0  # seconds between two checks, because a check costs CPU time and needs no key
 _log = logging.getLogger(__name__)
 
 
 @router.get("/v1/live", dependencies=[ONLY_KNOWN])
 async def check_liveness() -> responses.Status:
-    """Check that the process answers; nothing else is tested."""
+    """Check that the process responds; nothing else is tested."""
     return responses.Status(status="ok")
 
 
 @router.get("/v1/ready", responses={503: {"model": responses.Status}}, dependencies=[ONLY_KNOWN])
 def check_readiness(here: Here) -> Response:
-    """Check that the catalog answers and the service is not stopping."""
+    """Check that the catalog responds and the service is not stopping."""
     ready = not here.stopping
     try:
         here.archive.catalog.ping()
@@ -45,7 +45,7 @@ def check_readiness(here: Here) -> Response:
     dependencies=[ONLY_KNOWN],
 )
 async def check_health(here: Here) -> Response:
-    """Check each part of the service: an image is embedded and searched for."""
+    """Check each part of the service by embedding an image and searching for it."""
     async with here.checking:
         checked_at, states = here.checked
         if time.monotonic() - checked_at > _FRESH:
@@ -88,5 +88,5 @@ def list_models(here: Here) -> responses.Encoders:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def get_metrics(here: Here) -> Response:
-    """Get counters and timings in the format of Prometheus."""
+    """Get counters and timings in Prometheus format."""
     return Response(here.metrics.text(), media_type=here.metrics.media_type)

@@ -1,4 +1,4 @@
-"""Routes of images: add, list, get, update and delete; originals and thumbnails."""
+"""Image routes: add, list, get, update and delete; originals and thumbnails."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -28,7 +28,7 @@ from imgsearch.wire.problems import kind_named
 router = APIRouter(prefix="/v1/images", tags=["images"])
 _Id = Annotated[values.Id, Path()]
 _FIELDS: Final[TypeAdapter[Any]] = TypeAdapter(values.Fields)
-# browsers only draw these; other types, such as SVG, may contain scripts
+# types that contain pixels only; others, such as SVG, may contain scripts
 _PIXELS: Final = frozenset(
     f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "jp2", "avif")
 )
@@ -37,7 +37,7 @@ _REVALIDATE: Final = "private, no-cache"
 
 
 class Edge(IntEnum):
-    """Sizes of thumbnails, in pixels; few, because every thumbnail is stored."""
+    """Thumbnail sizes in pixels. There are few, because every thumbnail is stored."""
 
     TINY = 64
     SMALL = 128
@@ -100,10 +100,10 @@ _UPLOAD: Final[dict[str, Any]] = {
     openapi_extra=_UPLOAD,
 )
 async def add_images(request: Request, here: Here) -> Response:
-    """Add one image or several.
+    """Add one or more images.
 
-    Known images are not errors; they get the label, if one is sent. Unusable images are listed in
-    `failures`. If no image is usable, the response is the problem of the first one.
+    Known images are not errors; if a label is sent, it replaces theirs. Unusable images are listed
+    in `failures`. If no image is usable, the response is the first image's problem.
     """
     with here.metrics.stage("receive"):
         uploading = upload(request, here.limits, files=here.limits.files)
@@ -138,7 +138,7 @@ def list_images(
     created_after: datetime | None = None,
     created_before: datetime | None = None,
 ) -> responses.Images:
-    """List images, a page at a time. Cursors stay valid while images are added or deleted."""
+    """List images in pages. Cursors stay valid while images are added or deleted."""
     page = here.archive.entries(
         collection,
         limit=limit,
@@ -179,7 +179,7 @@ def update_image(
     id: _Id,  # noqa: A002 - as above
     values: Annotated[requests.Change, json_body(requests.Change)],
 ) -> responses.Image:
-    """Update an image's label, name or fields; omitted values stay."""
+    """Update an image's label, name or fields; omitted values are kept."""
     return conversion.image(here.archive.update(id, **values.model_dump(exclude_none=True)))
 
 
@@ -187,7 +187,7 @@ def update_image(
 def delete_image(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
     """Delete an image.
 
-    Its vector and its original are deleted with the last image of its content.
+    Its vector and original are deleted if no other image has the same content.
     """
     here.archive.entry(id)
     here.metrics.images.labels("deleted").inc(here.archive.delete([id]))
@@ -296,7 +296,7 @@ def _failure(failed: FailedFile) -> responses.Failure:
 
 
 def _json(text: str) -> Any:
-    """Return the value of a form field that holds JSON.
+    """Parse a form field that contains JSON.
 
     Raises:
         Problem: the text is not JSON.
@@ -310,19 +310,19 @@ def _json(text: str) -> Any:
 
 
 def _cached(entry: Entry, etag: str, version: str) -> dict[str, str]:
-    """Return headers for caches: forever if the URL contains the content's version."""
+    """Return caching headers: cached forever if `version` is the content's, else revalidated."""
     named = version == conversion.version_of(entry.content)
     return {"ETag": etag, "Cache-Control": _FOREVER if named else _REVALIDATE}
 
 
 def _started(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Return `parts` after reading the first one, so that its error can still be a response."""
+    """Return `parts` after reading the first one, so that a read error can become a response."""
     first = next(parts, b"")
     return chain([first], parts)
 
 
 def _disposition(name: str, *, inline: bool) -> str:
-    """Return a Content-Disposition (RFC 6266) with an escaped file name."""
+    """Return a Content-Disposition header (RFC 6266) with an escaped file name."""
     plain = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "._- ") else "_"
         for letter in name

@@ -1,8 +1,8 @@
-"""Settings of the interpreter that keep its pauses short while the service runs.
+"""Interpreter settings that keep pauses short while the service runs.
 
 With 50,000 vectors in the embedded store, a full garbage collection delayed every response by
-140 ms, and collections took a tenth of the time. Objects that exist when the service starts live
-as long as it does, so later collections can skip them.
+140 ms, and collections took a tenth of the run time. Objects that exist when the service starts
+live as long as the service, so later collections can skip them.
 """
 
 import gc
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_SWITCHING: Final = 0.0005  # seconds until a computing thread lets another one run
-_THRESHOLDS: Final = (50_000, 20, 20)  # new objects, and collections of younger ones, for the next
+_SWITCHING: Final = 0.0005  # seconds until a running thread has to release the GIL
+_THRESHOLDS: Final = (50_000, 20, 20)  # of generations 0, 1 and 2, as in `gc.set_threshold`
 
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Switch threads more often and collect garbage less often; restore both after the block."""
+    """Switch threads more often and collect garbage less often; restore both settings on exit."""
     switching, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(_SWITCHING)
     gc.set_threshold(*_THRESHOLDS)

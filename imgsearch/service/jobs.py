@@ -1,4 +1,4 @@
-"""Routes of background jobs: start, list, follow, cancel, retry and delete."""
+"""Background job routes: start, list, get, stream, cancel, retry and delete."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,8 +23,8 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _Id = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$")]
 _Limit = Annotated[int, Query(ge=1, le=1_000)]
 _After = Annotated[str | None, Query(max_length=1_000, description="`next` of a page")]
-_POLL: Final = 0.1  # seconds between two reads of a job, in memory
-_KEEP_ALIVE: Final = 15.0  # seconds between two comments, so that proxies keep the stream open
+_POLL: Final = 0.1  # seconds between two reads of a job's state in memory
+_KEEP_ALIVE: Final = 15.0  # seconds between comment lines, so that proxies keep the stream open
 
 
 @router.post(
@@ -38,7 +38,7 @@ def start_job(
     job: Annotated[requests.JobRequest, json_body(requests.JobRequest)],
     response: Response,
 ) -> responses.Job:
-    """Start adding a folder inside the service's roots, or images by URL."""
+    """Start a job that adds a folder inside the service's roots, or images by URL."""
     jobs = here.jobs
     if job.folder is not None:
         started = jobs.start_folder(job.folder, collection=job.collection, in_place=job.in_place)
@@ -52,7 +52,7 @@ def start_job(
 
 @router.get("", dependencies=[allowed("read")])
 def list_jobs(here: Here, limit: _Limit = 50, after: _After = None) -> responses.JobList:
-    """List jobs, newest first, a page at a time."""
+    """List jobs in pages, newest first."""
     page = here.jobs.recent(limit=limit, after=after)
     return responses.JobList(jobs=[conversion.job(job) for job in page.jobs], next=page.next)
 
@@ -70,7 +70,7 @@ def list_job_failures(
     limit: _Limit = 100,
     after: _After = None,
 ) -> responses.JobFailures:
-    """List the failed files of a job, in order, a page at a time."""
+    """List a job's failed files in order, in pages."""
     job = here.jobs.get(id)
     page = here.jobs.failures(id, limit=limit, after=after)
     failures = [_failure(job, failed) for failed in page.failures]
@@ -84,7 +84,7 @@ def list_job_failures(
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def stream_job_events(here: Here, id: _Id, request: Request) -> Response:  # noqa: A002 - as above
-    """Stream a job's changes: an event `progress` for each, and `end` when the job is over."""
+    """Stream a job's changes: each as a `progress` event, the last one as an `end` event."""
     job = await _job(here, id)
     if here.streams >= here.limits.events:
         raise Problem(503, "busy", "Too many streams are open. Get the job instead.", retry=5)
@@ -95,13 +95,13 @@ async def stream_job_events(here: Here, id: _Id, request: Request) -> Response: 
 
 @router.post("/{id}/cancel", dependencies=[allowed("write")])
 def cancel_job(here: Here, id: _Id) -> responses.Job:  # noqa: A002 - as above
-    """Cancel a job after the images in progress; added images stay."""
+    """Cancel a job after the images in progress; added images are kept."""
     return conversion.job(here.jobs.cancel(id))
 
 
 @router.delete("/{id}", status_code=204, dependencies=[allowed("write")])
 def delete_job(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
-    """Delete the record of a job that is over; its images stay."""
+    """Delete the record of a job that has ended; its images are kept."""
     here.jobs.forget(id)
     return Response(status_code=204)
 
@@ -115,7 +115,7 @@ def retry_job(here: Here, id: _Id, response: Response) -> responses.Job:  # noqa
 
 
 async def _job(here: Service, id_: str) -> Job:
-    """Return a job, from memory if this process runs it, because the catalog may be busy."""
+    """Return a job. If this process runs it, it is read from memory, as the catalog may be busy."""
     known = here.jobs.known(id_)
     return known if known is not None else await to_thread.run_sync(partial(here.jobs.get, id_))
 
@@ -145,7 +145,7 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
 
 
 def _failure(job: Job, failed: JobFailure) -> responses.Failure:
-    """Return a failure's response; a file is named by its path below the job's folder."""
+    """Return the response model of a failure; its name is the path relative to the job's folder."""
     kind = kind_named(failed.error)
     folder = str(job.request.get("folder", ""))
     name = failed.item.removeprefix(f"{folder}/") if folder else failed.item

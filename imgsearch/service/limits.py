@@ -1,4 +1,4 @@
-"""Limits on requests, and the middlewares that enforce them."""
+"""Request limits, and the middleware that enforces them."""
 
 import os
 from dataclasses import dataclass, fields
@@ -16,7 +16,7 @@ _MB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on one request, and on all requests together.
+    """Limits per request, and for all requests together.
 
     Attributes:
         file_bytes: Size of one uploaded image.
@@ -24,17 +24,17 @@ class Limits:
         body_bytes: Size of a multipart body.
         json_bytes: Size of any other body, which is held in memory.
         pixels: Decoded pixels of one image.
-        embeddings: Searches that embed at the same time, and additions that run.
-        searches: Searches that run at the same time; they embed in turn and share store calls.
-        waiting: Searches that wait for a thread, and additions; a further one gets 503.
-        events: Open streams of progress.
-        jobs: Jobs that wait or run.
-        per_minute: Requests of one key, or of one address without keys; 0 sets no limit.
+        embeddings: Concurrent query embeddings; also the limit for additions, and for thumbnails.
+        searches: Concurrent searches; they take turns to embed, and share store calls.
+        waiting: Searches that wait for a thread; also the limit for additions. Others get 503.
+        events: Open progress streams.
+        jobs: Waiting and running jobs.
+        per_minute: Requests per key, or per address if no keys are used; 0 means unlimited.
         seconds: Time from the start of a request to the start of its response.
         connections: Open connections; fewer if the process may not open enough files.
-        head_seconds: Time until a request's head is complete.
-        idle_seconds: Time that a connection is kept open without a request.
-        stall_seconds: Time in which a client may read nothing of its response.
+        head_seconds: Time until a request's headers are complete.
+        idle_seconds: Time that an idle connection is kept open.
+        stall_seconds: Time that a client may pause reading its response.
     """
 
     file_bytes: int = 64 * _MB
@@ -65,7 +65,7 @@ class Limits:
 
 
 class BodyLimit:
-    """ASGI middleware that refuses bodies above the limit, with or without a Content-Length."""
+    """ASGI middleware that rejects too large bodies, with or without a Content-Length."""
 
     def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
         self._app, self._limits = app, limits
@@ -97,8 +97,8 @@ class BodyLimit:
 class Deadline:
     """ASGI middleware that sends an error if a response does not start in time.
 
-    A response that has started may stream without a limit. Work in a thread continues, and its
-    result is dropped.
+    A response that has started may stream without a limit. Work already running in a thread
+    continues, and its result is discarded.
     """
 
     def __init__(self, app: ASGIApp, *, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Counters and timings of the service for Prometheus."""
+"""Prometheus counters and timings of the service."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imgsearch.service.workers import Workers
 
-# seconds, from a cached response to a chunk of an upload
+# seconds, from a cached response to a slow upload
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """Counters and histograms in their own registry, so that services can share a process."""
+    """Prometheus metrics in their own registry, so that several services can share a process."""
 
     media_type: Final = CONTENT_TYPE_LATEST
 
@@ -55,7 +55,7 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: str, took: dict[str, float] | None = None) -> Iterator[None]:
-        """Time the block as the stage `name`; `took` gets its milliseconds."""
+        """Time the block as stage `name`, and add its milliseconds to `took`."""
         start = monotonic()
         try:
             yield
@@ -63,13 +63,13 @@ class Metrics:
             self.note(name, monotonic() - start, took)
 
     def note(self, name: str, seconds: float, took: dict[str, float] | None = None) -> None:
-        """Record the seconds of a stage; `took` gets its milliseconds."""
+        """Record a stage's duration in seconds, and add its milliseconds to `took`."""
         self._stages.labels(name).observe(seconds)
         if took is not None:
             took[name] = round(took.get(name, 0.0) + seconds * 1000, 3)
 
     def text(self) -> bytes:
-        """Return all metrics in the format of Prometheus."""
+        """Return all metrics in Prometheus text format."""
         return generate_latest(self.registry)
 
 
@@ -94,7 +94,7 @@ class Measured:
         try:
             await self._app(scope, receive, send_noted)
         finally:
-            # the path of a request that matches no route is not a label, or labels would be endless
+            # unmatched paths share the label "other": otherwise the number of labels has no limit
             route = getattr(scope.get("route"), "path", "") or "other"
             method = scope["method"] if route != "other" else "any"
             self._metrics.requests.labels(route, method, str(status)).inc()

@@ -1,8 +1,8 @@
 """Checks of a request's host name and origin.
 
-A page of another site, open in the browser of a user who can reach the service, could post to it.
-It could also read from it by a name that resolves to this machine (DNS rebinding). A service
-without keys has no other protection against both.
+If a user's browser can reach the service, a page of another site in that browser could post to it.
+The page could also read from it through a name that resolves to this machine (DNS rebinding). A
+service without keys has no other protection against these attacks.
 """
 
 from collections.abc import Collection
@@ -19,9 +19,9 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Origins:
-    """ASGI middleware that refuses foreign host names, and writes by pages of other origins.
+    """ASGI middleware that rejects unknown host names, and cross-origin writes.
 
-    `hosts` are the accepted host names, None for any. `cors` are the origins that may write.
+    `hosts` are the accepted host names, None for any. `cors` are the other origins that may write.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Origins:
 
 
 def checked(origins: Collection[str]) -> tuple[str, ...]:
-    """Check origins, and return them.
+    """Check origins and return them as a tuple.
 
     Raises:
-        ConfigError: one is not an origin, such as a star.
+        ConfigError: one is not an origin, for example "*".
     """
     for origin in origins:
         parts = urlsplit(origin)
@@ -62,7 +62,7 @@ def checked(origins: Collection[str]) -> tuple[str, ...]:
 
 
 def _name(host: str) -> str:
-    """Return the name in a Host header, without its port."""
+    """Return the host name in a Host header, without the port."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()

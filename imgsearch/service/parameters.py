@@ -1,4 +1,4 @@
-"""A check of query parameters: routes refuse unknown ones."""
+"""Rejection of unknown query parameters."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from fastapi.exceptions import RequestValidationError
 
 
 async def only_known(request: Request) -> None:
-    """Refuse a request with a query parameter that its route does not have.
+    """Reject a request with a query parameter that its route does not declare.
 
     Raises:
-        RequestValidationError: with the name of each unknown parameter.
+        RequestValidationError: a parameter is unknown; the error lists all unknown names.
     """
     if not request.query_params:
         return
@@ -24,10 +24,10 @@ async def only_known(request: Request) -> None:
 
 
 ONLY_KNOWN: Any = Depends(only_known)
-"""The dependency of routes that need no key; `allowed` includes it for all others."""
+"""The dependency for routes that need no key. For other routes, `allowed` includes this check."""
 
 
 def _names(dependant: Dependant) -> set[str]:
-    """Return the names of the query parameters of a route and of its dependencies."""
+    """Return the query parameter names of a route and its dependencies."""
     own = {field.alias for field in dependant.query_params}
     return own.union(*map(_names, dependant.dependencies))

@@ -1,7 +1,7 @@
-"""Errors as responses of problem+json (RFC 9457), by the table in `wire.problems`.
+"""Error responses as problem+json (RFC 9457), from the table in `wire.problems`.
 
-A client error gets a message without paths, URLs or exceptions of the service. A server error is
-logged under an id, and the response contains that id.
+Responses to client errors contain no paths, URLs or exceptions of the service. A server error is
+logged with an id, and the response contains that id.
 """
 
 import errno
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Problem(HTTPException):
-    """An error of HTTP rather than of the library: a status with a stable code."""
+    """An HTTP error that has no library error class: a status with a stable code."""
 
     def __init__(self, status: int, code: str, detail: str, *, retry: int = 0) -> None:
         headers = {"Retry-After": str(retry)} if retry else None
@@ -37,7 +37,7 @@ class Problem(HTTPException):
 def body(
     status: int, code: str, detail: str, *, instance: str = "", **extra: Any
 ) -> dict[str, Any]:
-    """Return a problem as JSON values; `instance` is the request's or the incident's id."""
+    """Return a problem as JSON values; `instance` is the id of the request or incident."""
     return {
         "type": f"urn:imgsearch:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -50,7 +50,7 @@ def body(
 
 
 def answer(scope: Scope, error: Exception) -> JSONResponse:
-    """Return the response to a request that ended in `error`, and log errors of the service."""
+    """Return the response for `error`, and log it if it is a server error."""
     instance = str(scope.get("state", {}).get("request_id", "")) or secrets.token_hex(8)
     problem = _problem(error)
     headers = dict(problem.headers or {})
@@ -69,7 +69,7 @@ def answer(scope: Scope, error: Exception) -> JSONResponse:
 
 
 def _problem(error: Exception) -> Problem:
-    """Return the problem that answers an error."""
+    """Return the problem for an error."""
     match error:
         case errors.ImgSearchError():
             kind = kind_of(error)
@@ -91,7 +91,7 @@ def _problem(error: Exception) -> Problem:
 
 
 class Incidents:
-    """ASGI middleware that turns every exception into a problem, never a traceback."""
+    """ASGI middleware that turns every exception into a problem response without a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -111,14 +111,14 @@ class Incidents:
         try:
             await self._app(scope, receive, send_noted)
         except Exception as error:  # the outermost handler: nothing else would respond
-            if started:  # the client sees an incomplete response, and the log has the reason
+            if started:  # the client gets an incomplete response; the reason is logged
                 _log.error("a response was interrupted", exc_info=error)
                 raise
             await answer(scope, error)(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
-    """Make `app` respond to every error with a problem."""
+    """Install the handlers that make `app` respond to every error with a problem."""
 
     async def handler(request: Request, error: Exception) -> JSONResponse:
         return answer(request.scope, error)
@@ -128,7 +128,7 @@ def install(app: FastAPI) -> None:
 
 
 def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where a request's value is invalid, and why, without the value itself."""
+    """Return the location of an invalid value and the reason, without the value itself."""
     return {
         "where": [str(part) for part in fault.get("loc", ())],
         "why": str(fault.get("msg", "")),

@@ -1,4 +1,4 @@
-"""Reverse proxies, whose X-Forwarded-* headers are trusted.
+"""Support for trusted reverse proxies and their X-Forwarded-* headers.
 
 uvicorn's own middleware reads X-Forwarded-Proto and -For. It ignores X-Forwarded-Host, and leaves
 the headers of untrusted clients in the request.
@@ -19,8 +19,8 @@ _HOST: Final = b"x-forwarded-host"
 class Proxies:
     """ASGI middleware that takes scheme, client and host from X-Forwarded-Proto, -For and -Host.
 
-    The headers are used in requests from `networks`. They are removed from all requests, because
-    Gradio trusts them from any client.
+    The headers are used only in requests from `networks`. They are removed from every request,
+    because Gradio would trust them from any client.
     """
 
     def __init__(self, app: ASGIApp, *, networks: list[str]) -> None:
@@ -38,7 +38,7 @@ class Proxies:
             await self._app(_stripped(scope), receive, send)
 
     async def _hosted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a proxy's request with the host that the client requested."""
+        """Forward a proxy's request with the client's original host."""
         hosts = [value for name, value in scope["headers"] if name == _HOST]
         stripped = _stripped(scope)
         if hosts and (host := hosts[0].partition(b",")[0].strip()):
@@ -48,7 +48,7 @@ class Proxies:
 
 
 def networks(addresses: Collection[str]) -> list[str]:
-    """Return addresses and networks as networks: 10.0.0.1 as 10.0.0.1/32.
+    """Return addresses and networks in network notation: 10.0.0.1 becomes 10.0.0.1/32.
 
     Raises:
         ConfigError: one is neither an address nor a network.

@@ -15,13 +15,13 @@ from imgsearch.errors import AccessDenied, CatalogError
 from imgsearch.service.parameters import only_known
 from imgsearch.service.problems import Problem
 
-# Every request looks its key up. If the catalog does not answer within `_PATIENCE` seconds, a key
-# that was valid within the last `_TRUSTED` seconds passes, so that requests for progress, which is
-# in memory, do not wait for the catalog.
+# Every request looks up its key. If the catalog does not respond within `_PATIENCE` seconds, a key
+# that was valid within the last `_TRUSTED` seconds is accepted. Requests for job progress, which is
+# in memory, therefore do not wait for the catalog.
 _PATIENCE: Final = 0.1
 _TRUSTED: Final = 5.0
-_MOST: Final = 1_024  # keys remembered
-_CHECKS: Final = 8  # threads of their own, because checks wait for the catalog
+_MOST: Final = 1_024  # keys in the cache
+_CHECKS: Final = 8  # threads for checks only, because checks wait for the catalog
 
 _Mark: TypeAlias = tuple[bytes, str]  # sha256 of a secret, scope
 _BEARER: Final = HTTPBearer(auto_error=False, description="An API key.")
@@ -29,7 +29,7 @@ _HEADER: Final = APIKeyHeader(name="X-API-Key", auto_error=False, description="A
 
 
 class Access:
-    """Admits requests with a valid key, within the rate limit; without `keys` no key is needed."""
+    """Checks API keys and the rate limit. If `keys` is None, no key is needed."""
 
     def __init__(self, keys: Keys | None, *, per_minute: int) -> None:
         self._keys = keys
@@ -43,12 +43,12 @@ class Access:
         return self._keys is None
 
     async def admit(self, secret: str | None, scope: Scope, address: str) -> None:
-        """Check the key and the rate of a request.
+        """Check a request's key and rate.
 
         Raises:
             AccessDenied: a key is needed, and the request has none or an unknown one.
             ScopeMissing: the key does not have `scope`.
-            Problem: 429, too many requests with that key, or from that address.
+            Problem: 429, too many requests with this key or from this address.
         """
         if self._keys is None:
             self._count(caller(address))
@@ -60,12 +60,12 @@ class Access:
         if time.monotonic() < self._trusted.get(mark, 0.0):
             await self._check_again(self._keys, secret, scope, mark)
         else:
-            self._count(caller(address))  # limits attempts to guess keys by address
+            self._count(caller(address))  # limits the guesses of a key per address
             await self._check(self._keys, secret, scope, mark)
         self._count(mark[0].hex())
 
     async def _check(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
-        """Look a key up; remember it if it is valid, and forget it if not."""
+        """Check a key in the catalog; cache a valid key, and drop an invalid one from the cache."""
         if self._threads is None:
             self._threads = CapacityLimiter(_CHECKS)
         try:
@@ -81,7 +81,7 @@ class Access:
             self._trusted.popitem(last=False)
 
     async def _check_again(self, keys: Keys, secret: str, scope: Scope, mark: _Mark) -> None:
-        """Look up a recently valid key, which passes if the catalog does not answer in time."""
+        """Check a recently valid key again; accept it if the catalog does not respond in time."""
         with suppress(CatalogError), move_on_after(_PATIENCE):
             await self._check(keys, secret, scope, mark)
 
@@ -93,7 +93,7 @@ class Access:
 def allowed(scope: Scope) -> Any:
     """Return a dependency that requires a key with `scope`: "read", "write" or "admin".
 
-    It also refuses query parameters that the route does not have.
+    The dependency also rejects query parameters that the route does not declare.
     """
 
     async def check(

@@ -1,4 +1,4 @@
-"""Routes of searches: by an uploaded image, a stored image, a text, or a sum of these."""
+"""Search routes. A query is an uploaded image, a stored image, a text, or a weighted sum."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -48,7 +48,7 @@ _BODY: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """A search by the `id` of a stored image, or by a query, and its options."""
+    """A search for a stored image (`id`) or a query, with its options."""
 
     options: requests.SearchOptions
     where: Filter | None
@@ -60,8 +60,8 @@ class _Search:
 async def search_images(request: Request, here: Here) -> responses.Hits:
     """Search for the images nearest to an image, a text, or a sum of both, nearest first.
 
-    The body is JSON, or multipart/form-data with the image in `file`. The hits of a search by `id`
-    leave out that image.
+    The body is JSON, or multipart/form-data with the image in `file`. A search by `id` does not
+    return that image itself.
     """
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
@@ -81,7 +81,7 @@ async def search_images(request: Request, here: Here) -> responses.Hits:
 async def search_batch(
     here: Here, batch: Annotated[requests.Batch, json_body(requests.Batch)]
 ) -> responses.BatchHits:
-    """Search several times in one request; a failed search has a problem instead of hits."""
+    """Run several searches in one request; a failed search has a problem instead of hits."""
 
     def run() -> responses.BatchHits:
         return responses.BatchHits(results=[_or_problem(here, query) for query in batch.queries])
@@ -131,7 +131,7 @@ def _hits(here: Service, search: _Search) -> responses.Hits:
     else:
         library = here.archive.existing(collection)
         _ = library.collection  # a missing collection is reported before an invalid query
-        if options["min_score"] == "auto":  # depends on the query's kind, which its vector hides
+        if options["min_score"] == "auto":  # depends on the query's kind, which is lost in a vector
             options["min_score"] = library.thresholds.min_score(search.query)
         with here.embedding, here.metrics.stage("embed", took):
             vector = library.encode(search.query, on_warning=warnings.append)
@@ -157,7 +157,7 @@ def _or_problem(here: Service, query: requests.SearchQuery) -> responses.Hits | 
 
 
 def _term(here: Service, term: requests.Term) -> Query:
-    """Return the query of one term, without its weight."""
+    """Return a term as a query, without its weight."""
     if term.text is not None:
         return Query.text(term.text)
     if term.id is not None:
@@ -168,21 +168,21 @@ def _term(here: Service, term: requests.Term) -> Query:
 
 
 def _filter(where: Any) -> Filter | None:
-    """Return the filter that JSON values describe.
+    """Parse a filter from JSON values.
 
     Raises:
-        Problem: the filter is invalid; the text has a JSON pointer to the fault.
+        Problem: the filter is invalid; the message contains a JSON pointer to the fault.
     """
     if where is None:
         return None
     try:
         return filters.from_json(where)
-    except FieldInvalid as error:  # the message is about the request only
+    except FieldInvalid as error:  # the message contains only values of the request
         raise Problem(422, "filter_invalid", str(error)) from error
 
 
 def _form_options(fields: dict[str, str]) -> requests.SearchOptions:
-    """Return the search options in form fields.
+    """Parse the search options in form fields.
 
     Raises:
         RequestValidationError: a field is invalid.

@@ -1,4 +1,4 @@
-"""The service as a process: repair, sockets, signals and the exit."""
+"""Runs the service as a process: repairs the archive, opens sockets, handles signals, exits."""
 
 import asyncio
 import ipaddress
@@ -48,22 +48,22 @@ __all__ = [
     "warm",
 ]
 
-_BACKLOG: Final = 2_048  # connections that the system queues until they are accepted
-# connections accepted in one turn of the event loop: the limit is checked between two turns
+_BACKLOG: Final = 2_048  # connections that the system queues before they are accepted
+# connections accepted per event-loop iteration: the limit is checked between iterations
 _ACCEPTED: Final = 64
 _GRACE: Final = 15  # seconds for running requests when the service stops
 _JOBS: Final = 5.0  # further seconds for jobs, which stop at the signal
 _EXIT: Final = 2.0  # further seconds for the threads of the web framework
 _FRAMEWORK_THREAD: Final = "AnyIO worker thread"  # the name in anyio 4
-_OTHERS: Final = 600.0  # seconds after which no other process can still be adding an image
+_OTHERS: Final = 600.0  # seconds after which no other process can still be adding the image
 _log = logging.getLogger(__name__)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a socket on `host` can be reached from this machine only.
+    """Return whether `host` is a loopback address, reachable from this machine only.
 
     Raises:
-        ConfigError: `host` has no address.
+        ConfigError: `host` cannot be resolved.
     """
     try:
         infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -76,8 +76,8 @@ def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str]
     """Check that requests from other machines need a key, and that a key exists.
 
     Raises:
-        ConfigError: `no_auth` is given with an address that others reach, or behind a proxy; or no
-            key exists yet.
+        ConfigError: `no_auth` is used with a non-loopback `host` or behind a proxy; or no key
+            exists yet.
     """
     if no_auth and proxies:
         raise ConfigError("--no-auth works on loopback only, and a proxy gives access to others")
@@ -100,10 +100,11 @@ def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str]
 def mend(archive: Archive, *, alone: bool) -> Repaired:
     """Finish additions and deletions that a crash interrupted, before requests are accepted.
 
-    If other processes use the same stores (`alone` is False), recent work is left to them.
+    If other processes use the same stores (`alone` is False), changes of the last 10 minutes are
+    skipped, because those processes may still be making them.
 
     Raises:
-        BackendError, CatalogError, ObjectStoreError, EncoderError: a part cannot be reached.
+        BackendError, CatalogError, ObjectStoreError, EncoderError: a part of the archive failed.
     """
     repaired = archive.repair(older_than=0.0 if alone else _OTHERS)
     if repaired.anything:
@@ -114,10 +115,10 @@ def mend(archive: Archive, *, alone: bool) -> Repaired:
 
 
 def warm(archive: Archive) -> None:
-    """Build the encoder before the first request waits for it.
+    """Load the encoder, so that the first request does not wait for it.
 
     Raises:
-        EncoderError: the encoder cannot be built, or is not the collection's.
+        EncoderError: the encoder cannot be loaded, or does not match the collection.
     """
     if (library := archive.default()) is not None:
         library.encode(np.zeros((64, 64, 3), dtype=np.uint8))
@@ -136,10 +137,11 @@ def running(
     cors: Collection[str] = (),
     proxies: Collection[str] = (),
 ) -> Iterator[FastAPI]:
-    """Provide the application over `archive` with its jobs, which stop at the end of the block.
+    """Provide the application that serves `archive`; its jobs stop at the end of the block.
 
-    `page` serves the page at / if Gradio is installed. `url_hosts` are private names, addresses and
-    networks that jobs may fetch from. The other arguments are as for `create_app`.
+    With `page`, the web page is served at / if Gradio is installed. `url_hosts` are private host
+    names, addresses and networks that jobs may fetch from. For the other arguments see
+    `create_app`.
 
     Raises:
         ConfigError, MissingExtra: as for `create_app`.
@@ -176,9 +178,10 @@ def running(
 def run(
     app: FastAPI, *, host: str, port: int, on_start: Callable[[int], None] | None = None
 ) -> None:
-    """Serve until a signal; then finish the running requests, and return.
+    """Serve until SIGINT or SIGTERM, then finish running requests and return.
 
-    `on_start` gets the port once requests are accepted; with `port` 0 the system chooses one.
+    `on_start` is called with the port once requests are accepted. If `port` is 0, the system
+    chooses a free one.
 
     Raises:
         ConfigError: no socket can listen on the address.
@@ -190,10 +193,10 @@ def run(
 
 @contextmanager
 def forced_exit(seconds: float = _EXIT) -> Iterator[None]:
-    """End the process after the block if a thread of the web framework hangs.
+    """Exit the process after the block if a thread of the web framework hangs.
 
-    The interpreter would wait for such threads, which run events of the page; imgsearch's own
-    threads are daemons. Threads that the block started have `seconds` to end.
+    The interpreter would wait for such threads, which run the page's events. imgsearch's own
+    threads are daemons. Threads started in the block get `seconds` to end.
     """
     others = set(threading.enumerate())
     try:
@@ -211,16 +214,16 @@ def forced_exit(seconds: float = _EXIT) -> Iterator[None]:
 
 
 def server(app: FastAPI, *, on_start: Callable[[int], None] | None = None) -> uvicorn.Server:
-    """Return a server of `app`; its `run` takes the sockets to listen on."""
+    """Return a uvicorn server for `app`; pass its `run` the sockets to listen on."""
     service: Service = app.state.service
-    # python_multipart warns of each malformed body
+    # python_multipart logs a warning for each malformed body
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     connections = connections_for(service.limits)
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http=cast(Any, connections.protocol),  # uvicorn calls it like the class of a protocol
-        ws="none",  # no route uses websockets, and their connections would have no deadlines
+        http=cast(Any, connections.protocol),  # uvicorn calls it like a protocol class
+        ws="none",  # no route uses WebSockets, and their connections would have no deadlines
         backlog=_ACCEPTED,
         timeout_keep_alive=math.ceil(service.limits.idle_seconds),
         log_level="warning",
@@ -243,14 +246,14 @@ def listening(host: str, port: int) -> socket.socket:
         listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-    # Connections inherit it. asyncio sets it only on sockets created with a protocol number, and
-    # without it a small response waits 40 ms for the acknowledgment of the previous one.
+    # Accepted connections inherit the option. asyncio sets it only on sockets with an explicit
+    # protocol number. Without it a small response waits 40 ms for the previous one's ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def _check(keys: Keys) -> Callable[[str, str], object]:
-    """Return the page's check of keys, whose scopes are texts."""
+    """Return the key check for the page, which passes scopes as strings."""
 
     def check(secret: str, scope: str) -> object:
         return keys.check(secret, cast(Scope, scope))
@@ -263,7 +266,7 @@ def _to_docs() -> RedirectResponse:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server; it reports its port at the start, and ends streams of progress on exit."""
+    """uvicorn's server; it reports its port on startup and ends progress streams on exit."""
 
     def __init__(
         self, config: uvicorn.Config, service: Service, on_start: Callable[[int], None] | None
@@ -288,7 +291,7 @@ class _Server(uvicorn.Server):
     @override
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Return after a signal, so that the program can close its resources.
+        """Return from `serve` after a signal, so that the program can close its resources.
 
         uvicorn would raise the signal again, and SIGTERM would end the process at once.
         """

@@ -1,4 +1,4 @@
-"""The objects that routes share."""
+"""The state that routes share."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from imgsearch.service.workers import Turns, Workers
 
 @dataclass(slots=True)
 class Service:
-    """An archive, its jobs, and the limits, threads and metrics of the service.
+    """An archive with its jobs, and the service's limits, threads and metrics.
 
     `workers` run additions, `searches` run searches, and `thumbnails` create thumbnails.
-    `embedding` limits the searches that embed at the same time. With `urls` jobs may fetch images.
-    `stopping` ends streams of progress, and `streams` is the number of open ones. `checked` is the
-    time and the result of the last health check; `checking` prevents two checks at once.
+    `embedding` limits the number of concurrent query embeddings. With `urls`, jobs may fetch images
+    by URL. `stopping` ends progress streams; `streams` is the number of open ones. `checked` is the
+    time and result of the last health check; `checking` prevents concurrent checks.
     """
 
     archive: Archive
@@ -40,10 +40,10 @@ class Service:
     checked: tuple[float, Mapping[str, str]] = (float("-inf"), {})
 
 
-async def _here(request: Request) -> Service:  # a plain function would run in a thread
+async def _here(request: Request) -> Service:  # not a plain function, which would run in a thread
     here: Service = request.app.state.service
     return here
 
 
 Here = Annotated[Service, Depends(_here)]
-"""The service, as an argument of a route."""
+"""Parameter type with which a route receives the service."""

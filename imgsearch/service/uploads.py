@@ -1,6 +1,6 @@
-"""Multipart bodies, read part by part into unnamed temporary files, within limits.
+"""Multipart uploads, streamed into unnamed temporary files with size limits.
 
-A client's file names are used for display only, never as paths.
+Client file names are used for display only, never as paths.
 """
 
 import base64
@@ -23,24 +23,24 @@ from imgsearch.images import header
 from imgsearch.service.limits import Limits
 from imgsearch.service.problems import Problem
 
-# RFC 7578 has no charset for a form; clients that name one send UTF-8. Other codecs of Python raise
-# errors of their own, and some decompress the text.
+# RFC 7578 defines no charset for a form; clients that declare one send UTF-8. Python's other codecs
+# raise errors of their own, and some decompress the text.
 _CHARSETS: Final = ("", "utf-8", "utf8", "us-ascii")
-_FIELDS: Final = 32  # form fields beside the files
+_FIELDS: Final = 32  # form fields in addition to the files
 _EDGE: Final = 1024  # pixels: a JPEG counts at the scale that encoders and thumbnails need
-_NAME: Final = 255  # letters of a file's name; the end is kept
+_NAME: Final = 255  # characters of a file name; the end is kept
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The files and the other fields of a multipart body."""
+    """The files and form fields of a multipart body."""
 
     files: tuple[UploadFile, ...]
     fields: dict[str, str]
 
 
 class _Parser(MultiPartParser):
-    """Starlette's parser, which stops at a file that is too large."""
+    """Starlette's multipart parser, with a limit on the size of a file."""
 
     most: int
     _sizes: dict[int, int]
@@ -55,20 +55,20 @@ class _Parser(MultiPartParser):
                 raise LimitExceeded(f"a file has more than the {self.most:,} bytes allowed")
 
     def close(self) -> None:
-        """Delete all files, also of incomplete parts."""
+        """Delete all temporary files, including files of incomplete parts."""
         for file in self._files_to_close_on_error:
             file.close()
 
 
 @asynccontextmanager
 async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterator[Upload]:
-    """Provide a multipart body's parts named ``file``, at most `files` of them, and its fields.
+    """Provide the files and fields of a multipart body: at most `files` parts named ``file``.
 
     The files are deleted at the end of the block.
 
     Raises:
         Problem: the body is not multipart, is malformed, has no file, or repeats a field.
-        LimitExceeded: a file is too large, or there are too many.
+        LimitExceeded: a file is too large, or there are too many files.
     """
     parser = _parser(request, limits, files=files)
     try:
@@ -94,7 +94,7 @@ async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterat
 
 
 def validated(values: dict[str, Any], model: type[BaseModel]) -> Any:
-    """Return the values of a form as `model`.
+    """Validate form values as `model`.
 
     Raises:
         RequestValidationError: a value is invalid.
@@ -108,28 +108,28 @@ def validated(values: dict[str, Any], model: type[BaseModel]) -> Any:
 
 
 def display_name(name: str | None) -> str:
-    """Return the last part of a client's file name, with printable letters only."""
+    """Return the last component of a client's file path, with printable characters only."""
     last = (name or "").replace("\\", "/").rpartition("/")[2]
     kept = "".join(letter for letter in last if letter.isprintable())[-_NAME:]
     return kept.strip() or "unnamed"
 
 
 def check_pixels(data: bytes, limits: Limits) -> None:
-    """Check an image's size by its header.
+    """Check the image size in a file's header.
 
     Raises:
-        ImageTooLarge: it has more pixels than allowed.
-        FormatRefused, ImageCorrupt: its header cannot be read.
+        ImageTooLarge: the image has more pixels than allowed.
+        FormatRefused, ImageCorrupt: the header cannot be read.
     """
     header(data, max_pixels=limits.pixels, at_least=_EDGE)
 
 
 def decoded(text: str, limits: Limits) -> bytes:
-    """Return the bytes of an image in base64, with or without the prefix of a data URL.
+    """Decode a base64 image, with or without a data URL prefix.
 
     Raises:
         Problem: the text is not base64.
-        LimitExceeded: the image is larger than a file may be.
+        LimitExceeded: the image exceeds the file size limit.
     """
     plain = text.partition(",")[2] if text.startswith("data:") else text
     if len(plain) // 4 * 3 > limits.file_bytes:

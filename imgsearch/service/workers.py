@@ -1,4 +1,4 @@
-"""Threads for blocking work, with a limit on waiting work."""
+"""Thread pools for blocking work, with a limit on waiting work."""
 
 import asyncio
 import threading
@@ -13,11 +13,11 @@ from imgsearch.threads import DaemonPool
 
 T = TypeVar("T")
 _LATE: Final = 30.0  # seconds: half of a request's default deadline; a search takes 0.1
-_REPLACED: Final = 4  # late threads that are replaced, for each other thread: each may hold 1 GB
+_REPLACED: Final = 4  # replaced late threads per thread of the pool: each may hold 1 GB
 
 
 class _Running:
-    """The threads that run work, and how many of them are late. Thread-safe."""
+    """The threads that currently run work, and the number of late ones. Thread-safe."""
 
     def __init__(self, late: float, most: int) -> None:
         self._late, self._most = late, most
@@ -40,9 +40,9 @@ class _Running:
 
 
 class Turns:
-    """A semaphore that no longer counts late holders, because work that hangs never leaves.
+    """A semaphore that stops counting late holders, because hanging work never releases it.
 
-    A context manager. Thread-safe.
+    Used as a context manager. Thread-safe.
     """
 
     def __init__(self, most: int, *, late: float = _LATE, replaced: int = _REPLACED) -> None:
@@ -63,16 +63,16 @@ class Turns:
 
     @property
     def late(self) -> int:
-        """The number of late holders, as far as others may take their place."""
+        """The number of late holders that are no longer counted."""
         return self._running.late
 
 
 class Workers:
-    """Runs functions in `threads` threads of its own; `waiting` more may wait for a thread.
+    """A pool of `threads` threads; at most `waiting` functions may wait for a thread.
 
-    A rush of searches therefore takes neither the threads of cheap requests nor all memory. A
-    thread that runs for more than `late` seconds is replaced by another one, so that work that
-    hangs does not stop the rest. No thread keeps the process alive.
+    The separate pool keeps a burst of searches from taking the threads of cheap requests, and the
+    limit keeps it from taking all memory. A thread that runs for more than `late` seconds gets a
+    replacement, so that hanging work does not block the rest. The threads are daemons.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class Workers:
         self._running = _Running(late, threads * replaced)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return the result of `work`, which runs in a thread.
+        """Run `work` in a thread and return its result.
 
-        If the caller is canceled, work that still waits is dropped; work that runs continues.
+        If the caller is canceled, waiting work is dropped and running work continues.
 
         Raises:
-            Problem: 503, too many functions wait already.
+            Problem: 503, too many functions are waiting, or the service is stopping.
         """
         self._replace_late()
         with self._lock:
@@ -121,21 +121,21 @@ class Workers:
 
     @property
     def running(self) -> int:
-        """The number of functions that run."""
+        """The number of running functions."""
         return min(self._taken, self._threads + self.late)
 
     @property
     def waiting(self) -> int:
-        """The number of functions that wait."""
+        """The number of waiting functions."""
         return max(0, self._taken - self._threads - self.late)
 
     @property
     def late(self) -> int:
-        """The number of late functions, as far as other threads take their place."""
+        """The number of late functions whose threads have a replacement."""
         return self._running.late
 
     def close(self, *, seconds: float = 1.0) -> None:
-        """Wait for running functions for at most `seconds`, and drop waiting ones."""
+        """Drop waiting functions, and wait at most `seconds` for running ones."""
         self._pool.close(seconds)
 
     def _timed(self, work: Callable[[], T]) -> T:

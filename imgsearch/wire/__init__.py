@@ -1,1 +1,1 @@
-"""The wire format of the service, used by service and client: requests, responses, problems."""
+"""The wire format that service and client share: requests, responses and problems."""

@@ -1,8 +1,8 @@
-"""Filters as JSON, read within limits of depth and size.
+"""Filters as JSON, with limits on nesting and size.
 
 A condition is ``{"field": "year", "op": ">=", "value": 2020}``; its `op` is one of
-``== != < <= > >=``, "in" with a list of values, or "startswith" with a text. Conditions are
-combined by ``{"all": […]}``, ``{"any": […]}`` and ``{"not": …}``.
+``== != < <= > >=``, "in" with a list of values, or "startswith" with a string. Conditions are
+combined with ``{"all": […]}``, ``{"any": […]}`` and ``{"not": …}``.
 """
 
 import json
@@ -15,9 +15,9 @@ from imgsearch.filters import And, Compare, Filter, In, Not, Operation, Or, Star
 from imgsearch.types import Value
 
 _OPERATIONS: Final = get_args(Operation)
-_DEEPEST: Final = 16  # filters of search forms are 2 or 3 deep
-_MOST: Final = 1_000  # objects and listed values together
-_LONGEST_NAME: Final = 64  # letters, as in a schema
+_DEEPEST: Final = 16  # search forms nest filters 2 or 3 levels deep
+_MOST: Final = 1_000  # objects plus listed values
+_LONGEST_NAME: Final = 64  # characters, the limit of a collection schema
 _JSON: Final[Mapping[type, str]] = {
     dict: "an object",
     list: "a list",
@@ -30,12 +30,12 @@ _JSON: Final[Mapping[type, str]] = {
 
 
 def from_json(source: object) -> Filter:
-    """Return the filter that a JSON text, or its parsed value, describes.
+    """Parse a filter from a JSON string or its parsed value.
 
     Raises:
-        FieldInvalid: it is not a filter, is nested more than 16 deep, or has more than 1,000
-            objects and listed values. The message begins with a JSON pointer (RFC 6901) to the
-            fault.
+        FieldInvalid: `source` is not a filter, is nested more than 16 levels deep, or has more than
+            1,000 objects and listed values. The message starts with a JSON pointer (RFC 6901) to
+            the fault.
     """
     return _Reader().read(_parsed(source) if isinstance(source, str) else source, "", 1)
 
@@ -43,7 +43,7 @@ def from_json(source: object) -> Filter:
 def to_json(where: Filter) -> dict[str, Any]:
     """Return JSON values that `from_json` reads as an equivalent filter.
 
-    A chain of ``&`` or of ``|`` becomes one list, with any brackets.
+    A chain of ``&`` or of ``|`` becomes one list, regardless of parentheses.
 
     Raises:
         FieldInvalid: the filter is larger than `from_json` accepts, or has a value that JSON cannot
@@ -55,7 +55,7 @@ def to_json(where: Filter) -> dict[str, Any]:
 
 
 class _Reader:
-    """Reads one filter, and counts its parts."""
+    """Parses one filter, and counts its objects and listed values."""
 
     def __init__(self) -> None:
         self._left = _MOST
@@ -108,7 +108,7 @@ class _Reader:
 
 
 def _value(value: object, place: str) -> Value:
-    if not isinstance(value, str | int | float):  # bool is an int
+    if not isinstance(value, str | int | float):  # bool is a subclass of int
         raise _fault(place, f"a text, a number, true or false is expected, not {_kind(value)}")
     if isinstance(value, float) and not isfinite(value):
         raise _fault(place, "JSON has no NaN and no infinity")
@@ -156,13 +156,13 @@ def _joined(kind: type[And] | type[Or], parts: Sequence[Filter]) -> Filter:
 def _parsed(text: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:  # the latter from some 1,000 brackets on
+    except (ValueError, RecursionError) as error:  # RecursionError: about 1,000 nested brackets
         raise _fault("", "the text is not JSON") from error
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
-    if len(values) < len(pairs):  # readers differ in which of the two they use
+    if len(values) < len(pairs):  # a repeated name: JSON parsers differ in the value that they use
         raise ValueError("an object repeats a key")
     return values
 

@@ -1,4 +1,4 @@
-"""Problems: one table from each class of errors to its status, code and text (RFC 9457)."""
+"""A table that maps each error class to its status, code and text (RFC 9457)."""
 
 import re
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from imgsearch import errors
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The response to a class of errors.
+    """The response for an error class.
 
     With `public`, the error's own message is sent, unless it contains a path or a URL. `retry` is
-    the number of seconds after which a repeated request may succeed, 0 for never.
+    the number of seconds after which the request may be retried, 0 for never.
     """
 
     status: int
@@ -99,7 +99,7 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     ),
     errors.ScopeMissing: Kind(403, "scope_missing", "The API key does not allow this."),
 }
-"""Error class → its response; a test compares the classes with errors.py."""
+"""Maps each error class to its response; a test compares the classes with errors.py."""
 
 CODES: Final[Mapping[int, str]] = {
     400: "malformed",
@@ -118,13 +118,13 @@ _PLACE: Final = re.compile(r"[a-z][a-z0-9+.-]*://|(?<![\w.])~?/\w|\b[A-Z]:\\", r
 
 
 def kind_of(error: errors.ImgSearchError | type[errors.ImgSearchError]) -> Kind:
-    """Return the entry of `KINDS` for an error or its class, or for the nearest base class."""
+    """Return the entry of `KINDS` for an error or error class, or for its nearest base class."""
     family = error if isinstance(error, type) else type(error)
     return next(KINDS[base] for base in family.__mro__ if base in KINDS)
 
 
 def message(error: errors.ImgSearchError) -> str:
-    """Return the message of an error without paths and URLs of the service."""
+    """Return an error's message without the service's paths and URLs."""
     kind = kind_of(error)
     text = str(error)
     if kind.public and text and not _PLACE.search(text):
@@ -133,6 +133,6 @@ def message(error: errors.ImgSearchError) -> str:
 
 
 def kind_named(name: str) -> Kind:
-    """Return the entry of `KINDS` for the error class of this name."""
+    """Return the entry of `KINDS` for the error class named `name`."""
     family = getattr(errors, name, errors.ImgSearchError)
     return kind_of(family if isinstance(family, type) else errors.ImgSearchError)

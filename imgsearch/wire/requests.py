@@ -1,4 +1,4 @@
-"""Bodies of requests, as OpenAPI describes them."""
+"""Pydantic models of request bodies; the OpenAPI schema is generated from them."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -32,14 +32,14 @@ from imgsearch.wire.values import (
 
 
 def _positive_first(terms: "list[Term]") -> "list[Term]":
-    """Return terms with negative weights last; at least one weight has to be positive."""
+    """Return the terms with negative weights last. Raises ValueError if no weight is positive."""
     if all(term.weight < 0 for term in terms):
         raise ValueError("at least one term needs a weight above 0")
     return sorted(terms, key=lambda term: term.weight < 0)
 
 
 class Change(Model):
-    """Changes of an image's metadata; omitted values stay."""
+    """Changes to an image's metadata; omitted values are kept."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"label": "cat", "fields": {"year": 2024}}]}
@@ -50,13 +50,13 @@ class Change(Model):
 
 
 class Ids(Model):
-    """Ids of images."""
+    """A list of image ids."""
 
     ids: list[Id] = Field(min_length=1, max_length=MAX_IDS, examples=[[CAT]])
 
 
 class Term(Model):
-    """One term of a query: a text, a stored image by id, or an image in base64."""
+    """A query term: a text, the id of a stored image, or an image in base64."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"oneOf": one_of("text", "id", "image")}
@@ -96,7 +96,7 @@ class SearchOptions(Model):
 
 
 class SearchQuery(SearchOptions):
-    """A search by exactly one of text, id, image and terms."""
+    """A search with exactly one of `text`, `id`, `image` and `terms`."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -124,7 +124,7 @@ class SearchQuery(SearchOptions):
 
 
 class SearchForm(SearchOptions):
-    """The form fields of a search by an uploaded image."""
+    """The form fields of a search with an uploaded image."""
 
 
 class Batch(Model):
@@ -134,7 +134,7 @@ class Batch(Model):
 
 
 class JobRequest(Model):
-    """A job: a folder inside the service's roots to add, or images by URL."""
+    """A job that adds a folder inside the service's roots, or images by URL."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -1,4 +1,4 @@
-"""Bodies of responses, as OpenAPI describes them."""
+"""Pydantic models of response bodies; the OpenAPI schema is generated from them."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -9,14 +9,14 @@ from imgsearch.wire.values import CAT, Model
 
 
 class Fault(Model):
-    """An invalid value of a request: where it is, and why it is invalid."""
+    """An invalid value in a request: its location, and why it is invalid."""
 
     where: list[str]
     why: str
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457). `code` is stable; `instance` is an id to find the error in the log."""
+    """An error (RFC 9457). `code` is stable; `instance` is the id of the error in the log."""
 
     type: str = Field(examples=["urn:imgsearch:problem:image_not_found"])
     title: str = Field(examples=["Not Found"])
@@ -60,7 +60,7 @@ class Failure(Model):
 
 
 class Added(Model):
-    """The result of an upload; `updated` images were known and got another label."""
+    """The result of an upload; `updated` counts known images that got another label."""
 
     images: list[Image]
     new: int
@@ -83,7 +83,7 @@ class Deleted(Model):
 
 
 class Hit(Model):
-    """A hit; `references` is the number of images in the collection with its content."""
+    """A hit; `references` is the number of images in the collection with the same content."""
 
     id: str = Field(examples=[CAT])
     content: str
@@ -98,7 +98,7 @@ class Hit(Model):
 
 
 class Hits(Model):
-    """The hits of a search, nearest first; `took` is in milliseconds, by stage."""
+    """The hits of a search, nearest first; `took` maps each stage to milliseconds."""
 
     hits: list[Hit]
     took: dict[str, float] = Field(examples=[{"embed": 4.1, "search": 2.7}])
@@ -108,13 +108,13 @@ class Hits(Model):
 
 
 class BatchHits(Model):
-    """The result of each search of a batch, in order: its hits, or a problem."""
+    """The results of a batch, in the order of its searches: hits, or a problem."""
 
     results: list[Hits | Problem]
 
 
 class Count(Model):
-    """The numbers of images and of vectors; images with equal contents share a vector."""
+    """The number of images and vectors; images with identical content share a vector."""
 
     images: int
     vectors: int
@@ -133,7 +133,7 @@ class Collection(Model):
 
 
 class Collections(Model):
-    """All collections, by name."""
+    """All collections, sorted by name."""
 
     collections: list[Collection]
 
@@ -186,20 +186,20 @@ class Encoder(Model):
 
 
 class Encoders(Model):
-    """The described encoders; new collections get `default`."""
+    """The supported encoders; new collections use `default`."""
 
     default: str = Field(examples=["lite"])
     models: list[Encoder]
 
 
 class Health(Model):
-    """The health of each part of the service, after embedding an image and searching for it."""
+    """The health of each part of the service, checked with a trial embedding and search."""
 
     status: Literal["ok", "failing"]
     parts: dict[str, Literal["ok", "failing"]] = Field(examples=[{"encoder": "ok"}])
 
 
 class Status(Model):
-    """Whether the service runs, or stops and refuses requests."""
+    """Whether the service is running, or is stopping and rejects requests."""
 
     status: Literal["ok", "stopping"]

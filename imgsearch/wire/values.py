@@ -1,4 +1,4 @@
-"""Types of the fields of requests and responses, with their limits."""
+"""Field types of requests and responses, with their limits."""
 
 from typing import Annotated, Any
 
@@ -14,21 +14,21 @@ from pydantic import (
 )
 
 MAX_K = 1_000
-MAX_OFFSET = 10_000  # Milvus takes 16,384 for k and offset together
+MAX_OFFSET = 10_000  # Milvus limits k + offset to 16,384
 MAX_TERMS, MAX_QUERIES, MAX_FIELDS, MAX_IDS, MAX_URLS = 16, 32, 32, 1_000, 1_000
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 NewId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")
-]  # "." and ".." vanish from URLs
+]  # "." and "..", which URL normalization removes, are excluded
 CollectionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-# no control characters, because the catalog sorts by these texts and the page shows them
+# no control characters, because the catalog sorts by these strings and the page shows them
 Text = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"\S")]
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 _Whole = Annotated[
     StrictInt, Field(ge=-(2**53), le=2**53)
-]  # every JSON reader represents these exactly
+]  # every JSON parser represents these exactly
 _Real = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 _Letters = Annotated[StrictStr, StringConstraints(max_length=2_000)]
 Fields = Annotated[
@@ -41,11 +41,11 @@ CAT = "0f3c9a1e5b7d4c2a8e6f1b0d9c7a5e3f"  # an id in examples
 
 
 def one_of(*names: str) -> Any:
-    """Return a JSON schema's alternatives: exactly one of the fields is not null."""
+    """Return JSON schema alternatives that require exactly one of the fields to be non-null."""
     return [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
 
 
 class Model(BaseModel):
-    """A model that refuses unknown fields."""
+    """A model that rejects unknown fields."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
