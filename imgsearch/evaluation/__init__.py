@@ -1,1 +1,1 @@
-"""How good the answers are: datasets, measures, runs."""
+"""Evaluation of search quality: datasets, measures, runs."""

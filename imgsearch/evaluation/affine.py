@@ -1,8 +1,8 @@
-"""Affine maps between two pictures: inversion, composition, geometry, and resampling.
+"""Affine maps between two pictures: inversion, composition, geometry and resampling.
 
 A map is float64 (2, 3). It takes unit coordinates of one picture, -0.5 to 0.5 from edge to edge, to
-unit coordinates of another. So a map holds at every resolution, and stretching a picture to
-other proportions is the identity.
+unit coordinates of another. So a map is valid at every resolution, and a change of aspect ratio
+alone is the identity.
 """
 
 from typing import Final
@@ -31,7 +31,7 @@ def compose(first: Map, second: Map) -> Map:
 
 
 def extent(map_: Map, size: tuple[int, int]) -> tuple[float, float]:
-    """Return the edge lengths of the mapped picture, in pixels of the other, which has `size`."""
+    """Return the edge lengths of the mapped picture, in pixels of a target picture of `size`."""
     edges = map_[:, :2] * np.array(size, dtype=np.float64)[:, None]
     width, height = np.hypot(edges[0], edges[1])
     return float(width), float(height)
@@ -53,7 +53,7 @@ def geometry(
 
 
 def unit_coordinates(size: tuple[int, int]) -> tuple[Gray, Gray]:
-    """Return the unit coordinates of a grid's pixels: (1, width) and (height, 1)."""
+    """Return the unit coordinates of the pixels in a grid: (1, width) and (height, 1)."""
     along, down = (((np.arange(edge) + 0.5) / edge - 0.5).astype(np.float32) for edge in size)
     return along[None, :], down[:, None]
 
@@ -61,8 +61,8 @@ def unit_coordinates(size: tuple[int, int]) -> tuple[Gray, Gray]:
 def edge_distance(map_: Map, size: tuple[int, int]) -> Gray:
     """Return each pixel's distance from the other picture's center, (height, width).
 
-    The distance is the larger unit coordinate. A pixel of the grid lies inside the other picture
-    if its distance is at most 0.5.
+    The distance is the larger absolute unit coordinate. A pixel lies inside the other picture if
+    its distance is at most 0.5.
     """
     u, v = unit_coordinates(size)
     matrix = map_.astype(np.float32)
@@ -73,12 +73,15 @@ def edge_distance(map_: Map, size: tuple[int, int]) -> Gray:
 
 
 def inside(map_: Map, size: tuple[int, int], *, margin: float = 0.0) -> npt.NDArray[np.bool_]:
-    """Return a mask (height, width): True where a pixel lies inside the other picture."""
+    """Return a mask (height, width), True where a pixel lies inside the other picture.
+
+    `margin`, in unit coordinates, shrinks the other picture on every side.
+    """
     return np.asarray(edge_distance(map_, size) <= 0.5 - margin)
 
 
 def warp(picture: Image.Image, map_: Map, size: tuple[int, int]) -> Image.Image:
-    """Return a picture of mode F, L or RGB, resampled by a map from a grid of `size` pixels."""
+    """Resample a picture (mode F, L or RGB) with a map from a grid of `size` pixels."""
     (width, height), (own_width, own_height) = size, picture.size
     (a, b, c), (d, e, f) = map_
     matrix = (
@@ -93,7 +96,7 @@ def warp(picture: Image.Image, map_: Map, size: tuple[int, int]) -> Image.Image:
 
 
 def shrink(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
-    """Return a picture shrunk to about these edge lengths in pixels; never enlarges."""
+    """Shrink a picture to about these edge lengths in pixels. Edges are never enlarged."""
     size = (
         max(1, min(picture.width, round(extents[0]))),
         max(1, min(picture.height, round(extents[1]))),
@@ -102,6 +105,6 @@ def shrink(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
 
 
 def shrink_in_proportion(picture: Image.Image, extents: tuple[float, float]) -> Image.Image:
-    """Return a picture shrunk in proportion until no edge is longer than its extent in pixels."""
+    """Shrink a picture, keeping its proportions, until no edge exceeds its extent in pixels."""
     share = min(extents[0] / picture.width, extents[1] / picture.height)
     return shrink(picture, (share * picture.width, share * picture.height))

@@ -37,20 +37,20 @@ _START: Final = 32  # pixels of the long edge where starts are compared
 _LEVELS: Final = ((16, 8), (32, 8), (64, 6), (128, 5), (256, 4), (512, 3))  # edge, steps
 _REFINED: Final = 3  # starts that are refined
 _ANGLES: Final = (-12.0, -6.0, 6.0, 12.0)  # degrees; refinement corrects about 5
-_CROPS: Final = tuple(0.92**step for step in range(1, 15))  # of the larger picture's edge: to 0.31
-_NEAR_WHOLE: Final = 0.02  # of an edge: a map that may be the identity or a quarter turn
-_GOOD: Final = 0.8  # correlation at 64 pixels that makes crops superfluous
-_SURE: Final = 0.95  # correlation at 64 pixels that makes other starts superfluous
+_CROPS: Final = tuple(0.92**step for step in range(1, 15))  # shares of the larger edge, to 0.31
+_NEAR_WHOLE: Final = 0.02  # largest deviation from the identity or a quarter turn
+_GOOD: Final = 0.8  # correlation at 64 pixels from which crops are not tried
+_SURE: Final = 0.95  # correlation at 64 pixels from which other starts are not tried
 _LOST: Final = 0.5  # correlation below which refinement ends
-_POINTS: Final = 12_000  # pixels that a step is solved for, evenly spaced
-_LEAST: Final = 8  # pixels of an edge that a template needs
+_POINTS: Final = 12_000  # pixels used in one step, evenly spaced
+_LEAST: Final = 8  # shortest edge of a template, in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """`map` takes unit coordinates of the first picture to the second's.
+    """The map from unit coordinates of the first picture to the second's, with its correlation.
 
-    `correlation` compares the pictures where they overlap, in [-1, 1].
+    `correlation` is in [-1, 1] and covers the overlap of the pictures.
     """
 
     map: Map
@@ -58,10 +58,11 @@ class Alignment:
 
 
 def align(one: Image.Image, other: Image.Image) -> list[Alignment]:
-    """Return up to three alignments of two pictures of mode L, best first; empty if none matches.
+    """Return up to three alignments of two pictures (mode L); empty if none matches.
 
     Two are refined, one on the grid of each picture, because steps are less exact on the grid of
-    the softer or the larger one. One has no shift, because interpolation between pixels blurs.
+    the softer or the larger picture. The better one comes first. If it is nearly the identity, a
+    quarter turn or a mirror image, that exact map precedes it, because interpolation blurs.
     """
     coarse = _best(one, other, _whole_starts(one, other), levels=_LEVELS[:3])
     if coarse.correlation < _GOOD:
@@ -92,7 +93,7 @@ def align(one: Image.Image, other: Image.Image) -> list[Alignment]:
 
 
 def correlation(one: Gray, other: Gray, weights: Gray | npt.NDArray[np.bool_]) -> float:
-    """Return the weighted correlation of two arrays, 0 if one of them is constant."""
+    """Return the weighted correlation of two arrays, or 0 if one of them is constant."""
     total = float(weights.sum())
     if total <= 0:
         return 0.0
@@ -103,7 +104,7 @@ def correlation(one: Gray, other: Gray, weights: Gray | npt.NDArray[np.bool_]) -
 
 
 def _scaled(size: tuple[int, int], edge: int) -> tuple[int, int]:
-    """Return a size scaled in proportion until its long edge has `edge` pixels."""
+    """Scale a size in proportion so that its long edge has `edge` pixels."""
     factor = edge / max(size)
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
@@ -115,7 +116,7 @@ def _best(
     *,
     levels: tuple[tuple[int, int], ...],
 ) -> Alignment:
-    """Return the best alignment refined from the starts with the highest correlations."""
+    """Refine the starts with the highest correlations; return the best alignment."""
     best = Alignment(IDENTITY, -1.0)
     for _, map_ in _highest(starts):
         refined = _refine(one, other, map_, levels)
@@ -131,7 +132,7 @@ def _highest(starts: Sequence[tuple[float, Map]]) -> list[tuple[float, Map]]:
 
 
 def _whole_starts(one: Image.Image, other: Image.Image) -> list[tuple[float, Map]]:
-    """Return maps between the whole pictures with their correlations."""
+    """Return maps between the whole pictures, with their correlations."""
     size = _scaled(one.size, _START)
     small = _gray(one.resize(size, Image.Resampling.BOX))
     second = other.resize(_scaled(other.size, _START), Image.Resampling.BOX)
@@ -159,7 +160,7 @@ def _quarters() -> Iterator[Map]:
 
 
 def _crop_starts(outer: Image.Image, inner: Image.Image) -> list[tuple[float, Map]]:
-    """Return maps from `outer` to its crop `inner` with their correlations."""
+    """Return maps from `outer` to its possible crop `inner`, with their correlations."""
     size = _scaled(outer.size, 2 * _START)
     field = _gray(outer.resize(size, Image.Resampling.BOX))
     sums = _sums(field), _sums(field**2)
@@ -184,7 +185,7 @@ def _crop_starts(outer: Image.Image, inner: Image.Image) -> list[tuple[float, Ma
 
 
 def _match(field: Gray, sums: tuple[Sums, Sums], template: Gray) -> tuple[float, int, int]:
-    """Return the highest correlation of a template inside a field, and its position x, y.
+    """Return the highest correlation of a template within a field, and its position (x, y).
 
     Source: Lewis, Fast Normalized Cross-Correlation, 1995.
     """
@@ -228,7 +229,7 @@ def _refine(
 def _refine_level(
     one: Image.Image, other: Image.Image, map_: Map, edge: int, steps: int
 ) -> Alignment:
-    """Improve a map step by step, at a long edge of `edge` pixels."""
+    """Improve a map step by step at one resolution, with a long edge of `edge` pixels."""
     size = _scaled(one.size, min(edge, max(one.size)))
     gray = _gray(one.resize(size, Image.Resampling.BOX))
     second = shrink(other, extent(invert(map_), size))
@@ -239,7 +240,7 @@ def _refine_level(
         score = correlation(gray, laid, distance <= 0.5)
         if score > best.correlation:
             best = Alignment(map_, score)
-        # beside the second picture's edge, gradients measure the edge and not the picture
+        # near the second picture's edge, gradients measure the edge instead of the picture
         step = _step(gray, laid, distance <= 0.5 - 2.0 / max(second.size))
         if step is None:
             break
@@ -271,7 +272,7 @@ def _step(one: Gray, laid: Gray, valid: npt.NDArray[np.bool_]) -> Map | None:
     weights = 1.0 / (1.0 + (residual / spread) ** 2)
     jacobian[:, :6] *= gain[0]
     weighted = jacobian * weights[:, None]
-    # einsum, because the threads of BLAS wait for each other on products this small
+    # einsum, because BLAS threads wait for each other on products this small
     normal = np.einsum("ni,nj->ij", weighted, jacobian).astype(np.float64)
     normal[np.diag_indices(8)] *= 1.0 + 1e-4
     try:
@@ -283,7 +284,7 @@ def _step(one: Gray, laid: Gray, valid: npt.NDArray[np.bool_]) -> Map | None:
 
 
 def _line(xs: Gray, ys: Gray) -> tuple[float, float]:
-    """Return slope and offset of the least-squares line."""
+    """Return the slope and the offset of the least-squares line."""
     x, y = xs - xs.mean(), ys - ys.mean()
     spread = float((x * x).sum())
     slope = float((x * y).sum()) / spread if spread > 0 else 1.0

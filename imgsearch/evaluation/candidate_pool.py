@@ -1,8 +1,8 @@
-"""Pools of judged pairs: the lowest score that reaches a wanted precision.
+"""Pools of judged pairs, and the lowest score that reaches a wanted precision.
 
-A pool has a row for each query with the scores of its pairs, whether they are right, and their
-weights. One pool chooses a threshold and another measures it, because figures on the choosing pool
-are too good.
+A pool has a row for each query: the scores of its pairs, whether they are right, and their weights.
+A threshold is calibrated on one pool and validated on another, because figures on the calibration
+pool are too optimistic.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ from imgsearch.errors import DatasetError, PrecisionUnreached
 from imgsearch.evaluation.metrics import RESAMPLES
 from imgsearch.library.thresholds import confirms
 
-LEAST: Final = 10  # pairs at a threshold: one lucky pair at the top does not prove a precision of 1
-SEED: Final = 2026  # of the resampling
+LEAST: Final = 10  # pairs at or above a threshold: one lucky pair does not prove a precision of 1
+SEED: Final = 2026  # for bootstrap resampling
 _BLOCK: Final = 4_000_000  # draws held at once: 32 MB of indices
-_SLACK: Final = 1e-9  # of sums of weights, in float64
+_SLACK: Final = 1e-9  # rounding error of weighted precisions in float64
 
 REMEDY: Final = "Give the score as a number, try another encoder, or ask for a lower precision."
 
@@ -29,9 +29,9 @@ Interval = tuple[float, float]
 class Judgment:
     """The effect of a threshold on a pool, with 95 % bootstrap intervals over the queries.
 
-    `precision` is the share of right pairs among all pairs at the threshold or above, `recall` the
-    share of right pairs that reach it; both are 0 if the pool has no such pairs. `pairs` is the
-    unweighted number of pairs at the threshold or above.
+    `precision` is the share of right pairs among all pairs at or above the threshold. `recall` is
+    the share of right pairs at or above it. Both are 0 if the pool has no such pairs. `pairs` is
+    the unweighted number of pairs at or above the threshold.
     """
 
     threshold: float
@@ -43,7 +43,7 @@ class Judgment:
     pairs: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
+        """Return the fields as JSON-serializable values."""
         return asdict(self)
 
 
@@ -51,10 +51,11 @@ class Judgment:
 class Pool:
     """Judged pairs: `scores` float64, `right` bool, `weights` float64, all (queries, pairs).
 
-    Shorter rows are padded with pairs of weight 0, which do not count.
+    Shorter rows are padded with pairs of weight 0, which are ignored.
 
     Raises:
-        DatasetError: the shapes differ, a weight is negative, or a score that counts is not finite.
+        DatasetError: the shapes differ, a weight is negative, or the score of a pair with weight is
+            not finite.
     """
 
     scores: npt.NDArray[np.float64]
@@ -83,11 +84,11 @@ class Pool:
     def lowest(self, precision: float, *, least: int = LEAST) -> float:
         """Return the lowest threshold that reaches `precision` in this pool.
 
-        At least `least` pairs lie at the threshold or above. Higher thresholds may be less precise
-        again, by chance.
+        At least `least` pairs lie at or above the threshold. A higher threshold may be less precise
+        by chance.
 
         Raises:
-            PrecisionUnreached: no score reaches it; the error has the best precision reached.
+            PrecisionUnreached: no threshold reaches `precision`; `best` is the highest precision.
         """
         counting = self.weights > 0
         order = np.argsort(-self.scores[counting], kind="stable")
@@ -95,7 +96,9 @@ class Pool:
         weights = self.weights[counting][order]
         right = np.cumsum(weights * self.right[counting][order])
         precisions = right / np.cumsum(weights)
-        ends = np.flatnonzero(np.append(np.diff(scores) < 0, True)[: len(scores)])  # of equal ones
+        ends = np.flatnonzero(
+            np.append(np.diff(scores) < 0, True)[: len(scores)]
+        )  # of equal scores
         eligible = ends[ends + 1 >= least]
         reached = eligible[precisions[eligible] >= precision - _SLACK]
         if not len(reached):
@@ -111,8 +114,9 @@ class Pool:
     def judge(self, threshold: float, *, share: float = 1.0) -> Judgment:
         """Return the effect of `threshold`, with the weights of right pairs multiplied by `share`.
 
-        Source of the interval: Efron, Tibshirani, An Introduction to the Bootstrap (1993),
-        chapter 13: percentiles over queries drawn again, of ratios of their sums.
+        The intervals are percentiles over resampled queries.
+
+        Source: Efron, Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
         """
         weights = np.where(self.right, self.weights * share, self.weights)
         above = (self.scores >= threshold) & (weights > 0)
@@ -138,10 +142,10 @@ class Pool:
 
 
 def confirm(wanted: float, checked: Judgment) -> None:
-    """Refuse a threshold whose check does not confirm the wanted precision.
+    """Check that the validation of a threshold confirms the wanted precision.
 
     Raises:
-        PrecisionUnreached: `library.thresholds.confirms` is false.
+        PrecisionUnreached: `library.thresholds.confirms` returns False.
     """
     low, high = checked.precision_interval
     if confirms(wanted, checked.pairs, checked.precision_interval):
@@ -163,7 +167,7 @@ def confirm(wanted: float, checked: Judgment) -> None:
 
 
 def _resample(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the sums (resamples, 3) over queries drawn with replacement from (queries, 3)."""
+    """Return bootstrap sums (resamples, 3) of rows drawn with replacement from (queries, 3)."""
     number = len(sums)
     if not number:
         return np.zeros((1, 3))

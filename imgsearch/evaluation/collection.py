@@ -1,4 +1,4 @@
-"""Evaluation of an existing collection: its own labeled images are the queries."""
+"""Evaluation of an existing collection with its own labeled images as queries."""
 
 import hashlib
 import json
@@ -43,12 +43,13 @@ def evaluate_collection(
 
     At most `most` images are drawn as queries, and each is left out of its own hits. The field
     `label` is the class; images without a label are not queries, and count as wrong hits. Regions
-    of images are left out. Nothing is embedded or written. Neighbors that the index misses count as
-    misses; `effort` is the search effort. The report shows `url`, and `encoder` if the collection
-    does not record its own.
+    are left out. Nothing is embedded or written. Neighbors that the index misses count as misses;
+    `effort` is the search effort. `mapped` adds a map of the collection. The report shows `url`,
+    and `encoder` if the collection does not record its own encoder.
 
     Raises:
-        DatasetError: no class has two images, or two classes differ only by case.
+        DatasetError: no class has two images, or two labels differ only in case or in leading or
+            trailing whitespace.
         FieldInvalid: the collection does not declare the field `label`.
     """
     if label not in collection.schema.fields:
@@ -126,13 +127,13 @@ def _search(
 
 
 def _manifest(facts: dict[str, tuple[str, str]]) -> str:
-    """Return the sha256 of ids and labels; the ids of imgsearch are hashes of contents."""
+    """Return the sha256 of all ids and labels. Ids made by imgsearch are content hashes."""
     lines = sorted(json.dumps([id_, name]) for id_, (name, _) in facts.items())
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
 def _encoder_notes(collection: Collection, encoder: Fingerprint | None) -> list[str]:
-    """Return a note if a collection does not record its encoder."""
+    """Return one note if the collection does not record its encoder, otherwise an empty list."""
     if collection.schema.encoder is not None:
         return []
     if encoder is None:

@@ -1,4 +1,4 @@
-"""Comparison of two runs over the same queries, with tests of significance."""
+"""Comparison of two runs over the same queries, with significance tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BLOCK: Final = 4_000_000  # signs drawn at once
-_ALL: Final = 14  # differences whose 2**n signs are all tried
+_ALL: Final = 14  # up to this number of differences all 2**n signs are tried
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The means of one measure in two runs, over the `n` queries that both scored.
+    """The means of one measure in two runs, over the `n` queries scored in both.
 
-    `difference` is `second` - `first`, `low` and `high` its 95 % bootstrap interval over the
-    queries, `p` the two-sided p-value of the randomization test.
+    `difference` is `second` - `first`. `low` and `high` are its 95 % bootstrap interval over the
+    queries. `p` is the two-sided p-value of the randomization test.
     """
 
     measure: str
@@ -40,7 +40,7 @@ def differences(first: Run, second: Run) -> list[Difference]:
     """Return the difference in each measure that both runs have, paired by query.
 
     Raises:
-        DatasetError: the runs have different images or queries.
+        DatasetError: the runs have different images or queries, or no scored query in common.
     """
     if first.subject.manifest != second.subject.manifest or first.asked != second.asked:
         raise DatasetError(
@@ -82,10 +82,10 @@ def randomization_test(
 ) -> float:
     """Return the p-value of a paired randomization test on the differences `apart`, shape (n,).
 
-    It is the share of random signs whose mean is at least as far from 0, because each difference
-    of equal systems may have either sign. With up to 14 differences other than 0, all signs are
-    tried and the share is exact. Else `resamples` signs are drawn, and the least p-value is
-    1 / (resamples + 1).
+    The p-value is the share of random sign flips whose mean is at least as far from 0, because
+    between equal systems either sign is equally likely. With up to 14 nonzero differences all sign
+    flips are tried, and the p-value is exact. Otherwise `resamples` sign flips are drawn, and the
+    lowest p-value is 1 / (resamples + 1).
 
     Source: Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for
     Information Retrieval Evaluation, CIKM 2007.
@@ -99,7 +99,7 @@ def randomization_test(
     moving = sample[sample != 0]  # a sign does not change 0
     if not moving.size:
         return 1.0
-    observed = abs(moving.sum()) * (1 - 1e-12)  # sums of another order differ in the last digits
+    observed = abs(moving.sum()) * (1 - 1e-12)  # sums in another order differ in the last digits
     if moving.size <= _ALL:
         bits = (np.arange(2**moving.size)[:, None] >> np.arange(moving.size)) & 1
         return float((np.abs((2 * bits - 1) @ moving) >= observed).mean())
@@ -114,9 +114,9 @@ def randomization_test(
 
 
 def table(runs: Mapping[str, Run], *, measures: Sequence[str]) -> "pd.DataFrame":
-    """Return a row for each measure of each later run, compared with the first run.
+    """Return a row for each measure of each further run, compared with the first run.
 
-    Columns: `measure`, `first`, `second` (the runs' names), their means `a` and `b`, and
+    Columns: `measure`, `first` and `second` (the run names), their means `a` and `b`, and
     `difference`, `low`, `high`, `p`, `n` as in `Difference`. The p-values are not corrected for
     multiple comparisons.
     """
@@ -141,6 +141,6 @@ def table(runs: Mapping[str, Run], *, measures: Sequence[str]) -> "pd.DataFrame"
 
 
 def _query_rows(run: Run) -> dict[tuple[str, str], int]:
-    """Return the row of each scored query by its id and label, which do not depend on paths."""
+    """Return the row of each scored query by (id, label), which does not depend on paths."""
     scored = [answer for answer in run.answers if answer.ranking.relevant > 0]
     return {(answer.ranking.query, answer.label): row for row, answer in enumerate(scored)}

@@ -1,4 +1,4 @@
-"""Copy detection by signatures and pixels; it recognizes copies under text bars, too."""
+"""Copy detection with signatures and pixels, including copies that are covered by text bars."""
 
 import numpy as np
 from PIL import Image
@@ -13,8 +13,8 @@ def compare_copies(
 ) -> Comparison:
     """Compare two RGB pictures and their signatures.
 
-    The result is "unclear" if one picture may be the other under text bars, because the covered
-    parts may differ; else it comes from `pixel_similarity.compare`.
+    The verdict is "unclear" if one picture may be the other under text bars, because the covered
+    parts may differ. Otherwise it is the verdict of `pixel_similarity.compare`.
     """
     comparison = compare(one, other)
     if comparison.verdict == "different" and may_be_covered(*signatures):
@@ -25,8 +25,8 @@ def compare_copies(
 
 
 def _add_bars(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return a picture resized and covered by text bars.
+    """Return the picture resized to `size` and then covered by text bars.
 
-    The size matters, because bars are drawn in whole pixels.
+    It is resized first, because bars are drawn in whole pixels.
     """
     return Image.fromarray(text_bars(np.asarray(picture.resize(size, Image.Resampling.LANCZOS))))

@@ -1,4 +1,4 @@
-"""Groups of near-duplicates in a library, by a threshold measured on its own images."""
+"""Groups near-duplicates in a library with a threshold measured on the library's own images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +20,11 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Deduplication:
-    """The groups of near-duplicates of a library, with the threshold and the comparisons.
+    """The near-duplicate groups of a library, with the threshold and the comparisons.
 
     `measured` is the calibration as JSON values, or None if the threshold was given. `images` is
-    the library's number of images. `space` is the name of the ensemble, or "" for the stored
-    vectors; `unreadable` images have no ensemble vector.
+    the number of images in the library. `space` is the name of the ensemble, or "" for the stored
+    vectors. `unreadable` is the number of images without an ensemble vector.
     """
 
     groups: Sequence[Group]
@@ -51,9 +51,10 @@ def find_duplicates(
     """Group the images of a library that show the same picture.
 
     Without a `threshold` the lowest score that reaches `precision` is measured on `sample` images,
-    and the threshold of the stored vectors is kept for `Library.search`. The scores come from an
-    ensemble with ``classic`` unless `stored`, `unread` or a `threshold` is given. With `unread`,
-    images with unreadable files are grouped by score alone.
+    and the threshold for the stored vectors is kept for `Library.search`. The scores come from an
+    ensemble with ``classic``, or from the stored vectors if `stored`, `unread` or a `threshold` is
+    given, or if `can_ensemble` is False. With `unread`, images with unreadable files are grouped by
+    score alone.
 
     Raises:
         CollectionNotFound: the library has no images yet.
@@ -97,7 +98,7 @@ def find_duplicates(
 def _space(
     library: Library, on_progress: OnProgress, *, stored: bool
 ) -> Iterator[tuple[Collection, Encoder | None]]:
-    """Provide the collection to group, and the ensemble, or None for the stored vectors."""
+    """Yield the collection to group, and its ensemble. The ensemble is None for stored vectors."""
     if stored or not can_ensemble(library.collection):
         yield library.collection, None
         return
@@ -117,7 +118,7 @@ def _measure(
     on_progress: OnProgress,
     on_note: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Measure a threshold, and keep the threshold of the stored vectors.
+    """Measure a threshold; measure and keep the threshold for the stored vectors, too.
 
     Raises:
         PrecisionUnreached: no threshold reaches `precision`.
@@ -136,11 +137,11 @@ def _measure(
 def _measure_stored(
     library: Library, precision: float, sample: int, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """Measure a threshold of the stored vectors; keep it if the collection records its encoder.
+    """Measure a threshold for the stored vectors; keep it if the collection records its encoder.
 
     Raises:
-        PrecisionUnreached: no threshold reaches `precision`. A kept threshold for this precision or
-            a higher one is forgotten.
+        PrecisionUnreached: no threshold reaches `precision`. A threshold kept for this or a higher
+            precision is forgotten.
     """
     try:
         measured = calibrate(

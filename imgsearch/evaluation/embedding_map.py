@@ -1,4 +1,4 @@
-"""Maps of embeddings: vectors projected to two dimensions, neighbors close to each other."""
+"""Maps of embeddings: vectors projected to two dimensions so that neighbors stay close."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from imgsearch.types import Matrix
 
 MOST: Final = 1_000  # images on a map; a random sample of larger collections
 _NEIGHBORS: Final = 15  # UMAP's default
-_FEWEST: Final = 5  # images; up to so many are projected by PCA
+_FEWEST: Final = 5  # up to this number of images PCA is used
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class EmbeddingMap:
 
 
 def embedding_map(collection: Collection, *, seed: int) -> EmbeddingMap:
-    """Return the map of a collection, or of 1,000 images drawn from it.
+    """Return the map of a collection, or of 1,000 images drawn from a larger one.
 
-    The projection is UMAP if `umap-learn` is installed (extra `map`), else the first two principal
-    components. The same vectors and seed give the same map.
+    The projection is UMAP if `umap-learn` is installed (extra `map`). Otherwise, and for up to five
+    images, it is the first two principal components. The same vectors and seed give the same map.
 
     Source: McInnes, Healy, Melville, UMAP, arXiv 1802.03426.
     """
@@ -56,7 +56,7 @@ def embedding_map(collection: Collection, *, seed: int) -> EmbeddingMap:
 def principal_components(vectors: Matrix) -> npt.NDArray[np.float64]:
     """Return the coordinates along the first two principal components, float64 (n, 2).
 
-    Each axis has the sign that makes its largest weight positive, so the map is never mirrored.
+    The sign of each axis makes its largest weight positive, so the map is never mirrored.
     """
     centered = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     _, _, axes = np.linalg.svd(centered, full_matrices=False)
@@ -71,7 +71,7 @@ def _umap(vectors: Matrix, seed: int) -> npt.NDArray[np.float64]:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of the single thread that a fixed seed needs
+        warnings.simplefilter("ignore")  # about the single thread that a fixed seed requires
         from umap import UMAP
 
         neighbors = min(_NEIGHBORS, len(vectors) - 1)

@@ -1,4 +1,4 @@
-"""Evaluation of an encoder on a dataset, by the insert and search pipelines."""
+"""Evaluation of an encoder on a dataset with the insert and search pipelines."""
 
 import hashlib
 import re
@@ -61,14 +61,14 @@ def evaluate(
     "changes"; see `imgsearch.evaluation.queries`. `timed` also measures the speed, which takes some
     seconds; `mapped` adds a map of the gallery. `max_pixels` limits the decoded pixels of an image.
 
-    Without `url` the search is exact and in memory. With `url` the gallery is written to
-    `collection` in that store and stays there; by default its name follows from dataset and
-    encoder. `index` and `metric` belong to the collection. A query in the gallery is left out of
-    its own hits.
+    Without `url` the gallery is stored in memory and dropped afterwards. With `url` it is written
+    to `collection` in that store and stays there; by default the name is derived from dataset and
+    encoder. `index` and `metric` are the collection's. A query that is in the gallery is left out
+    of its own hits.
 
     Raises:
-        DatasetError: every image failed, the collection holds other images than the gallery, or the
-            captions are missing.
+        DatasetError: every image failed, the collection holds images that are not in the gallery,
+            or the captions are missing.
         TextUnsupported: the queries are texts, and the encoder takes images only.
         EncoderError, BackendError: the encoder or the store failed.
     """
@@ -153,7 +153,7 @@ def evaluate(
 def _embedding_calls(
     recipe: Recipe, questions: Sequence[Question], answers: Sequence[Answer], max_pixels: int
 ) -> list[Callable[[], Vector | None]]:
-    """Return a call for each query that embeds this query alone."""
+    """Return one call per query, which embeds only that query."""
     if questions:
         encoder = load(**recipe.config())
 

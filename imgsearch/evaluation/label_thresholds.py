@@ -1,11 +1,11 @@
 """Score thresholds from labeled images, separate for image queries and text queries.
 
-The queries are labeled images, and label names as texts. A hit is right if it has the query's
-label; hits without a label are ignored. A threshold must also reject queries whose label's images
-are left out of the library.
+Image queries are labeled images; text queries are label names. A hit is right if it has the query's
+label; hits without a label are ignored. A threshold must also reject queries whose label has no
+images in the library.
 
-Half of the queries choose a threshold, and the other half checks it. A pair of a choosing and a
-checking query counts in the check only.
+Half of the queries are for calibration, the other half for validation. A pair with one query from
+each half counts for validation only.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,16 +37,16 @@ Kind: TypeAlias = Literal["image", "text"]
 OnProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with the stage, the number of queries done, and the total."""
 
-MOST: Final = 1_000  # image queries: seconds, for an interval of some 0.02
-DEPTH: Final = 100  # hits of a query that are judged
-_LEAST: Final = 4  # queries: an interval needs two in each half
+MOST: Final = 1_000  # image queries: they take seconds and give an interval of about 0.02
+DEPTH: Final = 100  # judged hits per query
+_LEAST: Final = 4  # queries, because an interval needs two in each half
 
 
 @dataclass(frozen=True, slots=True)
 class LabeledQuery:
     """A query and its labeled hits, nearest first, without the query itself.
 
-    `id` is an image's id or a label. A hit is (id, score, whether it has the query's label).
+    `id` is an image id or a label. A hit is (id, score, whether it has the query's label).
     """
 
     id: str
@@ -55,11 +55,11 @@ class LabeledQuery:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold for a kind of query with its figures.
+    """A threshold for one kind of query, with its figures.
 
-    `wanted` is the precision asked for; `chosen` has the figures on the choosing half, and
-    `checked` on the other half. Recall counts right hits among the 100 nearest. `no_match` has the
-    figures of queries whose label's images are left out of the library.
+    `wanted` is the requested precision. `chosen` has the figures on the calibration half, `checked`
+    those on the validation half. Recall counts right hits among the 100 nearest. `no_match` has the
+    figures for queries with and without a match in the library.
     """
 
     kind: Kind
@@ -70,7 +70,7 @@ class Threshold:
     no_match: NoMatch
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
+        """Return the fields as JSON-serializable values."""
         return {
             "threshold": self.threshold,
             "wanted": self.wanted,
@@ -90,17 +90,18 @@ def thresholds(
 ) -> tuple[dict[Kind, Threshold], dict[Kind, str]]:
     """Return thresholds by kind of query, and reasons for the kinds without a threshold.
 
-    The queries are the held-out images of `dataset`, else all its images; without a dataset, the
-    labeled images of the collection. A hit's label is the dataset's label of its content, else the
-    collection's. Label names are queries, too, if the encoder takes texts. `precision` is the
-    share of right pairs among all pairs at the threshold or above.
+    The queries are the held-out images of `dataset`, or all its images if it has none held out.
+    Without a dataset they are the labeled images of the collection. A hit's label is the dataset's
+    label for its content; if there is none, the collection's label. Label names are queries, too,
+    if the encoder takes texts. `precision` is the share of right pairs among all pairs at or above
+    the threshold.
 
     Raises:
-        PrecisionUnreached: no kind of query reaches it; the error has the best precision reached.
+        PrecisionUnreached: no kind of query reaches `precision`; `best` is the highest precision.
         DatasetError: fewer than four labeled images are queries, or the labels do not fit the
-            scores: there is one label, each label has one image, or images of one label score no
-            higher than others.
-        EncoderMismatch: the encoder is not the collection's.
+            scores: there is only one label, each label has one image, or images with the same label
+            score no higher than others.
+        EncoderMismatch: `encoder` is not the collection's encoder.
         SourceError: an image of the dataset cannot be read.
     """
     collection.require(encoder.fingerprint)
@@ -134,13 +135,13 @@ def thresholds(
 
 
 def choose_threshold(kind: Kind, queries: Sequence[LabeledQuery], *, precision: float) -> Threshold:
-    """Choose a threshold by one half of the queries, and check it by the other half.
+    """Calibrate a threshold on one half of the queries, and validate it on the other half.
 
-    It is the lowest that reaches two precisions: of pairs, and of queries with hits if every second
-    query has no answer in the library.
+    The threshold is the lowest that reaches `precision` in two ways: among pairs, and among queries
+    with hits if every second query has no match in the library.
 
     Raises:
-        PrecisionUnreached: no threshold reaches it, or the check does not confirm it.
+        PrecisionUnreached: no threshold reaches `precision`, or the validation does not confirm it.
     """
     choosing, checking = _halves(queries)
     pool = _pool(choosing)
@@ -155,13 +156,13 @@ def choose_threshold(kind: Kind, queries: Sequence[LabeledQuery], *, precision: 
 
 
 def pools(queries: Sequence[LabeledQuery]) -> tuple[Pool, Pool]:
-    """Return a choosing and a checking pool; no pair is in both."""
+    """Return a calibration and a validation pool. No pair is in both."""
     choosing, checking = _halves(queries)
     return _pool(choosing), _pool(checking)
 
 
 def _halves(queries: Sequence[LabeledQuery]) -> tuple[Sequence[Judged], Sequence[Judged]]:
-    """Return the hits of the choosing queries and of the checking queries."""
+    """Return the hits of the calibration queries and of the validation queries."""
     ordered = sorted(queries, key=lambda query: _random_key(query.id))
     half = len(ordered) // 2
     checking_ids = {query.id for query in ordered[half:]}
@@ -179,8 +180,8 @@ def _require_meaningful_labels(queries: Sequence[LabeledQuery]) -> None:
     """Reject labels that do not describe the images, such as folders by date.
 
     Raises:
-        DatasetError: there is one label, each label has one image, or images of one label score no
-            higher than others.
+        DatasetError: there is only one label, each label has one image, or images with the same
+            label score no higher than others.
     """
     remedy = "Name a dataset with one folder for each subject of its images."
     pairs = [right for query in queries for _, _, right in query.hits]
@@ -198,7 +199,7 @@ def _require_meaningful_labels(queries: Sequence[LabeledQuery]) -> None:
     if len(shares) < _LEAST:
         return
     mean, half = float(np.mean(shares)), 1.96 * float(np.std(shares)) / len(shares) ** 0.5
-    if mean - half <= 0.5:  # as by chance
+    if mean - half <= 0.5:  # no better than chance
         raise DatasetError(
             f"the labels do not fit the images: an image of the same label scores higher than "
             f"another in {mean:.0%} of pairs (95 % interval {mean - half:.0%} to "
@@ -208,7 +209,10 @@ def _require_meaningful_labels(queries: Sequence[LabeledQuery]) -> None:
 
 
 def _right_higher(query: LabeledQuery) -> float | None:
-    """Return how often a right hit scores higher than a wrong one; None if either is missing."""
+    """Return the share of pairs in which a right hit scores higher than a wrong one.
+
+    Returns None if right or wrong hits are missing.
+    """
     right = np.array([score for _, score, is_right in query.hits if is_right])
     wrong = np.array([score for _, score, is_right in query.hits if not is_right])
     if not (right.size and wrong.size):
@@ -218,7 +222,7 @@ def _right_higher(query: LabeledQuery) -> float | None:
 
 
 class _Labels:
-    """Labels by image id, from a dataset, else from the collection."""
+    """Labels by image id. A dataset's label takes precedence over the collection's label."""
 
     def __init__(self, dataset: Mapping[str, str], collection: Mapping[str, str]) -> None:
         self.dataset, self.collection = dataset, collection
@@ -250,7 +254,7 @@ def _search_images(
     labels: _Labels,
     report: OnProgress,
 ) -> list[LabeledQuery]:
-    """Search for each image of the dataset, else for each labeled image of the collection."""
+    """Search for each dataset query or, without a dataset, for each labeled image."""
     if dataset:
         images, total = _dataset_images(encoder, dataset), min(MOST, len(dataset.queries))
     else:
@@ -267,7 +271,7 @@ def _search_images(
 def _search_texts(
     collection: Collection, encoder: Encoder, labels: _Labels, report: OnProgress
 ) -> list[LabeledQuery]:
-    """Search for each label by its name, with spaces for underscores, if the encoder knows it."""
+    """Search for each label name that the encoder knows. Underscores are replaced by spaces."""
     names = labels.names() if encoder.languages else []
     queries = []
     for done, name in enumerate(names, 1):
@@ -291,7 +295,7 @@ def _collection_images(
 
 
 def _dataset_images(encoder: Encoder, dataset: Dataset) -> Iterator[tuple[str, str, Vector]]:
-    """Yield (id, label, vector) of the dataset's queries; undecodable images are skipped."""
+    """Yield the (id, label, vector) of each query of the dataset. Skips undecodable images."""
     items = sorted(dataset.queries, key=lambda item: _random_key(f"{item.label}/{item.path.name}"))
     for item in items[:MOST]:
         data = sources.read(item.path)

@@ -1,12 +1,12 @@
 """Measures of one query's ranking, and their means over all queries.
 
 R is the number of relevant images in the gallery, without the query itself. h is the number of
-relevant hits in the top k. S is the sum of the precision at each rank of the top k with a relevant
-hit. `relevance` has a bool for each hit, best first. Missing ranks of a short ranking are misses.
+relevant hits in the top k. S is the sum of the precisions at those ranks of the top k that have a
+relevant hit. `relevance` has a bool for each hit, best first. Missing ranks are misses.
 
-`map@k` and `ap_hits@k` divide S by different numbers, so do not compare them with each other: a
-single relevant hit at rank 1 of 10, with 10 relevant images, is 0.1 by the first and 1.0 by the
-second.
+`map@k` and `ap_hits@k` divide S by different numbers, so do not compare them with each other. For
+a single relevant hit at rank 1 of 10, with 10 relevant images, `map@10` is 0.1 and `ap_hits@10` is
+1.0.
 """
 
 import math
@@ -22,21 +22,21 @@ import numpy.typing as npt
 from imgsearch.errors import DatasetError
 from imgsearch.text import counted
 
-RESAMPLES: Final = 10_000  # the standard error of each end is 0.7 % of the width, if normal
+RESAMPLES: Final = 10_000  # for normal data each end has a standard error of 0.7 % of the width
 _BLOCK: Final = 4_000_000  # draws held at once: 32 MB of indices
-_SLACK: Final = 1e-6  # of the score: float32 sums in another order differ in the last digits
+_SLACK: Final = 1e-6  # times the score: float32 sums differ in the last digits with their order
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """The hits of one query, best first, with their relevance.
 
-    `query` is an id like `ids`. A higher score is nearer. `relevant` is R.
+    `query` is an id of the same kind as `ids`. A higher score is nearer. `relevant` is R.
 
     Raises:
-        DatasetError: the sequences' lengths differ, a score is not finite or higher than the one
-            before it, an id occurs twice, the query is among its own hits, or more than R hits are
-            relevant.
+        DatasetError: the sequences have different lengths, a score is not finite or exceeds the
+            score before it, an id occurs twice, the query is among its own hits, or more than R
+            hits are relevant.
     """
 
     query: str
@@ -70,9 +70,9 @@ class Ranking:
 class Measures:
     """Means over the scored queries, and the values of each query.
 
-    `metrics` has the means by measure, in [0, 1]. `queries` is the number of scored queries,
-    `left_out` the number of queries without a relevant image. `per_query` has the values by
-    measure, float64 (queries,), in the order of `names`. `notes` explain limits of the figures.
+    `metrics` maps each measure to its mean, in [0, 1]. `queries` is the number of scored queries,
+    and `left_out` the number of queries without a relevant image. `per_query` maps each measure to
+    its values, float64 (queries,), in the order of `names`. `notes` explain limits of the figures.
     """
 
     metrics: Mapping[str, float]
@@ -84,7 +84,7 @@ class Measures:
 
 
 def hit_at(relevance: Sequence[bool], *, k: int) -> float:
-    """Return 1 if h > 0, else 0. Papers on CLIP call its mean recall@k.
+    """Return 1 if h > 0, otherwise 0. Papers on CLIP call the mean of this measure recall@k.
 
     Source: trec_eval's `success`; ir-measures' `Success@k`.
     """
@@ -92,7 +92,7 @@ def hit_at(relevance: Sequence[bool], *, k: int) -> float:
 
 
 def precision_at(relevance: Sequence[bool], *, k: int) -> float:
-    """Return h / k, also for fewer than k hits; at most R / k.
+    """Return h / k, even if there are fewer than k hits. The maximum is R / k if R < k.
 
     Source: Manning, Raghavan, Schütze, Introduction to Information Retrieval (2008), section 8.4.
     """
@@ -100,9 +100,11 @@ def precision_at(relevance: Sequence[bool], *, k: int) -> float:
 
 
 def recall_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
-    """Return h / R, at most k / R if R > k.
+    """Return h / R. The maximum is k / R if R > k.
 
-    Source: Manning, Raghavan, Schütze (2008), section 8.3; Towhee's notebooks call its mean mHR.
+    Towhee's notebooks call the mean of this measure mHR.
+
+    Source: Manning, Raghavan, Schütze (2008), section 8.3.
 
     Raises:
         DatasetError: R is below 1 or below the number of relevant hits.
@@ -114,23 +116,23 @@ def recall_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
 def average_precision_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
     """Return S / min(R, k); its mean is `map@k`.
 
-    If R <= k this is S / R, trec_eval's `map_cut`. If R > k trec_eval still divides by R, so its
-    value for a perfect top k is below 1; here it is 1.
+    If R <= k this is S / R, like trec_eval's `map_cut`. If R > k, trec_eval still divides by R, so
+    its value for a perfect top k is below 1; here it is 1.
 
     Source: Musgrave, Belongie, Lim, A Metric Learning Reality Check, arXiv 2003.08505 (MAP@R is
-    this at k = R).
+    this measure with k = R).
 
     Raises:
-        DatasetError: as `recall_at`.
+        DatasetError: as for `recall_at`.
     """
     _check(relevance, relevant=relevant)
     return _sum_of_precisions(_top(relevance, k)) / min(relevant, k)
 
 
 def ap_hits_at(relevance: Sequence[bool], *, k: int) -> float:
-    """Return S / h, or 0 if h = 0; relevant images that are missing do not lower it.
+    """Return S / h, or 0 if h = 0. Relevant images that are missing do not lower it.
 
-    This is not the standard average precision; it serves to compare with published figures.
+    This is not the standard average precision. Use it only to compare with published figures.
 
     Source: `get_ap` in Towhee's image search notebooks.
     """
@@ -139,7 +141,7 @@ def ap_hits_at(relevance: Sequence[bool], *, k: int) -> float:
 
 
 def reciprocal_rank(relevance: Sequence[bool]) -> float:
-    """Return 1 / rank of the first relevant hit, or 0 without one.
+    """Return 1 / rank of the first relevant hit, or 0 if no hit is relevant.
 
     Source: Voorhees, The TREC-8 Question Answering Track Report (1999).
     """
@@ -147,14 +149,14 @@ def reciprocal_rank(relevance: Sequence[bool]) -> float:
 
 
 def r_precision(relevance: Sequence[bool], *, relevant: int) -> float:
-    """Return the share of relevant hits among the first R.
+    """Return the share of relevant hits among the first R hits.
 
     A ranking that ends before rank R gives a lower bound.
 
     Source: Manning, Raghavan, Schütze (2008), section 8.4.
 
     Raises:
-        DatasetError: as `recall_at`.
+        DatasetError: as for `recall_at`.
     """
     return recall_at(relevance, relevant=relevant, k=relevant)
 
@@ -162,13 +164,13 @@ def r_precision(relevance: Sequence[bool], *, relevant: int) -> float:
 def ndcg_at(relevance: Sequence[bool], *, relevant: int, k: int) -> float:
     """Return the sum of 1 / log2(rank + 1) over relevant hits, divided by the highest possible sum.
 
-    The highest sum has min(R, k) relevant hits at the first ranks.
+    The highest sum is reached if the first min(R, k) hits are relevant.
 
     Source: Järvelin, Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4),
     2002, with the discount of trec_eval's `ndcg_cut`.
 
     Raises:
-        DatasetError: as `recall_at`.
+        DatasetError: as for `recall_at`.
     """
     _check(relevance, relevant=relevant)
     gain = sum(1 / math.log2(rank + 1) for rank, hit in enumerate(_top(relevance, k), 1) if hit)
@@ -205,8 +207,8 @@ def interval(
 ) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of the mean of `values`, shape (n,).
 
-    `rng` is a generator or a seed. One value, or equal values, give an interval of width 0, which
-    does not predict other queries.
+    `rng` is a generator or a seed. A single value, or equal values, give an interval of width 0,
+    which says nothing about other queries.
 
     Source: Efron, Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
 
@@ -247,7 +249,7 @@ def _values(ranking: Ranking, ks: Sequence[int]) -> dict[str, float]:
 
 
 def _notes(scored: Sequence[Ranking], ks: Sequence[int], left_out: int) -> list[str]:
-    """Return sentences on limits of the figures."""
+    """Return sentences about the limits of the figures."""
     notes = []
     n = len(scored)
     if left_out:

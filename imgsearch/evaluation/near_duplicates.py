@@ -1,11 +1,11 @@
 """The score threshold of near-duplicates, measured on a collection's own images.
 
 Right pairs are an original and each of its 14 changes. Wrong pairs are an original and its nearest
-other images in the collection, without copies and without pairs on which pixels cannot decide.
-Undecided pairs must be few: the precision that counts them as wrong has a limit, too.
+other images in the collection. Copies, and pairs that pixels cannot decide, are left out. Such
+unclear pairs must be few: the precision with unclear pairs counted as wrong has a limit, too.
 
-Half of the originals choose the threshold, and the other half checks it. A wrong pair of a choosing
-and a checking original counts in the check only.
+Half of the originals are for calibration, the other half for validation. A wrong pair with one
+original from each half counts for validation only.
 """
 
 from collections.abc import Sequence
@@ -18,23 +18,24 @@ from imgsearch.encoders import Encoder
 from imgsearch.evaluation.candidate_pool import Judgment, Pool, confirm
 from imgsearch.evaluation.originals import SAMPLE, OnProgress, Original, originals
 
-CANDIDATES: Final = 0.5  # precision by score: at least every second compared pair is a copy
-CAUTIOUS: Final = 0.9  # share of the wanted precision to reach if all unclear pairs are wrong
-RARE: Final = 0.1  # share of images with a copy for which precision is reported, beside 1
+CANDIDATES: Final = 0.5  # precision of scores alone: at least every second compared pair is a copy
+CAUTIOUS: Final = 0.9  # share of the wanted precision required if all unclear pairs are wrong
+RARE: Final = 0.1  # precision is reported for this share of images with a copy, and for 1
 
 
 @dataclass(frozen=True)
 class Calibration:
     """A threshold with its figures.
 
-    `checked` has the figures on the checking half for a library in which each image has one changed
-    copy, `rare` for one in which every tenth image has a copy. `chosen` has the figures on the
-    choosing half. `changed` is the number of changed originals. `copies` counts pairs left out
-    because they show the same picture, `unclear` pairs left out because pixels cannot decide;
-    `cautious` is `checked` with unclear pairs as wrong. `unread` counts unreadable files.
+    `chosen` has the figures on the calibration half, `checked` those on the validation half, for a
+    library in which each image has one changed copy. `rare` is `checked` for a library in which
+    every tenth image has a copy. `cautious` is `checked` with unclear pairs counted as wrong.
+    `changed` is the number of changed originals. `copies` is the number of pairs left out because
+    they show the same picture, `unclear` the number left out because pixels cannot decide. `unread`
+    is the number of unreadable files.
 
     The figures are for scores alone. At the score `candidates`, which is at most `threshold`, every
-    second pair is right, so pairs above it are worth a comparison of pixels.
+    second pair is right, so pairs above it are worth a pixel comparison.
     """
 
     threshold: float
@@ -50,7 +51,7 @@ class Calibration:
     unread: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
+        """Return the fields as JSON-serializable values."""
         return {
             "threshold": self.threshold,
             "candidates": self.candidates,
@@ -79,9 +80,9 @@ def calibrate(
     The images are `sample` originals drawn from the collection.
 
     Raises:
-        PrecisionUnreached: no threshold reaches `precision`, or the check does not confirm it.
+        PrecisionUnreached: no threshold reaches `precision`, or the validation does not confirm it.
         DatasetError: fewer than four images can be read, or the collection has a single image.
-        EncoderMismatch: the encoder is not the collection's.
+        EncoderMismatch: `encoder` is not the collection's encoder.
     """
     sampled, unread = originals(collection, encoder, sample=sample, on_progress=on_progress)
     return choose_threshold(sampled, unread, precision=precision)
@@ -92,13 +93,13 @@ def choose_threshold(
 ) -> Calibration:
     """Choose the lowest threshold that reaches `precision` on one half of the originals.
 
-    The precision is the share of copies among pairs at the threshold or above, if each image of a
-    library has one copy, by a change drawn from the 14. It must still be 0.9 times `precision` if
-    all unclear pairs are wrong.
+    The precision is the share of copies among pairs at or above the threshold, if each image in a
+    library has one copy with a random one of the 14 changes. With all unclear pairs counted as
+    wrong, it must reach 0.9 times `precision`.
 
     Raises:
-        PrecisionUnreached: no threshold reaches it, or the other half does not confirm it; see
-            `candidate_pool.confirm`.
+        PrecisionUnreached: no threshold reaches `precision`, or the other half does not confirm it;
+            see `candidate_pool.confirm`.
     """
     choosing, checking = pools(sampled)
     cautious_choosing, cautious_checking = pools([_cautious(original) for original in sampled])
@@ -122,16 +123,16 @@ def choose_threshold(
 
 
 def _cautious(original: Original) -> Original:
-    """Return an original with its unclear pairs as wrong pairs."""
+    """Return an original whose unclear pairs count as wrong pairs."""
     return replace(original, others=[*original.others, *original.unclear], unclear=())
 
 
 def pools(sampled: Sequence[Original]) -> tuple[Pool, Pool]:
-    """Return a choosing and a checking pool without a common pair.
+    """Return a calibration and a validation pool. No pair is in both.
 
-    Right pairs have the weight of one change for each original, changed or not. A wrong pair has
-    the weight 1. If pairs of an original belong to the other pool, its remaining pairs get their
-    weight.
+    The weights of right pairs are scaled as if every original, changed or not, had one changed
+    copy. A wrong pair has the weight 1. If some wrong pairs of an original are in the other pool
+    only, its remaining wrong pairs share their weight.
     """
     changed = [original for original in sampled if original.changes]
     unchanged = [original for original in sampled if not original.changes]

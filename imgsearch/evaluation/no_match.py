@@ -1,7 +1,7 @@
-"""Thresholds on queries without a match, whose label's images are not in the library.
+"""Thresholds for queries without a match: the library has no images with the query's label.
 
-Each query is judged twice: with the images of its label, and without them, as if the library had no
-such images. In the second case every hit is wrong.
+Each query is judged twice: with the images that have its label, and without them. In the second
+case every hit is wrong.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ Judged: TypeAlias = Sequence[tuple[str, float, bool]]
 
 @dataclass(frozen=True, slots=True)
 class NoMatch:
-    """The effect of a threshold on queries with and without an answer in the library.
+    """The effect of a threshold on queries with and without a match in the library.
 
-    `answered` is the share of queries with a right hit at the threshold or above, among queries
-    with any right hit. `rejected` is the share of queries without a hit at the threshold or above
-    if the images of their label are left out. Both have 95 % bootstrap intervals over the queries.
+    `answered` is the share of queries with a right hit at or above the threshold, among queries
+    with any right hit. `rejected` is the share of queries without a hit at or above the threshold
+    if the images with their label are left out. Both have 95 % bootstrap intervals over queries.
     """
 
     answered: float
@@ -31,16 +31,16 @@ class NoMatch:
     queries: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
+        """Return the fields as JSON-serializable values."""
         return asdict(self)
 
 
 def pool(hits: Sequence[Judged]) -> Pool:
-    """Return the pool of nearest hits if half of the queries have a match in the library.
+    """Return a pool of nearest hits, as if half of the queries had a match in the library.
 
-    A query has up to two pairs: its nearest right hit, and its nearest hit without its label's
-    images, which is wrong. So the precision of a threshold is the share of queries with a right
-    answer among queries with any answer.
+    A query has up to two pairs: its nearest right hit, and its nearest wrong hit, which would come
+    first without the images that have its label. So the precision of a threshold is the share of
+    queries with a right first hit among queries with any hit.
 
     >>> pool([[("ü", 0.9, True), ("x", 0.4, False)]] * 10).lowest(0.9)
     0.9
@@ -53,7 +53,7 @@ def pool(hits: Sequence[Judged]) -> Pool:
 
 
 def judge(hits: Sequence[Judged], threshold: float) -> NoMatch:
-    """Return the effect of a threshold on the queries with these hits.
+    """Return the effect of a threshold on queries, given their hits.
 
     >>> judge([[("ü", 0.9, True), ("x", 0.4, False)]] * 10, 0.5).rejected
     1.0
@@ -64,12 +64,12 @@ def judge(hits: Sequence[Judged], threshold: float) -> NoMatch:
 
 
 def _right(hits: Judged) -> float | None:
-    """Return the score of the nearest right hit."""
+    """Return the score of the nearest right hit, or None if no hit is right."""
     return next((score for _, score, is_right in hits if is_right), None)
 
 
 def _wrong(hits: Judged) -> float | None:
-    """Return the score of the nearest wrong hit."""
+    """Return the score of the nearest wrong hit, or None if no hit is wrong."""
     return next((score for _, score, is_right in hits if not is_right), None)
 
 

@@ -1,9 +1,9 @@
-"""A sample of a collection's images with the scores of their changes and nearest other images.
+"""A sample of a collection's images, with scores of their changes and of their nearest images.
 
 An image and its change are a right pair, two images a wrong pair. The nearest images may be real
 copies, which must not count as wrong. So pixels are compared, without an encoder: signatures first,
 and full detail if the signatures are similar. A pair that shows the same picture counts as a copy
-and is left out. A pair on which pixels cannot decide is unclear, neither right nor wrong.
+and is left out. A pair that pixels cannot decide is unclear, neither right nor wrong.
 """
 
 import heapq
@@ -30,16 +30,16 @@ from imgsearch.images import sources
 from imgsearch.library.duplicates import scores
 from imgsearch.types import Hit, Pixels, Record, Value
 
-SAMPLE: Final = 200  # images changed in 14 ways: half a minute of two cores
+SAMPLE: Final = 200  # images changed in 14 ways, which takes half a minute on two cores
 
-_OTHERS: Final = 5  # images with wrong pairs for each changed one, because wrong pairs are rarer
-_NEIGHBORS: Final = 5  # wrong pairs of an image: the nearest pass a threshold first
-_HITS: Final = 16  # hits fetched for 5 neighbors, so up to 11 may be copies
+_OTHERS: Final = 5  # times as many images are used for wrong pairs, because these are rarer
+_NEIGHBORS: Final = 5  # wrong pairs of an image, the nearest ones, as they pass a threshold first
+_HITS: Final = 16  # hits fetched to get 5 neighbors, so up to 11 may be copies
 _BATCH: Final = 64  # queries in one search
-_EDGE: Final = 400  # pixels; the figures of the transforms hold for this size
+_EDGE: Final = 400  # pixels; the published figures of the transforms are for this size
 _FLOOR: Final = 0.1  # quantile of the right scores below which a hit is wrong without a comparison
-_CACHED_PIXELS: Final = 64  # images, 0.5 MB each
-_CACHED_SIGNATURES: Final = 1_000  # images, 15 kB each: one is a neighbor of several
+_CACHED_PIXELS: Final = 64  # images of 0.5 MB
+_CACHED_SIGNATURES: Final = 1_000  # images of 15 kB; an image may be a neighbor of several
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the stage, the number of images done, and the total."""
@@ -49,8 +49,9 @@ OnProgress = Callable[[str, int, int], None]
 class Original:
     """An image of the sample, the scores of its changes, and its nearest other images.
 
-    `changes` is empty for an unchanged image. `others` are wrong. `copies` is the number of copies
-    among the nearest images, which are left out. `unclear` are near images that may be copies.
+    `changes` is empty for an unchanged image. `others` are the hits that form wrong pairs. `copies`
+    is the number of nearest images that are copies, which are left out. `unclear` are near images
+    that may be copies.
     """
 
     id: str
@@ -69,12 +70,12 @@ def originals(
 ) -> tuple[list[Original], int]:
     """Return a sample of the collection's images, and the number of files that cannot be read.
 
-    `sample` images are changed, and the neighbors of five times as many are compared. The sample
-    does not depend on the order of the records.
+    `sample` images are changed, and five times as many are compared with their neighbors. The
+    sample does not depend on the order of the records.
 
     Raises:
         DatasetError: fewer than four images can be read, or the collection has a single image.
-        EncoderMismatch: the encoder is not the collection's.
+        EncoderMismatch: `encoder` is not the collection's encoder.
     """
     collection.require(encoder.fingerprint)
     report = on_progress or (lambda _stage, _done, _total: None)
@@ -102,7 +103,7 @@ def _changes(
     number: int,
     report: OnProgress,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the scores (14,) of their changes for the first `number` readable images, by id."""
+    """Return the scores (14,) of the changes of the first `number` readable images, by id."""
     scores_by_id: dict[str, npt.NDArray[np.float64]] = {}
     for record in records:
         if len(scores_by_id) == number:
@@ -123,7 +124,7 @@ def _neighbors(
     floor: float,
     report: OnProgress,
 ) -> Iterator[Original]:
-    """Yield the records with readable files and their nearest other images."""
+    """Yield each record that has a readable file, with its nearest other images."""
     where = WHOLE if has_regions(collection) else None
     pixels = _Pixels()
     for start in range(0, len(records), _BATCH):
@@ -146,7 +147,7 @@ def _judge(
     floor: float,
     pixels: "_Pixels",
 ) -> Original:
-    """Return an original, with hits sorted by pixels into others, copies and unclear ones."""
+    """Return an original; a pixel comparison divides its hits into other, copied and unclear."""
     others: list[Hit] = []
     unclear: list[Hit] = []
     copies = 0
@@ -164,7 +165,7 @@ def _judge(
 
 
 class _Pixels:
-    """The pixels of a collection's files, at most 400 a side, and their comparison."""
+    """Reads and compares the pixels of a collection's files, at most 400 pixels a side."""
 
     def __init__(self) -> None:
         self.signatures = lru_cache(_CACHED_SIGNATURES)(self._signatures)
@@ -174,7 +175,7 @@ class _Pixels:
     def verdict(self, one: str, other: str) -> Verdict | None:
         """Return the verdict on two files, or None if one is unreadable.
 
-        Files whose signatures are not similar are different without a closer comparison.
+        If the signatures are not similar, the files are "different" without a closer comparison.
         """
         mine, theirs = self.signatures(one), self.signatures(other)
         if mine is None or theirs is None:
@@ -203,7 +204,7 @@ class _Pixels:
 
 
 def _sample(collection: Collection, number: int) -> list[Record]:
-    """Return the `number` records with the smallest hashes, so their order does not matter."""
+    """Return the `number` records with the smallest hashes, so record order does not matter."""
     where = WHOLE if has_regions(collection) else None
     records = collection.iterate(where=where, vectors=False)
     ids = [record.id for record in heapq.nsmallest(number, records, key=lambda row: _hash(row.id))]

@@ -1,12 +1,12 @@
 """Comparison of two images by their pixels: do they show the same picture?
 
-No encoder takes part. `compare` takes some 0.2 s a pair. It aligns two pictures of up to 1,024
+No encoder is used. `compare` takes about 0.2 s per pair. It aligns two pictures of up to 1,024
 pixels a side, matches brightness and sharpness, and compares them window by window. So two pages of
 text, or two frames of a film, are different pictures.
 
-The limits were chosen on 10 photographs that come with matplotlib, scikit-learn, Gradio and Rust's
-documentation, on 20 COCO photographs, and on drawn pages, forms, screenshots, logos, products and
-night scenes. Each was compared with its 14 changes, and with other pictures of its kind.
+The limits were calibrated on 10 photographs shipped with matplotlib, scikit-learn, Gradio and
+Rust's documentation, on 20 COCO photographs, and on drawn pages, forms, screenshots, logos,
+products and night scenes. Each was compared with its 14 changes, and with similar pictures.
 """
 
 from collections.abc import Sequence
@@ -33,30 +33,30 @@ from imgsearch.evaluation.alignment import align, correlation
 
 EDGE: Final = 1_024  # pixels of the long edge that are compared
 
-_FLAT: Final = 6.0  # greatest range of gray levels in a picture of one color
-_TINY: Final = 16  # pixels of an edge; smaller pictures have too few windows
-_ALIGNED: Final = 0.6  # least correlation at which a second alignment is compared
-_OVERLAP: Final = 0.15  # least share of either picture; the middle half of each edge is 0.25
-_EXTRA: Final = 0.004  # share of a picture with content beside the other; a crop has it on one side
-_INSIDE: Final = 0.99  # share of a crop inside the whole; alignment errs by some 0.3 pixels
-_WHOLE: Final = 0.96  # share of each picture that overlaps, where proportions differ
-_STRETCH: Final = 1.04  # ratio of proportions; rounding to 96 x 72 pixels changes it by 1 %
-_SKEW: Final = 0.03  # cosine of the edges' angle
+_FLAT: Final = 6.0  # largest range of gray levels in a single-color picture
+_TINY: Final = 16  # edge in pixels; smaller pictures have too few windows
+_ALIGNED: Final = 0.6  # lowest correlation at which further alignments are compared
+_OVERLAP: Final = 0.15  # lowest share of either picture; the middle half of each edge is 0.25
+_EXTRA: Final = 0.004  # share with content outside the other picture; of a crop only one has any
+_INSIDE: Final = 0.99  # share of a crop inside the whole; alignment errors are about 0.3 pixels
+_WHOLE: Final = 0.96  # overlapping share of each picture, required if aspect ratios differ
+_STRETCH: Final = 1.04  # ratio of aspect ratios; rounding to 96 x 72 pixels changes it by 1 %
+_SKEW: Final = 0.03  # cosine of the angle between the edges
 _TURN: Final = 16.0  # degrees from a quarter turn
 _CONTENT: Final = 16.0  # gray levels from the median; a plain margin differs by less
-_GAIN: Final = 2.2  # ratio of brightness; brightness_160 is 1.6
-_WHITE: Final = 0.3  # share of white ground, on which a brighter object passes for a brighter copy
-_CLIPPED: Final = 0.3  # share of the area that becomes white when the darker one is brightened
-_DETAIL: Final = 0.5  # least share of a picture's variance left at the other's sharpness
-_LUMA: Final = 10.0  # gray levels of error in a plain window, as JPEG of quality 10 leaves
-_DIM: Final = 0.2  # limit of that error in pictures of low contrast, in standard deviations
-_CHROMA: Final = 20.0  # the same error in color, which JPEG keeps at half the resolution
-_TEXTURE: Final = 0.4  # error in standard deviations of a window: a correlation of 0.92
-_EVEN: Final = 2.8  # times the median error of windows with texture; a changed part exceeds it
-_MOST: Final = 1.8  # times the limit, however even the error is
+_GAIN: Final = 2.2  # brightness ratio; that of brightness_160 is 1.6
+_WHITE: Final = 0.3  # share of white background, on which a brighter object looks like a copy
+_CLIPPED: Final = 0.3  # share of the area that clips to white in the brightened picture
+_DETAIL: Final = 0.5  # lowest share of a picture's variance left at the other's sharpness
+_LUMA: Final = 10.0  # error in gray levels in a plain window, as after JPEG of quality 10
+_DIM: Final = 0.2  # the same limit in low-contrast pictures, in standard deviations
+_CHROMA: Final = 20.0  # the same error in chroma, which JPEG stores at half the resolution
+_TEXTURE: Final = 0.4  # error in standard deviations of a window, like a correlation of 0.92
+_EVEN: Final = 2.8  # times the median error of textured windows; a changed part exceeds it
+_MOST: Final = 1.8  # largest factor by which an even error raises the limits
 _EXCESS: Final = 1.6  # times these limits; JPEG copies of photographs reach 1.4, a word 1.9
-_SMALL: Final = 128  # pixels of the long edge; limits fall below, as letters blur to stripes
-_BLURS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0)  # pixels; blur is 1 % of an edge
+_SMALL: Final = 128  # long edge in pixels; limits fall below it, as letters blur into stripes
+_BLURS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0)  # pixels; `blur` is 1 % of an edge
 
 Verdict = Literal["same", "different", "unclear"]
 
@@ -65,8 +65,8 @@ Verdict = Literal["same", "different", "unclear"]
 class Comparison:
     """The verdict on two pictures and its reason.
 
-    "unclear" means that one picture has lost the detail in which they might differ, or that a part
-    differs by a little more than compression explains.
+    "unclear" means that one picture has lost detail in which they might differ, or that a part
+    differs slightly more than compression explains.
     """
 
     verdict: Verdict
@@ -74,11 +74,10 @@ class Comparison:
 
 
 def compare(one: Image.Image, other: Image.Image) -> Comparison:
-    """Compare two RGB pictures; most changes of `TRANSFORMS` make no difference.
+    """Compare two RGB pictures. All changes in `TRANSFORMS` except `text_bars` are tolerated.
 
-    These are scale, proportions, crops, margins, quarter turns, mirroring, rotation by up to
-    some 15 degrees, brightness, blur, compression and the loss of color. A covered part is a
-    difference, so text_bars is one.
+    These are scale, aspect ratio, crops, margins, quarter turns, mirroring, rotation by up to about
+    15 degrees, brightness, blur, compression and the loss of color. Covered parts are differences.
     """
     # the smaller one first, because it may be a part of the other
     first, second = sorted(map(_thumbnail, (one, other)), key=lambda image: np.prod(image.size))
@@ -113,7 +112,7 @@ class _Overlay:
 
     @classmethod
     def of(cls, first: Image.Image, second: Image.Image, map_: Map) -> "_Overlay":
-        """Lay the second picture over the first, at the lower resolution of both."""
+        """Overlay the second picture on the first, at the lower of both resolutions."""
         back = invert(map_)
         own, theirs = first, second
         stretch, _, _ = geometry(map_, first.size, second.size)
@@ -122,7 +121,7 @@ class _Overlay:
             theirs = shrink_in_proportion(second, extent(back, first.size))
         own = shrink(own, extent(map_, theirs.size))
         theirs = shrink(theirs, extent(back, own.size))
-        # at both edges resampling mixed a rotated picture with its surroundings
+        # near the edges of both, resampling mixed a rotated picture with its surroundings
         valid = inside(map_, own.size, margin=1.5 / max(theirs.size))
         valid &= inside(IDENTITY, own.size, margin=1.5 / max(own.size))
         laid = warp(theirs, map_, own.size)
@@ -146,8 +145,8 @@ class _Overlay:
     def _is_known_change(self) -> bool:
         """Return whether the map between the pictures is a known change.
 
-        Without this check an object on a plain ground would match any other of its shape: a ball
-        that moves in a film, or an ellipse and a circle.
+        Without this check an object on a plain background would match any object of its shape: a
+        ball that moves in a film, or an ellipse and a circle.
         """
         inner, extra = [], []
         for picture, map_ in zip(self.originals, self.maps, strict=True):
@@ -159,17 +158,17 @@ class _Overlay:
         stretch, skew, turn = geometry(self.maps[0], self.originals[0].size, self.originals[1].size)
         if min(inner) < _OVERLAP or min(extra) > _EXTRA or skew > _SKEW or turn > _TURN:
             return False
-        if stretch > _STRETCH:  # proportions change with the whole picture only
+        if stretch > _STRETCH:  # only whole pictures are stretched
             return min(inner) > _WHOLE
         # a crop lies inside the other picture; a rotated picture has plain corners instead
         return max(inner) > _INSIDE or turn > 2
 
     def _gain(self) -> float:
-        """Return the median ratio of brightness, second to first, except black and white."""
+        """Return the median brightness ratio, second to first, without black or white pixels."""
         pair = self.first, self.second
         brightest = np.maximum(*(np.asarray(picture).max(axis=2) for picture in pair))
         one, other = (_gray(picture) for picture in pair)  # the luma, which a gray copy keeps
-        # a channel cut off at 255 would lower the ratio
+        # a channel clipped at 255 would lower the ratio
         middle = self.valid & (np.minimum(one, other) > 20) & (brightest < 250)
         if middle.sum() < _TINY:
             return 1.0
@@ -177,9 +176,9 @@ class _Overlay:
         return 1.0 if abs(gain - 1) < 0.04 else gain  # JPEG alone shifts the mean by 0.04
 
     def _may_hide_object(self, pair: Sequence[Image.Image], gain: float) -> bool:
-        """Return whether an object of another shade may pass for a brighter or a gray copy.
+        """Return whether an object of another shade may look like a brighter or a gray copy.
 
-        On white ground it may, because white stays white under both changes.
+        This can happen on a white background, because white stays white under both changes.
         """
         first_is_gray, second_is_gray = (_is_gray(_chroma(picture), self.valid) for picture in pair)
         if abs(gain - 1) < 0.1 and first_is_gray == second_is_gray:
@@ -191,7 +190,7 @@ class _Overlay:
         return bool(white > _WHITE or clipped > _CLIPPED)
 
     def _lacks_detail(self, pair: Sequence[Image.Image], gain: float) -> bool:
-        """Return whether one loses most of its detail at the other's resolution and sharpness."""
+        """Return whether a picture loses most detail at the other's resolution and sharpness."""
         for matched, picture, map_, factor in zip(
             pair, self.originals, self.maps, (gain, 1 / gain), strict=True
         ):
@@ -220,9 +219,9 @@ class _Overlay:
 def _errors(
     planes: list[tuple[Gray, Gray]], valid: npt.NDArray[np.bool_], window: int, plain: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return each window's error over its limit, and whether it has more texture than `plain`.
+    """Return each window's error divided by its limit, and whether its texture exceeds `plain`.
 
-    The limit is the root of the squared sum of `plain` and a share of the window's standard
+    The limit is the root of the sum of two squares: `plain`, and a share of the window's standard
     deviation, because resampling reproduces no edge exactly.
     """
     share = _means(valid.astype(np.float32), window)
@@ -272,7 +271,7 @@ def _means(values: npt.NDArray[np.float32], window: int) -> npt.NDArray[np.float
 def _match_sharpness(
     pair: tuple[Image.Image, Image.Image], valid: npt.NDArray[np.bool_]
 ) -> tuple[Image.Image, Image.Image]:
-    """Return both pictures, the sharper one blurred until it is most like the other."""
+    """Return both pictures, with the sharper one blurred until it is most like the other."""
     one, other = map(_gray, pair)
     if _energy(one, valid) >= _energy(other, valid):
         return _blur_to(pair[0], other, valid), pair[1]
@@ -280,7 +279,7 @@ def _match_sharpness(
 
 
 def _blur_to(sharp: Image.Image, soft: Gray, valid: npt.NDArray[np.bool_]) -> Image.Image:
-    """Return `sharp` under the Gaussian blur that minimizes the squared error to `soft`."""
+    """Return `sharp` with the Gaussian blur that minimizes the squared error to `soft`."""
     gray, best = sharp.convert("L"), 0.0
     least = float(((_gray(gray) - soft)[valid] ** 2).mean())
     for radius in _BLURS:
@@ -298,7 +297,7 @@ def _energy(gray: Gray, valid: npt.NDArray[np.bool_]) -> float:
 
 
 def _brightened(picture: Image.Image, factor: float) -> Image.Image:
-    """Return a picture with its values multiplied by a factor above 1, cut off at 255."""
+    """Multiply a picture's values by `factor` if it is above 1. Values are clipped at 255."""
     return picture.point(lambda value: value * factor) if factor > 1 else picture
 
 
@@ -327,7 +326,7 @@ def _compare_flat(first: Image.Image, second: Image.Image) -> Comparison:
 
 
 def _compare_tiny(first: Image.Image, second: Image.Image) -> Comparison:
-    """Compare two pictures as whole and upright, because one is too small for an alignment."""
+    """Compare two pictures without alignment, because one is too small for it."""
     size = min(first.width, second.width), min(first.height, second.height)
     one, other = (
         np.asarray(picture.resize(size, Image.Resampling.BOX), np.float32).ravel()

@@ -19,15 +19,15 @@ from imgsearch.types import Matrix, Pixels
 
 KINDS: Final = ("images", "names", "captions", "changes")
 CAPTIONS: Final = "captions.jsonl"
-_CHANGED: Final = 100  # originals, spread over the gallery
-_EDGE: Final = 400  # pixels; the figures of the transforms hold for this size
+_CHANGED: Final = 100  # originals, evenly spaced in the gallery
+_EDGE: Final = 400  # pixels; the published figures of the transforms are for this size
 
 
 @dataclass(frozen=True)
 class Question:
-    """One query, a `text` or a `change` of the image `path`, with a unique `name`.
+    """One query: a `text`, or a `change` of the image at `path`. `name` is unique.
 
-    All images of the class `label` are relevant, or the one image `path` if `label` is "".
+    All images with the class `label` are relevant. If `label` is "", only the image at `path` is.
     """
 
     name: str
@@ -40,11 +40,12 @@ class Question:
 def load_questions(dataset: Dataset, kind: str) -> list[Question]:
     """Return the questions of a kind: "names", "captions" or "changes".
 
-    - names: each class name, with spaces for underscores, searches for the images of the class.
-    - captions: the first caption of an image, from the dataset's ``captions.jsonl``, searches for
-      that image.
-    - changes: 100 images, spread over the gallery and changed by each of 14 transforms, search for
-      their originals.
+    - names: each class name, with underscores replaced by spaces, should find the images of the
+      class.
+    - captions: the first caption of each image in the dataset's ``captions.jsonl`` should find that
+      image.
+    - changes: up to 100 evenly spaced gallery images, each with all 14 changes, should find their
+      originals.
 
     Raises:
         DatasetError: the dataset has no captions.
@@ -111,9 +112,9 @@ def _line(file: Path, number: int, line: str) -> tuple[Path, Sequence[str]]:
 def vectors(
     questions: Sequence[Question], encoder: Encoder, *, max_pixels: int = images.MAX_PIXELS
 ) -> Iterator[Matrix | None]:
-    """Yield the vector, float32 (1, d), of each question.
+    """Yield a vector, float32 (1, d), for each question.
 
-    The vector is None for a text without a known word, and for an unreadable image.
+    Yields None for a text without a known word and for an unreadable image.
 
     Raises:
         TextUnsupported: the encoder takes images only.
@@ -123,7 +124,7 @@ def vectors(
         if question.text:
             yield _encode_text(question.text, encoder)
             continue
-        if question.path not in known:  # an original's changes follow each other
+        if question.path not in known:  # the changes of one original are consecutive
             known = {question.path: _thumbnail(question.path, max_pixels)}
         image = known[question.path]
         yield None if image is None else encoder.encode([TRANSFORMS[question.change](image)])

@@ -1,4 +1,4 @@
-"""The hits of each query, judged by the labels of a dataset."""
+"""The hits of each query, judged with the labels of a dataset."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,14 +21,15 @@ OnProgress = Callable[[str, int, int], None]
 """Called with the stage ("index" or "search"), the number of images done, and the total."""
 
 Labels = Mapping[str, frozenset[str]]
-"""Classes by gallery id. An id of a dataset has one class, from its first file."""
+"""Classes by gallery id. In a dataset an id has one class, the label of its first file."""
 
 
 @dataclass(frozen=True)
 class Answer:
     """A query's path, id or text, its class, and its hits, nearest first.
 
-    `label` is "" for a query for one image. The query itself is not among the hits.
+    `label` is "" if the query has one relevant image instead of a class. The query itself is not
+    among the hits.
     """
 
     query: str
@@ -40,7 +41,7 @@ class Answer:
 def run_pipeline(
     pipeline: Pipeline, items: Sequence[Item], stage: str, report: OnProgress
 ) -> tuple[list[tuple[Item, Row]], list[str]]:
-    """Run a pipeline on items; return (item, row) of each success, and the errors.
+    """Run a pipeline on items; return an (item, row) for each success, and the errors.
 
     Raises:
         DatasetError: every item failed.
@@ -65,9 +66,10 @@ def run_pipeline(
 def judge_hits(
     query: str, label: str, own: str, hits: Sequence[Hit], labels: Labels, *, k: int, wanted: int
 ) -> Answer:
-    """Judge the hits of a query image by its class; `own` is its id, which is removed from `hits`.
+    """Judge the hits of a query image according to its class.
 
-    `wanted` is the number of gallery images of the class, including the query if it is one of them.
+    `own` is the query's id, which is removed from `hits`. `wanted` is the number of gallery images
+    in the class, including the query if it is one of them.
     """
     others = [hit for hit in hits if hit.id != own][:k]
     ranking = Ranking(
@@ -87,7 +89,7 @@ def judge_image_queries(
     unique: UniqueImages,
     k: int,
 ) -> tuple[list[Answer], int]:
-    """Judge the rows of a search pipeline; also return the number of held-out gallery images."""
+    """Judge the rows of a search pipeline; also count held-out queries that are in the gallery."""
     ids = {item.path: row["id"] for item, row in gallery}
     queries = [
         (item, ids.get(item.path) or content_id(read(str(item.path))), row["hits"])
@@ -103,9 +105,9 @@ def judge_class_queries(
     unique: UniqueImages,
     k: int,
 ) -> list[Answer]:
-    """Judge the hits of `queries`, (item, content id, hits), by the query's class.
+    """Judge the hits of `queries`, given as (item, content id, hits), according to the class.
 
-    Of queries with the same content only the first is judged. `unique` holds the gallery and
+    If queries have the same content, only the first is judged. `unique` holds the gallery and
     receives notes about contradictory labels.
     """
     labels = unique.labels()
@@ -132,7 +134,7 @@ def search_questions(
     k: int,
     report: OnProgress,
 ) -> tuple[list[Answer], list[str]]:
-    """Search for each question by its vector; also return an error for each without a vector."""
+    """Search with each question's vector; also return an error for each missing vector."""
     of_label: dict[str, set[str]] = defaultdict(set)
     for id_, names in labels.items():
         for name in names:

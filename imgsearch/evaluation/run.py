@@ -19,7 +19,7 @@ from imgsearch.types import Fingerprint, Hit
 if TYPE_CHECKING:
     import pandas as pd
 
-SEED: Final = 2026  # of the resampling for intervals
+SEED: Final = 2026  # for resampling the intervals
 _PACKAGES: Final = tuple(
     "towhee pymilvus milvus-lite numpy pillow onnxruntime torch timm".split()  # noqa: SIM905
 )
@@ -29,7 +29,7 @@ _PACKAGES: Final = tuple(
 class Subject:
     """The dataset of a run: its name, the hash of its contents and labels, and its size.
 
-    If it is `held_out`, its queries are not part of the gallery.
+    If `held_out`, the queries are not part of the gallery.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Subject:
 class Run:
     """The measures of an evaluation, with its dataset, encoder and store.
 
-    `asked` is "images", "names", "captions" or "changes". `labels` has the gallery's classes
-    by id. `seconds` has the times of indexing and searching, including file access. `speed` and
-    `map` are None unless requested. `max_pixels` is the decoder's limit for one image.
+    `asked` is the kind of query: "images", "names", "captions" or "changes". `labels` maps gallery
+    ids to classes. `seconds` has the times of indexing and searching, including file access.
+    `speed` and `map` are None unless requested. `max_pixels` limits the decoded pixels of an image.
     """
 
     subject: Subject
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def hits(self) -> Mapping[str, Sequence[Hit]]:
-        """The hits by the query's path or name, nearest first."""
+        """The hits of each query, nearest first, by the query's path or name."""
         return {answer.query: answer.hits for answer in self.answers}
 
     @cached_property
@@ -97,11 +97,11 @@ class Run:
         return tables.confusion(self.answers, self.labels)
 
     def worst(self, most: int = 12) -> list[Answer]:
-        """Return the queries with the lowest map at the largest k."""
+        """Return the `most` queries with the lowest mean average precision at the largest k."""
         return tables.worst(self.answers, self.measures, most=most)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures, ready for JSON; equal runs differ in `seconds` and `speed` only."""
+        """Return JSON-serializable figures. Equal runs differ only in `seconds` and `speed`."""
         return {
             "dataset": asdict(self.subject),
             "asked": self.asked,

@@ -1,7 +1,7 @@
 """Signatures of images: 16 x 16 gray pixels, compared in microseconds without an encoder.
 
 An image has its own signature and one for each of its 14 changes, so changed copies are recognized.
-Pages of text and other repeating layouts have similar signatures, too:
+Different pages of text, and other repeating layouts, have similar signatures, too;
 `pixel_similarity.compare` distinguishes them.
 """
 
@@ -14,14 +14,14 @@ from PIL import Image
 from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.types import Pixels
 
-SMALL: Final = 64  # pixels of the long edge before changes: enough for 16 x 16 after each
+SMALL: Final = 64  # long edge in pixels before changes, enough for 16 x 16 after each change
 _SIDE: Final = 16  # pixels a side of a signature
-_SIMILAR: Final = 0.95  # correlation of two signatures of the same picture; few copies have less
+_SIMILAR: Final = 0.95  # lowest correlation of similar signatures; few copies have less
 
 Signatures = npt.NDArray[np.float32]
 """The signatures of an image and its 14 changes, float32 (15, 256).
 
-A row has mean 0 and length 1; for a picture of one gray it is 0.
+A row has mean 0 and unit L2 norm; for a picture of a single gray level it is all zeros.
 """
 
 

@@ -1,4 +1,4 @@
-"""The speed of embedding and searching, for one query and for many at once."""
+"""The speed of embedding and search: latency of one query, throughput of many."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from imgsearch.types import Vector
 
 T = TypeVar("T")
 
-_WARM_UP: Final = 3  # calls that are not counted
-_SECONDS: Final = 5.0  # for all calls of one kind; a slow model gets fewer calls
-_MOST: Final = 100  # calls of one kind
+_WARM_UP: Final = 3  # untimed calls
+_SECONDS: Final = 5.0  # time limit for all calls of one kind; a slow model gets fewer calls
+_MOST: Final = 100  # limit for the calls of one kind
 _IMAGES: Final = 256  # embedded in one call
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles of the seconds that a call takes, over `n` calls in sequence."""
+    """Percentiles of the duration of a call in seconds, over `n` sequential calls."""
 
     p50: float
     p95: float
@@ -32,10 +32,10 @@ class Latency:
 
 @dataclass(frozen=True)
 class Speed:
-    """The latencies of one query, and the throughput of many.
+    """The latency of one query, and the throughput of many.
 
     `images_a_second` measures reading, decoding and embedding `images` files on all cores.
-    `searches_a_second` measures a search for `searches` vectors in one call.
+    `searches_a_second` measures one call that searches for `searches` vectors.
     """
 
     embedding: Latency
@@ -56,8 +56,8 @@ def measure_speed(
 ) -> Speed | None:
     """Measure latency and throughput; return None if no query has a vector.
 
-    `embed` has a call for each query that returns its vector. `step` embeds `paths`, image files of
-    the gallery. At most 100 calls of each kind are measured, for at most five seconds.
+    `embed` has one call per query, which returns its vector. `step` embeds `paths`, image files of
+    the gallery. Of each kind at most 100 calls are measured, for about five seconds.
     """
     embedding, results = _measure_latency(embed)
     vectors = [vector for vector in results if vector is not None]
@@ -87,7 +87,10 @@ def measure_speed(
 
 
 def _measure_latency(calls: Sequence[Callable[[], T]]) -> tuple[Latency | None, list[T]]:
-    """Return the latency of the calls after a warm-up, None without calls, and their results."""
+    """Return the latency of the calls after a warm-up, and their results.
+
+    The latency is None if there are no calls.
+    """
     for call in calls[:_WARM_UP]:
         call()
     seconds: list[float] = []

@@ -23,9 +23,9 @@ def summary(measures: Measures, intervals: Mapping[str, tuple[float, float]]) ->
 
 
 def per_query(answers: Sequence[Answer], measures: Measures) -> "pd.DataFrame":
-    """Return a row for each scored query: `query`, its `label`, R as `relevant`, the measures.
+    """Return a row for each scored query: `query`, `label`, `relevant` (R) and the measures.
 
-    Queries without a relevant image are left out, because the means leave them out, too.
+    Queries without a relevant image are left out, as in the means.
     """
     import pandas as pd
 
@@ -39,10 +39,10 @@ def per_query(answers: Sequence[Answer], measures: Measures) -> "pd.DataFrame":
 
 
 def per_class(answers: Sequence[Answer], measures: Measures, *, seed: int) -> "pd.DataFrame":
-    """Return a row for each class with queries: their number `queries`, and the measures' means.
+    """Return a row for each class: the number of `queries`, and the means of the measures.
 
-    `low` and `high` are the 95 % interval of map at the largest k over the class's queries; NaN for
-    a single query. Rows are sorted by that measure, worst first, then by name.
+    `low` and `high` are the 95 % interval of map@k at the largest k over the class's queries. They
+    are NaN for a single query. Rows are sorted by that measure, worst first, then by name.
     """
     import pandas as pd
 
@@ -63,8 +63,8 @@ def per_class(answers: Sequence[Answer], measures: Measures, *, seed: int) -> "p
 def confusion(answers: Sequence[Answer], labels: Labels) -> "pd.DataFrame":
     """Return the confusion matrix: a row and a column for each class.
 
-    A cell is the share of the column's class among all hits of the row's queries. An image of
-    several classes counts in equal parts for each. The row of a class without hits is 0.
+    A cell is the share of the column's class among all hits of the row's queries. An image with
+    several classes counts in equal parts for each. The row of a class without hits is all zeros.
     """
     import pandas as pd
 
@@ -86,7 +86,7 @@ def confusion(answers: Sequence[Answer], labels: Labels) -> "pd.DataFrame":
 
 
 def confused(table: "pd.DataFrame", *, most: int = 20) -> "pd.DataFrame":
-    """Return the most confused pairs of classes: `asked`, `found`, `share`, largest first."""
+    """Return the most confused pairs of classes: `asked`, `found`, `share`, largest share first."""
     import pandas as pd
 
     pairs: list[tuple[Any, Any, float]] = [
@@ -100,7 +100,7 @@ def confused(table: "pd.DataFrame", *, most: int = 20) -> "pd.DataFrame":
 
 
 def worst(answers: Sequence[Answer], measures: Measures, *, most: int = 12) -> list[Answer]:
-    """Return the scored queries with the lowest map at the largest k, then sorted by name."""
+    """Return the `most` scored queries with the lowest map@k at the largest k, worst first."""
     scored = [answer for answer in answers if answer.ranking.relevant > 0]
     values = measures.per_query[headline(measures.metrics)]
     order = sorted(range(len(scored)), key=lambda row: (values[row], scored[row].query))
@@ -108,5 +108,5 @@ def worst(answers: Sequence[Answer], measures: Measures, *, most: int = 12) -> l
 
 
 def headline(metrics: Mapping[str, float]) -> str:
-    """Return the name of map at the largest measured k."""
+    """Return the name of the measure map@k with the largest measured k."""
     return max((name for name in metrics if name.startswith("map@")), key=lambda n: int(n[4:]))

@@ -1,9 +1,9 @@
-"""Fourteen changes of an image that a near-duplicate search should not be misled by.
+"""Fourteen changes of an image after which a near-duplicate search should still find it.
 
-The query is an original under each change, and hit@1 is averaged over originals and changes. A
-transform takes and returns uint8 pixels (height, width, 3) in RGB, of at least one pixel a side. It
-is deterministic and does not modify its argument. Percentages refer to the sides, not the area. The
-figures of the protocol hold for images of at most 400 pixels a side.
+Each original is a query once per change, and hit@1 is averaged over originals and changes. A
+transform takes and returns uint8 pixels (height, width, 3) in RGB, with at least one pixel a side.
+It is deterministic and does not modify its argument. Percentages refer to the sides, not the area.
+The published figures are for images of at most 400 pixels a side.
 """
 
 import io
@@ -17,7 +17,7 @@ from imgsearch.types import Pixels
 
 
 def jpeg_10(image: Pixels) -> Pixels:
-    """Return the picture after JPEG at quality 10: blocks and washed-out color."""
+    """Return the picture after JPEG compression at quality 10: blocks and washed-out color."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="JPEG", quality=10)
     with Image.open(buffer, formats=["JPEG"]) as compressed:
@@ -25,7 +25,7 @@ def jpeg_10(image: Pixels) -> Pixels:
 
 
 def thumbnail_96(image: Pixels) -> Pixels:
-    """Return the picture 96 pixels wide, in its proportions."""
+    """Return the picture resized to a width of 96 pixels, with its aspect ratio."""
     height, width, _ = image.shape
     size = (96, max(1, round(height * 96 / width)))
     return _pixels(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
@@ -37,7 +37,7 @@ def center_crop_80(image: Pixels) -> Pixels:
 
 
 def center_crop_50(image: Pixels) -> Pixels:
-    """Return the middle half of each side, a quarter of the picture."""
+    """Return the middle half of each side, which is a quarter of the picture."""
     return _crop(image, share=0.5, position=0.5)
 
 
@@ -73,13 +73,13 @@ def brightness_160(image: Pixels) -> Pixels:
 
 
 def blur(image: Pixels) -> Pixels:
-    """Return the picture under a Gaussian blur with a sigma of longest side / 100."""
+    """Return the picture with a Gaussian blur; sigma is a hundredth of the longer side."""
     radius = max(image.shape[:2]) / 100
     return _pixels(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
 def text_bars(image: Pixels) -> Pixels:
-    """Return the picture under three white bars with black text, each a twelfth of its height."""
+    """Return the picture covered by three white bars with black text, each 1/12 of its height."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     width, height = picture.size
@@ -93,7 +93,7 @@ def text_bars(image: Pixels) -> Pixels:
 
 
 def padding_50(image: Pixels) -> Pixels:
-    """Return the picture centered on a black one with sides 50 % longer."""
+    """Return the picture centered on a black background with 50 % longer sides."""
     height, width, _ = image.shape
     padded = np.zeros((height + height // 2, width + width // 2, 3), np.uint8)
     top, left = height // 4, width // 4
@@ -102,7 +102,7 @@ def padding_50(image: Pixels) -> Pixels:
 
 
 def aspect_150(image: Pixels) -> Pixels:
-    """Return the picture stretched to 1.5 times its width, at the same height."""
+    """Return the picture stretched to 1.5 times its width and its original height."""
     height, width, _ = image.shape
     size = (max(1, round(width * 1.5)), height)
     return _pixels(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
@@ -144,4 +144,4 @@ TRANSFORMS: Mapping[str, Callable[[Pixels], Pixels]] = MappingProxyType(
         )
     }
 )
-"""The transforms by name, in the order of the protocol."""
+"""The transforms by name, in the order of the published figures."""

@@ -7,11 +7,11 @@ from typing import Final
 from imgsearch.datasets.dataset import Item
 from imgsearch.text import counted
 
-_NAMED: Final = 5  # contradictions with a note of their own
+_NAMED: Final = 5  # contradictions noted one by one
 
 
 class UniqueImages:
-    """The first item of each content, and notes about equal items with another label."""
+    """The first item for each content id, and notes about equal items with other labels."""
 
     def __init__(self, root: Path, items: Iterable[tuple[str, Item]] = ()) -> None:
         self._root = root
@@ -24,17 +24,17 @@ class UniqueImages:
         return id_ in self._first
 
     def add(self, id_: str, item: Item) -> bool:
-        """Add an item, and return whether it is the first of its content."""
+        """Add an item. Returns True if no earlier item has the same content."""
         first = self._first.setdefault(id_, item)
         self._compare(item, first, "which comes first and counts")
         return first is item
 
     def labels(self) -> dict[str, frozenset[str]]:
-        """Return the label of the first item, by content id."""
+        """Return the label of the first item for each content id, as a set of one."""
         return {id_: frozenset({item.label}) for id_, item in self._first.items()}
 
     def check_query(self, id_: str, item: Item) -> None:
-        """Note a query whose content the gallery holds under another label."""
+        """Add a note if the gallery holds the query's content with another label."""
         if id_ in self._first:
             self._compare(item, self._first[id_], "in the gallery")
 
@@ -43,7 +43,7 @@ class UniqueImages:
         self._notes |= other._notes
 
     def notes(self) -> Iterator[str]:
-        """Yield a sentence for each of the first five contradictions, and one for the others."""
+        """Yield a sentence for each of the first five contradictions, and one for the rest."""
         yield from list(self._notes)[:_NAMED]
         if (more := len(self._notes) - _NAMED) > 0:
             images = counted(more, "more image has", "more images have")

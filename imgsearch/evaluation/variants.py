@@ -40,12 +40,12 @@ def variants(
     max_pixels: int = MAX_PIXELS,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Run]:
-    """Return a run by variant: `raw`, `normalised`, `raw → DIM` and `normalised → DIM`.
+    """Return a run for each variant: `raw`, `normalised`, `raw → DIM` and `normalised → DIM`.
 
-    The images are embedded once. Each variant is searched exactly by L2, as in the published
-    figures, which orders unit vectors as the cosine. The projection multiplies by a matrix
-    (d, `dim`) of N(0, 1 / `dim`), drawn from `seed`, which keeps lengths on average. Projected
-    variants are missing if `dim` is not below d.
+    The images are embedded once. Each variant is searched exactly with L2, as in the published
+    figures; L2 ranks unit vectors in the same order as the cosine. The projection multiplies by a
+    matrix (d, `dim`) with entries drawn from N(0, 1 / `dim`) with `seed`, which keeps lengths on
+    average. Projected variants are left out if `dim` is not below d.
 
     Source of the projection: Johnson, Lindenstrauss, Extensions of Lipschitz mappings into a
     Hilbert space, 1984.
@@ -87,7 +87,7 @@ def variants(
 def _embed(
     encoder: Encoder, items: Sequence[Item], max_pixels: int, on_progress: OnProgress | None
 ) -> tuple[list[tuple[Item, str]], Matrix, list[str]]:
-    """Return the embedded items with their ids, their features, and the errors of other items."""
+    """Return the embedded items with their ids, their features, and errors of failed items."""
     embedded: list[tuple[Item, str]] = []
     errors: list[str] = []
     batches: list[Matrix] = []

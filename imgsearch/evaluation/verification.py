@@ -2,7 +2,7 @@
 
 A high score does not prove that two images are the same picture, because pages of text and frames
 of a film score high, too. `Verification` compares the pixels and records the verdicts. Most pairs
-below the threshold are different, so it compares only the ones with similar signatures.
+below the threshold are different, so only those with similar signatures are compared.
 """
 
 import re
@@ -23,9 +23,9 @@ from imgsearch.evaluation.signatures import Signatures, are_similar, signatures
 from imgsearch.images import sources
 from imgsearch.library.duplicates import Member
 
-_CACHED: Final = 24  # pictures of 2.4 MB; a kept image has several comparisons in a row
-_SIGNED: Final = 1_000  # signatures of 15 kB; an image may be a candidate for many
-_CONTENT: Final = re.compile(r"[0-9a-f]{64}")  # an id that is its content's hash
+_CACHED: Final = 24  # pictures of 2.4 MB; a kept image is compared several times in a row
+_SIGNED: Final = 1_000  # signatures of 15 kB; an image may be a candidate for many others
+_CONTENT: Final = re.compile(r"[0-9a-f]{64}")  # an id that is a content hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Unverified:
     reason: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
+        """Return the fields as JSON-serializable values."""
         members = {
             name: {"id": member.id, "fields": dict(member.fields)}
             for name, member in (("kept", self.kept), ("other", self.other))
@@ -55,8 +55,8 @@ class Unverified:
 class Counts:
     """The number of pairs by verdict.
 
-    Pairs below the threshold count only if they are the same picture or unclear. `skipped` pairs
-    were not compared, because nearer pairs of the same image were different.
+    Pairs below the threshold count only if the verdict is "same" or "unclear". `skipped` pairs were
+    not compared, because nearer pairs of the same image were different.
     """
 
     same: int = 0
@@ -71,12 +71,12 @@ class Counts:
         return self.different + self.unclear + self.unread + self.skipped
 
     def to_dict(self) -> dict[str, int]:
-        """Return the fields, ready for JSON."""
+        """Return the fields as JSON-serializable values."""
         return asdict(self)
 
 
 class Verification:
-    """A check for `duplicates.groups` that compares pixels and records unverified pairs.
+    """A `SecondLook` for `duplicates.groups` that compares pixels and records unverified pairs.
 
     >>> from imgsearch.library.duplicates import Member
     >>> verification = Verification()

@@ -1,4 +1,4 @@
-"""The int8 form of a model, fitted to images of a library."""
+"""Int8 quantization of a model, calibrated on the images of a library."""
 
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -26,7 +26,7 @@ def calibrate(
     on_progress: Callable[[int, int], None] | None = None,
     on_failure: Callable[[str], None] | None = None,
 ) -> Calibration:
-    """Write the int8 form of a model for this machine; return its cosines to float32.
+    """Write an int8 model for this machine; return the cosines of its vectors to float32 ones.
 
     `paths` are image files. `on_progress` is called with the number of images read and the total,
     `on_failure` with the error of each unreadable image.

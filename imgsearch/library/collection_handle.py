@@ -26,8 +26,8 @@ class CollectionHandle:
     """A collection that may not exist yet, with the recipe of its encoder. Thread-safe.
 
     Other programs may create or drop the collection while the handle is open. `known` is the
-    collection at the last look, None if it did not exist. `recipe` is None if the collection notes
-    no encoder and the user named none.
+    collection as last read from the store, None if it did not exist. `recipe` is None if the
+    collection notes no encoder and the user named none.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class CollectionHandle:
             raise
 
     def current(self) -> Collection | None:
-        """Return the collection, or None while it does not exist.
+        """Return the collection, or None if it does not exist yet.
 
         Raises:
-            EncoderMismatch: another program has created it, with another model.
+            EncoderMismatch: another program has created it with another model.
         """
         with self._lock:
             if self.known is None and (collection := self._existing()) is not None:
@@ -88,7 +88,7 @@ class CollectionHandle:
 
         Raises:
             CollectionNotFound: it does not exist.
-            EncoderMismatch: another program has created it, with another model.
+            EncoderMismatch: another program has created it with another model.
         """
         if (collection := self.current()) is None:
             near = did_you_mean(self.name, notes.collections(self.backend))
@@ -131,10 +131,12 @@ class CollectionHandle:
                 self.known = None
 
     def open_or_create(self, *, with_regions: bool = False) -> Collection:
-        """Return the collection; a new one has fields for regions if `with_regions`.
+        """Return the collection; create it if it does not exist.
+
+        With `with_regions` a new collection has fields for regions.
 
         Raises:
-            EncoderError: the encoder, which gives the dimension, cannot be built.
+            EncoderError: the encoder cannot be built, so the dimension is unknown.
         """
         with self._lock:
             if self.known is None:
@@ -192,7 +194,7 @@ def check_arguments(
 def _index_and_metric(
     collection: Collection | None, index: str | None, metric: Metric | None
 ) -> tuple[str, Metric]:
-    """Return the requested index and metric, the collection's by default.
+    """Return the requested index and metric, which default to the collection's.
 
     Raises:
         SchemaMismatch: the collection has another index or metric.
@@ -220,7 +222,7 @@ def _recipe(
     Raises:
         ConfigError: weights or options are given without a model.
         EncoderMismatch: the collection was made by another model.
-        EncoderRemoved: it was made by a removed one, and the user names a model.
+        EncoderRemoved: the collection's encoder was removed, and the user names another model.
     """
     schema = collection.schema if collection is not None else None
     known = Recipe.from_json(schema.note) if schema is not None else None
@@ -243,7 +245,7 @@ def _recipe(
 
 
 def _model_name(recipe: Recipe | None, schema: Schema | None) -> str:
-    """Return the model of a collection's recipe, else of its fingerprint, else the default."""
+    """Return the model in a collection's recipe or fingerprint, otherwise the default model."""
     if recipe is None and schema is not None and schema.encoder:
         return schema.encoder.model
     return (recipe or Recipe()).model

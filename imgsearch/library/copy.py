@@ -1,4 +1,4 @@
-"""Copying of a collection into another store: resumable and verified."""
+"""Copies a collection into another store. The copy is resumable and verified."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,17 +13,18 @@ from imgsearch.errors import BackendError, ConfigError, EncoderMismatch
 from imgsearch.text import counted
 from imgsearch.types import Record
 
-BATCH: Final = 500  # records held at once: of 2,048 dimensions 4 MB
+BATCH: Final = 500  # records held at once: 4 MB at 2,048 dimensions
 SAMPLED: Final = 100  # vectors compared at the end
-_SEED: Final = 2026  # for the choice of these vectors
-_TOLERANCE: Final = 2e-5  # of a vector's norm: stores that send decimals keep five or more
+_SEED: Final = 2026  # for sampling these vectors
+_TOLERANCE: Final = 2e-5  # times the norm: stores that send decimals keep at least five digits
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """The result of a copy: records written, records that existed before, vectors compared.
+    """The result of a copy: the number of records written, records skipped and vectors compared.
 
-    `doubled` is the number of rows of the source that repeat an id; they are not copied.
+    `skipped` counts records that existed before. `doubled` counts rows of the source that repeat an
+    id; they are not copied.
     """
 
     copied: int
@@ -43,12 +44,12 @@ def copy(
     metric: Metric | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Transfer:
-    """Copy `collection` of `source` into `target`, under another `name` if one is given.
+    """Copy `collection` from `source` to `target`, under `name` if given.
 
     A missing collection is created with the source's schema and encoder, and with `index` and
     `metric` if given. Records that exist with the same fields are not written again, so an
-    interrupted copy can be re-run. Notes, such as thresholds, are copied unless the target has
-    them. One batch is held in memory. `on_progress` is called with the number of records done and
+    interrupted copy can be re-run. Notes, such as thresholds, are copied unless the target has its
+    own. One batch is held in memory. `on_progress` is called with the number of records done and
     the total.
 
     Raises:
@@ -127,10 +128,10 @@ def _same(record: Record, other: Record | None) -> bool:
 
 
 def _count_doubled(source: Collection, rows: int, read: int) -> int:
-    """Return the number of the source's rows that repeat an id, 0 if all `rows` were read.
+    """Return how many rows of the source repeat an id. Returns 0 if all `rows` were read.
 
     Raises:
-        BackendError: further records are missing.
+        BackendError: rows are missing that do not repeat an id.
     """
     doubled = source.doubled() if read < rows else 0
     if read + doubled < rows:
@@ -142,10 +143,10 @@ def _count_doubled(source: Collection, rows: int, read: int) -> int:
 
 
 def _verify(source: Collection, into: Collection, ids: list[str], number: int) -> None:
-    """Compare the counts and the sampled records of both sides.
+    """Check the number of copied records, and compare the sampled records.
 
     Raises:
-        BackendError: they differ.
+        BackendError: records are missing from the copy, or a sampled record differs.
     """
     if into.count() < number:
         raise BackendError(

@@ -26,7 +26,7 @@ _DAMAGED: Final = (
 
 State = Literal["ok", "absent", "wrong"]
 
-# package → the extra that brings it, "" for the core
+# package → the extra that installs it, "" for a core dependency
 _PACKAGES: Final[Mapping[str, str]] = {
     "towhee": "",
     "pymilvus": "",
@@ -57,7 +57,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store to check. `secret` is the environment variable of its token."""
+    """A store to check. `secret` is the name of the environment variable that holds its token."""
 
     url: str
     token: str | None = None

@@ -20,17 +20,17 @@ from imgsearch.backends.schema import Metric
 from imgsearch.filters import Filter
 from imgsearch.types import MAX_K, Hit, Matrix, Record, Value, Vector
 
-_BATCH: Final = 256  # queries in one search: of 2,048 dimensions 2 MB
+_BATCH: Final = 256  # queries in one search: 2 MB at 2,048 dimensions
 _NEAR: Final = 16  # neighbors fetched at first, because most images have no duplicate
-_MORE: Final = 4  # factor of the next fetch if that was not enough
-_FAILURES: Final = 8  # different pictures in a row that end a comparison: copies are the nearest
+_MORE: Final = 4  # growth factor of the next fetch if there were too few
+_FAILURES: Final = 8  # a comparison ends after 8 different pictures in a row: copies are nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image of a group, with its score to the kept image; the kept image's own score is 1.
+    """An image in a group, with its score to the kept image; the kept image's own score is 1.
 
-    `verified`: a comparison of both files by a `SecondLook` found the same picture.
+    `verified`: a `SecondLook` compared both files and found the same picture.
     """
 
     id: str
@@ -41,19 +41,19 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A kept image, and the `others` that are near it, nearest first."""
+    """A kept image, and `others`: the images near it, nearest first."""
 
     kept: Member
     others: Sequence[Member]
 
 
 class SecondLook(Protocol):
-    """A closer comparison of two images that are near by their score."""
+    """A closer comparison of two images whose score suggests that they are near-duplicates."""
 
     def __call__(self, kept: Member, other: Member, *, near: bool) -> bool | None:
-        """Return whether both show the same picture, None if a file cannot be read.
+        """Return whether both show the same picture. Returns None if a file cannot be read.
 
-        `near`: the score reaches the threshold. Otherwise the pair is a candidate below it.
+        `near`: the score reaches the threshold; otherwise the pair is a candidate below it.
         """
 
     def pass_over(self, pairs: int) -> None:
@@ -69,17 +69,18 @@ def groups(
     unread: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Group]:
-    """Return the groups of images whose score reaches `threshold`, the largest first.
+    """Return groups of images whose score reaches `threshold`, the largest group first.
 
-    No image is in two groups. The image with the most near images is kept, and among equals the one
-    with the shortest path. The remaining images are grouped in the same way. Each image is searched
-    for in the collection, and memory grows with the number of near pairs. Regions of images are
-    left out. `on_progress` is called with the number of images searched for and the total.
+    No image is in two groups. The image with the most near images is kept; ties go to the shortest
+    path. The remaining images are grouped in the same way. Each image is searched for in the
+    collection, and memory grows with the number of near pairs. Regions are left out. `on_progress`
+    is called with the number of images searched for and the total.
 
-    With a `second_look` a group holds only images that show the same picture as the kept one, and
-    with `unread` also images whose files it cannot read. The nearest are compared first. After 8
-    different pictures in a row the rest is not compared. Pairs whose score reaches `candidates` but
-    not `threshold` are compared, too, and grouped if they show the same picture.
+    With a `second_look` a group holds only images that show the same picture as the kept one. With
+    `unread` it also holds near images whose files cannot be read. The nearest images are compared
+    first. After 8 different pictures in a row the remaining ones are not compared. Pairs whose
+    score reaches `candidates` but not `threshold` are compared, too, and grouped if they show the
+    same picture.
 
     Raises:
         BackendError: the store failed.
@@ -118,10 +119,10 @@ def search_distinct(
     min_score: float | None = None,
     effort: int | None = None,
 ) -> list[Hit]:
-    """Return at most `k` hits, nearest first, none near an earlier one, after skipping `offset`.
+    """Return at most `k` hits without near-duplicates, nearest first, after skipping `offset`.
 
-    Like `regions.search_images`, but of images whose score to each other reaches `threshold` only
-    the nearest to the query is returned. Fetches up to 16,384 hits until there are enough.
+    Like `regions.search_images`, but if the score of two images reaches `threshold`, only the image
+    nearer to the query is returned. Fetches more hits until there are enough, at most 16,384.
 
     Raises:
         ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as for `Collection.search`.
@@ -177,7 +178,10 @@ def scores(metric: Metric, vectors: Matrix, vector: Vector) -> npt.NDArray[np.fl
 def _near_hits(
     collection: Collection, batch: Sequence[Record], where: Filter | None, threshold: float
 ) -> Iterator[list[Hit]]:
-    """Yield for each record all hits of `threshold` or more, the record itself among them."""
+    """Yield each record's hits with a score of at least `threshold`, including the record itself.
+
+    A record has at most `MAX_K` hits.
+    """
     pending = {
         position: row.vector for position, row in enumerate(batch) if can_compare(row.vector)
     }
@@ -203,7 +207,7 @@ class _Comparisons:
         self._skipped: set[frozenset[str]] = set()
 
     def passing(self, kept: Member, others: Sequence[Member]) -> list[Member]:
-        """Return the members of `others`, nearest first, that may be grouped with `kept`."""
+        """Return the members of `others`, sorted nearest first, that may be grouped with `kept`."""
         passed: list[Member] = []
         failures = 0
         for position, other in enumerate(others):
@@ -231,7 +235,7 @@ def _star_groups(
     threshold: float,
     comparisons: _Comparisons | None,
 ) -> list[Group]:
-    """Return the groups: repeatedly the image with the most near images, and these images.
+    """Return groups: repeatedly take the image with the most near images, and these images.
 
     Candidates below the threshold do not affect the order.
 

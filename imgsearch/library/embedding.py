@@ -19,7 +19,7 @@ from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix, Vector
 
 Item: TypeAlias = "str | PathLike[str] | bytes | tuple[str, bytes]"
-"""A path, an image's bytes, or both: then the path is only the name."""
+"""A path, an image's bytes, or (path, bytes), where the path is only a name."""
 
 SCHEMA: Final = pa.schema(
     [
@@ -37,19 +37,19 @@ are the sha256 of the bytes, null if they cannot be read. `vector` is null unles
 """
 
 REGIONS: Final = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in regions.FIELDS)])
-"""`SCHEMA` with the fields of `regions.FIELDS`: an item has a row for each region, and a last row
-for the whole image, whose id is the content's and whose box is "".
+"""`SCHEMA` with the fields of `regions.FIELDS`. An item has one row per region, then one row for
+the whole image, whose id is the content id and whose box is "".
 """
 
-_SPARE: Final = 1  # threads beyond one per core, which decode while others wait for the model
+_SPARE: Final = 1  # extra thread, which decodes while another one waits for the model
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """Embeds batches of images, as `Library.add` does with each part.
+    """Embeds batches of images in the same way as `Library.add`.
 
     It is picklable, because it holds only configuration: a worker of a distributed engine loads the
-    encoder at its first batch, once per process. Images of more decoded pixels than `max_pixels`
+    encoder at its first batch, once per process. Images with more than `max_pixels` decoded pixels
     are refused.
 
         step = Embedding(Recipe.of("resnet50", "model.safetensors"))
@@ -69,7 +69,7 @@ class Embedding:
         return REGIONS if self.regions else SCHEMA
 
     def __call__(self, items: Sequence[Item], *, one_core: bool = False) -> pa.RecordBatch:
-        """Return a record batch of `schema` for `items`; the error of an item is in its row.
+        """Return a record batch with `schema` for `items`. An item's error is in its row.
 
         With `one_core` one thread decodes and one embeds, to leave the other cores free; torch's
         own threads are not limited.
@@ -113,13 +113,13 @@ class Embedding:
     def _embed_on_device(
         self, pool: Executor, encoder: Encoder, items: Sequence[Item]
     ) -> Iterator["_Row"]:
-        """Decode on all cores, while another device embeds the images decoded before."""
+        """Decode on all cores while another device embeds the images that are already decoded."""
         inputs = pool.map(lambda item: self._inputs(encoder, item), items)
         while part := list(islice(inputs, max(1, encoder.batch_size))):
             yield from _embed(encoder, chain.from_iterable(part))
 
     def _inputs(self, encoder: Encoder, item: Item) -> list[tuple["_Row", Any]]:
-        """Return the item's rows with the model's inputs, None for a row that failed."""
+        """Return the item's rows, each with the model's input, or with None if the row failed."""
         row = _Row()
         try:
             return self._prepare(encoder, _content(row, item), row)
@@ -128,7 +128,7 @@ class Embedding:
             return [(row, None)]
 
     def _prepare(self, encoder: Encoder, data: bytes, row: "_Row") -> list[tuple["_Row", Any]]:
-        """Return the rows of the regions and last the image's own, each with the model's input."""
+        """Return the rows of the regions, then the image's own row, each with the model's input."""
         if self.regions is None:
             prepared = model_input(encoder, data, row.source, max_pixels=self.max_pixels)
             return [(row, prepared)]
@@ -193,7 +193,7 @@ def model_input(
     """Return the model's input for an image's bytes. A JPEG is decoded no larger than necessary.
 
     Raises:
-        ImageError: the image cannot be used; `path` names it in the message.
+        ImageError: the image cannot be used; the message names `path`.
     """
     if encoder.enough:
         picture: Any = images.picture(

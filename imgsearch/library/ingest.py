@@ -1,4 +1,4 @@
-"""Loading of files into a collection: one part is embedded while the previous one is written."""
+"""Loads files into a collection: one part is embedded while the previous one is written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -23,12 +23,12 @@ from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Matrix, Record, Vector
 
-_ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # other store errors end the load
+_ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # all other store errors end the load
 
 
 @dataclass(frozen=True, slots=True)
 class _Writing:
-    """A part that is being written: its files, and the future failures by content."""
+    """A part that is being written: its files, and a future of the failures by content id."""
 
     files: Sequence[Candidate]
     failures: "Future[dict[str, FailedFile]]"
@@ -56,12 +56,12 @@ class Loader:
         self._embed = Embedding(handle.required_recipe(), regions, max_pixels)
 
     def load(self, chunks: Iterator[list[Candidate]], tally: Tally) -> None:
-        """Embed and write new images; count each file when its content is written.
+        """Embed and write new images; count each file once its content is written.
 
         Parts are small at first, so even a load that is killed repeatedly makes progress.
 
         Raises:
-            EncoderError: the encoder cannot be built, or is not the collection's.
+            EncoderError: the encoder cannot be built, or is not the collection's encoder.
             BackendError: the store failed; images counted as added are stored.
         """
         repeats, parts = RepeatedFiles(tally, self._path), Parts()
@@ -82,7 +82,7 @@ class Loader:
     def _unknown(
         self, files: Sequence[Candidate], repeats: RepeatedFiles, tally: Tally
     ) -> list[Candidate]:
-        """Return the files whose content is new; update and count the others."""
+        """Return the files whose content is new; update and count all other files."""
         if self.collection is None or not files:
             return list(files)
         known = self.collection.get([file.id for file in files])
@@ -101,7 +101,7 @@ class Loader:
         return _Writing(files, writer.submit(_write, self.collection, rows, labels))
 
     def _finish(self, writing: _Writing | None, repeats: RepeatedFiles, tally: Tally) -> None:
-        """Wait until a part is written; count its files and later files of their contents."""
+        """Wait until a part is written; count its files and later files with the same content."""
         if writing is None:
             return
         failures = writing.failures.result()
@@ -124,9 +124,9 @@ class Loader:
     ) -> None:
         """Write changed labels and paths of stored images, and count the files.
 
-        A label that the source states replaces the stored one. The path is replaced only if its
-        file no longer exists. `known` maps ids to stored records. Without it only labels are
-        written, because the files repeat contents of this load.
+        A label that the source states replaces the stored one. The stored path is replaced only if
+        its file no longer exists. `known` maps ids to stored records. Without it only labels are
+        written, because the files have the content of earlier files of this load.
         """
         if self.collection is None or not files:
             return
@@ -158,13 +158,13 @@ class Loader:
         return sorted(rows, key=lambda row: "#" not in row.id)
 
     def _path(self, content: str) -> str:
-        """Return the path of an image in the collection."""
+        """Return the stored path of an image. Returns "" if the collection does not hold it."""
         known = self.collection.get([content]) if self.collection is not None else {}
         return str(known[content].fields.get("path", "")) if content in known else ""
 
 
 def _changes(record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:
-    """Return the new values of a stored image's fields, taken from a file of its content."""
+    """Return the changed fields of a stored image, given a file with the same content."""
     fields: dict[str, str] = {}
     old, new = str(record.fields.get("path", "")), sources.printable(file.path)
     if not repeats and new != old and not path.lexists(old):
@@ -177,7 +177,7 @@ def _changes(record: Record, file: Candidate, *, repeats: bool) -> dict[str, str
 def _write(
     collection: Collection, rows: pa.RecordBatch, labels: Mapping[str, str]
 ) -> dict[str, FailedFile]:
-    """Write a batch's vectors; return the failures of its images by content."""
+    """Write a batch's vectors; return the failures of its images by content id."""
     failures: dict[str, FailedFile] = {}
     records: list[Record] = []
     vectors = iter(vectors_of(rows))
@@ -196,9 +196,9 @@ def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -
 
 
 def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, FailedFile]:
-    """Write rows; return the failures of images by content.
+    """Write rows; return the failures of images by content id.
 
-    After a refused row the image's later rows are not written, its own row included.
+    If a row is refused, the image's later rows are not written. Its own row is the last of them.
     """
     failures: dict[str, FailedFile] = {}
     try:
@@ -219,7 +219,7 @@ def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, Fail
 
 
 def vectors_of(rows: pa.RecordBatch) -> Matrix:
-    """Return the vectors of rows that have one, float32 (n, d), in the order of the rows."""
+    """Return the non-null vectors of `rows`, float32 (n, d), in the order of the rows."""
     column = rows.column("vector").drop_null()
     values = column.flatten().to_numpy()
     return np.asarray(values, dtype=np.float32).reshape(len(column), -1) if len(column) else values

@@ -1,6 +1,6 @@
 """A library of images: add, search, remove.
 
-The command line calls `Library`. The service and the page call `Archive`, which also keeps
+The command line calls `Library`. The service and the web page call `Archive`, which also keeps
 originals and a catalog.
 """
 
@@ -54,7 +54,7 @@ class Library(Closeable):
 
     @property
     def model(self) -> str:
-        """The encoder's name, "" if the collection notes no encoder and the user named none."""
+        """The encoder's name, or "" if the collection notes no encoder and the user named none."""
         return self._handle.recipe.model if self._handle.recipe else ""
 
     @property
@@ -85,13 +85,13 @@ class Library(Closeable):
         """Add images from folders, globs, image files, csv, tsv and parquet files, or lists.
 
         Ids are content hashes, so images already in the library are skipped without decoding, and
-        an interrupted load can be re-run. Of files with the same content the first counts. A label
-        from a list or a folder's name replaces the stored one. Unreadable files are listed in
+        an interrupted load can be re-run. If files have the same content, the first is added. A
+        label from a list or a folder's name replaces the stored one. Unreadable files are listed in
         `Report.failures`; they do not stop the load.
 
         Raises:
             SourceError: a folder, glob or list does not exist, or names no path; nothing was added.
-            EncoderError: the encoder cannot be built, or is not the collection's.
+            EncoderError: the encoder cannot be built, or is not the collection's encoder.
             SchemaMismatch: the collection notes no encoder, so another program may have filled it.
             BackendError: the store failed; images counted as added are stored.
         """
@@ -126,8 +126,8 @@ class Library(Closeable):
         ``path`` and ``label``. In a library with regions they also hold ``image`` (its id), ``box``
         and ``object``, and every hit is a different image. `where` filters on fields, for example
         ``Field("label") == "goldfish"``. `min_score` leaves out hits with a lower score; "auto" is
-        the threshold measured for such queries. `effort` is the search breadth of the index, as for
-        `Collection.search`.
+        the threshold measured for queries of this kind. `effort` is the search breadth of the
+        index, as for `Collection.search`.
         `hide_duplicates` leaves out near-duplicates of nearer hits. True uses the measured
         threshold; a number is the lowest score of two near-duplicates. Only scores are compared,
         while `imgsearch dedup` also compares pixels.
@@ -140,7 +140,7 @@ class Library(Closeable):
             TextUnsupported: the query has a text, and the encoder takes images only.
             EncoderMismatch: the collection holds another encoder's vectors, or it notes no encoder
                 and `open` was given no model.
-            EncoderRemoved: that encoder was removed, and the query is not a vector.
+            EncoderRemoved: the collection's encoder was removed, and the query is not a vector.
             ConfigError: the query is empty, its terms cancel each other, or the requested threshold
                 was not measured.
         """
@@ -170,14 +170,14 @@ class Library(Closeable):
         """Return a query's vector, float32 (d,), unit L2 norm; a single vector is returned as is.
 
         `on_warning` is called with each warning about the query, such as an unknown word. Without
-        it they are Python warnings.
+        it, Python warnings are issued.
 
         Raises: as for `search`, except CollectionNotFound.
         """
         return self._query_encoder().encode(query, self._handle.known, on_warning)
 
     def text_warnings(self, text: str) -> list[str]:
-        """Return warnings about scripts and words of a text that the encoder does not know.
+        """Return warnings about the scripts and words in `text` that the encoder does not know.
 
         Raises: as for `encode`.
         """
@@ -186,13 +186,13 @@ class Library(Closeable):
     def embed(
         self, images: Sequence[tuple[str, bytes]], *, one_core: bool = False
     ) -> pa.RecordBatch:
-        """Embed images given as (name, bytes); return a row for each with its vector or error.
+        """Embed images given as (name, bytes); return one row per image, with a vector or an error.
 
         The schema is `embedding.SCHEMA`. With `one_core` one thread decodes and one embeds, so the
         other cores stay free.
 
         Raises:
-            EncoderError: the encoder cannot be built, or is not the collection's.
+            EncoderError: the encoder cannot be built.
         """
         return Embedding(self.recipe, max_pixels=self.max_pixels)(images, one_core=one_core)
 
@@ -201,7 +201,7 @@ class Library(Closeable):
 
         Raises:
             SchemaMismatch: the collection notes no encoder.
-            BackendError: the store refused or failed.
+            BackendError: the store refused the records, or failed.
         """
         with self._inserting:
             self._handle.require_writable()
@@ -210,7 +210,7 @@ class Library(Closeable):
     def remove(
         self, *targets: str | PathLike[str], on_missing: Callable[[str], None] | None = None
     ) -> int:
-        """Remove images from the library; return the number of images. Files stay on disk.
+        """Remove images from the library; return how many were removed. Files stay on disk.
 
         A target is an id, a file's path, a glob, or a folder, which names all images below it.
         The files need not exist. `on_missing` is called with each target that names no image.
@@ -262,7 +262,7 @@ class Library(Closeable):
         return f"<Library {self.url} {self.name!r} {self.model or 'unknown encoder'}>"
 
     def _query_encoder(self) -> QueryEncoder:
-        """Return the query encoder; a new one if the recipe changed since the last query."""
+        """Return the query encoder, rebuilt if the recipe changed since the last query."""
         queries = self._queries
         if queries.recipe != self._handle.recipe:
             queries = QueryEncoder(self._handle.recipe, max_pixels=self.max_pixels)
@@ -296,23 +296,24 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     existing collection remembers its own; give `weights` only if the file has moved.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
     (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
-    detector, or a `Detection`: the objects in each added image can then be found, too.
+    detector, or a `Detection`: the objects in each added image are then searchable, too.
     `max_pixels` limits the decoded pixels of an added image or a query image. A JPEG is decoded at
-    1/2, 1/4 or 1/8 scale if the encoder needs no more, so one of 200 megapixels is accepted.
+    1/2, 1/4 or 1/8 scale if that is enough for the encoder, so a 200-megapixel JPEG is accepted.
 
-    A collection of another program is read-only. To search it, name the model that made its
-    vectors, and its fields: `path_field` and `label_field` become "path" and "label" in hits.
-    `vector_field` is needed if it has several vectors. `id_field`, the primary key, is optional.
+    A collection of another program is read-only. To search it, give the model that made its vectors
+    and the names of its fields: `path_field` and `label_field` become "path" and "label" in hits.
+    `vector_field` is required if it has several vector fields. `id_field`, the primary key, is
+    optional.
 
     Arguments are checked before a store is created on disk.
 
     Raises:
         ConfigError: the URL, the index, the metric or another argument is invalid.
-        ModelNotFound: no model has that name.
-        WeightsNotFound, WeightsInvalid: the file does not exist, or holds no weights.
+        ModelNotFound: no model is called `model`.
+        WeightsNotFound, WeightsInvalid: the weights file does not exist, or is invalid.
         EncoderMismatch: the collection was made by another model.
-        EncoderRemoved: `model` was removed, or a removed encoder made the collection and `model`
-            names another one; without `model` the collection opens.
+        EncoderRemoved: `model` was removed; or a removed encoder made the collection, and `model`
+            is another one. Without `model` the collection opens.
         SchemaMismatch: the collection has another index or metric.
         StoreLocked, BackendUnavailable: the store cannot be opened.
     """

@@ -11,7 +11,7 @@ __all__ = ["DEFAULT", "Model", "described", "family_names", "no_match_error", "o
 
 
 def described(pattern: str = "*") -> list[Model]:
-    """Return the described models with a name or an alias that matches a glob.
+    """Return the models that imgsearch can load and whose name or alias matches a glob.
 
     >>> [model.name for model in described("classic")]
     ['classic']
@@ -24,12 +24,12 @@ def described(pattern: str = "*") -> list[Model]:
 
 
 def family_names(pattern: str) -> list[str]:
-    """Return the models of one library that match a glob, by the names that `--model` takes.
+    """Return the models of one Python package that match a glob, as `--model` names.
 
     "clip:*" searches open_clip, "towhee:*" towhee.models, and any other pattern timm.
 
     Raises:
-        MissingExtra: the library is not installed.
+        MissingExtra: the package is not installed.
     """
     if pattern.startswith("clip:"):
         return encoders.clip_names(pattern)

@@ -14,7 +14,7 @@ from imgsearch.text import counted
 Outcome: TypeAlias = Literal["added", "updated", "skipped", "failed"]
 _SMALLEST: Final = 32  # files of a chunk: a batch of most encoders
 _LARGEST: Final = 512  # files of a chunk: well below the 1,000 rows of Towhee's queues
-_SECONDS: Final = 2.0  # for one chunk, so that progress is reported about as often
+_SECONDS: Final = 2.0  # duration of a chunk, and so the interval of progress reports
 _CHUNK_BYTES: Final = 64 * 2**20  # encoded images held at once
 _KEPT: Final = 1_000  # failures in a report; all are counted and passed to `on_failure`
 _NAMED: Final = 5  # contradictions in a report; all are counted
@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One file of a load: its absolute path, the label that its source states, its bytes.
+    """A file of a load: its absolute path, the label that its source states, its id and bytes.
 
     `label` is None if the source states no label, and "" if it states that the image has none.
-    `id` is the id of the content.
+    `id` is the content id.
     """
 
     path: str
@@ -61,7 +61,7 @@ class FailedFile:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of a load. `found` is the number of files in its sources, ignored ones included.
+    """Progress of a load. `found` is the number of files in its sources, including ignored ones.
 
     When the load ends, `done` equals `found`.
     """
@@ -82,10 +82,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Report of a load: every file has one outcome, decided by the first file of its content.
+    """Report of a load. Every file has one outcome; of equal files the first one decides.
 
     `added`: new images. `updated`: known images whose label or path was changed.
-    `skipped`: known images, and further files with the content of an earlier one.
+    `skipped`: known images, and files with the content of an earlier file.
     `failed`: files that were not added; `failures` has the first 1,000 of them. A file with the
     content of a failed one fails, too.
     `ignored`: files in folders that are not images.
@@ -149,7 +149,7 @@ class Tally:
         self._cleared += number
 
     def contradict(self, file: Candidate, label: str, known_path: Callable[[], str]) -> None:
-        """Count a file whose label differs from `label`, the one that counts for its content."""
+        """Count a file whose label differs from `label`, the one used for its content."""
         self._contradicting += 1
         if len(self._contradictions) < _NAMED:
             self._contradictions.append(contradiction(file, label, known_path()))
@@ -194,7 +194,7 @@ class Parts:
         self._size = _BatchSize(1, largest)
 
     def of(self, files: Sequence[T]) -> Iterator[Sequence[T]]:
-        """Yield the files in parts; the caller's time for a part sets the size of the next one."""
+        """Yield the files in parts. The time that the caller takes for a part adapts the next."""
         start = 0
         while start < len(files):
             part, started = files[start : start + self._size.value], monotonic()
@@ -204,13 +204,13 @@ class Parts:
 
 
 class _BatchSize:
-    """A number of images: doubled after a quick batch, halved after a slow one."""
+    """An adaptive number of images: doubled after a fast batch, halved after a slow one."""
 
     def __init__(self, first: int, largest: int) -> None:
         self.value, self._largest = first, largest
 
     def adapt(self, seconds: float) -> None:
-        """Set the size of the next batch by the time that the last one took."""
+        """Set the size of the next batch according to the time that the last one took."""
         if self.value < _SMALLEST or seconds < _SECONDS:
             self.value = min(self._largest, self.value * 2)
         else:
@@ -241,7 +241,7 @@ def chunks(references: Iterator[Reference], tally: Tally) -> Iterator[list[Candi
 
 
 def contradiction(file: Candidate, label: str, known_path: str) -> str:
-    """Return the note about a file whose label differs from `label`, the one that counts."""
+    """Return the note about a file whose label differs from `label`, the one used."""
     return (
         f"{sources.printable(file.path)} states the label {file.label!r}, but the same image at "
         f"{known_path} has {label!r}, which was stated first and counts"
@@ -249,7 +249,7 @@ def contradiction(file: Candidate, label: str, known_path: str) -> str:
 
 
 def absolute(file: str | PathLike[str]) -> str:
-    """Return a path as records hold it: absolute, without "..", with symbolic links kept."""
+    """Return a path as stored in records: absolute, without "..", with symbolic links kept."""
     # resolve() would follow links; Path.expanduser raises for a name that merely begins with ~
     return path.abspath(path.expanduser(fsdecode(file)))  # noqa: PTH100, PTH111
 

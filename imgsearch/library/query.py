@@ -1,4 +1,4 @@
-"""Queries of texts, images and vectors, and sums of these."""
+"""Queries: a text, an image or a vector, or a weighted sum of these."""
 
 import math
 from collections.abc import Iterable
@@ -45,12 +45,12 @@ class Query:
     """A query: ``Query("a dog").plus("snow").minus("cat.jpg", weight=0.5)``.
 
     A term is a text, an image (a path, encoded bytes or pixels, uint8 (height, width, 3), RGB) or
-    a vector (d,). A str is an image if a file of that name exists, otherwise a text. A str that
-    looks like a path, by an image suffix or slashes, must be a file. `Query.text` and `Query.image`
-    do not guess; their results can be terms of another query.
+    a vector (d,). A str is an image if a file with that name exists, otherwise a text. A str with
+    an image suffix, or with slashes like a path, must be a file. `Query.text` and `Query.image` do
+    not guess; their results can be terms of another query.
 
-    The query's vector is the weighted sum of its terms' vectors, each of unit length, scaled to
-    unit length. For a single term it is that term's vector, and a single vector is used as is.
+    The query's vector is the weighted sum of its terms' unit vectors, scaled to unit length. For a
+    single term it is that term's vector, and a single vector is used as is.
     Immutable; arrays are not copied.
 
     Raises, also in `plus` and `minus`:
@@ -70,7 +70,7 @@ class Query:
 
     @classmethod
     def image(cls, image: Example, *, weight: float = 1.0) -> "Query":
-        """Return the query for an image, even if its path looks like a text."""
+        """Return the query for an image, even if its path could be a text."""
         if not isinstance(image, str | bytes | PathLike) and _kind(image) != "image":
             raise ConfigError("invalid image: a vector. Give a path, bytes or pixels.")
         return cls._of([Term(image, "image", _checked_weight(weight))])
@@ -137,8 +137,8 @@ def _is_image_file(text: str) -> bool:
     """Return whether `text` names an image file.
 
     Raises:
-        SourceError: it looks like a path, but no such file exists.
-        ConfigError: it is not a valid text either.
+        SourceError: `text` looks like a path, but no such file exists.
+        ConfigError: `text` is neither a file nor a valid text.
     """
     try:
         path = Path(text).expanduser()

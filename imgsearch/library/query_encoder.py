@@ -32,8 +32,8 @@ _SHORTEST: Final = 1e-5
 class QueryEncoder:
     """Encodes queries with an encoder that is loaded when first needed. Thread-safe.
 
-    Without a `recipe` it accepts vectors only. It refuses images of more decoded pixels than
-    `max_pixels`.
+    Without a `recipe` it accepts vectors only. It refuses images with more than `max_pixels`
+    decoded pixels.
     """
 
     def __init__(self, recipe: Recipe | None, *, max_pixels: int = images.MAX_PIXELS) -> None:
@@ -51,15 +51,15 @@ class QueryEncoder:
         """Return the query's vector, float32 (d,), for a search in `collection`.
 
         Warns with `TextWarning` about texts that the model cannot read, and with `EncoderWarning`
-        if the collection does not note which encoder made its vectors. With `on_warning` the
-        messages are passed to it instead, for every query.
+        if the collection does not note which encoder made its vectors. `on_warning`, if given, is
+        called with each message instead.
 
         Raises:
             ConfigError, SourceError: as for `Query`; or the terms cancel each other.
             ImageError: an image cannot be used.
             TextUnsupported: the query has a text, and the encoder takes images only.
             TextUnknown: the encoder knows no word of a text.
-            EncoderMismatch: the encoder is not the collection's, or the recipe is missing.
+            EncoderMismatch: another encoder made the collection, or the recipe is missing.
             DimensionMismatch, VectorInvalid: a vector does not fit the other terms.
         """
         terms = (query if isinstance(query, Query) else Query(query)).terms
@@ -81,7 +81,7 @@ class QueryEncoder:
         return vectors[0] if len(terms) == 1 else combined(vectors, [term.weight for term in terms])
 
     def text_warnings(self, text: str) -> list[str]:
-        """Return warnings about scripts and words of a text that the encoder does not know.
+        """Return warnings about the scripts and words in `text` that the encoder does not know.
 
         Raises:
             TextUnsupported: the encoder takes images only.
@@ -121,7 +121,7 @@ def _check_origin(
     if text and on_warning:
         on_warning(text)
     elif text:
-        # the caller of Library.search or Library.encode
+        # stacklevel 4: the caller of Library.search or Library.encode
         warnings.warn(text, EncoderWarning, stacklevel=4)
 
 
@@ -130,7 +130,7 @@ def _file(path: Any) -> tuple[bytes, str]:
 
 
 def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
-    """Return the weighted sum of the unit vectors of `vectors`, scaled to unit L2 norm.
+    """Return the weighted sum of `vectors`, normalized before and after the summation (L2).
 
     Raises:
         DimensionMismatch: the vectors have different lengths.
@@ -158,7 +158,7 @@ def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
 
 
 def _script_warnings(texts: Sequence[str], encoder: Encoder) -> list[str]:
-    """Return a warning about texts in scripts that the encoder was not trained on, or nothing.
+    """Return at most one warning, about scripts that the encoder was not trained on.
 
     Raises:
         TextUnsupported: the encoder takes images only.
@@ -182,7 +182,7 @@ def _script_warnings(texts: Sequence[str], encoder: Encoder) -> list[str]:
 
 
 def _word_warnings(texts: Sequence[str], encoder: Encoder) -> list[str]:
-    """Return a warning about words that the encoder does not know, or nothing."""
+    """Return at most one warning, about words that the encoder does not know."""
     unknown = dict.fromkeys(word for text in texts for word in encoder.unknown_words(text))
     if not unknown:
         return []
@@ -191,5 +191,5 @@ def _word_warnings(texts: Sequence[str], encoder: Encoder) -> list[str]:
 
 
 def _warn(text: str) -> None:
-    # past this, encode, Library.search or Library.encode: the caller
+    # stacklevel 4: the caller of Library.search or Library.encode
     warnings.warn(text, TextWarning, stacklevel=4)

@@ -1,4 +1,4 @@
-"""Reductions of an encoder's vectors to fewer dimensions, fitted to images or random."""
+"""Reductions of an encoder's vectors to fewer dimensions: PCA or a random projection."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -33,7 +33,7 @@ def draw(
     """Return a random projection of an encoder's vectors to `dim` dimensions.
 
     Raises:
-        ConfigError: the vectors are shorter than `dim`.
+        ConfigError: the vectors have fewer than `dim` dimensions.
         EncoderError: the encoder cannot be built.
     """
     encoder = encoders.load(model, weights=weights, options=options)
@@ -50,12 +50,13 @@ def fit(
     on_progress: OnProgress | None = None,
     on_failure: Callable[[str], None] | None = None,
 ) -> Reduction:
-    """Return the PCA to `dim` dimensions of an encoder's vectors of the images at `paths`.
+    """Return a PCA to `dim` dimensions, fitted to an encoder's vectors of the images at `paths`.
 
     `on_failure` is called with the error of each unusable image.
 
     Raises:
-        ConfigError: the vectors are shorter than `dim`, or there are fewer than `dim` images.
+        ConfigError: the vectors have fewer than `dim` dimensions, or there are fewer than `dim`
+            images.
         EncoderError: the encoder cannot be built.
     """
     encoder = encoders.load(model, weights=weights, options=options)
@@ -67,10 +68,11 @@ def fit(
 
 
 def _check_enough(encoder: encoders.Encoder, dim: int, number: int) -> None:
-    """Check the arguments before images are embedded, because `Reduction.pca` checks them later.
+    """Check the arguments before the images are embedded; `Reduction.pca` would check too late.
 
     Raises:
-        ConfigError: the vectors are shorter than `dim`, or there are fewer than `dim` images.
+        ConfigError: the vectors have fewer than `dim` dimensions, or there are fewer than `dim`
+            images.
     """
     if dim > encoder.dim:
         raise ConfigError(

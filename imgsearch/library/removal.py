@@ -57,8 +57,8 @@ def named_ids(
     """Return the ids of the records that `targets` name.
 
     A target is an id, a file's path, a glob, or a folder, which names the files below it. A glob
-    may match folders, too, and ``**`` matches any number of them. A path of a record is never read
-    as a glob. `on_missing` is called with each target that names no record.
+    may match folders, too, and ``**`` matches any number of them. A record's path is never read as
+    a glob. `on_missing` is called with each target that names no record.
 
     Raises:
         ConfigError: a target is empty.
@@ -77,7 +77,7 @@ def named_ids(
 
 
 def _by_path(collection: Collection, texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return a map from targets to the ids of their records, without targets of no record."""
+    """Return a map from targets to record ids. Targets without records are left out."""
     paths = {
         text: sources.printable(absolute(text)) for text in dict.fromkeys(texts) if _storable(text)
     }
@@ -91,7 +91,7 @@ def _by_path(collection: Collection, texts: Sequence[str]) -> dict[str, list[str
 
 
 def _files(collection: Collection, paths: dict[str, str]) -> dict[str, list[str]]:
-    """Return a map from targets that are the path of a record to ids."""
+    """Return a map from targets that are a record's path to record ids."""
     texts = defaultdict(list)
     for text, path in paths.items():
         texts[composed(path)].append(text)
@@ -107,7 +107,7 @@ def _files(collection: Collection, paths: dict[str, str]) -> dict[str, list[str]
 
 @dataclass(frozen=True)
 class _Tree:
-    """A target as a folder, and as a glob: `pattern` below the folder `base`."""
+    """A target, read both as a folder and as a glob: `pattern` below the folder `base`."""
 
     folder: str
     base: str
@@ -115,7 +115,7 @@ class _Tree:
 
     @classmethod
     def of(cls, text: str, path: str) -> "_Tree":
-        path = composed(path)  # macOS decomposes the names of files
+        path = composed(path)  # macOS decomposes file names
         parts = PurePath(path).parts
         current = PurePath(composed(sources.printable(absolute("."))))
         relative = not os.path.isabs(text) and PurePath(path).is_relative_to(current)  # noqa: PTH117
@@ -127,7 +127,7 @@ class _Tree:
 
     @property
     def start(self) -> str:
-        """The prefix of the paths of all matching records."""
+        """The prefix that the paths of all matching records share."""
         return self.base if self.pattern else self.folder
 
     def matches(self, path: str) -> bool:
@@ -137,7 +137,7 @@ class _Tree:
 
 
 def _below(collection: Collection, trees: dict[str, _Tree]) -> dict[str, list[str]]:
-    """Return a map from targets that are a folder with records, or else a glob, to ids."""
+    """Return a map from targets to record ids. A folder with records is not read as a glob."""
     folders, in_folder, matched = defaultdict(list), defaultdict(list), defaultdict(list)
     for text, tree in trees.items():
         folders[tree.folder].append(text)
@@ -153,7 +153,7 @@ def _below(collection: Collection, trees: dict[str, _Tree]) -> dict[str, list[st
 
 
 def _candidates(collection: Collection, trees: Iterable[_Tree]) -> Iterator[tuple[str, str]]:
-    """Yield (id, path) of the records that may match one of the trees."""
+    """Yield the (id, path) of each record that may match one of the trees."""
     starts = {tree.start for tree in trees}
     where: Filter | None = None
     if collection.prefixes and len(starts) <= _FILTERED:

@@ -1,4 +1,4 @@
-"""Files with the content of an earlier file of the same load: they share its outcome."""
+"""Outcomes of files that have the content of an earlier file in the same load."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,11 +8,11 @@ from imgsearch.images import sources
 from imgsearch.library.progress import Candidate, FailedFile, Outcome
 
 _Settled: TypeAlias = str | FailedFile | None
-"""The failure of a content, or its label, None if no file states one."""
+"""The failure or the label of a content. None if no file states a label."""
 
 
 class OutcomeCounter(Protocol):
-    """Counts the outcomes of files; `Tally` is one."""
+    """Interface for counting file outcomes, implemented by `Tally`."""
 
     def count(self, outcome: Outcome, number: int = 1) -> None:
         """Count files with this outcome."""
@@ -21,21 +21,22 @@ class OutcomeCounter(Protocol):
         """Count a file that was not added."""
 
     def contradict(self, file: Candidate, label: str, known_path: Callable[[], str]) -> None:
-        """Note a file whose label differs from `label`, the one that counts for its content."""
+        """Note a file whose label differs from `label`, the one used for its content."""
 
 
 class RepeatedFiles:
     """Decides the outcome of every file of a load, independently of how files are chunked.
 
-    The first file of a content decides: later files fail with it, or are skipped. If the first file
-    states no label, the first label of a later file is written. Uses about 130 bytes of memory per
-    content. `known_path` returns the stored path of a content.
+    Of files with equal content the first decides: if it fails, later files fail, too; otherwise
+    they are skipped. If the first file states no label, the first label of a later file is written.
+    Uses about 130 bytes of memory per content. `known_path` returns the stored path for a content
+    id.
     """
 
     def __init__(self, counter: OutcomeCounter, known_path: Callable[[str], str]) -> None:
         self._counter, self._known_path = counter, known_path
         self._settled: dict[bytes, _Settled] = {}
-        self._waiting: dict[str, list[Candidate]] = {}  # later files of unsettled contents
+        self._waiting: dict[str, list[Candidate]] = {}  # later files, by content id
 
     def firsts(self, files: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
         """Return the first file of each new content, and later files whose label must be written.
@@ -56,7 +57,7 @@ class RepeatedFiles:
         return firsts, relabeled
 
     def is_open(self, file: Candidate) -> bool:
-        """Return whether the first file of this content has no outcome yet."""
+        """Return whether the first file with this content has no outcome yet."""
         return file.id in self._waiting
 
     def settle(self, file: Candidate, failure: FailedFile | None = None) -> list[Candidate]:
@@ -66,7 +67,7 @@ class RepeatedFiles:
         return [relabeled for repeat in repeats for relabeled in self._repeat(repeat)]
 
     def _repeat(self, file: Candidate) -> list[Candidate]:
-        """Count a later file of a settled content, or return it if its label must be written."""
+        """Count a later file with settled content, or return it if its label must be written."""
         settled = self._settled[_key(file)]
         if isinstance(settled, FailedFile):
             self._counter.failed(_renamed(settled, sources.printable(file.path)))

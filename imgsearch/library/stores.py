@@ -1,4 +1,4 @@
-"""Stores by URL: whether one exists, and connections with the token and timeout of the settings."""
+"""Checks that a store exists, and opens stores with the token and timeout from the settings."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,7 +27,7 @@ def require(url: str) -> None:
 def connected(*urls: str, settings: Settings) -> Iterator[tuple[VectorBackend, ...]]:
     """Open the stores at `urls`, with the settings' tokens and timeout, for a `with` block.
 
-    Pipelines in the block, which name a store by its URL, share these connections.
+    Pipelines that run in the block and use the same URLs share these connections.
 
     Raises: as for `backends.connect`.
     """

@@ -1,7 +1,7 @@
 """Thresholds of a collection: the lowest scores of correct hits and of near-duplicates.
 
 `imgsearch threshold` and `imgsearch dedup` measure them and keep them in the store's notes. A
-threshold that its check refused is never used, even if an older version kept it.
+threshold that failed its validation is never used, even if an older version kept it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from imgsearch.library.query import Query
 
 _HITS: Final = "min_score"
 _DUPLICATES: Final = "duplicates"
-_SLACK: Final = 1e-9  # of ratios of sums of weights, in float64
+_SLACK: Final = 1e-9  # rounding error of weighted precisions in float64
 
 
 class Thresholds:
@@ -25,12 +25,12 @@ class Thresholds:
     def min_score(self, query: Query) -> float:
         """Return the lowest score at which a query's hits have the wanted precision.
 
-        Queries of images and vectors, alone or summed, use the threshold of images. Queries of
-        texts use the threshold of texts. A query of both uses the lower one, which hides no hit
-        that either would show; its precision is not measured.
+        Queries of images and vectors, alone or summed, use the image threshold. Text queries use
+        the text threshold. A query with both uses the lower threshold, so it shows every hit that
+        either would show; its precision is not measured.
 
         Raises:
-            ConfigError: no threshold is kept for this kind of query, or its check refused it.
+            ConfigError: no threshold is kept for this kind of query, or it failed its validation.
         """
         self._require_encoder()
         kinds = sorted({"text" if term.kind == "text" else "image" for term in query.terms})
@@ -50,7 +50,7 @@ class Thresholds:
         """Return the lowest score at which two images are near-duplicates.
 
         Raises:
-            ConfigError: no threshold is kept, or its check refused it.
+            ConfigError: no threshold is kept, or it failed its validation.
         """
         self._require_encoder()
         kept = self.to_dict()[_DUPLICATES]
@@ -64,42 +64,42 @@ class Thresholds:
         return float(kept["threshold"])
 
     def keep_min_scores(self, measured: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep a measurement with its "threshold" for each kind of query; forget other kinds.
+        """Keep a measurement, including its "threshold", for each query kind; forget other kinds.
 
         Raises:
-            SchemaMismatch: the collection notes no encoder, and thresholds are valid for one only.
+            SchemaMismatch: the collection notes no encoder, but a threshold is valid for one only.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_HITS: dict(measured)})
 
     def keep_duplicates(self, measured: Mapping[str, Any]) -> None:
-        """Keep a measurement of near-duplicates with its "threshold".
+        """Keep a measurement of near-duplicates, including its "threshold".
 
         Raises:
-            SchemaMismatch: the collection notes no encoder, and a threshold is valid for one only.
+            SchemaMismatch: the collection notes no encoder, but a threshold is valid for one only.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_DUPLICATES: dict(measured)})
 
     def forget_min_scores(self, wanted: float) -> None:
-        """Forget the thresholds for a precision of `wanted` or more, because a check refused it."""
+        """Forget the thresholds for a precision of at least `wanted`, which failed a validation."""
         kept = self.to_dict()[_HITS]
         rest = {kind: facts for kind, facts in kept.items() if not _promises(facts, wanted)}
         if rest != kept:
             notes.write(self._store, self._collection, {_HITS: rest})
 
     def forget_duplicates(self, wanted: float) -> None:
-        """Forget the threshold for a precision of `wanted` or more, because a check refused it."""
+        """Forget the threshold for a precision of at least `wanted`, which failed a validation."""
         if _promises(self.to_dict()[_DUPLICATES], wanted):
             notes.write(self._store, self._collection, {_DUPLICATES: {}})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the kept measurements, "min_score" (by kind of query) and "duplicates"."""
+        """Return the kept measurements: "min_score" (by query kind) and "duplicates"."""
         facts = notes.read(self._store, self._collection)
         return {name: facts.get(name) or {} for name in (_HITS, _DUPLICATES)}
 
     def _require_encoder(self) -> None:
-        """Refuse a collection without a noted encoder, which has no threshold.
+        """Check that the collection notes an encoder; without one it has no thresholds.
 
         Raises:
             ConfigError: the collection notes no encoder.
@@ -123,12 +123,12 @@ class Thresholds:
 
 
 def confirms(wanted: float, pairs: int, interval: Sequence[float]) -> bool:
-    """Return whether a check of `pairs` pairs confirms the wanted precision.
+    """Return whether a validation with `pairs` pairs confirms the wanted precision.
 
-    The upper end of the 95 % `interval` must reach it. The point estimate would refuse one good
-    threshold in two, because the lowest threshold that reaches the precision on one half of the
-    images reaches it on the other half by chance. The lower end would refuse nearly all, because
-    one wrong pair among hundreds puts it below 0.99.
+    The upper end of the 95 % `interval` must reach the wanted precision. The point estimate would
+    refuse every second good threshold: the lowest threshold that reaches the precision on one half
+    of the images reaches it on the other half only by chance. The lower end would refuse nearly
+    all thresholds, because one wrong pair among hundreds puts it below 0.99.
     """
     return bool(pairs) and interval[1] >= wanted - _SLACK
 

@@ -1,4 +1,4 @@
-"""The candidates of a tuning: indexes with build parameters and search efforts."""
+"""Candidates for index tuning: indexes with build parameters and search efforts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Final
 from imgsearch.backends import Index
 from imgsearch.errors import ConfigError
 
-_EF: Final = (16, 32, 64, 128, 256, 512)  # and the default: 2 k, at least 256
-_NPROBE: Final = (1, 4, 16, 64)  # and a quarter of the cells, the default
+_EF: Final = (16, 32, 64, 128, 256, 512)  # besides the default, which is 2 k, at least 256
+_NPROBE: Final = (1, 4, 16, 64)  # besides the default, which is a quarter of the cells
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An index to build once, and the efforts to search it with; (None,) for a flat index."""
+    """An index to build once, and the search efforts to try, which are (None,) for a flat index."""
 
     index: Index
     efforts: tuple[int | None, ...]
@@ -23,12 +23,12 @@ class Candidate:
     def parse(cls, text: str, *, k: int) -> "Candidate":
         """Parse an index and its efforts, like ``hnsw:M=16@64,128``.
 
-        Without efforts, `of` chooses them. Efforts are clamped as in stores: for HNSW to at least
-        k, for IVF to at most the number of cells.
+        Without efforts, the choice of `of` is used. Efforts are clamped as in stores: for HNSW to
+        at least k, for IVF to at most the number of cells.
 
         Raises:
-            ConfigError: the index is unknown, an effort is not a number from 1 up, or a flat index
-                has an effort.
+            ConfigError: the index is unknown, an effort is not an integer of at least 1, or a flat
+                index has an effort.
         """
         kind, at, rest = text.partition("@")
         index = Index.parse(kind)
@@ -45,7 +45,7 @@ class Candidate:
 
     @classmethod
     def of(cls, index: Index, *, k: int) -> "Candidate":
-        """Return an index with efforts from low to high, including its default."""
+        """Return an index with efforts from low to high, including its default effort."""
         match index.kind:
             case "flat":
                 return cls(index, (None,))
@@ -57,9 +57,9 @@ class Candidate:
 
 
 def candidates(present: Index, *, rows: int, k: int) -> list[Candidate]:
-    """Return common candidates for a number of rows, after the present index.
+    """Return the present index, followed by common candidates for `rows` rows.
 
-    IVF gets 4 sqrt(rows) cells, rounded to a power of two.
+    IVF indexes get 4 sqrt(rows) cells, rounded to a power of two.
 
     Source: Milvus' performance FAQ, "How to set nlist and nprobe for IVF indexes".
     """
@@ -77,10 +77,10 @@ def candidates(present: Index, *, rows: int, k: int) -> list[Candidate]:
 
 
 def memory_estimate(index: Index, *, rows: int, dim: int) -> int:
-    """Estimate the memory of an index in bytes, by formula.
+    """Return the estimated memory of an index in bytes.
 
-    FLAT 4 d a row; IVF_FLAT 4 d + 8, IVF_SQ8 d + 8, IVF_PQ M + 8, and 4 d a cell; HNSW 4 d + 8 M.
-    Fields, and a server's memory beside its indexes, are not included.
+    Per row: FLAT 4 d, IVF_FLAT 4 d + 8, IVF_SQ8 d + 8, IVF_PQ M + 8, HNSW 4 d + 8 M. IVF indexes
+    add 4 d per cell. Fields, and a server's memory apart from its indexes, are not included.
 
     Source: the tables of https://github.com/facebookresearch/faiss/wiki/Faiss-indexes
     """

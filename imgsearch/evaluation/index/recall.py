@@ -1,8 +1,8 @@
 """Recall of an index against exact search, judged by distance.
 
 This is `ann_recall@k`, over the same vectors and metric. It uses no labels and is unrelated to
-`recall@k` of `metrics`. Ids would be misleading: of two equal rows only one would be right, so even
-exact search would miss neighbors in a gallery with duplicates.
+`recall@k` in `metrics`. Comparing ids would be misleading: of two equal rows only one would be
+right, so even exact search would miss neighbors in a gallery with duplicates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from imgsearch.types import Matrix
 
 Distances = npt.NDArray[np.float64]
 
-_SLACK: Final = 1e-6  # of the k-th distance, from ann-benchmarks: stores sum in float32
-_ROUNDING: Final = 1e-12  # of the squared lengths: the difference of float64 sums in another order
+_SLACK: Final = 1e-6  # times the k-th distance, because stores sum in float32
+_ROUNDING: Final = 1e-12  # times the squared lengths: float64 sums differ with their order
 
 
 class Truth:
     """The distance of each query's exact k-th neighbor in a stream of rows.
 
-    Memory holds k distances a query, not the rows. Distances are defined by `Hit`: lower is nearer.
+    Memory holds k distances per query, not the rows. Lower distances are nearer; see `distances`.
     With fewer than k rows, all of them are neighbors.
 
     Raises:
@@ -53,14 +53,16 @@ class Truth:
 
     @property
     def wanted(self) -> int:
-        """The number of neighbors of a query: k, or the number of rows if it is lower."""
+        """The number of neighbors per query: k, or the number of rows if that is lower."""
         return min(self.k, self.rows)
 
     def bounds(self) -> Distances:
         """Return the highest distance that counts as a neighbor's, shape (queries,).
 
-        It is the k-th exact distance plus a millionth of its absolute value, plus the rounding
+        It is the k-th exact distance, plus a millionth of its absolute value, plus the rounding
         error of a distance of 0.
+
+        Source: https://github.com/erikbern/ann-benchmarks (the millionth).
         """
         if not self.rows:
             return np.full(len(self.queries), -np.inf)
@@ -73,7 +75,8 @@ class Truth:
 def distances(queries: Matrix, rows: Matrix, metric: Metric) -> Distances:
     """Return each query's distance to each row, float64 (queries, rows).
 
-    It is 1 - cosine, the squared Euclidean distance, or the negative inner product.
+    It is 1 - cosine ("cosine"), the squared Euclidean distance ("l2") or the negative inner product
+    ("ip").
     """
     products = queries.astype(np.float64) @ rows.astype(np.float64).T
     if metric == "ip":
@@ -90,14 +93,14 @@ def distances(queries: Matrix, rows: Matrix, metric: Metric) -> Distances:
 def ann_recall(results: Sequence[Mapping[str, float]], truth: Truth) -> Distances:
     """Return the share of exact neighbors that a search returned, shape (queries,).
 
-    `results` has for each query the distances of the returned rows by id, nearest first, computed
-    from the stored vectors and not as reported by the search. Only the first k rows count, and
-    missing rows are misses.
+    `results` maps, for each query, the ids of the returned rows to their distances, nearest first.
+    The distances are computed from the stored vectors, not reported by the search. Only the first k
+    rows count, and missing rows are misses.
 
     Source: Aumüller, Bernhardsson, Faithfull, ANN-Benchmarks, arXiv 1807.05614, section 2.
 
     Raises:
-        ConfigError: the number of results and queries differs, or `truth` has no rows.
+        ConfigError: the numbers of results and queries differ, or `truth` has no rows.
     """
     if len(results) != len(truth.queries) or not truth.wanted:
         raise ConfigError(

@@ -1,7 +1,7 @@
 """Trials of indexes on the vectors of one collection, each in a temporary collection.
 
-The original collection is only read. Some of its records, drawn by a seed, are the queries. Every
-trial leaves them out, so that no query finds itself.
+The original collection is only read. Some of its records, drawn with a seed, are the queries. Every
+trial leaves them out, so no query finds itself.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ from imgsearch.evaluation.index.recall import Truth, ann_recall, distances
 from imgsearch.evaluation.metrics import interval
 from imgsearch.types import Hit, Matrix, Record
 
-SEED: Final = 2026  # of the choice of queries and the resampling for intervals
-PREFIX: Final = "tune_"  # of the names of trial collections
+SEED: Final = 2026  # for drawing the queries and resampling the intervals
+PREFIX: Final = "tune_"  # begins the name of each trial collection
 _BATCH: Final = 500  # records held at once: 4 MB at 2,048 dimensions
 _WARM_UP: Final = 20  # untimed queries, which open connections and fill caches
 
@@ -38,13 +38,14 @@ OnProgress = Callable[[str, int, int], None]
 class Measurement:
     """The figures of one index, searched with one effort.
 
-    `recall` is the mean `ann_recall@k`, `low` and `high` its 95 % bootstrap interval over the
-    queries. `p50`, `p95`, `p99` are milliseconds a query, one at a time, through the library.
-    `write` is the seconds of writing the rows, `build` the seconds from then until all are indexed;
-    a store that indexes while it writes has part of the build in `write`. `memory` is estimated
-    bytes; `disk` is the growth in bytes of an embedded store's folder, None for other stores.
-    `indexed` is the number of indexed rows as reported by the store. `exact` means that the index
-    compares all rows. `short` is the number of queries with too few hits.
+    `recall` is the mean `ann_recall@k`; `low` and `high` are its 95 % bootstrap interval over the
+    queries. `p50`, `p95` and `p99` are milliseconds per query, for queries sent one at a time.
+    `write` is the time for writing the rows, and `build` the time from then until all rows are
+    indexed, in seconds; if a store indexes while it writes, `write` includes part of the build.
+    `memory` is an estimate in bytes. `disk` is the growth of an embedded store's folder in bytes,
+    or None for other stores. `indexed` is the number of indexed rows that the store reports.
+    `exact` means that the index compares all rows. `short` is the number of queries with too few
+    hits.
     """
 
     index: str
@@ -67,8 +68,8 @@ class Measurement:
 class Trials:
     """Runs trials of indexes with the same queries and their exact neighbors.
 
-    `truth.rows` is the number of searched records. Memory holds a batch of records, the queries,
-    and a distance for each hit of a query.
+    `truth.rows` is the number of searched records. Memory holds one batch of records, the queries,
+    and one distance per hit.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class Trials:
             return measurements
 
     def _search(self, trial: Collection, effort: int | None) -> tuple[list[list[Hit]], list[float]]:
-        """Search for each query alone; return the hits and the milliseconds of each search."""
+        """Search for one query at a time; return the hits and the milliseconds of each search."""
         for query in self._queries[:_WARM_UP]:
             trial.search(query[None], k=self._k, effort=effort)
         results, times = [], []
@@ -156,7 +157,7 @@ class Trials:
         return results, times
 
     def _exact_distances(self, query: int, hits: Sequence[Hit]) -> dict[str, float]:
-        """Return the distances of a query's hits by id, computed from the original vectors."""
+        """Return the distance of each of a query's hits, by id, from the original vectors."""
         known, vector = self._known[query], self._queries[query : query + 1]
         new = [hit.id for hit in hits if hit.id not in known and hit.id not in self._left_out]
         if new:
@@ -181,10 +182,10 @@ class Trials:
         self._report(stage, done, done)  # the store's count may differ from its number of records
 
     def _check(self, trial: Collection) -> None:
-        """Compare the trial's number of rows with the exact search.
+        """Check that the trial has as many rows as the exact search had.
 
         Raises:
-            BackendError: the numbers differ.
+            BackendError: the numbers of rows differ.
         """
         if (rows := trial.count()) != self.truth.rows:
             raise BackendError(
@@ -195,7 +196,7 @@ class Trials:
 
 @contextmanager
 def _trial(store: VectorBackend, schema: Schema) -> Iterator[Collection]:
-    """Provide a new collection with a unique name, and drop it in the end.
+    """Yield a new collection with a unique name, and drop it afterwards.
 
     Raises:
         BackendError: the collection could not be dropped; the message names it.
@@ -214,7 +215,7 @@ def _trial(store: VectorBackend, schema: Schema) -> Iterator[Collection]:
 
 
 def _draw_ids(origin: Collection, number: int, seed: int) -> list[str]:
-    """Return `number` ids, which depend on the seed and the records but not on their order."""
+    """Draw `number` ids. They depend on the seed and the records, but not on the record order."""
     key = seed.to_bytes(16, "big", signed=True)
 
     def rank(id_: str) -> bytes:
@@ -231,7 +232,7 @@ def _matrix(records: Iterable[Record]) -> Matrix:
 
 
 def _size(url: str) -> int | None:
-    """Return the bytes in an embedded store's folder, None for other stores."""
+    """Return the size of an embedded store's folder in bytes. Returns None for other stores."""
     scheme, _, folder = url.partition("://")
     if scheme != "milvus-lite":
         return None

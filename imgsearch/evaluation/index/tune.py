@@ -10,18 +10,19 @@ from imgsearch.evaluation.index.candidates import Candidate, candidates
 from imgsearch.evaluation.index.trials import PREFIX, SEED, Measurement, OnProgress, Trials
 from imgsearch.text import counted
 
-FEW: Final = 50_000  # rows; below, Milvus scans much by brute force with any index
-_NEAR: Final = 1.1  # ratio of times; smaller differences are noise
+FEW: Final = 50_000  # rows; below this, Milvus scans many rows by brute force with any index
+_NEAR: Final = 1.1  # ratio of search times; smaller ratios are noise
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """The measurements of indexes on a collection, and the recommendation.
 
-    `url` is the store of the trials and `index` the collection's present index. `searched` records
-    were searched by `queries` others. `best` is the cheapest measurement that reaches `target`, or
-    None. `stay` means that the present index is recommended. `unmarked` means that the collection
-    does not say which encoder made its vectors.
+    `url` is the store of the trials, and `index` the collection's present index. `searched` is the
+    number of searched records, and `queries` the number of other records, used as queries. `best`
+    is the recommended measurement, or None if no index reaches `target`. `stay` means that the
+    present index is recommended. `unmarked` means that the collection does not record which encoder
+    made its vectors.
     """
 
     url: str
@@ -45,7 +46,7 @@ class Tuning:
         return [asdict(measurement) for measurement in self.measurements]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
+        """Return the fields as JSON-serializable values."""
         return asdict(self)
 
 
@@ -62,17 +63,17 @@ def tune(
     names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     on_progress: OnProgress | None = None,
 ) -> Tuning:
-    """Measure indexes on the vectors of `collection`, and find the cheapest that reaches `target`.
+    """Measure indexes on the vectors of `collection`; recommend the cheapest that reaches `target`.
 
-    `indexes` have the syntax of `Candidate.parse`, "hnsw:M=16@64,128". By default the collection's
-    own index and five common ones are tried. Trials are made in the store `into`, or in `source`.
-    `names` gives the key and the vector field of another program's collection. At most half of the
-    records become queries. All results except the times follow from the records and `seed`. Memory
-    holds a batch of records and the queries.
+    `indexes` have the syntax of `Candidate.parse`, such as "hnsw:M=16@64,128". By default the
+    collection's own index and five common ones are tried. Trials run in the store `into`, or in
+    `source`. `names` gives the key and the vector field of another program's collection. At most
+    half of the records become queries. All results except the times are determined by the records
+    and `seed`. Memory holds one batch of records and the queries.
 
-    The cheapest index has the lowest p50; among those within 10 % of it, the least estimated
-    memory. Below 50,000 records the collection's own index is recommended if it reaches the target,
-    because differences in speed are chance at that size.
+    The cheapest index is the one with the least estimated memory among those whose p50 is within
+    10 % of the fastest. Below 50,000 records the collection's own index is recommended if it reaches the
+    target, because differences in speed are due to chance at that size.
 
     Raises:
         ConfigError: an argument is out of range, the store builds none of the indexes, or the
@@ -130,7 +131,10 @@ def tune(
 
 
 def cheapest(measurements: Iterable[Measurement], target: float) -> Measurement | None:
-    """Return the smallest index within 10 % of the fastest that reaches `target`, or None."""
+    """Return the smallest index that reaches `target` and is within 10 % of the fastest such index.
+
+    Returns None if no index reaches `target`.
+    """
     enough = [measurement for measurement in measurements if measurement.recall >= target]
     if not enough:
         return None
@@ -144,7 +148,8 @@ def _present(
 ) -> list[Measurement]:
     """Return the measurements of the collection's present index.
 
-    A store that builds only flat indexes ignores the collection's index and searches flat.
+    Returns an empty list if the trials run in another store. A store that builds only flat indexes
+    ignores the collection's index and searches exactly.
     """
     if elsewhere:
         return []
@@ -155,10 +160,10 @@ def _present(
 def _buildable(
     wanted: Sequence[Candidate], store: VectorBackend
 ) -> tuple[list[Candidate], list[str]]:
-    """Return the candidates that a store builds, and a note on the others.
+    """Return the candidates that a store can build, and a note about the remaining ones.
 
     Raises:
-        ConfigError: the store builds none of them.
+        ConfigError: the store can build none of them.
     """
     kinds = store.capabilities.indexes
     kept = [candidate for candidate in wanted if candidate.index.kind in kinds]
@@ -173,7 +178,7 @@ def _buildable(
 
 
 def _leftover_notes(store: VectorBackend) -> list[str]:
-    """Return a note on trial collections of other tunings."""
+    """Return a note about trial collections that other tunings left behind."""
     leftovers = [name for name in store.names() if name.startswith(PREFIX)]
     if not leftovers:
         return []
@@ -186,7 +191,7 @@ def _leftover_notes(store: VectorBackend) -> list[str]:
 def _cautions(
     measurements: Sequence[Measurement], searched: int, store: VectorBackend
 ) -> Iterator[str]:
-    """Yield sentences on limits of the figures."""
+    """Yield sentences about the limits of the figures."""
     if searched < FEW:
         yield (
             f"{searched:,} vectors were searched: below about {FEW:,} the figures do not "
