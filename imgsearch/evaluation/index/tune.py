@@ -72,8 +72,8 @@ def tune(
     and `seed`. Memory holds one batch of records and the queries.
 
     The cheapest index is the one with the least estimated memory among those whose p50 is within
-    10 % of the fastest. Below 50,000 records the collection's own index is recommended if it reaches the
-    target, because differences in speed are due to chance at that size.
+    10 % of the fastest. Below 50,000 records the collection's own index is recommended if it
+    reaches the target, because differences in speed are due to chance at that size.
 
     Raises:
         ConfigError: an argument is out of range, the store builds none of the indexes, or the
