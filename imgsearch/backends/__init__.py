@@ -1,4 +1,7 @@
-"""Vector stores behind one contract: `connect(url)` opens one, and shares it in the process."""
+"""Vector stores with a common interface.
+
+`connect(url)` opens a store; equal URLs share one connection per process.
+"""
 
 import atexit
 import re
@@ -18,7 +21,7 @@ from imgsearch.errors import ConfigError, MissingExtra
 from imgsearch.settings import quiet_grpc
 from imgsearch.types import check_access
 
-# scheme → module, its drivers, the extra that installs them
+# scheme → module, required drivers, extra that installs the drivers
 _DRIVERS: Final = {
     "memory": ("memory", (), ""),
     "milvus-lite": ("milvus.backend", ("pymilvus", "milvus_lite"), ""),
@@ -45,26 +48,26 @@ _lock = threading.RLock()
 def connect(
     url: str | PathLike[str], *, token: str | None = None, timeout: float = 10.0
 ) -> VectorBackend:
-    """Open the store at `url`, or share a connection that this process has open.
+    """Open the store at `url`, or share a connection that is already open in this process.
 
-    - ``photos.db``, ``milvus-lite:///abs/photos.db``: an embedded Milvus, which is a folder. A
-      missing folder and its parent are created.
+    - ``photos.db``, ``milvus-lite:///abs/photos.db``: an embedded Milvus store, which is a folder.
+      The folder and its parent are created if missing.
     - ``milvus://host:19530/database``, ``milvus+https://…``: a Milvus server; `token` is
       ``user:password`` or an API key.
     - ``tencent://host:80/database`` (HTTP), ``tencent+grpc://…``, and with verified TLS
       ``tencent+https://…``, ``tencent+grpcs://…``: Tencent VectorDB; `token` is ``KEY`` or
       ``ACCOUNT:KEY``. Options are ``?shards=1&replicas=0&consistency=strong&ca=FILE``.
-    - ``memory://name``: exact search in memory, kept until the process ends; ``memory://`` is
-      deleted by `close`.
+    - ``memory://name``: exact search in memory, kept until the process ends. `close` deletes the
+      unnamed store ``memory://``.
 
-    `timeout` limits each request to a server, in seconds; the first `connect` sets it. Without a
-    token, a connection that was opened with one is shared, so operators, which carry no secrets,
-    use the store that the program opened.
+    `timeout` limits each request to a server, in seconds; the first `connect` sets it. A call
+    without a token shares any open connection to the URL, so operators, which have no secrets, use
+    the store that the program opened.
 
     Raises:
-        ConfigError: the token is not a text, or the timeout not a positive number; the URL has
-            another scheme or contains a secret; or the store cannot exist: its parent folder, its
-            database (Milvus) or its key (Tencent) is missing.
+        ConfigError: the token is not a text; the timeout is not a positive number; the URL has an
+            unknown scheme or contains a secret; the parent folder of an embedded store cannot be
+            created; the Milvus database does not exist; or the Tencent key is missing.
         MissingExtra: the store's driver is not installed.
         StoreLocked: another process has the embedded store open.
         BackendUnavailable: the server does not respond, or Milvus rejects the token.
@@ -82,14 +85,14 @@ def connect(
 
 
 def register(scheme: str, backend: type[VectorBackend]) -> None:
-    """Register your own store: `connect` opens ``SCHEME://…`` with it, in this process.
+    """Register a custom store class, with which `connect` opens ``SCHEME://…`` in this process.
 
     `connect` calls the class with the URL, the token and the timeout; see `VectorBackend`. A later
-    registration replaces an earlier one. `imgsearch.testing.contract` has the suite of tests that
-    every store passes, and its docstring has the command.
+    registration replaces an earlier one. `imgsearch.testing.contract` has the tests that every
+    store must pass; its docstring shows the command.
 
     Raises:
-        ConfigError: the scheme is imgsearch's own, or invalid.
+        ConfigError: the scheme is built into imgsearch, or is invalid.
     """
     if scheme in _DRIVERS:
         raise ConfigError(f"scheme {scheme!r} is imgsearch's own. Choose another one.")
@@ -101,12 +104,12 @@ def register(scheme: str, backend: type[VectorBackend]) -> None:
 
 
 def _shared(url: str) -> VectorBackend | None:
-    """Return an open connection to `url` with any token, None without one."""
+    """Return an open connection to `url` with any token. Returns None without a connection."""
     return next((backend for (known, _), backend in _open.items() if known == url), None)
 
 
 def is_there(url: str | PathLike[str]) -> bool:
-    """Return whether a store exists: False for a missing embedded one, True for any server.
+    """Return whether an embedded store exists. Always True for servers and stores in memory.
 
     Raises:
         ConfigError: as for `connect`.
@@ -119,7 +122,10 @@ def is_there(url: str | PathLike[str]) -> bool:
 
 
 def release(backend: VectorBackend) -> None:
-    """Release one use of a shared backend, and close it with the last one. Then idempotent."""
+    """Release one use of a shared backend; the last release closes it.
+
+    Further calls have no effect.
+    """
     with _lock:
         backend._users = max(0, backend._users - 1)
         keys = [key for key, open_ in _open.items() if open_ is backend]
@@ -129,7 +135,7 @@ def release(backend: VectorBackend) -> None:
 
 
 def canonical(url: str | PathLike[str]) -> str:
-    """Return the canonical spelling of a store's URL.
+    """Return a store's URL in its canonical form.
 
     Raises:
         ConfigError: as for `connect`.
@@ -174,7 +180,7 @@ def _canonical_server(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
-    except ValueError:  # not chained, because its text quotes the URL, which may contain a secret
+    except ValueError:  # not chained: its text quotes the URL, which may contain a secret
         raise ConfigError(
             "the store's URL is invalid. Use SCHEME://HOST:PORT/DATABASE with a number as port."
         ) from None

@@ -1,6 +1,6 @@
-"""The contract of a vector store: a set of named collections, opened by `connect`.
+"""The interface of vector stores. A store is a set of named collections.
 
-The contract of a collection is in `collection.py`; a test suite checks both for every store.
+`collection.py` has the interface of collections. A test suite checks both for every store.
 """
 
 from abc import abstractmethod
@@ -17,11 +17,12 @@ from imgsearch.types import Closeable, Fingerprint
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Abilities of a store beyond the contract.
+    """Optional features of a store.
 
-    `indexes` are the kinds that it builds; a store of exact search accepts all and needs none. In
-    a `persistent` store vectors outlive the process. Several processes may use a `shared` store at
-    the same time. With `prefix` filters may compare the beginning of a text.
+    `indexes` are the index kinds that the store builds. An exact-search store accepts all kinds and
+    builds none. A `persistent` store keeps vectors after the process ends. A `shared` store can be
+    used by several processes at the same time. If `prefix` is True, filters can compare the
+    beginning of a text.
     """
 
     indexes: frozenset[str]
@@ -38,60 +39,61 @@ class VectorBackend(Closeable):
 
     @abstractmethod
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
-        """Open the store at `url`, spelled as `imgsearch.backends.canonical` returns it."""
+        """Open the store at `url`, in the form returned by `imgsearch.backends.canonical`."""
 
     @abstractmethod
     def names(self) -> list[str]:
         """Return the names of all collections, sorted."""
 
     def faults(self) -> dict[str, str]:
-        """Return the fault of each damaged collection, by name; `names` omits them."""
+        """Return the fault of each damaged collection, by name. `names` omits these collections."""
         return {}
 
     @abstractmethod
     def create(self, name: str, schema: Schema) -> Collection:
-        """Create a collection, or open an existing one with this schema, by its name or an alias.
+        """Create a collection, or open the existing collection with this name or alias.
 
         Raises:
-            ConfigError: the name is not an ASCII identifier of at most 64 letters.
-            SchemaMismatch: it exists with another dimension, metric, index, fields or encoder, or
-                another program created it.
+            ConfigError: the name is not an ASCII identifier of at most 64 characters.
+            SchemaMismatch: the existing collection has another dimension, metric, index, fields or
+                encoder, or another program created it.
             IndexRefused: the store cannot build this index with these parameters.
         """
 
     @abstractmethod
     def open(self, name: str) -> Collection:
-        """Open an existing collection by its name or an alias, ready to be searched.
+        """Open an existing collection by name or alias, and make it searchable.
 
         Raises:
             CollectionNotFound: no collection has this name.
         """
 
     def open_named(self, name: str, names: FieldNames) -> Collection:
-        """Open an existing collection read-only, with fields of other names.
+        """Open an existing collection read-only, with other field names than imgsearch's.
 
-        Empty `names` are the same as `open`.
+        Without any name in `names` this is the same as `open`.
 
         Raises:
             CollectionNotFound: no collection has this name.
-            FieldInvalid: a field of `names` does not exist, or the primary key has another name.
-            SchemaMismatch: imgsearch cannot search this kind of vector.
+            FieldInvalid: a field in `names` does not exist, or `names.id` is not the primary key.
+            SchemaMismatch: imgsearch cannot search this vector type.
         """
         return CollectionView(self._open_named(name, names), names) if names else self.open(name)
 
     def _open_named(self, name: str, names: FieldNames) -> Collection:
-        """Open a collection by its key and vector fields, whose names most stores fix."""
+        """Open a collection; most stores have fixed names for the key and the vector."""
         names.require_fixed(name)
         return self.open(name)
 
     def encoder(self, name: str) -> Fingerprint | None:
-        """Return the fingerprint of a collection's encoder, None for collections without one.
+        """Return the fingerprint of a collection's encoder. Returns None if it has no fingerprint.
 
-        Unlike `open` it does not load the collection into a server's memory.
+        On Milvus this does not load the collection into memory, unlike `open`.
 
         Raises:
             CollectionNotFound: no collection has this name.
-            SchemaMismatch: a newer imgsearch created it, or it is foreign and cannot be searched.
+            SchemaMismatch: a newer imgsearch created the collection, or another program created it
+                and imgsearch cannot search it.
         """
         return self.open(name).schema.encoder
 
@@ -100,19 +102,19 @@ class VectorBackend(Closeable):
         """Delete a collection, its records and its aliases.
 
         Raises:
-            CollectionNotFound: no collection has this name; aliases do not count.
+            CollectionNotFound: no collection has this name, or it is an alias.
         """
 
     def set_alias(self, alias: str, name: str) -> None:
-        """Create an alias of a collection, or move an existing alias to it atomically.
+        """Create an alias for a collection, or move an existing alias to it atomically.
 
         `open` and `create` resolve an alias when they are called; open collections do not follow a
-        moved alias. `names` omits aliases. To replace a collection in use: fill a new one, flush
-        it, move the alias, drop the old one.
+        moved alias. `names` omits aliases. To replace a collection in use: fill a new collection,
+        flush it, move the alias, and drop the old collection.
 
         Raises:
-            ConfigError: the alias is not an ASCII identifier of at most 64 letters, or is the name
-                of a collection.
+            ConfigError: the alias is not an ASCII identifier of at most 64 characters, or is the
+                name of a collection.
             CollectionNotFound: no collection has this name.
             BackendError: the store does not support aliases.
         """
@@ -122,7 +124,7 @@ class VectorBackend(Closeable):
         )
 
     def drop_alias(self, alias: str) -> None:
-        """Delete an alias; its collection stays.
+        """Delete an alias; its collection is kept.
 
         Raises:
             CollectionNotFound: the alias does not exist.
@@ -131,13 +133,16 @@ class VectorBackend(Closeable):
 
     @abstractmethod
     def _close(self) -> None:
-        """Close the driver; called once."""
+        """Close the driver. Called once."""
 
-    _users = 0  # how many `connect` calls share this object; guarded by connect's lock
+    _users = 0  # number of `connect` calls that share this object; guarded by connect's lock
 
     @override
     def close(self) -> None:
-        """Release the store, once for each `connect`; the last call closes it. Idempotent."""
+        """Release one `connect` call; the last release closes the store.
+
+        Further calls have no effect.
+        """
         from imgsearch.backends import release
 
         release(self)
@@ -147,13 +152,13 @@ class VectorBackend(Closeable):
 
 
 def require_schema(collection: Collection, schema: Schema) -> None:
-    """Refuse an existing collection with another schema than `create` was given.
+    """Check that an existing collection has the schema that was passed to `create`.
 
-    A `schema` without an encoder matches a collection of any encoder.
+    A `schema` without an encoder matches any encoder.
 
     Raises:
         SchemaMismatch: the collection has another schema, or another program created it.
-        EncoderRemoved: its schema differs, and its encoder was removed.
+        EncoderRemoved: the collection has another schema, and its encoder was removed.
     """
     collection.require_own()
     wanted = schema if schema.encoder else replace(schema, encoder=collection.schema.encoder)

@@ -1,4 +1,4 @@
-"""Checks of records, filters and search options, which every store shares."""
+"""Checks of records, vectors and filters, shared by all stores."""
 
 import json
 import math
@@ -14,9 +14,9 @@ from imgsearch.filters import Filter, StartsWith, comparisons, leaves
 from imgsearch.text import did_you_mean
 from imgsearch.types import Matrix, Record, Value, Vector
 
-MAX_ID: Final = 512  # bytes of UTF-8: a sha256 in hex is 64
-MAX_TEXT: Final = 65_535  # bytes of UTF-8 in one text field: Milvus' longest VARCHAR
-MAX_INT: Final = 2**63 - 1  # of either sign; Milvus 2.3.5 cannot read -2**63 in a filter
+MAX_ID: Final = 512  # bytes of UTF-8; a hex SHA-256 has 64
+MAX_TEXT: Final = 65_535  # bytes of UTF-8 in a text field; the longest VARCHAR in Milvus
+MAX_INT: Final = 2**63 - 1  # absolute value; Milvus 2.3.5 cannot read -2**63 in a filter
 _PYTHON: Final[Mapping[FieldType, tuple[type, ...]]] = {
     "str": (str,),
     "int": (int,),
@@ -26,7 +26,9 @@ _PYTHON: Final[Mapping[FieldType, tuple[type, ...]]] = {
 
 
 def check_records(schema: Schema, records: Iterable[Record]) -> list[Record]:
-    """Return the last record of each id, with all declared fields and plain types.
+    """Return checked records with all declared fields and builtin types.
+
+    Of records with the same id only the last is returned.
 
     Raises:
         DimensionMismatch, VectorInvalid, FieldInvalid: as for `Collection.upsert`.
@@ -41,7 +43,7 @@ def check_records(schema: Schema, records: Iterable[Record]) -> list[Record]:
 
 
 def _check_stack(schema: Schema, vectors: Sequence[npt.NDArray[Any]]) -> Matrix:
-    """Check many vectors at once; one by one it would be half of our cost of an upsert."""
+    """Check vectors in one call; checking each alone would take half of our time in an upsert."""
     if len({vector.shape for vector in vectors}) == 1:
         return check_vectors(schema, np.stack(vectors))
     for vector in vectors:
@@ -68,10 +70,10 @@ def _check_fields(schema: Schema, record: Record) -> dict[str, Value]:
 
 
 def check_value(schema: Schema, name: str, value: Value) -> Value:
-    """Return a field's value as a plain Python type.
+    """Return a field's value as a builtin type.
 
     Raises:
-        FieldInvalid: its name or type is invalid, or stores cannot hold the value.
+        FieldInvalid: the field's name or type is invalid, or stores cannot hold the value.
     """
     kind = schema.fields.get(name)
     if kind is None:
@@ -87,11 +89,11 @@ def check_value(schema: Schema, name: str, value: Value) -> Value:
 
 
 def check_filter(schema: Schema, where: Filter | None, *, prefixes: bool = True) -> None:
-    """Refuse a filter that does not fit the schema, or a prefix filter without `prefixes`.
+    """Check a filter against the schema. `prefixes` is False if the store has no prefix filters.
 
     Raises:
-        FieldInvalid: it names an undeclared field, compares a field with another type, or compares
-            the beginning of a text in a store that does not support it.
+        FieldInvalid: the filter names an undeclared field, compares a field with a value of another
+            type, orders booleans, or has a prefix comparison although `prefixes` is False.
     """
     if where is not None and not prefixes and any(isinstance(x, StartsWith) for x in leaves(where)):
         raise FieldInvalid(
@@ -115,8 +117,8 @@ def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:
     """Return vectors as float32, shape (n, dim), C-contiguous.
 
     Raises:
-        DimensionMismatch: they have another shape.
-        VectorInvalid: a vector holds NaN, infinity or only zeros, or its squared norm is out of
+        DimensionMismatch: the shape is not (n, dim).
+        VectorInvalid: a vector contains NaN, infinity or only zeros, or its squared norm is out of
             float32's range.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # checked below
@@ -130,14 +132,14 @@ def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:
             expected=schema.dim,
             got=got,
         )
-    # NaN and infinity in a vector spread to its norm, so one check finds all faults
+    # NaN and infinity propagate to the norm, so one check finds all faults
     if not _is_norm(squared).all():
         raise VectorInvalid(_vector_fault(matrix))
     return matrix
 
 
 def can_compare(vector: Vector | None) -> TypeGuard[Vector]:
-    """Return whether a search can compare a stored vector; another program may have written it."""
+    """Return whether a stored vector can be compared; another program may have written it."""
     if vector is None:
         return False
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -150,7 +152,7 @@ def _is_norm(squared: Any) -> Any:
 
 
 def _vector_fault(matrix: Matrix) -> str:
-    """Return the fault of a matrix with an invalid vector."""
+    """Return why a vector in the matrix is invalid."""
     if not np.isfinite(matrix).all():
         return "a vector contains NaN or infinity"
     if not matrix.any(axis=1).all():
@@ -159,7 +161,7 @@ def _vector_fault(matrix: Matrix) -> str:
 
 
 def id_fault(id_: str) -> str:
-    """Return why an id is invalid, "" for a valid one."""
+    """Return why an id is invalid. Returns "" for a valid id."""
     if not isinstance(id_, str):
         return f"the id is not a text but {type(id_).__name__}"
     if not id_ or len(id_.encode(errors="surrogatepass")) > MAX_ID:
@@ -169,7 +171,7 @@ def id_fault(id_: str) -> str:
 
 
 def _value_fault(value: Value) -> str:
-    """Return why a value of the right type is invalid, "" for a valid one."""
+    """Return why a value of the right type is invalid. Returns "" for a valid value."""
     match value:
         case str():
             return _text_fault(value)
@@ -191,7 +193,7 @@ def _text_fault(text: str) -> str:
 
 
 def _plain(value: Value) -> Value:
-    """Return a value of a subclass (numpy's scalars, enumerations) as its builtin type."""
+    """Convert a value of a subclass (NumPy scalars, enum members) to its builtin type."""
     match value:
         case bool():
             return value

@@ -1,7 +1,7 @@
-"""The contract of a collection, which a test suite checks for every store.
+"""The interface of collections. A test suite checks it for every store.
 
-The public methods here check arguments and shape results for all stores. A store implements the
-methods with an underscore, and may rely on the checks.
+The public methods check arguments and post-process results for all stores. A store implements the
+underscore methods, and can rely on these checks.
 """
 
 from abc import ABC, abstractmethod
@@ -30,16 +30,16 @@ from imgsearch.types import (
     check_score,
 )
 
-MAX_BATCH: Final = 16_384  # rows that Milvus returns for one query
+MAX_BATCH: Final = 16_384  # the most rows that Milvus returns for a query
 
 
 class Collection(ABC):
-    """A named set of records with vectors of one schema. Thread-safe.
+    """A named set of records with the same schema. Thread-safe.
 
-    `foreign` is True for a collection of another program, which has no imgsearch schema.
+    `foreign` is True if another program created the collection, which then has no imgsearch schema.
     """
 
-    prefixes: bool = True  # `Capabilities.prefix` of its store
+    prefixes: bool = True  # the store's `Capabilities.prefix`
     key: str = "id"  # the name of the store's primary key
 
     def __init__(self, name: str, schema: Schema, *, foreign: bool = False) -> None:
@@ -49,15 +49,15 @@ class Collection(ABC):
         return f"<{type(self).__name__} {self.name!r} {self.schema.dim}-d {self.schema.metric}>"
 
     def require(self, encoder: Fingerprint, *, named: bool = True) -> None:
-        """Refuse an encoder whose vectors cannot be compared with the collection's.
+        """Check that an encoder's vectors can be compared with the collection's.
 
-        A collection without a fingerprint accepts any encoder of its dimension if the user `named`
-        it.
+        A collection without a fingerprint accepts any encoder with its dimension, but only if the
+        user named the encoder (`named` is True).
 
         Raises:
             EncoderMismatch: another encoder made the collection's vectors, or the collection has
                 no fingerprint and the user named no encoder.
-            EncoderRemoved: an encoder that was removed made its vectors.
+            EncoderRemoved: the encoder that made the collection's vectors was removed.
         """
         mine = self.schema.encoder
         if mine is None and not named:
@@ -78,7 +78,7 @@ class Collection(ABC):
         )
 
     def require_own(self) -> None:
-        """Refuse a collection that another program created.
+        """Check that imgsearch created the collection.
 
         Raises:
             SchemaMismatch: another program created it.
@@ -90,10 +90,10 @@ class Collection(ABC):
             )
 
     def require_encoder(self) -> None:
-        """Refuse a collection without an encoder's fingerprint.
+        """Check that the collection has an encoder fingerprint.
 
         Raises:
-            SchemaMismatch: it has no fingerprint, or another program created it.
+            SchemaMismatch: the collection has no fingerprint, or another program created it.
         """
         self.require_own()
         if self.schema.encoder is None:
@@ -103,7 +103,7 @@ class Collection(ABC):
             )
 
     def encoder_warning(self, model: str) -> str:
-        """Return a warning if the collection does not record its encoder, else ""."""
+        """Return a warning if the collection has no encoder fingerprint, otherwise ""."""
         if self.schema.encoder is not None:
             return ""
         return (
@@ -114,21 +114,21 @@ class Collection(ABC):
     def upsert(self, records: Iterable[Record], *, foreign: bool = False) -> None:
         """Insert or replace records by id; they are searchable when the call returns.
 
-        Of records with the same id the last one is written. A record's fields replace all old
-        ones; a missing declared field becomes its type's zero ("" 0 0.0 False). A store that fails
-        may have written some of the records; a second call writes the rest. `foreign` allows a
-        write to a collection that another program created.
+        If several records have the same id, the last one is written. A replaced record keeps none
+        of its old fields. A missing declared field becomes the zero value of its type: "", 0, 0.0
+        or False. After a store error some of the records may be written; a second call writes the
+        rest. If `foreign` is True, the collection may belong to another program.
 
         Raises:
             SchemaMismatch: another program created the collection, and `foreign` is False.
-            DimensionMismatch: a vector is not (dim,).
+            DimensionMismatch: the shape of a vector is not (dim,).
             VectorInvalid: a vector is missing, contains NaN, infinity or only zeros, or its
                 squared norm is out of float32's range.
             FieldInvalid: an id is empty or longer than 512 bytes; a field has an invalid name or
                 type; a text, or all undeclared fields of a record as JSON, are longer than 65,535
-                bytes; a text contains NUL or a lone surrogate; a number is not finite or has more
-                than 64 bits. No record is written in these cases.
-            CollectionNotFound: the collection was dropped meanwhile; so for every method.
+                bytes; a text contains NUL or a lone surrogate; a float is not finite; or an integer
+                is 2**63 or more in absolute value. In these cases no record is written.
+            CollectionNotFound: the collection was dropped. All methods can raise this error.
         """
         if not foreign:
             self.require_own()
@@ -148,19 +148,20 @@ class Collection(ABC):
     ) -> list[list[Hit]]:
         """Return at most `k` hits for each row of `queries`, shape (n, dim), nearest first.
 
-        The nearest `offset` hits are skipped: page p of ten is ``k=10, offset=10 * p``. A page
-        costs as much as all pages up to it. An approximate index may repeat or miss hits between
-        pages; a fixed high `effort` makes that rare. `effort` is the index's search breadth (HNSW
-        `ef`, IVF `nprobe`), by default one that favors recall. The order of exact ties is
-        unspecified. `where` compares texts and prefixes regardless of their Unicode form: "é"
-        equals "e" with a combining accent.
+        The nearest `offset` hits are skipped: page p with 10 hits a page is
+        ``k=10, offset=10 * p``. A page costs as much as all pages up to it. An approximate index
+        may repeat or miss hits between pages; a fixed high `effort` makes that rare. `effort` is
+        the index's search breadth (HNSW `ef`, IVF `nprobe`); the default favors recall. The order
+        of exact ties is unspecified. `where` ignores the Unicode normalization form of texts and
+        prefixes: "é" equals "e" with a combining accent.
 
         Raises:
-            ConfigError: `k` is below 1, `offset` below 0, their sum above 16,384, `effort` below 1,
-                or `min_score` not a finite number.
+            ConfigError: `k` is below 1, `offset` is below 0, their sum is above 16,384, `effort` is
+                below 1, or `min_score` is not a finite number.
             DimensionMismatch, VectorInvalid: as for `upsert`.
-            FieldInvalid: `where` names an undeclared field, compares it with another type, orders
-                booleans, or compares prefixes in a store that does not support it.
+            FieldInvalid: `where` names an undeclared field, compares a field with a value of
+                another type, orders booleans, or compares prefixes in a store without prefix
+                filters.
         """
         check_breadth(k, offset, effort)
         threshold = None if min_score is None else check_score("min_score", min_score)
@@ -176,14 +177,14 @@ class Collection(ABC):
         return [[hit for hit in hits if hit.score >= threshold] for hits in results]
 
     def get(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Record]:
-        """Return records by id, without unknown ids."""
+        """Return records by id. Unknown ids are omitted."""
         possible = [id_ for id_ in dict.fromkeys(ids) if not id_fault(id_)]
         return self._get(possible, vectors=vectors) if possible else {}
 
     def delete(self, ids: Sequence[str], *, foreign: bool = False) -> int:
-        """Delete records by id and return their number. Unknown ids are ignored.
+        """Delete records by id and return the number of deleted records. Unknown ids are ignored.
 
-        `foreign` allows a deletion from a collection that another program created.
+        If `foreign` is True, the collection may belong to another program.
 
         Raises:
             SchemaMismatch: another program created the collection, and `foreign` is False.
@@ -196,7 +197,7 @@ class Collection(ABC):
         return len(known_ids)
 
     def count(self, where: Filter | None = None) -> int:
-        """Return the current number of records, or of the records that meet `where`.
+        """Return the number of records, or of the records that match `where`.
 
         A Milvus server counts an id twice if another program inserted it twice; see `doubled`.
         """
@@ -205,10 +206,10 @@ class Collection(ABC):
     def iterate(
         self, *, where: Filter | None = None, vectors: bool = True, batch: int = 500
     ) -> Iterator[Record]:
-        """Yield every record once, in no particular order, reading `batch` at a time.
+        """Yield every record once, in no particular order, reading `batch` records at a time.
 
-        If a server holds several rows of an id, one is yielded and the number of others is logged.
-        Records that are written or deleted meanwhile may be missing.
+        If a server has several rows with the same id, one of them is yielded and the number of
+        repeated rows is logged. Records written or deleted during the iteration may be missing.
 
         Raises:
             ConfigError: `batch` is not in 1 to 16,384.
@@ -219,30 +220,31 @@ class Collection(ABC):
         return self._iterate(self._checked(where), vectors=vectors, batch=batch)
 
     def _checked(self, where: Filter | None) -> Filter | None:
-        """Check a filter against the schema, and return it for texts in any Unicode form."""
+        """Check a filter, and return one that matches texts in any Unicode normalization form."""
         check_filter(self.schema, where, prefixes=self.prefixes)
         return None if where is None else in_any_form(where)
 
     def doubled(self, where: Filter | None = None) -> int:  # noqa: ARG002  # for servers
         """Return the number of rows that repeat an id. Only a Milvus server can hold such rows.
 
-        Another program's plain insert creates them. `iterate`, `get` and `search` return one row of
-        each id, and `upsert` replaces all of them by one. The call reads all ids.
+        Plain inserts by other programs create them. `iterate`, `get` and `search` return one row
+        for each id, and `upsert` replaces all rows with the id by one. `doubled` reads all ids.
         """
         return 0
 
     def indexed(self) -> int:
-        """Return how many records the index covers, by the store's count; all after `flush`.
+        """Return the number of indexed records, as the store reports it.
 
-        Searches compare the others one by one. A store of exact search returns the count of all.
+        Milvus searches records outside the index by brute force. Stores without an index return
+        `count()`.
         """
         return self.count()
 
     def settle(self, *, seconds: float = 60.0) -> int:  # noqa: ARG002  # for servers
-        """Wait after `flush` until searches use the index; return for how many records they do.
+        """Wait until searches use the index. Returns the number of records found through the index.
 
-        A server may compare rows one by one for a while after it has indexed them, and always if
-        they are few, so a benchmark of the index has to wait. Waits at most `seconds`.
+        Benchmarks call it after `flush`, because a server may search indexed rows by brute force
+        for a while, and a small number of rows always. Waits at most `seconds`.
         """
         return self.indexed()
 
@@ -252,7 +254,7 @@ class Collection(ABC):
 
     @abstractmethod
     def _upsert(self, records: Sequence[Record]) -> None:
-        """Write any number of checked records with unique ids and all declared fields."""
+        """Write checked records, any number of them, with unique ids and all declared fields."""
 
     @abstractmethod
     def _search(
@@ -270,15 +272,15 @@ class Collection(ABC):
 
     @abstractmethod
     def _count(self, where: Filter | None) -> int:
-        """Return the number of records that meet a checked filter."""
+        """Return the number of records that match a checked filter."""
 
     @abstractmethod
     def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
-        """Yield the records that meet a checked filter."""
+        """Yield the records that match a checked filter."""
 
 
 def unnamed_encoder_error(collection: Collection | None) -> EncoderMismatch:
-    """Return the error for a collection without a fingerprint, if the user names no encoder."""
+    """Return the error for a collection without a fingerprint if the user named no encoder."""
     name = repr(collection.name) if collection is not None else "of another program"
     return EncoderMismatch(
         f"collection {name} does not say which encoder made its vectors. Name that encoder: "
@@ -287,9 +289,9 @@ def unnamed_encoder_error(collection: Collection | None) -> EncoderMismatch:
 
 
 def hit(metric: Metric, similarity: float, id_: str, fields: Mapping[str, Value]) -> Hit:
-    """Return the `Hit` for a store's similarity, which is the squared distance for L2.
+    """Convert a store's similarity, or squared distance for L2, to a `Hit`.
 
-    Cosines are clamped to [-1, 1] and distances to at least 0, because stores round.
+    Cosines are clamped to [-1, 1] and squared distances to at least 0, because stores round.
     """
     match metric:
         case "l2":

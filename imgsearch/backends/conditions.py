@@ -1,15 +1,15 @@
-"""Parts that the filter languages of several stores share."""
+"""Helper functions for the filter languages of several stores."""
 
 from imgsearch.filters import And, Filter, Or
 
 
 def both(*conditions: str) -> str:
-    """Return the condition that all `conditions` hold, some of which may be empty."""
+    """Join conditions with "and". Empty conditions are skipped."""
     return " and ".join(f"({condition})" for condition in conditions if condition)
 
 
 def chain(where: Filter, kind: type[And] | type[Or]) -> list[Filter]:
-    """Return the parts of ``a & b & c``, so that long chains do not nest deeply."""
+    """Return the operands of ``a & b & c`` as a flat list, so that long chains do not nest."""
     parts: list[Filter] = []
     pending = [where]
     while pending:

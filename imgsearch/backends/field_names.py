@@ -1,4 +1,4 @@
-"""Read-only views of collections whose fields have other names, as other programs create them."""
+"""Read-only views of other programs' collections, whose fields have other names."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from imgsearch.types import Hit, Matrix, Record, Value
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """The names of a collection's fields; None for a field with imgsearch's name.
+    """Field names of a collection. None means that the field has imgsearch's default name.
 
-    `id` is the primary key. `vector` is the vector to search, required if there are several. The
-    fields `path` and `label` become "path" and "label" in hits and records.
+    `id` is the primary key. `vector` is the vector field to search, required if there are several.
+    The fields `path` and `label` become "path" and "label" in hits and records.
     """
 
     id: str | None = None
@@ -26,14 +26,14 @@ class FieldNames:
     label: str | None = None
 
     def __bool__(self) -> bool:
-        """Return whether any name is given."""
+        """Return whether any name is set."""
         return any((self.id, self.vector, self.path, self.label))
 
     def require_fixed(self, collection: str) -> None:
-        """Check the names of key and vector for a collection whose names are "id" and "vector".
+        """Check that `id` and `vector` are unset or equal to the fixed names "id" and "vector".
 
         Raises:
-            FieldInvalid: `id` or `vector` has another name.
+            FieldInvalid: `id` or `vector` is another name.
         """
         for role, name, fixed in (("key", self.id, "id"), ("vector", self.vector, "vector")):
             if name not in (None, fixed):
@@ -42,7 +42,7 @@ class FieldNames:
                 )
 
     def renamed_fields(self) -> dict[str, str]:
-        """Return the collection's names of "path" and "label", by these names."""
+        """Return the collection's field names for "path" and "label", if they are set."""
         names = {"path": self.path, "label": self.label}
         return {ours: theirs for ours, theirs in names.items() if theirs}
 
@@ -50,7 +50,7 @@ class FieldNames:
 class CollectionView(Collection):
     """A read-only view of a collection with renamed fields.
 
-    Filters accept imgsearch's names and the collection's own.
+    Filters accept imgsearch's names and the collection's own names.
     """
 
     def __init__(self, inner: Collection, names: FieldNames) -> None:
@@ -110,10 +110,10 @@ class CollectionView(Collection):
         return map(self._record, records)
 
     def _theirs(self, where: Filter | None) -> Filter | None:
-        """Return a filter in the collection's own names.
+        """Return a filter with the collection's own field names.
 
         Raises:
-            FieldInvalid: the collection cannot filter on a field.
+            FieldInvalid: the collection cannot filter on a field of the filter.
         """
         if where is None:
             return None

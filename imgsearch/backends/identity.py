@@ -1,7 +1,7 @@
-"""Checks that a collection is still the one that was opened, at a bounded cost.
+"""Detects whether another program replaced an open collection, at a bounded cost.
 
-Another program may drop a collection and create one of the same name, or rebuild its index. Stores
-find collections by name, so an open collection would silently return records of the new one.
+Another program may drop a collection and create one with the same name, or rebuild its index.
+Stores find collections by name, so an open collection would silently return the new records.
 """
 
 import threading
@@ -15,16 +15,16 @@ from imgsearch.errors import CollectionNotFound, SchemaMismatch
 
 Layout = TypeVar("Layout")
 
-SHARE: Final = 0.05  # largest fraction of time that is spent on checks
+SHARE: Final = 0.05  # maximum fraction of the time that is spent on checks
 
 
 @dataclass(frozen=True, slots=True)
 class Described(Generic[Layout]):
     """A store's description of a collection.
 
-    `name` is the collection's own, never an alias. `layout` defines how it stores records.
-    `indexed` is True if its index is built. `identity` differs for another collection of this name,
-    and for another index.
+    `name` is the collection's name, never an alias. `layout` defines how records are stored.
+    `indexed` is True if the index is built. `identity` changes if another collection gets this
+    name, or if the index changes.
     """
 
     name: str
@@ -34,10 +34,10 @@ class Described(Generic[Layout]):
 
 
 class IdentityCheck:
-    """Compares a collection's identity with the last accepted one. Thread-safe.
+    """Compares a collection's identity with the last accepted identity. Thread-safe.
 
-    `read` reads the identity from the store. `drops` returns how many collections this process has
-    dropped there, so that its own drops are noticed at once.
+    `read` reads the identity from the store. `drops` returns how many collections this process
+    dropped in the store, so that its own drops are noticed immediately.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class IdentityCheck:
         self._due = 0.0
 
     def changed(self, *, now: bool) -> bool:
-        """Return whether the collection differs from the last accepted one.
+        """Return whether the identity differs from the last accepted identity.
 
-        Unless `now` is True, the identity is read only after twenty times the duration of the last
+        Unless `now` is True, the store is asked again only after 20 times the duration of the last
         check. A check takes 40 ms on a Milvus server, so a search may miss a change for 0.8 s.
         """
         drops, started = self._drops(), time.monotonic()
@@ -61,19 +61,19 @@ class IdentityCheck:
         ended = time.monotonic()
         with self._lock:
             if identity != self._known:
-                self._due = 0.0  # check each use until the new collection is accepted
+                self._due = 0.0  # check at each use until the new identity is accepted
                 return True
             self._due, self._checked_drops = ended + (ended - started) / SHARE, drops
             return False
 
     def accept(self, known: object) -> None:
-        """Accept an identity, with which later checks compare."""
+        """Set the identity that later checks compare with."""
         with self._lock:
             self._known = known
 
 
 def require_same(name: str, before: Schema, after: Schema) -> None:
-    """Refuse a collection that was created again with another schema; its index may differ.
+    """Check that a collection that was created again has the same schema, except for the index.
 
     Raises:
         SchemaMismatch: the schemas differ.

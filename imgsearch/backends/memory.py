@@ -1,4 +1,4 @@
-"""Exact search in the memory of this process: the reference for other stores."""
+"""Exact search in this process's memory. Tests use it as the reference for other stores."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,15 @@ from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, matches
 from imgsearch.types import Hit, Matrix, Record, Value, check_name
 
-BLOCK: Final = 4_096  # rows converted to float64 at once: 64 MB at 2,048 dimensions
-QUERIES: Final = 256  # queries computed at once: 256 by 100,000 scores are 205 MB
+BLOCK: Final = 4_096  # rows converted to float64 at once; 64 MB with 2,048 dimensions
+QUERIES: Final = 256  # queries scored at once; 256 x 100,000 float64 scores take 205 MB
 
 
 class Rows:
-    """A collection's records: vectors in one matrix that grows by doubling, the rest in lists.
+    """A collection's records: vectors in a matrix that doubles when full, ids and fields in lists.
 
-    `shelf` holds the store's collections, also a later one of this name. Guarded by `lock`. The
-    last row moves to the place of a deleted one.
+    `shelf` holds all collections of the store, including a later one with the same name. Guarded by
+    `lock`. When a row is deleted, the last row takes its place.
     """
 
     def __init__(self, schema: Schema, shelf: "Shelf") -> None:
@@ -38,7 +38,7 @@ class Rows:
 
     @property
     def vectors(self) -> Matrix:
-        """The vectors, shape (n, dim), row by row as in `ids`."""
+        """The vectors, shape (n, dim), in the order of `ids`."""
         return self._matrix[: len(self.ids)]
 
     def put(self, record: Record) -> None:
@@ -69,7 +69,7 @@ class Rows:
 
 
 class Shelf:
-    """The content of a store: collections by name, and collections' names by alias."""
+    """A store's content: collections by name, and collection names by alias."""
 
     def __init__(self) -> None:
         self.collections: dict[str, Rows] = {}
@@ -77,7 +77,7 @@ class Shelf:
 
 
 class Backend(VectorBackend):
-    """A store in memory; named ones stay in `stores` until the process ends, also when closed."""
+    """An in-memory store. Named stores stay in `stores` after `close`, until the process ends."""
 
     stores: ClassVar[dict[str, Shelf]] = {}
     _guard: ClassVar[threading.RLock] = threading.RLock()
@@ -158,7 +158,7 @@ class Backend(VectorBackend):
 
 
 class MemoryCollection(Collection):
-    """A collection with exact search by a float64 matrix product; recall is 1 for every index."""
+    """A collection with exact search by float64 matrix products. Recall is always 1."""
 
     def __init__(self, name: str, rows: Rows) -> None:
         super().__init__(name, rows.schema)
@@ -232,7 +232,7 @@ class MemoryCollection(Collection):
         return self._all
 
     def _places(self, where: Filter | None) -> npt.NDArray[np.intp]:
-        """Return the rows that meet `where`, shape (m,), ascending."""
+        """Return the row numbers that match `where`, ascending, shape (m,)."""
         if where is None:
             return np.arange(len(self._all.ids))
         places = (place for place, fields in enumerate(self._all.fields) if matches(where, fields))
@@ -258,9 +258,9 @@ class MemoryCollection(Collection):
 def similarities(
     queries: Matrix, vectors: Matrix, places: npt.NDArray[np.intp], metric: Metric
 ) -> npt.NDArray[np.float64]:
-    """Return cosines, inner products or squared distances, float64 (queries, places).
+    """Return cosines, inner products or squared distances, float64, shape (queries, places).
 
-    Computed in float64, so that near-ties of float32 vectors have their true order.
+    Computed in float64, so that nearly equal scores are in the right order.
     """
     left = queries.astype(np.float64)
     similarity = np.empty((len(queries), len(places)))

@@ -1,8 +1,8 @@
-"""Notes: facts about collections, in a small collection of the same store.
+"""Notes: facts about collections, stored as records of a small collection in the same store.
 
-Not every store can change the description of a collection, but all can change a record. The first
-note creates the collection. A note records the encoder and the metric of its collection, and is
-ignored if they differ.
+Notes are records because not every store can change a collection's description. The first note
+creates the collection. Each note names the dimension, metric and encoder that it was written for.
+If the collection now has others, the note is ignored.
 """
 
 import json
@@ -19,16 +19,18 @@ from imgsearch.text import load_json
 from imgsearch.types import Record
 
 NAME: Final = "imgsearch_notes"
-"""The collection of the notes: one record for each collection, with its name as id."""
+"""The name of the notes collection. It has one record for each collection, with its name as id."""
 
 _SCHEMA: Final = Schema(2, index=Index("flat"))  # Milvus rejects vectors of one dimension
-_VECTOR: Final = np.array([1, 0], dtype=np.float32)  # required in every record, never searched
+_VECTOR: Final = np.array(
+    [1, 0], dtype=np.float32
+)  # every record requires a vector; this one is never searched
 
 
 def read(store: VectorBackend, collection: Collection) -> dict[str, Any]:
-    """Return the facts about `collection` by name, empty if they are about other vectors.
+    """Return the facts about `collection` by name. Empty if the note is about other vectors.
 
-    A collection that was dropped and created again with the same encoder keeps its notes.
+    A collection that was dropped and created again with the same encoder keeps its note.
     """
     if collection.foreign:
         return {}
@@ -42,13 +44,13 @@ def read(store: VectorBackend, collection: Collection) -> dict[str, Any]:
 
 
 def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]) -> None:
-    """Add or replace facts about a collection, as plain values for JSON.
+    """Add or replace facts about a collection. Their values must be JSON-serializable.
 
-    Two programs that write about one collection at the same time may lose facts of one of them.
+    If two programs write facts about the same collection at the same time, some may be lost.
 
     Raises:
-        SchemaMismatch: another program created `collection` or the collection of notes.
-        FieldInvalid: all facts about the collection take more than 65,535 bytes as JSON.
+        SchemaMismatch: another program created `collection` or the notes collection.
+        FieldInvalid: the facts about the collection take more than 65,535 bytes as JSON.
         BackendError: the store failed.
     """
     collection.require_own()
@@ -63,7 +65,10 @@ def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]
 def carry(
     source: VectorBackend, origin: Collection, target: VectorBackend, into: Collection
 ) -> None:
-    """Copy the facts about `origin` to its copy `into`, which keeps facts that it has."""
+    """Copy the facts about `origin` to its copy `into`, which keeps the facts that it already has.
+
+    Nothing is copied if the dimension, metric or encoder differs.
+    """
     if _identity(origin) == _identity(into) and (facts := read(source, origin)):
         known = read(target, into)
         if facts.keys() - known.keys():
@@ -71,7 +76,7 @@ def carry(
 
 
 def collections(store: VectorBackend) -> list[str]:
-    """Return the names of a store's collections, sorted, without the collection of notes."""
+    """Return the names of a store's collections, sorted, without the notes collection."""
     return [name for name in store.names() if name != NAME]
 
 
@@ -82,7 +87,7 @@ def _identity(collection: Collection) -> dict[str, Any]:
 
 
 def _facts(kept: Record | None, collection: Collection) -> dict[str, Any]:
-    """Return a note's facts, empty if it is about other vectors or not written by imgsearch."""
+    """Return a note's facts. Empty if it is about other vectors, or imgsearch did not write it."""
     try:
         note = load_json(str(kept.fields["note"])) if kept else {}
         facts = note["facts"] if note and note["of"] == _identity(collection) else {}

@@ -1,4 +1,4 @@
-"""Collections with regions of images: a search counts the regions of one image once."""
+"""Searches collections that contain image regions, and returns each image at most once."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -9,15 +9,15 @@ from imgsearch.images.regions import FIELDS
 from imgsearch.types import MAX_K, Hit, Vector
 
 WHOLE: Final = Field("box") == ""
-"""The rows of whole images."""
+"""A filter for rows of whole images."""
 
-_MORE: Final = 4  # growth factor of the fetched rows while images are missing
+_MORE: Final = 4  # factor by which more rows are fetched until there are enough images
 
 
 def grouped(hits: Iterable[Hit]) -> list[Hit]:
-    """Return the nearest hit of each image, in order; its fields hold the region's box.
+    """Return the nearest hit of each image, nearest first. Its fields contain the region's box.
 
-    A row without a field "image" is an image.
+    A row without the field "image" is a whole image.
     """
     best: dict[str, Hit] = {}
     for hit in hits:
@@ -26,14 +26,14 @@ def grouped(hits: Iterable[Hit]) -> list[Hit]:
 
 
 def has_regions(collection: Collection) -> bool:
-    """Return whether a collection holds regions of images."""
+    """Return whether a collection has the fields for image regions."""
     return not collection.foreign and set(FIELDS) <= set(collection.schema.fields)
 
 
 def image_id(collection: Collection, hit: Hit) -> str:
-    """Return the id of the image of a hit, which may be a region of it.
+    """Return the id of a hit's image. For a region this is the image that contains it.
 
-    A field "image" has this meaning only in a collection with regions.
+    The field "image" has this meaning only in collections with regions.
     """
     image = hit.fields.get("image") if has_regions(collection) else None
     return str(image or hit.id)
@@ -49,10 +49,10 @@ def search_images(
     min_score: float | None = None,
     effort: int | None = None,
 ) -> list[Hit]:
-    """Return at most `k` hits of different images, nearest first, after the nearest `offset`.
+    """Return at most `k` hits from different images, nearest first, for one query.
 
-    Options are as for `Collection.search`, here with one query. At most 16,384 rows are fetched to
-    find enough images.
+    The nearest `offset` images are skipped. Options are as for `Collection.search`. At most 16,384
+    rows are fetched to find enough images.
 
     Raises:
         ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as for `Collection.search`.

@@ -1,4 +1,4 @@
-"""Vectors and results of writes, for the operators of public Towhee code."""
+"""Types that the Milvus and Tencent operators share, compatible with public Towhee code."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,10 @@ class Inserted:
 
 
 def matrix(vectors: Any) -> Matrix:
-    """Return a vector as (1, d), or many as (n, d), float32; stores check the values.
+    """Return one vector as float32 (1, d), or several as (n, d). The store checks the values.
 
     Raises:
-        VectorInvalid: they are not numbers, or differ in length.
+        VectorInvalid: the vectors are not numbers, or differ in length.
     """
     try:
         return np.atleast_2d(np.asarray(vectors, np.float32))

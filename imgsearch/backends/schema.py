@@ -1,4 +1,4 @@
-"""The schema of a collection: dimension, metric, index, declared fields and encoder."""
+"""Collection schemas: dimension, metric, index, declared fields and encoder."""
 
 import json
 from collections.abc import Mapping
@@ -14,26 +14,26 @@ FieldType = Literal["str", "int", "float", "bool"]
 
 METRICS: Final[tuple[Metric, ...]] = ("cosine", "ip", "l2")
 ZEROS: Final[Mapping[FieldType, Value]] = {"str": "", "int": 0, "float": 0.0, "bool": False}
-"""The value of a declared field in a record that was written without it."""
+"""The value of a declared field if a record is written without it."""
 
 INDEXES: Final[Mapping[str, Mapping[str, int]]] = {
     "flat": {},
     "ivf_flat": {"nlist": 128},
     "ivf_sq8": {"nlist": 128},
-    "ivf_pq": {"nlist": 128, "M": 8},  # Tencent only; M is the number of parts of a vector
+    "ivf_pq": {"nlist": 128, "M": 8},  # Tencent only; M is the number of subvectors
     "hnsw": {"M": 16, "efConstruction": 200},  # as in Tencent's examples
 }
-"""The kinds of index, with the defaults of their parameters."""
+"""The index kinds, with default build parameters."""
 
 METRIC_NAMES: Final[Mapping[str, Metric]] = {metric.upper(): metric for metric in METRICS}
-"""Metrics by the names in Milvus and Tencent VectorDB."""
+"""Maps the metric names of Milvus and Tencent VectorDB to imgsearch's."""
 
 _MAX_EF: Final = 32_768  # the limit of Milvus and of Tencent's SDK
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index kind and its build parameters; missing parameters have their defaults.
+    """An index kind and its build parameters. Missing parameters get their defaults.
 
     Raises:
         ConfigError: the kind or a parameter is unknown, or a parameter is below 1.
@@ -64,7 +64,7 @@ class Index:
         """Parse ``hnsw`` or ``hnsw:M=32,efConstruction=400``.
 
         Raises:
-            ConfigError: as for the class, or a parameter is not ``name=number``.
+            ConfigError: as for the class; or a parameter is not ``name=number``, or occurs twice.
         """
         if not isinstance(text, str):
             raise ConfigError(f"index {text!r} is invalid. Pass a text such as 'hnsw:M=16'.")
@@ -81,19 +81,20 @@ class Index:
 
     @classmethod
     def of_store(cls, kind: str, params: Mapping[str, Any]) -> "Index":
-        """Return an index that a store describes; unknown and empty parameters are ignored."""
+        """Convert a store's description of an index. Unknown and empty parameters are ignored."""
         return cls(kind, {name: int(params[name]) for name in INDEXES[kind] if params.get(name)})
 
     def search_params(self, k: int, effort: int | None) -> dict[str, int]:
-        """Return the search-time parameters for `k` hits, with `effort` as breadth if it is given.
+        """Return the search parameters for `k` hits. `effort` is the search breadth (ef, nprobe).
 
         Defaults favor recall, because a missed neighbor costs a user more than a millisecond.
-        HNSW: ef = 2 k, at least 256 and never below k, which Milvus rejects; Tencent's default is
-        10. IVF: a quarter of the cells, at least 16. Recall@10 with these and default indexes on
-        milvus-lite 3.2.2, 10,000 rows of 128 dimensions, 100 queries: around 200 centers 1.00, with
-        IVF_SQ8 0.96; on Gaussian noise, unlike any embedding, 0.97 for HNSW and 0.63 for IVF. On
-        Milvus 2.3.5, 50,000 x 512 around 1,000 centers: 0.999 with ef 256, 0.984 with 128 in one
-        run of five.
+        HNSW: ef = 2 k, at least 256. An `effort` below k is raised to k, because Milvus rejects it;
+        Tencent's own default is 10. IVF: nprobe = a quarter of the cells, at least 16.
+
+        Recall@10 with the default parameters on milvus-lite 3.2.2, 10,000 rows of 128 dimensions,
+        100 queries: 1.00 for vectors around 200 centers (IVF_SQ8 0.96); for Gaussian noise, which
+        is unlike any embedding, 0.97 with HNSW and 0.63 with IVF. On Milvus 2.3.5 with 50,000 x 512
+        around 1,000 centers: 0.999 with ef 256; 0.984 with ef 128 in one run of five.
         """
         match self.kind:
             case "hnsw":
@@ -115,10 +116,10 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The shape of a collection, fixed when it is created.
+    """The schema of a collection, fixed at creation.
 
-    Filters may name the declared `fields`; a record may have undeclared ones, too. `encoder` is
-    None if the encoder of the vectors is unknown.
+    Filters can use only the declared `fields`; records may also have undeclared fields. `encoder`
+    is None if it is unknown which encoder made the vectors.
 
     Raises:
         ConfigError: the metric or a field type is unknown, or the dimension is below 1.
@@ -143,21 +144,21 @@ class Schema:
             check_field_name(name)
 
     def require_current_encoder(self) -> None:
-        """Refuse vectors of an encoder that was removed from imgsearch.
+        """Check that the vectors' encoder was not removed from imgsearch.
 
         Raises:
-            EncoderRemoved: a removed encoder made the vectors.
+            EncoderRemoved: the encoder was removed.
         """
         if self.encoder and (advice := removal_advice(self.encoder.model)):
             raise EncoderRemoved(advice)
 
     def to_json(self) -> str:
-        """Return the JSON text that stores keep with a collection."""
+        """Return the schema as JSON text, which stores save with the collection."""
         return json.dumps({"imgsearch": 1, **asdict(self)}, ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Schema":
-        """Parse the text of `to_json`.
+        """Parse the output of `to_json`.
 
         Raises:
             SchemaMismatch: another program or a newer imgsearch wrote the text.
@@ -182,9 +183,9 @@ class Schema:
     def differences(
         self, other: "Schema", *, mine: str = "there", theirs: str = "asked for"
     ) -> list[str]:
-        """Return a line for each part in which `other` differs, except for the note.
+        """Return one line for each difference from `other`. `note` is not compared.
 
-        `mine` and `theirs` name the two schemas in the lines.
+        `mine` and `theirs` are the words for the two schemas in these lines.
         """
         parts: list[tuple[str, object, object]] = [
             ("dimension", self.dim, other.dim),
@@ -212,10 +213,10 @@ def _model(encoder: Fingerprint | None) -> str:
 
 
 def check_metric(metric: object) -> None:
-    """Check the name of a metric.
+    """Check that a metric is known.
 
     Raises:
-        ConfigError: it is not in `METRICS`.
+        ConfigError: `metric` is not in `METRICS`.
     """
     if metric not in METRICS:
         known = ", ".join(METRICS)
@@ -225,7 +226,7 @@ def check_metric(metric: object) -> None:
 
 
 def can_filter(name: str) -> bool:
-    """Return whether a filter can name a field; other programs may use any name."""
+    """Return whether filters can use a field name. Other programs may use any name."""
     try:
         check_field_name(name)
     except FieldInvalid:
@@ -234,10 +235,10 @@ def can_filter(name: str) -> bool:
 
 
 def check_field_name(name: str) -> None:
-    """Refuse a field name that a store cannot use.
+    """Check that all stores can use a field name.
 
     Raises:
-        FieldInvalid: it is reserved, or not an ASCII identifier of at most 64 letters.
+        FieldInvalid: it is reserved, or not an ASCII identifier of at most 64 characters.
     """
     if not (name.isidentifier() and name.isascii() and len(name) <= 64):
         raise FieldInvalid(
@@ -247,7 +248,7 @@ def check_field_name(name: str) -> None:
         raise FieldInvalid(f"field name {name!r} is reserved. Choose another one.")
 
 
-# names that stores use themselves, and words of their filter languages
+# internal field names of stores, and keywords of their filter languages
 _RESERVED = frozenset({
     "id", "vector", "score", "distance", "in", "not", "and", "or", "like", "exists", "is", "null",
     "true", "false", "array_contains", "json_contains", "include", "exclude", "count",

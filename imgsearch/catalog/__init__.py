@@ -1,4 +1,4 @@
-"""The catalog: the metadata of every image, in SQLite, MySQL or MariaDB."""
+"""The catalog: image metadata, jobs and API keys in SQLite, MySQL or MariaDB."""
 
 from imgsearch.catalog.entry import (
     MAX_LABEL,

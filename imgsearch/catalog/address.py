@@ -1,4 +1,4 @@
-"""Addresses of catalogs: a file, or a database of a server."""
+"""Parses and checks catalog URLs: a SQLite file or a server database."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +15,10 @@ _INVALID: Final = f"the catalog's URL is invalid. Use {_FORMS}."
 
 
 def address(url: str) -> URL:
-    """Return the SQLAlchemy URL of a catalog, without a password.
+    """Convert a catalog's path or URL to a SQLAlchemy URL without a password.
 
     Raises:
-        ConfigError: `url` has no form that `Catalog` takes, or contains a password.
+        ConfigError: `url` is not in a form that `Catalog` accepts, or contains a password.
         MissingExtra: the database's driver is not installed.
     """
     scheme, separator, rest = url.partition("://")
@@ -41,7 +41,7 @@ def _file(path: str) -> URL:
 def _server(url: str) -> URL:
     parts = _parts(url)
     name = parts.path.strip("/")
-    if parts.password is not None:  # never shown: an error may end in a log
+    if parts.password is not None:  # not shown, because errors may be logged
         raise ConfigError(
             "the catalog's URL contains a password. Set IMGSEARCH_CATALOG_PASSWORD instead."
         )
@@ -61,7 +61,7 @@ def _server(url: str) -> URL:
 def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # reading it raises ValueError if it is invalid
+        _ = parts.port  # raises ValueError if it is invalid
     except ValueError:
         raise ConfigError(_INVALID) from None
     return parts

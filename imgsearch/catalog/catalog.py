@@ -1,4 +1,4 @@
-"""The catalog: the metadata of every image, jobs and API keys."""
+"""The catalog: image metadata, jobs and API keys."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -38,18 +38,18 @@ from imgsearch.types import Closeable, Value
 
 
 class Catalog(Closeable):
-    """An open catalog. Thread-safe, and several processes may share it.
+    """An open catalog. Thread-safe. Several processes can use the same database.
 
-    `url` is a file's path, ``sqlite:///abs/catalog.db`` or ``mysql://user@host:3306/name``. A
-    missing file and its folder are created; the database of a server has to exist. `password` is
-    the user's. `timeout` limits the wait for a server or another writer, in seconds. Opening
-    migrates the tables to the newest version.
+    `url` is a file path, ``sqlite:///abs/catalog.db`` or ``mysql://user@host:3306/name``. A missing
+    file and its folder are created; a server database must exist. `password` is the database user's
+    password. `timeout` limits the wait for a server or another writer, in seconds. Opening a
+    catalog migrates its tables to the newest version.
 
     Raises:
-        ConfigError: `url` has another form, or contains a password.
+        ConfigError: `url` has another form or contains a password.
         MissingExtra: the database's driver is not installed.
-        CatalogOutdated: a newer version of imgsearch wrote it.
-        CatalogError: the database refused or failed; so for every method.
+        CatalogOutdated: a newer version of imgsearch wrote the catalog.
+        CatalogError: the database failed. All methods can raise this error.
     """
 
     def __init__(self, url: str, *, password: str | None = None, timeout: float = 10.0) -> None:
@@ -61,15 +61,15 @@ class Catalog(Closeable):
             raise
 
     def begin(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Create "pending" entries, all or none; return each with its current values.
+        """Create "pending" entries, all or none. Returns all entries with their current values.
 
-        An entry with a known id stays unchanged, but a "failed" one becomes "pending" again. The
-        catalog sets `state`, `error` and `updated` itself.
+        An existing entry with the same id is not changed, except that "failed" becomes "pending".
+        The catalog sets `state`, `error` and `updated`.
 
         Raises:
-            ConfigError: a value does not meet the description of `Entry`.
-            ImageExists: an id has another content or collection in the catalog.
-            ImageBusy: an image of the same content is being deleted, in any collection.
+            ConfigError: a value is invalid; see `Entry`.
+            ImageExists: an existing entry with the same id has another content or collection.
+            ImageBusy: an image with the same content is being deleted, in any collection.
         """
         for entry in entries:
             check_entry(entry)
@@ -78,20 +78,20 @@ class Catalog(Closeable):
     def ready(
         self, ids: Sequence[str], *, changes: Mapping[str, Mapping[str, Value]] | None = None
     ) -> list[str]:
-        """Make "pending" and "failed" entries "ready"; return their ids.
+        """Set "pending" and "failed" entries to "ready", and return their ids.
 
-        Other entries do not change. If several writers make an entry ready, only one gets its id.
-        `changes` has new values by id: of `size`, `width`, `height`, `format`, `encoder`, `stored`.
+        Other entries are not changed. If several writers set an entry, only one gets its id.
+        `changes` maps ids to new `size`, `width`, `height`, `format`, `encoder` and `stored`.
 
         Raises:
-            ConfigError: `changes` has another field, or an invalid value.
+            ConfigError: `changes` contains another field or an invalid value.
         """
         for values in (changes or {}).values():
             check_changes(values)
         return self._database.write(partial(rows.ready, ids=ids, changes=changes or {}))
 
     def failed(self, errors: Mapping[str, str]) -> None:
-        """Make "pending" entries "failed", by id with the error; others do not change."""
+        """Set "pending" entries to "failed". `errors` maps ids to error texts."""
         clean = {id_: plain(error) for id_, error in errors.items()}
         self._database.write(partial(rows.failed, errors=clean))
 
@@ -103,25 +103,26 @@ class Catalog(Closeable):
         fields: Mapping[str, Value] | None = None,
         name: str | None = None,
     ) -> Entry:
-        """Change the values that are not None; return the changed entry. `fields` replace all.
+        """Change the values that are not None, and return the entry. `fields` replaces all fields.
 
         Raises:
-            ConfigError: a value does not meet the description of `Entry`.
+            ConfigError: a value is invalid; see `Entry`.
             ImageNotFound: no image has this id.
-            ImageBusy: it is being deleted.
+            ImageBusy: the image is being deleted.
         """
         values = checked_update(label, fields, name)
         return self._database.write(partial(rows.update, id_=id_, values=values))
 
     def mark_deleting(self, ids: Sequence[str]) -> list[Deletion]:
-        """Make entries "deleting", all or none; return what to delete with each of them.
+        """Set entries to "deleting", all or none. Each `Deletion` says what else to delete.
 
-        Unknown ids are skipped. Entries of an interrupted deletion are returned again.
+        Unknown ids are skipped. Entries that are already "deleting" are returned, too, so an
+        interrupted deletion can be repeated.
         """
         return self._database.write(partial(rows.mark_deleting, ids=ids))
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Delete the entries that are "deleting"; others do not change."""
+        """Delete entries whose state is "deleting". Other entries are kept."""
         self._database.write(partial(rows.forget, ids=ids))
 
     def get(self, id_: str) -> Entry:
@@ -133,13 +134,13 @@ class Catalog(Closeable):
         return self._database.read(partial(rows.one, id_=id_))
 
     def find(self, ids: Sequence[str]) -> dict[str, Entry]:
-        """Return entries by id, without unknown ids."""
+        """Return entries by id. Unknown ids are omitted."""
         return self._database.read(partial(rows.find, ids=ids))
 
     def of_contents(
         self, collection: str, contents: Sequence[str], *, states: Sequence[State] = ("ready",)
     ) -> dict[str, list[Entry]]:
-        """Return a collection's entries by content, each list sorted by `created` and id."""
+        """Return a collection's entries by content hash. Lists are sorted by `created` and id."""
         work = partial(rows.of_contents, collection=collection, contents=contents, states=states)
         return self._database.read(work)
 
@@ -159,14 +160,14 @@ class Catalog(Closeable):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
     ) -> Page:
-        """Return at most `limit` entries, from the start or the cursor `after`.
+        """Return at most `limit` entries, from the start or after the cursor `after`.
 
-        Entries that are equal in `order` are sorted by id. `text` is a part of the name, in any
-        case. `created_after` is inclusive, `created_before` exclusive.
+        Entries are sorted by `order`, then by id. `text` is a substring of the name,
+        case-insensitive. `created_after` is inclusive, `created_before` is exclusive.
 
         Raises:
-            ConfigError: `limit` is not in 1 to 1,000, `order` or `state` is unknown, a time has no
-                zone, or `after` is damaged or belongs to another order.
+            ConfigError: `limit` is not in 1 to 1,000; `order` or `state` is unknown; a time has no
+                time zone; or `after` is damaged or belongs to another order.
         """
         pages.check_limit(limit)
         pages.check_order(order)
@@ -200,21 +201,22 @@ class Catalog(Closeable):
         return self._database.read(partial(pages.count, filters=filters))
 
     def contents(self, collection: str | None = None) -> int:
-        """Return the number of distinct contents."""
+        """Return the number of distinct content hashes."""
         return self._database.read(partial(pages.contents, collection=collection))
 
     def labels(self, collection: str) -> dict[str, int]:
-        """Return the number of a collection's "ready" entries by label, sorted by label."""
+        """Return a collection's number of "ready" entries for each nonempty label, sorted."""
         return self._database.read(partial(pages.labels, collection=collection))
 
     def collections(self) -> dict[str, int]:
-        """Return the number of entries by collection, sorted by name."""
+        """Return the number of entries for each collection, sorted by name."""
         return self._database.read(pages.collections)
 
     def unfinished(self, *, older_than: float = 0.0) -> Iterator[list[Entry]]:
-        """Yield "pending", then "deleting" entries that did not change for some seconds.
+        """Yield "pending", then "deleting" entries, unchanged for at least `older_than` seconds.
 
-        Some hundreds at a time, the oldest first. The caller may change them meanwhile.
+        Entries come in lists of at most 500, least recently updated first. The caller may change
+        them during the iteration.
         """
         before = now() - timedelta(seconds=older_than)
         for state in ("pending", "deleting"):
@@ -225,14 +227,14 @@ class Catalog(Closeable):
                 yield entries
 
     def referenced(self, contents: Sequence[str]) -> set[str]:
-        """Return the contents of which any entry is `stored`."""
+        """Return the content hashes that have a `stored` entry."""
         return self._database.read(partial(rows.referenced, contents=contents))
 
     def save_job(self, job: Job) -> None:
         """Create or replace a job.
 
         Raises:
-            ConfigError: a value does not meet the description of `Job`.
+            ConfigError: a value is invalid; see `Job`.
         """
         check_job(job)
         self._database.write(partial(jobs.save, job=job))
@@ -248,10 +250,10 @@ class Catalog(Closeable):
     def jobs(
         self, state: JobState | None = None, *, limit: int = 50, after: str | None = None
     ) -> JobPage:
-        """Return at most `limit` jobs, newest first, from the start or the cursor `after`.
+        """Return at most `limit` jobs, newest first, from the start or after the cursor `after`.
 
         Raises:
-            ConfigError: `limit` is not in 1 to 1,000, `state` is unknown or `after` damaged.
+            ConfigError: `limit` is not in 1 to 1,000, `state` is unknown, or `after` is damaged.
         """
         pages.check_limit(limit)
         if state is not None:
@@ -267,7 +269,7 @@ class Catalog(Closeable):
         self._database.write(partial(jobs.delete, id_=id_))
 
     def trim_jobs(self, keep: int) -> None:
-        """Delete the oldest finished jobs, at most some hundreds; the newest `keep` stay."""
+        """Delete old finished jobs, at most 500 in one call. The newest `keep` jobs are kept."""
         self._database.write(partial(jobs.trim, keep=keep))
 
     def clear_job_failures(self, id_: str) -> None:
@@ -278,7 +280,7 @@ class Catalog(Closeable):
         """Append failures to a job.
 
         Raises:
-            ConfigError: the stage or the error of a failure is too long.
+            ConfigError: a failure's `stage` or `error` is too long.
             JobNotFound: no job has this id.
         """
         for failure in failures:
@@ -288,7 +290,7 @@ class Catalog(Closeable):
     def job_failures(
         self, id_: str, *, limit: int = 50, after: str | None = None
     ) -> JobFailurePage:
-        """Return at most `limit` failures in order, from the start or the cursor `after`.
+        """Return at most `limit` failures in order, from the start or after the cursor `after`.
 
         Raises:
             ConfigError: `limit` is not in 1 to 1,000, or `after` is damaged.
@@ -301,16 +303,16 @@ class Catalog(Closeable):
         """Create or replace the row of an API key.
 
         Raises:
-            ConfigError: a value does not meet the description of `KeyRow`.
+            ConfigError: a value is invalid; see `KeyRow`.
         """
         check_key(row)
         self._database.write(partial(keys.save, row=row))
 
     def key_used(self, id_: str, time: datetime) -> None:
-        """Save the time when a key was used; ignores deleted keys.
+        """Save the time at which a key was used. Deleted keys are ignored.
 
         Raises:
-            ConfigError: `time` has no zone.
+            ConfigError: `time` has no time zone.
         """
         check_time("time", time)
         self._database.write(partial(keys.used, id_=id_, time=time))
@@ -324,7 +326,7 @@ class Catalog(Closeable):
         return self._database.read(partial(keys.one, id_=id_))
 
     def keys(self) -> list[KeyRow]:
-        """Return the rows of all API keys, the oldest first."""
+        """Return the rows of all API keys, oldest first."""
         return self._database.read(keys.every)
 
     def delete_key(self, id_: str) -> None:
@@ -341,7 +343,7 @@ class Catalog(Closeable):
 
     @override
     def close(self) -> None:
-        """Close every connection. Idempotent."""
+        """Close all connections. Idempotent."""
         self._database.close()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Cursors: the position of a page in a listing, as an opaque text."""
+"""Cursors: positions in a paged listing, encoded as opaque text."""
 
 import base64
 import hashlib
@@ -10,12 +10,12 @@ from typing import Any, Final
 from imgsearch.catalog.entry import MAX_INTEGER, check_text, check_time
 from imgsearch.errors import ConfigError
 
-_CHECKSUM: Final = 6  # bytes; against damage only, because a forged cursor is harmless
+_CHECKSUM: Final = 6  # bytes; detects damage only, because a forged cursor is harmless
 _DAMAGED: Final = "the cursor is damaged. Start the listing again."
 
 
 def encode(listing: str, *values: str | int | datetime) -> str:
-    """Return a cursor after an item, by the values that order the listing; safe in URLs."""
+    """Return a URL-safe cursor that points after the item with these sort values."""
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
     payload = json.dumps([listing, *plain]).encode()
     signed = _checksum(payload) + payload
@@ -23,7 +23,7 @@ def encode(listing: str, *values: str | int | datetime) -> str:
 
 
 def decode(cursor: str, form: Sequence[str | type]) -> list[Any]:
-    """Return the values in a cursor; `form` is the listing and the type of each value.
+    """Return the values in a cursor. `form` is the listing's name, then the type of each value.
 
     Raises:
         ConfigError: the cursor is damaged, invalid, or belongs to another listing.
@@ -33,7 +33,7 @@ def decode(cursor: str, form: Sequence[str | type]) -> list[Any]:
         raise ConfigError("the cursor belongs to another listing. Start this one again.")
     try:
         return [_value(value, kind) for value, kind in zip(values, form[1:], strict=True)]
-    except (TypeError, ValueError) as error:  # of a forged cursor
+    except (TypeError, ValueError) as error:  # the cursor is forged
         raise ConfigError(_DAMAGED) from error
 
 

@@ -1,4 +1,4 @@
-"""A database with transactions for reads and writes, whose errors are translated."""
+"""Runs read and write transactions in a database, and translates its errors."""
 
 import logging
 import os
@@ -23,10 +23,10 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 _log = logging.getLogger(__name__)
-_TRIES: Final = 8  # of a transaction that conflicts with other writers
-_PAUSE: Final = 0.02  # seconds before the second try, doubled for each further one
-_CONTENDED: Final = (1205, 1213)  # MySQL: waited too long for a lock; deadlock
-_REASONS: Final = {  # by MySQL's error numbers, because its messages may contain written values
+_TRIES: Final = 8  # attempts for a transaction that conflicts with other writers
+_PAUSE: Final = 0.02  # seconds before the second attempt, then doubled
+_CONTENDED: Final = (1205, 1213)  # MySQL error codes: lock wait timeout, deadlock
+_REASONS: Final = {  # texts by MySQL error code, because MySQL's messages may contain data
     1044: "denies this user access to the database. Grant it, or name another user.",
     1045: "rejects the user or the password. Check both.",
     1049: "does not exist on the server. Create the database first.",
@@ -45,8 +45,8 @@ _REASONS: Final = {  # by MySQL's error numbers, because its messages may contai
 class Database:
     """A pool of connections to one database. Thread-safe.
 
-    SQLite runs one `write` at a time (``BEGIN IMMEDIATE``). A server runs them in parallel: they
-    see what others have committed, and wait for each other at `locks`.
+    SQLite runs one `write` at a time (``BEGIN IMMEDIATE``). A server runs writes in parallel
+    (``READ COMMITTED``), and `locks` serializes writes to the same content.
     """
 
     def __init__(self, url: str, *, password: str | None, timeout: float) -> None:
@@ -63,19 +63,19 @@ class Database:
         self._writer = self._engine.execution_options(writes=True)  # the same pool
 
     def read(self, work: Work[T]) -> T:
-        """Run `work` in a read-only transaction; return its result."""
+        """Run `work` in a transaction for reading, and return its result."""
         return self._once(work, writes=False)
 
     def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction and commit it; return its result. An error rolls back.
+        """Run `work` in a transaction, commit it and return the result. An error rolls it back.
 
-        After a conflict with another writer `work` runs again, so its only side effect may be on
-        the database.
+        After a conflict with another writer, `work` runs again, so it must have no side effects
+        outside the database.
         """
         return self._retry(partial(self._once, work, writes=True))
 
     def _retry(self, act: Callable[[], T]) -> T:
-        """Return the result of `act`, which is retried after a conflict with another writer."""
+        """Call `act` and return its result. Retries after a conflict with another writer."""
         ends = time.monotonic() + self.timeout
         for attempt in range(_TRIES):
             try:
@@ -86,13 +86,13 @@ class Database:
                     raise
                 _log.debug("%s: retrying a transaction", self.name)
             time.sleep(_PAUSE * 2**attempt * self._random.uniform(0.5, 1.5))
-        raise AssertionError  # the last try returned or raised
+        raise AssertionError  # the last attempt returned or raised
 
     def upgrade(self, *, to: str = "head") -> None:
-        """Migrate the tables to the newest version, or to an earlier one.
+        """Migrate the tables to the newest version, or to the version `to`.
 
         Raises:
-            CatalogOutdated: a newer version of imgsearch migrated them.
+            CatalogOutdated: a newer version of imgsearch migrated the tables.
         """
         if self.embedded:
             self._retry(self._enable_wal)
@@ -111,7 +111,7 @@ class Database:
             return work(connection)
 
     def _enable_wal(self) -> None:
-        """Switch SQLite to write-ahead logging: readers and the writer do not block each other."""
+        """Switch SQLite to write-ahead logging, so that readers do not block the writer."""
         with self.translated():
             connection = self._engine.raw_connection()
             try:
@@ -121,10 +121,10 @@ class Database:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Translate the database's errors, without the values in their statements.
+        """Return a context manager that translates database errors and omits data values.
 
         Raises:
-            CatalogError: the database refused or failed.
+            CatalogError: the database failed.
         """
         try:
             yield
@@ -140,7 +140,7 @@ class Database:
             raise CatalogError(f"catalog {self.name} failed: {type(error).__name__}") from error
 
     def close(self) -> None:
-        """Close every connection. Idempotent."""
+        """Close all connections. Idempotent."""
         self._closed = True
         self._engine.dispose()
 
@@ -166,8 +166,10 @@ class Database:
         return engine
 
     def _connect_server(self, password: str | None, location: sa.URL) -> sa.Engine:
-        lock_wait = max(1, int(self.timeout / 2))  # whole seconds, the unit of InnoDB
-        read_timeout = max(self.timeout, lock_wait + 1)  # so that the server reports a lock first
+        lock_wait = max(1, int(self.timeout / 2))  # whole seconds, as InnoDB requires
+        read_timeout = max(
+            self.timeout, lock_wait + 1
+        )  # so that the server reports a lock timeout first
         return sa.create_engine(
             location,
             hide_parameters=True,
@@ -175,47 +177,49 @@ class Database:
             pool_size=8,
             max_overflow=24,
             pool_timeout=self.timeout,
-            isolation_level="READ COMMITTED",  # after a wait for a lock, its holder's changes show
+            isolation_level="READ COMMITTED",  # shows the changes of a lock's previous holder
             connect_args={
                 "charset": "utf8mb4",
-                # as bytes: pymysql 1.2.4 would write a text in Latin-1
+                # as bytes, because pymysql 1.2.4 would encode text in Latin-1
                 "password": (password or "").encode(),
                 "connect_timeout": self.timeout,
                 "read_timeout": read_timeout,
                 "write_timeout": self.timeout,
-                "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",  # else texts are cut off
+                "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",  # no truncation
                 "init_command": f"SET innodb_lock_wait_timeout = {lock_wait}",
             },
         )
 
 
 def _create_private(path: Path) -> None:
-    """Create a database file for its owner alone; SQLite gives -wal and -shm the same mode.
+    """Create a database file that only its owner can access. An existing file keeps its mode.
 
-    An existing file keeps its mode.
+    SQLite creates the -wal and -shm files with the same mode.
     """
     with suppress(OSError):  # the file exists, or SQLite reports the error
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare(connection: DBAPIConnection, _record: object) -> None:
-    """Set up a connection to SQLite."""
+    """Configure a new SQLite connection."""
     driver: Any = connection
-    driver.isolation_level = None  # `_begin` runs BEGIN: the driver's own would come too late
+    driver.isolation_level = None  # `_begin` runs BEGIN, because the driver's BEGIN comes too late
     cursor = driver.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a crash leaves it consistent
+    cursor.execute(
+        "PRAGMA synchronous = NORMAL"
+    )  # in WAL mode the file stays consistent after a crash
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
-    """Begin a transaction of SQLite; a write takes its lock at once."""
+    """Begin a SQLite transaction. A write transaction acquires its lock immediately."""
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _contended(error: BaseException | None) -> bool:
-    """Return whether a conflict with another writer is the cause of an error."""
+    """Return whether a conflict with another writer caused an error."""
     original = getattr(error, "orig", error)
     if not isinstance(original, Exception) or not original.args:
         return False
@@ -224,7 +228,7 @@ def _contended(error: BaseException | None) -> bool:
 
 
 def _reason(error: BaseException | None) -> str:
-    """Return the reason of an error, without written values."""
+    """Return the reason for an error, without data values."""
     code = error.args[0] if error is not None and error.args else None
     if isinstance(code, int):
         return _REASONS.get(code, f"failed with MySQL's error {code}")

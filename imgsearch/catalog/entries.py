@@ -1,4 +1,4 @@
-"""Writes and reads entries in an open transaction."""
+"""Reads and writes entries in an open transaction."""
 
 import unicodedata
 from collections import defaultdict
@@ -19,7 +19,7 @@ from imgsearch.errors import ImageBusy, ImageExists, ImageNotFound
 NAMES: Final = tuple(field.name for field in fields(Entry))
 COLUMNS: Final = tuple(ENTRIES.c[name] for name in NAMES)
 
-_OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # built once: every search runs it
+_OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # built once, because every search runs it
     ENTRIES.c.content.in_(sa.bindparam("contents", expanding=True)),
     ENTRIES.c.collection == sa.bindparam("collection"),
     ENTRIES.c.state.in_(sa.bindparam("states", expanding=True)),
@@ -27,12 +27,12 @@ _OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # built once: every search run
 
 
 def entry_of(row: Sequence[Any]) -> Entry:
-    """Return the entry of a row of `COLUMNS`."""
+    """Convert a row of `COLUMNS` to an entry."""
     return Entry(*row)
 
 
 def folded(text: str) -> str:
-    """Return the form of a text that is searched, without case and with composed accents."""
+    """Return the case-folded NFC form of a text, for searches by name."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
@@ -83,9 +83,12 @@ def _set(connection: Connection, ids: Iterable[str], **values: object) -> None:
 
 
 def _refuse_busy(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Refuse contents that are being deleted in any collection.
+    """Check that no content is being deleted, in any collection.
 
-    All collections share an original, so another collection's deletion may delete it next.
+    Collections share originals, so a deletion in another collection may delete the original.
+
+    Raises:
+        ImageBusy: a content is being deleted.
     """
     for chunk in chunks(entry.content for entry in entries):
         busy = connection.execute(
@@ -116,13 +119,13 @@ def failed(connection: Connection, errors: Mapping[str, str]) -> None:
 
 
 def _lock(connection: Connection, ids: Iterable[str], *states: str) -> list[str]:
-    """Lock the entries in one of the states until the transaction ends; return their ids."""
+    """Lock entries in one of the states until the transaction ends, and return their ids."""
     locked: list[str] = []
     for chunk in chunks(filter(possible_id, ids)):
         of_states = sa.select(ENTRIES.c.id).where(
             ENTRIES.c.id.in_(chunk), ENTRIES.c.state.in_(states)
         )
-        # SQLite, whose writers run one at a time, compiles no FOR UPDATE
+        # FOR UPDATE is omitted for SQLite, whose writers run one at a time
         locked += connection.execute(of_states.with_for_update()).scalars()
     return locked
 
@@ -130,7 +133,7 @@ def _lock(connection: Connection, ids: Iterable[str], *states: str) -> list[str]
 def _change(
     connection: Connection, values: Mapping[str, Mapping[str, object]], *states: str
 ) -> None:
-    """Write values by id to entries in one of the states, with one statement for each chunk."""
+    """Update entries in one of the states with values by id, one statement for each chunk."""
     for chunk in chunks(filter(possible_id, values)):
         names = {name for id_ in chunk for name in values[id_]}
         cases = {
@@ -171,7 +174,7 @@ def one(connection: Connection, id_: str) -> Entry:
 
 def mark_deleting(connection: Connection, ids: Sequence[str]) -> list[Deletion]:
     """See `Catalog.mark_deleting`."""
-    before = find(connection, ids)  # only for the contents to lock
+    before = find(connection, ids)  # only to find the contents to lock
     locks.lock(connection, (entry.content for entry in before.values()))
     known = find(connection, before)
     time = now()
@@ -190,7 +193,7 @@ def mark_deleting(connection: Connection, ids: Sequence[str]) -> list[Deletion]:
 
 
 def _kept(connection: Connection, contents: Iterable[str]) -> Mapping[str, set[str]]:
-    """Return, by content, the collections where an entry of it remains."""
+    """Return, for each content, the collections that keep an entry with it."""
     kept: dict[str, set[str]] = defaultdict(set)
     for chunk in chunks(contents):
         rows = connection.execute(
@@ -241,7 +244,7 @@ def referenced(connection: Connection, contents: Iterable[str]) -> set[str]:
 def unfinished(
     connection: Connection, state: str, before: datetime, after: Entry | None
 ) -> list[Entry]:
-    """Return at most `CHUNK` entries in a state, not updated since `before`, past `after`."""
+    """Return at most `CHUNK` entries after `after`, last updated at or before `before`."""
     columns = ENTRIES.c
     statement = sa.select(*COLUMNS).where(columns.state == state, columns.updated <= before)
     if after is not None:

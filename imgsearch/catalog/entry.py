@@ -1,4 +1,4 @@
-"""Entries of the catalog, each a reference to an image, and checks of their values."""
+"""Catalog entries, which are references to images, and checks of their values."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ from imgsearch.types import Value, check_name
 State: TypeAlias = Literal["pending", "ready", "failed", "deleting"]
 Order: TypeAlias = Literal["created", "name", "size", "label"]
 STATES: Final[tuple[str, ...]] = get_args(State)
-MAX_NAME: Final = 512  # characters; with a collection and an id they fit an index key of InnoDB
+MAX_NAME: Final = 512  # characters; fits an InnoDB index key together with collection and id
 MAX_LABEL: Final = 512
 MAX_INTEGER: Final = 2**63 - 1
-_CHANGES: Final[Mapping[str, type]] = {  # fields that may be unknown until an image is decoded
+_CHANGES: Final[Mapping[str, type]] = {  # fields that may be unknown until the image is decoded
     "size": int,
     "width": int,
     "height": int,
@@ -31,21 +31,21 @@ _CONTENT: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def now() -> datetime:
-    """Return the time, UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One reference to an image; several may have the same content.
+    """A reference to an image. Several entries may have the same content.
 
-    `id` is at most 64 of A-Z, a-z, 0-9, ``.``, ``_``, ``-``. `content` is the sha256 of the bytes,
-    64 hex digits: the id of its vector and of its original. `source` is its origin: "upload",
-    "folder", "url", "library". `name` is the printable file name from the user, which is never
-    opened. `place` is the path of a file that stayed in its folder, or the URL of the image. `size`
-    is in bytes; `width`, `height` (pixels) and `format` ("JPEG") are 0, 0 and "" while unknown.
-    `encoder` is the name of the model of its vector. `stored` entries have their original in the
-    object store. `error` is "" or an error's name and message. Times are aware, UTC.
+    `id` is 1 to 64 characters from A-Z, a-z, 0-9, ``.``, ``_``, ``-``. `content` is the SHA-256 of
+    the bytes in 64 hex digits, and is the id of the vector and the original. `source` is "upload",
+    "folder", "url" or "library". `name` is the user's file name in printable form, never used as a
+    path. `place` is the path of a file that stayed in its folder, or the image's URL. `size` is in
+    bytes; `width` and `height` (pixels) are 0 and `format` ("JPEG") is "" while unknown. `encoder`
+    is the model that made the vector. `stored` is True if the original is in the object store.
+    `error` is "" or an error's name and message. Times are timezone-aware, in UTC.
     """
 
     id: str
@@ -70,7 +70,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a listing; `total` counts all entries, `next` is the cursor of the next page."""
+    """A page of a listing. `total` counts all entries; `next` is the cursor of the next page."""
 
     entries: list[Entry]
     total: int
@@ -79,10 +79,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """An entry to delete, and whether its vector and its original are to be deleted, too.
+    """An entry to delete, and whether to delete its vector and its original, too.
 
-    With `last_in_collection` no remaining entry of the collection has this content, with
-    `last_anywhere` no remaining entry of any collection.
+    `last_in_collection` is True if no other entry of the collection has this content: the vector
+    can be deleted. `last_anywhere` is True if no entry of any collection has it: the original can
+    be deleted.
     """
 
     entry: Entry
@@ -91,19 +92,19 @@ class Deletion:
 
 
 def entry_id(collection: str, content: str, source: str, place_or_name: str) -> str:
-    """Return the id of an entry, 32 hex digits, which depends on these values alone."""
-    # JSON, so that different lists have different texts; in ASCII, so that any text has a hash
+    """Return an entry's id, 32 hex digits, derived from these values only."""
+    # JSON distinguishes different lists; as ASCII, even a lone surrogate can be hashed
     text = json.dumps([collection, content, source, place_or_name])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def possible_id(id_: str) -> bool:
-    """Return whether an entry may have this id."""
+    """Return whether an id is valid."""
     return _ID.fullmatch(id_) is not None
 
 
 def possible_content(content: str) -> bool:
-    """Return whether this is a sha256 in lower-case hex."""
+    """Return whether a content hash is valid: 64 lower-case hex digits."""
     return _CONTENT.fullmatch(content) is not None
 
 
@@ -111,7 +112,7 @@ def check_id(id_: str) -> None:
     """Check the id of an entry, a job or a key.
 
     Raises:
-        ConfigError: it has other characters or another length than `Entry.id`.
+        ConfigError: the id is invalid; see `Entry`.
     """
     if not possible_id(id_):
         raise ConfigError(
@@ -120,10 +121,10 @@ def check_id(id_: str) -> None:
 
 
 def check_text(name: str, text: str, *, most: int | None = None) -> None:
-    """Check a text that is written to the database.
+    """Check a text before it is written to the database.
 
     Raises:
-        ConfigError: it is longer than `most` characters, or has characters that databases reject.
+        ConfigError: it is longer than `most` characters, or contains NUL or a lone surrogate.
     """
     if most is not None and len(text) > most:
         raise ConfigError(f"{name} is longer than {most} characters: {text[:40]!r} …")
@@ -132,7 +133,7 @@ def check_text(name: str, text: str, *, most: int | None = None) -> None:
 
 
 def check_time(name: str, time: datetime) -> None:
-    """Check that a time has a zone and can be converted to UTC.
+    """Check that a time has a time zone and can be converted to UTC.
 
     Raises:
         ConfigError: it has no time zone, or is out of range in UTC.
@@ -146,10 +147,11 @@ def check_time(name: str, time: datetime) -> None:
 
 
 def check_fields(fields: Mapping[str, Value]) -> None:
-    """Check the user's fields of an entry.
+    """Check the user-defined fields of an entry.
 
     Raises:
-        ConfigError: a name is not a text, or a value not a text, finite number or boolean.
+        ConfigError: a name is not a text; a value is not a text, finite number or boolean; or a
+            text contains NUL or a lone surrogate.
     """
     for name, value in fields.items():
         if not isinstance(name, str):
@@ -164,10 +166,10 @@ def check_fields(fields: Mapping[str, Value]) -> None:
 
 
 def check_entry(entry: Entry) -> None:
-    """Check the values of an entry before it is written.
+    """Check an entry before it is written.
 
     Raises:
-        ConfigError: a value does not meet the description of `Entry`.
+        ConfigError: a value is invalid; see `Entry`.
     """
     check_id(entry.id)
     check_name(entry.collection)
@@ -183,10 +185,10 @@ def check_entry(entry: Entry) -> None:
 
 
 def check_changes(values: Mapping[str, Value]) -> None:
-    """Check the values that `Catalog.ready` may change.
+    """Check the `changes` of `Catalog.ready`.
 
     Raises:
-        ConfigError: it may not change the field, or a value does not meet `Entry`.
+        ConfigError: a field cannot be changed, or a value is invalid; see `Entry`.
     """
     for name, value in values.items():
         kind = _CHANGES.get(name)
@@ -201,10 +203,10 @@ def check_changes(values: Mapping[str, Value]) -> None:
 def checked_update(
     label: str | None, fields: Mapping[str, Value] | None, name: str | None
 ) -> dict[str, object]:
-    """Return the values of an update that are not None, by field.
+    """Check the values of an update, and return the values that are not None, by field.
 
     Raises:
-        ConfigError: a value does not meet the description of `Entry`.
+        ConfigError: a value is invalid; see `Entry`.
     """
     if label is not None:
         check_text("label", label, most=MAX_LABEL)
@@ -217,5 +219,5 @@ def checked_update(
 
 
 def plain(text: str) -> str:
-    """Return a text with "?" for characters that databases reject: NUL and lone surrogates."""
+    """Replace NUL and lone surrogates, which databases reject, with "?"."""
     return text.replace("\0", "?").encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Jobs of the catalog and their failures, and checks of their values."""
+"""Jobs and their failures, and checks of their values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,10 +28,10 @@ COUNTERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job and its progress: how many images have passed each stage.
+    """A job and its progress, as the number of images that passed each stage.
 
-    `request` holds its parameters as plain values. `error` is "" or the reason why the whole job
-    failed. Times are aware, UTC, and None before the event.
+    `request` contains the parameters as JSON-serializable values. `error` is "" or the reason why
+    the whole job failed. Times are timezone-aware, in UTC, and None before the event.
     """
 
     id: str
@@ -55,13 +55,13 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether the job has ended."""
+        """Whether the job has ended: `state` is in `OVER`."""
         return self.state in OVER
 
 
 @dataclass(frozen=True, slots=True)
 class JobFailure:
-    """An image that a job failed to add: its path or URL, the stage, the error and the reason."""
+    """An image that a job could not add. `item` is its path or URL; `error` is an error class."""
 
     item: str
     stage: str
@@ -71,7 +71,7 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A page of a listing; `total` counts all jobs, `next` is the cursor of the next page."""
+    """A page of a listing. `total` counts all jobs; `next` is the cursor of the next page."""
 
     jobs: list[Job]
     total: int
@@ -80,7 +80,7 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class JobFailurePage:
-    """A page of a job's failures; `total` counts them all, `next` is the next page's cursor."""
+    """A page of failures. `total` counts all failures; `next` is the cursor of the next page."""
 
     failures: list[JobFailure]
     total: int
@@ -88,10 +88,10 @@ class JobFailurePage:
 
 
 def check_job(job: Job) -> None:
-    """Check the values of a job before it is written.
+    """Check a job before it is written.
 
     Raises:
-        ConfigError: a value does not meet the description of `Job`.
+        ConfigError: a value is invalid; see `Job`.
     """
     check_id(job.id)
     check_name(job.collection)
@@ -108,10 +108,10 @@ def check_job(job: Job) -> None:
 
 
 def check_job_state(state: str) -> None:
-    """Check the name of a job's state.
+    """Check that a job state is known.
 
     Raises:
-        ConfigError: it is unknown.
+        ConfigError: the state is unknown.
     """
     if state not in JOB_STATES:
         raise ConfigError(f"job state {state!r} is unknown. Use one of {', '.join(JOB_STATES)}.")
@@ -121,7 +121,7 @@ def check_failure(failure: JobFailure) -> None:
     """Check a failure before it is written.
 
     Raises:
-        ConfigError: `stage` is longer than 32 characters, or `error` than 64.
+        ConfigError: `stage` is longer than 32 characters, or `error` is longer than 64.
     """
     check_text("stage", failure.stage, most=32)
     check_text("error", failure.error, most=64)

@@ -1,4 +1,4 @@
-"""Writes and reads jobs in an open transaction."""
+"""Reads and writes jobs in an open transaction."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -91,7 +91,7 @@ def trim(connection: Connection, keep: int) -> None:
     """See `Catalog.trim_jobs`."""
     newest = sa.select(JOBS.c.id).where(JOBS.c.state.in_(OVER))
     newest = newest.order_by(JOBS.c.created.desc(), JOBS.c.id.desc())
-    # selected first, because other processes may delete some of them meanwhile
+    # selected first, because other processes may delete jobs at the same time
     if ids := connection.execute(newest.offset(keep).limit(CHUNK)).scalars().all():
         connection.execute(JOB_FAILURES.delete().where(JOB_FAILURES.c.job.in_(ids)))
         connection.execute(JOBS.delete().where(JOBS.c.id.in_(ids)))

@@ -1,6 +1,6 @@
-"""Writes and reads the rows of API keys in an open transaction.
+"""Reads and writes API keys in an open transaction.
 
-The catalog knows the digest of a key, never its secret; `archive.access` decides on access.
+The catalog stores the digest of a secret, never the secret. `archive.access` checks access.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,10 @@ from imgsearch.errors import AccessDenied, ConfigError
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """The row of an API key: `id` is its public part, `digest` a hash of the secret, in hex.
+    """An API key in the catalog. `id` is public; `digest` is a hash of the secret, in hex.
 
-    `scopes` are some of "read", "write", "admin". Times are aware, UTC; None means never.
+    `scopes` contains "read", "write" or "admin". Times are timezone-aware, in UTC. None means that
+    the key was never used, or never expires.
     """
 
     id: str
@@ -36,10 +37,10 @@ _NAMES: Final = tuple(field.name for field in fields(KeyRow))
 
 
 def check_key(row: KeyRow) -> None:
-    """Check the values of a key's row before it is written.
+    """Check a key before it is written.
 
     Raises:
-        ConfigError: a value does not meet the description of `KeyRow`.
+        ConfigError: a value is invalid; see `KeyRow`.
     """
     check_id(row.id)
     if not (row.digest.isascii() and row.digest.isalnum() and len(row.digest) <= 128):

@@ -1,7 +1,7 @@
-"""Locks on contents, so that writers of the same content wait for each other.
+"""Locks on contents: writers of the same content wait for each other.
 
-A lock is a row of the table `contents`. SQLite has one writer at a time, so there the rows only
-keep the foreign keys valid.
+A lock is a row in the table `contents`. SQLite allows one writer at a time, so there the rows are
+only needed as foreign keys.
 """
 
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from imgsearch.catalog.tables import CONTENTS, ENTRIES, chunks
 
 
 def lock(connection: Connection, contents: Iterable[str]) -> None:
-    """Lock the contents until the transaction ends; create missing rows.
+    """Lock contents until the transaction ends. Missing rows are created.
 
-    In sorted order, which prevents deadlocks. An INSERT locks, because a selected row may be
-    deleted before it can be locked.
+    Contents are locked in sorted order to prevent deadlocks. The lock is an INSERT, because a
+    selected row may be deleted before it is locked.
     """
     rows = [{"content": content} for content in sorted(set(contents))]
     if not rows:
@@ -31,7 +31,7 @@ def lock(connection: Connection, contents: Iterable[str]) -> None:
 
 
 def release(connection: Connection, contents: Iterable[str]) -> None:
-    """Delete the rows of locked contents that no entry has."""
+    """Delete the rows of locked contents that no entry uses."""
     used = sa.select(ENTRIES.c.id).where(ENTRIES.c.content == CONTENTS.c.content).exists()
     for chunk in chunks(sorted(contents)):
         connection.execute(CONTENTS.delete().where(CONTENTS.c.content.in_(chunk), ~used))

@@ -1,6 +1,6 @@
-"""Listings in pages: a page starts after the last entry of the page before.
+"""Paged listings, where each page starts after the last entry of the previous page.
 
-So entries that are added meanwhile repeat or hide none, and page 1,000 costs as much as page 1.
+So new entries do not repeat or hide others, and page 1,000 is as fast as page 1.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ _KINDS: Final = {"created": datetime, "name": str, "size": int, "label": str}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Conditions on the entries of a listing; None accepts every entry.
+    """Filters for the entries of a listing. None accepts all entries.
 
-    `created_after` is inclusive, `created_before` exclusive.
+    `created_after` is inclusive, `created_before` is exclusive.
     """
 
     collection: str | None = None
@@ -48,7 +48,7 @@ class Filters:
                 check_time(name, time)
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the conditions for SQL, with values as bound parameters."""
+        """Return the SQL conditions, with values as bound parameters."""
         columns = ENTRIES.c
         equal = ("collection", "state", "content", "source")
         conditions = [
@@ -59,7 +59,7 @@ class Filters:
         if self.label is not None:
             conditions.append(columns.label.in_(forms(self.label)))
         if self.text:
-            # not LIKE, because its wildcards in the text would have to be escaped
+            # not LIKE, which would require escaping wildcards in the text
             conditions.append(sa.func.instr(columns.folded, folded(self.text)) > 0)
         if self.created_after is not None:
             conditions.append(columns.created >= self.created_after)
@@ -69,7 +69,7 @@ class Filters:
 
 
 def count(connection: Connection, filters: Filters) -> int:
-    """Return the number of entries that meet the conditions."""
+    """Return the number of entries that match the filters."""
     statement = sa.select(sa.func.count()).select_from(ENTRIES).where(*filters.conditions())
     return int(connection.execute(statement).scalar_one())
 
@@ -107,10 +107,10 @@ def check_limit(limit: int) -> None:
 
 
 def check_order(order: str) -> None:
-    """Check the name of an order.
+    """Check that a sort order is known.
 
     Raises:
-        ConfigError: it is unknown.
+        ConfigError: the order is unknown.
     """
     if order not in _KINDS:
         raise ConfigError(f"order {order!r} is unknown. Use one of {', '.join(_KINDS)}.")
@@ -145,5 +145,5 @@ def page(
 
 
 def _listing(order: Order, *, descending: bool) -> str:
-    """Return the listing of a cursor, which is invalid in another order."""
+    """Return the listing's name for cursors, which differs for each sort order."""
     return f"{order} down" if descending else f"{order} up"

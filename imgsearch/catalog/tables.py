@@ -1,4 +1,4 @@
-"""The tables that queries use; `migrations` creates them, and a test compares both."""
+"""The tables that queries use. `migrations` creates them; a test checks that both agree."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,14 +24,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql, sqlite
 from typing_extensions import override
 
-LONG: Final = Text().with_variant(mysql.LONGTEXT(), "mysql")  # MySQL's TEXT ends at 64 KB
-CHUNK: Final = 500  # values in one IN, below the limits of both databases
-TIME: Final = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")  # else whole seconds
-SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER auto-increments there
+LONG: Final = Text().with_variant(mysql.LONGTEXT(), "mysql")  # MySQL's TEXT holds 64 KB
+CHUNK: Final = 500  # values in an IN clause, below the limits of both databases
+TIME: Final = DateTime().with_variant(
+    mysql.DATETIME(fsp=6), "mysql"
+)  # otherwise MySQL stores whole seconds
+SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER auto-increments
 
 
 class Utc(TypeDecorator[datetime]):
-    """Aware times, stored as UTC without a zone, because neither database has a type with one."""
+    """Aware times, stored in UTC without a zone because neither database has a zoned type."""
 
     impl = TIME
     cache_ok = True
@@ -46,7 +48,7 @@ class Utc(TypeDecorator[datetime]):
 
 
 class Json(TypeDecorator[Any]):
-    """Plain values as JSON text: MySQL's own type would round large numbers."""
+    """JSON values, stored as text because MySQL's JSON type rounds large numbers."""
 
     impl = LONG
     cache_ok = True
@@ -63,7 +65,7 @@ class Json(TypeDecorator[Any]):
 
 METADATA: Final = MetaData()
 
-CONTENTS: Final = Table(  # one row for each content, which `locks` locks
+CONTENTS: Final = Table(  # one row for each content; see `locks`
     "contents",
     METADATA,
     Column("content", String(64), primary_key=True),
@@ -77,7 +79,7 @@ ENTRIES: Final = Table(
     Column("content", String(64), ForeignKey("contents.content"), nullable=False),
     Column("source", String(16), nullable=False),
     Column("name", String(512), nullable=False),
-    Column("folded", LONG, nullable=False),  # the name without case, equal in all databases
+    Column("folded", LONG, nullable=False),  # the case-folded name, the same in all databases
     Column("place", LONG, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("width", BigInteger, nullable=False),
@@ -162,7 +164,7 @@ def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None
 
 
 def chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the distinct values in their order, at most `CHUNK` at a time."""
+    """Yield lists of at most `CHUNK` distinct values, in their order."""
     distinct = list(dict.fromkeys(values))
     for start in range(0, len(distinct), CHUNK):
         yield distinct[start : start + CHUNK]

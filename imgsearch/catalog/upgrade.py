@@ -1,4 +1,4 @@
-"""Migrates the tables of a database, one process at a time."""
+"""Migrates the tables of a database in one process at a time."""
 
 import hashlib
 import threading
@@ -14,15 +14,15 @@ from sqlalchemy import Connection
 
 from imgsearch.errors import CatalogError, CatalogOutdated
 
-VERSION_TABLE: Final = "imgsearch_version"  # not Alembic's default: another program may use that
+VERSION_TABLE: Final = "imgsearch_version"  # not Alembic's default, which another program may use
 _turn = threading.Lock()  # Alembic keeps the running migration in a global variable
 
 
 def needed(connection: Connection) -> bool:
-    """Return whether the database lacks migrations.
+    """Return whether migrations are missing in the database.
 
     Raises:
-        CatalogOutdated: it has a migration that this version of imgsearch does not know.
+        CatalogOutdated: the database has a migration that this imgsearch does not know.
     """
     scripts = ScriptDirectory.from_config(_config())
     known = {step.revision for step in scripts.walk_revisions()}
@@ -37,11 +37,11 @@ def needed(connection: Connection) -> bool:
 
 
 def run(connection: Connection, *, to: str = "head") -> None:
-    """Run the migrations that the database lacks, up to `to`.
+    """Run the missing migrations up to the version `to`.
 
-    On SQLite all run in the transaction of `connection`, which locks other processes out.
+    On SQLite all migrations run in the transaction of `connection`, which blocks other writers.
     """
-    if not needed(connection):  # another process may have run them meanwhile
+    if not needed(connection):  # another process has run them
         return
     config = _config()
     config.attributes.update(connection=connection, version_table=VERSION_TABLE)
@@ -50,10 +50,12 @@ def run(connection: Connection, *, to: str = "head") -> None:
 
 
 def run_alone(connection: Connection, *, timeout: float, to: str = "head") -> None:
-    """Run the migrations that MySQL lacks under a named lock, because MySQL commits each of them.
+    """Run the missing migrations while holding a named lock of the MySQL server.
+
+    The lock is needed because MySQL commits each migration separately.
 
     Raises:
-        CatalogError: another process holds the lock for about `timeout` seconds.
+        CatalogError: another process held the lock for most of `timeout` seconds.
     """
     lock = _lock_name(connection)
     patience = int(timeout * 0.8)  # less than the driver's timeout, so that the response arrives
@@ -61,7 +63,7 @@ def run_alone(connection: Connection, *, timeout: float, to: str = "head") -> No
         raise CatalogError("the catalog cannot be opened: another process migrates it. Retry.")
     try:
         run(connection, to=to)
-        connection.commit()  # the version, before the next process reads it
+        connection.commit()  # saves the version before another process reads it
     finally:
         connection.execute(sa.select(sa.func.release_lock(lock)))
 
@@ -76,6 +78,6 @@ def _config() -> Config:
 
 
 def _lock_name(connection: Connection) -> str:
-    """Return the lock's name; names are shared by the whole server and at most 64 characters."""
+    """Return the lock's name. Lock names are server-wide and have at most 64 characters."""
     name = str(connection.engine.url.database)
     return f"imgsearch:{hashlib.sha256(name.encode()).hexdigest()[:32]}"

@@ -1,4 +1,4 @@
-"""Stores of originals: `connect(url)` opens a local folder or a bucket of an S3 service."""
+"""Object stores for originals. `connect(url)` opens a local folder or an S3 bucket."""
 
 from importlib import import_module
 from pathlib import Path
@@ -12,18 +12,19 @@ from imgsearch.objects.thumbnails import MEDIA_TYPE, thumbnail
 def connect(
     url: str, *, key: str | None = None, secret: str | None = None, timeout: float = 10.0
 ) -> ObjectStore:
-    """Open the store of originals at `url`.
+    """Open the object store at `url`.
 
-    ``originals`` or ``file:///abs/originals`` is a local folder. A missing folder is created, its
-    parents are not. ``s3://bucket/prefix?endpoint=http://host:9000`` is a bucket of an S3 service,
-    by default Amazon's, with its `key` and `secret`. ``region=NAME`` sets the region (us-east-1),
-    ``public=https://HOST`` another address for links, and ``create=1`` creates a missing bucket,
-    private. `timeout` limits each wait for the service, in seconds.
+    ``originals`` or ``file:///abs/originals`` is a local folder. A missing folder is created, but
+    not its parents. ``s3://bucket/prefix?endpoint=http://host:9000`` is an S3 bucket, opened with
+    an access `key` and its `secret`; the default endpoint is Amazon's. ``region=NAME`` sets the
+    region (default us-east-1), ``public=https://HOST`` sets another address for links, and
+    ``create=1`` creates a missing bucket, which is private. `timeout` limits each wait for the
+    service, in seconds.
 
     Raises:
         ConfigError: the URL has another form or contains a secret, or `key` or `secret` is missing.
         MissingExtra: boto3 is not installed.
-        ObjectStoreError: the store cannot be used; the message has the reason.
+        ObjectStoreError: the store cannot be opened. The message contains the reason.
     """
     scheme, mark, _ = url.partition("://")
     if not mark:

@@ -1,4 +1,4 @@
-"""The contract of a store of originals: private bytes under the sha256 of their content."""
+"""The interface of object stores: private originals, addressed by their SHA-256."""
 
 import hashlib
 import re
@@ -12,24 +12,25 @@ from imgsearch.errors import ConfigError
 from imgsearch.types import Closeable
 
 EDGES: Final = range(16, 1025)
-"""Valid edges of thumbnails, in pixels: smaller ones show nothing, larger ones are originals."""
+"""Valid thumbnail sizes, in pixels. For larger sizes, use the original."""
 
 LONGEST_LINK: Final = 7 * 24 * 3600
-"""Longest lifetime of a link in seconds, the limit of signature version 4. Source:
+"""Maximum lifetime of a link in seconds, the limit of signature version 4. Source:
 docs.aws.amazon.com, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)"."""
 
 CONTENT: Final = re.compile(r"[0-9a-f]{64}")
 
-# images only, and not SVG, because it may contain scripts that a browser runs
+# no SVG, because it may contain scripts that a browser runs
 _MEDIA_TYPE: Final = re.compile(r"image/(?!svg)[a-z0-9][a-z0-9.+-]{0,60}|application/octet-stream")
 
 
 class ObjectStore(Closeable):
-    """Originals and their thumbnails, under content hashes: 64 lower-case hexadecimal digits.
+    """A store of originals and thumbnails, addressed by content hash. Thread-safe.
 
-    Reading them requires the store's key or a link. Thread-safe. Every method raises `ConfigError`
-    for an invalid `content`, so only hashes become paths or keys, and `ObjectStoreError` if the
-    store fails. `url` names the store, without secrets.
+    `content` is a SHA-256 in 64 lower-case hexadecimal digits. Objects are private: reading them
+    requires access to the store or a link. Methods raise `ConfigError` if `content` is invalid, so
+    only hashes are used as paths or keys, and `ObjectStoreError` if the store fails. `url` is the
+    store's URL without secrets.
     """
 
     url: str
@@ -39,17 +40,17 @@ class ObjectStore(Closeable):
         """Check that the store responds.
 
         Raises:
-            ObjectStoreError: it does not; the message has the reason.
+            ObjectStoreError: the store does not respond. The message contains the reason.
         """
 
     def put(self, content: str, data: bytes, media_type: str) -> None:
-        """Write an original atomically; an existing one is kept and its age in `contents` reset.
+        """Write an original atomically. Several writers can write the same content.
 
-        The new age protects the original from a deletion of old orphans. Several writers of one
-        content do not disturb each other.
+        If the original exists, its age in `contents` is reset to at most ten minutes, which
+        protects it from a deletion of old orphans.
 
         Raises:
-            ConfigError: `data` has another hash, or `media_type` is not an image's.
+            ConfigError: `data` has another hash, or `media_type` is not allowed for an original.
         """
         check_media_type(media_type)
         if hashlib.sha256(data).hexdigest() != checked(content):
@@ -57,7 +58,7 @@ class ObjectStore(Closeable):
         self._put(content, data, media_type)
 
     def get(self, content: str) -> bytes:
-        """Return an original.
+        """Return the bytes of an original.
 
         Raises:
             ObjectNotFound: the store has no original with this hash.
@@ -65,10 +66,10 @@ class ObjectStore(Closeable):
         return b"".join(self._stream(checked(content)))
 
     def stream(self, content: str) -> Iterator[bytes]:
-        """Return an original in pieces of at most 1 MiB.
+        """Return an iterator over the bytes of an original, in chunks of at most 1 MiB.
 
         Raises:
-            ObjectNotFound: the store has no original with this hash; raised before iteration.
+            ObjectNotFound: the store has no original with this hash. Raised before the iteration.
         """
         pieces = self._stream(checked(content))
         # a started generator closes its file even if the caller stops iterating
@@ -81,27 +82,28 @@ class ObjectStore(Closeable):
     def delete(self, content: str) -> None:
         """Delete an original and its thumbnails, if they exist.
 
-        The original is deleted last, so an interrupted deletion still appears in `contents`.
+        The original is deleted last, so it stays in `contents` if the deletion is interrupted.
         """
         self._delete(checked(content))
 
     @abstractmethod
     def contents(self) -> Iterator[tuple[str, float]]:
-        """Yield the hash of each original, in any order, and its age in seconds.
+        """Yield the hash and the age of each original, in any order.
 
-        The age is at least 0, by the store's own clock.
+        The age is in seconds, at least 0, measured with the store's clock.
         """
 
     def link(
         self, content: str, seconds: int, *, name: str = "", media_type: str = ""
     ) -> str | None:
-        """Return a public URL of an original, valid for 1 second to 7 days, None without links.
+        """Return a public URL for an original. Returns None if the store does not support links.
 
-        `name` is the file name for downloads. `media_type` is the type in the response, by default
-        the type from `put`. The original may be missing.
+        The URL is valid for `seconds`, 1 second to 7 days. `name` is the file name for downloads.
+        `media_type` is the type in the response, by default the type passed to `put`. It is not
+        checked whether the original exists.
 
         Raises:
-            ConfigError: `seconds` is out of range, or `media_type` is not an image's.
+            ConfigError: `seconds` is out of range, or `media_type` is not allowed.
         """
         if not 1 <= seconds <= LONGEST_LINK:
             raise ConfigError(
@@ -112,7 +114,7 @@ class ObjectStore(Closeable):
         return self._link(checked(content), seconds, name, media_type)
 
     def put_thumbnail(self, content: str, edge: int, data: bytes) -> None:
-        """Write or replace a thumbnail atomically; the original may be missing.
+        """Write or replace a thumbnail atomically. Its original need not exist.
 
         Raises:
             ConfigError: `edge` is not in `EDGES`.
@@ -120,7 +122,7 @@ class ObjectStore(Closeable):
         self._put_thumbnail(checked(content), checked_edge(edge), data)
 
     def thumbnail(self, content: str, edge: int) -> bytes | None:
-        """Return the thumbnail with this edge in pixels, None if it is missing.
+        """Return the thumbnail of this size in pixels. Returns None if it does not exist.
 
         Raises:
             ConfigError: `edge` is not in `EDGES`.
@@ -128,7 +130,7 @@ class ObjectStore(Closeable):
         return self._thumbnail(checked(content), checked_edge(edge))
 
     @override
-    def close(self) -> None:  # most have nothing open
+    def close(self) -> None:  # most stores have no open connections
         """Close connections. Idempotent."""
 
     def __repr__(self) -> str:
@@ -157,10 +159,10 @@ class ObjectStore(Closeable):
 
 
 def checked(content: str) -> str:
-    """Return a content hash.
+    """Return `content` unchanged if it is a valid content hash.
 
     Raises:
-        ConfigError: it is not 64 lower-case hexadecimal digits.
+        ConfigError: `content` is not 64 lower-case hexadecimal digits.
     """
     if not CONTENT.fullmatch(content):
         raise ConfigError(
@@ -170,10 +172,10 @@ def checked(content: str) -> str:
 
 
 def checked_edge(edge: int) -> int:
-    """Return an edge of a thumbnail, in pixels.
+    """Return `edge` unchanged if it is a valid thumbnail size in pixels.
 
     Raises:
-        ConfigError: it is not in `EDGES`.
+        ConfigError: `edge` is not in `EDGES`.
     """
     if edge not in EDGES:
         raise ConfigError(
@@ -186,7 +188,7 @@ def check_media_type(media_type: str) -> None:
     """Check the media type of an original.
 
     Raises:
-        ConfigError: it is not an image's, or it is SVG.
+        ConfigError: it is neither an image type other than SVG nor application/octet-stream.
     """
     if not _MEDIA_TYPE.fullmatch(media_type):
         raise ConfigError(f"media type {media_type[:80]!r} is not a supported image type")

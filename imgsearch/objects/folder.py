@@ -1,11 +1,12 @@
-"""Originals in a local folder that only its owner can read.
+"""An object store in a local folder that only its owner can read.
 
-Files are ``originals/ab/HASH`` and ``thumbnails/EDGE/ab/HASH``, and are written in ``unfinished/``.
-Folders have mode 0700 and files 0600. Each path is opened step by step from open folders without
-symbolic links, so no file outside is read, written or deleted.
+Files are ``originals/ab/HASH`` and ``thumbnails/EDGE/ab/HASH``, and are first written to
+``unfinished/``. Folders have mode 0700 and files have mode 0600. Each path component is opened
+relative to its open parent folder, without following symbolic links. So no file outside the folder
+is read, written or deleted.
 """
 
-# ruff: noqa: PTH208  # pathlib does not support open folders
+# ruff: noqa: PTH208  # pathlib does not support folder descriptors
 import errno
 import os
 import re
@@ -23,17 +24,19 @@ from imgsearch.errors import ObjectNotFound, ObjectStoreError
 from imgsearch.objects.base import CONTENT, ObjectStore
 
 _PIECE: Final = 1 << 20  # bytes
-_STALE: Final = 3600.0  # seconds; no write takes an hour, so the writer of an older file died
+_STALE: Final = (
+    3600.0  # seconds; no write takes an hour, so an older file is left over from a killed writer
+)
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _SHARD: Final = re.compile(r"[0-9a-f]{2}")
 _ORIGINALS, _THUMBNAILS, _UNFINISHED = "originals", "thumbnails", "unfinished"
 
 
 class FolderStore(ObjectStore):
-    """Originals in `folder`, which is created if it is missing; its parents are not.
+    """An object store in `folder`, which is created if it is missing, but not its parents.
 
     Raises:
-        ObjectStoreError: it is not a folder, or cannot be created or written.
+        ObjectStoreError: `folder` is not a folder, or cannot be created or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +60,7 @@ class FolderStore(ObjectStore):
         with self._errors("write"), self._opened(_ORIGINALS, content[:2], create=True) as folder:
             with suppress(FileNotFoundError):
                 known = os.stat(content, dir_fd=folder, follow_symlinks=False)
-                # a file of another length was damaged from outside, and is written again
+                # a file of another size was damaged by another program, and is written again
                 if stat.S_ISREG(known.st_mode) and known.st_size == len(data):
                     os.utime(content, dir_fd=folder, follow_symlinks=False)
                     return
@@ -127,7 +130,7 @@ class FolderStore(ObjectStore):
         return None
 
     def _ages(self, shard: str) -> list[tuple[str, float]]:
-        """Return the originals of a shard and their ages in seconds."""
+        """Return the hashes and the ages in seconds of the originals in a shard."""
         ages = []
         with self._opened(_ORIGINALS, shard) as folder:
             for name in filter(CONTENT.fullmatch, os.listdir(folder)):
@@ -138,7 +141,7 @@ class FolderStore(ObjectStore):
         return ages
 
     def _write(self, folder: int, name: str, data: bytes) -> None:
-        """Write a file to an open folder, atomically and durably."""
+        """Write a file to an open folder atomically and durably."""
         draft = f"{name}.{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with self._opened(_UNFINISHED) as unfinished:
@@ -167,7 +170,7 @@ class FolderStore(ObjectStore):
             os.fsync(root)
 
     def _delete_stale(self) -> None:
-        """Delete unfinished files of killed writers."""
+        """Delete unfinished files that killed writers left."""
         with self._opened(_UNFINISHED) as unfinished:
             for draft in os.listdir(unfinished):
                 with suppress(FileNotFoundError):  # another process finished or deleted it
@@ -177,11 +180,11 @@ class FolderStore(ObjectStore):
 
     @contextmanager
     def _opened(self, *folders: str, create: bool = False) -> Iterator[int]:
-        """Yield the descriptor of a folder below the root.
+        """Return a context manager that yields the file descriptor of a folder below the root.
 
-        `create` creates missing folders below the first. The root and the first folder existed when
-        the store was opened. If one is missing, a disk is unmounted, which must not look like an
-        empty store.
+        If `create` is True, missing folders below the first are created. The root and the first
+        folder existed when the store was opened. If one of them is missing, the disk may be
+        unmounted, which must not look like an empty store.
 
         Raises:
             FileNotFoundError: a folder below the first is missing.

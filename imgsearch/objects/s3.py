@@ -1,7 +1,7 @@
-"""Originals in a bucket of an S3 service: Amazon's, MinIO, Swift, Ceph.
+"""An object store in an S3 bucket: Amazon S3, MinIO, Swift or Ceph.
 
-Keys are ``PREFIX/originals/HASH`` and ``PREFIX/thumbnails/HASH/EDGE``. No object has an access
-list, so only the owner of the key can read it, or a holder of a link.
+Keys are ``PREFIX/originals/HASH`` and ``PREFIX/thumbnails/HASH/EDGE``. Objects have no access
+control list, so only the owner of the access key and the holder of a link can read them.
 """
 
 from collections.abc import Iterator
@@ -29,9 +29,9 @@ from imgsearch.objects.base import CONTENT, ObjectStore
 from imgsearch.objects.s3_url import S3Url
 
 _PIECE: Final = 1 << 20  # bytes
-_ATTEMPTS: Final = 3  # every request is idempotent; botocore waits up to 1 and 2 s in between
-_CONNECTIONS: Final = 32  # parallel readers; more wait
-_YOUNG: Final = 600.0  # seconds; `put` rewrites an older original, which resets its age
+_ATTEMPTS: Final = 3  # all requests are idempotent; botocore waits up to 1 s, then up to 2 s
+_CONNECTIONS: Final = 32  # parallel requests; further requests wait
+_YOUNG: Final = 600.0  # seconds; `put` rewrites older originals to reset their age
 _WRONG_KEY: Final = "the access key or its secret is wrong. Check both."
 _DENIED: Final = "the access key or its secret is wrong, or lacks permissions. Check them."
 _FULL: Final = "the store is full. Free space or raise its quota."
@@ -39,22 +39,22 @@ _REASONS: Final = {
     "InvalidAccessKeyId": _WRONG_KEY,
     "SignatureDoesNotMatch": _WRONG_KEY,
     "AuthorizationHeaderMalformed": "the access key, secret or region is wrong. Check them.",
-    "403": _DENIED,  # responses to HEAD have no other code
+    "403": _DENIED,  # HEAD responses have no other code
     "AccessDenied": _DENIED,
     "NoSuchBucket": "the bucket does not exist. Create it, or add create=1 to the URL.",
     "BucketAlreadyExists": "the bucket belongs to another account. Choose another name.",
     "RequestTimeTooSkewed": "the clocks of this machine and the service differ. Set them.",
-    "500": "the service fails, or is not an S3 service",  # botocore's code for a web page, too
+    "500": "the service fails, or is not an S3 service",  # also botocore's code for an HTML page
     "QuotaExceeded": _FULL,
     "XMinioStorageFull": _FULL,
 }
 
 
 class S3Store(ObjectStore):
-    """Originals below a bucket's prefix.
+    """An object store below a prefix in a bucket.
 
-    `timeout` limits connecting and each wait for bytes, in seconds; a request is tried three times.
-    `page` is the number of keys in a request of a listing, 1 to 1,000.
+    `timeout` limits connecting and each wait for data, in seconds. Requests are attempted up to
+    three times. `page` is the number of keys in a listing request, 1 to 1,000.
 
     Raises:
         ObjectStoreError: the service does not respond, the key is wrong or lacks permissions, or
@@ -70,7 +70,7 @@ class S3Store(ObjectStore):
         with self._errors("open"):
             session = boto3.session.Session(aws_access_key_id=key, aws_secret_access_key=secret)
             self._client = _client(session, url, url.endpoint, timeout)
-            # signs links for the address that browsers use; sends no requests
+            # signs links for the public address; sends no requests
             public = url.public and _client(session, url, url.public, timeout)
             self._signer = public or self._client
             self._open()
@@ -110,7 +110,7 @@ class S3Store(ObjectStore):
     @override
     def _delete(self, content: str) -> None:
         with self._errors("delete"):
-            # one by one, because services disagree on the checksum of a bulk deletion
+            # one by one, because services require different checksums for bulk deletion
             for _, item in self._list(f"thumbnails/{content}/"):
                 self._client.delete_object(Bucket=self._location.bucket, Key=item["Key"])
             self._client.delete_object(Bucket=self._location.bucket, Key=self._original(content))
@@ -159,7 +159,7 @@ class S3Store(ObjectStore):
             return None
 
     def _open(self) -> None:
-        """Check the bucket, and create it if it is missing and the URL says so."""
+        """Check the bucket. Create a missing bucket if the URL has ``create=1``."""
         try:
             self._check_bucket()
         except ClientError as error:
@@ -168,7 +168,7 @@ class S3Store(ObjectStore):
             self._create_bucket()
 
     def _check_bucket(self) -> None:
-        # not HEAD, whose response has no reason for a failure
+        # not HEAD, because its response does not contain the reason for a failure
         page = self._client.list_objects_v2(
             Bucket=self._location.bucket, Prefix=self._location.prefix, MaxKeys=1
         )
@@ -177,7 +177,7 @@ class S3Store(ObjectStore):
 
     def _create_bucket(self) -> None:
         location = {"CreateBucketConfiguration": {"LocationConstraint": self._location.region}}
-        if self._location.region == "us-east-1":  # Amazon rejects this name, which is its default
+        if self._location.region == "us-east-1":  # Amazon rejects its default region here
             location = {}
         try:
             self._client.create_bucket(Bucket=self._location.bucket, **location)
@@ -192,7 +192,7 @@ class S3Store(ObjectStore):
         return f"{self._location.prefix}thumbnails/{content}/{edge}"
 
     def _head(self, name: str) -> dict[str, Any] | None:
-        """Return the metadata of a key, None for a missing one."""
+        """Return the metadata of an object. Returns None if the key does not exist."""
         with self._errors("look up"):
             try:
                 head: dict[str, Any] = self._client.head_object(
@@ -208,7 +208,7 @@ class S3Store(ObjectStore):
         return self._client.get_object(Bucket=self._location.bucket, Key=name)["Body"]
 
     def _list(self, prefix: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Yield the response and the metadata of each key below `prefix`."""
+        """Yield, for each key below `prefix`, the list response and the object's metadata."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._location.bucket,
             Prefix=self._location.prefix + prefix,
@@ -242,7 +242,7 @@ def _client(session: Any, url: S3Url, endpoint: str, timeout: float) -> Any:
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=_CONNECTIONS,
-        # older services reject the checksums that botocore adds by default since 1.36
+        # since 1.36 botocore adds checksums by default, which older services reject
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
@@ -250,14 +250,17 @@ def _client(session: Any, url: S3Url, endpoint: str, timeout: float) -> Any:
 
 
 def _age(response: dict[str, Any], item: dict[str, Any]) -> float:
-    """Return the age of an object in seconds, by the service's own clock."""
+    """Return the age of an object in seconds, measured with the service's clock."""
     date = response["ResponseMetadata"]["HTTPHeaders"].get("date")
     now = parsedate_to_datetime(date) if date else datetime.now(UTC)
     return max(0.0, float((now - item["LastModified"]).total_seconds()))
 
 
 def _disposition(name: str) -> str:
-    """Return a header that shows a file in the browser and saves it as `name`. Source: RFC 6266."""
+    """Return a Content-Disposition header for inline display and download as `name`.
+
+    Source: RFC 6266.
+    """
     kept = "".join(letter for letter in name if letter.isprintable() and letter not in '"\\/')
     plain = kept.encode("ascii", "replace").decode().replace("?", "_")
     return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(kept, safe='')}"

@@ -1,4 +1,4 @@
-"""Parses and checks URLs of S3 buckets: ``s3://bucket/prefix?endpoint=…``."""
+"""Parses and checks S3 URLs: ``s3://bucket/prefix?endpoint=…``."""
 
 import re
 from dataclasses import dataclass
@@ -11,16 +11,17 @@ from imgsearch.errors import ConfigError
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
 _OPTIONS: Final = ("endpoint", "region", "public", "create")
-_MAX_PREFIX: Final = 512  # bytes, of the 1,024 of a key
+_MAX_PREFIX: Final = 512  # bytes; an S3 key has at most 1,024
 _FORM: Final = "s3://BUCKET/PREFIX?endpoint=http://HOST:PORT"
 
 
 @dataclass(frozen=True, slots=True)
 class S3Url:
-    """A bucket and a prefix in it.
+    """A bucket, a key prefix and options.
 
-    `prefix` is "" or ends in a slash. `endpoint` is the service's address, "" for Amazon's.
-    `public` is the address in links, "" for `endpoint`. With `create` a missing bucket is created.
+    `prefix` is "" or ends in a slash. `endpoint` is the service's address, or "" for Amazon.
+    `public` is the address in links, or "" for the same as `endpoint`. If `create` is True, a
+    missing bucket is created.
     """
 
     bucket: str
@@ -32,12 +33,12 @@ class S3Url:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Parse a URL, whose prefix may be percent-encoded.
+        """Parse a URL. Its prefix may be percent-encoded.
 
         Raises:
-            ConfigError: it has another form, or contains a secret.
+            ConfigError: the URL has another form, or contains a secret.
         """
-        # messages never quote the whole URL, which may contain a secret
+        # messages never contain the whole URL, because it may contain a secret
         parts = _split(url)
         if "@" in parts.netloc + parts.query or ":" in parts.netloc or parts.fragment:
             raise ConfigError(
@@ -66,7 +67,7 @@ class S3Url:
         )
 
     def __str__(self) -> str:
-        """Return the canonical URL, with which another process opens the same store."""
+        """Return the canonical URL, without `create`."""
         options = {"endpoint": self.endpoint, "region": self.region, "public": self.public}
         query = urlencode({name: value for name, value in options.items() if value}, safe=":/")
         return f"s3://{self.bucket}/{quote(self.prefix.rstrip('/'))}?{query}"
@@ -75,7 +76,7 @@ class S3Url:
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # not chained, because its text quotes the URL
+    except ValueError:  # not chained: its text quotes the URL
         raise ConfigError(f"the S3 URL is invalid. Use {_FORM}.") from None
 
 
@@ -91,7 +92,7 @@ def _prefix(path: str) -> str:
 
 
 def _address(option: str, text: str) -> str:
-    """Return an address without its trailing slash, "" for an empty one."""
+    """Check an address, and return it without a trailing slash. Returns "" for an empty text."""
     if not text:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Image bytes → a thumbnail, without the image's metadata."""
+"""Creates WebP thumbnails without the image's metadata."""
 
 import io
 from typing import Final
@@ -7,21 +7,21 @@ from imgsearch.images import MAX_PIXELS, picture
 from imgsearch.objects.base import checked_edge
 
 MEDIA_TYPE: Final = "image/webp"
-"""The media type of thumbnails: WebP is a third smaller than JPEG of the same quality."""
+"""The media type of thumbnails. WebP is a third smaller than JPEG of the same quality."""
 
 
 def thumbnail(data: bytes, edge: int, *, max_pixels: int = MAX_PIXELS) -> bytes:
     """Return a WebP thumbnail with EXIF orientation applied and metadata stripped.
 
-    Its longer edge has at most `edge` pixels; smaller images are not enlarged.
+    Its longer edge has at most `edge` pixels. Smaller images are not enlarged.
 
     Raises:
-        ConfigError: `edge` is not in 16…1024.
+        ConfigError: `edge` is not in 16 to 1,024.
         ImageError: as for `imgsearch.images.decode`.
     """
     image = picture(data, max_pixels=max_pixels, at_least=checked_edge(edge))
-    image.info.clear()  # Pillow would write its profiles and EXIF
+    image.info.clear()  # otherwise Pillow would write profiles and EXIF
     image.thumbnail((edge, edge))
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=80)  # no visible loss at the size of a tile in the page
+    image.save(buffer, "WEBP", quality=80)  # no visible loss at tile size
     return buffer.getvalue()

@@ -1,1 +1,1 @@
-"""Milvus: a server, or embedded in a folder."""
+"""Milvus stores: a server, or an embedded store in a folder."""

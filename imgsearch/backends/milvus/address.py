@@ -1,4 +1,4 @@
-"""Addresses of Milvus stores, in the arguments of Towhee's public operators."""
+"""The connection arguments of Towhee's public Milvus operators."""
 
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -8,11 +8,11 @@ from imgsearch.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The address of a store in the arguments of Towhee's operators. The repr has no secrets.
+    """The address of a Milvus store, as Towhee's operators take it. The repr has no secrets.
 
     `uri` is ``http(s)://host:port``, or ``PATH.db`` for an embedded store, and takes precedence
-    over `host` and `port`. `token` is an API key or ``user:password``. With `user` and `password`
-    the connection uses TLS, like the hub's operator, unless `secure` is False.
+    over `host` and `port`. `token` is an API key or ``user:password``. As in Towhee Hub's operator,
+    a connection with credentials uses TLS unless `secure` is False.
     """
 
     host: str | None = None
@@ -29,7 +29,7 @@ class Address:
         """The store's URL for `imgsearch.backends.connect`.
 
         Raises:
-            ConfigError: `uri` is neither http(s):// nor a path that ends in .db.
+            ConfigError: `uri` has a scheme other than http, https or tcp.
         """
         database = quote(self.db_name, safe="")
         if self.uri is None:
@@ -48,7 +48,7 @@ class Address:
 
     @property
     def credentials(self) -> str | None:
-        """The token for `imgsearch.backends.connect`, None without one."""
+        """The token for `imgsearch.backends.connect`. None without credentials."""
         if self.token or not self.user:
             return self.token or None
         return f"{self.user}:{self.password or ''}"

@@ -1,4 +1,4 @@
-"""Milvus: an embedded store (milvus-lite) or a server, through one client, `MilvusClient`."""
+"""The Milvus backend: an embedded store (milvus-lite) or a server, through `MilvusClient`."""
 
 import threading
 import time
@@ -39,7 +39,7 @@ from imgsearch.types import Fingerprint, check_name
 
 
 class Backend(VectorBackend):
-    """The collections of one store: an embedded one, or a database of a server."""
+    """The collections of an embedded store or of one server database."""
 
     @override
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
@@ -54,7 +54,7 @@ class Backend(VectorBackend):
     @override
     def names(self) -> list[str]:
         with self.calling() as client:
-            if folder := self.connection.folder:  # lite lists nothing if one collection is damaged
+            if folder := self.connection.folder:  # lite fails to list any if one is damaged
                 return milvus_folder.names(folder)
             return sorted(client.list_collections(timeout=self._timeout))
 
@@ -130,15 +130,18 @@ class Backend(VectorBackend):
         self.connection.close()
 
     def calling(self) -> AbstractContextManager[MilvusClient]:
-        """Lend the client for some calls; see `Connection.calling`."""
+        """Return a context manager that yields the client and translates driver errors.
+
+        See `Connection.calling`.
+        """
         return self.connection.calling()
 
     def described(self, name: str, names: FieldNames) -> Described[Layout]:
-        """Return Milvus' description of a collection, by its name or an alias.
+        """Return the description of a collection, by name or alias.
 
         Raises:
             SchemaMismatch: imgsearch cannot use the collection.
-            FieldInvalid: a field of `names` does not exist.
+            FieldInvalid: a field in `names` does not exist.
         """
         with self.calling() as client:
             description = client.describe_collection(name, timeout=self._timeout)
@@ -149,17 +152,17 @@ class Backend(VectorBackend):
             return described(description, index, names, files)
 
     def identity(self, name: str, names: FieldNames) -> object:
-        """Return a collection's identity, as in `Described`."""
+        """Return a collection's identity; see `Described`."""
         if folder := self.connection.folder:
             return milvus_folder.identity(folder, name)
         return self.described(name, names).identity
 
     def prepared(self, name: str, names: FieldNames) -> Described[Layout]:
-        """Make a collection searchable: build its index if it is missing, and load it.
+        """Build a collection's index if it is missing, load the collection, and describe it.
 
         Raises:
             SchemaMismatch: imgsearch cannot use the collection.
-            FieldInvalid: a field of `names` does not exist.
+            FieldInvalid: a field in `names` does not exist.
         """
         with self.calling() as client:
             collection = self.described(name, names)
@@ -173,7 +176,7 @@ class Backend(VectorBackend):
             return collection
 
     def index(self, name: str, vector: str = "vector") -> Mapping[str, Any] | None:
-        """Return Milvus' description of the index on a vector field, None without an index."""
+        """Return Milvus' description of a vector field's index. Returns None without an index."""
         with self.calling() as client:
             for index_name in client.list_indexes(name):
                 index: Mapping[str, Any] = client.describe_index(
@@ -184,7 +187,7 @@ class Backend(VectorBackend):
         return None
 
     def refresh(self, name: str, schema: Schema) -> None:
-        """Write everything to disk, and wait until it is indexed and loaded."""
+        """Write all rows to disk, and wait until they are indexed and loaded."""
         if self.connection.read_only:
             return
         with self.calling() as client:
@@ -192,7 +195,7 @@ class Backend(VectorBackend):
                 client.flush(name, timeout=LONG)
                 self._await_index(name)
                 return
-            # Lite indexes new rows in a thread without a way to wait; loading indexes them, too
+            # Lite offers no way to wait for its indexing thread; loading indexes new rows, too
             client.release_collection(name, timeout=LONG)
             try:
                 client.flush(name, timeout=LONG)
@@ -200,7 +203,7 @@ class Backend(VectorBackend):
                 self._load(client, name, schema)
 
     def _require(self, client: MilvusClient, name: str) -> None:
-        """Check that a collection or an alias has this name.
+        """Check that a collection or alias with this name exists.
 
         Raises:
             CollectionNotFound: the name does not exist.
@@ -216,13 +219,13 @@ class Backend(VectorBackend):
         return bool(client.has_collection(name, timeout=self._timeout))
 
     def _aliases(self, client: MilvusClient, name: str = "") -> list[str]:
-        """Return the aliases of a collection, or all of the database's."""
+        """Return the aliases of a collection, or without a name all aliases of the database."""
         # without db_name Milvus 2.3.5 uses the default database
         database = self.connection.database
         return list(client.list_aliases(name, timeout=self._timeout, db_name=database)["aliases"])
 
     def _real(self, client: MilvusClient, name: str) -> str:
-        """Return the name of a collection by its name or an alias."""
+        """Return the collection name for a name or alias."""
         return str(client.describe_collection(name, timeout=self._timeout)["collection_name"])
 
     def _create(self, client: MilvusClient, name: str, schema: Schema) -> None:
@@ -264,10 +267,10 @@ class Backend(VectorBackend):
             "vector",
             index_type=schema.index.kind.upper(),
             metric_type=schema.metric.upper(),
-            # twice, because lite ignores parameters that pymilvus flattens
+            # flat and nested, because lite ignores the parameters that pymilvus flattens
             params={**build, "params": build} if build else {},
         )
-        # sync=True would sleep for half a second at least, and ignore the timeout (pymilvus 3.0.2)
+        # sync=True would sleep for at least 0.5 s and ignore the timeout (pymilvus 3.0.2)
         client.create_index(name, params, timeout=LONG, sync=False)
         check_index(self.index(name) or {}, schema)
 
@@ -277,7 +280,7 @@ class Backend(VectorBackend):
         except MilvusException:
             if self.connection.path is None or schema.index.kind == "flat":
                 raise
-            # an index is incomplete if a process was killed while lite wrote it: build it again
+            # the index is incomplete if a process was killed while writing it: build it again
             client.drop_index(name, "vector", timeout=LONG)
             self._build(client, name, schema)
             client.load_collection(name, timeout=LONG)

@@ -24,19 +24,21 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 CHUNK: Final = 500  # ids in one expression: at most 256 kB of text
-KEYS: Final = 65_536  # keys that `_iterate` reads from lite at once: at most 32 MB of text
+KEYS: Final = 65_536  # keys that `_iterate` reads at once from lite: at most 32 MB of text
 ROWS: Final = 1_000  # rows in an upsert
 BYTES: Final = 16 * 2**20  # size of an upsert; servers accept messages of 64 MB
-HITS: Final = 65_536  # hits of all queries in a search
-QUERIES: Final = 256  # queries in a search; servers accept 16,384
-LEAST: Final = 1_024  # rows of the smallest segment that servers index by default
-RELEASED: Final = (101, 103, 201, 202)  # Milvus' codes for a collection that is not fully loaded
-UNEXPECTED: Final = 65_535  # a code of Milvus 2.3.5, also for a search during a release
-TRIES: Final = 6  # of a call, while other programs release the collection
+HITS: Final = 65_536  # hits in a search call, over all its queries
+QUERIES: Final = 256  # queries in a search call; servers accept 16,384
+LEAST: Final = 1_024  # rows in the smallest segment that servers index by default
+RELEASED: Final = (101, 103, 201, 202)  # error codes for a collection that is not fully loaded
+UNEXPECTED: Final = (
+    65_535  # unspecific error code; Milvus 2.3.5 also uses it for a search during a release
+)
+TRIES: Final = 6  # attempts for a call while other programs release the collection
 
 
 class MilvusCollection(Collection):
-    """A loaded collection, read with Session consistency: reads see writes of this process."""
+    """A loaded collection. Reads have Session consistency, so they see this process's writes."""
 
     def __init__(self, store: "Backend", described: Described[Layout], names: FieldNames) -> None:
         layout, name = described.layout, described.name
@@ -58,13 +60,16 @@ class MilvusCollection(Collection):
 
     @override
     def indexed(self) -> int:
-        """Return the indexed rows; servers count replaced ones until compaction, lite all rows."""
+        """Return the number of indexed rows, at most the number of records.
+
+        Servers include replaced rows until compaction; lite reports all rows.
+        """
         index = self._store.index(self.name, self._layout.vector) or {}
         return min(int(index.get("indexed_rows", 0)), self.count())
 
     @override
     def settle(self, *, seconds: float = 60.0) -> int:
-        """Wait for the index; Milvus 2.3.5 needs about 10 s after a flush to use it."""
+        """Wait for the index. Milvus 2.3.5 searches use it about 10 s after a flush."""
         if self._connection.path:
             return self.indexed()
         end, pause, count = time.monotonic() + seconds, threading.Event(), self.count()
@@ -104,10 +109,10 @@ class MilvusCollection(Collection):
     def _matches(
         self, queries: list[Vector], k: int, where: Filter | None, effort: int | None
     ) -> list[Any]:
-        """Return the nearest `k` matches of each query, or all if there are fewer.
+        """Return the nearest `k` matches for each query, or all if there are fewer.
 
-        A server applies the limit before it removes rows that repeat an id. So the limit of a
-        short result is doubled until the server returns no further matches.
+        A server removes rows that repeat an id after it applied the limit. So the limit is doubled
+        for short results until the server returns no further matches.
         """
         matches = list(self._nearest(queries, k, where, effort))
         limit = k
@@ -128,10 +133,10 @@ class MilvusCollection(Collection):
     def _nearest(
         self, queries: list[Vector], limit: int, where: Filter | None, effort: int | None
     ) -> Any:
-        """Return at most `limit` matches of each query.
+        """Return at most `limit` matches for each query.
 
-        A server returns no matches if the collection is released during a search, so the search is
-        repeated.
+        If the collection is released during a search, a server returns no matches. The search is
+        then repeated.
         """
         for _ in range(TRIES):
             loads = self._loads
@@ -177,7 +182,7 @@ class MilvusCollection(Collection):
             self._call("delete", filter=some, writing=True)
         if self._connection.path is None:
             # Session does not cover deletions with pymilvus 3.0.2 and Milvus 2.3.5: the next search
-            # still finds the row. One Strong read (200 ms) waits for the deletion.
+            # still finds the row. A read with Strong consistency (200 ms) waits for the deletion.
             self._query("", ["count(*)"], consistency_level="Strong")
 
     @override
@@ -199,8 +204,8 @@ class MilvusCollection(Collection):
                 read += len(rows)
             self._log_missing(min(before, self._count(where)) - read, where)
             return
-        # Lite reads and sorts the whole collection for each page, but finds rows by key quickly. So
-        # the keys are read in few long pages, and the rows by their keys.
+        # For each page, lite reads and sorts the whole collection. Reading rows by key is fast, so
+        # keys are read in a few long pages, and then rows by key.
         for keyed in self._pages(condition, [self._layout.key], KEYS):
             keys = [row[self._layout.key] for row in keyed]
             for start in range(0, len(keys), min(batch, CHUNK)):
@@ -208,9 +213,9 @@ class MilvusCollection(Collection):
                 yield from map(self._layout.record, self._query(some, columns))
 
     def _pages(self, condition: str, columns: Sequence[str], size: int) -> Iterator[list[Any]]:
-        """Yield the rows that meet `condition` in the order of their keys, `size` at a time.
+        """Yield pages of rows that match `condition`, in key order, with at most `size` rows each.
 
-        Any page of a server may be short, because its limit counts rows that repeat a key.
+        On a server any page may be short, because the limit includes rows that repeat a key.
         """
         key, expression = self._layout.key, condition
         while rows := self._query(expression, columns, limit=size, iterator="True"):
@@ -220,7 +225,7 @@ class MilvusCollection(Collection):
             expression = both(after(key, max(row[key] for row in rows)), condition)
 
     def _log_missing(self, missing: int, where: Filter | None) -> None:
-        """Log why `missing` rows of the server were not read."""
+        """Log why `missing` rows on the server were not read."""
         if missing <= 0:
             return
         doubled = self.doubled(where)
@@ -238,7 +243,7 @@ class MilvusCollection(Collection):
 
     @override
     def doubled(self, where: Filter | None = None) -> int:
-        if self._connection.path:  # lite's insert replaces
+        if self._connection.path:  # lite's insert replaces rows
             return 0
         key, condition, repeated = self._layout.key, rendered(where, self.schema.fields), 0
         for rows in self._pages(condition, [key], MAX_BATCH):
@@ -259,12 +264,12 @@ class MilvusCollection(Collection):
         return rows
 
     def _call(self, method: str, *arguments: Any, writing: bool = False, **options: Any) -> Any:
-        """Call `method` of the client; load a released collection and repeat the call.
+        """Call a client method. If the collection is released, load it and repeat the call.
 
         Raises:
             CollectionNotFound: the collection was dropped.
             SchemaMismatch: another collection has its name now.
-            BackendError: the collection was released after each load.
+            BackendError: the call failed, or the collection was released after each load.
         """
         if writing:
             self._connection.check_writable()
@@ -290,7 +295,7 @@ class MilvusCollection(Collection):
         )
 
     def _check_identity(self, *, now: bool) -> None:
-        """Continue with a collection that replaced this one, if it has the same schema.
+        """If another collection replaced this one, continue with it if the schemas are equal.
 
         Raises:
             SchemaMismatch: the schemas differ.
@@ -302,7 +307,7 @@ class MilvusCollection(Collection):
             self._adopt(described)
 
     def _load(self, loads: int) -> None:
-        """Load the collection, unless another thread did so after `loads` was read."""
+        """Load the collection, unless another thread has loaded it since `loads` was read."""
         with self._loading:
             if self._loads != loads:
                 return
@@ -321,13 +326,13 @@ class MilvusCollection(Collection):
 
 
 def released(error: BackendError) -> bool:
-    """Return whether Milvus refused a call because the collection is not loaded."""
+    """Return whether a call failed because the collection is not loaded."""
     code = getattr(error.__cause__, "code", 0)
     return code in RELEASED or (code == UNEXPECTED and "channel not available" in str(error))
 
 
 def _parts(rows: Sequence[dict[str, Any]], records: Sequence[Record]) -> Iterator[list[Any]]:
-    """Split rows into messages of a limited size."""
+    """Split rows into messages of at most `ROWS` rows and about `BYTES` bytes."""
     part: list[Any] = []
     size = 0
     for row, record in zip(rows, records, strict=True):

@@ -1,4 +1,4 @@
-"""The connection to a Milvus store, embedded or a server: its client, and the errors of calls."""
+"""Connects to an embedded Milvus store or a server, and translates driver errors."""
 
 import logging
 import threading
@@ -15,17 +15,19 @@ from imgsearch.backends.milvus.embedded import Embedded, is_of_disk
 from imgsearch.backends.milvus.errors import text_of, translated
 from imgsearch.errors import BackendError, ConfigError
 
-LONG: Final = 600.0  # seconds for calls that grow with the collection: load, flush, index
+LONG: Final = (
+    600.0  # seconds for calls whose duration grows with the collection: load, flush, index
+)
 NO_DATABASE: Final = 800  # Milvus' error code
 _DRIVER_ERRORS: Final = (MilvusException, grpc.RpcError, grpc.FutureTimeoutError)
 
 
 class Connection:
-    """A client of the store at `url`. Thread-safe.
+    """A connection to the store at `url`. Thread-safe.
 
-    `path` is the path of an embedded store, None for a server. Calls to an embedded store run one
-    at a time: milvus-lite 3.2.2 allows one writer, and a flush releases the collection for a
-    moment.
+    `path` is the path of an embedded store, or None for a server. Calls to an embedded store run
+    one at a time, because milvus-lite 3.2.2 allows one writer, and a flush briefly releases the
+    collection.
     """
 
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
@@ -39,7 +41,7 @@ class Connection:
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self.path else nullcontext()
         )
-        self._write_failed = False  # on an embedded store's disk
+        self._write_failed = False  # writing to the disk of an embedded store failed
         self._embedded = Embedded(self.path, LONG) if self.path else None
         self._client: MilvusClient | None
         if self._embedded:
@@ -50,20 +52,20 @@ class Connection:
 
     @property
     def folder(self) -> Path | None:
-        """The folder that milvus-lite reads, None for a server."""
+        """The folder that milvus-lite uses. None for a server."""
         return self._embedded.folder if self._embedded else None
 
     @property
     def read_only(self) -> bool:
-        """Whether this process can only read the store's files."""
+        """Whether this process has no write permission for the store's files."""
         return self._embedded is not None and self._embedded.read_only
 
     @contextmanager
     def calling(self) -> Iterator[MilvusClient]:
-        """Lend the client, and translate the driver's errors.
+        """Return a context manager that yields the client and translates driver errors.
 
         Raises:
-            BackendError: the store is closed, or rejected the call.
+            BackendError: the store is closed, or the call failed.
             BackendUnavailable: the server did not respond in time.
             CollectionNotFound: the collection does not exist.
         """
@@ -78,7 +80,7 @@ class Connection:
                 raise self._translated(error) from error
 
     def check_writable(self) -> None:
-        """Refuse a write to an embedded store that this process can only read.
+        """Check that this process can write to the store. Always true for servers.
 
         Raises:
             BackendError: the store is read-only.
@@ -101,7 +103,7 @@ class Connection:
                 client.close()
 
     def _reopen(self) -> None:
-        """Open an embedded store again after a failed write; see `Embedded.close`."""
+        """Reopen an embedded store after a failed write; see `Embedded.close`."""
         self.close()
         if self.path:
             self._embedded = Embedded(self.path, LONG)

@@ -1,4 +1,4 @@
-"""An embedded Milvus, which runs in this process; a read-only store is opened through links."""
+"""An embedded Milvus store, which runs in this process."""
 
 import os
 import re
@@ -17,10 +17,10 @@ _DISK: Final = re.compile(r"\[errno \d+\]|no space left|input/output error", re.
 
 
 class Embedded:
-    """An open store at `path` with its `client`; a missing one is created.
+    """An open store at `path`, with its `client`. A missing store is created.
 
-    milvus-lite works in `folder`, where it writes a lock and a log. So a store without write
-    permission is opened as a temporary folder of links to its files, and `read_only` is True.
+    milvus-lite writes a lock and a log in `folder`. Without write permission for the store,
+    `folder` is a temporary folder with links to the store's files, and `read_only` is True.
 
     Raises:
         ConfigError: `path` is a file, or its parent cannot be created.
@@ -57,13 +57,13 @@ class Embedded:
             raise BackendError(f"{path} cannot be opened: {error}") from error
 
     def close(self, *, failed: bool = False) -> None:
-        """Close the store; if a write `failed`, without writing the rows in memory."""
+        """Close the store. If `failed` is True, rows in memory are not written to the disk."""
         from milvus_lite.server_manager import server_manager_instance
 
         self.client.close()
         if failed or self.read_only:
             _forget(self.folder)
-        # otherwise lite's server thread keeps the file locked until the process ends
+        # otherwise lite's server thread would keep the store locked until the process ends
         server_manager_instance.release_server(str(self.folder))
         self._clear()
 
@@ -76,7 +76,7 @@ class Embedded:
 
 
 def is_of_disk(text: str) -> bool:
-    """Return whether lite's message reports a failed write or read of the disk."""
+    """Return whether an error message of lite reports a disk error."""
     return bool(_DISK.search(text))
 
 
@@ -91,7 +91,9 @@ def _make_parent(path: Path) -> None:
 
 
 def _lock_shared(path: Path) -> int:
-    """Lock a store together with other readers; return the descriptor, -1 if it is unreadable.
+    """Acquire a shared lock on a store, together with other readers.
+
+    Returns the lock's file descriptor, or -1 if the lock file cannot be opened.
 
     Raises:
         StoreLocked: a process with write permission has the store open.
@@ -113,10 +115,10 @@ def _lock_shared(path: Path) -> int:
 
 
 def _forget(folder: Path) -> None:
-    """Discard the rows in lite's memory, with the effect of a killed process.
+    """Discard the rows in lite's memory, as if the process were killed.
 
-    After a failed write lite 3.2.2 keeps rows only in its log, which the next successful write
-    deletes. When it is opened again, lite reads the rows from the log.
+    After a failed write, lite 3.2.2 has some rows only in its log, and the next successful write
+    would delete the log. When the store is reopened, lite restores the rows from the log.
     """
     from milvus_lite.server_manager import server_manager_instance
 
@@ -133,7 +135,7 @@ def _forget(folder: Path) -> None:
 
 
 def _open_error(path: Path, folder: Path) -> BackendError:
-    """Return the reason why lite did not open a store; pymilvus does not report it."""
+    """Open the store again to find out why lite failed, because pymilvus does not report it."""
     from milvus_lite.db import MilvusLite
     from milvus_lite.exceptions import DataDirLockedError, MilvusLiteError
 

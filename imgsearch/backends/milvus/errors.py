@@ -1,4 +1,4 @@
-"""Translates errors of pymilvus."""
+"""Translates pymilvus errors."""
 
 from typing import Final
 
@@ -8,12 +8,12 @@ from pymilvus import MilvusException
 from imgsearch.errors import BackendError, BackendUnavailable, CollectionNotFound
 
 CONNECT_FAILED: Final = 2  # pymilvus 3.0.2: a dead host or wrong credentials
-NO_COLLECTION: Final = (4, 100)  # the old code and the new one
+NO_COLLECTION: Final = (4, 100)  # the old and the new error code
 _UNREACHED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def translated(error: Exception, url: str, timeout: float) -> BackendError:
-    """Return imgsearch's error for a driver's error in a call limited to `timeout` seconds."""
+    """Convert a driver error to an imgsearch error. `timeout` is the call's limit in seconds."""
     code = error.code() if isinstance(error, grpc.RpcError) else getattr(error, "code", None)
     text = text_of(error)
     if isinstance(error, MilvusException) and code in NO_COLLECTION:
@@ -29,7 +29,7 @@ def translated(error: Exception, url: str, timeout: float) -> BackendError:
 
 
 def text_of(error: Exception) -> str:
-    """Return an error's message, cut to 300 characters."""
+    """Return an error's message, truncated to 300 characters."""
     text = error.message if isinstance(error, MilvusException) else str(error)
     if isinstance(error, grpc.RpcError):
         text = f"{error.code().name}: {error.details()}"

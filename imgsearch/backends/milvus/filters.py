@@ -8,15 +8,15 @@ from imgsearch.backends.schema import FieldType
 from imgsearch.filters import And, Compare, Filter, In, Not, Or, StartsWith
 from imgsearch.types import Value
 
-# Lite knows only these five of C's escapes; it and the server read all other characters literally.
-# So they would reject the output of json.dumps, which writes \b, \f and \u001f.
+# Lite supports only these five escapes. Lite and the server accept all other characters unescaped.
+# The output of json.dumps would be rejected, because it contains \b, \f and \u001f.
 _ESCAPES: Final = str.maketrans({
     "\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t",
 })  # fmt: skip
 
 
 def rendered(where: Filter | None, fields: Mapping[str, FieldType]) -> str:
-    """Return the expression for a checked filter over declared `fields`; "" for None."""
+    """Convert a checked filter on declared `fields` to an expression. Returns "" for None."""
     match where:
         case None:
             return ""
@@ -38,18 +38,18 @@ def rendered(where: Filter | None, fields: Mapping[str, FieldType]) -> str:
 def among(name: str, ids: Iterable[str | int]) -> str:
     """Return the expression for rows whose primary key is in `ids`.
 
-    The option ``ids=`` of pymilvus 3.0.2 quotes texts without escaping them.
+    The option ``ids=`` is not used, because pymilvus 3.0.2 does not escape quoted texts.
     """
     return f"{name} in [{', '.join(quoted(i) if isinstance(i, str) else str(i) for i in ids)}]"
 
 
 def after(name: str, last: str | int) -> str:
-    """Return the expression for rows whose primary key comes after `last`."""
+    """Return the expression for rows whose primary key is greater than `last`."""
     return f"{name} > {quoted(last) if isinstance(last, str) else last}"
 
 
 def quoted(text: str) -> str:
-    """Return a text as a literal."""
+    """Return a text as a quoted literal."""
     return f'"{text.translate(_ESCAPES)}"'
 
 

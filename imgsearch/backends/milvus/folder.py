@@ -1,8 +1,8 @@
-"""The folder of an embedded Milvus: its complete and its damaged collections.
+"""Finds complete and damaged collections in the folder of an embedded Milvus store.
 
 milvus-lite 3.2.2 creates ``collections/NAME/`` before it writes the schema there. A killed process
-or a full disk leaves a folder without a schema, which blocks the name. Lite also lists nothing if
-the files of one collection are damaged.
+or a full disk leaves a folder without a schema, which blocks the name. If the files of one
+collection are damaged, lite cannot list any collection.
 """
 
 import json
@@ -19,19 +19,19 @@ LOCK: Final = "LOCK"
 """The file that lite locks."""
 
 ASIDE: Final = "set-aside"
-"""The folder for data without a schema, beside the collections."""
+"""The folder for data without a schema, next to `collections`."""
 
 _SCHEMA: Final = "schema.json"
 _MANIFEST: Final = "manifest.json"
-# lite rewrites these files when an alias or a property is set
+# lite rewrites these files when an alias or property is set
 _PLAIN: Final = ("aliases.json", "database_properties.json")
-_END: Final = b"PAR1"  # the last bytes of a Parquet file
+_END: Final = b"PAR1"  # the magic bytes at the end of a Parquet file
 _UNUSED: Final = (ASIDE, ".database-staging")  # folders that lite does not read
 _log = logging.getLogger(__name__)
 
 
 def names(path: Path) -> list[str]:
-    """Return the names of the complete collections, sorted."""
+    """Return the names of complete collections, sorted."""
     return sorted(folder.name for folder in _folders(path) if not fault(folder))
 
 
@@ -42,13 +42,13 @@ def faults(path: Path) -> dict[str, str]:
 
 
 def is_whole(path: Path, name: str, *, store: Path | None = None) -> bool:
-    """Return whether a collection can be used: False for remains of an interrupted `create`.
+    """Return whether a collection is usable. False for the remains of an interrupted `create`.
 
-    Returns True for a name without a folder, which may be an alias. Messages show the store's path
-    as `store`.
+    Returns True if the name has no folder, because it may be an alias. `store` is the path shown in
+    messages, `path` by default.
 
     Raises:
-        SchemaMismatch: the files are damaged, and hold data.
+        SchemaMismatch: the files are damaged and contain data.
     """
     folder = path / "collections" / name
     text = fault(folder) if folder.exists() else ""
@@ -61,7 +61,7 @@ def is_whole(path: Path, name: str, *, store: Path | None = None) -> bool:
 
 
 def free_name(path: Path, name: str) -> None:
-    """Free the name of an incomplete collection: delete its folder, or move it if it holds data."""
+    """Delete the folder of an incomplete collection, or move it to `ASIDE` if it contains data."""
     folder = path / "collections" / name
     if not folder.exists():
         return
@@ -77,7 +77,7 @@ def free_name(path: Path, name: str) -> None:
 
 
 def check_plain(path: Path) -> None:
-    """Delete small files that a crash left empty, because lite cannot open them.
+    """Delete alias and property files that a crash left empty, because lite cannot read them.
 
     Raises:
         BackendError: a file is neither empty nor JSON.
@@ -99,10 +99,10 @@ def is_writable(path: Path) -> bool:
 
 
 def link(path: Path, folder: Path) -> None:
-    """Fill `folder` with copies of a store's descriptions and links to its data files.
+    """Fill `folder` with copies of a store's metadata files and links to its data files.
 
-    Descriptions are copied, because lite would write them through a link. It writes all other data
-    to new files.
+    Metadata files are copied, because lite would modify them through a link. It writes all other
+    data to new files.
 
     Raises:
         OSError: the store cannot be read, or `folder` cannot be written.
@@ -122,9 +122,9 @@ def link(path: Path, folder: Path) -> None:
 
 
 def identity(path: Path, name: str) -> object:
-    """Return a collection's identity, as in `Described`; None for a missing one.
+    """Return a collection's identity; see `Described`. Returns None if it does not exist.
 
-    A flush also changes it, because it writes a new manifest.
+    A flush also changes the identity, because it writes a new manifest.
     """
     folder = path / "collections" / name
     try:
@@ -135,7 +135,7 @@ def identity(path: Path, name: str) -> object:
 
 
 def fault(folder: Path) -> str:
-    """Return the fault of a collection's folder, "" for a complete one."""
+    """Return the fault of a collection's folder. Returns "" if the folder is complete."""
     if not folder.is_dir():
         return "it is a file"
     schema, manifest = folder / _SCHEMA, folder / _MANIFEST
@@ -159,7 +159,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _holds_data(folder: Path) -> bool:
-    """Return whether a folder has files other than descriptions and empty ones."""
+    """Return whether a folder contains nonempty files other than schemas and manifests."""
     files = [folder] if folder.is_file() else filter(Path.is_file, folder.rglob("*"))
     plain = (_SCHEMA, _MANIFEST)
     return any(file.stat().st_size for file in files if not file.name.startswith(plain))
@@ -173,17 +173,17 @@ def _data(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _is_complete(file: Path) -> bool:
-    """Return whether a Parquet file exists and has the mark at its end."""
+    """Return whether a Parquet file exists and ends with the magic bytes."""
     try:
         with file.open("rb") as opened:
             opened.seek(-len(_END), os.SEEK_END)
             return opened.read() == _END
-    except OSError:  # also if the file is shorter than the mark
+    except OSError:  # missing, or shorter than the magic bytes
         return False
 
 
 def _json(file: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object, None for other content."""
+    """Return a file's JSON object. Returns None for other content."""
     try:
         content = json.loads(file.read_bytes())
     except ValueError:

@@ -1,4 +1,4 @@
-"""Converts records to rows of a Milvus collection of any program, and back."""
+"""Converts records to rows of a Milvus collection and back, also in foreign collections."""
 
 import json
 import re
@@ -18,8 +18,9 @@ from imgsearch.types import Hit, Record, Value
 class Layout:
     """The columns of a collection: its primary key, its vector and its fields.
 
-    `numbered` is True for integer keys, and `dynamic` if records may have undeclared fields.
-    `ours` is False for a collection of another program; all its `columns` are read, of any type.
+    `numbered` is True if keys are integers. `dynamic` is True if records can have undeclared
+    fields. `ours` is False if another program created the collection; then all `columns` of any
+    type are read.
     """
 
     schema: Schema
@@ -31,10 +32,10 @@ class Layout:
     columns: tuple[str, ...] = ()
 
     def to_key(self, id_: str) -> str | int:
-        """Return the primary key of an id.
+        """Return the primary key for an id.
 
         Raises:
-            FieldInvalid: the keys are numbers, and the id is not one.
+            FieldInvalid: the keys are integers, but the id is not an integer.
         """
         if not self.numbered:
             return id_
@@ -45,7 +46,7 @@ class Layout:
         return int(id_)
 
     def keys(self, ids: Sequence[str]) -> list[str | int]:
-        """Return the primary keys of the ids that are valid in this collection."""
+        """Return the primary keys for `ids`. Ids that are invalid here are omitted."""
         keys: list[str | int] = []
         for id_ in ids:
             try:
@@ -55,16 +56,16 @@ class Layout:
         return keys
 
     def outputs(self, *, vectors: bool = False) -> list[str]:
-        """Return the columns that a record is read from."""
+        """Return the names of the columns to read for a record."""
         fields = self.schema.fields if self.ours else self.columns
         dynamic = ["$meta"] if self.dynamic else []
         return [self.key, *fields, *dynamic, *([self.vector] if vectors else [])]
 
     def row(self, record: Record) -> dict[str, Any]:
-        """Return a checked record as the row that is stored.
+        """Convert a checked record to a row.
 
         Raises:
-            FieldInvalid: the collection cannot hold its id, or an undeclared field.
+            FieldInvalid: the collection cannot store the id or an undeclared field.
         """
         declared = self.schema.fields
         undeclared = [name for name in record.fields if name not in declared]
@@ -75,14 +76,14 @@ class Layout:
         return {self.key: self.to_key(record.id), self.vector: record.vector, **record.fields}
 
     def record(self, row: Mapping[str, Any]) -> Record:
-        """Return a stored row as a record."""
+        """Convert a stored row to a record."""
         vector = row.get(self.vector)
         return Record(
             str(row[self.key]), None if vector is None else row_vector(vector), self._fields(row)
         )
 
     def hit(self, match: Any) -> Hit:
-        """Return a match of the driver's search as a hit."""
+        """Convert a search result of the driver to a hit."""
         similarity = float(match.distance)
         return hit(self.schema.metric, similarity, str(match.id), self._fields(match.fields))
 
@@ -95,7 +96,7 @@ class Layout:
 
 
 def plain(value: Any) -> Value:
-    """Return a stored value as a field's value: lists and objects become JSON texts."""
+    """Convert a stored value to a field value. Lists and objects become JSON text."""
     if isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, np.generic):
@@ -104,5 +105,5 @@ def plain(value: Any) -> Value:
 
 
 def _jsonable(value: Any) -> Any:
-    """Return a driver's sequence as a list, and other values unknown to `json` as texts."""
+    """Convert a value that `json` does not support: sequences to lists, others to texts."""
     return list(value) if isinstance(value, Sequence) else str(value)

@@ -1,7 +1,7 @@
-"""Rows of any Milvus collection as lists of values, as public Towhee code passes them.
+"""Reads and writes rows of any Milvus collection, in the format of public Towhee code.
 
-`MilvusCollection` reads and writes records. Here a row is a list of values in the schema's order,
-and ids and distances are Milvus' own.
+In contrast to `MilvusCollection`, a row is a list of values in the schema's order, and ids and
+distances are returned unchanged.
 """
 
 import math
@@ -23,10 +23,10 @@ from imgsearch.types import MAX_K
 if TYPE_CHECKING:
     from imgsearch.backends.milvus.backend import Backend
 
-_LOADING: Final = 600.0  # seconds; grows with the collection
+_LOADING: Final = 600.0  # seconds; loading time grows with the collection
 _ROWS: Final = 1_000  # rows in a message, fewer for long vectors
-_FLOATS: Final = 4 * 2**20  # floats in a message: 16 MB, of the 64 that servers accept
-# the search parameters of the hub's operator; HNSW rejects an ef below the limit
+_FLOATS: Final = 4 * 2**20  # floats in a message: 16 MB; servers accept 64 MB
+# the search parameters of Towhee Hub's operator; HNSW rejects an ef below the limit
 _PARAMS: Final[Mapping[str, Mapping[str, int]]] = {
     "IVF_FLAT": {"nprobe": 10}, "IVF_SQ8": {"nprobe": 10}, "IVF_PQ": {"nprobe": 10},
     "HNSW": {"ef": 10},
@@ -36,15 +36,16 @@ _PARAMS: Final[Mapping[str, Mapping[str, int]]] = {
 @dataclass(frozen=True, slots=True)
 class _Column:
     name: str
-    dim: int  # 0 for columns other than float vectors
+    dim: int  # 0 if the column is not a float vector
     key: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """The columns of a collection that need values, and its indexes.
+    """The columns of a collection that an insert must fill, and its indexes.
 
-    With `auto_id` Milvus generates the keys. `indexes` are kind and metric by the vector's name.
+    If `auto_id` is True, Milvus generates the keys. `indexes` maps a vector's name to index kind
+    and metric.
     """
 
     columns: list[_Column]
@@ -53,7 +54,7 @@ class _Shape:
 
     @property
     def key(self) -> str:
-        """The primary key's name, "" if Milvus generates the keys."""
+        """The primary key's name, or "" if Milvus generates the keys."""
         return next((column.name for column in self.columns if column.key), "")
 
     @property
@@ -63,7 +64,7 @@ class _Shape:
         return max(1, min(_ROWS, _FLOATS // max(1, floats)))
 
     def vector(self, name: str | None) -> _Column:
-        """Return the vector column with this name, the first for None.
+        """Return the vector column with this name, or the first vector column if `name` is None.
 
         Raises:
             FieldInvalid: the vector does not exist.
@@ -77,10 +78,10 @@ class _Shape:
 
 
 class MilvusRows:
-    """A collection of any program, opened at its first use and shared in the process. Thread-safe.
+    """A Milvus collection created by any program, opened at the first use. Thread-safe.
 
-    The store stays open until the process ends, because closing it would close the client of a
-    program that uses the embedded store through pymilvus, too.
+    The store stays open until the process ends. If the program also uses the embedded store through
+    pymilvus, closing it here would close the program's client, too.
     """
 
     def __init__(self, address: Address, collection: str | None, *, timeout: float) -> None:
@@ -93,17 +94,18 @@ class MilvusRows:
         self._searchable = False
 
     def insert(self, *values: Any) -> Inserted:
-        """Write one or more rows, by column in the schema's order; searchable on return.
+        """Write one or more rows, with columns in the schema's order. Searchable on return.
 
-        A row is one value for each column, a list of them, or a mixture of values and lists. Many
-        rows are a list for each column, all of one length, or a list of rows. A key that Milvus
-        generates (auto_id) is omitted. A row replaces the row with the same key.
+        Pass one row as one value for each column, as a list of values, or as values and lists
+        mixed. Pass several rows as one list for each column, all with the same length, or as a list
+        of rows. Omit a key that Milvus generates (auto_id). A row replaces the row with the same
+        key.
 
         Raises:
             CollectionNotFound: the collection does not exist.
             FieldInvalid: the values do not match the columns.
             DimensionMismatch, VectorInvalid: as for `imgsearch.backends.Collection.upsert`.
-            BackendError: Milvus rejected the rows, or wrote fewer.
+            BackendError: Milvus rejected rows.
         """
         store, known = self._open(), self._shape
         shape = known or self._describe(store)
@@ -141,16 +143,15 @@ class MilvusRows:
         expr: str | None = None,
         partition_names: Sequence[str] | None = None,
     ) -> list[list[list[Any]]]:
-        """Return rows of ``id, distance, *output_fields`` for each of `vectors`, (n, d) or (d,).
+        """Return rows of ``id, distance, *output_fields`` for each query, nearest first.
 
-        Nearest first. The distance is Milvus' own: a similarity for cosine and inner product. The
-        metric is the index's. `param` is ``{"params": {"nprobe": 16}}`` or ``{"nprobe": 16}``; by
-        default nprobe is 10, and ef 10 or `limit` if it is larger.
+        `vectors` are queries of shape (n, d), or one of shape (d,). The distance is Milvus' own: a
+        similarity for cosine and inner product. `param` is ``{"params": {"nprobe": 16}}`` or
+        ``{"nprobe": 16}``. Defaults: nprobe = 10, and ef = 10 or `limit` if that is larger.
 
         Raises:
             CollectionNotFound: the collection does not exist.
-            ConfigError: `limit` is not in 1 to 16,384, or the index has another metric than
-                `metric_type`.
+            ConfigError: `limit` is not in 1 to 16,384, or `metric_type` is not the index's metric.
             DimensionMismatch, VectorInvalid: as for `imgsearch.backends.Collection.search`.
             FieldInvalid: the vector `anns_field` does not exist.
             BackendError: Milvus rejected the search.
@@ -238,7 +239,7 @@ def _shape(description: Mapping[str, Any], indexes: Sequence[Mapping[str, Any]])
 
 
 def _rows(collection: str, shape: _Shape, values: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return rows by column, the last row of each key.
+    """Convert `values` to rows by column name. Of rows with the same key, only the last is kept.
 
     Raises:
         FieldInvalid, DimensionMismatch, VectorInvalid: as for `MilvusRows.insert`.
@@ -267,7 +268,11 @@ def _params(
     param: Mapping[str, Any] | None,
     metric_type: str | None,
 ) -> dict[str, Any]:
-    """Return the search parameters for an index, given by its kind and metric."""
+    """Return the search parameters for an index, which is a kind and a metric.
+
+    Raises:
+        ConfigError: `metric_type` is not the index's metric.
+    """
     kind, metric = index or ("", "L2")
     options = dict(param or {})
     requested = str(options.pop("metric_type", None) or metric_type or metric).upper()
@@ -284,7 +289,7 @@ def _params(
 
 
 def _lists(columns: list[_Column], values: Sequence[Any]) -> list[list[Any]]:
-    """Return the rows in `values`; see `MilvusRows.insert`."""
+    """Split `values` into rows; see `MilvusRows.insert`."""
     if len(values) == 1 and len(columns) > 1:
         (only,) = values
         if isinstance(only, list | tuple) and only and isinstance(only[0], list | tuple):
@@ -306,7 +311,7 @@ def _lists(columns: list[_Column], values: Sequence[Any]) -> list[list[Any]]:
 
 
 def _stored(column: _Column, value: Any) -> Any:
-    """Return a value for Milvus: a checked vector, or a plain Python value."""
+    """Convert a value for Milvus: check vectors, and convert NumPy scalars to builtin types."""
     if column.dim:
         return check_vectors(Schema(column.dim), matrix(value))[0]
     if isinstance(value, np.generic):

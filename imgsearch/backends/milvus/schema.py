@@ -1,4 +1,4 @@
-"""Reads and writes schemas of Milvus collections, without the driver."""
+"""Parses and checks descriptions of Milvus collections, without importing the driver."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from imgsearch.backends.schema import (
 from imgsearch.errors import FieldInvalid, IndexRefused, SchemaMismatch
 
 PROPERTY: Final = "imgsearch.schema"
-"""The collection property with the schema's text. milvus-lite 3.2.2 forgets descriptions."""
+"""The collection property with the schema as JSON, because lite 3.2.2 drops descriptions."""
 
 COLUMNS: Final[Mapping[FieldType, str]] = {
     "str": "VARCHAR",
@@ -27,15 +27,15 @@ COLUMNS: Final[Mapping[FieldType, str]] = {
     "float": "DOUBLE",
     "bool": "BOOL",
 }
-"""Milvus' types by imgsearch's."""
+"""Maps imgsearch's field types to Milvus' column types."""
 
 _TYPES: Final[Mapping[str, FieldType]] = {
     **{column: kind for kind, column in COLUMNS.items()},
     "INT8": "int", "INT16": "int", "INT32": "int", "FLOAT": "float",
 }  # fmt: skip
-# lite accepts ivf_pq, but then searches by brute force
+# without ivf_pq: lite accepts it, but then searches by brute force
 BUILT: Final = frozenset(INDEXES) - {"ivf_pq"}
-# AUTOINDEX is HNSW, both in milvus-lite and in Milvus' default configuration
+# AUTOINDEX is HNSW in milvus-lite and in Milvus' default configuration
 _KINDS: Final = {kind.upper(): kind for kind in sorted(BUILT)} | {"AUTOINDEX": "hnsw"}
 
 
@@ -45,15 +45,15 @@ def described(
     names: FieldNames,
     identity: object = None,
 ) -> Described[Layout]:
-    """Return a collection of any program, from describe_collection and describe_index.
+    """Parse the results of describe_collection and describe_index, for any program's collection.
 
-    `names` are the field names of a foreign collection. `identity` defaults to the collection's
-    number on a server and its index.
+    `names` are the field names of a foreign collection. `identity` defaults to the collection's id
+    on the server, and its index.
 
     Raises:
         SchemaMismatch: a newer imgsearch created the collection, imgsearch cannot search its
             vectors, or another program rebuilt an imgsearch index with another metric.
-        FieldInvalid: a field of `names` does not exist, or the primary key has another name.
+        FieldInvalid: a field in `names` does not exist, or `names.id` is not the primary key.
     """
     layout = _layout(description, index, names)
     name = str(description["collection_name"])
@@ -96,10 +96,10 @@ def _with_index(name: str, schema: Schema, index: Mapping[str, Any]) -> Schema:
 
 
 def check_index(index: Mapping[str, Any], schema: Schema) -> None:
-    """Compare the index that Milvus built with the requested one.
+    """Check that Milvus built the requested index.
 
     Raises:
-        IndexRefused: they differ.
+        IndexRefused: Milvus built another index.
     """
     requested = {"index_type": schema.index.kind.upper(), "metric_type": schema.metric.upper()}
     built = {name: index.get(name) for name in requested}
@@ -113,7 +113,7 @@ def check_index(index: Mapping[str, Any], schema: Schema) -> None:
 
 
 def index_params(index: Mapping[str, Any]) -> dict[str, int]:
-    """Return the build parameters in describe_index: nested by lite, flat by servers."""
+    """Return the build parameters from describe_index, which lite nests and servers do not."""
     nested = index.get("params")
     known = {**(nested if isinstance(nested, Mapping) else {}), **index}
     names = {name for params in INDEXES.values() for name in params}
@@ -121,11 +121,12 @@ def index_params(index: Mapping[str, Any]) -> dict[str, int]:
 
 
 def searched_vector(description: Mapping[str, Any], names: FieldNames) -> str:
-    """Return the name of the vector field to search: the one in `names`, or the only one.
+    """Return the name of the vector field to search: `names.vector`, or the only float vector.
 
     Raises:
-        FieldInvalid: no vector field has that name.
-        SchemaMismatch: the field has no 32-bit floats, or `names` do not choose one of several.
+        FieldInvalid: `names.vector` is not a vector field.
+        SchemaMismatch: the field is not a float32 vector, or there are several float vectors and
+            `names.vector` is not set.
     """
     types = _types(description)
     vectors = [name for name, kind in types.items() if kind.endswith("_VECTOR")]

@@ -1,4 +1,4 @@
-"""Options in a Tencent URL: shards, replicas, read consistency, a certificate."""
+"""The options in a Tencent URL: shards, replicas, read consistency and a certificate file."""
 
 from dataclasses import asdict, dataclass
 from typing import Final, Self
@@ -12,12 +12,12 @@ CONSISTENCIES: Final = ("strong", "eventual")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``?shards=1&replicas=0&consistency=strong&ca=/etc/tencent.pem``; all are optional.
+    """Options such as ``?shards=1&replicas=0&consistency=strong&ca=/etc/tencent.pem``.
 
-    `shards` and `replicas` apply to new collections. The instance determines the least number of
-    replicas: 0 in one zone, 1 in two, 2 in three. `consistency` applies to all reads; with
-    "eventual" a search may miss recent writes. `ca` is a file of certificates for TLS, trusted in
-    place of the system's; proxies of the environment are then ignored.
+    `shards` and `replicas` apply to new collections. The minimum number of replicas depends on the
+    instance: 0 in one zone, 1 in two zones, 2 in three zones. `consistency` applies to all reads;
+    with "eventual" a search may miss recent writes. `ca` is a file of TLS certificates that are
+    trusted instead of the system's; over HTTP, proxy environment variables are then ignored.
     """
 
     shards: int = 1
@@ -27,7 +27,7 @@ class Options:
 
     @classmethod
     def parse(cls, query: str) -> Self:
-        """Parse the query of a URL.
+        """Parse a URL's query string.
 
         Raises:
             ConfigError: an option is unknown, or a value is out of range. The message omits the
@@ -59,7 +59,7 @@ class Options:
         )
 
     def __str__(self) -> str:
-        """Return the canonical query for `parse`: options other than the defaults, sorted."""
+        """Return a canonical query string: the options that differ from the defaults, sorted."""
         defaults = asdict(type(self)())
         options = {name: value for name, value in asdict(self).items() if value != defaults[name]}
         return urlencode(sorted(options.items()), quote_via=quote, safe="/")

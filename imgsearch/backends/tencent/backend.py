@@ -1,10 +1,10 @@
-"""Tencent VectorDB through its own SDK, over HTTP or gRPC.
+"""The Tencent VectorDB backend, through Tencent's SDK, over HTTP or gRPC.
 
-Tested with the SDK, tcvectordb 2.1.1, against the emulator in `imgsearch.testing.tencent`, never
-against the service. Neither the SDK nor the documentation defines the following, so the service may
-differ: the escape of quotes in filters, whether L2 scores are squared distances (assumed here), the
-longest description and text, the status for a wrong key, and the results of a search in an IVF
-index before `flush` has trained it.
+Tested with tcvectordb 2.1.1 against the emulator in `imgsearch.testing.tencent`, not against the
+real service. The following is undocumented, so the service may differ: how quotes are escaped in
+filters, whether L2 scores are squared distances (assumed here), the maximum length of descriptions
+and texts, the status code for a wrong key, and search results from an IVF index before `flush` has
+trained it.
 """
 
 import re
@@ -42,13 +42,13 @@ from imgsearch.errors import (
 from imgsearch.types import check_name
 
 LONG: Final = 600.0  # seconds to build an index
-# rows that training needs for each cell in each shard
+# rows needed to train each cell in each shard
 # Source: https://cloud.tencent.com/document/product/1709/98689
 TRAINING: Final = 30
 
 
 class Backend(VectorBackend):
-    """The collections of one database; only `create` creates a missing database."""
+    """The collections of one database. `create` creates a missing database."""
 
     @override
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
@@ -64,7 +64,7 @@ class Backend(VectorBackend):
             frozenset(INDEXES), persistent=True, shared=True, prefix=False
         )
         self._options = Options.parse(parts.query)
-        self.number = 4 if is_rpc(url) else 22  # bytes of a float: float32, or 17 digits in JSON
+        self.number = 4 if is_rpc(url) else 22  # bytes of a float: 4 in gRPC, about 22 in JSON
         self.calls = Calls(url, open_client(url, token, timeout), timeout)
         try:
             self.calls(lambda client, seconds: client.list_databases(timeout=seconds))
@@ -130,7 +130,7 @@ class Backend(VectorBackend):
         self.calls(lambda client, _: client.delete_alias(self.database, alias), again=False)
 
     def described(self, name: str) -> Described[Layout]:
-        """Return the service's description of a collection, by its name or an alias.
+        """Return the description of a collection, by name or alias.
 
         Raises:
             CollectionNotFound: no collection has this name.
@@ -144,13 +144,13 @@ class Backend(VectorBackend):
         return Described(name, layout, bool(indexed(description)), identity)
 
     def indexed(self, name: str) -> int | None:
-        """Return how many vectors the index covers, None if the service does not report it."""
+        """Return the number of indexed vectors. Returns None if the service does not report it."""
         return indexed(self._describe(name))
 
     def train(self, name: str, schema: Schema) -> bool:
-        """Build an IVF index of the current rows; return whether there were enough.
+        """Start to train an IVF index on the current rows. Returns False if there are too few.
 
-        Training needs 30 rows for each cell in each shard.
+        Training needs 30 rows for each cell in each shard. `await_index` waits for its end.
         """
         shards = self._describe(name).shard or 1
         needed = TRAINING * schema.index.params["nlist"] * shards
@@ -211,7 +211,7 @@ class Backend(VectorBackend):
             ) from error
 
     def _create(self, name: str, schema: Schema) -> bool:
-        """Create a collection, and its database if it is missing; return whether it existed."""
+        """Create a collection and a missing database. Returns whether the collection existed."""
 
         def create(client: Any, seconds: float) -> None:
             self._send_create(client, seconds, name, schema)
@@ -226,7 +226,7 @@ class Backend(VectorBackend):
         return code == COLLECTION_EXISTS  # another process created it first
 
     def _attempt(self, do: Callable[[Any, float], Any], *expected: int) -> int:
-        """Make a call once; return 0, or the error's code if it is in `expected`."""
+        """Make a call without retries. Returns 0, or the error code if it is in `expected`."""
         try:
             self.calls(do, again=False)
         except BackendError as error:

@@ -1,8 +1,8 @@
-"""Calls of Tencent VectorDB: time limits, retries and the translation of errors.
+"""Calls Tencent VectorDB with time limits and retries, and translates errors.
 
 The SDK (tcvectordb 2.1.1) raises `requests.ReadTimeout` and other errors of requests. Over gRPC it
-raises a text, with the status in the error's context. For an unexpected response it raises KeyError
-and similar errors. Its messages never contain the key.
+raises `GrpcException` with only a text; the status is in `__context__`. For an unexpected response
+it raises KeyError and similar errors. Its messages never contain the key.
 """
 
 import threading
@@ -34,12 +34,12 @@ FLAT_IMMUTABLE: Final = (13200, 13201)
 INVALID: Final = range(14_000, 15_000)  # "class 14: data exception": a parameter out of range
 DENIED: Final = range(11_000, 12_000)  # "class 11: authentication failure"
 
-TRIES: Final = 4  # of an idempotent call
-PAUSE: Final = 0.1  # seconds before the second try, doubled each time, with 50 % jitter
-LONGEST: Final = 0.5  # longest pause between tries, in seconds
+TRIES: Final = 4  # attempts for an idempotent call
+PAUSE: Final = 0.1  # seconds before the second attempt, then doubled, with 50 % jitter
+LONGEST: Final = 0.5  # longest pause between attempts, in seconds
 _UNAUTHORIZED: Final = (401, 403)
 _TEMPORARY: Final = (429, 500, 502, 503, 504)
-_STATUSES: Final = {  # HTTP's statuses by gRPC's
+_STATUSES: Final = {  # maps gRPC statuses to HTTP statuses
     grpc.StatusCode.UNAUTHENTICATED: 401,
     grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
@@ -56,7 +56,7 @@ _LEAKS: Final = (
 
 
 class Calls:
-    """Calls a client with a time limit and retries. Thread-safe."""
+    """Calls a client with time limit and retries. Thread-safe."""
 
     def __init__(self, url: str, client: Any, timeout: float) -> None:
         self.url, self.timeout = url, timeout
@@ -64,14 +64,15 @@ class Calls:
         self._random = np.random.default_rng()
 
     def __call__(self, do: Callable[[Any, float], T], *, again: bool = True) -> T:
-        """Return the result of `do(client, seconds)`, within `timeout` seconds in all.
+        """Return the result of `do(client, seconds)`. All attempts take at most `timeout` seconds.
 
-        With `again` the call is idempotent and tried up to four times: after a timeout (the first
-        try has half of the time), a broken connection, 429 or 5xx. While the index is building,
-        calls have no effect and are repeated until the time limit.
+        If `again` is True, the call must be idempotent. It is attempted up to four times: after a
+        timeout (the first attempt has half of the time), a broken connection, 429 or a temporary
+        5xx. While an index is being built, calls have no effect and are repeated until the time
+        limit.
 
         Raises:
-            BackendUnavailable: no response in time, or the index was building all the time.
+            BackendUnavailable: no response in time, or the index was being built all the time.
             CollectionNotFound: the collection or the database does not exist.
             BackendError: the call failed for another reason, or the store is closed.
         """
@@ -97,7 +98,7 @@ class Calls:
             client.close()
 
     def _pauses(self) -> Iterator[float]:
-        """Yield the seconds to wait before each further try, without end."""
+        """Yield the seconds to wait before each further attempt, infinitely."""
         pause = PAUSE
         while True:
             yield pause * self._random.uniform(0.5, 1.5)
@@ -139,7 +140,7 @@ class Calls:
 
 
 def code_of(error: BaseException | None) -> int:
-    """Return the service's code or the HTTP status of an SDK's error; 0 for others."""
+    """Return the service's error code, or the HTTP status, of an SDK error. Otherwise returns 0."""
     status = error.__context__ if isinstance(error, GrpcException) else error
     if isinstance(status, grpc.RpcError):
         return _STATUSES.get(status.code(), 0)
@@ -158,7 +159,7 @@ def _is_temporary(error: Exception) -> bool:
 
 
 def _text(error: Exception) -> str:
-    """Return the driver's message on one line, without the advice that it adds to some errors."""
+    """Return the SDK's message on one line, without the advice that it adds to some errors."""
     status = error.__context__ if isinstance(error, GrpcException) else error
     if isinstance(status, grpc.RpcError):
         return f"{status.code().name}: {status.details()}"[:300]

@@ -24,7 +24,7 @@ from imgsearch.backends.tencent.address import Options
 from imgsearch.backends.tencent.schema import COLUMNS, PLACE
 from imgsearch.errors import ConfigError
 
-CONNECTIONS: Final = 10  # kept open, over HTTP
+CONNECTIONS: Final = 10  # size of the connection pool over HTTP
 _PARAMS: Final[Mapping[str, Callable[[Mapping[str, int]], Any]]] = {
     "flat": lambda params: None,  # noqa: ARG005  # has no parameters
     "hnsw": lambda params: HNSWParams(params["M"], params["efConstruction"]),
@@ -35,13 +35,13 @@ _PARAMS: Final[Mapping[str, Callable[[Mapping[str, int]], Any]]] = {
 
 
 def open_client(url: str, token: str | None, timeout: float) -> Any:
-    """Return a client for a URL, without a request to the service.
+    """Return a client for a URL, without sending a request.
 
-    A token is ``KEY``, of the account ``root``, or ``ACCOUNT:KEY``.
+    The token is ``ACCOUNT:KEY``, or ``KEY`` for the account ``root``.
 
     Raises:
-        ConfigError: the token is missing or cannot be sent in a header, or the file of ``?ca=``
-            cannot be read.
+        ConfigError: the token is missing or cannot be sent in a header, or the certificate file
+            ``?ca=`` cannot be read.
     """
     parts, account_and_key = urlsplit(url), _credentials(url, token)
     options = Options.parse(parts.query)
@@ -60,29 +60,29 @@ def open_client(url: str, token: str | None, timeout: float) -> Any:
         raise ConfigError(f"certificates at {options.ca} cannot be read: {error}") from error
     if not is_rpc(url):
         session = client.http_client.session
-        # with the SDK's own retries a host that drops packets would take four times the timeout
+        # the SDK's own retries would wait four times the timeout for a host that drops packets
         for adapter in session.adapters.values():
             adapter.max_retries = HTTPAdapter().max_retries  # no retries
-        # requests 2.34 prefers REQUESTS_CA_BUNDLE to the file of ?ca=; without the environment it
-        # also ignores proxies
+        # requests 2.34 prefers REQUESTS_CA_BUNDLE to ?ca=, so the environment is not used, nor are
+        # its proxies
         session.trust_env = not options.ca
         session.auth = _keep_header
     return client
 
 
 def is_rpc(url: str) -> bool:
-    """Return whether a URL uses gRPC."""
+    """Return whether a URL selects gRPC."""
     return url.startswith(("tencent+grpc:", "tencent+grpcs:"))
 
 
 def indexed(description: Any) -> int | None:
-    """Return how many vectors the index covers, None if the service does not report it."""
+    """Return the number of indexed vectors. Returns None if the service does not report it."""
     counts = [index.indexed_count for index in description.indexes if index.name == "vector"]
     return counts[0] if counts else None
 
 
 def indexes(schema: Schema) -> Indexes:
-    """Return the SDK's indexes for a collection with this schema."""
+    """Convert a schema to the SDK's indexes."""
     return Indexes(
         FilterIndex("id", FieldType.String, IndexType.PRIMARY_KEY),
         VectorIndex(
@@ -101,13 +101,13 @@ def indexes(schema: Schema) -> Indexes:
 
 
 def search_params(index: Index, k: int, effort: int | None) -> SearchParams | None:
-    """Return the SDK's search-time parameters, None for an index without any."""
+    """Return the SDK's search parameters. Returns None for a flat index, which has none."""
     params = index.search_params(k, effort)
     return SearchParams(**params) if params else None
 
 
 def _keep_header(request: Any) -> Any:
-    """Keep the SDK's header, which requests would replace by credentials of .netrc."""
+    """Keep the SDK's header, which requests would otherwise replace with .netrc credentials."""
     return request
 
 

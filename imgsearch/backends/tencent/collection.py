@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from imgsearch.backends.tencent.backend import Backend
 
 # Sources: https://cloud.tencent.com/document/product/1709/103074 and …/95122
-DOCUMENTS: Final = 1_000  # in an upsert
+DOCUMENTS: Final = 1_000  # documents in an upsert
 QUERIES: Final = 20  # vectors in a search
-IDS: Final = 20  # in a query or delete; the newer page documents 1,000
-ROWS: Final = 16_384  # in the result of a query
-BYTES: Final = 8 * 2**20  # in an upsert, approximately
+IDS: Final = 20  # ids in a query or delete; the newer page documents 1,000
+ROWS: Final = 16_384  # rows in a query result
+BYTES: Final = 8 * 2**20  # approximate size of an upsert
 WRITES: Final = ("upsert", "delete")
-HITS: Final = 65_536  # of all queries in a search
+HITS: Final = 65_536  # hits in a search call, over all its queries
 
 
 class TencentCollection(Collection):
-    """A collection, read with the consistency of its store's URL, strong by default.
+    """A collection. Reads have the consistency in the store's URL, strong by default.
 
     Over gRPC the SDK rounds scores to 5 decimals; over HTTP they are float32.
     """
@@ -76,7 +76,7 @@ class TencentCollection(Collection):
             matches = self._call(
                 "search", vectors=vectors, filter=condition, params=params, limit=k
             )
-            # the result for an empty collection may have no lists at all
+            # the result may be empty for an empty collection
             results += [self._hits(where, rows) for rows in matches or [[]] * len(vectors)]
         return results
 
@@ -100,14 +100,14 @@ class TencentCollection(Collection):
     @override
     def _iterate(self, where: Filter | None, *, vectors: bool, batch: int) -> Iterator[Record]:
         pages = self._ranges if self._layout.ours else self._pages
-        # rendered here, so that an invalid filter is refused before the iteration
+        # rendered here, so that an invalid filter is rejected before the iteration starts
         read = pages(rendered(where, self.schema.fields), batch, retrieve_vector=vectors)
         return (record for records in read for record in check_read(where, records))
 
     def _ranges(self, condition: str, batch: int, **options: Any) -> Iterator[list[Record]]:
-        """Yield records by ranges of their places, each read by one query.
+        """Yield records in ranges of their field `PLACE`, with one query for each range.
 
-        The service has only pages by offset, which skip records while others are deleted.
+        The service has only offset paging, which skips records if others are deleted meanwhile.
         """
         pending = [(0, PLACES)]
         most = min(batch, ROWS - 1)
@@ -119,13 +119,13 @@ class TencentCollection(Collection):
             if len(records) <= most or high - low == 1:
                 yield records
                 continue
-            # a quarter more parts than needed on average; some are split again
+            # 25 % more ranges than needed on average; some are split again
             parts = max(2, math.ceil(1.25 * self._counted(some) / most))
             step = -(-(high - low) // parts)
             pending += [(at, min(at + step, high)) for at in range(low, high, step)][::-1]
 
     def _pages(self, condition: str, batch: int, **options: Any) -> Iterator[list[Record]]:
-        """Yield records by offset, because documents of another program have no place."""
+        """Yield records with offset paging, because other programs' documents have no `PLACE`."""
         offset, most = 0, min(batch, ROWS)
         while records := self._query(
             filter=condition or None, limit=most, offset=offset, **options
@@ -141,7 +141,7 @@ class TencentCollection(Collection):
         return int(self._call("count", filter=condition or None))
 
     def _check_identity(self, *, now: bool) -> None:
-        """Continue with a collection that replaced this one, if it has the same schema.
+        """If another collection replaced this one, continue with it if the schemas are equal.
 
         Raises:
             SchemaMismatch: the schemas differ.
@@ -153,12 +153,12 @@ class TencentCollection(Collection):
         layout = described.layout
         require_same(self.name, self.schema, layout.schema)
         self._layout, self.schema, self.foreign = layout, layout.schema, not layout.ours
-        # an IVF index takes rows only after its training, which `flush` does
+        # an IVF index accepts rows only after training, which `flush` starts
         self._trained = described.indexed or not self.schema.index.kind.startswith("ivf")
         self._identity.accept(described.identity)
 
     def _call(self, method: str, **arguments: Any) -> Any:
-        """Call the client's `method`, which has to be idempotent, for this collection.
+        """Call an idempotent client method for this collection.
 
         Raises:
             CollectionNotFound: the collection was dropped.
@@ -166,7 +166,7 @@ class TencentCollection(Collection):
         """
         try:
             self._check_identity(now=method in WRITES)
-            # by name on the client, because its `collection` ignores the read consistency
+            # on the client, because its `collection` object ignores the read consistency
             return self._store.calls(
                 lambda client, seconds: getattr(client, method)(
                     self._store.database, self.name, timeout=seconds, **arguments
@@ -191,7 +191,7 @@ class TencentCollection(Collection):
 def _parts(
     documents: Sequence[dict[str, Any]], records: Sequence[Record], *, number: int
 ) -> Iterator[list[Any]]:
-    """Split documents into requests of a limited size; `number` is the bytes of a float."""
+    """Split documents into requests of a limited size. `number` is the size of a float in bytes."""
     part: list[Any] = []
     size = 0
     for document, record in zip(documents, records, strict=True):

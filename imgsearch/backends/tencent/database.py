@@ -1,4 +1,4 @@
-"""A database of Tencent VectorDB, in the arguments of public Towhee code."""
+"""A Tencent VectorDB database with the arguments of public Towhee code."""
 
 import threading
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ from imgsearch.errors import ConfigError
 if TYPE_CHECKING:
     from imgsearch.backends.tencent.backend import Backend
 
-# the tutorial's parameters of a new collection
+# the parameters of a new collection in Towhee's tutorial
 _SHARDS: Final = 3
 _INDEX: Final = Index("hnsw", {"M": 16, "efConstruction": 200})
 
 
 @dataclass
 class TencentDatabase:
-    """A database, connected at its first use and shared in the process. Thread-safe.
+    """A database, connected at the first use. Thread-safe.
 
-    The repr has no key. A collection is described once.
+    The repr does not contain the key. Open collections are cached.
     """
 
     host: str
@@ -37,11 +37,11 @@ class TencentDatabase:
         self._open: dict[str, Collection] = {}
 
     def open(self, name: str) -> Collection:
-        """Return a collection of any program.
+        """Open a collection, which any program may have created.
 
         Raises:
             CollectionNotFound: no collection has this name.
-            SchemaMismatch: imgsearch cannot search its vectors.
+            SchemaMismatch: imgsearch cannot search the collection's vectors.
             BackendUnavailable, BackendError: the service does not respond, or rejects the key.
         """
         with self._opening:
@@ -52,8 +52,8 @@ class TencentDatabase:
     def create(self, name: str, dim: int) -> None:
         """Create the database and the collection if they are missing.
 
-        A new collection has HNSW with M 16 and efConstruction 200, cosine, three shards, no
-        replicas, and a filter on path. An existing one stays unchanged.
+        A new collection has an HNSW index (M 16, efConstruction 200), cosine metric, three shards,
+        no replicas, and a filter index on "path". An existing collection is not changed.
         """
         with self._opening:
             url = f"{self._url}?shards={_SHARDS}&replicas=0"
@@ -72,10 +72,10 @@ class TencentDatabase:
             self._open.pop(name, None)
 
     def drop_database(self, name: str) -> None:
-        """Delete the database and all collections in it.
+        """Delete the database and all its collections. `name` confirms the deletion.
 
         Raises:
-            ConfigError: `name`, which confirms the deletion, is not this database's.
+            ConfigError: `name` is not the name of this database.
         """
         self.require(name)
         with self._opening:
@@ -85,7 +85,7 @@ class TencentDatabase:
             self._open.clear()
 
     def require(self, name: str) -> None:
-        """Refuse a name that is not this database's.
+        """Check that `name` is the name of this database.
 
         Raises:
             ConfigError: it is another name.

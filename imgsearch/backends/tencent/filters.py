@@ -1,9 +1,9 @@
 """Filters in Tencent's condition language.
 
-Source: https://cloud.tencent.com/document/product/1709/112947. It cannot order texts, and does not
-document how to escape quotes. Here a backslash escapes a quote or a backslash, which is tested with
-the emulator only. So `check_read` checks the results. The SDK's own `Filter.In` does not escape at
-all (tcvectordb 2.1.1).
+Source: https://cloud.tencent.com/document/product/1709/112947. The language cannot order texts, and
+its page does not say how to escape quotes. Here a backslash escapes a quote or a backslash. This is
+tested only with the emulator, so `check_read` checks the results. The SDK's `Filter.In` does not
+escape at all (tcvectordb 2.1.1).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ _NOTHING: Final[Mapping[FieldType, str]] = {"str": '""', "int": "0", "float": "0
 
 
 def rendered(where: Filter | None, fields: Mapping[str, FieldType]) -> str:
-    """Return the condition for a checked filter over declared `fields`; "" for None.
+    """Convert a checked filter on declared `fields` to a condition. Returns "" for None.
 
     Raises:
-        FieldInvalid: it orders texts.
+        FieldInvalid: the filter orders texts.
     """
     match where:
         case None:
@@ -46,21 +46,21 @@ def rendered(where: Filter | None, fields: Mapping[str, FieldType]) -> str:
 
 
 def between(name: str, low: int, high: int) -> str:
-    """Return the condition that a number is at least `low` and below `high`."""
+    """Return the condition that a numeric field is in the range ``low <= value < high``."""
     return f"{name} >= {low} and {name} < {high}"
 
 
 def check_read(where: Filter | None, records: Sequence[Record]) -> Sequence[Record]:
-    """Return the records of a response, if they meet the filter.
+    """Check that the records of a response match the filter, and return them.
 
     Raises:
-        BackendError: a record does not meet it, so the service read the filter differently.
+        BackendError: a record does not match, so the service parsed the filter differently.
     """
     if where is None:
         return records
     names = {name for name, _, _ in comparisons(where)}
     for record in records:
-        # rows of other programs may lack a field, with a meaning that is unknown here
+        # other programs' rows may lack a field; how the service then compares it is unknown
         if names <= record.fields.keys() and not matches(where, record.fields):
             raise BackendError(
                 f"Tencent VectorDB returned the wrong record {record.id[:80]!r}: it does not meet "
@@ -83,7 +83,7 @@ def _literal(value: Value, kind: FieldType) -> str:
     match kind:
         case "bool":
             return str(int(value))
-        case "float":  # without an exponent, which may be unknown to the language
+        case "float":  # without an exponent, because the language may not support it
             digits = format(Decimal(repr(float(value))), "f")
             return digits if "." in digits else f"{digits}.0"
         case "int":

@@ -1,8 +1,8 @@
-"""Reads and writes schemas and records of Tencent VectorDB, without the driver.
+"""Converts schemas and records for Tencent VectorDB, without importing the driver.
 
-The collection's description is `MARK` and the schema's text. No limit on its length is documented;
-with a timm encoder's fingerprint it has about 600 bytes. If the service cut it, `create` would fail
-when it opens the new collection, because the text would not be JSON.
+The collection's description is `MARK` followed by the schema as JSON. No length limit is
+documented; with a timm encoder's fingerprint it has about 600 bytes. If the service truncated it,
+`create` would fail when it opens the new collection, because the text would not be valid JSON.
 """
 
 import hashlib
@@ -32,18 +32,18 @@ COLUMNS: Final[Mapping[FieldType, str]] = {
     "float": "double",
     "bool": "uint64",  # 0 or 1, because the service has no booleans
 }
-"""Tencent's types by imgsearch's."""
+"""Maps imgsearch's field types to Tencent's."""
 
 MARK: Final = "imgsearch "
-"""The start of the description of imgsearch's collections."""
+"""The prefix of the description of collections that imgsearch creates."""
 
 PLACE: Final = "_place"
-"""A number from 0 to `PLACES`, derived from the id; `iterate` reads ranges of it."""
+"""The field with a number in 0 to ``PLACES - 1``, derived from the id. `iterate` reads ranges."""
 PLACES: Final = 2**62
 LONG_ID: Final = "_id"
-"""The id of a record whose key is a digest of the id."""
+"""The field with the full id if the key is a digest of the id."""
 KINDS: Final = "_kinds"
-"""JSON: "b" or "f" by the name of each undeclared field that is a boolean or a float."""
+"""The field with a JSON object that marks undeclared fields as boolean ("b") or float ("f")."""
 
 MAX_KEY: Final = 128  # Source: https://cloud.tencent.com/document/product/1709/103074
 MAX_DIM: Final = 4_096  # the same source
@@ -56,22 +56,23 @@ _TYPES: Final[Mapping[str, FieldType]] = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The storage of a collection's records; `ours` is False if another program created it.
+    """Converts records to documents and back.
 
-    Documents of a foreign collection have none of imgsearch's internal fields: keys are ids,
-    undeclared booleans are read as 0 or 1, and lists and objects as JSON texts.
+    `ours` is False if another program created the collection. Its documents have no internal fields
+    of imgsearch: keys are ids, undeclared booleans are read as 0 or 1, and lists and objects as
+    JSON text.
     """
 
     schema: Schema
     ours: bool = True
 
     def to_key(self, id_: str) -> str:
-        """Return the key of a record's id: the id, or a digest of an id that is too long."""
+        """Return the key for an id: the id itself, or its digest if the id is too long."""
         long = len(id_.encode()) > MAX_KEY or id_.startswith(_DIGEST)
         return _DIGEST + _digest(id_).hex() if self.ours and long else id_
 
     def document(self, record: Record) -> dict[str, Any]:
-        """Return a checked record as a document of the SDK: plain Python numbers, no arrays."""
+        """Convert a checked record to a document for the SDK, without NumPy types."""
         fields = {
             name: int(value) if isinstance(value, bool) else value
             for name, value in record.fields.items()
@@ -87,7 +88,7 @@ class Layout:
         return fields | own
 
     def record(self, row: Mapping[str, Any]) -> Record:
-        """Return a document as a record."""
+        """Convert a document to a record."""
         vector = row.get("vector")
         kinds: Mapping[str, str] = load_json(row[KINDS]) if self.ours and KINDS in row else {}
         fields = {
@@ -124,11 +125,12 @@ class Layout:
 
 
 def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, Any]]) -> Layout:
-    """Return the layout of a collection of any program, from its description and indexes.
+    """Parse the description and indexes of a collection that any program may have created.
 
     Raises:
-        SchemaMismatch: a newer imgsearch created the collection, it does not have one float vector,
-            or another program rebuilt its index with another metric.
+        SchemaMismatch: a newer imgsearch created the collection, the field "vector" is not a float
+            vector with a known index and metric, or another program rebuilt its index with another
+            metric.
     """
     vectors = [index for index in indexes if index["fieldName"] == "vector"]
     kinds = {kind.upper(): kind for kind in INDEXES}
@@ -168,11 +170,11 @@ def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, An
 
 
 def check_creatable(name: str, schema: Schema) -> None:
-    """Refuse collections that the service cannot create.
+    """Check that the service can create a collection.
 
     Raises:
-        ConfigError: the name starts with an underscore, or vectors are too long.
-        IndexRefused: IVF_PQ cannot cut a vector into that many parts.
+        ConfigError: the name starts with an underscore, or vectors have too many dimensions.
+        IndexRefused: for IVF_PQ, M does not divide the number of dimensions.
     """
     if name.startswith("_"):
         raise ConfigError(

@@ -1,1 +1,1 @@
-"""The steps from an empty database to today's tables, run by Alembic."""
+"""Alembic migrations, from an empty database to the current tables."""

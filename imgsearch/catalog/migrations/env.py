@@ -1,4 +1,4 @@
-"""Alembic's environment: migrations run in the connection of the catalog that is opened."""
+"""The Alembic environment. Migrations run on the connection of the open catalog."""
 
 from alembic import context
 
@@ -8,7 +8,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=METADATA,
     version_table=context.config.attributes["version_table"],
-    render_as_batch=True,  # SQLite changes a table by copying it
+    render_as_batch=True,  # SQLite alters a table by copying it
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,1 +1,1 @@
-"""Migrations, one file for each; a published migration never changes."""
+"""One file for each migration. A published migration is never changed."""

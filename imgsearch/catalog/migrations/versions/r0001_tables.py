@@ -1,7 +1,7 @@
-"""Creates the tables of entries, contents, jobs, their failures and keys.
+"""Creates the tables for entries, contents, jobs, job failures and API keys.
 
-Each table and index is created only if it is missing. MySQL commits them one by one, so a killed
-migration has to continue.
+Only missing tables and indexes are created. MySQL commits each of them separately, so an
+interrupted migration must be able to continue.
 """
 
 import sqlalchemy as sa
@@ -37,7 +37,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse, because a change of version must not delete a catalog.
+    """Raise an error, because a downgrade must not delete a catalog.
 
     Raises:
         NotImplementedError: always.
@@ -46,10 +46,10 @@ def downgrade() -> None:
 
 
 def _binary(dialect: sa.Dialect) -> dict[str, str]:
-    """Return MySQL's options for texts that are equal only if their bytes are equal.
+    """Return MySQL table options that make text comparison bytewise.
 
     MariaDB and MySQL have different names for the collation that neither folds case nor trims
-    blanks.
+    whitespace.
     """
     maria = getattr(dialect, "is_mariadb", False)
     collation = "utf8mb4_nopad_bin" if maria else "utf8mb4_0900_bin"

@@ -1,9 +1,9 @@
-"""Writes statistics of the entries for SQLite's query planner.
+"""Writes statistics about entries for SQLite's query planner.
 
-A new file has no statistics. SQLite then assumes that few entries share a state, although nearly
-all of them are ready, and reads them all to find the ten hits of a search. MySQL updates its
-statistics itself. The figures describe a large catalog with two collections; ``ANALYZE`` replaces
-them. Source: https://sqlite.org/fileformat2.html#stat1tab.
+Without statistics, as in a new file, SQLite assumes that few entries have the same state. But
+nearly all are ready, so SQLite would read all of them to find the ten hits of a search. MySQL
+updates its statistics itself. The numbers describe a large catalog with two collections;
+``ANALYZE`` replaces them. Source: https://sqlite.org/fileformat2.html#stat1tab.
 """
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ revision = "0002"
 down_revision = "0001"
 
 ROWS = 100_000
-SHARED = {  # entries that have the index's first columns in common: the first, the first two, …
+SHARED = {  # average number of entries with equal values in the first column, the first two, …
     "sqlite_autoindex_entries_1": (1,),
     "entries_content": (2, 1, 1, 1),
     "entries_state": (50_000, 2, 1),
@@ -27,11 +27,11 @@ SHARED = {  # entries that have the index's first columns in common: the first, 
 
 
 def upgrade() -> None:
-    """Write the statistics, unless the file has some."""
+    """Write the statistics, unless the file has statistics."""
     bind = op.get_bind()
     if bind.dialect.name != "sqlite":
         return
-    bind.execute(sa.text("ANALYZE sqlite_master"))  # creates the table of statistics
+    bind.execute(sa.text("ANALYZE sqlite_master"))  # creates the statistics table
     known = "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'entries'"
     if not bind.execute(sa.text(known)).scalar_one():
         statement = sa.text("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('entries', :i, :s)")

@@ -1,4 +1,4 @@
-"""Adds a column to jobs: the number of images whose label they changed."""
+"""Adds the jobs column `updated`: the number of images whose label a job changed."""
 
 import sqlalchemy as sa
 from alembic import op
