@@ -6,7 +6,7 @@ with imgsearch.open("photos.db") as library:
     library.add("~/photos")
     hits = library.search("cat.jpg")
 
-After this import Towhee resolves the operator names of public code, such as ``ops.image_decode``,
+After this import Towhee resolves the operator names in public code, such as ``ops.image_decode``,
 to the operators of this package, and no longer runs pip. The order of the two imports does not
 matter.
 """
@@ -82,11 +82,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Return a public name, importing its module at the first access, so that the package is quick.
+    """Return a public name. Its module is imported at the first access, so `import` is fast.
 
     Raises:
         AttributeError: the package has no such name, or its module needs an extra that is not
-            installed. `hasattr` requires this class, which MissingExtra, an ImportError, is not.
+            installed. MissingExtra is not raised, because `hasattr` handles only AttributeError.
     """
     home = _HOMES.get(name)
     if home is None:
@@ -101,7 +101,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the names of this package, with the names that are not imported yet."""
+    """Return the names of this package, including names that are not imported yet."""
     return sorted({*globals(), *__all__})
 
 

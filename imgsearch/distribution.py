@@ -1,4 +1,4 @@
-"""The distribution that pip installs, and an unrelated one with the same package name."""
+"""The distribution of imgsearch, and a check for an unrelated one with the same package name."""
 
 import os
 import warnings
@@ -13,7 +13,7 @@ _PACKAGE: Final = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PT
 def install_hint(extra: str = "") -> str:
     """Return the command that installs imgsearch with `extra`, such as "torch,clip".
 
-    It installs from a checkout: no release exists yet, and `NAMESAKE` is another program.
+    It installs from a checkout, because no release exists yet and `NAMESAKE` is another program.
     """
     return f"pip install '.[{extra}]' in a checkout" if extra else "pip install . in a checkout"
 
@@ -29,9 +29,9 @@ def is_installed(package: str) -> bool:
 
 
 def shared_with_namesake(package: str = _PACKAGE) -> str:
-    """Return a warning if pip installed `NAMESAKE` into the folder `package`, too, otherwise "".
+    """Return a warning if pip also installed `NAMESAKE` into the folder `package`, otherwise "".
 
-    Reads only the names beside the folder, to keep the import of imgsearch quick.
+    Lists the parent folder and opens only matching metadata, to keep the import of imgsearch fast.
     """
     site = os.path.dirname(package)  # noqa: PTH120
     try:
@@ -55,7 +55,7 @@ def warn_of_namesake() -> None:
 
 
 def _is_foreign(folder: str) -> bool:
-    """Return whether a dist-info or egg-info is `NAMESAKE`'s, not an early version of ours."""
+    """Return whether a metadata folder belongs to `NAMESAKE`, not to an early imgsearch."""
     for name in ("METADATA", "PKG-INFO"):
         try:
             with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:  # noqa: PTH118, PTH123

@@ -12,7 +12,7 @@ ImgSearchError
 │   └── ImageCorrupt         it cannot be decoded
 ├── EncoderError             a model cannot be built or run
 │   ├── ModelNotFound        no model has that name                             (LookupError)
-│   │   └── EncoderRemoved   an earlier version had a model of that name
+│   │   └── EncoderRemoved   an earlier version had a model with that name
 │   ├── TextUnsupported      the model takes no texts                           (ValueError)
 │   ├── TextUnknown          the model knows no word of a text                  (ValueError)
 │   ├── WeightsNotFound      weights are not on disk and cannot be downloaded   (OSError)
@@ -21,7 +21,7 @@ ImgSearchError
 ├── BackendError             a vector store refused a request, or failed
 │   ├── CollectionNotFound   no collection has that name                        (LookupError)
 │   ├── SchemaMismatch       the collection exists with another schema          (ValueError)
-│   ├── DimensionMismatch    a vector's length is not the collection's          (ValueError)
+│   ├── DimensionMismatch    a vector has another length than the collection    (ValueError)
 │   ├── VectorInvalid        a vector holds NaN, infinity or only zeros         (ValueError)
 │   ├── FieldInvalid         a field, id or filter does not fit the schema      (ValueError)
 │   ├── IndexRefused         the store did not build the requested index
@@ -33,11 +33,11 @@ ImgSearchError
 ├── PrecisionUnreached       no threshold has the requested precision           (ValueError)
 ├── CatalogError             the catalog's database refused a request, or failed
 │   └── CatalogOutdated      a newer version of imgsearch wrote the catalog
-├── ImageNotFound            the catalog has no image of that id                (LookupError)
+├── ImageNotFound            the catalog has no image with that id              (LookupError)
 ├── ImageExists              another image has that id                          (ValueError)
 ├── ImageBusy                the image is being deleted; safe to retry
 ├── ObjectStoreError         the store of originals refused a request, or failed
-│   └── ObjectNotFound       the store has no original of that content          (LookupError)
+│   └── ObjectNotFound       the store has no original with that content        (LookupError)
 ├── JobBusy                  the job is queued or running: cancel it first
 ├── JobNotFound              no job has that id                                 (LookupError)
 ├── LimitExceeded            a number, size or rate exceeds its limit           (ValueError)
@@ -46,7 +46,7 @@ ImgSearchError
 
 UserWarning
 ├── TextWarning              the model was not trained on the script of a text
-└── EncoderWarning           a collection does not note its encoder
+└── EncoderWarning           a collection does not record its encoder
 """
 
 from imgsearch.distribution import install_hint
@@ -63,8 +63,8 @@ class ConfigError(ImgSearchError, ValueError):
 class MissingExtra(ImgSearchError, ImportError):
     """An optional dependency is not installed.
 
-    `extra` is the extra that installs it, such as "torch,clip"; the message ends with the command.
-    If `extra` is None, the message says what to do.
+    `extra` is the extra that installs it, such as "torch,clip", or "" for a base dependency; the
+    command is appended to the message. If `extra` is None, the message is used unchanged.
     """
 
     def __init__(self, message: str, *, extra: str | None = None, name: str | None = None) -> None:
@@ -82,7 +82,7 @@ class SourceError(ImgSearchError, OSError):
         self.path = path
 
     def __str__(self) -> str:
-        """Return the message as given, which OSError may reformat."""
+        """Return the message unchanged, because OSError may reformat it."""
         return str(self.args[0]) if self.args else ""
 
 
@@ -97,8 +97,8 @@ class UrlFailed(SourceError):
 class ImageError(ImgSearchError, ValueError):
     """An image cannot be used.
 
-    `path` is its file, "" for bytes. `stage` is "header", "decode" or "convert", and `reason` the
-    cause in a few words.
+    `path` is the image's file, or "" for bytes. `stage` is "header", "decode" or "convert", and
+    `reason` the cause in a few words.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class FormatRefused(ImageError):
 
 
 class ImageTooLarge(ImageError):
-    """By its header, decoding would exceed the limit of pixels, seconds or memory."""
+    """Decoding would exceed the limit for pixels, time or memory, according to the header."""
 
 
 class ImageCorrupt(ImageError):
@@ -129,7 +129,7 @@ class ModelNotFound(EncoderError, LookupError):
 
 
 class EncoderRemoved(ModelNotFound):
-    """The model existed in an earlier version; collections of it accept vectors as queries only."""
+    """The model was removed. Collections that it embedded accept only vectors as queries."""
 
 
 class TextUnsupported(EncoderError, ValueError):
@@ -165,7 +165,7 @@ class SchemaMismatch(BackendError, ValueError):
 
 
 class DimensionMismatch(BackendError, ValueError):
-    """A vector's length is not the collection's."""
+    """A vector has another length than the collection's vectors."""
 
     def __init__(self, message: str, *, expected: int = 0, got: int = 0) -> None:
         super().__init__(message)
@@ -199,9 +199,9 @@ class OperatorNotFound(ImgSearchError, LookupError):
 class PrecisionUnreached(ImgSearchError, ValueError):
     """No threshold has the requested precision.
 
-    `wanted` is the requested precision and `best` the highest one reached, in [0, 1]. If a check
-    refused a threshold, `checked` is the precision in the check and `interval` its 95 % confidence
-    interval; otherwise both are None.
+    `wanted` is the requested precision and `best` the highest precision reached, in [0, 1]. If
+    validation rejected a threshold, `checked` is the precision in validation and `interval` its
+    95 % confidence interval; otherwise both are None.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class CatalogOutdated(CatalogError):
 
 
 class ImageNotFound(ImgSearchError, LookupError):
-    """The catalog has no image of that id."""
+    """The catalog has no image with that id."""
 
 
 class ImageExists(ImgSearchError, ValueError):
@@ -250,7 +250,7 @@ class ObjectStoreError(ImgSearchError):
 
 
 class ObjectNotFound(ObjectStoreError, LookupError):
-    """The store has no original of that content."""
+    """The store has no original with that content."""
 
 
 class JobNotFound(ImgSearchError, LookupError):
@@ -278,4 +278,4 @@ class TextWarning(UserWarning):
 
 
 class EncoderWarning(UserWarning):
-    """The collection does not note its encoder, so the user's choice cannot be verified."""
+    """The collection does not record its encoder, so the given encoder cannot be verified."""

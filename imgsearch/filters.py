@@ -1,4 +1,4 @@
-"""Filters on the fields of a collection, as small trees that each backend translates.
+"""Filters on collection fields: expression trees that each backend translates.
 
     label = Field("label")
     (label == "goldfish") & (Field("year") >= 2020) | ~label.isin(["cat", "dog"])
@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from imgsearch.types import Value
 
 Operation = Literal["==", "!=", "<", "<=", ">", ">="]
-_MOST_FORMS: Final = 64  # of one text: a path with six parts that are not ASCII
+_MOST_FORMS: Final = 64  # limit for one text: 2 ** 6, a path with six non-ASCII parts
 
 
 class Filter:
@@ -45,7 +45,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Compare(Filter):
-    """A field compared with one value."""
+    """A comparison of a field with one value."""
 
     field: str
     operation: Operation
@@ -54,7 +54,7 @@ class Compare(Filter):
 
 @dataclass(frozen=True, slots=True)
 class In(Filter):
-    """A field that equals one of several values; without values it matches no record."""
+    """A field equals one of `values`; an empty tuple matches no record."""
 
     field: str
     values: tuple[Value, ...]
@@ -62,7 +62,7 @@ class In(Filter):
 
 @dataclass(frozen=True, slots=True)
 class StartsWith(Filter):
-    """A text that begins with `prefix`, compared by code points; "" matches every text."""
+    """A field's text begins with `prefix`, compared by code points; "" matches every text."""
 
     field: str
     prefix: str
@@ -70,7 +70,7 @@ class StartsWith(Filter):
     def bounds(self) -> Filter:
         """Return the same condition as a range, for stores that order texts by code point.
 
-        No pattern has to be escaped then, and `prefix` may hold ``%`` and ``_``.
+        Unlike a pattern, a range needs no escapes for ``%`` and ``_`` in `prefix`.
         """
         least = Compare(self.field, ">=", self.prefix)
         stem = self.prefix.rstrip(_LAST)
@@ -105,7 +105,7 @@ class Not(Filter):
 
 
 class Field:
-    """A field by name; comparing it returns a `Filter`."""
+    """A field with a name; comparisons with it return a `Filter`."""
 
     __slots__ = ("name",)
     __hash__ = None  # type: ignore[assignment]  # == returns a filter, which a hash contradicts
@@ -132,18 +132,18 @@ class Field:
         return Compare(self.name, ">=", value)
 
     def isin(self, values: Iterable[Value]) -> Filter:
-        """Return a filter: the field equals one of `values`."""
+        """Return a filter for records whose field equals one of `values`."""
         return In(self.name, tuple(values))
 
     def startswith(self, prefix: str) -> Filter:
-        """Return a filter: the field's text begins with `prefix`."""
+        """Return a filter for records whose field begins with `prefix`."""
         return StartsWith(self.name, prefix)
 
 
 def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
-    """Return whether `fields` meet the filter; they hold every field that it names.
+    """Return whether `fields` match the filter. They must include every field in the filter.
 
-    Tests compare every backend's translation with this reference.
+    Tests compare each backend's translation with this reference.
     """
     match where:
         case And(left, right):
@@ -173,15 +173,15 @@ def renamed(where: Filter, names: Mapping[str, str]) -> Filter:
 
 
 def composed(text: str) -> str:
-    """Return a text in Unicode's composed form (NFC); macOS stores é as e and an accent (NFD)."""
+    """Return a text in composed form (NFC). macOS stores é decomposed, as e and an accent (NFD)."""
     return unicodedata.normalize("NFC", text)
 
 
 def in_any_form(where: Filter) -> Filter:
-    """Return the filter that also matches texts stored in another Unicode form.
+    """Return a filter that also matches texts stored in the other Unicode form (NFC or NFD).
 
     Labels are stored in NFC. Paths keep the form that the file system uses, and older collections
-    hold labels in either form. Order comparisons do not change.
+    hold labels in either form. ``<``, ``<=``, ``>`` and ``>=`` do not change.
     """
     return _with_leaves(where, _in_any_form)
 
@@ -200,9 +200,10 @@ def _in_any_form(leaf: Filter) -> Filter:
 
 
 def forms(value: Value) -> list[Value]:
-    """Return a value, and for a text also its composed and decomposed form (NFC and NFD).
+    """Return a value; for a text, also its composed and decomposed forms (NFC and NFD).
 
-    The parts of a path are combined, because each folder and file name may have its own form.
+    Each folder or file name in a path may have its own form, so all combinations are returned. A
+    path with more than 64 combinations is converted as a whole.
     """
     if not isinstance(value, str) or value.isascii():
         return [value]

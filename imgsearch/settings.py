@@ -1,4 +1,4 @@
-"""Settings from environment variables, secrets included. No other module reads the environment.
+"""Settings from environment variables, including secrets. No other module reads the environment.
 
 The CLI, the service and the page read settings and pass them down. `encoders.load` also reads
 them, for the cache folder and offline mode, because Towhee builds operators from plain values.
@@ -40,7 +40,7 @@ VARIABLES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Values of the environment variables, None for unset ones. `repr` hides secrets."""
+    """Values of the environment variables, or their defaults if unset. `repr` hides secrets."""
 
     db: str | None = None
     data: Path | None = None
@@ -62,8 +62,8 @@ class Settings:
         """Read the variables in `VARIABLES`. An empty variable counts as unset.
 
         Raises:
-            ConfigError: IMGSEARCH_OFFLINE is not a switch, IMGSEARCH_TIMEOUT is not a positive
-                number, or the user of a folder's ``~`` is unknown.
+            ConfigError: IMGSEARCH_OFFLINE is not a boolean, IMGSEARCH_TIMEOUT is not a positive
+                number, or a folder begins with ``~`` and the user is unknown.
         """
         get = {name: value for name, value in variables.items() if value}.get
         try:
@@ -101,11 +101,11 @@ class Settings:
 
     @property
     def store(self) -> str:
-        """The URL of the vector store, `DEFAULT_STORE` if the variable is not set."""
+        """The URL of the vector store: `db`, or `DEFAULT_STORE` if it is not set."""
         return self.db or DEFAULT_STORE
 
     def token(self, url: str) -> str | None:
-        """Return the secret for the store at `url`, None if the store takes none or it is unset."""
+        """Return the secret for the store at `url`. None if it needs no secret, or none is set."""
         return {
             "IMGSEARCH_TENCENT_KEY": self.tencent_key,
             "IMGSEARCH_MILVUS_TOKEN": self.milvus_token,
@@ -113,7 +113,10 @@ class Settings:
 
     @staticmethod
     def secret(url: str) -> str:
-        """Return the variable of the secret for the store at `url`, "" if it takes none."""
+        """Return the environment variable of the secret for the store at `url`.
+
+        Returns "" if the store needs no secret.
+        """
         if url.startswith("tencent"):
             return "IMGSEARCH_TENCENT_KEY"
         return "IMGSEARCH_MILVUS_TOKEN" if url.startswith(("milvus://", "milvus+")) else ""
@@ -136,8 +139,8 @@ def _folder(variable: str, text: str) -> Path:
 def hush_gradio(folder: Path) -> None:
     """Disable Gradio's analytics, and keep its copies of uploads in `folder`.
 
-    Only variables do both: Gradio 6.31 reports errors even if a page disables analytics, and keeps
-    its copies in the machine's shared temporary folder.
+    Environment variables are needed because Gradio 6.31 reports errors even if a page disables
+    analytics, and stores uploads in the shared temporary folder by default.
     """
     environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     environ["GRADIO_TEMP_DIR"] = str(folder)
@@ -148,7 +151,7 @@ def quiet_grpc() -> Iterator[None]:
     """Silence gRPC's own log lines, if gRPC is imported inside the block. Calls still raise errors.
 
     gRPC 1.85 prints each connection that a server closes, such as "Got goaway … too_many_pings"
-    after a minute without calls. It reads GRPC_VERBOSITY at import. A user's value is kept.
+    after a minute without calls. It reads GRPC_VERBOSITY at import. A value that is set is kept.
     """
     if "GRPC_VERBOSITY" in environ:
         yield

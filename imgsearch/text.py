@@ -1,4 +1,4 @@
-"""Text for people and from programs: counted nouns, similar names, JSON within bounds."""
+"""Formats and parses text: counts with nouns, spelling suggestions, JSON."""
 
 import difflib
 import json
@@ -18,14 +18,14 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Return "; did you mean A or B?" with the `known` names similar to `word`, "" without any."""
+    """Return "; did you mean A or B?" with `known` names similar to `word`, or ""."""
     names = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(str(word).strip().casefold(), names)
     return f"; did you mean {' or '.join(names[name] for name in near)}?" if near else ""
 
 
 def removal_advice(model: str) -> str:
-    """Return advice about an encoder that was removed, on one line; "" for other names."""
+    """Return a line of advice if `model` is an encoder that was removed, otherwise ""."""
     name = model.strip().casefold()
     if name not in _REMOVED:
         return ""
@@ -43,11 +43,11 @@ def _plural(noun: str) -> str:
 
 
 def load_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text, like `json.loads`.
+    """Parse a JSON text, like `json.loads`.
 
     Raises:
-        ValueError: the text is not JSON, or is nested too deeply, where `json.loads` raises
-            RecursionError.
+        ValueError: the text is not JSON, or is nested too deeply. `json.loads` raises
+            RecursionError for deep nesting.
     """
     try:
         return json.loads(text)

@@ -47,7 +47,7 @@ class DaemonPool(Executor):
 
     @override
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Call `fn` in a thread, and return its future.
+        """Schedule a call of `fn` in a thread, and return its future.
 
         Raises:
             RuntimeError: the pool is closed.
@@ -69,13 +69,16 @@ class DaemonPool(Executor):
 
     @override
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Close the pool; `wait` for all tasks, and cancel the waiting ones if `cancel_futures`."""
+        """Close the pool. With `wait`, block until all threads have ended.
+
+        With `cancel_futures`, cancel the tasks that have not started.
+        """
         self.close(None if wait else 0, drop=cancel_futures)
 
     def close(self, seconds: float | None = None, *, drop: bool = True) -> bool:
         """Reject new tasks and wait until all threads have ended, at most `seconds` if given.
 
-        `drop` cancels the tasks that have not started. Returns whether all threads have ended.
+        With `drop`, cancel the tasks that have not started. Returns whether all threads have ended.
         """
         _end(self._state, drop=drop)
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -133,7 +136,7 @@ def _next(state: _State) -> _Task | None:
 
 
 def _end(state: _State, *, drop: bool) -> None:
-    """Reject new tasks; `drop` cancels the waiting ones."""
+    """Reject new tasks. With `drop`, cancel the waiting tasks."""
     with state.changed:
         state.closed = True
         dropped = list(state.tasks) if drop else []

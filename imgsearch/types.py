@@ -1,4 +1,4 @@
-"""Types that every layer shares (records, hits, fingerprints, arrays), and checks of arguments."""
+"""Types that all layers share (records, hits, fingerprints, arrays), and argument checks."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from imgsearch.errors import ConfigError, ImgSearchError
 
 MAX_K: Final = 16_384
-"""The limit of k + offset, which is Milvus' topK."""
+"""The maximum of k + offset, which is the top-k limit of Milvus."""
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """One decoded image: shape (height, width, 3), RGB, 0 to 255."""
@@ -42,9 +42,9 @@ class Hit:
     """One neighbor of a query.
 
     `score`: higher is nearer, for every metric. Cosine: the cosine, in [-1, 1]. Inner product: the
-    product. L2: 1 - distance / 2, which equals the cosine for unit vectors.
-    `distance`: lower is nearer. Cosine: 1 - cosine, in [0, 2]. Inner product: its negative.
-    L2: the squared Euclidean distance, 0 or more.
+    inner product. L2: 1 - distance / 2, which equals the cosine for unit vectors.
+    `distance`: lower is nearer. Cosine: 1 - cosine, in [0, 2]. Inner product: the negative
+    inner product. L2: the squared Euclidean distance, 0 or more.
     """
 
     id: str
@@ -58,10 +58,10 @@ class Fingerprint:
     """The identity of an encoder. Vectors are comparable if their encoders' fingerprints are equal.
 
     `weights` is the sha256 of the weights file, "" for a model without weights. `preprocessing`,
-    `options` and `templates` are canonical texts of the steps before the model, of the model's
-    options and of the sentences that texts are put in. `reduction` is the sha256 of the file that
-    shortens the vectors, "" without one. `runtime` names the engine and precision of the model; it
-    is not compared.
+    `options` and `templates` describe the image preprocessing, the model's options and the prompt
+    templates, each in a canonical form. `reduction` is the sha256 of the reduction file, "" if the
+    vectors are not reduced. `runtime` names the engine and precision of the model; it is not
+    compared.
     """
 
     model: str
@@ -81,16 +81,16 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as a value, which replaces a failed row in a pipeline."""
+    """An error that replaces a failed row in a pipeline."""
 
     error: ImgSearchError
 
 
 def check_name(name: str) -> str:
-    """Return a collection's name if every store accepts it.
+    """Return `name` unchanged if every store accepts it as a collection name.
 
     Raises:
-        ConfigError: it is not an ASCII identifier of at most 64 letters.
+        ConfigError: `name` is not an ASCII identifier of at most 64 characters.
     """
     text: object = name  # callers without a type checker may pass anything
     if not (isinstance(text, str) and text.isidentifier() and text.isascii() and len(text) <= 64):
@@ -101,10 +101,11 @@ def check_name(name: str) -> str:
 
 
 def check_access(token: object, timeout: object) -> None:
-    """Check the token and the timeout of a connection. Messages leave the token out.
+    """Check the token and the timeout of a connection. Error messages do not contain the token.
 
     Raises:
-        ConfigError: the token is not a text, or the timeout not a positive, finite number.
+        ConfigError: `token` is neither a string nor None, or `timeout` is not a positive, finite
+            number.
     """
     if not isinstance(token, str | None):
         raise ConfigError(f"token is invalid: a {type(token).__name__}. Pass a text or None.")
@@ -118,7 +119,7 @@ def check_breadth(k: int, offset: int, effort: int | None = None) -> None:
     """Check a search's number of hits, offset and effort.
 
     Raises:
-        ConfigError: one is not an integer, or out of its range.
+        ConfigError: an argument is not an integer, or is out of range.
     """
     numbers: dict[str, object] = {
         "k": k,

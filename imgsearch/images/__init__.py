@@ -1,4 +1,4 @@
-"""Decoding, image headers and thumbnails, within limits of pixels, time and memory."""
+"""Decoding, image headers and thumbnails, with limits for pixels, time and memory."""
 
 from imgsearch.images.decoder import (
     MAX_PIXELS,

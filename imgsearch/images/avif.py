@@ -1,4 +1,4 @@
-"""The clean aperture of AVIF: the visible part of the picture, which Pillow 12.3 does not crop to.
+"""The clean aperture of AVIF: the visible part of the picture, which Pillow 12.3 ignores.
 
 Source: the property ``clap`` in ISO/IEC 14496-12, 12.1.4, and 23008-12, 6.5.9.
 """
@@ -12,14 +12,14 @@ from imgsearch.images.boxes import boxes_at, boxes_in
 
 _PATH_TO_TRACKS: Final = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"av01")
 _PATH_TO_PROPERTIES: Final = (b"meta", b"iprp", b"ipco")
-_CLAP: Final = struct.Struct(">IIIIiIiI")  # width, height, offsets from the middle: fractions
+_CLAP: Final = struct.Struct(">IIIIiIiI")  # width, height, offsets of the center: fractions
 
 
 def clean_aperture(data: bytes, width: int, height: int) -> tuple[int, int, int, int] | None:
-    """Return left, top, right and bottom of the clean aperture, before the picture is rotated.
+    """Return the clean aperture before rotation: left, top, right and bottom.
 
-    None for the whole picture. An aperture that reaches outside the picture is ignored, as in
-    browsers.
+    Returns None if the whole picture is visible. An aperture that reaches outside the picture is
+    ignored, as in browsers.
     """
     # libavif decodes the track of a sequence, and the primary item of other files
     prop = _track_property(data) if data[8:12] == b"avis" else _item_property(data)
@@ -38,7 +38,7 @@ def clean_aperture(data: bytes, width: int, height: int) -> tuple[int, int, int,
 
 
 def _track_property(data: bytes) -> bytes | None:
-    """Return the clean aperture of a track."""
+    """Return the content of the video track's ``clap`` box. Returns None if it has none."""
     for start, end in boxes_at(data, *_PATH_TO_TRACKS):
         for name, first, last in boxes_in(data, start, end):
             if name == b"clap":
@@ -47,7 +47,7 @@ def _track_property(data: bytes) -> bytes | None:
 
 
 def _item_property(data: bytes) -> bytes | None:
-    """Return the clean aperture of the primary item."""
+    """Return the content of the primary item's ``clap`` box. Returns None if it has none."""
     numbers = set(_property_numbers(data, _primary(data)))
     for start, end in boxes_at(data, *_PATH_TO_PROPERTIES):
         for number, (name, first, last) in enumerate(boxes_in(data, start, end), 1):
@@ -57,14 +57,14 @@ def _item_property(data: bytes) -> bytes | None:
 
 
 def _primary(data: bytes) -> int:
-    """Return the number of the primary item, 0 if the file names none."""
+    """Return the id of the primary item, or 0 if the file has none."""
     for start, end in boxes_at(data, b"meta", b"pitm"):
         return int.from_bytes(data[start + 4 : min(end, start + (8 if data[start] else 6))])
     return 0
 
 
 def _property_numbers(data: bytes, item: int) -> Iterator[int]:
-    """Yield the numbers of an item's properties, counted from 1."""
+    """Yield the indices of an item's properties, which start at 1."""
     for start, end in boxes_at(data, b"meta", b"iprp", b"ipma"):
         item_size = 4 if data[start : start + 1] > b"\0" else 2
         size = 2 if data[start + 3 : start + 4] > b"\0" and data[start + 3] & 1 else 1

@@ -1,4 +1,4 @@
-"""The boxes of AVIF, HEIC and JP2 files.
+"""Iterates over the boxes of AVIF, HEIC and JP2 files.
 
 Source: ISO/IEC 14496-12, 4.2; https://www.itu.int/rec/T-REC-T.800, I.4.
 """
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from typing import Final
 
 HEADERS: Final = {b"meta": 4, b"iref": 4, b"stsd": 8, b"av01": 78}
-"""Bytes between the start of a box's content and the boxes inside it; 0 for other boxes."""
+"""Bytes between the start of a box's content and its inner boxes; 0 for other boxes."""
 
 
 def boxes_in(
     data: bytes, start: int = 0, end: int | None = None
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name, the start and the end of each box's content, between two offsets.
+    """Yield each box between two offsets: its name, and the start and end of its content.
 
-    A content that is cut short ends at `end`, by default the end of the data.
+    The content of a truncated box ends at `end`, by default the end of the data.
     """
     end = len(data) if end is None else end
     while start + 8 <= end:
@@ -33,9 +33,9 @@ def boxes_in(
 
 
 def boxes_at(data: bytes, *path: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the start and the end of the content of each box at a path of names.
+    """Yield the start and end of each box's content at a path of box names.
 
-    The content starts behind the box's own header, where boxes inside it start.
+    The content starts at the inner boxes, after the bytes in `HEADERS`.
     """
     spans = [(0, len(data))]
     for name in path:

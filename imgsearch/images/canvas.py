@@ -1,4 +1,4 @@
-"""Transparent and cropped parts of an image that Pillow 12.3 does not handle."""
+"""Transparency and cropping that Pillow 12.3 does not handle."""
 
 import struct
 
@@ -12,21 +12,21 @@ from imgsearch.images.encoded_image import EncodedImage
 _Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 _GRAY, _COLOR = 0, 2  # color types of PNG
-_DEPTH, _TYPE = 24, 25  # offsets of the bits and the color type of a PNG: its first chunk is fixed
-_UPPER, _LOWER = "RGB;16B", "RGB;16L"  # modes that read the upper or lower byte of each number
+_DEPTH, _TYPE = 24, 25  # offsets of bit depth and color type in a PNG: its first chunk is fixed
+_UPPER, _LOWER = "RGB;16B", "RGB;16L"  # modes that read the upper or lower byte of each sample
 
 
 def cut(image: ImageFile, encoded: EncodedImage) -> _Box | None:
-    """Return the visible box of the image before it is rotated; None for the whole image."""
+    """Return the visible box before rotation. Returns None if the whole image is visible."""
     return clean_aperture(encoded.data, *image.size) if encoded.kind == "AVIF" else None
 
 
 def uncovered(image: ImageFile, encoded: EncodedImage) -> Image.Image | None:
-    """Return a mask of the transparent pixels, or None if Pillow handles them.
+    """Return a mask of the transparent pixels. Returns None if Pillow handles transparency.
 
-    Call it before `image` is loaded. A first frame that is smaller than the canvas leaves the rest
-    transparent, as in browsers, which ignore the background color of GIF. The transparent color
-    of a PNG is compared in all 16 bits.
+    Call this function before `image` is loaded. If the first frame is smaller than the canvas, the
+    rest is transparent, as in browsers, which ignore GIF background colors. The transparent color
+    of a 16-bit PNG is compared in all 16 bits.
     """
     if encoded.kind == "GIF":
         return _around(image.size, image.tile[0].extents) if image.tile else None
@@ -46,7 +46,7 @@ def _around(size: tuple[int, int], box: _Box | None) -> Image.Image | None:
 
 
 def _first_frame(data: bytes) -> _Box | None:
-    """Return the box of the first frame of an animated WebP, None for a still image.
+    """Return the first frame's box in an animated WebP. Returns None for a still image.
 
     Source: https://developers.google.com/speed/webp/docs/riff_container
     """
@@ -64,7 +64,7 @@ def _first_frame(data: bytes) -> _Box | None:
 
 
 def _keyed(image: ImageFile, encoded: EncodedImage) -> Image.Image | None:
-    """Scale the transparent color of a PNG to the range of the pixels, or return its mask."""
+    """Scale a PNG's transparent color to the range of the pixels, or return its mask (16 bits)."""
     key, depth, kind = image.info.get("transparency"), encoded.data[_DEPTH], encoded.data[_TYPE]
     if kind == _GRAY and depth < 8 and isinstance(key, int):
         # Pillow scales pixels of 2 and 4 bits to 0..255, but not the transparent color

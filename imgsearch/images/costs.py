@@ -1,4 +1,4 @@
-"""The costs of decoding an image, by its header: pixels, seconds and memory.
+"""Estimates the cost of decoding an image from its header: pixels, seconds and memory.
 
 Seconds and memory were measured with noise, which costs most, and with flat pictures: Pillow 12.3,
 OpenJPEG 2.5, libavif 1.4 with dav1d 1.5, libwebp 1.6, libjpeg-turbo 3.1, one AMD EPYC core
@@ -16,21 +16,21 @@ from imgsearch.images import jpeg, tiff
 from imgsearch.images.bounds import jpeg2000
 from imgsearch.images.encoded_image import EncodedImage
 
-_PYTHON_CODECS: Final = {"bmp_rle", "ppm"}  # of Pillow 12 and 13: 1 s a million samples
-_PYTHON_SHARE: Final = 20  # so they get 2.5 million samples of 50: a few seconds
-# scans times components: progressive files have about 15, and an empty scan costs a pass
+_PYTHON_CODECS: Final = {"bmp_rle", "ppm"}  # in Pillow 12 and 13: 1 s per million samples
+_PYTHON_SHARE: Final = 20  # divides the pixel limit: 2.5 million samples take a few seconds
+# components summed over all scans: a progressive file has about 15; an empty scan costs a pass
 _FREE_SCANS: Final = 50
 
-_DEFAULT: Final = 50_000_000  # pixels: a higher limit of pixels raises the two limits below with it
-_SECONDS: Final = 4.0  # of processor time
-_MEMORY: Final = 850_000_000  # bytes, the file's own included; the program takes some 80 MB
+_DEFAULT: Final = 50_000_000  # pixels; a higher pixel limit raises the two limits below
+_SECONDS: Final = 4.0  # processor time
+_MEMORY: Final = 850_000_000  # bytes, including the file; the program itself takes about 80 MB
 
 
 @dataclass(frozen=True, slots=True)
 class _Price:
-    """Seconds for a million samples and for a million bytes; bytes for a pixel and for a sample.
+    """Seconds per million samples and per million file bytes; memory per pixel and per sample.
 
-    A sample is one channel of a pixel. The file is held `copies` times.
+    A sample is one channel of a pixel. Memory is in bytes and has the file `copies` times.
     """
 
     sample: float = 0.007
@@ -48,10 +48,10 @@ _PRICES: Final = {
     "WEBP": _Price(sample=0.01, byte=0.043, pixel_memory=12, copies=2),
 }
 _OTHER: Final = _Price()
-# PNG of 16 bits with a transparent color is decoded three times, deep JPEG 2000 twice
+# a 16-bit PNG with a transparent color is decoded three times, a deep JPEG 2000 twice
 _KEYED: Final = _Price(sample=0.036)
 _TWICE: Final = _Price(sample=0.1, byte=0.72, pixel_memory=4, sample_memory=7)
-_PNG_DEPTH: Final = 24  # offset of the bits a sample in a PNG
+_PNG_DEPTH: Final = 24  # offset of the bit depth in a PNG
 
 
 def limit(image: ImageFile, encoded: EncodedImage, *, max_pixels: int, at_least: int) -> None:
@@ -60,7 +60,7 @@ def limit(image: ImageFile, encoded: EncodedImage, *, max_pixels: int, at_least:
     `at_least` and `max_pixels` are the options of `decoder.decode`.
 
     Raises:
-        ImageTooLarge: the header announces too many pixels, or too much work or memory.
+        ImageTooLarge: there are too many pixels, or decoding takes too much time or memory.
     """
     whole = image.size
     if at_least > 0 and _is_jpeg(image):
@@ -84,7 +84,7 @@ def _is_jpeg(image: ImageFile) -> bool:
 def _areas(
     image: ImageFile, encoded: EncodedImage, whole: tuple[int, int], max_pixels: int
 ) -> Iterator[tuple[str, tuple[int, int], int]]:
-    """Yield each area that is decoded: its description, its size, its limit of pixels."""
+    """Yield (description, size, pixel limit) of each area that is decoded."""
     if image.size == whole:
         yield "", whole, max_pixels
     else:
@@ -93,7 +93,7 @@ def _areas(
         yield "scaled to ", image.size, max_pixels
     tags = getattr(image, "tag_v2", {})
     if tiff.TILE_WIDTH in tags and tiff.TILE_HEIGHT in tags:
-        # libtiff unpacks a whole tile, however little of it lies in the image
+        # libtiff decodes a whole tile, even if little of it lies in the image
         yield "tiles of ", (int(tags[tiff.TILE_WIDTH]), int(tags[tiff.TILE_HEIGHT])), max_pixels
     if image.tile and image.tile[0][0] in _PYTHON_CODECS:
         yield "slowly packed, ", whole, max_pixels // (_PYTHON_SHARE * len(image.getbands()))
@@ -103,9 +103,9 @@ def _areas(
 
 
 def _halve(image: ImageFile, encoded: EncodedImage, at_least: int, max_pixels: int) -> int:
-    """Set the halvings of the edges that make a JPEG 2000 cheap enough, and return their number.
+    """Halve the edges of a JPEG 2000 until decoding is cheap enough; return how many times.
 
-    As few as possible. 0 if no number is enough, or if an edge would be shorter than `at_least`.
+    Returns 0 if no number is enough, or if an edge would be shorter than `at_least`.
     """
     for halvings in range(jpeg2000.levels(encoded.data) + 1):
         if min(image.size) >> halvings < at_least:
@@ -117,7 +117,7 @@ def _halve(image: ImageFile, encoded: EncodedImage, at_least: int, max_pixels: i
 
 
 def _excess(image: ImageFile, encoded: EncodedImage, max_pixels: int, *, halvings: int) -> str:
-    """Return why an image takes too many seconds or too much memory, or an empty text.
+    """Return why decoding takes too long or too much memory. Returns "" if it does not.
 
     Each halving of the edges leaves a quarter of the pixels, and about a third of the bytes.
     """

@@ -1,7 +1,7 @@
-"""Pixels, headers and thumbnails of encoded images: the only place that decodes.
+"""Decodes images to pixels, headers and thumbnails. No other module decodes.
 
-Indexing and searching share it. Only the first frame is read. ICC profiles are ignored, because
-embedding models are trained without them.
+Indexing and searching share this module. Only the first frame is read. ICC profiles are ignored,
+because embedding models are trained without them.
 """
 
 import io
@@ -24,7 +24,7 @@ from imgsearch.images.rgb import to_rgb
 from imgsearch.types import Pixels
 
 MAX_PIXELS: Final = 50_000_000
-"""Decoded pixels of one image, by default: 150 MB in RGB."""
+"""The default limit for the decoded pixels of one image: 150 MB in RGB."""
 
 _ORIENTATION: Final = 0x0112  # EXIF tag; https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf
 _FIRST_ON_ITS_SIDE: Final = 5  # orientations 5 to 8 swap the edges
@@ -37,7 +37,7 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Pillow's images of these formats hold 200 to 600 MB beside the pixels, at 49 megapixels
+# in these formats, Pillow holds 200 to 600 MB in addition to the pixels, at 49 megapixels
 _HOLDING: Final = {"PNG", "WEBP", "AVIF"}
 
 
@@ -48,15 +48,15 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     at_least: int = 0,
 ) -> Pixels:
-    """Return the pixels of an image file's bytes: uint8, (height, width, 3), RGB, C-contiguous.
+    """Decode the bytes of an image file to pixels: uint8, (height, width, 3), RGB, C-contiguous.
 
     - Orientation: EXIF orientation is applied.
     - Transparency: transparent pixels are blended with white. So is the part of the canvas that the
       first frame of an animation does not cover.
-    - Color: CMYK, palettes and one bit are converted to RGB.
+    - Color: CMYK, palette and 1-bit images are converted to RGB.
     - Depth: 16-bit gray and 48-bit color keep the upper 8 bits. 32-bit integers do the same
       if all values lie in 0..65535. Floats in [0, 1] are multiplied by 255, floats in [0, 255] are
-      kept. Other ranges, and signed bytes, are stretched from their least to their greatest value.
+      kept. Other ranges, and signed bytes, are stretched from their minimum to their maximum.
       NaN and infinity become black.
     - Several images: an animation gives its first frame, an APNG its default image, a camera's raw
       file its largest preview.
@@ -64,28 +64,30 @@ def decode(
     Args:
         data: the encoded image.
         path: the file's name, for error messages only.
-        max_pixels: the most pixels that are decoded.
-        at_least: the least edge in pixels that the caller needs; 0 asks for the whole image. A JPEG
-            is decoded at an eighth, a quarter or a half: the smallest whose edges are whole numbers
-            of at least this size. If no scale fits, and in other formats, the image is decoded
-            whole. A JPEG of more than `max_pixels` may get rounded edges, a JPEG 2000 that would
-            take too long halved ones. A half takes 19 ms instead of 54 (a photograph enlarged to
-            4032 x 3024, 4:2:0, quality 90; Pillow 13, libjpeg-turbo 3.2, one AMD EPYC core, medians
-            of 5).
+        max_pixels: the maximum number of decoded pixels.
+        at_least: the minimum length of the shorter edge in pixels; 0 decodes at full size. A JPEG
+            is decoded at 1/8, 1/4 or 1/2: the smallest scale that divides both edges and keeps this
+            length. If no scale fits, and in other formats, the image is decoded at full size. The
+            edges of a JPEG of more than `max_pixels` may be rounded. The edges of a JPEG 2000 that
+            would take too long are halved. At 1/2, decoding takes 19 ms instead of 54 (a photograph
+            enlarged to 4032 x 3024, 4:2:0, quality 90; Pillow 13, libjpeg-turbo 3.2, one AMD EPYC
+            core, medians of 5).
 
     Thread-safe. Pillow's warnings are suppressed.
 
     Raises:
         FormatRefused: the format is not in `FORMATS`, or it is HEIC and the extra `heic` is not
-            installed, or the file is raw without a large preview.
-        ImageTooLarge: the header announces more work than allowed. No pixel is decoded.
-            - More than `max_pixels`. A scaled JPEG counts by its scaled pixels; the whole may have
-              8 times as many, or 2 times if libjpeg has to hold them all (progressive files).
-            - A twentieth of `max_pixels` in samples for run-length BMP, and for PNM whose maximum
-              is not 255 (in gray, not 65535), because Pillow decodes both in Python.
-            - More than 50 JPEG scans of a component share `max_pixels`.
-            - About 4 s or 850 MB, mostly for large JPEG 2000, AVIF and WebP.
-        ImageCorrupt: the header or the pixels are invalid or cut short.
+            installed, or it is a camera's raw file without a large preview.
+        ImageTooLarge: decoding exceeds a limit, according to the header. No pixel is decoded.
+            - More than `max_pixels`. For a scaled JPEG, this limits the scaled size. Its full size
+              is limited to 8 times `max_pixels`, or 2 times if libjpeg holds the whole image in
+              memory (progressive files).
+            - More samples than a twentieth of `max_pixels`, in formats that Pillow decodes in
+              Python: run-length BMP, and PNM whose maximum is not 255 (or 65535 in gray).
+            - JPEG with more than 50 component scans: `max_pixels` shrinks by 50 / scans.
+            - More than about 4 s or 850 MB, mostly for large JPEG 2000, AVIF and WebP. A
+              `max_pixels` above the default raises both limits in proportion.
+        ImageCorrupt: the header or the pixels are invalid or truncated.
     """
     image = picture(data, path=path, max_pixels=max_pixels, at_least=at_least)
     with image_errors(path, "convert"):
@@ -132,8 +134,8 @@ def header(
 ) -> tuple[str, int, int]:
     """Return format, width and height of an image, after EXIF orientation; no pixel is decoded.
 
-    The format is one of `FORMATS`, or "HEIC". The options are as in `decode`. The default of
-    `at_least` rejects a JPEG only if it is too large at every scale.
+    The format is one of `FORMATS`, or "HEIC". The options are as in `decode`. With the
+    default `at_least`, a JPEG is rejected only if it is too large at every scale.
 
     Raises:
         FormatRefused, ImageTooLarge, ImageCorrupt: under the conditions of `decode`.
@@ -148,15 +150,15 @@ def header(
             own = 1 if encoded.kind == "TIFF" else _orientation(image, loaded=False)
             on_its_side = (encoded.orientation or own) >= _FIRST_ON_ITS_SIDE
             costs.limit(image, encoded, max_pixels=max_pixels, at_least=at_least)
-    kind = sniff(data[:HEAD]) or encoded.kind  # of the file, not of its preview
+    kind = sniff(data[:HEAD]) or encoded.kind  # the file's format, not its preview's
     return (kind, height, width) if on_its_side else (kind, width, height)
 
 
 def checked(pixels: npt.NDArray[Any]) -> Pixels:
-    """Return the array if it holds pixels: uint8, (height, width, 3), not empty.
+    """Return `pixels` unchanged if it is an image: uint8, (height, width, 3), not empty.
 
     Raises:
-        ImageError: it does not.
+        ImageError: the dtype or the shape is wrong, or the array is empty.
     """
     if pixels.dtype == np.uint8 and pixels.shape[2:] == (3,) and pixels.size:
         return pixels
@@ -167,10 +169,10 @@ def checked(pixels: npt.NDArray[Any]) -> Pixels:
 
 
 def checked_limit(max_pixels: object) -> int:
-    """Return the limit of decoded pixels if it is valid.
+    """Return `max_pixels` unchanged if it is a valid limit for decoded pixels.
 
     Raises:
-        ConfigError: it is not a whole number above 0.
+        ConfigError: `max_pixels` is not a positive integer.
     """
     if type(max_pixels) is not int or max_pixels < 1:  # rejects True as well
         raise ConfigError(
@@ -181,7 +183,9 @@ def checked_limit(max_pixels: object) -> int:
 
 
 def small(data: bytes, *, side: int, path: str = "", max_pixels: int = MAX_PIXELS) -> bytes:
-    """Return a JPEG thumbnail of an image file's bytes; a JPEG is decoded at a scale.
+    """Decode the bytes of an image file, and return a JPEG thumbnail as in `thumbnail`.
+
+    A JPEG is decoded at a reduced scale.
 
     Raises:
         FormatRefused, ImageTooLarge, ImageCorrupt: under the conditions of `decode`.
@@ -199,7 +203,7 @@ def thumbnail(pixels: Pixels, *, side: int) -> bytes:
 
 
 def _encoded_image(data: bytes, max_pixels: int) -> EncodedImage:
-    """Return the image of a file that is decoded, after the bounds of its container were checked.
+    """Return the image of a file to decode, after checking the limits of its file format.
 
     Raises:
         FormatRefused, ImageTooLarge, ImageCorrupt: under the conditions of `decode`.
@@ -219,7 +223,7 @@ def _encoded_image(data: bytes, max_pixels: int) -> EncodedImage:
 
 
 def _release(image: ImageFile) -> None:
-    """Free the file, the canvases and the packed copies that a loaded image holds."""
+    """Free the file, the decoder and the canvases that a loaded image holds."""
     for name in ("fp", "_fp", "_decoder", "dispose"):
         if name in image.__dict__:
             setattr(image, name, None)

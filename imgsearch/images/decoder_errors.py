@@ -1,4 +1,4 @@
-"""Decoders' exceptions as errors of `imgsearch.errors`, with one wording."""
+"""Translates decoder exceptions to errors of `imgsearch.errors` with uniform messages."""
 
 import struct
 import zlib
@@ -14,9 +14,9 @@ from imgsearch.errors import FormatRefused, ImageCorrupt, ImageError, ImageTooLa
 Stage = Literal["header", "decode", "convert"]
 """Where a decode can fail."""
 
-# What Pillow 12 and 13 raise on broken bytes, seen on Pillow's own test files and by flipping
-# bytes; most stand for a family. Warning: another thread may restore filters that turn warnings
-# into errors while this thread decodes.
+# Exceptions that Pillow 12 and 13 raise for invalid files, found with Pillow's own test files and
+# flipped bytes; most cover subclasses, too. Warning: another thread may restore filters that turn
+# warnings into errors while this thread decodes.
 DECODER_ERRORS: Final = (
     OSError,
     ValueError,
@@ -43,7 +43,7 @@ _SUMMARIES: Final[dict[type[ImageError], str]] = {
 
 @dataclass
 class Decoding:
-    """A decode and the stage it has reached, for the text of an error."""
+    """The stage that a decode has reached, for error messages."""
 
     stage: Stage = "header"
 
@@ -52,8 +52,8 @@ class Decoding:
 def image_errors(path: str, stage: Stage = "header") -> Iterator[Decoding]:
     """Raise each failure of the block as an `ImageError` with path, stage and reason.
 
-    The block updates the stage of the yielded object. It raises one of the errors below with the
-    reason alone as its text; other exceptions of a decoder become `ImageCorrupt`.
+    The block sets the stage of the yielded object. If it raises one of the errors below, the
+    message is only the reason. Other decoder exceptions become `ImageCorrupt`.
 
     Raises:
         FormatRefused: the block raised it.
@@ -74,7 +74,7 @@ def image_errors(path: str, stage: Stage = "header") -> Iterator[Decoding]:
 
 def _error(kind: type[ImageError], path: str, stage: Stage, reason: str) -> ImageError:
     """Return an error with its whole message: ``PATH: SUMMARY: REASON (stage: STAGE)``."""
-    # a file name that is not UTF-8 holds surrogates, which no log or terminal takes
+    # a file name that is not UTF-8 has surrogates, which logs and terminals reject
     name = (path or "image").encode("utf-8", "backslashreplace").decode()
     message = f"{name}: {_SUMMARIES[kind]}: {reason} (stage: {stage})"
     return kind(message, path=path, stage=stage, reason=reason)
@@ -85,6 +85,6 @@ def _reason(error: BaseException) -> str:
         return "the header does not parse"
     text = str(error)[:200]
     if isinstance(error, SyntaxError) and isinstance(error.__cause__, DECODER_ERRORS):
-        return f"the header does not parse ({text})"  # a KeyError, say, whose text is the key
+        return f"the header does not parse ({text})"  # such as a KeyError, whose text is the key
     plain = isinstance(error, (OSError, ValueError, SyntaxError)) and text
     return text if plain else f"{type(error).__name__}: {text}".rstrip(": ")

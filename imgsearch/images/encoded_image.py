@@ -1,6 +1,6 @@
 """The bytes of an image, and the Pillow plugin that reads them.
 
-`PIL.Image.open` applies a pixel limit of the whole process, so the plugins are called directly.
+`PIL.Image.open` applies a process-wide pixel limit, so the plugins are called directly.
 """
 
 import io
@@ -12,7 +12,7 @@ from typing import Any, Final
 from PIL.ImageFile import ImageFile
 
 _PLUGINS: Final = {
-    "JPEG": ("PIL.JpegImagePlugin", "jpeg_factory"),  # which reads MPO, too
+    "JPEG": ("PIL.JpegImagePlugin", "jpeg_factory"),  # also reads MPO
     "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
     "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
@@ -21,7 +21,7 @@ _PLUGINS: Final = {
     "JPEG2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
     "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
-    "HEIC": ("pillow_heif", "HeifImageFile"),  # not registered: the program's own Pillow is left
+    "HEIC": ("pillow_heif", "HeifImageFile"),  # not registered in the program's Pillow
 }
 
 

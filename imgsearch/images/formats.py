@@ -1,7 +1,7 @@
-"""The formats that are decoded, and their signatures.
+"""The supported image formats and their signatures.
 
-`FORMATS` is a part of the formats that Pillow opens. Cameras, phones, browsers, scanners and
-scientific tools write them, and a signature identifies them. These formats are left out:
+`FORMATS` is a subset of the formats that Pillow opens. Cameras, phones, browsers, scanners and
+scientific tools write these formats, and each has a signature. Other formats are left out:
 
 - EPS, WMF and PDF run other programs.
 - TGA, PCX and DIB have no signature, so any bytes could pass for pixels.
@@ -16,22 +16,22 @@ import re
 from typing import Final
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
-"""The formats that are decoded without an extra, by Pillow's names.
+"""The formats that are supported without an extra, with Pillow's names.
 
-MPO counts as JPEG, APNG as PNG, PBM, PGM and PFM as PPM.
+MPO counts as JPEG; APNG as PNG; PBM, PGM and PFM as PPM.
 """
 
 HEAD: Final = 32
-"""The number of first bytes that `sniff` needs."""
+"""The number of bytes from the start of a file that `sniff` needs."""
 
-# mif1 and msf1 are brands of HEIC and of AVIF: the compatible brands decide
+# mif1 and msf1 are brands of both HEIC and AVIF, so the compatible brands decide
 _HEIC: Final = rb"hei[cxms]|hev[cxms]"
 _SIGNATURES: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ("JPEG", re.compile(rb"\xff\xd8\xff")),
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("WEBP", re.compile(rb"RIFF....WEBP", re.DOTALL)),
     ("GIF", re.compile(rb"GIF8[79]a")),
-    # texts begin with "BM", too, so the size of the header that follows must be a small one
+    # a text may also begin with "BM", so the header size that follows must be plausible
     ("BMP", re.compile(rb"BM.{12}[\x0c-\x80]\0\0\0", re.DOTALL)),
     ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]")),
     ("JPEG2000", re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n")),
@@ -40,7 +40,7 @@ _SIGNATURES: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ("HEIC", re.compile(rb".{4}ftyp(?:" + _HEIC + rb"|m[is]f1)", re.DOTALL)),
 )
 
-# raw files that are not TIFF: containers and magic numbers of the camera makers
+# signatures of raw files that are not TIFF
 _RAW: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ("Canon CR3", re.compile(rb".{4}ftypcrx ", re.DOTALL)),
     ("Canon CRW", re.compile(rb"II.{4}HEAPCCDR", re.DOTALL)),
@@ -53,15 +53,15 @@ _RAW: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the format of a file by its first `HEAD` bytes: one of `FORMATS`, or "HEIC".
+    """Detect a file's format from its first `HEAD` bytes: one of `FORMATS`, or "HEIC".
 
-    None for other formats. The rest of the file may still be invalid.
+    Returns None for other formats. The rest of the file may still be invalid.
     """
     return _first(_SIGNATURES, head)
 
 
 def refusal(head: bytes) -> str:
-    """Return the reason to refuse a file whose format `sniff` does not know."""
+    """Return why a file is rejected whose format `sniff` does not recognize."""
     if raw := _first(_RAW, head):
         return f"a camera's raw file ({raw}). Convert it to JPEG, or to DNG with a large preview"
     return f"not one of {', '.join(FORMATS)}" if head else "the file is empty"

@@ -1,8 +1,8 @@
-"""Lists of images: the rows of csv, tsv and parquet files, as texts.
+"""Reads lists of images from csv, tsv and parquet files, as text.
 
-A csv is UTF-8, UTF-16 with or without a byte order mark, or UTF-32 with one. Cells that are not
-UTF-8 keep Python's surrogates. `text` reads such a cell as cp1252. `file_in` first looks for a file
-with these bytes as its name, because names of files need not be text.
+A csv is UTF-8, UTF-16 with or without a byte order mark, or UTF-32 with one. Bytes that are not
+UTF-8 become surrogate escapes. `text` decodes such a cell as cp1252. `file_in` first looks for a
+file whose name has these bytes, because file names may have any encoding.
 """
 
 import csv
@@ -15,13 +15,13 @@ from typing import Final
 from imgsearch.errors import SourceError
 
 SUFFIXES: Final = frozenset({".csv", ".tsv", ".parquet", ".pq"})
-"""Suffixes of lists of images."""
+"""File name suffixes of image lists."""
 
 _PARQUET: Final = b"PAR1"
 _ZIP: Final = b"PK\x03\x04"
 _HEAD: Final = 1_024  # bytes that the encoding is guessed from: a header line and more
 _BATCH: Final = 10_000  # rows of a parquet file held at once
-# longer marks first: the mark of UTF-32 begins with the one of UTF-16
+# longer marks first, because the UTF-32 mark begins with the UTF-16 mark
 _MARKS: Final = (
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
@@ -33,9 +33,9 @@ _Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its place, as in "line 3", and its cells, None if the row is too short for one.
+    """One row: its place, such as "line 3", and its cells.
 
-    `extra`: the row has more cells than the header.
+    A cell is None if the row is too short. `extra` is True if the row is longer than the header.
     """
 
     place: str
@@ -44,21 +44,21 @@ class Row:
 
 
 def is_parquet(file: Path) -> bool:
-    """Return whether a file is a parquet file by its first bytes.
+    """Return whether a file has the signature of parquet.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with file.open("rb") as opened:
         return opened.read(len(_PARQUET)) == _PARQUET
 
 
 def columns(file: Path) -> list[str]:
-    """Return the names of a list's columns, without surrounding blanks.
+    """Return the names of a list's columns, without surrounding whitespace.
 
     Raises:
         OSError: the file cannot be read.
-        SourceError: the file is not a list of texts; the message does not name it.
+        SourceError: the file is not a valid list; the message does not name the file.
     """
     if is_parquet(file):
         from pyarrow import ArrowException, parquet
@@ -76,11 +76,11 @@ def rows(
 ) -> Iterator[Row]:
     """Yield the rows of a list below its header, with the cells of the columns at `places`.
 
-    Empty lines are skipped. `on_note` gets a sentence about an encoding other than UTF-8. `strict`
-    refuses stray quotes in a csv.
+    Empty lines are skipped. `on_note` is called with a sentence if the encoding is not UTF-8. With
+    `strict`, stray quotes in a csv are rejected.
 
     Raises:
-        OSError, SourceError: as for `columns`; while iterating if the list breaks off.
+        OSError, SourceError: as for `columns`; raised during iteration.
     """
     if is_parquet(file):
         yield from _parquet(file, places)
@@ -93,7 +93,7 @@ def rows(
 
 
 def text(cell: str) -> str:
-    """Return a cell as text: bytes that are not UTF-8 are read as cp1252.
+    """Return a cell as text. A cell that is not UTF-8 is decoded as cp1252.
 
     Raises:
         SourceError: the bytes are not cp1252 either.
@@ -113,9 +113,9 @@ def text(cell: str) -> str:
 
 
 def file_in(folder: Path, cell: str) -> str:
-    """Return the path that a cell names, relative to `folder`.
+    """Return the path in a cell, joined to `folder`.
 
-    If no file has the bytes of the cell as its name, the cell is read as `text`.
+    If no file with exactly these bytes exists, the cell is decoded with `text`.
 
     Raises:
         SourceError: as for `text`.
@@ -125,7 +125,7 @@ def file_in(folder: Path, cell: str) -> str:
 
 
 def _lines(file: Path, note: _Note, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number, cells) of the lines of a csv that are not empty, the header first."""
+    """Yield (line number, cells) of each non-empty line of a csv, the header first."""
     encoding = _encoding(file)
     if encoding != "utf-8-sig":
         note(f"{file.name} was read as {encoding.upper()}")
@@ -154,7 +154,7 @@ def _is_text(cell: str) -> bool:
 
 
 def _encoding(file: Path) -> str:
-    """Return the encoding of a csv by its first bytes.
+    """Detect the encoding of a csv from its first bytes.
 
     Raises:
         SourceError: the bytes are not text.
@@ -169,7 +169,7 @@ def _encoding(file: Path) -> str:
     if b"\0" not in head:
         return "utf-8-sig"
     even, odd = head[::2].count(0), head[1::2].count(0)
-    # in UTF-16 nearly every letter of a header has one zero byte, always the same of the two
+    # in UTF-16 nearly every letter of a header has one zero byte, always at the same position
     if max(even, odd) * 4 < len(head) or min(even, odd) * 4 > max(even, odd):
         raise SourceError("not text: it has NUL bytes. Save the list as csv in UTF-8")
     return "utf-16-le" if odd > even else "utf-16-be"

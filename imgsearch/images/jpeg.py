@@ -1,4 +1,4 @@
-"""JPEG: decoding at a fraction of the size, and facts of the header that Pillow leaves out."""
+"""JPEG: decoding at a reduced scale, and header data that Pillow does not provide."""
 
 import re
 import struct
@@ -8,28 +8,28 @@ from typing import Final
 from PIL.ImageFile import ImageFile
 
 WHOLE: Final = 8
-"""Pixels of a whole JPEG for each pixel that is kept: 200 MP may become 50 at a half.
+"""The full size of a scaled JPEG may have this many times the limit of decoded pixels.
 
-Each is still entropy-decoded: 0.5 s for 64 MP on one AMD EPYC core.
+All pixels are still entropy-decoded: 0.5 s for 64 MP on one AMD EPYC core.
 """
 
 WHOLE_HELD: Final = 2
-"""The same where libjpeg holds all coefficients of the whole: about 3 bytes a pixel in 4:2:0."""
+"""The same if libjpeg holds all coefficients in memory: about 3 bytes a pixel in 4:2:0."""
 
 _SCALES: Final = (8, 4, 2)  # the fractions that Pillow requests from libjpeg
 _START_OF_SCAN: Final = 0xDA
-_SCAN: Final = re.compile(rb"\xff\xda\0.(.)", re.DOTALL)  # with its number of components
+_SCAN: Final = re.compile(rb"\xff\xda\0.(.)", re.DOTALL)  # and the number of components
 _BARE: Final = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
-_FRAMES: Final = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # of all processes
+_FRAMES: Final = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # of all coding processes
 _PROGRESSIVE: Final = {0xC2, 0xCA}
-_DECODED: Final = {0xC0, 0xC1, 0xC9} | _PROGRESSIVE  # the others are lossless or hierarchical
+_DECODED: Final = {0xC0, 0xC1, 0xC9} | _PROGRESSIVE  # other frames are lossless or hierarchical
 
 
 def shrink(image: ImageFile, at_least: int, max_pixels: int) -> None:
-    """Set the smallest scale whose edges have `at_least` pixels; `image.size` becomes that size.
+    """Set the smallest scale whose edges have `at_least` pixels, and update `image.size`.
 
-    A scale has to divide both edges: rounded edges have other proportions, thus another crop. Only
-    where the whole has more than `max_pixels` are edges rounded up.
+    The scale must divide both edges, because rounded edges would change the aspect ratio and the
+    crop. Edges are rounded up only if the full size exceeds `max_pixels`.
     """
     width, height = image.size
     for exact in (True, False) if width * height > max_pixels else (True,):
@@ -43,7 +43,7 @@ def shrink(image: ImageFile, at_least: int, max_pixels: int) -> None:
 def is_held_whole(data: bytes) -> bool:
     """Return whether libjpeg holds the whole JPEG in memory at every scale.
 
-    It does for progressive files, and where a scan holds only some of the components.
+    This is the case for progressive files, and if a scan has only some of the components.
     """
     components = 1
     for marker, start in _segments(data):
@@ -53,13 +53,13 @@ def is_held_whole(data: bytes) -> bool:
             components = data[start + 7]
         if marker == _START_OF_SCAN:
             return data[start + 2] < components
-    return True  # libjpeg gets past junk that `_segments` does not
+    return True  # libjpeg skips junk at which `_segments` stops
 
 
 def decoded_size(data: bytes) -> tuple[int, int]:
-    """Return width and height of a JPEG that libjpeg decodes: of 8 bits, not lossless.
+    """Return width and height of a JPEG that libjpeg can decode: 8 bits and not lossless.
 
-    Both are 0 for other bytes.
+    Both are 0 for other data.
     """
     for marker, start in _segments(data):
         if marker in _FRAMES:
@@ -69,12 +69,12 @@ def decoded_size(data: bytes) -> tuple[int, int]:
 
 
 def scans(data: bytes) -> int:
-    """Return an upper bound of the passes over the image: components, summed over all scans."""
+    """Return an upper bound of the decoding passes: the components, summed over all scans."""
     return sum(match[1][0] for match in _SCAN.finditer(data))
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield each marker with the offset of its segment, of at least 8 bytes, up to the scan."""
+    """Yield (marker, offset of its segment) up to the first scan; 8 bytes or more follow it."""
     at = 2 if data[:2] == b"\xff\xd8" else len(data)
     while at + 10 < len(data) and data[at] == 0xFF:
         marker = data[at + 1]

@@ -1,9 +1,9 @@
-"""JPEG 2000 of several components whose depth is not 8 bits, which Pillow 12.3 scales wrongly.
+"""Multi-component JPEG 2000 with a bit depth other than 8, which Pillow 12.3 scales wrongly.
 
-Pillow shifts fewer bits up, so white does not reach 255. It rounds more than 8 bits and keeps the
-lower 8 bits of the result. The largest numbers round to 256 and become 0, so white turns black.
-A second decode distinguishes these zeros from black. It reads the same codestream with one more bit
-announced, which moves all numbers to the middle of the range, where none overflows.
+Pillow shifts values of less than 8 bits to the left, so white does not reach 255. It rounds deeper
+values to 8 bits without clipping, so the largest values overflow from 256 to 0 and white turns
+black. A second decode distinguishes these zeros from black: it declares one more bit of depth, so
+values land in the middle of the range and cannot overflow.
 
 Source: https://www.itu.int/rec/T-REC-T.800, A.5.1 (SIZ), A.6.4 and A.6.5 (QCD, QCC), E.1.1.
 """
@@ -24,12 +24,12 @@ _QCD, _QCC, _SOT, _SOD = 0x5C, 0x5D, 0x90, 0x93  # the second byte of each marke
 _REVERSIBLE: Final = 0  # style of quantization
 _GUARD: Final = 1 << 5  # one guard bit in the style's byte
 _EXPONENT: Final = 1 << 11  # one in the exponent of a step size
-_MODES: Final = {"LA", "RGB", "RGBA", "CMYK"}  # of several components, without a palette
+_MODES: Final = {"LA", "RGB", "RGBA", "CMYK"}  # with several components and no palette
 _SYCC: Final = b"\x12"  # enumerated color space
 
 
 def in_eight_bits(image: Image.Image, encoded: EncodedImage) -> Image.Image:
-    """Return a loaded image whose components fill the range of 8 bits.
+    """Return a loaded image with its components scaled to the full 8-bit range.
 
     Raises:
         ValueError: the layout is not supported.
@@ -37,7 +37,7 @@ def in_eight_bits(image: Image.Image, encoded: EncodedImage) -> Image.Image:
     bands, start = len(image.getbands()), codestream(encoded.data)
     if start is None or image.mode not in _MODES:
         return image
-    first = start + 42  # three bytes a component: bits less 1, step across, step down
+    first = start + 42  # three bytes per component: bits minus 1, horizontal step, vertical step
     depths, *steps = (encoded.data[first + field : first + 3 * bands : 3] for field in range(3))
     bits = [(depth & 0x7F) + 1 for depth in depths]
     if set(bits) == {8}:
@@ -51,7 +51,7 @@ def in_eight_bits(image: Image.Image, encoded: EncodedImage) -> Image.Image:
             pixels[..., band] = values * 255 // ((1 << depth) - 1)
     if max(bits) > 8 and not pixels.all():
         with replace(encoded, data=_with_a_bit_more(encoded.data, start)).open() as middle:
-            # Pillow's property: reading it gives a method where the value is 0
+            # Pillow's property returns a method if the value is 0
             middle.reduce = vars(image)["_reduce"]  # type: ignore[method-assign]
             pixels[(pixels == 0) & (np.asarray(middle) >= 128) & (np.array(bits) > 8)] = 255
     return Image.frombytes(image.mode, image.size, pixels.tobytes())
@@ -65,7 +65,7 @@ def _is_sycc(boxes: bytes) -> bool:
 
 
 def _with_a_bit_more(data: bytes, start: int) -> bytes:
-    """Return the file with one more bit announced for each component, and the same numbers."""
+    """Return the file with one more bit declared for each component, and the same values."""
     out = bytearray(data)
     (components,) = struct.unpack_from(">H", data, start + 40)
     for place in range(start + 42, start + 42 + 3 * components, 3):
@@ -84,7 +84,7 @@ def _with_a_bit_more(data: bytes, start: int) -> bytes:
 
 
 def _keep_steps(out: bytearray, place: int, end: int) -> None:
-    """Adapt a quantization to one more bit of range, so that its steps stay the same.
+    """Adapt a quantization to one more bit of range, so that its step sizes do not change.
 
     A step is 2 ** (range - exponent), and exponent + guard bits - 1 bit planes are stored.
     """
@@ -99,7 +99,7 @@ def _keep_steps(out: bytearray, place: int, end: int) -> None:
 
 
 def _tile_parts(data: bytes, at: int) -> Iterator[int]:
-    """Yield the offset behind the first segment of each tile part's header."""
+    """Yield the offset after the first segment (SOT) of each tile-part header."""
     while at + 12 <= len(data) and data[at + 1] == _SOT:
         yield at + 12
         (length,) = struct.unpack_from(">I", data, at + 6)
@@ -107,7 +107,7 @@ def _tile_parts(data: bytes, at: int) -> Iterator[int]:
 
 
 def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
-    """Yield each marker of a header, and the start and end of its segment's content."""
+    """Yield (marker, start, end) of each segment's content in a header."""
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (_SOT, _SOD):
         end = at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
         yield data[at + 1], at + 4, min(end, len(data))

@@ -21,7 +21,7 @@ _NO_LOAD: Final = getattr(os, "RTLD_NOLOAD", None)  # missing on Windows, where 
 
 
 class _Handler:
-    """The error handler of libtiff, which the process has once: off while any thread decodes."""
+    """libtiff's process-wide error handler, which is removed while any thread decodes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -62,7 +62,7 @@ def _set(handler: int | None) -> int | None:
 
 @cache
 def _setter() -> Any:
-    """Return ``TIFFSetErrorHandler`` of the libtiff that Pillow has loaded, None if not found."""
+    """Return ``TIFFSetErrorHandler`` of the libtiff that Pillow loaded. None if not found."""
     if _NO_LOAD is None:
         return None
     package = Path(PIL.__file__).parent

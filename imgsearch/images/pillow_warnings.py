@@ -1,4 +1,4 @@
-"""Suppression of Pillow's warnings and log while an image is decoded; errors are raised."""
+"""Suppression of Pillow's warnings and log records while an image is decoded."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ _here = _Here()
 
 
 class _DecodingThread:
-    """Stands for the message's pattern in a warnings filter, but asks which thread warns."""
+    """Replaces the message pattern of a warnings filter: matches if this thread is decoding."""
 
     def match(self, _text: str) -> bool:
         return _here.decoding

@@ -1,4 +1,4 @@
-"""The main image of a TIFF; in a camera's raw file, the largest preview.
+"""Finds the main image of a TIFF or, in a camera's raw file, the largest preview.
 
 A raw file (DNG, NEF, CR2, ARW, PEF …) is a TIFF whose first directory often holds a thumbnail. Its
 sensor data is not decoded. Some scanners and microscopes store a thumbnail first, too.
@@ -21,10 +21,10 @@ _SENSOR: Final = {32803, 34892}  # PhotometricInterpretation: CFA, LinearRaw
 _DECODABLE: Final = {0, 1, 2, 3, 5, 6, 8}  # PhotometricInterpretation: values that Pillow reads
 _NOT_AN_IMAGE: Final = 4 | 8  # NewSubfileType: transparency mask, depth map
 _JPEG: Final = {6, 7}  # Compression
-_HEADER: Final = 1 << 20  # bytes of a JPEG that may lie before its frame: profiles, thumbnails
+_HEADER: Final = 1 << 20  # bytes of a JPEG before its frame header: profiles, thumbnails
 _ATTEMPTS: Final = 4  # candidates that are opened, the largest first
 _LEAST: Final = 512
-"""Pixels of the longer edge of a preview: thumbnails have 160 to 320, previews 570 and more."""
+"""The minimum longer edge of a preview: thumbnails have 160 to 320 pixels, previews 570 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class _Candidate:
         return self.size[0] * self.size[1]
 
     def is_large(self, full: int) -> bool:
-        """Return whether the candidate can replace an image of `full` pixels, 0 if unknown."""
+        """Return whether the candidate can replace an image of `full` pixels (0 if unknown)."""
         is_full = self.jpeg is None and self.directory.is_full
         return is_full or max(self.size) >= _LEAST or 0 < full <= self.pixels * 4
 
@@ -88,7 +88,7 @@ def _is_sensor(directory: Directory) -> bool:
 
 
 def _largest(data: bytes, directories: list[Directory]) -> _Candidate | None:
-    """Return the largest image whose header Pillow reads."""
+    """Return the largest image whose header Pillow can read. Returns None if there is none."""
     candidates = [
         candidate for directory in directories for candidate in _candidates(data, directory)
     ]
@@ -118,7 +118,7 @@ def _candidates(data: bytes, directory: Directory) -> Iterator[_Candidate]:
 
 
 def _streams(directory: Directory) -> Iterator[tuple[int, int]]:
-    """Yield the offset and the length of each part of the file that may be a whole JPEG."""
+    """Yield (offset, length) of each part of the file that may be a complete JPEG."""
     yield directory.value(tiff.JPEG_START), directory.value(tiff.JPEG_BYTES)
     strips = directory.entries.get(tiff.STRIPS, ())
     alone = len(strips) == 1 and tiff.JPEG_TABLES not in directory.entries

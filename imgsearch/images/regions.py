@@ -13,7 +13,7 @@ Box: TypeAlias = tuple[int, int, int, int]
 """left, top, right, bottom in pixels of the upright image; right and bottom are exclusive."""
 
 FIELDS: Final = ("image", "box", "object")
-"""The fields of a region's row: the image's id, the box as `text`, and the object's label."""
+"""The fields of a region's row: the image's id, the box (see `text`) and the object's label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ def select(
     """Select regions, clipped to the image of `width` x `height`, highest score first.
 
     At most `most` regions are selected, with a score of at least `threshold` and edges of at least
-    `smallest` pixels. Of two regions that overlap by more than `overlap` of their union, the one
-    with the higher score is selected.
+    `smallest` pixels. If the intersection over union of two regions exceeds `overlap`, only the
+    region with the higher score is selected.
     """
     clipped = (
         Region(_clip(region.box, width, height), region.label, region.score)
@@ -93,7 +93,7 @@ def box(written: str) -> Box | None:
     """Parse the text of a box; return None for "", the whole image.
 
     Raises:
-        ConfigError: the text is not a box.
+        ConfigError: the text is not four integers.
     """
     if not written:
         return None

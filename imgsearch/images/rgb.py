@@ -1,4 +1,4 @@
-"""RGB of 8 bits from any mode of Pillow, by the rules of `decoder.decode`."""
+"""Converts any Pillow mode to 8-bit RGB, according to the rules of `decoder.decode`."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -10,7 +10,7 @@ from PIL import Image
 from imgsearch.images import tiff
 from imgsearch.images.tiff_image import TiffImage
 
-_BLOCK: Final = 1 << 20  # values: 8 MB as float64, and at most 50 turns of the loop by default
+_BLOCK: Final = 1 << 20  # values: 8 MB as float64; at most 50 blocks at the default pixel limit
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -21,7 +21,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.format == "BMP" and image.mode == "RGBA" and _is_clear(image):
         return image.convert(
             "RGB"
-        )  # as in browsers, because some writers announce alpha and leave it 0
+        )  # as in browsers, because some writers declare alpha and leave it 0
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         canvas = Image.new("RGB", layer.size, "white")
@@ -43,14 +43,14 @@ def _is_clear(image: Image.Image) -> bool:
 
 
 def _eight_bits(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return deeper or signed gray as 8 bits, (height, width)."""
+    """Return gray that is signed or deeper than 8 bits as uint8 (height, width)."""
     values = image.samples() if isinstance(image, TiffImage) else np.asarray(image)
     gray = _upper_bits(image, values) if image.mode.startswith("I;16") else _stretched(values)
     return 255 - gray if isinstance(image, TiffImage) and image.is_min_white else gray
 
 
 def _upper_bits(image: Image.Image, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    # Pillow gives 12-bit TIFF unscaled, in 16 bits
+    # Pillow returns 12-bit TIFF unscaled, in 16 bits
     twelve = getattr(image, "tag_v2", {}).get(tiff.BITS) == (12,)
     gray: npt.NDArray[np.uint8] = (values >> (4 if twelve else 8)).astype(np.uint8)
     if isinstance(image.info.get("transparency"), int):  # convert() ignores it in these modes
@@ -59,7 +59,7 @@ def _upper_bits(image: Image.Image, values: npt.NDArray[Any]) -> npt.NDArray[np.
 
 
 def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return numbers as 8 bits, by the usual range of their type, otherwise by their own range."""
+    """Scale numbers to 8 bits from the usual range of their type, or else from their own range."""
     low = min(float(block.min()) for block in _blocks(values))
     high = max(float(block.max()) for block in _blocks(values))
     usual = {"f": (1.0, 255.0), "i": (65535.0,), "u": (65535.0,)}[values.dtype.kind]
@@ -73,7 +73,7 @@ def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _blocks(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.float64]]:
-    """Yield all values as float64, NaN and infinity as 0; in blocks, to save memory."""
+    """Yield all values in blocks of float64, to save memory. NaN and infinity become 0."""
     flat = values.reshape(-1)
     for start in range(0, flat.size, _BLOCK):
         with np.errstate(invalid="ignore"):  # raised by a signaling NaN

@@ -1,8 +1,8 @@
 """Sources of images: folders, globs, lists and files. The only module that reads image files.
 
-Paths are as the caller wrote them (``~`` expanded, paths in a csv joined to its folder). A file
-name that is not UTF-8 keeps Python's surrogates, so that it can be opened; `printable` is the form
-for stores, logs and pages. Labels are printable, and in Unicode's composed form (NFC).
+Paths are as the caller wrote them (``~`` expanded, paths in a csv joined to its folder). Bytes of
+a file name that are not UTF-8 are surrogate escapes, so the file can be opened; `printable` returns
+the form for stores, logs and pages. Labels are printable and in composed Unicode form (NFC).
 """
 
 import glob
@@ -44,10 +44,10 @@ _OnText: TypeAlias = Callable[[str], None]
 class Reference:
     """The path of an image, with the label and id from its source.
 
-    In a list `label` is a cell of the column, and "" if that is empty. For a walked folder or a
-    glob it is the name of the file's folder. It is None if the source states no label: a list
-    without the column, a file directly in the walked folder, or in a split of a dataset
-    (``train``, ``val`` …). `id` is the list's column, or "".
+    In a list, `label` is the cell of the column ``label``, or "". In a folder or a glob, it is the
+    name of the file's folder. It is None if the source has no label: a list without the column, a
+    single file, or a file directly in the walked folder or in a split of a dataset (``train``,
+    ``val`` …). `id` is the cell of the list's column ``id``, or "".
     """
 
     path: str
@@ -57,7 +57,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """Which files of a walk are accepted, and callbacks for ignored files and for notes."""
+    """Callbacks of a walk: whether to accept a file, and reports of ignored files and notes."""
 
     accept: _Accept
     ignored: _OnText
@@ -69,25 +69,25 @@ def references(
 ) -> Iterator[Reference]:
     """Yield the images that `source` names, in a stable order.
 
-    A folder is walked without following links to folders, sorted by name, a folder's files before
-    its subfolders. Regular files whose suffix or first bytes are an image's are yielded. Hidden
-    names, other files, unreadable folders and rows of a list without a path go to `on_ignored`.
-    A glob is filtered likewise; an existing name is never read as a pattern. Files named one by
-    one, in a list or an iterable, are yielded unchecked: `read` raises for them. `on_note` gets a
-    sentence about a csv that is not UTF-8.
+    A folder is walked in the order of names, files before subfolders, without following links to
+    folders. Regular files with the suffix or signature of an image are yielded. `on_ignored` is
+    called for hidden names, other files, unreadable folders and list rows without a path. Matches
+    of a glob are filtered in the same way; an existing name is never read as a pattern. Files in a
+    list or an iterable are yielded unchecked: `read` raises for invalid ones. `on_note` is called
+    with a sentence if a csv is not UTF-8.
 
     Raises:
         SourceError: at the call if `source` is a URL, does not exist, matches nothing, or is a
-            list without a column ``path``; while iterating if a list breaks off, or an item of an
-            iterable is not a path.
+            list without a column ``path``; during iteration if a list is invalid, or an item of
+            an iterable is not a path.
     """
     return _references(source, _Walk(_is_candidate, on_ignored or _ignore, on_note or _ignore))
 
 
 def count(source: Source) -> int:
-    """Return an upper bound of the number of files in `source`, without opening any.
+    """Return an upper bound of the number of files in `source`, without opening images.
 
-    It includes files that `references` ignores, and is 0 for an iterator, which it would consume.
+    It includes files that `references` ignores. Returns 0 for an iterator, to not consume it.
 
     Raises:
         SourceError: see `references`.
@@ -100,7 +100,7 @@ def count(source: Source) -> int:
 
 
 def spread(paths: Sequence[str], most: int) -> list[str]:
-    """Return at most `most` paths, spread evenly over all folders."""
+    """Return at most `most` of the paths, taken at equal intervals."""
     number = min(most, len(paths))
     return [paths[index * len(paths) // number] for index in range(number)]
 
@@ -110,7 +110,7 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
 
     Raises:
         SourceError: the file does not exist, is a folder, pipe or device, may not be read, has
-            more than `max_bytes`, or is a table, archive or document by its name and bytes.
+            more than `max_bytes`, or has no image signature and the suffix of a table or document.
     """
     path = reference.path if isinstance(reference, Reference) else os.fsdecode(reference)
     if not path or _URL.match(path):
@@ -135,12 +135,12 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
 
 
 def content_id(data: bytes) -> str:
-    """Return the id of a content: its sha256 in hex, 64 letters."""
+    """Return the id of a file's content: the sha256 as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def is_content_id(id_: str) -> bool:
-    """Return whether an id is a content id, or the id of a region of such an image."""
+    """Return whether an id is a content id, or a region's id that begins with one."""
     return _CONTENT_ID.fullmatch(id_) is not None
 
 
@@ -150,7 +150,7 @@ def printable(path: str) -> str:
 
 
 def label_text(text: str) -> str:
-    """Return a label in its stored form: printable, in Unicode's composed form (NFC)."""
+    """Return a label in its stored form: printable and in composed Unicode form (NFC)."""
     return composed(printable(text))
 
 
@@ -227,13 +227,13 @@ def _label(folder: Path) -> str | None:
 
 
 def _glob(pattern: Path) -> list[Path]:
-    """Return the files that match, sorted. ``**`` does not follow links, unlike glob's."""
+    """Return the matching files, sorted. Unlike in `glob.glob`, ``**`` does not follow links."""
     base, parts = Path(), list(pattern.parts)
     while parts and (not glob.has_magic(parts[0]) or (base / parts[0]).exists()):
         base /= parts.pop(0)
     if not parts:
         return []
-    if parts[-1] == "**":  # alone it means folders only, before Python 3.13
+    if parts[-1] == "**":  # before Python 3.13, a final ** matches only folders
         parts.append("*")
     hidden = any(part.startswith(".") for part in parts)
     try:
@@ -295,7 +295,7 @@ def _reference(folder: Path, cells: Mapping[str, str | None]) -> Reference:
 
 
 def _is_candidate(path: str) -> bool:
-    """Return whether a file in a folder is an image by its suffix or its first bytes."""
+    """Return whether a path is a regular file with the suffix or signature of an image."""
     if Path(path).suffix.lower() in PHOTOS:
         try:
             return stat.S_ISREG(Path(path).stat().st_mode)
@@ -309,7 +309,7 @@ def _is_candidate(path: str) -> bool:
 
 
 def _open(path: str) -> BinaryIO:
-    """Open a regular file, without waiting for a pipe.
+    """Open a regular file; do not wait for the writer of a pipe.
 
     Raises:
         OSError: the file cannot be opened, or is not a regular file.

@@ -11,16 +11,16 @@ PAIRS: Final = (
     ("train", "valid"),
     ("train", "validation"),
 )
-"""Names of a gallery and of its queries, in upper or lower case, the usual ones first."""
+"""Folder names of a gallery and its queries, case-insensitive, the most common names first."""
 
 _NAMES: Final = frozenset(name for pair in PAIRS for name in pair)
 
 
 def pairs(root: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield (gallery, queries) of the folders in a folder, in the order of `PAIRS`.
+    """Yield the pairs (gallery, queries) among the folders in `root`, in the order of `PAIRS`.
 
-    Two folders called train and test are splits if they hold folders, or if no folder beside them
-    has another name than a split's. Otherwise they are classes.
+    Two folders such as train and test are splits if at least one of them has subfolders, or if
+    `root` has only folders with names of splits. Otherwise they are classes.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -44,10 +44,10 @@ def is_split(folder: Path) -> bool:
 
 
 def has_folders(folder: Path) -> bool:
-    """Return whether a folder holds folders that are not hidden.
+    """Return whether a folder has subfolders that are not hidden.
 
     Raises:
-        OSError: it cannot be listed.
+        OSError: the folder cannot be listed.
     """
     return any(_folders(folder))
 

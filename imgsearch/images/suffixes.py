@@ -10,7 +10,7 @@ PHOTOS: Final = frozenset({
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".iiq", ".mrw", ".nef", ".nrw", ".orf", ".pef",
     ".raf", ".rw2", ".srw", ".x3f",
 })  # fmt: skip
-"""Photos, readable or not: an unreadable file with such a name is reported, not ignored."""
+"""Suffixes of photos. An unreadable file with such a suffix is reported, not ignored."""
 
 _SPREADSHEET: Final = "a spreadsheet, not an image. Save it as csv with a column path"
 _JSON_LIST: Final = "JSON, not an image. Write a csv with a column path"

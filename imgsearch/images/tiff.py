@@ -22,7 +22,7 @@ SEPARATE_PLANES: Final = 2  # a value of PLANAR
 _MOST_DIRECTORIES: Final = 64  # a raw file has 3 to 10
 _MOST_ENTRIES: Final = 1_000
 _MOST_VALUES: Final = 64  # of one entry: enough for the tags above
-_INTEGERS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # TIFF type → struct's
+_INTEGERS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # TIFF type → struct format
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Layout:
 
     @classmethod
     def of(cls, data: bytes) -> "Layout":
-        """Return the layout that the header of a TIFF announces."""
+        """Return the layout that the header of a TIFF declares."""
         order = "<" if data[:2] == b"II" else ">"
         return cls(order, big=struct.unpack_from(f"{order}H", data, 2)[0] == 43)
 
@@ -59,11 +59,11 @@ class Layout:
         return struct.Struct(f"{self.order}{'Q' if self.big else 'I'}")
 
     def first_offset(self, data: bytes) -> int | None:
-        """Return the offset of the first directory, None if the header is cut short."""
+        """Return the offset of the first directory. Returns None if the header is truncated."""
         return next(iter(_unpacked(self.header, data, 0)), None)
 
     def next_offset(self, data: bytes, offset: int) -> tuple[int, ...]:
-        """Return the offset of the directory after the one at `offset`, () if it is cut short."""
+        """Return the offset of the next directory in a tuple. Returns () if truncated."""
         end = offset + self._count.size + self._entry.size * self._number(data, offset)
         return _unpacked(self.offset, data, end)
 
@@ -75,7 +75,7 @@ class Layout:
             yield Entry(*self._entry.unpack_from(data, at))
 
     def _number(self, data: bytes, offset: int) -> int:
-        """Return the number of entries that a directory announces."""
+        """Return the number of entries that a directory declares."""
         return next(iter(_unpacked(self._count, data, offset)), 0)
 
     @property
@@ -95,7 +95,7 @@ class Directory:
     entries: Mapping[int, tuple[int, ...]] = field(repr=False)
 
     def value(self, tag: int, default: int = 0) -> int:
-        """Return an entry's first value."""
+        """Return the first value of an entry, or `default` if the entry is missing."""
         return self.entries.get(tag, (default,))[0]
 
     @property
@@ -110,7 +110,7 @@ class Directory:
 
     @property
     def is_full(self) -> bool:
-        """Whether the image is marked as a main image of the file."""
+        """Whether the image is marked as full-resolution."""
         return self.entries.get(SUBFILE) == (0,) or self.value(OLD_SUBFILE) == 1
 
 
@@ -149,7 +149,7 @@ def _directory(layout: Layout, data: bytes, offset: int) -> Directory:
 
 
 def _integers(layout: Layout, data: bytes, entry: Entry) -> tuple[int, ...]:
-    """Return the values of an entry of integers; () for other types, or if they are cut short."""
+    """Return an entry's integers. Returns () for other types and truncated data."""
     if entry.kind not in _INTEGERS or not entry.count:
         return ()
     letter = _INTEGERS[entry.kind]
@@ -160,5 +160,5 @@ def _integers(layout: Layout, data: bytes, entry: Entry) -> tuple[int, ...]:
 
 
 def _unpacked(form: struct.Struct, data: bytes, offset: int) -> tuple[int, ...]:
-    """Return the numbers at an offset, () if the data end before."""
+    """Return the numbers at an offset. Returns () if the data are too short."""
     return form.unpack_from(data, offset) if 0 <= offset <= len(data) - form.size else ()

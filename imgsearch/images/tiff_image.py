@@ -1,7 +1,7 @@
 """A TIFF plugin that corrects the layouts whose samples Pillow 12.3 reads wrongly.
 
-Compared with tifffile on 5,208 files: both byte orders, 8 to 64 bits, integers and floats, samples
-together and in separate planes, four compressions, predictors, strips and tiles.
+Compared with tifffile on 5,208 files: both byte orders, 8 to 64 bits, integers and floats,
+interleaved samples and separate planes, four compressions, predictors, strips and tiles.
 """
 
 from typing import Any, Final
@@ -49,7 +49,7 @@ class TiffImage(TiffImageFile):
             self._read_by_libtiff("RGBX")  # Pillow's own reader expects four bytes a pixel
         elif self.use_load_libtiff:
             self._read_by_libtiff(rawmode)
-        elif rawmode.endswith("R"):  # reversed bits, which Pillow's own reader supports in part
+        elif rawmode.endswith("R"):  # reversed bits, which Pillow's own reader partly supports
             self._read_by_libtiff(rawmode.removesuffix("R").removesuffix(";"))
         colors = self.tag_v2.get(_COLOR_MAP, ()) if self.mode in {"P", "PA"} else ()
         if colors and max(colors) < 256:  # old writers store 8 bits instead of 16
@@ -64,7 +64,7 @@ class TiffImage(TiffImageFile):
 
     @property
     def is_min_white(self) -> bool:
-        """Whether 0 is white and Pillow does not invert it: the case above 8 bits."""
+        """Whether 0 is white and Pillow does not invert it, as in modes of more than 8 bits."""
         # measurements often lack the tag; their 0 is black
         is_inverted = self.tag_v2.get(tiff.PHOTOMETRIC) == _MIN_IS_WHITE
         return self.mode.startswith(_DEEP) and is_inverted
@@ -87,7 +87,7 @@ class TiffImage(TiffImageFile):
         return int(self.tag_v2.get(tiff.SAMPLE_FORMAT, (1,))[0])
 
     def _check_planes(self) -> None:
-        """Reject separate planes that Pillow would mix up.
+        """Reject separate planes that Pillow would decode incorrectly.
 
         Raises:
             ValueError: Pillow does not support the layout of the planes.

@@ -1,8 +1,8 @@
-"""Limits on the work that a file's container causes, checked before a decoder opens the file.
+"""Limits on data outside the pixels of a file, checked before a decoder opens the file.
 
 A pixel limit does not bound the data around the pixels: comments, chunks, segments, tags, boxes,
 precincts. Decoders read some of these in Python, join them in quadratic time, or allocate an object
-for each. Each module here parses one container like its decoder, in linear time. It rejects sizes
+for each. Each module here parses one file format like its decoder, in linear time. It rejects sizes
 and counts that no real image needs. A truncated or malformed file passes, because the decoder
 reports it.
 """
@@ -28,14 +28,14 @@ _HEADS: Final[dict[str, Callable[[bytes], bytes]]] = {"GIF": gif.head, "PNG": pn
 
 
 def check(kind: str, data: bytes, *, max_pixels: int | None = None) -> None:
-    """Refuse a file whose container costs a decoder seconds or gigabytes.
+    """Reject a file whose structure would cost a decoder seconds or gigabytes.
 
-    `max_pixels` also limits the size that GIF, PNG, WebP, JPEG 2000 and the frames of AVIF
-    announce, because their decoders allocate memory for it early. None does not limit it.
+    `max_pixels` also limits the declared size of GIF, PNG, WebP and JPEG 2000 images and of AV1
+    frames, because their decoders allocate memory for it early. If None, the size is not limited.
 
     Raises:
-        ImageTooLarge: the container exceeds a limit.
-        ImageCorrupt: the container is invalid, and costs too much to read.
+        ImageTooLarge: a size or count exceeds a limit.
+        ImageCorrupt: the structure is invalid and would cost too much to read.
     """
     _CHECKS[kind](data, max_pixels)
 

@@ -1,6 +1,6 @@
-"""AV1: the frame sizes that a stream announces.
+"""AV1: the frame sizes that a stream declares.
 
-dav1d 1.5 allocates frames of the size in the stream, which may differ from the container's size;
+dav1d 1.5 allocates frames of the size in the stream, which may differ from the size in the file;
 libavif scales the frame afterwards.
 Source of the layout: https://aomediacodec.github.io/av1-spec/, 5.3 to 5.5
 """
@@ -16,7 +16,7 @@ _HEAD: Final = 2_000  # bytes of a sequence unit that are read: 32 operating poi
 
 
 class _Bits:
-    """Reads bits, the highest first; bits behind the end are 0."""
+    """Reads bits, the most significant first; bits after the end are 0."""
 
     def __init__(self, content: bytes) -> None:
         self._value, self._left = int.from_bytes(content, "big"), 8 * len(content)
@@ -28,7 +28,7 @@ class _Bits:
         return self._value >> self._left & (1 << number) - 1
 
     def skip_variable(self) -> None:
-        """Skip a number that has as many leading zeros as further digits (uvlc)."""
+        """Skip a variable-length number (uvlc): n zero bits, a one bit and n more bits."""
         zeros = 0
         while zeros < 32 and not self.read(1):
             zeros += 1
@@ -36,7 +36,7 @@ class _Bits:
 
 
 def frame_sizes(content: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the largest width and height of each sequence in a stream.
+    """Yield the maximum width and height of each sequence in a stream.
 
     Raises:
         ImageTooLarge: the stream has too many units.
@@ -56,7 +56,7 @@ def frame_sizes(content: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _length(content: bytes, at: int) -> tuple[int, int]:
-    """Return a number stored in seven bits a byte (leb128), and the offset behind it."""
+    """Return a LEB128 number, which has seven bits per byte, and the offset after it."""
     value = 0
     for index, byte in enumerate(content[at : at + 8]):
         value |= (byte & 0x7F) << 7 * index
@@ -66,7 +66,7 @@ def _length(content: bytes, at: int) -> tuple[int, int]:
 
 
 def _size(bits: _Bits) -> tuple[int, int]:
-    """Return the largest width and height of a sequence."""
+    """Return the maximum width and height of a sequence."""
     bits.read(4)  # the profile, and the flag of a still picture
     if bits.read(1):
         bits.read(5)
@@ -77,7 +77,7 @@ def _size(bits: _Bits) -> tuple[int, int]:
 
 
 def _skip_operating_points(bits: _Bits) -> None:
-    """Skip the timing, and the points that state the decoder's speed."""
+    """Skip the timing information and the operating points."""
     delay_bits = 0
     if bits.read(1):
         bits.read(64)

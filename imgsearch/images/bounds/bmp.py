@@ -6,11 +6,11 @@ from typing import Final
 from imgsearch.errors import ImageTooLarge
 
 _RUNS: Final = (1, 2)  # compressions by run length
-_OTHER_BYTES: Final = 1 << 16  # of a file beside its pixels: headers and a palette
+_OTHER_BYTES: Final = 1 << 16  # besides the pixels: headers and a palette
 
 
 def check(data: bytes, _max_pixels: int | None) -> None:
-    """Refuse a BMP with more run lengths than its pixels need."""
+    """Reject a BMP with more run-length data than its pixels need."""
     if len(data) < 34 or struct.unpack_from("<I", data, 14)[0] < 40:
         return
     width, height, _, _, compression = struct.unpack_from("<iiHHI", data, 18)

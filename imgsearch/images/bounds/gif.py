@@ -64,7 +64,7 @@ class _Reader:
 
 
 def check(data: bytes, max_pixels: int | None) -> None:
-    """Refuse a GIF with too much before its first image, or too large a screen or first frame."""
+    """Reject a GIF with too much data before its first image, or a too large screen or frame."""
     at = _Reader(data).first_image()
     width, height = _word(data, 6), _word(data, 8)
     if at + _DESCRIPTOR <= len(data):
@@ -74,14 +74,14 @@ def check(data: bytes, max_pixels: int | None) -> None:
 
 
 def head(data: bytes) -> bytes:
-    """Return the screen, its palette and the first image's descriptor, without extensions."""
+    """Return the screen and the first image's descriptor, with palettes, without extensions."""
     at = _Reader(data).first_image()
-    end = _palette_end(data, at + 9, at + _DESCRIPTOR) + 1  # and the size of the first code
+    end = _palette_end(data, at + 9, at + _DESCRIPTOR) + 1  # plus the byte for the code size
     return data[: _palette_end(data, 10, _SCREEN)] + data[at:end]
 
 
 def _palette_end(data: bytes, flags: int, start: int) -> int:
-    """Return the end of a palette at `start`; `start` if the byte at `flags` announces none."""
+    """Return the end of a palette at `start`, or `start` if the byte at `flags` declares none."""
     bits = data[flags] if flags < len(data) else 0
     return start + (3 << (bits & 7) + 1) if bits & 0x80 else start
 

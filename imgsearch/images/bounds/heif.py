@@ -1,7 +1,7 @@
 """AVIF and HEIC: the boxes of the ISO base media format.
 
 libavif 1.4 searches a list of all items for each item that a box names, and a table for each chunk
-of a track. Tables of a few megabytes take it minutes. It also joins the extents of an item.
+of a track. For tables of a few megabytes this takes minutes. It also joins the extents of an item.
 Source of the layout: ISO/IEC 14496-12 and 23008-12; https://aomediacodec.github.io/av1-avif/
 """
 
@@ -22,7 +22,7 @@ _LOOKUPS: Final = 100_000_000  # chunks times entries of the table that is searc
 _EXIF_BYTES: Final = 4 << 20
 _DEPTH: Final = 8
 _EXIF, _VIDEO = b"Exif", b"av01"
-_TRACK: Final = -1  # stands for the number of an item
+_TRACK: Final = -1  # used as an item's number
 _PARENTS: Final = frozenset(  # the boxes whose inner boxes are counted
     (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"meta", b"iref", b"iprp", b"ipco")
 )
@@ -30,7 +30,7 @@ _PARENTS: Final = frozenset(  # the boxes whose inner boxes are counted
 
 @dataclass(slots=True)
 class _Walk:
-    """Counts and contents of the boxes so far."""
+    """Counts and contents of the boxes that were read so far."""
 
     data: bytes
     boxes: int = 0
@@ -47,7 +47,7 @@ class _Walk:
 
 
 def check(data: bytes, max_pixels: int | None) -> None:
-    """Refuse an AVIF or HEIC with too many boxes, items or table entries, or with heavy EXIF.
+    """Reject an AVIF or HEIC with too many boxes, items or table entries, or too much EXIF.
 
     The size of an AV1 frame is read from its stream, not from the boxes.
     """
@@ -79,7 +79,7 @@ def _joined(data: bytes, extents: list[tuple[int, int]]) -> bytes:
 
 
 def _walk(walk: _Walk, at: int, end: int, depth: int, outer: bytes = b"") -> None:
-    """Count the contents of the boxes in a range, and of the boxes inside them."""
+    """Count and check the boxes in a range, including inner boxes."""
     for name, start, stop in boxes_in(walk.data, at, end):
         walk.boxes += 1
         check_count(walk.boxes, _BOXES, "boxes")
@@ -101,7 +101,7 @@ def _count_entries(walk: _Walk, number: int) -> None:
 
 
 def _number(data: bytes, at: int, size: int) -> int:
-    """Return a number; bytes behind the end of the data are 0."""
+    """Return a big-endian number; bytes after the end of the data are 0."""
     return int.from_bytes(data[at : at + size].ljust(size, b"\0"), "big")
 
 
@@ -122,7 +122,10 @@ def _runs(walk: _Walk, start: int, stop: int) -> None:
 
 
 def _chunks(walk: _Walk, start: int, stop: int) -> None:
-    """Read the number of chunks of a track, with offsets of 4 bytes, or of 8 (co64)."""
+    """Read a track's chunk count and first chunk offset, and check the count.
+
+    Offsets have 4 bytes in ``stco`` and 8 in ``co64``.
+    """
     _table(walk, start, stop)
     size = 8 if walk.data[start - 4 : start] == b"co64" else 4
     walk.first = _number(walk.data, start + 8, size)
@@ -135,7 +138,7 @@ def _stored(walk: _Walk, start: int, _stop: int) -> None:
 
 
 def _entry(walk: _Walk, start: int, _stop: int) -> None:
-    """Note the type of an item."""
+    """Record the type of an item."""
     _count_entries(walk, 1)
     wide = walk.data[start : start + 1] == b"\3"
     item = _number(walk.data, start + 4, 4 if wide else 2)
@@ -195,7 +198,7 @@ def _associations(walk: _Walk, start: int, stop: int) -> None:
 
 
 def _check_exif(data: bytes, extents: list[tuple[int, int]]) -> None:
-    """Refuse an EXIF item of too much content."""
+    """Reject an EXIF item with too much content."""
     content = _joined(data, extents)
     check_count(len(content), _EXIF_BYTES, "bytes of EXIF")
     check_exif(content[4:])

@@ -1,7 +1,7 @@
 """JPEG: the segments before the first scan.
 
 Pillow 12.3 reads them in Python, stray and fill bytes one by one. It keeps each segment, and joins
-the segments of EXIF one by one. Source of the layout: https://www.w3.org/Graphics/JPEG/itu-t81.pdf
+EXIF segments one by one. Source of the layout: https://www.w3.org/Graphics/JPEG/itu-t81.pdf
 """
 
 import re
@@ -19,13 +19,13 @@ _PHOTOSHOP_BYTES: Final = 8 << 20  # whose resources Pillow reads one by one: 0.
 _EXIF: Final = b"Exif\0\0"
 _SCAN, _TABLE, _EXIF_MARKER, _MPF_MARKER, _PHOTOSHOP_MARKER = 0xDA, 0xDB, 0xE1, 0xE2, 0xED
 _FRAMES: Final = frozenset((*range(0xC0, 0xD0), 0xDE)) - {0xC4, 0xC8, 0xCC}
-_BARE: Final = frozenset((0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)))  # Pillow reads no length
+_BARE: Final = frozenset((0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)))  # no length in Pillow
 _KNOWN_FROM: Final = 0xC0
 _MARKER: Final = re.compile(rb"\xff[^\xff]")  # fill bytes before a marker count as stray bytes
 
 
 def check(data: bytes, _max_pixels: int | None) -> None:
-    """Refuse a JPEG with too much before its first scan."""
+    """Reject a JPEG with too much data before its first scan."""
     counts: dict[str, int] = {}
     exif: list[bytes] = []
     mpf = b""
@@ -51,7 +51,7 @@ def _count(counts: dict[str, int], most: int, what: str, number: int = 1) -> Non
 
 
 class _Segments:
-    """The segments that Pillow reads before the first scan: marker, start and end of content."""
+    """Iterates over the segments before the first scan: marker, start and end of content."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at, self._stray = data, 2, 0

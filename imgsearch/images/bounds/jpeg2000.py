@@ -2,7 +2,7 @@
 
 OpenJPEG 2.5 allocates an object for each precinct and code block of a tile, and for each component
 of each tile, before it reads their data. If precincts are ordered by position, it visits each
-position of a tile. The size of the file bounds none of this.
+position of a tile. The file size limits none of this.
 
 A tile or a component may have a coding style of its own. Which of them a decoder reads depends on
 how it recovers from damage, so this module searches the whole file for styles. The probability of a
@@ -22,7 +22,7 @@ from imgsearch.images.boxes import boxes_in
 _SIGNATURE: Final = b"\xff\x4f\xff\x51"  # start of codestream, then the size
 _COD, _COC, _POC = b"\xff\x52", b"\xff\x53", b"\xff\x5f"
 _STYLES: Final = 256  # distinct coding styles
-_PLACES: Final = 100_000  # of a marker of a coding style; 256 MB of packed data have 4,000
+_PLACES: Final = 100_000  # markers of one kind; 256 MB of compressed data have 4,000 by chance
 _HEADER_MARKERS: Final = 20_000  # in the main header
 _BOXES: Final = 10_000
 _HEADER_BOX: Final = 1 << 20  # bytes of a JP2 header without color profiles, read one by one
@@ -60,7 +60,7 @@ class _Size:
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """The partition of a component: exponents of the edges of its precincts and code blocks."""
+    """The partition of a component: edges of its precincts and code blocks, as powers of 2."""
 
     precincts: tuple[tuple[int, int], ...]
     block: tuple[int, int]
@@ -68,7 +68,7 @@ class _Style:
 
 @dataclass(slots=True)
 class _Styles:
-    """The coding styles in a codestream, and the largest of their other numbers."""
+    """The coding styles in a codestream, and the maximum of their other parameters."""
 
     styles: set[_Style]
     layers: int = 1
@@ -77,7 +77,7 @@ class _Styles:
 
 
 def check(data: bytes, max_pixels: int | None) -> None:
-    """Refuse a JPEG 2000 file whose header announces too many parts."""
+    """Reject a JPEG 2000 that declares too many tiles, styles, precincts, blocks or packets."""
     start = codestream(data)
     if start is None:
         return
@@ -103,7 +103,7 @@ def check(data: bytes, max_pixels: int | None) -> None:
 
 
 def levels(data: bytes) -> int:
-    """Return the number of possible halvings of the edges: the fewest levels of any component."""
+    """Return how often the edges can be halved: the lowest number of levels of any component."""
     start = codestream(data)
     size = None if start is None else _size(data, start)
     if start is None or size is None:
@@ -113,7 +113,7 @@ def levels(data: bytes) -> int:
 
 
 def depth(data: bytes) -> int:
-    """Return the most bits of any component, 0 if the header is cut short."""
+    """Return the highest bit depth of any component. Returns 0 if the header is truncated."""
     start = codestream(data)
     if start is None:
         return 0
@@ -123,7 +123,7 @@ def depth(data: bytes) -> int:
 
 
 def codestream(data: bytes) -> int | None:
-    """Return the offset of the codestream, in a JP2 box or alone in the file; None if missing."""
+    """Return the offset of the codestream in a JP2 or a raw file. Returns None if missing."""
     if data.startswith(_SIGNATURE):
         return 0
     at = 0
@@ -134,7 +134,7 @@ def codestream(data: bytes) -> int | None:
         if name == b"jp2h":
             _check_header_box(data, start, end)
         at = end
-    # a decoder may get past a box that stops this walk
+    # a decoder may skip a box that stops this walk
     start = data.find(_SIGNATURE, at)
     return start if start >= 0 else None
 
@@ -149,7 +149,7 @@ def _check_header_box(data: bytes, start: int, end: int) -> None:
 
 
 def _size(data: bytes, start: int) -> _Size | None:
-    """Return the content of the size segment, None if it is cut short or invalid."""
+    """Return the content of the size segment. Returns None if it is truncated or invalid."""
     at = start + 4
     if at + 38 > len(data):
         return None
@@ -166,7 +166,7 @@ def _size(data: bytes, start: int) -> _Size | None:
 
 
 def _check_markers(data: bytes, start: int) -> None:
-    """Refuse a long list of segments in the main header, because OpenJPEG indexes them."""
+    """Reject too many segments in the main header, because OpenJPEG indexes them."""
     at, number = start + 2, 0
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0x90, 0xD9):
         number += 1
@@ -187,7 +187,7 @@ def _styles(data: bytes, start: int, components: int) -> _Styles:
 
 
 def _segment(data: bytes, at: int) -> bytes:
-    """Return the content of a segment, empty if it is cut short."""
+    """Return the content of a segment, which is empty if truncated."""
     length = int.from_bytes(data[at : at + 2], "big")
     return data[at + 2 : at + length] if 2 <= length <= len(data) - at else b""
 
@@ -222,7 +222,7 @@ def _add_changes(coding: _Styles, segment: bytes) -> None:
 
 
 def _places(data: bytes, start: int, marker: bytes) -> Iterator[int]:
-    """Yield the offset behind each occurrence of a marker."""
+    """Yield the offset after each occurrence of a marker."""
     at, number = data.find(marker, start), 0
     while at >= 0:
         number += 1
@@ -232,7 +232,7 @@ def _places(data: bytes, start: int, marker: bytes) -> Iterator[int]:
 
 
 def _style(entry: bytes, *, own: bool) -> _Style | None:
-    """Return the style that starts with the number of levels; None if it is invalid."""
+    """Parse a style, which starts with the number of levels. Returns None if it is invalid."""
     levels, width, height, mode, transform = entry[:5]
     if levels > 32 or max(width, height) > 8 or width + height > 8 or transform > 1 or mode > 0x7F:
         return None
@@ -246,7 +246,7 @@ def _style(entry: bytes, *, own: bool) -> _Style | None:
 
 
 def _cost(size: _Size, step: tuple[int, int], style: _Style) -> tuple[int, int]:
-    """Return the numbers of blocks and of precincts of a component, over all tiles."""
+    """Return upper bounds of a component's blocks and precincts, over all tiles."""
     blocks = precincts = 0
     levels = len(style.precincts) - 1
     for level, (wide, high) in enumerate(style.precincts):
@@ -284,7 +284,7 @@ def _cells(size: _Size, step: tuple[int, int], shift: int, wide: int, high: int)
 
 
 def _grid(size: _Size, width: int, height: int) -> int:
-    """Return an upper bound of the cells of a size on the reference grid, over all tiles."""
+    """Return an upper bound of the cells of `width` x `height` in the grid, over all tiles."""
     # each tile cuts a cell at its ends
     across = -(-(size.right - size.left) // width) + size.tiles_across
     down = -(-(size.bottom - size.top) // height) + size.tiles_down

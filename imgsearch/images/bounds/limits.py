@@ -1,10 +1,10 @@
-"""Checks that several containers share."""
+"""Size and count checks shared by the image formats."""
 
 from imgsearch.errors import ImageTooLarge
 
 
 def check_count(number: int, most: int, what: str) -> None:
-    """Refuse more than `most` of something.
+    """Reject a number above `most`; `what` names the counted items in the message.
 
     Raises:
         ImageTooLarge: `number` exceeds `most`.
@@ -14,7 +14,7 @@ def check_count(number: int, most: int, what: str) -> None:
 
 
 def check_size(width: int, height: int, max_pixels: int | None) -> None:
-    """Refuse an image whose announced size exceeds the pixel limit.
+    """Reject an image whose declared size exceeds the pixel limit.
 
     Raises:
         ImageTooLarge: the image has more than `max_pixels`.

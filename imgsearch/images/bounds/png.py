@@ -1,6 +1,6 @@
 """PNG: the chunks around the pixels.
 
-Pillow 12.3 reads each chunk in Python, before and behind the pixels. It inflates up to a megabyte
+Pillow 12.3 reads each chunk in Python, before and after the pixels. It inflates up to a megabyte
 for each profile and text. While it opens an animation, it fills a canvas for the first frame.
 Source of the layout: https://www.w3.org/TR/png-3/
 """
@@ -31,7 +31,7 @@ _HEX_EXIF: Final = b"Raw profile type exif"  # key of a text with EXIF, as Image
 
 
 def check(data: bytes, max_pixels: int | None) -> None:
-    """Refuse a PNG with too many, too large or too tightly packed chunks."""
+    """Reject a PNG with too many chunks, compressed chunks or bytes outside the pixels."""
     if data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
         check_size(width, height, max_pixels)
@@ -52,14 +52,17 @@ def check(data: bytes, max_pixels: int | None) -> None:
 
 
 def head(data: bytes) -> bytes:
-    """Return the chunks before the pixels, the later chunks that may hold EXIF, and no pixels."""
+    """Return the PNG without pixel data.
+
+    It has the chunks before the first IDAT, later chunks that may hold EXIF, and an empty IDAT.
+    """
     parts = [data[:_SIGNATURE]]
     pixels = False
     for name, start, end in _chunks(data):
         if name in _PIXELS:
             pixels = True
         elif pixels and name in _WITH_EXIF:
-            # with a new checksum: Pillow does not verify checksums behind the pixels
+            # with a new checksum: Pillow does not verify checksums after the pixels
             parts.append(_chunk(name, data[start:end]))
         elif not pixels and name not in _ANIMATION:
             parts.append(data[start - 8 : end + 4])
@@ -76,9 +79,9 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name, the start and the end of each chunk's content, up to an invalid chunk.
+    """Yield (name, start, end) of each chunk's content, up to an invalid chunk.
 
-    The content of the last chunk may be cut short.
+    The content of the last chunk may be truncated.
     """
     at, size = _SIGNATURE, len(data)
     while at + 8 <= size:
@@ -92,7 +95,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _check_text(name: bytes, data: bytes, start: int, end: int) -> None:
-    """Refuse a text that holds EXIF of too much content."""
+    """Reject a text chunk whose EXIF has too much content."""
     key_end = data.find(b"\0", start, min(start + 80, end))
     key = data[start:key_end] if key_end >= 0 else b""
     if key == b"exif" and name == b"tEXt":
@@ -108,7 +111,7 @@ def _check_text(name: bytes, data: bytes, start: int, end: int) -> None:
 
 
 def _text(name: bytes, content: bytes) -> bytes:
-    """Return the text behind a key, inflated if compressed, empty if invalid."""
+    """Return the text after a key, decompressed. Returns b"" if it is invalid."""
     if name == b"tEXt":
         return content
     if name == b"iTXt":

@@ -1,4 +1,4 @@
-"""PPM and its relatives: the header, which Pillow 12.3 reads byte by byte in Python."""
+"""PPM and related formats: the header, which Pillow 12.3 reads byte by byte in Python."""
 
 import re
 from typing import Final
@@ -12,7 +12,7 @@ _TOKENS: Final = {b"P4": 2}  # width and height; the others have a maximum or a 
 
 
 def check(data: bytes, _max_pixels: int | None) -> None:
-    """Refuse a PPM whose header is long."""
+    """Reject a PPM whose header is too long."""
     start = data[: _HEADER + 1]
     at = 2
     for _ in range(_TOKENS.get(start[:2], 3)):
@@ -21,7 +21,7 @@ def check(data: bytes, _max_pixels: int | None) -> None:
 
 
 def _token_end(data: bytes, at: int) -> int:
-    """Return the end of the next token; white space and comments before it are skipped.
+    """Return the end of the next token; whitespace and comments before it are skipped.
 
     A comment inside a token does not end it, as in Pillow.
     """

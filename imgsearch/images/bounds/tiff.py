@@ -1,7 +1,7 @@
 """TIFF and EXIF: the tags of the directories that Pillow reads.
 
-Tags may share their bytes, so a few megabytes can announce terabytes. Pillow 12.3 copies the bytes
-of each tag, and makes an object of each number and of each strip or tile.
+Tags may share their bytes, so a few megabytes can declare terabytes. Pillow 12.3 copies the bytes
+of each tag, and creates an object for each number and for each strip or tile.
 Source of the layout: https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
 """
 
@@ -21,7 +21,7 @@ _UNITS: Final = dict(
 _TEXTS: Final = frozenset((1, 2, 7))  # types whose value stays one string of bytes
 _NUMBERS: Final = 200_000  # of one tag: a 16-bit color map has 196,608
 _TAGS: Final = 65_535  # the most entries that a classic directory can hold
-_SLACK: Final = 16 << 20  # bytes that tags may share: corrupt directories announce random sizes
+_SLACK: Final = 16 << 20  # bytes that tags may share: corrupt directories declare random sizes
 _MOST_TAG_BYTES: Final = 128 << 20  # of one directory, which Pillow copies twice
 _PREFIX: Final = b"Exif\0\0"
 _PREFIXES: Final = 8  # Pillow removes them one by one, and copies the rest each time
@@ -42,7 +42,7 @@ class _Tag:
 
 
 def check(data: bytes, _max_pixels: int | None) -> None:
-    """Refuse a TIFF whose first directory or EXIF holds too much."""
+    """Reject a TIFF whose first directory or EXIF has too much data."""
     for layout, start in _starts(data):
         tags = _check_tags(data, start, layout)
         _check_strips(tags)
@@ -54,7 +54,7 @@ def check(data: bytes, _max_pixels: int | None) -> None:
 
 
 def check_exif(data: bytes) -> None:
-    """Refuse EXIF whose tags announce more than it holds.
+    """Reject EXIF whose tags declare more data than it has.
 
     Raises:
         ImageTooLarge: the tags share too many bytes, or one has too many numbers.
@@ -90,10 +90,10 @@ def _starts(data: bytes) -> Iterator[tuple[Layout, int]]:
 
 
 def _check_tags(data: bytes, start: int, layout: Layout) -> dict[int, _Tag]:
-    """Return the tags of a directory by their number.
+    """Return the tags of a directory by number.
 
     Raises:
-        ImageTooLarge: they hold too much.
+        ImageTooLarge: the tags have too much data.
     """
     tags: dict[int, _Tag] = {}
     most = min(len(data) + _SLACK, _MOST_TAG_BYTES)
@@ -109,7 +109,7 @@ def _check_tags(data: bytes, start: int, layout: Layout) -> dict[int, _Tag]:
 
 
 def _tags(data: bytes, start: int, layout: Layout) -> Iterator[_Tag]:
-    """Yield the tags of a directory that Pillow keeps, up to one that is cut short."""
+    """Yield the tags of a directory that Pillow keeps, up to a truncated tag."""
     for entry in layout.entries(data, start):
         unit = _UNITS.get(entry.kind)
         if unit is None:
@@ -128,7 +128,7 @@ def _number(value: bytes, order: str) -> int:
 
 
 def _check_strips(tags: dict[int, _Tag]) -> None:
-    """Refuse more strips or tiles than the image needs, because each one is decoded."""
+    """Reject far more strips or tiles than the image needs, because each one is decoded."""
     width, height = (max(1, _first(tags, number, 1)) for number in (tiff.WIDTH, tiff.HEIGHT))
     separate = _first(tags, tiff.PLANAR, 1) == tiff.SEPARATE_PLANES
     planes = _first(tags, tiff.SAMPLES, 1) if separate else 1

@@ -1,4 +1,4 @@
-"""WebP: its chunks.
+"""WebP: the chunks.
 
 libwebp 1.6 keeps an entry for each chunk, and allocates two canvases while it opens a file.
 Source of the layout: https://www.rfc-editor.org/rfc/rfc9649
@@ -14,7 +14,7 @@ _CHUNKS: Final = 100_000  # each frame of an animation is one
 
 
 def check(data: bytes, max_pixels: int | None) -> None:
-    """Refuse a WebP with too many chunks, too large a canvas, or EXIF of too much content."""
+    """Reject a WebP with too many chunks, a canvas that is too large, or too much EXIF."""
     at, number = 12, 0
     size = min(len(data), 8 + int.from_bytes(data[4:8], "little"))  # libwebp ignores the rest
     while at + 8 <= size:
@@ -30,7 +30,7 @@ def check(data: bytes, max_pixels: int | None) -> None:
 
 
 def _size(name: bytes, head: bytes) -> tuple[int, int]:
-    """Return the size that the first chunk announces, 0 if the chunk is cut short."""
+    """Return the size that the first chunk declares, (0, 0) if the chunk is truncated."""
     if len(head) < 10:
         return 0, 0
     if name == b"VP8X":

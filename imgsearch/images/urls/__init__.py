@@ -1,4 +1,4 @@
-"""Images by URL, protected against requests into the service's private network (SSRF).
+"""Downloads images by URL, without requests into the service's private network (SSRF).
 
 A URL is parsed once and strictly, its host is resolved once, all its addresses are checked, and the
 connection uses a checked address. Redirects repeat all steps.

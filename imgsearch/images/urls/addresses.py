@@ -1,4 +1,4 @@
-"""Checks of addresses: public ones, and private ones that an operator allows."""
+"""Checks IP addresses: public ones, and private ones that an operator allows."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ from imgsearch.errors import ConfigError
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
-"""Returns the addresses of a host name and a port as texts; empty for an unknown name."""
+"""Returns the addresses of a host name and a port as strings; empty for an unknown name."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def is_own(address: Address) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Allows requests to other public hosts, and to hosts and networks of an operator's list."""
+    """Allows requests to public hosts except this one, and to an operator's hosts and networks."""
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -140,7 +140,7 @@ class Guard:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of `host` by the system's resolver; empty for an unknown host."""
+    """Return the addresses of `host` from the system's resolver; empty for an unknown host."""
     import socket
 
     try:

@@ -1,4 +1,4 @@
-"""Connections to checked addresses, within a deadline, by httpcore.
+"""Connections to checked addresses, within a deadline, with httpcore.
 
 httpcore handles no proxies, cookies, redirects or compression by itself.
 """
@@ -21,7 +21,8 @@ class Untrusted(httpcore.ConnectError):
 class Pinned(httpcore.NetworkBackend):
     """Connects to one of `addresses` instead of the requested host.
 
-    `deadline` is a time of `monotonic`. At most `most` bytes are read from the network.
+    `deadline` is a time of `monotonic`, and `seconds` limits the time to connect. At most `most`
+    bytes are read from the network.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Pinned(httpcore.NetworkBackend):
             left = until - monotonic()
             if left <= 0:
                 break
-            share = left / (len(self._addresses) - index)  # a silent address leaves time for others
+            share = left / (len(self._addresses) - index)  # leaves time for other addresses
             try:
                 stream = self._network.connect_tcp(str(address), port, timeout=share)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
@@ -57,7 +58,7 @@ class Pinned(httpcore.NetworkBackend):
 
 
 class _Timed(httpcore.NetworkStream):
-    """A stream whose reads and writes end at the deadline, also with small chunks."""
+    """A stream whose reads and writes fail after the deadline, even if chunks still arrive."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: float, most: int) -> None:
         self._inner, self._deadline, self._most = inner, deadline, most

@@ -1,4 +1,4 @@
-"""Downloads of URLs within limits, from allowed hosts."""
+"""Downloads URLs from allowed hosts, within limits."""
 
 import re
 import ssl
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 _MOVED: Final = (301, 302, 303, 307, 308)
 _UNPRIVILEGED: Final = 1_024  # lower ports have mail, shells and other text protocols
-_OVERHEAD: Final = 1 << 18  # bytes beside the content: headers, TLS, the sizes of chunks
+_OVERHEAD: Final = 1 << 18  # bytes besides the content: headers, TLS, chunk sizes
 
 
 @dataclass(frozen=True, slots=True)
 class UrlLimits:
     """Limits of the download of a URL.
 
-    `seconds` limits the total time from the name lookup to the last byte, `connect_seconds` a
-    connection. The default of `ports` allows 80, 443, and ports from 1,024.
+    `seconds` limits the total time from the name lookup to the last byte, and `connect_seconds` the
+    time to connect. If `ports` is empty, 80, 443 and ports from 1,024 are allowed.
 
     Raises:
         ConfigError: a limit is not positive, or `redirects` is negative.
@@ -52,7 +52,7 @@ class UrlLimits:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A downloaded content, the URL after redirects, and the server's media type."""
+    """The downloaded content, the URL after redirects, and the server's media type, or ""."""
 
     data: bytes = field(repr=False)
     url: str
@@ -70,8 +70,8 @@ def fetch(
     """Download an http or https URL, with a GET request for each redirect.
 
     Hosts must be public or in `allow`, which has names, addresses and networks. `trust` replaces
-    the certificate authorities of the system. Messages have no addresses, and do not reveal whether
-    a name is unknown or not public.
+    the certificate authorities of the system. Messages have no addresses, and do not reveal if a
+    name is unknown or not public.
 
     Raises:
         UrlRefused: the URL or a redirect is not allowed, or the content is too large.
@@ -109,7 +109,7 @@ class _Download:
 
     @contextmanager
     def _request(self) -> "Iterator[httpcore.Response]":
-        """Provide the response of a request, with errors of httpcore translated."""
+        """Send a request and yield its response; translate errors of httpcore."""
         try:
             import httpcore
 
@@ -206,7 +206,7 @@ class _Download:
 
 
 def _header(response: "httpcore.Response", name: bytes) -> bytes:
-    """Return the last value of a header, or b""."""
+    """Return the last value of a header. Returns b"" if it is missing."""
     return {key.lower(): value for key, value in response.headers}.get(name, b"")
 
 

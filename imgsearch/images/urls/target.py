@@ -1,4 +1,4 @@
-"""Strict parsing of URLs, so no other parser can see another host."""
+"""Strict URL parsing, so that no other parser can find a different host."""
 
 import re
 import string
@@ -40,8 +40,8 @@ class Target:
         """Parse a URL.
 
         Raises:
-            UrlRefused: it is not an http or https URL, has a user or password, or has a form of an
-                address that other programs parse differently.
+            UrlRefused: the URL is not http or https, has a user or password, or has an address in
+                a form that other programs parse differently.
         """
         if len(url) > _LONGEST:
             raise UrlRefused(f"a URL may have at most {_LONGEST:,} letters")
@@ -111,7 +111,7 @@ def _host(name: str | None, v6: str | None) -> str:
 
 
 def _ascii(name: str) -> str:
-    """Return the ASCII form of an international name by IDNA 2008 and UTS 46."""
+    """Return the ASCII form of an international host name (IDNA 2008 with UTS 46 mapping)."""
     import idna
 
     try:
