@@ -86,7 +86,8 @@ def test_own_encoders_reject_weights_and_classic_rejects_options(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("clasic", "did you mean classic"), ("", "no model"), ("größe:x", "no model")]
+    ("name", "meant"),
+    [("clasic", "did you mean classic"), ("", "no model"), ("größe:x", "no model")],
 )
 def test_unknown_names_are_rejected(name, meant):
     with pytest.raises(ModelNotFound, match=meant):
