@@ -17,7 +17,7 @@ from typing import Any, Final
 from onnx import TensorProto, helper
 
 from imgsearch.encoders import registry
-from imgsearch.encoders.lite.encoder import DIM, NAMED, graph_file
+from imgsearch.encoders.lite.encoder import DIM, NAMED, POWER, graph_file
 from imgsearch.encoders.weights.pth import read_tensors
 
 _STRIDES: Final = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each of the seven stages
@@ -77,10 +77,11 @@ def main() -> None:
         print(graph_file(row), graph_file(row).stat().st_size, "bytes")  # noqa: T201  # a tool
 
 
-def build(shapes: Mapping[str, tuple[int, ...]], size: int) -> Any:
+def build(shapes: Mapping[str, tuple[int, ...]], size: int, *, dim: int = DIM) -> Any:
     """Return the ONNX model for tensors of these shapes and images of `size` x `size` pixels.
 
-    Input "pixels": uint8 (n, size, size, 3). Output "vectors": float32 (n, dim).
+    Input "pixels": uint8 (n, size, size, 3). Output "vectors": float32 (n, dim), where `dim` is
+    the width of the initializer "projection".
     """
     graph = _Graph(shapes)
     value = graph.add("Cast", "pixels", to=TensorProto.FLOAT)
@@ -93,7 +94,7 @@ def build(shapes: Mapping[str, tuple[int, ...]], size: int) -> Any:
     features = graph.add("Flatten", graph.add("GlobalAveragePool", value), axis=1)
     graph.nodes.append(helper.make_node("Identity", [_vector(graph, features)], ["vectors"]))
     pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", size, size, 3])
-    vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", DIM])
+    vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", dim])
     return helper.make_model(
         helper.make_graph(graph.nodes, "lite", [pixels], [vectors], graph.constants),
         opset_imports=[helper.make_opsetid("", 17)],
@@ -128,7 +129,8 @@ def _vector(graph: _Graph, features: str) -> str:
     """Add what `lite.encoder` documents: centered features plus the named classes' directions."""
     logits = graph.add("Gemm", features, "_fc.weight", "_fc.bias", transB=1)
     classes = graph.add("MatMul", graph.add("Softmax", logits, axis=1), "directions")
-    centered = graph.unit(graph.add("Sub", graph.unit(features), "mean"))
+    powers = graph.add("Pow", features, graph.number(POWER))
+    centered = graph.unit(graph.add("Sub", graph.unit(powers), "mean"))
     named = graph.add("Mul", graph.unit(classes), graph.number(NAMED))
     return graph.add("MatMul", graph.unit(graph.add("Add", centered, named)), "projection")
 

@@ -4,11 +4,14 @@ With f (1280,) an image's pooled features, p (1000,) its class probabilities and
 rows of the network's classifier, all from the weights package:
 
     direction of class c   u_c = unit(W_c - mean of W's rows)
-    image                  unit(unit(unit(f) - mean) + 0.5 unit(sum of p_c u_c))
+    image                  unit(unit(unit(f^0.7) - mean) + 0.45 unit(sum of p_c u_c))
     text                   unit(sum of q_c u_c), q (1000,) from `lite.text`
 
 Both are then projected to `DIM` numbers. ``tools/lite/space.py`` wrote the mean and the projection
 into the package, ``tools/lite/graph.py`` the graph without weights.
+
+Collections keep vectors of this formula. A change of the image's line, of the mean or of the
+projection therefore needs another value of `_FORMULA`.
 """
 
 import threading
@@ -34,8 +37,13 @@ from imgsearch.types import Fingerprint, Matrix, Pixels
 
 FOLDER: Final = Path(__file__).parent
 DIM: Final = 384
-NAMED: Final = 0.5
+POWER: Final = 0.7
+"""The exponent of the pooled features. They are at least 0, because ReLU6 precedes the pooling."""
+
+NAMED: Final = 0.45
 """The weight of an image's classes, relative to its features."""
+
+_FORMULA: Final = "v2"  # v1: f^1, 0.5, and a projection that kept the directions of changes
 
 CLASSIFIER: Final = "_fc.weight"
 """The name of W in the weights package."""
@@ -93,7 +101,7 @@ class LiteEncoder(Encoder):
             dim=DIM,
             weights=row.sha256,
             preprocessing=f"rgb uint8; {borders.canonical()}; {self.preprocessing.canonical()}",
-            options="v1",
+            options=_FORMULA,
             runtime=f"{self._runtime} {self._precision}",
         )
 

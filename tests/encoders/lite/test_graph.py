@@ -10,7 +10,7 @@ from imgsearch.encoders.base import unit
 from imgsearch.encoders.export import calibration, engines
 from imgsearch.encoders.export.encoder import ExportedEncoder
 from imgsearch.encoders.export.probes import probes
-from imgsearch.encoders.lite.encoder import NAMED, LiteEncoder, class_directions, space_file
+from imgsearch.encoders.lite.encoder import NAMED, POWER, LiteEncoder, class_directions, space_file
 from imgsearch.encoders.timm.model import read
 from imgsearch.encoders.torch.imports import frameworks
 from imgsearch.encoders.weights.pth import read_tensors
@@ -33,7 +33,7 @@ def by_torch(row: registry.Model, inputs: Matrix) -> Matrix:
         probabilities = torch.softmax(network.classifier(features), 1).numpy()
     directions = class_directions(read_tensors(path)["_fc.weight"])
     with np.load(space_file(row)) as space:
-        centered = unit(unit(features.numpy()) - space["mean"])
+        centered = unit(unit(features.numpy() ** POWER) - space["mean"])
         named = unit(probabilities @ directions)
         return unit(unit(centered + NAMED * named) @ space["projection"].astype(np.float32))
 

@@ -48,16 +48,29 @@ def test_class_vectors_are_unit_rows_in_the_order_of_the_names():
     )
 
 
-def test_class_weights_are_the_softmax_of_ten_times_the_cosines():
+def test_class_weights_are_the_ridge_regression_of_the_class_names():
     classes = np.load(text_side.CLASSES).astype(np.float32)
-    query = classes[3] / np.linalg.norm(classes[3])
-    weights = TextSide(FixedVectors([query])).classes(["anything"])
-    assert weights.shape == (1, 1000)
+    query = np.stack([classes[3], (classes[3] + classes[500]) / 2])
+    query /= np.linalg.norm(query, axis=1, keepdims=True)
+    weights = TextSide(FixedVectors(query)).classes(["anything", "else"])
+    assert weights.shape == (2, 1000)
     assert weights.dtype == np.float32
-    # by hand: the share of a class relative to another is e^(10 times the difference of cosines)
-    ratio = np.exp(10 * (query @ classes[3] - query @ classes[500]))
-    np.testing.assert_allclose(weights[0, 3] / weights[0, 500], ratio, rtol=1e-4)
-    assert weights.sum() == pytest.approx(1, abs=1e-5)
+    # by hand: the weights solve w (K + 1 I) = k, with kernels e^(8 (cosine - 1))
+    similar = np.exp(8 * (classes @ classes.T - 1)) + np.eye(1000)
+    np.testing.assert_allclose(weights @ similar, np.exp(8 * (query @ classes.T - 1)), atol=1e-4)
+
+
+def test_a_class_counts_less_for_each_class_of_nearly_the_same_name(monkeypatch, tmp_path):
+    # three orthogonal names: one has a class, one has two classes, the third stands for a text
+    classes = np.zeros((3, 384), dtype=np.float16)
+    classes[0, 0] = classes[1, 1] = classes[2, 1] = 1
+    np.save(tmp_path / "classes.npy", classes)
+    monkeypatch.setattr(text_side, "CLASSES", tmp_path / "classes.npy")
+    query = (classes[0] + classes[1]).astype(np.float32) / np.sqrt(2)
+    (weights,) = TextSide(FixedVectors([query])).classes(["anything"])
+    # by hand, without the kernel of orthogonal names, e^-8: k / (1 + 1) and k / (2 + 1) for each
+    # of the two, k = e^(8 (0.7071 - 1)) = 0.0960
+    np.testing.assert_allclose(weights, [0.0480, 0.0320, 0.0320], atol=2e-4)
 
 
 def test_class_name_has_the_greatest_weight_on_its_own_class(side):
