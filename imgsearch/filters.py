@@ -35,7 +35,7 @@ class Filter:
         return Not(self)
 
     def __bool__(self) -> bool:
-        """Refuse ``and``, ``or`` and ``not``, which would silently drop half of the condition.
+        """Reject ``and``, ``or`` and ``not``, which would silently drop half of the condition.
 
         Raises:
             TypeError: always.

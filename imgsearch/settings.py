@@ -105,7 +105,7 @@ class Settings:
         return self.db or DEFAULT_STORE
 
     def token(self, url: str) -> str | None:
-        """Return the secret for the store at `url`. None if it needs no secret, or none is set."""
+        """Return the secret for the store at `url`. None if no secret is needed or set."""
         return {
             "IMGSEARCH_TENCENT_KEY": self.tencent_key,
             "IMGSEARCH_MILVUS_TOKEN": self.milvus_token,

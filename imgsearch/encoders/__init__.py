@@ -55,13 +55,13 @@ def load(
     """Load an encoder. Encoders are cached: equal arguments return the same object.
 
     `model` is a name from `models`, ``timm:NAME`` for a model of timm, or ``clip:ARCH/TAG`` for a
-    model of open_clip. `weights` is a file, or for CLIP a folder with the layout of a hub. Without
-    `weights` they come from an installed package, a download of `imgsearch models pull`, the hub's
-    cache, or the hub unless IMGSEARCH_OFFLINE is set. `options`, and a file's sidecar, describe the
-    model, its input and how it runs: ``runtime`` ("auto", "torch", "openvino" or "onnx"),
-    ``precision`` ("auto", "f32", "bf16" or "int8"), ``batch_size``, ``device`` ("cpu", "cuda",
-    "cuda:N" or "auto", for torch). ``reduction`` is a file of `imgsearch reduce`, which shortens
-    the vectors. ``lite`` and ``lite2`` take runtime, precision, batch_size and reduction;
+    model of open_clip. `weights` is a file, or for CLIP a folder in the Hugging Face Hub layout. By
+    default, weights come from an installed package, a download of `imgsearch models pull`, the
+    hub's cache, or the hub unless IMGSEARCH_OFFLINE is set. `options`, and a JSON file beside the
+    weights, describe the model, its input and how it runs: ``runtime`` ("auto", "torch", "openvino"
+    or "onnx"), ``precision`` ("auto", "f32", "bf16" or "int8"), ``batch_size``, ``device`` ("cpu",
+    "cuda", "cuda:N" or "auto", for torch). ``reduction`` is a file from `imgsearch reduce`, which
+    shortens the vectors. ``lite`` and ``lite2`` take runtime, precision, batch_size and reduction;
     ``classic`` takes reduction only. An encoder is rebuilt when its weights change.
 
     Raises:
@@ -99,7 +99,7 @@ def check(
         ModelNotFound: the name is unknown.
         ConfigError: an option is invalid, or the model takes no options.
         WeightsNotFound: the file is missing.
-        WeightsInvalid: the file's suffix is not one of weights.
+        WeightsInvalid: the file has no suffix of weights files.
     """
     parsed = load_arguments.parse(model, weights, options)
     plan, path = parsed.plan, parsed.weights
@@ -112,15 +112,15 @@ def check(
 
 
 def canonical(model: str) -> str:
-    """Return the name of a described model for its name or alias, and other names unchanged."""
+    """Return the main name of a model in models.toml for an alias; other names are unchanged."""
     row = registry.find(model)
     return model if row is None else row.name
 
 
 def introduction(model: str) -> str:
-    """Return a line for a new library with the default encoder, its quality, and a stronger model.
+    """Return a line about the default encoder, its quality and a stronger model.
 
-    The line is "" for other models, because the user chose them.
+    It is shown for a new library. Returns "" for other models, because the user chose them.
 
     >>> "imgsearch models pull clip_vit_base_patch32" in introduction("lite")
     True
@@ -140,14 +140,14 @@ def models() -> list[Model]:
 
 
 def pull(model: str, *, target: Path | None = None, source: Path | None = None) -> Path:
-    """Fetch the weights of a model into the cache or `target`, and return their folder.
+    """Download the weights of a model into the cache or `target`, and return their folder.
 
-    They come from a hub, or from the folder `source`, the `target` of an earlier call.
+    With `source`, the `target` of an earlier call, copy them from there into the cache.
 
     Raises:
         ModelNotFound: the name is unknown.
         WeightsNotFound: no hub has the weights or responds, or `source` lacks them.
-        WeightsInvalid: the weights have another sha256 than published.
+        WeightsInvalid: the sha256 of the weights differs from the published one.
         MissingExtra: a package that the model needs is not installed.
         OSError: the folder cannot be written.
     """
@@ -172,7 +172,7 @@ def pull(model: str, *, target: Path | None = None, source: Path | None = None) 
 
 
 def clip_names(pattern: str = "*") -> list[str]:
-    """Return the names for `load` of open_clip's models that match a shell pattern.
+    """Return open_clip's models that match a shell pattern, as names for `load`.
 
     Raises:
         MissingExtra: open_clip or a package that it needs is not installed.
@@ -183,14 +183,14 @@ def clip_names(pattern: str = "*") -> list[str]:
 
 
 def towhee_names(pattern: str = "*") -> list[str]:
-    """Return the names for `load` of the models of towhee.models that match a shell pattern."""
+    """Return the CLIP models of towhee.models that match a shell pattern, as names for `load`."""
     from imgsearch.encoders.clip.towhee_clip import names
 
     return [f"{TOWHEE}{name}" for name in names(pattern.removeprefix(TOWHEE))]
 
 
 def timm_names(pattern: str = "*") -> list[str]:
-    """Return the names for `load` of timm's models that match a shell pattern like ``resnet*``.
+    """Return timm's models that match a shell pattern like ``resnet*``, as names for `load`.
 
     Raises:
         MissingExtra: timm or a package that it needs is not installed.

@@ -1,4 +1,4 @@
-"""The contract of encoders of images and texts."""
+"""The interface of image and text encoders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,28 +13,28 @@ from imgsearch.types import Fingerprint, Matrix, Pixels
 
 
 class Encoder(ABC):
-    """A model that turns images, and possibly texts, into vectors of one space. Thread-safe."""
+    """A model that turns images, and possibly texts, into vectors in one space. Thread-safe."""
 
     fingerprint: Fingerprint
     batch_size: int = 32
-    """The number of images in a call of `features` that is fastest."""
+    """The number of images per call at which `features` is fastest."""
     enough: int = 0
-    """The pixels that the shorter edge of an image needs, for `at_least` of `images.decode`.
+    """The minimum length of an image's shorter edge in pixels: `at_least` of `images.decode`.
 
-    Above 0, `prepare` also takes a Pillow picture. 0 requires a whole image as an array.
+    If above 0, `prepare` also accepts a Pillow image. If 0, it needs an array at full size.
     """
     offloaded: bool = False
     """Whether `features` waits for a GPU while the CPU cores can decode."""
     languages: tuple[str, ...] = ()
-    """The languages of its texts, such as "en", or "mul" for many; empty without texts."""
+    """The languages of supported texts, such as "en", or "mul" for many. Empty if none."""
     templates: tuple[str, ...] = ("{}",)
-    """Sentences with {} for a text; the vectors of the filled sentences are averaged."""
+    """Prompt templates with {} for a text; a text's vectors in all templates are averaged."""
 
     @abstractmethod
     def prepare(self, image: Pixels) -> npt.NDArray[Any]:
-        """Return the model's input for one image, small and always of the same shape and dtype.
+        """Return the model's input for one image: small, with a fixed shape and dtype.
 
-        It runs in another thread than `features`, and its results wait in queues.
+        It is called in other threads than `features`, and its results wait in queues.
         """
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Encoder(ABC):
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return the vectors of n texts, float32 (n, dim), rows of unit L2 norm.
 
-        A text's vector is the scaled mean of its unit vectors in all `templates`.
+        A text's vector is the mean of its unit vectors in all `templates`, scaled to unit norm.
 
         Raises:
             TextUnsupported: the model takes images only.

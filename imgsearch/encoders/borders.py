@@ -1,4 +1,4 @@
-"""Removal of borders of one color: bars of films, padding, frames of scanners."""
+"""Removes single-color borders: letterbox bars, padding, scanner frames."""
 
 from typing import Final
 
@@ -14,15 +14,16 @@ _SAMPLES: Final = 64  # pixels of a line that are compared
 
 
 def trim(image: Pixels) -> Pixels:
-    """Return the view of an image without borders of one color, or the whole image."""
+    """Return a view of the image without single-color borders."""
     left, top, right, bottom = _content(image)
     return image[top:bottom, left:right]
 
 
 def trim_picture(picture: Image.Image) -> Image.Image:
-    """Return an RGB picture without borders of one color, cropped like `trim`.
+    """Return an RGB picture without single-color borders, cropped like `trim`.
 
-    Most pictures have no border, which their outermost lines show without a copy of all pixels.
+    The outermost lines are checked first, because most pictures have no border. A check of all
+    pixels needs a copy.
     """
     width, height = picture.size
     edges = (
@@ -62,7 +63,7 @@ def _is_flat(line: Pixels) -> bool:
 
 
 def _flat_lines(lines: Pixels) -> int:
-    """Return the number of first lines with about the color of the first pixel."""
+    """Return the number of lines at the start that have about the color of the first pixel."""
     color = lines[0, 0].astype(np.int16)
     start, size = 0, 1
     while start < len(lines):  # one line first, because most pictures have no border

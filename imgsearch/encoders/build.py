@@ -27,8 +27,8 @@ _GPU: Final = Path("/dev/nvidiactl")  # exists with NVIDIA's driver; importing t
 def build(plan: Plan, path: Path | None, options: Mapping[str, Any]) -> Encoder:
     """Build an encoder with the options ``runtime``, ``precision`` and ``batch_size``.
 
-    ``runtime`` "auto" is torch with a GPU, else OpenVINO if it is installed, else torch. A model is
-    exported once; the export is used until the weights change, and needs no torch.
+    ``runtime`` "auto" selects torch with a GPU, else OpenVINO if it is installed, else torch. A
+    model is exported once. The export is used until the weights change, and needs no torch.
 
     Raises:
         ConfigError: an option is out of range, or two options contradict each other.

@@ -1,4 +1,4 @@
-"""Object detection by the library transformers.
+"""Object detection with the library transformers.
 
 https://huggingface.co/docs/transformers/tasks/object_detection
 """
@@ -69,10 +69,10 @@ class Detection:
 
     @classmethod
     def of(cls, regions: "str | PathLike[str] | Detection") -> "Detection":
-        """Return a detection with an absolute path, for a detector's folder or a detection.
+        """Convert a detector's folder, made absolute; return a `Detection` unchanged.
 
         Raises:
-            ConfigError: `regions` is neither.
+            ConfigError: `regions` is neither a path nor a `Detection`.
         """
         if isinstance(regions, Detection):
             return regions
@@ -157,7 +157,7 @@ class Detector:
         self._lock = threading.Lock()
 
     def detect(self, image: Pixels) -> list[Region]:
-        """Return all regions of the model, with any score, in no order.
+        """Return all regions that the model detects, with any score and in any order.
 
         Raises:
             EncoderError: the model fails on the image, or returns NaN or infinity.
@@ -219,9 +219,9 @@ def _quiet(logging: Any) -> Iterator[None]:
 def _config(configs: Any, folder: Path) -> Any:
     """Return the model's configuration without a request to a hub.
 
-    A config.json by transformers 4 for DETR's family names a backbone without describing it. For
-    it transformers 5.23 asks the hub whether this repository exists, despite `local_files_only`.
-    This function describes backbones of timm in the same way as DETR's own code.
+    A config.json that transformers 4 wrote for the DETR family names a backbone without describing
+    it. In this case transformers 5.23 asks the hub whether the backbone is a repository, despite
+    `local_files_only`. This function describes timm backbones in the same way as DETR's own code.
     """
     config = load_json((folder / _FILES[0]).read_text(encoding="utf-8"))
     if not config.get("backbone") or config.get("backbone_config"):
@@ -246,7 +246,7 @@ def _config(configs: Any, folder: Path) -> Any:
 
 
 def _faults(report: Any) -> str:
-    """Return the mismatches between weights and model as text, or ""."""
+    """Return the mismatches between weights and model as text. Returns "" if they match."""
     keys_by_fault = {
         "missing": sorted(report.get("missing_keys") or ()),
         "unexpected": sorted(report.get("unexpected_keys") or ()),

@@ -1,4 +1,4 @@
-"""The arguments of `imgsearch.encoders.load`: checked, and resolved to a plan and files."""
+"""Checks the arguments of `imgsearch.encoders.load`, and resolves them to a plan and files."""
 
 import contextlib
 import difflib
@@ -57,7 +57,7 @@ def parse(model: str, weights: str | os.PathLike[str] | None, options: Options |
 
 
 def make_plan(model: str) -> Plan:
-    """Return the plan to build the model of a name.
+    """Return the plan for building a model.
 
     Raises:
         ModelNotFound: the name is unknown.
@@ -75,12 +75,12 @@ def make_plan(model: str) -> Plan:
 
 
 def on_disk(model: str) -> Path | None:
-    """Return the weights of a described model on this machine, or None.
+    """Return the path of a model's weights on this machine, or None.
 
-    An installed weights package is preferred to a download, and a download to the hub's cache.
+    The order of search is: the installed weights package, a download, the hub's cache.
 
     Raises:
-        WeightsInvalid: the file of the package or the download has the wrong content.
+        WeightsInvalid: the sha256 of the package's file or the download is wrong.
     """
     row = registry.find(model)
     if row is not None and (packaged := row.weights_file) and packaged.is_installed():
@@ -92,11 +92,11 @@ def on_disk(model: str) -> Path | None:
 
 
 def require_weights(plan: Plan) -> Path | None:
-    """Return the weights of a plan on this machine, or None if a hub has them.
+    """Return the weights of a plan on this machine. Returns None if they come from a hub.
 
     Raises:
-        WeightsNotFound: no hub has them. The framework's own weights of this architecture belong to
-            another model.
+        WeightsNotFound: the weights are not on this machine, and no hub has them. The framework's
+            weights for this architecture are not used, because they belong to another model.
     """
     row = registry.find(plan.label)
     path = on_disk(plan.label.removeprefix(TOWHEE))
@@ -114,7 +114,7 @@ def _check_lite(model: str, weights: object, options: Mapping[str, object]) -> N
     """Check the arguments of ``lite`` and ``lite2``.
 
     Raises:
-        ConfigError: weights are given, or an option is unknown.
+        ConfigError: weights are given, or an option is unknown or invalid.
     """
     if weights is not None:
         raise ConfigError(f"{model} takes no weights: they come from a package")
@@ -143,7 +143,7 @@ def _locate_weights(plan: Plan, weights: object) -> Path:
 
 
 def _describe_unknown(model: str) -> str:
-    """Return the error text for an unknown model, with similar names, also of an installed timm."""
+    """Return the error text for an unknown model, with similar names, including timm's."""
     known: list[str] = []
     if model and is_installed("timm"):
         from imgsearch.encoders.timm.encoder import names

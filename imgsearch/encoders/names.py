@@ -1,4 +1,4 @@
-"""Checks of model names, mostly without importing timm or open_clip."""
+"""Checks model names, mostly without importing timm or open_clip."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,13 +9,13 @@ _FAMILIES = {"timm": "timm", "clip": "open_clip"}  # family → the package of i
 
 
 def check(family: str, name: str) -> None:
-    """Check the name of a model of a family, such as "timm" and "resnet50.a1_in1k".
+    """Check a model's name in a family, such as "resnet50.a1_in1k" in "timm".
 
     Importing timm or open_clip takes seconds, so their files are searched for the name first. Any
     name passes if the library is not installed, because an export runs without it.
 
     Raises:
-        ModelNotFound: the library lacks the model, or these weights of it.
+        ModelNotFound: the library does not have the model, or not the weights with this tag.
         EncoderError: the library cannot be imported.
     """
     if family == "towhee":
@@ -32,7 +32,7 @@ def check(family: str, name: str) -> None:
 def _package_folder(package: str) -> Path | None:
     try:
         spec = find_spec(package)
-    except ValueError:  # its entry in sys.modules is None, which forbids imports
+    except ValueError:  # its entry in sys.modules is None, which blocks the import
         return None
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
@@ -56,7 +56,7 @@ def _in_open_clip(folder: Path, name: str) -> bool:
 
 
 def _check_by_import(family: str, name: str) -> None:
-    """Check the name by the library, whose error names similar models."""
+    """Check the name with the library, whose error message lists similar models."""
     try:
         if family == "timm":
             from imgsearch.encoders.timm import encoder

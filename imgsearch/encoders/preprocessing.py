@@ -19,14 +19,14 @@ INTERPOLATIONS: Final[Mapping[str, Image.Resampling]] = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 _MAX_EDGE: Final = 4096  # pixels; the largest input of any timm 1.0 model is 1,536
-_ENOUGH: Final = 4  # the least of 1, 1.5, 2, 3 and 4 that keeps 0.999; see `enough`
-_EXACT_FLOAT32: Final = 1 << 24  # float32 holds each whole number up to this one
+_ENOUGH: Final = 4  # the smallest measured factor with a cosine of 0.999 or more; see `enough`
+_EXACT_FLOAT32: Final = 1 << 24  # float32 represents all integers up to this one
 _MAX_RESIZED: Final = 16_777_216  # pixels, 50 MB of RGB; larger resized images are not built whole
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """The options from an image to a model's input, named as in timm's data configuration.
+    """Options for converting an image to a model's input, named as in timm's data config.
 
     `input_size` is the edge of the square input in pixels, `crop_pct` its share of the resized
     edge. `crop_mode` "center" resizes the shorter edge and crops, "squash" resizes both edges to
@@ -76,13 +76,13 @@ class Preprocessing:
 
     @property
     def enough(self) -> int:
-        """The pixels that the shorter edge of an image needs: `at_least` of `images.decode`.
+        """The minimum length of the shorter edge in pixels: `at_least` of `images.decode`.
 
         It is 4 times the resized edge, so the vector has a cosine of at least 0.999 to the vector
-        of the whole decoded image. Measured with mobilenetv2_100 at 96, 160 and 224 pixels, with
-        scaled decoding, on photographs of ImageNet and COCO with a shorter edge of 416 to 1,944
-        pixels; images from 700 pixels were also saved again at quality 75, 90 and 95, as 4:2:0 and
-        4:4:4 (Pillow 13, libjpeg-turbo 3.2, torch 2.13, AMD EPYC):
+        of the image decoded at full size. Measured with mobilenetv2_100 at 96, 160 and 224 pixels,
+        with scaled decoding, on photographs of ImageNet and COCO with a shorter edge of 416 to
+        1,944 pixels. Images of 700 pixels or more were also saved again at quality 75, 90 and 95,
+        as 4:2:0 and 4:4:4 (Pillow 13, libjpeg-turbo 3.2, torch 2.13, AMD EPYC):
 
         ======  ===========  =========  =======  =========  =======
         factor  photographs  decodings   least  1st perc.   median
@@ -96,7 +96,7 @@ class Preprocessing:
 
         0.9999 is below the model's own noise: changing 16 % of the inputs' values by 1, which
         equals the error of factor 4 (0.4 of 255, RMS), gave a minimum of 0.995 and a median of
-        0.9998 over 100 images. With "nearest", which picks single pixels, it is 0: the whole image.
+        0.9998 over 100 images. For "nearest", which picks single pixels, it is 0: full size.
         """
         return 0 if self.interpolation == "nearest" else _ENOUGH * self._edge
 
@@ -157,7 +157,7 @@ class Preprocessing:
         part = (0, 0, width, height)
         if width * height > _MAX_RESIZED:
             part = crop
-        elif resample != Image.Resampling.NEAREST:  # it adds up steps from the first pixel
+        elif resample != Image.Resampling.NEAREST:  # NEAREST adds up steps from the first pixel
             first, last = _exact_part(picture.width, width, left, crop[2])
             upper, lower = _exact_part(picture.height, height, top, crop[3])
             part = (first, upper, last, lower)

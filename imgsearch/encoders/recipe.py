@@ -1,4 +1,4 @@
-"""Recipes and plans of encoders as plain values."""
+"""Recipes and plans for building encoders, as plain values."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device", "com
 
 @dataclass(frozen=True)
 class Recipe:
-    """The arguments to build an encoder again, for pipelines and collections.
+    """The arguments that rebuild an encoder, for pipelines and collections.
 
     A recipe is a hint, because the weights file may have moved. The `Fingerprint` of the built
     encoder is its identity.
@@ -36,7 +36,7 @@ class Recipe:
     ) -> Self:
         """Return a recipe with absolute paths and the model's name instead of an alias.
 
-        So it works in any folder, and an alias such as "best" may later name another model.
+        The recipe works in any folder, and does not change if "best" is another model later.
         """
         file = None if weights is None else str(Path(weights).expanduser().resolve())
         plain = dict(options or {})
@@ -68,9 +68,9 @@ class Recipe:
 class Plan:
     """A model to build.
 
-    `family` is "lite", "classic", "timm", "clip" or "towhee", and `name` the model's name there.
-    `label` is the name in fingerprints. The user's options override `defaults`. `languages` are the
-    languages of texts.
+    `family` is "lite", "classic", "timm", "clip" or "towhee", and `name` the model's name in the
+    family. `label` is the name in fingerprints. The user's options override `defaults`.
+    `languages` are the languages of supported texts.
     """
 
     family: str

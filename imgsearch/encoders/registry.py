@@ -1,4 +1,4 @@
-"""The registry of described models, from models.toml."""
+"""The registry of the models in models.toml."""
 
 import tomllib
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean"
 
 @dataclass(frozen=True)
 class Model:
-    """A described model; models.toml explains the fields.
+    """A model in models.toml, which explains the fields, or a family.
 
     `runtime` is "lite", "classic", "timm", "clip" or "towhee". A family such as ``timm:NAME`` has
     no `dim`, and 0 for `mb` (1e6 bytes of float32 weights) and `gflops` (one image).
@@ -82,7 +82,7 @@ class Model:
 
     @property
     def weights_file(self) -> PackageFile | None:
-        """The file of weights in a distribution of the package index, or None."""
+        """The weights file in a package for pip. None if weights come from elsewhere."""
         if not self.package:
             return None
         distribution, _, version = self.package.partition("==")
@@ -95,7 +95,7 @@ class Model:
 
 
 DEFAULT: Final = "lite"
-"""The model for users who name none."""
+"""The name of the default model."""
 
 FAMILIES: Final = (
     Model("timm:NAME", "timm", description="the pooled features of any image model of timm"),
@@ -113,7 +113,7 @@ def described() -> Mapping[str, Model]:
 
 
 def find(name: str) -> Model | None:
-    """Return the described model of a name or alias, or None."""
+    """Return the model in models.toml with a name or alias. Returns None if there is none."""
     models = described()
     return models.get(name) or next((row for row in models.values() if name in row.aliases), None)
 

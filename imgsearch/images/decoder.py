@@ -58,8 +58,8 @@ def decode(
       if all values lie in 0..65535. Floats in [0, 1] are multiplied by 255, floats in [0, 255] are
       kept. Other ranges, and signed bytes, are stretched from their minimum to their maximum.
       NaN and infinity become black.
-    - Several images: an animation gives its first frame, an APNG its default image, a camera's raw
-      file its largest preview.
+    - Several images: the first frame of an animation, the default image of an APNG, and the largest
+      preview of a camera's raw file are decoded.
 
     Args:
         data: the encoded image.
@@ -84,7 +84,7 @@ def decode(
               memory (progressive files).
             - More samples than a twentieth of `max_pixels`, in formats that Pillow decodes in
               Python: run-length BMP, and PNM whose maximum is not 255 (or 65535 in gray).
-            - JPEG with more than 50 component scans: `max_pixels` shrinks by 50 / scans.
+            - JPEG with more than 50 component scans: `max_pixels` is multiplied by 50 / scans.
             - More than about 4 s or 850 MB, mostly for large JPEG 2000, AVIF and WebP. A
               `max_pixels` above the default raises both limits in proportion.
         ImageCorrupt: the header or the pixels are invalid or truncated.
@@ -146,7 +146,7 @@ def header(
         with brief.open() as image:
             left, top, right, bottom = canvas.cut(image, encoded) or (0, 0, *image.size)
             width, height = right - left, bottom - top
-            # Pillow gives the upright size of a TIFF
+            # Pillow returns the upright size of a TIFF
             own = 1 if encoded.kind == "TIFF" else _orientation(image, loaded=False)
             on_its_side = (encoded.orientation or own) >= _FIRST_ON_ITS_SIDE
             costs.limit(image, encoded, max_pixels=max_pixels, at_least=at_least)
@@ -233,7 +233,7 @@ def _orientation(image: Image.Image, *, loaded: bool = True) -> int:
     """Return the EXIF orientation, 1 if it is missing or invalid."""
     try:
         # Before load() the method of the base class is called: a PNG's own getexif() decodes the
-        # pixels, because EXIF may lie behind them. load() itself turns a TIFF upright.
+        # pixels, because EXIF may follow them. load() itself turns a TIFF upright.
         exif = image.getexif() if loaded else Image.Image.getexif(image)
         value = exif.get(_ORIENTATION, 1)
     except DECODER_ERRORS:

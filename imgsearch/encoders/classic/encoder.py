@@ -14,7 +14,7 @@ other pictures (numpy 2.4, Pillow 13.0):
 - speed: 2.3 ms of one core's time a picture of 500 x 375 decoded pixels (prepare 0.6, features 1.7;
   batches of 32, median of 15 rounds, AMD EPYC).
 
-Parts and shares were chosen on 157 COCO pictures: hit@1 0.970 among 906 (these, 121 of Pillow's
+Features and weights were chosen on 157 COCO pictures: hit@1 0.970 among 906 (these, 121 of Pillow's
 test pictures and the quarters of the COCO pictures, without a query's own quarters).
 """
 
@@ -54,9 +54,9 @@ _DIM = (
 
 
 class ClassicEncoder(Encoder):
-    """Vectors of 722 dimensions in six parts, each with a fixed share of the squared norm.
+    """Vectors of 722 dimensions: six features, each with a fixed share of the squared norm.
 
-    | part     | content                                       | invariant under                   |
+    | feature  | content                                       | invariant under                   |
     |----------|-----------------------------------------------|-----------------------------------|
     | colors   | histogram of chroma x hue x relative tone     | crop, flip, rotation, bars        |
     | tones    | histogram of surroundings x difference x edge | gray, flip, quarter turns         |
@@ -82,7 +82,7 @@ class ClassicEncoder(Encoder):
 
     @override
     def prepare(self, image: Pixels) -> npt.NDArray[np.uint8]:
-        """Return a thumbnail, uint8 (96, 96, 3), without flat borders, in changed proportions."""
+        """Return a thumbnail, uint8 (96, 96, 3), without borders; the aspect ratio changes."""
         picture = Image.fromarray(np.ascontiguousarray(borders.trim(image)))
         return np.array(picture.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=1.5))
 
@@ -95,7 +95,10 @@ class ClassicEncoder(Encoder):
         return matrix
 
     def _describe(self, pixels: npt.NDArray[np.uint8]) -> Matrix:
-        """Return the weighted parts, float32 (n, dim), of thumbnails (n, 96, 96, 3)."""
+        """Return the feature vectors of thumbnails (n, 96, 96, 3), as float32 (n, dim).
+
+        A vector has the weighted color, tone, edge, layout, spectrum and brightness features.
+        """
         red, green, blue = np.moveaxis(pixels.astype(np.float32) / np.float32(255), -1, 0)
         luma = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
         mean = _mean(luma)
@@ -139,8 +142,8 @@ class ClassicEncoder(Encoder):
 def _colors(red: _Maps, green: _Maps, blue: _Maps, luma: _Maps, tone: _Maps) -> Matrix:
     """Return the histogram of chroma, hue and tone; gray pixels have the weight 0.
 
-    Opponent differences divided by luma are invariant to brightness. The part is near zero for a
-    picture without color, so the other parts decide on a gray copy.
+    Opponent differences divided by luma are invariant to brightness. The feature is near zero
+    for a picture without color, so only the other features match gray copies.
     """
     light = luma + np.float32(0.08)  # damps the color noise of dark pixels
     warm = np.tanh(1.6 * (red - green) / light)
@@ -157,7 +160,7 @@ def _colors(red: _Maps, green: _Maps, blue: _Maps, luma: _Maps, tone: _Maps) -> 
 
 
 def _tones(tone: _Maps, strength: _Maps) -> Matrix:
-    """Return the histogram of a pixel's surroundings, its difference to them, and its edge."""
+    """Return the histogram of local mean, difference from it, and gradient strength."""
     around = _box_mean(tone, radius=6)
     difference = tone - around
     histogram = _histogram(
@@ -187,7 +190,7 @@ def _edges(down: _Maps, right: _Maps, strength: _Maps) -> Matrix:
 
 
 def _layout(luma: _Maps) -> Matrix:
-    """Return a grid of mean lumas."""
+    """Return the mean luma of each cell in an 8 x 8 grid, with large values damped."""
     cell = _SIDE // _LAYOUT
     grid = luma.reshape(-1, _LAYOUT, cell, _LAYOUT, cell).mean(axis=(2, 4))
     return _unit(_signed_root(grid.reshape(len(luma), -1)), floor=0.05)
@@ -199,7 +202,7 @@ def _polar_grid() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     down, right = np.fft.fftfreq(_SIDE, 1 / _SIDE)[:, None], np.fft.rfftfreq(_SIDE, 1 / _SIDE)
     radius = np.hypot(down, right).ravel()
     sector = np.arctan2(down, right).ravel() / np.pi * _SECTORS
-    # from 3 waves a picture, because lower rings have sectors without frequencies, to 38
+    # from 3 to 38 waves per picture; lower rings would have sectors without frequencies
     edges = 3.1 * 1.37 ** np.arange(_RINGS + 1)
     cells = []
     for ring, center in np.ndindex(_RINGS, _SECTORS):
@@ -210,7 +213,7 @@ def _polar_grid() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
 
 
 def _mean(maps: _Maps) -> _Maps:
-    """Return the means (n, 1, 1), summed in float64, so a plain picture minus its mean is 0."""
+    """Return the means (n, 1, 1), summed in float64, so a uniform picture minus its mean is 0."""
     means: _Maps = maps.mean(axis=(1, 2), dtype=np.float64, keepdims=True).astype(np.float32)
     return means
 

@@ -1,1 +1,1 @@
-"""CLIP: images and texts in one space."""
+"""CLIP: images and texts in a shared vector space."""

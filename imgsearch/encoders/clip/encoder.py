@@ -1,4 +1,4 @@
-"""Encoders of images and texts in one space by open_clip: CLIP, SigLIP and similar models.
+"""Image and text encoders of open_clip: CLIP, SigLIP and similar models.
 
 https://github.com/mlfoundations/open_clip
 """
@@ -42,12 +42,12 @@ _SENTENCES: Final = (
 class ClipEncoder(Encoder):
     """The image and text features of an open_clip model.
 
-    `name` is ``ARCH/TAG``, or ``ARCH`` with weights. `weights` is a file, or a folder with the
-    layout of a hub (see `clip.model.build`). `options` may have the fields of `Preprocessing`;
-    ``device``, ``precision`` and ``compile`` for `TorchRunner`; and ``templates``, sentences with
-    {} for a text, separated by |. A file ``NAME.json`` beside the weights has further options,
-    which `options` override. `label`, `defaults` and `offline` are as in `TimmEncoder`. The default
-    of `languages` follows from the model's name.
+    `name` is ``ARCH/TAG``, or ``ARCH`` if `weights` are given. `weights` is a file, or a folder in
+    the Hugging Face Hub layout (see `clip.model.build`). `options` may have the fields of
+    `Preprocessing`; ``device``, ``precision`` and ``compile`` for `TorchRunner`; and ``templates``,
+    sentences with {} for a text, separated by |. A file ``NAME.json`` beside the weights has
+    further options, which `options` override. `label`, `defaults` and `offline` are as in
+    `TimmEncoder`. The default of `languages` is derived from the model's name.
 
     Raises:
         MissingExtra: torch, open_clip, tokenizers or ftfy is not installed.
@@ -140,7 +140,9 @@ class ClipEncoder(Encoder):
 
 
 def names(pattern: str = "*") -> list[str]:
-    """Return open_clip's names that match a shell pattern: ``ARCH/TAG``, and ``ARCH`` without a /.
+    """Return open_clip's names that match a shell pattern.
+
+    They are ``ARCH/TAG``, and also ``ARCH`` if the pattern has no slash.
 
     Raises:
         MissingExtra, EncoderError: see `clip.model.open_clip`.
@@ -157,7 +159,7 @@ def _locate(weights: str | os.PathLike[str]) -> Path:
 
 
 def _parse_templates(text: object) -> tuple[str, ...]:
-    """Return the templates of an option.
+    """Parse the option ``templates``.
 
     Raises:
         ConfigError: a template lacks {}.
@@ -174,7 +176,10 @@ def _languages(name: str) -> tuple[str, ...]:
 
 
 def _sides(torch: Any, module: Any) -> tuple[Any, Any]:
-    """Return two torch modules of a model: images (n, 3, size, size) and tokens → features."""
+    """Return the image and text sides of a model, as torch modules that return features.
+
+    The image side takes images (n, 3, size, size), and the text side tokens (n, length).
+    """
 
     # without `normalize` CoCa scales features to unit norm
     class Images(torch.nn.Module):  # type: ignore[misc]  # torch is not checked

@@ -26,11 +26,11 @@ from imgsearch.text import load_json
 WEIGHTS: Final = (
     "open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors",
 )  # fmt: skip
-"""The file names of weights in a folder or on a hub, preferred first."""
+"""The file names of weights in a folder or on a hub, in order of preference."""
 
 CONFIG: Final = "open_clip_config.json"
 TEXT_CONFIG: Final = "config.json"
-"""The file name of the configuration of a Hugging Face text side."""
+"""The configuration file of a Hugging Face text side."""
 
 _EXTRA: Final = (
     "input_resolution",
@@ -41,7 +41,7 @@ _EXTRA: Final = (
 
 @dataclass(frozen=True)
 class ClipModel:
-    """A torch module with encode_image and encode_text, its inputs, and its weights' sha256.
+    """A torch module with encode_image and encode_text, its input options and weights' sha256.
 
     `config` is the module's configuration in the format of open_clip.
     """
@@ -77,9 +77,9 @@ def open_clip() -> Any:
 def build(name: str, path: Path | None, *, offline: bool) -> ClipModel:
     """Build the model ``ARCH/TAG``, or ``ARCH`` with the weights of a file or a folder.
 
-    A folder has the layout of a hub: weights, and for a model that open_clip does not describe,
-    open_clip_config.json and tokenizer.json. For a Hugging Face text side it may have config.json,
-    which otherwise comes from the hub.
+    A folder has the Hugging Face Hub layout: weights, and for a model that open_clip does not
+    describe, open_clip_config.json and tokenizer.json. A Hugging Face text side also needs
+    config.json, which comes from the hub if the folder does not have it.
 
     Raises:
         ModelNotFound: open_clip does not have the model or tag.
@@ -109,7 +109,7 @@ def build(name: str, path: Path | None, *, offline: bool) -> ClipModel:
 
 
 def repository(name: str) -> str:
-    """Return the hub's repository of ``ARCH/TAG``, or "" without one."""
+    """Return the hub's repository of ``ARCH/TAG``. Returns "" if it has none."""
     arch, _, tag = name.partition("/")
     config = open_clip().get_pretrained_cfg(arch, tag) or {}
     return str(config.get("hf_hub", "")).rstrip("/")
@@ -118,7 +118,8 @@ def repository(name: str) -> str:
 def text_files(name: str) -> list[tuple[str, str]]:
     """Return (repository, file) of the files that the text side of ``ARCH/TAG`` needs.
 
-    The repository may belong to another model; the weights' own repository is searched first.
+    The repository may belong to another model. Tokenizer files in the repository of the weights
+    are preferred.
     """
     text = (open_clip().get_model_config(name.partition("/")[0]) or {}).get("text_cfg", {})
     words, described = text.get("hf_tokenizer_name"), text.get("hf_model_name")
@@ -164,7 +165,7 @@ def _with_local_text_config(
 ) -> dict[str, Any]:
     """Return the configuration with a local folder instead of the name of a Hugging Face model.
 
-    So transformers sends no request, which would take half a minute without a network.
+    Then transformers sends no request, which would take half a minute without a network.
     """
     from open_clip.hf_configs import arch_dict
 
@@ -247,7 +248,7 @@ def _fill(module: Any, state: dict[str, Any], file: Path, name: str) -> None:
 
 
 def _describe_width(state: Mapping[str, Any]) -> str:
-    """Return the width and patch size of a vision transformer as text, or ""."""
+    """Return the width and patch size of a vision transformer as text, "" for other models."""
     patch = state.get("visual.conv1.weight", state.get("visual.trunk.patch_embed.proj.weight"))
     if patch is None or patch.ndim != 4:
         return ""
@@ -290,7 +291,7 @@ def _tokenizer(
     if not published:
         vocabulary = Path(package.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
         return Tokenizer.clip(vocabulary, length)
-    # the file beside has the padding token; SigLIP's is its end token
+    # this file has the padding token; SigLIP's is its end token
     hub.fetch(str(published), [tokenizer.CONFIG], offline=offline)
     repository = hub.fetch(str(published), [tokenizer.FILE], offline=offline).parent
     return Tokenizer.published(repository, length, options)
@@ -311,10 +312,10 @@ def _pixels(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop log records of open_clip on this thread, up to warnings.
+    """Drop open_clip's log records of this thread, up to the level WARNING.
 
     open_clip calls ``logging.info`` and ``logging.warning``, whose records reach the filters of the
-    root logger. Records of all other loggers pass by these filters.
+    root logger. These filters do not apply to records of other loggers.
     """
     root, thread = logging.getLogger(), threading.get_ident()
 

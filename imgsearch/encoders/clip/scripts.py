@@ -1,4 +1,4 @@
-"""The scripts of texts and of languages."""
+"""Detects scripts in texts, such as Cyrillic, that a model's languages do not use."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ _SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
     "hi": ("DEVANAGARI",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL", "CJK"),
     "ru": ("CYRILLIC",), "th": ("THAI",), "uk": ("CYRILLIC",), "zh": ("CJK", "BOPOMOFO"),
 }  # fmt: skip
-"""The first words of letters' Unicode names by language; other languages use Latin."""
+"""Scripts by language, as first words of Unicode names; other languages use Latin only."""
 
 _NAMES: Final[Mapping[str, str]] = {"CJK": "Han"}
 _WIDTHS: Final = ("FULLWIDTH ", "HALFWIDTH ")
 
 
 def unknown(text: str, languages: Sequence[str]) -> str:
-    """Return the first script in `text` that no language of `languages` uses, or "".
+    """Return the first script in `text` that none of `languages` uses. Returns "" if none.
 
     A script has a name such as "Han", "Cyrillic" or "Arabic". Every language uses Latin, "mul" uses
     all scripts, and only letters count.

@@ -1,4 +1,4 @@
-"""Tokenizers for text sides, by the library `tokenizers` and without torch."""
+"""Tokenizers for text sides, with the library `tokenizers` and without torch."""
 
 import gzip
 import html
@@ -30,9 +30,10 @@ _PUNCTUATION: Final = str.maketrans("", "", string.punctuation)
 class Tokenizer:
     """Converts texts to tokens, int64 (n, length), truncated or padded.
 
-    `core` is a `tokenizers.Tokenizer`. `clean` names the cleaning of texts: "whitespace" fixes and
-    unescapes them, "lower" also lowercases, and "canonicalize" also removes punctuation. `start`
-    and `end` are tokens around a text, and `strip` a token that is replaced by 0, unless None.
+    `core` is a `tokenizers.Tokenizer`. `clean` selects the text cleaning: "whitespace" fixes
+    encoding errors, HTML escapes and whitespace; "lower" also lowercases; "canonicalize" lowercases
+    and removes punctuation. `start` and `end` are tokens around a text, and `strip` a token that is
+    replaced by 0, unless None.
 
     Raises:
         ConfigError: `clean` is unknown, or `length` is below 3.
@@ -54,8 +55,8 @@ class Tokenizer:
     def clip(cls, vocabulary: Path, length: int = 77) -> Self:
         """Return CLIP's tokenizer from its gzipped list of merges.
 
-        Its tokens equal https://github.com/openai/CLIP, except that the marks for the start and the
-        end are ordinary letters inside a text.
+        The tokens are the same as in https://github.com/openai/CLIP, except that start and end
+        markers inside a text are ordinary characters.
         """
         tokenizers = _tokenizers()
         lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")
@@ -77,7 +78,7 @@ class Tokenizer:
 
     @classmethod
     def published(cls, folder: Path, length: int, options: Mapping[str, Any]) -> Self:
-        """Load the tokenizer.json in a folder with the layout of a hub.
+        """Load the tokenizer from a folder in the Hugging Face Hub layout.
 
         `options` are open_clip's ``tokenizer_kwargs``.
 
@@ -116,7 +117,7 @@ class Tokenizer:
         return rows
 
     def save(self, folder: Path) -> None:
-        """Write files for `load` into an existing folder."""
+        """Write the files for `load` into an existing folder."""
         (folder / FILE).write_text(self.core.to_str(), encoding="utf-8")
         about = {name: value for name, value in vars(self).items() if name != "core"}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
@@ -146,7 +147,7 @@ class Tokenizer:
 
 
 def _letters() -> list[str]:
-    """Return the letters for bytes in byte-level BPE, in the order of its vocabulary.
+    """Return the characters that represent bytes in byte-level BPE, in vocabulary order.
 
     Source: Radford et al., Language Models are Unsupervised Multitask Learners, 2019.
     """
@@ -168,7 +169,7 @@ def _read(file: Path) -> Any:
         return _tokenizers().Tokenizer.from_str(file.read_text(encoding="utf-8"))
     except MissingExtra:
         raise
-    except Exception as error:  # the library raises no subclass
+    except Exception as error:  # the library raises Exception itself
         raise WeightsInvalid(f"{file} holds no tokenizer: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's CLIP models by the code of `towhee.models`, with the same features as open_clip.
+"""OpenAI's CLIP models in `towhee.models`, with the same features as in open_clip.
 
 https://github.com/towhee-io/towhee
 """
@@ -24,19 +24,19 @@ _SIDES: Final[Mapping[str, frozenset[str]]] = {
     "vision_cfg": frozenset({"image_size", "layers", "width", "patch_size"}),
     "text_cfg": frozenset({"context_length", "vocab_size", "width", "heads", "layers"}),
 }
-"""The options of Towhee's classes for each side; heads of images are always 64 wide."""
+"""The options that Towhee supports for each side; image attention heads are always 64 wide."""
 
 
 class TowheeClipEncoder(ClipEncoder):
     """The features of a CLIP model, computed by the module of towhee.models 1.1.3.
 
-    `name` is a name in models.toml for weights of OpenAI, such as "clip_vit_base_patch32" or
+    `name` is a name in models.toml with OpenAI's weights, such as "clip_vit_base_patch32" or
     "clip_vit_b32". Other arguments are as in `ClipEncoder`, which checks the weights. Sizes come
-    from open_clip, because towhee.models has the sizes of ViT-B/16 for ViT-L/14.
+    from open_clip, because towhee.models gives ViT-L/14 the sizes of ViT-B/16.
 
     Raises:
         MissingExtra: towhee.models, or a package that `ClipEncoder` needs, is not installed.
-        ModelNotFound: the name does not belong to weights of OpenAI.
+        ModelNotFound: models.toml has no such name with OpenAI's weights.
         EncoderError: towhee.models is installed, but cannot be imported.
     """
 

@@ -1,4 +1,4 @@
-"""Quantization of an export's image side to int8, calibrated on images, by NNCF for OpenVINO.
+"""Quantizes the image side of an OpenVINO export to int8 with NNCF, calibrated on images.
 
 https://github.com/openvinotoolkit/nncf
 """
@@ -26,7 +26,7 @@ _COMPARED: Final = 32  # images that compare int8 with f32
 
 @dataclass(frozen=True)
 class Calibration:
-    """The number of images of a calibration, and the cosines of int8 to f32 vectors."""
+    """The number of calibration images, and the cosines between int8 and f32 vectors."""
 
     samples: int
     least: float
@@ -34,7 +34,7 @@ class Calibration:
 
 
 def write(export: Path, inputs: Sequence[npt.NDArray[np.uint8]]) -> Calibration:
-    """Add int8 to an export in OpenVINO's format; an earlier calibration is replaced.
+    """Add an int8 model to an OpenVINO export; an earlier calibration is replaced.
 
     `inputs` are prepared images, uint8 (size, size, 3), similar to the library's.
 

@@ -25,7 +25,7 @@ CLOSE_ENOUGH: Final = 0.999
 """The lowest cosine to f32 at which "auto" selects bf16."""
 
 FILES: Final = {"openvino": "{}.xml", "onnx": "{}.onnx"}
-"""The file names of an exported part by runtime."""
+"""The file name of an exported part ("image" or "text") by runtime."""
 _FIRST: Final = threading.Lock()
 
 
@@ -40,10 +40,10 @@ class Engine(ABC):
 
 
 class OpenVino(Engine):
-    """A part run by OpenVINO with one inference stream on each core.
+    """An engine that runs a model, or its part, with OpenVINO: one inference stream per core.
 
-    Streams of one thread are independent, so decoding on the same cores delays only one of them.
-    With ResNet-50 on 2 cores they are as fast as one stream of 2 threads.
+    Each stream has one thread and is independent, so decoding on a core delays only its stream.
+    With ResNet-50 on 2 cores, two streams are as fast as one stream with 2 threads.
     """
 
     def __init__(self, model: Path | bytes, precision: str) -> None:
@@ -85,7 +85,7 @@ class OpenVino(Engine):
 
 
 class OnnxRuntime(Engine):
-    """A part run by ONNX Runtime."""
+    """An engine that runs a model, or its image or text part, with ONNX Runtime."""
 
     def __init__(self, model: Path | bytes, precision: str) -> None:
         onnxruntime = _onnxruntime()
@@ -127,9 +127,9 @@ class BatchPool:
         self._pool = DaemonPool(available_cores(), "imgsearch-encoder")
 
     def run(self, engine: Engine, rows: Sequence[npt.NDArray[Any]], size: int) -> Matrix:
-        """Return the engine's rows for at least one row, in order.
+        """Run the engine on at least one row, and return its results in order.
 
-        A batch has at most `size` rows, fewer where there are few, to give each core some.
+        A batch has at most `size` rows. Few rows are split evenly among the cores.
         """
         share = max(1, min(size, -(-len(rows) // available_cores())))
         starts = range(0, len(rows), share)
@@ -147,7 +147,7 @@ def available_cores() -> int:
 
 
 def start(runtime: str, folder: Path, part: str, precision: str) -> Engine:
-    """Return the engine of an exported model's `part`, "image" or "text".
+    """Return an engine for an exported model's `part`, "image" or "text".
 
     Raises:
         MissingExtra: the runtime is not installed.
@@ -161,7 +161,7 @@ def start(runtime: str, folder: Path, part: str, precision: str) -> Engine:
 
 
 def from_model(runtime: str, model: Path | bytes, precision: str) -> Engine:
-    """Return the engine of a model's file, or of an ONNX model's bytes.
+    """Return an engine for a model's file, or for the bytes of an ONNX model.
 
     Raises:
         MissingExtra: the runtime is not installed.
@@ -180,10 +180,10 @@ def part_folder(folder: Path, precision: str) -> Path:
 def pick_precision(
     runtime: str, precision: object, bf16_cosine: float | None, *, calibrated: bool = False
 ) -> str:
-    """Return the precision to run in; "auto" selects bf16 if it is close enough to f32.
+    """Return the precision to use; "auto" selects bf16 if it is close enough to f32.
 
-    `calibrated` means that an int8 form exists. `bf16_cosine` is the lowest measured cosine to f32,
-    or None without a measurement.
+    `calibrated` means that an int8 model exists. `bf16_cosine` is the lowest measured cosine to
+    f32, or None if it was not measured.
 
     Raises:
         ConfigError: the precision is unknown, or the runtime or the CPU lacks it.

@@ -1,4 +1,4 @@
-"""Models for export, which take unscaled pixels."""
+"""Wraps models for export, so that they take unscaled pixels."""
 
 from typing import Any
 

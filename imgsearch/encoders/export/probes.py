@@ -5,11 +5,11 @@ import numpy.typing as npt
 
 
 def probes(size: int, *, count: int = 8, seed: int = 2026) -> npt.NDArray[np.uint8]:
-    """Return images, uint8 (count, size, size, 3), with amplitudes from f^-1 to f^-1.5.
+    """Return images, uint8 (count, size, size, 3), with amplitude spectra f^-1 to f^-1.5.
 
-    Photographs have about f^-1. Networks respond to these images more like to photographs than to
-    white noise: for mobilenetv2_100 in bf16 the lowest cosine to f32 is 0.980 over 100 photographs,
-    0.993 over these images and 0.997 over white noise.
+    Photographs have about f^-1. For networks, these images are more similar to photographs than
+    white noise is: for mobilenetv2_100 in bf16 the lowest cosine to f32 is 0.980 over 100
+    photographs, 0.993 over these images and 0.997 over white noise.
 
     Source: Field, Relations between the statistics of natural images, JOSA A 4, 1987.
     """

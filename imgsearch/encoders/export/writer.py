@@ -32,7 +32,7 @@ _GAIN: Final = 1.05  # a larger batch needs more memory, so it must be this much
 
 
 def folder(cache: Path, runtime: str, identity: Mapping[str, Any]) -> Path:
-    """Return the folder of an export; `identity` has plain values with the weights' hash."""
+    """Return the folder of an export; `identity` has plain values, including the weights' hash."""
     key = json.dumps({"form": _FORMAT, "runtime": runtime, **identity}, sort_keys=True)
     return cache / "exports" / hashlib.sha256(key.encode()).hexdigest()[:32]
 
@@ -84,7 +84,7 @@ def write(encoder: Any, export: Path, runtime: str) -> None:
 def _measure(runtime: str, export: Path, samples: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
     """Measure the accuracy of bf16 and the fastest batch size on this machine.
 
-    `samples` has inputs for each part.
+    `samples` has example inputs for each part, "image" and "text".
     """
     cosine: float | None = None
     engine = engines.start(runtime, export, "image", "f32")
@@ -123,7 +123,7 @@ def _batch_size(engine: engines.Engine, pictures: npt.NDArray[np.uint8]) -> int:
 
 
 def _time_in_parallel(engine: engines.Engine, batch: Any) -> float:
-    """Return the seconds of a batch that runs on every core at the same time."""
+    """Return the seconds that a batch takes if each core runs one at the same time."""
     threads = [
         threading.Thread(target=engine.run, args=(batch,)) for _ in range(engines.available_cores())
     ]

@@ -1,1 +1,1 @@
-"""Fewer numbers per vector: PCA and its file."""
+"""Dimensionality reduction of vectors, and its file format."""

@@ -1,4 +1,4 @@
-"""Reduction files: two tensors and metadata in the format safetensors."""
+"""Reduction files: two tensors and metadata in safetensors format."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from imgsearch.errors import MissingExtra, WeightsInvalid, WeightsNotFound
 from imgsearch.text import load_json
 
 METADATA: Final = {"kind": str, "seed": int, "samples": int, "source": str, "kept": float}
-"""The metadata of a file, with their types."""
+"""The names and types of a file's metadata."""
 
 TENSORS: Final = ("matrix", "mean")
 _MAX_BYTES: Final = 2**30  # a matrix of 16,384 x 16,384; no model has longer vectors
 
 
 def content(metadata: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """Return the bytes of a file, equal for equal values.
+    """Return the bytes of a reduction file; equal values give equal bytes.
 
     Raises:
         MissingExtra: safetensors is not installed.

@@ -1,6 +1,6 @@
-"""Dimensionality reduction of vectors by a matrix, fitted once for an encoder.
+"""Dimensionality reduction of vectors with a matrix that is fitted once for an encoder.
 
-`Reduction.pca` is fitted on sample images, and `Reduction.random` needs none but keeps less
+`Reduction.pca` is fitted on sample images. `Reduction.random` needs no samples but keeps less
 information.
 """
 
@@ -42,8 +42,8 @@ class Reduction:
     """A reduction of vectors: (vector - mean) @ matrix.
 
     `matrix` is float32 (d_in, dim), `mean` float32 (d_in,). For a random matrix, `seed` is its
-    seed. For a PCA, `samples` is the number of fitted vectors, and `kept` the remaining share of
-    their variance, in [0, 1]. `source` identifies the encoder by `encoder_source`, or is "" for any
+    seed. For a PCA, `samples` is the number of fitted vectors, and `kept` the retained share of
+    their variance, in [0, 1]. `source` is the `encoder_source` of the encoder, or "" for any
     encoder. `digest` is the sha256, in hex, of the file's bytes, computed if it is "".
     """
 
@@ -75,8 +75,9 @@ class Reduction:
     def pca(cls, batches: Iterable[Matrix], dim: int, *, source: str = "") -> Self:
         """Fit a projection onto the first `dim` principal components, without whitening.
 
-        `batches` are (n, d_in), of any n. Memory holds one batch, and (d_in, d_in) in float64. The
-        largest entry of a direction is positive, because its sign is arbitrary.
+        `batches` are arrays (n, d_in) with any n. Memory is needed for one batch, and for
+        (d_in, d_in) in float64. A component's sign is arbitrary, so the entry with the largest
+        absolute value is made positive.
 
         Source: Pearson, On lines and planes of closest fit, Philosophical Magazine 2 (11), 1901.
 
@@ -112,7 +113,7 @@ class Reduction:
 
     @classmethod
     def random(cls, d_in: int, dim: int, *, seed: int = 2023, source: str = "") -> Self:
-        """Return a random matrix of N(0, 1 / dim), which keeps lengths on average.
+        """Return a reduction with a random matrix of N(0, 1 / dim), which keeps lengths on average.
 
         Source: Johnson and Lindenstrauss, Extensions of Lipschitz mappings into a Hilbert space,
         Contemporary Mathematics 26, 1984.
@@ -176,7 +177,7 @@ class Reduction:
         """Reduce rows (n, d_in) to float32 (n, dim), C-contiguous and of any norm.
 
         Raises:
-            EncoderMismatch: the rows have another length.
+            EncoderMismatch: `matrix` is not (n, d_in).
         """
         if np.ndim(matrix) != 2 or np.shape(matrix)[1] != self.d_in:
             raise EncoderMismatch(
@@ -214,7 +215,7 @@ def encoder_source(encoder: Fingerprint) -> str:
 
 
 def _model(source: str) -> str:
-    """Return the model's name in a `source`, or the source without one."""
+    """Return the model's name in `source`, or `source` itself if it has no name."""
     try:
         return str(load_json(source)["model"])
     except (ValueError, TypeError, LookupError):
@@ -248,7 +249,7 @@ def _moments(
 
 
 def _fault(kind: str, matrix: npt.NDArray[Any], mean: npt.NDArray[Any]) -> str:
-    """Return the problem of a reduction's parts, or ""."""
+    """Return why the fields of a reduction are invalid. Returns "" if they are valid."""
     if kind not in KINDS:
         return f"its kind is {kind!r}, not one of {' and '.join(KINDS)}"
     shapes = f"its matrix has the shape {matrix.shape}, its mean {mean.shape}"

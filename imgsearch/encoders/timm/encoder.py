@@ -43,9 +43,9 @@ class TimmEncoder(Encoder):
 
     `options` may have the fields of `Preprocessing`, which override the model's configuration;
     `device` (default "cpu"), `precision` and `compile` for `TorchRunner`; and `pooling` and
-    `half_block` for `heads.pool`. All others are arguments of the model, such as
+    `half_block` for `heads.pool`. All other options are arguments of the model, such as
     ``pad_type="same"``. A file ``NAME.json`` beside the weights ``NAME.safetensors`` has further
-    options, which `options` override. Without `weights` they come from the hub's cache, or are
+    options, which `options` override. By default, weights come from the hub's cache, or are
     downloaded unless `offline`. `label` is the name in the fingerprint. All other options override
     `defaults`.
 
@@ -114,7 +114,7 @@ class TimmEncoder(Encoder):
         return matrix
 
     def graphs(self) -> dict[str, tuple[Any, Any]]:
-        """Return the module to export, "image", over uint8 batches, with an example input."""
+        """Return the module to export, "image", with an example input: a batch of uint8 pixels."""
         size = self.preprocessing.input_size
         example = self._torch.zeros((2, size, size, 3), dtype=self._torch.uint8)
         return {"image": (self._model, example)}
@@ -124,7 +124,7 @@ class TimmEncoder(Encoder):
         return np.full((1, size, size, 3), 127, dtype=np.uint8)
 
     def _find_dim(self) -> int:
-        """Return the length of the features of a gray image."""
+        """Return the length of the feature vector, measured with a gray image."""
         size = self.preprocessing.input_size
         try:
             shape = self._run(self._model, self._gray_image()).shape
@@ -152,7 +152,7 @@ def names(pattern: str = "*") -> list[str]:
 
 
 def check_name(name: str) -> None:
-    """Check that timm has a model, and weights of it if the name has a tag.
+    """Check that timm has the model and, if the name has a tag, the weights with that tag.
 
     Raises:
         ModelNotFound: timm does not have the model or weights.

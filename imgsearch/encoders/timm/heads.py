@@ -10,7 +10,7 @@ _LEAST: Final = 1e-6  # GeM clamps lower values, because it takes powers
 
 
 def pool(model: Any, pooling: str, *, half_block: bool = False) -> Any:
-    """Return a torch module from images to pooled feature maps of a timm model, (n, channels).
+    """Return a torch module that maps images to pooled features of a timm model, (n, channels).
 
     `pooling` is "avg", "max", or "gem": (mean of x^p)^(1/p), with p = 3 or the value in the
     weights. Layers after the maps are removed. `half_block` removes the last bottleneck's third

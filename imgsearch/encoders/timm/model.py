@@ -31,7 +31,7 @@ _WELL_KNOWN: Final = (
 def build(
     timm: Any, name: str, path: Path, options: Mapping[str, Any], *, published: bool
 ) -> tuple[Any, dict[str, Any]]:
-    """Return a torch module from images to vectors, and timm's configuration of its input.
+    """Return a torch module that maps images to vectors, and timm's configuration of its input.
 
     `path` is a file of weights; a classifier in it is ignored. `options` are the model's arguments,
     and ``pooling`` and ``half_block`` for `heads.pool`. A `published` file comes from timm, which
@@ -100,7 +100,7 @@ def read(path: Path) -> dict[str, Any]:
 def _convert(
     timm: Any, name: str, model: Any, path: Path, arguments: Mapping[str, Any], *, published: bool
 ) -> dict[str, Any]:
-    """Return the tensors converted by timm's code for the model, or {} if they do not fit.
+    """Convert the tensors with timm's code for the model. Returns {} if they do not fit.
 
     Some published models, such as DINOv2, have tensor names that only timm's code knows.
     """
@@ -128,14 +128,14 @@ def _create(timm: Any, name: str, arguments: Mapping[str, Any], **overrides: Any
 
 
 def _head_names(timm: Any, name: str, arguments: Mapping[str, Any]) -> set[str]:
-    """Return the names of the model's tensors with its classifier, whose head may have norms."""
+    """Return the tensor names of the model with a classifier, which may add norm layers."""
     return set(_outline(timm, name, arguments, num_classes=1000))
 
 
 def _outline(
     timm: Any, name: str, arguments: Mapping[str, Any], **overrides: Any
 ) -> dict[str, Any]:
-    """Return a model's tensors without storage, which takes no memory."""
+    """Return a model's tensors on the meta device, where they take no memory."""
     torch = frameworks()[0]
 
     with torch.device("meta"):
@@ -143,7 +143,7 @@ def _outline(
 
 
 def _resemblance(timm: Any, name: str, state: Mapping[str, Any]) -> str:
-    """Return a hint with the model that has all these names and shapes, or ""."""
+    """Return a hint with the model that has these tensor names and shapes, "" if none has."""
     near = difflib.get_close_matches(name, timm.list_models(), n=6)
     for other in dict.fromkeys([name.partition(".")[0], *near, *_WELL_KNOWN]):
         with contextlib.suppress(ConfigError):  # a model that needs arguments

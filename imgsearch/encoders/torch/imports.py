@@ -1,4 +1,4 @@
-"""Imports of torch, torchvision and timm, with a fix for builds that do not fit."""
+"""Imports of torch, torchvision and timm, with a fix for incompatible builds."""
 
 import logging
 import sys
@@ -10,7 +10,8 @@ from imgsearch.errors import EncoderError, MissingExtra
 PACKAGES: Final = ("torch", "torchvision", "timm", "safetensors")
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
-_libraries: Final[list[object]] = []  # torch drops operators when their library is collected
+# torch drops operators when their library is garbage-collected
+_libraries: Final[list[object]] = []
 
 
 def frameworks() -> tuple[Any, Any]:

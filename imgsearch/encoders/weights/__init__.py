@@ -1,1 +1,1 @@
-"""Weights: files, packages, the Hugging Face hub and the cache."""
+"""Weights: files, packages, the Hugging Face Hub and the cache."""

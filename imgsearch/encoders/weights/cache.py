@@ -1,7 +1,7 @@
 """The cache of downloaded weights: a folder for each model, checked by sha256.
 
-``CACHE/models/NAME/`` has a model's files and, written last, manifest.json with the sha256 of each.
-The folder can be copied on a disk to a machine without network.
+``CACHE/models/NAME/`` has a model's files and manifest.json with their sha256. The manifest is
+written last. The folder can be copied on a disk to a machine without network.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ _WEIGHTS: Final = {
 
 
 def files(family: str) -> tuple[str, ...]:
-    """Return the file names of a family's weights on a hub, preferred first."""
+    """Return the file names of a family's weights on a hub, in order of preference."""
     return _WEIGHTS.get(family, ())
 
 
 def find(cache: Path, model: str) -> Path | None:
-    """Return the `weights` argument of `imgsearch.encoders.load` for a downloaded model, or None.
+    """Return a downloaded model's file or folder for `imgsearch.encoders.load`, or None.
 
     Raises:
         WeightsInvalid: the folder exists, but its files have changed.
@@ -44,7 +44,7 @@ def find(cache: Path, model: str) -> Path | None:
 
 
 def check(folder: Path) -> list[str]:
-    """Check a model's folder by its manifest, and return its file names.
+    """Check a model's folder against its manifest, and return its file names.
 
     Raises:
         WeightsNotFound: the folder or its manifest is missing.
@@ -76,7 +76,7 @@ def pull(plan: Plan, repository: str, target: Path, *, offline: bool = False) ->
 
     Raises:
         WeightsNotFound: no hub has the weights or responds.
-        WeightsInvalid: the weights have another sha256 than the hub named.
+        WeightsInvalid: the sha256 of the weights differs from the hub's.
         MissingExtra: a package that the model needs is not installed.
         OSError: the folder cannot be written.
     """
@@ -107,7 +107,7 @@ def copy(model: str, source: Path, cache: Path) -> Path:
 
 
 def _write(root: Path, model: str, facts: dict[str, Any], sources: dict[str, Path]) -> Path:
-    """Copy files into the model's folder in `root`, all or none."""
+    """Copy files atomically into the model's folder in `root`."""
     folder = _folder(root, model)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".part-") as part:
@@ -129,7 +129,7 @@ def _write(root: Path, model: str, facts: dict[str, Any], sources: dict[str, Pat
 
 
 def _fetch_text_files(repository: str, name: str, *, offline: bool) -> list[Path]:
-    """Return the files of a CLIP model's text side, and its description if the hub has one."""
+    """Fetch the files of a CLIP model's text side, and its configuration if the hub has one."""
     from imgsearch.encoders.clip import model as clip_model
 
     paths = []

@@ -36,14 +36,14 @@ _KINDS: Final[Mapping[bytes, str]] = {
     b"\x89png": "an image",
     b"\xff\xd8\xff": "an image",
 }
-"""Starts, in lower case, of files that are often mistaken for weights."""
+"""The first bytes, in lower case, of files that are often mistaken for weights."""
 
 
 def plain_options(options: Mapping[Any, Any] | None) -> dict[str, Value | tuple[float, ...]]:
     """Return options sorted by name, with tuples instead of lists.
 
     Raises:
-        ConfigError: a name is not text, or a value is neither plain nor a list of numbers.
+        ConfigError: a name is not text, or a value is neither plain nor a list of finite numbers.
     """
     plain: dict[str, Value | tuple[float, ...]] = {}
     if not isinstance(options, Mapping | None):
@@ -64,11 +64,13 @@ def plain_options(options: Mapping[Any, Any] | None) -> dict[str, Value | tuple[
 
 
 def locate(weights: str | os.PathLike[str]) -> Path:
-    """Return the real path of a weights file, with links and ``~`` resolved.
+    """Return the absolute path of a weights file, with ``~`` expanded.
+
+    A link is resolved if the target has a suffix of weights files.
 
     Raises:
         WeightsNotFound: the file is missing.
-        WeightsInvalid: it is a folder, or its suffix is not one of weights.
+        WeightsInvalid: the path is a folder, or has no suffix of weights files.
     """
     link = Path(weights).expanduser()
     path = link.resolve()
@@ -83,7 +85,7 @@ def locate(weights: str | os.PathLike[str]) -> Path:
 
 
 def stamp(path: Path) -> tuple[str | int, ...]:
-    """Return values that change when a file with its sidecar, or a folder's file, is rewritten.
+    """Return values that change if a file, its sidecar or a file in a folder is rewritten.
 
     Raises:
         WeightsNotFound: the file is no longer readable.
@@ -125,12 +127,12 @@ def sidecar(path: Path) -> dict[str, Value | tuple[float, ...]]:
 
 
 def check(path: Path) -> None:
-    """Reject a file that is certainly not weights, with the reason.
+    """Reject a file that is certainly not weights; the message has the reason.
 
-    A file of Keras needs the suffix .h5.
+    A Keras file needs the suffix .h5.
 
     Raises:
-        WeightsInvalid: the file is empty, truncated, or of another kind.
+        WeightsInvalid: the file is empty, truncated, or has another format.
         WeightsNotFound: the file cannot be read.
     """
     try:
@@ -164,8 +166,8 @@ def sha256(path: Path) -> str:
 def reach(url: str, *, timeout: float = 5) -> None:
     """Check that the host of `url` responds, with any status, within `timeout` seconds.
 
-    It sends one request through the environment's proxies; the system's resolver limits the time of
-    the name lookup. The hub's own client would try six times for each file name.
+    It sends one request through the environment's proxies. `timeout` does not limit the name
+    lookup. The check saves time, because the hub's client tries six times for each file name.
 
     Raises:
         WeightsNotFound: the host does not respond.
@@ -184,7 +186,7 @@ def reach(url: str, *, timeout: float = 5) -> None:
 
 
 def check_named(path: Path) -> None:
-    """Check a file whose name has the start of its sha256, as in files of PyTorch.
+    """Check the sha256 of a file if its name has the first 8 digits, as in PyTorch's files.
 
     An example is ``resnet50-11ad3fa6.pth``. Other names pass.
 
@@ -258,9 +260,9 @@ def _check_safetensors(path: Path) -> None:
 
 
 def unwrap(checkpoint: object) -> dict[str, Any]:
-    """Return the state dict in a checkpoint, or {} without one.
+    """Return the state dict in a checkpoint. Returns {} if it has none.
 
-    It may be under ``state_dict`` or ``model``. A prefix ``module.`` of all names is removed.
+    It may be nested under ``state_dict`` or ``model``. A common prefix ``module.`` is removed.
     """
     state = checkpoint
     while isinstance(state, Mapping):
@@ -276,9 +278,9 @@ def unwrap(checkpoint: object) -> dict[str, Any]:
 
 
 def differences(own: Mapping[str, Any], state: Mapping[str, Any]) -> str:
-    """Describe how the tensors `state` differ from the model's `own` in name or shape, or "".
+    """Describe name and shape differences of the tensors `state` from the model's `own`.
 
-    Counters of batch normalization may be missing, because only training reads them.
+    Returns "" if they match. Batch-norm counters may be missing, because only training uses them.
     """
     keys_by_fault = {
         "missing": [

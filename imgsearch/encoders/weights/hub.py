@@ -1,4 +1,4 @@
-"""Weights from a hub: cached or downloaded, and checked by sha256."""
+"""Weights from the Hugging Face Hub or a URL of timm, cached and checked by sha256."""
 
 import importlib.util
 import re
@@ -14,7 +14,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def find(repository: str, files: Sequence[str]) -> Path | None:
-    """Return the first file that is in the hub's cache, or None, without network or checks.
+    """Return the first of `files` in the hub's cache, or None. Uses no network and checks nothing.
 
     `repository` is "owner/name", or "owner/name@revision" for a revision other than the newest.
     """
@@ -31,13 +31,13 @@ def find(repository: str, files: Sequence[str]) -> Path | None:
 
 
 def fetch(repository: str, files: Sequence[str], *, offline: bool = False) -> Path:
-    """Return the first file that exists, from the cache or downloaded into it.
+    """Return the first of `files` that exists, from the cache or downloaded into it.
 
     Raises:
         MissingExtra: the hub's client is not installed.
-        WeightsNotFound: no file is cached, and the hub has none, does not respond, or is forbidden
-            by `offline`.
-        WeightsInvalid: the file has another sha256 than the hub named.
+        WeightsNotFound: no file is cached, and the hub has none or does not respond, or `offline`
+            forbids downloads.
+        WeightsInvalid: the sha256 of the file differs from the hub's.
     """
     path = find(repository, files)
     if path is None:
@@ -47,7 +47,7 @@ def fetch(repository: str, files: Sequence[str], *, offline: bool = False) -> Pa
 
 
 def check(path: Path) -> None:
-    """Check a cached file, if its name is a sha256, as for large files.
+    """Check the content of a cached file if its name is a sha256, as for large files.
 
     Raises:
         WeightsInvalid: the file has another sha256.
@@ -58,13 +58,13 @@ def check(path: Path) -> None:
 
 
 def timm_weights(config: Any, *, offline: bool = False) -> Path:
-    """Return timm's weights of a model, cached or downloaded.
+    """Return timm's weights for a model, cached or downloaded.
 
     `config` is timm's `PretrainedCfg`. A cached file is used without a check for a newer one.
 
     Raises:
         WeightsNotFound: timm has no weights of the model, or its hub does not respond.
-        WeightsInvalid: the file has another sha256 than named.
+        WeightsInvalid: the file has another sha256 than published.
     """
     if not config or not config.has_weights:
         raise WeightsNotFound("timm has none")

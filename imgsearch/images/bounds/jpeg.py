@@ -85,6 +85,6 @@ class _Segments:
             self._at = match.end()
             marker = match[0][-1]
             if marker and marker < _KNOWN_FROM:
-                raise StopIteration  # Pillow gives up
+                raise StopIteration  # Pillow stops here, too
             if marker:
                 return marker

@@ -123,7 +123,7 @@ def depth(data: bytes) -> int:
 
 
 def codestream(data: bytes) -> int | None:
-    """Return the offset of the codestream in a JP2 or a raw file. Returns None if missing."""
+    """Return the offset of the codestream, in a JP2 box or without boxes. None if missing."""
     if data.startswith(_SIGNATURE):
         return 0
     at = 0

@@ -20,7 +20,7 @@ _UNITS: Final = dict(
 )
 _TEXTS: Final = frozenset((1, 2, 7))  # types whose value stays one string of bytes
 _NUMBERS: Final = 200_000  # of one tag: a 16-bit color map has 196,608
-_TAGS: Final = 65_535  # the most entries that a classic directory can hold
+_TAGS: Final = 65_535  # the most entries that a classic directory can have
 _SLACK: Final = 16 << 20  # bytes that tags may share: corrupt directories declare random sizes
 _MOST_TAG_BYTES: Final = 128 << 20  # of one directory, which Pillow copies twice
 _PREFIX: Final = b"Exif\0\0"

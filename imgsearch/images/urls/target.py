@@ -10,7 +10,7 @@ from urllib.parse import quote, urljoin
 from imgsearch.errors import UrlRefused
 
 PORTS: Final = {"http": 80, "https": 443}
-_LONGEST: Final = 4_096  # letters; signed URLs of object stores have some 1,500
+_LONGEST: Final = 4_096  # characters; signed URLs of object stores have about 1,500
 _MOST_HOST: Final = 253  # RFC 1035
 # RFC 3986 without user and password; all parts after the host are optional
 _URL: Final = re.compile(
