@@ -1,4 +1,4 @@
-"""The archive: originals, catalog and vectors, kept in step. The service and the page use it."""
+"""The archive keeps originals, catalog and vectors consistent. The service and the UI use it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,7 +44,7 @@ __all__ = [
     "opened_keys",
 ]
 
-_CATALOG: Final = "catalog.db"  # in the folder of an archive
+_CATALOG: Final = "catalog.db"  # in the archive's folder
 
 
 @contextmanager
@@ -62,13 +62,13 @@ def opened(
     roots: Sequence[Path] = (),
     **options: Any,
 ) -> Iterator[Archive]:
-    """Open the archive in the folder `data`, which is created for its owner alone.
+    """Open the archive in the folder `data`. A missing folder is created, private to its owner.
 
     By default `db` is ``vectors.db`` in that folder, `catalog` is ``catalog.db`` and `originals` is
     ``originals/``. `options` are further arguments of `Archive`.
 
     Raises:
-        ConfigError, BackendError, CatalogError, ObjectStoreError: a part cannot be opened.
+        ConfigError, BackendError, CatalogError, ObjectStoreError: a store cannot be opened.
         EncoderError: `model` or its `weights` do not exist.
     """
     check_arguments(**{name: options[name] for name in ARGUMENTS if name in options})
@@ -101,12 +101,12 @@ def opened_keys(
     timeout: float = 10.0,
     new: bool = False,
 ) -> Iterator[Keys]:
-    """Open the API keys of the archive in the folder `data`, or of the database `catalog`.
+    """Open the API keys of the archive in the folder `data`, or in the database `catalog`.
 
-    With `new` a missing folder and a missing database are created.
+    If `new` is True, a missing folder and a missing database file are created.
 
     Raises:
-        ConfigError: the folder contains no archive.
+        ConfigError: the folder contains no archive, and `new` is False.
         CatalogError: the database cannot be opened.
     """
     file = data / _CATALOG

@@ -1,4 +1,4 @@
-"""API keys with scopes, and limits on the rate of requests."""
+"""API keys with scopes, and rate limits."""
 
 import hashlib
 import hmac
@@ -19,13 +19,13 @@ from imgsearch.errors import AccessDenied, ConfigError, ScopeMissing
 
 Scope: TypeAlias = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
-"""In ascending order; a scope includes the ones before it."""
+"""In ascending order. Each scope includes the scopes before it."""
 
 _SECRET: Final = re.compile(r"img_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _MAX_NAME: Final = 128  # characters
-# between two writes of a key's last use: a write for each request would cost more than a search
+# minimum time between two writes of a key's last use; a write costs more than a search
 _USE_INTERVAL: Final = timedelta(minutes=1)
-_ROUNDING: Final = 1e-6  # of a token: a caller that waited as required is not too early
+_ROUNDING: Final = 1e-6  # tokens; a caller that waited for the Retry-After time is always allowed
 _MAX_CALLERS: Final = 10_000  # about 2 MB
 
 
@@ -34,10 +34,10 @@ def _now() -> datetime:
 
 
 class Keys:
-    """The keys of a service. A secret is ``img_ID_`` and 256 random bits, and is returned once.
+    """The API keys of a service. A secret is ``img_ID_`` and 256 random bits, returned only once.
 
-    The catalog stores its sha256. A slow hash would delay each request, and protects only secrets
-    that can be guessed; 256 random bits cannot.
+    The catalog stores the secret's SHA-256. A slow hash would delay each request, and is needed
+    only for secrets that can be guessed.
     """
 
     def __init__(self, catalog: Catalog, *, clock: Callable[[], datetime] = _now) -> None:
@@ -46,11 +46,11 @@ class Keys:
     def create(
         self, name: str, scopes: Collection[Scope], *, expires: datetime | None = None
     ) -> tuple[KeyRow, str]:
-        """Create a key; return it with its secret, which cannot be read again.
+        """Create a key. Returns the key and its secret, which cannot be read again.
 
         Raises:
-            ConfigError: the name has not 1 to 128 printable characters, a scope is missing or
-                unknown, or `expires` is over or has no time zone.
+            ConfigError: the name does not have 1 to 128 printable characters; `scopes` is empty or
+                contains an unknown scope; or `expires` is in the past or has no time zone.
         """
         now = self._clock()
         if not (0 < len(name.strip()) <= _MAX_NAME and name.isprintable()):
@@ -83,7 +83,9 @@ class Keys:
         return row, secret
 
     def check(self, secret: str | None, scope: Scope) -> KeyRow:
-        """Return the key of a secret, if it allows `scope`. Saves the time at most once a minute.
+        """Return the key for a secret, and check that it allows `scope`.
+
+        The time of the last use is saved at most once a minute.
 
         Raises:
             AccessDenied: the secret is missing or unknown, or its key has expired.
@@ -105,11 +107,11 @@ class Keys:
         return row
 
     def all(self) -> list[KeyRow]:
-        """Return every key, expired ones included, the oldest first."""
+        """Return all keys, oldest first, including expired keys."""
         return self._catalog.keys()
 
     def revoke(self, id_: str) -> None:
-        """Delete a key, with immediate effect.
+        """Delete a key. Effective immediately.
 
         Raises:
             AccessDenied: no key has this id.
@@ -117,7 +119,11 @@ class Keys:
         self._catalog.delete_key(id_)
 
     def _find(self, secret: str) -> KeyRow:
-        """Return a secret's key; the error does not reveal which part of the secret is wrong."""
+        """Return the key for a secret.
+
+        Raises:
+            AccessDenied: the secret is wrong. The message does not reveal which part of it.
+        """
         shape = _SECRET.fullmatch(secret)
         try:
             row = self._catalog.key(shape["id"]) if shape else None
@@ -135,11 +141,11 @@ def allows(scopes: Collection[str], scope: Scope) -> bool:
 
 
 class RateLimit:
-    """Limits the requests of each caller by a token bucket, filled `per_minute`. Thread-safe.
+    """Limits each caller to `per_minute` requests a minute, with a token bucket. Thread-safe.
 
-    An idle caller may send `burst` requests at once, by default as many as in ten seconds. The
-    `most` latest callers are remembered; a forgotten one starts with a full bucket. `clock` returns
-    seconds and is monotonic.
+    An idle caller may send `burst` requests at once, by default the number for ten seconds. The
+    `most` most recent callers are remembered; others start with a full bucket. `clock` is a
+    monotonic clock that returns seconds.
 
     Raises:
         ConfigError: a limit is below 1.
@@ -162,9 +168,9 @@ class RateLimit:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # caller → tokens, when
 
     def wait(self, caller: str) -> int:
-        """Count a request of `caller`; return 0 if it is allowed, else the seconds for Retry-After.
+        """Count a request from `caller`. Returns 0 if it is allowed, otherwise seconds to wait.
 
-        Refused requests take no token.
+        The seconds are for the Retry-After header. Rejected requests use no token.
         """
         with self._lock:
             now = self._clock()
@@ -178,9 +184,10 @@ class RateLimit:
 
 
 def caller(address: str) -> str:
-    """Return the caller at an address: of IPv6 the /64 network, which one subscriber has.
+    """Return the name under which `RateLimit` counts an IP address.
 
-    Any other text is returned unchanged.
+    For IPv6 this is the /64 network, because a subscriber usually has a whole /64. Text that is not
+    an IP address is returned unchanged.
     """
     try:
         ip = ip_address(address.partition("%")[0])

@@ -1,6 +1,6 @@
 """Adds images to an archive: reads, embeds and writes them.
 
-Images are embedded first, so nothing is written for an image that cannot be decoded.
+Images are embedded before anything is written, so images that cannot be decoded leave no traces.
 """
 
 import time
@@ -28,14 +28,14 @@ from imgsearch.library.progress import FailedFile, Parts
 from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.types import Vector
 
-_CHUNK: Final = 64  # images read at once, and the most that are embedded at once
-_SHORT: Final = 16  # the same while searches wait for the cores
-_CHUNK_BYTES: Final = 64 * 2**20  # encoded images held at once
+_CHUNK: Final = 64  # images read at once, and the most images embedded at once
+_SHORT: Final = 16  # images read at once while searches need the CPU
+_CHUNK_BYTES: Final = 64 * 2**20  # bytes of encoded images in memory at once
 
 
 @dataclass(frozen=True, slots=True)
 class _Underway:
-    """Images that are being written, and the future result."""
+    """Images that are being written, and the future with the result."""
 
     uploads: Sequence[Upload]
     written: Future[Written]
@@ -44,9 +44,9 @@ class _Underway:
 class Addition:
     """Adds images to one collection.
 
-    Of items that get the same row the first counts, and the others share its outcome. `stored`
-    images have their originals written. With `traffic` it gives way to searches, and meanwhile
-    indexes every `soon` images.
+    Of items with the same catalog row only the first is added; the rest share its outcome. If
+    `stored` is True, originals are saved. If `traffic` is set, the addition slows down during
+    searches, and then indexes whenever at least `soon` images are not indexed.
     """
 
     def __init__(
@@ -71,14 +71,15 @@ class Addition:
         self._entries: dict[str, Entry] = {}
 
     def run(self, items: Iterable[Incoming], *, total: int = 0, index: bool = False) -> Added:
-        """Add `items`; failed ones are listed in the outcome. With `index` even a few are indexed.
+        """Add `items`. Failed items are listed in the result.
 
-        `total` is the expected number of items, 0 if it is unknown.
+        `total` is the expected number of items, 0 if unknown. If `index` is True, all added images
+        are indexed at the end, even if they are few.
 
         Raises:
-            EncoderError: the encoder cannot be built, or is not the collection's.
-            BackendError, CatalogError, ObjectStoreError: a store failed; the images that were being
-                written are pending, and `repair` finishes them.
+            EncoderError: the encoder cannot be built, or is not the collection's encoder.
+            BackendError, CatalogError, ObjectStoreError: a store failed. Images that were being
+                written stay pending until `repair` finishes them.
         """
         self._counter.add(found=total)
         underway: _Underway | None = None
@@ -107,14 +108,14 @@ class Addition:
         return self._traffic is not None and self._traffic.busy
 
     def _index(self, least: float) -> None:
-        """Index the images that no index covers, if there are at least `least`."""
+        """Build the index if at least `least` added images are not indexed."""
         waiting = self._counter.stages.inserted - self._counter.stages.indexed
         if waiting >= least:
             self._library.collection.flush()
             self._counter.add(indexed=waiting)
 
     def _parts(self, items: Iterable[Incoming]) -> Iterator[Sequence[Upload]]:
-        """Yield new images in parts, small at first, so that a killed job makes progress."""
+        """Yield new images in parts. They start small, so that a killed job has progress."""
         parts = Parts(largest=_CHUNK)
         for chunk in self._chunks(items):
             for part in parts.of(self._new_uploads(chunk)):
@@ -123,7 +124,7 @@ class Addition:
                     return
 
     def _chunks(self, items: Iterable[Incoming]) -> Iterator[list[Upload]]:
-        """Upload images in chunks; count the unreadable ones as failed."""
+        """Read images in chunks. Unreadable images are counted as failed."""
         remaining = iter(items)
         while not self._canceled():
             batch = list(islice(remaining, _SHORT if self._giving_way else _CHUNK))
@@ -146,7 +147,7 @@ class Addition:
             yield chunk
 
     def _new_uploads(self, uploads: Sequence[Upload]) -> list[Upload]:
-        """Return the images whose row is not ready; count the others and write their labels."""
+        """Return images whose row is not ready. Count all other images, and write their labels."""
         by_key = {upload.candidate.id: upload for upload in reversed(uploads)}
         firsts, labeled = self._repeats.firsts([upload.candidate for upload in uploads])
         for file in labeled:
@@ -168,10 +169,10 @@ class Addition:
         return new
 
     def _count_known(self, upload: Upload, entry: Entry) -> None:
-        """Count an image that is in the archive, and write the label that is stated for it.
+        """Count an image that is already in the archive, and write its new label, if any.
 
-        An image from a folder keeps its label: the folder's name has not changed since it was
-        added, so a user changed the label.
+        An image from a folder keeps a different label, because its folder's name has not changed
+        since it was added, so a user must have changed the label.
         """
         stated, old = upload.stated, entry.label
         changed_by_user = entry.source == "folder" and composed(old) != stated
@@ -181,7 +182,7 @@ class Addition:
             self._relabel(entry.id, stated)
 
     def _relabel(self, id_: str, label: str) -> None:
-        """Write the label of a row, and count its image."""
+        """Write a row's label, and count the image as updated or failed."""
         try:
             self._entries[id_] = relabel(self._library, self._catalog, id_, label)
         except (ConfigError, ImageBusy, ImageNotFound) as error:
@@ -192,7 +193,7 @@ class Addition:
             self._counter.count("updated")
 
     def _embed(self, uploads: Sequence[Upload]) -> tuple[dict[str, Vector], list[Upload]]:
-        """Embed contents without a vector; return vectors by content, and the images to write."""
+        """Embed contents without a vector. Returns vectors by content, and the images to write."""
         contents = {upload.entry.content: upload for upload in uploads}
         known = known_contents(self._library, list(contents))
         new = [upload for content, upload in contents.items() if content not in known]
@@ -214,7 +215,7 @@ class Addition:
         return _Underway(uploads, executor.submit(self._writer.write, uploads, vectors))
 
     def _finish(self, underway: _Underway | None) -> None:
-        """Wait until images are written; count them and later items of the same rows."""
+        """Wait until images are written. Count them and later items with the same rows."""
         if underway is None:
             return
         outcome = underway.written.result()
@@ -224,27 +225,27 @@ class Addition:
         for upload in underway.uploads:
             self._correct_label(upload)
         new = len(outcome.new)
-        # a row that another writer finished meanwhile counts as new there, and as skipped here
+        # a row that another writer finished is counted as skipped here, because it is new there
         self._counter.add(inserted=new, searchable=new, skipped=len(ids) - new)
         for upload in underway.uploads:
             self._settle(upload, outcome.failures.get(upload.entry.id))
 
     def _correct_label(self, upload: Upload) -> None:
-        """Write the stated label of a row that an earlier addition left pending."""
+        """Write the new label of a row that an earlier addition left pending with another label."""
         entry = self._entries.get(upload.entry.id)
         if entry is not None and upload.stated not in (None, entry.label):
             with suppress(ImageBusy, ImageNotFound):
                 relabel(self._library, self._catalog, entry.id, upload.stated or "")
 
     def _settle(self, upload: Upload, failure: FailedFile | None = None) -> None:
-        """Record the outcome of an image, and write the labels of later items of its row."""
+        """Record an image's outcome, and write the labels of later items with the same row."""
         if failure is not None:
             self._counter.failed(failure)
         for file in self._repeats.settle(upload.candidate, failure):
             self._relabel(upload.entry.id, file.label or "")
 
     def _path(self, key: str) -> str:
-        """Return the place or name of an image of this addition by its key in `RepeatedFiles`."""
+        """Return the place or name of an added image, given its key in `RepeatedFiles`."""
         entries = self._entries.values()
         return next(
             (entry.place or entry.name for entry in entries if Upload.key(entry) == key), "?"

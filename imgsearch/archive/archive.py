@@ -1,4 +1,4 @@
-"""An archive: originals, their catalog and their vectors, kept in step."""
+"""The archive, which keeps originals, catalog and vectors consistent."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
@@ -41,13 +41,13 @@ from imgsearch.types import Closeable, Value, Vector
 
 
 class Archive(Closeable):
-    """Images of several collections: originals, a catalog, and vectors. Thread-safe.
+    """Images in several collections: originals, catalog and vectors. Thread-safe.
 
-    `db` is a store's URL. `db`, `token`, `timeout`, `model`, `weights`, `options`, `index`,
-    `metric` and `max_pixels` are as for `imgsearch.open`. Without `originals` files stay in their
-    folders, and uploads cannot be shown later. `folder` reads only inside `roots`. A new collection
-    is refused while `most_collections` exist; None sets no limit. `on_step` is called with the name
-    of each write, for tests of crashes.
+    `db` is the URL of the vector store. `db`, `token`, `timeout`, `model`, `weights`, `options`,
+    `index`, `metric` and `max_pixels` are as for `imgsearch.open`. Without `originals`, files stay
+    in their folders and uploads cannot be shown later. `folder` reads only inside `roots`. At most
+    `most_collections` collections can be created; None sets no limit. `on_step` is called with the
+    name of each write step, for crash tests.
 
     Raises:
         ConfigError, BackendError: as for `imgsearch.open`.
@@ -90,18 +90,18 @@ class Archive(Closeable):
         self._deleter = Deleter(self.library, catalog, self._originals, on_step=self._on_step)
 
     def library(self, collection: str = "images") -> Library:
-        """Return the library of a collection, which the first image creates.
+        """Return the library of a collection, which is created with the first image.
 
         Raises:
             ConfigError: the name is invalid.
             EncoderMismatch: the collection has another encoder than the archive.
-            SchemaMismatch: another program created the collection, or it records no encoder.
+            SchemaMismatch: another program created the collection, or it has no fingerprint.
             LimitExceeded: the collection is new, and the archive has reached its limit.
         """
         return self._libraries.get(collection)
 
     def default(self) -> Library | None:
-        """Return the library of "images" or of another usable collection; None without one."""
+        """Return the library of "images" or another usable collection. Returns None without one."""
         return self._libraries.default()
 
     def existing(self, collection: str) -> Library:
@@ -109,12 +109,12 @@ class Archive(Closeable):
 
         Raises:
             CollectionNotFound: the collection does not exist.
-            SchemaMismatch: another program created the collection, or it records no encoder.
+            SchemaMismatch: another program created the collection, or it has no fingerprint.
         """
         return self._libraries.existing(collection)
 
     def collections(self) -> list[CollectionState]:
-        """Return the collections that imgsearch created, sorted by name."""
+        """Return the state of all collections that imgsearch created, sorted by name."""
         return [
             CollectionState.of(name, self.count(name), self.library(name).collection.schema)
             for name in self._libraries.names()
@@ -132,16 +132,16 @@ class Archive(Closeable):
         on_stages: Callable[[Stages], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Added:
-        """Add images; unusable ones are listed in `Added.failures`.
+        """Add images. Unusable images are listed in `Added.failures`.
 
-        `found` is the expected number of images, if it is known. `in_place` keeps no copies of
-        files. An addition in the `background` works a quarter of the time during searches, and
-        indexes even a few images at its end; otherwise they are compared one by one until there
-        are some hundreds. To finish an interrupted addition, call `repair`, or add the same images
-        again.
+        `found` is the expected number of images, 0 if unknown. If `in_place` is True, originals are
+        not copied. If `background` is True, the addition works a quarter of the time during
+        searches, and indexes all its images at the end. Otherwise small additions are searched by
+        brute force until 256 images are not indexed. To finish an interrupted addition, call
+        `repair` or add the same images again.
 
         Raises:
-            EncoderError: the encoder cannot be built, or is not the collection's.
+            EncoderError: the encoder cannot be built, or is not the collection's encoder.
             BackendError, CatalogError, ObjectStoreError: a store failed.
             LimitExceeded: the collection is new, and the archive has reached its limit.
         """
@@ -162,17 +162,17 @@ class Archive(Closeable):
         return added
 
     def check_room(self, collection: str) -> None:
-        """Check that a collection exists or may be created.
+        """Check that a collection exists or can be created.
 
         Raises:
-            LimitExceeded: it is new, and the archive has reached its limit.
+            LimitExceeded: the collection is new, and the archive has reached its limit.
         """
         self._libraries.check_room(collection)
 
     def folder(
         self, folder: str | PathLike[str], on_ignored: Callable[[str], None] | None = None
     ) -> Iterator[Incoming]:
-        """Yield the images of a folder inside `roots`, labeled with the names of their folders.
+        """Yield the images of a folder inside `roots`, each labeled with its own folder's name.
 
         Raises:
             SourceError: the folder is not inside `roots`.
@@ -190,7 +190,7 @@ class Archive(Closeable):
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
     ) -> list[Found]:
-        """Return at most `k` hits with their entries, nearest first; see `Library.search`.
+        """Return at most `k` hits with their catalog entries, nearest first.
 
         Raises: as for `Library.search`.
         """
@@ -205,7 +205,9 @@ class Archive(Closeable):
         )
 
     def more_like(self, id_: str, *, k: int = 10, offset: int = 0, **options: Any) -> list[Found]:
-        """Return images like a stored one, without it; `options` are as for `search`.
+        """Return images similar to a stored image, without that image.
+
+        `options` are as for `search`.
 
         Raises:
             ImageNotFound: no image has this id, or it has no vector yet.
@@ -221,7 +223,7 @@ class Archive(Closeable):
         return self._searcher.vector(self.entry(id_))
 
     def entry(self, id_: str) -> Entry:
-        """Return an image's row in the catalog.
+        """Return an image's catalog entry.
 
         Raises:
             ImageNotFound: no image has this id.
@@ -240,13 +242,13 @@ class Archive(Closeable):
         fields: Mapping[str, Value] | None = None,
         name: str | None = None,
     ) -> Entry:
-        """Change the values that are not None; return the changed entry.
+        """Change the values that are not None, and return the changed entry.
 
-        Searches filter by the label of a content's first image, which the vector store has.
+        If several images have the same content, searches filter by the label of the first image.
 
         Raises:
             ImageNotFound: no image has this id.
-            ImageBusy: it is being deleted.
+            ImageBusy: the image is being deleted.
             ConfigError: a value is invalid.
         """
         text = None if label is None else composed(label)
@@ -256,7 +258,7 @@ class Archive(Closeable):
         return entry
 
     def count(self, collection: str = "images") -> Counts:
-        """Return how many images a collection has, and how many vectors."""
+        """Return the number of ready images and of vectors in a collection."""
         images = self.catalog.count(collection, state="ready")
         try:
             return Counts(images, self.existing(collection).count())
@@ -264,18 +266,18 @@ class Archive(Closeable):
             return Counts(images, 0)
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete images; return how many existed. Files that stayed in their folders are kept.
+        """Delete images and return how many existed. Files that stayed in their folders are kept.
 
         Raises:
-            BackendError, CatalogError, ObjectStoreError: a store failed; `repair` continues.
+            BackendError, CatalogError, ObjectStoreError: a store failed. Call `repair` to continue.
         """
         return self._deleter.run(ids)
 
     def drop(self, collection: str, *, confirm: str) -> int:
-        """Delete a collection with all its images; return how many there were.
+        """Delete a collection with all its images, and return the number of images.
 
         Raises:
-            ConfigError: `confirm` is not its name.
+            ConfigError: `confirm` is not the collection's name.
             CollectionNotFound: the collection does not exist.
         """
         if confirm != collection:
@@ -290,17 +292,17 @@ class Archive(Closeable):
         return count
 
     def original(self, id_: str, *, link: bool = False) -> Original:
-        """Return an image's original, or with `link` a link to it if the store has links.
+        """Return an image's original. If `link` is True, return a link if the store supports links.
 
         Raises:
             ImageNotFound: no image has this id.
-            ObjectNotFound: the original was not kept, and its file has other content now.
-            SourceError: the original was not kept, and its file cannot be read.
+            ObjectNotFound: the original was not kept, and the file's content has changed.
+            SourceError: the original was not kept, and the file cannot be read.
         """
         return self._originals.original(self.entry(id_), link=link)
 
     def thumbnail(self, id_: str, edge: int = 256) -> bytes:
-        """Return a thumbnail of `objects.thumbnail`, created at the first call and kept.
+        """Return a WebP thumbnail; see `objects.thumbnail`. It is saved for later calls.
 
         Raises: as for `original`.
         """
@@ -313,7 +315,7 @@ class Archive(Closeable):
         return repair.run(self._libraries.names(), foreign=foreign, older_than=older_than)
 
     def health(self) -> dict[str, str]:
-        """Return part → "ok" or its error, after embedding an image and searching for it."""
+        """Embed a test image and search for it. Returns "ok" or the error for each part."""
         checks = {
             "catalog": self.catalog.ping,
             "originals": self._originals.ping,
@@ -324,7 +326,7 @@ class Archive(Closeable):
 
     @override
     def close(self) -> None:
-        """Close the vector store; `catalog` and `originals` stay open. Idempotent."""
+        """Close the vector store. `catalog` and `originals` stay open. Idempotent."""
         self._libraries.close()
 
     def __repr__(self) -> str:

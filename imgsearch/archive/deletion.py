@@ -1,8 +1,9 @@
-"""Deletes images from an archive in an order that a crash cannot turn into a loss.
+"""Deletes images from an archive in a crash-safe order.
 
-The order is: catalog (deleting) → vector → original → row. One transaction marks a row and decides
-whether it is the last one of its content. Additions of that content are refused until the row is
-gone. A crash leaves a row that is being deleted, and `repair` continues; each step is idempotent.
+The order is: catalog (deleting) → vector → original → row. One transaction marks a row and checks
+whether it is the last row with its content. Additions of that content are rejected until the row is
+deleted. After a crash the row is still marked, and `repair` continues, because each step is
+idempotent.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ _BATCH: Final = 500
 class Deleter:
     """Deletes rows by id, and vectors and originals that no other row needs.
 
-    `on_step` is called after each step of the order.
+    `on_step` is called with the step's name after each step.
     """
 
     def __init__(
@@ -35,10 +36,10 @@ class Deleter:
         self._on_step = on_step
 
     def run(self, ids: Sequence[str]) -> int:
-        """Delete rows; return how many existed. Files that stayed in their folders are kept.
+        """Delete rows and return how many existed. Files that stayed in their folders are kept.
 
         Raises:
-            BackendError, CatalogError, ObjectStoreError: a store failed; `repair` continues.
+            BackendError, CatalogError, ObjectStoreError: a store failed. Call `repair` to continue.
         """
         count = 0
         for start in range(0, len(ids), _BATCH):
@@ -49,7 +50,7 @@ class Deleter:
         return count
 
     def run_all(self, collection: str) -> int:
-        """Delete all rows of a collection; return how many.
+        """Delete all rows of a collection and return their number.
 
         Raises: as for `run`.
         """
@@ -73,7 +74,7 @@ class Deleter:
         self._on_step("forgotten")
 
     def _delete_vectors(self, name: str, deletions: Sequence[Deletion]) -> None:
-        """Delete vectors without a row; others get the path and label of their next row."""
+        """Delete vectors without a row. Other vectors get the path and label of their first row."""
         try:
             collection = self._library(name).collection
         except (CollectionNotFound, SchemaMismatch):  # another program dropped or replaced it

@@ -17,12 +17,12 @@ from imgsearch.library.progress import FailedFile
 
 _log = logging.getLogger(__name__)
 Fetch = Callable[[str], bytes]
-"""A function that returns the bytes at a URL, or raises a SourceError."""
+"""A function that returns the bytes at a URL, or raises `SourceError`."""
 
 NO_FETCH: Final = "images cannot be added by URL: this archive does not fetch them. Upload files."
 
-_SAVE_INTERVAL: Final = 1.0  # seconds between two writes of a job's progress
-_MAX_FAILURES: Final = 10_000  # saved with a job; all are counted
+_SAVE_INTERVAL: Final = 1.0  # seconds between two writes of a job's progress to the catalog
+_MAX_FAILURES: Final = 10_000  # failures saved with a job; all are counted
 
 
 class JobRun:
@@ -37,18 +37,19 @@ class JobRun:
         self._saved = time.monotonic()
 
     def run(self, stopped: Callable[[], str]) -> None:
-        """Add all images until `stopped` returns `"closing"` or `"cancelled"`, not "".
+        """Add all images, or stop when `stopped` returns `"closing"` or `"cancelled"`.
 
-        A job that stops by "closing" stays "running" in the catalog, so the next start resumes it.
+        `stopped` returns "" to continue. After "closing" the job stays "running" in the catalog, so
+        that it is resumed at the next start.
         """
-        counts = asdict(Stages())  # an interrupted run is counted anew, its failures too
+        counts = asdict(Stages())  # a resumed job is counted from the start, including failures
         self._set(state="running", started=datetime.now(UTC), error="", **counts)
         try:
             self._archive.catalog.clear_job_failures(self._job.id)
             self._add(lambda: bool(stopped()))
         except ImgSearchError as error:
             self._end("failed", f"{type(error).__name__}: {error}")
-        except Exception:  # noqa: BLE001 - a fault of ours ends its job, not the thread
+        except Exception:  # noqa: BLE001 - a bug ends the job, not the thread
             _log.exception("job %s failed", self._job.id)
             self._end("failed", "an internal error. See the log.")
         else:
@@ -69,7 +70,7 @@ class JobRun:
         )
 
     def _items(self) -> list[Incoming]:
-        """Return the images of the job, a folder's in one list, so that their number is known."""
+        """Return the job's images as a list, so that their number is known."""
         request = self._job.request
         only = request.get("items")
         if str(request.get("of", self._job.kind)) == "urls":
@@ -96,7 +97,7 @@ class JobRun:
             self._failures.append(JobFailure(file.path, file.stage, file.error, file.reason))
 
     def _end(self, state: str, error: str = "") -> None:
-        """Save the final state of the job before waiting callers see it."""
+        """Save the job's final state, and then show it to waiting callers."""
         final: dict[str, Any] = {"state": state, "error": error, "finished": datetime.now(UTC)}
         try:
             self._save(replace(self._job, **final))

@@ -1,4 +1,4 @@
-"""Jobs: long additions in the background, with progress, failures, cancel and retry."""
+"""Jobs: additions in the background, with progress, failure list, cancellation and retry."""
 
 import logging
 import queue
@@ -23,21 +23,22 @@ from imgsearch.types import check_name
 _log = logging.getLogger(__name__)
 
 MOST: Final = 16
-"""Jobs that may wait or run at once."""
+"""The most jobs that can wait or run at the same time."""
 
 KEPT: Final = 1_000
-"""Finished jobs that the catalog keeps; older ones are deleted."""
+"""The number of finished jobs in the catalog. Older jobs are deleted."""
 
 _MAX_PAGE: Final = 1_000
 _IN_MEMORY: Final = 100  # finished jobs that are kept in memory
 
 
 class Jobs:
-    """Runs additions one after another in a thread. Thread-safe.
+    """Runs jobs from a queue in `workers` threads. Thread-safe.
 
-    Progress is read from memory, so a slow database does not delay it; the catalog gets it once a
-    second, and at the end. A new `Jobs` of the same archive resumes interrupted jobs, and skips
-    the images that are in the archive. `fetch` is for jobs over URLs.
+    Progress is read from memory, so a slow database does not delay it. It is saved to the catalog
+    once a second and at the end. A new `Jobs` for the same archive resumes interrupted jobs, which
+    skip images that are already in the archive. `fetch` downloads the images of URL jobs. `most` is
+    the limit of waiting and running jobs.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Jobs:
         self._changed = threading.Condition()
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._closing = threading.Event()
-        # all pages are read first: a job that is queued below would be listed again
+        # all pages are read first, because jobs queued below would be listed again
         states: tuple[JobState, ...] = ("running", "queued")
         pages = [archive.catalog.jobs(state=state, limit=most) for state in states]
         for job in chain.from_iterable(page.jobs for page in pages):
@@ -64,18 +65,18 @@ class Jobs:
     def start_folder(
         self, folder: str, *, collection: str = "images", in_place: bool = False
     ) -> Job:
-        """Start adding a folder that lies inside the archive's roots.
+        """Start a job that adds a folder inside the archive's roots.
 
         Raises:
-            SourceError: the folder is outside of them.
-            LimitExceeded: too many jobs are waiting, or the collection is new and the archive has
-                reached its limit of collections.
+            SourceError: the folder is outside the roots, or does not exist.
+            LimitExceeded: too many jobs are waiting or running, or the collection is new and the
+                archive has reached its limit of collections.
         """
         real = inside(Path(folder), self._archive.roots)
         return self._start("folder", collection, {"folder": str(real), "in_place": in_place})
 
     def start_urls(self, urls: Sequence[str], *, collection: str = "images") -> Job:
-        """Start adding images by their URLs.
+        """Start a job that adds images by URL.
 
         Raises:
             SourceError: this archive does not fetch images.
@@ -86,7 +87,7 @@ class Jobs:
         return self._start("urls", collection, {"urls": list(urls)})
 
     def retry(self, id_: str) -> Job:
-        """Start another job with the failed images of a finished one.
+        """Start a new job with the failed images of a job.
 
         Raises:
             JobNotFound: no job has this id.
@@ -99,7 +100,7 @@ class Jobs:
         return self._start("retry", job.collection, request)
 
     def cancel(self, id_: str) -> Job:
-        """Stop a job after the images that are underway; added images stay.
+        """Stop a job after its current images. Added images are kept.
 
         Raises:
             JobNotFound: no job has this id.
@@ -111,11 +112,11 @@ class Jobs:
         return job
 
     def forget(self, id_: str) -> None:
-        """Delete a finished job and its failures; its images stay.
+        """Delete a finished job and its failures. Its images are kept.
 
         Raises:
             JobNotFound: no job has this id.
-            JobBusy: it waits or runs.
+            JobBusy: the job is waiting or running.
         """
         with self._changed:
             job = self.get(id_)
@@ -134,7 +135,10 @@ class Jobs:
         return known if known is not None else self._archive.catalog.job(id_)
 
     def known(self, id_: str) -> Job | None:
-        """Return a job that waits, runs or finished lately, or None, without a catalog query."""
+        """Return a waiting, running or recently finished job, without a catalog query.
+
+        Returns None for other jobs.
+        """
         return self._running.get(id_)
 
     def recent(self, *, limit: int = 50, after: str | None = None) -> JobPage:
@@ -152,7 +156,9 @@ class Jobs:
         return self._archive.catalog.job_failures(id_, limit=limit, after=after)
 
     def watch(self, id_: str, *, seconds: float = 15.0) -> Iterator[Job]:
-        """Yield a job after each change, and at least every `seconds`, until it is finished.
+        """Yield a job after each change, and at least every `seconds`.
+
+        Ends when the job is finished, or when this object stops.
 
         Raises:
             JobNotFound: no job has this id.
@@ -164,13 +170,16 @@ class Jobs:
             yield job
 
     def stop(self) -> None:
-        """Stop jobs after their current images; does not wait, so signal handlers can call it."""
+        """Stop jobs after their current images. Does not wait, so signal handlers can call it."""
         self._closing.set()
         for _ in self._threads:
             self._waiting.put(None)
 
     def close(self, *, seconds: float = 30.0) -> None:
-        """Stop after the current images; the next `Jobs` of this archive continues the jobs."""
+        """Stop jobs after their current images, and wait up to `seconds` for each thread.
+
+        The next `Jobs` for this archive resumes the jobs.
+        """
         self.stop()
         for thread in self._threads:
             thread.join(seconds)

@@ -1,4 +1,4 @@
-"""The libraries of one store, opened at their first use and kept open."""
+"""The libraries of one store, opened at the first use and kept open."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,15 @@ from imgsearch.library.library import open as open_library
 from imgsearch.types import check_name
 
 WORTH_AN_INDEX: Final = 256
-"""Images that make an index worth its cost; fewer are compared one by one."""
+"""The number of images from which an index is worth its cost. Fewer use brute force."""
 
 
 class Libraries:
-    """Opens the libraries of collections with arguments of `imgsearch.open`. Thread-safe.
+    """Opens libraries with arguments of `imgsearch.open`. Thread-safe.
 
-    `access` (token, timeout, max_pixels) applies to every collection.
-    `creation` (model, weights, options, index, metric) applies to new collections; existing ones
-    use `weights` alone. A new collection is refused while `most` exist; None sets no limit.
+    `access` (token, timeout, max_pixels) applies to all collections. `creation` (model, weights,
+    options, index, metric) applies to new collections; for existing collections only `weights` is
+    used. At most `most` collections can be created; None sets no limit.
     """
 
     def __init__(
@@ -38,24 +38,24 @@ class Libraries:
         if most is not None and most < 1:
             raise ConfigError(f"the limit of collections is invalid: {most}. Pass at least 1.")
         self._most = most
-        self._users: dict[str, int] = {}  # additions that use a library, by its name
+        self._users: dict[str, int] = {}  # number of additions that use a library, by name
         self._access, self._creation = access, creation
         self._store = backends.connect(db, token=access["token"], timeout=access["timeout"])
         self.url = self._store.url
-        # an embedded store takes one call at a time, and compares rows without an index in Python:
-        # 25 µs a row
+        # an embedded store runs one call at a time, and compares rows outside the index in Python,
+        # which takes 25 µs a row
         self.embedded = self.url.startswith("milvus-lite:")
         self._open: dict[str, Library] = {}
-        self._waiting: dict[str, int] = {}  # images that no index covers yet
+        self._waiting: dict[str, int] = {}  # images that are not indexed yet
         self._lock = threading.RLock()
 
     def get(self, name: str) -> Library:
-        """Return the library of a collection, which the first image creates.
+        """Return the library of a collection, which is created with the first image.
 
         Raises:
             ConfigError: the name is invalid.
             EncoderMismatch: the collection has another encoder.
-            SchemaMismatch: another program created the collection, or it records no encoder.
+            SchemaMismatch: another program created the collection, or it has no fingerprint.
             LimitExceeded: the collection is new, and `most` exist.
         """
         with self._lock:
@@ -74,9 +74,10 @@ class Libraries:
 
     @contextmanager
     def using(self, name: str) -> Iterator[Library]:
-        """Yield the library of a collection to add to; if it stays empty, it is closed again.
+        """Return a context manager that yields the library of a collection, for an addition.
 
-        So a name without images does not count towards `most`.
+        If the collection was not created, the library is closed again, so that its name does not
+        count towards `most`.
 
         Raises: as for `get`.
         """
@@ -94,10 +95,10 @@ class Libraries:
                         self._open.pop(name).close()
 
     def check_room(self, name: str) -> None:
-        """Check that a collection of this name exists or may be created.
+        """Check that a collection exists or can be created.
 
         Raises:
-            LimitExceeded: it is new, and `most` exist.
+            LimitExceeded: the collection is new, and `most` exist.
         """
         with self._lock:
             if name not in self._open:
@@ -112,7 +113,7 @@ class Libraries:
             )
 
     def default(self) -> Library | None:
-        """Return the library of "images" or of another usable collection; None without one."""
+        """Return the library of "images" or another usable collection. Returns None without one."""
         try:
             return self.get("images")
         except (SchemaMismatch, LimitExceeded):
@@ -123,7 +124,7 @@ class Libraries:
 
         Raises:
             CollectionNotFound: the collection does not exist.
-            SchemaMismatch: another program created the collection, or it records no encoder.
+            SchemaMismatch: another program created the collection, or it has no fingerprint.
         """
         if name not in self._open and name not in notes.collections(self._store):
             raise CollectionNotFound(f"collection {name!r} does not exist yet. Add images to it.")
@@ -134,11 +135,14 @@ class Libraries:
         return [name for name in notes.collections(self._store) if not self._is_foreign(name)]
 
     def foreign_names(self) -> list[str]:
-        """Return the names of collections of other programs, or without a recorded encoder."""
+        """Return the names of collections of other programs, or without an encoder fingerprint."""
         return [name for name in notes.collections(self._store) if self._is_foreign(name)]
 
     def index_later(self, name: str, stages: Stages) -> None:
-        """Index small additions together once they are many: an index for each would be slow."""
+        """Build an index once enough images of small additions are not indexed.
+
+        Building an index after each small addition would be slow.
+        """
         with self._lock:
             waiting = self._waiting.get(name, 0) + stages.inserted - stages.indexed
             due = waiting >= WORTH_AN_INDEX
@@ -147,7 +151,7 @@ class Libraries:
             self.get(name).collection.flush()
 
     def drop(self, name: str) -> None:
-        """Delete a collection, if it exists."""
+        """Delete a collection if it exists."""
         with self._lock:
             library = self._open.pop(name, None)
             if library is not None:
@@ -161,17 +165,17 @@ class Libraries:
         try:
             check_name(name)
             self._require_own(name)
-        except (ConfigError, SchemaMismatch):  # such as one with binary vectors
+        except (ConfigError, SchemaMismatch):  # such as binary vectors
             return True
-        except CollectionNotFound:  # another program dropped it meanwhile
+        except CollectionNotFound:  # another program has dropped it
             return False
         return False
 
     def _require_own(self, name: str) -> None:
-        """Check that the collection records an encoder, without loading it.
+        """Check that a collection has an encoder fingerprint, without loading the collection.
 
         Raises:
-            SchemaMismatch: it records no encoder.
+            SchemaMismatch: it has no fingerprint, or another program created it.
         """
         if self._store.encoder(name) is None:
             raise SchemaMismatch(
@@ -180,7 +184,7 @@ class Libraries:
             )
 
     def check_encoder(self) -> None:
-        """Embed an image with the encoder of the default library, if one can be used.
+        """Embed an image with the default library's encoder, if there is a usable library.
 
         Raises:
             ImgSearchError: the encoder or the store failed.
@@ -189,7 +193,7 @@ class Libraries:
             library.encode(_test_image())
 
     def check_search(self) -> None:
-        """Search the default library for an image; without a library, list the collections.
+        """Search the default library for an image. Without a library, list the collections.
 
         Raises:
             ImgSearchError: the encoder or the store failed.

@@ -1,4 +1,4 @@
-"""Originals of an archive: in an object store, or files that stayed in their folders."""
+"""Access to originals, in an object store or in the files' own folders."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,19 +14,19 @@ from imgsearch.images import sources
 from imgsearch.objects import ObjectStore
 
 _LINK_SECONDS: Final = 300
-_PUTS: Final = 4  # originals written in parallel
-_BATCH: Final = 500  # contents looked up in the catalog at once
+_PUTS: Final = 4  # originals written at the same time
+_BATCH: Final = 500  # contents looked up in one catalog query
 _MEDIA_TYPES: Final = {"JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
 
 
 class Originals:
-    """Writes, reads and deletes originals; without a `store` it writes none. Thread-safe."""
+    """Writes, reads and deletes originals. Without a `store`, none are written. Thread-safe."""
 
     def __init__(self, store: ObjectStore | None, catalog: Catalog, *, max_pixels: int) -> None:
         self._store, self._catalog, self._max_pixels = store, catalog, max_pixels
 
     def put(self, uploads: Iterable[Upload]) -> None:
-        """Write the original of each content whose entry is `stored`."""
+        """Write the originals of entries that are `stored`, once for each content."""
         store = self._store
         if store is None:
             return
@@ -42,8 +42,8 @@ class Originals:
         """Return the bytes of an image.
 
         Raises:
-            ObjectNotFound: the original was not kept, and its file has other content now.
-            SourceError: the original was not kept, and its file cannot be read.
+            ObjectNotFound: the original was not kept, and the file's content has changed.
+            SourceError: the original was not kept, and the file cannot be read.
         """
         if entry.stored and self._store is not None:
             return self._store.get(entry.content)
@@ -53,7 +53,7 @@ class Originals:
         return data
 
     def original(self, entry: Entry, *, link: bool = False) -> Original:
-        """Return an image's original, or with `link` a link to it if the store has links.
+        """Return an image's original. If `link` is True, return a link if the store supports links.
 
         Raises: as for `read`.
         """
@@ -65,19 +65,19 @@ class Originals:
         return Original(*facts, self._store.stream(entry.content))
 
     def thumbnail(self, entry: Entry, edge: int) -> bytes:
-        """Return a thumbnail of `objects.thumbnail`, created at the first call and kept.
+        """Return a WebP thumbnail; see `objects.thumbnail`. It is saved for later calls.
 
         Raises: as for `read`.
         """
         store = self._store if entry.stored else None
         if store is not None and (kept := store.thumbnail(entry.content, edge)) is not None:
             return kept
-        # an image that was added under a higher limit still has a thumbnail
+        # images that were added with a higher limit can still have a thumbnail
         allowed = max(self._max_pixels, entry.width * entry.height)
         thumbnail = objects.thumbnail(self.read(entry), edge, max_pixels=allowed)
         if store is not None:
             store.put_thumbnail(entry.content, edge, thumbnail)
-            if not self._catalog.referenced([entry.content]):  # the image was deleted meanwhile
+            if not self._catalog.referenced([entry.content]):  # the image has been deleted
                 store.delete(entry.content)
         return thumbnail
 
@@ -88,7 +88,10 @@ class Originals:
                 self._store.delete(content)
 
     def delete_orphans(self, older_than: float) -> int:
-        """Delete originals without a row, older than some seconds; return their number."""
+        """Delete originals without a row that are at least `older_than` seconds old.
+
+        Returns the number of deleted originals.
+        """
         if self._store is None:
             return 0
         old = (content for content, age in self._store.contents() if age >= older_than)
@@ -100,10 +103,10 @@ class Originals:
         return count
 
     def ping(self) -> None:
-        """Check that the store responds.
+        """Check that the object store responds, if there is one.
 
         Raises:
-            ObjectStoreError: it does not.
+            ObjectStoreError: the store does not respond.
         """
         if self._store is not None:
             self._store.ping()

@@ -1,4 +1,4 @@
-"""Results of an archive: of adding, searching, counting and repairing."""
+"""Result types of the archive."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from imgsearch.types import Hit
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Counts of images that passed each stage of an addition; `found` is the total.
+    """The number of images that passed each stage of an addition. `found` is the total.
 
-    `skipped` images were in the archive before, `updated` ones got another label. Inserted images
-    are searchable at once, compared one by one until there are enough to be `indexed`.
+    `skipped` images were already in the archive; `updated` images got another label. Inserted
+    images are searchable immediately, by brute force until they are `indexed`.
     """
 
     found: int = 0
@@ -30,20 +30,20 @@ class Stages:
     updated: int = 0
 
     def plus(self, **more: int) -> Self:
-        """Return counts with `more` added to some."""
+        """Return a copy with the numbers in `more` added."""
         return replace(self, **{name: getattr(self, name) + n for name, n in more.items()})
 
     @property
     def done(self) -> int:
-        """The number of images that have an outcome."""
+        """The number of images that are inserted, updated, skipped or failed."""
         return self.inserted + self.updated + self.skipped + self.failed
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Outcome of an addition: the rows of its images, the stages, and the failures.
+    """The result of an addition: catalog entries, counts for each stage, and failures.
 
-    `notes` name contradicting labels for one row, and the label that counts.
+    `notes` report images with several different labels, and the label that was used.
     """
 
     entries: tuple[Entry, ...]
@@ -54,7 +54,10 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A hit with the first entry of its content, and the number of its entries."""
+    """A search hit with the first catalog entry of its content.
+
+    `references` is the number of entries with this content.
+    """
 
     entry: Entry
     hit: Hit
@@ -63,7 +66,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The number of images of a collection, and of their vectors; equal images share one."""
+    """The number of images and vectors in a collection. Equal images share a vector."""
 
     images: int
     vectors: int
@@ -71,7 +74,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """A collection: its size, encoder, dimension, metric and index."""
+    """A collection's size, encoder, dimension, metric and index."""
 
     name: str
     images: int
@@ -91,7 +94,7 @@ class CollectionState:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """An original: its bytes in parts, or a link to them that expires after some minutes."""
+    """An original: its bytes in chunks, or a link that expires after five minutes."""
 
     media_type: str
     name: str
@@ -102,11 +105,11 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """The result of `repair`: counts of finished additions, finished deletions and failed images.
+    """The result of `repair`: the number of finished additions, finished deletions and failures.
 
-    `orphans` are originals without a row, which were deleted. `adopted` images had a vector and no
-    row. `left` counts records and collections that imgsearch did not write and left unchanged.
-    `notes` name the collections, and the first of the records.
+    `orphans` counts deleted originals that had no row. `adopted` counts images that had a vector
+    but no row, and got a row. `left` counts records and collections that imgsearch did not write
+    and did not change. `notes` name these collections, and some of these records.
     """
 
     completed: int = 0
@@ -118,7 +121,7 @@ class Repaired:
     notes: tuple[str, ...] = ()
 
     def plus(self, **more: int) -> Self:
-        """Return counts with `more` added to some."""
+        """Return a copy with the numbers in `more` added."""
         return replace(self, **{name: getattr(self, name) + n for name, n in more.items()})
 
     def summary(self) -> str:
@@ -131,5 +134,5 @@ class Repaired:
 
     @property
     def anything(self) -> bool:
-        """Whether anything was repaired."""
+        """Whether there was anything to repair."""
         return any((self.completed, self.deleted, self.failed, self.orphans, self.adopted))

@@ -1,4 +1,4 @@
-"""Priority for the cores: searches, which a user waits for, before background additions."""
+"""Gives searches, which users wait for, CPU priority over background additions."""
 
 import os
 import sys
@@ -9,15 +9,15 @@ from time import monotonic
 from typing import Final
 
 SHARE: Final = 0.25
-"""Fraction of the time that a background addition works during searches."""
+"""The fraction of the time for which a background addition works during searches."""
 
-_NICE: Final = 10  # added to the niceness of a thread of additions
-_LATELY: Final = 0.5  # seconds after a search during which another one is expected
+_NICE: Final = 10  # the niceness of threads that add images
+_LATELY: Final = 0.5  # seconds after a search in which another search is expected
 _POLL: Final = 0.05  # seconds between two checks for searches and cancellation
 
 
 class Traffic:
-    """Counts the searches that are underway. Thread-safe."""
+    """Counts running searches. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,7 +27,10 @@ class Traffic:
 
     @contextmanager
     def search(self) -> Iterator[None]:
-        """Make background additions give way while the block runs, and shortly after."""
+        """Return a context manager that slows down background additions during a search.
+
+        They are slow for another half second after it.
+        """
         with self._lock:
             self._underway += 1
         try:
@@ -39,20 +42,23 @@ class Traffic:
 
     @property
     def busy(self) -> bool:
-        """Whether searches are underway, or ended less than half a second ago."""
+        """Whether a search is running, or ended less than half a second ago."""
         return self._underway > 0 or monotonic() - self._ended < _LATELY
 
     def give_way(self, worked: float, canceled: Callable[[], bool]) -> None:
-        """Wait after `worked` seconds of work, during searches, so that work has its `SHARE`."""
+        """Wait after `worked` seconds of work, so that work takes `SHARE` of the time.
+
+        Waits only during searches, and until `canceled` returns True.
+        """
         ends = monotonic() + worked * (1 / SHARE - 1)
         while self.busy and not canceled() and (left := ends - monotonic()) > 0:
             self._never.wait(min(left, _POLL))
 
 
 def lower_priority() -> None:
-    """Lower the priority of this thread and of the threads that it starts; on Linux only.
+    """Lower the priority of this thread and of threads that it starts. Only on Linux.
 
-    Otherwise threads that answer requests, which compute for a moment only, wait for a core.
+    Otherwise threads that respond to requests, which compute only briefly, would wait for a core.
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

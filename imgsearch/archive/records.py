@@ -1,4 +1,4 @@
-"""Records of an archive in the vector store: one for each content, described by its first row."""
+"""The archive's vector records: one for each content, with the path and label of its first row."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,17 +10,17 @@ from imgsearch.types import Record, Vector
 
 
 def record(first: Entry, vector: Vector) -> Record:
-    """Return the record of a content, by the first entry of the content."""
+    """Return the record for a content, with the path and label of its first entry."""
     return Record(first.content, vector, _fields(first))
 
 
 def with_first(stored: Record, first: Entry) -> Record:
-    """Return a record with the path and label of another first entry of its content."""
+    """Return a copy of a record with the path and label of a new first entry."""
     return replace(stored, fields={**stored.fields, **_fields(first)})
 
 
 def first_rows(catalog: Catalog, collection: str, entries: Sequence[Entry]) -> list[Entry]:
-    """Return the first row of each entry's content; the record has its path and label."""
+    """Return, for each entry, the first row with the same content."""
     states: tuple[State, ...] = ("pending", "ready")
     contents = [entry.content for entry in entries]
     known = catalog.of_contents(collection, contents, states=states)
@@ -36,11 +36,11 @@ def known_contents(library: Library, contents: Sequence[str]) -> set[str]:
 
 
 def relabel(library: Library, catalog: Catalog, id_: str, label: str) -> Entry:
-    """Write the label of a row, and of the record if the row is the first; return the row.
+    """Change a row's label, and the record's label if the row is the first. Returns the row.
 
     Raises:
         ImageNotFound, ImageBusy: the row was deleted, or is being deleted.
-        ConfigError: the label is too long for a catalog.
+        ConfigError: the label is longer than 512 characters.
     """
     entry = catalog.update(id_, label=label)
     write_label(library, catalog, entry)
@@ -48,7 +48,7 @@ def relabel(library: Library, catalog: Catalog, id_: str, label: str) -> Entry:
 
 
 def write_label(library: Library, catalog: Catalog, entry: Entry) -> None:
-    """Write the label of an entry to its record, if the entry is the first of its content."""
+    """Write an entry's label to the record, if the entry is the first one with its content."""
     rows = catalog.of_contents(library.name, [entry.content]).get(entry.content, [])
     if rows[:1] != [entry]:
         return

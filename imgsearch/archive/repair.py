@@ -1,4 +1,4 @@
-"""Repair of an archive: finishes additions and deletions that a crash interrupted."""
+"""Repairs an archive: finishes additions and deletions that a crash interrupted."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -31,12 +31,12 @@ from imgsearch.text import counted
 from imgsearch.types import Record
 
 _BATCH: Final = 500
-_NAMED: Final = 5  # record ids in a note; all records are counted
+_NAMED: Final = 5  # record ids listed in a note; all records are counted
 _REGION: Final = re.compile(r"[0-9a-f]{64}#\d+")
 
 
 class Repair:
-    """Finishes interrupted additions and deletions of an archive; idempotent."""
+    """Finishes interrupted additions and deletions. Idempotent."""
 
     def __init__(
         self,
@@ -55,14 +55,16 @@ class Repair:
         foreign: Sequence[str] = (),
         older_than: float = 0.0,
     ) -> Repaired:
-        """Repair `collections`, and all rows and originals.
+        """Repair all rows and originals, and the vectors in `collections`.
 
-        Rows and originals that changed within `older_than` seconds are skipped, because another
-        program may be writing them. Records that imgsearch did not write and `foreign` collections,
-        which other programs created, are left unchanged; the result counts and names them.
+        Rows and originals that changed in the last `older_than` seconds are skipped, because
+        another program may be writing them. Records that imgsearch did not write, and `foreign`
+        collections, which other programs created, are not changed. The result counts and names
+        them.
 
         Raises:
-            BackendError, CatalogError, ObjectStoreError, EncoderError: a part cannot be reached.
+            BackendError, CatalogError, ObjectStoreError, EncoderError: a store or the encoder
+                failed.
         """
         repaired = Repaired()
         for entries in self._catalog.unfinished(older_than=older_than):
@@ -84,10 +86,10 @@ class Repair:
         return replace(repaired, notes=tuple(notes))
 
     def _finish(self, entry: Entry) -> str:
-        """Finish a pending image; return "completed" or "failed"."""
+        """Finish a pending image. Returns "completed" or "failed"."""
         try:
             self._write_vector(entry)
-        # other errors may be temporary, so they leave the row pending
+        # other errors may be temporary, so they keep the row pending
         except (SourceError, ImageError, ObjectNotFound, SchemaMismatch) as error:
             self._catalog.failed({entry.id: f"{type(error).__name__}: {error}"})
             return "failed"
@@ -95,7 +97,7 @@ class Repair:
         return "completed"
 
     def _write_vector(self, entry: Entry) -> None:
-        """Embed an image and write its record, unless its content has one."""
+        """Embed an image and write its record, unless its content has a record."""
         library = self._library(entry.collection)
         if known_contents(library, [entry.content]):
             return
@@ -109,9 +111,9 @@ class Repair:
         library.insert([record(first, vectors_of(embedded)[0])])
 
     def _adopt(self, name: str) -> tuple[int, "_ForeignRecords"]:
-        """Create rows for the vectors of a library that is older than its archive.
+        """Create rows for vectors that the library had before it became part of an archive.
 
-        Returns the number of rows, and the records that imgsearch did not write.
+        Returns the number of new rows, and the records that imgsearch did not write.
         """
         collection = _existing_collection(self._library(name))
         adopted, others = 0, _ForeignRecords()
@@ -133,10 +135,10 @@ class Repair:
         return adopted, others
 
     def _entry(self, name: str, stored: Record) -> Entry:
-        """Return a row for a record.
+        """Convert a record to a row.
 
         Raises:
-            ConfigError: no row can hold the record, so imgsearch did not write it.
+            ConfigError: imgsearch did not write the record, because its values are invalid.
         """
         place, label = stored.fields.get("path"), stored.fields.get("label", "")
         if not possible_content(stored.id):
@@ -152,7 +154,7 @@ class Repair:
             kind, width, height = images.header(data, path=place, max_pixels=limit)
             size = len(data)
         except ImgSearchError:
-            pass  # the file was moved or changed; the vector is still searched
+            pass  # the file was moved or changed, but its vector can be searched
         entry = Entry(
             id=entry_id(name, stored.id, "library", place),
             collection=name,
@@ -174,7 +176,7 @@ class Repair:
 
 
 class _ForeignRecords:
-    """Records of a collection that imgsearch did not write: their number, some ids and reasons."""
+    """Counts a collection's records that imgsearch did not write, with ids and reasons of some."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -184,13 +186,13 @@ class _ForeignRecords:
         return self._count
 
     def add(self, id_: str, reason: str) -> None:
-        """Count a record."""
+        """Count a record, which imgsearch did not write for this reason."""
         self._count += 1
         if len(self._named) < _NAMED:
             self._named.append(f"{sources.printable(id_)[:80]!r} ({reason})")
 
     def notes(self, collection: str) -> list[str]:
-        """Return a list of one sentence about the records, empty without records."""
+        """Return a list with one sentence about the records. Empty without records."""
         if not self._count:
             return []
         more = self._count - len(self._named)

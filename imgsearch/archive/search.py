@@ -1,4 +1,4 @@
-"""Searches whose hits come with their rows in the catalog."""
+"""Searches that return hits together with their catalog entries."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,13 +17,13 @@ from imgsearch.library.library import Library
 from imgsearch.library.query import Example, Query
 from imgsearch.types import MAX_K, Hit, Vector
 
-_CALLS: Final = 8  # searches sent to a server at the same time; the embedded store takes one
-_SPARE: Final = 16  # additional hits fetched if some have no row that is ready
-_MORE: Final = 4  # growth factor of the fetched hits while too few have a row
+_CALLS: Final = 8  # concurrent searches on a server; the embedded store runs one at a time
+_SPARE: Final = 16  # extra hits to fetch if some hits have no ready row
+_MORE: Final = 4  # factor by which more hits are fetched until enough have a row
 
 
 class Searcher:
-    """Searches the collections of an archive; additions give way to it through `traffic`."""
+    """Searches the collections of an archive. During a search, `traffic` slows down additions."""
 
     def __init__(self, libraries: Libraries, catalog: Catalog, traffic: Traffic) -> None:
         self._libraries, self._catalog, self._traffic = libraries, catalog, traffic
@@ -65,7 +65,10 @@ class Searcher:
     def _widened(
         self, library: Library, search: Callable[..., list[Hit]], wanted: int, unknown: int
     ) -> list[Found]:
-        """Return the nearest `wanted` hits with a row; `unknown` hits of a search had no row."""
+        """Search more widely until `wanted` hits have a row, and return these hits.
+
+        `unknown` is the number of hits without a row in the first search.
+        """
         fetched = wanted + unknown + _SPARE
         while True:
             fetched = min(fetched, MAX_K)
@@ -79,7 +82,7 @@ class Searcher:
         """Return an image's vector, float32 (d,).
 
         Raises:
-            ImageNotFound: it has no vector yet.
+            ImageNotFound: the image has no vector yet.
         """
         try:
             collection = self._libraries.existing(entry.collection).collection

@@ -1,8 +1,8 @@
-"""Combines searches of several threads into one call of the store.
+"""Combines searches from several threads into one call of the store.
 
-A call costs the embedded store far more than a query in it: it checks the age of every row with the
-interpreter's lock held, and takes one call at a time. So a thread that finds the store busy waits,
-and one of the waiting threads searches for all of them. An idle store is searched at once.
+In the embedded store the fixed cost of a call far exceeds the cost of one query: each call checks
+every row while it holds the GIL, and calls run one at a time. If the store is busy, queries wait,
+and one waiting thread sends them in one call. If the store is idle, a query runs at once.
 """
 
 import threading
@@ -17,19 +17,19 @@ from imgsearch.backends import Collection
 from imgsearch.backends.checks import check_vectors
 from imgsearch.types import Hit, Vector
 
-_MOST: Final = 64  # queries of one call
+_MOST: Final = 64  # the most queries in a call
 
 
 @dataclass(slots=True)
 class _Query:
-    """A waiting query. Its outcome is its hits, or None if its thread has to search for all."""
+    """A waiting query. Its outcome is the hits, or None if its thread must run the next call."""
 
     vector: Vector
     outcome: Future[list[Hit] | None] = field(default_factory=Future)
 
 
 class SearchBatcher:
-    """Searches collections, with at most `calls` at a time for equal options. Thread-safe."""
+    """Searches with at most `calls` concurrent calls for equal options. Thread-safe."""
 
     def __init__(self, *, calls: int = 1) -> None:
         self._calls = calls
@@ -38,12 +38,14 @@ class SearchBatcher:
         self._waiting: defaultdict[object, deque[_Query]] = defaultdict(deque)
 
     def search(self, collection: Collection, vector: Vector, **options: Any) -> list[Hit]:
-        """Return the hits of a vector, float32 (d,), with options of `Collection.search`.
+        """Return the hits for a vector, float32 (d,). `options` are as for `Collection.search`.
 
         Raises: as for `Collection.search`.
         """
-        check_vectors(collection.schema, vector[None])  # so that other queries do not fail by it
-        # the repr, because filters for 1 and for True are equal
+        check_vectors(
+            collection.schema, vector[None]
+        )  # so that an invalid vector does not fail other queries
+        # repr, because filters for 1 and True are equal
         key = (collection, repr(sorted(options.items(), key=lambda item: item[0])))
         query = _Query(vector)
         if self._waits(key, query) and (hits := query.outcome.result()) is not None:
@@ -64,7 +66,7 @@ class SearchBatcher:
             self._start_next(key)
 
     def _waits(self, key: object, query: _Query) -> bool:
-        """Return whether the query has to wait, and queue it then."""
+        """Queue the query if too many calls are running. Returns whether it was queued."""
         with self._lock:
             underway = self._underway.get(key, 0)
             if underway < self._calls:
@@ -74,13 +76,13 @@ class SearchBatcher:
             return True
 
     def _take_waiting(self, key: object) -> list[_Query]:
-        """Remove waiting queries from the queue and return them, as many as a call takes."""
+        """Remove as many waiting queries as fit in a call from the queue, and return them."""
         with self._lock:
             waiting = self._waiting[key]
             return [waiting.popleft() for _ in range(min(len(waiting), _MOST - 1))]
 
     def _start_next(self, key: object) -> None:
-        """Let the thread of the next waiting query search, if there is one."""
+        """Let the thread of the next waiting query run a call, if a query is waiting."""
         with self._lock:
             waiting = self._waiting[key]
             following = waiting.popleft() if waiting else None

@@ -1,4 +1,4 @@
-"""Counts of one addition to an archive: its stages, failures and notes."""
+"""Counts the stages of an addition to an archive, and collects failures and notes."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from imgsearch.archive.outcomes import Stages
 from imgsearch.library.progress import Candidate, FailedFile, Outcome, contradiction
 
-_KEPT: Final = 1_000  # failures and notes of one result; all failures are counted and reported
+_KEPT: Final = 1_000  # failures and notes in a result; all failures are counted and reported
 
 
 class StageCounter:
@@ -24,7 +24,7 @@ class StageCounter:
         self.notes: list[str] = []
 
     def add(self, **counts: int) -> None:
-        """Add to the counts of stages, and report them."""
+        """Add to the counts by stage, and report the new counts."""
         self.stages = self.stages.plus(**counts)
         self._on_stages(self.stages)
 
@@ -41,6 +41,6 @@ class StageCounter:
         self.add(failed=1)
 
     def contradict(self, file: Candidate, label: str, known_path: Callable[[], str]) -> None:
-        """Note that an image was added earlier with another label, which counts."""
+        """Note that an image was added earlier with another label, which is kept."""
         if len(self.notes) < _KEPT:
             self.notes.append(contradiction(file, label, known_path()))

@@ -1,4 +1,4 @@
-"""Images on their way into an archive: uploaded bytes, or files that stay in their folders."""
+"""Images to add to an archive: uploaded bytes, URLs or files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,16 +17,17 @@ from imgsearch.types import Value, Vector
 
 OUTSIDE: Final = "the folder is outside the folders that this archive may add from"
 
-_MAX_NAME: Final = 255  # characters; longer names lose their beginning
+_MAX_NAME: Final = 255  # characters; the beginning of longer names is cut off
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One image to add. Its bytes are `data`, or come from `reader` or the file at `place`.
+    """An image to add. Its bytes are `data`, or are read with `reader` or from the file `place`.
 
-    `name` is the user's name for it, and never used as a path. `place` is its origin: the absolute
-    path of a file, a URL, or "" for an upload. `id` is the id of its row; by default it is derived
-    from content, source and place. Without a `label` a stored image keeps its label; "" removes it.
+    `name` is the user's file name, and is never used as a path. `place` is the absolute path of a
+    file, a URL, or "" for an upload. `id` is the id of the catalog entry, by default derived from
+    collection, content, source and place or name. If `label` is None, an image that is already in
+    the archive keeps its label; "" removes the label.
     """
 
     name: str
@@ -39,10 +40,10 @@ class Incoming:
     reader: Callable[[], bytes] | None = field(default=None, repr=False)
 
     def read(self) -> bytes:
-        """Return its bytes.
+        """Return the image's bytes.
 
         Raises:
-            SourceError: they cannot be read or fetched.
+            SourceError: the image cannot be read or fetched.
         """
         if self.data is not None:
             return self.data
@@ -51,9 +52,9 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An image that was read: its bytes, its future row, and the label that its source states.
+    """An image that was read: its bytes, its new catalog entry, and the label from its source.
 
-    `stated` is None if the source states no label, and "" if it states that the image has none.
+    `stated` is None if the source has no label information, and "" to remove the label.
     """
 
     data: bytes = field(repr=False)
@@ -62,10 +63,10 @@ class Upload:
 
     @classmethod
     def read(cls, item: Incoming, library: Library, *, stored: bool) -> Self:
-        """Read an image for a library; `stored` is True if its original is kept.
+        """Read an image for a library. `stored` is True if the original will be saved.
 
         Raises:
-            SourceError, ImageError: it cannot be read, or its header is not an image's.
+            SourceError, ImageError: the image cannot be read, or its header is invalid.
         """
         data, collection = item.read(), library.name
         content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
@@ -92,20 +93,20 @@ class Upload:
 
     @property
     def candidate(self) -> Candidate:
-        """The image for a `RepeatedFiles`, which counts rows here, not contents."""
+        """The image as a candidate for `RepeatedFiles`, identified by its row, not its content."""
         entry = self.entry
         return Candidate(entry.place or entry.name, self.stated, self.key(entry), b"")
 
     @staticmethod
     def key(entry: Entry) -> str:
-        """Return the key of a row in a `RepeatedFiles`: a hash, as the row's id may be any text."""
+        """Return a row's key for `RepeatedFiles`: a hash, because the row's id may be any text."""
         return sources.content_id(entry.id.encode())
 
 
 def embed(
     library: Library, uploads: Sequence[Upload], *, one_core: bool = False
 ) -> tuple[dict[str, Vector], dict[str, FailedFile]]:
-    """Embed images; return vectors and failures by content."""
+    """Embed images. Returns vectors and failures, both by content hash."""
     if not uploads:
         return {}, {}
     named = [(upload.entry.name, upload.data) for upload in uploads]
@@ -122,14 +123,14 @@ def embed(
 
 
 def inside(folder: Path, roots: Sequence[Path]) -> Path:
-    """Return `folder` without symbolic links and "..", which must lie inside one of `roots`.
+    """Resolve symbolic links and ".." in `folder`, and check that it is inside one of `roots`.
 
     Raises:
-        SourceError: it lies outside, or does not exist; the text is the same for both.
+        SourceError: the folder is outside `roots`, or does not exist. The message is the same.
     """
     try:
         real = folder.expanduser().resolve(strict=True)
-    except (OSError, RuntimeError, ValueError) as error:  # ValueError: the path has a NUL
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: the path contains NUL
         raise SourceError(OUTSIDE) from error
     if not real.is_dir() or not any(_within(real, root) for root in roots):
         raise SourceError(OUTSIDE)
@@ -139,12 +140,12 @@ def inside(folder: Path, roots: Sequence[Path]) -> Path:
 def files(
     folder: Path, roots: Sequence[Path], on_ignored: Callable[[str], None] | None = None
 ) -> Iterator[Incoming]:
-    """Yield the images of a folder inside `roots`, sorted, labeled by their own folder's name.
+    """Yield the images of a folder inside `roots`, sorted, labeled with their own folder's name.
 
-    Symbolic links to files outside of `roots` are skipped.
+    Symbolic links to files outside `roots` are skipped.
 
     Raises:
-        SourceError: the folder is not inside `roots`.
+        SourceError: the folder is outside `roots`, or does not exist.
     """
     real = inside(folder, roots)
     for reference in sources.references(str(real), on_ignored=on_ignored):

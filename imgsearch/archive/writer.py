@@ -1,11 +1,11 @@
-"""Writes images to an archive in an order that a crash cannot turn into a loss.
+"""Writes images to an archive in a crash-safe order.
 
 The order is: original → catalog (pending) → vector → catalog (ready). A crash leaves an original
 without a row, which `repair` deletes, or a pending row, which `repair` finishes.
 
-A deletion of the same content may run at the same time. Pending rows and deletions are transactions
-of the catalog. So a deletion that starts after the pending row leaves the original alone, and
-after the pending row an original that was deleted just before is written again.
+A deletion of the same content may run at the same time. Pending rows and deletion marks are written
+in catalog transactions. So a deletion that starts after the pending row was created keeps the
+original. An earlier deletion may remove it, so the original is written again after the pending row.
 """
 
 import time
@@ -35,14 +35,14 @@ _PATIENCE: Final = 10.0  # seconds to wait for a deletion of the same content
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The result of a write: the ids of new rows, and failures by the ids of rows."""
+    """The result of a write: the ids of new rows, and failures by row id."""
 
     new: frozenset[str] = frozenset()
     failures: Mapping[str, FailedFile] = field(default_factory=dict)
 
 
 class Writer:
-    """Writes embedded images of one collection. `on_step` is called after each step."""
+    """Writes embedded images to one collection. `on_step` is called with each completed step."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Writer:
         self._on_step = on_step
 
     def write(self, uploads: Sequence[Upload], vectors: Mapping[str, Vector]) -> Written:
-        """Write images with the vectors of their contents.
+        """Write images. `vectors` maps content hashes to vectors.
 
         Raises:
             BackendError, CatalogError, ObjectStoreError: a store failed.
@@ -70,7 +70,9 @@ class Writer:
         if not pending:
             return Written(failures=failures)
         self._on_step("pending")
-        self._originals.put(pending)  # again: a deletion may have come before the pending row
+        self._originals.put(
+            pending
+        )  # again, because a deletion before the pending row may have removed it
         refused = self._insert(pending, vectors)
         self._on_step("vector")
         accepted = [upload.entry.id for upload in pending if upload.entry.id not in refused]
@@ -83,7 +85,7 @@ class Writer:
         return Written(frozenset(new), failures)
 
     def _begin(self, uploads: Sequence[Upload], failures: dict[str, FailedFile]) -> list[Upload]:
-        """Create pending rows and return their images; add the others to `failures`."""
+        """Create pending rows and return their images. Other images are added to `failures`."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -93,7 +95,7 @@ class Writer:
                     return self._one_by_one(uploads, failures, error)
                 time.sleep(0.05)
                 self._originals.put(uploads)
-            except (ConfigError, ImageExists) as error:  # such as a label that is too long
+            except (ConfigError, ImageExists) as error:  # for example, a label is too long
                 return self._one_by_one(uploads, failures, error)
             else:
                 return list(uploads)
@@ -109,9 +111,10 @@ class Writer:
     def _insert(
         self, pending: Sequence[Upload], vectors: Mapping[str, Vector]
     ) -> dict[str, ImgSearchError]:
-        """Write the missing vectors; return the errors of refused rows by id.
+        """Write the missing vectors. Returns the errors of rejected rows by id.
 
-        Vectors are looked up again, because others may have written or deleted some meanwhile.
+        Existing vectors are looked up again, because another program may have written or deleted
+        some.
         """
         entries = {upload.entry.content: upload.entry for upload in reversed(pending)}
         missing = entries.keys() - known_contents(self._library, list(entries))
@@ -131,7 +134,7 @@ class Writer:
     def _insert_records(
         self, rows: Sequence[tuple[Entry, Vector | None]]
     ) -> dict[str, ImgSearchError]:
-        """Write records; return the errors of refused contents."""
+        """Write records. Returns the errors of rejected records by content."""
         records = [record(entry, vector) for entry, vector in rows if vector is not None]
         try:
             self._library.insert(records)

@@ -1,1 +1,1 @@
-"""Test tools for users: an emulator of Tencent VectorDB, and the contract suite of stores."""
+"""Test tools for users: a Tencent VectorDB emulator, and contract tests for vector stores."""

@@ -107,7 +107,7 @@ class TencentCollection(Collection):
     def _ranges(self, condition: str, batch: int, **options: Any) -> Iterator[list[Record]]:
         """Yield records in ranges of their field `PLACE`, with one query for each range.
 
-        The service has only offset paging, which skips records if others are deleted meanwhile.
+        The service has only offset paging, which skips records if others are deleted.
         """
         pending = [(0, PLACES)]
         most = min(batch, ROWS - 1)

@@ -1,4 +1,4 @@
-"""The bench of a contract test: a store, and collections that are dropped after the test."""
+"""The store that a contract test uses, with collections that are dropped after the test."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +37,7 @@ NASTY = [
     "é is not e\u0301",
     "x" * 1_000,
 ]
-"""Twenty texts that break wrong quoting, escaping or encoding."""
+"""Twenty texts that reveal errors in quoting, escaping or encoding."""
 
 
 FOREIGN: Final[list[dict[str, Any]]] = [
@@ -45,27 +45,31 @@ FOREIGN: Final[list[dict[str, Any]]] = [
     {"file": "/fotos/2.jpg", "class": "hund", "year": 2003},
     {"file": "/fotos/3.jpg", "class": "hund", "year": 2011},
 ]
-"""The fields of the rows, with ids from 1 on, in a collection that another program created."""
+"""The fields of the rows in a foreign collection. Ids are "1", "2" and "3"."""
 
 
 def vector(*values: float) -> Vector:
-    """Return the numbers as float32, shape (d,)."""
+    """Return a vector, float32, shape (d,)."""
     return np.array(values, dtype=np.float32)
 
 
 def unit(index: int, dim: int = 4) -> Vector:
-    """Return the axis `index` as a unit vector."""
+    """Return the unit vector along axis `index`, modulo `dim`."""
     return np.eye(dim, dtype=np.float32)[index % dim]
 
 
 def records(names: Iterable[str], *, dim: int = 4) -> list[Record]:
-    """Return one record for each id, with distinct vectors (1, i, 0, …) and a field ``n`` = i."""
+    """Return one record for each name, with the vector (1, i, 0, …) and the field ``n`` = i."""
     return [Record(name, vector(1, i, *[0] * (dim - 2)), {"n": i}) for i, name in enumerate(names)]
 
 
 @dataclass
 class Bench:
-    """A connected `store`, with its name in the tests, its URL and token."""
+    """A connected `store`, with its name in the tests, its URL and its token.
+
+    `create_foreign` creates a collection as another program would. It takes store, name and
+    dimension.
+    """
 
     name: str
     url: str
@@ -77,12 +81,12 @@ class Bench:
     kept: ClassVar[dict[tuple[str, str | None], set[str]]] = {}
 
     def new_name(self) -> str:
-        """Return an unused name of a collection, which `clear` drops."""
+        """Return an unused collection name. `clear` drops the collection."""
         self.created.append(f"t{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
         return self.created[-1]
 
     def new_alias(self) -> str:
-        """Return an unused alias, which `clear` drops."""
+        """Return an unused alias. `clear` drops it."""
         self.aliases.append(f"a{next(_numbers)}_{np.random.default_rng().integers(10**9)}")
         return self.aliases[-1]
 
@@ -95,15 +99,15 @@ class Bench:
         fields: Mapping[str, FieldType] | None = None,
         encoder: Fingerprint | None = None,
     ) -> Collection:
-        """Create an empty collection; by default `fields` declare a number ``n``."""
+        """Create an empty collection. By default it has one declared field, the integer ``n``."""
         declared: Mapping[str, FieldType] = {"n": "int"} if fields is None else fields
         schema = Schema(dim, metric, Index.parse(index), declared, encoder)
         return self.store.create(self.new_name(), schema)
 
     def empty(self, *, fields: Mapping[str, FieldType] | None = None) -> Collection:
-        """Return an empty collection of 4 dimensions, into which tests must not write.
+        """Return an empty collection with 4 dimensions. Tests must not write to it.
 
-        All tests share it, because servers take 2 s to create one.
+        All tests share it, because a server takes 2 s to create a collection.
         """
         declared: Mapping[str, FieldType] = {"n": "int"} if fields is None else fields
         name = f"empty_{'_'.join(f'{field}_{kind}' for field, kind in declared.items())}"
@@ -114,13 +118,13 @@ class Bench:
         return collection
 
     def foreign(self, *, dim: int = 4) -> str:
-        """Return the name of a collection that another program created, with the rows `FOREIGN`.
+        """Create a collection as another program would, with the rows `FOREIGN`. Returns its name.
 
-        Its metric is L2, and its vectors are the axes. On Milvus the key and the vector have other
-        names, and a dynamic field "note" exists.
+        Its metric is L2, and its vectors are unit vectors. On Milvus the key and the vector have
+        other names, and there is a dynamic field "note".
 
         Raises:
-            LookupError: no other program writes to this store.
+            LookupError: `create_foreign` is not set.
         """
         if self.create_foreign is None:
             raise LookupError(f"no other program writes to {self.url}")
@@ -129,17 +133,17 @@ class Bench:
         return name
 
     def names(self, **others: str) -> FieldNames:
-        """Return the field names of a `foreign` collection."""
+        """Return the field names of a `foreign` collection, with changes in `others`."""
         milvus = {"id": "pk", "vector": "emb"} if self.name.startswith("milvus") else {}
         return FieldNames(**{**milvus, "path": "file", "label": "class", **others})
 
     def reopen(self) -> None:
-        """Close the store, and connect again."""
+        """Close the store and connect again."""
         self.store.close()
         self.store = connect(self.url, token=self.token)
 
     def clear(self) -> None:
-        """Drop the collections and aliases of the test, and close the store."""
+        """Drop the test's collections and aliases, and close the store."""
         for alias in self.aliases:
             with suppress(CollectionNotFound):
                 self.store.drop_alias(alias)
@@ -150,7 +154,7 @@ class Bench:
 
 
 def clear_kept() -> None:
-    """Drop the collections that tests shared."""
+    """Drop the collections that tests share; see `Bench.empty`."""
     for (url, token), names in Bench.kept.items():
         with connect(url, token=token) as store:
             for name in names & set(store.names()):
@@ -160,11 +164,11 @@ def clear_kept() -> None:
 
 def ids(hits: Iterable[object]) -> list[str]:
     """Return the ids of hits or records, in order."""
-    return [hit.id for hit in hits]  # type: ignore[attr-defined]  # both have an id
+    return [hit.id for hit in hits]  # type: ignore[attr-defined]  # hits and records have an id
 
 
 def nasty_records() -> list[Record]:
-    """Return a record for each nasty text, as its field ``text`` and, undeclared, ``other``."""
+    """Return a record for each text in `NASTY`, in the fields ``text`` and ``other``."""
     fields: list[dict[str, Value]] = [
         {"text": text, "other": text, "n": i} for i, text in enumerate(NASTY)
     ]

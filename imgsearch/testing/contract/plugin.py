@@ -1,4 +1,4 @@
-"""A pytest plugin: ``--store URL`` names the store that the contract suite tests."""
+"""A pytest plugin for the contract tests. ``--store URL`` selects the store to test."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from imgsearch.testing.contract.bench import Bench, clear_kept
 
 
 class StoreBench(Bench):
-    """The bench of a store without another program that creates collections."""
+    """A bench that skips tests of collections created by other programs."""
 
     @override
     def foreign(self, *, dim: int = 4) -> str:
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Return the URL of ``--store``; shared collections are dropped after the last test."""
+    """Return the URL from ``--store``. Shared collections are dropped after the last test."""
     url = request.config.getoption("store")
     if not url:
         raise pytest.UsageError("no store to test. Name one: --store SCHEME://…")
@@ -36,7 +36,7 @@ def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def bench(request: pytest.FixtureRequest, store_url: str) -> Iterator[Bench]:
-    """Return the store; collections that the test created are dropped after it."""
+    """Return the bench. Collections that the test created are dropped after it."""
     token = request.config.getoption("store_token")
     bench = StoreBench("own", store_url, connect(store_url, token=token), token)
     yield bench

@@ -1,4 +1,4 @@
-"""The contract of collections and aliases: create, open, drop, and their schemas."""
+"""Contract tests for collections, aliases and schemas."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

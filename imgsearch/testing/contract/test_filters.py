@@ -1,4 +1,4 @@
-"""The contract of filters: every store agrees with `filters.matches`."""
+"""Contract tests for filters. All stores must agree with `filters.matches`."""
 
 import math
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def every_comparison() -> Iterator[Filter]:
     yield from (Field("n").isin([1, -1]), Field("x").isin([0.1, 3]), ~Field("n").isin([7]))
     yield Field("yes").isin([True, False])
     for text in NASTY:
-        yield ~(Field("text") == text) & (Field("yes") == True)  # noqa: E712  # makes a filter
+        yield ~(Field("text") == text) & (Field("yes") == True)  # noqa: E712  # builds a filter
         yield (Field("text") == text) | ~(Field("n") > 0) & (Field("x") < 1.0)
 
 

@@ -1,4 +1,4 @@
-"""The contract of collections that another program created."""
+"""Contract tests for collections that another program created."""
 
 import pytest
 

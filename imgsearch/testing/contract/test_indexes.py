@@ -1,4 +1,4 @@
-"""The contract of indexes: each kind is built with each metric, and finds neighbors."""
+"""Contract tests for indexes: every kind works with every metric."""
 
 import numpy as np
 import pytest
@@ -12,18 +12,20 @@ RECALL = {"flat": 1.0, "ivf_flat": 0.9, "ivf_sq8": 0.9, "hnsw": 0.9}
 
 
 def data(metric: Metric) -> tuple[np.ndarray, np.ndarray]:
-    """Return 2,000 rows around 40 centers, like embeddings of things, and 50 queries."""
+    """Return 2,000 rows around 40 centers, similar to real embeddings, and 50 queries."""
     rng = np.random.default_rng(20)
     centers = rng.normal(size=(40, DIM)) * 2
     rows = centers[rng.integers(40, size=ROWS)] + rng.normal(size=(ROWS, DIM))
     queries = centers[rng.integers(40, size=50)] + rng.normal(size=(50, DIM))
-    if metric == "ip":  # of equal length, otherwise the longest rows are neighbors of all queries
+    if (
+        metric == "ip"
+    ):  # equal lengths, otherwise the longest rows would be neighbors of all queries
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows.astype(np.float32), queries.astype(np.float32)
 
 
 def truth(rows: np.ndarray, queries: np.ndarray, metric: Metric) -> np.ndarray:
-    """Return all similarities in float64, higher is nearer, computed by numpy alone."""
+    """Return all similarities, float64 (queries, rows), computed with NumPy. Higher is nearer."""
     a, b = queries.astype(np.float64), rows.astype(np.float64)
     if metric == "l2":
         return 1 - ((a[:, None] - b) ** 2).sum(axis=2) / 2
@@ -50,7 +52,7 @@ def test_index_finds_the_true_neighbors(bench: Bench, index: str, metric: Metric
         for hits, best in zip(results, nearest, strict=True)
     ]
     assert np.mean(common) / K >= RECALL[kind] - (1e-3 if kind == "flat" else 0)
-    tolerance = 0.05 if kind == "ivf_sq8" else 1e-4  # one byte for each dimension
+    tolerance = 0.05 if kind == "ivf_sq8" else 1e-4  # ivf_sq8 stores one byte for each dimension
     for hits, row in zip(results, scores, strict=True):
         assert [hit.score for hit in hits] == pytest.approx(
             [row[int(hit.id)] for hit in hits], rel=tolerance, abs=tolerance
@@ -63,7 +65,7 @@ def test_more_effort_finds_all(bench: Bench, index: str) -> None:
     collection = bench.collection(dim=DIM, index=index, fields={})
     collection.upsert([Record(f"{i}", row) for i, row in enumerate(rows)])
     collection.flush()
-    assert collection.settle() == ROWS  # otherwise a server still compares them one by one
+    assert collection.settle() == ROWS  # otherwise a server may still search by brute force
     nearest = np.argsort(-truth(rows, queries, "cosine"), axis=1)[:, :100]
     results = collection.search(queries, k=100, effort=2_000)
     common = [

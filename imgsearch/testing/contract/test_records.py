@@ -1,4 +1,4 @@
-"""The contract of records: upsert, get, iterate, delete."""
+"""Contract tests for records: upsert, get, iterate and delete."""
 
 import numpy as np
 import pytest
@@ -97,7 +97,7 @@ def test_upserting_nothing_is_allowed(bench: Bench) -> None:
         (Record("é" * 257, unit(0)), FieldInvalid),  # 514 bytes
         (Record("nul\0", unit(0)), FieldInvalid),
         (Record("\ud800", unit(0)), FieldInvalid),
-        (Record(7, unit(0)), FieldInvalid),  # type: ignore[arg-type]  # what callers do
+        (Record(7, unit(0)), FieldInvalid),  # type: ignore[arg-type]  # as a caller may pass it
         (Record("bad", unit(0), {"n": "one"}), FieldInvalid),
         (Record("bad", unit(0), {"n": 1.0}), FieldInvalid),
         (Record("bad", unit(0), {"n": True}), FieldInvalid),

@@ -1,4 +1,4 @@
-"""The contract of searches: scores, order, pages, and readers beside a writer."""
+"""Contract tests for searches: scores, order, pages and concurrent reads and writes."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ NAN, INFINITY = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        # query (3, 4); a = (6, 8), b = (4, 3), c = (-4, 3), d = (0.6, 0.8); worked by hand
+        # by hand, for query (3, 4) and a = (6, 8), b = (4, 3), c = (-4, 3), d = (0.6, 0.8)
         # cosine: a 50/50 = 1, d 5/5 = 1, b 24/25 = .96, c (-12 + 12)/25 = 0
         ("cosine", {"a": (1, 0), "d": (1, 0), "b": (0.96, 0.04), "c": (0, 1)}),
         # inner product: a 18 + 32 = 50, b 12 + 12 = 24, d 1.8 + 3.2 = 5, c 0
@@ -59,7 +59,7 @@ def test_unit_vectors_score_alike_under_cosine_and_l2(bench: Bench) -> None:
     # angles 0, 60 and 90 degrees: cosines 1, 1/2, 0
     rows = {"a": (1, 0), "b": (0.5, 3**0.5 / 2), "c": (0, 1)}
     for metric in ("cosine", "l2", "ip"):
-        collection = bench.collection(dim=2, metric=metric)  # type: ignore[arg-type]  # of a tuple
+        collection = bench.collection(dim=2, metric=metric)  # type: ignore[arg-type]  # literals
         collection.upsert([Record(name, vector(*values)) for name, values in rows.items()])
         (hits,) = collection.search(vector(1, 0)[None], k=3)
         assert [(h.id, round(h.score, 5)) for h in hits] == [("a", 1), ("b", 0.5), ("c", 0)]
@@ -132,7 +132,9 @@ def test_empty_collection_finds_nothing(bench: Bench) -> None:
 def test_batch_of_queries_returns_hits_in_order(bench: Bench) -> None:
     collection = bench.collection(dim=8)
     collection.upsert([Record(f"axis {i}", unit(i, 8)) for i in range(8)])
-    queries = np.tile(np.eye(8, dtype=np.float32), (80, 1))  # 640: more than one call's worth
+    queries = np.tile(
+        np.eye(8, dtype=np.float32), (80, 1)
+    )  # 640 queries, more than fit in one call
     results = collection.search(queries, k=1)
     assert [hits[0].id for hits in results] == [f"axis {i % 8}" for i in range(640)]
 

@@ -1,7 +1,7 @@
-"""An emulator of Tencent Cloud VectorDB's protocols, for testing clients.
+"""An emulator of Tencent Cloud VectorDB's protocols for testing clients.
 
-It was written from Tencent's public documentation and the SDK's source, and never compared with
-the service. README.md lists which behavior is documented and which is a guess.
+It is based on Tencent's public documentation and the SDK's source, and was never compared with the
+real service. README.md lists which behavior is documented and which is a guess.
 """
 
 from imgsearch.testing.tencent.emulator import Emulator

@@ -1,4 +1,4 @@
-"""`python -m imgsearch.testing.tencent`: the emulator in its own process."""
+"""Runs the emulator as a process: `python -m imgsearch.testing.tencent`."""
 
 import argparse
 import signal
@@ -11,7 +11,7 @@ from imgsearch.testing.tencent.emulator import LOOPBACK, Emulator
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C; print the URL, and the URL for gRPC on the second line."""
+    """Print the HTTP URL, then the gRPC URL if enabled, and serve until SIGTERM or Ctrl-C."""
     options = _options()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

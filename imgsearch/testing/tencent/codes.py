@@ -1,7 +1,7 @@
-"""The codes of responses, and the exceptions for calls that fail.
+"""Response codes, and exceptions for failed calls.
 
-Source: https://cloud.tencent.com/document/product/1709. README.md lists which code is documented
-and which is a guess.
+Source: https://cloud.tencent.com/document/product/1709. README.md lists which codes are documented
+and which are guesses.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ NO_COLLECTION: Final = 15302
 
 
 class Refused(Exception):
-    """The response has a code other than 0. Servers catch this exception."""
+    """Makes the service respond with an error code other than 0."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class Refused(Exception):
 
 
 class Broken(Exception):
-    """The call gets an HTTP status without a response, or for 0 a dropped connection."""
+    """Makes a server respond with an HTTP error status, or drop the connection for status 0."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP status {status}" if status else "connection dropped")

@@ -1,4 +1,4 @@
-"""Calls on documents."""
+"""Implements the calls for documents."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -20,14 +20,14 @@ from imgsearch.testing.tencent.search import matching, nearest, sort_key
 from imgsearch.testing.tencent.store import Collection, Store, View
 
 MAX_UPSERT: Final = 1000  # documents
-MAX_QUERIES: Final = 20  # vectors of one search
+MAX_QUERIES: Final = 20  # vectors in a search
 MAX_IDS: Final = 20
 MAX_LIMIT: Final = 16_384
-LIMIT: Final = 10  # the default
+LIMIT: Final = 10  # the default number of documents
 
 
 class _Target(NamedTuple):
-    """The collection of a call, and the condition on its documents."""
+    """The collection of a call, and the condition that selects its documents."""
 
     database: str
     collection: Collection
@@ -37,7 +37,7 @@ class _Target(NamedTuple):
 
 
 def upsert(store: Store, body: Body) -> Body:
-    """Insert or replace documents by id; the last document of an id counts."""
+    """Insert or replace documents by id. Of documents with the same id, the last one is kept."""
     with store.lock:
         target = _target(store, body, "")
         items = body.get("documents")
@@ -53,7 +53,7 @@ def upsert(store: Store, body: Body) -> Body:
 
 
 def update(store: Store, body: Body) -> Body:
-    """Set some fields, or the vector, of the documents that meet a condition."""
+    """Set fields or the vector of the documents that match a condition."""
     with store.lock:
         target = _target(store, body, "query")
         _refuse_flat(store, target.collection, FLAT_NO_UPDATE, "update")
@@ -74,7 +74,7 @@ def update(store: Store, body: Body) -> Body:
 
 
 def delete(store: Store, body: Body) -> Body:
-    """Delete the documents that meet a condition, or the first `limit` of them."""
+    """Delete the documents that match a condition, at most `limit` if it is set."""
     with store.lock:
         target = _target(store, body, "query")
         _refuse_flat(store, target.collection, FLAT_NO_DELETE, "delete")
@@ -86,7 +86,7 @@ def delete(store: Store, body: Body) -> Body:
 
 
 def count(store: Store, body: Body) -> Body:
-    """Return the number of documents that meet a condition."""
+    """Return the number of documents that match a condition."""
     with store.lock:
         target = _target(store, {"query": {}, **body}, "query")
         view = _view(target.collection, body)
@@ -94,7 +94,7 @@ def count(store: Store, body: Body) -> Body:
 
 
 def query(store: Store, body: Body) -> Body:
-    """Return a page of the documents that meet a condition, and their total number."""
+    """Return one page of the documents that match a condition, and their total number."""
     with store.lock:
         target = _target(store, body, "query")
         condition, types = target.condition, target.collection.schema.types
@@ -111,7 +111,7 @@ def query(store: Store, body: Body) -> Body:
 
 
 def search(store: Store, body: Body) -> Body:
-    """Return the nearest documents of each vector, or of each document that is named by id."""
+    """Return the nearest documents for each query, which is a vector or a document id."""
     with store.lock:
         target = _target(store, body, "search")
         condition, collection = target.condition, target.collection
@@ -139,7 +139,7 @@ def search(store: Store, body: Body) -> Body:
 
 
 def _target(store: Store, body: Body, key: str) -> _Target:
-    """Return the target of a call, whose condition is under `key`; "" without a condition."""
+    """Parse the target of a call. `key` is the condition's name in the body, "" without one."""
     database = named(body.get("database"), "database")
     collection = store.collection(database, named(body.get("collection"), "collection"))
     condition = body.get(key) if key else {}
@@ -157,7 +157,7 @@ def _target(store: Store, body: Body, key: str) -> _Target:
 
 
 def _chosen(target: _Target) -> list[Document]:
-    """Return the documents of an update or a delete, which never selects all."""
+    """Return the documents to update or delete. A condition is required."""
     if target.ids is None and target.where is None:
         raise Refused(SYNTAX, "pass documentIds or a filter")
     ids = target.ids and [*dict.fromkeys(target.ids)]
@@ -191,7 +191,7 @@ def _check_search(condition: Body, collection: Collection) -> None:
 
 
 def _queries(target: _Target, view: View) -> Floats:
-    """Return the vectors to search for, shape (n, d); ids name queries here, not a condition."""
+    """Return the query vectors, shape (n, d). Ids select the documents to use as queries."""
     vectors, schema = target.condition.get("vectors"), target.collection.schema
     if (vectors is None) == (target.ids is None):
         raise Refused(SYNTAX, "pass either vectors or documentIds")
@@ -206,7 +206,7 @@ def _queries(target: _Target, view: View) -> Floats:
 
 
 def _sort_rules(rules: object, types: Mapping[str, str]) -> list[tuple[str, bool]]:
-    """Return the fields to sort by, each with True for descending order."""
+    """Return the fields to sort by. Each has True for descending order."""
     if not isinstance(rules, list) or not all(isinstance(rule, Mapping) for rule in rules):
         raise Refused(SYNTAX, "sort must be a list of objects")
     fields = []
@@ -221,7 +221,7 @@ def _sort_rules(rules: object, types: Mapping[str, str]) -> list[tuple[str, bool
 
 
 def _output(document: Document, condition: Body) -> dict[str, Any]:
-    """Return a document in the form of a response."""
+    """Convert a document to its form in a response."""
     wanted = condition.get("outputFields")
     fields = {
         name: value for name, value in document.fields.items() if not wanted or name in wanted

@@ -1,4 +1,4 @@
-"""Runs the emulator in this process."""
+"""The emulator, running in this process."""
 
 import os
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ MAX_BODY: Final = 100 * 2**20  # bytes; the limit of the SDK's gRPC client
 
 
 class Emulator(Closeable):
-    """Tencent Cloud VectorDB's protocols on this machine, served until `close`.
+    """Serves Tencent Cloud VectorDB's protocols on this machine until `close`.
 
         with Emulator(key="k", rpc_port=0) as emulator:
             client = tcvectordb.VectorDBClient(emulator.url, "root", "k")
 
     Attributes:
-        faults: faults of a cloud, which can be switched on at any time.
-        url, rpc_url: for `VectorDBClient` and `RPCVectorDBClient`, which both take `http://`.
+        faults: emulated faults, which can be changed at any time.
+        url, rpc_url: URLs for `VectorDBClient` and `RPCVectorDBClient`; both use `http://`.
     """
 
     def __init__(
@@ -45,15 +45,16 @@ class Emulator(Closeable):
         """Start serving.
 
         Args:
-            key: the API key that callers must send.
-            account: the account that callers must send.
-            host: the address to listen on, with plain HTTP. Its clients can try keys.
-            port: the port for HTTP; 0 chooses a free one.
-            rpc_port: the port for gRPC, which needs tcvectordb; 0 chooses a free one, None disables
+            key: the API key that clients must send.
+            account: the account that clients must send.
+            host: the address to listen on, with plain HTTP. Other machines that can reach it can
+                guess keys.
+            port: the HTTP port. 0 chooses a free port.
+            rpc_port: the gRPC port, which requires tcvectordb. 0 chooses a free port; None disables
                 gRPC.
-            folder: the folder for persistent data; None keeps data in memory.
-            faults: the faults; by default all are off.
-            max_body: the limit of a request, in bytes.
+            folder: the folder for persistent data. None keeps data in memory.
+            faults: the emulated faults. By default all are off.
+            max_body: the maximum request size in bytes.
 
         Raises:
             ConfigError: the account or key is empty or not printable ASCII, a port cannot be used,
@@ -87,12 +88,12 @@ class Emulator(Closeable):
 
     @property
     def url(self) -> str:
-        """`http://host:port` for HTTP."""
+        """The HTTP URL, `http://host:port`."""
         return f"http://{self._host}:{self._http.server_port}"
 
     @property
     def rpc_url(self) -> str:
-        """`http://host:port` for gRPC, the form that the SDK's client expects.
+        """The gRPC URL, `http://host:port`, as the SDK's client expects it.
 
         Raises:
             ConfigError: gRPC is disabled.
@@ -103,16 +104,16 @@ class Emulator(Closeable):
 
     @property
     def calls(self) -> Mapping[str, int]:
-        """The number of requests by path since the start, failed and rejected ones included."""
+        """The number of requests by path, including failed and rejected requests."""
         return dict(self._service.seen)
 
     def settle(self) -> None:
-        """Make every write visible to every read, and complete every index."""
+        """Make all writes visible to all reads, and complete all indexes."""
         self._store.settle()
 
     @override
     def close(self) -> None:
-        """Stop serving, cut connections and release the folder. Idempotent."""
+        """Stop serving, close connections and release the folder. Idempotent."""
         self._service.ended.set()
         if self._rpc:
             self._rpc.close()

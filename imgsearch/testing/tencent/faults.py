@@ -1,4 +1,4 @@
-"""Faults of a cloud service, which tests switch on while the emulator runs."""
+"""Emulated faults of a cloud service, which tests can switch on while the emulator runs."""
 
 import threading
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ MAX_SLOW: Final = 60.0  # seconds, so that a forgotten fault does not block a te
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of one call.
+    """A fault for one call.
 
-    The call waits for `seconds`. With a `status` the caller gets only this HTTP status, for 0 a
-    dropped connection; the call is executed before if `applied` is True. With a `code` the response
-    has this code, and the call is not executed.
+    The call is delayed by `seconds`. If `status` is set, the response is this HTTP status, or a
+    dropped connection for 0; the call is executed first only if `applied` is True. If `code` is
+    set, the response has this error code, and the call is not executed. `path` restricts the fault
+    to one call.
     """
 
     path: str = ""
@@ -27,15 +28,15 @@ class Fault:
 
 
 class Faults:
-    """Faults that can be switched on. Attributes are lasting; methods queue faults of next calls.
+    """The emulated faults. Attributes apply to all calls; methods queue faults for the next calls.
 
     Attributes:
-        lag: how many eventually consistent reads of a collection miss its newest writes;
-            `math.inf` lasts until `Emulator.settle()`. Strongly consistent reads miss no writes.
-        building: how many searches, rebuilds and descriptions of a collection see its index
-            building after an upsert or a rebuild; `math.inf` lasts until `settle()`. The response
-            to such a search or rebuild is 13101.
-        flat_frozen: whether collections with a FLAT index refuse deletes (13200) and updates
+        lag: the number of eventually consistent reads of a collection that miss its latest writes.
+            `math.inf` lasts until `Emulator.settle()`. Strongly consistent reads see all writes.
+        building: the number of searches, rebuilds and describe calls that find a collection's index
+            still being built after an upsert or rebuild. `math.inf` lasts until `settle()`. Such
+            searches and rebuilds get error code 13101.
+        flat_frozen: whether collections with a FLAT index reject deletes (13200) and updates
             (13201).
         `unauthorised`: the HTTP status for a wrong account or key, which is not documented.
     """
@@ -62,10 +63,10 @@ class Faults:
     def fail(
         self, status: int = 503, *, calls: int = 1, applied: bool = False, path: str = ""
     ) -> None:
-        """Respond to the next `calls` with an HTTP status, over gRPC with its equivalent.
+        """Respond to the next `calls` calls with an HTTP error status, or its gRPC equivalent.
 
-        With `applied` the call is executed first, like a response that is lost behind a gateway.
-        `path` restricts the fault to one call, such as "/document/upsert".
+        If `applied` is True, the call is executed first, as if a gateway lost the response. `path`
+        restricts the fault to one call, such as "/document/upsert".
 
         Raises:
             ConfigError: `status` is not an HTTP error status, or `calls` is below 1.
@@ -77,7 +78,7 @@ class Faults:
     def refuse(
         self, code: int, message: str = "refused", *, calls: int = 1, path: str = ""
     ) -> None:
-        """Respond to the next `calls` with an error code, without executing them.
+        """Respond to the next `calls` calls with an error code, without executing them.
 
         Raises:
             ConfigError: `code` is 0, or `calls` is below 1.
@@ -87,7 +88,7 @@ class Faults:
         self._add(Fault(path, code=code, message=message), calls)
 
     def drop(self, *, calls: int = 1, applied: bool = False, path: str = "") -> None:
-        """Drop the connection of the next `calls` without a response.
+        """Drop the connection of the next `calls` calls without a response.
 
         Raises:
             ConfigError: `calls` is below 1.
@@ -95,7 +96,7 @@ class Faults:
         self._add(Fault(path, status=0, applied=applied), calls)
 
     def slow(self, seconds: float, *, calls: int = 1, path: str = "") -> None:
-        """Wait before serving the next `calls`; closing the emulator ends the wait.
+        """Delay the next `calls` calls by `seconds`, or until the emulator is closed.
 
         Raises:
             ConfigError: `seconds` is not in 0 to 60, or `calls` is below 1.
@@ -105,12 +106,12 @@ class Faults:
         self._add(Fault(path, seconds=seconds), calls)
 
     def clear(self) -> None:
-        """Remove the queued faults; the attributes stay."""
+        """Remove the queued faults. The attributes are kept."""
         with self._lock:
             self._queue.clear()
 
     def take(self, path: str) -> Fault:
-        """Remove and return the oldest queued fault of a call, or return a fault without effect."""
+        """Remove and return the oldest queued fault for a call, or return an empty fault."""
         with self._lock:
             for i, fault in enumerate(self._queue):
                 if fault.path in ("", path):

@@ -6,7 +6,7 @@
     condition := field ("=" | "!=" | "<" | "<=" | ">" | ">=") literal
                | field ("in" | "not in" | "include" | "include all" | "exclude") "(" literal, … ")"
 
-The escape in quotes is a guess: a backslash before a quote or a backslash.
+Escaping is a guess: inside quotes, a backslash escapes a quote or a backslash.
 """
 
 import re
@@ -18,8 +18,8 @@ from imgsearch.testing.tencent.codes import BAD_PARAMETER, SYNTAX, Refused
 Literal = str | int | float
 Predicate = Callable[[Mapping[str, Any]], bool]
 
-MAX_DEPTH: Final = 100  # the emulator's own limit, safe for Python's stack
-MAX_DIGITS: Final = 400  # its own limit; doubles need fewer, and Python rejects 4,301 digits
+MAX_DEPTH: Final = 100  # the emulator's own limit, safe for Python's recursion limit
+MAX_DIGITS: Final = 400  # the emulator's own limit; doubles need fewer, and Python rejects 4,301
 NUMERIC: Final = frozenset({"uint64", "int64", "double"})
 
 _TOKEN: Final = re.compile(
@@ -50,16 +50,16 @@ _CONTAINMENT: Final[Mapping[str, Callable[[Any, tuple[Literal, ...]], bool]]] = 
 
 
 class Token(NamedTuple):
-    """A token of the language: `kind` is text, number, field, sign (also for keywords) or end."""
+    """A token. `kind` is text, number, field, sign (including keywords) or end."""
 
     kind: str
     value: Literal
 
 
 def parse(text: str, types: Mapping[str, str]) -> Predicate:
-    """Return the condition in `text`, over fields with declared `types`.
+    """Parse a filter on fields with declared `types`, and return it as a predicate.
 
-    A document without a field of a condition does not meet it.
+    A document that does not have a condition's field does not match the condition.
 
     Raises:
         Refused: 15000, `text` has a syntax error; 14100, a field is not declared or is compared
@@ -100,7 +100,7 @@ def _token(match: re.Match[str]) -> Token:
 
 
 class _Parser:
-    """A recursive-descent parser with a method for each rule of the grammar above."""
+    """A recursive-descent parser with one method for each rule of the grammar."""
 
     def __init__(self, tokens: list[Token], types: Mapping[str, str]) -> None:
         self.tokens, self.types, self.at = tokens, types, 0

@@ -1,4 +1,4 @@
-"""The service over HTTP/1.1 with keep-alive, for `tcvectordb.VectorDBClient`."""
+"""Serves HTTP/1.1 with keep-alive, for `tcvectordb.VectorDBClient`."""
 
 import contextlib
 import http.server
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class HttpServer(http.server.ThreadingHTTPServer):
-    """An HTTP server with a thread for each connection; `close` cuts open ones."""
+    """An HTTP server with one thread for each connection."""
 
     daemon_threads = True
     request_queue_size = 128  # connections that wait to be accepted
@@ -31,14 +31,14 @@ class HttpServer(http.server.ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__((host, port), _Handler)
-        # 0.05 s between checks for the end, which limits the time of `close`
+        # 0.05 s between checks for shutdown, so that `close` is fast
         serve = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread = serve
         self._thread.start()
 
     @override
     def server_bind(self) -> None:
-        """Bind without a DNS lookup of this machine's name, which may take seconds."""
+        """Bind without a DNS lookup of this machine's name, which can take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_port = int(self.server_address[1])
 
@@ -61,7 +61,7 @@ class HttpServer(http.server.ThreadingHTTPServer):
         logger.log(level, "connection from %s ended", client_address, exc_info=error)
 
     def close(self) -> None:
-        """Stop listening, and cut all connections."""
+        """Stop listening, and close all connections."""
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -72,7 +72,7 @@ class HttpServer(http.server.ThreadingHTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """Serves one connection."""
+    """Handles the requests of one connection."""
 
     server: HttpServer
     protocol_version = "HTTP/1.1"
@@ -103,10 +103,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(200, json.dumps(envelope, default=_plain).encode(), "application/json")
 
     def _content(self, method: str) -> bytes:
-        """Return the body of the request.
+        """Read the request body.
 
         Raises:
-            Broken: 405, 411 or 413.
+            Broken: 405, the method is wrong; 411, the length is missing or invalid; 413, the body
+                is too large.
         """
         length = self.headers.get("Content-Length", "0")
         if self.headers.get("Transfer-Encoding") or not (length.isascii() and length.isdigit()):
@@ -136,7 +137,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _body(content: bytes) -> Body:
-    """Return the JSON object in a request, empty for an empty body."""
+    """Parse the JSON object in a request. An empty body is an empty object."""
     try:
         body = json.loads(content or b"{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -151,7 +152,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _plain(value: object) -> list[float]:
-    """Return a vector for JSON: each float32 as the equal float64."""
+    """Convert a vector to a list for JSON, without rounding."""
     if isinstance(value, np.ndarray):
         return [float(number) for number in value]
     raise TypeError(f"{type(value).__name__} in a response")

@@ -1,8 +1,8 @@
-"""Acknowledged changes in a file of JSON lines, which survives `kill -9`.
+"""Saves acknowledged changes in a JSON lines file, which survives `kill -9`.
 
-A line is written completely before the response, so the kernel has it if the process dies. An
-incomplete last line was not acknowledged and is removed. Without fsync a power failure may lose
-lines. The file only grows.
+A line is written to the kernel before the response is sent. An incomplete last line was not
+acknowledged and is removed. Because fsync is not called, a power failure may lose lines. The file
+is never compacted.
 """
 
 import json
@@ -17,7 +17,7 @@ HEAD: Final = {"format": "imgsearch-tencent-emulator", "version": 1}
 
 
 class Journal:
-    """The file `journal.jsonl` of a folder, locked by one process at a time."""
+    """The file `journal.jsonl` in a folder, locked by one emulator at a time."""
 
     def __init__(self, folder: Path) -> None:
         """Open or create the folder.
@@ -26,7 +26,7 @@ class Journal:
             StoreLocked: another emulator, in this or another process, uses the folder.
             ConfigError: another program wrote the folder's journal.
         """
-        import fcntl  # POSIX only; an emulator in memory works without
+        import fcntl  # POSIX only; not needed for an emulator in memory
 
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "journal.jsonl"
@@ -51,10 +51,10 @@ class Journal:
                 yield json.loads(line)
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Write an event to the kernel.
+        """Append an event to the file, without fsync.
 
         Raises:
-            OSError: the write failed, and no part of the event is in the file.
+            OSError: the write failed. The file does not contain a part of the event.
         """
         line = memoryview(json.dumps(event, separators=(",", ":")).encode() + b"\n")
         size = os.fstat(self._file.fileno()).st_size
@@ -66,7 +66,7 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Release the folder."""
+        """Close the file and release the folder."""
         self._file.close()
 
     def _cut_tail(self) -> None:

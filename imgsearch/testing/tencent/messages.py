@@ -1,6 +1,7 @@
-"""Converts gRPC messages to the JSON bodies and envelopes of the calls, and back.
+"""Converts gRPC requests to JSON bodies, and JSON envelopes to gRPC responses.
 
-A number or text in a message that is 0 or empty counts as missing, because the SDK sends it so.
+Numbers that are 0 and empty texts in a request count as missing, because the SDK sends missing
+values in this way.
 """
 
 import json
@@ -32,7 +33,7 @@ BODIES: Final[Mapping[str, tuple[str, str]]] = {
     "/document/query": ("QueryRequest", "QueryResponse"),
     "/document/search": ("SearchRequest", "SearchResponse"),
 }
-# fields of requests that have the same name in bodies
+# request fields with the same name in the body
 _PLAIN: Final = (
     "database", "collection", "alias", "description", "shardNum", "replicaNum", "buildIndex",
     "fieldName", "readConsistency",
@@ -40,10 +41,11 @@ _PLAIN: Final = (
 
 
 def body_of(path: str, request: Any) -> Body:
-    """Return the HTTP body that is equivalent to a request.
+    """Convert a gRPC request to the equivalent HTTP body.
 
     Raises:
-        Refused: 15000, a text is not UTF-8.
+        Refused: 15000, a text is not UTF-8, a field is not valid JSON, or the request uses sparse
+            vectors or embedding models.
     """
     names = request.DESCRIPTOR.fields_by_name
     body = {name: getattr(request, name) for name in _PLAIN if name in names}
@@ -66,7 +68,7 @@ def body_of(path: str, request: Any) -> Body:
 
 
 class Messages:
-    """Converts envelopes to messages; `messages` is the SDK's module."""
+    """Converts envelopes to gRPC messages. `messages` is the SDK's module of message classes."""
 
     def __init__(self, messages: Any) -> None:
         self._of = messages
@@ -78,7 +80,7 @@ class Messages:
         }
 
     def answer(self, path: str, envelope: Body, response: Any) -> Any:
-        """Return the `response` message for the envelope of a call."""
+        """Convert the envelope of a call to a message of the class `response`."""
         message = response()
         for name, value in envelope.items():
             if name in self._fill:

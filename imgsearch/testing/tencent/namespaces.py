@@ -1,4 +1,4 @@
-"""Calls on databases, collections, aliases and indexes."""
+"""Implements the calls for databases, collections, aliases and indexes."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from imgsearch.testing.tencent.codes import (
 from imgsearch.testing.tencent.schema import Body, named, schema, whole
 from imgsearch.testing.tencent.store import Collection, Database, Store
 
-# options of the service that the emulator refuses, because it does not implement them
+# options of the service that the emulator does not support
 _UNSUPPORTED = ("ttlConfig", "filterIndexConfig")
 
 
@@ -37,7 +37,7 @@ def drop_database(store: Store, body: Body) -> Body:
 
 
 def list_databases(store: Store, body: Body) -> Body:  # noqa: ARG001 — every call has a body
-    """Return the names and the metadata of all databases."""
+    """Return the names and metadata of all databases."""
     info = {
         name: {
             "createTime": moment(database.created),
@@ -79,7 +79,7 @@ def describe_collection(store: Store, body: Body) -> Body:
 
 
 def list_collections(store: Store, body: Body) -> Body:
-    """Return the metadata of all collections of a database."""
+    """Return the metadata of all collections in a database."""
     name = named(body.get("database"), "database")
     database = store.database(name)
     return {
@@ -98,7 +98,7 @@ def drop_collection(store: Store, body: Body) -> Body:
 
 
 def truncate_collection(store: Store, body: Body) -> Body:
-    """Delete all documents of a collection."""
+    """Delete all documents in a collection."""
     _, collection = _find(store, body, alias=False)
     before = len(collection.documents)
     collection.delay(store.faults.lag)
@@ -107,7 +107,7 @@ def truncate_collection(store: Store, body: Body) -> Body:
 
 
 def set_alias(store: Store, body: Body) -> Body:
-    """Create an alias of a collection, or move it from another one."""
+    """Create an alias for a collection, or move an existing alias to it."""
     database, collection = _find(store, body, alias=False)
     alias = named(body.get("alias"), "alias")
     if alias in database.collections:
@@ -117,7 +117,7 @@ def set_alias(store: Store, body: Body) -> Body:
 
 
 def delete_alias(store: Store, body: Body) -> Body:
-    """Delete an alias; a missing one is ignored."""
+    """Delete an alias. A missing alias is ignored."""
     name = named(body.get("database"), "database")
     database, alias = store.database(name), named(body.get("alias"), "alias")
     if alias not in database.aliases:
@@ -127,7 +127,7 @@ def delete_alias(store: Store, body: Body) -> Body:
 
 
 def rebuild_index(store: Store, body: Body) -> Body:
-    """Rebuild the vector index, for the number of calls in `Faults.building`."""
+    """Rebuild the vector index. `Faults.building` calls see it being built."""
     _, collection = _find(store, body)
     if body.get("fieldName") not in (None, "", "vector"):
         raise Refused(BAD_PARAMETER, f"vector index {body['fieldName']!r} does not exist")
@@ -138,7 +138,7 @@ def rebuild_index(store: Store, body: Body) -> Body:
 
 
 def moment(seconds: float) -> str:
-    """Return a time in UTC, in the service's format."""
+    """Format a time in the service's format, in UTC."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -1,8 +1,8 @@
-"""The service over gRPC, for `tcvectordb.RPCVectorDBClient`.
+"""Serves gRPC, for `tcvectordb.RPCVectorDBClient`.
 
-It uses the SDK's messages. The SDK's registration function names methods `/olama.SearchEngine/…`,
-but its client calls `/document/upsert` and similar paths, so they are registered here one by one.
-`tcvectordb` is imported when a server starts.
+The messages are the SDK's. The SDK's registration function names methods `/olama.SearchEngine/…`,
+but its client calls paths such as `/document/upsert`, so methods are registered here one by one.
+`tcvectordb` is imported only when a server starts.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from imgsearch.testing.tencent.codes import Broken
 from imgsearch.testing.tencent.messages import BODIES, Messages, body_of
 from imgsearch.testing.tencent.service import Service
 
-# the gRPC status of a client for the HTTP status of a proxy
+# maps a proxy's HTTP status to the gRPC status that a client reports
 # Source: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 STATUS: Final[Mapping[int, str]] = {
     0: "UNAVAILABLE",  # a dropped connection
@@ -28,11 +28,11 @@ STATUS: Final[Mapping[int, str]] = {
     503: "UNAVAILABLE",
     504: "UNAVAILABLE",
 }
-WORKERS: Final = 16  # calls served at once
+WORKERS: Final = 16  # concurrent calls
 
 
 class RpcServer:
-    """A gRPC server on one port."""
+    """A gRPC server."""
 
     def __init__(self, service: Service, host: str, port: int, max_body: int) -> None:
         """Start serving.
@@ -76,14 +76,14 @@ class RpcServer:
         self._server.start()
 
     def close(self) -> None:
-        """Stop serving, and cancel running calls."""
+        """Stop serving and cancel running calls."""
         self._server.stop(grace=None).wait()
 
 
 def _handler(
     grpc: Any, service: Service, path: str, messages: Messages, response: Any
 ) -> Callable[[Any, Any], Any]:
-    """Return the function that serves a method."""
+    """Return the gRPC handler of one method."""
 
     def handle(request: Any, context: Any) -> Any:
         metadata = dict(context.invocation_metadata())

@@ -1,4 +1,4 @@
-"""Schemas of collections, and checks of the documents in them."""
+"""Collection schemas, and checks of documents."""
 
 import json
 import re
@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 MAX_DIM: Final = 4096  # a guess
 METRICS: Final = frozenset({"COSINE", "IP", "L2"})
 SCALARS: Final = frozenset({"string", "uint64", "int64", "double", "array"})
-# index → parameter → (smallest, largest, default); all are guesses
+# index → parameter → (minimum, maximum, default); all are guesses
 INDEXES: Final[Mapping[str, Mapping[str, tuple[int, int, int]]]] = {
     "FLAT": {},
     "HNSW": {"M": (4, 64, 16), "efConstruction": (8, 512, 200)},
@@ -31,7 +31,7 @@ _INTEGERS: Final = {"uint64": (0, 2**64 - 1), "int64": (-(2**63), 2**63 - 1)}
 
 
 class VectorField(NamedTuple):
-    """The vector index, with the `params` of its kind in `INDEXES`."""
+    """The vector field and its index. `params` are the parameters of its `kind` in `INDEXES`."""
 
     dim: int
     kind: str
@@ -41,7 +41,7 @@ class VectorField(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document with its `vector`, float32 (d,). Immutable, so changes replace it."""
+    """A document with its `vector`, float32 (d,). Immutable: changes create a new document."""
 
     id: str
     vector: Floats
@@ -50,16 +50,16 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The vector index of a collection, and the `types` of its filter fields by name."""
+    """A collection's vector field, and the `types` of its filter fields by name."""
 
     vector: VectorField
     types: Mapping[str, str]
 
     def document(self, body: Body) -> Document:
-        """Return the document in the body of an upsert.
+        """Convert a document from an upsert's body.
 
         Raises:
-            Refused: 14100, it does not fit the schema.
+            Refused: 14100, the document does not match the schema.
         """
         if "vector" not in body:
             raise Refused(BAD_PARAMETER, "a document has no vector")
@@ -67,10 +67,10 @@ class Schema:
         return Document(identity(body.get("id")), self.row(body["vector"]), self.fields(fields))
 
     def row(self, vector: object) -> Floats:
-        """Return a vector as float32, shape (d,).
+        """Convert a vector to float32, shape (d,).
 
         Raises:
-            Refused: 14100, it has another length, or a value is not a finite float32.
+            Refused: 14100, the length is wrong, or a value is not a finite float32.
         """
         try:
             with np.errstate(over="ignore"):
@@ -87,7 +87,7 @@ class Schema:
         return row
 
     def fields(self, body: Body) -> dict[str, Any]:
-        """Return a document's fields, declared ones with their types.
+        """Convert a document's fields. Declared fields get their declared types.
 
         Raises:
             Refused: 14100, a declared field has another type, or a text is not valid Unicode.
@@ -96,10 +96,10 @@ class Schema:
 
 
 def schema(indexes: object) -> Schema:
-    """Return the schema for the `indexes` of a create call.
+    """Convert the `indexes` of a create call to a schema.
 
     Raises:
-        Refused: 15000, the declaration is malformed; 14100, a value in it is out of range.
+        Refused: 15000, `indexes` is malformed; 14100, a value is unsupported or out of range.
     """
     if not isinstance(indexes, list) or not all(isinstance(index, dict) for index in indexes):
         raise Refused(SYNTAX, "indexes must be a list of objects")
@@ -124,7 +124,7 @@ def schema(indexes: object) -> Schema:
 
 
 def named(name: object, role: str) -> str:
-    """Return a name of a database, collection or alias; `role` names it in the message.
+    """Return a valid database, collection or alias name. `role` is its name in the message.
 
     Raises:
         Refused: 15000, the name is invalid.
@@ -135,7 +135,7 @@ def named(name: object, role: str) -> str:
 
 
 def identity(id_: object) -> str:
-    """Return a document's id.
+    """Return a document's id if it is valid.
 
     Raises:
         Refused: 14100, the id is invalid.
@@ -146,10 +146,10 @@ def identity(id_: object) -> str:
 
 
 def whole(number: object, role: str, least: int, most: int) -> int:
-    """Return an integer in a range; `role` names it in the message.
+    """Return an integer in `least` to `most`. `role` is its name in the message.
 
     Raises:
-        Refused: 14100, it is not an integer, or out of range.
+        Refused: 14100, `number` is not an integer or is out of range.
     """
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
         raise Refused(BAD_PARAMETER, f"{role} must be an integer in [{least}, {most}]")
@@ -176,7 +176,7 @@ def _vector_field(index: Body) -> VectorField:
 
 
 def _value(name: str, type_: str | None, value: Any) -> Any:
-    """Return a field's value as its declared type; undeclared fields may have any JSON value."""
+    """Convert a field's value to its declared type. Undeclared fields can have any JSON value."""
     match type_, value:
         case ((None | "string"), str()):
             return _text(value)
@@ -195,7 +195,7 @@ def _value(name: str, type_: str | None, value: Any) -> Any:
 
 
 def _json(name: str, value: object) -> object:
-    """Return the value of an undeclared field, if both protocols can transfer it."""
+    """Return the value of an undeclared field if both protocols can transfer it."""
     try:
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError):
@@ -204,7 +204,7 @@ def _json(name: str, value: object) -> object:
 
 
 def _text(value: str) -> str:
-    """Return a text, if it can be encoded in UTF-8, which both protocols use."""
+    """Return a text if it can be encoded in UTF-8, which both protocols require."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -1,11 +1,11 @@
-"""Exact search: every vector is compared, for any kind of index.
+"""Exact search by brute force, for all index kinds.
 
-Scores, higher is nearer for COSINE and IP, lower for L2:
-    COSINE  a·b / (|a| |b|), 0 if either is zero
+Higher scores are nearer for COSINE and IP, lower scores for L2:
+    COSINE  a·b / (|a| |b|), 0 if a or b is a zero vector
     IP      a·b
     L2      Σ (a - b)², squared as in faiss and hnswlib, which the SDK's protocol names as engines;
-            whether the service takes the root is unknown
-They are computed in float64 from float32 vectors and rounded once, to float32.
+            it is unknown whether the service takes the square root
+Scores are computed in float64 from float32 vectors, and rounded to float32 at the end.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from imgsearch.testing.tencent.store import View
 
 Doubles = npt.NDArray[np.float64]
 
-BLOCK: Final = 4096  # rows converted to float64 at once: 64 MB at 2,048 dimensions
+BLOCK: Final = 4096  # rows converted to float64 at once; 64 MB with 2,048 dimensions
 
 
 def nearest(
@@ -34,7 +34,7 @@ def nearest(
 ) -> list[list[tuple[Document, float]]]:
     """Return at most `limit` documents for each row of `queries`, shape (n, d), nearest first.
 
-    `radius` is the worst score to return; None returns all. Ties keep the order of insertion.
+    `radius` is the worst score to return; None sets no limit. Ties keep the insertion order.
     """
     documents = list(view.documents.values())
     rows = [i for i, document in enumerate(documents) if not where or where(document.fields)]
@@ -52,20 +52,20 @@ def nearest(
 
 
 def sort_key(document: Document, field: str) -> tuple[bool, str | float]:
-    """Return the key that sorts a document by a field; documents without it come first."""
+    """Return the sort key of a document for a field. Documents without the field come first."""
     value = document.id if field == "id" else document.fields.get(field)
     return (value is not None, "" if value is None else value)
 
 
 def matching(view: View, ids: list[str] | None, where: Predicate | None) -> list[Document]:
-    """Return the documents with these ids, or all for None, that meet the condition."""
+    """Return the documents that match `where`. If `ids` is set, only documents with these ids."""
     by_id: Mapping[str, Document] = view.documents
     chosen = by_id.values() if ids is None else [by_id[id_] for id_ in ids if id_ in by_id]
     return [document for document in chosen if not where or where(document.fields)]
 
 
 def _scores(queries: Floats, matrix: Floats, metric: str) -> Floats:
-    """Return the scores, shape (queries, rows)."""
+    """Return the scores, float32, shape (queries, rows)."""
     doubles = queries.astype(np.float64)
     blocks = [
         _block(doubles, matrix[start : start + BLOCK].astype(np.float64), metric)

@@ -1,4 +1,4 @@
-"""The service behind both protocols: authorization, calls and faults."""
+"""The service behind both protocols: authorization, faults and dispatch of calls."""
 
 import hmac
 import logging
@@ -30,13 +30,13 @@ class Service:
         self._lock = threading.Lock()
 
     def answer(self, path: str, authorization: str, read: Callable[[], Body]) -> Body:
-        """Serve a call; `read` returns its body, and is called after authorization.
+        """Execute a call. `read` returns the body; it is called only after authorization.
 
         Returns:
-            The envelope: code, msg, requestId and the values of the call.
+            The envelope: code, msg, requestId and the results of the call.
 
         Raises:
-            Broken: the caller gets an HTTP status or a dropped connection, without an envelope.
+            Broken: the response is an HTTP error status or a dropped connection.
         """
         with self._lock:
             self.seen[path] += 1
@@ -68,7 +68,7 @@ class Service:
         return {"code": SUCCESS, "msg": "operation success", **request, **values}
 
     def _run(self, path: str, body: Body) -> Body:
-        if path.startswith("/document/"):  # these calls lock for a part of their time
+        if path.startswith("/document/"):  # these calls hold the lock only for a part of their time
             return CALLS[path](self.store, body)
         with self.store.lock:
             return CALLS[path](self.store, body)

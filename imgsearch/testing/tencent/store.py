@@ -1,7 +1,7 @@
 """Databases, collections and documents, in memory or in a persistent folder.
 
-Every change is an event, which is checked, written to the journal of the folder, and applied.
-Opening a folder applies its events again.
+Each change is an event that is checked, written to the folder's journal, and applied. Opening a
+folder replays its events.
 """
 
 import base64
@@ -23,7 +23,7 @@ Event = Mapping[str, Any]
 
 
 class View:
-    """The documents of a collection at one moment, in the order of insertion."""
+    """A snapshot of a collection's documents, in insertion order."""
 
     def __init__(self, documents: Mapping[str, Document]) -> None:
         self.documents = documents
@@ -35,21 +35,21 @@ class View:
 
 
 class Collection:
-    """A collection; the lock of its store guards it."""
+    """A collection, guarded by the store's lock."""
 
     def __init__(self, event: Event) -> None:
         self.name: str = event["collection"]
-        self.created: float = event["time"]  # seconds since 1970
+        self.created: float = event["time"]  # Unix time in seconds
         self.declared: Mapping[str, Any] = event["declared"]
         self.schema: Schema = schema(self.declared["indexes"])
         self.documents: dict[str, Document] = {}
-        self.building: float = 0  # further calls that see the index building
+        self.building: float = 0  # number of further calls that see the index being built
         self._now: View | None = None
-        self._before: View | None = None  # the view of eventual reads while they lag
+        self._before: View | None = None  # the old view, for eventual reads while they lag
         self._lag: float = 0
 
     def view(self, *, strong: bool = True) -> View:
-        """Return the documents for a read; an eventual read reduces the lag."""
+        """Return the documents that a read sees. Each eventual read reduces the lag by one."""
         if not strong and self._before:
             before, self._lag = self._before, self._lag - 1
             if self._lag <= 0:
@@ -59,7 +59,7 @@ class Collection:
         return self._now
 
     def delay(self, reads: float) -> None:
-        """Hide the next change from some eventual reads."""
+        """Hide the next change from the next `reads` eventual reads."""
         if reads > 0:
             self._before, self._lag = self._before or self.view(), reads
 
@@ -69,7 +69,7 @@ class Collection:
         self.documents.update((document.id, document) for document in documents)
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Delete documents that exist."""
+        """Delete documents, which must exist."""
         self._now = None
         for id_ in ids:
             del self.documents[id_]
@@ -80,17 +80,17 @@ class Collection:
         self.documents.clear()
 
     def is_building(self) -> bool:
-        """Return whether a call sees the index building, and count the call."""
+        """Return whether a call sees the index being built. Each call reduces the count by one."""
         building, self.building = self.building > 0, max(0, self.building - 1)
         return building
 
     def settle(self) -> None:
-        """End the building of the index and the lag of reads."""
+        """Complete the index, and make all changes visible."""
         self._before, self._lag, self.building = None, 0, 0
 
 
 class Database:
-    """A database: collections by name, and collections' names by alias."""
+    """A database: collections by name, and collection names by alias."""
 
     def __init__(self, event: Event) -> None:
         self.created: float = event["time"]
@@ -103,7 +103,7 @@ class Database:
 
 
 class Store:
-    """All databases. Callers hold `lock` from the first read to the last change."""
+    """All databases. Callers must hold `lock` from their first read to their last change."""
 
     def __init__(self, faults: Faults, folder: Path | None = None) -> None:
         self.faults, self.lock = faults, threading.RLock()
@@ -116,17 +116,17 @@ class Store:
         """Return a database by name.
 
         Raises:
-            Refused: 15301, it does not exist.
+            Refused: 15301, the database does not exist.
         """
         if name not in self.databases:
             raise Refused(NO_DATABASE, f"Database not exist: {name}")
         return self.databases[name]
 
     def collection(self, database: str, name: str, *, alias: bool = True) -> Collection:
-        """Return a collection by name, or with `alias` by an alias.
+        """Return a collection by name, or by alias if `alias` is True.
 
         Raises:
-            Refused: 15301 or 15302, the database or the collection does not exist.
+            Refused: 15301, the database does not exist; 15302, the collection does not exist.
         """
         parent = self.database(database)
         real = parent.aliases.get(name, name) if alias else name
@@ -135,10 +135,10 @@ class Store:
         return parent.collections[real]
 
     def change(self, do: str, database: str, collection: str = "", **facts: Any) -> None:
-        """Make a durable change. `facts` are further values of the event, for `_APPLY`.
+        """Write a change to the journal and apply it. `facts` are further values of the event.
 
         Raises:
-            OSError: the journal cannot be written, and the change was not made.
+            OSError: the journal cannot be written. The change was not applied.
         """
         event = {"do": do, "database": database, "collection": collection, "time": time.time()}
         event |= facts
@@ -157,13 +157,13 @@ class Store:
         collection.put(documents)
 
     def remove(self, database: str, collection: Collection, ids: list[str]) -> None:
-        """Delete documents that exist."""
+        """Delete documents, which must exist."""
         if ids:
             collection.delay(self.faults.lag)
             self.change("remove", database, collection.name, ids=ids)
 
     def settle(self) -> None:
-        """Make every write visible, and complete every index."""
+        """Make all writes visible, and complete all indexes."""
         with self.lock:
             for database in self.databases.values():
                 for collection in database.collections.values():
@@ -203,7 +203,7 @@ _APPLY: Mapping[str, Callable[[Database, Event], Any]] = {
 
 
 def _pack(document: Document) -> Event:
-    """Return a document for JSON, its vector as base64 of little-endian float32."""
+    """Convert a document for JSON. The vector becomes base64 of little-endian float32."""
     vector = base64.b64encode(document.vector.astype("<f4").tobytes()).decode()
     return {"id": document.id, "vector": vector, "fields": document.fields}
 
