@@ -1,1 +1,1 @@
-"""Labeled datasets: published manifests, downloads, and loading from folders and lists."""
+"""Labeled datasets: published manifests, downloads, loading from folders and lists."""

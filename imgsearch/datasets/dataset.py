@@ -1,13 +1,14 @@
 """Labeled datasets from class folders, or from a list of paths and labels.
 
     shop/train/<class>/*    shop/test/<class>/*     held out: queries in test, gallery in train
-    shop/gallery/<class>/*  shop/query/<class>/*    the same with other names
-    shop/train/<class>/*    shop/val/<class>/*      the same; also valid and validation
+    shop/gallery/<class>/*  shop/query/<class>/*    held out, with other folder names
+    shop/train/<class>/*    shop/val/<class>/*      held out; also valid and validation
     shop/<class>/*                                  leave-one-out: each image is a query
     shop.csv: id,path,label                         leave-one-out; paths are relative to the csv
-    shop.tsv, shop.parquet                          separated by tabs, and as columns
+    shop.tsv, shop.parquet                          the same columns, in other file formats
 
-Problems that would falsify the figures are errors. Minor ones are listed in `Dataset.notes`.
+Problems that would make the figures wrong are errors. Minor problems are listed in
+`Dataset.notes`.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ _NAMED: Final = 5  # names in a note with a long list
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A labeled image; `path` is absolute, `label` in Unicode's composed form (NFC)."""
+    """A labeled image. `path` is absolute, and `label` is NFC-normalized."""
 
     path: Path
     label: str
@@ -45,7 +46,7 @@ class Item:
 class Dataset:
     """A gallery to search in, and queries.
 
-    If the dataset is `held_out`, the queries are not in the gallery. Else they are the gallery, and
+    If `held_out`, the queries are not in the gallery. Otherwise they are the gallery images, and
     each must be left out of its own hits. `notes` are sentences for the report.
     """
 
@@ -58,14 +59,14 @@ class Dataset:
 
     @cached_property
     def manifest_hash(self) -> str:
-        """The sha256, in hex, of every image's content, label and role.
+        """The sha256 of the contents, labels and roles of all images, in hex.
 
-        It hashes sorted lines. A line is a JSON array of role ("gallery" or "query"; with
-        leave-one-out only "gallery"), label and the file's sha256, and ends in a newline. Paths are
-        not included: the same images in another folder are the same dataset.
+        It hashes sorted lines. A line is a JSON array of the role ("gallery" or "query"; with
+        leave-one-out only "gallery"), the label and the file's sha256, and ends in a newline. Paths
+        are not included, so the same images in another folder are the same dataset.
 
-        Every file is read: 1,100 JPEGs of 126 MB took 0.2 s (cached by the system, 2-core virtual
-        machine, Python 3.11).
+        Every file is read: 1,100 JPEGs of 126 MB in total took 0.2 s (in the file cache, 2-core
+        virtual machine, Python 3.11).
 
         Raises:
             DatasetError: a file cannot be read.
@@ -79,15 +80,17 @@ class Dataset:
 def load(
     path: str | os.PathLike[str], *, path_column: str = "path", label_column: str = "label"
 ) -> Dataset:
-    """Load the dataset at `path`, a folder or list in one of the layouts above.
+    """Load the dataset at `path`, a folder or list in one of the layouts of this module.
 
     Images are recognized by suffix, or else by their first bytes. Hidden files are skipped.
-    `path_column` and `label_column` are the column names of a list, in any case. Of several splits
-    the first pair with queries in class folders is used; other folders are noted.
+    `path_column` and `label_column` are the column names of a list, case-insensitive. If a folder
+    has several splits, the first pair whose queries are in class folders is used. Other folders are
+    listed in `notes`.
 
     Raises:
         DatasetError: the path is missing or unreadable, no image has a label, the gallery has fewer
-            than two images, labels differ only by case, or a list lacks a column, a cell or a file.
+            than two images, labels differ only in case or surrounding whitespace, or a list lacks a
+            column, a cell or a file.
     """
     try:
         root = Path(path).expanduser().resolve()
@@ -119,13 +122,16 @@ def _load_folder(root: Path) -> Dataset:
 
 
 def _find_splits(root: Path) -> tuple[Path, Path] | None:
-    """Return the folders of gallery and queries, preferably with queries in class folders."""
+    """Return the gallery and query folders, preferably with queries in class folders.
+
+    Returns None if there are no splits.
+    """
     pairs = list(splits.pairs(root))
     return next((pair for pair in pairs if splits.has_folders(pair[1])), next(iter(pairs), None))
 
 
 def _load_classes(folder: Path, notes: "_Notes") -> list[Item]:
-    """Return the images of a folder of class folders, sorted by class and name."""
+    """Return the images in the class folders of `folder`, sorted by class and name."""
     items: list[Item] = []
     for entry in _visible(folder):
         if not entry.is_dir():
@@ -173,7 +179,7 @@ def _load_list(file: Path, path: str, label: str) -> Dataset:
 
 
 class _Notes:
-    """Problems of a dataset that do not falsify the figures."""
+    """Problems of a dataset that do not make the figures wrong."""
 
     def __init__(self) -> None:
         self.skipped: list[str] = []
@@ -183,7 +189,7 @@ class _Notes:
         self._sentences: dict[str, None] = {}
 
     def add(self, sentence: str) -> None:
-        """Add a sentence, once."""
+        """Add a sentence unless it was added before."""
         self._sentences[sentence] = None
 
     def lines(self) -> Iterator[str]:
@@ -219,7 +225,7 @@ def check_labels(labels: Iterable[str]) -> None:
     """Reject labels that are probably variants of one label.
 
     Raises:
-        DatasetError: two labels differ only by case or blanks.
+        DatasetError: two labels differ only in case or in leading or trailing whitespace.
     """
     seen: dict[str, str] = {}
     for label in dict.fromkeys(labels):
@@ -232,7 +238,7 @@ def check_labels(labels: Iterable[str]) -> None:
 
 
 def _label_notes(gallery: Sequence[Item], queries: Sequence[Item] | None) -> Iterator[str]:
-    """Yield notes on classes without queries or without relevant images.
+    """Yield notes about classes without queries or without relevant images.
 
     Raises:
         DatasetError: no query has a relevant image.
@@ -252,7 +258,11 @@ def _label_notes(gallery: Sequence[Item], queries: Sequence[Item] | None) -> Ite
 
 
 def _label(name: str) -> str:
-    """Return `name` in its composed form, because macOS may write é as e and an accent."""
+    """Return `name` in NFC, because macOS may store é as e and a combining accent.
+
+    Raises:
+        DatasetError: the name has control characters or is not UTF-8.
+    """
     if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name):
         raise DatasetError(f"invalid label {name!r}: it has control characters or is not UTF-8")
     return composed(name)

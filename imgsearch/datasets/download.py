@@ -25,7 +25,7 @@ from imgsearch.errors import ConfigError, DownloadError
 from imgsearch.text import load_json
 
 STAGE: Final = "downloading"
-_ATTEMPTS: Final = 5  # each of which received some bytes
+_ATTEMPTS: Final = 5  # each must receive data
 _REDIRECTS: Final = 5
 _MOVED: Final = (301, 302, 303, 307, 308)
 _CHUNK: Final = 1 << 16
@@ -42,13 +42,13 @@ def download(
 ) -> None:
     """Download `url`, at most `limit` bytes, to `target`; an existing file is kept.
 
-    A broken connection is retried up to four times while each attempt receives bytes. Up to five
-    redirects are followed, but not from https to http.
+    A broken download is resumed up to four times, as long as every attempt receives data. Up to
+    five redirects are followed, but not from https to http.
 
     Raises:
-        ConfigError: `url` is not an http or https URL, or has a password.
-        DownloadError: no response in `timeout` seconds, an untrusted certificate, a status other
-            than success, more than `limit` bytes, or too many interruptions.
+        ConfigError: `url` is not an http or https URL, or contains a user or password.
+        DownloadError: no response within `timeout` seconds, an untrusted certificate, an error
+            status, more than `limit` bytes, or too many interruptions.
         OSError: the folder cannot be written.
     """
     _check(url)
@@ -68,14 +68,17 @@ def download(
 
 
 def redact(url: str) -> str:
-    """Return a URL without user, password and query, which may be secret."""
+    """Return a URL without its user, password and query, which may be secret."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """The validator of a content, or "", and its size in bytes, or None if unknown."""
+    """The validator and the size of a response's content.
+
+    `validator` is "" if unknown. `total` is in bytes, or None if unknown.
+    """
 
     validator: str
     total: int | None
@@ -104,14 +107,17 @@ class _Part:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def restart(self, content: _Content) -> None:
-        """Discard the bytes, and record the content to receive."""
+        """Discard the partial file, and record the content to receive."""
         self.discard()
         self.validator, self.total = content.validator, content.total
         note = {"url": self._key, "validator": self.validator, "total": self.total}
         self._note.write_text(json.dumps(note), encoding="utf-8")
 
     def is_continued_by(self, response: HTTPResponse) -> bool:
-        """Return whether a response has the missing bytes, because servers may ignore If-Range."""
+        """Return whether a response continues the partial file.
+
+        The check is needed because servers may ignore If-Range.
+        """
         header = response.headers.get("Content-Range", "")
         match = re.fullmatch("bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})", header)
         if response.status != 206 or match is None:
@@ -128,13 +134,15 @@ class _Part:
         self.validator, self.total = "", None
 
     def finish(self, target: Path) -> None:
-        self.path.touch()  # for an empty content
+        self.path.touch()  # for an empty file
         self.path.replace(target)
         self._note.unlink(missing_ok=True)
 
 
 def _receive(part: _Part, limit: int, timeout: float, on_progress: OnProgress) -> str:
-    """Request and append the missing bytes; return the problem, or "" if all bytes are received.
+    """Request and append the missing bytes.
+
+    Returns an error message if bytes are still missing, otherwise "".
 
     Raises:
         DownloadError: a retry would fail, too.
@@ -166,7 +174,10 @@ def _receive(part: _Part, limit: int, timeout: float, on_progress: OnProgress) -
 
 
 def _append(response: HTTPResponse, part: _Part, limit: int, on_progress: OnProgress) -> str:
-    """Write the response's body; return why it ended too early, or ""."""
+    """Append the response body to the partial file.
+
+    Returns an error message if the body is incomplete, otherwise "".
+    """
     size = part.size
     most = limit + 1 if part.total is None else part.total
     problem = ""
@@ -191,10 +202,10 @@ def _append(response: HTTPResponse, part: _Part, limit: int, on_progress: OnProg
 
 @contextmanager
 def _open(url: str, headers: Mapping[str, str], timeout: float) -> Iterator[HTTPResponse]:
-    """Open a URL and provide the response, of any status except redirects, which are followed.
+    """Open a URL and yield the response with any status. Redirects are followed.
 
-    The handler of urllib is not used, because it reads the bodies of redirects to the end and
-    follows them from https to http.
+    The redirect handler of urllib is not used, because it reads the bodies of redirects to the end
+    and follows them from https to http.
     """
     opener = OpenerDirector()
     trusted = ssl.create_default_context()
@@ -217,9 +228,9 @@ def _open(url: str, headers: Mapping[str, str], timeout: float) -> Iterator[HTTP
 
 
 def _redirect(url: str, current: str, header: str) -> str:
-    """Return the target of a redirect from the URL `current`."""
+    """Return the target URL of a redirect from the URL `current`."""
     try:
-        raw = header.encode("latin-1")  # the encoding by which http.client decodes headers
+        raw = header.encode("latin-1")  # http.client decodes headers with this encoding
         target = urljoin(current, quote(raw, safe=string.punctuation))
         _check(target)
     except ValueError as error:  # includes ConfigError
@@ -233,8 +244,8 @@ def _check(url: str) -> None:
     """Check that a URL can be downloaded.
 
     Raises:
-        ConfigError: it is not an http or https URL, or has a user or password, which logs and files
-            would reveal.
+        ConfigError: `url` is not an http or https URL, or contains a user or password, which logs
+            and files would reveal.
     """
     try:
         parts = urlsplit(url)
@@ -264,7 +275,7 @@ def _content(response: HTTPResponse) -> _Content:
 
 
 def _response_validator(response: HTTPResponse) -> str:
-    """Return a strong ETag or the date of a response, or ""."""
+    """Return the strong ETag of a response, or else its date. Returns "" if it has neither."""
     tag = response.headers.get("ETag", "")
     if tag.startswith("W/"):  # a weak tag does not guarantee the same bytes
         tag = ""
@@ -272,7 +283,7 @@ def _response_validator(response: HTTPResponse) -> str:
 
 
 def _validator(value: Any) -> str:
-    """Return an ETag or a date that is valid in a header, or ""."""
+    """Return an ETag or a date unchanged if it is valid in a header, otherwise ""."""
     return value if isinstance(value, str) and re.fullmatch("[ -~]{1,200}", value) else ""
 
 

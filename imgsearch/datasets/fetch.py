@@ -1,4 +1,4 @@
-"""Published datasets: fetched into a folder and verified by their manifest."""
+"""Fetches published datasets into a folder, and verifies them with their manifest."""
 
 import os
 import shutil
@@ -35,9 +35,9 @@ PUBLISHED: Final[Mapping[str, Published]] = MappingProxyType({
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The numbers of files kept and written, and the skipped and extra names.
+    """The numbers of kept and written files, and the names of skipped and extra files.
 
-    `passed` are names in the source, and `extra` files in the folder, that the manifest lacks.
+    `passed` are files in the source, and `extra` files in the folder, that the manifest lacks.
     """
 
     kept: int
@@ -47,9 +47,10 @@ class Fetched:
 
 
 def limit(manifest: Manifest) -> int:
-    """Return the largest allowed archive in bytes.
+    """Return the size limit for the archive, in bytes.
 
-    A quarter is for other files than the manifest's. Deflate hardly enlarges photographs.
+    It allows a quarter more than the manifest's files, for other files. Deflate hardly enlarges
+    photographs.
     """
     return manifest.total * 5 // 4 + (1 << 20)
 
@@ -65,14 +66,14 @@ def fetch(
 ) -> Fetched:
     """Fetch the manifest's files into `folder` from the archive at `url`, or from `source`.
 
-    `source` is a zip archive or a folder. Correct files in `folder` are kept, and others are
+    `source` is a zip archive or a folder. Correct files in `folder` are kept, and wrong ones are
     replaced; if all are correct, no request is sent. An interrupted fetch can be re-run.
 
     Raises:
         ConfigError: `url` is not an http or https URL.
         DownloadError: the download failed, or `offline` forbids it.
         DatasetError: the source does not match the manifest (its correct files are written), the
-            source or the folder is unreadable, or another process fetches into the folder.
+            source or the folder is unreadable, or another process is fetching into the folder.
         OSError: the folder cannot be written.
     """
     draft = draft_of(folder)
@@ -105,13 +106,13 @@ def fetch(
 
 
 def draft_of(folder: Path) -> Path:
-    """Return the folder beside a dataset that keeps its archive until it is unpacked."""
+    """Return the folder, next to a dataset, that holds its archive until it is unpacked."""
     resolved = folder.resolve()  # because "." has no name
     return resolved.parent / f".{resolved.name}.fetch"
 
 
 def summarize(paths: tuple[str, ...]) -> str:
-    """Return the number of paths and the first one as text."""
+    """Return a text with the number of paths and the first one."""
     return f"{len(paths):,} (first {paths[0]!r})"
 
 
@@ -130,10 +131,10 @@ def _difference(verdict: Verdict, done: Unpacked, source: str) -> str:
 
 @contextmanager
 def _locked(draft: Path) -> Iterator[None]:
-    """Create the folder `draft` and lock out other processes, on systems with file locks.
+    """Create the folder `draft`, and lock it against other processes if the system has file locks.
 
     Raises:
-        DatasetError: another process fetches the dataset.
+        DatasetError: another process is fetching the dataset.
     """
     draft.mkdir(parents=True, exist_ok=True)
     with ExitStack() as leaving:

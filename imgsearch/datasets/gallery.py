@@ -1,8 +1,8 @@
-"""The gallery: a labeled dataset in the package, for trying things out.
+"""The gallery: a labeled dataset in the package, for examples.
 
 It has 24 classes of 10 pictures, and one query for each class; `captions.jsonl` has a caption for
-every picture. The pictures are JPEG of 240 x 180 pixels. ``tools/gallery`` in the repository drew
-them: they are not photographs, so figures on them say nothing about photographs.
+every picture. The pictures are JPEGs of 240 x 180 pixels, drawn by ``tools/gallery`` in the
+repository. They are not photographs, so results on them say nothing about photographs.
 """
 
 import shutil
@@ -17,9 +17,7 @@ FOLDER: Final = Path(__file__).parent / "pictures"
 
 
 def write(folder: Path) -> None:
-    """Copy the gallery to `folder`, which appears whole or not at all.
-
-    An existing copy is kept.
+    """Copy the gallery to `folder` atomically. An existing copy is kept.
 
     >>> from imgsearch.datasets import dataset, gallery
     >>> len(dataset.load(gallery.FOLDER).queries)

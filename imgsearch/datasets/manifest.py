@@ -1,7 +1,7 @@
 """Manifests of published datasets: the path, size and sha256 of each file.
 
-A manifest is UTF-8 text. Its first line is ``path<TAB>size<TAB>sha256``. Each other line has a path
-relative to the dataset's folder, a number of bytes, and 64 hex digits. Lines are sorted by path.
+A manifest is UTF-8 text. Its first line is ``path<TAB>size<TAB>sha256``. Each further line has a
+path relative to the dataset's folder, a size in bytes, and 64 hex digits. Lines are sorted by path.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ OnProgress: TypeAlias = Callable[[str, int, int], None]
 
 
 def no_progress(_stage: str, _done: int, _total: int) -> None:
-    """Ignore the progress."""
+    """Ignore progress reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a dataset; `path` is relative, with slashes, in Unicode's composed form (NFC)."""
+    """A file of a dataset. `path` is relative, with forward slashes, and NFC-normalized."""
 
     path: str
     size: int
@@ -40,9 +40,9 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The files of a folder compared with a manifest, as sorted paths.
+    """The result of comparing a folder with a manifest, as sorted paths.
 
-    `extra` files are not in the manifest; hidden files are ignored.
+    `extra` files are not in the manifest. Hidden files are ignored.
     """
 
     good: tuple[str, ...]
@@ -72,7 +72,7 @@ class Manifest:
         """Return a manifest included in the package.
 
         Raises:
-            DatasetError: the package has no manifest of this name.
+            DatasetError: the package has no manifest with this name.
         """
         for folder in _FOLDERS:
             file = folder / f"manifest.{name}.tsv"
@@ -100,7 +100,7 @@ class Manifest:
 
         Raises:
             DatasetError: the text is not a manifest, a path leads out of the folder, or two paths
-                differ only by case or Unicode form.
+                are equal or differ only in case or Unicode form.
         """
         header, *lines = text.removesuffix("\n").split("\n")
         if header.rstrip("\r") != HEADER or not lines:
@@ -123,8 +123,8 @@ class Manifest:
         """Build the manifest of a folder, without hidden files.
 
         Raises:
-            DatasetError: a file is unreadable, has a name that some systems cannot store, or the
-                folder has no files.
+            DatasetError: a file is unreadable or has a name that some systems cannot store, two
+                paths differ only in case or Unicode form, or the folder has no files.
         """
         files = {}
         for path in file_paths(folder):
@@ -146,9 +146,9 @@ class Manifest:
         return "\n".join((HEADER, *lines, ""))
 
     def check(self, folder: Path, on_progress: OnProgress = no_progress) -> Verdict:
-        """Compare a folder with the manifest; files of the right size are read.
+        """Compare a folder with the manifest. Files of the right size are read and hashed.
 
-        1,101 files of 126 MB took 0.2 s (cached by the system, 2-core virtual machine, Python
+        1,101 files of 126 MB in total took 0.2 s (in the file cache, 2-core virtual machine, Python
         3.11).
 
         Raises:
@@ -198,7 +198,7 @@ def matches(path: Path, file: File) -> bool:
 
 
 def file_paths(folder: Path) -> Iterator[str]:
-    """Yield the paths of all files in a folder, relative to it, without hidden ones.
+    """Yield the relative paths of all files in a folder except hidden files.
 
     Raises:
         DatasetError: a folder cannot be listed.
@@ -227,7 +227,11 @@ def _file(line: str) -> File | None:
 
 
 def _check_collisions(files: Mapping[str, File]) -> None:
-    """Reject paths that are one file on some systems, and files that are also folders."""
+    """Check that no paths collide.
+
+    Raises:
+        DatasetError: two paths are one file on some systems, or a file is also a folder.
+    """
     seen: dict[str, str] = {}
     for path in files:
         other = seen.setdefault(unicodedata.normalize("NFC", path.casefold()), path)

@@ -1,4 +1,4 @@
-"""Lists of labeled images: csv, tsv or parquet files with columns of paths and labels."""
+"""Lists of labeled images: csv, tsv or parquet files with a path and a label column."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from imgsearch.errors import DatasetError, SourceError
 from imgsearch.images import image_lists
 from imgsearch.images.image_lists import Row
 
-_SHOWN: Final = 80  # letters of a header in an error
+_SHOWN: Final = 80  # characters of a header shown in an error
 
 
 @dataclass(frozen=True, slots=True)
 class LabeledRow:
-    """A row of a list: the path as written, a non-empty label, and the position for errors."""
+    """A row of a list: the path as written, a non-empty label, and its place for error messages."""
 
     path: str
     label: str
@@ -24,10 +24,10 @@ class LabeledRow:
 def rows(
     file: Path, *, path: str, label: str, on_note: Callable[[str], None] | None = None
 ) -> Iterator[LabeledRow]:
-    """Yield the rows of a csv, tsv or parquet file; `image_lists` has the encodings.
+    """Yield the rows of a csv, tsv or parquet file; see `image_lists` for the encodings.
 
-    `path` and `label` name the columns, in any case; other columns are ignored. Blanks around a
-    label are removed. `on_note` receives the encoding of a csv that is not UTF-8.
+    `path` and `label` are column names, case-insensitive; other columns are ignored. Whitespace
+    around a label is removed. `on_note` is called with a note if a csv is not UTF-8.
 
     Raises:
         DatasetError: the file is not a csv, tsv or parquet, lacks a column, has one twice, or has
@@ -51,7 +51,11 @@ def _parse(file: Path, header: Sequence[str], row: Row) -> LabeledRow:
 
 
 def _column_indices(file: Path, header: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Return the indices of the wanted columns."""
+    """Return the indices of the wanted columns.
+
+    Raises:
+        DatasetError: a column is missing, or exists twice.
+    """
     names = [name.casefold() for name in header]
     folded = [name.strip().casefold() for name in wanted]
     missing = [name for name, plain in zip(wanted, folded, strict=True) if plain not in names]

@@ -1,8 +1,8 @@
-"""Extraction of a dataset's files from a zip archive or another folder.
+"""Extracts a dataset's files from a zip archive, or copies them from another folder.
 
-Paths come from the manifest, never from the archive. A file is written to a part file first, which
-replaces the target only if size and sha256 match the manifest. So an interrupted run leaves
-complete files and at most one part file, which the next run overwrites.
+Paths come from the manifest, never from the archive. A file is first written to a temporary file,
+which replaces the target only if size and sha256 match the manifest. So an interrupted run leaves
+complete files and at most one temporary file, which the next run overwrites.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ from imgsearch.errors import DatasetError
 
 _CHUNK: Final = 1 << 20
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # an LZMA stream may ask for 4 GB
-_OTHERS: Final = 1_000  # entries beside the manifest's: folders, a license, macOS's copies
-_ENTRY: Final = 512  # bytes in the archive's directory: 46, a name, extra fields
+_OTHERS: Final = 1_000  # further entries: folders, a license, resource forks from macOS
+_ENTRY: Final = 512  # bytes per entry in the central directory: 46, a name, extra fields
 _ENCRYPTED: Final = 0x1  # flag of an entry: section 4.4.4 of PKWARE's APPNOTE.TXT
 _BROKEN: Final = (  # errors of zipfile for invalid archives
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -38,7 +38,7 @@ _Chunks: TypeAlias = Callable[[File], Iterator[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """The files of a source: paths written, paths with wrong content, and skipped names."""
+    """The files of a source: written paths, paths with wrong content, and skipped names."""
 
     written: tuple[str, ...]
     wrong: tuple[str, ...]
@@ -55,13 +55,14 @@ def unpack(
 ) -> Unpacked:
     """Extract the manifest's files, except `skip`, from a zip archive into `folder`.
 
-    An entry matches the file whose path ends its name: ``top/train/fox/1.jpg`` is the manifest's
+    An entry matches a file if its name ends with the file's path: ``top/train/fox/1.jpg`` matches
     ``train/fox/1.jpg``. Other entries, links, devices and unsafe names are skipped. An entry is
-    extracted only up to the manifest's size.
+    extracted only up to the size in the manifest.
 
     Raises:
         DatasetError: the archive is invalid or unreadable, has many more entries than the manifest
-            or two for one file, or a file is encrypted or not compressed by deflate.
+            or two for one file, or a file is encrypted or compressed by a method other than
+            deflate.
         OSError: `folder` cannot be written.
     """
     with _open(archive, len(manifest.files) + _OTHERS) as zip_file:
@@ -139,7 +140,7 @@ def _write(
 
 
 class _Bounded(FileIO):
-    """A file with limited reads, because zipfile reads a directory of any length at once."""
+    """A file with limited reads, because zipfile reads a central directory of any size at once."""
 
     most: int | None = None
 
@@ -152,11 +153,15 @@ class _Bounded(FileIO):
 
 @contextmanager
 def _open(archive: Path, most: int) -> Iterator[zipfile.ZipFile]:
-    """Open an archive with at most `most` entries."""
+    """Open an archive.
+
+    Raises:
+        DatasetError: the archive is invalid, or has more than `most` entries.
+    """
     with ExitStack() as opening:
         try:
             file = opening.enter_context(_Bounded(archive))
-            file.most = max(most * _ENTRY, 1 << 17)  # the file's end, with a comment, is 64 kB
+            file.most = max(most * _ENTRY, 1 << 17)  # the end record, with a comment, is 64 kB
             zip_file = opening.enter_context(zipfile.ZipFile(file))
         except DatasetError:
             raise
@@ -171,7 +176,7 @@ def _open(archive: Path, most: int) -> Iterator[zipfile.ZipFile]:
 def _match_entries(
     zip_file: zipfile.ZipFile, manifest: Manifest
 ) -> tuple[dict[str, zipfile.ZipInfo], tuple[str, ...]]:
-    """Return the entries by manifest path, and the names of other entries."""
+    """Return the entries by manifest path, and the names of the skipped entries."""
     depth = max(path.count("/") for path in manifest.files) + 1
     entries: dict[str, zipfile.ZipInfo] = {}
     skipped = []
@@ -191,7 +196,8 @@ def _match_entries(
 
 def _path(entry: zipfile.ZipInfo, manifest: Manifest, depth: int) -> str | None:
     """Return the manifest path that matches an entry, or None."""
-    kind = S_IFMT(entry.external_attr >> 16)  # 0 in archives of systems without file modes
+    # 0 if the archive was made on a system without file modes
+    kind = S_IFMT(entry.external_attr >> 16)
     name = unicodedata.normalize("NFC", entry.orig_filename.removeprefix("./"))
     if kind not in (0, S_IFREG) or not is_safe(name):  # orig_filename includes the part after a NUL
         return None

@@ -1,4 +1,4 @@
-"""Pipelines that embed images, insert them into a collection, and search by images or texts."""
+"""Pipelines that embed images, insert them into a collection, and search with images or texts."""
 
 from imgsearch.pipelines.embed import embed_pipeline
 from imgsearch.pipelines.insert import insert_pipeline

@@ -1,4 +1,4 @@
-"""Pipelines by name, for Towhee's ``AutoConfig`` and ``AutoPipes``.
+"""Named pipelines for Towhee's ``AutoConfig`` and ``AutoPipes``.
 
 Towhee 1.1.3 holds a lock while it calls these functions, so they must not call ``AutoPipes``.
 """
@@ -19,7 +19,7 @@ from imgsearch.towhee import Runtime
 
 @dataclass
 class EmbedConfig:
-    """Arguments of `imgsearch.embed_pipeline`: set some, and pass the object to ``AutoPipes``."""
+    """Arguments of `imgsearch.embed_pipeline`, to be passed to ``AutoPipes``."""
 
     model: str | None = DEFAULT
     weights: str | None = None
@@ -30,7 +30,7 @@ class EmbedConfig:
 
 @dataclass
 class InsertConfig(EmbedConfig):
-    """Arguments of `imgsearch.insert_pipeline`; `url` is required."""
+    """Arguments of `imgsearch.insert_pipeline`. `url` must be set."""
 
     url: str = ""
     collection: str = "images"
@@ -41,7 +41,7 @@ class InsertConfig(EmbedConfig):
 
 @dataclass
 class SearchConfig(EmbedConfig):
-    """Arguments of `imgsearch.search_pipeline`; `url` is required."""
+    """Arguments of `imgsearch.search_pipeline`. `url` must be set."""
 
     model: str | None = None
     url: str = ""
@@ -72,14 +72,14 @@ CONFIGS: Final[Mapping[str, type[EmbedConfig]]] = {
     "imgsearch_insert": InsertConfig,
     "imgsearch_search": SearchConfig,
 }
-"""For ``AutoConfig.load_config(NAME, …)``."""
+"""The classes for ``AutoConfig.load_config(NAME, …)``, by name."""
 
 PIPES: Final[Mapping[str, Callable[..., Runtime]]] = {
     "imgsearch_embed": embed,
     "imgsearch_insert": insert,
     "imgsearch_search": search,
 }
-"""For ``AutoPipes.pipeline(NAME, config=…)``."""
+"""The functions for ``AutoPipes.pipeline(NAME, config=…)``, by name."""
 
 
 def _plain(config: EmbedConfig) -> dict[str, Any]:

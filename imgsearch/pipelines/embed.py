@@ -18,15 +18,15 @@ def embed_pipeline(
     max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
-    """Return the pipeline: source → path, image, vector; one row per image of the source.
+    """Return the pipeline: source → path, image, vector; one row per image in the source.
 
     A source is a folder, a glob, a csv, an image file, or a list of these. A call returns rows of
     ``path`` (str) and ``vector`` (float32 (d,), unit L2 norm). To extend the pipeline with Towhee's
     `map` and `output`, use the columns ``source``, ``path``, ``image`` (uint8 (height, width, 3),
     RGB), ``input`` (of the encoder) and ``vector``.
 
-    `on_error`: "keep" returns a row with its error for an unusable image, "raise" ends the run.
-    Images of more than `max_pixels` are unusable.
+    `on_error`: "keep" returns a row with an error for an unusable image, "raise" ends the run.
+    Images with more than `max_pixels` pixels are unusable.
 
     Raises, at the first call or `output`:
         EncoderError: the encoder cannot be built.

@@ -1,4 +1,4 @@
-"""The pipeline from images to rows of a collection."""
+"""The pipeline from images to rows in a collection."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -30,16 +30,16 @@ def insert_pipeline(
     max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
-    """Return the pipeline: source → path, id; each image of the source becomes searchable.
+    """Return the pipeline: source → path, id; each image in the source becomes searchable.
 
     Ids are content hashes, so a second run changes nothing. A call returns rows of ``path`` and
     ``id``; further columns are ``source``, ``label``, ``data`` (the file's bytes), ``image``,
-    ``input`` and ``vector``. `url` as for `imgsearch.connect`; the collection is created if it does
-    not exist, with `index` and `metric`. Images of more than `max_pixels` are refused.
+    ``input`` and ``vector``. `url` is as for `imgsearch.connect`. A missing collection is created
+    with `index` and `metric`. Images with more than `max_pixels` pixels are refused.
 
-    `regions` is the folder of an object detector, or a `Detection`. Each image then has a row per
-    region and a last row for the whole image, and the further columns ``row``, ``box``, ``object``
-    and ``crop`` (see the operator object_regions). Regions of an earlier detection are kept.
+    `regions` is the folder of an object detector, or a `Detection`. Each image then has one row per
+    region and a last row for the whole image, with the further columns ``row``, ``box``, ``object``
+    and ``crop`` (see the operator object_regions). Regions that were detected earlier are kept.
 
     Raises, at the first call or `output`:
         EncoderError: the encoder or the detector cannot be built.
@@ -67,7 +67,7 @@ def store(
     max_pixels: int = MAX_PIXELS,
     on_error: str,
 ) -> Pipeline:
-    """Append the steps that embed images and write them, from columns path, label, id and data."""
+    """Append the steps that embed and write images, given columns path, label, id and data."""
     carried = ("path", "label", "id")
     inserting = op(
         "vector_insert", **target, **encoder.config(), fields=FIELDS, carry=1, on_error=on_error
@@ -96,12 +96,12 @@ def _store_regions(
     max_pixels: int,
     on_error: str,
 ) -> Pipeline:
-    """Append the same steps as `store`, for the regions of images and for whole images."""
+    """Like `store`, but detect the regions of each image first; embed and write them, too."""
     fields = (*FIELDS, *REGION_FIELDS)
     inserting = op(
         "vector_insert", **target, **encoder.config(), fields=fields, carry=1, on_error=on_error
     )
-    # a window of one row, because its carried columns stay beside a failure
+    # a window of one row, because a window keeps its carried columns if a row fails
     crops = (
         pipeline.map(
             ("data", "path"), "image", op("image_decode", max_pixels=max_pixels, on_error=on_error)
@@ -126,7 +126,7 @@ _COLUMNS = ("path", "label", "id", "row", "box", "object", "crop")
 def _region_rows(
     paths: list[str], labels: list[str], region_lists: list[Any]
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield `_COLUMNS`: a row for each region, or one row for an image that failed."""
+    """Yield rows with `_COLUMNS`: one per region, or a single row for an image that failed."""
     for path, label, regions in zip(paths, labels, region_lists, strict=True):
         if isinstance(regions, Failure):
             yield path, label, *[regions] * (len(_COLUMNS) - 2)

@@ -1,4 +1,4 @@
-"""Pipelines from images or texts to the nearest images of a collection."""
+"""Pipelines from images or texts to the nearest images in a collection."""
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -26,16 +26,17 @@ def search_pipeline(
     max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
-    """Return the pipeline: source → path, hits; one row per query image of the source.
+    """Return the pipeline: source → path, hits; one row per query image in the source.
 
     A call returns rows of ``path`` and ``hits`` (a list of at most `k` `Hit`, nearest first);
-    further columns are ``source``, ``image``, ``input`` and ``vector``. Query images of more than
-    `max_pixels` are refused. `model` defaults to "lite", and is required for a collection that does
-    not say which encoder made its vectors. `names` are the field names of another program's
+    further columns are ``source``, ``image``, ``input`` and ``vector``. Query images with more than
+    `max_pixels` pixels are refused. `model` defaults to "lite"; it is required if the collection
+    does not record which encoder made its vectors. `names` are the field names in another program's
     collection.
 
     Raises, at the first call or `output`:
-        EncoderError: the encoder cannot be built or is not the collection's, or `model` is missing.
+        EncoderError: the encoder cannot be built or is not the collection's encoder, or `model` is
+            missing.
         BackendError: the store or the collection cannot be opened.
     """
     encoder = Recipe.of(model or Recipe().model, weights, options)
@@ -69,7 +70,7 @@ def text_search_pipeline(
     names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     on_error: str = "keep",
 ) -> Pipeline:
-    """Return the pipeline: source → text, hits; one row per text of the source.
+    """Return the pipeline: source → text, hits; one row per text in the source.
 
     A source is a text or a list of texts, never a path. A call returns rows of ``text`` and
     ``hits`` (a list of at most `k` `Hit`, nearest first); further columns are ``source`` and
@@ -77,7 +78,7 @@ def text_search_pipeline(
 
     Raises, at the first call or `output`:
         TextUnsupported: the model takes images only.
-        EncoderError: the encoder cannot be built, or is not the collection's.
+        EncoderError: the encoder cannot be built, or is not the collection's encoder.
         BackendError: the store or the collection cannot be opened.
     """
     encoder = Recipe.of(model, weights, options)

@@ -1,4 +1,4 @@
-"""Steps that pipelines share: each function appends operators to an open pipeline."""
+"""Steps shared by the pipelines: each function appends operators to an open pipeline."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ BATCH = 32  # images per call of an encoder; larger batches do not help on a CPU
 def in_batches(
     pipeline: Pipeline, carried: tuple[str, ...], inputs: tuple[str, ...], output: str, step: Any
 ) -> Pipeline:
-    """Append `step`, which gets whole batches of the columns `inputs` and returns `output`.
+    """Append `step`, which gets batches of the columns `inputs` and returns the column `output`.
 
-    `step` is a `BatchOperator` with `carry=len(carried)`, which keeps the columns `carried`.
+    `step` is a `BatchOperator` with `carry=len(carried)`, so it keeps the columns `carried`.
     """
     lists = tuple(f"{name}_batch" for name in (*carried, output))
     longer: Pipeline = pipeline.window((*carried, *inputs), lists, BATCH, BATCH, step).flat_map(
@@ -34,7 +34,7 @@ def embed(
 ) -> Pipeline:
     """Append decoding and embedding, which set the columns ``image`` and ``vector``.
 
-    `image` names the columns of bytes and path, of a path, or of pixels.
+    `image` names the input columns: bytes and path, only a path, or only pixels.
     """
     keep, config = {"on_error": on_error}, encoder.config()
     embedding = op("image_embedding", **config, skip_preprocess=True, carry=len(carried), **keep)

@@ -18,7 +18,7 @@ ImageSource: TypeAlias = str | PathLike[str] | Hit
 
 _GAP: Final = 8
 _LINE: Final = 16  # height of a caption in pixels
-_LETTER: Final = 7  # approximate width of a letter in pixels
+_LETTER: Final = 7  # approximate width of a character in pixels
 _BACKGROUND: Final = "white"
 _GRAY: Final = "#999999"
 
@@ -34,8 +34,8 @@ def contact_sheet(
     """Return one picture with the images in rows of `columns`, each in a square of `side` pixels.
 
     The caption of a path is its folder's name; the caption of a hit is its score and label.
-    `captions` replace these. `query` comes first, with a frame. An unreadable file is an empty
-    square with a message.
+    `captions` replaces these. `query` comes first, with a frame. Unreadable files are shown as
+    empty squares with a message.
 
     Raises:
         ConfigError: no image is given, or the numbers of images and captions differ.

@@ -9,11 +9,11 @@ from imgsearch.report import run_tables, sections
 from imgsearch.report.html import results_page
 from imgsearch.text import counted
 
-_WORST: Final = 12  # queries of a run on the page
+_WORST: Final = 12  # worst queries of a run that the page shows
 
 
 def page(runs: Mapping[str, Run]) -> str:
-    """Return an HTML page of named runs; later runs are compared with the first."""
+    """Return an HTML page about runs by name. Further runs are compared with the first."""
     run, several = run_tables.first(runs), len(runs) > 1
     builders = (sections.measures, sections.classes, sections.confusion, sections.embedding_map)
     parts = [
@@ -44,7 +44,7 @@ def page(runs: Mapping[str, Run]) -> str:
 
 
 def markdown(runs: Mapping[str, Run]) -> str:
-    """Return the figures and notes of named runs as Markdown."""
+    """Return the figures and notes of runs by name, as Markdown."""
     first, run = next(iter(runs.items()))
     parts = [f"# {run.subject.name}: {', '.join(runs)}", ""]
     for name, one in runs.items():
@@ -59,7 +59,7 @@ def markdown(runs: Mapping[str, Run]) -> str:
 
 
 def plain(runs: Mapping[str, Run]) -> dict[str, Any]:
-    """Return the figures ready for JSON; for several runs, also their differences."""
+    """Return JSON-serializable figures. For several runs they include the differences."""
     if len(runs) == 1:
         return next(iter(runs.values())).to_dict()
     compared = comparison.table(runs, measures=list(next(iter(runs.values())).measures.metrics))

@@ -1,7 +1,7 @@
 """Search results as a self-contained HTML page, without scripts, links or requests.
 
 Captions and titles come from file names, labels and queries, so they are untrusted and escaped.
-The page's Content-Security-Policy blocks scripts and requests that an error would let through.
+If escaping ever failed, the page's Content-Security-Policy would block scripts and requests.
 """
 
 import base64
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
-# Characters that HTML forbids, and marks of direction, which may disguise the end of a file name.
+# Characters that HTML forbids, and bidirectional controls, which may disguise a file suffix.
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -20,9 +20,9 @@ _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+"
 class Thumb:
     """A picture with its caption.
 
-    `jpeg` is a JPEG file, best of 300 to 400 pixels on the longer side, or b"" without a picture,
-    as for a text query. A higher `score` is nearer. `relevant` is None if unknown. `title` appears
-    when the pointer rests on the picture.
+    `jpeg` is a JPEG file, preferably with 300 to 400 pixels on the longer side. It is b"" if there
+    is no picture, as for a text query. A higher `score` is nearer. `relevant` is None if unknown.
+    `title` is the tooltip.
     """
 
     jpeg: bytes
@@ -34,7 +34,7 @@ class Thumb:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A query and its hits, best first, with a line of text."""
+    """A query and its hits, best first. `note` is a line of text below the query."""
 
     query: Thumb
     hits: Sequence[Thumb]
@@ -43,7 +43,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page: a heading, a body of safe HTML, and a line of text."""
+    """A section of a page: a heading, a body of safe HTML, and `note`, a line of text below it."""
 
     title: str
     body: str
@@ -52,7 +52,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of a page for a query, a hit, several hits, and no results."""
+    """The words that a page uses for a query, a hit, several hits, and no results."""
 
     query: str = "Query"
     hit: str = "Hit"
@@ -68,10 +68,10 @@ def results_page(
     sections: Sequence[Section] = (),
     words: Words = Words(),
 ) -> str:
-    """Return an HTML page, for a file in UTF-8, with a row for each result.
+    """Return an HTML page with a row for each result. It must be saved as UTF-8.
 
-    `facts` by name, such as the encoder, the store and figures, are at the top. `sections` come
-    between them and the results.
+    `facts` maps names to values, such as the encoder and the store, and is shown at the top.
+    `sections` come between the facts and the results.
     """
     definitions = "".join(
         f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items()
@@ -89,7 +89,7 @@ def results_page(
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return an HTML table with escaped texts."""
+    """Return an HTML table. The texts are escaped."""
     head = "".join(f"<th>{_text(column)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return (
@@ -99,7 +99,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def collapsed(summary: str, body: str) -> str:
-    """Return a collapsed part of a page; `body` is safe HTML."""
+    """Return a collapsed block with a summary. `body` is safe HTML."""
     return f'<details class="more"><summary>{_text(summary)}</summary>{body}</details>'
 
 
@@ -148,7 +148,10 @@ def _hit(rank: int, hit: Thumb, words: Words) -> str:
 
 
 def _picture(thumb: Thumb, role: str) -> str:
-    """Return the picture, or its caption without one; the alternative text begins with `role`."""
+    """Return the picture as HTML; its alternative text begins with `role`.
+
+    Without a picture the caption is returned.
+    """
     title = f' title="{_text(thumb.title, isolate=False)}"' if thumb.title else ""
     if not thumb.jpeg:
         caption = _text(thumb.caption or "no picture")
@@ -162,7 +165,7 @@ def _picture(thumb: Thumb, role: str) -> str:
 
 
 def _text(value: str, *, isolate: bool = True) -> str:
-    """Return `value` escaped for HTML; `isolate` keeps its writing direction inside."""
+    """Return `value` escaped for HTML. `isolate` isolates its writing direction."""
     plain = _CONTROLS.sub(" ", value).encode("utf-8", "replace").decode()  # lone surrogates → ?
     safe = html.escape(plain, quote=True)
     return f"<bdi>{safe}</bdi>" if isolate else safe

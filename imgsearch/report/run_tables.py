@@ -13,21 +13,24 @@ MEASURES: Final = (
     "hit@1", "hit@5", "hit@10", "precision@10", "recall@10", "map@10", "ndcg@10", "mrr",
     "ap_hits@10",
 )  # fmt: skip
-"""The measures that a report shows first; its table and the JSON have all."""
+"""The measures that a report shows first. Its full table and the JSON have all measures."""
 
 
 def headlines(run: Run) -> list[str]:
-    """Return the names of the run's measures that a report shows first."""
+    """Return the names of the run's measures that a report shows first.
+
+    Returns all names if the run has none of `MEASURES`.
+    """
     return [name for name in MEASURES if name in run.measures.metrics] or list(run.measures.metrics)
 
 
 def first(runs: Mapping[str, Run]) -> Run:
-    """Return the run that others are compared with."""
+    """Return the first run, which the other runs are compared with."""
     return next(iter(runs.values()))
 
 
 def notes(runs: Mapping[str, Run]) -> list[str]:
-    """Return the notes of the runs, and facts needed to repeat them, a line each."""
+    """Return one line per note of the runs, and per fact needed to reproduce them."""
     run = first(runs)
     lines = list(dict.fromkeys(line for one in runs.values() for line in one.notes))
     facts = run.to_dict()
@@ -43,7 +46,7 @@ def notes(runs: Mapping[str, Run]) -> list[str]:
 
 
 def summary(run: Run) -> Rows:
-    """Return a row for each measure with its interval."""
+    """Return the columns and a row for each measure, with its interval."""
     return ["measure", "mean", "95 % interval"], [
         [str(name), f"{row['mean']:.4f}", f"{row['low']:.3f} to {row['high']:.3f}"]
         for name, row in run.summary.iterrows()
@@ -51,7 +54,7 @@ def summary(run: Run) -> Rows:
 
 
 def classes(run: Run) -> Rows:
-    """Return a row for each class, worst first."""
+    """Return the columns and a row for each class, worst first."""
     table = run.per_class
     measures = [name for name in ("hit@1", "precision@10", "map@10") if name in table.columns]
     return ["class", "queries", *measures], [
@@ -61,7 +64,7 @@ def classes(run: Run) -> Rows:
 
 
 def differences(runs: Mapping[str, Run]) -> Rows:
-    """Return a row for each measure of each later run, compared with the first run."""
+    """Return the columns and a row for each measure of each run compared with the first run."""
     table = comparison.table(runs, measures=headlines(first(runs)))
     return ["measure", "of", "mean", "against", "mean", "difference", "95 % interval", "p"], [
         [
@@ -79,7 +82,7 @@ def differences(runs: Mapping[str, Run]) -> Rows:
 
 
 def speeds(runs: Mapping[str, Run]) -> Rows:
-    """Return a row with the speed of each timed run."""
+    """Return the columns and one row of speeds for each timed run."""
     rows: list[list[str]] = []
     for name, run in runs.items():
         if run.speed is None:

@@ -15,15 +15,15 @@ from imgsearch.report.html import Result, Section, Thumb, collapsed, table
 from imgsearch.text import counted
 from imgsearch.types import Hit
 
-_SIDE: Final = 256  # pixels of a hit's thumbnail
-_SMALL: Final = 72  # pixels of a thumbnail on the map, which may have a thousand
-_LARGEST: Final = 150  # classes of the largest matrix
-_FIRST: Final = 8  # classes shown in the unfolded table
-_PAIRS: Final = 15  # confused pairs of classes
+_SIDE: Final = 256  # size of a hit's thumbnail in pixels
+_SMALL: Final = 72  # size of a thumbnail on the map in pixels; a map may have a thousand
+_LARGEST: Final = 150  # with more classes no matrix is drawn
+_FIRST: Final = 8  # classes shown outside the collapsed table
+_PAIRS: Final = 15  # listed pairs of confused classes
 
 
 def measures(run: Run, name: str) -> Section:
-    """Return the measures with their intervals, as bars and as a table."""
+    """Return the section of measures with their intervals, as bars and as a table."""
     drawn = svg.bars(
         [
             svg.Bar(measure, run.measures.metrics[measure], *run.intervals[measure])
@@ -40,7 +40,10 @@ def measures(run: Run, name: str) -> Section:
 
 
 def compared(runs: Mapping[str, Run]) -> list[Section]:
-    """Return the comparison with the first run, and quality against speed."""
+    """Return the section that compares runs with the first one, and a quality-speed plot.
+
+    The plot needs at least two timed runs.
+    """
     sections = [
         Section(
             f"Against {next(iter(runs))}",
@@ -82,7 +85,7 @@ def compared(runs: Mapping[str, Run]) -> list[Section]:
 
 
 def classes(run: Run, name: str) -> Section:
-    """Return the classes, worst first."""
+    """Return the section of classes, worst first."""
     columns, rows = run_tables.classes(run)
     body = table(columns, rows[:_FIRST]) if len(rows) > 1 else ""
     if len(rows) > _FIRST:
@@ -91,7 +94,7 @@ def classes(run: Run, name: str) -> Section:
 
 
 def confusion(run: Run, name: str) -> Section:
-    """Return the confused pairs of classes, and the confusion matrix."""
+    """Return the section of confused classes, with the confusion matrix."""
     table_, title = run.confusion, f"Confused classes of {name}"
     if len(table_) < 2:
         return Section(title, "")
@@ -106,7 +109,7 @@ def confusion(run: Run, name: str) -> Section:
 
 
 def embedding_map(run: Run, name: str) -> Section:
-    """Return the map of embeddings with thumbnails."""
+    """Return the section with the embedding map and its thumbnails."""
     if run.map is None:
         return Section("Map", "")
     groups = {name: number for number, name in enumerate(sorted(set().union(*run.labels.values())))}
@@ -124,20 +127,20 @@ def embedding_map(run: Run, name: str) -> Section:
 
 
 def speed(runs: Mapping[str, Run]) -> Section:
-    """Return the speed of the timed runs."""
+    """Return the section with the speed of the timed runs."""
     columns, rows = run_tables.speeds(runs)
     note = "Measured on one machine at one time: compare models of this report only."
     return Section("Speed", table(columns, rows) if rows else "", note)
 
 
 def notes(runs: Mapping[str, Run]) -> Section:
-    """Return the notes on the figures."""
+    """Return the section of notes about the figures."""
     rows = [(note,) for note in run_tables.notes(runs)]
     return Section("Notes on the figures", table(("",), rows))
 
 
 def result(answer: Answer, run: Run, *, by: str = "") -> Result:
-    """Return a query and its hits as thumbnails; `by` is the name of the run."""
+    """Return a query and its hits as thumbnails. `by` is the run's name, shown if not ""."""
     hits = [
         replace(
             _thumb(hit, relevant=right, max_pixels=run.max_pixels),
@@ -158,7 +161,7 @@ def _thumb(hit: Hit, *, relevant: bool, max_pixels: int) -> Thumb:
 
 
 def _jpeg(path: str, side: int, max_pixels: int) -> bytes:
-    """Return a thumbnail, or b"" if the file is no longer readable."""
+    """Return a JPEG thumbnail, or b"" if the file cannot be read."""
     try:
         return small(read(path), side=side, path=path, max_pixels=max_pixels) if path else b""
     except ImgSearchError:

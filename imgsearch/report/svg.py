@@ -1,7 +1,7 @@
-"""SVG charts for a page: bars with intervals, points, a matrix, a map.
+"""SVG charts for an HTML page: bars with intervals, points, a matrix, a map.
 
-Colors come from the page's style, so they follow its light and dark scheme. Texts are escaped.
-Numbers have three digits, so charts are deterministic.
+Colors come from the page's style, so they follow its light or dark scheme. Texts are escaped.
+Numbers have at most three decimals, so charts are deterministic.
 """
 
 import base64
@@ -14,8 +14,8 @@ from imgsearch.report.html import escape
 
 _WIDTH: Final = 720
 _ROW: Final = 26
-_NAMES: Final = 150  # pixels for the names at the left
-_GOLDEN: Final = 137.508  # degrees between the hues of two classes, so that neighbors differ
+_NAMES: Final = 150  # pixels for the names on the left
+_GOLDEN: Final = 137.508  # degrees between consecutive hues (golden angle), so neighbors differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A named point; `about` appears when the pointer rests on it."""
+    """A named point. `about` is its tooltip."""
 
     name: str
     x: float
@@ -41,7 +41,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An image on a map: position in [0, 1], group for the color, caption, title and thumbnail."""
+    """An image on a map: coordinates in [0, 1], color group, caption, tooltip and thumbnail."""
 
     x: float
     y: float
@@ -52,7 +52,7 @@ class Place:
 
 
 def bars(rows: Sequence[Bar], *, label: str) -> str:
-    """Return a bar chart from 0 to 1 with a line for each interval."""
+    """Return a bar chart from 0 to 1. A line marks each bar's interval."""
     height = _ROW * len(rows) + 28
     room = _WIDTH - _NAMES - 70
     drawn = [_axis(room, height)]
@@ -130,7 +130,7 @@ def points(rows: Sequence[Point], *, x: str, y: str, label: str) -> str:
 
 
 def matrix(names: Sequence[str], cells: Sequence[Sequence[float]], *, label: str) -> str:
-    """Return a square matrix of values in [0, 1], darker for higher ones, with `names`."""
+    """Return a square matrix of values in [0, 1], labeled with `names`. High values are darker."""
     side = max(4.0, min(26.0, 640 / max(1, len(names))))
     left = _NAMES if side > 9 else 10
     drawn = []
@@ -153,7 +153,7 @@ def matrix(names: Sequence[str], cells: Sequence[Sequence[float]], *, label: str
 
 
 def embedding_map(places: Sequence[Place], *, label: str) -> str:
-    """Return a map of images that shows the image under the pointer or keyboard focus beside it."""
+    """Return a map of images. The image with the pointer or keyboard focus is shown next to it."""
     height, side = 560, 150
     room = _WIDTH - side - 24
     drawn = [f'<rect class="frame" x="0" y="0" width="{room}" height="{height}"/>']

@@ -1,4 +1,4 @@
-"""The adapter to Towhee: operators and pipelines with typed errors, and an operator registry.
+"""The Towhee adapter: operators and pipelines with typed errors, and an operator registry.
 
 It relies on internals of Towhee 1.1.3, the last release, which pyproject.toml pins. Importing this
 package does not import Towhee, because `import imgsearch` installs `import_hook` from it.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imgsearch.towhee.registry import operator_folders as operator_folders
     from imgsearch.towhee.registry import operator_names as operator_names
 
-# name → its module
+# public name → module
 _HOMES = {
     "BatchOperator": "operator",
     "Operator": "operator",

@@ -1,8 +1,8 @@
-"""Typed errors through Towhee, which replaces an operator's exception with its text.
+"""Restores typed errors, because Towhee replaces an operator's exception with its text.
 
-Towhee raises ``RuntimeError(<formatted traceback>)`` without a cause. The text holds the notes of
-the exception. So `keep_error` adds a ticket as a note, and `restore_error` finds the exception by
-its ticket.
+Towhee raises ``RuntimeError(<formatted traceback>)`` without a cause. The text includes the notes
+of the exception. So `keep_error` adds a ticket as a note, and `restore_error` finds the exception
+by its ticket.
 """
 
 import copy
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Final
 
 _KEPT: Final[OrderedDict[str, Exception]] = OrderedDict()
-_LIMIT: Final = 1_000  # errors kept; fewer are raised at the same time
+_LIMIT: Final = 1_000  # kept errors, more than are ever raised at the same time
 _NUMBERS: Final = itertools.count()
 _LOCK: Final = threading.Lock()
 _TICKET: Final = re.compile(r"imgsearch-ticket-\d+-")
@@ -23,9 +23,10 @@ _TICKET: Final = re.compile(r"imgsearch-ticket-\d+-")
 
 @contextmanager
 def keep_error() -> Iterator[None]:
-    """Keep a copy of an exception that leaves the block, and add its ticket to the notes.
+    """Keep a copy of an exception raised in the block, and add its ticket to the notes.
 
-    The copy has no traceback: frames would keep Towhee's nodes alive, whose finalizers take locks.
+    The copy has no traceback, because frames would keep Towhee's nodes alive, whose finalizers take
+    locks.
     """
     try:
         yield
@@ -42,7 +43,7 @@ def keep_error() -> Iterator[None]:
 
 @contextmanager
 def restore_error() -> Iterator[None]:
-    """Raise the operator's exception if Towhee raises its text in the block."""
+    """Raise the operator's original exception if Towhee raises its text in the block."""
     try:
         yield
     except RuntimeError as error:

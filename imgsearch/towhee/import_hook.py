@@ -1,6 +1,6 @@
-"""Registration of our operators with Towhee, imported before imgsearch or after it.
+"""Registers our operators with Towhee, whether it is imported before or after imgsearch.
 
-`import imgsearch` is quick because it does not import Towhee: a hook waits for that import.
+`import imgsearch` is fast because it does not import Towhee: a hook waits for that import.
 """
 
 import sys
@@ -11,12 +11,12 @@ from typing import Any
 class _Finder:
     """A finder in `sys.meta_path` that patches Towhee's modules when they are imported.
 
-    It stays in `sys.meta_path`, because removing it would shift the list for a thread that iterates
-    over it, which would then skip a finder.
+    It stays in `sys.meta_path`, because removing it would make a thread that iterates over the list
+    skip a finder.
     """
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Return the spec of a module in `_PATCHES`, found by the other finders, otherwise None."""
+        """Return a spec that patches the module, if it is in `_PATCHES`; otherwise None."""
         patch = _PATCHES.get(name)
         if patch is None:
             return None
@@ -62,7 +62,7 @@ def _lazy_patch(name: str) -> Any:
     return call
 
 
-# module of Towhee → function that patches it after its import
+# Towhee module → function that patches it after its import
 _PATCHES = {
     "towhee": _register,
     "towhee.utils.html_table": _lazy_patch("patch_html_table"),
@@ -71,8 +71,8 @@ _PATCHES = {
 
 
 def install() -> None:
-    """Patch Towhee's modules at their import, or now if they are imported already."""
+    """Patch Towhee's modules when they are imported, or now if they already are."""
     sys.meta_path.insert(0, _Finder())
     for name, patch in _PATCHES.items():
         if sys.modules.get(name):
-            patch(import_module(name))  # waits while another thread imports it
+            patch(import_module(name))  # waits if another thread is importing it

@@ -1,6 +1,6 @@
-"""The parts of Towhee 1.1.3 that the package uses, imported without its warnings.
+"""Imports from Towhee 1.1.3 without its warnings.
 
-Towhee imports pkg_resources, which setuptools deprecates, and uses pydantic 1's interface, which
+Towhee imports pkg_resources, which setuptools deprecates, and uses the pydantic 1 API, which
 pydantic 2 deprecates. Users can change neither, so this module hides both warnings during the
 import.
 """

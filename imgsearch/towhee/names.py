@@ -1,4 +1,4 @@
-"""Operator names of public Towhee code, and our operator folders that implement them.
+"""Operator names used in public Towhee code, and our operator folders that implement them.
 
 It does not import Towhee, because it runs during Towhee's import; see `import_hook`.
 """
@@ -6,7 +6,7 @@ It does not import Towhee, because it runs during Towhee's import; see `import_h
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
-# name after `ops.`, with Towhee's dashes for underscores and slashes for dots →
+# name after `ops.`, in Towhee's form (dashes replace underscores, slashes replace dots) →
 # folder in operators/, and the configuration that the name implies
 _FOLDERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "image-decode": ("towhee_decode", {}),
@@ -24,21 +24,21 @@ _FOLDERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 PUBLIC: Final = _FOLDERS | {
     f"towhee/{name}": folder for name, folder in _FOLDERS.items() if not name.startswith("local/")
 }
-"""Each name, and names of the hub also after their author, ``towhee``."""
+"""All names. Names from Towhee's hub are listed with and without their author, ``towhee``."""
 
 
 def register(registry: MutableMapping[str, Any], shareable: Any) -> None:
     """Register the names in `PUBLIC` with Towhee, as classes that load their folder when called.
 
-    Towhee looks up a name as it is, then under "anon/", then under "builtin/". Our names are under
-    "builtin/", so operators that a program registers itself take precedence.
+    Towhee looks up a name unchanged, then with the prefix "anon/", then with "builtin/". Our names
+    have the prefix "builtin/", so operators that a program registers itself take precedence.
     """
     for name, (folder, defaults) in PUBLIC.items():
         registry[f"builtin/{name}"] = stand_in(folder, shareable, defaults)
 
 
 def stand_in(folder: str, shareable: Any, defaults: Mapping[str, Any]) -> type:
-    """Return a class whose call returns the operator of a folder."""
+    """Return a class that returns the operator of a folder when called."""
 
     def new(_: type, *args: Any, **config: Any) -> Any:
         from imgsearch.towhee.registry import build_operator

@@ -1,4 +1,4 @@
-"""Base classes of the operators in operators/."""
+"""Base classes for the operators in operators/."""
 
 import functools
 from collections.abc import Callable, Generator, Iterable
@@ -22,7 +22,7 @@ _ROW_AT_FAULT = (EncoderError, FieldInvalid, VectorInvalid)  # other rows of the
 class Operator(PyOperator):
     """A step of a pipeline for one row: `__call__` gets columns and returns columns.
 
-    Every operator takes `on_error`: "raise" ends the pipeline's run with the typed error; "keep"
+    Every operator takes `on_error`: "raise" ends the pipeline run with the typed error; "keep"
     returns a `Failure` in the row's outputs, which later steps pass on.
     One instance serves all threads and rows.
     """
@@ -37,7 +37,7 @@ class Operator(PyOperator):
         """Release the operator's resources, such as connections."""
 
     def __init_subclass__(cls) -> None:
-        """Wrap the two methods that Towhee calls."""
+        """Wrap `__init__` and `__call__`, which Towhee calls."""
         if "__init__" in vars(cls):
             cls.__init__ = _wrap_init(cls.__init__)  # type: ignore[method-assign]
         if "__call__" in vars(cls):
@@ -68,7 +68,7 @@ class Operator(PyOperator):
         return call_row
 
     def _guard_rows(self, rows: Generator[Any]) -> Generator[Any]:
-        """Yield the rows of a flat_map, and treat a later error like one of the call itself."""
+        """Yield the rows of a flat_map. An error between rows is handled as in a plain call."""
         with keep_error():
             try:
                 yield from rows
@@ -81,8 +81,8 @@ class Operator(PyOperator):
 class BatchOperator(Operator):
     """A step for a batch of rows: `__call__` gets lists of equal length and returns such a list.
 
-    In a `window` it gets batches; in a `map` it gets single values and returns a single one.
-    `carry` is the number of leading columns that a window returns unchanged, beside the result.
+    In a `window` it gets batches; in a `map` it gets single values and returns a single value.
+    `carry` is the number of leading columns that a window returns unchanged along with the result.
     Otherwise Towhee would hold these columns back until the stream ends.
     """
 
@@ -101,7 +101,7 @@ class BatchOperator(Operator):
         return call_batch
 
     def _run(self, call: Callable[..., Any], columns: Any) -> list[Any]:
-        """Call with the rows that hold no failure; return results and failures in row order."""
+        """Run `call` on the rows without a failure; return results and failures in row order."""
         failures = [first_failure(row) for row in zip(*columns, strict=True)]
         valid = [index for index, failure in enumerate(failures) if failure is None]
         results: list[Any] = list(failures)
@@ -112,7 +112,7 @@ class BatchOperator(Operator):
         return results
 
     def _attempt(self, call: Callable[..., Any], columns: list[list[Any]]) -> list[Any]:
-        """Call; with "keep", an error becomes the failure of the rows at fault."""
+        """Run `call`. With "keep", an error becomes a `Failure` in each row that caused it."""
         size = len(columns[0])
         try:
             return list(call(self, *columns))
@@ -127,7 +127,7 @@ class BatchOperator(Operator):
 
 
 def failed_outputs(failure: Failure, outputs: int) -> Any:
-    """Return the outputs of a step with `outputs` columns for a failed row."""
+    """Return `failure` as the outputs of a step that has `outputs` columns."""
     return failure if outputs == 1 else (failure,) * outputs
 
 

@@ -1,4 +1,4 @@
-"""Patches of Towhee 1.1.3's modules, and its conventions for our operators that replace its own.
+"""Patches for Towhee 1.1.3's modules, and the conventions of its operators that ours replace.
 
 It does not import Towhee, because it runs during Towhee's import; see `import_hook`.
 """
@@ -14,9 +14,9 @@ from imgsearch.towhee.names import register
 from imgsearch.types import Pixels
 
 FORMATS: Final = ("pytorch", "onnx")
-"""Model formats of Towhee's ``supported_model_names``."""
+"""The values of `format` in Towhee's ``supported_model_names``."""
 
-_SIDE: Final = 128  # pixels, as in Towhee's own cells
+_SIDE: Final = 128  # pixels, the default of Towhee's own table cells
 
 
 def patch_towhee(towhee: Any) -> None:
@@ -45,7 +45,7 @@ def patch_towhee(towhee: Any) -> None:
 
 
 def _without_downloads(load: Any) -> Any:
-    """Return `load`, Towhee's function that loads a pipeline by name, without its downloads."""
+    """Wrap `load`, Towhee's function that loads a pipeline by name, to refuse downloads."""
 
     @functools.wraps(load)
     def checked(name: str, *args: Any, **config: Any) -> Any:
@@ -134,7 +134,7 @@ def to_rgb(image: Any) -> Pixels:
 
 
 def device_name(device: Any) -> str:
-    """Return the encoders' name of a device: a number is a GPU, -1 the CPU, as in Towhee."""
+    """Convert Towhee's device to an encoder's: -1 is "cpu", n is "cuda:n", None is "auto"."""
     match device:
         case None:
             return "auto"
@@ -145,7 +145,7 @@ def device_name(device: Any) -> str:
 
 
 def check_format(name: str | None) -> None:
-    """Check the `format` of Towhee's ``supported_model_names``; our models have all formats.
+    """Check the `format` of Towhee's ``supported_model_names``. Our models have all formats.
 
     Raises:
         ConfigError: `name` is neither None nor one of `FORMATS`.

@@ -28,17 +28,17 @@ from imgsearch.towhee.registry import require_operator
 from imgsearch.types import Failure
 
 Row: TypeAlias = dict[str, Any]
-"""One row of output: each column by name, and "error", None unless the row failed."""
+"""One output row: the columns by name, and "error", which is None unless the row failed."""
 
-_WORKERS: Final = 32  # threads; Towhee's own number, cores + 4, hangs a run with more nodes
-_DEPTH: Final = 16  # rows queued between two nodes: enough to overlap, few decoded images
+_WORKERS: Final = 32  # threads; with Towhee's default, cores + 4, a run with more nodes hangs
+_DEPTH: Final = 16  # rows queued between nodes: they overlap, and few decoded images are held
 
 
 class Pipeline(TowheePipeline):
-    """An open Towhee pipeline: extend it with Towhee's `map`, `flat_map`, …, `output`.
+    """An open Towhee pipeline. Extend it with `map`, `flat_map`, …, and close it with `output`.
 
-    Pipelines of `imgsearch.pipelines` can also be called: the first call closes them over `columns`
-    and builds their operators, and each call returns rows.
+    Pipelines from `imgsearch.pipelines` can also be called: the first call closes them with the
+    output columns `columns` and builds their operators. Each call returns rows.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Pipeline(TowheePipeline):
         return Runtime(dag)
 
     def build(self) -> "Runtime":
-        """Return the pipeline closed over its own columns; built at the first call.
+        """Return the pipeline closed with its own columns. The first call builds it.
 
         Raises:
             ConfigError: the pipeline has no columns, because steps were added.
@@ -103,10 +103,10 @@ class Pipeline(TowheePipeline):
         return rows
 
     def stream(self, inputs: Iterable[Any]) -> Iterator[Row]:
-        """Run once for each of `inputs`; yield the rows in order, failed rows included.
+        """Run once for each of `inputs`; yield all rows in order, including failed ones.
 
         A failed row has its error in "error", and None in the columns after the failed step.
-        An input of several columns is a tuple.
+        If the pipeline has several input columns, each input is a tuple.
         """
         runtime = self.build()
         for row in inputs:
@@ -133,7 +133,7 @@ def _row(columns: tuple[str, ...], values: list[Any]) -> Row:
 
 
 def _wrap_step(step: Callable[..., TowheePipeline]) -> Callable[..., Pipeline]:
-    """Return Towhee's method, but it returns a `Pipeline` and functions never get failures."""
+    """Wrap Towhee's method to return a `Pipeline`, and to call functions without failed rows."""
 
     @wraps(step)
     def add_step(self: Pipeline, *args: Any, **config: Any) -> Pipeline:
@@ -149,7 +149,7 @@ def _wrap_step(step: Callable[..., TowheePipeline]) -> Callable[..., Pipeline]:
 
 
 def _skip_failures(function: Callable[..., Any], outputs: int, *, flat: bool) -> Callable[..., Any]:
-    """Return `function`, but a row with a failure is passed on without a call."""
+    """Wrap `function` to pass a row with a failure on without a call."""
 
     @wraps(function)
     def call(*columns: Any) -> Any:
@@ -181,8 +181,8 @@ for _name in (
 class Runtime(RuntimePipeline):
     """A closed Towhee pipeline with typed errors, bounded queues and no deadlocks.
 
-    Every node of a run occupies a thread until its stream ends. So a run starts only when there are
-    threads for all its nodes; otherwise runs that wait for threads would block each other.
+    Every node of a run occupies a thread until its stream ends. So a run starts only when all its
+    nodes have a thread; otherwise runs that wait for threads would block each other.
     """
 
     def __init__(self, dag: dict[str, Any]) -> None:
@@ -193,8 +193,8 @@ class Runtime(RuntimePipeline):
         self._thread_pool = ThreadPoolExecutor(
             max_workers=self._runs * nodes, thread_name_prefix="imgsearch"
         )
-        # The garbage collector may free a node, which takes this lock, in the thread that holds it
-        # to build an operator.
+        # reentrant: while a thread holds this lock to build an operator, the garbage collector may
+        # free a node in the same thread, which takes the lock again
         self._operator_pool._lock = threading.RLock()
         with restore_error():
             self.width = self.preload().input_col_size

@@ -1,8 +1,8 @@
-"""The registry of operator folders, which Towhee knows as ``ops.imgsearch.<folder>``.
+"""The registry of operator folders, which are available in Towhee as ``ops.imgsearch.<folder>``.
 
-Towhee downloads operators of unknown names, from a hub that no longer exists. So `op` accepts only
-registered folders, whose classes are registered with Towhee. The hub's operator names, which
-public code uses, are in `names`.
+Towhee tries to download operators with unknown names from a hub that no longer exists. So `op`
+accepts only registered folders, whose classes are registered with Towhee. The hub's operator names,
+which public code uses, are in `names`.
 """
 
 import sys
@@ -35,11 +35,11 @@ _added: dict[str, Path] = {}  # operator folders from `add_operators`, by name
 def op(name: str, **config: Any) -> Any:
     """Return the operator `name`, not yet built, for a pipeline's `map`, `flat_map` or `window`.
 
-    The operator's class gets `config` when the pipeline is closed: plain values only, because
-    Towhee copies them with every step. Every operator takes `on_error`.
+    The operator is built with `config` when the pipeline is closed. Its values must be plain,
+    because Towhee copies them with every step. Every operator takes `on_error`.
 
     Raises:
-        OperatorNotFound: no folder has that name; the message suggests similar names.
+        OperatorNotFound: no operator has that name; the message suggests similar names.
     """
     known = [*operator_names(), *_added]
     if name not in known:
@@ -52,10 +52,10 @@ def add_operators(folder: str | PathLike[str]) -> list[str]:
     """Register the operator folders in `folder` for `op`; return their names, sorted.
 
     An operator folder NAME has an ``__init__.py`` with a class NAME, preferably an `Operator`. It
-    is loaded when its operator is first built. Adding a folder again changes nothing.
+    is loaded when its operator is first built. Adding a folder again has no effect.
 
     Raises:
-        ConfigError: `folder` holds no operator folder, or another folder has the same name.
+        ConfigError: `folder` holds no operator folder, or an operator has the same name already.
     """
     root = Path(folder).expanduser().resolve()
     folders = {path.parent.name: path.parent for path in sorted(root.glob("*/__init__.py"))}
@@ -78,7 +78,7 @@ def add_operators(folder: str | PathLike[str]) -> list[str]:
 def require_operator(name: str, tag: str) -> None:
     """Refuse an operator that Towhee would download, or for which it would run pip.
 
-    `name` is in Towhee's form, with dashes for underscores and slashes for dots.
+    `name` is in Towhee's form: dashes replace underscores, and slashes replace dots.
 
     Raises:
         OperatorNotFound: the operator is neither registered nor in Towhee's operator folder.
@@ -105,8 +105,8 @@ def require_pipeline(name: str) -> None:
     """Refuse a predefined pipeline that Towhee would download.
 
     Raises:
-        OperatorNotFound: no pipeline of that name is registered, part of Towhee, in its cache or a
-            file. The message suggests similar names.
+        OperatorNotFound: `name` is not registered, built into Towhee, in its cache, or a file. The
+            message suggests similar names.
     """
     registered = {*towhee.AutoPipes._PIPES_DEF, *towhee.AutoConfig._REGISTERED_CONFIG}
     if name in registered or get_builtin_pipe_file(name) or Path(name).is_file():
@@ -135,10 +135,10 @@ def operator_names() -> list[str]:
 
 
 def operator_folders() -> Path:
-    """Return the folder of operator folders: of the installed package, otherwise of the checkout.
+    """Return the folder that holds the operator folders, in the package or else in the checkout.
 
     Raises:
-        OperatorNotFound: neither exists.
+        OperatorNotFound: neither folder exists.
     """
     for root in _ROOTS:
         if root.is_dir():
@@ -147,10 +147,10 @@ def operator_folders() -> Path:
 
 
 def build_operator(folder: str, args: Sequence[Any], config: Mapping[str, Any]) -> Any:
-    """Return the operator of a folder. If it cannot be built, its rows raise the error.
+    """Return the operator of a folder. If it cannot be built, each row raises the error instead.
 
-    Towhee 1.1.3 writes the arguments of an operator that cannot be built into the error, and public
-    code passes passwords as arguments.
+    The error is deferred, because Towhee 1.1.3 writes the arguments of an operator that cannot be
+    built into its error message, and public code passes passwords as arguments.
     """
     try:
         return _load(operator_folders() / folder)(*args, **config)
@@ -159,7 +159,7 @@ def build_operator(folder: str, args: Sequence[Any], config: Mapping[str, Any]) 
 
 
 class _UnbuiltOperator(Operator):
-    """An operator that could not be built: each row tries again and raises the error."""
+    """An operator that could not be built. Each row tries again, and raises the error."""
 
     def __init__(self, folder: str, args: Sequence[Any], config: Mapping[str, Any]) -> None:
         self._recipe = folder, args, config
@@ -174,7 +174,7 @@ class _UnbuiltOperator(Operator):
         return self._built(*columns)
 
     def __getattr__(self, name: str) -> Any:
-        """Return an attribute of the operator's class, for example `supported_model_names`."""
+        """Return an attribute of the operator's class, such as `supported_model_names`."""
         return getattr(_load(operator_folders() / self._recipe[0]), name)
 
 

@@ -23,7 +23,7 @@ class ImageDecode(Operator):
         self._mode, self._max_pixels = mode, checked_limit(max_pixels)
 
     def __call__(self, image: bytes | str | Path | Pixels, path: str = "") -> Pixels:
-        """Return the pixels, uint8 (height, width, 3), upright, in the order of `mode`.
+        """Return the pixels, uint8 (height, width, 3), upright, with channels in `mode` order.
 
         `path` names the image in error messages if `image` is bytes.
         """

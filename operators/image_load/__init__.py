@@ -1,4 +1,4 @@
-"""Source → paths of images."""
+"""Source → image paths."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from imgsearch.towhee import Operator
 
 
 class ImageLoad(Operator):
-    """List the images of a source, for a `flat_map`."""
+    """List the images in a source, for use in a `flat_map`."""
 
     def __init__(self, *, labels: bool = False) -> None:
         self._labels = labels

@@ -1,4 +1,4 @@
-"""Pixels → input of an encoder."""
+"""Pixels → encoder input."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from imgsearch.types import Pixels
 
 
 class ImagePreprocess(Operator):
-    """Scale and crop one image to the small input of the encoder `model`."""
+    """Scale and crop one image to the input size of the encoder `model`."""
 
     def __init__(
         self,

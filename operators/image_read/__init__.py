@@ -7,7 +7,7 @@ from imgsearch.towhee import Operator
 
 
 class ImageRead(Operator):
-    """Read one file, for its content id and for decoding."""
+    """Read one file and compute its content id."""
 
     outputs = 2
 

@@ -1,4 +1,4 @@
-"""Columns → row of a Milvus collection, with the interface of ``ops.ann_insert.milvus_client``."""
+"""Columns → Milvus row, with the interface of ``ops.ann_insert.milvus_client``."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from imgsearch.towhee import Operator
 
 
 class MilvusInsert(Operator):
-    """Write rows into an existing collection; columns are given in the collection's order."""
+    """Write rows into an existing collection. Columns must be in the collection's order."""
 
     def __init__(
         self,

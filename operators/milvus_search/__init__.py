@@ -11,7 +11,7 @@ from imgsearch.towhee import Operator
 
 
 class MilvusSearch(Operator):
-    """Search an existing collection of any program."""
+    """Search an existing collection that any program may have created."""
 
     def __init__(
         self,
@@ -43,7 +43,10 @@ class MilvusSearch(Operator):
         }  # fmt: skip
 
     def __call__(self, vector: Any) -> list[Any]:
-        """Return ``[[id, distance, *output_fields], …]``, nearest first; a list for many."""
+        """Return ``[[id, distance, *output_fields], …]``, nearest first.
+
+        For several vectors, return a list of such lists.
+        """
         results = self._rows.search(vector, **self._search)
         return results if np.ndim(vector[0]) else results[0]
 

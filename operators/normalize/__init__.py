@@ -1,4 +1,4 @@
-"""Vector → unit vector of the same direction."""
+"""Vector → unit vector in the same direction."""
 
 from imgsearch.encoders import unit
 from imgsearch.towhee import Operator

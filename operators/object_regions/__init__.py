@@ -1,4 +1,4 @@
-"""Id and pixels → regions of the image, and last the whole image."""
+"""Id and pixels → the regions of the image, then the whole image."""
 
 from imgsearch.encoders.detector import Detection
 from imgsearch.images.regions import rows
@@ -18,7 +18,7 @@ class ObjectRegions(BatchOperator):
     def __call__(
         self, ids: list[str], images: list[Pixels]
     ) -> list[list[tuple[str, str, str, Pixels]]]:
-        """Return (id, box, object, pixels) of each image's regions, and last of the whole image."""
+        """Return, for each image, (id, box, object, pixels) of its regions, then of the image."""
         return [
             list(rows(id_, image, self._detect(image)))
             for id_, image in zip(ids, images, strict=True)

@@ -1,4 +1,4 @@
-"""Path and vector → document in Tencent VectorDB: the tutorial's ``ops.local.tcvdb_client``."""
+"""Path and vector → Tencent VectorDB document, like the tutorial's ``ops.local.tcvdb_client``."""
 
 import os
 import uuid
@@ -16,7 +16,10 @@ from imgsearch.types import Record
 
 
 class TcvdbInsert(Operator):
-    """Write documents of a path and a vector. The id is a hash of the path, so writes replace."""
+    """Write documents with a path and a vector.
+
+    The id is a hash of the path, so a second write replaces the document, unless `random_ids`.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class TcvdbInsert(Operator):
         self._name, self._random = collectionName, random_ids
 
     def __call__(self, path: Any, vector: Any) -> Inserted:
-        """Write one row, or a list of paths and a list of vectors; the columns may be swapped."""
+        """Write one row, or a list of paths and a list of vectors. The arguments may be swapped."""
         if isinstance(path, np.ndarray):
             path, vector = vector, path
         one = isinstance(path, str | os.PathLike)

@@ -1,4 +1,4 @@
-"""Vector → paths in Tencent VectorDB: the tutorial's ``ops.local.search_tcvdb_client``."""
+"""Vector → paths in Tencent VectorDB, like the tutorial's ``ops.local.search_tcvdb_client``."""
 
 from typing import Any
 
@@ -28,7 +28,10 @@ class TcvdbSearch(Operator):
         self._name, self._limit = collectionName, limit
 
     def __call__(self, vector: Any) -> list[Any]:
-        """Return ``[[path, score], …]``, nearest first; a list of these for many vectors."""
+        """Return ``[[path, score], …]``, nearest first.
+
+        For several vectors, return a list of such lists.
+        """
         collection = self._database.open(self._name)
         results = collection.search(matrix(vector), k=self._limit)
         # Tencent's own score is the distance for L2

@@ -41,7 +41,9 @@ class TowheeClip(BatchOperator):
 
     @staticmethod
     def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name
-        """Return the names of described models; `format` is None, "pytorch" or "onnx".
+        """Return the names of the CLIP models that imgsearch lists.
+
+        `format` is None, "pytorch" or "onnx", and does not change the result.
 
         ``clip:ARCH/TAG`` accepts any other model of open_clip.
         """

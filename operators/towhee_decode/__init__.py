@@ -13,7 +13,7 @@ from imgsearch.towhee.imports import towhee
 
 
 class TowheeDecode(Operator):
-    """Decode one image into Towhee's image type, BGR by default like the hub's operator."""
+    """Decode one image into Towhee's image type, in BGR by default, like the hub's operator."""
 
     def __init__(self, mode: str = "BGR") -> None:
         self._mode = str(mode).upper()  # tutorials write it in lower case

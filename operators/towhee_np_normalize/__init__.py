@@ -1,4 +1,4 @@
-"""Array → array of unit length, with the interface of ``ops.towhee.np_normalize``."""
+"""Array → array with unit L2 norm, with the interface of ``ops.towhee.np_normalize``."""
 
 from typing import Any
 

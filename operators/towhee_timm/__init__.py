@@ -40,13 +40,16 @@ class TowheeTimm(BatchOperator):
 
     @staticmethod
     def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name
-        """Return the accepted values of `model_name`; `format` is None, "pytorch" or "onnx"."""
+        """Return the accepted values of `model_name`.
+
+        `format` is None, "pytorch" or "onnx", and does not change the result.
+        """
         check_format(format)
         return [*_own_names(), *(name.removeprefix("timm:") for name in timm_names())]
 
 
 def _own_names() -> list[str]:
-    """Return the names of the encoders that need no extra; timm has none of them."""
+    """Return the names of the encoders that need no extra. None of them is a timm model."""
     return [model.name for model in models() if not model.needs]
 
 

@@ -1,4 +1,4 @@
-"""Id, vector and fields → row of a collection."""
+"""Id, vector and fields → row in a collection."""
 
 from collections.abc import Mapping
 from os.path import lexists
@@ -12,7 +12,7 @@ from imgsearch.types import Record, Vector
 
 
 class VectorInsert(BatchOperator):
-    """Write vectors of the encoder `model` into a collection, which is created if necessary."""
+    """Write vectors from the encoder `model` into a collection, which is created if necessary."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class VectorInsert(BatchOperator):
             raise
 
     def __call__(self, ids: list[str], vectors: list[Vector], *fields: list[str]) -> list[str]:
-        """Write the rows, replacing rows of the same id; return the ids, which are searchable.
+        """Write the rows, replacing rows with the same id; return the ids, which are searchable.
 
-        If ids are content hashes, the first file of a content is kept, as in a library: a row of
-        another file is not written while the first file exists.
+        If an id is a content hash, the first file with that content is kept, as in a library: a row
+        for another file is not written while the first file exists.
         """
         columns = zip(self._names, fields, strict=True)
         texts = [[_stored(name, text) for text in column] for name, column in columns]
@@ -60,7 +60,7 @@ class VectorInsert(BatchOperator):
         return ids
 
     def _firsts(self, records: Mapping[str, Record]) -> list[Record]:
-        """Return the records, without copies of stored files that exist."""
+        """Return the records except copies of stored files that still exist."""
         if "path" not in self._names:
             return list(records.values())
         known = self._collection.get([id_ for id_ in records if is_content_id(id_)])
@@ -78,7 +78,7 @@ class VectorInsert(BatchOperator):
 
 
 def _stored(name: str, text: str) -> str:
-    """Return a text in its stored form: labels in NFC, Unicode's composed form."""
+    """Return a text in its stored form. Labels are NFC-normalized."""
     return label_text(text) if name == "label" else printable(text)
 
 

@@ -16,10 +16,10 @@ from imgsearch.types import Hit, Vector
 
 
 class VectorSearch(BatchOperator):
-    """Search a collection of vectors of the encoder `model`, by default "lite".
+    """Search a collection with vectors from the encoder `model`, by default "lite".
 
-    `model` is required for a collection that does not say which encoder made its vectors. `names`
-    are the field names of another program's collection.
+    `model` is required if the collection does not record which encoder made its vectors. `names`
+    are the field names in another program's collection.
     """
 
     def __init__(
