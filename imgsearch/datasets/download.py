@@ -1,9 +1,9 @@
 """Resumable downloads from a web server.
 
-Partial bytes are kept beside the target in ``.NAME.part``, with the URL's hash, validator and size
-in ``.NAME.json``. A download resumes only if the server identified the content by an ETag or a
-date: an If-Range request makes sure that the content is unchanged (RFC 9110, sections 13.1.5 and
-14).
+A partial download is kept next to the target as ``.NAME.part``, with the URL's hash, the validator
+and the size in ``.NAME.json``. A download resumes only if the server identified the content with an
+ETag or a date: an If-Range request makes sure that the content is unchanged (RFC 9110, sections
+13.1.5 and 14).
 """
 
 import hashlib
@@ -89,7 +89,8 @@ class _Part:
 
     def __init__(self, target: Path, url: str) -> None:
         self.url, self.validator = url, ""
-        self._key = hashlib.sha256(url.encode()).hexdigest()  # a URL may hold a signature
+        # hashed, because a URL may hold a secret signature
+        self._key = hashlib.sha256(url.encode()).hexdigest()
         self.path = target.with_name(f".{target.name}.part")
         self._note = target.with_name(f".{target.name}.json")
         self.total: int | None = None
@@ -191,7 +192,7 @@ def _append(response: HTTPResponse, part: _Part, limit: int, on_progress: OnProg
             if not chunk:
                 break
             file.write(chunk)
-            file.flush()  # so that the bytes survive a kill
+            file.flush()  # so that the data survives if the process is killed
             size += len(chunk)
             on_progress(STAGE, size, part.total or limit)
     if part.total is not None and size < part.total:

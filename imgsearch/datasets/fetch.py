@@ -94,7 +94,7 @@ def fetch(
         try:
             done = take(archive, manifest, folder, skip=before.good, on_progress=on_progress)
         except DatasetError as error:
-            if source is None:  # else the next run would fail with the same archive
+            if source is None:  # otherwise the next run would fail with the same archive
                 archive.unlink()
                 raise DatasetError(f"the download of {redact(url)} is removed: {error}") from error
             raise

@@ -40,7 +40,7 @@ def extent(map_: Map, size: tuple[int, int]) -> tuple[float, float]:
 def geometry(
     map_: Map, size: tuple[int, int], other: tuple[int, int]
 ) -> tuple[float, float, float]:
-    """Return the stretch, skew and turn of a map from a picture of `size` to the `other` size.
+    """Return the stretch, skew and turn of a map between pictures of sizes `size` and `other`.
 
     The stretch is the ratio of the scales along width and height, at least 1. The skew is the
     cosine of the angle between the edges. The turn is in degrees from the nearest quarter turn.

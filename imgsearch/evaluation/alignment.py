@@ -1,4 +1,4 @@
-"""Alignment of two pictures: the affine map that lays one over the other.
+"""Alignment of two pictures: finds the affine map that overlays one on the other.
 
 The search starts from mirror images, quarter turns, small rotations, and crops at several scales.
 The best starts are refined from coarse to fine.
@@ -33,7 +33,7 @@ from imgsearch.evaluation.affine import (
 
 Sums = npt.NDArray[np.float64]
 
-_START: Final = 32  # pixels of the long edge where starts are compared
+_START: Final = 32  # long edge in pixels at which starts are compared
 _LEVELS: Final = ((16, 8), (32, 8), (64, 6), (128, 5), (256, 4), (512, 3))  # edge, steps
 _REFINED: Final = 3  # starts that are refined
 _ANGLES: Final = (-12.0, -6.0, 6.0, 12.0)  # degrees; refinement corrects about 5

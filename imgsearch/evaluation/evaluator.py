@@ -61,7 +61,7 @@ def evaluate(
     "changes"; see `imgsearch.evaluation.queries`. `timed` also measures the speed, which takes some
     seconds; `mapped` adds a map of the gallery. `max_pixels` limits the decoded pixels of an image.
 
-    Without `url` the gallery is stored in memory and dropped afterwards. With `url` it is written
+    Without `url` the search is exact, and the gallery is held in memory. With `url` it is written
     to `collection` in that store and stays there; by default the name is derived from dataset and
     encoder. `index` and `metric` are the collection's. A query that is in the gallery is left out
     of its own hits.

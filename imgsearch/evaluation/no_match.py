@@ -40,7 +40,7 @@ def pool(hits: Sequence[Judged]) -> Pool:
 
     A query has up to two pairs: its nearest right hit, and its nearest wrong hit, which would come
     first without the images that have its label. So the precision of a threshold is the share of
-    queries with a right first hit among queries with any hit.
+    queries with a right hit among queries with any hit.
 
     >>> pool([[("ü", 0.9, True), ("x", 0.4, False)]] * 10).lowest(0.9)
     0.9

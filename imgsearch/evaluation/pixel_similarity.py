@@ -31,18 +31,18 @@ from imgsearch.evaluation.affine import (
 )
 from imgsearch.evaluation.alignment import align, correlation
 
-EDGE: Final = 1_024  # pixels of the long edge that are compared
+EDGE: Final = 1_024  # long edge in pixels at which pictures are compared
 
 _FLAT: Final = 6.0  # largest range of gray levels in a single-color picture
 _TINY: Final = 16  # edge in pixels; smaller pictures have too few windows
 _ALIGNED: Final = 0.6  # lowest correlation at which further alignments are compared
 _OVERLAP: Final = 0.15  # lowest share of either picture; the middle half of each edge is 0.25
-_EXTRA: Final = 0.004  # share with content outside the other picture; of a crop only one has any
+_EXTRA: Final = 0.004  # share of a picture with content outside the other; of a crop one has none
 _INSIDE: Final = 0.99  # share of a crop inside the whole; alignment errors are about 0.3 pixels
 _WHOLE: Final = 0.96  # overlapping share of each picture, required if aspect ratios differ
 _STRETCH: Final = 1.04  # ratio of aspect ratios; rounding to 96 x 72 pixels changes it by 1 %
 _SKEW: Final = 0.03  # cosine of the angle between the edges
-_TURN: Final = 16.0  # degrees from a quarter turn
+_TURN: Final = 16.0  # largest deviation from a quarter turn, in degrees
 _CONTENT: Final = 16.0  # gray levels from the median; a plain margin differs by less
 _GAIN: Final = 2.2  # brightness ratio; that of brightness_160 is 1.6
 _WHITE: Final = 0.3  # share of white background, on which a brighter object looks like a copy
@@ -312,7 +312,7 @@ def _is_gray(chroma: tuple[Gray, Gray], valid: npt.NDArray[np.bool_]) -> bool:
 
 
 def _is_flat(picture: Image.Image) -> bool:
-    """Return whether a picture has one color."""
+    """Return whether a picture has a single color."""
     small = picture.filter(ImageFilter.BoxBlur(1)) if min(picture.size) > _TINY else picture
     extrema = small.getextrema()
     return all(float(high) - float(low) <= _FLAT for low, high in extrema)  # type: ignore[misc]

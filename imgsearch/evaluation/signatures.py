@@ -15,7 +15,7 @@ from imgsearch.evaluation.transforms import TRANSFORMS
 from imgsearch.types import Pixels
 
 SMALL: Final = 64  # long edge in pixels before changes, enough for 16 x 16 after each change
-_SIDE: Final = 16  # pixels a side of a signature
+_SIDE: Final = 16  # side of a signature in pixels
 _SIMILAR: Final = 0.95  # lowest correlation of similar signatures; few copies have less
 
 Signatures = npt.NDArray[np.float32]
@@ -35,7 +35,7 @@ def signatures(image: Pixels) -> Signatures:
 
 
 def are_similar(one: Signatures, other: Signatures) -> bool:
-    """Return whether one image looks like the other, or like a change of it."""
+    """Return whether one image looks like the other, or like a changed version of it."""
     return bool(max((one @ other[0]).max(), (other @ one[0]).max()) >= _SIMILAR)
 
 

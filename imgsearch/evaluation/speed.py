@@ -17,7 +17,7 @@ T = TypeVar("T")
 _WARM_UP: Final = 3  # untimed calls
 _SECONDS: Final = 5.0  # time limit for all calls of one kind; a slow model gets fewer calls
 _MOST: Final = 100  # limit for the calls of one kind
-_IMAGES: Final = 256  # embedded in one call
+_IMAGES: Final = 256  # images embedded in one call
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Unique images of a dataset: equal files count once, and contradictory labels are noted."""
+"""Unique images in a dataset: equal files count once, and contradictory labels are noted."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A handle on a collection by name, whether it exists yet or not."""
+"""A handle to a named collection, which may not exist yet."""
 
 import threading
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ _FIELDS: Final = ("path", "label")  # stored beside each vector
 
 
 class CollectionHandle:
-    """A collection that may not exist yet, with the recipe of its encoder. Thread-safe.
+    """A collection that may not exist yet, with its encoder recipe. Thread-safe.
 
     Other programs may create or drop the collection while the handle is open. `known` is the
     collection as last read from the store, None if it did not exist. `recipe` is None if the
-    collection notes no encoder and the user named none.
+    collection records no encoder and the user named none.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class CollectionHandle:
         """Return the recipe of the encoder.
 
         Raises:
-            EncoderMismatch: the collection notes no encoder, and the user named none.
+            EncoderMismatch: the collection records no encoder, and the user named none.
         """
         if self.recipe is None:
             raise unnamed_encoder_error(self.known)
@@ -114,7 +114,7 @@ class CollectionHandle:
 
         Raises:
             ConfigError: the collection was opened with field names.
-            SchemaMismatch: the collection notes no encoder.
+            SchemaMismatch: the collection records no encoder.
         """
         if self._names:
             raise ConfigError(
@@ -215,9 +215,9 @@ def _recipe(
     weights: str | PathLike[str] | None,
     options: Mapping[str, Any] | None,
 ) -> Recipe | None:
-    """Return the recipe that the collection notes, with the user's weights and options.
+    """Return the recipe that the collection records, with the user's weights and options.
 
-    Returns None if the collection notes no encoder and the user names no model.
+    Returns None if the collection records no encoder and the user names no model.
 
     Raises:
         ConfigError: weights or options are given without a model.

@@ -56,7 +56,7 @@ def copy(
         ConfigError: source and target are the same collection.
         CollectionNotFound: the source has no such collection.
         SchemaMismatch: the target's collection has another schema, or another program created it.
-        EncoderMismatch: the target's collection notes an encoder, and the source's does not.
+        EncoderMismatch: the target's collection records an encoder, and the source's does not.
         BackendError: a store failed, or the copy differs from the source.
     """
     name = name or collection

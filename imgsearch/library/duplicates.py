@@ -142,7 +142,7 @@ def search_distinct(
 def distinct(
     collection: Collection, hits: Sequence[Hit], *, threshold: float, most: int = MAX_K
 ) -> list[Hit]:
-    """Return the first `most` of `hits` that are not near a hit returned before them.
+    """Return up to `most` of `hits` in order, without hits that are near an earlier one.
 
     Whole images are compared, even if a hit is a region of one. A hit that was removed after the
     search is left out.
@@ -199,7 +199,7 @@ def _near_hits(
 
 
 class _Comparisons:
-    """Results of a `SecondLook`, which compares each pair once."""
+    """Runs a `SecondLook` at most once per pair, and keeps the results."""
 
     def __init__(self, second_look: SecondLook, threshold: float, *, unread: bool) -> None:
         self._second_look, self._threshold, self._unread = second_look, threshold, unread
@@ -225,7 +225,7 @@ class _Comparisons:
         return passed
 
     def finish(self) -> None:
-        """Report the number of pairs that were not compared from either side."""
+        """Report the number of pairs that were not compared in either direction."""
         self._second_look.pass_over(len(self._skipped - self._results.keys()))
 
 

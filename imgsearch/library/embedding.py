@@ -88,7 +88,8 @@ class Embedding:
             if encoder.offloaded:
                 rows = list(self._embed_on_device(pool, encoder, items))
             else:
-                share = -(-len(items) // available_cores())  # few images: some for each core
+                # few images are divided among all cores
+                share = -(-len(items) // available_cores())
                 size = 1 if one_core else max(1, min(encoder.batch_size, share))
                 rows = list(self._embed_in_threads(pool, encoder, items, size))
         columns = [

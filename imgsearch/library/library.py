@@ -35,7 +35,7 @@ from imgsearch.types import Closeable, Hit, Record, Vector, check_score
 
 
 class Library(Closeable):
-    """Images in one collection of a vector store, with the encoder of its vectors.
+    """An image library: one collection in a vector store, with the encoder of its vectors.
 
     Returned by `imgsearch.open`. Thread-safe. The encoder is loaded when it is first needed.
     """
@@ -54,7 +54,7 @@ class Library(Closeable):
 
     @property
     def model(self) -> str:
-        """The encoder's name, or "" if the collection notes no encoder and the user named none."""
+        """The encoder's name, or "" if the collection records none and the user named none."""
         return self._handle.recipe.model if self._handle.recipe else ""
 
     @property
@@ -62,7 +62,7 @@ class Library(Closeable):
         """The recipe that the encoder is built from.
 
         Raises:
-            EncoderMismatch: the collection notes no encoder, and the user named none.
+            EncoderMismatch: the collection records no encoder, and the user named none.
         """
         return self._handle.required_recipe()
 
@@ -71,7 +71,7 @@ class Library(Closeable):
         """The encoder, which is loaded when it is first needed.
 
         Raises:
-            EncoderMismatch: the collection notes no encoder, and the user named none.
+            EncoderMismatch: the collection records no encoder, and the user named none.
             EncoderError: the encoder cannot be built.
         """
         return encoders.load(**self.recipe.config())
@@ -92,7 +92,7 @@ class Library(Closeable):
         Raises:
             SourceError: a folder, glob or list does not exist, or names no path; nothing was added.
             EncoderError: the encoder cannot be built, or is not the collection's encoder.
-            SchemaMismatch: the collection notes no encoder, so another program may have filled it.
+            SchemaMismatch: the collection records no encoder; another program may have filled it.
             BackendError: the store failed; images counted as added are stored.
         """
         self._handle.require_writable()
@@ -138,8 +138,8 @@ class Library(Closeable):
             CollectionNotFound: nothing was added yet.
             SourceError, ImageError: the query image cannot be read.
             TextUnsupported: the query has a text, and the encoder takes images only.
-            EncoderMismatch: the collection holds another encoder's vectors, or it notes no encoder
-                and `open` was given no model.
+            EncoderMismatch: the collection holds another encoder's vectors, or it records no
+                encoder and `open` was given no model.
             EncoderRemoved: the collection's encoder was removed, and the query is not a vector.
             ConfigError: the query is empty, its terms cancel each other, or the requested threshold
                 was not measured.
@@ -200,7 +200,7 @@ class Library(Closeable):
         """Write records with vectors from `embed`; the first call creates the collection.
 
         Raises:
-            SchemaMismatch: the collection notes no encoder.
+            SchemaMismatch: the collection records no encoder.
             BackendError: the store refused the records, or failed.
         """
         with self._inserting:
@@ -218,7 +218,7 @@ class Library(Closeable):
         Raises:
             ConfigError: a target is empty.
             CollectionNotFound: nothing was added yet.
-            SchemaMismatch: the collection notes no encoder, so another program may have filled it.
+            SchemaMismatch: the collection records no encoder; another program may have filled it.
         """
         collection = self._handle.required()
         self._handle.require_writable()
@@ -288,7 +288,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     path_field: str | None = None,
     label_field: str | None = None,
 ) -> Library:
-    """Open the library of images in `collection` of the store at `url`; `add` creates it.
+    """Open the image library in `collection` of the store at `url`; `add` creates a missing one.
 
     `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
     ``memory://name``. `token` ("user:password") is for servers that require one.

@@ -1,4 +1,4 @@
-"""Progress and report of a load, and its division into chunks and parts."""
+"""Progress and report of a load, and how its files are split into chunks and parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from imgsearch.images.sources import Reference
 from imgsearch.text import counted
 
 Outcome: TypeAlias = Literal["added", "updated", "skipped", "failed"]
-_SMALLEST: Final = 32  # files of a chunk: a batch of most encoders
-_LARGEST: Final = 512  # files of a chunk: well below the 1,000 rows of Towhee's queues
+_SMALLEST: Final = 32  # files in a chunk: the batch size of most encoders
+_LARGEST: Final = 512  # files in a chunk: well below the 1,000 rows of Towhee's queues
 _SECONDS: Final = 2.0  # duration of a chunk, and so the interval of progress reports
 _CHUNK_BYTES: Final = 64 * 2**20  # encoded images held at once
 _KEPT: Final = 1_000  # failures in a report; all are counted and passed to `on_failure`
@@ -140,7 +140,7 @@ class Tally:
         self._ignored += 1
 
     def note(self, sentence: str) -> None:
-        """Add a sentence to the report, once."""
+        """Add a sentence to the report unless it was added before."""
         if sentence:
             self._notes[sentence] = None
 
@@ -163,7 +163,7 @@ class Tally:
             self._on_progress(now)
 
     def report(self) -> Report:
-        """Return the report of the load, after a last progress report with `done` = `found`."""
+        """Send a last progress report, with `done` = `found`; return the report of the load."""
         self._total = sum(self._counts.values()) + self._ignored
         self.report_progress()
         return Report(

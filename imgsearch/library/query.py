@@ -145,7 +145,7 @@ def _is_image_file(text: str) -> bool:
         if path.is_file():
             return True
         reason = ": it is a folder" if text and path.is_dir() else ""
-    except (OSError, RuntimeError, ValueError):  # too long for a name; an unknown user; a NUL
+    except (OSError, RuntimeError, ValueError):  # name too long, unknown user, NUL
         reason = ""
     if _looks_like_path(text):
         if "://" in text:

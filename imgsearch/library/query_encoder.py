@@ -1,4 +1,4 @@
-"""Encoding of queries into vectors."""
+"""Encodes queries as vectors."""
 
 import threading
 import warnings
@@ -51,7 +51,7 @@ class QueryEncoder:
         """Return the query's vector, float32 (d,), for a search in `collection`.
 
         Warns with `TextWarning` about texts that the model cannot read, and with `EncoderWarning`
-        if the collection does not note which encoder made its vectors. `on_warning`, if given, is
+        if the collection does not record which encoder made its vectors. `on_warning`, if given, is
         called with each message instead.
 
         Raises:
@@ -116,7 +116,7 @@ class QueryEncoder:
 def _check_origin(
     collection: Collection | None, model: str, on_warning: Callable[[str], None] | None
 ) -> None:
-    """Warn if the collection does not note which encoder made its vectors."""
+    """Warn if the collection does not record which encoder made its vectors."""
     text = collection.encoder_warning(model) if collection is not None else ""
     if text and on_warning:
         on_warning(text)
@@ -130,7 +130,7 @@ def _file(path: Any) -> tuple[bytes, str]:
 
 
 def combined(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
-    """Return the weighted sum of `vectors`, normalized before and after the summation (L2).
+    """Normalize `vectors`, and return their weighted sum, scaled to unit L2 norm.
 
     Raises:
         DimensionMismatch: the vectors have different lengths.

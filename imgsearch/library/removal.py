@@ -1,4 +1,4 @@
-"""Removal of images by id, path, folder or glob.
+"""Removes images by id, path, folder or glob.
 
 The files may no longer exist, so targets are compared with the stored paths, part by part:
 ``/a/b`` names ``/a/b/1.jpg`` and not ``/a/bc/1.jpg``.

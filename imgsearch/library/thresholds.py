@@ -67,7 +67,7 @@ class Thresholds:
         """Keep a measurement, including its "threshold", for each query kind; forget other kinds.
 
         Raises:
-            SchemaMismatch: the collection notes no encoder, but a threshold is valid for one only.
+            SchemaMismatch: the collection records no encoder; a threshold is valid for one only.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_HITS: dict(measured)})
@@ -76,7 +76,7 @@ class Thresholds:
         """Keep a measurement of near-duplicates, including its "threshold".
 
         Raises:
-            SchemaMismatch: the collection notes no encoder, but a threshold is valid for one only.
+            SchemaMismatch: the collection records no encoder; a threshold is valid for one only.
         """
         self._collection.require_encoder()
         notes.write(self._store, self._collection, {_DUPLICATES: dict(measured)})
@@ -99,10 +99,10 @@ class Thresholds:
         return {name: facts.get(name) or {} for name in (_HITS, _DUPLICATES)}
 
     def _require_encoder(self) -> None:
-        """Check that the collection notes an encoder; without one it has no thresholds.
+        """Check that the collection records an encoder; without one it has no thresholds.
 
         Raises:
-            ConfigError: the collection notes no encoder.
+            ConfigError: the collection records no encoder.
         """
         if self._collection.schema.encoder is None:
             raise ConfigError(

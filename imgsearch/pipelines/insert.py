@@ -14,7 +14,7 @@ from imgsearch.towhee import Pipeline, op
 from imgsearch.types import Failure
 
 FIELDS = ("path", "label")
-"""The fields written beside each vector."""
+"""The fields stored with each vector."""
 
 
 def insert_pipeline(

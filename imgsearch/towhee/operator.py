@@ -20,7 +20,7 @@ _ROW_AT_FAULT = (EncoderError, FieldInvalid, VectorInvalid)  # other rows of the
 
 
 class Operator(PyOperator):
-    """A step of a pipeline for one row: `__call__` gets columns and returns columns.
+    """A pipeline step for one row: `__call__` gets columns and returns columns.
 
     Every operator takes `on_error`: "raise" ends the pipeline run with the typed error; "keep"
     returns a `Failure` in the row's outputs, which later steps pass on.

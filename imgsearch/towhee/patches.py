@@ -58,7 +58,7 @@ def _without_downloads(load: Any) -> Any:
 
 
 def refuse_downloads(module: Any) -> None:
-    """Refuse downloads of code from Towhee's hub, whose host no longer exists.
+    """Make Towhee's download functions raise an error, because its hub no longer exists.
 
     `require_operator` and `require_pipeline` refuse unknown names earlier and suggest similar ones.
     """

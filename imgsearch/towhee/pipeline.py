@@ -54,7 +54,7 @@ class Pipeline(TowheePipeline):
         self._building = threading.Lock()
 
     def returning(self, *columns: str) -> "Pipeline":
-        """Return this pipeline as a callable that returns rows of `columns`."""
+        """Return a copy of this pipeline that returns rows with `columns` when called."""
         return Pipeline(self._dag, self._clo_node, columns=columns)
 
     def output(self, *columns: str) -> "Runtime":
@@ -133,7 +133,7 @@ def _row(columns: tuple[str, ...], values: list[Any]) -> Row:
 
 
 def _wrap_step(step: Callable[..., TowheePipeline]) -> Callable[..., Pipeline]:
-    """Wrap Towhee's method to return a `Pipeline`, and to call functions without failed rows."""
+    """Wrap a method of Towhee to return a `Pipeline` whose functions never get failed rows."""
 
     @wraps(step)
     def add_step(self: Pipeline, *args: Any, **config: Any) -> Pipeline:
@@ -149,7 +149,7 @@ def _wrap_step(step: Callable[..., TowheePipeline]) -> Callable[..., Pipeline]:
 
 
 def _skip_failures(function: Callable[..., Any], outputs: int, *, flat: bool) -> Callable[..., Any]:
-    """Wrap `function` to pass a row with a failure on without a call."""
+    """Wrap `function` so that a row with a failure is passed on without a call."""
 
     @wraps(function)
     def call(*columns: Any) -> Any:
@@ -242,7 +242,7 @@ class Runtime(RuntimePipeline):
         )
 
     def close(self) -> None:
-        """End the threads and close the operators."""
+        """Stop the threads and close the operators."""
         self._thread_pool.shutdown()
         for storage in self._operator_pool._all_ops.values():
             for operator in storage._ops:

@@ -76,7 +76,7 @@ def add_operators(folder: str | PathLike[str]) -> list[str]:
 
 
 def require_operator(name: str, tag: str) -> None:
-    """Refuse an operator that Towhee would download, or for which it would run pip.
+    """Check that Towhee can load an operator without a download and without running pip.
 
     `name` is in Towhee's form: dashes replace underscores, and slashes replace dots.
 
@@ -102,7 +102,7 @@ def require_operator(name: str, tag: str) -> None:
 
 
 def require_pipeline(name: str) -> None:
-    """Refuse a predefined pipeline that Towhee would download.
+    """Check that Towhee can load a predefined pipeline without a download.
 
     Raises:
         OperatorNotFound: `name` is not registered, built into Towhee, in its cache, or a file. The

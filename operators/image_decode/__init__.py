@@ -13,7 +13,7 @@ from imgsearch.types import Pixels
 
 
 class ImageDecode(Operator):
-    """Decode one image. Pixels are returned unchanged."""
+    """Decode one image. An image given as pixels is returned unchanged."""
 
     def __init__(
         self, mode: Literal["RGB", "BGR"] = "RGB", *, max_pixels: int = MAX_PIXELS

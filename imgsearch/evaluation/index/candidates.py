@@ -99,7 +99,7 @@ def memory_estimate(index: Index, *, rows: int, dim: int) -> int:
 
 
 def _clamp(index: Index, k: int, efforts: Sequence[int]) -> tuple[int, ...]:
-    """Return the distinct efforts within the bounds of an index, ascending."""
+    """Clamp efforts to the range of an index. Returns them sorted, without duplicates."""
     if index.kind == "hnsw":
         return tuple(sorted({max(effort, k) for effort in efforts}))
     return tuple(sorted({min(effort, index.params["nlist"]) for effort in efforts}))

@@ -60,9 +60,9 @@ class Truth:
         """Return the highest distance that counts as a neighbor's, shape (queries,).
 
         It is the k-th exact distance, plus a millionth of its absolute value, plus the rounding
-        error of a distance of 0.
+        error of a distance of 0. ann-benchmarks adds a slack, too.
 
-        Source: https://github.com/erikbern/ann-benchmarks (the millionth).
+        Source: https://github.com/erikbern/ann-benchmarks, ann_benchmarks/plotting/metrics.py
         """
         if not self.rows:
             return np.full(len(self.queries), -np.inf)
