@@ -1,1 +1,1 @@
-"""What made files of the package: graphs, tables, constants. Not part of the wheel."""
+"""Programs that generate data files of the package or check its code. Not part of the wheel."""

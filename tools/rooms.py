@@ -1,8 +1,8 @@
-"""Print which rooms of the package a search enters: ``python -m tools.rooms``.
+"""Print the rooms of the package that a search enters: ``python -m tools.rooms``.
 
-A room is a module or package directly below ``imgsearch/``. A call counts if it runs a function of
-the package; code that runs while a module is imported does not count. The walk covers
-``imgsearch search`` of an image in a fresh library, and a warm ``Library.search``.
+A room is a module or package directly below ``imgsearch/``. It is entered if one of its functions
+is called; calls during imports do not count. Two searches are traced: ``imgsearch search`` with an
+image in a new library, and a second ``Library.search``.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ _PACKAGE = str(Path(imgsearch.__file__).parent)
 
 
 class Rooms:
-    """The rooms that were entered, each with its functions, in the order of the first call."""
+    """The entered rooms with their called functions, in the order of the first call."""
 
     def __init__(self) -> None:
         self.functions: dict[str, dict[str, None]] = {}
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Record the calls of this thread and of threads that start meanwhile."""
+        """Record the calls in this thread, and in threads that start during the block."""
         threading.setprofile(self._profile)
         sys.setprofile(self._profile)
         try:
@@ -49,7 +49,7 @@ class Rooms:
 
 
 def _is_import(frame: FrameType | None) -> bool:
-    """Return whether a frame is the body of a module or class, or was called by an import."""
+    """Return whether a frame is a module or class body, or was called during an import."""
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
             return True
@@ -66,7 +66,7 @@ def trace(call: Callable[[], Any]) -> Rooms:
 
 
 def main() -> None:
-    """Print both traces; with ``-v`` the functions, too."""
+    """Print both traces; with ``-v``, also the functions."""
     query = str(next((gallery.FOLDER / "test").rglob("*.jpg")))
     with tempfile.TemporaryDirectory() as folder:
         url = f"{folder}/photos.db"

@@ -1,7 +1,7 @@
-"""Count the words and names that STYLE forbids; fail above the level of well-kept projects.
+"""Count words and names that the style guide forbids; fail above the level of model projects.
 
 `python -m tools.words [--list] [PATHS]` reads docstrings, comments, sentences in strings, test
-names, Markdown and notebooks. Code is not counted, nor is text in backticks.
+names, Markdown and notebooks. Code and text in backticks are not counted.
 """
 
 import ast
@@ -39,15 +39,14 @@ EXEMPT: Final = {
     "tools/words.py": "lists the forbidden words",
     "tests/tools/test_words.py": "has them in its samples",
 }
-"""Files that are not read, each with the reason."""
+"""Files that are not checked, each with the reason."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A pattern of prose, and its limit in hits per 10,000 words.
+    """A prose pattern with its limit in hits per 10,000 words.
 
-    The limits are the highest level of ten model codebases, such as httpx and attrs, so a reader
-    of those reads this project without translating.
+    A limit is the highest rate among ten model codebases, such as httpx and attrs.
     """
 
     name: str
@@ -115,7 +114,7 @@ PUBLIC: Final = {
     ("imgsearch/wire/responses.py", "found"): "key of a job in JSON",
     ("imgsearch/wire/responses.py", "licence"): "key of an encoder in JSON",
 }
-"""Forbidden and British names that callers use, by file: a new name would break their code."""
+"""File → forbidden or British names that callers use: renaming them would break their code."""
 
 _WORD: Final = r"[^\W\d_]+(?:['-][^\W\d_]+)*"
 _NAMES_ROW: Final = "forbidden name"
@@ -124,7 +123,7 @@ _BRITISH_RULE: Final = RULES[-1]
 
 @dataclass(frozen=True)
 class Text:
-    """A docstring, comment, sentence or page, with the line that it starts on."""
+    """A docstring, comment, sentence or page, with its first line number."""
 
     file: str
     line: int
@@ -149,9 +148,9 @@ class Count:
     hits: list[Hit]
 
     def rows(self) -> Iterator[tuple[str, int, float, float, bool]]:
-        """Yield rule, hits, hits per 10,000 words, limit, and whether the limit is kept.
+        """Yield rule, hits, hits per 10,000 words, limit, and whether the limit is met.
 
-        A text shorter than 10,000 words may have one hit where the limit is above 0.
+        For the comparison, the limit for the text's length is rounded up to whole hits.
         """
         counts = Counter(hit.rule for hit in self.hits)
         for name, limit in [(rule.name, rule.limit) for rule in RULES] + [(_NAMES_ROW, 0)]:
@@ -161,7 +160,7 @@ class Count:
 
 
 def count(paths: Iterable[Path]) -> Count:
-    """Count the words and hits of files and folders."""
+    """Count the words and hits in files and folders."""
     total = Count(0, [])
     for file in sorted(_files(paths)):
         for text in texts(file):
@@ -212,7 +211,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _cells(file: Path) -> Iterator[tuple[str, bool, str]]:
-    # (place, whether it is code, source) of a Python file or of the cells of a notebook
+    # yields (place, whether it is code, source) for a Python file or each notebook cell
     if file.suffix == ".py":
         yield str(file), True, file.read_text(encoding="utf-8")
     if file.suffix == ".ipynb":
@@ -262,7 +261,7 @@ def _spaced(name: str) -> str:
 
 
 def _comments(place: str, source: str) -> Iterator[Text]:
-    # comments on lines that follow each other are one text
+    # comments on consecutive lines are one text
     block: list[str] = []
     first = last = 0
     for token in tokenize.generate_tokens(StringIO(source).readline):
@@ -278,7 +277,7 @@ def _comments(place: str, source: str) -> Iterator[Text]:
 
 
 def _without_code(text: str) -> str:
-    # same lines, without fenced blocks, examples, code in backticks, links' targets and tags
+    # same line numbers; without fenced blocks, examples, code in backticks, link targets and tags
     code = r"(?ms)^ *```.*?^ *```|^ *(?:>>>|\.\.\.) .*?$|``.*?``|`[^`]*`|(?<=\])\([^)]*\)|<[^>\n]+>"
     return re.sub(code, lambda match: "`" + "\n" * match.group().count("\n"), text)
 

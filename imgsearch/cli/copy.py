@@ -32,8 +32,8 @@ def copy(
     """Copy a collection to another store, and verify the copy.
 
     FROM and TO are store URLs, as for --db. Vectors are copied without reading the images. An
-    interrupted copy can be run again, and nothing is deleted in TO. The copy has the same index and
-    metric, unless --index or --metric is given.
+    interrupted copy can be run again, and nothing is deleted in TO. The copy has the source's index
+    and metric, unless --index or --metric is given.
     """
     from imgsearch.library import stores
     from imgsearch.library.copy import copy as copy_collection

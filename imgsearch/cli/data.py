@@ -29,7 +29,7 @@ _other = click.option(
 
 @click.group()
 def data() -> None:
-    """Download a published dataset, or check a folder against it."""
+    """Download a published dataset, or compare a folder with one."""
 
 
 @data.command()

@@ -1,4 +1,4 @@
-"""A client of the service: the methods of `imgsearch.Library`, over HTTP."""
+"""A client for the service, with the methods of `imgsearch.Library` over HTTP."""
 
 from imgsearch.client.client import Client
 from imgsearch.client.job import Job

@@ -1,4 +1,4 @@
-"""A client of a service, with the methods of a library."""
+"""The service client, with the methods of a library."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -21,26 +21,27 @@ from imgsearch.library.query import Example, Query
 from imgsearch.settings import Settings
 from imgsearch.types import Closeable, Failure, Hit, Value, check_name
 
-_PAGE: Final = 500  # images of one response
-_MOST_IDS: Final = 1_000  # ids of one deletion
+_PAGE: Final = 500  # images per response
+_MOST_IDS: Final = 1_000  # ids per delete request
 _FAILING: Final = 503
 
 
 class Client(Closeable):
-    """Images in one collection of a service: the methods of `imgsearch.Library`, over HTTP.
+    """The images in one collection of a service, with the methods of `imgsearch.Library`.
 
-    `key` defaults to the variable IMGSEARCH_API_KEY. It is sent to this origin only: redirects are
-    not followed, and proxies of the environment are not used. `timeout` is in seconds, for each
-    step of a request. Retries 429 and 503 responses. After a dropped connection only idempotent
-    requests are retried. Thread-safe; one pool of connections.
+    `key` defaults to the environment variable IMGSEARCH_API_KEY. It is sent only to the origin of
+    `url`: redirects are not followed, and proxy environment variables are ignored. `timeout` is in
+    seconds, for each step of a request. 429 and 503 responses are retried if their Retry-After is
+    at most 30 s. After a dropped connection only idempotent requests are retried. Thread-safe; the
+    methods share one connection pool.
 
     Every method can raise these errors in addition to its own:
         MissingExtra: httpx is not installed (the constructor only).
         ConfigError: the URL or a value is invalid.
         AccessDenied: the service needs a key, or the key is unknown.
-        ScopeMissing: the key does not allow this.
+        ScopeMissing: the key lacks the required scope.
         LimitExceeded: the request exceeds a limit of the service.
-        BackendUnavailable: no response.
+        BackendUnavailable: the service does not respond.
     """
 
     def __init__(
@@ -63,14 +64,14 @@ class Client(Closeable):
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[FailedFile], None] | None = None,
     ) -> Report:
-        """Send local `images`: folders, globs, list files, image files, or lists of these.
+        """Upload local images: folders, globs, list files, image files, or sequences of these.
 
-        Images that the service has already, by bytes and name, are skipped, or get the label that
-        the source states; an interrupted call can be repeated. Unreadable files are listed in
-        `report.failures`; they do not stop the load.
+        If the service already has an image with the same bytes and name, it is skipped, or gets the
+        label that the source has for it; so an interrupted call can be repeated. Unreadable files
+        are listed in `report.failures`; they do not stop the load.
 
         Raises:
-            SourceError: a folder, glob or list does not exist; nothing was sent.
+            SourceError: a folder, glob or list file does not exist; nothing was sent.
             EncoderError, BackendError: the service failed; images counted as added are stored.
         """
         tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
@@ -83,9 +84,9 @@ class Client(Closeable):
         return tally.report()
 
     def add_folder(self, folder: str, *, in_place: bool = False) -> Job:
-        """Add a folder of the service, inside its roots, in the background; return the job.
+        """Start a job that adds a folder on the server, inside the service's roots; return the job.
 
-        With `in_place` the service stores no copies of the files.
+        With `in_place`, the service stores no copies of the files.
 
         Raises:
             SourceError: the folder does not exist, or is outside the roots.
@@ -93,7 +94,7 @@ class Client(Closeable):
         return self._job({"folder": folder, "in_place": in_place})
 
     def add_urls(self, urls: Sequence[str]) -> Job:
-        """Add images that the service downloads, in the background; return the job.
+        """Start a job that downloads and adds images; return the job.
 
         Raises:
             AccessDenied: the service does not fetch images by URL.
@@ -101,7 +102,7 @@ class Client(Closeable):
         return self._job({"urls": list(urls)})
 
     def job(self, id_: str) -> Job:
-        """Return a job that was started earlier, by its id."""
+        """Return the job with this id, for example one that was started earlier."""
         return Job(self._connection, quote(id_, safe=""))
 
     def search(
@@ -116,14 +117,15 @@ class Client(Closeable):
     ) -> list[Hit]:
         """Return at most `k` hits for `query`, nearest first; see `Library.search`.
 
-        Image files are sent unchanged, pixels as PNG. `get` takes the `id` of a hit. A hit's
-        `fields` are the image's own, and ``name``, ``label``, ``content`` and ``references``, the
-        number of images with that content. `where` filters on ``path`` and ``label``.
+        Image files are sent unchanged, pixel arrays as PNG. `get` accepts the `id` of a hit. The
+        `fields` of a hit are the image's fields plus ``name``, ``label``, ``content`` and
+        ``references``, the number of images with that content. `where` filters on ``path`` and
+        ``label``.
 
         Raises:
-            CollectionNotFound: nothing was added yet.
+            CollectionNotFound: the collection does not exist, because nothing was added yet.
             SourceError, ImageError: the query image cannot be read.
-            TextUnsupported: the query has a text, and the encoder takes images only.
+            TextUnsupported: the query has a text, but the encoder embeds images only.
             ConfigError: the query is empty or has a vector, its terms cancel each other, or the
                 requested threshold was not measured.
         """
@@ -162,9 +164,9 @@ class Client(Closeable):
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
     ) -> list[list[Hit] | Failure]:
-        """Return the hits of each query, in order; a failed query has a `Failure` instead.
+        """Return the hits for each query, in order; a failed query has a `Failure` instead.
 
-        Raises: as for `search`, for a query that cannot be sent.
+        Raises: as for `search`, if a query cannot be sent.
         """
         options = self._options(k, offset, where, min_score, hide_duplicates)
         whole = [query if isinstance(query, Query) else Query(query) for query in queries]
@@ -192,7 +194,7 @@ class Client(Closeable):
         label: str | None = None,
         text: str | None = None,
     ) -> Iterator[Image]:
-        """Yield the collection's images, fetched a page at a time; `text` is a part of the name."""
+        """Yield the collection's images, fetched in pages. `text` matches a part of the name."""
         options: dict[str, Any] = {"collection": self.name, "limit": _PAGE, "order": order}
         options |= {"descending": descending, "label": label, "text": text}
         params = {name: value for name, value in options.items() if value is not None}
@@ -212,7 +214,7 @@ class Client(Closeable):
         name: str | None = None,
         fields: Mapping[str, Value] | None = None,
     ) -> Image:
-        """Update the values that are not None; return the image. `fields` replace all fields.
+        """Update the values that are not None; return the image. `fields` replaces all fields.
 
         Raises:
             ImageNotFound: the image does not exist.
@@ -240,15 +242,15 @@ class Client(Closeable):
         return int(part(counts, "images"))
 
     def collections(self) -> list[Collection]:
-        """Return the service's collections, by name."""
+        """Return the service's collections, sorted by name."""
         response = self._connection.json("GET", "/v1/collections", repeat=True)
         return [from_json(Collection, values) for values in part(response, "collections")]
 
     def drop(self, name: str, *, confirm: str) -> int:
-        """Delete a collection with all its images; return their number.
+        """Delete a collection with all its images; return the number of images.
 
         Raises:
-            ConfigError: `confirm` is not its name.
+            ConfigError: `confirm` differs from `name`.
             CollectionNotFound: the collection does not exist.
         """
         check_name(name)
@@ -262,14 +264,14 @@ class Client(Closeable):
 
         Raises:
             ImageNotFound: the image does not exist.
-            ObjectNotFound: its original was not stored, or does not exist any more.
+            ObjectNotFound: the original was not stored, or does not exist any more.
         """
         return self._connection.request("GET", f"{_path(id_)}/original", repeat=True).content
 
     def thumbnail(self, id_: str, *, edge: int = 256) -> bytes:
-        """Return an image's thumbnail, a JPEG or WebP file.
+        """Return an image's thumbnail as JPEG or WebP bytes.
 
-        `edge` is the longer side in pixels: 64, 128, 256, 512 or 1024.
+        `edge` is the length of the longer side in pixels: 64, 128, 256, 512 or 1024.
 
         Raises: as for `original`.
         """
@@ -283,7 +285,7 @@ class Client(Closeable):
         return [from_json(Model, values) for values in part(response, "models")]
 
     def health(self) -> dict[str, str]:
-        """Return "ok" or "failing" for each part of the service, after a trial of each.
+        """Check each part of the service; return part → "ok" or "failing".
 
         Raises:
             BackendUnavailable: the service does not respond, or is busy.
@@ -324,7 +326,7 @@ def _result(result: Any) -> list[Hit] | Failure:
 
 
 def _check_id(id_: str) -> None:
-    """Check that a text can be an image's id.
+    """Check that a string can be an image id.
 
     Raises:
         ImageNotFound: no image can have this id.
@@ -335,6 +337,6 @@ def _check_id(id_: str) -> None:
 
 def _path(id_: str) -> str:
     _check_id(id_)
-    if id_ in (".", ".."):  # URLs are normalized without them
+    if id_ in (".", ".."):  # URL normalization would remove them
         raise ImageNotFound(f"no image has the id {id_!r}")
     return f"/v1/images/{quote(id_, safe='')}"

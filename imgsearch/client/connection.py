@@ -1,4 +1,4 @@
-"""Requests to a service: one pool of connections, one key, retries, problems as errors."""
+"""Sends requests to a service: pools connections, retries, and turns problems into errors."""
 
 import ssl
 import time
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import httpx
 
 _TRIES: Final = 4
-_PAUSE: Final = 0.2  # seconds before the first retry, doubled before each further one
-_LONGEST: Final = 30.0  # seconds; a longer Retry-After is not waited for
+_PAUSE: Final = 0.2  # seconds before the first retry, doubled for each further retry
+_LONGEST: Final = 30.0  # seconds; the limit on Retry-After for a retry
 _RETRIED: Final = (429, 503)
-_GATEWAY: Final = (502, 504)  # of a proxy that had no response from the service
+_GATEWAY: Final = (502, 504)  # sent by a proxy that got no response from the service
 _UNKNOWN: Final = "deadline_exceeded"  # the service may still finish the request
 
-# code of a problem → the error that a library raises
+# problem code → the error class that a library raises
 CODES: Final[Mapping[str, type[errors.ImgSearchError]]] = {
     "access_denied": errors.AccessDenied,
     "body_too_large": errors.LimitExceeded,
@@ -98,8 +98,8 @@ _STATUSES: Final[
 class Connection:
     """Sends requests to one service. Thread-safe.
 
-    The key is sent to this origin only: redirects are not followed, and proxies of the environment
-    are not used. No error and no repr contains it.
+    The key is sent only to the origin of `url`: redirects are not followed, and proxy environment
+    variables are ignored. No error message or repr contains the key.
     """
 
     def __init__(self, url: str, key: str | None, *, timeout: float) -> None:
@@ -117,15 +117,15 @@ class Connection:
         )
 
     def request(self, method: str, path: str, *, repeat: bool, **content: Any) -> "httpx.Response":
-        """Return the response to a request, after retries.
+        """Return the successful response to a request, after retries.
 
-        429 and 503 responses are always retried; with `repeat` the request is also repeated if the
-        service may have processed it. `content` has httpx's arguments `params`, `json`, `data` and
-        `files`.
+        429 and 503 responses are retried if their Retry-After is at most 30 s. With `repeat`, the
+        request is also retried if the service may already have processed it. `content` holds
+        httpx's arguments `params`, `json`, `data` and `files`.
 
         Raises:
-            BackendUnavailable: no response.
-            ImgSearchError: the service responded with a problem; the class is a library's.
+            BackendUnavailable: the service does not respond.
+            ImgSearchError: the service responded with a problem; a library raises the same class.
         """
         response = self.send(method, path, repeat=repeat, **content)
         if not response.is_success:
@@ -133,18 +133,19 @@ class Connection:
         return response
 
     def json(self, method: str, path: str, *, repeat: bool, **content: Any) -> Any:
-        """Return the JSON of a response.
+        """Return the JSON of the response to a request; see `request`.
 
-        Raises: as for `request`.
+        Raises:
             BackendError: the response is not JSON.
+            ImgSearchError: as for `request`.
         """
         return parse_json(self.request(method, path, repeat=repeat, **content))
 
     def send(self, method: str, path: str, *, repeat: bool, **content: Any) -> "httpx.Response":
-        """Return the response to a request, which may be a problem.
+        """Return the response to a request, after retries; the response may be a problem.
 
         Raises:
-            BackendUnavailable: no response.
+            BackendUnavailable: the service does not respond.
         """
         driver = _httpx()
         unsent = (driver.ConnectError, driver.ConnectTimeout, driver.PoolTimeout)
@@ -164,7 +165,7 @@ class Connection:
                     return response
                 pause = wait
             time.sleep(pause)
-        raise AssertionError  # the last try returned or raised
+        raise AssertionError  # unreachable: the last attempt returns or raises
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -177,7 +178,7 @@ class Connection:
 
 
 def _httpx() -> Any:
-    """Return the module httpx, which the first client imports.
+    """Import httpx when the first client needs it, and return the module.
 
     Raises:
         MissingExtra: httpx is not installed.
@@ -192,7 +193,7 @@ def _httpx() -> Any:
 
 
 def error_of(response: "httpx.Response") -> errors.ImgSearchError:
-    """Return the error for a response without success."""
+    """Return the error for an unsuccessful response."""
     status = response.status_code
     if response.has_redirect_location:
         where = urlsplit(response.headers["Location"]).hostname or "itself"
@@ -211,12 +212,12 @@ def error_of(response: "httpx.Response") -> errors.ImgSearchError:
 
 
 def code_of(response: "httpx.Response") -> str:
-    """Return the code of a problem, "" for other responses."""
+    """Return the problem code of a response, or "" if it is not a problem."""
     return str(_problem(response).get("code", ""))
 
 
 def parse_json(response: "httpx.Response") -> Any:
-    """Return the JSON of a response.
+    """Parse the JSON of a response.
 
     Raises:
         BackendError: the response is not JSON.
@@ -228,7 +229,7 @@ def parse_json(response: "httpx.Response") -> Any:
 
 
 def _problem(response: "httpx.Response") -> dict[str, Any]:
-    """Return the problem in a response, empty for other responses."""
+    """Return the problem in a response, or an empty mapping if it is not a problem."""
     if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
         return {}
     problem = parse_json(response)
@@ -236,7 +237,7 @@ def _problem(response: "httpx.Response") -> dict[str, Any]:
 
 
 def _retry_after(response: "httpx.Response", pause: float, *, repeat: bool) -> float | None:
-    """Return the seconds until the request is repeated, None if it is not."""
+    """Return the seconds to wait before a retry, or None if the request is not retried."""
     status = response.status_code
     if status in _GATEWAY:
         return pause if repeat else None
@@ -249,15 +250,15 @@ def _retry_after(response: "httpx.Response", pause: float, *, repeat: bool) -> f
 
 
 def _checked(url: str) -> str:
-    """Return a service's URL without a slash at its end.
+    """Return a service's URL without a trailing slash.
 
     Raises:
-        ConfigError: the URL is invalid, or has more than a host, a port and a path.
+        ConfigError: the URL is invalid, or has a user, query or fragment.
     """
     try:
         parts = urlsplit(url)
         named = parts.hostname is not None and (parts.port is None or parts.port > 0)
-    except ValueError:  # such as a port of letters, or half an IPv6 address
+    except ValueError:  # e.g. a port that is not a number, or an incomplete IPv6 address
         named = False
     if not named or parts.scheme not in ("http", "https"):
         raise errors.ConfigError("a service's URL has the form http://127.0.0.1:8000")

@@ -1,4 +1,4 @@
-"""A job of a service: its progress, failures and end."""
+"""A background job of a service: progress, failures, waiting and cancellation."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,18 +10,18 @@ from imgsearch.errors import BackendUnavailable, ImgSearchError
 from imgsearch.library.progress import FailedFile
 
 _FIRST: Final = 0.05  # seconds between the first two requests of `wait`
-_LONGEST: Final = 1.0  # seconds between later ones, at most
+_LONGEST: Final = 1.0  # maximum seconds between later requests
 
 
 class Job:
-    """A job of a service, by its id; returned by `Client.add_folder` and `Client.add_urls`."""
+    """A background job of a service, returned by `Client.add_folder` and `Client.add_urls`."""
 
     def __init__(self, connection: Connection, id_: str) -> None:
         self._connection, self.id = connection, id_
 
     @property
     def progress(self) -> JobState:
-        """The job's state and counts, requested from the service at each access.
+        """The job's state and counts. Each access sends a request to the service.
 
         Raises:
             JobNotFound: the service has no such job.
@@ -34,9 +34,9 @@ class Job:
         timeout: float | None = None,
         on_progress: Callable[[JobState], None] | None = None,
     ) -> JobState:
-        """Wait until the job is over, and return its last state; `on_progress` gets each change.
+        """Wait until the job has ended, and return its final state.
 
-        `timeout` is in seconds; None waits without a limit.
+        `on_progress` is called with each new state. `timeout` is in seconds; None means no limit.
 
         Raises:
             BackendUnavailable: the job is still running after `timeout`; it continues.
@@ -58,25 +58,25 @@ class Job:
             last, pause = state, min(_LONGEST, pause * 1.5)
 
     def cancel(self) -> None:
-        """Cancel the job after the images in progress; added images stay."""
+        """Cancel the job after the images in progress; added images are kept."""
         self._connection.request("POST", f"/v1/jobs/{self.id}/cancel", repeat=True)
 
     def forget(self) -> None:
-        """Delete the record of the job, which is over; its images stay.
+        """Delete the record of a job that has ended; its images are kept.
 
         Raises:
-            JobBusy: the job is not over.
+            JobBusy: the job has not ended.
             JobNotFound: the job does not exist.
         """
         self._connection.request("DELETE", f"/v1/jobs/{self.id}", repeat=False)
 
     def retry(self) -> "Job":
-        """Start a new job with the failed files of this one, and return it."""
+        """Start a new job with this job's failed files, and return the new job."""
         started = self._connection.json("POST", f"/v1/jobs/{self.id}/retry", repeat=False)
         return Job(self._connection, str(part(started, "id")))
 
     def failures(self) -> Iterator[FailedFile]:
-        """Yield the failed files, in order."""
+        """Yield the job's failed files, in order."""
         params: dict[str, str] = {}
         while True:
             page = self._connection.json(
@@ -93,7 +93,7 @@ class Job:
 
 
 def failed_file(failure: object, path: str = "") -> FailedFile:
-    """Return a failure in a response; `path` is the local path, if the file came from here."""
+    """Parse a failure in a response; `path` is the local path of an uploaded file."""
     kind = CODES.get(str(part(failure, "code")), ImgSearchError)
     name, stage, reason = (str(part(failure, key)) for key in ("name", "stage", "detail"))
     return FailedFile(path or name, stage, kind.__name__, reason)

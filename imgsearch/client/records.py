@@ -1,4 +1,4 @@
-"""Records of a service: images, collections, models and jobs; and hits, as of a library."""
+"""Records that the client returns: images, collections, models, job states and hits."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image of a collection; several may have the same `content`, the sha256 of its bytes.
+    """An image in a collection. `content` is the sha256 of its bytes; images may share it.
 
-    `size` is in bytes, `width` and `height` are in pixels, times are aware. `state` is "pending",
-    "ready", "failed" or "deleting"; `error` is the code of the failure.
+    `size` is in bytes, `width` and `height` are in pixels, and times are timezone-aware. `state` is
+    "pending", "ready", "failed" or "deleting"; `error` is the problem code of a failed image.
     """
 
     id: str
@@ -52,7 +52,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An encoder that collections can be created with; `dim` is None if its options decide."""
+    """A supported encoder. `dim` is None if it depends on the encoder's options."""
 
     name: str
     dim: int | None
@@ -64,11 +64,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """The progress of a job: how many of the `found` images passed each stage.
+    """The state of a job, and how many of the `found` images passed each stage.
 
-    `state` is ``queued``, ``running``, ``done``, ``cancelled`` or ``failed``; `error` is the code
-    of the error that ended a failed job. `skipped` images were known already, `updated` ones
-    got another label; older services do not count `updated`.
+    `state` is ``queued``, ``running``, ``done``, ``cancelled`` or ``failed``; `error` is the
+    problem code of a failed job. `skipped` counts known images, and `updated` known images that got
+    another label. `updated` is 0 if an older service does not report it.
     """
 
     id: str
@@ -96,13 +96,13 @@ class JobState:
 
 
 def from_json(kind: type[T], values: Any) -> T:
-    """Return the JSON object of a response as `kind`; unknown keys are ignored.
+    """Build a `kind` dataclass from a response's JSON object; unknown keys are ignored.
 
     Raises:
         BackendError: a key is missing.
     """
     known: dict[str, Any] = {}
-    for column in fields(kind):  # type: ignore[arg-type]  # a dataclass of this file
+    for column in fields(kind):  # type: ignore[arg-type]  # a dataclass of this module
         if isinstance(values, dict) and column.name not in values and column.default is not MISSING:
             continue
         value = part(values, column.name)
@@ -111,13 +111,13 @@ def from_json(kind: type[T], values: Any) -> T:
 
 
 def hits(response: Any) -> list[Hit]:
-    """Return the hits of a search.
+    """Parse the hits in a search response.
 
-    A hit's `id` is the id of an image in the service. Its `fields` are the image's own, and
-    ``name``, ``label``, ``content`` and ``references``, the number of images with that content.
+    A hit's `id` is an image id of the service. Its `fields` are the image's fields plus ``name``,
+    ``label``, ``content`` and ``references``, the number of images with that content.
 
     Raises:
-        BackendError: the response has no hits.
+        BackendError: the hits are missing or malformed.
     """
     try:
         return [_hit(values) for values in response["hits"]]
@@ -126,10 +126,10 @@ def hits(response: Any) -> list[Hit]:
 
 
 def part(response: Any, name: str, *, default: Any = MISSING) -> Any:
-    """Return one part of a response, or `default` if an older service leaves it out.
+    """Return the value of `name` in a response, or `default` if an older service omits it.
 
     Raises:
-        BackendError: the part is missing, and has no default.
+        BackendError: the value is missing, and there is no default.
     """
     if isinstance(response, dict) and (name in response or default is not MISSING):
         return response.get(name, default)

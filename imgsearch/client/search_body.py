@@ -1,4 +1,4 @@
-"""Bodies of searches: image files are sent unchanged, pixels as PNG."""
+"""Search request bodies. Image files are sent unchanged, pixel arrays as PNG."""
 
 import base64
 import io
@@ -16,8 +16,8 @@ from imgsearch.library.query import Example, Query, Term
 from imgsearch.types import check_breadth, check_score
 from imgsearch.wire import filters
 
-_QUERIES: Final = 32  # of one request, the limit of services
-_BYTES: Final = 12 * 2**20  # of one request in base64; services accept 16 MB of JSON
+_QUERIES: Final = 32  # per request, the limit of services
+_BYTES: Final = 12 * 2**20  # of base64 per request; services accept 16 MB of JSON
 
 
 def options_to_json(
@@ -28,7 +28,7 @@ def options_to_json(
     min_score: float | Literal["auto"] | None,
     hide_duplicates: bool | float,
 ) -> dict[str, Any]:
-    """Return the options of a search as JSON values.
+    """Return search options as JSON values.
 
     Raises:
         ConfigError: a number is out of range or not finite.
@@ -48,12 +48,12 @@ def options_to_json(
 
 
 def request_body(query: Query | Example, options: dict[str, Any]) -> dict[str, Any]:
-    """Return a search as arguments of `Connection.json`: a form for a single image, else JSON.
+    """Return arguments of `Connection.json` for a search: a form for a single image, else JSON.
 
     Raises:
         SourceError: an image cannot be read.
         ImageError: an array is not an image.
-        ConfigError: the query is empty, or has a vector.
+        ConfigError: the query is empty, or contains a vector.
     """
     whole = query if isinstance(query, Query) else Query(query)
     first, *others = whole.terms
@@ -67,12 +67,12 @@ def request_body(query: Query | Example, options: dict[str, Any]) -> dict[str, A
 
 
 def to_json(query: Query, options: dict[str, Any]) -> dict[str, Any]:
-    """Return a search as JSON values. Raises: as for `request_body`."""
+    """Return a search as JSON values. Raises the errors of `request_body`."""
     return {**options, "terms": [_term(term) for term in query.terms]}
 
 
 def batches(queries: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Return searches in lists that fit into one request each."""
+    """Split searches into lists that fit into one request each."""
     parts: list[list[dict[str, Any]]] = []
     size = 0
     for query in queries:
@@ -92,7 +92,7 @@ def _term(term: Term) -> dict[str, Any]:
 
 
 def _bytes(term: Term) -> bytes:
-    """Return the file of an image."""
+    """Return an image term as file bytes; an array is encoded as PNG."""
     match term.value:
         case bytes():
             return term.value

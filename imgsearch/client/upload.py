@@ -1,4 +1,4 @@
-"""Upload of images: files are read, grouped by label, sent, and counted one by one."""
+"""Uploads images: reads files, groups them by label, sends them, and counts each outcome."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,9 +13,9 @@ from imgsearch.images.sources import Reference
 from imgsearch.library.progress import Candidate, FailedFile, Tally, absolute
 from imgsearch.library.repeated_files import RepeatedFiles
 
-_FILES: Final = 32  # of one request: progress moves, and a response comes within seconds
+_FILES: Final = 32  # per request: few enough for a response and progress within seconds
 _BYTES: Final = 32 * 2**20
-# errors of one file, not of the whole request
+# errors that concern one file, not the whole request
 _ITS_OWN: Final = (
     errors.ImageError,
     errors.SourceError,
@@ -28,14 +28,14 @@ _TOO_LARGE: Final = 413
 
 @dataclass(slots=True)
 class _Parcel:
-    """Files of one label for one request; names differ, because failures are listed by name."""
+    """Files with one label for one request. Names are unique, as failures are listed by name."""
 
     label: str | None
     files: dict[str, Candidate] = field(default_factory=dict)
     size: int = 0
 
     def takes(self, name: str, size: int) -> bool:
-        """Return whether there is room for a file."""
+        """Return whether a file with this name and size in bytes can be added."""
         room = len(self.files) < _FILES and (not self.size or self.size + size <= _BYTES)
         return room and name not in self.files
 
@@ -46,19 +46,23 @@ class _Parcel:
 
 
 class Uploader:
-    """Uploads images to one collection; of files with equal content and name, only the first."""
+    """Uploads images to one collection.
+
+    Of files with equal content and name, the first is sent; later ones only to set a label.
+    """
 
     def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:
         self._connection, self._collection, self._tally = connection, collection, tally
         self._repeats = RepeatedFiles(tally, lambda _key: "an earlier path")
         self._parcels: dict[str | None, _Parcel] = {}
-        self._contents: dict[str, str | None] = {}  # of the files in parcels, with their label
+        self._contents: dict[str, str | None] = {}  # content → label, for the files in parcels
 
     def run(self, references: Iterator[Reference]) -> None:
-        """Send the images of `references`; failed files are counted in the tally.
+        """Send the referenced images; count their outcomes in the tally.
 
         Raises:
-            ImgSearchError: the service refused or failed; images counted as added are stored.
+            ImgSearchError: the service rejected a request or failed; images counted as added are
+                stored.
         """
         for reference in references:
             try:
@@ -76,10 +80,10 @@ class Uploader:
             self._flush(label)
 
     def _put(self, file: Candidate) -> None:
-        """Add a file to the parcel of its label, and send parcels that are full."""
+        """Add a file to its label's parcel, and send full parcels."""
         content, size = sources.content_id(file.data), len(file.data)
         earlier = self._contents.get(content, file.label)
-        if earlier != file.label:  # the first image of a content has to arrive first
+        if earlier != file.label:  # the first image with a content has to arrive first
             self._flush(earlier)
         parcel = self._parcels.setdefault(file.label, _Parcel(file.label))
         if not parcel.takes(_name(file.path), size):
@@ -91,7 +95,7 @@ class Uploader:
             self._flush(max(self._parcels, key=lambda label: self._parcels[label].size))
 
     def _flush(self, label: str | None) -> None:
-        """Send the parcel of a label, if there is one."""
+        """Send the parcel of a label, if it exists."""
         parcel = self._parcels.pop(label, None)
         if parcel is not None:
             self._contents = {key: of for key, of in self._contents.items() if of != label}
@@ -117,7 +121,7 @@ class Uploader:
         error = error_of(response)
         if not isinstance(error, _ITS_OWN) and response.status_code != _TOO_LARGE:
             raise error
-        if len(parcel.files) > 1:  # sent alone, each file has its own error
+        if len(parcel.files) > 1:  # if the files are sent one by one, each gets its own error
             for file in parcel.files.values():
                 self._send_alone(file)
             return
@@ -147,18 +151,18 @@ class Uploader:
         self._settle(file, failure)
 
     def _settle(self, file: Candidate, failure: FailedFile | None = None) -> None:
-        """Note the outcome of a file; send an equal one again if only that one has a label."""
+        """Record a file's outcome, and send later equal files whose labels must be set."""
         if self._repeats.is_open(file):
             for later in self._repeats.settle(file, failure):
                 self._send_alone(replace(later, data=file.data))
 
 
 def _candidate(path: str, label: str | None, data: bytes) -> Candidate:
-    """Return a file whose id is derived from content and name, as in a service."""
+    """Return a candidate with an id derived from content and name, like the service's."""
     key = sources.content_id(f"{sources.content_id(data)} {_name(path)}".encode())
     return Candidate(path, label, key, data)
 
 
 def _name(path: str) -> str:
-    """Return a file's name as services show it."""
+    """Return a path's file name in the form that services show."""
     return sources.printable(absolute(path)).rpartition("/")[2]

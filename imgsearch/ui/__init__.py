@@ -1,8 +1,8 @@
-"""The page, in Gradio: search an archive, add images and browse, without access to other hosts.
+"""A Gradio web page to search, extend and browse an archive. It loads nothing from other hosts.
 
     blocks = imgsearch.ui.build(archive, jobs, collection="images", can_write=True)
-    imgsearch.ui.mount(app, blocks)  # into a service, at /
-    imgsearch.ui.launch(blocks, port=7860)  # or alone, on loopback
+    imgsearch.ui.mount(app, blocks)  # in a service, at /
+    imgsearch.ui.launch(blocks, port=7860)  # or standalone, on loopback
 
 Needs the extra ``ui``.
 """
@@ -16,9 +16,9 @@ from imgsearch.settings import hush_gradio
 from imgsearch.ui.uploads import uploads
 
 Check = Callable[[str, str], object]
-"""Takes an API key and a scope; raises `AccessDenied` unless the key has the scope."""
+"""Called with an API key and a scope; raises `AccessDenied` unless the key has the scope."""
 
-MAX_FILE: Final = 64 * 2**20  # bytes of one upload; a photograph of 50 megapixels has at most 30 MB
+MAX_FILE: Final = 64 * 2**20  # bytes per upload; a 50-megapixel photo has at most 30 MB
 
 
 def build(
@@ -29,11 +29,11 @@ def build(
     can_write: bool = False,
     check: Check | None = None,
 ) -> Any:
-    """Return the page of `archive`, a `gradio.Blocks`, which first shows `collection`.
+    """Return the page for `archive` as a `gradio.Blocks`. It first shows `collection`.
 
-    Images can be added and deleted only with `can_write`. `jobs` add folders inside the archive's
-    roots; None leaves that out. `check` is called with the visitor's key at every search, addition
-    and deletion; pass it to `mount` as well.
+    Images can be added and deleted only with `can_write`. `jobs` run additions of folders inside
+    the archive's roots; without `jobs`, folders cannot be added. `check` is called with the
+    visitor's key for every search, addition and deletion; pass it to `mount` as well.
 
     Raises:
         MissingExtra: Gradio is not installed.
@@ -49,8 +49,8 @@ def build(
 def mount(app: Any, blocks: Any, *, check: Check | None = None, hosts: tuple[str, ...] = ()) -> Any:
     """Mount the page at / of a FastAPI application, and return the application.
 
-    Call it after all routes are added, because it answers all other paths. With `check` visitors
-    sign in with an API key first. `hosts` are the accepted host names, empty for any.
+    Call this after all routes are added, because the page handles all other paths. With `check`,
+    visitors have to sign in with an API key. `hosts` are the accepted host names, empty for any.
     """
     from imgsearch.ui.server import mount
 
@@ -58,9 +58,9 @@ def mount(app: Any, blocks: Any, *, check: Check | None = None, hosts: tuple[str
 
 
 def launch(blocks: Any, *, port: int = 7860) -> str:
-    """Serve the page alone, on loopback, in threads of its own; return its URL.
+    """Serve the page on loopback in background threads, without a service; return its URL.
 
-    ``blocks.close()`` stops it.
+    ``blocks.close()`` stops the server.
 
     Raises:
         ConfigError: the port is in use.

@@ -1,4 +1,4 @@
-"""The tab that adds images: uploads, or a folder of the server inside its roots."""
+"""The tab to add images: uploads, or a folder on the server inside its roots."""
 
 import queue
 import threading
@@ -19,7 +19,7 @@ from imgsearch.ui.gallery import notice, progress, table
 from imgsearch.ui.messages import describe
 
 _FAILURES: Final = ("Name", "Stage", "Reason")
-_SHOWN: Final = 200  # failures in the table, followed by the number of all others
+_SHOWN: Final = 200  # failures in the table, followed by the number of the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Upload:
 
 
 class AddTab:
-    """The tab, created inside a layout. `into` is the field with the collection's name."""
+    """The tab, created in the current Gradio layout. `into` is the collection name field."""
 
     def __init__(
         self, archive: Archive, jobs: Jobs | None, require: Callable[[Any, str], None]
@@ -40,7 +40,7 @@ class AddTab:
         self.files = gr.File(
             label="Images", file_count="multiple", type="filepath", height=180, elem_id="files"
         )
-        self.files.preprocess = _uploads  # Gradio's own function drops the original names
+        self.files.preprocess = _uploads  # Gradio's own preprocessing drops the original names
         with gr.Row():
             self.into = gr.Textbox(
                 label="Collection",
@@ -131,9 +131,9 @@ class AddTab:
 
 
 def stages_of(add: Callable[..., Added]) -> Iterator[Stages]:
-    """Run an addition in a thread; yield its stages as they change, and the last ones.
+    """Run `add` in a thread; yield its stage counts as they change, and the final counts.
 
-    Raises: as for the addition.
+    Raises: the `ImgSearchError` that `add` raises.
     """
     states: queue.SimpleQueue[Stages | Added | ImgSearchError | None] = queue.SimpleQueue()
 
@@ -143,7 +143,7 @@ def stages_of(add: Callable[..., Added]) -> Iterator[Stages]:
         except ImgSearchError as error:
             states.put(error)
         finally:
-            states.put(None)  # also after an unexpected error, which ends the thread
+            states.put(None)  # runs even after an unexpected error, which ends the thread
 
     threading.Thread(target=run, name="imgsearch-page-adding", daemon=True).start()
     while (state := states.get()) is not None:
@@ -153,13 +153,13 @@ def stages_of(add: Callable[..., Added]) -> Iterator[Stages]:
 
 
 def _uploads(payload: Any) -> list[Upload]:
-    """Return the uploaded files; Gradio has checked that they are uploads."""
+    """Return the uploaded files with their names; Gradio has checked that they are uploads."""
     files = payload.root if payload is not None else []
     return [Upload(Path(file.path), file.orig_name or Path(file.path).name) for file in files]
 
 
 def _incoming(file: Upload, label: str) -> Incoming:
-    name = file.name.replace("\\", "/").rpartition("/")[2]  # a dropped folder's files have paths
+    name = file.name.replace("\\", "/").rpartition("/")[2]  # in a dropped folder, names are paths
     return Incoming(name, label=label.strip() or None, reader=lambda: sources.read(str(file.path)))
 
 
@@ -192,7 +192,7 @@ def _table(failed: Sequence[FailedFile]) -> str:
 
 
 def _cells(failure: FailedFile) -> tuple[str, str, str]:
-    """Return a failure's cells; name and stage are not repeated in the reason."""
+    """Return a failure's table cells. The reason does not repeat name and stage."""
     reason = failure.reason.removeprefix(f"{failure.path}: ")
     reason = reason.removesuffix(f" (stage: {failure.stage})")
     return Path(failure.path).name, failure.stage, reason or failure.error

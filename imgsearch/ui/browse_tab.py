@@ -1,4 +1,4 @@
-"""The tab that browses the collection: pages of thumbnails, and the metadata of each image."""
+"""The tab to browse the collection: pages of thumbnails, and each image's metadata."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -14,7 +14,7 @@ from imgsearch.ui.messages import describe
 from imgsearch.ui.theme import script
 
 _ANY: Final = "any label"
-_PAGE: Final = 24  # images; fills rows of 2, 3, 4, 6 and 8
+_PAGE: Final = 24  # images per page; fills rows of 2, 3, 4, 6 and 8
 # label in the list → (order, descending)
 _ORDERS: Final = {
     "newest first": ("created", True),
@@ -26,7 +26,7 @@ _ORDERS: Final = {
 
 
 class BrowseTab:
-    """The tab, created inside a layout. `collection` is the field with the collection's name."""
+    """The tab, created in the current Gradio layout. `collection` is the collection name field."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class BrowseTab:
         with gr.Row():
             self.previous = gr.Button("Previous", interactive=False, min_width=100)
             self.next = gr.Button("Next", interactive=False, min_width=100)
-        self._cursors = gr.State([None])  # of the pages so far; the last one is visible
+        self._cursors = gr.State([None])  # of the visited pages; the last page is visible
         self._following = gr.State(None)
         self._wire()
         if can_write:
@@ -82,7 +82,7 @@ class BrowseTab:
             "inputs": self.fields,
             "outputs": self.results,
             **quick,
-            # one after another, so that the page of the last click stays
+            # one at a time, so that the last click determines the visible page
             "concurrency_id": "browsing",
             "concurrency_limit": 1,
         }
@@ -103,11 +103,11 @@ class BrowseTab:
         )
 
     def labels(self, names: list[str]) -> Any:
-        """Return an update of the field of labels for a collection's labels."""
+        """Return a Gradio update that offers `names` in the label field."""
         return gr.update(choices=[_ANY, *names], value=_ANY)
 
     def first(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
-        """Return the first page, for `results`."""
+        """Return the first page, as values for `results`."""
         return self._page(values, [None], request)
 
     def _next(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-// A rectangle over a picture, drawn with a pointer or moved with four sliders.
+// Selects a rectangle of a picture, drawn with a pointer or adjusted with four sliders.
 const slider = (name) => element.querySelector(`[data-edge=${name}]`);
 const edges = () =>
   ['left', 'top', 'right', 'bottom'].map((name) => Number(slider(name).value) / 100);

@@ -1,4 +1,4 @@
-// Opens the picture at full size when it is pressed; scrolls the panel into view when it changes.
+// Opens the full-size view when the picture is pressed; scrolls to the panel when it changes.
 element.addEventListener('click', (event) => {
   if (event.target.closest('[data-full]')) trigger('click', {});
 });

@@ -1,4 +1,4 @@
-"""The panel of one image: picture, metadata, full size, and searches from it."""
+"""The panel for one image: picture, metadata, full-size view, and searches from the image."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from imgsearch.ui.theme import script
 
 
 class Detail:
-    """The panel, created inside a layout. `current` holds the image's id, "" for no image."""
+    """The panel, created in the current Gradio layout. `current` is the image id, or ""."""
 
     def __init__(self, archive: Archive, require: Callable[[Any, str], None]) -> None:
         self._archive, self._require = archive, require
@@ -30,11 +30,11 @@ class Detail:
 
     @property
     def outputs(self) -> list[Any]:
-        """The components that `show` and `nothing` return values for."""
+        """The components that `show` and `nothing` update."""
         return [self.current, self.panel, self.facts, self.full]
 
     def show(self, id_: str, *, score: float | None = None) -> tuple[Any, ...]:
-        """Return the values of `outputs` for an image."""
+        """Return the values of `outputs` that show an image."""
         try:
             entry = self._archive.entry(id_)
             return entry.id, gr.update(visible=True), details(self._archive, entry, score=score), ""
@@ -55,4 +55,4 @@ class Detail:
 
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-"""Options of every event, which keep it out of Gradio's API."""
+"""Options for every event, to keep it out of Gradio's API."""

@@ -1,4 +1,4 @@
-"""Images and metadata as HTML. All text is escaped, and pictures are embedded."""
+"""Images and metadata as HTML. All text is escaped; pictures are embedded as data URLs."""
 
 import base64
 import html
@@ -14,16 +14,16 @@ from imgsearch.images.sources import printable
 # pixels of the longer edge
 TILE: Final = 256  # the archive stores thumbnails of this size
 DETAIL: Final = 640  # beside the metadata
-FULL: Final = 4096  # in the full-size view; larger ones are slow on a phone
-_CROPPED: Final = 1024  # for marking a part; wider than a column of the page
+FULL: Final = 4096  # in the full-size view; larger pictures are slow on a phone
+_CROPPED: Final = 1024  # for marking a part of the image; wider than a column of the page
 
-# letters with a meaning in Gradio's templates: {{…}} of Handlebars, ${…} of JavaScript
+# characters with a meaning in Gradio's templates: {{…}} in Handlebars, ${…} in JavaScript
 _TEMPLATE: Final = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One image of a gallery; a hit has a score."""
+    """An image in a gallery; hits have a score."""
 
     id: str
     name: str
@@ -32,18 +32,18 @@ class Tile:
 
 
 def text(words: object) -> str:
-    """Return escaped HTML, for attributes in quotes and between tags."""
+    """Escape text for HTML, in quoted attributes and between tags."""
     return html.escape(printable(str(words))).translate(_TEMPLATE)
 
 
 def notice(words: str, *, kind: str = "note") -> str:
-    """Return a sentence as HTML; `kind` is "note", "warning" or "error"."""
+    """Return a message as HTML; `kind` is "note", "warning" or "error"."""
     role = "alert" if kind == "error" else "status"  # screen readers read both roles aloud
     return f'<p class="says {kind}" role="{role}">{text(words)}</p>' if words else ""
 
 
 def gallery(archive: Archive, tiles: Sequence[Tile], *, name: str) -> str:
-    """Return tiles as a list of buttons, "" without tiles."""
+    """Return tiles as an HTML list of buttons, or "" if there are no tiles."""
     if not tiles:
         return ""
     items = "".join(_tile(archive, tile) for tile in tiles)
@@ -51,7 +51,7 @@ def gallery(archive: Archive, tiles: Sequence[Tile], *, name: str) -> str:
 
 
 def details(archive: Archive, entry: Entry, *, score: float | None = None) -> str:
-    """Return one image, larger, with its metadata."""
+    """Return a large picture of an image, with its metadata."""
     picture = _picture(archive, entry.id, DETAIL, entry.name)
     rows = "".join(
         f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
@@ -65,7 +65,7 @@ def details(archive: Archive, entry: Entry, *, score: float | None = None) -> st
 
 
 def full_size(archive: Archive, entry: Entry) -> str:
-    """Return the image, at most `FULL` pixels a side, in a dialog.
+    """Return a dialog with the image, at most `FULL` pixels per side.
 
     Raises:
         ImgSearchError: the original is not available.
@@ -78,7 +78,7 @@ def full_size(archive: Archive, entry: Entry) -> str:
 
 
 def cropper(data: bytes, name: str, *, max_pixels: int) -> str:
-    """Return an image whose parts can be marked; `data` is the image file."""
+    """Return an image in which visitors can mark a part; `data` is the image file."""
     picture = images.small(data, side=_CROPPED, max_pixels=max_pixels)
     return (
         f'<div class="crop" role="group" aria-label="Part of {text(name)}"><div class="cut">'
@@ -90,7 +90,7 @@ def cropper(data: bytes, name: str, *, max_pixels: int) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as a table, which scrolls if it is wider than the page."""
+    """Return an HTML table, which scrolls if it is wider than the page."""
     head = "".join(f'<th scope="col">{text(column)}</th>' for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return (
@@ -100,7 +100,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def progress(done: int, total: int, words: str) -> str:
-    """Return a progress bar."""
+    """Return an HTML progress bar."""
     return (
         f'<label class="bar">{text(words)}<progress max="{max(total, 1)}" value="{done}">'
         "</progress></label>"
@@ -141,7 +141,7 @@ def _tile(archive: Archive, tile: Tile) -> str:
 def _picture(archive: Archive, id_: str, edge: int, name: str) -> str:
     try:
         return f'<img src="{_url(archive.thumbnail(id_, edge))}" alt="{text(name)}">'
-    except ImgSearchError:  # e.g. a file that was left in place does not exist any more
+    except ImgSearchError:  # e.g. a file added in place does not exist any more
         return '<span class="none">no picture</span>'
 
 

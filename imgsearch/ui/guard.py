@@ -1,6 +1,6 @@
-"""A filter before Gradio's server, which lets through only the requests that the page needs.
+"""An ASGI filter that forwards only the requests that the page needs to Gradio.
 
-Gradio 6 would also fetch URLs that a browser names (``/file=https://…``, or instead of an uploaded
+Gradio 6 would also fetch URLs from a request (``/file=https://…``, or in place of an uploaded
 file), run any handler by name, and edit its own source in "vibe" mode. So only listed paths are
 allowed, and files in calls must be uploads.
 """
@@ -26,7 +26,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Gradio runs its components' code by `new Function`, and sets styles on elements
+# Gradio runs component code with `new Function`, and sets styles on elements
 POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -48,18 +48,18 @@ _READ: Final = re.compile(
 )
 _WRITTEN: Final = re.compile(r"/gradio_api/(?:queue/join|upload|cancel|reset)/?")
 _UPLOAD: Final = re.compile(r"/gradio_api/upload/?")
-_LONGEST_NAME: Final = 255  # bytes of a file's name, the limit of common file systems
+_LONGEST_NAME: Final = 255  # bytes of a file name, the limit of common file systems
 _CHARSET: Final = re.compile(r";\s*charset\s*=", re.IGNORECASE)
-_CALL_BYTES: Final = 4 * 2**20  # of a call's JSON; files come by /upload
-_EXACT: Final = 2**53  # the largest whole number that a browser keeps exactly
+_CALL_BYTES: Final = 4 * 2**20  # of a call's JSON; files are sent to /upload
+_EXACT: Final = 2**53  # the largest integer that JavaScript represents exactly
 _log = logging.getLogger(__name__)
 
 
 class Guard:
     """An ASGI application that forwards to `app` the requests that the page needs.
 
-    `check` is as for `imgsearch.ui.mount`. `hosts` are the accepted host names, empty for any; they
-    protect against foreign names that resolve to this machine (DNS rebinding).
+    See `imgsearch.ui.mount` for `check`. `hosts` are the accepted host names, empty for any. They
+    protect against other names that resolve to this machine (DNS rebinding).
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Guard:
         self._app, self._check, self._hosts = app, check, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward one request, or refuse it."""
+        """Forward or reject one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -94,7 +94,7 @@ class Guard:
             await self._call(request, send_with_headers)
 
     async def _refusal(self, request: Request) -> Response | None:
-        """Return the response to a request that is not forwarded to Gradio, else None."""
+        """Return the response for a request that is not forwarded, or None to forward it."""
         if refusal := self._foreign(request):
             return refusal
         path = _path(request.scope)
@@ -157,10 +157,10 @@ _not_a_call: Final = PlainTextResponse("not a call of the page", 422)
 
 
 async def _call_gradio(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    """Call Gradio, and answer 422 if it cannot parse the request.
+    """Call Gradio; respond with 422 if it cannot parse the request.
 
-    Gradio parses and queues a call or an upload within the request, and runs it afterwards.
-    Errors other than OSError are therefore about the form of the request.
+    Gradio only parses and queues within the request and runs the call later, so these exceptions
+    mean that the request is malformed.
     """
     started = False
 
@@ -179,9 +179,10 @@ async def _call_gradio(app: App, scope: Scope, receive: Receive, send: Send) -> 
 
 
 def is_call(body: bytes) -> bool:
-    """Return whether a body is JSON as browsers send it, without URLs of files.
+    """Return whether a body is JSON as browsers send it, without file URLs.
 
-    Gradio's responses cannot contain NaN, infinity and lone surrogates.
+    NaN, infinity, lone surrogates and integers beyond 2**53 are rejected, because Gradio cannot
+    return them.
     """
     try:
         call = json.loads(body, parse_constant=_refused, parse_float=_finite, parse_int=_exact)
@@ -206,7 +207,7 @@ def _exact(text: str) -> int:
 
 
 def names_url(value: Any) -> bool:
-    """Return whether a call's JSON has a file whose path is a URL, which Gradio would fetch."""
+    """Return whether a call contains a file path that is a URL, which Gradio would fetch."""
     if isinstance(value, list):
         return any(map(names_url, value))
     if not isinstance(value, dict):
@@ -225,7 +226,7 @@ def _same_origin(request: Request) -> bool:
 
 
 def _names_file(path: str) -> bool:
-    """Return whether a path can name a file: it has no NUL and no part that is too long."""
+    """Return whether a path is valid: without NUL, and without a component over 255 bytes."""
     return "\0" not in path and all(
         len(part.encode(errors="surrogatepass")) <= _LONGEST_NAME for part in path.split("/")
     )

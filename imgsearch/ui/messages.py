@@ -1,4 +1,4 @@
-"""Errors as sentences for visitors, without paths, addresses and settings of the server."""
+"""Error messages for visitors, without the server's paths, addresses and settings."""
 
 import logging
 from typing import Final
@@ -25,7 +25,7 @@ from imgsearch.errors import (
 
 _log = logging.getLogger(__name__)
 
-# the first matching class counts; "" stands for the error's own message, which has no such details
+# the first matching class is used; "" means the error's own message, which has no such details
 _SENTENCES: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
     (ScopeMissing, "Your key does not allow this."),
     (AccessDenied, "Sign in again: your key is not valid any more."),
@@ -46,7 +46,7 @@ _SENTENCES: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
 
 
 def describe(error: ImgSearchError) -> str:
-    """Return an error as a sentence for the page, and log errors of the server in full."""
+    """Return the message for an error, and log server errors in full."""
     if isinstance(error, ImageError):
         return f"This image cannot be used: {error.reason or 'it is damaged'}."
     for kind, sentence in _SENTENCES:

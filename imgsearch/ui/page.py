@@ -1,4 +1,4 @@
-"""The page: a header with the collection, and tabs to search, add and browse."""
+"""The page layout: a header with the collection, and tabs to search, add and browse."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -15,12 +15,12 @@ from imgsearch.ui.messages import describe
 from imgsearch.ui.search_tab import SearchTab
 from imgsearch.ui.sign_in import key_of
 
-_SWEEP, _AGE = 600, 3600  # seconds between two deletions of uploads, and age of deleted ones
-_AT_ONCE: Final = 4  # calls of one kind; the model uses all cores for each
+_SWEEP, _AGE = 600, 3600  # seconds between two cleanups, and age at which uploads are deleted
+_AT_ONCE: Final = 4  # concurrent calls per event; the model uses all cores for each call
 
 
 class Page:
-    """The page, as a `gradio.Blocks` in `blocks`. See `imgsearch.ui.build`."""
+    """The page; `blocks` is its `gradio.Blocks`. See `imgsearch.ui.build`."""
 
     def __init__(
         self,

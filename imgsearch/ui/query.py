@@ -1,4 +1,4 @@
-"""A search of the page: its fields as a query of the archive, its hits and its warnings."""
+"""Searches from the page: form values as an archive query, hits and warnings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from imgsearch.filters import Field, Filter
 from imgsearch.images import sources
 from imgsearch.library.query import Query
 
-_DEEPEST: Final = 2000  # hits searched for a name
+_DEEPEST: Final = 2000  # nearest hits that are filtered by name
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """The values of the search tab; `like` is the id of a stored image to search for."""
+    """The form values of the search tab. `like` is the id of a stored image to search with."""
 
     collection: str
     picture: str | None = None
@@ -32,14 +32,14 @@ class SearchRequest:
 
     @property
     def narrowed(self) -> bool:
-        """Whether a score, a label or a name excludes images."""
+        """Whether a minimum score, label or name filter is set."""
         return bool(self.min_score is not None or self.label or self.name)
 
     def query(self) -> Query:
-        """Return the weighted sum of the picture and the words; a weight of 0 leaves out a part.
+        """Return the weighted sum of picture and words. Terms with weight 0 are omitted.
 
         Raises:
-            ConfigError: no part has a weight above 0.
+            ConfigError: no term has a weight above 0.
             SourceError: the picture's file does not exist any more.
         """
         terms: list[tuple[Query, float]] = []
@@ -59,9 +59,11 @@ class SearchRequest:
 
 
 def find(archive: Archive, search: SearchRequest) -> list[Found]:
-    """Return the hits, nearest first, at most `search.k`.
+    """Return at most `search.k` hits, nearest first.
 
-    Raises: as for `Archive.search`.
+    A name filter is applied to the 2,000 nearest hits only.
+
+    Raises: the errors of `Archive.search` and `Archive.more_like`.
     """
     if not search.name:
         return _hits(archive, search, k=search.k)
@@ -71,7 +73,7 @@ def find(archive: Archive, search: SearchRequest) -> list[Found]:
 
 
 def text_warnings(archive: Archive, search: SearchRequest) -> str:
-    """Return warnings about words that the collection's encoder cannot read, "" if it reads all."""
+    """Return warnings about words that the encoder does not know, or "" if it knows all."""
     words = search.words.strip()
     if not words or search.like is not None:
         return ""
@@ -80,7 +82,7 @@ def text_warnings(archive: Archive, search: SearchRequest) -> str:
 
 
 def _all_hits(archive: Archive, search: SearchRequest) -> Iterator[Found]:
-    """Yield the nearest `_DEEPEST` hits."""
+    """Yield at most `_DEEPEST` hits, nearest first."""
     step = 200
     for offset in range(0, _DEEPEST, step):
         hits = _hits(archive, search, k=step, offset=offset)

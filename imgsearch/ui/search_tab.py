@@ -1,4 +1,4 @@
-"""The tab that searches by an image, by words or by both."""
+"""The tab to search with an image, words or both."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ from imgsearch.ui.messages import describe
 from imgsearch.ui.query import SearchRequest, find, text_warnings
 from imgsearch.ui.theme import script
 
-_CUT_FROM: Final = 2048  # pixels of a JPEG's shorter edge when a part is cut from it
+_CUT_FROM: Final = 2048  # pixels of a JPEG's shorter edge, at least, when a part is cut from it
 _ANY: Final = "any label"
 _FLOORS: Final = ("any", "as measured", "a number")
 _NOTHING: Final = "No images found."
@@ -24,7 +24,7 @@ _NARROWED: Final = "No images match. Lower the score, or remove a condition."
 
 
 class SearchTab:
-    """The tab, created inside a layout. `collection` is the field with the collection's name."""
+    """The tab, created in the current Gradio layout. `collection` is the collection name field."""
 
     def __init__(
         self, archive: Archive, collection: Any, require: Callable[[Any, str], None]
@@ -124,7 +124,7 @@ class SearchTab:
         ).success(self._search, fields, results, **PRIVATE)
 
     def labels(self, names: list[str]) -> Any:
-        """Return an update of the field of labels for a collection's labels."""
+        """Return a Gradio update that offers `names` in the label field."""
         return gr.update(choices=[_ANY, *names], value=_ANY)
 
     def _search(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
@@ -201,10 +201,10 @@ class SearchTab:
     def _cropped(
         self, source: str, file: str | None, event: gr.EventData, request: gr.Request
     ) -> tuple[Any, str, str]:
-        """Return the marked part as the image to search by.
+        """Return the marked part as the query image.
 
         Raises:
-            gr.Error: the part cannot be used; the search that follows does not run then.
+            gr.Error: the part cannot be used, so the following search is not run.
         """
         try:
             self._require(request, "read")
@@ -216,7 +216,7 @@ class SearchTab:
 
 
 def part(pixels: Any, edges: Any) -> Any:
-    """Return a part of an image: `edges` are left, top, right, bottom, in [0, 1] of its size.
+    """Crop an image (h, w, 3); `edges` are left, top, right and bottom as fractions in [0, 1].
 
     Raises:
         ImageError: the edges are invalid, or enclose less than a pixel.
@@ -235,7 +235,7 @@ def part(pixels: Any, edges: Any) -> Any:
 
 
 def _file(payload: Any) -> str | None:
-    """Return the uploaded file for imgsearch's own decoder; Gradio checked its path."""
+    """Return the path of the uploaded file, undecoded; Gradio has checked the path."""
     return payload.path if payload is not None else None
 
 

@@ -1,4 +1,4 @@
-"""Servers of the page: inside a service, or alone on loopback."""
+"""Serves the page, in a service or standalone on loopback."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -26,7 +26,7 @@ def mount(
 
 
 def launch(blocks: Any, *, port: int) -> str:
-    """Serve `blocks` alone; see `imgsearch.ui.launch`."""
+    """Serve `blocks` without a service; see `imgsearch.ui.launch`."""
     try:
         _, url, _ = blocks.launch(
             server_name="127.0.0.1",

@@ -1,4 +1,4 @@
-"""A form that takes an API key once and keeps it in a cookie that no script can read."""
+"""A sign-in form that stores the API key in a cookie that scripts cannot read."""
 
 import html
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _SECURE_COOKIE: Final = f"__Host-{_COOKIE}"  # other hosts and pages without TLS
 UNCHECKED: Final = "keys cannot be checked at the moment"
 _MOST: Final = 4096  # bytes of the form
 _NEXT: Final = "next"
-_QUERY: Final = "%/?:@!$&'()*+,;=~"  # characters that a query may hold unescaped (RFC 3986)
+_QUERY: Final = "%/?:@!$&'()*+,;=~"  # characters that need no escape in a query string (RFC 3986)
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>imgsearch: sign in</title>
@@ -34,9 +34,9 @@ input, button {{ font: inherit; padding: .6rem; margin: .4rem 0 1rem }}
 
 
 async def sign_in(request: Request, check: Callable[[str, str], object]) -> Response:
-    """Return the form, or the response to a submitted form: a cookie if the key is valid.
+    """Return the form, or for a submitted form with a valid key a redirect that sets the cookie.
 
-    After signing in, the visitor returns to the page with the query that `to_form` kept.
+    The redirect leads to the page, with the query string that `to_form` kept.
     """
     if request.url.path.endswith("/sign-out"):
         signed_out = Response(status_code=303, headers={"location": "sign-in"})
@@ -61,12 +61,12 @@ async def sign_in(request: Request, check: Callable[[str, str], object]) -> Resp
 
 
 def key_of(request: Request) -> str:
-    """Return the key that a browser signed in with, or "" if it has not signed in."""
+    """Return the key in the sign-in cookie, or "" if the browser has not signed in."""
     return request.cookies.get(_cookie(request), "")
 
 
 def to_form(request: Request) -> Response:
-    """Return a redirect to the form; it keeps the page's query until after the sign-in."""
+    """Return a redirect to the form, which keeps the page's query string for after sign-in."""
     query = request.url.query
     location = f"sign-in?{urlencode({_NEXT: query})}" if query else "sign-in"
     return Response(status_code=303, headers={"location": location})
@@ -88,7 +88,7 @@ def _form(request: Request, message: str = "", status: int = 200) -> HTMLRespons
 
 
 async def _key(request: Request) -> str | None:
-    """Return the submitted key, "" if the form has none, or None if the form is too large."""
+    """Return the submitted key, or "" if it is missing. Returns None if the form is too large."""
     body = b""
     async for part in request.stream():
         body += part
@@ -98,9 +98,9 @@ async def _key(request: Request) -> str | None:
 
 
 def _query(request: Request) -> str:
-    """Return the query of the page to return to, with its question mark, or "".
+    """Return the query string for the redirect after sign-in, with its "?", or "" if it is empty.
 
-    Neither a path nor a host is kept, so that the redirect cannot lead to another site.
+    Path and host are dropped, so that the redirect cannot lead to another site.
     """
     query = request.query_params.get(_NEXT, "")
     return f"?{quote(query, safe=_QUERY)}" if query else ""

@@ -1,4 +1,4 @@
-"""The style of the page: Gradio's theme with the system's fonts, and a style sheet."""
+"""The page's style: Gradio's default theme with system fonts, and a style sheet."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +11,9 @@ _MONO: Final = ("ui-monospace", "Consolas", "Liberation Mono", "monospace")
 
 
 def style() -> dict[str, Any]:
-    """Return the theme and the style sheet, as arguments of Gradio's server."""
+    """Return the theme and style sheet, as arguments for Gradio's server."""
     theme = (
-        gr.themes.Default(  # strings name the system's fonts; the default loads fonts from Google
+        gr.themes.Default(  # strings select system fonts; the default theme loads fonts from Google
             primary_hue="blue", neutral_hue="slate", font=_SANS, font_mono=_MONO
         )
     )
@@ -21,5 +21,5 @@ def style() -> dict[str, Any]:
 
 
 def script(name: str) -> str:
-    """Return a script of the page, for a component's `js_on_load`."""
+    """Return the source of a page script, for a component's `js_on_load`."""
     return (_FOLDER / f"{name}.js").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The folder for uploads of browsers: one per process, removed after the process ends."""
+"""The folder for browser uploads: one per process, removed after the process ends."""
 
 import atexit
 import os
@@ -14,16 +14,16 @@ _PREFIX: Final = "imgsearch-page-"
 
 @cache
 def uploads() -> Path:
-    """Return this process's folder, after removing the folders of killed processes.
+    """Return this process's upload folder, after removing the folders of killed processes.
 
-    The process holds a lock on its folder, which the system releases when the process ends. A
-    process id would not do, because containers that share a temporary folder have equal ids.
+    The process holds a lock on its folder, which the system releases when the process ends. Process
+    ids are not sufficient, because containers that share a temporary folder may have equal ids.
     """
     temporary = Path(tempfile.gettempdir())
     remove_abandoned(temporary)
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=temporary))
-        with suppress(FileNotFoundError):  # another process removed it before it was locked
+        with suppress(FileNotFoundError):  # another process removed the folder before it was locked
             lock = locked(folder)
             if lock is None or folder.exists():
                 atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -32,7 +32,7 @@ def uploads() -> Path:
 
 
 def remove_abandoned(temporary: Path) -> None:
-    """Remove the folders of this user's processes that have ended."""
+    """Remove the upload folders of this user's ended processes in `temporary`."""
     for folder in temporary.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
@@ -44,9 +44,9 @@ def remove_abandoned(temporary: Path) -> None:
 
 
 def locked(folder: Path) -> int | None:
-    """Return a descriptor that holds the folder's lock until it is closed.
+    """Lock a folder; return the descriptor that holds the lock until it is closed.
 
-    Returns None if a process holds the lock already, or if the system has no such locks.
+    Returns None if a process holds the lock already, or if the system has no `flock`.
     """
     try:
         import fcntl

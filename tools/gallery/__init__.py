@@ -1,7 +1,7 @@
-"""The drawn gallery: a labeled image set, drawn by code.
+"""A generator for the drawn gallery, a labeled image set.
 
-A painter covers a blank canvas with one class of picture and returns the caption of this draw.
-What varies in photographs varies here: place, scale, color, number, viewpoint, light and grain.
+A painter paints a picture of one class on a blank canvas and returns its caption. Like photographs,
+the pictures vary in position, scale, color, number, viewpoint, light and grain.
 """
 
 import json
@@ -48,12 +48,12 @@ PAINTERS: Final[Mapping[str, Painter]] = {
 }
 
 _QUALITY = 70  # JPEG: 264 pictures of 240 x 180 pixels take less than 2 MB
-_MARK = "drawn.json"  # the arguments of the draw, written last; its presence says "complete"
-_MIN_SIDE, _MAX_SIDE = 16, 4096  # below, windows have no pixels; above, a draw takes gigabytes
+_MARK = "drawn.json"  # the arguments of `draw`; written last, so it marks a complete gallery
+_MIN_SIDE, _MAX_SIDE = 16, 4096  # smaller: windows without pixels; larger: gigabytes of memory
 
 
 def classes() -> list[str]:
-    """Return the names of the classes, sorted; a class's place is its index in the random seed."""
+    """Return the sorted class names; a class's index in this list is part of its random seeds."""
     return sorted(PAINTERS)
 
 
@@ -65,20 +65,20 @@ def draw(
     seed: int = 2026,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write the gallery: `train/<class>/`, one query a class in `test/<class>/`, `captions.jsonl`.
+    """Write the gallery: `train/<class>/`, one query per class in `test/<class>/`, and captions.
 
-    The pictures are JPEG of `size` (width, height) pixels, no higher than wide, named
-    `<class>_<index>.jpg` with at least two digits; the query's index is `per_class`. A line of
-    `captions.jsonl` is an object with "file", "label" and "caption". Every picture depends on
-    `seed`, its class and its index alone: the same numpy and Pillow on the same processor give
-    the same bytes.
+    The pictures are JPEG files of `size` (width, height) pixels, not higher than wide. They are
+    named `<class>_<index>.jpg` with at least two digits; the query has index `per_class`. Each line
+    of `captions.jsonl` is an object with "file", "label" and "caption". A picture depends only on
+    `seed`, its class and its index: the same versions of numpy and Pillow on the same processor
+    produce the same bytes.
 
-    The folder appears whole or not at all. A folder with the same draw is kept.
-    `on_progress` is called after each picture, with the number of drawn pictures and of all.
+    The folder is created atomically. If it already contains the same gallery, it is kept.
+    `on_progress` is called after each picture with the numbers of drawn and of all pictures.
 
     Raises:
         ConfigError: an argument is out of range.
-        DatasetError: the folder holds something else.
+        DatasetError: the folder contains something else.
         SourceError: the folder cannot be written.
     """
     plan = _Plan(per_class, size, seed)
@@ -88,12 +88,12 @@ def draw(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".drawing-", dir=folder.parent) as beside:
-            drawn = Path(beside) / "drawn"  # a folder of its own: the temporary one is private
+            drawn = Path(beside) / "drawn"  # the temporary folder itself is private
             _draw(drawn, plan, on_progress)
             try:
                 drawn.replace(folder)
             except OSError:
-                if not _stands(folder, plan):  # else another process was faster
+                if not _stands(folder, plan):  # otherwise another process was faster
                     raise
     except OSError as error:
         raise SourceError(
@@ -104,7 +104,7 @@ def draw(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The arguments of a draw."""
+    """The arguments of `draw`, checked."""
 
     per_class: int
     size: tuple[int, int]
@@ -119,27 +119,27 @@ class _Plan:
         if not _MIN_SIDE <= height <= width <= _MAX_SIDE:
             raise ConfigError(
                 f"size is {self.size}; give (width, height) from {_MIN_SIDE} to {_MAX_SIDE}, "
-                "no higher than wide"  # the painters compose for landscape format
+                "no higher than wide"  # the painters expect landscape format
             )
 
     def pictures(self) -> Iterator[tuple[str, str, int, int]]:
-        """Yield (file, label, index of the class, index of the picture) in the order of writing."""
+        """Yield (file, label, class index, picture index), in the order of writing."""
         for place, label in enumerate(classes()):
             for index in range(self.per_class + 1):
                 part = "train" if index < self.per_class else "test"
                 yield f"{part}/{label}/{label}_{index:02d}.jpg", label, place, index
 
     def mark(self) -> str:
-        """Return a text that differs for every other draw."""
+        """Return the content of the mark file, which identifies the arguments."""
         facts = {"per_class": self.per_class, "size": list(self.size), "seed": self.seed}
         return json.dumps({"generator": "imgsearch drawn gallery 1", **facts}) + "\n"
 
 
 def _stands(folder: Path, plan: _Plan) -> bool:
-    """Return whether the folder holds this draw; False for a missing or empty folder.
+    """Return whether the folder contains this gallery. False if it is missing or empty.
 
     Raises:
-        DatasetError: it holds something else.
+        DatasetError: the folder contains something else, or the gallery is incomplete.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
@@ -159,7 +159,7 @@ def _stands(folder: Path, plan: _Plan) -> bool:
 
 
 def _draw(folder: Path, plan: _Plan, on_progress: Callable[[int, int], None] | None) -> None:
-    """Draw everything into a folder that does not exist yet."""
+    """Draw the gallery into a new folder."""
     pictures, lines = list(plan.pictures()), []
     for done, (file, label, place, index) in enumerate(pictures, 1):
         canvas = Canvas(*plan.size, np.random.default_rng([plan.seed, place, index]))

@@ -1,4 +1,4 @@
-"""Painters of animals."""
+"""Painters of animal classes."""
 
 import math
 
@@ -11,7 +11,7 @@ from tools.gallery.sky import ground
 
 
 def butterfly(canvas: Canvas) -> str:
-    """A butterfly with open wings, before blurred flowers."""
+    """Paint a butterfly with open wings in front of blurred flowers."""
     setting, colors = canvas.pick([
         ("green leaves", ["#3f6a2a", "#7a9f4a", "#2a4a2a"]),
         ("pink flowers", ["#d88ab0", "#5f8a4a", "#e8b8d0"]),
@@ -51,7 +51,7 @@ def butterfly(canvas: Canvas) -> str:
 
 
 def _wings(insect: Canvas, inner: str, outer: str) -> None:
-    """Paint four wings, the same on both sides, seen from an angle."""
+    """Paint four symmetric wings, seen from an angle."""
     fore = _grown(
         insect,
         [(0.03, -0.25), (0.5, -0.85), (1.05, -0.95), (1.15, -0.6), (0.85, -0.1), (0.05, 0.05)],
@@ -87,9 +87,9 @@ def _wings(insect: Canvas, inner: str, outer: str) -> None:
 
 
 def _grown(canvas: Canvas, corners: list[Point]) -> list[Point]:
-    """Return a smooth closed outline through corners that are moved a little.
+    """Return a smooth closed outline through slightly displaced corners, a Catmull-Rom spline.
 
-    A Catmull-Rom spline. Source: Catmull and Rom, "A class of local interpolating splines", 1974.
+    Source: Catmull and Rom, "A class of local interpolating splines", 1974.
     """
     loose = [
         complex(x + canvas.between(-0.05, 0.05), y + canvas.between(-0.05, 0.05))
@@ -107,7 +107,7 @@ def _grown(canvas: Canvas, corners: list[Point]) -> list[Point]:
 
 
 def goldfish(canvas: Canvas) -> str:
-    """Goldfish in a tank."""
+    """Paint goldfish in a tank."""
     name, top, low = canvas.pick([
         ("blue", "#4fa8d8", "#1a4f80"),
         ("green", "#7fc0a0", "#22604f"),
@@ -155,7 +155,7 @@ def goldfish(canvas: Canvas) -> str:
 
 
 def _fish(fish: Canvas, up: int) -> None:
-    """Paint a fish that swims to its own right; its back is where y has the sign `up`."""
+    """Paint a fish that swims in the +x direction; its back points to `up` (1 or -1) in y."""
     gold = fish.vary(fish.pick(["#f5821e", "#f0641a", "#f8a02a", "#e84a1a"]))
     fin = mix(gold, "#ffd890", 0.45)
     fan = fish.between(0.45, 0.75)

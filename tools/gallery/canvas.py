@@ -1,6 +1,6 @@
-"""A canvas of float pixels with soft-edged shapes, noise and light; numpy and Pillow only.
+"""A canvas of float pixels with soft-edged shapes, noise and light, in numpy and Pillow only.
 
-Coordinates are in units of the canvas's height: x runs right from 0 to `width`, y down from 0
+Coordinates are in units of the canvas height: x runs right from 0 to `width`, y down from 0
 to 1. A mask is float32 (h, w) in [0, 1]; a color is "#rrggbb" or float32 RGB in [0, 1], of shape
 (3,) or (h, w, 3).
 """
@@ -16,12 +16,12 @@ from PIL import Image, ImageDraw, ImageFilter
 from imgsearch.types import Pixels
 
 Array: TypeAlias = npt.NDArray[np.float32]
-Field: TypeAlias = npt.NDArray[np.floating[Any]]  # of any precision: what arithmetic gives
+Field: TypeAlias = npt.NDArray[np.floating[Any]]  # arithmetic may widen float32
 Color: TypeAlias = str | Array
 Point: TypeAlias = tuple[float, float]
 T = TypeVar("T")
 
-_SUPERSAMPLED = 4  # a polygon's edge gets 17 levels, finer than the grain laid over it
+_SUPERSAMPLED = 4  # a polygon's edge gets 17 levels, finer than the film grain
 
 
 def rgb(color: Color) -> Array:
@@ -32,27 +32,27 @@ def rgb(color: Color) -> Array:
 
 
 def mix(a: Color, b: Color, t: Field | float) -> Array:
-    """Return a where t is 0, b where it is 1, their blend between; a mask gives (h, w, 3)."""
+    """Interpolate linearly from color a (t = 0) to b (t = 1). A mask t yields (h, w, 3)."""
     share = t[..., None].astype(np.float32) if isinstance(t, np.ndarray) else np.float32(t)
     first = rgb(a)
     return np.asarray(first + (rgb(b) - first) * share, np.float32)
 
 
 def ramp(field: Field, start: float, end: float) -> Array:
-    """Return the mask that rises straight from 0 where field is `start` to 1 where it is `end`."""
+    """Return a mask that rises linearly from 0 at the value `start` of `field` to 1 at `end`."""
     share = (field - np.float32(start)) / np.float32(end - start)
     return np.asarray(np.clip(share, 0, 1), np.float32)
 
 
 class Canvas:
-    """Pixels to paint on, and the generator that every choice of the painter is drawn from."""
+    """Pixels to paint on, and the random generator for all choices of a painter."""
 
     def __init__(self, width: int, height: int, rng: np.random.Generator) -> None:
         self.rng = rng
         self._place(np.zeros((height, width, 3), np.float32), complex(height), 0j)
 
     def _place(self, pixels: Array, zoom: complex, origin: complex) -> None:
-        """Set pixels and axes: the local point z, as x + yi, is at pixel z * zoom + origin."""
+        """Set pixels and axes: the local point z = x + yi is at pixel z * zoom + origin."""
         self.rgb, self._zoom, self._origin = pixels, zoom, origin
         rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
         local = ((columns + 0.5) + 1j * (rows + 0.5) - origin) / zoom
@@ -63,10 +63,10 @@ class Canvas:
     def at(
         self, x: float, y: float, scale: float, *, turn: float = 0.0, reach: float = 1.3
     ) -> "Canvas":
-        """Return a window on the same pixels with its origin at (x, y).
+        """Return a window on the same pixels, with the origin at (x, y).
 
-        Its unit is `scale` of this canvas's, its axes are turned by `turn` radians, and it is cut
-        at `reach` of its own units each way; math.inf leaves it whole.
+        Its unit is `scale` units of this canvas, and its axes are rotated by `turn` radians. It
+        extends `reach` of its own units in each direction; math.inf keeps all pixels.
         """
         height, width = self.rgb.shape[:2]
         middle, radius = complex(x, y) * self._zoom + self._origin, reach * scale / self.pixel
@@ -80,28 +80,28 @@ class Canvas:
         window._place(self.rgb[top:bottom, left:right], zoom, middle - complex(left, top))
         return window
 
-    # chance
+    # random choices
 
     def between(self, low: float, high: float) -> float:
-        """Return a number drawn evenly from [low, high)."""
+        """Return a random number, uniform in [low, high)."""
         return float(self.rng.uniform(low, high))
 
     def count(self, low: int, high: int) -> int:
-        """Return a whole number from low to high, both included."""
+        """Return a random integer from low to high, both included."""
         return int(self.rng.integers(low, high + 1))
 
     def pick(self, options: Sequence[T]) -> T:
-        """Return one of the options."""
+        """Return a random option."""
         return options[self.count(0, len(options) - 1)]
 
     def chance(self, share: float) -> bool:
-        """Return True in that share of draws."""
+        """Return True with probability `share`."""
         return float(self.rng.random()) < share
 
     def spots(self, number: int, gap: float, *, margin: float = 0.25) -> list[Point]:
-        """Return up to `number` places at least `gap` apart and `margin` away from the edges."""
+        """Return up to `number` random points, `gap` apart and `margin` away from the edges."""
         places: list[complex] = []
-        for _ in range(20 * number):  # enough tries for nearly all to fit; the caller counts them
+        for _ in range(20 * number):  # enough tries to place nearly all; callers count the result
             x = self.between(margin, self.width - margin)
             place = complex(x, self.between(margin, 1 - margin))
             if len(places) < number and all(abs(place - other) > gap for other in places):
@@ -109,15 +109,16 @@ class Canvas:
         return [(place.real, place.imag) for place in places]
 
     def vary(self, color: Color, spread: float = 0.05) -> Array:
-        """Return the color, a little lighter or darker and a little off in hue."""
+        """Return the color with a small random change in brightness and hue."""
         shift = self.rng.uniform(-spread, spread) + self.rng.uniform(-spread, spread, 3) / 2
         return np.clip(rgb(color) + shift.astype(np.float32), 0, 1).astype(np.float32)
 
     def noise(self, across: float, down: float | None = None, *, octaves: int = 4) -> Array:
-        """Return fractal value noise stretched to [0, 1], `across` by `down` cells at its coarsest.
+        """Return fractal value noise, float32 (h, w) in [0, 1].
 
-        Each octave has twice the cells and half the height. Source: Perlin, "An Image
-        Synthesizer", SIGGRAPH 1985 (turbulence), over a lattice of values.
+        The first octave has `across` by `down` cells; each further octave has twice as many cells
+        per axis and half the amplitude. Source: Perlin, "An Image Synthesizer", SIGGRAPH 1985
+        (turbulence), on a lattice of values.
         """
         height, width = self.rgb.shape[:2]
         total = np.zeros((height, width), np.float32)
@@ -133,7 +134,7 @@ class Canvas:
         return np.asarray((total - low) / max(high - low, 1e-6), np.float32)
 
     def outline(self, cells: float, *, octaves: int = 4) -> Array:
-        """Return noise along x alone, float32 (1, w) in [0, 1]: the skyline of a ridge."""
+        """Return one-dimensional noise along x, float32 (1, w) in [0, 1], for skylines."""
         strip = Canvas.__new__(Canvas)
         strip.rng, strip.rgb = self.rng, self.rgb[:1]
         return strip.noise(cells, 1, octaves=octaves)[:1]
@@ -141,29 +142,29 @@ class Canvas:
     # shapes
 
     def inside(self, distance: Field, *, soft: float = 0.0) -> Array:
-        """Return the mask of where a signed distance is negative, its edge `soft` wide."""
+        """Return the mask of negative signed distances, with an edge of width `soft`."""
         edge = np.float32(max(soft, 1.2 * self.pixel))
         return np.asarray(np.clip(0.5 - distance / edge, 0, 1), np.float32)
 
     def ellipse(
         self, x: float, y: float, rx: float, ry: float | None = None, *, soft: float = 0.0
     ) -> Array:
-        """Return the mask of an ellipse with its axes along x and y; a circle without `ry`."""
+        """Return the mask of an axis-aligned ellipse, or of a circle if `ry` is None."""
         ry = rx if ry is None else ry
         reach = np.hypot((self.x - x) / rx, (self.y - y) / ry)
         return self.inside((reach - 1) * min(rx, ry), soft=soft)
 
     def glow(self, x: float, y: float, radius: float) -> Array:
-        """Return a Gaussian spot, 1 at (x, y) and 1/e at `radius`."""
+        """Return the mask of a Gaussian spot: 1 at (x, y), 1/e at distance `radius`."""
         squared = (self.x - x) ** 2 + (self.y - y) ** 2
         return np.exp(-squared / np.float32(radius * radius)).astype(np.float32)
 
     def polygon(self, points: Sequence[Point]) -> Array:
-        """Return the mask of a closed outline."""
+        """Return the mask of a filled polygon."""
         return self._drawn(points, None)
 
     def stroke(self, points: Sequence[Point], thickness: float) -> Array:
-        """Return the mask of an open line through the points."""
+        """Return the mask of an open polyline."""
         return self._drawn(points, max(thickness, self.pixel / 2))
 
     def _drawn(self, points: Sequence[Point], thickness: float | None) -> Array:
@@ -181,31 +182,31 @@ class Canvas:
     # paint
 
     def paint(self, mask: Field | float, color: Color) -> None:
-        """Cover the pixels under the mask with a color."""
+        """Paint a color over the pixels, with the mask as opacity."""
         self.rgb[:] = mix(self.rgb, color, mask)
 
     def light(self, mask: Field, color: Color) -> None:
-        """Add light of a color under the mask."""
+        """Add colored light to the pixels, weighted by the mask."""
         self.rgb += (mask[..., None] * rgb(color)).astype(np.float32)
 
     def darken(self, mask: Field, strength: float) -> None:
-        """Take away that share of the light under the mask."""
+        """Reduce the brightness by the share `strength`, weighted by the mask."""
         self.rgb *= (1 - mask[..., None] * np.float32(strength)).astype(np.float32)
 
     def blur(self, radius: float) -> None:
-        """Soften everything painted so far by a Gaussian of that radius."""
+        """Blur everything painted so far with a Gaussian of this radius."""
         image = Image.fromarray(self.pixels())
         soft = image.filter(ImageFilter.GaussianBlur(radius / self.pixel))
         self.rgb[:] = np.asarray(soft, np.float32) / 255
 
     def relief(self, height: Field, turn: float, strength: float) -> Array:
-        """Return light in [-1, 1] on a height map lit from the direction `turn` radians."""
+        """Return the shading of a height map in [-1, 1], lit from the angle `turn` in radians."""
         down, across = np.gradient(height)
         slope = across * np.float32(math.cos(turn)) + down * np.float32(math.sin(turn))
         return np.asarray(np.clip(slope * (strength / self.pixel), -1, 1), np.float32)
 
     def develop(self) -> None:
-        """Turn the painting into a snapshot: exposure, white balance, vignette and film grain."""
+        """Add random photographic effects: exposure, white balance, vignette and film grain."""
         self.rgb *= np.float32(self.between(0.86, 1.16))
         self.rgb *= self.rng.uniform(0.93, 1.07, 3).astype(np.float32)
         off_center = np.hypot(self.x - self.width / 2, self.y - 0.5)
@@ -214,5 +215,5 @@ class Canvas:
         self.rgb += grain[..., None] * np.float32(self.between(0.008, 0.025))
 
     def pixels(self) -> Pixels:
-        """Return the picture, uint8 (h, w, 3)."""
+        """Return the picture as RGB, uint8 (h, w, 3)."""
         return np.rint(np.clip(self.rgb, 0, 1) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Painters of food on a table."""
+"""Painters of food classes, on a table."""
 
 import math
 
@@ -15,7 +15,7 @@ _TABLES = (
     ("a blue cloth", "#5a82ac", "#456a94"),
     ("a green cloth", "#7a9a6a", "#62845a"),
 )
-# color, radius as a share of the pizza's, color of the middle
+# color, radius as a share of the pizza's radius, color of the middle
 _TOPPINGS = {
     "basil": ("#3f7a2c", 0.09, ""),
     "mushrooms": ("#e0d0b4", 0.09, ""),
@@ -26,7 +26,7 @@ _TOPPINGS = {
 
 
 def _table(canvas: Canvas) -> str:
-    """Cover the canvas with a table top and return its name."""
+    """Cover the canvas with a tabletop and return its name for the caption."""
     name, first, second = canvas.pick(_TABLES)
     if "wooden" in name:
         grain = np.sin(canvas.y * canvas.between(20, 40) + canvas.noise(2, 8) * 9) * 0.5 + 0.5
@@ -43,7 +43,7 @@ def _table(canvas: Canvas) -> str:
 
 
 def orange_slices(canvas: Canvas) -> str:
-    """Orange slices, cut across."""
+    """Paint orange slices, cut across."""
     table, number = _table(canvas), canvas.pick([1, 2, 3, 5, 8])
     size = {1: 0.4, 2: 0.3, 3: 0.26, 5: 0.2, 8: 0.15}[number] * canvas.between(0.85, 1.15)
     places = canvas.spots(number, 1.8 * size, margin=0.9 * size)
@@ -85,7 +85,7 @@ def _slice(disc: Canvas, rind: str, flesh: str) -> None:
 
 
 def pizza(canvas: Canvas) -> str:
-    """A round pizza from above, whole or with a slice gone."""
+    """Paint a round pizza from above, whole or with a slice missing."""
     table = _table(canvas)
     x, y = canvas.width / 2 + canvas.between(-0.2, 0.2), 0.5 + canvas.between(-0.12, 0.12)
     pie = canvas.at(x, y, canvas.between(0.36, 0.56), turn=canvas.between(0, 6), reach=1.5)
@@ -120,7 +120,7 @@ def pizza(canvas: Canvas) -> str:
 
 
 def _toppings(pie: Canvas, first: float) -> str:
-    """Scatter two or three toppings from `first` radians around and return their names."""
+    """Scatter two or three toppings, from the angle `first` in radians; return their names."""
     names = sorted(pie.rng.choice(sorted(_TOPPINGS), pie.count(2, 3), replace=False).tolist())
     for name in names:
         color, size, middle = _TOPPINGS[name]
@@ -137,7 +137,7 @@ def _toppings(pie: Canvas, first: float) -> str:
 
 
 def strawberry(canvas: Canvas) -> str:
-    """Strawberries with seeds and green leaves."""
+    """Paint strawberries with seeds and green leaves."""
     table, number = _table(canvas), canvas.pick([2, 3, 5, 7])
     size = {2: 0.34, 3: 0.29, 5: 0.24, 7: 0.2}[number] * canvas.between(0.85, 1.15)
     places = canvas.spots(number, 1.6 * size, margin=0.8 * size)
@@ -147,7 +147,7 @@ def strawberry(canvas: Canvas) -> str:
 
 
 def _berry(berry: Canvas) -> None:
-    """Paint a strawberry that hangs from y = -0.8 down to y = 1."""
+    """Paint a hanging strawberry, from y = -0.8 down to y = 1."""
     red = berry.vary(berry.pick(["#d0202a", "#c41a20", "#e03430"]))
     berry.darken(berry.ellipse(0.1, 0.15, 0.95, 1.1, soft=0.4), 0.5)
     down = np.clip((berry.y + 0.8) / 1.8, 0, 1)

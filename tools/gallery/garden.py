@@ -1,4 +1,4 @@
-"""Painters of what grows and creeps in a garden."""
+"""Painters of garden classes: flowers, mushrooms and ladybirds."""
 
 import math
 
@@ -10,7 +10,7 @@ from tools.gallery.sky import DAYLIGHT, sky
 
 
 def backdrop(canvas: Canvas, colors: list[str]) -> None:
-    """Cover the canvas with a garden out of focus: big soft spots of the colors."""
+    """Cover the canvas with an out-of-focus garden: large soft spots in the given colors."""
     base = canvas.vary(canvas.pick(colors))
     canvas.paint(1.0, mix(mix(base, "#0a140a", 0.35), base, canvas.noise(3, 3, octaves=2)))
     for _ in range(canvas.count(8, 22)):
@@ -20,7 +20,7 @@ def backdrop(canvas: Canvas, colors: list[str]) -> None:
 
 
 def leaf(canvas: Canvas, x: float, y: float, long: float, *, turn: float, green: str) -> None:
-    """Paint a leaf with its stalk at (x, y), pointing `turn` radians from the right."""
+    """Paint a leaf with its stalk at (x, y), pointing in the direction `turn` in radians."""
     blade = canvas.at(x, y, long, turn=turn, reach=1.1)
     half = 0.34 * np.sin(np.clip(blade.x, 0, 1) ** 0.8 * np.float32(3.14)) ** 0.8
     shape = blade.inside(np.abs(blade.y) - half) * (blade.x > 0)
@@ -35,9 +35,9 @@ def leaf(canvas: Canvas, x: float, y: float, long: float, *, turn: float, green:
 def petals(
     flower: Canvas, number: int, *, inner: float, sharp: float, phase: float
 ) -> tuple[Array, Array]:
-    """Return a wheel of petals of radius 1: its mask, and each pixel's place across a petal.
+    """Return a wheel of petals with radius 1: its mask, and each pixel's position in a petal.
 
-    The place is 0 on a petal's middle line and 1 at its edges.
+    The position is 0 on a petal's middle line and 1 at its edges.
     """
     angle, reach = np.arctan2(flower.y, flower.x) + np.float32(phase), np.hypot(flower.x, flower.y)
     turn = angle * number / (2 * math.pi)
@@ -48,7 +48,7 @@ def petals(
 
 
 def sunflower(canvas: Canvas) -> str:
-    """One to four sunflowers against the sky or a garden."""
+    """Paint one to four sunflowers against the sky or a garden."""
     outdoors = canvas.chance(0.55)
     if outdoors:
         sky(canvas, canvas.pick(DAYLIGHT))
@@ -83,7 +83,7 @@ def _sunflower_head(head: Canvas) -> None:
 
 
 def daisy_meadow(canvas: Canvas) -> str:
-    """A meadow full of daisies, seen from above or along the grass."""
+    """Paint a meadow full of daisies, seen from above or along the grass."""
     above, green = canvas.chance(0.4), canvas.pick(["#4a7f2c", "#6a9a3a", "#3a6a30", "#7a9a48"])
     horizon = 0.0 if above else canvas.between(0.12, 0.4)
     sky(canvas, canvas.pick(DAYLIGHT), horizon=horizon + 0.1)
@@ -100,7 +100,7 @@ def daisy_meadow(canvas: Canvas) -> str:
 
 
 def _daisy(daisy: Canvas, flat: float) -> None:
-    """Paint a daisy foreshortened to that share of its height."""
+    """Paint a daisy foreshortened to the share `flat` of its height."""
     daisy.darken(daisy.ellipse(0.1, 0.25, 1, flat, soft=0.4), 0.45)
     daisy.y = daisy.y / np.float32(flat)
     mask, across = petals(
@@ -112,7 +112,7 @@ def _daisy(daisy: Canvas, flat: float) -> None:
 
 
 def mushroom(canvas: Canvas) -> str:
-    """Toadstools with white spots on a forest floor."""
+    """Paint toadstools with white spots on a forest floor."""
     backdrop(canvas, ["#4f6a2f", "#7a6a3a", "#3f5a34", "#a08a4a"])
     floor = canvas.between(0.72, 0.88)
     moss = mix(
@@ -136,7 +136,7 @@ def mushroom(canvas: Canvas) -> str:
 
 
 def _toadstool(plant: Canvas, cap: str) -> None:
-    """Paint a toadstool, the cap's rim at y = 0 and the foot at y = 1."""
+    """Paint a toadstool with the cap's rim at y = 0 and the foot at y = 1."""
     thick, tall = plant.between(0.14, 0.24), plant.between(0.55, 0.9)
     stem = plant.inside(
         np.maximum(
@@ -165,7 +165,7 @@ def _toadstool(plant: Canvas, cap: str) -> None:
 
 
 def ladybird(canvas: Canvas) -> str:
-    """Ladybirds on a leaf."""
+    """Paint ladybirds on a leaf."""
     green = canvas.pick(["#3f8a2f", "#6aa53a", "#2f6a3a", "#8ab04a"])
     backdrop(canvas, [green, "#2a4a22", "#9ab86a"])
     blade = canvas.at(
@@ -203,7 +203,7 @@ def ladybird(canvas: Canvas) -> str:
 
 
 def _beetle(bug: Canvas, shell: str, spots: int) -> None:
-    """Paint a ladybird that walks along its own x axis."""
+    """Paint a ladybird that walks along the x axis."""
     bug.darken(bug.ellipse(0.05, 0.15, 1.15, 1.0, soft=0.4), 0.5)
     for side in (-1, 1):
         for hip, foot in ((0.55, 0.95), (0.0, 0.05), (-0.5, -0.8)):

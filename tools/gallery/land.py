@@ -1,4 +1,4 @@
-"""Painters of landscapes."""
+"""Painters of landscape classes."""
 
 import math
 
@@ -10,7 +10,7 @@ from tools.gallery.sky import SKY_NAMES, fir, ground, sky
 
 
 def sunset_sea(canvas: Canvas) -> str:
-    """The sun going down over the sea."""
+    """Paint a sunset over the sea."""
     name, top, middle, low = canvas.pick([
         ("orange", "#5a3a6e", "#ef7b45", "#fbd06a"),
         ("red", "#3a1f4a", "#c93f3f", "#f59a55"),
@@ -51,12 +51,12 @@ def sunset_sea(canvas: Canvas) -> str:
 
 
 def snowy_mountain(canvas: Canvas) -> str:
-    """Peaks with snow, over firs, a lake or a meadow."""
+    """Paint snowy peaks above firs, a lake or a meadow."""
     kind = canvas.pick(["clear", "cloudy", "morning", "dusky", "overcast"])
     foot = canvas.between(0.68, 0.85)
     sky(canvas, kind, horizon=foot)
     peaks = canvas.count(1, 4)
-    canvas.paint(ground(canvas, foot, 5, 0.2), canvas.vary("#8494a6"))  # a far range in haze
+    canvas.paint(ground(canvas, foot, 5, 0.2), canvas.vary("#8494a6"))  # a distant range in haze
     light = canvas.pick([-1, 1])
     span = canvas.width / peaks
     summits = [
@@ -94,7 +94,7 @@ def snowy_mountain(canvas: Canvas) -> str:
 
 
 def _peak(canvas: Canvas, x: float, y: float, foot: float, light: int, rock: Array) -> None:
-    """Paint one mountain with its summit at (x, y), lit from the left (-1) or the right (1)."""
+    """Paint a mountain with its summit at (x, y), lit from the left (-1) or the right (1)."""
     slope = canvas.between(0.75, 1.3)
     rough = canvas.outline(12, octaves=5) * 0.12 - 0.06
     away = np.abs(canvas.x - x)
@@ -110,7 +110,7 @@ def _peak(canvas: Canvas, x: float, y: float, foot: float, light: int, rock: Arr
 
 
 def green_hills(canvas: Canvas) -> str:
-    """Rolling meadows with scattered trees."""
+    """Paint rolling meadows with scattered trees."""
     kind = canvas.pick(["clear", "cloudy", "overcast", "morning"])
     horizon, layers = canvas.between(0.3, 0.55), canvas.count(3, 6)
     sky(canvas, kind, horizon=horizon + 0.1)
@@ -142,7 +142,7 @@ def green_hills(canvas: Canvas) -> str:
 
 
 def _tree(canvas: Canvas, x: float, y: float, size: float, light: float) -> None:
-    """Paint a round tree, its foot at (x, y), lit from the direction `light` radians."""
+    """Paint a round tree with its foot at (x, y), lit from the direction `light` in radians."""
     tree = canvas.at(x, y - size, size, reach=1.6)
     tree.darken(tree.ellipse(0.3, 1.05, 1, 0.2, soft=0.3), 0.35)
     tree.paint(tree.stroke([(0, 0), (0, 1.1)], 0.15), "#3a2c1e")
@@ -153,7 +153,7 @@ def _tree(canvas: Canvas, x: float, y: float, size: float, light: float) -> None
 
 
 def forest(canvas: Canvas) -> str:
-    """Trunks one behind the other, in haze."""
+    """Paint rows of tree trunks in haze."""
     season, haze, leaf, floor = canvas.pick([
         ("summer", "#cfe0a0", "#3f7a2a", "#3a5a24"),
         ("autumn", "#f2d8a0", "#c9761f", "#8a5a28"),
@@ -188,7 +188,7 @@ def forest(canvas: Canvas) -> str:
 
 
 def _trunk(canvas: Canvas, foot: float, near: float, bark: Array, furrows: Array) -> None:
-    """Paint a trunk that rises out of the picture, its foot at that height."""
+    """Paint a trunk with its foot at y = `foot`, reaching beyond the top of the picture."""
     x, thick = canvas.between(0, canvas.width), canvas.between(0.012, 0.03) * (0.4 + 2.2 * near**2)
     lean, flare = canvas.between(-0.08, 0.08), np.exp((canvas.y - foot) * 25)
     across = (canvas.x - x - lean * (canvas.y - foot)) / (thick * (1 + 0.8 * flare))
@@ -200,7 +200,7 @@ def _trunk(canvas: Canvas, foot: float, near: float, bark: Array, furrows: Array
 
 
 def desert_dunes(canvas: Canvas) -> str:
-    """Sand dunes with sharp crests and ripples."""
+    """Paint sand dunes with sharp crests and ripples."""
     kind = canvas.pick(["clear", "clear", "dusky", "morning"])
     horizon = canvas.between(0.32, 0.52)
     sky(canvas, kind, horizon=horizon + 0.1)

@@ -1,4 +1,4 @@
-"""Painters of surfaces: walls, wood, fur."""
+"""Painters of surface classes: walls, wood and fur."""
 
 import math
 
@@ -9,13 +9,13 @@ from tools.gallery.caption import counted, one
 
 
 def _slanted(canvas: Canvas, low: float, high: float, *, turn: float) -> Canvas:
-    """Return a window over everything with another unit and tilt: a surface as seen by chance."""
+    """Return a window on all pixels with a random unit and tilt."""
     scale, tilt = canvas.between(low, high), canvas.between(-turn, turn)
     return canvas.at(canvas.width / 2, 0.5, scale, turn=tilt, reach=math.inf)
 
 
 def _lit(canvas: Canvas) -> None:
-    """Lay soft light over the picture, from one side or through leaves."""
+    """Add soft light to the picture, from one side or through leaves."""
     glow = canvas.glow(
         canvas.between(0, canvas.width), canvas.between(0, 1), canvas.between(0.5, 1.2)
     )
@@ -25,7 +25,7 @@ def _lit(canvas: Canvas) -> None:
 
 
 def brick_wall(canvas: Canvas) -> str:
-    """Bricks in a running bond."""
+    """Paint bricks in a running bond."""
     name, brick, joint = canvas.pick([
         ("red", "#a04632", "#c9bfb0"),
         ("brown", "#80513a", "#9a8f84"),
@@ -58,7 +58,7 @@ def brick_wall(canvas: Canvas) -> str:
 
 
 def wood_grain(canvas: Canvas) -> str:
-    """Sawn wood: one board, or several side by side."""
+    """Paint sawn wood: one board, or several side by side."""
     name, pale, dark = canvas.pick([
         ("oak", "#c99f68", "#8a5f34"),
         ("pine", "#e6c48e", "#bd8547"),
@@ -99,7 +99,7 @@ def wood_grain(canvas: Canvas) -> str:
 
 
 def _along(canvas: Canvas, length: Array, across: Array, phase: Array) -> Array:
-    """Return a slow wave along the boards in [-1, 1], another one on phase."""
+    """Return a slow wave along the boards, in [-1, 1]; `phase` shifts it for each board."""
     wave = np.sin(length * canvas.between(1.5, 3) + phase * 20)
     return np.asarray(
         (wave + np.sin(length * 5.1 + across * 6 + phase * 9) * 0.4) / 1.4, np.float32
@@ -107,7 +107,7 @@ def _along(canvas: Canvas, length: Array, across: Array, phase: Array) -> Array:
 
 
 def zebra_stripes(canvas: Canvas) -> str:
-    """A zebra's coat, close up."""
+    """Paint a zebra's coat, close up."""
     coat = _slanted(canvas, 0.045, 0.1, turn=0.9)
     bend = canvas.noise(2, 2, octaves=2) * canvas.between(4, 9)
     fork = ramp(canvas.noise(2, 2, octaves=1), 0.4, 0.6) * math.pi
@@ -133,7 +133,7 @@ def zebra_stripes(canvas: Canvas) -> str:
 
 
 def leopard_spots(canvas: Canvas) -> str:
-    """A leopard's coat, close up: broken rings on tan."""
+    """Paint a leopard's coat, close up: broken rings on tan."""
     name, fur = canvas.pick(
         [("golden", "#d9a650"), ("tan", "#c99a62"), ("pale", "#dcc49a"), ("orange", "#cf8a3f")]
     )

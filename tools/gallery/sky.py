@@ -1,4 +1,4 @@
-"""Painters of skies, and the sky that other painters put behind their subject."""
+"""Painters of sky classes, and the sky background for other painters."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tools.gallery.canvas import Array, Canvas, mix, ramp, rgb
 
-# top, horizon, share of the sky that clouds cover, the clouds' color
+# color at the top, color at the horizon, cloud cover in [0, 1], cloud color
 _SKIES = {
     "clear": ("#2f78cf", "#b9def4", 0.0, "#ffffff"),
     "cloudy": ("#4f8fd0", "#d4e6f2", 0.45, "#fbfbfa"),
@@ -25,7 +25,7 @@ DAYLIGHT = ("clear", "cloudy", "overcast", "morning")
 
 
 def sky(canvas: Canvas, kind: str, *, horizon: float = 1.0) -> None:
-    """Cover the whole canvas with a sky that is palest at the horizon, a height in [0, 1]."""
+    """Cover the canvas with a sky that is palest at y = `horizon`, in [0, 1]."""
     top, low, cover, cloud = _SKIES[kind]
     depth = np.broadcast_to(ramp(canvas.y, 0, horizon), canvas.rgb.shape[:2])
     canvas.paint(1.0, mix(canvas.vary(top), canvas.vary(low), depth))
@@ -37,12 +37,12 @@ def sky(canvas: Canvas, kind: str, *, horizon: float = 1.0) -> None:
 
 
 def ground(canvas: Canvas, horizon: float, cells: float, height: float) -> Array:
-    """Return the mask below an uneven skyline that rises at most `height` above the horizon."""
+    """Return the mask below an uneven skyline, at most `height` above y = `horizon`."""
     return canvas.inside(horizon - canvas.outline(cells) * np.float32(height) - canvas.y)
 
 
 def starry_night(canvas: Canvas) -> str:
-    """Stars and the Milky Way over dark land."""
+    """Paint stars and the Milky Way over dark land."""
     top, low = canvas.pick([("#070b22", "#1d3a6b"), ("#0b0720", "#4a2f63"), ("#04101c", "#1c5560")])
     depth = np.broadcast_to(ramp(canvas.y, 0, 1), canvas.rgb.shape[:2])
     canvas.paint(1.0, mix(canvas.vary(top, 0.02), canvas.vary(low), depth))
@@ -73,7 +73,7 @@ def starry_night(canvas: Canvas) -> str:
 
 
 def fir(canvas: Canvas, x: float, foot: float, tall: float, color: Array | str) -> None:
-    """Paint a fir tree of the given height, its foot at (x, foot)."""
+    """Paint a fir tree of height `tall`, with its foot at (x, foot)."""
     tree = canvas.at(x, foot - tall / 2, tall / 2, reach=1.1)
     tiers, wide = canvas.count(5, 8), canvas.between(0.3, 0.42)
     left, right = [], []
@@ -88,7 +88,7 @@ def fir(canvas: Canvas, x: float, foot: float, tall: float, color: Array | str) 
 
 
 def rainbow(canvas: Canvas) -> str:
-    """A rainbow, now and then a double one, over hills or the sea."""
+    """Paint a rainbow over hills or the sea, sometimes a double one."""
     kind = canvas.pick(["overcast", "cloudy", "morning", "dusky"])
     horizon = canvas.between(0.68, 0.9)
     sky(canvas, kind, horizon=horizon)
@@ -118,7 +118,7 @@ def rainbow(canvas: Canvas) -> str:
 
 
 def _bow(canvas: Canvas, across: Array, strength: float) -> None:
-    """Paint the colors of a bow, violet where `across` is -0.5, red where it is 0.5."""
+    """Paint a rainbow, from violet where `across` is -0.5 to red where it is 0.5."""
     stops = np.array([-0.5, -0.3, -0.12, 0.08, 0.25, 0.42], np.float32)
     colors = np.stack(
         [rgb(c) for c in ("#7a4fc0", "#3f6fe0", "#35b25a", "#f4e04a", "#f59a38", "#e8413c")]
@@ -129,7 +129,7 @@ def _bow(canvas: Canvas, across: Array, strength: float) -> None:
 
 
 def city_night(canvas: Canvas) -> str:
-    """Towers with lit windows, often mirrored in water."""
+    """Paint towers with lit windows, often mirrored in water."""
     top, low = canvas.pick([("#0a1030", "#55559a"), ("#140d2b", "#a8506a"), ("#060a14", "#3f6080")])
     shore = canvas.between(0.62, 0.78) if canvas.chance(0.5) else 1.0
     depth = np.broadcast_to(ramp(canvas.y, 0, shore), canvas.rgb.shape[:2])
@@ -168,7 +168,7 @@ def city_night(canvas: Canvas) -> str:
 
 
 def _tower(canvas: Canvas, left: float, foot: float, wide: float, tall: float, layer: int) -> None:
-    """Paint a block with a grid of windows, some lit; layer 0 is the far one, 1 the near."""
+    """Paint a tower block with a grid of windows, some lit. Layer 0 is far, layer 1 near."""
     x, y = left + wide / 2, foot - tall / 2
     block = canvas.at(x, y, 1, reach=0.7 * max(wide, tall))
     front = canvas.vary(mix("#34365a", "#141828", layer), 0.03)
@@ -189,5 +189,5 @@ def _tower(canvas: Canvas, left: float, foot: float, wide: float, tall: float, l
 
 
 def _cells(length: float) -> int:
-    """Return how many cells cover a length, at least one."""
+    """Return the number of unit cells that cover a length, at least 1."""
     return max(int(length) + 1, 1)

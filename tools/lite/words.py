@@ -1,23 +1,24 @@
-r"""Write the text files of `lite`: the class names, their vectors, and the table of words.
+r"""Write the text data of `lite`: the class names, their vectors, and the word table.
 
-Needs timm, scipy and the extra `sentences`, as the extra `dev` brings them. Run once, from the
-checkout; it takes some minutes, nearly all of them for the sentence model::
+Requires timm, scipy and the extra `sentences`, which the extra `dev` includes. Run it from the
+checkout; it takes some minutes, mostly in the sentence model::
 
     git clone https://github.com/ruizewang/evaluate captions   # annotations/captions_val2017.json
     python -m tools.lite.words --captions captions/annotations/captions_val2017.json \
         --exclude ../shared/data/captions/captions.jsonl
 
-Sources: class names and nouns are WordNet's lemmas, as timm ships them; the captions come from
-COCO val2017 (CC BY 4.0), without the images of `--exclude`, because the evaluation uses these. Only
-texts are used: the target of a text is its vector by all-MiniLM-L6-v2.
+Sources: class names and nouns are WordNet lemmas from timm; the captions are from COCO val2017
+(CC BY 4.0), without the `--exclude` images, because the evaluation uses them. Only texts are used:
+the target of a text is its all-MiniLM-L6-v2 vector.
 
-How a class is worded, and the settings of `Fit`, were chosen on data without evaluation images:
-435 captions of 87 images of COCO (github.com/Obmutescence/COCO-MINI) that are not evaluated on, and
-captions and sentences kept from the fit. All lemmas find captions best (MRR 0.606; the first lemma
-alone 0.598, "a photo of a" before all 0.602, with WordNet's definition 0.591, which in turn finds
-more of four labeled sets: precision@10 of names 0.286 against 0.265). Two rounds of eight
-steps give held-out captions a cosine of 0.869 with 12,003 entries, 0.865 with 17,322; four rounds
-of twenty steps 0.880, but class names lose 0.034; 256 numbers a row 0.880, for a third more bytes.
+The class texts and the settings of `Fit` were chosen without evaluation images: on 435 captions of
+87 COCO images (github.com/Obmutescence/COCO-MINI), and on held-out captions and sentences. All
+lemmas of a class find captions best, with an MRR of 0.606. The first lemma alone has 0.598, "a
+photo of a" before the lemmas 0.602, and the WordNet definition 0.591. The definition is better on
+four labeled sets (precision@10 of names 0.286 against 0.265). With two rounds of eight steps,
+held-out captions have a cosine of 0.869 with 12,003 entries and 0.865 with 17,322. Four rounds of
+twenty steps reach 0.880, but class names lose 0.034. 256 numbers per row also reach 0.880, but the
+file is a third larger.
 """
 
 import argparse
@@ -39,10 +40,10 @@ from imgsearch.encoders.lite.sentences import SentenceModel
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
-_MIN_CAPTIONS: Final = 3  # captions that a new word has to be in
-_HELD_OUT: Final = 20  # one image in so many is kept from the fit, for the report
+_MIN_CAPTIONS: Final = 3  # captions that a new word has to occur in
+_HELD_OUT: Final = 20  # one image in 20 is held out from the fit, for the report
 _CHUNK: Final = 512
-_MIN_LENGTH: Final = 0.05  # of a text's sum along its target, so that no text is given up
+_MIN_LENGTH: Final = 0.05  # of a text's sum along its target, so that no text is ignored
 _TINY: Final = 1e-12
 _HEADER: Final = """\
 # The 1,000 classes of ImageNet (ILSVRC 2012), in the order of the classifier: lemmas of WordNet 3.0
@@ -66,9 +67,10 @@ _COLORS: Final = (
 
 @dataclass(frozen=True)
 class Fit:
-    """How the table is fitted: numbers a row, rounds, and steps of conjugate gradients a round.
+    """Settings of the table fit: numbers per row, rounds, and conjugate gradient steps per round.
 
-    `alone` weighs an entry by itself against one sentence; `stay` holds rows to their start.
+    `alone` is the weight of a single entry relative to a sentence; `stay` penalizes the distance of
+    rows from their start.
     """
 
     rank: int = 192
@@ -80,7 +82,7 @@ class Fit:
 
 
 class Vectors:
-    """The sentence model's vectors, kept in `cache`, an npz, where one is named."""
+    """The sentence model's vectors, cached in the npz file `cache` if it is given."""
 
     def __init__(self, cache: Path | None) -> None:
         self._model, self._cache = SentenceModel(), cache
@@ -91,7 +93,7 @@ class Vectors:
                 self._known = dict(zip(texts, arrays["vectors"], strict=True))
 
     def __call__(self, texts: Sequence[str]) -> Matrix:
-        """Return unit vectors, float32 (n, 384)."""
+        """Return the unit vectors of texts, float32 (n, 384)."""
         # short texts first: a batch is as long as its longest text
         new = sorted({text for text in texts if text not in self._known}, key=len)
         for start in range(0, len(new), _CHUNK):
@@ -105,20 +107,21 @@ class Vectors:
 
 
 def synset_lemmas() -> dict[str, str]:
-    """Return the lemmas of ImageNet's 21,843 synsets, as "tench, Tinca tinca", by synset."""
+    """Return synset → lemmas, such as "tench, Tinca tinca", for ImageNet's 21,843 synsets."""
     lines = (_timm_info() / "imagenet_synset_to_lemma.txt").read_text(encoding="utf-8")
     return dict(line.split("\t", 1) for line in lines.splitlines())
 
 
 def class_synsets() -> list[str]:
-    """Return the synsets of the 1,000 classes in the order of the classifier."""
+    """Return the synsets of the 1,000 classes, in the classifier's order."""
     return (_timm_info() / "imagenet_synsets.txt").read_text(encoding="utf-8").split()
 
 
 def captions_by_image(file: Path, exclude: Path) -> dict[int, list[str]]:
-    """Return COCO's captions by image, without images that `exclude` names or shares a caption of.
+    """Return image number → COCO captions, without excluded images.
 
-    `exclude` is JSON lines with a `file` that ends in the image's number, and `captions`.
+    An image is excluded if its number or one of its captions occurs in `exclude`, a JSON Lines file
+    with `captions` and a `file` name that ends in the image number.
     """
     rows = [json.loads(line) for line in exclude.read_text(encoding="utf-8").splitlines()]
     numbers = {int(Path(row["file"]).stem) for row in rows}
@@ -136,10 +139,10 @@ def captions_by_image(file: Path, exclude: Path) -> dict[int, list[str]]:
 def vocabulary(
     known: Sequence[str], lemmas: Sequence[str], captions: Sequence[str], nouns: Sequence[str]
 ) -> list[str]:
-    """Return the entries of the table.
+    """Return the entries of the word table.
 
-    They are those `known`, class names and their words, frequent words of captions, and of `nouns`
-    the single words that all these do not cover.
+    The entries are the `known` entries, class names and their words, frequent caption words, and
+    the single-word `nouns` that these do not cover.
     """
     names = [" ".join(split_words(lemma)) for line in lemmas for lemma in line.split(",")]
     counts = Counter(word for text in captions for word in dict.fromkeys(split_words(text)))
@@ -157,7 +160,7 @@ def vocabulary(
 def made_up(
     entries: Sequence[str], captions: Sequence[str], random: np.random.Generator
 ) -> list[str]:
-    """Return a sentence for each entry, most with a frequent word of captions in it."""
+    """Return a generated sentence for each entry; most contain a frequent caption word."""
     counts = Counter(word for text in captions for word in dict.fromkeys(split_words(text)))
     frequent = [word for word, _ in counts.most_common(1500) if is_content_word(word)]
 
@@ -179,11 +182,11 @@ def directions(targets: Matrix, rank: int) -> Matrix:
 
 
 def fit(lexicon: Lexicon, own: Matrix, texts: Sequence[str], targets: Matrix, how: Fit) -> Matrix:
-    """Return the table, float32 (n, rank), whose sums point where `targets` do.
+    """Fit a table, float32 (n, rank), so that each text's sum of rows points to its target.
 
-    `own` (n, rank) are the projected vectors of the entries and the table's start; `targets` are
-    the projected vectors of the texts. Each round sets a text's target to the length that its sum
-    has along it, since lengths are free, and solves for the rows by least squares.
+    `own` (n, rank) contains the projected vectors of the entries, where the fit starts; `targets`
+    the projected vectors of the texts. Each round scales a target to the length of the text's sum
+    along it, because only directions matter, and solves for the rows with least squares.
     """
     rows_by_text = [lexicon.find(text)[0] for text in texts]
     known = [place for place, rows in enumerate(rows_by_text) if rows]
@@ -202,9 +205,9 @@ def fit(lexicon: Lexicon, own: Matrix, texts: Sequence[str], targets: Matrix, ho
 def _least_squares(
     sums: Any, targets: Matrix, weights: Matrix, start: Matrix, table: Matrix, how: Fit
 ) -> Matrix:
-    """Return rows with small weights * |sums @ rows - targets|^2 + stay * |rows - start|^2.
+    """Reduce weights * |sums @ rows - targets|^2 + stay * |rows - start|^2; return the rows.
 
-    By `steps` of conjugate gradients from `table`, each column by itself.
+    Runs `steps` conjugate gradient steps from `table`, separately for each column.
     """
     rest = sums.T @ (weights * (targets - sums @ table)) + how.stay * (start - table)
     direction, size = rest, np.square(rest).sum(axis=0)
@@ -218,7 +221,7 @@ def _least_squares(
 
 
 def _counts(rows: Sequence[Sequence[int]], entries: int) -> Any:
-    """Return how often each text has each entry, sparse (texts, entries)."""
+    """Return the number of occurrences of each entry in each text, sparse (texts, entries)."""
     flat = np.concatenate([np.asarray(places, dtype=np.int32) for places in rows])
     starts = np.cumsum([0, *map(len, rows)])
     ones = np.ones(len(flat), dtype=np.float32)
@@ -226,7 +229,7 @@ def _counts(rows: Sequence[Sequence[int]], entries: int) -> Any:
 
 
 def save(file: Path, entries: Sequence[str], table: Matrix, basis: Matrix) -> None:
-    """Write a table as `WordTable` reads it: rows in 8 bits, a scale a row."""
+    """Write a table in the format of `WordTable`: int8 rows with one scale per row."""
     scales = np.abs(table).max(axis=1) / 127
     np.savez_compressed(
         file,
@@ -269,7 +272,7 @@ def main() -> None:
 
 
 def report(table: words.WordTable, vectors: Vectors, groups: Mapping[str, Sequence[str]]) -> None:
-    """Log how near the table's vectors are to the model's, and how many texts it can read."""
+    """Log the mean cosine of the table's vectors to the model's, and the number of known texts."""
     for name, texts in groups.items():
         known = [text for text in texts if table.knows(text)]
         cosines = (table.vectors(known) * vectors(known)).sum(axis=1)
