@@ -81,7 +81,7 @@ async def search_images(request: Request, here: Here) -> responses.Hits:
 async def search_batch(
     here: Here, batch: Annotated[requests.Batch, json_body(requests.Batch)]
 ) -> responses.BatchHits:
-    """Run several searches in one request; a failed search has a problem instead of hits."""
+    """Search with several queries in one request; a failed query gets a problem, not hits."""
 
     def run() -> responses.BatchHits:
         return responses.BatchHits(results=[_or_problem(here, query) for query in batch.queries])
