@@ -29,7 +29,7 @@ def outline(torch, row):
     half = arguments.pop("half_block", False)
     with torch.device("meta"):
         model = frameworks()[1].create_model(row.model, num_classes=0, **arguments).eval()
-        whole = heads.pooled(model, row.pooling, half_block=half) if row.pooling else model
+        whole = heads.pool(model, row.pooling, half_block=half) if row.pooling else model
     return whole.eval()
 
 

@@ -65,8 +65,8 @@ class ColorEncoder(Encoder):
 def colors(monkeypatch):
     """Make the color encoder the default."""
     default = encoders.load()
-    key = next(key for key, encoder in encoders._built.items() if encoder is default)
-    monkeypatch.setitem(encoders._built, key, ColorEncoder())
+    key = next(key for key, encoder in encoders._encoders.items() if encoder is default)
+    monkeypatch.setitem(encoders._encoders, key, ColorEncoder())
 
 
 @pytest.fixture

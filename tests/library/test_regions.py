@@ -215,7 +215,7 @@ def test_invalid_options_raise(detector, photos, tmp_path):
     from imgsearch.encoders.detector import Detection
 
     image = np.zeros((64, 64, 3), np.uint8)
-    with pytest.raises(WeightsNotFound, match=r"holds no config\.json"):
+    with pytest.raises(WeightsNotFound, match=r"config\.json is missing"):
         Detection(str(tmp_path))(image)
     other = tmp_path / "ander"
     other.mkdir()

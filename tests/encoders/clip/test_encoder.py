@@ -310,7 +310,7 @@ def test_coca_features_are_not_normalized(tmp_path, pictures):
 def test_building_does_not_change_logging(tiny):
     code = f"""
 import logging
-from imgsearch.encoders import clip_model
+from imgsearch.encoders.clip import model
 from imgsearch.encoders.clip.encoder import ClipEncoder
 ClipEncoder("tiny", weights={str(tiny[1])!r})
 print(logging.getLogger().handlers, logging.root.manager.disable)

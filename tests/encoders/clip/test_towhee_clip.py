@@ -76,7 +76,7 @@ def test_import_does_not_change_warnings():
     # in a separate process, because only the first import could change them
     code = """
 import warnings
-from imgsearch.encoders import towhee_clip
+from imgsearch.encoders.clip import towhee_clip
 from imgsearch.encoders.torch.imports import frameworks
 frameworks()
 before = list(warnings.filters)

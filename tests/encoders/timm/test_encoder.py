@@ -436,7 +436,7 @@ def test_working_torchvision_is_not_changed(tmp_path):
     )
     after = (
         "from imgsearch.encoders.torch import imports as ours\n"
-        "assert ours._kept == []\n"
+        "assert ours._libraries == []\n"
         "assert all(sys.modules[n] is m for n, m in loaded.items())\n"
         "assert str(torch.ops.torchvision.nms.default._schema) == schema\n"
         "print('ok')"
