@@ -63,8 +63,8 @@ class ConfigError(ImgSearchError, ValueError):
 class MissingExtra(ImgSearchError, ImportError):
     """An optional dependency is not installed.
 
-    `extra` is the extra that installs it, such as "torch,clip", or "" for a base dependency; the
-    command is appended to the message. If `extra` is None, the message is used unchanged.
+    `extra` is the extra that installs it, such as "torch,clip", or "" for a base dependency. The
+    install command is appended to the message. If `extra` is None, the message is used unchanged.
     """
 
     def __init__(self, message: str, *, extra: str | None = None, name: str | None = None) -> None:

@@ -185,7 +185,7 @@ class Schema:
     ) -> list[str]:
         """Return one line for each difference from `other`. `note` is not compared.
 
-        `mine` and `theirs` are the words for the two schemas in these lines.
+        `mine` and `theirs` label this schema and `other` in the output.
         """
         parts: list[tuple[str, object, object]] = [
             ("dimension", self.dim, other.dim),

@@ -84,9 +84,10 @@ class Client(Closeable):
         return tally.report()
 
     def add_folder(self, folder: str, *, in_place: bool = False) -> Job:
-        """Start a job that adds a folder on the server, inside the service's roots; return the job.
+        """Start a job that adds the images of a server-side folder, and return the job.
 
-        With `in_place`, the service stores no copies of the files.
+        The folder must be inside one of the service's roots. With `in_place`, the service stores no
+        copies of the files.
 
         Raises:
             SourceError: the folder does not exist, or is outside the roots.

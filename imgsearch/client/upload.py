@@ -48,7 +48,8 @@ class _Parcel:
 class Uploader:
     """Uploads images to one collection.
 
-    Of files with equal content and name, the first is sent; later ones only to set a label.
+    If files have the same content and name, only the first is sent. A later one is sent only if
+    its label must be set.
     """
 
     def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:

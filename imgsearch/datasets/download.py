@@ -108,7 +108,7 @@ class _Part:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def restart(self, content: _Content) -> None:
-        """Discard the partial file, and record the content to receive."""
+        """Discard the partial file, and record the validator and size of the new content."""
         self.discard()
         self.validator, self.total = content.validator, content.total
         note = {"url": self._key, "validator": self.validator, "total": self.total}

@@ -61,7 +61,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def refusal(head: bytes) -> str:
-    """Return why a file is rejected whose format `sniff` does not recognize."""
+    """Return the reason for rejecting a file whose format `sniff` does not recognize."""
     if raw := _first(_RAW, head):
         return f"a camera's raw file ({raw}). Convert it to JPEG, or to DNG with a large preview"
     return f"not one of {', '.join(FORMATS)}" if head else "the file is empty"

@@ -149,7 +149,7 @@ class Loader:
         tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
 
     def _rows(self, contents: Sequence[str]) -> list[Record]:
-        """Return all rows of images, with vectors; an image's regions come before its own row."""
+        """Return all rows of the images, with vectors. Rows of regions come first."""
         if self.collection is None or not contents:
             return []
         if not has_regions(self.collection):

@@ -138,7 +138,7 @@ def _is_image_file(text: str) -> bool:
 
     Raises:
         SourceError: `text` looks like a path, but no such file exists.
-        ConfigError: `text` is neither a file nor a valid text.
+        ConfigError: `text` is neither an image file nor a valid text query.
     """
     try:
         path = Path(text).expanduser()

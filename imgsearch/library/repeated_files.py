@@ -27,9 +27,9 @@ class OutcomeCounter(Protocol):
 class RepeatedFiles:
     """Decides the outcome of every file of a load, independently of how files are chunked.
 
-    Of files with equal content the first decides: if it fails, later files fail, too; otherwise
-    they are skipped. If the first file states no label, the first label of a later file is written.
-    Uses about 130 bytes of memory per content. `known_path` returns the stored path for a content
+    The first file of each content decides. If it fails, later files with this content fail, too;
+    otherwise they are skipped. If the first file states no label, the first label of a later file
+    is written. Uses about 130 bytes of memory per content. `known_path` returns the stored path for a content
     id.
     """
 

@@ -75,11 +75,11 @@ class Connections:
 class Connection(H11Protocol):
     """uvicorn's HTTP/1.1 connection with deadlines, and with a limit on open connections.
 
-    The first request's headers have to be complete `head_seconds` after the client connects, later
-    headers `head_seconds` after their first byte. Clients that read almost nothing of a response
-    for `stall_seconds` are disconnected. At the limit, a new connection replaces the
-    one that has waited longest for a request; if none waits, the new one gets 503. `Deadline`
-    limits the time for bodies.
+    The headers of the first request must arrive within `head_seconds` of connecting. Headers of
+    later requests must arrive within `head_seconds` of their first byte. Clients that read almost
+    nothing of a response for `stall_seconds` are disconnected. At the limit, a new connection
+    replaces the connection that has been idle longest. If none is idle, the new connection gets a
+    503 response. `Deadline` limits the time until the response starts.
     """
 
     def __init__(self, *, others: Connections, **options: Any) -> None:

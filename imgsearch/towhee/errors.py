@@ -23,10 +23,10 @@ _TICKET: Final = re.compile(r"imgsearch-ticket-\d+-")
 
 @contextmanager
 def keep_error() -> Iterator[None]:
-    """Keep a copy of an exception raised in the block, and add its ticket to the notes.
+    """Keep a copy of an exception raised in the block, and note a ticket for it in the exception.
 
-    The copy has no traceback, because frames would keep Towhee's nodes alive, whose finalizers take
-    locks.
+    The copy has no traceback. Its frames would keep Towhee's nodes alive, and the finalizers of
+    nodes take locks.
     """
     try:
         yield

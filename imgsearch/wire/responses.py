@@ -108,7 +108,7 @@ class Hits(Model):
 
 
 class BatchHits(Model):
-    """The results of a batch, in the order of its searches: hits, or a problem."""
+    """The results of a batch of searches, in order. Each result is either hits or a problem."""
 
     results: list[Hits | Problem]
 

@@ -57,8 +57,8 @@ def main(folder: Path) -> None:
             continue
         tensors = read_tensors(row.weights_file.locate())
         directions = class_directions(tensors[CLASSIFIER])
-        mean = mean_features(tensors) ** POWER
-        mean = np.float32(_MEAN_NORM * mean / np.linalg.norm(mean))
+        powers = mean_features(tensors) ** POWER
+        mean = np.float32(_MEAN_NORM * powers / np.linalg.norm(powers))
         moves = shifts(row, {**tensors, "directions": directions, "mean": mean}, photographs)
         narrow = without(projection(directions), moves)
         np.savez(space_file(row), mean=mean, projection=narrow.astype(np.float16))

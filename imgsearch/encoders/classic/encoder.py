@@ -213,7 +213,10 @@ def _polar_grid() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
 
 
 def _mean(maps: _Maps) -> _Maps:
-    """Return the means (n, 1, 1), summed in float64, so a uniform picture minus its mean is 0."""
+    """Return the mean of each map, shape (n, 1, 1).
+
+    Sums use float64, because a uniform map minus its mean must be exactly 0.
+    """
     means: _Maps = maps.mean(axis=(1, 2), dtype=np.float64, keepdims=True).astype(np.float32)
     return means
 

@@ -82,7 +82,7 @@ def _compare(export: Path, draft: Path, inputs: Sequence[npt.NDArray[np.uint8]])
 
 
 def _nncf() -> Any:
-    """Return the module nncf."""
+    """Import and return the module `nncf`."""
     try:
         with without_telemetry():
             import nncf

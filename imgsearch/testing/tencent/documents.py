@@ -206,7 +206,7 @@ def _queries(target: _Target, view: View) -> Floats:
 
 
 def _sort_rules(rules: object, types: Mapping[str, str]) -> list[tuple[str, bool]]:
-    """Return the fields to sort by. Each has True for descending order."""
+    """Return the sort rules as pairs of a field and whether the order is descending."""
     if not isinstance(rules, list) or not all(isinstance(rule, Mapping) for rule in rules):
         raise Refused(SYNTAX, "sort must be a list of objects")
     fields = []

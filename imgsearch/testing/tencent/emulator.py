@@ -1,4 +1,4 @@
-"""The emulator, running in this process."""
+"""In-process emulator of Tencent Cloud VectorDB."""
 
 import os
 from collections.abc import Mapping
