@@ -29,8 +29,8 @@ class RepeatedFiles:
 
     The first file of each content decides. If it fails, later files with this content fail, too;
     otherwise they are skipped. If the first file states no label, the first label of a later file
-    is written. Uses about 130 bytes of memory per content. `known_path` returns the stored path for a content
-    id.
+    is written. Uses about 130 bytes of memory per content. `known_path` returns the stored path
+    for a content id.
     """
 
     def __init__(self, counter: OutcomeCounter, known_path: Callable[[str], str]) -> None:
