@@ -51,11 +51,12 @@ wheel: .venv/.dev  ## build dist/*.whl
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 
+# -P: the folder of the script has a package towhee, which must not shadow Towhee
 smoke: wheel  ## try the wheel in an environment of its own
 	rm -rf .venv-smoke
 	$(PYTHON) -m venv .venv-smoke
 	.venv-smoke/bin/python -m pip install --quiet dist/*.whl
-	.venv-smoke/bin/python tests/smoke.py
+	.venv-smoke/bin/python -P tests/smoke.py
 
 clean:  ## remove what the commands above made
 	rm -rf .venv .venv-smoke demo dist build
