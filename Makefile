@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # three workers on two cores, since tests of servers mostly wait; tests of one group stay together
 WORKERS ?= -n 3 --dist loadgroup
+# without bytecode each child process of a test would compile 1,000 modules, for 4 seconds
+unexport PYTHONDONTWRITEBYTECODE
 # what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
 SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
   chromium:chromium chromedriver:chromium-driver
