@@ -139,6 +139,9 @@ def _place(name: str, folder: Path, running: ExitStack) -> Place:
         case "milvus" if given := ENVIRONMENT.get("IMGSEARCH_TEST_MILVUS"):
             return given, ENVIRONMENT.get("IMGSEARCH_TEST_MILVUS_TOKEN")
         case "milvus":
+            from pymilvus.settings import Config
+
+            Config.WaitTimeDurationWhenLoad = 0.02  # seconds between calls; 0.2 by default
             server = running.enter_context(milvus_server.MilvusServer(folder / "milvus"))
             return server.url, server.token
         case "tencent" | "tencent+grpc":
