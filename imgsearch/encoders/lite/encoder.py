@@ -7,8 +7,9 @@ rows of the network's classifier, all from the weights package:
     image                  unit(unit(unit(f^0.7) - mean) + 0.45 unit(sum of p_c u_c))
     text                   unit(sum of q_c u_c), q (1000,) from `lite.text`
 
-Both are then projected to `DIM` numbers. ``tools/lite/space.py`` wrote the mean and the projection
-into the package, ``tools/lite/graph.py`` the graph without weights.
+Both are then projected to `DIM` numbers. Programs in ``tools/lite`` wrote files into the package:
+``space.py`` the mean and the projection, ``targets.py`` the constants of texts, and ``graph.py``
+the graph without weights.
 
 Collections keep vectors of this formula. A change of the image's line, of the mean or of the
 projection therefore needs another value of `_FORMULA`.
@@ -65,7 +66,7 @@ class LiteEncoder(Encoder):
     Raises:
         ConfigError: the runtime or the CPU lacks the precision.
         MissingExtra: the runtime is not installed; raised by the first image.
-        WeightsInvalid: the file does not hold this network; raised by the first image or text.
+        WeightsInvalid: the file does not hold this network; raised by the first image.
 
     >>> from imgsearch.encoders import load
     >>> load("lite").encode_texts(["a dog"]).shape
@@ -95,7 +96,7 @@ class LiteEncoder(Encoder):
         # built on demand, because a search needs only one side, and building takes most of its time
         self._lock = threading.Lock()
         self._images: engines.Engine | None = None
-        self._texts: tuple[TextSide, Matrix] | None = None
+        self._texts = TextSide(targets_file(row))
         self.fingerprint = Fingerprint(
             model=row.name,
             dim=DIM,
@@ -118,16 +119,15 @@ class LiteEncoder(Encoder):
 
     @override
     def text_features(self, texts: Sequence[str]) -> Matrix:
-        side, directions = self._text_side()
-        return np.asarray(side.classes(texts) @ directions, dtype=np.float32)
+        return self._texts.features(texts)
 
     @override
     def unknown_words(self, text: str) -> tuple[str, ...]:
-        return self._text_side()[0].unknown(text)
+        return self._texts.unknown(text)
 
     def class_vectors(self) -> Matrix:
         """Return the unit vectors of ImageNet's 1,000 classes, float32 (1000, dim)."""
-        return unit(self._text_side()[1])
+        return unit(projected_directions(self._row, self._weights))
 
     def _image_side(self) -> engines.Engine:
         with self._lock:
@@ -136,14 +136,6 @@ class LiteEncoder(Encoder):
                 model = onnx_graph.with_initializers(graph, _tensors(self._row, self._weights))
                 self._images = engines.from_model(self._runtime, model, self._precision)
             return self._images
-
-    def _text_side(self) -> tuple[TextSide, Matrix]:
-        """Return the text encoder, and the projected directions of the classes."""
-        with self._lock:
-            if self._texts is None:
-                tensors = _tensors(self._row, self._weights)
-                self._texts = TextSide(), tensors["directions"] @ tensors["projection"]
-            return self._texts
 
 
 def graph_file(row: Model) -> Path:
@@ -154,6 +146,21 @@ def graph_file(row: Model) -> Path:
 def space_file(row: Model) -> Path:
     """Return the file of a model's mean and projection, in this package."""
     return FOLDER / f"{row.model}.npz"
+
+
+def targets_file(row: Model) -> Path:
+    """Return the file of a model's constants for texts, in this package."""
+    return FOLDER / f"{row.model}-targets.npy"
+
+
+def projected_directions(row: Model, weights: Path) -> Matrix:
+    """Return the class directions (1000, `DIM`) in the space of a model's vectors.
+
+    Raises:
+        WeightsInvalid: the file has another network.
+    """
+    tensors = _tensors(row, weights)
+    return np.asarray(tensors["directions"] @ tensors["projection"], dtype=np.float32)
 
 
 def class_directions(classifier: Matrix) -> Matrix:
