@@ -9,7 +9,7 @@ COPY operators operators
 COPY imgsearch imgsearch
 RUN python -m venv /opt/imgsearch \
  && /opt/imgsearch/bin/pip install --no-cache-dir '.[service,mysql,s3,ui]' \
- && /opt/imgsearch/bin/pip uninstall --yes pip
+ && /opt/imgsearch/bin/pip uninstall --yes setuptools pip
 
 FROM ${BASE}
 ARG VERSION=0.1.0
@@ -17,7 +17,6 @@ LABEL org.opencontainers.image.title="imgsearch" \
       org.opencontainers.image.description="Image search over Milvus: service and page" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Removes all build tools except the setuptools of the environment, which Towhee imports.
 RUN python -m pip uninstall --yes setuptools wheel pip \
  && groupadd --gid 10001 imgsearch \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin imgsearch \

@@ -7,8 +7,8 @@ with imgsearch.open("photos.db") as library:
     hits = library.search("cat.jpg")
 
 After this import Towhee resolves the operator names in public code, such as ``ops.image_decode``,
-to the operators of this package, and no longer runs pip. The order of the two imports does not
-matter.
+to the operators of this package, and no longer runs pip. Import imgsearch before Towhee, because
+Towhee alone needs an old setuptools; with one, the order does not matter.
 """
 
 from importlib import import_module

@@ -34,7 +34,6 @@ _PACKAGES: Final[Mapping[str, str]] = {
     "pillow": "",
     "onnxruntime": "",
     "numpy": "",
-    "setuptools": "",
     "torch": "torch",
     "torchvision": "torch",
     "timm": "torch",

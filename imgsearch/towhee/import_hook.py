@@ -1,11 +1,22 @@
-"""Registers our operators with Towhee, whether it is imported before or after imgsearch.
+"""Patches Towhee when it is imported.
 
-`import imgsearch` is fast because it does not import Towhee: a hook waits for that import.
+`import imgsearch` changes nothing in the process but `sys.meta_path`, to which it adds a finder. If
+Towhee is imported later, the finder changes Towhee's own modules:
+
+- Our operators and pipelines are registered, and unknown ones are refused instead of downloaded.
+- A missing package raises an error instead of running pip.
+- `DataCollection.show` shows images without OpenCV and matplotlib.
+- Modules that import ``pkg_resources`` get `imgsearch.towhee.pkg_resources` instead, because
+  setuptools 82 removed it. Other programs import setuptools' module, if it is installed.
+
+If Towhee is imported first, which needs setuptools below 82, it is patched when imgsearch is
+imported.
 """
 
+import builtins
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 
 class _Finder:
@@ -16,9 +27,9 @@ class _Finder:
     """
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Return a spec that patches the module, if it is in `_PATCHES`; otherwise None."""
+        """Return a spec that patches the module, if it is one to patch; otherwise None."""
         patch = _PATCHES.get(name)
-        if patch is None:
+        if patch is None and name not in PKG_RESOURCES_USERS:
             return None
         others = [finder for finder in sys.meta_path if finder is not self]
         finds = [getattr(finder, "find_spec", None) for finder in others]
@@ -28,11 +39,22 @@ class _Finder:
             execute = spec.loader.exec_module
 
             def exec_module(module: Any) -> None:
+                if name in PKG_RESOURCES_USERS:
+                    # only this module's import statements call it, now and in its functions
+                    module.__builtins__ = {**vars(builtins), "__import__": _import}
                 execute(module)
-                patch(module)
+                if patch is not None:
+                    patch(module)
 
             spec.loader.exec_module = exec_module
         return spec
+
+
+def _import(name: str, *args: Any, **options: Any) -> Any:
+    """Import a module for Towhee, as `builtins.__import__` does, but without setuptools."""
+    if name == "pkg_resources":
+        return import_module("imgsearch.towhee.pkg_resources")
+    return builtins.__import__(name, *args, **options)
 
 
 def _register(towhee: Any) -> None:
@@ -68,6 +90,14 @@ _PATCHES = {
     "towhee.utils.html_table": _lazy_patch("patch_html_table"),
     "towhee.utils.dependency_control": _lazy_patch("patch_dependency_control"),
 }
+
+PKG_RESOURCES_USERS: Final = frozenset({
+    "towhee",
+    "towhee.models.clip.clip_utils",
+    "towhee.runtime.operator_manager.operator_loader",
+    "towhee.utils.git_utils",
+})  # fmt: skip
+"""The modules of Towhee 1.1.3 that import ``pkg_resources``."""
 
 
 def install() -> None:

@@ -1,15 +1,13 @@
 """Imports from Towhee 1.1.3 without its warnings.
 
-Towhee imports pkg_resources, which setuptools deprecates, and uses the pydantic 1 API, which
-pydantic 2 deprecates. Users can change neither, so this module hides both warnings during the
-import.
+Towhee uses the pydantic 1 API, which pydantic 2 deprecates. Users cannot change that, so this
+module hides the warnings during the import.
 """
 
 import warnings
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", UserWarning)  # pkg_resources
-    warnings.simplefilter("ignore", DeprecationWarning)  # pkg_resources, pydantic
+    warnings.simplefilter("ignore", DeprecationWarning)
     import towhee
     from towhee.hub.cache_manager import CacheManager
     from towhee.operator import PyOperator, SharedType

@@ -1,6 +1,7 @@
 """Operator names of public Towhee code resolve to ours, in either order of the imports."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,21 @@ for written in {WRITTEN}:
     found = OperatorRegistry.resolve(eval(f"ops.{{written}}()").name)
     print(written, found and found.__name__)
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def old_setuptools(tmp_path_factory):
+    """Provide pkg_resources, without which Towhee cannot be imported before imgsearch."""
+    if importlib.util.find_spec("pkg_resources"):
+        yield
+        return
+    folder = tmp_path_factory.mktemp("old")
+    (folder / "pkg_resources.py").write_text(
+        "def declare_namespace(name): pass\nworking_set = ()\n", encoding="utf-8"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        yield
 
 
 def python(code, *flags):

@@ -108,10 +108,9 @@ def _clip() -> Any:
     """Return the class CLIP of towhee.models, which does not normalize."""
     frameworks()  # imports torchvision with its fix
     try:
-        # towhee 1.1.3 imports pkg_resources and uses pydantic 1; its CLIP adds a filter that
-        # ignores UserWarnings in the whole process
+        # towhee 1.1.3 uses pydantic 1; its CLIP adds a filter that ignores UserWarnings in the
+        # whole process
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             from towhee.models.clip.clip import CLIP
     except ModuleNotFoundError as error:
