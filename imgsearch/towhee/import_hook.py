@@ -5,7 +5,8 @@ Towhee is imported later, the finder changes Towhee's own modules:
 
 - Our operators and pipelines are registered, and unknown ones are refused instead of downloaded.
 - A missing package raises an error instead of running pip.
-- `DataCollection.show` shows images without OpenCV and matplotlib.
+- `DataCollection.show` shows images without OpenCV and matplotlib, and numbers as NumPy 1 does.
+- Our operators learn when a run of a pipeline ends (`Operator.end_run`).
 - Modules that import ``pkg_resources`` get `imgsearch.towhee.pkg_resources` instead, because
   setuptools 82 removed it. Other programs import setuptools' module, if it is installed.
 
@@ -88,6 +89,7 @@ def _lazy_patch(name: str) -> Any:
 _PATCHES = {
     "towhee": _register,
     "towhee.utils.html_table": _lazy_patch("patch_html_table"),
+    "towhee.utils.console_table": _lazy_patch("patch_console_table"),
     "towhee.utils.dependency_control": _lazy_patch("patch_dependency_control"),
 }
 

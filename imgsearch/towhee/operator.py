@@ -36,6 +36,12 @@ class Operator(PyOperator):
     def close(self) -> None:
         """Release the operator's resources, such as connections."""
 
+    def end_run(self) -> None:
+        """Handle the end of a pipeline's run: a call of the pipeline, or one of its `batch`."""
+
+    def flush(self) -> None:
+        """Write what the operator holds back. Towhee calls it for ``pipeline.flush()``."""
+
     def __init_subclass__(cls) -> None:
         """Wrap `__init__` and `__call__`, which Towhee calls."""
         if "__init__" in vars(cls):

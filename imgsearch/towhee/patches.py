@@ -5,6 +5,7 @@ It does not import Towhee, because it runs during Towhee's import; see `import_h
 
 import base64
 import functools
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -29,6 +30,14 @@ def patch_towhee(towhee: Any) -> None:
     ):
         if not hasattr(getattr(table, method), "__wrapped__"):
             setattr(table, method, staticmethod(_without_downloads(getattr(table, method))))
+    pipeline, wrapper = towhee.runtime.runtime_pipeline.RuntimePipeline, towhee.runtime.factory
+    for kind, method, operators in (
+        (pipeline, "__call__", _pooled),
+        (pipeline, "batch", _pooled),
+        (wrapper._OperatorWrapper, "__call__", lambda called: [called._op]),
+    ):
+        if not hasattr(getattr(kind, method), "__wrapped__"):
+            setattr(kind, method, _ending_run(getattr(kind, method), operators))
     refuse_downloads(towhee.hub.cache_manager)
     loader = manager.OperatorLoader
     load = loader._load_operator_from_hub
@@ -42,6 +51,28 @@ def patch_towhee(towhee: Any) -> None:
             return load(self, function, args, config, tag, latest)
 
         loader._load_operator_from_hub = checked
+
+
+def _ending_run(call: Any, operators: Callable[[Any], list[Any]]) -> Any:
+    """Wrap `call`, Towhee's method that runs operators, to call their `Operator.end_run`."""
+
+    @functools.wraps(call)
+    def run(self: Any, *inputs: Any, **options: Any) -> Any:
+        from imgsearch.towhee.operator import Operator
+
+        result = call(self, *inputs, **options)
+        for operator in operators(self):
+            if isinstance(operator, Operator):
+                operator.end_run()
+        return result
+
+    return run
+
+
+def _pooled(pipeline: Any) -> list[Any]:
+    """Return the operators of a closed pipeline."""
+    storages = list(pipeline._operator_pool._all_ops.values())
+    return [operator for storage in storages for operator in storage._ops]
 
 
 def _without_downloads(load: Any) -> Any:
@@ -83,6 +114,22 @@ def refuse_download(
 def patch_html_table(module: Any) -> None:
     """Show images upright in `DataCollection.show`, without OpenCV and matplotlib."""
     module._image_to_html_cell = html_cell
+    patch_console_table(module)
+
+
+def patch_console_table(module: Any) -> None:
+    """Show NumPy's numbers in `DataCollection.show` as NumPy 1 does: 0.5, not np.float32(0.5)."""
+    for name in ("_ndarray_brief", "_default_brief"):
+        setattr(module, name, _plain_numbers(getattr(module, name)))
+
+
+def _plain_numbers(brief: Callable[..., str]) -> Callable[..., str]:
+    @functools.wraps(brief)
+    def show(*args: Any, **options: Any) -> str:
+        with np.printoptions(legacy="1.25"):
+            return brief(*args, **options)
+
+    return show
 
 
 def patch_dependency_control(module: Any) -> None:

@@ -15,6 +15,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
+from typing_extensions import override
+
 from imgsearch.errors import ConfigError, ImgSearchError, OperatorNotFound
 from imgsearch.towhee.imports import (
     BUILT_IN_PIPES_ROOT,
@@ -172,6 +174,16 @@ class _UnbuiltOperator(Operator):
                 folder, args, config = self._recipe
                 self._built = _load(operator_folders() / folder)(*args, **config)
         return self._built(*columns)
+
+    @override
+    def end_run(self) -> None:
+        if self._built is not None:
+            self._built.end_run()
+
+    @override
+    def flush(self) -> None:
+        if self._built is not None:
+            self._built.flush()
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the operator's class, such as `supported_model_names`."""

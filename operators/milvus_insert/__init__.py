@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from typing_extensions import override
+
 from imgsearch.backends.milvus.address import Address
 from imgsearch.backends.milvus.rows import MilvusRows
 from imgsearch.backends.rows import Inserted
@@ -31,6 +33,14 @@ class MilvusInsert(Operator):
     def __call__(self, *columns: Any) -> Inserted:
         """Write the rows; return their number and primary keys."""
         return self._rows.insert(*columns)
+
+    @override
+    def end_run(self) -> None:
+        self._rows.end_run()
+
+    @override
+    def flush(self) -> None:
+        self._rows.flush()
 
 
 milvus_insert = MilvusInsert  # the name that Towhee looks for

@@ -9,7 +9,7 @@ import numpy as np
 
 from imgsearch.backends.rows import Inserted, matrix
 from imgsearch.backends.tencent.database import TencentDatabase
-from imgsearch.errors import FieldInvalid
+from imgsearch.errors import ConfigError, FieldInvalid
 from imgsearch.images.sources import content_id, printable
 from imgsearch.towhee import Operator
 from imgsearch.types import Record
@@ -59,14 +59,33 @@ class TcvdbInsert(Operator):
         """Create the database and the collection if they are missing; see `TencentDatabase`."""
         self._database.create(self._name, dim)
 
-    def delete_and_drop(self, *, database: str, collection: str) -> None:
-        """Drop the collection, then its database; see `TencentDatabase`."""
+    def delete_and_drop(self, *, database: str = "", collection: str = "") -> None:
+        """Drop the collection, then its database; see `TencentDatabase`.
+
+        Raises:
+            ConfigError: a name is missing, or is not the name of this database.
+            CollectionNotFound: no collection has this name.
+        """
+        if not (database and collection):
+            raise ConfigError(
+                "nothing dropped: name the database and the collection. Call delete_and_drop("
+                f"database={self._database.database!r}, collection={self._name!r})."
+            )
         self._database.require(database)
         self._database.drop(collection)
         self._database.drop_database(database)
 
-    def clear(self, *, database: str) -> None:
-        """Drop the database with all its collections; see `TencentDatabase.drop_database`."""
+    def clear(self, *, database: str = "") -> None:
+        """Drop the database with all its collections; see `TencentDatabase.drop_database`.
+
+        Raises:
+            ConfigError: the name is missing, or is not the name of this database.
+        """
+        if not database:
+            raise ConfigError(
+                "nothing dropped: name the database, which is dropped with all its collections. "
+                f"Call clear(database={self._database.database!r})."
+            )
         self._database.drop_database(database)
 
     def _id(self, path: str) -> str:

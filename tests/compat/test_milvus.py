@@ -317,15 +317,44 @@ def server(servers, place_of):
     client.close()
 
 
-def test_server_also_keeps_one_row_for_one_key(server):
-    where, client = server
+def create(client):
+    """Create the collection of the fixture `server`, with an id and a vector."""
     schema = client.create_schema(auto_id=False)
     schema.add_field("id", DataType.INT64, is_primary=True)
     schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=8)
     index = client.prepare_index_params()
     index.add_index("embedding", index_type="IVF_FLAT", metric_type="L2", params={"nlist": 512})
     client.create_collection("compat", schema=schema, index_params=index)
-    insert = ops.ann_insert.milvus_client(**where, collection_name="compat")
+
+
+def num_entities(client):
+    """Return the number that `num_entities` of pymilvus' Collection returns."""
+    return client.get_collection_stats("compat")["row_count"]
+
+
+def test_server_counts_the_rows_of_a_run(server):
+    where, client = server
+    create(client)
+    milvus = ops.ann_insert.milvus_client(**where, collection_name="compat")
+    many = pipe.input("n").flat_map(
+        "n", ("id", "v"), lambda n: zip(range(n), vectors(n), strict=True)
+    )
+    many.map(("id", "v"), "r", milvus).output("r")(20)
+    assert num_entities(client) == 20
+    one = pipe.input("id", "v").map(("id", "v"), "r", milvus).output("r")
+    one.batch([(n, vector) for n, vector in zip(range(20, 25), vectors(), strict=True)])
+    assert num_entities(client) == 25
+    one(25, vectors()[0])
+    assert num_entities(client) == 25  # a later run of one row does not wait for its flush
+    one.flush()
+    assert num_entities(client) == 26
+
+
+def test_server_also_keeps_one_row_for_one_key(server):
+    where, client = server
+    create(client)
+    # the operator itself, whose calls do not end with a flush
+    insert = ops.ann_insert.milvus_client(**where, collection_name="compat").get_op()
     search = ops.ann_search.milvus_client(**where, collection_name="compat", limit=2)
     for _ in range(2):
         result = insert(list(range(300)), vectors(300))

@@ -157,6 +157,14 @@ def test_create_insert_search_and_drop_by_name(place, emulator):
         insert.get_op().clear(database="another")
     with pytest.raises(ConfigError, match="nothing dropped"):
         insert.get_op().delete_and_drop(database="another", collection="bilder")
+    with pytest.raises(ConfigError) as missing:
+        insert.get_op().clear()
+    assert str(missing.value).endswith(f"Call clear(database={place['dbName']!r}).")
+    for names in ({}, {"database": place["dbName"]}, {"collection": "bilder"}):
+        with pytest.raises(ConfigError) as missing:
+            insert.get_op().delete_and_drop(**names)
+        call = f"delete_and_drop(database={place['dbName']!r}, collection='bilder')."
+        assert str(missing.value).endswith(f"Call {call}")
     with pytest.raises(FieldInvalid, match="2 paths"):
         insert(["a", "b"], vectors()[:1])
     assert len(search(vectors()[0])) == 2

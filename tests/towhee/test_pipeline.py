@@ -126,3 +126,18 @@ def test_every_operator_folder_is_known_and_documented():
         assert text.startswith(f"# {name}\n")
         assert "| in |" in text
         assert not (folder / "requirements.txt").exists()  # Towhee would run pip for it
+
+
+@pytest.mark.parametrize("pipe", [Pipeline, towhee.pipe])
+def test_operator_learns_when_a_run_ends(pipe):
+    ends = toys.ToyRuns.ends = []
+    steps = pipe.input("n").flat_map("n", "x", range).map("x", "y", toys.op("toy_runs"))
+    closed = steps.output("y")
+    assert closed(50).size == 50
+    assert ends == ["run"]
+    assert [queue.size for queue in closed.batch([3, 4, 5])] == [3, 4, 5]
+    assert ends == ["run"] * 2
+    assert toys.op("toy_runs")(7) == 7  # a direct call is a run, too
+    assert ends == ["run"] * 3
+    closed.flush()
+    assert ends[3:] == ["flush"]

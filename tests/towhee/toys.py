@@ -39,6 +39,16 @@ class ToyEcho(Toy):
         return row
 
 
+class ToyRuns(ToyEcho):
+    ends: ClassVar[list[str]] = []
+
+    def end_run(self):
+        self.ends.append("run")
+
+    def flush(self):
+        self.ends.append("flush")
+
+
 class ToyOdd(Toy):
     def __call__(self, row):
         if row % 2:
@@ -83,6 +93,7 @@ for _toy in (
     ToyUnbuildable,
     ToyBug,
     ToyEcho,
+    ToyRuns,
     ToyOdd,
     ToyNone,
     ToyStream,

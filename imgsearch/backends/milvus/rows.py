@@ -15,6 +15,7 @@ import numpy as np
 from imgsearch.backends import connect
 from imgsearch.backends.checks import check_vectors
 from imgsearch.backends.milvus.address import Address
+from imgsearch.backends.milvus.flusher import Flusher
 from imgsearch.backends.rows import Inserted, matrix
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, FieldInvalid
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from imgsearch.backends.milvus.backend import Backend
 
 _LOADING: Final = 600.0  # seconds; loading time grows with the collection
+_FLUSHING: Final = 60.0  # seconds; a flush takes about 3 s, longer on a server that limits flushes
 _ROWS: Final = 1_000  # rows in a message, fewer for long vectors
 _FLOATS: Final = 4 * 2**20  # floats in a message: 16 MB; servers accept 64 MB
 # the search parameters of Towhee Hub's operator; HNSW rejects an ef below the limit
@@ -92,6 +94,7 @@ class MilvusRows:
         self._store: Backend | None = None
         self._shape: _Shape | None = None
         self._searchable = False
+        self._flusher = Flusher(self._flush)
 
     def insert(self, *values: Any) -> Inserted:
         """Write one or more rows, with columns in the schema's order. Searchable on return.
@@ -128,8 +131,22 @@ class MilvusRows:
                 raise BackendError(
                     f"collection {self.name!r} wrote fewer than {len(part)} rows: {result}"
                 )
+            if store.connection.path is None:  # lite counts rows before they are flushed
+                self._flusher.add(len(part))
             keys += result["ids"] if shape.auto_id else [row[shape.key] for row in part]
         return Inserted(len(keys), keys)
+
+    def end_run(self) -> None:
+        """Flush inserted rows now or soon, so that `num_entities` counts them; see `Flusher`."""
+        self._flusher.end_run()
+
+    def flush(self) -> None:
+        """Flush inserted rows now.
+
+        Raises:
+            BackendError: the flush failed.
+        """
+        self._flusher.flush()
 
     def search(
         self,
@@ -190,6 +207,10 @@ class MilvusRows:
             [[hit.id, hit.distance, *map(hit.fields.get, output_fields)] for hit in hits]
             for hits in results
         ]
+
+    def _flush(self) -> None:
+        with self._open().calling() as client:
+            client.flush(self.name, timeout=_FLUSHING)
 
     def _open(self) -> "Backend":
         with self._opening:
