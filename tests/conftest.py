@@ -63,6 +63,16 @@ def word_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SentenceModel, "is_installed", staticmethod(lambda: False))
 
 
+@pytest.fixture(scope="module")
+def map_by_pca() -> Iterator[None]:
+    """Draw maps by principal components, as without the extra map; UMAP takes 15 s to compile."""
+    from imgsearch.evaluation import embedding_map
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding_map, "find_spec", lambda _name: None)
+        yield
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Return a function that runs the command line in an empty folder, without settings."""

@@ -55,7 +55,8 @@ MODULES: Final = {
 """Marker → the modules and folders whose tests all have it, below tests/."""
 
 _TESTS: Final = Path(__file__).parent
-_HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium"})
+# numba compiles umap's functions in each process, for 15 seconds
+_HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium", "umap"})
 # the longest groups start first, so that no worker ends alone
 _FIRST: Final = ("servers", "torch", "browser")
 

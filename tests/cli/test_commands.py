@@ -140,7 +140,7 @@ def test_evaluate_through_a_store_gives_the_figures_of_exact_search(run, loaded)
     assert stored == pytest.approx(exact, abs=1e-6)
 
 
-def test_evaluate_compares_models(run, loaded, tmp_path):
+def test_evaluate_compares_models(run, loaded, tmp_path, map_by_pca):
     words = ("evaluate", "bilder", "--model", "lite", "--model", "classic", "--no-speed")
     done = run(*words, "--html", "seite.html", "--markdown", "tabelle.md")
     assert done.exit_code == 0, done.output
@@ -172,7 +172,7 @@ def test_evaluate_fails_below_the_required_figure(run, loaded):
     assert "is not MEASURE=NUMBER" in run(*words, "hit@1=viel").stderr
 
 
-def test_evaluate_measures_an_existing_library(run, loaded):
+def test_evaluate_measures_an_existing_library(run, loaded, map_by_pca):
     words = ("evaluate", "bilder", "--model", "classic", "--json")
     exact = json.loads(run(*words).stdout)["metrics"]
     done = run("evaluate", "--json", "--html", "seite.html")

@@ -47,7 +47,7 @@ def test_axes_agree_with_scikit_learn():
     assert np.abs(principal_components(vectors)) == pytest.approx(np.abs(theirs), abs=1e-5)
 
 
-@pytest.mark.parametrize("method", ["UMAP", "PCA"])
+@pytest.mark.parametrize("method", [pytest.param("UMAP", marks=pytest.mark.torch), "PCA"])
 def test_two_clouds_stay_separate_and_the_map_is_reproducible(clouds, monkeypatch, method):
     if method == "PCA":
         monkeypatch.setattr(maps, "find_spec", lambda _name: None)

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import imgsearch
 from imgsearch import Query, encoders
+from imgsearch.cli import cli
 from imgsearch.encoders import Encoder
 from imgsearch.errors import (
     ConfigError,
@@ -441,27 +443,33 @@ def test_unknown_script_is_a_line_on_standard_error(run):
     assert done.stderr.count("\n") == 1
 
 
-def test_queries_work_in_a_shell(tmp_path):
-    """Uses the default encoder: image arithmetic, texts, and texts that it cannot read."""
-    write(tmp_path / "bilder", 4)
+def test_default_encoder_takes_arithmetic_and_texts(tmp_path, monkeypatch):
+    paths = write(tmp_path / "bilder", 4)
+    monkeypatch.chdir(tmp_path)
+    with imgsearch.open() as library:
+        library.add("bilder")
 
-    def typed(command):
-        return subprocess.run(
-            [sys.executable, "-m", "imgsearch", *command],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-        )
+    def search(*words):
+        return CliRunner().invoke(cli, ["search", *map(str, words)])
 
-    first, second = "bilder/bild-ü 0000.png", "bilder/bild-ü 0001.png"
-    assert typed(["add", "bilder"]).returncode == 0
-    done = typed(["search", first, "-", f"0.2*{second}", "--json"])
-    assert (done.returncode, done.stderr) == (0, "")
+    done = search(paths[0], "-", f"0.2*{paths[1].relative_to(tmp_path)}", "--json")
+    assert (done.exit_code, done.stderr) == (0, "")
     ranked = names_of(done.stdout)
     assert ranked[0] == "bild-ü 0000"
-    warned = typed(["search", "a dog собака", "--json"])
+    refused = search("🦊")
+    assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+    assert "🦊" in refused.stderr
+
+
+def test_warning_in_a_shell_is_one_line(tmp_path):
+    write(tmp_path / "bilder", 4)
+    with imgsearch.open(str(tmp_path / "photos.db")) as library:
+        library.add(tmp_path / "bilder")
+    warned = subprocess.run(
+        [sys.executable, "-m", "imgsearch", "search", "a dog собака", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert (warned.returncode, len(names_of(warned.stdout)), warned.stderr.count("\n")) == (0, 4, 1)
     assert "lite was trained on texts in en" in warned.stderr
-    refused = typed(["search", "🦊"])
-    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
-    assert "🦊" in refused.stderr

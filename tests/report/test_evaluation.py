@@ -13,7 +13,7 @@ from tests.pictures import write
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, map_by_pca):
     root = tmp_path_factory.mktemp("report") / "bilder"
     write(root / "katze", 5)
     write(root / "<b>hund", 5, start=5)
@@ -121,7 +121,7 @@ def test_plain_values_are_json(runs):
     assert {row["second"] for row in two["differences"]} == {"classic"}
 
 
-def test_missing_file_is_omitted_from_the_page(tmp_path):
+def test_missing_file_is_omitted_from_the_page(tmp_path, map_by_pca):
     write(tmp_path / "bilder/katze", 3)
     write(tmp_path / "bilder/ñandú", 3, start=5)
     run = evaluate(load_dataset(tmp_path / "bilder"), model="classic", mapped=True)
