@@ -6,6 +6,7 @@ runs these. Groups keep the tests of one module, or of one server, on one worker
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -61,6 +62,7 @@ _HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium",
 _FIRST: Final = ("servers", "torch", "browser")
 
 
+@cache  # thousands of tests are in some hundred modules
 def marker_of(path: Path) -> str:
     """Return the marker of a module or folder in `MODULES`, "" for none."""
     place = path.relative_to(_TESTS) if path.is_relative_to(_TESTS) else path

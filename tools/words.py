@@ -13,6 +13,7 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -116,6 +117,7 @@ PUBLIC: Final = {
 }
 """File → forbidden or British names that callers use: renaming them would break their code."""
 
+_DIRECTIVE: Final = re.compile(r"#!|#\s*(?:type:|noqa|fmt:|pragma)")
 _WORD: Final = r"[^\W\d_]+(?:['-][^\W\d_]+)*"
 _NAMES_ROW: Final = "forbidden name"
 _BRITISH_RULE: Final = RULES[-1]
@@ -221,6 +223,7 @@ def _cells(file: Path) -> Iterator[tuple[str, bool, str]]:
             yield f"{file}[{number}]", cell["cell_type"] == "code", source
 
 
+@lru_cache(1)  # a file's prose and its names are read one after the other
 def _tree(source: str) -> ast.AST:
     flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     tree: ast.AST = compile(source, "<prose>", "exec", flags)  # parsed, not run
@@ -265,8 +268,7 @@ def _comments(place: str, source: str) -> Iterator[Text]:
     block: list[str] = []
     first = last = 0
     for token in tokenize.generate_tokens(StringIO(source).readline):
-        directive = re.match(r"#!|#\s*(?:type:|noqa|fmt:|pragma)", token.string)
-        if token.type != tokenize.COMMENT or directive:
+        if token.type != tokenize.COMMENT or _DIRECTIVE.match(token.string):
             continue
         if token.start[0] != last + 1:
             yield Text(place, first, "\n".join(block))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import permutation_test
 
 from imgsearch.datasets.dataset import load as load_dataset
 from imgsearch.errors import DatasetError
@@ -54,6 +53,8 @@ def test_up_to_fourteen_differences_all_signs_are_tried(values):
 
 
 def test_many_differences_agree_with_scipy():
+    from scipy.stats import permutation_test
+
     apart = np.random.default_rng(5).normal(0.05, 0.3, size=100)
     theirs = permutation_test(
         (apart, np.zeros(100)),

@@ -145,26 +145,31 @@ def test_generated_pictures_are_found_after_fourteen_transforms(encoder, picture
 
 @pytest.fixture(scope="module")
 def subset() -> tuple[list[Pixels], list[str]]:
-    """Return thumbnails and classes of the labeled pictures."""
+    """Return thumbnails and classes of every second labeled picture, five for each class."""
     if not SUBSET.is_dir():
         pytest.skip("the ImageNet subset is not beside this checkout")
     with (SUBSET / "reverse_image_search.csv").open(encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+        rows = list(csv.DictReader(lines))[::2]
     return [thumbnail(SUBSET / row["path"]) for row in rows], [row["label"] for row in rows]
 
 
-def test_subset_pictures_are_found_after_fourteen_transforms(encoder, subset):
+@pytest.fixture(scope="module")
+def subset_gallery(encoder: ClassicEncoder, subset: tuple[list[Pixels], list[str]]) -> Matrix:
+    return encoder.encode(subset[0])
+
+
+def test_subset_pictures_are_found_after_fourteen_transforms(encoder, subset, subset_gallery):
     images, _ = subset
-    own = np.arange(0, 1000, 34)  # 30, from as many classes: classes have ten consecutive pictures
-    hits = hit_at_1(encoder, [images[row] for row in own], encoder.encode(images), own)
+    own = np.arange(0, 500, 17)  # 30, from as many classes: classes have five consecutive pictures
+    hits = hit_at_1(encoder, [images[row] for row in own], subset_gallery, own)
     assert np.mean(list(hits.values())) >= 0.90, hits
 
 
-def test_same_class_search_is_weak_but_above_chance(encoder, subset):
-    images, labels = subset
+def test_same_class_search_is_weak_but_above_chance(encoder, subset, subset_gallery):
+    _, labels = subset
     queries = sorted((SUBSET / "test").glob("*/*.JPEG"))
     vectors = encoder.encode([thumbnail(path) for path in queries])
-    nearest = np.argsort(-(vectors @ encoder.encode(images).T), axis=1)[:, :10]
+    nearest = np.argsort(-(vectors @ subset_gallery.T), axis=1)[:, :10]
     relevant = np.array(labels)[nearest] == np.array([[path.parent.name] for path in queries])
     # chance is 0.01; a higher value would need an explanation
     assert 0.03 <= relevant.mean() <= 0.09
