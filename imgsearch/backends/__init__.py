@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from imgsearch.backends.base import Capabilities, VectorBackend
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
+from imgsearch.backends.milvus import imports as milvus_imports
 from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.backends.tencent.address import Options
 from imgsearch.errors import ConfigError, MissingExtra
@@ -211,6 +212,8 @@ def _driver(url: str) -> type[VectorBackend]:
     if scheme in _registered:
         return _registered[scheme]
     module, drivers, extra = _DRIVERS[scheme]
+    if "pymilvus" in drivers:
+        milvus_imports.install()
     with quiet_grpc():
         for driver in drivers:
             try:
