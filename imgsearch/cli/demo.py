@@ -2,10 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +15,9 @@ from imgsearch.datasets.dataset import Dataset, Item
 from imgsearch.report.html import Result, results_page
 from imgsearch.settings import Settings
 from imgsearch.text import counted
+
+if TYPE_CHECKING:
+    from imgsearch.library.models import Recipe
 
 _SHOWN: Final = 12  # queries on the HTML page
 _K: Final = 5  # hits per query
@@ -39,16 +42,20 @@ def demo(folder: Path, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - 
     it exists; otherwise the gallery of the package, with 24 classes.
     """
     from imgsearch.evaluation.evaluator import evaluate
-    from imgsearch.library.models import DEFAULT
+    from imgsearch.evaluation.options import EvaluationOptions, Target
+    from imgsearch.library.models import DEFAULT, Recipe
 
-    config["options"] = options.parse_options(config["options"])
-    config["model"] = config["model"] or DEFAULT
+    weights = None if config["weights"] is None else str(config["weights"])
+    recipe = Recipe(config["model"] or DEFAULT, weights, options.parse_options(config["options"]))
     folder.mkdir(parents=True, exist_ok=True)
     with show.progress(hidden=as_json) as bars:
         dataset = _dataset(Settings.from_environment())
-        store = str(folder / _name(dataset, config))
+        store = str(folder / _name(dataset, recipe))
         run = evaluate(
-            dataset, **config, url=store, collection="images", index="hnsw", on_progress=bars.update
+            dataset,
+            model=recipe,
+            target=Target(store, "images", index="hnsw"),
+            options=EvaluationOptions(on_progress=bars.update),
         )
     page = folder / "index.html"
     encoder = f"{run.encoder.model} ({run.encoder.dim}-d)"
@@ -117,8 +124,8 @@ def _result(item: Item, hits: Any, labels: Any) -> Result:
     return Result(replace(thumb(str(item.path)), caption=item.label, title=item.path.name), thumbs)
 
 
-def _name(dataset: Dataset, config: Mapping[str, Any]) -> str:
+def _name(dataset: Dataset, recipe: "Recipe") -> str:
     """Return a store file name for a dataset and encoder, without characters that need quoting."""
-    words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{dataset.name}-{config['model']}")
-    identity = f"{dataset.manifest_hash} {config}"
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{dataset.name}-{recipe.model}")
+    identity = f"{dataset.manifest_hash} {recipe.config()}"
     return f"{words}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}.db"

@@ -13,7 +13,9 @@ from imgsearch.settings import Settings
 
 if TYPE_CHECKING:
     from imgsearch.datasets.dataset import Dataset
+    from imgsearch.evaluation.options import EvaluationOptions
     from imgsearch.evaluation.run import Run
+    from imgsearch.library.models import Recipe
 
 _MISSED: Final = 3  # exit code if a measure is below --fail-under
 
@@ -139,36 +141,43 @@ def evaluate(
 
 def _datasets(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
     from imgsearch.evaluation.evaluator import evaluate as run_evaluation
+    from imgsearch.evaluation.options import Target
     from imgsearch.library import stores
 
     loaded = _dataset(dataset, given)
     models = _models(given)
     if given["collection"] and len(models) > 1:
         raise click.UsageError("--collection holds the vectors of one --model only")
+    target = Target(
+        url=given["db"],
+        collection=given["collection"],
+        index=given["index"] or ("hnsw" if given["db"] else "flat"),
+        metric=given["metric"] or "cosine",
+    )
     runs = {}
     # pipelines open the store by URL only, so a connection with the token is kept open
     stored = (given["db"],) if given["db"] else ()
     with stores.connected(*stored, settings=Settings.from_environment()):
-        for name, config in models.items():
-            prefix = f"{name}: " if len(models) > 1 else ""
-
-            def update(stage: str, done: int, total: int, prefix: str = prefix) -> None:
-                bars.update(f"{prefix}{stage}", done, total)
-
+        for name, recipe in models.items():
             runs[name] = run_evaluation(
                 loaded,
-                **config,
-                url=given["db"],
-                collection=given["collection"],
-                index=given["index"] or ("hnsw" if given["db"] else "flat"),
-                metric=given["metric"] or "cosine",
+                model=recipe,
                 queries=given["queries"],
-                timed=given["speed"],
-                mapped=given["html"] is not None,
-                max_pixels=given["max_pixels"],
-                on_progress=update,
+                target=target,
+                options=_options(given, bars, prefix=f"{name}: " if len(models) > 1 else ""),
             )
     return runs
+
+
+def _options(given: Mapping[str, Any], bars: show.Bars, *, prefix: str = "") -> "EvaluationOptions":
+    from imgsearch.evaluation.options import EvaluationOptions
+
+    return EvaluationOptions(
+        timed=given["speed"],
+        mapped=given["html"] is not None,
+        max_pixels=given["max_pixels"],
+        on_progress=lambda stage, done, total: bars.update(f"{prefix}{stage}", done, total),
+    )
 
 
 def _variants(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
@@ -177,13 +186,9 @@ def _variants(dataset: str, given: Mapping[str, Any], bars: show.Bars) -> "dict[
     models = _models(given)
     if len(models) > 1 or given["db"] or given["queries"] != "images":
         raise click.UsageError("--variants takes one --model, without --db and --queries")
-    (config,) = models.values()
-    return variants(
-        _dataset(dataset, given),
-        **config,
-        max_pixels=given["max_pixels"],
-        on_progress=bars.update,
-    )
+    (recipe,) = models.values()
+    options_ = replace(_options(given, bars), mapped=False)
+    return variants(_dataset(dataset, given), model=recipe, options=options_)
 
 
 def _dataset(dataset: str, given: Mapping[str, Any]) -> "Dataset":
@@ -202,7 +207,7 @@ def _dataset(dataset: str, given: Mapping[str, Any]) -> "Dataset":
 
 
 def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
-    from imgsearch.evaluation.collection import evaluate_collection
+    from imgsearch.evaluation.evaluator import evaluate_collection
 
     unused = ("index", "metric", "variants")
     named = given["models"] or given["weights"] or given["model_options"]
@@ -215,7 +220,7 @@ def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
     if named:
         if len(given["models"]) != 1:
             raise click.UsageError("without DATASET, name one --model, the encoder of the vectors")
-        config |= _models(given)[given["models"][0]]
+        config |= _models(given)[given["models"][0]].config()
     settings = Settings.from_environment()
     config["collection"] = given["collection"] or "images"
     with options.open_library(settings, given["db"], **config) as library:
@@ -224,16 +229,15 @@ def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
             library.url,
             label=given["label_column"],
             most=given["sample"],
-            mapped=given["html"] is not None,
             encoder=options.named_encoder(library) if named else None,
-            on_progress=bars.update,
+            options=_options(given, bars),
         )
-    return {run.encoder.model: replace(run, max_pixels=given["max_pixels"])}
+    return {run.encoder.model: run}
 
 
-def _models(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return model → encoder options, from option values that may start with a model's name."""
-    from imgsearch.library.models import DEFAULT
+def _models(given: Mapping[str, Any]) -> "dict[str, Recipe]":
+    """Return model → recipe, from option values that may start with a model's name."""
+    from imgsearch.library.models import DEFAULT, Recipe
 
     names = list(dict.fromkeys(given["models"])) or [DEFAULT]
     weights = _words_by_model(names, given["weights"], "=", "--weights")
@@ -242,11 +246,11 @@ def _models(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if len(files) > 1:
             raise click.UsageError(f"--weights of {name} is given twice")
     return {
-        name: {
-            "model": name,
-            "weights": weights[name][0] if weights[name] else None,
-            "options": options.parse_options(tuple(options_of[name])),
-        }
+        name: Recipe(
+            name,
+            weights[name][0] if weights[name] else None,
+            options.parse_options(tuple(options_of[name])),
+        )
         for name in names
     }
 

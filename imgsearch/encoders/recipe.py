@@ -34,16 +34,20 @@ class Recipe:
         weights: str | PathLike[str] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Return a recipe with absolute paths and the model's name instead of an alias.
+        """Return `Recipe(model, weights, options).resolved()`."""
+        return cls(model, None if weights is None else str(weights), options).resolved()
+
+    def resolved(self) -> Self:
+        """Return the recipe with absolute paths and the model's name instead of an alias.
 
         The recipe works in any folder, and does not change if "best" is another model later.
         """
-        file = None if weights is None else str(Path(weights).expanduser().resolve())
-        plain = dict(options or {})
+        file = None if self.weights is None else str(Path(self.weights).expanduser().resolve())
+        plain = dict(self.options or {})
         if "reduction" in plain:
             plain["reduction"] = str(Path(plain["reduction"]).expanduser().resolve())
-        row = registry.find(model)
-        return cls(row.name if row else model, file, plain or None)
+        row = registry.find(self.model)
+        return type(self)(row.name if row else self.model, file, plain or None)
 
     def config(self) -> dict[str, Any]:
         """Return the keyword arguments of operators and `imgsearch.encoders.load`."""

@@ -1,6 +1,6 @@
 """Queries other than the dataset's own images: class names, captions and changed images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,6 @@ from imgsearch.images import sources
 from imgsearch.text import counted, load_json
 from imgsearch.types import Matrix, Pixels
 
-KINDS: Final = ("images", "names", "captions", "changes")
 CAPTIONS: Final = "captions.jsonl"
 _CHANGED: Final = 100  # originals, evenly spaced in the gallery
 _EDGE: Final = 400  # pixels; the published figures of the transforms are for this size
@@ -50,14 +49,22 @@ def load_questions(dataset: Dataset, kind: str) -> list[Question]:
     Raises:
         DatasetError: the dataset has no captions.
     """
-    if kind == "names":
-        names = sorted({item.label for item in dataset.gallery})
-        return [Question(name, text=name.replace("_", " "), label=name) for name in names]
-    if kind == "captions":
-        return [
-            Question(str(path), text=texts[0], path=str(path))
-            for path, texts in captions(dataset.root / CAPTIONS).items()
-        ]
+    return QUESTIONS[kind](dataset)
+
+
+def _name_questions(dataset: Dataset) -> list[Question]:
+    names = sorted({item.label for item in dataset.gallery})
+    return [Question(name, text=name.replace("_", " "), label=name) for name in names]
+
+
+def _caption_questions(dataset: Dataset) -> list[Question]:
+    return [
+        Question(str(path), text=texts[0], path=str(path))
+        for path, texts in captions(dataset.root / CAPTIONS).items()
+    ]
+
+
+def _change_questions(dataset: Dataset) -> list[Question]:
     step = max(1, len(dataset.gallery) // _CHANGED)
     originals = [item.path for item in dataset.gallery[::step][:_CHANGED]]
     return [
@@ -65,6 +72,14 @@ def load_questions(dataset: Dataset, kind: str) -> list[Question]:
         for path in originals
         for change in TRANSFORMS
     ]
+
+
+QUESTIONS: Final[Mapping[str, Callable[[Dataset], list[Question]]]] = {
+    "names": _name_questions,
+    "captions": _caption_questions,
+    "changes": _change_questions,
+}
+"""The questions for a dataset, by kind."""
 
 
 def captioned(folder: Path) -> Dataset:

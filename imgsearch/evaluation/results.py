@@ -1,27 +1,68 @@
-"""The hits of each query, judged with the labels of a dataset."""
+"""A gallery, and the hits of queries in it, judged with the gallery's classes."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
 
 from imgsearch.backends import Collection
-from imgsearch.datasets.dataset import Dataset, Item
-from imgsearch.errors import DatasetError
+from imgsearch.datasets.dataset import Dataset
 from imgsearch.evaluation.metrics import Ranking
-from imgsearch.evaluation.queries import Question
-from imgsearch.evaluation.unique_images import UniqueImages
-from imgsearch.images.sources import content_id, read
-from imgsearch.towhee import Pipeline, Row
-from imgsearch.types import Hit, Matrix
-
-_SLICE: Final = 256  # images between two progress reports
-
-OnProgress = Callable[[str, int, int], None]
-"""Called with the stage ("index" or "search"), the number of images done, and the total."""
+from imgsearch.evaluation.speed import Speed
+from imgsearch.types import Fingerprint, Hit
 
 Labels = Mapping[str, frozenset[str]]
 """Classes by gallery id. In a dataset an id has one class, the label of its first file."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The dataset of a run: its name, the hash of its contents and labels, and its size.
+
+    If `held_out`, the queries are not part of the gallery.
+    """
+
+    name: str
+    manifest: str
+    gallery: int
+    queries: int
+    held_out: bool
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Subject":
+        """Describe a dataset. Its files are read for the hash."""
+        gallery, queries = len(dataset.gallery), len(dataset.queries)
+        return cls(dataset.name, dataset.manifest_hash, gallery, queries, dataset.held_out)
+
+
+@dataclass(frozen=True)  # no slots, because the ids are a cached property
+class Gallery:
+    """Images to search in: their vectors in a collection, and their classes.
+
+    `url` and `index` are the store and the index for the report. `seconds` has the time of
+    indexing, if the vectors are new.
+    """
+
+    collection: Collection
+    url: str
+    index: str
+    encoder: Fingerprint
+    subject: Subject
+    labels: Labels
+    seconds: Mapping[str, float]
+
+    def of_class(self, label: str) -> AbstractSet[str]:
+        """Return the ids of the images with that label."""
+        return self._ids.get(label, frozenset())
+
+    @cached_property
+    def _ids(self) -> Mapping[str, AbstractSet[str]]:
+        ids: dict[str, set[str]] = defaultdict(set)
+        for id_, names in self.labels.items():
+            for name in names:
+                ids[name].add(id_)
+        return ids
 
 
 @dataclass(frozen=True)
@@ -38,125 +79,42 @@ class Answer:
     ranking: Ranking
 
 
-def run_pipeline(
-    pipeline: Pipeline, items: Sequence[Item], stage: str, report: OnProgress
-) -> tuple[list[tuple[Item, Row]], list[str]]:
-    """Run a pipeline on items; return an (item, row) for each success, and the errors.
+@dataclass(frozen=True)
+class Answers:
+    """The judged hits of all queries.
 
-    Raises:
-        DatasetError: every item failed.
+    `kind` is "images", "names", "captions" or "changes". `total` also counts queries without an
+    answer. `notes` describe the data, and `losses` what is missing. `speed` measures the speed; it
+    returns None if the queries are stored vectors.
     """
-    results: list[tuple[Item, Row]] = []
-    errors: list[str] = []
-    report(stage, 0, len(items))
-    for start in range(0, len(items), _SLICE):
-        part = items[start : start + _SLICE]
-        rows = pipeline.stream([[str(item.path) for item in part]])
-        for item, row in zip(part, rows, strict=True):
-            if row["error"] is None:
-                results.append((item, row))
-            else:
-                errors.append(str(row["error"]))
-        report(stage, min(start + _SLICE, len(items)), len(items))
-    if not results:
-        raise DatasetError(f"no image of {len(items)} could be used; the first: {errors[:1]}")
-    return results, errors
+
+    kind: str
+    total: int
+    answers: Sequence[Answer]
+    notes: Sequence[str]
+    losses: Sequence[str] = ()
+    speed: Callable[[], Speed | None] = lambda: None
 
 
-def judge_hits(
-    query: str, label: str, own: str, hits: Sequence[Hit], labels: Labels, *, k: int, wanted: int
+def judge(
+    query: str,
+    label: str,
+    hits: Sequence[Hit],
+    relevant: AbstractSet[str],
+    *,
+    k: int,
+    own: str = "",
 ) -> Answer:
-    """Judge the hits of a query image according to its class.
+    """Judge the first `k` hits of a query: ids in `relevant` are right.
 
-    `own` is the query's id, which is removed from `hits`. `wanted` is the number of gallery images
-    in the class, including the query if it is one of them.
+    `own` is the id of a query image, which is removed from hits and relevant images.
     """
     others = [hit for hit in hits if hit.id != own][:k]
     ranking = Ranking(
-        query=own,
+        query=own or query,
         ids=[hit.id for hit in others],
         scores=[hit.score for hit in others],
-        relevance=[label in labels.get(hit.id, ()) for hit in others],
-        relevant=wanted - (label in labels.get(own, ())),
+        relevance=[hit.id in relevant for hit in others],
+        relevant=len(relevant) - (own in relevant),
     )
     return Answer(query, label, others, ranking)
-
-
-def judge_image_queries(
-    dataset: Dataset,
-    results: Sequence[tuple[Item, Row]],
-    gallery: Sequence[tuple[Item, Row]],
-    unique: UniqueImages,
-    k: int,
-) -> tuple[list[Answer], int]:
-    """Judge the rows of a search pipeline; also count held-out queries that are in the gallery."""
-    ids = {item.path: row["id"] for item, row in gallery}
-    queries = [
-        (item, ids.get(item.path) or content_id(read(str(item.path))), row["hits"])
-        for item, row in results
-    ]
-    leaks = sum(own in unique for _, own, _ in queries) if dataset.held_out else 0
-    return judge_class_queries(dataset, queries, unique, k), leaks
-
-
-def judge_class_queries(
-    dataset: Dataset,
-    queries: Sequence[tuple[Item, str, Sequence[Hit]]],
-    unique: UniqueImages,
-    k: int,
-) -> list[Answer]:
-    """Judge the hits of `queries`, given as (item, content id, hits), according to the class.
-
-    If queries have the same content, only the first is judged. `unique` holds the gallery and
-    receives notes about contradictory labels.
-    """
-    labels = unique.labels()
-    sizes = Counter(label for names in labels.values() for label in names)
-    unique_queries = UniqueImages(dataset.root)
-    answers: list[Answer] = []
-    for item, own, hits in queries:
-        if dataset.held_out:
-            unique.check_query(own, item)
-        if unique_queries.add(own, item):
-            wanted, path = sizes[item.label], str(item.path)
-            answers.append(judge_hits(path, item.label, own, hits, labels, k=k, wanted=wanted))
-    if dataset.held_out:
-        unique.add_notes(unique_queries)
-    return answers
-
-
-def search_questions(
-    questions: Sequence[Question],
-    query_vectors: Iterable[Matrix | None],
-    collection: Collection,
-    ids: Mapping[str, str],
-    labels: Labels,
-    k: int,
-    report: OnProgress,
-) -> tuple[list[Answer], list[str]]:
-    """Search with each question's vector; also return an error for each missing vector."""
-    of_label: dict[str, set[str]] = defaultdict(set)
-    for id_, names in labels.items():
-        for name in names:
-            of_label[name].add(id_)
-    answers: list[Answer] = []
-    errors: list[str] = []
-    for done, (question, vector) in enumerate(zip(questions, query_vectors, strict=True), 1):
-        wanted = (
-            of_label[question.label]
-            if question.label
-            else {ids[path] for path in (question.path,) if path in ids}
-        )
-        hits = [] if vector is None else collection.search(vector, k=k)[0]
-        if vector is None:
-            errors.append(f"{question.name}: no vector to search by")
-        ranking = Ranking(
-            query=question.name,
-            ids=[hit.id for hit in hits],
-            scores=[hit.score for hit in hits],
-            relevance=[hit.id in wanted for hit in hits],
-            relevant=len(wanted),
-        )
-        answers.append(Answer(question.name, question.label, hits, ranking))
-        report("search", done, len(questions))
-    return answers, errors

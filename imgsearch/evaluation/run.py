@@ -11,9 +11,10 @@ from imgsearch.distribution import VERSION
 from imgsearch.evaluation import tables
 from imgsearch.evaluation.embedding_map import EmbeddingMap
 from imgsearch.evaluation.metrics import Measures, interval
-from imgsearch.evaluation.results import Answer, Labels
+from imgsearch.evaluation.results import Answer, Labels, Subject
 from imgsearch.evaluation.speed import Speed
 from imgsearch.images import MAX_PIXELS
+from imgsearch.text import counted
 from imgsearch.types import Fingerprint, Hit
 
 if TYPE_CHECKING:
@@ -25,21 +26,7 @@ _PACKAGES: Final = tuple(
 )
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The dataset of a run: its name, the hash of its contents and labels, and its size.
-
-    If `held_out`, the queries are not part of the gallery.
-    """
-
-    name: str
-    manifest: str
-    gallery: int
-    queries: int
-    held_out: bool
-
-
-@dataclass(frozen=True)  # no slots, because tables are cached properties
+@dataclass(frozen=True, repr=False)  # no slots, because tables are cached properties
 class Run:
     """The measures of an evaluation, with its dataset, encoder and store.
 
@@ -63,6 +50,19 @@ class Run:
     speed: Speed | None = None
     map: EmbeddingMap | None = None
     max_pixels: int = MAX_PIXELS
+
+    def __repr__(self) -> str:
+        metrics = self.measures.metrics
+        depth = max(int(name.partition("@")[2]) for name in metrics if "@" in name)
+        means = ", ".join(
+            f"{name} {metrics[name]:.3f}"
+            for name in (f"hit@{depth}", f"precision@{depth}", f"map@{depth}")
+        )
+        return (
+            f"<Run {self.encoder.model} on {self.subject.name!r}: "
+            f"{counted(self.measures.queries, 'query')} ({self.asked}), "
+            f"{counted(self.subject.gallery, 'image')}; {means}>"
+        )
 
     @cached_property
     def intervals(self) -> Mapping[str, tuple[float, float]]:

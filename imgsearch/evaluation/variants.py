@@ -1,11 +1,10 @@
 """Variants of one encoder's vectors: raw or normalized, each with or without projection."""
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from os import PathLike
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -14,11 +13,12 @@ from imgsearch.backends import Index, Schema
 from imgsearch.datasets.dataset import Dataset, Item
 from imgsearch.encoders import DEFAULT, Encoder, Recipe, load, unit
 from imgsearch.errors import DatasetError, ImgSearchError
-from imgsearch.evaluation.metrics import measure
-from imgsearch.evaluation.results import OnProgress, judge_class_queries
-from imgsearch.evaluation.run import Run, Subject
+from imgsearch.evaluation.embedded import judge_images
+from imgsearch.evaluation.evaluator import run_search
+from imgsearch.evaluation.options import EvaluationOptions
+from imgsearch.evaluation.results import Answers, Gallery, Subject
+from imgsearch.evaluation.run import Run
 from imgsearch.evaluation.unique_images import UniqueImages
-from imgsearch.images import MAX_PIXELS
 from imgsearch.images.sources import content_id, read
 from imgsearch.library.embedding import model_input
 from imgsearch.text import counted
@@ -31,14 +31,10 @@ _BATCH: Final = 32
 def variants(
     dataset: Dataset,
     *,
-    model: str = DEFAULT,
-    weights: str | PathLike[str] | None = None,
-    options: Mapping[str, Any] | None = None,
+    model: str | Recipe = DEFAULT,
     dim: int = 512,
-    ks: Sequence[int] = (1, 5, 10),
     seed: int = SEED,
-    max_pixels: int = MAX_PIXELS,
-    on_progress: OnProgress | None = None,
+    options: EvaluationOptions = EvaluationOptions(),  # noqa: B008 - frozen
 ) -> dict[str, Run]:
     """Return a run for each variant: `raw`, `normalised`, `raw → DIM` and `normalised → DIM`.
 
@@ -54,11 +50,35 @@ def variants(
         DatasetError: every image failed.
         EncoderError: the encoder cannot be built, or an embedding is zero or not finite.
     """
-    encoder = load(**Recipe.of(model, weights, options).config())
-    items = [*dataset.gallery, *(dataset.queries if dataset.held_out else ())]
-    started = monotonic()
-    embedded, features, errors = _embed(encoder, items, max_pixels, on_progress)
-    seconds = {"index": monotonic() - started}
+    recipe = Recipe(model) if isinstance(model, str) else model
+    encoder = load(**recipe.resolved().config())
+    embedded = _embed(encoder, dataset, options)
+    runs = {}
+    for name, vectors in _variants(embedded.features, dim, seed).items():
+        fingerprint = replace(
+            encoder.fingerprint, dim=vectors.shape[1], normalized=name == "normalised"
+        )
+        runs[name] = _evaluate(dataset, embedded, vectors, fingerprint, options)
+    return runs
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    """The embedded items, with their ids and features (n, d), and an error for each other item."""
+
+    items: Sequence[tuple[Item, str]]
+    features: Matrix
+    errors: Sequence[str]
+    seconds: float
+
+    def notes(self) -> list[str]:
+        if not self.errors:
+            return []
+        images = counted(len(self.errors), "image")
+        return [f"{images} could not be used, the first: {self.errors[0]}"]
+
+
+def _variants(features: Matrix, dim: int, seed: int) -> dict[str, Matrix]:
     matrices = {"raw": features, "normalised": unit(features)}
     if dim < features.shape[1]:
         normal = np.random.default_rng(seed).standard_normal((features.shape[1], dim))
@@ -66,97 +86,70 @@ def variants(
         for name in tuple(matrices):
             projected = (matrices[name].astype(np.float64) @ projection).astype(np.float32)
             matrices[f"{name} → {dim}"] = projected
-    notes = [*dataset.notes]
-    if errors:
-        notes.append(f"{counted(len(errors), 'image')} could not be used, the first: {errors[0]}")
-    return {
-        name: _run(
-            dataset,
-            embedded,
-            vectors,
-            replace(encoder.fingerprint, dim=vectors.shape[1], normalized=name == "normalised"),
-            seconds,
-            notes,
-            ks,
-            max_pixels,
-        )
-        for name, vectors in matrices.items()
-    }
+    return matrices
 
 
-def _embed(
-    encoder: Encoder, items: Sequence[Item], max_pixels: int, on_progress: OnProgress | None
-) -> tuple[list[tuple[Item, str]], Matrix, list[str]]:
-    """Return the embedded items with their ids, their features, and errors of failed items."""
+def _embed(encoder: Encoder, dataset: Dataset, options: EvaluationOptions) -> _Embedded:
+    """Embed the gallery, and the queries that are not in it.
+
+    Raises:
+        DatasetError: every image failed.
+    """
+    items = [*dataset.gallery, *(dataset.queries if dataset.held_out else ())]
     embedded: list[tuple[Item, str]] = []
     errors: list[str] = []
     batches: list[Matrix] = []
+    started = monotonic()
     for start in range(0, len(items), _BATCH):
         inputs = []
         for item in items[start : start + _BATCH]:
+            path = str(item.path)
             try:
-                content = read(str(item.path))
-                inputs.append(model_input(encoder, content, str(item.path), max_pixels=max_pixels))
+                content = read(path)
+                inputs.append(model_input(encoder, content, path, max_pixels=options.max_pixels))
             except ImgSearchError as error:
                 errors.append(str(error))
             else:
                 embedded.append((item, content_id(content)))
         if inputs:
             batches.append(encoder.features(inputs))
-        if on_progress:
-            on_progress("embed", min(start + _BATCH, len(items)), len(items))
+        options.report("embed", min(start + _BATCH, len(items)), len(items))
     if not batches:
         raise DatasetError(f"no image of {len(items)} could be used; the first: {errors[:1]}")
-    return embedded, np.concatenate(batches), errors
+    return _Embedded(embedded, np.concatenate(batches), errors, monotonic() - started)
 
 
-def _run(
+def _evaluate(
     dataset: Dataset,
-    embedded: Sequence[tuple[Item, str]],
+    embedded: _Embedded,
     vectors: Matrix,
-    fingerprint: Fingerprint,
-    seconds: Mapping[str, float],
-    notes: Sequence[str],
-    ks: Sequence[int],
-    max_pixels: int,
+    encoder: Fingerprint,
+    options: EvaluationOptions,
 ) -> Run:
-    gallery = set(dataset.gallery)
+    """Evaluate one variant of the vectors in a collection in memory."""
+    gallery_items, query_items = set(dataset.gallery), set(dataset.queries)
     unique = UniqueImages(dataset.root)
-    records = []
-    for (item, id_), vector in zip(embedded, vectors, strict=True):
-        if item in gallery and unique.add(id_, item):
-            records.append(Record(id_, vector, {"path": str(item.path)}))
-    query_items = set(dataset.queries)
-    query_rows = [row for row, (item, _) in enumerate(embedded) if item in query_items]
+    records = [
+        Record(id_, vector, {"path": str(item.path)})
+        for (item, id_), vector in zip(embedded.items, vectors, strict=True)
+        if item in gallery_items and unique.add(id_, item)
+    ]
+    rows = [row for row, (item, _) in enumerate(embedded.items) if item in query_items]
+
+    def search(gallery: Gallery, options: EvaluationOptions) -> Answers:
+        matrix = np.ascontiguousarray(vectors[rows])
+        results = gallery.collection.search(matrix, k=options.k + 1)
+        queries = [(*embedded.items[row], hits) for row, hits in zip(rows, results, strict=True)]
+        answers = judge_images(dataset, gallery, unique, queries, k=options.k)
+        notes = [*dataset.notes, *embedded.notes(), *unique.notes()]
+        return Answers("images", len(dataset.queries), answers, notes)
+
     with backends.connect(f"memory://variants-{uuid.uuid4().hex}") as store:
         collection = store.create("images", Schema(vectors.shape[1], "l2", Index("flat")))
         collection.upsert(records)
-        started = monotonic()
-        k = max(ks)
-        results = collection.search(np.ascontiguousarray(vectors[query_rows]), k=k + 1)
-        queries = [(*embedded[row], hits) for row, hits in zip(query_rows, results, strict=True)]
-        answers = judge_class_queries(dataset, queries, unique, k)
-        searching = monotonic() - started
+        about, labels = Subject.of(dataset), unique.labels()
+        seconds = {"index": embedded.seconds}
+        gallery = Gallery(collection, "memory://", "flat", encoder, about, labels, seconds)
+        run = run_search(gallery, search, options)
         store.drop("images")
-    measures = measure([answer.ranking for answer in answers], ks=ks)
-    return Run(
-        subject=Subject(
-            dataset.name,
-            dataset.manifest_hash,
-            len(dataset.gallery),
-            len(dataset.queries),
-            dataset.held_out,
-        ),
-        encoder=fingerprint,
-        asked="images",
-        collection="images",
-        url="memory://",
-        index="flat",
-        metric="l2",
-        measures=measures,
-        answers=answers,
-        labels=unique.labels(),
-        seconds={**seconds, "search": searching},
-        notes=[*notes, *unique.notes(), *measures.notes],
-        max_pixels=max_pixels,
-    )
+    return run

@@ -3,11 +3,20 @@
 from fnmatch import fnmatchcase
 
 from imgsearch import encoders
-from imgsearch.encoders import DEFAULT, Model, on_disk, pull
+from imgsearch.encoders import DEFAULT, Model, Recipe, on_disk, pull
 from imgsearch.errors import ModelNotFound
 from imgsearch.text import did_you_mean
 
-__all__ = ["DEFAULT", "Model", "described", "family_names", "no_match_error", "on_disk", "pull"]
+__all__ = [
+    "DEFAULT",
+    "Model",
+    "Recipe",
+    "described",
+    "family_names",
+    "no_match_error",
+    "on_disk",
+    "pull",
+]
 
 
 def described(pattern: str = "*") -> list[Model]:

@@ -1,12 +1,15 @@
 """A run over real images has the published figures, in memory and with the embedded store."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from imgsearch.datasets import dataset
-from imgsearch.errors import DatasetError
+from imgsearch.encoders import Recipe
+from imgsearch.errors import ConfigError, DatasetError
 from imgsearch.evaluation.evaluator import evaluate
+from imgsearch.evaluation.options import EvaluationOptions, Target
 from tests.pictures import write
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -71,13 +74,13 @@ def test_bad_image_is_excluded_and_noted(labeled):
 
 
 def test_collection_with_other_images_is_rejected(labeled, tmp_path):
-    url = f"memory://{tmp_path.name}"
-    evaluate(dataset.load(labeled), model="classic", url=url, collection="images")
+    target = Target(f"memory://{tmp_path.name}", "images")
+    evaluate(dataset.load(labeled), model="classic", target=target)
     write(tmp_path / "other/a", 2, start=50)
     write(tmp_path / "other/b", 2, start=60)
     other = dataset.load(tmp_path / "other")
     with pytest.raises(DatasetError, match="holds 16 images, the gallery 4"):
-        evaluate(other, model="classic", url=url, collection="images")
+        evaluate(other, model="classic", target=target)
 
 
 def test_two_runs_have_the_same_figures(labeled):
@@ -87,6 +90,23 @@ def test_two_runs_have_the_same_figures(labeled):
     assert first == second
 
 
+def test_repr_has_the_headline_figures(labeled):
+    text = repr(evaluate(dataset.load(labeled), model="classic"))
+    assert re.fullmatch(
+        r"<Run classic on 'bilder': 12 queries \(images\), 12 images; "
+        r"hit@10 1\.000, precision@10 0\.\d{3}, map@10 0\.\d{3}>",
+        text,
+    )
+
+
+def test_unknown_kind_of_queries_raises_before_embedding(labeled):
+    steps = []
+    options = EvaluationOptions(on_progress=lambda *step: steps.append(step))
+    with pytest.raises(ConfigError, match="unknown queries 'name'.* did you mean 'names'"):
+        evaluate(dataset.load(labeled), queries="name", options=options)
+    assert not steps
+
+
 @pytest.mark.skipif(not SUBSET.is_dir(), reason="the ImageNet subset is not beside the project")
 @pytest.mark.parametrize("store", ["memory", "milvus-lite"])
 def test_mobilenet_has_the_published_figures_on_the_subset(store, tmp_path):
@@ -94,13 +114,11 @@ def test_mobilenet_has_the_published_figures_on_the_subset(store, tmp_path):
 
     timm's own configuration of this model says bicubic, which gives .606, .549 and .801.
     """
+    options = {"pad_type": "same", "mean": 0.5, "std": 0.5, "interpolation": "bilinear"}
     run = evaluate(
         dataset.load(SUBSET),
-        model="timm:mobilenetv2_100",
-        weights=WEIGHTS,
-        options={"pad_type": "same", "mean": 0.5, "std": 0.5, "interpolation": "bilinear"},
-        url=None if store == "memory" else str(tmp_path / "x.db"),
-        index="flat" if store == "memory" else "hnsw",
+        model=Recipe.of("timm:mobilenetv2_100", WEIGHTS, options),
+        target=Target() if store == "memory" else Target(str(tmp_path / "x.db"), index="hnsw"),
     )
     metrics = run.measures.metrics
     assert metrics["precision@10"] == pytest.approx(0.611, abs=0.005)

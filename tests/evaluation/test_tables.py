@@ -6,7 +6,7 @@ import pytest
 
 from imgsearch.evaluation import tables
 from imgsearch.evaluation.metrics import measure
-from imgsearch.evaluation.results import judge_hits
+from imgsearch.evaluation.results import judge
 from imgsearch.types import Hit
 
 LABELS = {
@@ -18,19 +18,20 @@ LABELS = {
 }
 
 
-def answer(query, label, own, ids, wanted):
+def answer(query, label, own, ids):
     hits = [Hit(id_, 1 - 0.1 * rank, 0.1 * rank) for rank, id_ in enumerate(ids)]
-    return judge_hits(query, label, own, hits, LABELS, k=2, wanted=wanted)
+    relevant = {id_ for id_, names in LABELS.items() if label in names}
+    return judge(query, label, hits, relevant, k=2, own=own)
 
 
 @pytest.fixture
 def answers():
     return [
-        answer("a.jpg", "katze", "x1", ["k1", "k2", "h1"], 2),  # both correct
+        answer("a.jpg", "katze", "x1", ["k1", "k2", "h1"]),  # both correct
         # itself excluded; then wrong, correct
-        answer("b.jpg", "katze", "k1", ["k1", "h1", "k2"], 2),
-        answer("c.jpg", "hund", "x2", ["k1", "h2"], 2),  # wrong, correct
-        answer("d.jpg", "pferd", "x3", ["k1", "k2"], 0),  # no relevant image
+        answer("b.jpg", "katze", "k1", ["k1", "h1", "k2"]),
+        answer("c.jpg", "hund", "x2", ["k1", "h2"]),  # wrong, correct
+        answer("d.jpg", "pferd", "x3", ["k1", "k2"]),  # no relevant image
     ]
 
 

@@ -159,12 +159,16 @@ def test_archive_and_evaluation_check_arguments_before_creating_a_folder(tmp_pat
     from imgsearch.archive import opened
     from imgsearch.datasets import dataset
     from imgsearch.evaluation.evaluator import evaluate
+    from imgsearch.evaluation.options import Target
 
     write(tmp_path / "bilder/hund", 2)
+    model = {key: value for key, value in arguments.items() if key == "model"}
+    place = {key: value for key, value in arguments.items() if key != "model"}
     with pytest.raises(ImgSearchError), opened(tmp_path / "archive", **arguments):
         pass
+    target = Target(str(tmp_path / "x.db"), **place)
     with pytest.raises(ImgSearchError):
-        evaluate(dataset.load(tmp_path / "bilder"), url=str(tmp_path / "x.db"), **arguments)
+        evaluate(dataset.load(tmp_path / "bilder"), target=target, **model)
     assert [path.name for path in tmp_path.iterdir()] == ["bilder"]
 
 

@@ -8,8 +8,9 @@ import pytest
 import imgsearch
 from imgsearch.backends import Schema
 from imgsearch.errors import ConfigError, EncoderMismatch, EncoderWarning, SchemaMismatch
-from imgsearch.evaluation.collection import evaluate_collection
+from imgsearch.evaluation.evaluator import evaluate_collection
 from imgsearch.evaluation.index.tune import tune
+from imgsearch.evaluation.options import EvaluationOptions
 from imgsearch.filters import Field
 from imgsearch.library.query import Query
 from imgsearch.types import Record
@@ -89,7 +90,8 @@ def test_fields_of_another_program_are_searched_by_name(bench, encoder, folder):
         with pytest.warns(EncoderWarning):
             (hit,) = library.search(image, where=Field("label") == "猫")
         assert (hit.id, hit.fields["path"], hit.fields["year"]) == ("1", "/fotos/ü1.jpg", 1999)
-        run = evaluate_collection(library.collection, library.url, ks=(1,))
+        options = EvaluationOptions(ks=(1,))
+        run = evaluate_collection(library.collection, library.url, options=options)
         assert run.measures.queries == 2  # queries of the label with two rows
         for write_ in (lambda: library.add(folder), lambda: library.remove("1")):
             with pytest.raises((ConfigError, SchemaMismatch), match="field names|not created"):

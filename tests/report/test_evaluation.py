@@ -8,6 +8,7 @@ import pytest
 
 from imgsearch.datasets.dataset import load as load_dataset
 from imgsearch.evaluation.evaluator import evaluate
+from imgsearch.evaluation.options import EvaluationOptions
 from imgsearch.report import evaluation, svg
 from tests.pictures import write
 
@@ -18,10 +19,8 @@ def runs(tmp_path_factory, map_by_pca):
     write(root / "katze", 5)
     write(root / "<b>hund", 5, start=5)
     dataset = load_dataset(root)
-    return {
-        model: evaluate(dataset, model=model, timed=True, mapped=True)
-        for model in ("lite", "classic")
-    }
+    options = EvaluationOptions(timed=True, mapped=True)
+    return {model: evaluate(dataset, model=model, options=options) for model in ("lite", "classic")}
 
 
 class Elements(HTMLParser):
@@ -124,7 +123,8 @@ def test_plain_values_are_json(runs):
 def test_missing_file_is_omitted_from_the_page(tmp_path, map_by_pca):
     write(tmp_path / "bilder/katze", 3)
     write(tmp_path / "bilder/ñandú", 3, start=5)
-    run = evaluate(load_dataset(tmp_path / "bilder"), model="classic", mapped=True)
+    options = EvaluationOptions(mapped=True)
+    run = evaluate(load_dataset(tmp_path / "bilder"), model="classic", options=options)
     for path in tmp_path.rglob("*.png"):
         path.unlink()
     page = evaluation.page({"classic": run})

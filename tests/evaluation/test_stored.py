@@ -7,8 +7,8 @@ import imgsearch
 from imgsearch.backends import Schema
 from imgsearch.datasets import dataset
 from imgsearch.errors import DatasetError, FieldInvalid
-from imgsearch.evaluation.collection import evaluate_collection
-from imgsearch.evaluation.evaluator import evaluate
+from imgsearch.evaluation.evaluator import evaluate, evaluate_collection
+from imgsearch.evaluation.options import EvaluationOptions
 from imgsearch.types import Record
 from tests.pictures import write
 
@@ -37,7 +37,7 @@ def filled(bench):
 
 def test_figures_match_values_worked_by_hand(filled):
     """Nearest of a: b; of b: a; of c: d; of d: c. e has no class: never a query, always wrong."""
-    run = evaluate_collection(filled, "memory://x", ks=(1, 3))
+    run = evaluate_collection(filled, "memory://x", options=EvaluationOptions(ks=(1, 3)))
     assert run.measures.queries == 4
     assert run.measures.metrics["hit@1"] == 1
     assert run.measures.metrics["precision@3"] == pytest.approx(1 / 3)
@@ -46,7 +46,8 @@ def test_figures_match_values_worked_by_hand(filled):
 
 
 def test_queries_are_sampled_reproducibly(filled):
-    first, second = (evaluate_collection(filled, "x", most=2, ks=(1,)) for _ in range(2))
+    options = EvaluationOptions(ks=(1,))
+    first, second = (evaluate_collection(filled, "x", most=2, options=options) for _ in range(2))
     assert [answer.query for answer in first.answers] == [answer.query for answer in second.answers]
     assert len(first.answers) == 2
     assert any("2 of 4 labeled images were drawn" in note for note in first.notes)
