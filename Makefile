@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # three workers on two cores, since tests of servers mostly wait; tests of one group stay together
-WORKERS ?= -n 3 --dist loadgroup
+WORKERS ?= -n 3 --dist loadgroup --no-loadscope-reorder
 # without bytecode each child process of a test would compile 1,000 modules, for 4 seconds
 unexport PYTHONDONTWRITEBYTECODE
 # what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
@@ -17,8 +17,7 @@ demo: .venv/.core  ## index a gallery, search it, write demo/index.html
 	$(BIN)/python -m imgsearch demo
 
 test: check services  ## everything: linters, types, layers, tests, notebooks
-	$(BIN)/python -m pytest $(WORKERS) -m 'not nightly'
-	$(BIN)/python -m pytest $(WORKERS) --nbmake notebooks
+	$(BIN)/python -m pytest $(WORKERS) -m 'not nightly' --nbmake tests notebooks
 
 test-fast: .venv/.dev  ## the tests without servers, browser, torch or long runs: minutes
 	$(BIN)/python -m pytest $(WORKERS) -m fast

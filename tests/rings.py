@@ -1,7 +1,8 @@
 """Rings of tests: which tests are fast, and which share a server or a fixture.
 
 `fast` is every test without a server, a browser, a heavy framework or a long run; `make test-fast`
-runs these. Groups keep the tests of one module, or of one server, on one worker of pytest-xdist.
+runs these. Groups keep the tests of one module, or of one server, on one worker of pytest-xdist,
+whose option --no-loadscope-reorder keeps the order of the groups.
 """
 
 import sys
@@ -58,13 +59,41 @@ MODULES: Final = {
 _TESTS: Final = Path(__file__).parent
 # numba compiles umap's functions in each process, for 15 seconds
 _HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium", "umap"})
-# the longest groups start first, so that no worker ends alone
-_FIRST: Final = ("servers", "torch", "browser")
+_SHARED: Final = ("servers", "browser")  # markers whose tests all run on one worker
+# Groups of 30 s and more, longest first: each starts as early as possible, so that no worker ends
+# alone. Measured with `--durations`; the other groups follow in the order of their names.
+FIRST: Final = (
+    "servers",
+    "torch/encoders",
+    "torch/evaluation",
+    "browser",
+    "notebooks/6_near_duplicates.ipynb",
+    "notebooks/4_choosing_an_index.ipynb",
+    "tests/soak/test_short.py",
+    "torch/library",
+    "tests/library/test_thresholds.py",
+    "notebooks/7_your_own.ipynb",
+    "torch/compat",
+    "tests/cli/test_commands.py",
+    "tests/encoders/classic/test_encoder.py",
+    "tests/backends/test_contract.py",
+    "notebooks/3_how_good_is_it.ipynb",
+    "tests/archive/test_crashes.py",
+    "tests/library/test_library.py",
+    "tests/evaluation/test_default_answers.py",
+    "tests/compat/test_names.py",
+    "tests/backends/tencent/test_calls.py",
+    "tests/backends/test_contract_indexes.py",
+    "notebooks/2_text_to_image.ipynb",
+    "notebooks/1_five_minutes.ipynb",
+)
 
 
 @cache  # thousands of tests are in some hundred modules
 def marker_of(path: Path) -> str:
     """Return the marker of a module or folder in `MODULES`, "" for none."""
+    if path.suffix == ".ipynb":  # a kernel is a process
+        return "process"
     place = path.relative_to(_TESTS) if path.is_relative_to(_TESTS) else path
     names = {str(place), *map(str, place.parents)}
     return next((name for name, modules in MODULES.items() if names & set(modules)), "")
@@ -130,15 +159,18 @@ def _needs_server(item: pytest.Item) -> bool:
 def _group(item: pytest.Item) -> str:
     """Return the name of the group that a test runs in, on one worker.
 
-    Each server runs once then: an idle Milvus takes 15 % of a core.
+    Each server runs once then: an idle Milvus takes 15 % of a core. Tests with torch share the
+    models that they load, folder by folder.
     """
-    for name in _FIRST:
+    for name in _SHARED:
         if item.get_closest_marker(name):
             return name
+    if item.get_closest_marker("torch"):
+        return f"torch/{item.path.relative_to(_TESTS).parts[0]}"
     return item.nodeid.partition("::")[0]
 
 
 def _rank(item: pytest.Item) -> int:
     group = item.get_closest_marker("xdist_group")
     name = group.args[0] if group else ""
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+    return FIRST.index(name) if name in FIRST else len(FIRST)

@@ -27,7 +27,7 @@ POLLING = {
     "queryCoord.checkSegmentInterval": "100",
     "indexCoord.scheduler.interval": "100",
     # seconds: until a new collection is loaded, and from a flush until the index is used
-    "queryCoord.updateNextTargetInterval": "0.1",
+    "queryCoord.updateNextTargetInterval": "0.2",
     "proxy.timeTickInterval": "50",  # a read that must see the latest writes waits for a tick
     # A flush waits until the last allocation has expired. Milvus warns of lost rows if a restart
     # lowers this; these servers begin with it.
