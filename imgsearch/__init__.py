@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from imgsearch.filters import Field as Field
     from imgsearch.library.library import Library as Library
     from imgsearch.library.library import open as open  # noqa: A004 - imgsearch.open reads as intended
-    from imgsearch.library.query import Query as Query
     from imgsearch.pipelines import embed_pipeline as embed_pipeline
     from imgsearch.pipelines import insert_pipeline as insert_pipeline
     from imgsearch.pipelines import search_pipeline as search_pipeline
     from imgsearch.pipelines import text_search_pipeline as text_search_pipeline
+    from imgsearch.query import Query as Query
     from imgsearch.report.contact_sheet import contact_sheet as contact_sheet
     from imgsearch.towhee import op as op
+    from imgsearch.types import FailedRow as FailedRow
     from imgsearch.types import Failure as Failure
     from imgsearch.types import Hit as Hit
     from imgsearch.types import Record as Record
@@ -41,11 +42,12 @@ if TYPE_CHECKING:
 # name → its module, imported at the first access
 _HOMES = {
     "Client": "client",
+    "FailedRow": "types",
     "Failure": "types",
     "Field": "filters",
     "Hit": "types",
     "Library": "library.library",
-    "Query": "library.query",
+    "Query": "query",
     "Record": "types",
     "connect": "backends",
     "contact_sheet": "report.contact_sheet",
@@ -61,6 +63,7 @@ _HOMES = {
 
 __all__ = [
     "Client",
+    "FailedRow",
     "Failure",
     "Field",
     "Hit",

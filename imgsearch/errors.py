@@ -196,6 +196,15 @@ class OperatorNotFound(ImgSearchError, LookupError):
     """A pipeline names an operator that is not registered."""
 
 
+class StepFailed(ImgSearchError):
+    """A step of a user's pipeline raised an exception, or returned an unusable value."""
+
+    @classmethod
+    def of(cls, error: Exception) -> "StepFailed":
+        """Return the error for an exception that a step raised."""
+        return cls(f"a step of the pipeline raised {type(error).__name__}: {error}")
+
+
 class PrecisionUnreached(ImgSearchError, ValueError):
     """No threshold has the requested precision.
 

@@ -10,7 +10,14 @@ from typing import Final, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch.errors import ConfigError, ImgSearchError
+from imgsearch.errors import (
+    ConfigError,
+    EncoderError,
+    ImageError,
+    ImgSearchError,
+    SourceError,
+    StepFailed,
+)
 
 MAX_K: Final = 16_384
 """The maximum of k + offset, which is the top-k limit of Milvus."""
@@ -80,10 +87,44 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedRow:
     """An error that replaces a failed row in a pipeline."""
 
     error: ImgSearchError
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One image that was not added, and why.
+
+    `path` is a file, a URL, or the name of uploaded bytes. `stage` is "read", "header", "decode",
+    "convert", "embed", "step" (of a user's pipeline) or "insert". `error` is the name of the
+    error's class.
+    """
+
+    path: str
+    stage: str
+    error: str
+    reason: str
+
+    @classmethod
+    def of(cls, path: str, error: ImgSearchError) -> "Failure":
+        """Return the failure of the image at `path`."""
+        return cls(path, _stage(error), type(error).__name__, str(error))
+
+
+def _stage(error: ImgSearchError) -> str:
+    match error:
+        case ImageError():
+            return error.stage
+        case SourceError():
+            return "read"
+        case EncoderError():
+            return "embed"
+        case StepFailed():
+            return "step"
+        case _:
+            return "insert"
 
 
 def check_name(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from imgsearch import objects
 from imgsearch.archive.access import Keys
 from imgsearch.archive.archive import Archive
+from imgsearch.archive.job_run import progress_of
 from imgsearch.archive.jobs import Jobs
 from imgsearch.archive.outcomes import (
     Added,
@@ -16,7 +17,6 @@ from imgsearch.archive.outcomes import (
     Found,
     Original,
     Repaired,
-    Stages,
 )
 from imgsearch.archive.upload import Incoming
 from imgsearch.catalog import Catalog, Entry, Job, JobFailure, KeyRow, Order, State
@@ -38,10 +38,10 @@ __all__ = [
     "Order",
     "Original",
     "Repaired",
-    "Stages",
     "State",
     "opened",
     "opened_keys",
+    "progress_of",
 ]
 
 _CATALOG: Final = "catalog.db"  # in the archive's folder

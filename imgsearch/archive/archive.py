@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from typing_extensions import override
 
@@ -20,7 +20,6 @@ from imgsearch.archive.outcomes import (
     Found,
     Original,
     Repaired,
-    Stages,
 )
 from imgsearch.archive.priority import Traffic
 from imgsearch.archive.records import write_label
@@ -31,13 +30,13 @@ from imgsearch.archive.writer import Writer
 from imgsearch.backends import Metric
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import CollectionNotFound, ConfigError, ImgSearchError
-from imgsearch.filters import Filter, composed
+from imgsearch.filters import composed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.library.library import Library
-from imgsearch.library.progress import FailedFile
-from imgsearch.library.query import Example, Query
+from imgsearch.library.progress import Progress, Tally
 from imgsearch.objects import ObjectStore
-from imgsearch.types import Closeable, Value, Vector
+from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
+from imgsearch.types import Closeable, Failure, Value, Vector
 
 
 class Archive(Closeable):
@@ -129,10 +128,10 @@ class Archive(Closeable):
         in_place: bool = False,
         background: bool = False,
         cancelled: Callable[[], bool] | None = None,
-        on_stages: Callable[[Stages], None] | None = None,
-        on_failure: Callable[[FailedFile], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
     ) -> Added:
-        """Add images. Unusable images are listed in `Added.failures`.
+        """Add images. Unusable images are listed in `Added.report`.
 
         `found` is the expected number of images, 0 if unknown. If `in_place` is True, originals are
         not copied. If `background` is True, the addition works a quarter of the time during
@@ -146,19 +145,18 @@ class Archive(Closeable):
             LimitExceeded: the collection is new, and the archive has reached its limit.
         """
         with self._libraries.using(collection) as library:
-            addition = Addition(
+            added = Addition(
                 library,
                 self.catalog,
                 Writer(library, self.catalog, self._originals, on_step=self._on_step),
+                Tally(found, on_progress, on_failure),
                 stored=self.originals is not None and not in_place,
+                index=background,
                 canceled=cancelled or _never,
-                on_stages=on_stages or _nothing,
-                on_failure=on_failure or _nothing,
                 traffic=self.traffic if background else None,
                 soon=WORTH_AN_INDEX if self._libraries.embedded else inf,
-            )
-            added = addition.run(items, total=found, index=background)
-            self._libraries.index_later(collection, added.stages)
+            ).run(items)
+            self._libraries.index_later(collection, added.report)
         return added
 
     def check_room(self, collection: str) -> None:
@@ -181,38 +179,24 @@ class Archive(Closeable):
 
     def search(
         self,
-        query: Query | Example,
+        query: Query | Example | EncodedQuery,
+        options: SearchOptions = SearchOptions(),  # noqa: B008 - frozen
         *,
         collection: str = "images",
-        k: int = 10,
-        offset: int = 0,
-        where: Filter | None = None,
-        min_score: float | Literal["auto"] | None = None,
-        hide_duplicates: bool | float = False,
     ) -> list[Found]:
-        """Return at most `k` hits with their catalog entries, nearest first.
+        """Return at most `options.k` hits with their catalog entries, nearest first.
 
         Raises: as for `Library.search`.
         """
-        return self._searcher.run(
-            query,
-            collection=collection,
-            k=k,
-            offset=offset,
-            where=where,
-            min_score=min_score,
-            hide_duplicates=hide_duplicates,
-        )
+        return self._searcher.run(query, options, collection=collection)
 
-    def more_like(self, id_: str, *, k: int = 10, offset: int = 0, **options: Any) -> list[Found]:
+    def more_like(self, id_: str, options: SearchOptions = SearchOptions()) -> list[Found]:  # noqa: B008 - frozen
         """Return images similar to a stored image, without that image.
-
-        `options` are as for `search`.
 
         Raises:
             ImageNotFound: no image has this id, or it has no vector yet.
         """
-        return self._searcher.more_like(self.entry(id_), k=k, offset=offset, **options)
+        return self._searcher.more_like(self.entry(id_), options)
 
     def vector(self, id_: str) -> Vector:
         """Return an image's vector, float32 (d,).

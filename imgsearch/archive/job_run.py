@@ -3,17 +3,17 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from imgsearch.archive.archive import Archive
-from imgsearch.archive.outcomes import Stages
 from imgsearch.archive.upload import Incoming
 from imgsearch.catalog import Job, JobFailure
 from imgsearch.errors import CatalogError, ImgSearchError, SourceError
 from imgsearch.images import sources
-from imgsearch.library.progress import FailedFile
+from imgsearch.library.progress import Progress
+from imgsearch.types import Failure
 
 _log = logging.getLogger(__name__)
 Fetch = Callable[[str], bytes]
@@ -22,6 +22,7 @@ Fetch = Callable[[str], bytes]
 NO_FETCH: Final = "images cannot be added by URL: this archive does not fetch them. Upload files."
 
 _SAVE_INTERVAL: Final = 1.0  # seconds between two writes of a job's progress to the catalog
+_COUNTERS: Final = ("found", "decoded", "embedded", "indexed", "skipped", "failed", "updated")
 _MAX_FAILURES: Final = 10_000  # failures saved with a job; all are counted
 
 
@@ -42,7 +43,7 @@ class JobRun:
         `stopped` returns "" to continue. After "closing" the job stays "running" in the catalog, so
         that it is resumed at the next start.
         """
-        counts = asdict(Stages())  # a resumed job is counted from the start, including failures
+        counts = _counts(Progress())  # a resumed job is counted from the start, including failures
         self._set(state="running", started=datetime.now(UTC), error="", **counts)
         try:
             self._archive.catalog.clear_job_failures(self._job.id)
@@ -65,7 +66,7 @@ class JobRun:
             in_place=bool(self._job.request.get("in_place")),
             background=True,
             cancelled=stopped,
-            on_stages=self._on_stages,
+            on_progress=self._on_progress,
             on_failure=self._on_failure,
         )
 
@@ -86,13 +87,13 @@ class JobRun:
         name = url.partition("?")[0].rstrip("/").rpartition("/")[2] or url
         return Incoming(name, source="url", place=url, reader=lambda: fetch(url))
 
-    def _on_stages(self, stages: Stages) -> None:
-        self._set(**asdict(stages))
+    def _on_progress(self, progress: Progress) -> None:
+        self._set(**_counts(progress))
         if time.monotonic() - self._saved >= _SAVE_INTERVAL:
             self._saved = time.monotonic()
             self._save(self._job)
 
-    def _on_failure(self, file: FailedFile) -> None:
+    def _on_failure(self, file: Failure) -> None:
         if self._job.failed < _MAX_FAILURES:
             self._failures.append(JobFailure(file.path, file.stage, file.error, file.reason))
 
@@ -114,3 +115,14 @@ class JobRun:
     def _set(self, **changes: Any) -> None:
         self._job = replace(self._job, **changes)
         self._on_change(self._job)
+
+
+def progress_of(job: Job) -> Progress:
+    """Return a job's counts as the progress of its load."""
+    return Progress(added=job.inserted, **{name: getattr(job, name) for name in _COUNTERS})
+
+
+def _counts(progress: Progress) -> dict[str, int]:
+    """Return the counters of a job. Added images are searchable at once."""
+    counts: dict[str, int] = {name: getattr(progress, name) for name in _COUNTERS}
+    return {**counts, "inserted": progress.added, "searchable": progress.added}

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from imgsearch import backends
-from imgsearch.archive.outcomes import Stages
 from imgsearch.backends import notes
 from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
 from imgsearch.library.library import Library
 from imgsearch.library.library import open as open_library
+from imgsearch.library.progress import Report
 from imgsearch.types import check_name
 
 WORTH_AN_INDEX: Final = 256
@@ -138,15 +138,15 @@ class Libraries:
         """Return the names of collections of other programs, or without an encoder fingerprint."""
         return [name for name in notes.collections(self._store) if self._is_foreign(name)]
 
-    def index_later(self, name: str, stages: Stages) -> None:
+    def index_later(self, name: str, report: Report) -> None:
         """Build an index once enough images of small additions are not indexed.
 
         Building an index after each small addition would be slow.
         """
         with self._lock:
-            waiting = self._waiting.get(name, 0) + stages.inserted - stages.indexed
+            waiting = self._waiting.get(name, 0) + report.added - report.indexed
             due = waiting >= WORTH_AN_INDEX
-            self._waiting[name] = 0 if due or stages.indexed else waiting
+            self._waiting[name] = 0 if due or report.indexed else waiting
         if due:
             self.get(name).collection.flush()
 

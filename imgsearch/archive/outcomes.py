@@ -6,50 +6,17 @@ from typing import Self
 
 from imgsearch.backends import Schema
 from imgsearch.catalog import Entry
-from imgsearch.library.progress import FailedFile
+from imgsearch.library.progress import Report
 from imgsearch.text import counted
 from imgsearch.types import Hit
 
 
 @dataclass(frozen=True, slots=True)
-class Stages:
-    """The number of images that passed each stage of an addition. `found` is the total.
-
-    `skipped` images were already in the archive; `updated` images got another label. Inserted
-    images are searchable immediately, by brute force until they are `indexed`.
-    """
-
-    found: int = 0
-    decoded: int = 0
-    embedded: int = 0
-    inserted: int = 0
-    searchable: int = 0
-    indexed: int = 0
-    skipped: int = 0
-    failed: int = 0
-    updated: int = 0
-
-    def plus(self, **more: int) -> Self:
-        """Return a copy with the numbers in `more` added."""
-        return replace(self, **{name: getattr(self, name) + n for name, n in more.items()})
-
-    @property
-    def done(self) -> int:
-        """The number of images that are inserted, updated, skipped or failed."""
-        return self.inserted + self.updated + self.skipped + self.failed
-
-
-@dataclass(frozen=True, slots=True)
 class Added:
-    """The result of an addition: catalog entries, counts for each stage, and failures.
-
-    `notes` report images with several different labels, and the label that was used.
-    """
+    """The result of an addition: catalog entries of added and known images, and the report."""
 
     entries: tuple[Entry, ...]
-    stages: Stages
-    failures: tuple[FailedFile, ...]
-    notes: tuple[str, ...] = ()
+    report: Report
 
 
 @dataclass(frozen=True, slots=True)

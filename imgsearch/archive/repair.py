@@ -14,6 +14,7 @@ from imgsearch.archive.records import first_rows, known_contents, record
 from imgsearch.backends import Collection
 from imgsearch.catalog import Catalog, Entry, entry_id
 from imgsearch.catalog.entry import check_entry, possible_content
+from imgsearch.encoders.embedding import vectors_of
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
@@ -25,7 +26,6 @@ from imgsearch.errors import (
     SourceError,
 )
 from imgsearch.images import sources
-from imgsearch.library.ingest import vectors_of
 from imgsearch.library.library import Library
 from imgsearch.text import counted
 from imgsearch.types import Record

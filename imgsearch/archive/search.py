@@ -1,8 +1,8 @@
 """Searches that return hits together with their catalog entries."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -10,11 +10,10 @@ from imgsearch.archive.libraries import Libraries
 from imgsearch.archive.outcomes import Found
 from imgsearch.archive.priority import Traffic
 from imgsearch.archive.search_batcher import SearchBatcher
-from imgsearch.backends.regions import has_regions
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import CollectionNotFound, ImageNotFound
 from imgsearch.library.library import Library
-from imgsearch.library.query import Example, Query
+from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.types import MAX_K, Hit, Vector
 
 _CALLS: Final = 8  # concurrent searches on a server; the embedded store runs one at a time
@@ -30,52 +29,40 @@ class Searcher:
         self._batcher = SearchBatcher(calls=1 if libraries.embedded else _CALLS)
 
     def run(
-        self,
-        query: Query | Example,
-        *,
-        collection: str,
-        k: int,
-        offset: int,
-        min_score: float | Literal["auto"] | None = None,
-        hide_duplicates: bool | float = False,
-        **options: Any,
+        self, query: Query | Example | EncodedQuery, options: SearchOptions, *, collection: str
     ) -> list[Found]:
         """See `Archive.search`."""
-        options["min_score"] = min_score
         with self._traffic.search():
             library = self._libraries.existing(collection)
-            plain = hide_duplicates is False and min_score != "auto"
-            if plain and not has_regions(library.collection):
-                vector = library.encode(query)
-                search = partial(self._batcher.search, library.collection, vector, **options)
-            else:
-                search = partial(library.search, query, hide_duplicates=hide_duplicates, **options)
-            hits = self._with_entries(library, search(k=k, offset=offset))
+            library.store_search = self._batcher.search
+            encoded = library.encode_query(query)
+            hits = self._with_entries(library, library.search_with(encoded, options))
             if None in hits:
-                return self._widened(library, search, k + offset, hits.count(None))[offset:]
+                return self._widened(library, encoded, options, hits.count(None))
         return [hit for hit in hits if hit is not None]
 
-    def more_like(self, entry: Entry, *, k: int, offset: int, **options: Any) -> list[Found]:
+    def more_like(self, entry: Entry, options: SearchOptions) -> list[Found]:
         """See `Archive.more_like`."""
-        vector = self.vector(entry)
-        hits = self.run(vector, collection=entry.collection, k=k + offset + 1, offset=0, **options)
+        wider = replace(options, k=options.k + options.offset + 1, offset=0)
+        hits = self.run(self.vector(entry), wider, collection=entry.collection)
         others = [hit for hit in hits if hit.entry.content != entry.content]
-        return others[offset : offset + k]
+        return others[options.offset : options.offset + options.k]
 
     def _widened(
-        self, library: Library, search: Callable[..., list[Hit]], wanted: int, unknown: int
+        self, library: Library, query: EncodedQuery, options: SearchOptions, unknown: int
     ) -> list[Found]:
-        """Search more widely until `wanted` hits have a row, and return these hits.
+        """Search more widely until enough hits have a row, and return these hits.
 
         `unknown` is the number of hits without a row in the first search.
         """
+        wanted = options.k + options.offset
         fetched = wanted + unknown + _SPARE
         while True:
             fetched = min(fetched, MAX_K)
-            hits = search(k=fetched)
+            hits = library.search_with(query, replace(options, k=fetched, offset=0))
             known = [hit for hit in self._with_entries(library, hits) if hit is not None]
             if len(known) >= wanted or len(hits) < fetched or fetched == MAX_K:
-                return known[:wanted]
+                return known[options.offset : wanted]
             fetched *= _MORE
 
     def vector(self, entry: Entry) -> Vector:

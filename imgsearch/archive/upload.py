@@ -6,14 +6,16 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Final, Self
 
+import pyarrow as pa
+
 from imgsearch import images
 from imgsearch.catalog import Entry, entry_id
+from imgsearch.encoders.embedding import failure_of, vectors_of
 from imgsearch.errors import SourceError
 from imgsearch.images import sources
-from imgsearch.library.ingest import vectors_of
 from imgsearch.library.library import Library
-from imgsearch.library.progress import Candidate, FailedFile
-from imgsearch.types import Value, Vector
+from imgsearch.library.progress import Candidate
+from imgsearch.types import Failure, Value, Vector
 
 OUTSIDE: Final = "the folder is outside the folders that this archive may add from"
 
@@ -51,15 +53,13 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
-    """An image that was read: its bytes, its new catalog entry, and the label from its source.
+class Upload(Candidate):
+    """An image that was read, with its new catalog entry.
 
-    `stated` is None if the source has no label information, and "" to remove the label.
+    It is identified by its row, not by its content, so `id` is a hash of the row's id.
     """
 
-    data: bytes = field(repr=False)
     entry: Entry
-    stated: str | None
 
     @classmethod
     def read(cls, item: Incoming, library: Library, *, stored: bool) -> Self:
@@ -71,7 +71,7 @@ class Upload:
         data, collection = item.read(), library.name
         content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
         place = sources.printable(item.place)
-        stated = None if item.label is None else sources.label_text(item.label)
+        label = None if item.label is None else sources.label_text(item.label)
         kind, width, height = images.header(data, path=name, max_pixels=library.max_pixels)
         entry = Entry(
             id=item.id or entry_id(collection, content, item.source, place or name),
@@ -84,41 +84,29 @@ class Upload:
             width=width,
             height=height,
             format=kind,
-            label=stated or "",
+            label=label or "",
             fields=item.fields,
             encoder=library.recipe.model,
             stored=stored,
         )
-        return cls(data, entry, stated)
-
-    @property
-    def candidate(self) -> Candidate:
-        """The image as a candidate for `RepeatedFiles`, identified by its row, not its content."""
-        entry = self.entry
-        return Candidate(entry.place or entry.name, self.stated, self.key(entry), b"")
-
-    @staticmethod
-    def key(entry: Entry) -> str:
-        """Return a row's key for `RepeatedFiles`: a hash, because the row's id may be any text."""
-        return sources.content_id(entry.id.encode())
+        return cls(place or name, label, row_key(entry), data, entry)
 
 
-def embed(
-    library: Library, uploads: Sequence[Upload], *, one_core: bool = False
-) -> tuple[dict[str, Vector], dict[str, FailedFile]]:
-    """Embed images. Returns vectors and failures, both by content hash."""
-    if not uploads:
-        return {}, {}
-    named = [(upload.entry.name, upload.data) for upload in uploads]
-    rows = library.embed(named, one_core=one_core)
+def row_key(entry: Entry) -> str:
+    """Return a row's key for `RepeatedFiles`: a hash, because the row's id may be any text."""
+    return sources.content_id(entry.id.encode())
+
+
+def by_content(rows: pa.RecordBatch) -> tuple[dict[str, Vector], dict[str, Failure]]:
+    """Return the vectors and failures in the rows of `Embedding`, both by content hash."""
     matrix = iter(vectors_of(rows))
     vectors: dict[str, Vector] = {}
-    failures: dict[str, FailedFile] = {}
+    failures: dict[str, Failure] = {}
     for row in rows.drop_columns("vector").to_pylist():
         if row["status"] == "ok":
             vectors[row["sha256"]] = next(matrix)
         else:
-            failures[row["sha256"]] = FailedFile.of_row(row)
+            failures[row["sha256"]] = failure_of(row)
     return vectors, failures
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from imgsearch.archive.originals import Originals
 from imgsearch.archive.records import first_rows, known_contents, record
-from imgsearch.archive.upload import Upload, embed
+from imgsearch.archive.upload import Upload, by_content
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import (
     ConfigError,
@@ -27,8 +27,7 @@ from imgsearch.errors import (
 )
 from imgsearch.images import sources
 from imgsearch.library.library import Library
-from imgsearch.library.progress import FailedFile
-from imgsearch.types import Vector
+from imgsearch.types import Failure, Vector
 
 _PATIENCE: Final = 10.0  # seconds to wait for a deletion of the same content
 
@@ -38,7 +37,7 @@ class Written:
     """The result of a write: the ids of new rows, and failures by row id."""
 
     new: frozenset[str] = frozenset()
-    failures: Mapping[str, FailedFile] = field(default_factory=dict)
+    failures: Mapping[str, Failure] = field(default_factory=dict)
 
 
 class Writer:
@@ -61,7 +60,7 @@ class Writer:
         Raises:
             BackendError, CatalogError, ObjectStoreError: a store failed.
         """
-        failures: dict[str, FailedFile] = {}
+        failures: dict[str, Failure] = {}
         if not uploads:
             return Written()
         self._originals.put(uploads)
@@ -84,7 +83,7 @@ class Writer:
                 failures[upload.entry.id] = _failure(upload, refused[upload.entry.id])
         return Written(frozenset(new), failures)
 
-    def _begin(self, uploads: Sequence[Upload], failures: dict[str, FailedFile]) -> list[Upload]:
+    def _begin(self, uploads: Sequence[Upload], failures: dict[str, Failure]) -> list[Upload]:
         """Create pending rows and return their images. Other images are added to `failures`."""
         deadline = time.monotonic() + _PATIENCE
         while True:
@@ -101,7 +100,7 @@ class Writer:
                 return list(uploads)
 
     def _one_by_one(
-        self, uploads: Sequence[Upload], failures: dict[str, FailedFile], error: ImgSearchError
+        self, uploads: Sequence[Upload], failures: dict[str, Failure], error: ImgSearchError
     ) -> list[Upload]:
         if len(uploads) == 1:
             failures[uploads[0].entry.id] = _failure(uploads[0], error)
@@ -121,7 +120,9 @@ class Writer:
         complete = dict(vectors)
         if lost := missing - complete.keys():
             again = [upload for upload in pending if upload.entry.content in lost]
-            complete |= embed(self._library, again)[0]
+            complete |= by_content(
+                self._library.embed([(upload.entry.name, upload.data) for upload in again])
+            )[0]
         lacking = [entry for entry in entries.values() if entry.content in missing]
         first = first_rows(self._catalog, self._library.name, lacking)
         refused = self._insert_records([(entry, complete.get(entry.content)) for entry in first])
@@ -146,5 +147,5 @@ class Writer:
         return {}
 
 
-def _failure(upload: Upload, error: ImgSearchError) -> FailedFile:
-    return FailedFile.of(sources.printable(upload.entry.name), error)
+def _failure(upload: Upload, error: ImgSearchError) -> Failure:
+    return Failure.of(sources.printable(upload.entry.name), error)

@@ -1,11 +1,13 @@
 """Searches collections that contain image regions, and returns each image at most once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from imgsearch.backends.collection import Collection
-from imgsearch.filters import Field, Filter
+from imgsearch.filters import Field
 from imgsearch.images.regions import FIELDS
+from imgsearch.query import SearchOptions
 from imgsearch.types import MAX_K, Hit, Vector
 
 WHOLE: Final = Field("box") == ""
@@ -42,30 +44,29 @@ def image_id(collection: Collection, hit: Hit) -> str:
 def search_images(
     collection: Collection,
     vector: Vector,
-    *,
-    k: int = 10,
-    offset: int = 0,
-    where: Filter | None = None,
-    min_score: float | None = None,
-    effort: int | None = None,
+    options: SearchOptions,
+    search: Callable[..., list[Hit]] | None = None,
 ) -> list[Hit]:
-    """Return at most `k` hits from different images, nearest first, for one query.
+    """Return at most `options.k` hits from different images, nearest first, for one query.
 
-    The nearest `offset` images are skipped. Options are as for `Collection.search`. At most 16,384
-    rows are fetched to find enough images.
+    The nearest `options.offset` images are skipped. At most 16,384 rows are fetched to find enough
+    images. `search` replaces the collection's own search, with the arguments collection, vector
+    and options by name; it may combine queries.
 
     Raises:
         ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as for `Collection.search`.
     """
-    options: dict[str, Any] = {"where": where, "min_score": min_score, "effort": effort}
+    find = search or _search_one
     if not has_regions(collection):
-        return collection.search(vector[None], k=k, offset=offset, **options)[0]
-    if k < 1 or offset < 0 or k + offset > MAX_K:
-        return collection.search(vector[None], k=k, offset=offset, **options)[0]  # raises
-    wanted = fetched = k + offset
+        return find(collection, vector, **options.for_store())
+    wanted = fetched = options.k + options.offset
     while True:
         fetched = min(fetched * _MORE, MAX_K)
-        hits = collection.search(vector[None], k=fetched, **options)[0]
+        hits = find(collection, vector, **replace(options, k=fetched, offset=0).for_store())
         images = grouped(hits)
         if len(images) >= wanted or len(hits) < fetched or fetched == MAX_K:
-            return images[offset:wanted]
+            return images[options.offset : wanted]
+
+
+def _search_one(collection: Collection, vector: Vector, **options: Any) -> list[Hit]:
+    return collection.search(vector[None], **options)[0]

@@ -11,9 +11,10 @@ import click
 
 from imgsearch.cli import options, show
 from imgsearch.errors import ConfigError
-from imgsearch.library.progress import FailedFile, Progress, Report
+from imgsearch.library.progress import Progress, Report
 from imgsearch.settings import Settings
 from imgsearch.text import counted
+from imgsearch.types import Failure
 
 
 @click.command()
@@ -142,7 +143,7 @@ def _failure_writer(stack: ExitStack, path: Path | None) -> Any:
     except OSError as error:
         raise ConfigError(f"the report {path} cannot be written: {error.strerror}") from error
 
-    def write(failed: FailedFile) -> None:
+    def write(failed: Failure) -> None:
         line = json.dumps(asdict(failed), ensure_ascii=False)
         lines.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
         lines.flush()

@@ -15,7 +15,7 @@ from imgsearch.cli import options, show
 from imgsearch.cli.option_values import parse_where, score, with_types
 from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
-from imgsearch.library.query import Query
+from imgsearch.query import Query
 from imgsearch.report.html import Result, Thumb, results_page
 from imgsearch.settings import Settings
 from imgsearch.text import counted

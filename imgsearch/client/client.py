@@ -16,8 +16,8 @@ from imgsearch.errors import BackendUnavailable, ImageNotFound, ImgSearchError
 from imgsearch.filters import Filter
 from imgsearch.images import sources
 from imgsearch.images.sources import Source
-from imgsearch.library.progress import FailedFile, Progress, Report, Tally
-from imgsearch.library.query import Example, Query
+from imgsearch.library.progress import Progress, Report, Tally
+from imgsearch.query import Example, Query
 from imgsearch.settings import Settings
 from imgsearch.types import Closeable, Failure, Hit, Value, check_name
 
@@ -62,7 +62,7 @@ class Client(Closeable):
         self,
         *images: Source,
         on_progress: Callable[[Progress], None] | None = None,
-        on_failure: Callable[[FailedFile], None] | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
         """Upload local images: folders, globs, list files, image files, or sequences of these.
 
@@ -164,14 +164,14 @@ class Client(Closeable):
         where: Filter | None = None,
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
-    ) -> list[list[Hit] | Failure]:
-        """Return the hits for each query, in order; a failed query has a `Failure` instead.
+    ) -> list[list[Hit] | ImgSearchError]:
+        """Return the hits for each query, in order; a failed query has its error instead.
 
         Raises: as for `search`, if a query cannot be sent.
         """
         options = self._options(k, offset, where, min_score, hide_duplicates)
         whole = [query if isinstance(query, Query) else Query(query) for query in queries]
-        results: list[list[Hit] | Failure] = []
+        results: list[list[Hit] | ImgSearchError] = []
         for batch in search_body.batches([search_body.to_json(query, options) for query in whole]):
             response = self._connection.json(
                 "POST", "/v1/search/batch", repeat=True, json={"queries": batch}
@@ -319,11 +319,11 @@ class Client(Closeable):
         return {"collection": self.name, **options}
 
 
-def _result(result: Any) -> list[Hit] | Failure:
+def _result(result: Any) -> list[Hit] | ImgSearchError:
     if isinstance(result, dict) and "hits" in result:
         return hits(result)
     kind = CODES.get(str(part(result, "code")), ImgSearchError)
-    return Failure(kind(str(part(result, "detail"))))
+    return kind(str(part(result, "detail")))
 
 
 def _check_id(id_: str) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from imgsearch.client.connection import CODES, Connection
 from imgsearch.client.records import JobState, from_json, part
 from imgsearch.errors import BackendUnavailable, ImgSearchError
-from imgsearch.library.progress import FailedFile
+from imgsearch.types import Failure
 
 _FIRST: Final = 0.05  # seconds between the first two requests of `wait`
 _LONGEST: Final = 1.0  # maximum seconds between later requests
@@ -75,7 +75,7 @@ class Job:
         started = self._connection.json("POST", f"/v1/jobs/{self.id}/retry", repeat=False)
         return Job(self._connection, str(part(started, "id")))
 
-    def failures(self) -> Iterator[FailedFile]:
+    def failures(self) -> Iterator[Failure]:
         """Yield the job's failed files, in order."""
         params: dict[str, str] = {}
         while True:
@@ -92,11 +92,11 @@ class Job:
         return f"<Job {self.id}>"
 
 
-def failed_file(failure: object, path: str = "") -> FailedFile:
+def failed_file(failure: object, path: str = "") -> Failure:
     """Parse a failure in a response; `path` is the local path of an uploaded file."""
     kind = CODES.get(str(part(failure, "code")), ImgSearchError)
     name, stage, reason = (str(part(failure, key)) for key in ("name", "stage", "detail"))
-    return FailedFile(path or name, stage, kind.__name__, reason)
+    return Failure(path or name, stage, kind.__name__, reason)
 
 
 def _ended(state: JobState) -> JobState:

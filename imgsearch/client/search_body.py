@@ -12,7 +12,7 @@ from imgsearch import images
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Filter
 from imgsearch.images import sources
-from imgsearch.library.query import Example, Query, Term
+from imgsearch.query import Example, Query, Term
 from imgsearch.types import check_breadth, check_score
 from imgsearch.wire import filters
 

@@ -10,8 +10,9 @@ from imgsearch.client.job import failed_file
 from imgsearch.client.records import part
 from imgsearch.images import sources
 from imgsearch.images.sources import Reference
-from imgsearch.library.progress import Candidate, FailedFile, Tally, absolute
+from imgsearch.library.progress import Candidate, Tally, absolute
 from imgsearch.library.repeated_files import RepeatedFiles
+from imgsearch.types import Failure
 
 _FILES: Final = 32  # per request: few enough for a response and progress within seconds
 _BYTES: Final = 32 * 2**20
@@ -54,7 +55,9 @@ class Uploader:
 
     def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:
         self._connection, self._collection, self._tally = connection, collection, tally
-        self._repeats = RepeatedFiles(tally, lambda _key: "an earlier path")
+        self._repeats: RepeatedFiles[Candidate] = RepeatedFiles(
+            tally, lambda _key: "an earlier path"
+        )
         self._parcels: dict[str | None, _Parcel] = {}
         self._contents: dict[str, str | None] = {}  # content → label, for the files in parcels
 
@@ -127,12 +130,12 @@ class Uploader:
                 self._send_alone(file)
             return
         (file,) = parcel.files.values()
-        self._fail(file, FailedFile.of(sources.printable(file.path), error))
+        self._fail(file, Failure.of(sources.printable(file.path), error))
         self._tally.report_progress()
 
     def _count(self, parcel: _Parcel, response: object) -> None:
         new, updated = int(part(response, "new")), int(part(response, "updated", default=0))
-        failures: dict[str, FailedFile] = {}
+        failures: dict[str, Failure] = {}
         for failure in part(response, "failures"):
             name = str(part(failure, "name"))
             path = parcel.files[name].path if name in parcel.files else ""
@@ -147,11 +150,11 @@ class Uploader:
                 self._settle(file)
         self._tally.report_progress()
 
-    def _fail(self, file: Candidate, failure: FailedFile) -> None:
+    def _fail(self, file: Candidate, failure: Failure) -> None:
         self._tally.failed(failure)
         self._settle(file, failure)
 
-    def _settle(self, file: Candidate, failure: FailedFile | None = None) -> None:
+    def _settle(self, file: Candidate, failure: Failure | None = None) -> None:
         """Record a file's outcome, and send later equal files whose labels must be set."""
         if self._repeats.is_open(file):
             for later in self._repeats.settle(file, failure):

@@ -19,9 +19,9 @@ from imgsearch.backends import Collection, Schema, connect
 from imgsearch.backends.checks import can_compare
 from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.encoders import Encoder, load, unit
+from imgsearch.encoders.embedding import model_input
 from imgsearch.errors import EncoderError, ImageError, SourceError
 from imgsearch.images import sources
-from imgsearch.library.embedding import model_input
 from imgsearch.types import Fingerprint, Matrix, Pixels, Record, Vector
 
 MOST: Final = 50_000  # images compared exactly in memory, which takes some minutes

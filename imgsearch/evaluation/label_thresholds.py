@@ -19,6 +19,7 @@ from imgsearch.backends import Collection
 from imgsearch.backends.regions import WHOLE, has_regions, image_id, search_images
 from imgsearch.datasets.dataset import Dataset
 from imgsearch.encoders import Encoder, unit
+from imgsearch.encoders.embedding import model_input
 from imgsearch.errors import (
     DatasetError,
     ImageError,
@@ -30,7 +31,7 @@ from imgsearch.evaluation.candidate_pool import LEAST, Judgment, Pool, confirm
 from imgsearch.evaluation.no_match import Judged, NoMatch
 from imgsearch.filters import composed
 from imgsearch.images import sources
-from imgsearch.library.embedding import model_input
+from imgsearch.query import SearchOptions
 from imgsearch.types import Vector
 
 Kind: TypeAlias = Literal["image", "text"]
@@ -310,7 +311,7 @@ def _dataset_images(encoder: Encoder, dataset: Dataset) -> Iterator[tuple[str, s
 def _search(
     collection: Collection, id_: str, label: str, vector: Vector, labels: _Labels
 ) -> LabeledQuery:
-    hits = search_images(collection, vector, k=DEPTH + 1)
+    hits = search_images(collection, vector, SearchOptions(k=DEPTH + 1))
     others = [(image_id(collection, hit), hit.score) for hit in hits]
     judged = [
         (other, score, labels[other] == label)

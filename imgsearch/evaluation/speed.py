@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from imgsearch.backends import Collection
-from imgsearch.library.embedding import Embedding
+from imgsearch.encoders.embedding import Embedding
 from imgsearch.types import Vector
 
 T = TypeVar("T")

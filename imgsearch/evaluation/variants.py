@@ -12,6 +12,7 @@ from imgsearch import backends
 from imgsearch.backends import Index, Schema
 from imgsearch.datasets.dataset import Dataset, Item
 from imgsearch.encoders import DEFAULT, Encoder, Recipe, load, unit
+from imgsearch.encoders.embedding import model_input
 from imgsearch.errors import DatasetError, ImgSearchError
 from imgsearch.evaluation.embedded import judge_images
 from imgsearch.evaluation.evaluator import run_search
@@ -20,7 +21,6 @@ from imgsearch.evaluation.results import Answers, Gallery, Subject
 from imgsearch.evaluation.run import Run
 from imgsearch.evaluation.unique_images import UniqueImages
 from imgsearch.images.sources import content_id, read
-from imgsearch.library.embedding import model_input
 from imgsearch.text import counted
 from imgsearch.types import Fingerprint, Matrix, Record
 

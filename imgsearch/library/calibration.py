@@ -5,12 +5,12 @@ from os import PathLike
 from typing import Any, Final
 
 from imgsearch import encoders
+from imgsearch.encoders.embedding import model_input
 from imgsearch.encoders.export import calibration
 from imgsearch.encoders.export.calibration import Calibration
 from imgsearch.encoders.export.encoder import ExportedEncoder
 from imgsearch.errors import ConfigError, ImageError, SourceError
 from imgsearch.images import sources
-from imgsearch.library.embedding import model_input
 
 __all__ = ["Calibration", "calibrate"]
 

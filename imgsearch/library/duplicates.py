@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from imgsearch.backends.collection import Collection
 from imgsearch.backends.regions import WHOLE, has_regions, image_id, search_images
 from imgsearch.backends.schema import Metric
 from imgsearch.filters import Filter
+from imgsearch.query import SearchOptions
 from imgsearch.types import MAX_K, Hit, Matrix, Record, Value, Vector
 
 _BATCH: Final = 256  # queries in one search: 2 MB at 2,048 dimensions
@@ -111,15 +112,12 @@ def groups(
 def search_distinct(
     collection: Collection,
     vector: Vector,
+    options: SearchOptions,
     *,
     threshold: float,
-    k: int = 10,
-    offset: int = 0,
-    where: Filter | None = None,
-    min_score: float | None = None,
-    effort: int | None = None,
+    search: Callable[..., list[Hit]] | None = None,
 ) -> list[Hit]:
-    """Return at most `k` hits without near-duplicates, nearest first, after skipping `offset`.
+    """Return at most `options.k` hits without near-duplicates, nearest first.
 
     Like `regions.search_images`, but if the score of two images reaches `threshold`, only the image
     nearer to the query is returned. Fetches more hits until there are enough, at most 16,384.
@@ -127,15 +125,12 @@ def search_distinct(
     Raises:
         ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as for `Collection.search`.
     """
-    options: dict[str, Any] = {"where": where, "min_score": min_score, "effort": effort}
-    if k < 1 or offset < 0 or k + offset > MAX_K:
-        return search_images(collection, vector, k=k, offset=offset, **options)  # raises an error
-    wanted = fetched = k + offset
+    wanted = fetched = options.k + options.offset
     while True:
-        hits = search_images(collection, vector, k=fetched, **options)
+        hits = search_images(collection, vector, replace(options, k=fetched, offset=0), search)
         distinct_hits = distinct(collection, hits, threshold=threshold, most=wanted)
         if len(distinct_hits) == wanted or len(hits) < fetched or fetched == MAX_K:
-            return distinct_hits[offset:]
+            return distinct_hits[options.offset :]
         fetched = min(fetched * _MORE, MAX_K)
 
 

@@ -1,225 +1,239 @@
-"""Loads files into a collection: one part is embedded while the previous one is written."""
+"""The load engine: images go through the insert pipeline in chunks, into any sink.
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
-from os import path
-from typing import Any, Final
+One chunk is embedded while the previous one is written. `Library.add`, the archive and its jobs run
+this engine; they differ in their `Sink`.
+"""
 
-import numpy as np
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final, Generic, Protocol, TypeVar
+
 import pyarrow as pa
 
-from imgsearch.backends import Collection
-from imgsearch.backends.regions import has_regions
-from imgsearch.encoders.detector import Detection
-from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
-from imgsearch.filters import Field
-from imgsearch.images import MAX_PIXELS, sources
-from imgsearch.images.regions import FIELDS as REGION_FIELDS
-from imgsearch.library.collection_handle import CollectionHandle
-from imgsearch.library.embedding import Embedding
-from imgsearch.library.progress import Candidate, FailedFile, Parts, Tally
+from imgsearch.encoders.embedding import Chunk
+from imgsearch.errors import ImgSearchError
+from imgsearch.library.progress import LARGEST, BatchSize, Candidate, Tally
 from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.threads import DaemonPool
-from imgsearch.types import Matrix, Record, Vector
+from imgsearch.types import Failure
 
-_ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # all other store errors end the load
+_CHUNK_BYTES: Final = 64 * 2**20  # encoded images held at once
+T = TypeVar("T")
+F = TypeVar("F", bound=Candidate)
 
 
 @dataclass(frozen=True, slots=True)
-class _Writing:
-    """A part that is being written: its files, and a future of the failures by content id."""
+class Written:
+    """The outcome of a part, by the ids of its candidates: failures, and images left out."""
 
-    files: Sequence[Candidate]
-    failures: "Future[dict[str, FailedFile]]"
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
 
 
-class Loader:
-    """Loads files into a collection, which is created when the first images are embedded.
+class Sink(ABC, Generic[T, F]):
+    """Where a load puts images: `T` is an item of the source, `F` a candidate that was read."""
 
-    `collection` is None until then.
+    tally: Tally
+
+    @abstractmethod
+    def read(self, item: T) -> F:
+        """Read an item.
+
+        Raises:
+            ImgSearchError: it cannot be read; the load goes on.
+        """
+
+    @abstractmethod
+    def path(self, item: T) -> str:
+        """Return the item's path for a failure."""
+
+    @abstractmethod
+    def known_path(self, key: str) -> str:
+        """Return the stored path of the image with this candidate's id."""
+
+    @abstractmethod
+    def new(self, files: Sequence[F]) -> tuple[Sequence[F], Sequence[tuple[F, Failure | None]]]:
+        """Return the files to embed, and the others with their failure; count these others."""
+
+    @abstractmethod
+    def relabel(self, files: Sequence[F]) -> None:
+        """Write the labels of files that repeat earlier ones, and count these files."""
+
+    @abstractmethod
+    def to_embed(self, files: Sequence[F]) -> Sequence[tuple[str, bytes]]:
+        """Return the names and bytes of the images in a part that have no vector yet."""
+
+    @abstractmethod
+    def write(self, files: Sequence[F], rows: pa.RecordBatch) -> Written:
+        """Write a part, given the rows of what `to_embed` returned. Runs in another thread.
+
+        Raises:
+            ImgSearchError: the store failed, which ends the load.
+        """
+
+    @abstractmethod
+    def count(self, files: Sequence[F], written: Written) -> None:
+        """Count the files of a part that were written."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Finish the load; for example, build the index."""
+
+
+class Pace(Protocol):
+    """Slows a load down while searches need the processor."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether searches need the processor now."""
+
+    def rest(self, worked: float) -> None:
+        """Wait after `worked` seconds of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part(Generic[F]):
+    """A part on its way through the pipeline."""
+
+    files: Sequence[F]
+    written: "Future[Written]"
+
+
+class Ingest(Generic[T, F]):
+    """Loads items into a sink.
+
+    `pipeline` takes a `Chunk` and returns what its `write` returns, None if a user's steps left out
+    every image. `largest` is the limit of images embedded at once. The load ends early when
+    `canceled` returns True.
     """
 
     def __init__(
         self,
-        handle: CollectionHandle,
+        sink: Sink[T, F],
+        pipeline: Callable[[Chunk], Written | None],
         *,
-        regions: Detection | None = None,
-        max_pixels: int = MAX_PIXELS,
+        largest: int = LARGEST,
+        largest_while_busy: int = LARGEST,
+        pace: Pace | None = None,
+        canceled: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._handle, self.collection = handle, handle.known
-        if regions and self.collection is not None and not has_regions(self.collection):
-            raise SchemaMismatch(
-                f"cannot add regions to collection {handle.name!r}: it was created without them. "
-                "Add the images to another collection."
-            )
-        self._embed = Embedding(handle.required_recipe(), regions, max_pixels)
+        self._sink, self._tally, self._pipeline = sink, sink.tally, pipeline
+        self._limits = largest, largest_while_busy
+        self._pace, self._canceled = pace, canceled
+        self._repeats: RepeatedFiles[F] = RepeatedFiles(sink.tally, sink.known_path)
+        self._underway: _Part[F] | None = None
 
-    def load(self, chunks: Iterator[list[Candidate]], tally: Tally) -> None:
-        """Embed and write new images; count each file once its content is written.
+    def run(self, items: Iterable[T]) -> None:
+        """Load the items; count each one once its content is written.
 
         Parts are small at first, so even a load that is killed repeatedly makes progress.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the collection's encoder.
-            BackendError: the store failed; images counted as added are stored.
+            ImgSearchError: the store failed; images counted as added are stored.
         """
-        repeats, parts = RepeatedFiles(tally, self._path), Parts()
-        writing: _Writing | None = None
-        with DaemonPool(1, "imgsearch-writer") as writer:
-            for chunk in chunks:
-                firsts, relabeled = repeats.firsts(chunk)
-                self._update(relabeled, tally)
-                for part in parts.of(self._unknown(firsts, repeats, tally)):
-                    rows = self._embed([(file.path, file.data) for file in part])
-                    self._finish(writing, repeats, tally)
-                    writing = self._start(writer, part, rows)
-                tally.report_progress()
-            self._finish(writing, repeats, tally)
-        if self.collection is not None:
-            self.collection.flush()
+        parts = BatchSize(1, self._limit)
+        with DaemonPool(2, "imgsearch-ingest") as pool:
+            for chunk in self._chunks(items):
+                for part in parts.split(self._new(chunk)):
+                    self._start(pool, part)
+                    if self._canceled():
+                        break
+                self._tally.report_progress()
+            self._finish()
+        self._sink.finish()
 
-    def _unknown(
-        self, files: Sequence[Candidate], repeats: RepeatedFiles, tally: Tally
-    ) -> list[Candidate]:
-        """Return the files whose content is new; update and count all other files."""
-        if self.collection is None or not files:
-            return list(files)
-        known = self.collection.get([file.id for file in files])
-        old = [file for file in files if file.id in known]
-        self._update(old, tally, known)
-        relabeled = [repeat for file in old for repeat in repeats.settle(file)]
-        self._update(relabeled, tally)
-        return [file for file in files if file.id not in known]
+    @property
+    def _busy(self) -> bool:
+        return self._pace is not None and self._pace.busy
 
-    def _start(
-        self, writer: Executor, files: Sequence[Candidate], rows: pa.RecordBatch
-    ) -> _Writing:
-        if self.collection is None:
-            self.collection = self._handle.open_or_create(with_regions=bool(self._embed.regions))
-        labels = {file.id: file.label or "" for file in files}
-        return _Writing(files, writer.submit(_write, self.collection, rows, labels))
+    def _limit(self) -> int:
+        return self._limits[self._busy]
 
-    def _finish(self, writing: _Writing | None, repeats: RepeatedFiles, tally: Tally) -> None:
-        """Wait until a part is written; count its files and later files with the same content."""
-        if writing is None:
-            return
-        failures = writing.failures.result()
-        relabeled: list[Candidate] = []
-        for file in writing.files:
-            failure = failures.get(file.id)
-            if failure is None:
-                tally.count("added")
-            else:
-                tally.failed(failure)
-            relabeled += repeats.settle(file, failure)
-        self._update(relabeled, tally)
-        tally.report_progress()
+    def _chunks(self, items: Iterable[T]) -> Iterator[list[F]]:
+        """Read items into chunks that take about two seconds to read, embed and write.
 
-    def _update(
-        self,
-        files: Sequence[Candidate],
-        tally: Tally,
-        known: Mapping[str, Record] | None = None,
-    ) -> None:
-        """Write changed labels and paths of stored images, and count the files.
-
-        A label that the source states replaces the stored one. The stored path is replaced only if
-        its file no longer exists. `known` maps ids to stored records. Without it only labels are
-        written, because the files have the content of earlier files of this load.
+        An item that cannot be read is counted as failed.
         """
-        if self.collection is None or not files:
-            return
-        stored = self.collection.get([file.id for file in files]) if known is None else known
-        changes = {
-            file.id: _changes(stored[file.id], file, repeats=known is None)
-            for file in files
-            if file.id in stored  # another program may have removed it
-        }
-        changed = {content: fields for content, fields in changes.items() if fields}
-        rows = [
-            replace(row, fields={**row.fields, **changed[row.id.partition("#")[0]]})
-            for row in self._rows(list(changed))
-        ]
-        failures = _upsert(self.collection, rows)
-        for failure in failures.values():
-            tally.failed(failure)
-        tally.count("updated", len(changed) - len(failures))
-        tally.count("skipped", len(files) - len(changed))
-        tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
+        chunk: list[F] = []
+        size, wanted, started = 0, BatchSize(largest=self._limit), monotonic()
+        for item in items:
+            if self._canceled():
+                break
+            self._tally.take()
+            try:
+                chunk.append(self._sink.read(item))
+            except ImgSearchError as error:
+                self._tally.fail(self._sink.path(item), error)
+                continue
+            size += len(chunk[-1].data)
+            if len(chunk) >= wanted.value or size >= _CHUNK_BYTES:
+                yield chunk
+                wanted.adapt(monotonic() - started)
+                chunk, size, started = [], 0, monotonic()
+        yield chunk
 
-    def _rows(self, contents: Sequence[str]) -> list[Record]:
-        """Return all rows of the images, with vectors. Rows of regions come first."""
-        if self.collection is None or not contents:
-            return []
-        if not has_regions(self.collection):
-            return list(self.collection.get(contents, vectors=True).values())
-        rows: Iterable[Record] = self.collection.iterate(where=Field("image").isin(contents))
-        return sorted(rows, key=lambda row: "#" not in row.id)
+    def _new(self, chunk: Sequence[F]) -> Sequence[F]:
+        """Return the images to embed; settle and count all others."""
+        firsts, relabeled = self._repeats.firsts(chunk)
+        self._sink.relabel(relabeled)
+        new, others = self._sink.new(firsts)
+        self._settle(others)
+        return new
 
-    def _path(self, content: str) -> str:
-        """Return the stored path of an image. Returns "" if the collection does not hold it."""
-        known = self.collection.get([content]) if self.collection is not None else {}
-        return str(known[content].fields.get("path", "")) if content in known else ""
+    def _start(self, pool: DaemonPool, files: Sequence[F]) -> None:
+        """Embed a part, count the previous one, and start to write the part."""
+        started, embedded, allowed = monotonic(), Future[pa.RecordBatch](), Future[None]()
+        images = self._sink.to_embed(files)
 
+        def write(rows: pa.RecordBatch) -> Written:
+            embedded.set_result(rows)
+            allowed.result()  # the previous part is written
+            return self._sink.write(files, rows)
 
-def _changes(record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:
-    """Return the changed fields of a stored image, given a file with the same content."""
-    fields: dict[str, str] = {}
-    old, new = str(record.fields.get("path", "")), sources.printable(file.path)
-    if not repeats and new != old and not path.lexists(old):
-        fields["path"] = new
-    if file.label is not None and file.label != record.fields.get("label", ""):
-        fields["label"] = file.label
-    return fields
-
-
-def _write(
-    collection: Collection, rows: pa.RecordBatch, labels: Mapping[str, str]
-) -> dict[str, FailedFile]:
-    """Write a batch's vectors; return the failures of its images by content id."""
-    failures: dict[str, FailedFile] = {}
-    records: list[Record] = []
-    vectors = iter(vectors_of(rows))
-    for row in rows.drop_columns("vector").to_pylist():
-        if row["status"] == "ok":
-            records.append(_record(row, next(vectors), labels))
-        elif not row.get("box"):  # failed regions are left out
-            failures[row["sha256"]] = FailedFile.of_row(row)
-    return failures | _upsert(collection, records)
-
-
-def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -> Record:
-    fields = {"path": row["source"], "label": labels[row["sha256"]]}
-    fields |= {name: row[name] for name in REGION_FIELDS if name in row}
-    return Record(row["id"], vector, fields)
-
-
-def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, FailedFile]:
-    """Write rows; return the failures of images by content id.
-
-    If a row is refused, the image's later rows are not written. Its own row is the last of them.
-    """
-    failures: dict[str, FailedFile] = {}
-    try:
-        collection.upsert(records)
-    except _ROW_AT_FAULT:
-        pass  # written one by one below, to find the refused rows
-    else:
-        return failures
-    for record in records:
-        content = record.id.partition("#")[0]
-        if content in failures:
-            continue
+        chunk = Chunk(images, write, [file.label for file in files], one_core=self._busy)
+        written: Future[Any] = pool.submit(self._pipeline, chunk)
         try:
-            collection.upsert([record])
-        except _ROW_AT_FAULT as error:
-            failures[content] = FailedFile.of(str(record.fields["path"]), error)
-    return failures
+            wait([written, embedded], return_when=FIRST_COMPLETED)
+            if embedded.done():
+                self._count_embedded(files, embedded.result())
+            self._finish()
+        except BaseException:
+            allowed.cancel()
+            raise
+        allowed.set_result(None)
+        self._underway = _Part(files, written)
+        if self._pace is not None and self._pace.busy:
+            self._finish()
+            self._pace.rest(monotonic() - started)
 
+    def _count_embedded(self, files: Sequence[F], rows: pa.RecordBatch) -> None:
+        failed = [status for status in rows.column("status").to_pylist() if status != "ok"]
+        self._tally.count("decoded", len(files) - sum(status != "embed" for status in failed))
+        self._tally.count("embedded", len(files) - len(failed))
+        self._tally.report_progress()
 
-def vectors_of(rows: pa.RecordBatch) -> Matrix:
-    """Return the non-null vectors of `rows`, float32 (n, d), in the order of the rows."""
-    column = rows.column("vector").drop_null()
-    values = column.flatten().to_numpy()
-    return np.asarray(values, dtype=np.float32).reshape(len(column), -1) if len(column) else values
+    def _finish(self) -> None:
+        """Wait until the part underway is written; count it and later files of its contents."""
+        if (part := self._underway) is None:
+            return
+        self._underway = None
+        written = part.written.result()
+        if written is None:
+            written = Written(left_out=frozenset(file.id for file in part.files))
+        self._tally.count("ignored", len(written.left_out))
+        self._sink.count(part.files, written)
+        self._settle([(file, written.failures.get(file.id)) for file in part.files])
+        self._tally.report_progress()
+
+    def _settle(self, files: Sequence[tuple[F, Failure | None]]) -> None:
+        """Record outcomes, and write the labels of later files with the same contents."""
+        relabeled: list[F] = []
+        for file, failure in files:
+            if failure is not None:
+                self._tally.failed(failure)
+            relabeled += self._repeats.settle(file, failure)
+        self._sink.relabel(relabeled)

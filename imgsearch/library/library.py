@@ -5,39 +5,48 @@ originals and a catalog.
 """
 
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from os import PathLike
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 from typing_extensions import override
 
 from imgsearch import encoders
 from imgsearch.backends import Collection, FieldNames, Metric
-from imgsearch.backends.regions import WHOLE, has_regions, search_images
+from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.detector import Detection
-from imgsearch.errors import ConfigError
+from imgsearch.encoders.embedding import Chunk
+from imgsearch.encoders.query_encoder import QueryEncoder
+from imgsearch.errors import ConfigError, EncoderWarning, TextWarning
 from imgsearch.filters import Filter
 from imgsearch.images import MAX_PIXELS, checked_limit, sources
 from imgsearch.images.sources import Source
 from imgsearch.library.collection_handle import CollectionHandle
-from imgsearch.library.duplicates import search_distinct
-from imgsearch.library.embedding import Embedding
-from imgsearch.library.ingest import Loader
-from imgsearch.library.progress import FailedFile, Progress, Report, Tally, chunks
-from imgsearch.library.query import Example, Query
-from imgsearch.library.query_encoder import QueryEncoder
+from imgsearch.library.collection_sink import CollectionSink
+from imgsearch.library.hit_finder import HitFinder, StoreSearch
+from imgsearch.library.ingest import Ingest
+from imgsearch.library.pipeline_cache import PipelineCache
+from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.removal import remove_images
 from imgsearch.library.thresholds import Thresholds
-from imgsearch.types import Closeable, Hit, Record, Vector, check_score
+from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
+from imgsearch.types import Closeable, Failure, Hit, Record, Vector
+
+if TYPE_CHECKING:
+    from imgsearch.towhee import Pipeline
 
 
 class Library(Closeable):
     """An image library: one collection in a vector store, with the encoder of its vectors.
 
-    Returned by `imgsearch.open`. Thread-safe. The encoder is loaded when it is first needed.
+    Returned by `imgsearch.open`. Thread-safe. The encoder is loaded when it is first needed. Both
+    `add` and `search` run Towhee pipelines. `steps` are a user's steps for every "image" that is
+    added, and for every "query". `store_search`, if set, replaces the collection's own search.
     """
 
     def __init__(
@@ -46,11 +55,14 @@ class Library(Closeable):
         *,
         regions: Detection | None = None,
         max_pixels: int = MAX_PIXELS,
+        steps: "Mapping[str, Pipeline] | None" = None,
     ) -> None:
         self._handle, self._regions, self.max_pixels = handle, regions, max_pixels
         self.url, self.name = handle.backend.url, handle.name
+        self._steps = steps or {}
         self._inserting = threading.Lock()
-        self._queries = QueryEncoder(handle.recipe, max_pixels=max_pixels)
+        self._pipelines = PipelineCache(regions=regions, max_pixels=max_pixels)
+        self.store_search: StoreSearch | None = None
 
     @property
     def model(self) -> str:
@@ -79,8 +91,9 @@ class Library(Closeable):
     def add(
         self,
         *images: Source,
+        pipeline: "Pipeline | None" = None,
         on_progress: Callable[[Progress], None] | None = None,
-        on_failure: Callable[[FailedFile], None] | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
         """Add images from folders, globs, image files, csv, tsv and parquet files, or lists.
 
@@ -89,8 +102,12 @@ class Library(Closeable):
         label from a list or a folder's name replaces the stored one. Unreadable files are listed in
         `Report.failures`; they do not stop the load.
 
+        `pipeline` holds steps of your own, which run before the embedding; see
+        `pipelines.image_steps`. An error of a step is a line of the report.
+
         Raises:
             SourceError: a folder, glob or list does not exist, or names no path; nothing was added.
+            ConfigError: `pipeline` needs columns that do not exist, or the library has regions.
             EncoderError: the encoder cannot be built, or is not the collection's encoder.
             SchemaMismatch: the collection records no encoder; another program may have filled it.
             BackendError: the store failed; images counted as added are stored.
@@ -103,15 +120,16 @@ class Library(Closeable):
         ]
         is_new = self._handle.known is None
         tally.report_progress()
-        loader = Loader(self._handle, regions=self._regions, max_pixels=self.max_pixels)
-        loader.load(chunks(chain.from_iterable(references), tally), tally)
+        sink = CollectionSink(self._handle, tally, regions=self._regions is not None)
+        ingest = partial(self.ingest, steps=pipeline)
+        Ingest(sink, ingest).run(chain.from_iterable(references))
         if is_new and self._handle.known is not None:
             tally.note(encoders.introduction(self.recipe.model))
         return tally.report()
 
     def search(
         self,
-        query: Query | Example,
+        query: Query | Example | EncodedQuery,
         *,
         k: int = 10,
         offset: int = 0,
@@ -119,6 +137,7 @@ class Library(Closeable):
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
         effort: int | None = None,
+        pipeline: "Pipeline | None" = None,
     ) -> list[Hit]:
         """Return at most `k` hits for `query`, nearest first, after skipping `offset` hits.
 
@@ -131,6 +150,7 @@ class Library(Closeable):
         `hide_duplicates` leaves out near-duplicates of nearer hits. True uses the measured
         threshold; a number is the lowest score of two near-duplicates. Only scores are compared,
         while `imgsearch dedup` also compares pixels.
+        `pipeline` holds steps of your own, which change the query; see `pipelines.query_steps`.
         To search another program's collection by text or image, pass the `model` that made its
         vectors to `open`. An `EncoderWarning` reports that this cannot be verified.
 
@@ -144,44 +164,50 @@ class Library(Closeable):
             ConfigError: the query is empty, its terms cancel each other, or the requested threshold
                 was not measured.
         """
-        collection = self._handle.required()
-        query = query if isinstance(query, Query) else Query(query)
-        options: dict[str, Any] = {"k": k, "offset": offset, "where": where, "effort": effort}
-        if isinstance(min_score, str):
-            _check_auto(min_score)
-            options["min_score"] = self.thresholds.min_score(query)
-        else:
-            options["min_score"] = (
-                None if min_score is None else check_score("min_score", min_score)
-            )
-        vector = self._query_encoder().encode(query, collection)
-        if hide_duplicates is False:
-            return search_images(collection, vector, **options)
-        near = (
-            self.thresholds.duplicates()
-            if hide_duplicates is True
-            else check_score("hide_duplicates", hide_duplicates)
-        )
-        return search_distinct(collection, vector, threshold=near, **options)
+        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
+        return self._search(query, options, pipeline, stacklevel=3)
 
-    def encode(
-        self, query: Query | Example, *, on_warning: Callable[[str], None] | None = None
-    ) -> Vector:
+    def search_with(
+        self,
+        query: Query | Example | EncodedQuery,
+        options: SearchOptions,
+        *,
+        pipeline: "Pipeline | None" = None,
+    ) -> list[Hit]:
+        """Search like `search`, with all options in one object."""
+        return self._search(query, options, pipeline, stacklevel=3)
+
+    def encode(self, query: Query | Example) -> Vector:
         """Return a query's vector, float32 (d,), unit L2 norm; a single vector is returned as is.
-
-        `on_warning` is called with each warning about the query, such as an unknown word. Without
-        it, Python warnings are issued.
 
         Raises: as for `search`, except CollectionNotFound.
         """
-        return self._query_encoder().encode(query, self._handle.known, on_warning)
+        encoded = self.encode_query(query)
+        _warn(encoded, self._handle.known, stacklevel=3)
+        return encoded.vector
+
+    def encode_query(
+        self, query: Query | Example | EncodedQuery, *, pipeline: "Pipeline | None" = None
+    ) -> EncodedQuery:
+        """Return a query's vector with its kinds and warnings, which are not issued.
+
+        `search` accepts the result as a query.
+
+        Raises: as for `search`, except CollectionNotFound.
+        """
+        steps = pipeline or self._steps.get("query")
+        encoding = self._pipelines.encode(self._handle.recipe, steps)
+        encoded: EncodedQuery = _only(encoding(self._checked(query, steps)))["encoded"]
+        if encoded.encoder is not None and self._handle.known is not None:
+            self._handle.known.require(encoded.encoder)
+        return encoded
 
     def text_warnings(self, text: str) -> list[str]:
         """Return warnings about the scripts and words in `text` that the encoder does not know.
 
         Raises: as for `encode`.
         """
-        return self._query_encoder().text_warnings(text)
+        return QueryEncoder(self.recipe).text_warnings(text)
 
     def embed(
         self, images: Sequence[tuple[str, bytes]], *, one_core: bool = False
@@ -194,7 +220,20 @@ class Library(Closeable):
         Raises:
             EncoderError: the encoder cannot be built.
         """
-        return Embedding(self.recipe, max_pixels=self.max_pixels)(images, one_core=one_core)
+        chunk = Chunk(images, labels=[None] * len(images), one_core=one_core)
+        rows: pa.RecordBatch = self.ingest(chunk)
+        return rows
+
+    def ingest(self, chunk: Chunk, *, steps: "Pipeline | None" = None) -> Any:
+        """Run the insert pipeline over a chunk, and return what the chunk's `write` returns.
+
+        `steps` are steps of a user, by default those of the library.
+
+        Raises:
+            EncoderError: the encoder cannot be built.
+            ImgSearchError: an error of the chunk's `write`.
+        """
+        return self._pipelines.insert(self.recipe, steps or self._steps.get("image"))(chunk)
 
     def insert(self, records: Iterable[Record]) -> None:
         """Write records with vectors from `embed`; the first call creates the collection.
@@ -255,19 +294,45 @@ class Library(Closeable):
 
     @override
     def close(self) -> None:
-        """Close the store."""
+        """Close the store, and stop the pipelines."""
+        self._pipelines.close()
         self._handle.close()
 
     def __repr__(self) -> str:
         return f"<Library {self.url} {self.name!r} {self.model or 'unknown encoder'}>"
 
-    def _query_encoder(self) -> QueryEncoder:
-        """Return the query encoder, rebuilt if the recipe changed since the last query."""
-        queries = self._queries
-        if queries.recipe != self._handle.recipe:
-            queries = QueryEncoder(self._handle.recipe, max_pixels=self.max_pixels)
-            self._queries = queries
-        return queries
+    def _search(
+        self,
+        query: Query | Example | EncodedQuery,
+        options: SearchOptions,
+        pipeline: "Pipeline | None",
+        *,
+        stacklevel: int,
+    ) -> list[Hit]:
+        collection = self._handle.required()
+        steps = pipeline or self._steps.get("query")
+        thresholds = Thresholds(self._handle.backend, collection)
+        finder = HitFinder(collection, thresholds, options, self.store_search)
+        searching = self._pipelines.search(self._handle.recipe, steps)
+        row = _only(searching(self._checked(query, steps), finder))
+        _warn(row["encoded"], collection, stacklevel=stacklevel + 1)
+        return list(row["hits"])
+
+    def _checked(
+        self, query: Query | Example | EncodedQuery, steps: "Pipeline | None"
+    ) -> Query | Example | EncodedQuery:
+        """Return a query that the encoder can take, unless a user's steps make one of it.
+
+        Raises:
+            ConfigError, SourceError: as for `Query`.
+            EncoderMismatch: the query is not a vector, and no encoder is known.
+        """
+        if steps is not None or isinstance(query, EncodedQuery):
+            return query
+        query = query if isinstance(query, Query) else Query(query)
+        if any(term.kind != "vector" for term in query.terms):
+            self._handle.required_recipe()
+        return query
 
 
 def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens files
@@ -334,6 +399,22 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     return Library(handle, regions=detection, max_pixels=max_pixels)
 
 
-def _check_auto(word: str) -> None:
-    if word != "auto":
-        raise ConfigError(f'invalid min_score {word!r}: use a number, None or "auto".')
+def _only(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the row of a query.
+
+    Raises:
+        ConfigError: a user's steps left the query out, or made several of it.
+    """
+    if len(rows) != 1:
+        raise ConfigError(f"the pipeline made {len(rows)} rows of a query: it must make one.")
+    return rows[0]
+
+
+def _warn(encoded: EncodedQuery, collection: Collection | None, *, stacklevel: int) -> None:
+    """Issue the warnings about a query."""
+    if encoded.encoder is not None and collection is not None:
+        text = collection.encoder_warning(encoded.encoder.model)
+        if text:
+            warnings.warn(text, EncoderWarning, stacklevel=stacklevel)
+    for text in encoded.warnings:
+        warnings.warn(text, TextWarning, stacklevel=stacklevel)

@@ -1,21 +1,24 @@
-"""Progress and report of a load, and how its files are split into chunks and parts."""
+"""Progress and report of a load, and how many images it handles at once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from os import PathLike, fsdecode, path
 from time import monotonic
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Final, Literal, TypeAlias, TypeVar
 
-from imgsearch.errors import EncoderError, ImageError, ImgSearchError, SourceError
+from imgsearch.errors import ImgSearchError
 from imgsearch.images import sources
-from imgsearch.images.sources import Reference
 from imgsearch.text import counted
+from imgsearch.types import Failure
 
-Outcome: TypeAlias = Literal["added", "updated", "skipped", "failed"]
-_SMALLEST: Final = 32  # files in a chunk: the batch size of most encoders
-_LARGEST: Final = 512  # files in a chunk: well below the 1,000 rows of Towhee's queues
+Stage: TypeAlias = Literal[
+    "found", "decoded", "embedded", "added", "indexed", "updated", "skipped", "failed", "ignored"
+]
+"""A number in `Progress`."""
+
+SMALLEST: Final = 32  # files in a chunk: the batch size of most encoders
+LARGEST: Final = 512  # files in a chunk: well below the 1,000 rows of Towhee's queues
 _SECONDS: Final = 2.0  # duration of a chunk, and so the interval of progress reports
-_CHUNK_BYTES: Final = 64 * 2**20  # encoded images held at once
 _KEPT: Final = 1_000  # failures in a report; all are counted and passed to `on_failure`
 _NAMED: Final = 5  # contradictions in a report; all are counted
 T = TypeVar("T")
@@ -23,10 +26,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file of a load: its absolute path, the label that its source states, its id and bytes.
+    """An image of a load: its path, the label that its source states, its key and bytes.
 
-    `label` is None if the source states no label, and "" if it states that the image has none.
-    `id` is the content id.
+    `path` is an absolute path, a URL or a name. `label` is None if the source states no label, and
+    "" if it states that the image has none. Of images with the same `id` the first one decides. In
+    a library `id` is the content id.
     """
 
     path: str
@@ -36,47 +40,28 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedFile:
-    """One file that was not added, and why.
-
-    `stage` is "read", "header", "decode", "convert", "embed" or "insert".
-    """
-
-    path: str
-    stage: str
-    error: str
-    reason: str
-
-    @classmethod
-    def of(cls, path: str, error: ImgSearchError) -> "FailedFile":
-        """Return the failure of the file at `path`."""
-        return cls(path, _stage(error), type(error).__name__, str(error))
-
-    @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> "FailedFile":
-        """Return the failure that a row of `embedding.SCHEMA` reports."""
-        name, _, reason = row["error"].partition(": ")
-        return cls(row["source"], row["status"], name, reason)
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of a load. `found` is the number of files in its sources, including ignored ones.
+    """Progress of a load: how many images passed each stage. `found` is their number.
 
-    When the load ends, `done` equals `found`.
+    In a folder, ignored files count as found, too. `decoded` and `embedded` count new images before
+    they are written. `added` images are searchable; `indexed` counts those for which an index was
+    built. When the load ends, `done` equals `found`.
     """
 
-    found: int
-    added: int
-    skipped: int
-    failed: int
-    seconds: float
+    found: int = 0
+    added: int = 0
+    skipped: int = 0
+    failed: int = 0
+    seconds: float = 0.0
     updated: int = 0
     ignored: int = 0
+    decoded: int = 0
+    embedded: int = 0
+    indexed: int = 0
 
     @property
     def done(self) -> int:
-        """The number of files that have an outcome."""
+        """The number of images that have an outcome."""
         return self.added + self.updated + self.skipped + self.failed + self.ignored
 
 
@@ -88,8 +73,9 @@ class Report:
     `skipped`: known images, and files with the content of an earlier file.
     `failed`: files that were not added; `failures` has the first 1,000 of them. A file with the
     content of a failed one fails, too.
-    `ignored`: files in folders that are not images.
+    `ignored`: files in folders that are not images, and images that a user's steps left out.
     `notes`: sentences about decisions, such as the choice between two labels.
+    `indexed`: how many of the added images an index was built for.
     """
 
     added: int
@@ -97,38 +83,53 @@ class Report:
     failed: int
     ignored: int
     seconds: float
-    failures: tuple[FailedFile, ...] = ()
+    failures: tuple[Failure, ...] = ()
     updated: int = 0
     notes: tuple[str, ...] = ()
+    indexed: int = 0
 
 
 class Tally:
-    """Counts outcomes and reports progress to the caller."""
+    """Counts outcomes and stages, and reports progress to the caller.
+
+    `total` is the expected number of images, 0 if unknown.
+    """
 
     def __init__(
         self,
-        total: int,
-        on_progress: Callable[[Progress], None] | None,
-        on_failure: Callable[[FailedFile], None] | None,
+        total: int = 0,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
     ) -> None:
-        self._total, self._start = total, monotonic()
+        self._start = monotonic()
         self._on_progress, self._on_failure = on_progress, on_failure
-        self._counts: dict[Outcome, int] = dict.fromkeys(get_args(Outcome), 0)
-        self._failures: list[FailedFile] = []
+        self._now = Progress(total)
+        self._failures: list[Failure] = []
         self._notes: dict[str, None] = {}
         self._contradictions: list[str] = []
-        self._ignored = self._contradicting = self._cleared = 0
+        self._taken = self._contradicting = self._cleared = 0
 
-    def count(self, outcome: Outcome, number: int = 1) -> None:
-        """Count files with this outcome."""
-        self._counts[outcome] += number
+    @property
+    def now(self) -> Progress:
+        """The present progress."""
+        return replace(self._now, seconds=monotonic() - self._start)
+
+    def take(self) -> None:
+        """Count an image that is read. If there are more than expected, more were found."""
+        self._taken += 1
+        if self._taken + self._now.ignored > self._now.found:
+            self.count("found")
+
+    def count(self, stage: Stage, number: int = 1) -> None:
+        """Count images with this outcome, or at this stage."""
+        self._now = replace(self._now, **{stage: getattr(self._now, stage) + number})
 
     def fail(self, path: str, error: ImgSearchError) -> None:
-        """Count a file that was not added because of `error`."""
-        self.failed(FailedFile.of(path, error))
+        """Count an image that was not added because of `error`."""
+        self.failed(Failure.of(path, error))
 
-    def failed(self, failed: FailedFile) -> None:
-        """Count a file that was not added, and keep the first failures for the report."""
+    def failed(self, failed: Failure) -> None:
+        """Count an image that was not added, and keep the first failures for the report."""
         self.count("failed")
         if len(self._failures) < _KEPT:
             self._failures.append(failed)
@@ -137,7 +138,7 @@ class Tally:
 
     def ignore(self, _path: str) -> None:
         """Count a file in a folder that is not an image."""
-        self._ignored += 1
+        self.count("ignored")
 
     def note(self, sentence: str) -> None:
         """Add a sentence to the report unless it was added before."""
@@ -152,26 +153,32 @@ class Tally:
         """Count a file whose label differs from `label`, the one used for its content."""
         self._contradicting += 1
         if len(self._contradictions) < _NAMED:
-            self._contradictions.append(contradiction(file, label, known_path()))
+            self._contradictions.append(_contradiction(file, label, known_path()))
 
     def report_progress(self) -> None:
         """Report progress to the caller."""
         if self._on_progress:
-            now = Progress(
-                self._total, **self._counts, ignored=self._ignored, seconds=self._seconds()
-            )
-            self._on_progress(now)
+            self._on_progress(self.now)
 
-    def report(self) -> Report:
-        """Send a last progress report, with `done` = `found`; return the report of the load."""
-        self._total = sum(self._counts.values()) + self._ignored
+    def report(self, *, complete: bool = True) -> Report:
+        """Send a last progress report, and return the report of the load.
+
+        If the load is `complete`, `done` equals `found`.
+        """
+        if complete:
+            self._now = replace(self._now, found=self._now.done)
         self.report_progress()
+        now = self.now
         return Report(
-            **self._counts,
-            ignored=self._ignored,
-            seconds=self._seconds(),
-            failures=tuple(self._failures),
-            notes=(*self._notes, *self._label_notes()),
+            now.added,
+            now.skipped,
+            now.failed,
+            now.ignored,
+            now.seconds,
+            tuple(self._failures),
+            now.updated,
+            (*self._notes, *self._label_notes()),
+            now.indexed,
         )
 
     def _label_notes(self) -> Iterator[str]:
@@ -183,64 +190,39 @@ class Tally:
             removed = counted(self._cleared, "label was", "labels were")
             yield f"{removed} removed: their source has an empty label"
 
-    def _seconds(self) -> float:
-        return monotonic() - self._start
 
+class BatchSize:
+    """An adaptive number of images: doubled after a fast batch, halved after a slow one.
 
-class Parts:
-    """Splits images into parts for embedding: 1, 2, 4, … images, then about two seconds' worth."""
+    It starts with `first`, and never exceeds what `largest` returns.
+    """
 
-    def __init__(self, *, largest: int = _LARGEST) -> None:
-        self._size = _BatchSize(1, largest)
+    def __init__(self, first: int = SMALLEST, largest: Callable[[], int] = lambda: LARGEST) -> None:
+        self._value, self._largest = first, largest
 
-    def of(self, files: Sequence[T]) -> Iterator[Sequence[T]]:
-        """Yield the files in parts. The time that the caller takes for a part adapts the next."""
-        start = 0
-        while start < len(files):
-            part, started = files[start : start + self._size.value], monotonic()
-            start += len(part)
-            yield part
-            self._size.adapt(monotonic() - started)
-
-
-class _BatchSize:
-    """An adaptive number of images: doubled after a fast batch, halved after a slow one."""
-
-    def __init__(self, first: int, largest: int) -> None:
-        self.value, self._largest = first, largest
+    @property
+    def value(self) -> int:
+        """The size of the next batch."""
+        return min(self._value, self._largest())
 
     def adapt(self, seconds: float) -> None:
         """Set the size of the next batch according to the time that the last one took."""
-        if self.value < _SMALLEST or seconds < _SECONDS:
-            self.value = min(self._largest, self.value * 2)
+        if self._value < SMALLEST or seconds < _SECONDS:
+            self._value = min(LARGEST, self._value * 2)
         else:
-            self.value = max(_SMALLEST, self.value // 2)
+            self._value = max(SMALLEST, self._value // 2)
+
+    def split(self, files: Sequence[T]) -> Iterator[Sequence[T]]:
+        """Yield the files in parts. The time that the caller takes for a part adapts the next."""
+        start = 0
+        while start < len(files):
+            part, started = files[start : start + self.value], monotonic()
+            start += len(part)
+            yield part
+            self.adapt(monotonic() - started)
 
 
-def chunks(references: Iterator[Reference], tally: Tally) -> Iterator[list[Candidate]]:
-    """Read files into chunks that take about two seconds to read, embed and write.
-
-    A file that cannot be read is counted as failed. Every other file is in one chunk.
-    """
-    chunk: list[Candidate] = []
-    size, wanted, started = 0, _BatchSize(_SMALLEST, _LARGEST), monotonic()
-    for reference in references:
-        try:
-            data = sources.read(reference)
-        except SourceError as error:
-            tally.fail(reference.path, error)
-            continue
-        content = sources.content_id(data)
-        chunk.append(Candidate(absolute(reference.path), reference.label, content, data))
-        size += len(data)
-        if len(chunk) >= wanted.value or size >= _CHUNK_BYTES:
-            yield chunk
-            wanted.adapt(monotonic() - started)
-            chunk, size, started = [], 0, monotonic()
-    yield chunk
-
-
-def contradiction(file: Candidate, label: str, known_path: str) -> str:
+def _contradiction(file: Candidate, label: str, known_path: str) -> str:
     """Return the note about a file whose label differs from `label`, the one used."""
     return (
         f"{sources.printable(file.path)} states the label {file.label!r}, but the same image at "
@@ -252,15 +234,3 @@ def absolute(file: str | PathLike[str]) -> str:
     """Return a path as stored in records: absolute, without "..", with symbolic links kept."""
     # resolve() would follow links; Path.expanduser raises for a name that merely begins with ~
     return path.abspath(path.expanduser(fsdecode(file)))  # noqa: PTH100, PTH111
-
-
-def _stage(error: ImgSearchError) -> str:
-    match error:
-        case ImageError():
-            return error.stage
-        case SourceError():
-            return "read"
-        case EncoderError():
-            return "embed"
-        case _:
-            return "insert"

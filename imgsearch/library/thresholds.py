@@ -4,12 +4,11 @@
 threshold that failed its validation is never used, even if an older version kept it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from imgsearch.backends import Collection, VectorBackend, notes
 from imgsearch.errors import ConfigError
-from imgsearch.library.query import Query
 
 _HITS: Final = "min_score"
 _DUPLICATES: Final = "duplicates"
@@ -22,8 +21,8 @@ class Thresholds:
     def __init__(self, store: VectorBackend, collection: Collection) -> None:
         self._store, self._collection = store, collection
 
-    def min_score(self, query: Query) -> float:
-        """Return the lowest score at which a query's hits have the wanted precision.
+    def min_score(self, kinds: Iterable[str]) -> float:
+        """Return the lowest score at which hits of such queries have the wanted precision.
 
         Queries of images and vectors, alone or summed, use the image threshold. Text queries use
         the text threshold. A query with both uses the lower threshold, so it shows every hit that
@@ -33,7 +32,7 @@ class Thresholds:
             ConfigError: no threshold is kept for this kind of query, or it failed its validation.
         """
         self._require_encoder()
-        kinds = sorted({"text" if term.kind == "text" else "image" for term in query.terms})
+        kinds = sorted(kinds)
         kept = self.to_dict()[_HITS]
         for kind in kinds:
             self._require_confirmed(kept.get(kind, {}), f"threshold for {kind} queries")

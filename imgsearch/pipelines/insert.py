@@ -11,7 +11,7 @@ from imgsearch.images import MAX_PIXELS
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.pipelines.steps import embed, in_batches
 from imgsearch.towhee import Pipeline, op
-from imgsearch.types import Failure
+from imgsearch.types import FailedRow
 
 FIELDS = ("path", "label")
 """The fields stored with each vector."""
@@ -128,7 +128,7 @@ def _region_rows(
 ) -> Iterator[tuple[Any, ...]]:
     """Yield rows with `_COLUMNS`: one per region, or a single row for an image that failed."""
     for path, label, regions in zip(paths, labels, region_lists, strict=True):
-        if isinstance(regions, Failure):
+        if isinstance(regions, FailedRow):
             yield path, label, *[regions] * (len(_COLUMNS) - 2)
         else:
             whole = regions[-1][0]

@@ -92,5 +92,53 @@ def text_search_pipeline(
     return in_batches(embedded, ("text",), ("vector",), "hits", searching).returning("text", "hits")
 
 
+def query_steps() -> Pipeline:
+    """Return an open pipeline with the column ``query``: what the caller of `search` gave.
+
+    Extend it with steps that change ``query``, or set ``vector`` (float32 (d,)), and pass it to
+    `Library.search`.
+    """
+    steps: Pipeline = Pipeline.input("query")
+    return steps
+
+
+def query_pipeline(
+    encoder: Recipe | None,
+    *,
+    inputs: tuple[str, ...] = ("query",),
+    steps: Pipeline | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Pipeline:
+    """Return the open pipeline: query → encoded.
+
+    ``encoded`` is an `EncodedQuery`. Without an `encoder` only vectors can be searched for. `steps`
+    are a user's; see `query_steps`. `inputs` are all input columns, for later steps.
+
+    Raises, when it is built:
+        ConfigError: `steps` need other columns.
+    """
+    config = encoder.config() if encoder else {}
+    start: Pipeline = Pipeline.input(*inputs)
+    longer = start if steps is None else steps.following(start)
+    query = "vector" if "vector" in longer.names() else "query"
+    encoded: Pipeline = longer.map(
+        query, "encoded", op("query_embedding", **config, max_pixels=max_pixels)
+    )
+    return encoded
+
+
+def hits_pipeline(
+    encoder: Recipe | None, *, steps: Pipeline | None = None, max_pixels: int = MAX_PIXELS
+) -> Pipeline:
+    """Return the pipeline: query, search → encoded, hits; see `query_pipeline`.
+
+    ``search`` is a function from an `EncodedQuery` to hits.
+    """
+    inputs = ("query", "search")
+    queries = query_pipeline(encoder, inputs=inputs, steps=steps, max_pixels=max_pixels)
+    hits: Pipeline = queries.map(("encoded", "search"), "hits", op("vector_search"))
+    return hits.returning("encoded", "hits")
+
+
 def _texts(source: str | Iterable[str]) -> list[str]:
     return [source] if isinstance(source, str) else list(source)

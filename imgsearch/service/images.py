@@ -15,13 +15,13 @@ from starlette.datastructures import UploadFile
 
 from imgsearch import archive
 from imgsearch.archive import Entry, Incoming, Order, State
-from imgsearch.library.progress import FailedFile
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
 from imgsearch.service.problems import Problem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
 from imgsearch.service.uploads import check_pixels, display_name, upload, validated
+from imgsearch.types import Failure
 from imgsearch.wire import requests, responses, values
 from imgsearch.wire.problems import kind_named
 
@@ -267,28 +267,28 @@ def _incoming(here: Service, file: UploadFile, form: _AddForm, fields: dict[str,
 
 
 def _response(here: Service, added: archive.Added) -> Response:
-    stages, failures = added.stages, [_failure(failed) for failed in added.failures]
-    new = stages.inserted
+    report, failures = added.report, [_failure(failed) for failed in added.report.failures]
+    new = report.added
     for outcome, number in {
         "new": new,
-        "updated": stages.updated,
-        "known": stages.skipped,
+        "updated": report.updated,
+        "known": report.skipped,
         "failed": len(failures),
     }.items():
         here.metrics.images.labels(outcome).inc(number)
     if failures and not added.entries:
-        kind = kind_named(added.failures[0].error)
+        kind = kind_named(report.failures[0].error)
         raise Problem(kind.status, kind.code, kind.text, retry=kind.retry)
     content = responses.Added(
         images=[conversion.image(entry) for entry in added.entries],
         new=new,
-        updated=stages.updated,
+        updated=report.updated,
         failures=failures,
     )
     return JSONResponse(content.model_dump(mode="json"), 201 if new else 200)
 
 
-def _failure(failed: FailedFile) -> responses.Failure:
+def _failure(failed: Failure) -> responses.Failure:
     kind = kind_named(failed.error)
     return responses.Failure(
         name=display_name(failed.path), stage=failed.stage, code=kind.code, detail=kind.text

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 
 from imgsearch.errors import FieldInvalid, ImgSearchError
 from imgsearch.filters import Filter
-from imgsearch.library.query import Query
+from imgsearch.query import Query, SearchOptions
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body, model_of
 from imgsearch.service.problems import Problem
@@ -116,33 +116,33 @@ def _run(here: Service, search: _Search) -> responses.Hits:
 
 def _hits(here: Service, search: _Search) -> responses.Hits:
     took, warnings = dict[str, float](), list[str]()
-    options: dict[str, Any] = {
-        "k": search.options.k,
-        "offset": search.options.offset,
-        "where": search.where,
-        "min_score": search.options.min_score,
-        "hide_duplicates": search.options.hide_duplicates,
-    }
+    options = _options(search)
     collection = search.options.collection
     if search.query is None:
         collection = here.archive.entry(search.id).collection
         with here.metrics.stage("search", took):
-            matches = here.archive.more_like(search.id, **options)
+            matches = here.archive.more_like(search.id, options)
     else:
         library = here.archive.existing(collection)
         _ = library.collection  # a missing collection is reported before an invalid query
-        if options["min_score"] == "auto":  # depends on the query's kind, which is lost in a vector
-            options["min_score"] = library.thresholds.min_score(search.query)
         with here.embedding, here.metrics.stage("embed", took):
-            vector = library.encode(search.query, on_warning=warnings.append)
+            encoded = library.encode_query(search.query)
+        warnings += encoded.warnings
         with here.metrics.stage("search", took):
-            matches = here.archive.search(vector, collection=collection, **options)
+            matches = here.archive.search(encoded, options, collection=collection)
     return responses.Hits(
         hits=[conversion.hit(match) for match in matches],
         took=took,
         collection=collection,
         model=here.archive.library(collection).recipe.model,
         warnings=warnings,
+    )
+
+
+def _options(search: _Search) -> SearchOptions:
+    wanted = search.options
+    return SearchOptions(
+        wanted.k, wanted.offset, search.where, wanted.min_score, wanted.hide_duplicates
     )
 
 

@@ -13,7 +13,7 @@ from imgsearch.errors import (
 )
 from imgsearch.towhee.errors import keep_error
 from imgsearch.towhee.imports import PyOperator, SharedType
-from imgsearch.types import Failure
+from imgsearch.types import FailedRow
 
 OnError = Literal["raise", "keep"]
 _ROW_AT_FAULT = (EncoderError, FieldInvalid, VectorInvalid)  # other rows of the batch may be valid
@@ -23,7 +23,7 @@ class Operator(PyOperator):
     """A pipeline step for one row: `__call__` gets columns and returns columns.
 
     Every operator takes `on_error`: "raise" ends the pipeline run with the typed error; "keep"
-    returns a `Failure` in the row's outputs, which later steps pass on.
+    returns a `FailedRow` in the row's outputs, which later steps pass on.
     One instance serves all threads and rows.
     """
 
@@ -61,7 +61,7 @@ class Operator(PyOperator):
                     except ImgSearchError as error:
                         if self._on_error == "raise":
                             raise
-                        failure = Failure(error.with_traceback(None))
+                        failure = FailedRow(error.with_traceback(None))
                     else:
                         if result is None:
                             raise TypeError(
@@ -81,7 +81,7 @@ class Operator(PyOperator):
             except ImgSearchError as error:
                 if self._on_error == "raise":
                     raise
-                yield failed_outputs(Failure(error.with_traceback(None)), self.outputs)
+                yield failed_outputs(FailedRow(error.with_traceback(None)), self.outputs)
 
 
 class BatchOperator(Operator):
@@ -118,7 +118,7 @@ class BatchOperator(Operator):
         return results
 
     def _attempt(self, call: Callable[..., Any], columns: list[list[Any]]) -> list[Any]:
-        """Run `call`. With "keep", an error becomes a `Failure` in each row that caused it."""
+        """Run `call`. With "keep", an error becomes a `FailedRow` in each row that caused it."""
         size = len(columns[0])
         try:
             return list(call(self, *columns))
@@ -126,20 +126,20 @@ class BatchOperator(Operator):
             if self._on_error == "raise":
                 raise
             if size == 1 or not isinstance(error, _ROW_AT_FAULT):
-                return [Failure(error.with_traceback(None))] * size
+                return [FailedRow(error.with_traceback(None))] * size
         return [
             self._attempt(call, [[column[index]] for column in columns])[0] for index in range(size)
         ]
 
 
-def failed_outputs(failure: Failure, outputs: int) -> Any:
+def failed_outputs(failure: FailedRow, outputs: int) -> Any:
     """Return `failure` as the outputs of a step that has `outputs` columns."""
     return failure if outputs == 1 else (failure,) * outputs
 
 
-def first_failure(columns: Iterable[Any]) -> Failure | None:
+def first_failure(columns: Iterable[Any]) -> FailedRow | None:
     """Return the first failure among a row's columns, or None."""
-    return next((value for value in columns if isinstance(value, Failure)), None)
+    return next((value for value in columns if isinstance(value, FailedRow)), None)
 
 
 def _wrap_init(build: Callable[..., None]) -> Callable[..., None]:

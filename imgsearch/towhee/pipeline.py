@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from typing_extensions import override
 
-from imgsearch.errors import ConfigError
+from imgsearch.errors import ConfigError, ImgSearchError, StepFailed
 from imgsearch.towhee.errors import restore_error
 from imgsearch.towhee.imports import (
     FlatMapConst,
@@ -25,7 +25,7 @@ from imgsearch.towhee.imports import (
 )
 from imgsearch.towhee.operator import failed_outputs, first_failure
 from imgsearch.towhee.registry import require_operator
-from imgsearch.types import Failure
+from imgsearch.types import FailedRow
 
 Row: TypeAlias = dict[str, Any]
 """One output row: the columns by name, and "error", which is None unless the row failed."""
@@ -56,6 +56,31 @@ class Pipeline(TowheePipeline):
     def returning(self, *columns: str) -> "Pipeline":
         """Return a copy of this pipeline that returns rows with `columns` when called."""
         return Pipeline(self._dag, self._clo_node, columns=columns)
+
+    def names(self) -> set[str]:
+        """Return the names of all columns that the pipeline's steps have set."""
+        return {name for node in self._dag.values() for name in node["outputs"]}
+
+    def following(self, first: "Pipeline") -> "Pipeline":
+        """Return `first`, continued by the steps of this pipeline.
+
+        An error of a step fails its row, not the run, as far as the step runs by row.
+
+        Raises:
+            ConfigError: this pipeline starts from columns that `first` lacks.
+        """
+        dag, steps = deepcopy(first._dag), deepcopy(self._dag)
+        start = steps.pop(InputConst.name)
+        if missing := sorted(set(start["outputs"]) - first.names()):
+            raise ConfigError(
+                f"the pipeline starts from {', '.join(missing)}: there are only the columns "
+                f"{', '.join(sorted(first.names()))}."
+            )
+        for node in steps.values():
+            _keep_row_errors(node)
+        dag[first._clo_node]["next_nodes"] += start["next_nodes"]
+        end = first._clo_node if self._clo_node == InputConst.name else self._clo_node
+        return Pipeline({**dag, **steps}, end)
 
     def output(self, *columns: str) -> "Runtime":
         """Build the operators, and return the closed pipeline, a Towhee callable.
@@ -125,7 +150,7 @@ class Pipeline(TowheePipeline):
 def _row(columns: tuple[str, ...], values: list[Any]) -> Row:
     failure = first_failure(values)
     row: Row = {
-        name: None if isinstance(value, Failure) else value
+        name: None if isinstance(value, FailedRow) else value
         for name, value in zip(columns, values, strict=True)
     }
     row["error"] = failure.error if failure else None
@@ -162,6 +187,35 @@ def _skip_failures(function: Callable[..., Any], outputs: int, *, flat: bool) ->
     return call
 
 
+def _keep_row_errors(node: dict[str, Any]) -> None:
+    """Let the step of a node return a `FailedRow` in the place of raising an exception."""
+    action, kind = node["op_info"], node["iter_info"]["type"]
+    if action["type"] == OPType.HUB and action["operator"].startswith(_OURS):
+        action["init_kws"] = {"on_error": "keep", **(action["init_kws"] or {})}
+    elif kind in _BY_ROW and callable(action["operator"]):
+        action["operator"] = _catch(
+            action["operator"], len(node["outputs"]), flat=kind == FlatMapConst.name
+        )
+
+
+def _catch(function: Callable[..., Any], outputs: int, *, flat: bool) -> Callable[..., Any]:
+    """Wrap a user's function so that an exception becomes a `FailedRow`."""
+
+    @wraps(function)
+    def call(*columns: Any) -> Any:
+        try:
+            return function(*columns)
+        except ImgSearchError as error:
+            failure = FailedRow(error.with_traceback(None))
+        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+            failure = FailedRow(StepFailed.of(error))
+        result = failed_outputs(failure, outputs)
+        return [result] if flat else result
+
+    return call
+
+
+_OURS: Final = "imgsearch/"  # operators that take `on_error`
 _BY_ROW: Final = (MapConst.name, FlatMapConst.name)
 
 

@@ -3,17 +3,18 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import gradio as gr
 
-from imgsearch.archive import Added, Archive, Incoming, Job, Jobs, Stages
+from imgsearch.archive import Added, Archive, Incoming, Jobs, progress_of
 from imgsearch.errors import ImgSearchError, SourceError
 from imgsearch.images import sources
-from imgsearch.library.progress import FailedFile
+from imgsearch.library.progress import Progress
+from imgsearch.types import Failure
 from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.gallery import notice, progress, table
 from imgsearch.ui.messages import describe
@@ -89,7 +90,7 @@ class AddTab:
         if not files:
             yield notice("Choose some images first.", kind="error"), "", gr.skip()
             return
-        failed: list[FailedFile] = []
+        failed: list[Failure] = []
         try:
             self._require(request, "write")
             add = partial(
@@ -99,12 +100,12 @@ class AddTab:
                 found=len(files),
                 on_failure=failed.append,
             )
-            for stages in stages_of(add):
-                yield _bar(stages), _table(failed), gr.skip()
+            for now in progress_of_add(add):
+                yield _bar(now), _table(failed), gr.skip()
         except ImgSearchError as error:
             yield notice(describe(error), kind="error"), _table(failed), gr.skip()
             return
-        yield _sentence(stages), _table(failed), None
+        yield _sentence(now), _table(failed), None
         for file in files:
             file.path.unlink(missing_ok=True)
 
@@ -115,7 +116,7 @@ class AddTab:
             self._require(request, "write")
             job = self._jobs.start_folder(folder, collection=into.strip())
             for job in self._jobs.watch(job.id):  # noqa: B020 - newer states of the job
-                yield _bar(_stages(job)), ""
+                yield _bar(progress_of(job)), ""
             page = self._jobs.failures(job.id, limit=_SHOWN)
         except SourceError as error:
             yield notice(f"{str(error).capitalize()}.", kind="error"), ""
@@ -124,22 +125,22 @@ class AddTab:
             yield notice(describe(error), kind="error"), ""
             return
         failed = [
-            FailedFile(failure.item, failure.stage, failure.error, failure.reason)
+            Failure(failure.item, failure.stage, failure.error, failure.reason)
             for failure in page.failures
         ]
-        yield _sentence(_stages(job), state=job.state), _table(failed)
+        yield _sentence(progress_of(job), state=job.state), _table(failed)
 
 
-def stages_of(add: Callable[..., Added]) -> Iterator[Stages]:
-    """Run `add` in a thread; yield its stage counts as they change, and the final counts.
+def progress_of_add(add: Callable[..., Added]) -> Iterator[Progress]:
+    """Run `add` in a thread; yield its progress.
 
     Raises: the `ImgSearchError` that `add` raises.
     """
-    states: queue.SimpleQueue[Stages | Added | ImgSearchError | None] = queue.SimpleQueue()
+    states: queue.SimpleQueue[Progress | ImgSearchError | None] = queue.SimpleQueue()
 
     def run() -> None:
         try:
-            states.put(add(on_stages=states.put))
+            add(on_progress=states.put)
         except ImgSearchError as error:
             states.put(error)
         finally:
@@ -149,7 +150,7 @@ def stages_of(add: Callable[..., Added]) -> Iterator[Stages]:
     while (state := states.get()) is not None:
         if isinstance(state, ImgSearchError):
             raise state
-        yield state.stages if isinstance(state, Added) else state
+        yield state
 
 
 def _uploads(payload: Any) -> list[Upload]:
@@ -163,27 +164,21 @@ def _incoming(file: Upload, label: str) -> Incoming:
     return Incoming(name, label=label.strip() or None, reader=lambda: sources.read(str(file.path)))
 
 
-def _stages(job: Job) -> Stages:
-    return Stages(**{name: getattr(job, name) for name in asdict(Stages())})
+def _bar(now: Progress) -> str:
+    counts = f"{now.done} of {now.found}: {now.decoded} decoded, {now.embedded} embedded"
+    return progress(now.done, now.found, counts)
 
 
-def _bar(stages: Stages) -> str:
-    counts = (
-        f"{stages.done} of {stages.found}: {stages.decoded} decoded, {stages.embedded} embedded"
-    )
-    return progress(stages.done, stages.found, counts)
-
-
-def _sentence(stages: Stages, *, state: str = "done") -> str:
-    parts = [f"{stages.inserted} added"]
-    parts += [f"{stages.updated} updated"] * bool(stages.updated)
-    parts += [f"{stages.skipped} known"] * bool(stages.skipped)
-    parts += [f"{stages.failed} failed"] * bool(stages.failed)
+def _sentence(now: Progress, *, state: str = "done") -> str:
+    parts = [f"{now.added} added"]
+    parts += [f"{now.updated} updated"] * bool(now.updated)
+    parts += [f"{now.skipped} known"] * bool(now.skipped)
+    parts += [f"{now.failed} failed"] * bool(now.failed)
     ending = "" if state == "done" else f" The job is {state}."
-    return notice(f"{', '.join(parts)}.{ending}", kind="warning" if stages.failed else "note")
+    return notice(f"{', '.join(parts)}.{ending}", kind="warning" if now.failed else "note")
 
 
-def _table(failed: Sequence[FailedFile]) -> str:
+def _table(failed: Sequence[Failure]) -> str:
     if not failed:
         return ""
     rows = [_cells(failure) for failure in failed]
@@ -191,7 +186,7 @@ def _table(failed: Sequence[FailedFile]) -> str:
     return table(_FAILURES, rows[:_SHOWN]) + notice(f"and {more} more" if more > 0 else "")
 
 
-def _cells(failure: FailedFile) -> tuple[str, str, str]:
+def _cells(failure: Failure) -> tuple[str, str, str]:
     """Return a failure's table cells. The reason does not repeat name and stage."""
     reason = failure.reason.removeprefix(f"{failure.path}: ")
     reason = reason.removesuffix(f" (stage: {failure.stage})")

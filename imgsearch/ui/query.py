@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from imgsearch.archive import Archive, Found
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field, Filter
 from imgsearch.images import sources
-from imgsearch.library.query import Query
+from imgsearch.query import Query, SearchOptions
 
 _DEEPEST: Final = 2000  # nearest hits that are filtered by name
 
@@ -91,14 +91,9 @@ def _all_hits(archive: Archive, search: SearchRequest) -> Iterator[Found]:
             return
 
 
-def _hits(archive: Archive, search: SearchRequest, **page: int) -> list[Found]:
+def _hits(archive: Archive, search: SearchRequest, *, k: int, offset: int = 0) -> list[Found]:
     where: Filter | None = Field("label") == search.label if search.label else None
-    options: dict[str, Any] = {
-        **page,
-        "where": where,
-        "min_score": search.min_score,
-        "hide_duplicates": search.hide_duplicates,
-    }
+    options = SearchOptions(k, offset, where, search.min_score, search.hide_duplicates)
     if search.like is not None:
-        return archive.more_like(search.like, **options)
-    return archive.search(search.query(), collection=search.collection, **options)
+        return archive.more_like(search.like, options)
+    return archive.search(search.query(), options, collection=search.collection)

@@ -4,19 +4,23 @@ from collections.abc import Mapping
 from os.path import lexists
 from typing import Any
 
-from imgsearch.backends import Index, Schema, connect
+from imgsearch.backends import Index, Schema, VectorBackend, connect
 from imgsearch.encoders import DEFAULT, Recipe, load
+from imgsearch.encoders.embedding import Chunk
 from imgsearch.images.sources import is_content_id, label_text, printable
 from imgsearch.towhee import BatchOperator
-from imgsearch.types import Record, Vector
+from imgsearch.types import Record
 
 
 class VectorInsert(BatchOperator):
-    """Write vectors from the encoder `model` into a collection, which is created if necessary."""
+    """Write vectors from the encoder `model` into a collection, which is created if necessary.
+
+    Without a `url` it writes chunks, which know where to.
+    """
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         collection: str = "images",
         *,
         model: str = DEFAULT,
@@ -26,9 +30,12 @@ class VectorInsert(BatchOperator):
         metric: Any = "cosine",
         fields: tuple[str, ...] = ("path", "label"),
     ) -> None:
+        self._names = fields
+        self._backend: VectorBackend | None = None
+        if url is None:
+            return
         encoder = load(model, weights=weights, options=options).fingerprint
         recipe = Recipe.of(model, weights, options)
-        self._names = fields
         schema = Schema(
             encoder.dim,
             metric,
@@ -44,12 +51,17 @@ class VectorInsert(BatchOperator):
             self._backend.close()
             raise
 
-    def __call__(self, ids: list[str], vectors: list[Vector], *fields: list[str]) -> list[str]:
+    def __call__(self, ids: list[Any], vectors: list[Any], *fields: list[str]) -> list[Any]:
         """Write the rows, replacing rows with the same id; return the ids, which are searchable.
+
+        In place of ids there may be chunks, and record batches in place of vectors; the result is
+        then what the chunks' `write` returns.
 
         If an id is a content hash, the first file with that content is kept, as in a library: a row
         for another file is not written while the first file exists.
         """
+        if isinstance(ids[0], Chunk):
+            return [chunk.write(rows) for chunk, rows in zip(ids, vectors, strict=True)]
         columns = zip(self._names, fields, strict=True)
         texts = [[_stored(name, text) for text in column] for name, column in columns]
         records: dict[str, Record] = {}
@@ -74,7 +86,8 @@ class VectorInsert(BatchOperator):
 
     def close(self) -> None:
         """Close the store."""
-        self._backend.close()
+        if self._backend is not None:
+            self._backend.close()
 
 
 def _stored(name: str, text: str) -> str:

@@ -17,6 +17,7 @@ from imgsearch.errors import (
     SourceError,
 )
 from imgsearch.images import sources
+from imgsearch.query import SearchOptions
 from imgsearch.types import Record
 from tests.archive.place import archive, images, jpeg, state
 from tests.pictures import write
@@ -32,12 +33,12 @@ def test_same_image_under_two_names_has_two_rows_and_one_vector(opened):
     one, other = Incoming("a ü.jpg", data=jpeg(1)), Incoming("b.jpg", data=jpeg(1), label="zwei")
     opened.add([one])
     added = opened.add([one, other, one])
-    assert (added.stages.inserted, added.stages.skipped, len(added.entries)) == (1, 2, 2)
+    assert (added.report.added, added.report.skipped, len(added.entries)) == (1, 2, 2)
     assert opened.count() == imgsearch.archive.Counts(2, 1)
-    hits = opened.search(jpeg(1), k=5)
+    hits = opened.search(jpeg(1), SearchOptions(k=5))
     assert [(hit.entry.name, hit.references) for hit in hits] == [("a ü.jpg", 2)]
     assert opened.delete([hits[0].entry.id]) == 1
-    (left,) = opened.search(jpeg(1), k=5)
+    (left,) = opened.search(jpeg(1), SearchOptions(k=5))
     assert (left.entry.name, left.references) == ("b.jpg", 1)
     assert left.hit.fields["label"] == "zwei"
     assert opened.delete([left.entry.id]) == 1
@@ -50,21 +51,23 @@ def test_same_image_under_two_names_has_two_rows_and_one_vector(opened):
 
 def test_rejected_file_is_only_listed_as_a_failure(opened):
     added = opened.add([Incoming("x.pdf", data=b"%PDF-1.7 x"), *images(0, 2)])
-    assert [line.error for line in added.failures] == ["FormatRefused"]
-    assert (added.stages.failed, added.stages.inserted) == (1, 2)
+    assert [line.error for line in added.report.failures] == ["FormatRefused"]
+    assert (added.report.failed, added.report.added) == (1, 2)
     assert len(state(opened)[2]) == 2
     again = opened.add(images(0, 2))
-    assert (again.stages.skipped, again.stages.inserted, len(again.entries)) == (2, 0, 2)
+    assert (again.report.skipped, again.report.added, len(again.entries)) == (2, 0, 2)
 
 
 def test_pixel_limit_holds_for_adding_and_searching(tmp_path):
     with archive(tmp_path, max_pixels=64 * 48) as wide:
         (entry,) = wide.add(images(0, 1)).entries
-        assert wide.search(jpeg(0), k=1)[0].entry == entry
+        assert wide.search(jpeg(0), SearchOptions(k=1))[0].entry == entry
     with archive(tmp_path, max_pixels=10) as narrow:
-        assert [line.error for line in narrow.add(images(1, 2)).failures] == ["ImageTooLarge"]
+        assert [line.error for line in narrow.add(images(1, 2)).report.failures] == [
+            "ImageTooLarge"
+        ]
         with pytest.raises(ImageTooLarge):
-            narrow.search(jpeg(0), k=1)
+            narrow.search(jpeg(0), SearchOptions(k=1))
         assert narrow.thumbnail(entry.id, 64)  # stored images are shown even above the limit
 
 
@@ -72,8 +75,8 @@ def test_given_id_is_kept_and_unique(opened):
     first = opened.add([Incoming("a.jpg", data=jpeg(1), id="images")])
     assert first.entries[0].id == "images"
     clash = opened.add([Incoming("b.jpg", data=jpeg(2), id="images")])
-    assert [line.error for line in clash.failures] == ["ImageExists"]
-    assert clash.stages.skipped == 0
+    assert [line.error for line in clash.report.failures] == ["ImageExists"]
+    assert clash.report.skipped == 0
     assert opened.entry("images").name == "a.jpg"
     assert state(opened)[2] == {sources.content_id(jpeg(1))}
 
@@ -114,18 +117,18 @@ def test_originals_and_thumbnails_are_returned(opened):
 def test_many_small_additions_are_indexed_together(tmp_path):
     """Unindexed rows are compared one by one; a job once left 1,000 rows unindexed."""
     with archive(tmp_path) as opened:
-        assert opened.add(images(0, 20)).stages.indexed == 0
+        assert opened.add(images(0, 20)).report.indexed == 0
         assert opened._libraries._waiting == {"images": 20}
         opened.add(images(20, 260))
         assert opened._libraries._waiting == {"images": 0}
-        assert opened.add(images(260, 262), background=True).stages.indexed == 2
-        assert opened.add(images(262, 520)).stages.indexed == 258
+        assert opened.add(images(260, 262), background=True).report.indexed == 2
+        assert opened.add(images(262, 520)).report.indexed == 258
 
 
 def test_more_like_excludes_the_image_itself(opened):
     opened.add(images(0, 6))
-    first = opened.search(jpeg(2), k=1)[0].entry
-    hits = opened.more_like(first.id, k=3)
+    first = opened.search(jpeg(2), SearchOptions(k=1))[0].entry
+    hits = opened.more_like(first.id, SearchOptions(k=3))
     assert len(hits) == 3
     assert first.content not in {hit.entry.content for hit in hits}
     vector = opened.vector(first.id)
@@ -151,7 +154,7 @@ def test_existing_library_is_adopted(tmp_path):
     with archive(tmp_path) as opened:
         assert opened.repair().adopted == 3
         assert not opened.repair().anything
-        hits = opened.search(files[1].read_bytes(), k=1)
+        hits = opened.search(files[1].read_bytes(), SearchOptions(k=1))
         assert hits[0].entry.place == str(files[1])
 
 
@@ -176,7 +179,8 @@ def test_repair_keeps_and_reports_foreign_records(opened):
         for reason in ("'foo' (the id is not a sha256)", "label is longer", "path is missing"):
             assert reason in note
     assert collection.get(ids).keys() == set(ids)
-    hits = opened.search(vector, k=3)  # the five foreign records are nearer, but have no row
+    # the five foreign records are nearer, but have no row
+    hits = opened.search(vector, SearchOptions(k=3))
     assert {hit.entry.content for hit in hits} == state(opened)[1] - set(ids)
 
 
@@ -185,7 +189,7 @@ def test_page_of_hits_is_full_despite_many_foreign_records(opened):
     collection = opened.library().collection
     vector = np.ones(collection.schema.dim, np.float32)
     collection.upsert(Record(f"foo {n}", vector, {"path": "x"}) for n in range(120))
-    assert len(opened.search(vector, k=2, offset=1)) == 2
+    assert len(opened.search(vector, SearchOptions(k=2, offset=1))) == 2
 
 
 def test_repair_keeps_and_reports_foreign_collections(tmp_path):
@@ -203,7 +207,7 @@ def test_repair_keeps_and_reports_foreign_collections(tmp_path):
                     act()
             with pytest.raises(CollectionNotFound):
                 opened.drop("images", confirm="images")
-            assert opened.add(images(0, 2), collection="ours").stages.inserted == 2
+            assert opened.add(images(0, 2), collection="ours").report.added == 2
             assert [collection.name for collection in opened.collections()] == ["ours"]
             assert opened.default().name == "ours"
         assert store.open("images").count() == 1
@@ -279,31 +283,31 @@ def test_first_of_equal_items_counts_across_chunks(opened):
         Incoming("a.jpg", data=jpeg(1)),
     ]
     added = opened.add(items, found=len(items))
-    stages = added.stages
-    counts = (stages.inserted, stages.updated, stages.skipped, stages.failed)
+    report = added.report
+    counts = (report.added, report.updated, report.skipped, report.failed)
     assert counts == (82, 0, 2, 2)
-    assert sum(counts) == stages.done == stages.found == len(items)
-    assert [line.path for line in added.failures] == ["b.jpg", "b.jpg"]
-    assert added.notes == (
+    assert sum(counts) == len(items)
+    assert [line.path for line in added.report.failures] == ["b.jpg", "b.jpg"]
+    assert added.report.notes == (
         "a.jpg states the label 'dog', but the same image at a.jpg has 'cat', which was stated "
         "first and counts",
     )
-    (hit,) = opened.search(jpeg(1), k=1)
+    (hit,) = opened.search(jpeg(1), SearchOptions(k=1))
     assert (hit.hit.fields["label"], hit.references) == ("cat", 2)
 
 
 def test_equal_items_within_a_chunk_share_the_outcome_of_the_first(opened):
     one = Incoming("a.jpg", data=jpeg(1)[:200])
     added = opened.add([one, one, Incoming("c.jpg", data=jpeg(2), label="x")] * 2)
-    assert (added.stages.inserted, added.stages.skipped, added.stages.failed) == (1, 1, 4)
+    assert (added.report.added, added.report.skipped, added.report.failed) == (1, 1, 4)
 
 
 def test_new_label_replaces_the_old_one_and_is_counted(opened):
     def add(label):
-        stages = opened.add([Incoming("a.jpg", data=jpeg(1), label=label)]).stages
+        report = opened.add([Incoming("a.jpg", data=jpeg(1), label=label)]).report
         stored = opened.library().collection.get([sources.content_id(jpeg(1))])
         (record,) = stored.values()
-        return stages.inserted, stages.updated, stages.skipped, record.fields["label"]
+        return report.added, report.updated, report.skipped, record.fields["label"]
 
     assert add("dog") == (1, 0, 0, "dog")
     assert add("caf\u0065\u0301") == (0, 1, 0, "café")
@@ -311,7 +315,7 @@ def test_new_label_replaces_the_old_one_and_is_counted(opened):
     assert add(None) == (0, 0, 1, "café")
     assert add("") == (0, 1, 0, "")
     long = opened.add([Incoming("a.jpg", data=jpeg(1), label="x" * 600)])
-    assert (long.stages.failed, long.failures[0].error) == (1, "ConfigError")
+    assert (long.report.failed, long.report.failures[0].error) == (1, "ConfigError")
 
 
 def test_label_edited_by_a_user_survives_adding_the_folder_again(opened, tmp_path):
@@ -319,7 +323,7 @@ def test_label_edited_by_a_user_survives_adding_the_folder_again(opened, tmp_pat
     (first, _) = opened.add(opened.folder(tmp_path / "bilder")).entries
     assert opened.update(first.id, label="ka\u0308fer").label == "käfer"
     again = opened.add(opened.folder(tmp_path / "bilder"))
-    assert (again.stages.skipped, again.stages.updated) == (2, 0)
+    assert (again.report.skipped, again.report.updated) == (2, 0)
     assert opened.entry(first.id).label == "käfer"
 
 
@@ -362,5 +366,5 @@ def test_repair_gives_a_vector_the_label_of_its_first_row(tmp_path):
         opened.catalog.failed({first.id: "SourceError: no"})
         opened.catalog.begin([first])  # repaired last, because it changed last
         assert opened.repair().completed == 3
-        (hit,) = opened.search(jpeg(1), k=2)
+        (hit,) = opened.search(jpeg(1), SearchOptions(k=2))
         assert (hit.entry.name, hit.hit.fields["label"]) == ("3.jpg", "3")

@@ -44,7 +44,7 @@ def test_killed_addition_loses_and_leaves_nothing(tmp_path, step):
         assert repaired.completed == (2 if step in ("pending", "vector") else 0)
         assert not opened.repair().anything
         again = opened.add(images(0, 5))
-        assert again.stages.inserted == (4 if step == "original" else 2)
+        assert again.report.added == (4 if step == "original" else 2)
         in_step(opened, kept | CONTENTS)
 
 

@@ -10,6 +10,7 @@ import pytest
 from imgsearch.archive import Jobs
 from imgsearch.archive import priority as module
 from imgsearch.archive.priority import Traffic, lower_priority
+from imgsearch.query import SearchOptions
 from tests.archive.place import archive, images, jpeg
 from tests.pictures import write
 
@@ -74,14 +75,14 @@ def test_rows_are_indexed_early_during_searches(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHARE", 1.0)
     reports = []
     with archive(tmp_path) as opened, opened.traffic.search():
-        added = opened.add(images(0, 300), background=True, on_stages=reports.append)
-        assert added.stages.indexed == 300
-        assert 256 in [stages.indexed for stages in reports]
-        assert opened.search(jpeg(7), k=1)[0].entry.name == "bild ü 7.jpg"
+        added = opened.add(images(0, 300), background=True, on_progress=reports.append)
+        assert added.report.indexed == 300
+        assert 256 in [now.indexed for now in reports]
+        assert opened.search(jpeg(7), SearchOptions(k=1))[0].entry.name == "bild ü 7.jpg"
     reports.clear()
     with archive(tmp_path) as opened:
-        opened.add(images(300, 600), background=True, on_stages=reports.append)
-        assert {stages.indexed for stages in reports} == {0, 300}  # at the end
+        opened.add(images(300, 600), background=True, on_progress=reports.append)
+        assert {now.indexed for now in reports} == {0, 300}  # at the end
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness on Linux only")

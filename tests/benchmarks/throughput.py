@@ -7,10 +7,10 @@ from time import perf_counter, process_time
 
 import imgsearch
 from imgsearch.encoders import Recipe
+from imgsearch.encoders.embedding import Embedding
 from imgsearch.encoders.torch.imports import frameworks
 from imgsearch.images import decode, picture
 from imgsearch.images.sources import content_id, read, references
-from imgsearch.library.embedding import Embedding
 
 IMAGES = 400
 ROUNDS = 5

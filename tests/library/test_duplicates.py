@@ -10,6 +10,7 @@ from imgsearch.backends import Schema, connect
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field
 from imgsearch.library.duplicates import distinct, groups, scores, search_distinct
+from imgsearch.query import SearchOptions
 from imgsearch.types import MAX_K, Record
 
 FIELDS = {"path": "str"}
@@ -137,17 +138,20 @@ def test_groups_are_the_same_in_any_order_of_writing(circle):
 def test_only_the_nearest_of_near_hits_is_returned_up_to_k(circle):
     copies = {f"kopie{place:02d}": 1 + place / 10 for place in range(40)}
     collection = circle(original=0, **copies, far=60, farther=70, farthest=80)
-    hits = search_distinct(collection, turned(0), threshold=NEAR, k=3)
+    hits = search_distinct(collection, turned(0), SearchOptions(k=3), threshold=NEAR)
     # every copy is nearer than eleven degrees; then comes 60, and 70 is only ten degrees from it
     assert [hit.id for hit in hits] == ["original", "far", "farthest"]
-    page = search_distinct(collection, turned(0), threshold=NEAR, k=1, offset=1)
+    page = search_distinct(collection, turned(0), SearchOptions(k=1, offset=1), threshold=NEAR)
     assert [hit.id for hit in page] == ["far"]
-    assert len(search_distinct(collection, turned(0), threshold=NEAR, k=20)) == 3
+    assert len(search_distinct(collection, turned(0), SearchOptions(k=20), threshold=NEAR)) == 3
     some = search_distinct(
-        collection, turned(0), threshold=NEAR, k=3, where=Field("path") != "ü/original.jpg"
+        collection,
+        turned(0),
+        SearchOptions(k=3, where=Field("path") != "ü/original.jpg"),
+        threshold=NEAR,
     )
     assert [hit.id for hit in some] == ["kopie00", "far", "farthest"]
-    high = search_distinct(collection, turned(0), threshold=NEAR, k=3, min_score=0.9)
+    high = search_distinct(collection, turned(0), SearchOptions(k=3, min_score=0.9), threshold=NEAR)
     assert [hit.id for hit in high] == ["original"]
 
 
@@ -164,7 +168,7 @@ def test_invalid_k_raises(circle):
     collection = circle(a=0)
     for options in ({"k": 0}, {"offset": -1}, {"k": MAX_K, "offset": 1}):
         with pytest.raises(ConfigError):
-            search_distinct(collection, turned(0), threshold=0.9, **options)
+            search_distinct(collection, turned(0), SearchOptions(**options), threshold=0.9)
 
 
 def test_groups_and_distinct_hits_in_every_store(bench):
@@ -173,7 +177,7 @@ def test_groups_and_distinct_hits_in_every_store(bench):
     collection.upsert(Record(name, turned(angle), {"path": name}) for name, angle in angles.items())
     collection.flush()
     assert as_ids(groups(collection, NEAR)) == [("b", ["c", "ä"]), ("d", ["e"])]
-    hits = search_distinct(collection, turned(-1), threshold=NEAR, k=3)
+    hits = search_distinct(collection, turned(-1), SearchOptions(k=3), threshold=NEAR)
     assert [hit.id for hit in hits] == ["ä", "c", "e"]
 
 
@@ -190,7 +194,7 @@ def test_whole_images_are_compared_not_regions():
             for id_, image, box, angle in parts
         )
         assert as_ids(groups(collection, NEAR)) == [("a", ["c"])]
-        hits = search_distinct(collection, turned(50), threshold=NEAR, k=3)
+        hits = search_distinct(collection, turned(50), SearchOptions(k=3), threshold=NEAR)
         assert [hit.id for hit in hits] == ["a#1", "b#1"]
 
 

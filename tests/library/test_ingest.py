@@ -12,8 +12,9 @@ import imgsearch
 from imgsearch.errors import BackendError
 from imgsearch.images.sources import content_id, references
 from imgsearch.library.collection_handle import CollectionHandle
-from imgsearch.library.ingest import Loader
-from imgsearch.library.progress import Candidate, Tally, chunks
+from imgsearch.library.collection_sink import CollectionSink
+from imgsearch.library.ingest import Ingest
+from imgsearch.library.progress import Candidate, Tally
 from imgsearch.types import Record
 from tests.pictures import picture, write
 
@@ -24,14 +25,22 @@ def library():
         yield opened
 
 
+class GivenFiles(CollectionSink):
+    """Takes candidates in the place of references."""
+
+    def read(self, item):
+        return item
+
+    def path(self, item):
+        return item.path
+
+
 def load(files, size):
     """Load candidates in chunks of a size into a new collection; return it with the report."""
-    handle = CollectionHandle(f"memory://{uuid.uuid4().hex}", model="classic", index="flat")
-    loader = Loader(handle)
-    tally = Tally(len(files), None, None)
-    parts = (files[start : start + size] for start in range(0, len(files), size))
-    loader.load(parts, tally)
-    return loader.collection, tally.report()
+    opened = imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic", index="flat")
+    sink = GivenFiles(opened._handle, Tally(len(files)))
+    Ingest(sink, opened.ingest, largest=size).run(files)
+    return sink.collection, sink.tally.report()
 
 
 @pytest.fixture
@@ -214,8 +223,9 @@ def test_load_interrupted_after_any_chunk_is_completed(library, tmp_path):
     assert library.count() == 12
 
 
-def test_chunks_hold_candidates_with_label_and_content_id(tmp_path):
-    write(tmp_path / "cat", 2)
-    tally = Tally(2, None, None)
-    (chunk,) = chunks(references(tmp_path), tally)
-    assert [(file.label, file.id == content_id(file.data)) for file in chunk] == [("cat", True)] * 2
+def test_file_becomes_a_candidate_with_label_and_content_id(library, tmp_path):
+    (path,) = write(tmp_path / "cat", 1)
+    (reference,) = references(tmp_path)
+    file = CollectionSink(library._handle, Tally()).read(reference)
+    assert (file.path, file.label, file.data) == (str(path), "cat", path.read_bytes())
+    assert file.id == content_id(file.data)

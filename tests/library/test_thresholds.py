@@ -11,7 +11,7 @@ import imgsearch
 from imgsearch.backends import notes
 from imgsearch.errors import ConfigError
 from imgsearch.evaluation.transforms import TRANSFORMS
-from imgsearch.library.query import Query
+from imgsearch.query import Query
 from tests.pictures import page, picture, write, write_shade
 
 
@@ -32,10 +32,10 @@ def test_auto_uses_the_threshold_of_the_kind_of_query(library):
     library.thresholds.keep_min_scores({"image": {"threshold": 0.6}, "text": {"threshold": 0.2}})
     kept = library.thresholds
     vector = np.ones(4)
-    assert kept.min_score(Query(picture(0))) == 0.6
-    assert kept.min_score(Query(picture(0)).minus(vector)) == 0.6
-    assert kept.min_score(Query.text("dög").plus(Query.text("snow"))) == 0.2
-    assert kept.min_score(Query.text("dog").plus(picture(0))) == 0.2  # the lower of the two
+    assert kept.min_score(Query(picture(0)).kinds) == 0.6
+    assert kept.min_score(Query(picture(0)).minus(vector).kinds) == 0.6
+    assert kept.min_score(Query.text("dög").plus(Query.text("snow")).kinds) == 0.2
+    assert kept.min_score(Query.text("dog").plus(picture(0)).kinds) == 0.2  # the lower of the two
 
 
 def test_auto_returns_hits_above_the_threshold_or_none(library):
@@ -51,7 +51,7 @@ def test_missing_threshold_names_the_command(library):
         library.search(picture(0), min_score="auto")
     library.thresholds.keep_min_scores({"image": {"threshold": 0.5}})
     with pytest.raises(ConfigError, match=r"text queries"):
-        library.search("a dog", min_score="auto")
+        library.thresholds.min_score({"text"})
     with pytest.raises(ConfigError, match="imgsearch dedup"):
         library.search(picture(0), hide_duplicates=True)
     with pytest.raises(ConfigError, match="'high'"):

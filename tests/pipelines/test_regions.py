@@ -16,6 +16,7 @@ from imgsearch.backends.regions import WHOLE, grouped, search_images
 from imgsearch.encoders.detector import Detection
 from imgsearch.errors import ImageCorrupt, SchemaMismatch, WeightsNotFound
 from imgsearch.images.regions import FIELDS, box, crop
+from imgsearch.query import SearchOptions
 from imgsearch.types import Record
 
 needs_transformers = pytest.mark.skipif(
@@ -185,7 +186,7 @@ def test_search_counts_every_image_once(parts, k, offset, least, seed):
                 best.get(hit.fields["image"], hit), hit, key=lambda hit_of_image: hit_of_image.score
             )
         expected = sorted(best.values(), key=lambda hit: -hit.score)[offset : offset + k]
-        hits = search_images(images, query, k=k, offset=offset, min_score=least)
+        hits = search_images(images, query, SearchOptions(k=k, offset=offset, min_score=least))
         assert [(hit.id, hit.score) for hit in hits] == [(hit.id, hit.score) for hit in expected]
         assert grouped(hits) == hits
 
@@ -206,14 +207,16 @@ def test_every_store_accepts_rows_of_regions(bench):
         for part in (*range(1, 5), 0)
     )
     query = np.array([1, 0, 0.2, 0], np.float32)
-    hits = search_images(images, query, k=3)
+    hits = search_images(images, query, SearchOptions(k=3))
     assert [hit.id for hit in hits] == ["bild-ü0#2", "bild-ü1#4", "bild-ü2#4"]
     assert hits[0].fields == {"image": "bild-ü0", "box": "1,2,30,40", "object": "Käfer"}
-    assert search_images(images, query, k=2, offset=1) == hits[1:]
-    assert [hit.id for hit in search_images(images, query, k=9, where=WHOLE)][:2] == [
+    assert search_images(images, query, SearchOptions(k=2, offset=1)) == hits[1:]
+    assert [hit.id for hit in search_images(images, query, SearchOptions(k=9, where=WHOLE))][
+        :2
+    ] == [
         "bild-ü0",
         "bild-ü1",
     ]
     assert images.count(WHOLE) == 4
     assert images.delete(["bild-ü0#2"]) == 1
-    assert search_images(images, query, k=1)[0].id in {"bild-ü0#1", "bild-ü0#3"}
+    assert search_images(images, query, SearchOptions(k=1))[0].id in {"bild-ü0#1", "bild-ü0#3"}

@@ -1,6 +1,7 @@
 """The same archive in one folder and on the servers of a team."""
 
 from imgsearch.archive import opened
+from imgsearch.query import SearchOptions
 from imgsearch.settings import Settings
 from tests.archive.place import images, state
 from tests.service.topologies import team, topology  # noqa: F401 - fixtures
@@ -9,14 +10,15 @@ from tests.service.topologies import team, topology  # noqa: F401 - fixtures
 def test_added_images_are_found_after_reopening(topology, tmp_path):  # noqa: F811
     with opened(tmp_path, model="classic", **topology.arguments()) as archive:
         added = archive.add(images(0, 3))
-    assert (added.stages.inserted, list(added.failures)) == (3, [])
+    assert (added.report.added, list(added.report.failures)) == (3, [])
     with opened(tmp_path, model="classic", **topology.arguments()) as archive:
         rows, vectors, originals = state(archive)
         assert rows["ready"] == len(vectors) == len(originals) == 3
         assert {entry.name for entry in archive.entries().entries} == {
             "bild ü 0.jpg", "bild ü 1.jpg", "bild ü 2.jpg",
         }  # fmt: skip
-        assert archive.search(images(1, 2)[0].data, k=1)[0].entry.name == "bild ü 1.jpg"
+        (hit,) = archive.search(images(1, 2)[0].data, SearchOptions(k=1))
+        assert hit.entry.name == "bild ü 1.jpg"
         assert archive.delete([entry.id for entry in archive.entries().entries]) == 3
         assert state(archive)[1:] == (set(), set())
 

@@ -10,7 +10,7 @@ from imgsearch import towhee
 from imgsearch.errors import DimensionMismatch, ImageCorrupt, ImgSearchError, SourceError
 from imgsearch.towhee import errors
 from imgsearch.towhee.imports import RuntimePipeline
-from imgsearch.types import Failure
+from imgsearch.types import FailedRow
 from tests.towhee import toys
 
 
@@ -78,7 +78,7 @@ def test_error_becomes_a_value_on_request():
     run = toys.pipeline("toy_fail", on_error="keep").output("row", "out")
     row, failure = run("猫").get()
     assert row == "猫"
-    assert isinstance(failure, Failure)
+    assert isinstance(failure, FailedRow)
     assert isinstance(failure.error, ImageCorrupt)
     assert failure.error.__traceback__ is None
 

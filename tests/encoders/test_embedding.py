@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from imgsearch.encoders import Recipe, load
+from imgsearch.encoders import Recipe, embedding, load
+from imgsearch.encoders.embedding import SCHEMA, Embedding
 from imgsearch.errors import ConfigError, EncoderError
-from imgsearch.library import embedding
-from imgsearch.library.embedding import SCHEMA, Embedding
 from tests.pictures import write
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,27 +1,22 @@
 """Encodes queries as vectors."""
 
-import threading
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from imgsearch import encoders, images
-from imgsearch.backends import Collection
-from imgsearch.backends.collection import unnamed_encoder_error
 from imgsearch.encoders import Encoder, Recipe, unit
+from imgsearch.encoders.embedding import model_input
 from imgsearch.errors import (
     ConfigError,
     DimensionMismatch,
-    EncoderWarning,
+    EncoderMismatch,
     TextUnsupported,
-    TextWarning,
     VectorInvalid,
 )
 from imgsearch.images import sources
-from imgsearch.library.embedding import model_input
-from imgsearch.library.query import Example, Query, Term
+from imgsearch.query import EncodedQuery, Example, Query, Term
 from imgsearch.types import Vector
 
 # Shortest sum, relative to the sum of the weights. An encoder's vectors may differ by 1e-6 from
@@ -37,48 +32,34 @@ class QueryEncoder:
     """
 
     def __init__(self, recipe: Recipe | None, *, max_pixels: int = images.MAX_PIXELS) -> None:
-        self.recipe, self._max_pixels = recipe, images.checked_limit(max_pixels)
-        self._lock = threading.Lock()
-        self._encoder: Encoder | None = None
-        self._checked: Collection | None = None
+        self._recipe, self._max_pixels = recipe, images.checked_limit(max_pixels)
 
-    def encode(
-        self,
-        query: Query | Example,
-        collection: Collection | None,
-        on_warning: Callable[[str], None] | None = None,
-    ) -> Vector:
-        """Return the query's vector, float32 (d,), for a search in `collection`.
-
-        Warns with `TextWarning` about texts that the model cannot read, and with `EncoderWarning`
-        if the collection does not record which encoder made its vectors. `on_warning`, if given, is
-        called with each message instead.
+    def encode(self, query: Query | Example) -> EncodedQuery:
+        """Return the query's vector, with its kinds and the warnings about its texts.
 
         Raises:
             ConfigError, SourceError: as for `Query`; or the terms cancel each other.
             ImageError: an image cannot be used.
             TextUnsupported: the query has a text, and the encoder takes images only.
             TextUnknown: the encoder knows no word of a text.
-            EncoderMismatch: another encoder made the collection, or the recipe is missing.
+            EncoderMismatch: the recipe is missing.
             DimensionMismatch, VectorInvalid: a vector does not fit the other terms.
         """
-        terms = (query if isinstance(query, Query) else Query(query)).terms
+        whole = query if isinstance(query, Query) else Query(query)
+        terms = whole.terms
         texts = [str(term.value) for term in terms if term.kind == "text"]
-        if any(term.kind != "vector" for term in terms):
-            encoder = self._ready(collection)
-            _check_origin(collection, encoder.fingerprint.model, on_warning)
-            for text in _script_warnings(texts, encoder) if texts else ():
-                (on_warning or _warn)(text)
-        vectors = [
-            np.ascontiguousarray(term.value, dtype=np.float32)
-            if term.kind == "vector"
-            else self._vector(term, collection)
-            for term in terms
-        ]
-        # after encoding, because a text that has only unknown words is an error
-        for text in _word_warnings(texts, self._ready(collection)) if texts else ():
-            (on_warning or _warn)(text)
-        return vectors[0] if len(terms) == 1 else combined(vectors, [term.weight for term in terms])
+        encoder = self._encoder() if any(term.kind != "vector" for term in terms) else None
+        warnings = _script_warnings(texts, encoder) if texts and encoder else []
+        vectors = [self._vector(term) for term in terms]
+        if texts and encoder:
+            warnings += _word_warnings(texts, encoder)
+        single = len(terms) == 1
+        return EncodedQuery(
+            vectors[0] if single else combined(vectors, [term.weight for term in terms]),
+            whole.kinds,
+            tuple(warnings),
+            encoder.fingerprint if encoder else None,
+        )
 
     def text_warnings(self, text: str) -> list[str]:
         """Return warnings about the scripts and words in `text` that the encoder does not know.
@@ -86,12 +67,14 @@ class QueryEncoder:
         Raises:
             TextUnsupported: the encoder takes images only.
         """
-        encoder = self._ready(None)
+        encoder = self._encoder()
         return [*_script_warnings([text], encoder), *_word_warnings([text], encoder)]
 
-    def _vector(self, term: Term, collection: Collection | None) -> Vector:
-        """Return the vector of a text or an image."""
-        encoder, value = self._ready(collection), term.value
+    def _vector(self, term: Term) -> Vector:
+        """Return the vector of a term."""
+        if term.kind == "vector":
+            return np.ascontiguousarray(term.value, dtype=np.float32)
+        encoder, value = self._encoder(), term.value
         if term.kind == "text":
             return np.ascontiguousarray(encoder.encode_texts([str(value)])[0])
         if isinstance(value, np.ndarray):
@@ -101,28 +84,10 @@ class QueryEncoder:
             ready = model_input(encoder, data, path, max_pixels=self._max_pixels)
         return np.ascontiguousarray(unit(encoder.features([ready]))[0])
 
-    def _ready(self, collection: Collection | None) -> Encoder:
-        with self._lock:
-            if self.recipe is None:
-                raise unnamed_encoder_error(collection)
-            encoder = self._encoder or encoders.load(**self.recipe.config())
-            if collection is not None and collection is not self._checked:
-                collection.require(encoder.fingerprint)
-                self._checked = collection
-            self._encoder = encoder
-            return encoder
-
-
-def _check_origin(
-    collection: Collection | None, model: str, on_warning: Callable[[str], None] | None
-) -> None:
-    """Warn if the collection does not record which encoder made its vectors."""
-    text = collection.encoder_warning(model) if collection is not None else ""
-    if text and on_warning:
-        on_warning(text)
-    elif text:
-        # stacklevel 4: the caller of Library.search or Library.encode
-        warnings.warn(text, EncoderWarning, stacklevel=4)
+    def _encoder(self) -> Encoder:
+        if self._recipe is None:
+            raise EncoderMismatch("no encoder is named, so only vectors can be searched for")
+        return encoders.load(**self._recipe.config())
 
 
 def _file(path: Any) -> tuple[bytes, str]:
@@ -188,8 +153,3 @@ def _word_warnings(texts: Sequence[str], encoder: Encoder) -> list[str]:
         return []
     words = ", ".join(map(repr, unknown))
     return [f"{encoder.fingerprint.model} does not know {words}, and ignores it"]
-
-
-def _warn(text: str) -> None:
-    # stacklevel 4: the caller of Library.search or Library.encode
-    warnings.warn(text, TextWarning, stacklevel=4)

@@ -1,12 +1,13 @@
 """The embedding step: a batch of images → an Arrow record batch, for any engine."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from os import PathLike
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 from imgsearch import encoders, images
@@ -16,7 +17,7 @@ from imgsearch.encoders.export.engines import available_cores
 from imgsearch.errors import EncoderError, ImageError, ImgSearchError
 from imgsearch.images import regions, sources
 from imgsearch.threads import DaemonPool
-from imgsearch.types import Matrix, Vector
+from imgsearch.types import Failure, Matrix, Vector
 
 Item: TypeAlias = "str | PathLike[str] | bytes | tuple[str, bytes]"
 """A path, an image's bytes, or (path, bytes), where the path is only a name."""
@@ -36,10 +37,29 @@ SCHEMA: Final = pa.schema(
 are the sha256 of the bytes, null if they cannot be read. `vector` is null unless `status` is "ok".
 """
 
+EXTRA: Final = ("label", "fields")
+"""Columns that a user's steps may add: the image's label, and a JSON object of further fields."""
+
 REGIONS: Final = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in regions.FIELDS)])
 """`SCHEMA` with the fields of `regions.FIELDS`. An item has one row per region, then one row for
 the whole image, whose id is the content id and whose box is "".
 """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Some hundred images that are one row of a pipeline, whose cost per image is then nothing.
+
+    `images` are (name, bytes), and `labels` are theirs; None leaves a label unstated. `write` is
+    called with the rows of `Embedding` and returns what the pipeline returns. With `one_core` one
+    thread decodes and one embeds.
+    """
+
+    images: Sequence[tuple[str, bytes]]
+    write: Callable[[pa.RecordBatch], Any] = lambda rows: rows
+    labels: Sequence[str | None] = ()
+    one_core: bool = False
+
 
 _SPARE: Final = 1  # extra thread, which decodes while another one waits for the model
 
@@ -202,6 +222,19 @@ def model_input(
         )
         return encoder.prepare(picture)
     return encoder.prepare(images.decode(data, path=path, max_pixels=max_pixels))
+
+
+def vectors_of(rows: pa.RecordBatch) -> Matrix:
+    """Return the non-null vectors of `rows`, float32 (n, d), in the order of the rows."""
+    column = rows.column("vector").drop_null()
+    values = column.flatten().to_numpy()
+    return np.asarray(values, dtype=np.float32).reshape(len(column), -1) if len(column) else values
+
+
+def failure_of(row: Mapping[str, Any]) -> Failure:
+    """Return the failure that a row of `SCHEMA` reports."""
+    name, _, reason = row["error"].partition(": ")
+    return Failure(row["source"], row["status"], name, reason)
 
 
 def _vectors(encoder: Encoder, inputs: list[Any]) -> "Matrix | list[Vector | EncoderError]":

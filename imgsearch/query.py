@@ -1,4 +1,4 @@
-"""Queries: a text, an image or a vector, or a weighted sum of these."""
+"""Queries, what they become as a vector, and the options of a search."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch.errors import ConfigError, SourceError
+from imgsearch.filters import Filter
 from imgsearch.images.suffixes import PHOTOS
+from imgsearch.types import Fingerprint, Vector, check_breadth, check_score
 
 Example: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[Any]
 """A text or a path, encoded bytes, RGB pixels (uint8 (height, width, 3)) or a vector (d,)."""
@@ -19,6 +21,59 @@ Example: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[Any]
 Kind: TypeAlias = Literal["text", "image", "vector"]
 
 _ROOTS: Final = ("/", "./", "../", "~/")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """The options of a search, which travel together from a surface to the store.
+
+    `k` hits are returned, nearest first, after the nearest `offset` hits. `where` filters on
+    fields. `min_score` leaves out hits with a lower score; "auto" is the threshold measured for
+    queries of this kind. `hide_duplicates` leaves out near-duplicates of nearer hits: True uses the
+    measured threshold, a number is the lowest score of two near-duplicates. `effort` is the search
+    breadth of the index.
+
+    Raises:
+        ConfigError: a value has the wrong type or is out of range.
+    """
+
+    k: int = 10
+    offset: int = 0
+    where: Filter | None = None
+    min_score: float | Literal["auto"] | None = None
+    hide_duplicates: bool | float = False
+    effort: int | None = None
+
+    def __post_init__(self) -> None:
+        check_breadth(self.k, self.offset, self.effort)
+        if isinstance(self.min_score, str) and self.min_score != "auto":
+            raise ConfigError(
+                f'invalid min_score {self.min_score!r}: use a number, None or "auto".'
+            )
+        if self.min_score not in (None, "auto"):
+            check_score("min_score", self.min_score)
+        if not isinstance(self.hide_duplicates, bool):
+            check_score("hide_duplicates", self.hide_duplicates)
+
+    def for_store(self) -> dict[str, Any]:
+        """Return the arguments of `Collection.search`. `min_score` must not be "auto"."""
+        names = ("k", "offset", "where", "min_score", "effort")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedQuery:
+    """A query as a vector, with what the vector no longer shows.
+
+    `vector` is float32 (d,). `kinds` holds "text" and "image", as far as the query has such terms;
+    a vector counts as an image. `warnings` name texts and words that the encoder does not know.
+    `encoder` made the vector; it is None if the query consists of vectors.
+    """
+
+    vector: Vector
+    kinds: frozenset[Literal["text", "image"]] = frozenset({"image"})
+    warnings: tuple[str, ...] = ()
+    encoder: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +143,11 @@ class Query:
     def terms(self) -> tuple[Term, ...]:
         """The terms, in order."""
         return self._terms
+
+    @property
+    def kinds(self) -> frozenset[Literal["text", "image"]]:
+        """The kinds of the terms; a vector counts as an image."""
+        return frozenset("text" if term.kind == "text" else "image" for term in self._terms)
 
     def __str__(self) -> str:
         """Return the query as a formula: ``a dog + snow - 0.5*cat.jpg``."""

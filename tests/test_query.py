@@ -20,6 +20,7 @@ import imgsearch
 from imgsearch import Query, encoders
 from imgsearch.cli import cli
 from imgsearch.encoders import Encoder
+from imgsearch.encoders.query_encoder import combined
 from imgsearch.errors import (
     ConfigError,
     DimensionMismatch,
@@ -32,7 +33,6 @@ from imgsearch.errors import (
     TextWarning,
     VectorInvalid,
 )
-from imgsearch.library.query_encoder import combined
 from imgsearch.pipelines import text_search_pipeline
 from imgsearch.types import Fingerprint
 from tests.pictures import write

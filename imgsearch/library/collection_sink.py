@@ -1,0 +1,192 @@
+"""Writes the images of a load to a collection."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from os import path
+from typing import Any, Final
+
+import pyarrow as pa
+from typing_extensions import override
+
+from imgsearch.backends import Collection
+from imgsearch.backends.regions import has_regions
+from imgsearch.encoders.embedding import failure_of, vectors_of
+from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
+from imgsearch.filters import Field
+from imgsearch.images import sources
+from imgsearch.images.regions import FIELDS as REGION_FIELDS
+from imgsearch.images.sources import Reference
+from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.ingest import Sink, Written
+from imgsearch.library.progress import Candidate, Tally, absolute
+from imgsearch.types import Failure, Record, Vector
+
+_ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # all other store errors end the load
+
+
+class CollectionSink(Sink[Reference, Candidate]):
+    """Writes files to a collection, which is created when the first images are embedded.
+
+    `collection` is None until then.
+
+    Raises:
+        SchemaMismatch: `regions` is True, and the collection was created without regions.
+    """
+
+    def __init__(self, handle: CollectionHandle, tally: Tally, *, regions: bool = False) -> None:
+        self._handle, self.tally, self._regions = handle, tally, regions
+        self.collection = handle.known
+        if regions and self.collection is not None and not has_regions(self.collection):
+            raise SchemaMismatch(
+                f"cannot add regions to collection {handle.name!r}: it was created without them. "
+                "Add the images to another collection."
+            )
+
+    @override
+    def read(self, item: Reference) -> Candidate:
+        data = sources.read(item.path)
+        return Candidate(absolute(item.path), item.label, sources.content_id(data), data)
+
+    @override
+    def path(self, item: Reference) -> str:
+        return item.path
+
+    @override
+    def known_path(self, key: str) -> str:
+        known = self.collection.get([key]) if self.collection is not None else {}
+        return str(known[key].fields.get("path", "")) if key in known else ""
+
+    @override
+    def new(
+        self, files: Sequence[Candidate]
+    ) -> tuple[Sequence[Candidate], Sequence[tuple[Candidate, Failure | None]]]:
+        if self.collection is None or not files:
+            return files, []
+        known = self.collection.get([file.id for file in files])
+        old = [file for file in files if file.id in known]
+        self._update(old, known)
+        return [file for file in files if file.id not in known], [(file, None) for file in old]
+
+    @override
+    def relabel(self, files: Sequence[Candidate]) -> None:
+        self._update(files)
+
+    @override
+    def to_embed(self, files: Sequence[Candidate]) -> Sequence[tuple[str, bytes]]:
+        return [(file.path, file.data) for file in files]
+
+    @override
+    def write(self, files: Sequence[Candidate], rows: pa.RecordBatch) -> Written:
+        if self.collection is None:
+            self.collection = self._handle.open_or_create(with_regions=self._regions)
+        labels = {file.id: file.label or "" for file in files}
+        failures, records = _records(rows, labels)
+        present = set(rows.column("sha256").to_pylist())
+        left_out = frozenset(file.id for file in files if file.id not in present)
+        return Written(failures | _upsert(self.collection, records), left_out)
+
+    @override
+    def count(self, files: Sequence[Candidate], written: Written) -> None:
+        without = written.left_out | written.failures.keys()
+        self.tally.count("added", sum(file.id not in without for file in files))
+
+    @override
+    def finish(self) -> None:
+        if self.collection is not None:
+            self.collection.flush()
+
+    def _update(
+        self, files: Sequence[Candidate], known: Mapping[str, Record] | None = None
+    ) -> None:
+        """Write changed labels and paths of stored images, and count the files.
+
+        A label that the source states replaces the stored one. The stored path is replaced only if
+        its file no longer exists. `known` maps ids to stored records. Without it only labels are
+        written, because the files have the content of earlier files of this load.
+        """
+        if self.collection is None or not files:
+            return
+        stored = self.collection.get([file.id for file in files]) if known is None else known
+        changes = {
+            file.id: _changes(stored[file.id], file, repeats=known is None)
+            for file in files
+            if file.id in stored  # another program may have removed it
+        }
+        changed = {content: fields for content, fields in changes.items() if fields}
+        rows = [
+            replace(row, fields={**row.fields, **changed[row.id.partition("#")[0]]})
+            for row in self._rows(self.collection, list(changed))
+        ]
+        failures = _upsert(self.collection, rows)
+        for failure in failures.values():
+            self.tally.failed(failure)
+        self.tally.count("updated", len(changed) - len(failures))
+        self.tally.count("skipped", len(files) - len(changed))
+        self.tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
+
+    def _rows(self, collection: Collection, contents: Sequence[str]) -> list[Record]:
+        """Return all rows of the images, with vectors. Rows of regions come first."""
+        if not contents:
+            return []
+        if not has_regions(collection):
+            return list(collection.get(contents, vectors=True).values())
+        rows: Iterable[Record] = collection.iterate(where=Field("image").isin(contents))
+        return sorted(rows, key=lambda row: "#" not in row.id)
+
+
+def _changes(record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:
+    """Return the changed fields of a stored image, given a file with the same content."""
+    fields: dict[str, str] = {}
+    old, new = str(record.fields.get("path", "")), sources.printable(file.path)
+    if not repeats and new != old and not path.lexists(old):
+        fields["path"] = new
+    if file.label is not None and file.label != record.fields.get("label", ""):
+        fields["label"] = file.label
+    return fields
+
+
+def _records(
+    rows: pa.RecordBatch, labels: Mapping[str, str]
+) -> tuple[dict[str, Failure], list[Record]]:
+    """Return the failures of a batch's images by content id, and its records."""
+    failures: dict[str, Failure] = {}
+    records: list[Record] = []
+    vectors = iter(vectors_of(rows))
+    for row in rows.drop_columns("vector").to_pylist():
+        if row["status"] == "ok":
+            records.append(_record(row, next(vectors), labels))
+        elif not row.get("box"):  # failed regions are left out
+            failures[row["sha256"]] = failure_of(row)
+    return failures, records
+
+
+def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -> Record:
+    label = row.get("label")
+    own = json.loads(row.get("fields") or "{}")
+    fields = {"path": row["source"], "label": labels[row["sha256"]] if label is None else label}
+    fields |= {name: row[name] for name in REGION_FIELDS if name in row}
+    return Record(row["id"], vector, {**own, **fields})
+
+
+def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, Failure]:
+    """Write rows; return the failures of images by content id.
+
+    If a row is refused, the image's later rows are not written. Its own row is the last of them.
+    """
+    failures: dict[str, Failure] = {}
+    try:
+        collection.upsert(records)
+    except _ROW_AT_FAULT:
+        pass  # written one by one below, to find the refused rows
+    else:
+        return failures
+    for record in records:
+        content = record.id.partition("#")[0]
+        if content in failures:
+            continue
+        try:
+            collection.upsert([record])
+        except _ROW_AT_FAULT as error:
+            failures[content] = Failure.of(str(record.fields["path"]), error)
+    return failures
