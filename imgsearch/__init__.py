@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from imgsearch.library.library import Library as Library
     from imgsearch.library.library import open as open  # noqa: A004 - imgsearch.open reads as intended
     from imgsearch.pipelines import embed_pipeline as embed_pipeline
+    from imgsearch.pipelines import image_steps as image_steps
     from imgsearch.pipelines import insert_pipeline as insert_pipeline
+    from imgsearch.pipelines import query_steps as query_steps
     from imgsearch.pipelines import search_pipeline as search_pipeline
     from imgsearch.pipelines import text_search_pipeline as text_search_pipeline
     from imgsearch.query import Query as Query
@@ -53,10 +55,12 @@ _HOMES = {
     "contact_sheet": "report.contact_sheet",
     "embed_pipeline": "pipelines",
     "errors": "",
+    "image_steps": "pipelines",
     "insert_pipeline": "pipelines",
     "load_encoder": "encoders",
     "op": "towhee",
     "open": "library.library",
+    "query_steps": "pipelines",
     "search_pipeline": "pipelines",
     "text_search_pipeline": "pipelines",
 }
@@ -75,10 +79,12 @@ __all__ = [
     "contact_sheet",
     "embed_pipeline",
     "errors",
+    "image_steps",
     "insert_pipeline",
     "load_encoder",
     "op",
     "open",
+    "query_steps",
     "search_pipeline",
     "text_search_pipeline",
 ]

@@ -3,11 +3,11 @@
 Images are embedded before anything is written, so images that cannot be decoded leave no traces.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 from typing_extensions import override
@@ -16,7 +16,7 @@ from imgsearch.archive.libraries import WORTH_AN_INDEX
 from imgsearch.archive.outcomes import Added
 from imgsearch.archive.priority import Traffic
 from imgsearch.archive.records import known_contents, relabel
-from imgsearch.archive.upload import Incoming, Upload, by_content, row_key
+from imgsearch.archive.upload import Incoming, Upload, by_content, own_values, row_key
 from imgsearch.archive.writer import Writer
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import ConfigError, ImageBusy, ImageExists, ImageNotFound
@@ -33,8 +33,9 @@ _WHILE_BUSY: Final = 16  # images embedded at once while searches need the proce
 
 @dataclass(frozen=True, slots=True)
 class _Rows(Written):
-    """The outcome of a part, with the ids of the rows that are new in the catalog."""
+    """The outcome of a part: its images as they were written, and the ids of new rows."""
 
+    uploads: Sequence[Upload] = ()
     new: frozenset[str] = frozenset()
 
 
@@ -150,8 +151,11 @@ class Addition(Sink[Incoming, Upload]):
         vectors, faults = by_content(rows)
         absent = {upload.entry.content for upload in files} - vectors.keys() - faults.keys()
         left_out = absent - known_contents(self._library, list(absent))
+        own = own_values(rows)
         usable = [
-            upload for upload in files if upload.entry.content not in faults.keys() | left_out
+            _with_own_values(upload, own.get(upload.entry.content))
+            for upload in files
+            if upload.entry.content not in faults.keys() | left_out
         ]
         written = self._writer.write(usable, vectors)
         failures = {
@@ -164,19 +168,18 @@ class Addition(Sink[Incoming, Upload]):
             if upload.entry.id in written.failures
         }
         dropped = frozenset(upload.id for upload in files if upload.entry.content in left_out)
-        return _Rows(failures, dropped, written.new)
+        return _Rows(failures, dropped, usable, written.new)
 
     @override
     def count(self, files: Sequence[Upload], written: Written) -> None:
-        without = written.failures.keys() | written.left_out
-        ids = [upload.entry.id for upload in files if upload.id not in without]
-        self._entries |= self._catalog.find(ids)
-        for upload in files:
+        assert isinstance(written, _Rows)  # noqa: S101 - as `write` returned it
+        uploads = [upload for upload in written.uploads if upload.id not in written.failures]
+        self._entries |= self._catalog.find([upload.entry.id for upload in uploads])
+        for upload in uploads:
             self._correct_label(upload)
         # a row that another writer finished is counted as skipped here, because it is new there
-        new = len(written.new) if isinstance(written, _Rows) else 0
-        self.tally.count("added", new)
-        self.tally.count("skipped", len(ids) - new)
+        self.tally.count("added", len(written.new))
+        self.tally.count("skipped", len(uploads) - len(written.new))
 
     @override
     def finish(self) -> None:
@@ -220,6 +223,19 @@ class Addition(Sink[Incoming, Upload]):
         if entry is not None and upload.label not in (None, entry.label):
             with suppress(ImageBusy, ImageNotFound):
                 relabel(self._library, self._catalog, entry.id, upload.label or "")
+
+
+def _with_own_values(upload: Upload, own: Mapping[str, Any] | None) -> Upload:
+    """Return the image with the label and fields that a user's steps set.
+
+    Fields that were given with the image win.
+    """
+    if own is None:
+        return upload
+    label = upload.label if own["label"] is None else sources.label_text(own["label"])
+    fields = {**own["fields"], **upload.entry.fields}
+    entry = replace(upload.entry, label=label or "", fields=fields)
+    return replace(upload, label=label, entry=entry)
 
 
 def _same(one: Entry, other: Entry) -> bool:

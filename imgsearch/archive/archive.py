@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
@@ -38,15 +38,18 @@ from imgsearch.objects import ObjectStore
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.types import Closeable, Failure, Value, Vector
 
+if TYPE_CHECKING:
+    from imgsearch.towhee import Pipeline
+
 
 class Archive(Closeable):
     """Images in several collections: originals, catalog and vectors. Thread-safe.
 
     `db` is the URL of the vector store. `db`, `token`, `timeout`, `model`, `weights`, `options`,
-    `index`, `metric` and `max_pixels` are as for `imgsearch.open`. Without `originals`, files stay
-    in their folders and uploads cannot be shown later. `folder` reads only inside `roots`. At most
-    `most_collections` collections can be created; None sets no limit. `on_step` is called with the
-    name of each write step, for crash tests.
+    `index`, `metric`, `max_pixels` and `steps` are as for `imgsearch.open`. Without `originals`,
+    files stay in their folders and uploads cannot be shown later. `folder` reads only inside
+    `roots`. At most `most_collections` collections can be created; None sets no limit. `on_step` is
+    called with the name of each write step, for crash tests.
 
     Raises:
         ConfigError, BackendError: as for `imgsearch.open`.
@@ -69,6 +72,7 @@ class Archive(Closeable):
         roots: Sequence[Path] = (),
         on_step: Callable[[str], None] | None = None,
         most_collections: int | None = None,
+        steps: "Mapping[str, Pipeline] | None" = None,
     ) -> None:
         self.catalog, self.originals, self.roots = catalog, originals, tuple(roots)
         self._on_step = on_step or _nothing
@@ -80,7 +84,7 @@ class Archive(Closeable):
             "metric": metric,
         }
         self.max_pixels = max_pixels
-        access = {"token": token, "timeout": timeout, "max_pixels": max_pixels}
+        access = {"token": token, "timeout": timeout, "max_pixels": max_pixels, "steps": steps}
         self._libraries = Libraries(db, access=access, creation=creation, most=most_collections)
         self.url = self._libraries.url
         self.traffic = Traffic()

@@ -22,9 +22,9 @@ WORTH_AN_INDEX: Final = 256
 class Libraries:
     """Opens libraries with arguments of `imgsearch.open`. Thread-safe.
 
-    `access` (token, timeout, max_pixels) applies to all collections. `creation` (model, weights,
-    options, index, metric) applies to new collections; for existing collections only `weights` is
-    used. At most `most` collections can be created; None sets no limit.
+    `access` (token, timeout, max_pixels, steps) applies to all collections. `creation` (model,
+    weights, options, index, metric) applies to new collections; for existing collections only
+    `weights` is used. At most `most` collections can be created; None sets no limit.
     """
 
     def __init__(

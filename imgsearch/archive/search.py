@@ -35,9 +35,9 @@ class Searcher:
         with self._traffic.search():
             library = self._libraries.existing(collection)
             library.store_search = self._batcher.search
-            encoded = library.encode_query(query)
-            hits = self._with_entries(library, library.search_with(encoded, options))
+            hits = self._with_entries(library, library.search_with(query, options))
             if None in hits:
+                encoded = library.encode_query(query)
                 return self._widened(library, encoded, options, hits.count(None))
         return [hit for hit in hits if hit is not None]
 

@@ -1,16 +1,17 @@
 """Images to add to an archive: uploaded bytes, URLs or files."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os.path import commonpath
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
 from imgsearch import images
 from imgsearch.catalog import Entry, entry_id
-from imgsearch.encoders.embedding import failure_of, vectors_of
+from imgsearch.encoders.embedding import EXTRA, failure_of, vectors_of
 from imgsearch.errors import SourceError
 from imgsearch.images import sources
 from imgsearch.library.library import Library
@@ -95,6 +96,17 @@ class Upload(Candidate):
 def row_key(entry: Entry) -> str:
     """Return a row's key for `RepeatedFiles`: a hash, because the row's id may be any text."""
     return sources.content_id(entry.id.encode())
+
+
+def own_values(rows: pa.RecordBatch) -> dict[str, dict[str, Any]]:
+    """Return what a user's steps set: changes of the catalog entry by content hash."""
+    if "fields" not in rows.schema.names:
+        return {}
+    return {
+        row["sha256"]: {"fields": json.loads(row["fields"]), "label": row["label"]}
+        for row in rows.select(["sha256", "status", *EXTRA]).to_pylist()
+        if row["status"] == "ok"
+    }
 
 
 def by_content(rows: pa.RecordBatch) -> tuple[dict[str, Vector], dict[str, Failure]]:

@@ -22,6 +22,7 @@ from imgsearch.types import Failure
 @options.store
 @options.encoder
 @options.index
+@options.pipeline
 @options.max_pixels
 @click.option(
     "--regions",

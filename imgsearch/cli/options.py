@@ -93,6 +93,25 @@ def index(command: F) -> F:
     return kind(metric(command))
 
 
+def pipeline(command: F) -> F:
+    """Add --pipeline; the command receives the steps, by "image" and "query"."""
+
+    def load(_context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> Any:
+        from imgsearch.library.own_steps import load_steps
+
+        return load_steps(names) or None
+
+    return click.option(
+        "--pipeline",
+        "steps",
+        multiple=True,
+        metavar="MODULE:NAME",
+        callback=load,
+        help="Open Towhee pipeline with your own steps, for each image that is added, or for each "
+        "query; see `imgsearch.image_steps`. Repeatable.",
+    )(command)
+
+
 def max_pixels(command: F) -> F:
     """Add --max-pixels, in millions; the command receives the number of pixels."""
     return click.option(

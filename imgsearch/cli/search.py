@@ -32,6 +32,7 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @click.argument("words", nargs=-1, required=True, metavar="QUERY")
 @options.store
 @options.encoder
+@options.pipeline
 @options.max_pixels
 @options.fields
 @click.option(
@@ -101,7 +102,9 @@ def search(
         raise click.UsageError("--json and --paths exclude each other")
     query = _parse_query(words)
     condition = parse_where(where)
-    encoder: dict[str, Any] = {name: rest[name] for name in ("model", "weights", "max_pixels")}
+    encoder: dict[str, Any] = {
+        name: rest[name] for name in ("model", "weights", "max_pixels", "steps")
+    }
     encoder |= {"options": options.parse_options(rest["options"]), **options.field_names(rest)}
     settings = Settings.from_environment()
     with options.open_library(settings, db, collection=collection, **encoder) as library:

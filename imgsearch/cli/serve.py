@@ -52,6 +52,7 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
 )
 @options.encoder
 @options.index
+@options.pipeline
 @click.option(
     "--root",
     "roots",
@@ -156,6 +157,7 @@ def serve(
             index=values["index"],
             metric=values["metric"],
             max_pixels=values["max_pixels"],
+            steps=values["steps"],
             most_collections=values["max_collections"],
         ) as archive,
     ):

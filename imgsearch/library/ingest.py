@@ -105,15 +105,15 @@ class _Part(Generic[F]):
 class Ingest(Generic[T, F]):
     """Loads items into a sink.
 
-    `pipeline` takes a `Chunk` and returns what its `write` returns, None if a user's steps left out
-    every image. `largest` is the limit of images embedded at once. The load ends early when
-    `canceled` returns True.
+    `pipeline` takes a `Chunk` and returns what its `write` returns. `largest` is the limit of
+    images embedded at once, and `largest_while_busy` the limit while `pace` is busy. The load ends
+    early when `canceled` returns True.
     """
 
     def __init__(
         self,
         sink: Sink[T, F],
-        pipeline: Callable[[Chunk], Written | None],
+        pipeline: Callable[[Chunk], Written],
         *,
         largest: int = LARGEST,
         largest_while_busy: int = LARGEST,
@@ -222,9 +222,7 @@ class Ingest(Generic[T, F]):
             return
         self._underway = None
         written = part.written.result()
-        if written is None:
-            written = Written(left_out=frozenset(file.id for file in part.files))
-        self._tally.count("ignored", len(written.left_out))
+        self._tally.leave_out(len(written.left_out))
         self._sink.count(part.files, written)
         self._settle([(file, written.failures.get(file.id)) for file in part.files])
         self._tally.report_progress()

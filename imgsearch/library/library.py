@@ -352,6 +352,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     vector_field: str | None = None,
     path_field: str | None = None,
     label_field: str | None = None,
+    steps: "Mapping[str, Pipeline] | None" = None,
 ) -> Library:
     """Open the image library in `collection` of the store at `url`; `add` creates a missing one.
 
@@ -369,6 +370,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     and the names of its fields: `path_field` and `label_field` become "path" and "label" in hits.
     `vector_field` is required if it has several vector fields. `id_field`, the primary key, is
     optional.
+
+    `steps` are open pipelines of your own: "image" for `add` (see `image_steps`), and "query" for
+    `search` (see `query_steps`). The collection does not record them.
 
     Arguments are checked before a store is created on disk.
 
@@ -396,7 +400,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         token=token,
         timeout=timeout,
     )
-    return Library(handle, regions=detection, max_pixels=max_pixels)
+    return Library(handle, regions=detection, max_pixels=max_pixels, steps=steps)
 
 
 def _only(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -107,7 +107,7 @@ class Tally:
         self._failures: list[Failure] = []
         self._notes: dict[str, None] = {}
         self._contradictions: list[str] = []
-        self._taken = self._contradicting = self._cleared = 0
+        self._taken = self._contradicting = self._cleared = self._left_out = 0
 
     @property
     def now(self) -> Progress:
@@ -139,6 +139,11 @@ class Tally:
     def ignore(self, _path: str) -> None:
         """Count a file in a folder that is not an image."""
         self.count("ignored")
+
+    def leave_out(self, number: int) -> None:
+        """Count images that a user's steps left out."""
+        self.count("ignored", number)
+        self._left_out += number
 
     def note(self, sentence: str) -> None:
         """Add a sentence to the report unless it was added before."""
@@ -186,6 +191,9 @@ class Tally:
         if more := self._contradicting - len(self._contradictions):
             stating = counted(more, "more file states", "more files state")
             yield f"{stating} another label than an earlier file of the same content"
+        if self._left_out:
+            images = counted(self._left_out, "image was", "images were")
+            yield f"{images} left out by the pipeline"
         if self._cleared:
             removed = counted(self._cleared, "label was", "labels were")
             yield f"{removed} removed: their source has an empty label"

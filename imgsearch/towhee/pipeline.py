@@ -57,6 +57,10 @@ class Pipeline(TowheePipeline):
         """Return a copy of this pipeline that returns rows with `columns` when called."""
         return Pipeline(self._dag, self._clo_node, columns=columns)
 
+    def inputs(self) -> tuple[str, ...]:
+        """Return the names of the input columns."""
+        return tuple(self._dag[InputConst.name]["outputs"])
+
     def names(self) -> set[str]:
         """Return the names of all columns that the pipeline's steps have set."""
         return {name for node in self._dag.values() for name in node["outputs"]}

@@ -1,0 +1,212 @@
+"""A user's own steps in the pipelines that a library runs."""
+
+import uuid
+
+import numpy as np
+import pytest
+
+import imgsearch
+from imgsearch import image_steps, op, query_steps
+from imgsearch.errors import ConfigError
+from imgsearch.images import decode
+from imgsearch.images.sources import content_id
+from imgsearch.library.own_steps import load_steps
+from tests.pictures import picture, write
+
+
+@pytest.fixture
+def library():
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as opened:
+        yield opened
+
+
+def decoded():
+    return image_steps().map(("data", "path"), "image", op("image_decode"))
+
+
+def upper_half(image):
+    return image[: len(image) // 2]
+
+
+def rows(library):
+    return {row.fields["path"]: row for row in library.collection.iterate()}
+
+
+def test_own_crop_is_embedded_and_own_columns_become_fields(library, tmp_path):
+    files = write(tmp_path / "cat", 3)
+    steps = (
+        decoded()
+        .map("image", "image", upper_half)
+        .map("image", ("caption", "height"), lambda image: ("half", np.int64(len(image))))
+        .returning("caption", "height")
+    )
+    report = library.add(tmp_path, pipeline=steps)
+    assert (report.added, report.failed) == (3, 0)
+    stored = rows(library)
+    for file in files:
+        pixels = decode(file.read_bytes(), path=str(file))
+        row = stored[str(file)]
+        assert row.id == content_id(file.read_bytes())
+        assert row.fields == {
+            "path": str(file),
+            "label": "cat",
+            "caption": "half",
+            "height": len(pixels) // 2,
+        }
+        np.testing.assert_allclose(row.vector, library.encode(upper_half(pixels)), atol=1e-6)
+
+
+def test_error_of_a_step_is_a_line_of_the_report(library, tmp_path):
+    good, bad = write(tmp_path, 2)
+    (tmp_path / "z.png").write_bytes(b"no image")
+
+    def caption(path):
+        if path == str(bad):
+            raise LookupError("no caption")
+        return "ok"
+
+    report = library.add(
+        tmp_path, pipeline=decoded().map("path", "note", caption).returning("note")
+    )
+    assert (report.added, report.failed) == (1, 2)
+    assert {(line.path, line.stage, line.error) for line in report.failures} == {
+        (str(bad), "step", "StepFailed"),
+        (str(tmp_path / "z.png"), "header", "FormatRefused"),
+    }
+    assert "LookupError: no caption" in str(report.failures)
+    assert rows(library)[str(good)].fields["note"] == "ok"
+
+
+def test_step_that_ends_towhees_run_fails_only_its_image(library, tmp_path):
+    files = write(tmp_path, 9)
+
+    def sums(images):
+        if any((image == images[0]).all() and len(images) > 1 for image in images[1:]):
+            raise AssertionError
+        if any(image.tobytes() == decode(files[4].read_bytes()).tobytes() for image in images):
+            raise ZeroDivisionError("in a window")
+        return [int(image.sum()) for image in images]
+
+    steps = (
+        decoded()
+        .window(("path", "label", "id", "image"), ("p", "l", "i", "m", "sums"), 4, 4, _carry(sums))
+        .flat_map(("p", "l", "i", "m", "sums"), ("path", "label", "id", "image", "sum"), zip)
+    )
+    report = library.add(tmp_path, pipeline=steps.returning("sum"))
+    assert (report.added, report.failed) == (8, 1)
+    (line,) = report.failures
+    assert (line.path, line.stage) == (str(files[4]), "step")
+    assert "ZeroDivisionError: in a window" in line.reason
+
+
+def _carry(function):
+    return lambda *columns: (*columns, function(columns[-1]))
+
+
+def test_filter_leaves_images_out_and_the_report_says_so(library, tmp_path):
+    files = write(tmp_path, 5)
+    columns = ("path", "label", "id", "data")
+    steps = image_steps().filter(columns, columns, "path", lambda path: path != str(files[3]))
+    progress = []
+    report = library.add(tmp_path, pipeline=steps, on_progress=progress.append)
+    assert (report.added, report.ignored, report.failed) == (4, 1, 0)
+    assert "1 image was left out by the pipeline" in report.notes
+    assert progress[-1].done == progress[-1].found == 5
+    assert str(files[3]) not in rows(library)
+    none = image_steps().filter(columns, columns, "path", lambda path: False)
+    again = library.add(tmp_path, pipeline=none)
+    assert (again.added, again.skipped, again.ignored) == (0, 4, 1)
+
+
+def test_own_vector_and_label_are_stored(library, tmp_path):
+    (file,) = write(tmp_path / "cat", 1)
+    dim = library.encoder.fingerprint.dim
+    steps = (
+        image_steps()
+        .map("path", "vector", lambda path: np.eye(dim)[2])
+        .map("label", "label", lambda label: f"big {label}")
+    )
+    assert library.add(tmp_path, pipeline=steps).added == 1
+    row = rows(library)[str(file)]
+    assert row.fields["label"] == "big cat"
+    np.testing.assert_array_equal(row.vector, np.eye(dim, dtype=np.float32)[2])
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [([1, 2], "holds a list"), (None, "holds a NoneType"), (np.zeros(2), "holds a ndarray")],
+)
+def test_value_that_no_store_takes_is_a_failure(library, tmp_path, value, reason):
+    write(tmp_path, 1)
+    report = library.add(
+        tmp_path, pipeline=image_steps().map("path", "own", _give(value)).returning("own")
+    )
+    assert (report.added, report.failed) == (0, 1)
+    assert reason in report.failures[0].reason
+
+
+def _give(value):
+    return lambda _path: value
+
+
+def test_query_steps_change_the_query(library, tmp_path):
+    write(tmp_path, 4)
+    library.add(tmp_path)
+    steps = query_steps().map("query", "query", picture)
+    whole = library.search(picture(2), k=2)
+    assert library.search(2, k=2, pipeline=steps) == whole
+    vector = query_steps().map("query", "vector", library.encode)
+    assert [hit.id for hit in library.search(picture(2), k=2, pipeline=vector)] == [
+        hit.id for hit in whole
+    ]
+
+
+def test_wrong_pipelines_are_refused_by_name(library, tmp_path):
+    write(tmp_path, 1)
+    closed = decoded().output("image")
+    other = imgsearch.towhee.Pipeline.input("source")
+    unset = image_steps().returning("caption")
+    for pipeline, reason in (
+        (closed, "pass an open one"),
+        (other, "starts from source"),
+        (unset, "no step sets this column"),
+        (len, "pass an open one"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            library.add(tmp_path, pipeline=pipeline)
+    assert not library.exists()
+
+
+def test_steps_are_loaded_by_module_and_name(tmp_path, monkeypatch):
+    (tmp_path / "own_steps_of_test.py").write_text(
+        "import imgsearch\n"
+        "images = imgsearch.image_steps()\n"
+        "more = imgsearch.image_steps()\n"
+        "queries = imgsearch.query_steps()\n"
+        "closed = 7\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = "own_steps_of_test"
+    assert set(load_steps([f"{module}:images", f"{module}:queries"])) == {"image", "query"}
+    for names, reason in (
+        ([module], "MODULE:ATTRIBUTE"),
+        ([f"{module}:gone"], "AttributeError"),
+        (["no_such_module:x"], "ModuleNotFoundError"),
+        ([f"{module}:closed"], "not an open pipeline"),
+        ([f"{module}:images", f"{module}:more"], "combine both"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            load_steps(names)
+
+
+def test_library_with_steps_uses_them_for_each_add_and_search(tmp_path):
+    write(tmp_path, 2)
+    steps = {
+        "image": image_steps().map("path", "own", lambda path: "yes").returning("own"),
+        "query": query_steps().map("query", "query", lambda query: picture(1)),
+    }
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic", steps=steps) as library:
+        assert library.add(tmp_path).added == 2
+        assert library.search("anything", k=1)[0].fields["own"] == "yes"
+        assert library.search("anything", k=1)[0].score == pytest.approx(1)
