@@ -30,6 +30,7 @@ ImgSearchError
 ├── OperatorNotFound         a pipeline names an unknown operator               (LookupError)
 ├── DatasetError             a folder, csv or archive is not a valid dataset    (ValueError)
 ├── DownloadError            published data could not be downloaded             (OSError)
+├── StepFailed               a step of a user's pipeline raised an exception
 ├── PrecisionUnreached       no threshold has the requested precision           (ValueError)
 ├── CatalogError             the catalog's database refused a request, or failed
 │   └── CatalogOutdated      a newer version of imgsearch wrote the catalog

@@ -57,10 +57,13 @@ def logs() -> None:
 @pytest.fixture
 def word_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make `lite` read texts by its table of words, as without the extra sentences."""
+    from imgsearch.encoders.lite import encoder as module
     from imgsearch.encoders.lite.sentences import SentenceModel
 
-    monkeypatch.setattr(load("lite"), "_texts", None)
+    lite = load("lite")
+    assert isinstance(lite, module.LiteEncoder)
     monkeypatch.setattr(SentenceModel, "is_installed", staticmethod(lambda: False))
+    monkeypatch.setattr(lite, "_texts", module.TextSide(module.targets_file(lite._row)))
 
 
 @pytest.fixture(scope="module")

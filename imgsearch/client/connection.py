@@ -67,6 +67,7 @@ CODES: Final[Mapping[str, type[errors.ImgSearchError]]] = {
     "schema_mismatch": errors.SchemaMismatch,
     "scope_missing": errors.ScopeMissing,
     "source_unreadable": errors.SourceError,
+    "step_failed": errors.StepFailed,
     "stopping": errors.BackendUnavailable,
     "store_failed": errors.BackendError,
     "store_locked": errors.StoreLocked,

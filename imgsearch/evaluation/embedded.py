@@ -14,6 +14,8 @@ from typing import Final
 from imgsearch import backends
 from imgsearch.datasets.dataset import Dataset, Item
 from imgsearch.encoders import Recipe, load
+from imgsearch.encoders.embedding import Embedding
+from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.options import EvaluationOptions, Target
 from imgsearch.evaluation.queries import QUESTIONS, Question, vectors
@@ -21,8 +23,6 @@ from imgsearch.evaluation.results import Answer, Answers, Gallery, Subject, judg
 from imgsearch.evaluation.speed import Speed, measure_speed
 from imgsearch.evaluation.unique_images import UniqueImages
 from imgsearch.images.sources import content_id, read
-from imgsearch.library.embedding import Embedding
-from imgsearch.library.query_encoder import QueryEncoder
 from imgsearch.pipelines import insert_pipeline, search_pipeline
 from imgsearch.text import counted
 from imgsearch.towhee import Pipeline, Row
@@ -143,7 +143,7 @@ def search_images(gallery: EmbeddedGallery, options: EvaluationOptions) -> Answe
     leaks = sum(own in gallery.unique for _, own, _ in queries) if dataset.held_out else 0
     answers = judge_images(dataset, gallery, gallery.unique, queries, k=options.k)
     encoder = QueryEncoder(gallery.recipe, max_pixels=options.max_pixels)
-    calls = [partial(encoder.encode, Path(answer.query), None) for answer in answers]
+    calls = [partial(_encode, encoder, Path(answer.query)) for answer in answers]
     return Answers(
         "images",
         len(dataset.queries),
@@ -262,3 +262,7 @@ def _require_same_images(gallery: EmbeddedGallery) -> None:
 def _collection_name(dataset: Dataset, recipe: Recipe, target: Target) -> str:
     parts = "\n".join((dataset.manifest_hash, recipe.to_json(), target.index, target.metric))
     return f"evaluate_{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
+
+
+def _encode(encoder: QueryEncoder, path: Path) -> Vector:
+    return encoder.encode(path).vector

@@ -191,7 +191,7 @@ class Library(Closeable):
     ) -> EncodedQuery:
         """Return a query's vector with its kinds and warnings, which are not issued.
 
-        `search` accepts the result as a query.
+        `search` accepts the result as a query, and does not issue its warnings either.
 
         Raises: as for `search`, except CollectionNotFound.
         """
@@ -315,7 +315,8 @@ class Library(Closeable):
         finder = HitFinder(collection, thresholds, options, self.store_search)
         searching = self._pipelines.search(self._handle.recipe, steps)
         row = _only(searching(self._checked(query, steps), finder))
-        _warn(row["encoded"], collection, stacklevel=stacklevel + 1)
+        if not isinstance(query, EncodedQuery):
+            _warn(row["encoded"], collection, stacklevel=stacklevel + 1)
         return list(row["hits"])
 
     def _checked(

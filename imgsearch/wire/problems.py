@@ -75,6 +75,7 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.DownloadError: Kind(
         503, "download_failed", "A file that this needs could not be downloaded."
     ),
+    errors.StepFailed: Kind(500, "step_failed", "A step of the service's own pipeline failed."),
     errors.PrecisionUnreached: Kind(
         409, "precision_unreached", "No threshold reaches the precision."
     ),
