@@ -102,7 +102,7 @@ def test_repr_has_the_headline_figures(labeled):
 def test_unknown_kind_of_queries_raises_before_embedding(labeled):
     steps = []
     options = EvaluationOptions(on_progress=lambda *step: steps.append(step))
-    with pytest.raises(ConfigError, match="unknown queries 'name'.* did you mean 'names'"):
+    with pytest.raises(ConfigError, match=r"unknown queries 'name'.* did you mean names\?"):
         evaluate(dataset.load(labeled), queries="name", options=options)
     assert not steps
 
