@@ -50,13 +50,13 @@ soak: .venv/.dev services  ## the long runs: kills, load, fuzzing
 
 wheel: .venv/.dev  ## build dist/*.whl
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --no-isolation --outdir dist .
 
 # -P: the folder of the script has a package towhee, which must not shadow Towhee
 smoke: wheel  ## try the wheel in an environment of its own
 	rm -rf .venv-smoke
-	$(PYTHON) -m venv .venv-smoke
-	.venv-smoke/bin/python -m pip install --quiet dist/*.whl
+	$(PYTHON) -m venv --without-pip .venv-smoke
+	$(BIN)/python -m pip --python .venv-smoke install --quiet --no-compile dist/*.whl
 	.venv-smoke/bin/python -P tests/smoke.py
 
 clean:  ## remove what the commands above made
