@@ -19,7 +19,7 @@ from imgsearch.archive.outcomes import (
     Repaired,
 )
 from imgsearch.archive.upload import Incoming
-from imgsearch.catalog import Catalog, Entry, Job, JobFailure, KeyRow, Order, State
+from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, State
 from imgsearch.errors import ConfigError
 from imgsearch.library.collection_handle import ARGUMENTS, check_arguments
 
@@ -32,7 +32,6 @@ __all__ = [
     "Found",
     "Incoming",
     "Job",
-    "JobFailure",
     "Jobs",
     "KeyRow",
     "Order",

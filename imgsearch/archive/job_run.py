@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.upload import Incoming
-from imgsearch.catalog import Job, JobFailure
+from imgsearch.catalog import Job
 from imgsearch.errors import CatalogError, ImgSearchError, SourceError
 from imgsearch.images import sources
 from imgsearch.library.progress import Progress
@@ -34,7 +34,7 @@ class JobRun:
     ) -> None:
         self._archive, self._fetch, self._on_change = archive, fetch, on_change
         self._job = job
-        self._failures: list[JobFailure] = []
+        self._failures: list[Failure] = []
         self._saved = time.monotonic()
 
     def run(self, stopped: Callable[[], str]) -> None:
@@ -93,9 +93,9 @@ class JobRun:
             self._saved = time.monotonic()
             self._save(self._job)
 
-    def _on_failure(self, file: Failure) -> None:
+    def _on_failure(self, failure: Failure) -> None:
         if self._job.failed < _MAX_FAILURES:
-            self._failures.append(JobFailure(file.path, file.stage, file.error, file.reason))
+            self._failures.append(failure)
 
     def _end(self, state: str, error: str = "") -> None:
         """Save the job's final state, and then show it to waiting callers."""

@@ -15,10 +15,10 @@ from imgsearch.archive.archive import Archive
 from imgsearch.archive.job_run import NO_FETCH, Fetch, JobRun
 from imgsearch.archive.priority import lower_priority
 from imgsearch.archive.upload import inside
-from imgsearch.catalog import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
+from imgsearch.catalog import Job, JobFailurePage, JobKind, JobPage, JobState
 from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
 from imgsearch.text import counted
-from imgsearch.types import check_name
+from imgsearch.types import Failure, check_name
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Jobs:
             LimitExceeded: as for `start_folder`.
         """
         job = self.get(id_)
-        items = [failure.item for failure in self._all_failures(id_)]
+        items = [failure.path for failure in self._all_failures(id_)]
         kind = str(job.request.get("of", job.kind))
         request = {**job.request, "of": kind, "items": items, "job": id_}
         return self._start("retry", job.collection, request)
@@ -186,7 +186,7 @@ class Jobs:
         with self._changed:
             self._changed.notify_all()
 
-    def _all_failures(self, id_: str) -> Iterator[JobFailure]:
+    def _all_failures(self, id_: str) -> Iterator[Failure]:
         after = None
         while True:
             page = self._archive.catalog.job_failures(id_, limit=_MAX_PAGE, after=after)

@@ -10,7 +10,7 @@ from imgsearch.catalog.entry import (
     State,
     entry_id,
 )
-from imgsearch.catalog.job import Job, JobFailure, JobFailurePage, JobKind, JobPage, JobState
+from imgsearch.catalog.job import Job, JobFailurePage, JobKind, JobPage, JobState
 from imgsearch.errors import MissingExtra
 
 try:
@@ -30,7 +30,6 @@ __all__ = [
     "Deletion",
     "Entry",
     "Job",
-    "JobFailure",
     "JobFailurePage",
     "JobKind",
     "JobPage",

@@ -25,7 +25,6 @@ from imgsearch.catalog.entry import (
 )
 from imgsearch.catalog.job import (
     Job,
-    JobFailure,
     JobFailurePage,
     JobPage,
     JobState,
@@ -34,7 +33,7 @@ from imgsearch.catalog.job import (
     check_job_state,
 )
 from imgsearch.catalog.keys import KeyRow, check_key
-from imgsearch.types import Closeable, Value
+from imgsearch.types import Closeable, Failure, Value
 
 
 class Catalog(Closeable):
@@ -276,7 +275,7 @@ class Catalog(Closeable):
         """Delete the failures of a job."""
         self._database.write(partial(jobs.clear_failures, id_=id_))
 
-    def add_job_failures(self, id_: str, failures: Sequence[JobFailure]) -> None:
+    def add_job_failures(self, id_: str, failures: Sequence[Failure]) -> None:
         """Append failures to a job.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from imgsearch.catalog.entry import MAX_INTEGER, check_id, check_text, check_time, now
 from imgsearch.errors import ConfigError
-from imgsearch.types import check_name
+from imgsearch.types import Failure, check_name
 
 JobKind: TypeAlias = Literal["folder", "urls", "upload", "retry"]
 JobState: TypeAlias = Literal["queued", "running", "done", "cancelled", "failed"]
@@ -60,16 +60,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class JobFailure:
-    """An image that a job could not add. `item` is its path or URL; `error` is an error class."""
-
-    item: str
-    stage: str
-    error: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class JobPage:
     """A page of a listing. `total` counts all jobs; `next` is the cursor of the next page."""
 
@@ -82,7 +72,7 @@ class JobPage:
 class JobFailurePage:
     """A page of failures. `total` counts all failures; `next` is the cursor of the next page."""
 
-    failures: list[JobFailure]
+    failures: list[Failure]
     total: int
     next: str | None
 
@@ -117,7 +107,7 @@ def check_job_state(state: str) -> None:
         raise ConfigError(f"job state {state!r} is unknown. Use one of {', '.join(JOB_STATES)}.")
 
 
-def check_failure(failure: JobFailure) -> None:
+def check_failure(failure: Failure) -> None:
     """Check a failure before it is written.
 
     Raises:

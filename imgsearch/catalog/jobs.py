@@ -10,12 +10,13 @@ from sqlalchemy import Connection, RowMapping
 
 from imgsearch.catalog.cursor import decode, encode
 from imgsearch.catalog.entry import plain, possible_id
-from imgsearch.catalog.job import OVER, Job, JobFailure, JobFailurePage, JobPage
+from imgsearch.catalog.job import OVER, Job, JobFailurePage, JobPage
 from imgsearch.catalog.tables import CHUNK, JOB_FAILURES, JOBS, upsert
 from imgsearch.errors import JobNotFound
+from imgsearch.types import Failure
 
 _NAMES: Final = tuple(field.name for field in fields(Job))
-_FAILURE_NAMES: Final = tuple(field.name for field in fields(JobFailure))
+_FAILURE_NAMES: Final = tuple(field.name for field in fields(Failure))
 
 
 def save(connection: Connection, job: Job) -> None:
@@ -50,7 +51,7 @@ def page(connection: Connection, state: str | None, *, limit: int, after: str | 
     return JobPage(jobs, int(connection.execute(total).scalar_one()), cursor)
 
 
-def add_failures(connection: Connection, id_: str, failures: Sequence[JobFailure]) -> None:
+def add_failures(connection: Connection, id_: str, failures: Sequence[Failure]) -> None:
     """See `Catalog.add_job_failures`."""
     one(connection, id_)
     rows = [
@@ -69,7 +70,10 @@ def failures(connection: Connection, id_: str, *, limit: int, after: str | None)
         (last,) = decode(after, ("failures", int))
         statement = statement.where(serial > last)
     rows = connection.execute(statement.order_by(serial).limit(limit + 1)).mappings().all()
-    listed = [JobFailure(**{name: row[name] for name in _FAILURE_NAMES}) for row in rows[:limit]]
+    listed = [
+        Failure(**{name: row[JOB_FAILURES.c[name]] for name in _FAILURE_NAMES})
+        for row in rows[:limit]
+    ]
     total = sa.select(sa.func.count()).select_from(JOB_FAILURES).where(of_job)
     cursor = encode("failures", rows[limit - 1]["serial"]) if len(rows) > limit else None
     return JobFailurePage(listed, int(connection.execute(total).scalar_one()), cursor)

@@ -133,7 +133,7 @@ JOB_FAILURES: Final = Table(
     METADATA,
     Column("serial", SERIAL, primary_key=True),
     Column("job", String(64), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
-    Column("item", LONG, nullable=False),
+    Column("item", LONG, key="path", nullable=False),  # named before a failure had a `path`
     Column("stage", String(32), nullable=False),
     Column("error", String(64), nullable=False),
     Column("reason", LONG, nullable=False),

@@ -9,13 +9,14 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from imgsearch.archive import Job, JobFailure
+from imgsearch.archive import Job
 from imgsearch.errors import JobNotFound
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
 from imgsearch.service.problems import Problem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
+from imgsearch.types import Failure
 from imgsearch.wire import requests, responses
 from imgsearch.wire.problems import kind_named
 
@@ -144,9 +145,9 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
         here.streams -= 1
 
 
-def _failure(job: Job, failed: JobFailure) -> responses.Failure:
+def _failure(job: Job, failed: Failure) -> responses.Failure:
     """Return the response model of a failure; its name is the path relative to the job's folder."""
     kind = kind_named(failed.error)
     folder = str(job.request.get("folder", ""))
-    name = failed.item.removeprefix(f"{folder}/") if folder else failed.item
+    name = failed.path.removeprefix(f"{folder}/") if folder else failed.path
     return responses.Failure(name=name, stage=failed.stage, code=kind.code, detail=kind.text)

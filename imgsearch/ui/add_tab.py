@@ -124,11 +124,7 @@ class AddTab:
         except ImgSearchError as error:
             yield notice(describe(error), kind="error"), ""
             return
-        failed = [
-            Failure(failure.item, failure.stage, failure.error, failure.reason)
-            for failure in page.failures
-        ]
-        yield _sentence(progress_of(job), state=job.state), _table(failed)
+        yield _sentence(progress_of(job), state=job.state), _table(page.failures)
 
 
 def progress_of_add(add: Callable[..., Added]) -> Iterator[Progress]:

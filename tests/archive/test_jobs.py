@@ -5,8 +5,8 @@ import pytest
 
 from imgsearch.archive import Jobs
 from imgsearch.archive import jobs as module
-from imgsearch.catalog import JobFailure
 from imgsearch.errors import JobBusy, JobNotFound, LimitExceeded, SourceError, UrlFailed
+from imgsearch.types import Failure
 from tests.archive.place import archive, jpeg
 from tests.pictures import write
 
@@ -33,7 +33,7 @@ def test_folder_job_reports_its_stages(opened, tmp_path):
         assert (last.found, last.decoded, last.inserted, last.indexed) == (6, 5, 5, 5)
         assert last.failed == 1
         (line,) = jobs.failures(job.id).failures
-        assert line.item.endswith("kaputt.jpg")
+        assert line.path.endswith("kaputt.jpg")
         assert opened.catalog.job(job.id) == last
         assert jobs.recent().jobs[0] == last
         (tmp_path / "bilder/kaputt.jpg").write_bytes(jpeg(77))
@@ -107,7 +107,7 @@ def test_resumed_job_reports_its_failures_once(opened, tmp_path):
     jobs = Jobs(opened, workers=0)
     job = jobs.start_folder(str(tmp_path / "bilder"))
     jobs.close()
-    failure = JobFailure("kaputt.jpg", "decode", "ImageCorrupt", "")  # recorded before the kill
+    failure = Failure("kaputt.jpg", "decode", "ImageCorrupt", "")  # recorded before the kill
     opened.catalog.add_job_failures(job.id, [failure])
     opened.catalog.save_job(replace(job, state="running", failed=1))
     # queued once, because another run would start from the beginning

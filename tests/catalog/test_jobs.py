@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from imgsearch.catalog import Job, JobFailure, KeyRow
+from imgsearch.catalog import Job, KeyRow
 from imgsearch.errors import AccessDenied, ConfigError, JobNotFound
+from imgsearch.types import Failure
 from tests.catalog.places import NOON
 
 
@@ -56,7 +57,7 @@ def test_jobs_are_listed_newest_first(catalog):
 def test_deleting_a_job_deletes_its_failures(catalog):
     for n in (1, 2):
         catalog.save_job(job(n))
-        catalog.add_job_failures(f"job-{n}", [JobFailure("ä.jpg", "decode", "ImageCorrupt", "")])
+        catalog.add_job_failures(f"job-{n}", [Failure("ä.jpg", "decode", "ImageCorrupt", "")])
     catalog.delete_job("job-1")
     with pytest.raises(JobNotFound):
         catalog.job("job-1")
@@ -71,7 +72,7 @@ def test_deleting_a_job_deletes_its_failures(catalog):
 def test_trim_keeps_the_newest_finished_jobs(catalog):
     for n, state in enumerate(("queued", "done", "running", "failed", "cancelled", "done")):
         catalog.save_job(job(n, state=state))
-        catalog.add_job_failures(f"job-{n}", [JobFailure("ä.jpg", "decode", "ImageCorrupt", "")])
+        catalog.add_job_failures(f"job-{n}", [Failure("ä.jpg", "decode", "ImageCorrupt", "")])
     catalog.trim_jobs(4)
     assert catalog.jobs().total == 6
     catalog.trim_jobs(2)
@@ -82,7 +83,7 @@ def test_trim_keeps_the_newest_finished_jobs(catalog):
 def test_concurrent_trims_do_not_fail(catalog):
     for n in range(60):
         catalog.save_job(job(n, state="done"))
-        catalog.add_job_failures(f"job-{n}", [JobFailure("ä.jpg", "decode", "ImageCorrupt", "")])
+        catalog.add_job_failures(f"job-{n}", [Failure("ä.jpg", "decode", "ImageCorrupt", "")])
     with ThreadPoolExecutor(4) as pool:
         for trimmed in [pool.submit(catalog.trim_jobs, 0) for _ in range(4)]:
             trimmed.result()
@@ -92,16 +93,14 @@ def test_concurrent_trims_do_not_fail(catalog):
 def test_failures_are_listed_in_order(catalog):
     catalog.save_job(job(1))
     catalog.save_job(job(2))
-    failures = [
-        JobFailure(f"ä {n}.jpg", "decode", "ImageCorrupt", "kaputt \ud800") for n in range(7)
-    ]
+    failures = [Failure(f"ä {n}.jpg", "decode", "ImageCorrupt", "kaputt \ud800") for n in range(7)]
     catalog.add_job_failures("job-1", failures[:3])
     catalog.add_job_failures("job-2", failures[:1])
     catalog.add_job_failures("job-1", [])
     first = catalog.job_failures("job-1", limit=2)
     catalog.add_job_failures("job-1", failures[3:])
     second = catalog.job_failures("job-1", limit=500, after=first.next)
-    assert [failure.item for failure in first.failures + second.failures] == [
+    assert [failure.path for failure in first.failures + second.failures] == [
         f"ä {n}.jpg" for n in range(7)
     ]
     assert first.failures[0].reason == "kaputt ?"
@@ -114,7 +113,7 @@ def test_unknown_job_raises(catalog):
     for call in (
         catalog.job,
         catalog.job_failures,
-        lambda id_: catalog.add_job_failures(id_, [JobFailure("a", "b", "c", "d")]),
+        lambda id_: catalog.add_job_failures(id_, [Failure("a", "b", "c", "d")]),
     ):
         for id_ in ("job-1", "", "\ud800", "'; DROP TABLE jobs; --"):
             with pytest.raises(JobNotFound, match="job .* does not exist"):
