@@ -208,16 +208,12 @@ def _open(url: str, headers: Mapping[str, str], timeout: float) -> Iterator[HTTP
     The redirect handler of urllib is not used, because it reads the bodies of redirects to the end
     and follows them from https to http.
     """
-    opener = OpenerDirector()
-    trusted = ssl.create_default_context()
-    for handler in (ProxyHandler(), HTTPHandler(), HTTPSHandler(context=trusted)):
-        opener.add_handler(handler)
     fixed = {"User-Agent": "imgsearch", "Accept-Encoding": "identity"}
     location = url
     for _ in range(_REDIRECTS + 1):
         request = Request(_quote(location), headers={**fixed, **headers})  # noqa: S310 - checked
         try:
-            response = opener.open(request, timeout=timeout)
+            response = _opener(location).open(request, timeout=timeout)
         except (OSError, HTTPException, ValueError) as error:
             raise DownloadError(f"{redact(url)} cannot be reached: {_describe(error)}") from error
         with response:
@@ -226,6 +222,17 @@ def _open(url: str, headers: Mapping[str, str], timeout: float) -> Iterator[HTTP
                 return
             location = _redirect(url, location, response.headers.get("Location", ""))
     raise DownloadError(f"{redact(url)} redirects more than {_REDIRECTS} times")
+
+
+def _opener(url: str) -> OpenerDirector:
+    """Return an opener for the scheme of a URL. Certificates are loaded for https only."""
+    opener = OpenerDirector()
+    opener.add_handler(ProxyHandler())
+    if urlsplit(url).scheme == "https":
+        opener.add_handler(HTTPSHandler(context=ssl.create_default_context()))
+    else:
+        opener.add_handler(HTTPHandler())
+    return opener
 
 
 def _redirect(url: str, current: str, header: str) -> str:

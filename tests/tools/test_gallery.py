@@ -96,7 +96,7 @@ def test_captions_are_sentences_that_vary_within_a_class(gallery):
 def test_caption_names_the_painted_color(label, word, rarer, channel):
     # the share of a primary color is higher in pictures whose captions name it
     shares: dict[str, list[float]] = {word: [], rarer: []}
-    for index in range(120):
+    for index in range(60):
         canvas, caption = painted(label, index)
         light = np.clip(canvas.rgb, 0, 1).mean(axis=(0, 1))
         for phrase, values in shares.items():

@@ -18,24 +18,24 @@ def long_chain(nodes):
     return chain.output(f"c{nodes}")
 
 
-def test_20000_rows_through_12_nodes_do_not_hang():
-    assert long_chain(12)(20_000).size == 20_000
+def test_more_rows_than_towhees_queues_hold_do_not_hang():
+    assert long_chain(12)(5_000).size == 5_000  # a queue of Towhee holds 1,000
 
 
 def test_more_nodes_than_towhee_has_threads_do_not_hang():
-    assert long_chain(40)(3_000).size == 3_000
+    assert long_chain(40)(1_200).size == 1_200
 
 
 def test_many_callers_of_a_long_chain_do_not_hang():
     """8 callers of 12 nodes need more threads than available; every queue overflows."""
     chain = long_chain(12)
     with ThreadPoolExecutor(8) as callers:
-        assert [queue.size for queue in callers.map(chain, [2_500] * 8)] == [2_500] * 8
+        assert [queue.size for queue in callers.map(chain, [1_200] * 8)] == [1_200] * 8
 
 
 def test_batch_of_inputs_does_not_hang_and_keeps_its_order():
-    results = long_chain(10).batch([1_500, 3, 2_000])
-    assert [queue.size for queue in results] == [1_500, 3, 2_000]
+    results = long_chain(10).batch([1_100, 3, 1_200])
+    assert [queue.size for queue in results] == [1_100, 3, 1_200]
 
 
 def test_one_instance_serves_every_concurrent_row():
