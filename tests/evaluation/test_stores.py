@@ -12,7 +12,6 @@ from imgsearch.datasets.dataset import load as load_dataset
 from imgsearch.types import Record
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
-OPTIONS = {"pad_type": "same", "mean": 0.5, "std": 0.5, "interpolation": "bilinear"}
 
 pytestmark = pytest.mark.skipif(
     not (SHARED / "data/imagenet-subset").is_dir(), reason="the subset is not beside the project"
@@ -20,14 +19,10 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def subset():
+def subset(mobilenet):
     """Return the gallery's records, the queries' vectors and the queries' labels."""
     dataset = load_dataset(SHARED / "data/imagenet-subset")
-    embed = imgsearch.embed_pipeline(
-        "timm:mobilenetv2_100",
-        weights=SHARED / "weights/mobilenetv2_100.safetensors",
-        options=OPTIONS,
-    )
+    embed = imgsearch.embed_pipeline(**mobilenet.config())
     items = [*dataset.gallery, *dataset.queries]
     vectors = [row["vector"] for row in embed([str(item.path) for item in items])]
     gallery = [

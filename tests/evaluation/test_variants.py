@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from imgsearch.datasets import dataset
-from imgsearch.encoders import Recipe
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.comparison import differences
 from imgsearch.evaluation.evaluator import evaluate
@@ -64,13 +63,8 @@ def test_bad_image_is_noted_and_an_empty_set_raises(labeled, tmp_path):
 
 
 @pytest.mark.skipif(not SUBSET.is_dir(), reason="the ImageNet subset is not beside the project")
-def test_mobilenet_is_better_normalized_and_loses_little_by_projection():
-    recipe = Recipe.of(
-        "timm:mobilenetv2_100",
-        SHARED / "weights/mobilenetv2_100.safetensors",
-        {"pad_type": "same", "mean": 0.5, "std": 0.5, "interpolation": "bilinear"},
-    )
-    runs = variants(dataset.load(SUBSET), model=recipe)
+def test_mobilenet_is_better_normalized_and_loses_little_by_projection(mobilenet):
+    runs = variants(dataset.load(SUBSET), model=mobilenet)
     metrics = {name: run.measures.metrics for name, run in runs.items()}
     assert metrics["normalised"]["recall@10"] == pytest.approx(0.611, abs=0.005)
     assert metrics["normalised"]["ap_hits@10"] == pytest.approx(0.790, abs=0.005)
