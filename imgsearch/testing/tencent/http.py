@@ -31,8 +31,8 @@ class HttpServer(http.server.ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__((host, port), _Handler)
-        # 0.05 s between checks for shutdown, so that `close` is fast
-        serve = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        # 0.01 s between checks for shutdown, so that `close` is fast
+        serve = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
         self._thread = serve
         self._thread.start()
 
