@@ -1,6 +1,7 @@
 """Settings come from the environment, and `repr` hides secrets."""
 
 import ast
+import inspect
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,8 +19,17 @@ def test_defaults():
         None,
         None,
         None,
-        10,
+        60,
     )
+
+
+def test_all_openers_have_the_same_default_timeout():
+    from imgsearch.archive import Archive, opened, opened_keys
+    from imgsearch.library.doctor import examine
+
+    openers = (imgsearch.open, imgsearch.connect, Archive, opened, opened_keys, examine)
+    defaults = {inspect.signature(opener).parameters["timeout"].default for opener in openers}
+    assert defaults == {Settings().timeout}
 
 
 def test_an_empty_variable_counts_as_unset():

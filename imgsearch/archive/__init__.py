@@ -22,6 +22,7 @@ from imgsearch.archive.upload import Incoming
 from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, State
 from imgsearch.errors import ConfigError
 from imgsearch.library.collection_handle import ARGUMENTS, check_arguments
+from imgsearch.settings import TIMEOUT
 
 __all__ = [
     "Added",
@@ -52,7 +53,7 @@ def opened(
     *,
     db: str | None = None,
     token: str | None = None,
-    timeout: float = 10.0,
+    timeout: float = TIMEOUT,
     catalog: str | None = None,
     catalog_password: str | None = None,
     originals: str | None = None,
@@ -97,7 +98,7 @@ def opened_keys(
     *,
     catalog: str | None = None,
     catalog_password: str | None = None,
-    timeout: float = 10.0,
+    timeout: float = TIMEOUT,
     new: bool = False,
 ) -> Iterator[Keys]:
     """Open the API keys of the archive in the folder `data`, or in the database `catalog`.

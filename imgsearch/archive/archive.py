@@ -36,6 +36,7 @@ from imgsearch.library.library import Library
 from imgsearch.library.progress import Progress, Tally
 from imgsearch.objects import ObjectStore
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
+from imgsearch.settings import TIMEOUT
 from imgsearch.types import Closeable, Failure, Value, Vector
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Archive(Closeable):
         catalog: Catalog,
         originals: ObjectStore | None,
         token: str | None = None,
-        timeout: float = 10.0,
+        timeout: float = TIMEOUT,
         model: str | None = None,
         weights: str | PathLike[str] | None = None,
         options: dict[str, Any] | None = None,

@@ -19,7 +19,7 @@ from imgsearch.backends.milvus import imports as milvus_imports
 from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.backends.tencent.address import Options
 from imgsearch.errors import ConfigError, MissingExtra
-from imgsearch.settings import quiet_grpc
+from imgsearch.settings import TIMEOUT, quiet_grpc
 from imgsearch.types import check_access
 
 # scheme → module, required drivers, extra that installs the drivers
@@ -47,7 +47,7 @@ _lock = threading.RLock()
 
 
 def connect(
-    url: str | PathLike[str], *, token: str | None = None, timeout: float = 10.0
+    url: str | PathLike[str], *, token: str | None = None, timeout: float = TIMEOUT
 ) -> VectorBackend:
     """Open the store at `url`, or share a connection that is already open in this process.
 
@@ -61,9 +61,9 @@ def connect(
     - ``memory://name``: exact search in memory, kept until the process ends. `close` deletes the
       unnamed store ``memory://``.
 
-    `timeout` limits each request to a server, in seconds; the first `connect` sets it. A call
-    without a token shares any open connection to the URL, so operators, which have no secrets, use
-    the store that the program opened.
+    `timeout` limits each request to a server, in seconds; the first `connect` sets it. Connecting
+    to a server takes at most 10 s. A call without a token shares any open connection to the URL, so
+    operators, which have no secrets, use the store that the program opened.
 
     Raises:
         ConfigError: the token is not a text; the timeout is not a positive number; the URL has an

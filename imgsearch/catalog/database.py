@@ -18,6 +18,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from imgsearch.catalog import upgrade
 from imgsearch.catalog.address import address
 from imgsearch.errors import CatalogError, ConfigError
+from imgsearch.settings import connect_timeout
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -182,7 +183,7 @@ class Database:
                 "charset": "utf8mb4",
                 # as bytes, because pymysql 1.2.4 would encode text in Latin-1
                 "password": (password or "").encode(),
-                "connect_timeout": self.timeout,
+                "connect_timeout": connect_timeout(self.timeout),
                 "read_timeout": read_timeout,
                 "write_timeout": self.timeout,
                 "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",  # no truncation

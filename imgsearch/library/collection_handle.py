@@ -13,6 +13,7 @@ from imgsearch.backends.schema import FieldType, check_metric
 from imgsearch.encoders import Recipe
 from imgsearch.errors import CollectionNotFound, ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.images import regions
+from imgsearch.settings import TIMEOUT
 from imgsearch.text import did_you_mean
 from imgsearch.types import check_name
 
@@ -42,7 +43,7 @@ class CollectionHandle:
         metric: Metric | None = None,
         names: FieldNames = FieldNames(),  # noqa: B008 - frozen
         token: str | None = None,
-        timeout: float = 10.0,
+        timeout: float = TIMEOUT,
     ) -> None:
         if name == notes.NAME:
             raise ConfigError(

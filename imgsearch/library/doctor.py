@@ -18,6 +18,7 @@ from imgsearch.errors import (
     MissingExtra,
     StoreLocked,
 )
+from imgsearch.settings import TIMEOUT
 
 _DAMAGED: Final = (
     "restore its folder from a backup, or move it out of the store; adding images replaces an "
@@ -67,7 +68,7 @@ class Store:
         return f"Store({self.url!r})"
 
 
-def examine(stores: Sequence[Store], *, timeout: float = 10.0) -> Iterator[Finding]:
+def examine(stores: Sequence[Store], *, timeout: float = TIMEOUT) -> Iterator[Finding]:
     """Yield a finding for Python, each package, the encoders and each store. Changes nothing."""
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
     yield _imgsearch()

@@ -346,7 +346,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     index: str | None = None,
     metric: Metric | None = None,
     token: str | None = None,
-    timeout: float = 10.0,
+    timeout: float = 60.0,
     regions: "str | PathLike[str] | Detection | None" = None,
     max_pixels: int = MAX_PIXELS,
     id_field: str | None = None,

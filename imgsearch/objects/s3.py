@@ -27,6 +27,7 @@ from typing_extensions import override
 from imgsearch.errors import ObjectNotFound, ObjectStoreError
 from imgsearch.objects.base import CONTENT, ObjectStore
 from imgsearch.objects.s3_url import S3Url
+from imgsearch.settings import connect_timeout
 
 _PIECE: Final = 1 << 20  # bytes
 _ATTEMPTS: Final = 3  # all requests are idempotent; botocore waits up to 1 s, then up to 2 s
@@ -238,7 +239,7 @@ def _client(session: Any, url: S3Url, endpoint: str, timeout: float) -> Any:
         region_name=url.region,
         signature_version="s3v4",
         s3={"addressing_style": "path" if endpoint else "auto"},
-        connect_timeout=timeout,
+        connect_timeout=connect_timeout(timeout),
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=_CONNECTIONS,

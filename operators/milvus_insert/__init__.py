@@ -7,6 +7,7 @@ from typing_extensions import override
 from imgsearch.backends.milvus.address import Address
 from imgsearch.backends.milvus.rows import MilvusRows
 from imgsearch.backends.rows import Inserted
+from imgsearch.settings import TIMEOUT
 from imgsearch.towhee import Operator
 
 
@@ -25,7 +26,7 @@ class MilvusInsert(Operator):
         *,
         db_name: str = "",
         secure: bool = True,
-        timeout: float = 10.0,
+        timeout: float = TIMEOUT,
     ) -> None:
         address = Address(host, port, uri, user, password, token, db_name, secure)
         self._rows = MilvusRows(address, collection_name, timeout=timeout)

@@ -7,6 +7,7 @@ import numpy as np
 
 from imgsearch.backends.milvus.address import Address
 from imgsearch.backends.milvus.rows import MilvusRows
+from imgsearch.settings import TIMEOUT
 from imgsearch.towhee import Operator
 
 
@@ -32,7 +33,7 @@ class MilvusSearch(Operator):
         partition_names: Sequence[str] | None = None,
         db_name: str = "",
         secure: bool = True,
-        timeout: float = 10.0,
+        timeout: float = TIMEOUT,
     ) -> None:
         address = Address(host, port, uri, user, password, token, db_name, secure)
         self._rows = MilvusRows(address, collection_name, timeout=timeout)

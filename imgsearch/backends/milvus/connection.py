@@ -14,6 +14,7 @@ from pymilvus import MilvusClient, MilvusException
 from imgsearch.backends.milvus.embedded import Embedded, is_of_disk
 from imgsearch.backends.milvus.errors import text_of, translated
 from imgsearch.errors import BackendError, ConfigError
+from imgsearch.settings import connect_timeout
 
 LONG: Final = (
     600.0  # seconds for calls whose duration grows with the collection: load, flush, index
@@ -111,11 +112,12 @@ class Connection:
         self._write_failed = False
 
     def _connect(self, uri: str, token: str | None) -> MilvusClient:
+        limit = connect_timeout(self.timeout)
         try:
             client = MilvusClient(
-                uri, token=token or "", db_name=self.database, timeout=self.timeout, dedicated=True
+                uri, token=token or "", db_name=self.database, timeout=limit, dedicated=True
             )
-            client.list_collections(timeout=self.timeout)  # the first call that names the database
+            client.list_collections(timeout=limit)  # the first call that names the database
         except _DRIVER_ERRORS as error:
             if isinstance(error, MilvusException) and error.code == NO_DATABASE:
                 raise ConfigError(

@@ -39,6 +39,7 @@ from imgsearch.errors import (
     ConfigError,
     IndexRefused,
 )
+from imgsearch.settings import connect_timeout
 from imgsearch.types import check_name
 
 LONG: Final = 600.0  # seconds to build an index
@@ -67,7 +68,10 @@ class Backend(VectorBackend):
         self.number = 4 if is_rpc(url) else 22  # bytes of a float: 4 in gRPC, about 22 in JSON
         self.calls = Calls(url, open_client(url, token, timeout), timeout)
         try:
-            self.calls(lambda client, seconds: client.list_databases(timeout=seconds))
+            self.calls(
+                lambda client, seconds: client.list_databases(timeout=seconds),
+                limit=connect_timeout(timeout),
+            )
         except BackendError:
             self.calls.close()
             raise

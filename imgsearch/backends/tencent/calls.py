@@ -63,8 +63,12 @@ class Calls:
         self._client: Any = client
         self._random = np.random.default_rng()
 
-    def __call__(self, do: Callable[[Any, float], T], *, again: bool = True) -> T:
-        """Return the result of `do(client, seconds)`. All attempts take at most `timeout` seconds.
+    def __call__(
+        self, do: Callable[[Any, float], T], *, again: bool = True, limit: float | None = None
+    ) -> T:
+        """Return the result of `do(client, seconds)`. All attempts take at most `limit` seconds.
+
+        The default of `limit` is `timeout`.
 
         If `again` is True, the call must be idempotent. It is attempted up to four times: after a
         timeout (the first attempt has half of the time), a broken connection, 429 or a temporary
@@ -78,7 +82,8 @@ class Calls:
         """
         if (client := self._client) is None:
             raise BackendError(f"{self.url} is closed. Open it again.")
-        end, tries, pauses = time.monotonic() + self.timeout, 0, self._pauses()
+        limit = limit or self.timeout
+        end, tries, pauses = time.monotonic() + limit, 0, self._pauses()
         while True:
             left, pause = end - time.monotonic(), next(pauses)
             tries += 1
@@ -87,7 +92,7 @@ class Calls:
             except _LEAKS as error:
                 more = again and tries < TRIES and _is_temporary(error)
                 if not (more or code_of(error) in BUILDING) or time.monotonic() + pause >= end:
-                    raise self._translated(error) from error
+                    raise self._translated(error, limit) from error
                 tries -= code_of(error) in BUILDING
             threading.Event().wait(pause)
 
@@ -104,7 +109,7 @@ class Calls:
             yield pause * self._random.uniform(0.5, 1.5)
             pause = min(2 * pause, LONGEST)
 
-    def _translated(self, error: Exception) -> BackendError:
+    def _translated(self, error: Exception, limit: float) -> BackendError:
         code = code_of(error)
         if code in (NO_COLLECTION, NO_DATABASE):
             return CollectionNotFound(f"{self.url}: {_text(error)}")
@@ -120,7 +125,7 @@ class Calls:
             )
         if code in BUILDING:
             return BackendUnavailable(
-                f"{self.url} is busy: the index was still being built after {self.timeout:g} s. "
+                f"{self.url} is busy: the index was still being built after {limit:g} s. "
                 "Retry later."
             )
         if code in FLAT_IMMUTABLE:
@@ -130,7 +135,7 @@ class Calls:
             )
         if _is_temporary(error):
             return BackendUnavailable(
-                f"no response from {self.url} within {self.timeout:g} s: {_text(error)}"
+                f"no response from {self.url} within {limit:g} s: {_text(error)}"
             )
         if isinstance(error, VectorDBException):
             return BackendError(f"{self.url}: {_text(error)}")

@@ -1,10 +1,17 @@
 """Access to a Milvus server with correct, wrong and missing credentials."""
 
 import logging
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pytest
 
+from imgsearch import settings
 from imgsearch.backends import Schema, connect
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.errors import BackendError, BackendUnavailable, CollectionNotFound
@@ -50,7 +57,7 @@ def test_wrong_or_missing_password_is_rejected_without_being_shown(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="imgsearch")
-    with pytest.raises(BackendUnavailable, match=r"server is down, or refuses this user") as caught:
+    with pytest.raises(BackendUnavailable, match=r"refuses this user or token") as caught:
         connect(place[0], token=token)
     output = capfd.readouterr()
     everything = chain_text(caught.value) + caplog.text + output.out + output.err
@@ -136,3 +143,72 @@ def test_database_has_separate_aliases_and_releases_collections(
     finally:
         admin.drop_database("eigene")
         admin.close()
+
+
+class Relay:
+    """Relays connections to a server while `open` is set; `close` resets them."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = host, port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.open = threading.Event()
+        self.open.set()
+        self._sockets = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                client, server = self._listener.accept()[0], socket.create_connection(self._target)
+                self._sockets += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._copy, args=pair, daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                self.open.wait()
+                target.sendall(data)
+
+    def close(self) -> None:
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+@pytest.fixture
+def relay(place: Place) -> Iterator[Relay]:
+    """Return a relay to the server."""
+    parts = urlsplit(place[0])
+    started = Relay(parts.hostname or "", parts.port or 0)
+    yield started
+    started.open.set()
+    started.close()
+
+
+def test_call_outlasts_a_pause_in_which_connecting_fails(
+    place: Place, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "_CONNECT", 1.0)
+    address = f"milvus://127.0.0.1:{relay.port}"
+    with connect(address, token=place[1]) as store, ThreadPoolExecutor(1) as caller:
+        before = store.names()
+        relay.open.clear()
+        pending = caller.submit(store.names)
+        with pytest.raises(BackendUnavailable, match="no response from .* within 1 s"):
+            connect(address, token="another:token")
+        assert not pending.done()
+        relay.open.set()
+        assert pending.result(60) == before
+
+
+def test_call_to_a_stopped_server_fails_at_once(place: Place, relay: Relay) -> None:
+    with connect(f"milvus://127.0.0.1:{relay.port}", token=place[1]) as store:
+        assert isinstance(store.names(), list)
+        relay.close()
+        start = time.monotonic()
+        with pytest.raises(BackendUnavailable, match="cannot connect to .*refused"):
+            store.names()
+        assert time.monotonic() - start < settings.TIMEOUT / 2  # milliseconds, and reserve

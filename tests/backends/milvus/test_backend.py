@@ -29,6 +29,7 @@ from imgsearch.errors import (
     IndexRefused,
 )
 from imgsearch.filters import Field
+from imgsearch.settings import TIMEOUT
 from imgsearch.testing.contract.bench import ids, records
 from imgsearch.types import Record
 
@@ -316,12 +317,20 @@ def listener(*, backlog: int) -> Iterator[int]:
     yield port
 
 
-@pytest.mark.parametrize("backlog", [0, 5], ids=["nobody listens", "nobody answers"])
-def test_dead_server_raises_within_the_timeout(backlog: int) -> None:
+@pytest.mark.parametrize(
+    ("backlog", "timeout", "message"),
+    [
+        (0, 1.0, "cannot connect to .*refused"),
+        (0, TIMEOUT, "cannot connect to .*refused"),
+        (5, 1.0, "no response from .* within 1 s"),
+    ],
+    ids=["nobody listens", "nobody listens, default", "nobody answers"],
+)
+def test_dead_server_raises_within_the_timeout(backlog: int, timeout: float, message: str) -> None:
     with listener(backlog=backlog) as port:
         start = time.monotonic()
-        with pytest.raises(BackendUnavailable, match="refuses") as caught:
-            connect(f"milvus://127.0.0.1:{port}", token=SECRET, timeout=1.0)
+        with pytest.raises(BackendUnavailable, match=message) as caught:
+            connect(f"milvus://127.0.0.1:{port}", token=SECRET, timeout=timeout)
         assert time.monotonic() - start < 3  # 1 s, and reserve for a busy machine
     chain = [caught.value, caught.value.__cause__, caught.value.__context__]
     assert not any("Gehe1m" in f"{error} {error!r}" for error in chain)

@@ -19,6 +19,7 @@ import grpc
 import requests
 from tcvectordb.rpc.proto import olama_pb2
 
+from imgsearch import settings
 from imgsearch.backends import Schema, canonical, connect
 from imgsearch.backends.tencent.backend import Backend
 from imgsearch.errors import (
@@ -124,9 +125,9 @@ def test_password_in_netrc_does_not_replace_the_key(
 
 
 def test_command_line_takes_the_key_from_the_environment(address: str) -> None:
-    settings = Settings.from_environment({"IMGSEARCH_TENCENT_KEY": TOKEN})
+    from_environment = Settings.from_environment({"IMGSEARCH_TENCENT_KEY": TOKEN})
     # operators do not know the key
-    with connected(address, settings=settings), connect(address) as store:
+    with connected(address, settings=from_environment), connect(address) as store:
         assert store.names() == []
 
 
@@ -142,13 +143,16 @@ def test_dead_host_raises_within_the_timeout(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", PROTOCOLS)
-def test_silent_host_raises_within_the_timeout(scheme: str) -> None:
+def test_silent_host_raises_within_the_timeout(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "_CONNECT", 1.0)  # opening has a limit of its own
     # accepts connections without answering
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         start = time.monotonic()
         with pytest.raises(BackendUnavailable, match="within 1 s") as error:
-            connect(f"{scheme}://127.0.0.1:{port}/db", token=TOKEN, timeout=1)
+            connect(f"{scheme}://127.0.0.1:{port}/db", token=TOKEN)
         assert time.monotonic() - start < 2
         assert error.value.__cause__ is not None
 
