@@ -43,7 +43,7 @@ EVERY = 0.05  # seconds between two progress requests
 WANTED, PROMPT = 0.9, 0.1  # share of the library's searches/s; seconds of a progress response
 
 
-def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
+def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000, rounds=ROUNDS):
     print(
         f"load: {vectors:,} vectors by classic, k = {K}, searches by upload while a folder is added"
     )
@@ -57,21 +57,24 @@ def main(vectors=50_000, seconds=5.0, widths=WIDTHS, files=6_000):
             print(
                 f"  crops of {len(paths):,} images of {name}; {len(queries)} of them as JPEG of "
                 f"{sum(map(len, queries)) / len(queries) / 1e3:.0f} kB are searched for; "
-                f"{ROUNDS} rounds of {seconds:g} s each; {archive.catalog.count():,} rows"
+                f"{rounds} rounds of {seconds:g} s each; {archive.catalog.count():,} rows"
             )
-            _processor(archive, url, folder, queries, seconds)
+            _processor(archive, url, folder, queries, seconds, rounds)
             for width in widths:
                 _drawn(folder / "photos" / str(width), files, 10**6 * width)
                 job = jobs.start_folder(str(folder / "photos" / str(width)))
                 next(state for state in jobs.watch(job.id) if state.state != "queued")
-                results.append(_measured(archive, url, job, jobs, folder, queries, width, seconds))
+                measured = _measured(
+                    archive, url, job, jobs, folder, queries, width, seconds, rounds
+                )
+                results.append(measured)
                 jobs.cancel(job.id)
                 *_, ended = jobs.watch(job.id)
                 print(f"    the job added {ended.inserted:,} images meanwhile", flush=True)
     return results
 
 
-def _measured(archive, url, job, jobs, folder, queries, width, seconds):
+def _measured(archive, url, job, jobs, folder, queries, width, seconds, rounds):
     ours, theirs = [], []
     answers = {"times": [], "progress": [], "late": [], "failed": 0}
     library = archive.library()
@@ -81,7 +84,7 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
         with archive.traffic.search():
             assert library.search(data, k=K)
 
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         with _followed(url, job.id, answers):
             times, failed, lasted = _repeated(search, queries, width, seconds)
         assert not failed, failed[0]
@@ -96,8 +99,8 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
     p50, p95, p99 = np.percentile(times, (50, 95, 99))
     ratio = sum(theirs) / sum(ours)
     print(
-        f"  {width} clients: {sum(theirs) / ROUNDS:.1f} searches/s, p50 {p50:.1f}, p95 {p95:.1f}, "
-        f"p99 {p99:.1f} ms (n = {len(times):,}); library {sum(ours) / ROUNDS:.1f}/s; ratio "
+        f"  {width} clients: {sum(theirs) / rounds:.1f} searches/s, p50 {p50:.1f}, p95 {p95:.1f}, "
+        f"p99 {p99:.1f} ms (n = {len(times):,}); library {sum(ours) / rounds:.1f}/s; ratio "
         f"{ratio:.2f} ({min(_ratios(theirs, ours)):.2f} to {max(_ratios(theirs, ours)):.2f}), "
         f"wanted {WANTED}"
     )
@@ -117,14 +120,14 @@ def _measured(archive, url, job, jobs, folder, queries, width, seconds):
     }
 
 
-def _processor(archive, url, folder, queries, seconds):
+def _processor(archive, url, folder, queries, seconds, rounds):
     """Print the processor time of a search in this process, without a job.
 
     It does not depend on other load, and gives the rate of a fully used machine.
     """
     library, spent = archive.library(), {"library": [], "service": []}
     rates = {"library": [], "service": []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         before = process_time()
         times, failed, lasted = _repeated(
             lambda data: library.search(data, k=K), queries, 1, seconds
@@ -139,9 +142,9 @@ def _processor(archive, url, folder, queries, seconds):
     ours, theirs = (1e3 * statistics.median(times) for times in spent.values())
     print(
         f"  processor time of a search: library {ours:.1f} ms, service {theirs:.1f} ms, ratio "
-        f"{ours / theirs:.2f} (medians of {ROUNDS} rounds)"
+        f"{ours / theirs:.2f} (medians of {rounds} rounds)"
     )
-    ours, theirs = (sum(times) / ROUNDS for times in rates.values())
+    ours, theirs = (sum(times) / rounds for times in rates.values())
     print(
         f"  1 client without the job: service {theirs:.1f}, library {ours:.1f} searches/s, ratio "
         f"{theirs / ours:.2f}",
