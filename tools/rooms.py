@@ -1,8 +1,9 @@
 """Print the rooms of the package that a search enters: ``python -m tools.rooms``.
 
 A room is a module or package directly below ``imgsearch/``. It is entered if one of its functions
-is called; calls during imports do not count. Two searches are traced: ``imgsearch search`` with an
-image in a new library, and a second ``Library.search``.
+is called, in any thread; calls during imports do not count. The folder of operators is a room, too.
+Traced are ``imgsearch add`` and ``imgsearch search`` with an image in a new library, and a second
+``Library.search``.
 """
 
 import contextlib
@@ -12,38 +13,52 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import imgsearch
+from imgsearch.cli import cli
 from imgsearch.datasets import gallery
+from imgsearch.towhee import operator_folders
 
-_PACKAGE = str(Path(imgsearch.__file__).parent)
+_PACKAGE = str(Path(imgsearch.__file__).parent) + "/"
+_OPERATORS = str(operator_folders()) + "/"
 
 
 class Rooms:
-    """The entered rooms with their called functions, in the order of the first call."""
+    """The entered rooms with their called functions, in the order of the first call.
+
+    Threads are watched from their start, because a pipeline's threads live longer than a search.
+    """
 
     def __init__(self) -> None:
         self.functions: dict[str, dict[str, None]] = {}
+        self._recording = False
+        threading.setprofile(self._profile)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Record the calls in this thread, and in threads that start during the block."""
-        threading.setprofile(self._profile)
+        """Record the calls in this thread, and in threads that started since `Rooms()`."""
+        self._recording = True
         sys.setprofile(self._profile)
         try:
             yield
         finally:
             sys.setprofile(None)
-            threading.setprofile(None)
+            self._recording = False
 
     def _profile(self, frame: FrameType, event: str, _argument: Any) -> None:
         file = frame.f_code.co_filename
-        if event != "call" or not file.startswith(_PACKAGE) or _is_import(frame):
+        if event != "call" or not self._recording:
             return
-        place = Path(file).relative_to(_PACKAGE)
+        if file.startswith(_OPERATORS):
+            place = Path("operators", Path(file).relative_to(_OPERATORS))
+        elif file.startswith(_PACKAGE) and not _is_import(frame):
+            place = Path(file).relative_to(_PACKAGE)
+        else:
+            return
         function = f"{'.'.join(place.with_suffix('').parts)}.{frame.f_code.co_qualname}"
         self.functions.setdefault(place.parts[0].removesuffix(".py"), {}).setdefault(function)
 
@@ -57,30 +72,31 @@ def _is_import(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
 
 
-def trace(call: Callable[[], Any]) -> Rooms:
-    """Return the rooms that `call` enters."""
-    rooms = Rooms()
+def trace(rooms: Rooms, call: Callable[[], Any]) -> Rooms:
+    """Return the rooms, with those that `call` enters."""
     with rooms.watching():
         call()
     return rooms
 
 
 def main() -> None:
-    """Print both traces; with ``-v``, also the functions."""
+    """Print the traces; with ``-v``, also the functions."""
     query = str(next((gallery.FOLDER / "test").rglob("*.jpg")))
+    traces: dict[str, Rooms] = {}
     with tempfile.TemporaryDirectory() as folder:
         url = f"{folder}/photos.db"
-        with imgsearch.open(url) as library:
-            library.add(gallery.FOLDER / "test")
-        from imgsearch.cli import cli
-
-        words = ["search", query, "--db", url, "-k", "3"]
-        with contextlib.redirect_stdout(io.StringIO()):
-            command = trace(lambda: cli.main(words, standalone_mode=False))
+        for words in (
+            ["add", str(gallery.FOLDER / "test"), "--db", url],
+            ["search", query, "--db", url, "-k", "3"],
+        ):
+            with contextlib.redirect_stdout(io.StringIO()):
+                command = partial(cli.main, words, standalone_mode=False)
+                traces[f"imgsearch {words[0]}"] = trace(Rooms(), command)
+        rooms = Rooms()
         with imgsearch.open(url) as library:
             library.search(query)
-            search = trace(lambda: library.search(query))
-    for title, rooms in (("imgsearch search", command), ("a warm Library.search", search)):
+            traces["a warm Library.search"] = trace(rooms, partial(library.search, query))
+    for title, rooms in traces.items():
         print(f"{title}: {len(rooms.functions)} rooms: {', '.join(rooms.functions)}")  # noqa: T201
         if "-v" in sys.argv:
             for functions in rooms.functions.values():

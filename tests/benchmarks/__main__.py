@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from tests.benchmarks import dedup, index, latency, memory, overhead, throughput, tuning
+from tests.benchmarks import dedup, index, latency, memory, overhead, pipelines, throughput, tuning
 
 
 def main():
@@ -12,6 +12,7 @@ def main():
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {version(name)}" for name in packages))
     overhead.main()
+    pipelines.main()
     throughput.main()
     latency.main()
     memory.main()
