@@ -65,6 +65,7 @@ class Addition(Sink[Incoming, Upload]):
         self._library, self._catalog, self._writer = library, catalog, writer
         self._stored, self._worth_an_index = stored, 1 if index else WORTH_AN_INDEX
         self._canceled, self._traffic, self._soon = canceled, traffic, soon
+        self._own_labels = library.sets_labels
         self._entries: dict[str, Entry] = {}
 
     def run(self, items: Iterable[Incoming]) -> Added:
@@ -133,6 +134,9 @@ class Addition(Sink[Incoming, Upload]):
 
     @override
     def relabel(self, files: Sequence[Upload]) -> None:
+        if self._own_labels:  # a user's steps set the label of the first one
+            self.tally.count("skipped", len(files))
+            return
         for file in files:
             self._relabel(file.entry.id, file.label or "")
 
@@ -199,7 +203,7 @@ class Addition(Sink[Incoming, Upload]):
         An image from a folder keeps a different label, because its folder's name has not changed
         since it was added, so a user must have changed the label.
         """
-        stated, old = upload.label, entry.label
+        stated, old = None if self._own_labels else upload.label, entry.label
         changed_by_user = entry.source == "folder" and composed(old) != stated
         if stated is None or stated == old or changed_by_user:
             self.tally.count("skipped")

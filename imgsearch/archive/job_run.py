@@ -125,4 +125,5 @@ def progress_of(job: Job) -> Progress:
 def _counts(progress: Progress) -> dict[str, int]:
     """Return the counters of a job. Added images are searchable at once."""
     counts: dict[str, int] = {name: getattr(progress, name) for name in _COUNTERS}
+    counts["skipped"] += progress.ignored  # images that a user's steps left out
     return {**counts, "inserted": progress.added, "searchable": progress.added}

@@ -28,14 +28,23 @@ _ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # all other store errors e
 class CollectionSink(Sink[Reference, Candidate]):
     """Writes files to a collection, which is created when the first images are embedded.
 
-    `collection` is None until then.
+    `collection` is None until then. With `own_labels` a user's steps set the labels of new images,
+    so the labels of stored images are kept.
 
     Raises:
         SchemaMismatch: `regions` is True, and the collection was created without regions.
     """
 
-    def __init__(self, handle: CollectionHandle, tally: Tally, *, regions: bool = False) -> None:
+    def __init__(
+        self,
+        handle: CollectionHandle,
+        tally: Tally,
+        *,
+        regions: bool = False,
+        own_labels: bool = False,
+    ) -> None:
         self._handle, self.tally, self._regions = handle, tally, regions
+        self._own_labels = own_labels
         self.collection = handle.known
         if regions and self.collection is not None and not has_regions(self.collection):
             raise SchemaMismatch(
@@ -109,7 +118,7 @@ class CollectionSink(Sink[Reference, Candidate]):
             return
         stored = self.collection.get([file.id for file in files]) if known is None else known
         changes = {
-            file.id: _changes(stored[file.id], file, repeats=known is None)
+            file.id: self._changes(stored[file.id], file, repeats=known is None)
             for file in files
             if file.id in stored  # another program may have removed it
         }
@@ -125,6 +134,17 @@ class CollectionSink(Sink[Reference, Candidate]):
         self.tally.count("skipped", len(files) - len(changed))
         self.tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
 
+    def _changes(self, record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:
+        """Return the changed fields of a stored image, given a file with the same content."""
+        fields: dict[str, str] = {}
+        old, new = str(record.fields.get("path", "")), sources.printable(file.path)
+        if not repeats and new != old and not path.lexists(old):
+            fields["path"] = new
+        label = None if self._own_labels else file.label
+        if label is not None and label != record.fields.get("label", ""):
+            fields["label"] = label
+        return fields
+
     def _rows(self, collection: Collection, contents: Sequence[str]) -> list[Record]:
         """Return all rows of the images, with vectors. Rows of regions come first."""
         if not contents:
@@ -133,17 +153,6 @@ class CollectionSink(Sink[Reference, Candidate]):
             return list(collection.get(contents, vectors=True).values())
         rows: Iterable[Record] = collection.iterate(where=Field("image").isin(contents))
         return sorted(rows, key=lambda row: "#" not in row.id)
-
-
-def _changes(record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:
-    """Return the changed fields of a stored image, given a file with the same content."""
-    fields: dict[str, str] = {}
-    old, new = str(record.fields.get("path", "")), sources.printable(file.path)
-    if not repeats and new != old and not path.lexists(old):
-        fields["path"] = new
-    if file.label is not None and file.label != record.fields.get("label", ""):
-        fields["label"] = file.label
-    return fields
 
 
 def _records(

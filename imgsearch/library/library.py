@@ -113,6 +113,9 @@ class Library(Closeable):
             BackendError: the store failed; images counted as added are stored.
         """
         self._handle.require_writable()
+        steps = pipeline or self._steps.get("image")
+        if steps is not None:  # checks them before a file is read
+            self._pipelines.insert(self.recipe, steps)
         tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
         references = [
             sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
@@ -120,8 +123,13 @@ class Library(Closeable):
         ]
         is_new = self._handle.known is None
         tally.report_progress()
-        sink = CollectionSink(self._handle, tally, regions=self._regions is not None)
-        ingest = partial(self.ingest, steps=pipeline)
+        sink = CollectionSink(
+            self._handle,
+            tally,
+            regions=self._regions is not None,
+            own_labels=steps is not None and steps.sets("label"),
+        )
+        ingest = partial(self.ingest, steps=steps)
         Ingest(sink, ingest).run(chain.from_iterable(references))
         if is_new and self._handle.known is not None:
             tally.note(encoders.introduction(self.recipe.model))
@@ -234,6 +242,12 @@ class Library(Closeable):
             ImgSearchError: an error of the chunk's `write`.
         """
         return self._pipelines.insert(self.recipe, steps or self._steps.get("image"))(chunk)
+
+    @property
+    def sets_labels(self) -> bool:
+        """Whether the library's own steps set the labels of new images."""
+        steps = self._steps.get("image")
+        return steps is not None and steps.sets("label")
 
     def insert(self, records: Iterable[Record]) -> None:
         """Write records with vectors from `embed`; the first call creates the collection.

@@ -34,6 +34,7 @@ def image_steps() -> Pipeline:
     """Return an open pipeline with the columns ``path``, ``label``, ``id`` and ``data``.
 
     Extend it with steps of your own, and pass it to `Library.add`. The steps run once per image.
+    ``path`` is the name of an uploaded image, and ``label`` is None if the source states no label.
     They may set ``image`` (uint8 (height, width, 3), RGB), which is then embedded in the place of
     the decoded file; ``vector`` (float32 (d,)), which is then stored; or ``label``. A `filter`
     leaves images out. Columns that `returning` names become fields: texts, numbers or booleans.

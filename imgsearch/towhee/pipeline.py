@@ -65,6 +65,11 @@ class Pipeline(TowheePipeline):
         """Return the names of all columns that the pipeline's steps have set."""
         return {name for node in self._dag.values() for name in node["outputs"]}
 
+    def sets(self, name: str) -> bool:
+        """Return whether a step sets the column `name`, which may also be an input column."""
+        steps = (node for key, node in self._dag.items() if key != InputConst.name)
+        return any(name in node["outputs"] for node in steps)
+
     def following(self, first: "Pipeline") -> "Pipeline":
         """Return `first`, continued by the steps of this pipeline.
 

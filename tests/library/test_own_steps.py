@@ -127,6 +127,8 @@ def test_own_vector_and_label_are_stored(library, tmp_path):
         .map("label", "label", lambda label: f"big {label}")
     )
     assert library.add(tmp_path, pipeline=steps).added == 1
+    again = library.add(tmp_path, pipeline=steps)
+    assert (again.skipped, again.updated) == (1, 0)  # the folder's name does not replace the label
     row = rows(library)[str(file)]
     assert row.fields["label"] == "big cat"
     np.testing.assert_array_equal(row.vector, np.eye(dim, dtype=np.float32)[2])
