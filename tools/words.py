@@ -105,15 +105,12 @@ PUBLIC: Final = {
     ("imgsearch/encoders/registry.py", "normalised"): "field of Model and key of its JSON",
     ("imgsearch/evaluation/run.py", "asked"): "field of Run and key of its JSON",
     ("imgsearch/library/progress.py", "found"): "field of Progress",
-    ("imgsearch/archive/outcomes.py", "found"): "field of Stages",
     ("imgsearch/archive/archive.py", "found"): "argument of Archive.add",
     ("imgsearch/archive/archive.py", "cancelled"): "argument of Archive.add",
     ("imgsearch/testing/tencent/faults.py", "unauthorised"): "field of Faults",
     ("imgsearch/catalog/job.py", "found"): "field of Job",
-    ("imgsearch/client/records.py", "found"): "field of JobState",
-    ("imgsearch/client/records.py", "licence"): "field of Model",
-    ("imgsearch/wire/responses.py", "found"): "key of a job in JSON",
-    ("imgsearch/wire/responses.py", "licence"): "key of an encoder in JSON",
+    ("imgsearch/wire/responses.py", "found"): "field of JobState and key of its JSON",
+    ("imgsearch/wire/responses.py", "licence"): "field of ModelInfo and key of its JSON",
 }
 """File → forbidden or British names that callers use: renaming them would break their code."""
 

@@ -12,8 +12,6 @@ from imgsearch.archive.job_run import progress_of
 from imgsearch.archive.jobs import Jobs
 from imgsearch.archive.outcomes import (
     Added,
-    CollectionState,
-    Counts,
     Found,
     Original,
     Repaired,
@@ -27,8 +25,6 @@ from imgsearch.settings import TIMEOUT
 __all__ = [
     "Added",
     "Archive",
-    "CollectionState",
-    "Counts",
     "Entry",
     "Found",
     "Incoming",

@@ -15,8 +15,6 @@ from imgsearch.archive.libraries import WORTH_AN_INDEX, Libraries
 from imgsearch.archive.originals import Originals
 from imgsearch.archive.outcomes import (
     Added,
-    CollectionState,
-    Counts,
     Found,
     Original,
     Repaired,
@@ -38,6 +36,7 @@ from imgsearch.objects import ObjectStore
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.settings import TIMEOUT
 from imgsearch.types import Closeable, Failure, Value, Vector
+from imgsearch.wire.responses import CollectionInfo, Counts
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
@@ -117,12 +116,9 @@ class Archive(Closeable):
         """
         return self._libraries.existing(collection)
 
-    def collections(self) -> list[CollectionState]:
-        """Return the state of all collections that imgsearch created, sorted by name."""
-        return [
-            CollectionState.of(name, self.count(name), self.library(name).collection.schema)
-            for name in self._libraries.names()
-        ]
+    def collections(self) -> list[CollectionInfo]:
+        """Return the size and schema of each collection that imgsearch created, sorted by name."""
+        return [self._info(name) for name in self._libraries.names()]
 
     def add(
         self,
@@ -250,9 +246,9 @@ class Archive(Closeable):
         """Return the number of ready images and of vectors in a collection."""
         images = self.catalog.count(collection, state="ready")
         try:
-            return Counts(images, self.existing(collection).count())
+            return Counts(images=images, vectors=self.existing(collection).count())
         except CollectionNotFound:
-            return Counts(images, 0)
+            return Counts(images=images, vectors=0)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete images and return how many existed. Files that stayed in their folders are kept.
@@ -320,6 +316,18 @@ class Archive(Closeable):
 
     def __repr__(self) -> str:
         return f"<Archive {self.url}>"
+
+    def _info(self, name: str) -> CollectionInfo:
+        counts, schema = self.count(name), self.library(name).collection.schema
+        return CollectionInfo(
+            name=name,
+            images=counts.images,
+            vectors=counts.vectors,
+            model=schema.encoder.model if schema.encoder else "",
+            dim=schema.dim,
+            metric=schema.metric,
+            index=str(schema.index),
+        )
 
 
 def _state(check: Callable[[], object]) -> str:

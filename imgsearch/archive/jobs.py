@@ -15,7 +15,7 @@ from imgsearch.archive.archive import Archive
 from imgsearch.archive.job_run import NO_FETCH, Fetch, JobRun
 from imgsearch.archive.priority import lower_priority
 from imgsearch.archive.upload import inside
-from imgsearch.catalog import Job, JobFailurePage, JobKind, JobPage, JobState
+from imgsearch.catalog import Job, JobFailurePage, JobKind, JobPage, JobStateName
 from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
 from imgsearch.text import counted
 from imgsearch.types import Failure, check_name
@@ -51,7 +51,7 @@ class Jobs:
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         # all pages are read first, because jobs queued below would be listed again
-        states: tuple[JobState, ...] = ("running", "queued")
+        states: tuple[JobStateName, ...] = ("running", "queued")
         pages = [archive.catalog.jobs(state=state, limit=most) for state in states]
         for job in chain.from_iterable(page.jobs for page in pages):
             self._queue(replace(job, state="queued"))

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
-from imgsearch.backends import Schema
 from imgsearch.catalog import Entry
 from imgsearch.library.progress import Report
 from imgsearch.text import counted
@@ -29,34 +28,6 @@ class Found:
     entry: Entry
     hit: Hit
     references: int
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """The number of images and vectors in a collection. Equal images share a vector."""
-
-    images: int
-    vectors: int
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionState:
-    """A collection's size, encoder, dimension, metric and index."""
-
-    name: str
-    images: int
-    vectors: int
-    model: str
-    dim: int
-    metric: str
-    index: str
-
-    @classmethod
-    def of(cls, name: str, counts: Counts, schema: Schema) -> Self:
-        """Return the state of a collection with these counts and this schema."""
-        model = schema.encoder.model if schema.encoder else ""
-        index = str(schema.index)
-        return cls(name, counts.images, counts.vectors, model, schema.dim, schema.metric, index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from imgsearch.catalog.entry import (
     State,
     entry_id,
 )
-from imgsearch.catalog.job import Job, JobFailurePage, JobKind, JobPage, JobState
+from imgsearch.catalog.job import Job, JobFailurePage, JobKind, JobPage, JobStateName
 from imgsearch.errors import MissingExtra
 
 try:
@@ -33,7 +33,7 @@ __all__ = [
     "JobFailurePage",
     "JobKind",
     "JobPage",
-    "JobState",
+    "JobStateName",
     "KeyRow",
     "Order",
     "Page",

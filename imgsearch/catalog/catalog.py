@@ -27,7 +27,7 @@ from imgsearch.catalog.job import (
     Job,
     JobFailurePage,
     JobPage,
-    JobState,
+    JobStateName,
     check_failure,
     check_job,
     check_job_state,
@@ -247,7 +247,7 @@ class Catalog(Closeable):
         return self._database.read(partial(jobs.one, id_=id_))
 
     def jobs(
-        self, state: JobState | None = None, *, limit: int = 50, after: str | None = None
+        self, state: JobStateName | None = None, *, limit: int = 50, after: str | None = None
     ) -> JobPage:
         """Return at most `limit` jobs, newest first, from the start or after the cursor `after`.
 

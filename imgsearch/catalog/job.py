@@ -10,8 +10,8 @@ from imgsearch.errors import ConfigError
 from imgsearch.types import Failure, check_name
 
 JobKind: TypeAlias = Literal["folder", "urls", "upload", "retry"]
-JobState: TypeAlias = Literal["queued", "running", "done", "cancelled", "failed"]
-JOB_STATES: Final[tuple[str, ...]] = get_args(JobState)
+JobStateName: TypeAlias = Literal["queued", "running", "done", "cancelled", "failed"]
+JOB_STATES: Final[tuple[str, ...]] = get_args(JobStateName)
 OVER: Final = ("done", "cancelled", "failed")
 COUNTERS: Final = (
     "found",
@@ -38,7 +38,7 @@ class Job:
     kind: JobKind
     collection: str
     request: Mapping[str, Any] = field(default_factory=dict)
-    state: JobState = "queued"
+    state: JobStateName = "queued"
     found: int = 0
     decoded: int = 0
     embedded: int = 0

@@ -8,21 +8,38 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from imgsearch.client import search_body
-from imgsearch.client.connection import CODES, Connection, error_of, parse_json
-from imgsearch.client.job import Job
-from imgsearch.client.records import Collection, Image, Model, from_json, hits, part
+from imgsearch.client.connection import Connection, error_of
+from imgsearch.client.job_handle import JobHandle
 from imgsearch.client.upload import Uploader
-from imgsearch.errors import BackendUnavailable, ImageNotFound, ImgSearchError
+from imgsearch.errors import BackendError, BackendUnavailable, ImageNotFound, ImgSearchError
 from imgsearch.filters import Filter
 from imgsearch.images import sources
 from imgsearch.images.sources import Source
 from imgsearch.library.progress import Progress, Report, Tally
-from imgsearch.query import Example, Query
+from imgsearch.query import Example, Query, SearchOptions
 from imgsearch.settings import Settings
 from imgsearch.types import Closeable, Failure, Hit, Value, check_name
+from imgsearch.wire.problems import error_class
+from imgsearch.wire.requests import Change, Ids, JobRequest, to_json
+from imgsearch.wire.responses import (
+    BatchHits,
+    CollectionInfo,
+    Collections,
+    Counts,
+    Deleted,
+    Health,
+    Hits,
+    Image,
+    Images,
+    JobState,
+    ModelInfo,
+    Models,
+    Problem,
+    parse,
+)
+from imgsearch.wire.values import MAX_IDS
 
 _PAGE: Final = 500  # images per response
-_MOST_IDS: Final = 1_000  # ids per delete request
 _FAILING: Final = 503
 
 
@@ -83,7 +100,7 @@ class Client(Closeable):
         Uploader(self._connection, self.name, tally).run(chain.from_iterable(references))
         return tally.report()
 
-    def add_folder(self, folder: str, *, in_place: bool = False) -> Job:
+    def add_folder(self, folder: str, *, in_place: bool = False) -> JobHandle:
         """Start a job that adds the images of a server-side folder, and return the job.
 
         The folder must be inside one of the service's roots. With `in_place`, the service stores no
@@ -92,19 +109,19 @@ class Client(Closeable):
         Raises:
             SourceError: the folder does not exist, or is outside the roots.
         """
-        return self._job({"folder": folder, "in_place": in_place})
+        return self._job(folder=folder, in_place=in_place)
 
-    def add_urls(self, urls: Sequence[str]) -> Job:
+    def add_urls(self, urls: Sequence[str]) -> JobHandle:
         """Start a job that downloads and adds images; return the job.
 
         Raises:
             AccessDenied: the service does not fetch images by URL.
         """
-        return self._job({"urls": list(urls)})
+        return self._job(urls=list(urls))
 
-    def job(self, id_: str) -> Job:
+    def job(self, id_: str) -> JobHandle:
         """Return the job with this id, for example one that was started earlier."""
-        return Job(self._connection, quote(id_, safe=""))
+        return JobHandle(self._connection, quote(id_, safe=""))
 
     def search(
         self,
@@ -115,6 +132,7 @@ class Client(Closeable):
         where: Filter | None = None,
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
+        effort: int | None = None,
     ) -> list[Hit]:
         """Return at most `k` hits for `query`, nearest first; see `Library.search`.
 
@@ -130,9 +148,12 @@ class Client(Closeable):
             ConfigError: the query is empty or has a vector, its terms cancel each other, or the
                 requested threshold was not measured.
         """
-        options = self._options(k, offset, where, min_score, hide_duplicates)
-        body = search_body.request_body(query, options)
-        return hits(self._connection.json("POST", "/v1/search", repeat=True, **body))
+        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
+        return self.search_with(query, options)
+
+    def search_with(self, query: Query | Example, options: SearchOptions) -> list[Hit]:
+        """Search like `search`, with all options in one object."""
+        return self._search(search_body.request_body(query, options, collection=self.name))
 
     def more_like(
         self,
@@ -143,17 +164,16 @@ class Client(Closeable):
         where: Filter | None = None,
         min_score: float | None = None,
         hide_duplicates: bool | float = False,
+        effort: int | None = None,
     ) -> list[Hit]:
         """Return the images nearest to a stored image, without the image itself; see `search`.
 
         Raises:
             ImageNotFound: the image does not exist, or has no vector yet.
         """
-        options = self._options(k, offset, where, min_score, hide_duplicates)
+        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
         _check_id(id_)
-        return hits(
-            self._connection.json("POST", "/v1/search", repeat=True, json={**options, "id": id_})
-        )
+        return self._search({"json": search_body.similar_query(id_, options, collection=self.name)})
 
     def search_many(
         self,
@@ -164,19 +184,22 @@ class Client(Closeable):
         where: Filter | None = None,
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
+        effort: int | None = None,
     ) -> list[list[Hit] | ImgSearchError]:
         """Return the hits for each query, in order; a failed query has its error instead.
 
         Raises: as for `search`, if a query cannot be sent.
         """
-        options = self._options(k, offset, where, min_score, hide_duplicates)
-        whole = [query if isinstance(query, Query) else Query(query) for query in queries]
+        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
+        bodies = [
+            search_body.search_query(query, options, collection=self.name) for query in queries
+        ]
         results: list[list[Hit] | ImgSearchError] = []
-        for batch in search_body.batches([search_body.to_json(query, options) for query in whole]):
-            response = self._connection.json(
-                "POST", "/v1/search/batch", repeat=True, json={"queries": batch}
+        for batch in search_body.batches(bodies):
+            batch_hits = self._connection.json(
+                BatchHits, "POST", "/v1/search/batch", repeat=True, json={"queries": batch}
             )
-            results += [_result(result) for result in part(response, "results")]
+            results += map(_result, batch_hits.results)
         return results
 
     def get(self, id_: str) -> Image:
@@ -185,7 +208,7 @@ class Client(Closeable):
         Raises:
             ImageNotFound: the image does not exist.
         """
-        return from_json(Image, self._connection.json("GET", _path(id_), repeat=True))
+        return self._connection.json(Image, "GET", _path(id_), repeat=True)
 
     def images(
         self,
@@ -200,12 +223,11 @@ class Client(Closeable):
         options |= {"descending": descending, "label": label, "text": text}
         params = {name: value for name, value in options.items() if value is not None}
         while True:
-            page = self._connection.json("GET", "/v1/images", repeat=True, params=params)
-            for image in part(page, "images"):
-                yield from_json(Image, image)
-            params["after"] = part(page, "next")
-            if params["after"] is None:
+            page = self._connection.json(Images, "GET", "/v1/images", repeat=True, params=params)
+            yield from page.images
+            if page.next is None:
                 return
+            params["after"] = page.next
 
     def update(
         self,
@@ -220,32 +242,29 @@ class Client(Closeable):
         Raises:
             ImageNotFound: the image does not exist.
         """
-        values = {"label": label, "name": name, "fields": None if fields is None else dict(fields)}
-        change = {key: value for key, value in values.items() if value is not None}
-        return from_json(
-            Image, self._connection.json("PATCH", _path(id_), repeat=True, json=change)
-        )
+        free = None if fields is None else dict(fields)
+        change = to_json(Change, label=label, name=name, fields=free)
+        return self._connection.json(Image, "PATCH", _path(id_), repeat=True, json=change)
 
     def remove(self, *ids: str) -> int:
         """Remove images by id; return the number of removed images. Unknown ids are ignored."""
         removed = 0
-        for start in range(0, len(ids), _MOST_IDS):
-            body = {"ids": ids[start : start + _MOST_IDS]}
-            response = self._connection.json("POST", "/v1/images/delete", repeat=True, json=body)
-            removed += int(part(response, "deleted"))
+        for start in range(0, len(ids), MAX_IDS):
+            body = to_json(Ids, ids=ids[start : start + MAX_IDS])
+            removed += self._connection.json(
+                Deleted, "POST", "/v1/images/delete", repeat=True, json=body
+            ).deleted
         return removed
 
     def count(self) -> int:
         """Return the number of images in the collection."""
-        counts = self._connection.json(
-            "GET", "/v1/count", repeat=True, params={"collection": self.name}
-        )
-        return int(part(counts, "images"))
+        return self._connection.json(
+            Counts, "GET", "/v1/count", repeat=True, params={"collection": self.name}
+        ).images
 
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[CollectionInfo]:
         """Return the service's collections, sorted by name."""
-        response = self._connection.json("GET", "/v1/collections", repeat=True)
-        return [from_json(Collection, values) for values in part(response, "collections")]
+        return self._connection.json(Collections, "GET", "/v1/collections", repeat=True).collections
 
     def drop(self, name: str, *, confirm: str) -> int:
         """Delete a collection with all its images; return the number of images.
@@ -255,10 +274,9 @@ class Client(Closeable):
             CollectionNotFound: the collection does not exist.
         """
         check_name(name)
-        response = self._connection.json(
-            "DELETE", f"/v1/collections/{name}", repeat=False, params={"confirm": confirm}
-        )
-        return int(part(response, "deleted"))
+        return self._connection.json(
+            Deleted, "DELETE", f"/v1/collections/{name}", repeat=False, params={"confirm": confirm}
+        ).deleted
 
     def original(self, id_: str) -> bytes:
         """Return an image's file as it was added.
@@ -280,10 +298,9 @@ class Client(Closeable):
             "GET", f"{_path(id_)}/thumbnail", repeat=True, params={"edge": edge}
         ).content
 
-    def models(self) -> list[Model]:
+    def models(self) -> list[ModelInfo]:
         """Return the encoders that collections can be created with."""
-        response = self._connection.json("GET", "/v1/models", repeat=True)
-        return [from_json(Model, values) for values in part(response, "models")]
+        return self._connection.json(Models, "GET", "/v1/models", repeat=True).models
 
     def health(self) -> dict[str, str]:
         """Check each part of the service; return part → "ok" or "failing".
@@ -292,12 +309,14 @@ class Client(Closeable):
             BackendUnavailable: the service does not respond, or is busy.
         """
         response = self._connection.send("GET", "/v1/health", repeat=True)
-        health = parse_json(response) if response.status_code in (200, _FAILING) else {}
-        if not isinstance(health, dict) or "parts" not in health:
-            if response.is_success:
-                raise BackendUnavailable("the service did not report its health")
+        if not response.is_success and response.status_code != _FAILING:
             raise error_of(response)
-        return {str(name): str(state) for name, state in health["parts"].items()}
+        try:
+            return parse(Health, response.content).parts
+        except BackendError as error:  # a busy service, or another server
+            if response.is_success:
+                raise BackendUnavailable("the service did not report its health") from error
+            raise error_of(response) from error
 
     @override
     def close(self) -> None:
@@ -307,23 +326,20 @@ class Client(Closeable):
     def __repr__(self) -> str:
         return f"<Client {self.url} {self.name!r}>"
 
-    def _job(self, request: dict[str, Any]) -> Job:
-        started = self._connection.json(
-            "POST", "/v1/jobs", repeat=False, json={**request, "collection": self.name}
-        )
-        return Job(self._connection, str(part(started, "id")))
+    def _job(self, **values: Any) -> JobHandle:
+        body = to_json(JobRequest, collection=self.name, **values)
+        started = self._connection.json(JobState, "POST", "/v1/jobs", repeat=False, json=body)
+        return JobHandle(self._connection, started.id)
 
-    def _options(self, *values: Any) -> dict[str, Any]:
-        names = ("k", "offset", "where", "min_score", "hide_duplicates")
-        options = search_body.options_to_json(**dict(zip(names, values, strict=True)))
-        return {"collection": self.name, **options}
+    def _search(self, body: dict[str, Any]) -> list[Hit]:
+        response = self._connection.json(Hits, "POST", "/v1/search", repeat=True, **body)
+        return [image.hit() for image in response.hits]
 
 
-def _result(result: Any) -> list[Hit] | ImgSearchError:
-    if isinstance(result, dict) and "hits" in result:
-        return hits(result)
-    kind = CODES.get(str(part(result, "code")), ImgSearchError)
-    return kind(str(part(result, "detail")))
+def _result(result: Hits | Problem) -> list[Hit] | ImgSearchError:
+    if isinstance(result, Hits):
+        return [image.hit() for image in result.hits]
+    return error_class(result.code)(result.detail)
 
 
 def _check_id(id_: str) -> None:

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from imgsearch import errors
-from imgsearch.client.records import unexpected_response
 from imgsearch.types import check_access
+from imgsearch.wire.problems import ERRORS
+from imgsearch.wire.responses import Problem, R, parse, unexpected_response
 
 if TYPE_CHECKING:
     import httpx
@@ -22,68 +23,8 @@ _RETRIED: Final = (429, 503)
 _GATEWAY: Final = (502, 504)  # sent by a proxy that got no response from the service
 _UNKNOWN: Final = "deadline_exceeded"  # the service may still finish the request
 
-# problem code → the error class that a library raises
-CODES: Final[Mapping[str, type[errors.ImgSearchError]]] = {
-    "access_denied": errors.AccessDenied,
-    "body_too_large": errors.LimitExceeded,
-    "busy": errors.BackendUnavailable,
-    "catalog_failed": errors.CatalogError,
-    "catalog_outdated": errors.CatalogOutdated,
-    "collection_not_found": errors.CollectionNotFound,
-    "deadline_exceeded": errors.BackendUnavailable,
-    "dimension_mismatch": errors.DimensionMismatch,
-    "download_failed": errors.DownloadError,
-    "encoder_failed": errors.EncoderError,
-    "encoder_mismatch": errors.EncoderMismatch,
-    "encoder_removed": errors.EncoderRemoved,
-    "field_invalid": errors.FieldInvalid,
-    "file_missing": errors.ConfigError,
-    "filter_invalid": errors.FieldInvalid,
-    "format_refused": errors.FormatRefused,
-    "host_refused": errors.ConfigError,
-    "image_busy": errors.ImageBusy,
-    "image_corrupt": errors.ImageCorrupt,
-    "image_exists": errors.ImageExists,
-    "image_not_base64": errors.ConfigError,
-    "image_not_found": errors.ImageNotFound,
-    "image_too_large": errors.ImageTooLarge,
-    "image_unusable": errors.ImageError,
-    "internal": errors.ImgSearchError,
-    "invalid_request": errors.ConfigError,
-    "job_busy": errors.JobBusy,
-    "job_not_found": errors.JobNotFound,
-    "limit_exceeded": errors.LimitExceeded,
-    "malformed": errors.ConfigError,
-    "media_type_unsupported": errors.ConfigError,
-    "method_not_allowed": errors.ConfigError,
-    "model_unknown": errors.ModelNotFound,
-    "not_installed": errors.MissingExtra,
-    "original_not_found": errors.ObjectNotFound,
-    "originals_failed": errors.ObjectStoreError,
-    "precision_unreached": errors.PrecisionUnreached,
-    "rate_exceeded": errors.LimitExceeded,
-    "request_timeout": errors.BackendUnavailable,
-    "route_not_found": errors.ConfigError,
-    "schema_mismatch": errors.SchemaMismatch,
-    "scope_missing": errors.ScopeMissing,
-    "source_unreadable": errors.SourceError,
-    "step_failed": errors.StepFailed,
-    "stopping": errors.BackendUnavailable,
-    "store_failed": errors.BackendError,
-    "store_locked": errors.StoreLocked,
-    "store_unavailable": errors.BackendUnavailable,
-    "text_unknown": errors.TextUnknown,
-    "text_unsupported": errors.TextUnsupported,
-    "url_failed": errors.UrlFailed,
-    "url_refused": errors.UrlRefused,
-    "urls_not_allowed": errors.AccessDenied,
-    "vector_invalid": errors.VectorInvalid,
-    "weights_invalid": errors.WeightsInvalid,
-    "weights_missing": errors.WeightsNotFound,
-}
-_STATUSES: Final[
-    Mapping[int, type[errors.ImgSearchError]]
-] = {  # for proxies, and for codes of newer services
+# for proxies, and for codes of newer services
+_STATUSES: Final[Mapping[int, type[errors.ImgSearchError]]] = {
     401: errors.AccessDenied,
     403: errors.AccessDenied,
     404: errors.ConfigError,
@@ -133,14 +74,14 @@ class Connection:
             raise error_of(response)
         return response
 
-    def json(self, method: str, path: str, *, repeat: bool, **content: Any) -> Any:
-        """Return the JSON of the response to a request; see `request`.
+    def json(self, kind: type[R], method: str, path: str, *, repeat: bool, **content: Any) -> R:
+        """Return the response to a request, parsed as a `kind`; see `request`.
 
         Raises:
-            BackendError: the response is not JSON.
+            BackendError: the response is not JSON, or a key is missing.
             ImgSearchError: as for `request`.
         """
-        return parse_json(self.request(method, path, repeat=repeat, **content))
+        return parse(kind, self.request(method, path, repeat=repeat, **content).content)
 
     def send(self, method: str, path: str, *, repeat: bool, **content: Any) -> "httpx.Response":
         """Return the response to a request, after retries; the response may be a problem.
@@ -200,41 +141,20 @@ def error_of(response: "httpx.Response") -> errors.ImgSearchError:
         where = urlsplit(response.headers["Location"]).hostname or "itself"
         return errors.ConfigError(f"the service redirects to {where}, which is not followed")
     problem = _problem(response)
-    kind = CODES.get(str(problem.get("code"))) or _STATUSES.get(status, errors.ImgSearchError)
-    if not problem:
+    if problem is None:
+        kind = _STATUSES.get(status, errors.ImgSearchError)
         return kind(f"the response has status {status} and is not a problem of imgsearch")
-    faults = "; ".join(
-        f"{'.'.join(map(str, fault.get('where', ())))}: {fault.get('why')}"
-        for fault in problem.get("errors") or ()
-        if isinstance(fault, dict)
-    )
-    text = str(problem.get("detail") or problem.get("title") or f"status {status}")
+    kind = ERRORS.get(problem.code) or _STATUSES.get(status, errors.ImgSearchError)
+    faults = "; ".join(f"{'.'.join(fault.where)}: {fault.why}" for fault in problem.errors)
+    text = problem.detail or problem.title or f"status {status}"
     return kind(f"{text} ({faults})" if faults else text)
 
 
-def code_of(response: "httpx.Response") -> str:
-    """Return the problem code of a response, or "" if it is not a problem."""
-    return str(_problem(response).get("code", ""))
-
-
-def parse_json(response: "httpx.Response") -> Any:
-    """Parse the JSON of a response.
-
-    Raises:
-        BackendError: the response is not JSON.
-    """
-    try:
-        return response.json()
-    except ValueError as error:
-        raise unexpected_response("it is not JSON") from error
-
-
-def _problem(response: "httpx.Response") -> dict[str, Any]:
-    """Return the problem in a response, or an empty mapping if it is not a problem."""
+def _problem(response: "httpx.Response") -> Problem | None:
+    """Return the problem in a response, or None if it is not a problem."""
     if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
-        return {}
-    problem = parse_json(response)
-    return problem if isinstance(problem, dict) else {}
+        return None
+    return parse(Problem, response.content)
 
 
 def _retry_after(response: "httpx.Response", pause: float, *, repeat: bool) -> float | None:
@@ -245,7 +165,8 @@ def _retry_after(response: "httpx.Response", pause: float, *, repeat: bool) -> f
     seconds = response.headers.get("Retry-After", "")
     if status not in _RETRIED or not seconds.isdigit():
         return None
-    if not repeat and code_of(response) == _UNKNOWN:
+    problem = None if repeat else _problem(response)
+    if problem is not None and problem.code == _UNKNOWN:
         return None
     return max(pause, float(seconds)) if float(seconds) <= _LONGEST else None
 

@@ -2,87 +2,75 @@
 
 import base64
 import io
-import json
+from collections.abc import Sequence
 from os import PathLike, fsdecode
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from imgsearch import images
 from imgsearch.errors import ConfigError
-from imgsearch.filters import Filter
 from imgsearch.images import sources
-from imgsearch.query import Example, Query, Term
-from imgsearch.types import check_breadth, check_score
-from imgsearch.wire import filters
+from imgsearch.query import Example, Query, SearchOptions, Term
+from imgsearch.wire.requests import SearchForm, SearchParameters, SearchQuery, build, to_json
+from imgsearch.wire.values import MAX_QUERIES
 
-_QUERIES: Final = 32  # per request, the limit of services
 _BYTES: Final = 12 * 2**20  # of base64 per request; services accept 16 MB of JSON
 
 
-def options_to_json(
-    *,
-    k: int,
-    offset: int,
-    where: Filter | None,
-    min_score: float | Literal["auto"] | None,
-    hide_duplicates: bool | float,
+def request_body(
+    query: Query | Example, options: SearchOptions, *, collection: str
 ) -> dict[str, Any]:
-    """Return search options as JSON values.
-
-    Raises:
-        ConfigError: a number is out of range or not finite.
-        FieldInvalid: the filter is larger than services accept.
-    """
-    check_breadth(k, offset)
-    if not isinstance(hide_duplicates, bool):
-        check_score("hide_duplicates", hide_duplicates)
-    if min_score not in (None, "auto"):
-        check_score("min_score", min_score)
-    options: dict[str, Any] = {"k": k, "offset": offset, "hide_duplicates": hide_duplicates}
-    if where is not None:
-        options["where"] = filters.to_json(where)
-    if min_score is not None:
-        options["min_score"] = min_score
-    return options
-
-
-def request_body(query: Query | Example, options: dict[str, Any]) -> dict[str, Any]:
     """Return arguments of `Connection.json` for a search: a form for a single image, else JSON.
 
     Raises:
         SourceError: an image cannot be read.
         ImageError: an array is not an image.
-        ConfigError: the query is empty, or contains a vector.
+        ConfigError: the query is empty, contains a vector, or exceeds a limit of services.
+        FieldInvalid: the filter is larger than services accept.
     """
     whole = query if isinstance(query, Query) else Query(query)
     first, *others = whole.terms
     if first.kind != "image" or others or first.weight < 0:
-        return {"json": to_json(whole, options)}
-    form = {name: value if name == "collection" else json.dumps(value)
-            for name, value in options.items()}  # fmt: skip
-    if options.get("min_score") == "auto":
-        form["min_score"] = "auto"
+        return {"json": search_query(whole, options, collection=collection)}
+    form = build(SearchForm, **_parameters(options, collection)).form()
     return {"files": {"file": ("query", _bytes(first))}, "data": form}
 
 
-def to_json(query: Query, options: dict[str, Any]) -> dict[str, Any]:
+def search_query(
+    query: Query | Example, options: SearchOptions, *, collection: str
+) -> dict[str, Any]:
     """Return a search as JSON values. Raises the errors of `request_body`."""
-    return {**options, "terms": [_term(term) for term in query.terms]}
+    whole = query if isinstance(query, Query) else Query(query)
+    terms = [_term(term) for term in whole.terms]
+    return to_json(SearchQuery, **_parameters(options, collection), terms=terms)
 
 
-def batches(queries: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+def similar_query(id_: str, options: SearchOptions, *, collection: str) -> dict[str, Any]:
+    """Return the search for images like a stored one as JSON values.
+
+    Raises:
+        ConfigError, FieldInvalid: as for `request_body`.
+    """
+    return to_json(SearchQuery, **_parameters(options, collection), id=id_)
+
+
+def batches(queries: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Split searches into lists that fit into one request each."""
     parts: list[list[dict[str, Any]]] = []
     size = 0
     for query in queries:
         large = sum(len(term.get("image", "")) for term in query["terms"])
-        if not parts or len(parts[-1]) >= _QUERIES or size + large > _BYTES:
+        if not parts or len(parts[-1]) >= MAX_QUERIES or size + large > _BYTES:
             parts.append([])
             size = 0
         parts[-1].append(query)
         size += large
     return parts
+
+
+def _parameters(options: SearchOptions, collection: str) -> dict[str, Any]:
+    return {"collection": collection, **SearchParameters.values_of(options)}
 
 
 def _term(term: Term) -> dict[str, Any]:

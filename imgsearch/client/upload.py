@@ -5,14 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from imgsearch import errors
-from imgsearch.client.connection import Connection, error_of, parse_json
-from imgsearch.client.job import failed_file
-from imgsearch.client.records import part
+from imgsearch.client.connection import Connection, error_of
 from imgsearch.images import sources
 from imgsearch.images.sources import Reference
 from imgsearch.library.progress import Candidate, Tally, absolute
 from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.types import Failure
+from imgsearch.wire.responses import Added, parse
 
 _FILES: Final = 32  # per request: few enough for a response and progress within seconds
 _BYTES: Final = 32 * 2**20
@@ -120,7 +119,7 @@ class Uploader:
             files=[("file", (name, file.data)) for name, file in parcel.files.items()],
         )
         if response.is_success:
-            self._count(parcel, parse_json(response))
+            self._count(parcel, parse(Added, response.content))
             return
         error = error_of(response)
         if not isinstance(error, _ITS_OWN) and response.status_code != _TOO_LARGE:
@@ -133,16 +132,15 @@ class Uploader:
         self._fail(file, Failure.of(sources.printable(file.path), error))
         self._tally.report_progress()
 
-    def _count(self, parcel: _Parcel, response: object) -> None:
-        new, updated = int(part(response, "new")), int(part(response, "updated", default=0))
+    def _count(self, parcel: _Parcel, added: Added) -> None:
         failures: dict[str, Failure] = {}
-        for failure in part(response, "failures"):
-            name = str(part(failure, "name"))
-            path = parcel.files[name].path if name in parcel.files else ""
-            failures[name] = failed_file(failure, sources.printable(path))
-        self._tally.count("added", new)
-        self._tally.count("updated", updated)
-        self._tally.count("skipped", len(parcel.files) - new - updated - len(failures))
+        for failed in added.failures:
+            path = parcel.files[failed.name].path if failed.name in parcel.files else ""
+            failures[failed.name] = failed.failure(sources.printable(path))
+        known = len(parcel.files) - added.new - added.updated - len(failures)
+        self._tally.count("added", added.new)
+        self._tally.count("updated", added.updated)
+        self._tally.count("skipped", known)
         for name, file in parcel.files.items():
             if name in failures:
                 self._fail(file, failures[name])

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from imgsearch.errors import CollectionNotFound
-from imgsearch.service import conversion
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
 from imgsearch.wire import responses, values
@@ -14,25 +13,23 @@ router = APIRouter(prefix="/v1", tags=["collections"])
 
 
 @router.get("/count", dependencies=[allowed("read")])
-def count_images(here: Here, collection: values.CollectionName = "images") -> responses.Count:
+def count_images(here: Here, collection: values.CollectionName = "images") -> responses.Counts:
     """Count a collection's images and vectors. Images with identical content share a vector."""
-    counts = here.archive.count(collection)
-    return responses.Count(images=counts.images, vectors=counts.vectors)
+    return here.archive.count(collection)
 
 
 @router.get("/collections", dependencies=[allowed("read")])
 def list_collections(here: Here) -> responses.Collections:
     """List all collections by name."""
-    states = here.archive.collections()
-    return responses.Collections(collections=[conversion.collection(state) for state in states])
+    return responses.Collections(collections=here.archive.collections())
 
 
 @router.get("/collections/{name}", dependencies=[allowed("read")])
-def get_collection(here: Here, name: values.CollectionName) -> responses.Collection:
+def get_collection(here: Here, name: values.CollectionName) -> responses.CollectionInfo:
     """Get a collection's size, encoder, metric and index."""
-    for state in here.archive.collections():
-        if state.name == name:
-            return conversion.collection(state)
+    for info in here.archive.collections():
+        if info.name == name:
+            return info
     raise CollectionNotFound(f"the collection {name!r} does not exist")
 
 

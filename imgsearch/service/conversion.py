@@ -1,14 +1,14 @@
-"""Conversions from archive objects to response models."""
+"""Conversions from archive objects to response bodies."""
 
 from typing import Any
 
-from imgsearch.archive import CollectionState, Entry, Found, Job
+from imgsearch.archive import Entry, Found, Job
 from imgsearch.wire import responses
 from imgsearch.wire.problems import kind_named
 
 
 def image(entry: Entry) -> responses.Image:
-    """Return the response model of an image, without the location of its original."""
+    """Return the response body of an image, without the location of its original."""
     values: dict[str, Any] = {
         name: getattr(entry, name) for name in responses.Image.model_fields if hasattr(entry, name)
     }
@@ -16,10 +16,10 @@ def image(entry: Entry) -> responses.Image:
     return responses.Image(**values | _links(entry))
 
 
-def hit(match: Found) -> responses.Hit:
-    """Return the response model of a hit."""
+def hit(match: Found) -> responses.FoundImage:
+    """Return the response body of a hit."""
     entry = match.entry
-    return responses.Hit(
+    return responses.FoundImage(
         id=entry.id,
         content=entry.content,
         score=match.hit.score,
@@ -32,16 +32,12 @@ def hit(match: Found) -> responses.Hit:
     )
 
 
-def collection(state: CollectionState) -> responses.Collection:
-    """Return the response model of a collection."""
-    names = responses.Collection.model_fields
-    return responses.Collection(**{name: getattr(state, name) for name in names})
-
-
-def job(row: Job) -> responses.Job:
-    """Return the response model of a job, without its sources."""
-    names = responses.Job.model_fields.keys() - {"error"}
-    return responses.Job(**{name: getattr(row, name) for name in names}, error=_code(row.error))
+def job_state(job: Job) -> responses.JobState:
+    """Return the response body of a job, without its sources."""
+    names = responses.JobState.model_fields.keys() - {"error"}
+    return responses.JobState(
+        **{name: getattr(job, name) for name in names}, error=_code(job.error)
+    )
 
 
 def version_of(content: str) -> str:

@@ -64,10 +64,10 @@ async def check_health(here: Here) -> Response:
 
 
 @router.get("/v1/models", dependencies=[allowed("read")])
-def list_models(here: Here) -> responses.Encoders:
+def list_models(here: Here) -> responses.Models:
     """List the encoders that collections can be created with."""
-    encoders = [
-        responses.Encoder(
+    models = [
+        responses.ModelInfo(
             name=model.name,
             dim=model.dim,
             description=model.description,
@@ -78,7 +78,7 @@ def list_models(here: Here) -> responses.Encoders:
         for model in described()
     ]
     library = here.archive.default()
-    return responses.Encoders(default=library.model if library else "", models=encoders)
+    return responses.Models(default=library.model if library else "", models=models)
 
 
 @router.get(

@@ -21,7 +21,6 @@ from imgsearch.service.problems import Problem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
 from imgsearch.service.uploads import check_pixels, display_name, upload, validated
-from imgsearch.types import Failure
 from imgsearch.wire import requests, responses, values
 from imgsearch.wire.problems import kind_named
 
@@ -267,7 +266,10 @@ def _incoming(here: Service, file: UploadFile, form: _AddForm, fields: dict[str,
 
 
 def _response(here: Service, added: archive.Added) -> Response:
-    report, failures = added.report, [_failure(failed) for failed in added.report.failures]
+    report = added.report
+    failures = [
+        responses.FailedImage.of(failure, display_name(failure.path)) for failure in report.failures
+    ]
     new = report.added
     for outcome, number in {
         "new": new,
@@ -286,13 +288,6 @@ def _response(here: Service, added: archive.Added) -> Response:
         failures=failures,
     )
     return JSONResponse(content.model_dump(mode="json"), 201 if new else 200)
-
-
-def _failure(failed: Failure) -> responses.Failure:
-    kind = kind_named(failed.error)
-    return responses.Failure(
-        name=display_name(failed.path), stage=failed.stage, code=kind.code, detail=kind.text
-    )
 
 
 def _json(text: str) -> Any:

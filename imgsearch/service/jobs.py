@@ -18,7 +18,6 @@ from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
 from imgsearch.types import Failure
 from imgsearch.wire import requests, responses
-from imgsearch.wire.problems import kind_named
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _Id = Annotated[str, Path(pattern="^[A-Za-z0-9-]{1,64}$")]
@@ -38,7 +37,7 @@ def start_job(
     here: Here,
     job: Annotated[requests.JobRequest, json_body(requests.JobRequest)],
     response: Response,
-) -> responses.Job:
+) -> responses.JobState:
     """Start a job that adds a folder inside the service's roots, or images by URL."""
     jobs = here.jobs
     if job.folder is not None:
@@ -48,20 +47,20 @@ def start_job(
     else:
         raise Problem(403, "urls_not_allowed", "This service does not fetch images by URL.")
     response.headers["Location"] = f"/v1/jobs/{started.id}"
-    return conversion.job(started)
+    return conversion.job_state(started)
 
 
 @router.get("", dependencies=[allowed("read")])
 def list_jobs(here: Here, limit: _Limit = 50, after: _After = None) -> responses.JobList:
     """List jobs in pages, newest first."""
     page = here.jobs.recent(limit=limit, after=after)
-    return responses.JobList(jobs=[conversion.job(job) for job in page.jobs], next=page.next)
+    return responses.JobList(jobs=[conversion.job_state(job) for job in page.jobs], next=page.next)
 
 
 @router.get("/{id}", dependencies=[allowed("read")])
-async def get_job(here: Here, id: _Id) -> responses.Job:  # noqa: A002 - the parameter's public name
+async def get_job(here: Here, id: _Id) -> responses.JobState:  # noqa: A002 - the parameter's public name
     """Get a job's state and progress."""
-    return conversion.job(await _job(here, id))
+    return conversion.job_state(await _job(here, id))
 
 
 @router.get("/{id}/failures", dependencies=[allowed("read")])
@@ -74,7 +73,7 @@ def list_job_failures(
     """List a job's failed files in order, in pages."""
     job = here.jobs.get(id)
     page = here.jobs.failures(id, limit=limit, after=after)
-    failures = [_failure(job, failed) for failed in page.failures]
+    failures = [_failure(job, failure) for failure in page.failures]
     return responses.JobFailures(failures=failures, next=page.next)
 
 
@@ -95,9 +94,9 @@ async def stream_job_events(here: Here, id: _Id, request: Request) -> Response: 
 
 
 @router.post("/{id}/cancel", dependencies=[allowed("write")])
-def cancel_job(here: Here, id: _Id) -> responses.Job:  # noqa: A002 - as above
+def cancel_job(here: Here, id: _Id) -> responses.JobState:  # noqa: A002 - as above
     """Cancel a job after the images in progress; added images are kept."""
-    return conversion.job(here.jobs.cancel(id))
+    return conversion.job_state(here.jobs.cancel(id))
 
 
 @router.delete("/{id}", status_code=204, dependencies=[allowed("write")])
@@ -108,11 +107,11 @@ def delete_job(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
 
 
 @router.post("/{id}/retry", status_code=202, dependencies=[allowed("write")])
-def retry_job(here: Here, id: _Id, response: Response) -> responses.Job:  # noqa: A002 - as above
+def retry_job(here: Here, id: _Id, response: Response) -> responses.JobState:  # noqa: A002 - as above
     """Retry a job's failed files in a new job."""
     job = here.jobs.retry(id)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return conversion.job(job)
+    return conversion.job_state(job)
 
 
 async def _job(here: Service, id_: str) -> Job:
@@ -128,7 +127,7 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
         while True:
             if job != sent:
                 name = "end" if job.over else "progress"
-                yield f"event: {name}\ndata: {conversion.job(job).model_dump_json()}\n\n"
+                yield f"event: {name}\ndata: {conversion.job_state(job).model_dump_json()}\n\n"
                 sent, quiet = job, 0.0
             elif quiet >= _KEEP_ALIVE:
                 yield ": keep-alive\n\n"
@@ -145,9 +144,8 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
         here.streams -= 1
 
 
-def _failure(job: Job, failed: Failure) -> responses.Failure:
-    """Return the response model of a failure; its name is the path relative to the job's folder."""
-    kind = kind_named(failed.error)
+def _failure(job: Job, failure: Failure) -> responses.FailedImage:
+    """Return the response body of a failure, with the path relative to the job's folder."""
     folder = str(job.request.get("folder", ""))
-    name = failed.path.removeprefix(f"{folder}/") if folder else failed.path
-    return responses.Failure(name=name, stage=failed.stage, code=kind.code, detail=kind.text)
+    name = failure.path.removeprefix(f"{folder}/") if folder else failure.path
+    return responses.FailedImage.of(failure, name)

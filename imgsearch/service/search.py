@@ -5,10 +5,8 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
 
 from imgsearch.errors import FieldInvalid, ImgSearchError
-from imgsearch.filters import Filter
 from imgsearch.query import Query, SearchOptions
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body, model_of
@@ -17,7 +15,7 @@ from imgsearch.service.problems import body as problem_body
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
 from imgsearch.service.uploads import check_pixels, decoded, upload, validated
-from imgsearch.wire import filters, requests, responses
+from imgsearch.wire import requests, responses
 from imgsearch.wire.problems import kind_of, message
 
 router = APIRouter(prefix="/v1/search", tags=["search"])
@@ -38,6 +36,7 @@ _BODY: Final[dict[str, Any]] = {
                         "where": {"type": "string", "description": "a filter as JSON"},
                         "min_score": {"type": "string", "description": 'a number, or "auto"'},
                         "hide_duplicates": {"type": "string", "description": "true, or a score"},
+                        "effort": {"type": "integer", "minimum": 1},
                     },
                 }
             },
@@ -50,8 +49,8 @@ _BODY: Final[dict[str, Any]] = {
 class _Search:
     """A search for a stored image (`id`) or a query, with its options."""
 
-    options: requests.SearchOptions
-    where: Filter | None
+    collection: str
+    options: SearchOptions
     query: Query | None = None
     id: str = ""
 
@@ -72,9 +71,9 @@ async def search_images(request: Request, here: Here) -> responses.Hits:
             415, "media_type_unsupported", "The body must be JSON or multipart/form-data."
         )
     async with upload(request, here.limits, files=1) as received:
-        options = _form_options(received.fields)
+        form: requests.SearchForm = validated(received.fields, requests.SearchForm)
         data = await received.files[0].read()
-    return await here.searches.run(partial(_search_by_image, here, options, data))
+    return await here.searches.run(partial(_search_by_image, here, form, data))
 
 
 @router.post("/batch", dependencies=[allowed("read")], openapi_extra=described(requests.Batch))
@@ -90,9 +89,9 @@ async def search_batch(
 
 
 def _search(here: Service, body: requests.SearchQuery) -> responses.Hits:
-    where = _filter(body.where)
+    options = _options(body)
     if body.id is not None:
-        return _run(here, _Search(body, where, id=body.id))
+        return _run(here, _Search(body.collection, options, id=body.id))
     terms = [requests.Term(text=body.text, image=body.image)] if body.terms is None else body.terms
     query = Query(_term(here, terms[0]), weight=terms[0].weight)
     for term in terms[1:]:
@@ -101,12 +100,12 @@ def _search(here: Service, body: requests.SearchQuery) -> responses.Hits:
             query = query.minus(other, weight=weight)
         else:
             query = query.plus(other, weight=weight)
-    return _run(here, _Search(body, where, query))
+    return _run(here, _Search(body.collection, options, query))
 
 
-def _search_by_image(here: Service, options: requests.SearchOptions, data: bytes) -> responses.Hits:
+def _search_by_image(here: Service, form: requests.SearchForm, data: bytes) -> responses.Hits:
     check_pixels(data, here.limits)
-    return _run(here, _Search(options, _filter(options.where), Query.image(data)))
+    return _run(here, _Search(form.collection, _options(form), Query.image(data)))
 
 
 def _run(here: Service, search: _Search) -> responses.Hits:
@@ -116,8 +115,7 @@ def _run(here: Service, search: _Search) -> responses.Hits:
 
 def _hits(here: Service, search: _Search) -> responses.Hits:
     took, warnings = dict[str, float](), list[str]()
-    options = _options(search)
-    collection = search.options.collection
+    collection, options = search.collection, search.options
     if search.query is None:
         collection = here.archive.entry(search.id).collection
         with here.metrics.stage("search", took):
@@ -136,13 +134,6 @@ def _hits(here: Service, search: _Search) -> responses.Hits:
         collection=collection,
         model=here.archive.library(collection).recipe.model,
         warnings=warnings,
-    )
-
-
-def _options(search: _Search) -> SearchOptions:
-    wanted = search.options
-    return SearchOptions(
-        wanted.k, wanted.offset, search.where, wanted.min_score, wanted.hide_duplicates
     )
 
 
@@ -167,35 +158,13 @@ def _term(here: Service, term: requests.Term) -> Query:
     return Query.image(data)
 
 
-def _filter(where: Any) -> Filter | None:
-    """Parse a filter from JSON values.
+def _options(parameters: requests.SearchParameters) -> SearchOptions:
+    """Return the options of a search.
 
     Raises:
         Problem: the filter is invalid; the message contains a JSON pointer to the fault.
     """
-    if where is None:
-        return None
     try:
-        return filters.from_json(where)
+        return parameters.options()
     except FieldInvalid as error:  # the message contains only values of the request
         raise Problem(422, "filter_invalid", str(error)) from error
-
-
-def _form_options(fields: dict[str, str]) -> requests.SearchOptions:
-    """Parse the search options in form fields.
-
-    Raises:
-        RequestValidationError: a field is invalid.
-    """
-    import json
-
-    values: dict[str, Any] = dict(fields)
-    try:
-        if "where" in fields:
-            values["where"] = json.loads(fields["where"])
-        if "hide_duplicates" in fields:
-            values["hide_duplicates"] = json.loads(fields["hide_duplicates"])
-    except (ValueError, RecursionError) as error:
-        raise RequestValidationError([{"loc": ("body",), "msg": "a field is not JSON"}]) from error
-    options: requests.SearchOptions = validated(values, requests.SearchForm)
-    return options

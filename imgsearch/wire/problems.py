@@ -114,6 +114,34 @@ CODES: Final[Mapping[int, str]] = {
     429: "rate_exceeded",
     503: "busy",
 }
+_OTHERS: Final[Mapping[str, type[errors.ImgSearchError]]] = {
+    "body_too_large": errors.LimitExceeded,
+    "busy": errors.BackendUnavailable,
+    "deadline_exceeded": errors.BackendUnavailable,
+    "disconnected": errors.BackendUnavailable,
+    "file_missing": errors.ConfigError,
+    "filter_invalid": errors.FieldInvalid,
+    "host_refused": errors.ConfigError,
+    "image_not_base64": errors.ConfigError,
+    "malformed": errors.ConfigError,
+    "media_type_unsupported": errors.ConfigError,
+    "method_not_allowed": errors.ConfigError,
+    "origin_refused": errors.AccessDenied,
+    "rate_exceeded": errors.LimitExceeded,
+    "request_timeout": errors.BackendUnavailable,
+    "route_not_found": errors.ConfigError,
+    "stopping": errors.BackendUnavailable,
+    "urls_not_allowed": errors.AccessDenied,
+}
+"""Maps codes without an error class of their own to the class that a client raises."""
+
+# of several classes with one code the first is the more general one
+ERRORS: Final[Mapping[str, type[errors.ImgSearchError]]] = {
+    **{kind.code: family for family, kind in reversed(tuple(KINDS.items()))},
+    **_OTHERS,
+}
+"""Maps each code to the error class that a client raises."""
+
 # a URL, a path of at least two parts or below a home folder, or a Windows drive
 _PLACE: Final = re.compile(r"[a-z][a-z0-9+.-]*://|(?<![\w.])~?/\w|\b[A-Z]:\\", re.IGNORECASE)
 
@@ -131,6 +159,11 @@ def message(error: errors.ImgSearchError) -> str:
     if kind.public and text and not _PLACE.search(text):
         return text[:500]
     return kind.text
+
+
+def error_class(code: str) -> type[errors.ImgSearchError]:
+    """Return the error class for a problem code; `ImgSearchError` for a newer service's code."""
+    return ERRORS.get(code, errors.ImgSearchError)
 
 
 def kind_named(name: str) -> Kind:

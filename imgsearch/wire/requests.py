@@ -1,6 +1,8 @@
 """Pydantic models of request bodies; the OpenAPI schema is generated from them."""
 
-from typing import Annotated, Any, Literal, Self
+import json
+from dataclasses import fields
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -8,11 +10,17 @@ from pydantic import (
     Field,
     StrictBool,
     StringConstraints,
+    ValidationError,
+    field_validator,
     model_validator,
 )
 
+from imgsearch.errors import ConfigError
+from imgsearch.query import SearchOptions
+from imgsearch.wire import filters
 from imgsearch.wire.values import (
     CAT,
+    MAX_EFFORT,
     MAX_IDS,
     MAX_K,
     MAX_OFFSET,
@@ -22,13 +30,38 @@ from imgsearch.wire.values import (
     CollectionName,
     Fields,
     Id,
-    Model,
+    RequestBody,
     Score,
     Text,
     Weight,
     Words,
     one_of,
 )
+
+P = TypeVar("P", bound=RequestBody)
+
+
+def build(kind: type[P], **values: Any) -> P:
+    """Return a request body with these values.
+
+    Raises:
+        ConfigError: a value is invalid, or exceeds a limit of services.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"services do not accept {place}: {first['msg']}") from error
+
+
+def to_json(kind: type[RequestBody], **values: Any) -> dict[str, Any]:
+    """Return the JSON values of a request body, without values that are None.
+
+    Raises:
+        ConfigError: a value is invalid, or exceeds a limit of services.
+    """
+    return build(kind, **values).model_dump(exclude_none=True)
 
 
 def _positive_first(terms: "list[Term]") -> "list[Term]":
@@ -38,7 +71,7 @@ def _positive_first(terms: "list[Term]") -> "list[Term]":
     return sorted(terms, key=lambda term: term.weight < 0)
 
 
-class Change(Model):
+class Change(RequestBody):
     """Changes to an image's metadata; omitted values are kept."""
 
     model_config = ConfigDict(
@@ -49,13 +82,13 @@ class Change(Model):
     fields: Fields | None = None
 
 
-class Ids(Model):
+class Ids(RequestBody):
     """A list of image ids."""
 
     ids: list[Id] = Field(min_length=1, max_length=MAX_IDS, examples=[[CAT]])
 
 
-class Term(Model):
+class Term(RequestBody):
     """A query term: a text, the id of a stored image, or an image in base64."""
 
     model_config = ConfigDict(
@@ -75,8 +108,8 @@ class Term(Model):
         return self
 
 
-class SearchOptions(Model):
-    """The options of a search, without its query."""
+class SearchParameters(RequestBody):
+    """The collection and the options of a search, without its query."""
 
     collection: CollectionName = "images"
     k: int = Field(10, ge=1, le=MAX_K)
@@ -93,9 +126,33 @@ class SearchOptions(Model):
         description="true for the measured threshold, or the lowest score of two near-duplicates; "
         "pixels are not compared",
     )
+    effort: int | None = Field(None, ge=1, le=MAX_EFFORT, description="search breadth of the index")
+
+    @staticmethod
+    def values_of(options: SearchOptions) -> dict[str, Any]:
+        """Return search options as arguments of this class.
+
+        Raises:
+            FieldInvalid: the filter is larger than services accept.
+        """
+        where = None if options.where is None else filters.to_json(options.where)
+        return {name: getattr(options, name) for name in _OPTIONS} | {"where": where}
+
+    def options(self) -> SearchOptions:
+        """Return the search options.
+
+        Raises:
+            FieldInvalid: the filter is invalid. The message contains only values of the request.
+        """
+        where = None if self.where is None else filters.from_json(self.where)
+        values = {name: getattr(self, name) for name in _OPTIONS} | {"where": where}
+        return SearchOptions(**values)
 
 
-class SearchQuery(SearchOptions):
+_OPTIONS: Final = tuple(option.name for option in fields(SearchOptions))
+
+
+class SearchQuery(SearchParameters):
     """A search with exactly one of `text`, `id`, `image` and `terms`."""
 
     model_config = ConfigDict(
@@ -123,17 +180,35 @@ class SearchQuery(SearchOptions):
         return self
 
 
-class SearchForm(SearchOptions):
-    """The form fields of a search with an uploaded image."""
+class SearchForm(SearchParameters):
+    """The form fields of a search with an uploaded image. `where` and others are JSON texts."""
+
+    @field_validator("where", "hide_duplicates", mode="before")
+    @classmethod
+    def _parsed(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except RecursionError as error:  # about 1,000 nested brackets
+            raise ValueError("the text is not JSON") from error
+
+    def form(self) -> dict[str, str]:
+        """Return the form fields of these values."""
+        values = self.model_dump(exclude_none=True)
+        return {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in values.items()
+        }
 
 
-class Batch(Model):
+class Batch(RequestBody):
     """Several searches in one request."""
 
     queries: list[SearchQuery] = Field(min_length=1, max_length=MAX_QUERIES)
 
 
-class JobRequest(Model):
+class JobRequest(RequestBody):
     """A job that adds a folder inside the service's roots, or images by URL."""
 
     model_config = ConfigDict(

@@ -1,34 +1,75 @@
 """Pydantic models of response bodies; the OpenAPI schema is generated from them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Self, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import ConfigDict, Field, ValidationError
 
-from imgsearch.wire.values import CAT, Model
+from imgsearch import types
+from imgsearch.errors import BackendError
+from imgsearch.wire.problems import error_class, kind_named
+from imgsearch.wire.values import CAT, ResponseBody
+
+R = TypeVar("R", bound=ResponseBody)
+_OVER: Final = ("done", "cancelled", "failed")
 
 
-class Fault(Model):
+def parse(kind: type[R], text: bytes) -> R:
+    """Parse the JSON text of a response as a `kind`.
+
+    Raises:
+        BackendError: the text is not JSON, or a key is missing or invalid.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        why = f"{place}: {first['msg']}" if place else first["msg"]
+        why = "it is not JSON" if first["type"] == "json_invalid" else why
+        raise unexpected_response(why) from error
+
+
+def unexpected_response(why: str) -> BackendError:
+    """Return the error for a response that this version does not understand."""
+    return BackendError(f"unexpected response, perhaps of another version of the service: {why}")
+
+
+def _one_of(*values: str) -> Any:
+    """Return a `Field` for a text that is one of `values`, or one of a newer service's."""
+    return Field(json_schema_extra={"enum": list(values)})
+
+
+class Fault(ResponseBody):
     """An invalid value in a request: its location, and why it is invalid."""
 
-    where: list[str]
-    why: str
+    where: list[str] = Field([])
+    why: str = ""
 
 
-class Problem(BaseModel):
+class Problem(ResponseBody):
     """An error (RFC 9457). `code` is stable; `instance` is the id of the error in the log."""
 
-    type: str = Field(examples=["urn:imgsearch:problem:image_not_found"])
-    title: str = Field(examples=["Not Found"])
-    status: int = Field(examples=[404])
-    detail: str = Field(examples=["No image has this id."])
-    instance: str = Field(examples=["urn:imgsearch:request:5f0c2b7a91d3e846"])
-    code: str = Field(examples=["image_not_found"])
-    errors: list[Fault] = []
+    # `errors` is sent with invalid requests only; proxies omit other keys, too
+    model_config = ConfigDict(
+        json_schema_serialization_defaults_required=False,
+        json_schema_extra={"required": ["type", "title", "status", "detail", "instance", "code"]},
+    )
+    type: str = Field("", examples=["urn:imgsearch:problem:image_not_found"])
+    title: str = Field("", examples=["Not Found"])
+    status: int = Field(0, examples=[404])
+    detail: str = Field("", examples=["No image has this id."])
+    instance: str = Field("", examples=["urn:imgsearch:request:5f0c2b7a91d3e846"])
+    code: str = Field("", examples=["image_not_found"])
+    errors: list[Fault] = Field([])
 
 
-class Image(Model):
-    """The metadata of an image in a collection; `content` is the sha256 of its file."""
+class Image(ResponseBody):
+    """An image in a collection. `content` is the sha256 of its bytes; images may share it.
+
+    `size` is in bytes, `width` and `height` are in pixels, and times are timezone-aware. `error` is
+    the problem code of a failed image. `original` and `thumbnail` are URL paths.
+    """
 
     id: str = Field(examples=[CAT])
     collection: str = Field(examples=["images"])
@@ -42,15 +83,15 @@ class Image(Model):
     label: str = Field(examples=["cat"])
     fields: dict[str, Any] = Field(examples=[{"year": 2024}])
     encoder: str = Field(examples=["lite"])
-    state: Literal["pending", "ready", "failed", "deleting"]
+    state: str = _one_of("pending", "ready", "failed", "deleting")
     error: str = Field(description="code of the failure, if `state` is failed")
     created: datetime
     updated: datetime
-    original: str = Field(examples=[f"/v1/images/{CAT}/original?v=8c5e0b64a1f2"])
-    thumbnail: str = Field(examples=[f"/v1/images/{CAT}/thumbnail?v=8c5e0b64a1f2"])
+    original: str = Field("", examples=[f"/v1/images/{CAT}/original?v=8c5e0b64a1f2"])
+    thumbnail: str = Field("", examples=[f"/v1/images/{CAT}/thumbnail?v=8c5e0b64a1f2"])
 
 
-class Failure(Model):
+class FailedImage(ResponseBody):
     """An image that was not added: the stage that failed, and why."""
 
     name: str = Field(examples=["notes.pdf"])
@@ -58,17 +99,28 @@ class Failure(Model):
     code: str = Field(examples=["format_refused"])
     detail: str
 
+    @classmethod
+    def of(cls, failure: types.Failure, name: str) -> Self:
+        """Return a failure under a public `name`, without the service's paths."""
+        kind = kind_named(failure.error)
+        return cls(name=name, stage=failure.stage, code=kind.code, detail=kind.text)
 
-class Added(Model):
+    def failure(self, path: str = "") -> types.Failure:
+        """Return the failure of the client's file at `path`, by default of the public name."""
+        error = error_class(self.code).__name__
+        return types.Failure(path or self.name, self.stage, error, self.detail)
+
+
+class Added(ResponseBody):
     """The result of an upload; `updated` counts known images that got another label."""
 
     images: list[Image]
     new: int
-    updated: int
-    failures: list[Failure]
+    updated: int = 0
+    failures: list[FailedImage]
 
 
-class Images(Model):
+class Images(ResponseBody):
     """A page of images; `next` is the cursor of the next page, null on the last."""
 
     images: list[Image]
@@ -76,13 +128,13 @@ class Images(Model):
     next: str | None
 
 
-class Deleted(Model):
+class Deleted(ResponseBody):
     """The number of deleted images."""
 
     deleted: int
 
 
-class Hit(Model):
+class FoundImage(ResponseBody):
     """A hit; `references` is the number of images in the collection with the same content."""
 
     id: str = Field(examples=[CAT])
@@ -93,34 +145,39 @@ class Hit(Model):
     label: str = Field(examples=["cat"])
     fields: dict[str, Any]
     references: int
-    original: str
-    thumbnail: str
+    original: str = ""
+    thumbnail: str = ""
+
+    def hit(self) -> types.Hit:
+        """Return the hit. Its fields hold also name, label, content and references."""
+        own = {name: getattr(self, name) for name in ("name", "label", "content", "references")}
+        return types.Hit(self.id, self.score, self.distance, {**self.fields, **own})
 
 
-class Hits(Model):
+class Hits(ResponseBody):
     """The hits of a search, nearest first; `took` maps each stage to milliseconds."""
 
-    hits: list[Hit]
-    took: dict[str, float] = Field(examples=[{"embed": 4.1, "search": 2.7}])
-    collection: str = Field(examples=["images"])
-    model: str = Field(examples=["lite"])
-    warnings: list[str] = Field(description="parts of a text that the encoder does not know")
+    hits: list[FoundImage]
+    took: dict[str, float] = Field({}, examples=[{"embed": 4.1, "search": 2.7}])
+    collection: str = Field("", examples=["images"])
+    model: str = Field("", examples=["lite"])
+    warnings: list[str] = Field([], description="parts of a text that the encoder does not know")
 
 
-class BatchHits(Model):
+class BatchHits(ResponseBody):
     """The results of a batch of searches, in order. Each result is either hits or a problem."""
 
     results: list[Hits | Problem]
 
 
-class Count(Model):
+class Counts(ResponseBody):
     """The number of images and vectors; images with identical content share a vector."""
 
     images: int
     vectors: int
 
 
-class Collection(Model):
+class CollectionInfo(ResponseBody):
     """A collection: its size, encoder, metric and index."""
 
     name: str = Field(examples=["images"])
@@ -132,19 +189,23 @@ class Collection(Model):
     index: str
 
 
-class Collections(Model):
+class Collections(ResponseBody):
     """All collections, sorted by name."""
 
-    collections: list[Collection]
+    collections: list[CollectionInfo]
 
 
-class Job(Model):
-    """A background job: its state, and the number of images that passed each stage."""
+class JobState(ResponseBody):
+    """The state of a job, and how many of the `found` images passed each stage.
+
+    `error` is the problem code of a failed job. `skipped` counts known images, and `updated` known
+    images that got another label.
+    """
 
     id: str
-    kind: Literal["folder", "urls", "upload", "retry"]
+    kind: str = _one_of("folder", "urls", "upload", "retry")
     collection: str
-    state: Literal["queued", "running", "done", "cancelled", "failed"]
+    state: str = _one_of("queued", "running", "done", "cancelled", "failed")
     found: int
     decoded: int
     embedded: int
@@ -153,29 +214,34 @@ class Job(Model):
     indexed: int
     skipped: int
     failed: int
-    updated: int
+    updated: int = 0
     error: str = Field(description="code of the error that ended the job")
     created: datetime
     started: datetime | None
     finished: datetime | None
 
+    @property
+    def over(self) -> bool:
+        """Whether the job has ended."""
+        return self.state in _OVER
 
-class JobList(Model):
+
+class JobList(ResponseBody):
     """A page of jobs, newest first; `next` is the cursor of the next page, null on the last."""
 
-    jobs: list[Job]
+    jobs: list[JobState]
     next: str | None
 
 
-class JobFailures(Model):
+class JobFailures(ResponseBody):
     """A page of a job's failures; `next` is the cursor of the next page, null on the last."""
 
-    failures: list[Failure]
+    failures: list[FailedImage]
     next: str | None
 
 
-class Encoder(Model):
-    """An encoder that collections can be created with."""
+class ModelInfo(ResponseBody):
+    """An encoder that collections can be created with. `dim` is null if its options decide it."""
 
     name: str = Field(examples=["lite"])
     dim: int | None = Field(examples=[384])
@@ -185,21 +251,21 @@ class Encoder(Model):
     licence: str
 
 
-class Encoders(Model):
+class Models(ResponseBody):
     """The supported encoders; new collections use `default`."""
 
-    default: str = Field(examples=["lite"])
-    models: list[Encoder]
+    default: str = Field("", examples=["lite"])
+    models: list[ModelInfo]
 
 
-class Health(Model):
+class Health(ResponseBody):
     """The health of each part of the service, checked with a trial embedding and search."""
 
-    status: Literal["ok", "failing"]
-    parts: dict[str, Literal["ok", "failing"]] = Field(examples=[{"encoder": "ok"}])
+    status: str = _one_of("ok", "failing")
+    parts: dict[str, Annotated[str, _one_of("ok", "failing")]] = Field(examples=[{"encoder": "ok"}])
 
 
-class Status(Model):
+class Status(ResponseBody):
     """Whether the service is running, or is stopping and rejects requests."""
 
-    status: Literal["ok", "stopping"]
+    status: str = _one_of("ok", "stopping")

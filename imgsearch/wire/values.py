@@ -15,6 +15,7 @@ from pydantic import (
 
 MAX_K = 1_000
 MAX_OFFSET = 10_000  # Milvus limits k + offset to 16,384
+MAX_EFFORT = 16_384
 MAX_TERMS, MAX_QUERIES, MAX_FIELDS, MAX_IDS, MAX_URLS = 16, 32, 32, 1_000, 1_000
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -45,7 +46,18 @@ def one_of(*names: str) -> Any:
     return [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
 
 
-class Model(BaseModel):
-    """A model that rejects unknown fields."""
+class RequestBody(BaseModel):
+    """A JSON object of a request. Unknown keys are rejected, because they may be misspelled."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class ResponseBody(BaseModel):
+    """A JSON object of a response, immutable. Unknown keys of a newer service are ignored.
+
+    A field with a default is one that an older service may omit.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, protected_namespaces=(), json_schema_serialization_defaults_required=True
+    )

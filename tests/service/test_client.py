@@ -17,7 +17,6 @@ from imgsearch.errors import (
     ScopeMissing,
     SourceError,
 )
-from imgsearch.wire import problems
 from tests.pictures import picture, write
 from tests.service.running import jpeg
 
@@ -233,12 +232,3 @@ def test_invalid_keys_and_scopes_raise_access_denied(service, empty, photos):
     with Client(service.url, wrong) as stranger, pytest.raises(AccessDenied) as caught:
         stranger.count()
     assert wrong not in repr(caught.value)
-
-
-def test_every_problem_of_the_service_has_an_error_class():
-    from imgsearch.client.connection import CODES
-
-    for code in {kind.code for kind in problems.KINDS.values()}:
-        families = [family for family, kind in problems.KINDS.items() if kind.code == code]
-        assert CODES[code] in families
-    assert set(problems.CODES.values()) <= CODES.keys()

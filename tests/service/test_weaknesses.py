@@ -437,13 +437,15 @@ def test_routes_match_the_document(service, empty):
     named = set(search["multipart/form-data"]["schema"]["properties"])
     values = {"collection": empty, "k": "1", "offset": "0", "min_score": "-1"}
     values |= {"where": json.dumps({"field": "label", "op": "==", "value": ""})}
-    values |= {"hide_duplicates": "0.9"}
+    values |= {"hide_duplicates": "0.9", "effort": "64"}
     assert named == {"file", *values}
     answer = service.http.post("/v1/search", files={"file": jpeg(1)}, data=values)
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert set(body) == set(document["components"]["schemas"]["Hits"]["properties"])
-    assert set(body["hits"][0]) == set(document["components"]["schemas"]["Hit"]["properties"])
+    assert set(body["hits"][0]) == set(
+        document["components"]["schemas"]["FoundImage"]["properties"]
+    )
     assert body["hits"][0]["id"] == image["id"]
     unknown = service.http.post(
         "/v1/search", files={"file": jpeg(1)}, data={"collection": empty, "topk": "1"}

@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from imgsearch.client.connection import CODES, Connection
-from imgsearch.client.records import JobState, from_json, part
-from imgsearch.errors import BackendUnavailable, ImgSearchError
+from imgsearch.client.connection import Connection
+from imgsearch.errors import BackendUnavailable
 from imgsearch.types import Failure
+from imgsearch.wire.problems import error_class
+from imgsearch.wire.responses import JobFailures, JobState
 
 _FIRST: Final = 0.05  # seconds between the first two requests of `wait`
 _LONGEST: Final = 1.0  # maximum seconds between later requests
 
 
-class Job:
+class JobHandle:
     """A background job of a service, returned by `Client.add_folder` and `Client.add_urls`."""
 
     def __init__(self, connection: Connection, id_: str) -> None:
@@ -26,7 +27,7 @@ class Job:
         Raises:
             JobNotFound: the service has no such job.
         """
-        return from_json(JobState, self._connection.json("GET", f"/v1/jobs/{self.id}", repeat=True))
+        return self._connection.json(JobState, "GET", f"/v1/jobs/{self.id}", repeat=True)
 
     def wait(
         self,
@@ -70,36 +71,29 @@ class Job:
         """
         self._connection.request("DELETE", f"/v1/jobs/{self.id}", repeat=False)
 
-    def retry(self) -> "Job":
+    def retry(self) -> "JobHandle":
         """Start a new job with this job's failed files, and return the new job."""
-        started = self._connection.json("POST", f"/v1/jobs/{self.id}/retry", repeat=False)
-        return Job(self._connection, str(part(started, "id")))
+        started = self._connection.json(JobState, "POST", f"/v1/jobs/{self.id}/retry", repeat=False)
+        return JobHandle(self._connection, started.id)
 
     def failures(self) -> Iterator[Failure]:
         """Yield the job's failed files, in order."""
         params: dict[str, str] = {}
         while True:
             page = self._connection.json(
-                "GET", f"/v1/jobs/{self.id}/failures", repeat=True, params=params
+                JobFailures, "GET", f"/v1/jobs/{self.id}/failures", repeat=True, params=params
             )
-            for failure in part(page, "failures"):
-                yield failed_file(failure)
-            if (after := part(page, "next")) is None:
+            for failed in page.failures:
+                yield failed.failure()
+            if page.next is None:
                 return
-            params = {"after": after}
+            params = {"after": page.next}
 
     def __repr__(self) -> str:
-        return f"<Job {self.id}>"
-
-
-def failed_file(failure: object, path: str = "") -> Failure:
-    """Parse a failure in a response; `path` is the local path of an uploaded file."""
-    kind = CODES.get(str(part(failure, "code")), ImgSearchError)
-    name, stage, reason = (str(part(failure, key)) for key in ("name", "stage", "detail"))
-    return Failure(path or name, stage, kind.__name__, reason)
+        return f"<JobHandle {self.id}>"
 
 
 def _ended(state: JobState) -> JobState:
     if state.state == "failed":
-        raise CODES.get(state.error, ImgSearchError)(f"job {state.id} failed: {state.error}")
+        raise error_class(state.error)(f"job {state.id} failed: {state.error}")
     return state
