@@ -27,6 +27,7 @@ MODULES: Final = {
         "cli/test_models.py",
         "compat/test_embedding.py",
         "encoders/export/test_calibration.py",
+        "encoders/export/test_compiled.py",
         "encoders/clip/test_encoder.py",
         "encoders/export/test_writer.py",
         "encoders/test_load.py",

@@ -4,7 +4,7 @@ import re
 import shlex
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
@@ -15,6 +15,8 @@ from imgsearch.cli import options, show
 from imgsearch.cli.option_values import parse_where, score, with_types
 from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
+from imgsearch.library import stores
+from imgsearch.library.preload import Preload
 from imgsearch.query import Query
 from imgsearch.report.html import Result, Thumb, results_page
 from imgsearch.settings import Settings
@@ -107,6 +109,8 @@ def search(
     }
     encoder |= {"options": options.parse_options(rest["options"]), **options.field_names(rest)}
     settings = Settings.from_environment()
+    preload = _preload(settings, db, collection, encoder)
+    preload.start(term.kind for term in query.terms)
     with options.open_library(settings, db, collection=collection, **encoder) as library:
         condition = with_types(condition, library.collection.schema.fields)
         with _warnings_as_notes():
@@ -119,6 +123,7 @@ def search(
                 hide_duplicates=rest["hide_duplicates"],
                 effort=effort,
             )
+        preload.remember(library.recipe if library.model else None)
         _note_hidden(library, hidden=rest["hide_duplicates"])
         if condition is not None and not hits and not library.collection.count(condition):
             show.note(f"no image matches --where {' --where '.join(map(shlex.quote, where))}")
@@ -143,6 +148,14 @@ def search(
         _print_hits(hits, offset)
     if not hits and not rest["as_json"]:
         show.note("no images found")
+
+
+def _preload(
+    settings: Settings, db: str | None, collection: str, encoder: Mapping[str, Any]
+) -> Preload:
+    """Return the preload of the encoder that was last used with these arguments."""
+    named = (encoder[name] for name in ("model", "weights", "options"))
+    return Preload(settings.cache, (stores.canonical(db or settings.store), collection, *named))
 
 
 def _note_hidden(library: Any, *, hidden: bool) -> None:

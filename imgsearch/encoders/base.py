@@ -52,6 +52,12 @@ class Encoder(ABC):
             "`imgsearch models` shows models that take texts, such as clip_vit_b32"
         )
 
+    def load_side(self, kind: str) -> None:  # noqa: B027  # most encoders are complete at once
+        """Load the part for "text" or "image" now, and not at the first call.
+
+        Raises: as for the first call.
+        """
+
     def unknown_words(self, text: str) -> tuple[str, ...]:  # noqa: ARG002  # for subclasses
         """Return the words of a text that the model ignores because it does not know them."""
         return ()

@@ -14,7 +14,7 @@ from imgsearch.encoders.export import engines, writer
 from imgsearch.encoders.export.encoder import ExportedEncoder
 from imgsearch.encoders.recipe import Plan
 from imgsearch.encoders.timm.encoder import TimmEncoder
-from imgsearch.encoders.weights import files
+from imgsearch.encoders.weights import files, hashes
 from imgsearch.errors import ConfigError, EncoderError
 from imgsearch.settings import Settings
 
@@ -127,9 +127,9 @@ def _build_torch(
 def _digest(path: Path) -> str:
     """Return the sha256 of a weights file, or of a folder's file names and hashes."""
     if path.is_file():
-        return files.sha256(path)
+        return hashes.sha256(path)
     lines = [
-        f"{file.name} {files.sha256(file)}\n"
+        f"{file.name} {hashes.sha256(file)}\n"
         for file in sorted(path.iterdir())
         if file.is_file() and not file.name.startswith(".")
     ]

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from imgsearch import backends
-from imgsearch.backends import FieldNames, Metric, VectorBackend
+from imgsearch.backends import FieldNames, Metric, VectorBackend, canonical
 from imgsearch.backends.schema import METRICS
 from imgsearch.errors import CollectionNotFound
 from imgsearch.settings import Settings
 
-__all__ = ["METRICS", "FieldNames", "Metric", "connected", "require"]
+__all__ = ["METRICS", "FieldNames", "Metric", "canonical", "connected", "require"]
 
 
 def require(url: str) -> None:

@@ -17,6 +17,7 @@ from imgsearch.encoders.export.calibration import CARD as CALIBRATED
 from imgsearch.encoders.preprocessing import Preprocessing
 from imgsearch.errors import EncoderError
 from imgsearch.text import load_json
+from imgsearch.threads import DaemonPool
 from imgsearch.types import Fingerprint, Matrix, Pixels
 
 CARD: Final = "encoder.json"
@@ -26,14 +27,15 @@ CARD: Final = "encoder.json"
 class ExportedEncoder(Encoder):
     """An encoder exported by `export.writer.write`, run by OpenVINO or ONNX Runtime.
 
-    Batches run in parallel, one on each core. `precision` is "f32", "bf16" (OpenVINO, on CPUs that
-    support it), "int8" (if `calibration` added it; texts use f32), or "auto": bf16 if its vectors
-    had a cosine of at least 0.999 to f32 at the export, else f32.
+    Each side, images or texts, is loaded by its first call. Batches run in parallel, one on each
+    core. `precision` is "f32", "bf16" (OpenVINO, on CPUs that support it), "int8" (if `calibration`
+    added it; texts use f32), or "auto": bf16 if its vectors had a cosine of at least 0.999 to f32
+    at the export, else f32.
 
     Raises:
         MissingExtra: the runtime is not installed.
         ConfigError: the runtime or the CPU lacks the precision.
-        EncoderError: the export is broken. Delete the folder.
+        EncoderError: the export is broken. Delete the folder. A side is checked by its first call.
     """
 
     def __init__(self, folder: Path, *, precision: str = "auto", batch_size: int = 0) -> None:
@@ -52,9 +54,10 @@ class ExportedEncoder(Encoder):
             Fingerprint(**card["fingerprint"]), runtime=f"{self._runtime} {self._precision}"
         )
         self.languages, self.templates = tuple(card["languages"]), tuple(card["templates"])
-        self._image = engines.start(self._runtime, folder, "image", self._precision)
         self._batches = engines.BatchPool()
+        # loaded on demand, because a query needs one side, and each has half of the weights
         self._lock = threading.Lock()
+        self._images: engines.Engine | None = None
         self._texts: tuple[engines.Engine, Tokenizer] | None = None
 
     @override
@@ -63,18 +66,39 @@ class ExportedEncoder(Encoder):
 
     @override
     def features(self, inputs: Sequence[npt.NDArray[Any]]) -> Matrix:
-        return self._run(self._image, inputs)
+        return self._run(self._image_side(), inputs)
 
     @override
     def text_features(self, texts: Sequence[str]) -> Matrix:
         if not self.languages:
             return super().text_features(texts)
-        with self._lock:  # loaded on demand, because the text side needs half of the memory
-            if self._texts is None:
-                engine = engines.start(self._runtime, self.folder, "text", self._precision)
-                self._texts = engine, Tokenizer.load(self.folder)
-        engine, tokenizer = self._texts
+        engine, tokenizer = self._text_side()
         return self._run(engine, tokenizer(texts))
+
+    @override
+    def load_side(self, kind: str) -> None:
+        if kind == "image":
+            self._image_side()
+        elif self.languages:
+            self._text_side()
+
+    def _image_side(self) -> engines.Engine:
+        with self._lock:
+            if self._images is None:
+                self._images = self._start("image")
+            return self._images
+
+    def _text_side(self) -> tuple[engines.Engine, Tokenizer]:
+        with self._lock:
+            if self._texts is None:
+                with DaemonPool(1, "imgsearch-tokenizer") as pool:
+                    # OpenVINO compiles without Python's lock, so the tokenizer takes no extra time
+                    reading = pool.submit(Tokenizer.load, self.folder)
+                    self._texts = self._start("text"), reading.result()
+            return self._texts
+
+    def _start(self, part: str) -> engines.Engine:
+        return engines.start(self._runtime, self.folder, part, self._precision)
 
     def _run(self, engine: engines.Engine, rows: Any) -> Matrix:
         if not len(rows):

@@ -3,9 +3,10 @@
 import io
 import logging
 import os
+import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from imgsearch.encoders.export import compiled
 from imgsearch.encoders.export.telemetry import without_telemetry
 from imgsearch.errors import ConfigError, EncoderError, MissingExtra
 from imgsearch.threads import DaemonPool
@@ -48,20 +50,15 @@ class OpenVino(Engine):
 
     def __init__(self, model: Path | bytes, precision: str) -> None:
         openvino = openvino_module()
-        cores = available_cores()
         self.precision = precision
-        core = openvino.Core()
         try:
-            self._model = core.compile_model(
-                str(model) if isinstance(model, Path) else core.read_model(io.BytesIO(model)),
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-                    "NUM_STREAMS": cores,
-                    "INFERENCE_NUM_THREADS": cores,
-                },
-            )
-        except RuntimeError as error:
+            if isinstance(model, Path):
+                self._model = _compiled(openvino, model, _options(precision))
+            else:
+                core = openvino.Core()
+                read = core.read_model(io.BytesIO(model))
+                self._model = core.compile_model(read, "CPU", _options(precision))
+        except (RuntimeError, OSError) as error:
             raise EncoderError(f"OpenVINO cannot read {_name(model)}: {error}") from error
         self._idle: list[Any] = []
         self._lock = threading.Lock()
@@ -87,7 +84,15 @@ class OpenVino(Engine):
 class OnnxRuntime(Engine):
     """An engine that runs a model, or its image or text part, with ONNX Runtime."""
 
-    def __init__(self, model: Path | bytes, precision: str) -> None:
+    def __init__(
+        self,
+        model: Path | bytes,
+        precision: str,
+        *,
+        optimized: bool = False,
+        save: Path | None = None,
+    ) -> None:
+        """Load a model. It is not optimized again if it is `optimized`; `save` is a file for it."""
         onnxruntime = _onnxruntime()
         if precision == "bf16":
             raise ConfigError("ONNX Runtime has no bf16 on CPUs. Use the precision f32.")
@@ -97,6 +102,10 @@ class OnnxRuntime(Engine):
         options.log_severity_level = 3  # errors
         # 8-bit weights are converted to float32 once here, and not for every batch
         options.add_session_config_entry("session.disable_quant_qdq", "1")
+        if optimized:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if save is not None:
+            options.optimized_model_filepath = str(save)
         try:
             self._session = onnxruntime.InferenceSession(
                 str(model) if isinstance(model, Path) else model,
@@ -172,6 +181,28 @@ def from_model(runtime: str, model: Path | bytes, precision: str) -> Engine:
     return kind(model, precision)
 
 
+def optimized_onnx(model: Callable[[], bytes], file: Path, key: Mapping[str, Any]) -> Engine:
+    """Return an engine for a model, which is optimized once and kept in `file`.
+
+    `key` has plain values that `model` depends on. `model` is only called if the file is missing
+    or was made for another key, machine or version.
+
+    Raises: as for `from_model`.
+    """
+    version = str(_onnxruntime().__version__)
+    entry = compiled.Entry(file, {**key, "onnxruntime": version, "machine": compiled.machine()})
+    if content := entry.read():
+        try:
+            return OnnxRuntime(content, "f32", optimized=True)
+        except EncoderError as error:
+            _log.info("%s is replaced: %s", file, error)
+    with tempfile.TemporaryDirectory(prefix="imgsearch-") as folder:
+        draft = Path(folder) / "model.onnx"
+        engine = OnnxRuntime(model(), "f32", save=draft)
+        entry.write(draft.read_bytes())
+    return engine
+
+
 def part_folder(folder: Path, precision: str) -> Path:
     """Return the folder of an export's image side in a precision; int8 has its own folder."""
     return folder / "int8" if precision == "int8" else folder
@@ -230,6 +261,45 @@ def openvino_module() -> Any:
             "the runtime openvino needs openvino", extra="openvino", name="openvino"
         ) from error
     return openvino
+
+
+def _options(precision: str) -> dict[str, Any]:
+    cores = available_cores()
+    return {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "NUM_STREAMS": cores,
+        "INFERENCE_NUM_THREADS": cores,
+        # a compiled model without its weights takes 1 MB
+        "CACHE_MODE": "OPTIMIZE_SIZE",
+    }
+
+
+def _compiled(openvino: Any, model: Path, options: Mapping[str, Any]) -> Any:
+    """Return a model of OpenVINO, compiled once and kept beside its file.
+
+    Raises:
+        RuntimeError, OSError: the file is missing or broken.
+    """
+    core, weights = openvino.Core(), model.with_suffix(".bin")
+    key = {
+        **options,
+        "files": compiled.stamp(model, weights),
+        "openvino": str(openvino.get_version()),
+        "machine": compiled.machine(),
+    }
+    precision = options["INFERENCE_PRECISION_HINT"]
+    entry = compiled.Entry(model.with_name(f"{model.stem}.{precision}.compiled"), key)
+    if content := entry.read():
+        try:
+            return core.import_model(content, "CPU", {**options, "WEIGHTS_PATH": str(weights)})
+        except RuntimeError as error:
+            _log.info("%s is replaced: %s", entry.file, error)
+    result = core.compile_model(str(model), "CPU", dict(options))
+    try:
+        entry.write(result.export_model().getvalue())
+    except RuntimeError as error:
+        _log.debug("%s cannot be kept compiled: %s", model, error)
+    return result
 
 
 def _name(model: Path | bytes) -> str:

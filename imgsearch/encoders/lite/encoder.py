@@ -17,6 +17,7 @@ projection therefore needs another value of `_FORMULA`.
 
 import threading
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,8 +33,10 @@ from imgsearch.encoders.lite import onnx_graph
 from imgsearch.encoders.lite.text import TextSide
 from imgsearch.encoders.preprocessing import Preprocessing, as_picture
 from imgsearch.encoders.registry import Model
+from imgsearch.encoders.weights import hashes
 from imgsearch.encoders.weights.pth import read_tensors
 from imgsearch.errors import WeightsInvalid
+from imgsearch.settings import Settings
 from imgsearch.types import Fingerprint, Matrix, Pixels
 
 FOLDER: Final = Path(__file__).parent
@@ -122,6 +125,13 @@ class LiteEncoder(Encoder):
         return self._texts.features(texts)
 
     @override
+    def load_side(self, kind: str) -> None:
+        if kind == "text":
+            self._texts.load()
+        else:
+            self._image_side()
+
+    @override
     def unknown_words(self, text: str) -> tuple[str, ...]:
         return self._texts.unknown(text)
 
@@ -132,10 +142,21 @@ class LiteEncoder(Encoder):
     def _image_side(self) -> engines.Engine:
         with self._lock:
             if self._images is None:
-                graph = graph_file(self._row).read_bytes()
-                model = onnx_graph.with_initializers(graph, _tensors(self._row, self._weights))
-                self._images = engines.from_model(self._runtime, model, self._precision)
+                self._images = self._start()
             return self._images
+
+    def _start(self) -> engines.Engine:
+        graph = graph_file(self._row).read_bytes()
+
+        def model() -> bytes:
+            return onnx_graph.with_initializers(graph, _tensors(self._row, self._weights))
+
+        if self._runtime != "onnx" or self._precision != "f32":
+            return engines.from_model(self._runtime, model(), self._precision)
+        space = sha256(space_file(self._row).read_bytes() + graph).hexdigest()
+        file = Settings.from_environment().cache / "optimized" / f"{self._row.name}.onnx"
+        key = {"weights": hashes.sha256(self._weights), "space": space}
+        return engines.optimized_onnx(model, file, key)
 
 
 def graph_file(row: Model) -> Path:

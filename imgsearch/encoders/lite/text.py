@@ -60,6 +60,10 @@ class TextSide:
         encoder, names, targets = self._load()
         return np.asarray(_kernel(encoder.vectors(texts), names) @ targets, dtype=np.float32)
 
+    def load(self) -> None:
+        """Load what the first text would load."""
+        self._load()
+
     def unknown(self, text: str) -> tuple[str, ...]:
         """Return the distinct unknown words of a text, which are ignored."""
         return self._load()[0].unknown(text)

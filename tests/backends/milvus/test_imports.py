@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 HEAVY = ("pandas", "scipy", "requests")
 SEARCH = f"""
 import sys

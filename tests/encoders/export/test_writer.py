@@ -159,7 +159,7 @@ def test_broken_exports_are_named(source, tmp_path):
     writer.write(source, tmp_path / "x", "openvino")
     (tmp_path / "x" / "image.xml").write_text("<net")
     with pytest.raises(EncoderError, match=r"image\.xml"):
-        ExportedEncoder(tmp_path / "x")
+        ExportedEncoder(tmp_path / "x").encode([picture(1)])
     (tmp_path / "x" / CARD).write_text("{")
     with pytest.raises(EncoderError, match="delete it"):
         ExportedEncoder(tmp_path / "x")

@@ -55,11 +55,3 @@ def test_changed_file_is_rejected_even_after_it_was_accepted(package: PackageFil
     other.replace(path)
     with pytest.raises(WeightsInvalid):
         package.locate()
-
-
-def test_unchanged_file_is_hashed_once(
-    package: PackageFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package.locate()
-    monkeypatch.setattr("imgsearch.encoders.weights.packages.sha256", None)
-    assert package.locate().is_file()
