@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from typing_extensions import override
 
 from imgsearch.errors import ConfigError, ImgSearchError, StepFailed
+from imgsearch.threads import DaemonPool
 from imgsearch.towhee.errors import restore_error
 from imgsearch.towhee.imports import (
     FlatMapConst,
@@ -253,9 +254,8 @@ class Runtime(RuntimePipeline):
         nodes = len(self._dag_repr.nodes)
         self._runs = max(1, _WORKERS // nodes)
         self._turns = threading.BoundedSemaphore(self._runs)
-        self._thread_pool = ThreadPoolExecutor(
-            max_workers=self._runs * nodes, thread_name_prefix="imgsearch"
-        )
+        # not the standard executor, which at exit would wait for a decoder that hangs
+        self._thread_pool = DaemonPool(self._runs * nodes, "imgsearch")
         # reentrant: while a thread holds this lock to build an operator, the garbage collector may
         # free a node in the same thread, which takes the lock again
         self._operator_pool._lock = threading.RLock()

@@ -27,9 +27,9 @@ def test_add_and_search_run_own_steps(run, module):
     added = run("add", "bilder", "--model", "classic", "--pipeline", f"{module}:images")
     assert added.exit_code == 0, added.output
     assert added.stderr.count("2 added") >= 1
-    found = run("search", "whatever", "--json", "--pipeline", f"{module}:queries")
-    assert found.exit_code == 0, found.output
-    (first, _) = json.loads(found.stdout)
+    search = run("search", "whatever", "--json", "--pipeline", f"{module}:queries")
+    assert search.exit_code == 0, search.output
+    (first, _) = json.loads(search.stdout)
     assert first["score"] == pytest.approx(1, abs=1e-4)
     assert first["fields"]["own"] == "0000.png"
 

@@ -121,7 +121,7 @@ def _work(folder, number, life):
             print("adding", flush=True)
             for first in range(0, number, PIECE):
                 added = archive.add(images(first, min(first + PIECE, number)))
-                assert not added.failures, added.failures
+                assert not added.report.failures, added.report.failures
                 log.write("".join(f"+{entry.content}\n" for entry in added.entries))
             entries = archive.entries("images", limit=1_000).entries
             if drawn.random() < CREATED:
