@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def content(tmp_path_factory):
     return path.read_bytes()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def repository():
     return frameworks()[1].get_pretrained_cfg("test_resnet").hf_hub_id
 
@@ -61,32 +62,40 @@ def command(*words, cache, **environment):
     )
 
 
-@pytest.fixture
-def carried(content, repository, tmp_path):
-    """Return a folder filled by `pull --to`, and its parent."""
-    disk = tmp_path / "Wechselplatte ü"
+@pytest.fixture(scope="module")
+def disk(content, repository, tmp_path_factory):
+    """Return a folder filled by `pull --to`."""
+    folder = tmp_path_factory.mktemp("pulled")
+    disk = folder / "Wechselplatte ü"
     with serving({f"{repository}/model.safetensors": content}) as (url, seen):
-        done = command("models", "pull", NAME, "--to", disk, cache=tmp_path / "a", HF_ENDPOINT=url)
+        done = command("models", "pull", NAME, "--to", disk, cache=folder / "a", HF_ENDPOINT=url)
     assert done.returncode == 0, done.stderr
     assert "MB" in done.stderr
     assert any(request == "GET" for request, _ in seen)
-    return disk / "timm--test_resnet"
+    return disk
 
 
-def test_pulled_model_is_used_elsewhere_without_a_network(carried, content, tmp_path, monkeypatch):
+@pytest.fixture
+def carried(disk, tmp_path):
+    """Return the folder of the pulled model, on a disk that the test may change."""
+    return shutil.copytree(disk, tmp_path / disk.name) / "timm--test_resnet"
+
+
+def test_pulled_model_is_used_elsewhere_without_a_network(
+    run, carried, content, tmp_path, monkeypatch
+):
     away = tmp_path / "b"
-    offline = {"IMGSEARCH_OFFLINE": "1"}
-    done = command("models", "pull", NAME, "--from", carried.parent, cache=away, **offline)
-    assert done.returncode == 0, done.stderr
     monkeypatch.setenv("IMGSEARCH_CACHE", str(away))
     monkeypatch.setenv("IMGSEARCH_OFFLINE", "1")
+    done = run("models", "pull", NAME, "--from", carried.parent)
+    assert done.exit_code == 0, done.stderr
     (tmp_path / "same.safetensors").write_bytes(content)
     pulled_, given = load(NAME), load(NAME, weights=tmp_path / "same.safetensors")
     assert pulled_.fingerprint == given.fingerprint
     np.testing.assert_array_equal(pulled_.encode([picture(1)]), given.encode([picture(1)]))
     assert on_disk(NAME) == away / "models/timm--test_resnet/model.safetensors"
-    again = command("models", "pull", NAME, "--from", carried.parent, cache=away, **offline)
-    assert again.returncode == 0, again.stderr
+    again = run("models", "pull", NAME, "--from", carried.parent)
+    assert again.exit_code == 0, again.stderr
 
 
 def test_changed_file_is_rejected(carried, tmp_path, monkeypatch):
@@ -138,17 +147,17 @@ def test_wrong_bytes_of_a_hub_are_rejected(content, repository, tmp_path):
     assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
 
 
-def test_error_without_network_or_hub_is_one_line(tmp_path):
-    done = command("models", "pull", "resnet50", cache=tmp_path, IMGSEARCH_OFFLINE="1")
-    assert (done.returncode, done.stdout) == (1, "")
+def test_error_without_network_or_hub_is_one_line(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("IMGSEARCH_OFFLINE", "1")
+    done = run("models", "pull", "resnet50")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert "IMGSEARCH_OFFLINE is set" in done.stderr
     assert done.stderr.count("\n") == 1
-    nowhere = command("models", "pull", "vgg16-512-keras", cache=tmp_path)
-    assert "notop.h5" in nowhere.stderr
-    both = command(
-        "models", "pull", "resnet50", "--to", tmp_path, "--from", tmp_path, cache=tmp_path
-    )
-    assert both.returncode == 2
+    monkeypatch.delenv("IMGSEARCH_OFFLINE")
+    assert "notop.h5" in run("models", "pull", "vgg16-512-keras").stderr
+    both = run("models", "pull", "resnet50", "--to", tmp_path, "--from", tmp_path)
+    assert both.exit_code == 2
 
 
 PULL = """
