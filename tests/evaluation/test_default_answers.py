@@ -40,12 +40,14 @@ def classes(request, tmp_path_factory):
         yield library, names
 
 
-@pytest.fixture(scope="module")
-def described():
-    """Return a library of 157 images that have captions."""
+@pytest.fixture(scope="module", params=[pytest.param(1, marks=pytest.mark.nightly), 2])
+def described(request):
+    """Return a library of 157 images with captions, and every caption or every second one."""
+    questions = load_questions(captioned(CAPTIONS), "captions")
+    assert len(questions) == 157
     with imgsearch.open(f"memory://{uuid.uuid4().hex}") as library:
         library.add(CAPTIONS / "images")
-        yield library
+        yield library, questions[:: request.param]
 
 
 def right(library, queries):
@@ -56,10 +58,9 @@ def right(library, queries):
     ])  # fmt: skip
 
 
-def recall_of_captions(library):
+def recall_of_captions(described):
     """Return the share of first captions with their image among ten hits."""
-    questions = load_questions(captioned(CAPTIONS), "captions")
-    assert len(questions) == 157
+    library, questions = described
     return np.mean([
         Path(question.path).name  # not the whole path: the folder may be a link
         in [Path(hit.fields["path"]).name for hit in library.search(question.text, k=10)]
