@@ -244,7 +244,7 @@ class CatalogOutdated(CatalogError):
 
 
 class ImageNotFound(ImgSearchError, LookupError):
-    """The catalog has no image with that id."""
+    """No image has that id."""
 
 
 class ImageExists(ImgSearchError, ValueError):

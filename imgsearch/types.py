@@ -43,6 +43,11 @@ class Record:
     vector: Vector | None = None
     fields: Mapping[str, Value] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """The field "label", "" if there is none."""
+        return str(self.fields.get("label", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

@@ -11,14 +11,21 @@ from imgsearch.client import search_body
 from imgsearch.client.connection import Connection, error_of
 from imgsearch.client.job_handle import JobHandle
 from imgsearch.client.upload import Uploader
-from imgsearch.errors import BackendError, BackendUnavailable, ImageNotFound, ImgSearchError
+from imgsearch.errors import (
+    BackendError,
+    BackendUnavailable,
+    CollectionNotFound,
+    ImageNotFound,
+    ImgSearchError,
+)
 from imgsearch.filters import Filter
 from imgsearch.images import sources
 from imgsearch.images.sources import Source
+from imgsearch.library.interface import SearchableImages
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.query import Example, Query, SearchOptions
 from imgsearch.settings import Settings
-from imgsearch.types import Closeable, Failure, Hit, Value, check_name
+from imgsearch.types import Failure, Hit, Value, check_name
 from imgsearch.wire.problems import error_class
 from imgsearch.wire.requests import Change, Ids, JobRequest, to_json
 from imgsearch.wire.responses import (
@@ -43,8 +50,8 @@ _PAGE: Final = 500  # images per response
 _FAILING: Final = 503
 
 
-class Client(Closeable):
-    """The images in one collection of a service, with the methods of `imgsearch.Library`.
+class Client(SearchableImages):
+    """The images in one collection of a service, searched like an `imgsearch.Library`.
 
     `key` defaults to the environment variable IMGSEARCH_API_KEY. It is sent only to the origin of
     `url`: redirects are not followed, and proxy environment variables are ignored. `timeout` is in
@@ -75,6 +82,7 @@ class Client(Closeable):
         self._connection = Connection(url, key, timeout=timeout)
         self.url, self.name = self._connection.url, collection
 
+    @override
     def add(
         self,
         *images: Source,
@@ -123,6 +131,7 @@ class Client(Closeable):
         """Return the job with this id, for example one that was started earlier."""
         return JobHandle(self._connection, quote(id_, safe=""))
 
+    @override
     def search(
         self,
         query: Query | Example,
@@ -151,6 +160,7 @@ class Client(Closeable):
         options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
         return self.search_with(query, options)
 
+    @override
     def search_with(self, query: Query | Example, options: SearchOptions) -> list[Hit]:
         """Search like `search`, with all options in one object."""
         return self._search(search_body.request_body(query, options, collection=self.name))
@@ -202,6 +212,7 @@ class Client(Closeable):
             results += map(_result, batch_hits.results)
         return results
 
+    @override
     def get(self, id_: str) -> Image:
         """Return an image's metadata.
 
@@ -246,21 +257,40 @@ class Client(Closeable):
         change = to_json(Change, label=label, name=name, fields=free)
         return self._connection.json(Image, "PATCH", _path(id_), repeat=True, json=change)
 
+    @override
     def remove(self, *ids: str) -> int:
-        """Remove images by id; return the number of removed images. Unknown ids are ignored."""
+        """Remove images by id; return the number of removed images. Unknown ids are ignored.
+
+        Raises:
+            CollectionNotFound: nothing was removed, and the collection does not exist.
+        """
         removed = 0
         for start in range(0, len(ids), MAX_IDS):
             body = to_json(Ids, ids=ids[start : start + MAX_IDS])
             removed += self._connection.json(
                 Deleted, "POST", "/v1/images/delete", repeat=True, json=body
             ).deleted
+        if not removed and not self.exists():
+            raise CollectionNotFound(f"collection {self.name!r} does not exist: nothing was added")
         return removed
 
+    @override
     def count(self) -> int:
         """Return the number of images in the collection."""
         return self._connection.json(
             Counts, "GET", "/v1/count", repeat=True, params={"collection": self.name}
         ).images
+
+    @override
+    def exists(self) -> bool:
+        """Return whether the collection exists. Adding the first image creates it."""
+        try:
+            self._connection.json(
+                CollectionInfo, "GET", f"/v1/collections/{self.name}", repeat=True
+            )
+        except CollectionNotFound:
+            return False
+        return True
 
     def collections(self) -> list[CollectionInfo]:
         """Return the service's collections, sorted by name."""

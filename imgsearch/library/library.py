@@ -22,7 +22,7 @@ from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.encoders.query_encoder import QueryEncoder
-from imgsearch.errors import ConfigError, EncoderWarning, TextWarning
+from imgsearch.errors import ConfigError, EncoderWarning, ImageNotFound, TextWarning
 from imgsearch.filters import Filter
 from imgsearch.images import MAX_PIXELS, checked_limit, sources
 from imgsearch.images.sources import Source
@@ -30,18 +30,19 @@ from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import HitFinder, StoreSearch
 from imgsearch.library.ingest import Ingest
+from imgsearch.library.interface import SearchableImages
 from imgsearch.library.pipeline_cache import PipelineCache
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.removal import remove_images
 from imgsearch.library.thresholds import Thresholds
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
-from imgsearch.types import Closeable, Failure, Hit, Record, Vector
+from imgsearch.types import Failure, Hit, Record, Vector
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
 
 
-class Library(Closeable):
+class Library(SearchableImages):
     """An image library: one collection in a vector store, with the encoder of its vectors.
 
     Returned by `imgsearch.open`. Thread-safe. The encoder is loaded when it is first needed. Both
@@ -88,6 +89,7 @@ class Library(Closeable):
         """
         return encoders.load(**self.recipe.config())
 
+    @override
     def add(
         self,
         *images: Source,
@@ -135,6 +137,7 @@ class Library(Closeable):
             tally.note(encoders.introduction(self.recipe.model))
         return tally.report()
 
+    @override
     def search(
         self,
         query: Query | Example | EncodedQuery,
@@ -175,6 +178,7 @@ class Library(Closeable):
         options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
         return self._search(query, options, pipeline, stacklevel=3)
 
+    @override
     def search_with(
         self,
         query: Query | Example | EncodedQuery,
@@ -260,6 +264,20 @@ class Library(Closeable):
             self._handle.require_writable()
             self._handle.open_or_create().upsert(records)
 
+    @override
+    def get(self, id_: str) -> Record:
+        """Return a stored image's record, without its vector.
+
+        Raises:
+            ImageNotFound: no image has this id.
+        """
+        collection = self._handle.current()
+        records = {} if collection is None else collection.get([id_])
+        if id_ not in records:
+            raise ImageNotFound(f"no image in {self.name!r} has the id {id_!r}")
+        return records[id_]
+
+    @override
     def remove(
         self, *targets: str | PathLike[str], on_missing: Callable[[str], None] | None = None
     ) -> int:
@@ -277,6 +295,7 @@ class Library(Closeable):
         self._handle.require_writable()
         return remove_images(collection, targets, on_missing)
 
+    @override
     def count(self) -> int:
         """Return the number of images in the library."""
         collection = self._handle.current()
@@ -284,6 +303,7 @@ class Library(Closeable):
             return 0
         return collection.count(WHOLE if has_regions(collection) else None)
 
+    @override
     def exists(self) -> bool:
         """Return whether the collection exists. Adding the first image creates it."""
         return self._handle.current() is not None

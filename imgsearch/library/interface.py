@@ -1,0 +1,109 @@
+"""The interface that a library in this process and a client of a service share."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
+
+from imgsearch.filters import Filter
+from imgsearch.images.sources import Source
+from imgsearch.library.progress import Progress, Report
+from imgsearch.query import Example, Query, SearchOptions
+from imgsearch.types import Closeable, Failure, Hit, Value
+
+
+class StoredImage(Protocol):
+    """A stored image: a `Record` of a library, or an `Image` of a service."""
+
+    @property
+    def id(self) -> str:
+        """The id, as in hits."""
+
+    @property
+    def label(self) -> str:
+        """The label, "" if the image has none."""
+
+    @property
+    def fields(self) -> Mapping[str, Value]:
+        """The fields of the image."""
+
+
+class SearchableImages(Closeable):
+    """The images in one collection. `Library` and `Client` implement this interface.
+
+    `url` names the store or the service, `name` the collection. Implementations are thread-safe.
+    """
+
+    url: str
+    name: str
+
+    @abstractmethod
+    def add(
+        self,
+        *images: Source,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
+    ) -> Report:
+        """Add local images: folders, globs, list files, image files, or sequences of these.
+
+        Known images are skipped, or get the label that the source has for them, so an interrupted
+        call can be repeated. Unreadable files are listed in `Report.failures`; they do not stop the
+        load.
+
+        Raises:
+            SourceError: a folder, glob or list does not exist; nothing was added.
+            EncoderError, BackendError: the encoder or the store failed; images counted as added are
+                stored.
+        """
+
+    @abstractmethod
+    def search(
+        self,
+        query: Query | Example,
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Filter | None = None,
+        min_score: float | Literal["auto"] | None = None,
+        hide_duplicates: bool | float = False,
+        effort: int | None = None,
+    ) -> list[Hit]:
+        """Return at most `k` hits for `query`, nearest first, after skipping `offset` hits.
+
+        A query is a text, an image, or a `Query` of several. `SearchOptions` describes the options.
+        `get` accepts the `id` of a hit. The `fields` of a hit hold ``label``.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+            SourceError, ImageError: the query image cannot be read.
+            TextUnsupported: the query has a text, and the encoder takes images only.
+            ConfigError: the query is empty, its terms cancel each other, an option is out of range,
+                or the requested threshold was not measured.
+        """
+
+    @abstractmethod
+    def search_with(self, query: Query | Example, options: SearchOptions) -> list[Hit]:
+        """Search like `search`, with all options in one object."""
+
+    @abstractmethod
+    def get(self, id_: str) -> StoredImage:
+        """Return a stored image.
+
+        Raises:
+            ImageNotFound: no image has this id.
+        """
+
+    @abstractmethod
+    def remove(self, *ids: str) -> int:
+        """Remove images by id; return the number of removed images. Unknown ids are ignored.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+        """
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return the number of images, 0 if nothing was added yet."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Return whether the collection exists. Adding the first image creates it."""

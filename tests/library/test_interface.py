@@ -1,0 +1,185 @@
+"""One suite for every implementation of `SearchableImages`: libraries, and a client."""
+
+import inspect
+import uuid
+
+import pytest
+
+import imgsearch
+from imgsearch import Client, Field, Library, Query
+from imgsearch.errors import (
+    CollectionNotFound,
+    ConfigError,
+    ImageError,
+    ImageNotFound,
+    SourceError,
+)
+from imgsearch.library.interface import SearchableImages
+from imgsearch.query import SearchOptions
+from tests.pictures import picture, write
+from tests.service.running import jpeg, running
+from tests.service.topologies import plain
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("interface")
+    with running(plain(folder / "größe"), folder / "data") as service:
+        yield service
+
+
+@pytest.fixture(params=["memory", "embedded", "client"])
+def images(request, tmp_path):
+    """Return an empty collection."""
+    if request.param == "client":
+        service = request.getfixturevalue("service")
+        opened = Client(service.url, service.secrets["admin"], collection=service.collection())
+    else:
+        url = f"memory://{uuid.uuid4().hex}" if request.param == "memory" else tmp_path / "größe.db"
+        opened = imgsearch.open(url, model="lite")
+    with opened as images:
+        yield images
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Return a folder of two labels with three pictures each."""
+    write(tmp_path / "Fotos/Käse", 3)
+    write(tmp_path / "Fotos/猫", 3, start=3)
+    return tmp_path / "Fotos"
+
+
+def labels(hits):
+    return [hit.fields["label"] for hit in hits]
+
+
+@pytest.mark.parametrize("kind", [Library, Client])
+def test_signatures_are_those_of_the_interface(kind):
+    assert issubclass(kind, SearchableImages)
+    for name in sorted(SearchableImages.__abstractmethods__):
+        declared = inspect.signature(getattr(SearchableImages, name)).parameters
+        own = inspect.signature(getattr(kind, name)).parameters
+        for parameter in declared.values():
+            if parameter.kind is not parameter.VAR_POSITIONAL:  # `ids` of any name
+                same = own[parameter.name]
+                assert (same.kind, same.default) == (parameter.kind, parameter.default), name
+        added = [parameter for key, parameter in own.items() if key not in declared]
+        assert all(
+            parameter.kind is parameter.VAR_POSITIONAL or parameter.default is None
+            for parameter in added
+        ), name
+
+
+def test_nothing_was_added(images):
+    assert (images.exists(), images.count()) == (False, 0)
+    for call in (lambda: images.search(picture(1)), lambda: images.remove("nobody")):
+        with pytest.raises(CollectionNotFound):
+            call()
+    with pytest.raises(ImageNotFound):
+        images.get("nobody")
+
+
+def test_add_reports_each_file_and_can_be_repeated(images, photos):
+    broken = photos / "Käse/kaputt.jpg"
+    broken.write_bytes(jpeg(1)[:200])
+    (photos / "notes.txt").write_text("kein Bild")
+    progress, failures = [], []
+    report = images.add(str(photos), on_progress=progress.append, on_failure=failures.append)
+    assert (report.added, report.skipped, report.failed, report.ignored) == (6, 0, 1, 1)
+    assert (progress[0].done, progress[-1].done, progress[-1].found) == (0, 8, 8)
+    assert tuple(failures) == report.failures
+    (failure,) = failures
+    assert (failure.path, failure.stage, failure.error) == (str(broken), "header", "ImageCorrupt")
+    assert (images.exists(), images.count()) == (True, 6)
+    again = images.add(photos)
+    assert (again.added, again.skipped, again.failed) == (0, 6, 1)
+    with pytest.raises(SourceError):
+        images.add(str(photos / "nowhere"))
+
+
+def test_add_replaces_labels_that_the_source_states(images, photos):
+    images.add(photos)
+    table = photos / "labels.csv"
+    table.write_text("path,label\nKäse/bild-ü 0000.png,Brie\nKäse/bild-ü 0001.png,Käse\n", "utf-8")
+    report = images.add(table)
+    assert (report.added, report.updated, report.skipped) == (0, 1, 1)
+    (hit,) = images.search(photos / "Käse/bild-ü 0000.png", k=1)
+    assert (hit.fields["label"], images.get(hit.id).label) == ("Brie", "Brie")
+
+
+def test_search_takes_paths_bytes_pixels_texts_and_sums(images, photos):
+    images.add(photos)
+    some = photos / "猫/bild-ü 0004.png"
+    for query in (some, str(some), some.read_bytes(), picture(4), Query(picture(4))):
+        hits = images.search(query)
+        assert len(hits) == 6
+        assert hits[0].score == pytest.approx(1, abs=1e-5)
+        assert hits[0].distance == pytest.approx(0, abs=1e-5)
+        assert hits[0].fields["label"] == "猫"
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    total = Query(picture(1)).plus(jpeg(4), weight=0.5).minus(some, weight=0.25)
+    assert len(images.search(total, k=3)) == 3
+    assert len(images.search("a photo of a dog")) == 6
+
+
+def test_options_narrow_a_search(images, photos):
+    images.add(photos)
+    hits = images.search(picture(4))
+    ids = [hit.id for hit in hits]
+
+    def ids_of(**options):
+        return [hit.id for hit in images.search(picture(4), **options)]
+
+    assert ids_of(k=2, offset=3) == ids[3:5]
+    assert ids_of(effort=64) == ids
+    assert labels(images.search(picture(4), where=Field("label") == "Käse")) == ["Käse"] * 3
+    least = (hits[1].score + hits[2].score) / 2
+    assert ids_of(min_score=least) == ids[:2]
+    assert ids_of(hide_duplicates=-1.0) == ids[:1]
+    options = SearchOptions(k=2, offset=1, where=Field("label") == "猫")
+    assert images.search_with(picture(4), options) == images.search(
+        picture(4), k=2, offset=1, where=Field("label") == "猫"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "error"),
+    [
+        ("a dog", {"k": 0}, ConfigError),
+        ("a dog", {"offset": -1}, ConfigError),
+        ("a dog", {"effort": 0}, ConfigError),
+        ("a dog", {"min_score": float("nan")}, ConfigError),
+        ("a dog", {"min_score": "viel"}, ConfigError),
+        ("a dog", {"hide_duplicates": float("inf")}, ConfigError),
+        (" ", {}, ConfigError),
+        (b"GIF89a", {}, ImageError),
+        ("missing.jpg", {}, SourceError),
+    ],
+)
+def test_invalid_searches_raise(images, photos, query, options, error):
+    images.add(photos / "Käse/bild-ü 0000.png")
+    with pytest.raises(error):
+        images.search(query, **options)
+
+
+def test_get_and_remove_take_the_ids_of_hits(images, photos):
+    images.add(photos)
+    hit = images.search(picture(4), k=1)[0]
+    image = images.get(hit.id)
+    assert (image.id, image.label) == (hit.id, "猫")
+    assert image.fields.items() <= hit.fields.items()
+    assert images.remove(hit.id, "nobody") == 1
+    assert images.count() == 5
+    assert hit.id not in [other.id for other in images.search(picture(4))]
+    for unknown in (hit.id, "nobody"):
+        assert images.remove(unknown) == 0
+        with pytest.raises(ImageNotFound):
+            images.get(unknown)
+    assert images.add(photos).added == 1
+
+
+def test_close_is_idempotent(images):
+    images.close()
+    images.close()
+    with images as same:
+        assert same is images
