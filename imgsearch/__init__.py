@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from imgsearch.encoders import load as load_encoder
     from imgsearch.filters import Field as Field
     from imgsearch.library.library import Library as Library
-    from imgsearch.library.library import open as open  # noqa: A004 - imgsearch.open reads as intended
+    from imgsearch.library.open import open as open  # noqa: A004 - imgsearch.open reads as intended
     from imgsearch.pipelines import embed_pipeline as embed_pipeline
     from imgsearch.pipelines import image_steps as image_steps
     from imgsearch.pipelines import insert_pipeline as insert_pipeline
@@ -59,7 +59,7 @@ _HOMES = {
     "insert_pipeline": "pipelines",
     "load_encoder": "encoders",
     "op": "towhee",
-    "open": "library.library",
+    "open": "library.open",
     "query_steps": "pipelines",
     "search_pipeline": "pipelines",
     "text_search_pipeline": "pipelines",

@@ -11,7 +11,7 @@ from imgsearch import backends
 from imgsearch.backends import notes
 from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
 from imgsearch.library.library import Library
-from imgsearch.library.library import open as open_library
+from imgsearch.library.open import open as open_library
 from imgsearch.library.progress import Report
 from imgsearch.types import check_name
 

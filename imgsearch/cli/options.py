@@ -177,7 +177,7 @@ def open_library(settings: Settings, db: str | None, *, new: bool = False, **con
     Raises:
         CollectionNotFound: the store does not exist, and `new` is False.
     """
-    from imgsearch.library.library import open as open_url
+    from imgsearch.library.open import open as open_url
 
     url = db or settings.store
     if not new:

@@ -5,7 +5,6 @@ originals and a catalog.
 """
 
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -16,23 +15,24 @@ import pyarrow as pa
 from typing_extensions import override
 
 from imgsearch import encoders
-from imgsearch.backends import Collection, FieldNames, Metric
+from imgsearch.backends import Collection
 from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.encoders.query_encoder import QueryEncoder
-from imgsearch.errors import ConfigError, EncoderWarning, ImageNotFound, TextWarning
+from imgsearch.errors import ImageNotFound
 from imgsearch.filters import Filter
-from imgsearch.images import MAX_PIXELS, checked_limit, sources
+from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.sources import Source
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import HitFinder, StoreSearch
 from imgsearch.library.ingest import Ingest
 from imgsearch.library.interface import SearchableImages
-from imgsearch.library.pipeline_cache import PipelineCache
+from imgsearch.library.pipeline_cache import PipelineCache, only_row
 from imgsearch.library.progress import Progress, Report, Tally
+from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.removal import remove_images
 from imgsearch.library.thresholds import Thresholds
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
@@ -195,7 +195,7 @@ class Library(SearchableImages):
         Raises: as for `search`, except CollectionNotFound.
         """
         encoded = self.encode_query(query)
-        _warn(encoded, self._handle.known, stacklevel=3)
+        warn_of_query(encoded, self._handle.known, stacklevel=2)
         return encoded.vector
 
     def encode_query(
@@ -209,7 +209,7 @@ class Library(SearchableImages):
         """
         steps = pipeline or self._steps.get("query")
         encoding = self._pipelines.encode(self._handle.recipe, steps)
-        encoded: EncodedQuery = _only(encoding(self._checked(query, steps)))["encoded"]
+        encoded: EncodedQuery = only_row(encoding(self._checked(query, steps)))["encoded"]
         if encoded.encoder is not None and self._handle.known is not None:
             self._handle.known.require(encoded.encoder)
         return encoded
@@ -348,9 +348,9 @@ class Library(SearchableImages):
         thresholds = Thresholds(self._handle.backend, collection)
         finder = HitFinder(collection, thresholds, options, self.store_search)
         searching = self._pipelines.search(self._handle.recipe, steps)
-        row = _only(searching(self._checked(query, steps), finder))
+        row = only_row(searching(self._checked(query, steps), finder))
         if not isinstance(query, EncodedQuery):
-            _warn(row["encoded"], collection, stacklevel=stacklevel + 1)
+            warn_of_query(row["encoded"], collection, stacklevel=stacklevel)
         return list(row["hits"])
 
     def _checked(
@@ -368,92 +368,3 @@ class Library(SearchableImages):
         if any(term.kind != "vector" for term in query.terms):
             self._handle.required_recipe()
         return query
-
-
-def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens files
-    url: str | PathLike[str] = "photos.db",
-    *,
-    collection: str = "images",
-    model: str | None = None,
-    weights: str | PathLike[str] | None = None,
-    options: Mapping[str, Any] | None = None,
-    index: str | None = None,
-    metric: Metric | None = None,
-    token: str | None = None,
-    timeout: float = 60.0,
-    regions: "str | PathLike[str] | Detection | None" = None,
-    max_pixels: int = MAX_PIXELS,
-    id_field: str | None = None,
-    vector_field: str | None = None,
-    path_field: str | None = None,
-    label_field: str | None = None,
-    steps: "Mapping[str, Pipeline] | None" = None,
-) -> Library:
-    """Open the image library in `collection` of the store at `url`; `add` creates a missing one.
-
-    `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
-    ``memory://name``. `token` ("user:password") is for servers that require one.
-    `model` ("lite", "classic", "timm:NAME" …), `weights` and `options` name the encoder. An
-    existing collection remembers its own; give `weights` only if the file has moved.
-    `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
-    (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
-    detector, or a `Detection`: the objects in each added image are then searchable, too.
-    `max_pixels` limits the decoded pixels of an added image or a query image. A JPEG is decoded at
-    1/2, 1/4 or 1/8 scale if that is enough for the encoder, so a 200-megapixel JPEG is accepted.
-
-    A collection of another program is read-only. To search it, give the model that made its vectors
-    and the names of its fields: `path_field` and `label_field` become "path" and "label" in hits.
-    `vector_field` is required if it has several vector fields. `id_field`, the primary key, is
-    optional.
-
-    `steps` are open pipelines of your own: "image" for `add` (see `image_steps`), and "query" for
-    `search` (see `query_steps`). The collection does not record them.
-
-    Arguments are checked before a store is created on disk.
-
-    Raises:
-        ConfigError: the URL, the index, the metric or another argument is invalid.
-        ModelNotFound: no model is called `model`.
-        WeightsNotFound, WeightsInvalid: the weights file does not exist, or is invalid.
-        EncoderMismatch: the collection was made by another model.
-        EncoderRemoved: `model` was removed; or a removed encoder made the collection, and `model`
-            is another one. Without `model` the collection opens.
-        SchemaMismatch: the collection has another index or metric.
-        StoreLocked, BackendUnavailable: the store cannot be opened.
-    """
-    checked_limit(max_pixels)
-    detection = None if regions is None else Detection.of(regions)
-    handle = CollectionHandle(
-        url,
-        collection,
-        model=model,
-        weights=weights,
-        options=options,
-        index=index,
-        metric=metric,
-        names=FieldNames(id_field, vector_field, path_field, label_field),
-        token=token,
-        timeout=timeout,
-    )
-    return Library(handle, regions=detection, max_pixels=max_pixels, steps=steps)
-
-
-def _only(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the row of a query.
-
-    Raises:
-        ConfigError: a user's steps left the query out, or made several of it.
-    """
-    if len(rows) != 1:
-        raise ConfigError(f"the pipeline made {len(rows)} rows of a query: it must make one.")
-    return rows[0]
-
-
-def _warn(encoded: EncodedQuery, collection: Collection | None, *, stacklevel: int) -> None:
-    """Issue the warnings about a query."""
-    if encoded.encoder is not None and collection is not None:
-        text = collection.encoder_warning(encoded.encoder.model)
-        if text:
-            warnings.warn(text, EncoderWarning, stacklevel=stacklevel)
-    for text in encoded.warnings:
-        warnings.warn(text, TextWarning, stacklevel=stacklevel)

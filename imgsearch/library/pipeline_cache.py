@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from typing_extensions import override
@@ -91,6 +91,17 @@ class PipelineCache(Closeable):
                 self._kept.popitem(last=False)  # its threads end with the last run
             pipeline: T = self._kept[key]
             return pipeline
+
+
+def only_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the row of a query.
+
+    Raises:
+        ConfigError: a user's steps left the query out, or made several of it.
+    """
+    if len(rows) != 1:
+        raise ConfigError(f"the pipeline made {len(rows)} rows of a query: it must make one.")
+    return rows[0]
 
 
 def _niceness() -> int:

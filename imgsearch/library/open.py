@@ -1,0 +1,82 @@
+"""Opens a library: the collection in a store, its encoder, and how images are read."""
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from imgsearch.backends import FieldNames, Metric
+from imgsearch.encoders.detector import Detection
+from imgsearch.images import MAX_PIXELS, checked_limit
+from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.library import Library
+
+if TYPE_CHECKING:
+    from imgsearch.towhee import Pipeline
+
+
+def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens files
+    url: str | PathLike[str] = "photos.db",
+    *,
+    collection: str = "images",
+    model: str | None = None,
+    weights: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    index: str | None = None,
+    metric: Metric | None = None,
+    token: str | None = None,
+    timeout: float = 60.0,
+    regions: "str | PathLike[str] | Detection | None" = None,
+    max_pixels: int = MAX_PIXELS,
+    id_field: str | None = None,
+    vector_field: str | None = None,
+    path_field: str | None = None,
+    label_field: str | None = None,
+    steps: "Mapping[str, Pipeline] | None" = None,
+) -> Library:
+    """Open the image library in `collection` of the store at `url`; `add` creates a missing one.
+
+    `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
+    ``memory://name``. `token` ("user:password") is for servers that require one.
+    `model` ("lite", "classic", "timm:NAME" …), `weights` and `options` name the encoder. An
+    existing collection remembers its own; give `weights` only if the file has moved.
+    `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
+    (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
+    detector, or a `Detection`: the objects in each added image are then searchable, too.
+    `max_pixels` limits the decoded pixels of an added image or a query image. A JPEG is decoded at
+    1/2, 1/4 or 1/8 scale if that is enough for the encoder, so a 200-megapixel JPEG is accepted.
+
+    A collection of another program is read-only. To search it, give the model that made its vectors
+    and the names of its fields: `path_field` and `label_field` become "path" and "label" in hits.
+    `vector_field` is required if it has several vector fields. `id_field`, the primary key, is
+    optional.
+
+    `steps` are open pipelines of your own: "image" for `add` (see `image_steps`), and "query" for
+    `search` (see `query_steps`). The collection does not record them.
+
+    Arguments are checked before a store is created on disk.
+
+    Raises:
+        ConfigError: the URL, the index, the metric or another argument is invalid.
+        ModelNotFound: no model is called `model`.
+        WeightsNotFound, WeightsInvalid: the weights file does not exist, or is invalid.
+        EncoderMismatch: the collection was made by another model.
+        EncoderRemoved: `model` was removed; or a removed encoder made the collection, and `model`
+            is another one. Without `model` the collection opens.
+        SchemaMismatch: the collection has another index or metric.
+        StoreLocked, BackendUnavailable: the store cannot be opened.
+    """
+    checked_limit(max_pixels)
+    detection = None if regions is None else Detection.of(regions)
+    handle = CollectionHandle(
+        url,
+        collection,
+        model=model,
+        weights=weights,
+        options=options,
+        index=index,
+        metric=metric,
+        names=FieldNames(id_field, vector_field, path_field, label_field),
+        token=token,
+        timeout=timeout,
+    )
+    return Library(handle, regions=detection, max_pixels=max_pixels, steps=steps)
