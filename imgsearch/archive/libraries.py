@@ -10,6 +10,7 @@ import numpy as np
 from imgsearch import backends
 from imgsearch.backends import notes
 from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
+from imgsearch.library.hit_finder import StoreSearch
 from imgsearch.library.library import Library
 from imgsearch.library.open import open as open_library
 from imgsearch.library.progress import Report
@@ -24,7 +25,8 @@ class Libraries:
 
     `access` (token, timeout, max_pixels, steps) applies to all collections. `creation` (model,
     weights, options, index, metric) applies to new collections; for existing collections only
-    `weights` is used. At most `most` collections can be created; None sets no limit.
+    `weights` is used. At most `most` collections can be created; None sets no limit. Libraries get
+    the `store_search` that was set before they were opened.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Libraries:
         # an embedded store runs one call at a time, and compares rows outside the index in Python,
         # which takes 25 µs a row
         self.embedded = self.url.startswith("milvus-lite:")
+        self.store_search: StoreSearch | None = None
         self._open: dict[str, Library] = {}
         self._waiting: dict[str, int] = {}  # images that are not indexed yet
         self._lock = threading.RLock()
@@ -67,9 +70,9 @@ class Libraries:
                 if name in existing:
                     self._require_own(name)
                     options = {"weights": self._creation["weights"]}
-                self._open[name] = open_library(
-                    self.url, collection=name, **self._access, **options
-                )
+                library = open_library(self.url, collection=name, **self._access, **options)
+                library.store_search = self.store_search
+                self._open[name] = library
             return self._open[name]
 
     @contextmanager

@@ -26,7 +26,7 @@ class Searcher:
 
     def __init__(self, libraries: Libraries, catalog: Catalog, traffic: Traffic) -> None:
         self._libraries, self._catalog, self._traffic = libraries, catalog, traffic
-        self._batcher = SearchBatcher(calls=1 if libraries.embedded else _CALLS)
+        libraries.store_search = SearchBatcher(calls=1 if libraries.embedded else _CALLS).search
 
     def run(
         self, query: Query | Example | EncodedQuery, options: SearchOptions, *, collection: str
@@ -34,7 +34,6 @@ class Searcher:
         """See `Archive.search`."""
         with self._traffic.search():
             library = self._libraries.existing(collection)
-            library.store_search = self._batcher.search
             hits = self._with_entries(library, library.search_with(query, options))
             if None in hits:
                 encoded = library.encode_query(query)
