@@ -70,15 +70,9 @@ def stamp(*files: Path) -> list[list[int]]:
 def machine() -> str:
     """Return the names of the CPU and the operating system, because compiled code depends on them.
 
-    On Linux the CPU's name is followed by its features; Windows names it in the environment.
-    `platform.processor` is not used, because it starts a process.
+    On Linux the CPU's name and features follow. `platform.processor` would start a process.
     """
-    names = [
-        platform.system(),
-        platform.machine(),
-        os.environ.get("PROCESSOR_IDENTIFIER", ""),
-        str(os.cpu_count()),
-    ]
+    names = [platform.system(), platform.machine(), str(os.cpu_count())]
     try:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].split("\n")
     except OSError:
