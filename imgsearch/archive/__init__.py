@@ -1,9 +1,9 @@
 """The archive keeps originals, catalog and vectors consistent. The service and the UI use it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from imgsearch import objects
 from imgsearch.archive.access import Keys
@@ -17,14 +17,20 @@ from imgsearch.archive.outcomes import (
     Repaired,
 )
 from imgsearch.archive.upload import Incoming
+from imgsearch.backends import StoreOptions
 from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, State
 from imgsearch.errors import ConfigError
-from imgsearch.library.collection_handle import ARGUMENTS, check_arguments
+from imgsearch.images import MAX_PIXELS
+from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.settings import TIMEOUT
+
+if TYPE_CHECKING:
+    from imgsearch.towhee import Pipeline
 
 __all__ = [
     "Added",
     "Archive",
+    "CollectionOptions",
     "Entry",
     "Found",
     "Incoming",
@@ -56,18 +62,22 @@ def opened(
     s3_key: str | None = None,
     s3_secret: str | None = None,
     roots: Sequence[Path] = (),
-    **options: Any,
+    creation: CollectionOptions = CollectionOptions(),  # noqa: B008 - frozen
+    max_pixels: int = MAX_PIXELS,
+    most_collections: int | None = None,
+    steps: "Mapping[str, Pipeline] | None" = None,
 ) -> Iterator[Archive]:
     """Open the archive in the folder `data`. A missing folder is created, private to its owner.
 
     By default `db` is ``vectors.db`` in that folder, `catalog` is ``catalog.db`` and `originals` is
-    ``originals/``. `options` are further arguments of `Archive`.
+    ``originals/``. `roots`, `creation`, `max_pixels`, `most_collections` and `steps` are as for
+    `Archive`.
 
     Raises:
         ConfigError, BackendError, CatalogError, ObjectStoreError: a store cannot be opened.
         EncoderError: `model` or its `weights` do not exist.
     """
-    check_arguments(**{name: options[name] for name in ARGUMENTS if name in options})
+    creation.check()
     if None in (db, catalog, originals):
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
     originals = originals or str(data / "originals")
@@ -76,13 +86,14 @@ def opened(
         Catalog(catalog, password=catalog_password, timeout=timeout) as open_catalog,
         objects.connect(originals, key=s3_key, secret=s3_secret, timeout=timeout) as store,
         Archive(
-            db or str(data / "vectors.db"),
+            StoreOptions(db or str(data / "vectors.db"), token, timeout),
             catalog=open_catalog,
             originals=store,
-            token=token,
-            timeout=timeout,
             roots=roots,
-            **options,
+            creation=creation,
+            max_pixels=max_pixels,
+            most_collections=most_collections,
+            steps=steps,
         ) as archive,
     ):
         yield archive

@@ -25,16 +25,16 @@ from imgsearch.archive.repair import Repair
 from imgsearch.archive.search import Searcher
 from imgsearch.archive.upload import Incoming
 from imgsearch.archive.writer import Writer
-from imgsearch.backends import Metric
+from imgsearch.backends import StoreOptions
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import CollectionNotFound, ConfigError, ImgSearchError
 from imgsearch.filters import composed
 from imgsearch.images import MAX_PIXELS
+from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Progress, Tally
 from imgsearch.objects import ObjectStore
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
-from imgsearch.settings import TIMEOUT
 from imgsearch.types import Closeable, Failure, Value, Vector
 from imgsearch.wire.responses import CollectionInfo, Counts
 
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 class Archive(Closeable):
     """Images in several collections: originals, catalog and vectors. Thread-safe.
 
-    `db` is the URL of the vector store. `db`, `token`, `timeout`, `model`, `weights`, `options`,
-    `index`, `metric`, `max_pixels` and `steps` are as for `imgsearch.open`. Without `originals`,
-    files stay in their folders and uploads cannot be shown later. `folder` reads only inside
-    `roots`. At most `most_collections` collections can be created; None sets no limit. `on_step` is
-    called with the name of each write step, for crash tests.
+    `store` is the vector store, and `creation` the encoder, index and metric of new collections.
+    `max_pixels` and `steps` are as for `imgsearch.open`. Without `originals`, files stay in their
+    folders and uploads cannot be shown later. `folder` reads only inside `roots`. At most
+    `most_collections` collections can be created; None sets no limit. `on_step` is called with the
+    name of each write step, for crash tests.
 
     Raises:
         ConfigError, BackendError: as for `imgsearch.open`.
@@ -57,17 +57,11 @@ class Archive(Closeable):
 
     def __init__(
         self,
-        db: str,
+        store: StoreOptions,
         *,
         catalog: Catalog,
         originals: ObjectStore | None,
-        token: str | None = None,
-        timeout: float = TIMEOUT,
-        model: str | None = None,
-        weights: str | PathLike[str] | None = None,
-        options: dict[str, Any] | None = None,
-        index: str | None = None,
-        metric: Metric | None = None,
+        creation: CollectionOptions = CollectionOptions(),  # noqa: B008 - frozen
         max_pixels: int = MAX_PIXELS,
         roots: Sequence[Path] = (),
         on_step: Callable[[str], None] | None = None,
@@ -76,16 +70,10 @@ class Archive(Closeable):
     ) -> None:
         self.catalog, self.originals, self.roots = catalog, originals, tuple(roots)
         self._on_step = on_step or _nothing
-        creation = {
-            "model": model,
-            "weights": weights,
-            "options": options,
-            "index": index,
-            "metric": metric,
-        }
         self.max_pixels = max_pixels
-        access = {"token": token, "timeout": timeout, "max_pixels": max_pixels, "steps": steps}
-        self._libraries = Libraries(db, access=access, creation=creation, most=most_collections)
+        self._libraries = Libraries(
+            store, creation, max_pixels=max_pixels, steps=steps, most=most_collections
+        )
         self.url = self._libraries.url
         self.traffic = Traffic()
         self._searcher = Searcher(self._libraries, catalog, self.traffic)

@@ -1,49 +1,56 @@
 """The libraries of one store, opened at the first use and kept open."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from imgsearch import backends
-from imgsearch.backends import notes
+from imgsearch.backends import StoreOptions, notes
 from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
+from imgsearch.images import MAX_PIXELS, checked_limit
+from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.hit_finder import StoreSearch
 from imgsearch.library.library import Library
-from imgsearch.library.open import open as open_library
 from imgsearch.library.progress import Report
 from imgsearch.types import check_name
+
+if TYPE_CHECKING:
+    from imgsearch.towhee import Pipeline
 
 WORTH_AN_INDEX: Final = 256
 """The number of images from which an index is worth its cost. Fewer use brute force."""
 
 
 class Libraries:
-    """Opens libraries with arguments of `imgsearch.open`. Thread-safe.
+    """Opens the libraries of a store. Thread-safe.
 
-    `access` (token, timeout, max_pixels, steps) applies to all collections. `creation` (model,
-    weights, options, index, metric) applies to new collections; for existing collections only
-    `weights` is used. At most `most` collections can be created; None sets no limit. Libraries get
-    the `store_search` that was set before they were opened.
+    `creation` applies to new collections; for existing collections only its `weights` are used.
+    `max_pixels` and `steps` are as for `imgsearch.open`. At most `most` collections can be created;
+    None sets no limit. Libraries get the `store_search` that was set before they were opened.
     """
 
     def __init__(
         self,
-        db: str,
+        store: StoreOptions,
+        creation: CollectionOptions,
         *,
-        access: dict[str, Any],
-        creation: dict[str, Any],
+        max_pixels: int = MAX_PIXELS,
+        steps: "Mapping[str, Pipeline] | None" = None,
         most: int | None = None,
     ) -> None:
         if most is not None and most < 1:
             raise ConfigError(f"the limit of collections is invalid: {most}. Pass at least 1.")
+        checked_limit(max_pixels)
         self._most = most
         self._users: dict[str, int] = {}  # number of additions that use a library, by name
-        self._access, self._creation = access, creation
-        self._store = backends.connect(db, token=access["token"], timeout=access["timeout"])
+        self._creation, self._max_pixels, self._steps = creation, max_pixels, steps
+        self._store = store.connect()
         self.url = self._store.url
+        self._store_options = replace(store, url=self.url)
         # an embedded store runs one call at a time, and compares rows outside the index in Python,
         # which takes 25 µs a row
         self.embedded = self.url.startswith("milvus-lite:")
@@ -69,8 +76,12 @@ class Libraries:
                 self._check_room(name, existing)
                 if name in existing:
                     self._require_own(name)
-                    options = {"weights": self._creation["weights"]}
-                library = open_library(self.url, collection=name, **self._access, **options)
+                    options = CollectionOptions(weights=options.weights)
+                library = Library(
+                    CollectionHandle(self._store_options, name, options),
+                    max_pixels=self._max_pixels,
+                    steps=self._steps,
+                )
                 library.store_search = self.store_search
                 self._open[name] = library
             return self._open[name]

@@ -6,6 +6,7 @@
 import atexit
 import re
 import threading
+from dataclasses import dataclass, field
 from importlib import import_module
 from os import PathLike, fspath
 from pathlib import Path
@@ -83,6 +84,19 @@ def connect(
             backend = _open[key] = _driver(url)(url, token=token, timeout=timeout)
         backend._users += 1
         return backend
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """The arguments of `connect`. The token is not shown."""
+
+    url: str | PathLike[str]
+    token: str | None = field(default=None, repr=False)
+    timeout: float = TIMEOUT
+
+    def connect(self) -> VectorBackend:
+        """Open the store, or share an open connection; see `connect`."""
+        return connect(self.url, token=self.token, timeout=self.timeout)
 
 
 def register(scheme: str, backend: type[VectorBackend]) -> None:

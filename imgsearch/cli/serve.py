@@ -140,6 +140,7 @@ def serve(
         raise MissingExtra(
             f"the service needs {error.name}", extra="service", name=error.name
         ) from error
+    from imgsearch.archive import CollectionOptions
     from imgsearch.archive.access import Keys
 
     settings = Settings.from_environment()
@@ -151,11 +152,13 @@ def serve(
             values["db"],
             new=True,
             roots=[root.absolute() for root in values["roots"]],
-            model=values["model"],
-            weights=values["weights"],
-            options=options.parse_options(values["options"]),
-            index=values["index"],
-            metric=values["metric"],
+            creation=CollectionOptions(
+                values["model"],
+                values["weights"],
+                options.parse_options(values["options"]),
+                values["index"],
+                values["metric"],
+            ),
             max_pixels=values["max_pixels"],
             steps=values["steps"],
             most_collections=values["max_collections"],

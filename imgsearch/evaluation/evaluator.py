@@ -17,7 +17,7 @@ from imgsearch.evaluation.options import EvaluationOptions, Target
 from imgsearch.evaluation.results import Answers, Gallery
 from imgsearch.evaluation.run import Run
 from imgsearch.evaluation.stored import search_stored, stored
-from imgsearch.library.collection_handle import check_arguments
+from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.text import did_you_mean
 from imgsearch.types import Fingerprint
 
@@ -57,7 +57,9 @@ def evaluate(
             + did_you_mean(queries, QUERIES)
         )
     recipe = Recipe(model) if isinstance(model, str) else model
-    check_arguments(**recipe.config(), index=target.index, metric=target.metric)
+    CollectionOptions(
+        recipe.model, recipe.weights, recipe.options, target.index, target.metric
+    ).check()
     with embedded(dataset, recipe.resolved(), target, options) as gallery:
         return run_search(gallery, QUERIES[queries], options)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from imgsearch.backends import Metric
 from imgsearch.evaluation.run import SEED
 from imgsearch.images import MAX_PIXELS
 
@@ -48,4 +49,4 @@ class Target:
     url: str | None = None
     collection: str | None = None
     index: str = "flat"
-    metric: str = "cosine"
+    metric: Metric = "cosine"

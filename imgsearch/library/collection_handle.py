@@ -1,24 +1,19 @@
 """A handle to a named collection, which may not exist yet."""
 
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
-from os import PathLike
-from typing import Any, Final
+from typing import Final
 
 from imgsearch import backends, encoders
-from imgsearch.backends import Collection, FieldNames, Index, Metric, Schema, notes
+from imgsearch.backends import Collection, FieldNames, Index, Metric, Schema, StoreOptions, notes
 from imgsearch.backends.collection import unnamed_encoder_error
-from imgsearch.backends.schema import FieldType, check_metric
+from imgsearch.backends.schema import FieldType
 from imgsearch.encoders import Recipe
 from imgsearch.errors import CollectionNotFound, ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.images import regions
-from imgsearch.settings import TIMEOUT
+from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.text import did_you_mean
 from imgsearch.types import check_name
-
-ARGUMENTS: Final = ("collection", "model", "weights", "options", "index", "metric")
-"""The names of the arguments of `check_arguments`."""
 
 _FIELDS: Final = ("path", "label")  # stored beside each vector
 
@@ -33,40 +28,27 @@ class CollectionHandle:
 
     def __init__(
         self,
-        url: str | PathLike[str],
+        store: StoreOptions,
         name: str = "images",
+        options: CollectionOptions = CollectionOptions(),  # noqa: B008 - frozen
         *,
-        model: str | None = None,
-        weights: str | PathLike[str] | None = None,
-        options: Mapping[str, Any] | None = None,
-        index: str | None = None,
-        metric: Metric | None = None,
         names: FieldNames = FieldNames(),  # noqa: B008 - frozen
-        token: str | None = None,
-        timeout: float = TIMEOUT,
     ) -> None:
         if name == notes.NAME:
             raise ConfigError(
                 f"invalid collection name {name!r}: the store's notes use it. Choose another name."
             )
-        check_arguments(
-            collection=name,
-            model=model,
-            weights=weights,
-            options=options,
-            index=index,
-            metric=metric,
-        )
-        self.name, self._names = name, names
-        self._encoder = (model, weights, options)
-        if not backends.is_there(url):  # an invalid argument must not leave an empty store behind
+        check_name(name)
+        options.check()
+        self.name, self._options, self._names = name, options, names
+        if not backends.is_there(store.url):  # an invalid option must not leave an empty store
             self._recipe_for(None)
         self._lock = threading.RLock()
         self._closed = False
-        self.backend = backends.connect(url, token=token, timeout=timeout)
+        self.backend = store.connect()
         try:
             self.known = self._existing()
-            self._index, self._metric = _index_and_metric(self.known, index, metric)
+            self._index, self._metric = _index_and_metric(self.known, options)
             self.recipe = self._recipe_for(self.known)
         except BaseException:
             self.backend.close()
@@ -158,7 +140,7 @@ class CollectionHandle:
             return None
 
     def _recipe_for(self, collection: Collection | None) -> Recipe | None:
-        return _recipe(collection, *self._encoder)
+        return _recipe(collection, self._options)
 
     def _schema(self, *, with_regions: bool) -> Schema:
         recipe = self.required_recipe()
@@ -169,31 +151,8 @@ class CollectionHandle:
         return Schema(encoder.dim, self._metric, index, fields, encoder, recipe.to_json())
 
 
-def check_arguments(
-    *,
-    collection: str = "images",
-    model: str | None = None,
-    weights: str | PathLike[str] | None = None,
-    options: Mapping[str, Any] | None = None,
-    index: str | None = None,
-    metric: str | None = None,
-) -> None:
-    """Check the arguments of `imgsearch.open` that need no store.
-
-    Raises:
-        ConfigError, ModelNotFound, WeightsNotFound, WeightsInvalid: as for `imgsearch.open`.
-    """
-    check_name(collection)
-    if index is not None:
-        Index.parse(index)
-    if metric is not None:
-        check_metric(metric)
-    if model is not None:
-        encoders.check(model, weights=weights, options=options)
-
-
 def _index_and_metric(
-    collection: Collection | None, index: str | None, metric: Metric | None
+    collection: Collection | None, options: CollectionOptions
 ) -> tuple[str, Metric]:
     """Return the requested index and metric, which default to the collection's.
 
@@ -201,21 +160,16 @@ def _index_and_metric(
         SchemaMismatch: the collection has another index or metric.
     """
     if collection is None:
-        return str(Index.parse(index or "hnsw")), metric or "cosine"
+        return str(Index.parse(options.index or "hnsw")), options.metric or "cosine"
     schema = collection.schema
-    requested = Index.parse(index) if index else schema.index
-    wanted = replace(schema, index=requested, metric=metric or schema.metric)
+    requested = Index.parse(options.index) if options.index else schema.index
+    wanted = replace(schema, index=requested, metric=options.metric or schema.metric)
     if differences := schema.differences(wanted):
         raise SchemaMismatch(f"collection {collection.name!r}: {'; '.join(differences)}")
     return str(schema.index), schema.metric
 
 
-def _recipe(
-    collection: Collection | None,
-    model: str | None,
-    weights: str | PathLike[str] | None,
-    options: Mapping[str, Any] | None,
-) -> Recipe | None:
+def _recipe(collection: Collection | None, options: CollectionOptions) -> Recipe | None:
     """Return the recipe that the collection records, with the user's weights and options.
 
     Returns None if the collection records no encoder and the user names no model.
@@ -225,9 +179,10 @@ def _recipe(
         EncoderMismatch: the collection was made by another model.
         EncoderRemoved: the collection's encoder was removed, and the user names another model.
     """
+    model, weights = options.model, options.weights
     schema = collection.schema if collection is not None else None
     known = Recipe.from_json(schema.note) if schema is not None else None
-    if model is None and known is None and (weights is not None or options):
+    if model is None and known is None and (weights is not None or options.options):
         raise ConfigError("weights and options were given without a model; name the model, too")
     if schema is not None and schema.encoder is None and model is None:
         return None
@@ -238,7 +193,7 @@ def _recipe(
             f"the collection holds vectors of {schema.encoder.model!r}, not of {model!r}. Omit the "
             "model, or add the images to another collection."
         )
-    requested = Recipe.of(name or _model_name(known, schema), weights, options)
+    requested = Recipe.of(name or _model_name(known, schema), weights, options.options)
     if known is None or encoders.canonical(known.model) != requested.model:
         return requested
     merged = {**(known.options or {}), **(requested.options or {})}

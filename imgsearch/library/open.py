@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from imgsearch.backends import FieldNames, Metric
+from imgsearch.backends import FieldNames, Metric, StoreOptions
 from imgsearch.encoders.detector import Detection
 from imgsearch.images import MAX_PIXELS, checked_limit
 from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.library import Library
 
 if TYPE_CHECKING:
@@ -68,15 +69,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     checked_limit(max_pixels)
     detection = None if regions is None else Detection.of(regions)
     handle = CollectionHandle(
-        url,
+        StoreOptions(url, token, timeout),
         collection,
-        model=model,
-        weights=weights,
-        options=options,
-        index=index,
-        metric=metric,
+        CollectionOptions(model, weights, options, index, metric),
         names=FieldNames(id_field, vector_field, path_field, label_field),
-        token=token,
-        timeout=timeout,
     )
     return Library(handle, regions=detection, max_pixels=max_pixels, steps=steps)

@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from imgsearch import objects
-from imgsearch.archive import Archive, Incoming
+from imgsearch.archive import Archive, CollectionOptions, Incoming
+from imgsearch.backends import StoreOptions
 from imgsearch.catalog import Catalog
 from tests.pictures import picture
 
@@ -21,10 +22,10 @@ def archive(folder, *, on_step=None, roots=(), db=None, catalog=None, originals=
     with (
         Catalog(catalog or str(folder / "catalog.db")) as rows,
         Archive(
-            db or str(folder / "vectors.db"),
+            StoreOptions(db or str(folder / "vectors.db")),
             catalog=rows,
             originals=originals or objects.connect(str(folder / "originals")),
-            model="classic",
+            creation=CollectionOptions("classic"),
             roots=roots,
             on_step=on_step,
             **limits,

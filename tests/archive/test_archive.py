@@ -6,7 +6,7 @@ import pytest
 
 import imgsearch
 from imgsearch.archive import Archive, Incoming
-from imgsearch.backends import Schema
+from imgsearch.backends import Schema, StoreOptions
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
@@ -219,7 +219,8 @@ def test_archive_at_its_collection_limit_has_a_default_library(tmp_path):
     db = "memory://limited"
     with archive(tmp_path, db=db) as opened:
         opened.add(images(0, 1), collection="ours")
-        with Archive(db, catalog=opened.catalog, originals=None, most_collections=1) as limited:
+        store = StoreOptions(db)
+        with Archive(store, catalog=opened.catalog, originals=None, most_collections=1) as limited:
             assert limited.default().name == "ours"
             assert set(limited.health().values()) == {"ok"}
 

@@ -156,7 +156,7 @@ def test_valid_arguments_are_accepted(tmp_path, arguments):
 
 @pytest.mark.parametrize("arguments", [{"metric": "cos"}, {"index": "hsnw"}, {"model": "nope"}])
 def test_archive_and_evaluation_check_arguments_before_creating_a_folder(tmp_path, arguments):
-    from imgsearch.archive import opened
+    from imgsearch.archive import CollectionOptions, opened
     from imgsearch.datasets import dataset
     from imgsearch.evaluation.evaluator import evaluate
     from imgsearch.evaluation.options import Target
@@ -164,7 +164,10 @@ def test_archive_and_evaluation_check_arguments_before_creating_a_folder(tmp_pat
     write(tmp_path / "bilder/hund", 2)
     model = {key: value for key, value in arguments.items() if key == "model"}
     place = {key: value for key, value in arguments.items() if key != "model"}
-    with pytest.raises(ImgSearchError), opened(tmp_path / "archive", **arguments):
+    with (
+        pytest.raises(ImgSearchError),
+        opened(tmp_path / "archive", creation=CollectionOptions(**arguments)),
+    ):
         pass
     target = Target(str(tmp_path / "x.db"), **place)
     with pytest.raises(ImgSearchError):

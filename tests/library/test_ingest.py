@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import imgsearch
+from imgsearch.backends import StoreOptions
 from imgsearch.errors import BackendError
 from imgsearch.images.sources import content_id, references
 from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.ingest import Ingest
 from imgsearch.library.progress import Candidate, Tally
@@ -184,7 +186,7 @@ def test_copy_elsewhere_changes_the_label_and_not_the_path(library, tmp_path):
 
 def test_new_label_of_an_image_is_written_to_its_regions(library, tmp_path):
     (path,) = write(tmp_path / "cat", 1)
-    handle = CollectionHandle(library.url, model="classic")
+    handle = CollectionHandle(StoreOptions(library.url), options=CollectionOptions("classic"))
     collection = handle.open_or_create(with_regions=True)
     content = content_id(path.read_bytes())
     vector = np.eye(1, collection.schema.dim, dtype=np.float32)[0]

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 import httpx
 from PIL import Image
 
-from imgsearch.archive import opened
+from imgsearch.archive import CollectionOptions, opened
 from imgsearch.archive.access import Keys
 from imgsearch.service import Limits
 from imgsearch.service import server as serving
@@ -78,7 +78,9 @@ def running(topology, folder, *, limits=None, auth=True, **options):
     """Run a service over a topology within the block."""
     page = options.pop("page", False)
     making = {name: options.pop(name) for name in ("roots", "most_collections") if name in options}
-    with opened(folder, model="lite", **making, **topology.arguments()) as archive:
+    with opened(
+        folder, creation=CollectionOptions("lite"), **making, **topology.arguments()
+    ) as archive:
         keys = Keys(archive.catalog)
         secrets = {scope: keys.create(scope, [scope])[1] for scope in ("read", "write", "admin")}
         with (

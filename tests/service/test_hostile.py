@@ -6,7 +6,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from imgsearch.archive import Incoming, opened
+from imgsearch.archive import CollectionOptions, Incoming, opened
 from imgsearch.service import Limits, server
 from tests.service.hostile import requests
 from tests.service.running import jpeg
@@ -17,7 +17,9 @@ from tests.service.topologies import plain
 def app(tmp_path_factory):
     """Return an application over a few images, without a server."""
     folder = tmp_path_factory.mktemp("hostile")
-    with opened(folder / "data", model="lite", **plain(folder / "places").arguments()) as archive:
+    with opened(
+        folder / "data", creation=CollectionOptions("lite"), **plain(folder / "places").arguments()
+    ) as archive:
         archive.add(
             [Incoming(f"{number}.jpg", data=jpeg(number), id=f"a{number}") for number in range(3)]
         )

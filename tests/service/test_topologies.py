@@ -1,6 +1,6 @@
 """The same archive in one folder and on the servers of a team."""
 
-from imgsearch.archive import opened
+from imgsearch.archive import CollectionOptions, opened
 from imgsearch.query import SearchOptions
 from imgsearch.settings import Settings
 from tests.archive.place import images, state
@@ -8,10 +8,10 @@ from tests.service.topologies import team, topology  # noqa: F401 - fixtures
 
 
 def test_added_images_are_found_after_reopening(topology, tmp_path):  # noqa: F811
-    with opened(tmp_path, model="classic", **topology.arguments()) as archive:
+    with opened(tmp_path, creation=CollectionOptions("classic"), **topology.arguments()) as archive:
         added = archive.add(images(0, 3))
     assert (added.report.added, list(added.report.failures)) == (3, [])
-    with opened(tmp_path, model="classic", **topology.arguments()) as archive:
+    with opened(tmp_path, creation=CollectionOptions("classic"), **topology.arguments()) as archive:
         rows, vectors, originals = state(archive)
         assert rows["ready"] == len(vectors) == len(originals) == 3
         assert {entry.name for entry in archive.entries().entries} == {

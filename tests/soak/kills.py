@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from time import perf_counter
 
-from imgsearch.archive import opened
+from imgsearch.archive import CollectionOptions, opened
 from imgsearch.images import sources
 from tests.archive.place import images, jpeg, state
 
@@ -63,7 +63,7 @@ def _life(folder, number, life, seconds):
 
 def _last(folder, number):
     """Finish the load, and check that every image is stored once; return the number of rows."""
-    with opened(folder, model="classic") as archive:
+    with opened(folder, creation=CollectionOptions("classic")) as archive:
         _repaired(archive, folder)
         archive.add(images(0, number))
         contents = {sources.content_id(jpeg(image)) for image in range(number)}
@@ -112,7 +112,7 @@ def _work(folder, number, life):
     """Repair, add and delete until this process is killed."""
     drawn = random.Random(life)  # noqa: S311
     log = (folder / "acknowledged").open("a", buffering=1)
-    with opened(folder, model="classic") as archive:
+    with opened(folder, creation=CollectionOptions("classic")) as archive:
         log.write("\n")  # separates a truncated line
         print("open", flush=True)
         print("repairing", flush=True)

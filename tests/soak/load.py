@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 
-from imgsearch.archive import opened
+from imgsearch.archive import CollectionOptions, opened
 from imgsearch.encoders import load
 from imgsearch.images import decode
 from imgsearch.images.sources import read
@@ -159,7 +159,7 @@ def _ratios(theirs, ours):
 @contextmanager
 def _service(folder):
     """Yield an archive, its jobs, and the URL of a service over both."""
-    with opened(folder / "data", model="classic", roots=(folder,)) as archive:
+    with opened(folder / "data", creation=CollectionOptions("classic"), roots=(folder,)) as archive:
         running = server.running(
             archive, keys=None, limits=Limits(), hosts=server.LOOPBACK, page=False
         )
