@@ -1,5 +1,6 @@
 """The public API: a change here is a change for users."""
 
+import ast
 import pickle
 import subprocess
 import sys
@@ -16,6 +17,22 @@ OURS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e
 def test_all_is_sorted_and_defined():
     assert imgsearch.__all__ == sorted(imgsearch.__all__)
     assert all(hasattr(imgsearch, name) for name in imgsearch.__all__)
+
+
+def test_a_noun_has_one_class():
+    root = Path(imgsearch.__file__).parent
+    nouns = {
+        "Collection", "CollectionInfo", "FailedImage", "Failure", "Hit", "Image", "Job", "JobState",
+        "Problem", "Progress", "Record", "Report", "SearchOptions", "Tally", "Term",
+    }  # fmt: skip
+    homes = {noun: [] for noun in nouns}
+    for file in root.rglob("*.py"):
+        if file.is_relative_to(root / "testing"):
+            continue  # the emulator speaks of a store's own collections
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name in nouns:
+                homes[node.name].append(str(file.relative_to(root)))
+    assert {noun: files for noun, files in homes.items() if len(files) != 1} == {}
 
 
 def test_importing_loads_nothing_heavy():

@@ -36,7 +36,7 @@ from imgsearch.library.progress import Progress, Tally
 from imgsearch.objects import ObjectStore
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.types import Closeable, Failure, Value, Vector
-from imgsearch.wire.responses import CollectionInfo, Counts
+from imgsearch.wire.responses import CollectionInfo, ImageCounts
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
@@ -230,13 +230,13 @@ class Archive(Closeable):
             write_label(self.library(entry.collection), self.catalog, entry)
         return entry
 
-    def count(self, collection: str = "images") -> Counts:
+    def count(self, collection: str = "images") -> ImageCounts:
         """Return the number of ready images and of vectors in a collection."""
         images = self.catalog.count(collection, state="ready")
         try:
-            return Counts(images=images, vectors=self.existing(collection).count())
+            return ImageCounts(images=images, vectors=self.existing(collection).count())
         except CollectionNotFound:
-            return Counts(images=images, vectors=0)
+            return ImageCounts(images=images, vectors=0)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete images and return how many existed. Files that stayed in their folders are kept.

@@ -32,11 +32,11 @@ from imgsearch.wire.responses import (
     BatchHits,
     CollectionInfo,
     Collections,
-    Counts,
     Deleted,
     Health,
     Hits,
     Image,
+    ImageCounts,
     Images,
     JobState,
     ModelInfo,
@@ -278,7 +278,7 @@ class Client(SearchableImages):
     def count(self) -> int:
         """Return the number of images in the collection."""
         return self._connection.json(
-            Counts, "GET", "/v1/count", repeat=True, params={"collection": self.name}
+            ImageCounts, "GET", "/v1/count", repeat=True, params={"collection": self.name}
         ).images
 
     @override

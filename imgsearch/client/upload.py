@@ -11,7 +11,7 @@ from imgsearch.images.sources import Reference
 from imgsearch.library.progress import Candidate, Tally, absolute
 from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.types import Failure
-from imgsearch.wire.responses import Added, parse
+from imgsearch.wire.responses import UploadResult, parse
 
 _FILES: Final = 32  # per request: few enough for a response and progress within seconds
 _BYTES: Final = 32 * 2**20
@@ -119,7 +119,7 @@ class Uploader:
             files=[("file", (name, file.data)) for name, file in parcel.files.items()],
         )
         if response.is_success:
-            self._count(parcel, parse(Added, response.content))
+            self._count(parcel, parse(UploadResult, response.content))
             return
         error = error_of(response)
         if not isinstance(error, _ITS_OWN) and response.status_code != _TOO_LARGE:
@@ -132,14 +132,14 @@ class Uploader:
         self._fail(file, Failure.of(sources.printable(file.path), error))
         self._tally.report_progress()
 
-    def _count(self, parcel: _Parcel, added: Added) -> None:
+    def _count(self, parcel: _Parcel, result: UploadResult) -> None:
         failures: dict[str, Failure] = {}
-        for failed in added.failures:
+        for failed in result.failures:
             path = parcel.files[failed.name].path if failed.name in parcel.files else ""
             failures[failed.name] = failed.failure(sources.printable(path))
-        known = len(parcel.files) - added.new - added.updated - len(failures)
-        self._tally.count("added", added.new)
-        self._tally.count("updated", added.updated)
+        known = len(parcel.files) - result.new - result.updated - len(failures)
+        self._tally.count("added", result.new)
+        self._tally.count("updated", result.updated)
         self._tally.count("skipped", known)
         for name, file in parcel.files.items():
             if name in failures:

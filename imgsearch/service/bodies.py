@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from imgsearch.service.problems import Problem
+from imgsearch.service.problems import HttpProblem
 
 
 def json_body(model: type[BaseModel]) -> Any:
@@ -19,7 +19,7 @@ def json_body(model: type[BaseModel]) -> Any:
     async def read(request: Request) -> Any:
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Problem(415, "media_type_unsupported", "The body must be JSON.")
+            raise HttpProblem(415, "media_type_unsupported", "The body must be JSON.")
         return await model_of(request, model)
 
     return Depends(read)
@@ -35,13 +35,13 @@ async def model_of(request: Request, model: type[BaseModel]) -> Any:
     """Parse a JSON body as `model`.
 
     Raises:
-        Problem: the client disconnected.
+        HttpProblem: the client disconnected.
         RequestValidationError: the body is not JSON, or does not match the model.
     """
     try:
         body = await request.body()
     except ClientDisconnect as error:
-        raise Problem(400, "disconnected", "The client disconnected.") from error
+        raise HttpProblem(400, "disconnected", "The client disconnected.") from error
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

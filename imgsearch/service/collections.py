@@ -13,7 +13,7 @@ router = APIRouter(prefix="/v1", tags=["collections"])
 
 
 @router.get("/count", dependencies=[allowed("read")])
-def count_images(here: Here, collection: values.CollectionName = "images") -> responses.Counts:
+def count_images(here: Here, collection: values.CollectionName = "images") -> responses.ImageCounts:
     """Count a collection's images and vectors. Images with identical content share a vector."""
     return here.archive.count(collection)
 

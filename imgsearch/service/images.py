@@ -17,7 +17,7 @@ from imgsearch import archive
 from imgsearch.archive import Entry, Incoming, Order, State
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
-from imgsearch.service.problems import Problem
+from imgsearch.service.problems import HttpProblem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
 from imgsearch.service.uploads import check_pixels, display_name, upload, validated
@@ -93,8 +93,8 @@ _UPLOAD: Final[dict[str, Any]] = {
 @router.post(
     "",
     status_code=201,
-    response_model=responses.Added,
-    responses={200: {"model": responses.Added, "description": "No image was new"}},
+    response_model=responses.UploadResult,
+    responses={200: {"model": responses.UploadResult, "description": "No image was new"}},
     dependencies=[allowed("write")],
     openapi_extra=_UPLOAD,
 )
@@ -111,7 +111,7 @@ async def add_images(request: Request, here: Here) -> Response:
         form: _AddForm = validated(received.fields, _AddForm)
         fields = validated({"fields": _json(form.fields)}, requests.Change).fields or {}
         if form.id is not None and len(received.files) > 1:
-            raise Problem(422, "invalid_request", "An id can be given for a single image only.")
+            raise HttpProblem(422, "invalid_request", "An id can be given for a single image only.")
         items = [_incoming(here, file, form, fields) for file in received.files]
         add = partial(here.archive.add, items, collection=form.collection, found=len(items))
         with here.metrics.stage("add"):
@@ -280,8 +280,8 @@ def _response(here: Service, added: archive.Added) -> Response:
         here.metrics.images.labels(outcome).inc(number)
     if failures and not added.entries:
         kind = kind_named(report.failures[0].error)
-        raise Problem(kind.status, kind.code, kind.text, retry=kind.retry)
-    content = responses.Added(
+        raise HttpProblem(kind.status, kind.code, kind.text, retry=kind.retry)
+    content = responses.UploadResult(
         images=[conversion.image(entry) for entry in added.entries],
         new=new,
         updated=report.updated,
@@ -294,14 +294,14 @@ def _json(text: str) -> Any:
     """Parse a form field that contains JSON.
 
     Raises:
-        Problem: the text is not JSON.
+        HttpProblem: the text is not JSON.
     """
     import json
 
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Problem(422, "invalid_request", "The field is not JSON.") from error
+        raise HttpProblem(422, "invalid_request", "The field is not JSON.") from error
 
 
 def _cached(entry: Entry, etag: str, version: str) -> dict[str, str]:

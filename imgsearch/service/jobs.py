@@ -13,7 +13,7 @@ from imgsearch.archive import Job
 from imgsearch.errors import JobNotFound
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
-from imgsearch.service.problems import Problem
+from imgsearch.service.problems import HttpProblem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
 from imgsearch.types import Failure
@@ -45,7 +45,7 @@ def start_job(
     elif here.urls:
         started = jobs.start_urls(job.urls or [], collection=job.collection)
     else:
-        raise Problem(403, "urls_not_allowed", "This service does not fetch images by URL.")
+        raise HttpProblem(403, "urls_not_allowed", "This service does not fetch images by URL.")
     response.headers["Location"] = f"/v1/jobs/{started.id}"
     return conversion.job_state(started)
 
@@ -87,7 +87,7 @@ async def stream_job_events(here: Here, id: _Id, request: Request) -> Response: 
     """Stream a job's changes: each as a `progress` event, the last one as an `end` event."""
     job = await _job(here, id)
     if here.streams >= here.limits.events:
-        raise Problem(503, "busy", "Too many streams are open. Get the job instead.", retry=5)
+        raise HttpProblem(503, "busy", "Too many streams are open. Get the job instead.", retry=5)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stream = _events(here, job, request)
     return StreamingResponse(stream, headers=headers, media_type="text/event-stream")

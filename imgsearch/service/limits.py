@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imgsearch.errors import ConfigError
 from imgsearch.images import MAX_PIXELS
-from imgsearch.service.problems import Problem, answer
+from imgsearch.service.problems import HttpProblem, answer
 
 _MB: Final = 1 << 20
 
@@ -128,11 +128,13 @@ class Deadline:
             await answer(scope, _too_late(complete=complete))(scope, receive, send)
 
 
-def _too_large(most: int) -> Problem:
-    return Problem(413, "body_too_large", f"The body is larger than the {most:,} bytes allowed.")
+def _too_large(most: int) -> HttpProblem:
+    return HttpProblem(
+        413, "body_too_large", f"The body is larger than the {most:,} bytes allowed."
+    )
 
 
-def _too_late(*, complete: bool) -> Problem:
+def _too_late(*, complete: bool) -> HttpProblem:
     if complete:
-        return Problem(503, "deadline_exceeded", "The response took too long.", retry=5)
-    return Problem(408, "request_timeout", "The body took too long to arrive.")
+        return HttpProblem(503, "deadline_exceeded", "The response took too long.", retry=5)
+    return HttpProblem(408, "request_timeout", "The body took too long to arrive.")

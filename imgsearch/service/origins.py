@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from imgsearch.errors import ConfigError
-from imgsearch.service.problems import Problem
+from imgsearch.service.problems import HttpProblem
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
@@ -35,11 +35,13 @@ class Origins:
             headers = dict(scope["headers"])
             host = headers.get(b"host", b"").decode("latin-1")
             if self._hosts is not None and _name(host) not in self._hosts:
-                raise Problem(421, "host_refused", "This service does not accept that host name.")
+                raise HttpProblem(
+                    421, "host_refused", "This service does not accept that host name."
+                )
             origin = headers.get(b"origin", b"").decode("latin-1")
             writes = scope["type"] == "websocket" or scope["method"] not in _SAFE
             if origin and writes and not self._known(origin, host):
-                raise Problem(403, "origin_refused", "Pages of that origin may not write here.")
+                raise HttpProblem(403, "origin_refused", "Pages of that origin may not write here.")
         await self._app(scope, receive, send)
 
     def _known(self, origin: str, host: str) -> bool:

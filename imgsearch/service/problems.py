@@ -25,7 +25,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _log = logging.getLogger(__name__)
 
 
-class Problem(HTTPException):
+class HttpProblem(HTTPException):
     """An HTTP error that has no library error class: a status with a stable code."""
 
     def __init__(self, status: int, code: str, detail: str, *, retry: int = 0) -> None:
@@ -68,26 +68,26 @@ def answer(scope: Scope, error: Exception) -> JSONResponse:
     return JSONResponse(content, problem.status_code, headers, media_type=MEDIA_TYPE)
 
 
-def _problem(error: Exception) -> Problem:
+def _problem(error: Exception) -> HttpProblem:
     """Return the problem for an error."""
     match error:
         case errors.ImgSearchError():
             kind = kind_of(error)
-            return Problem(kind.status, kind.code, message(error), retry=kind.retry)
+            return HttpProblem(kind.status, kind.code, message(error), retry=kind.retry)
         case RequestValidationError():
-            return Problem(422, "invalid_request", "The request does not match its schema.")
-        case Problem():
+            return HttpProblem(422, "invalid_request", "The request does not match its schema.")
+        case HttpProblem():
             return error
         case HTTPException():
             code = CODES.get(error.status_code, "refused")
-            problem = Problem(error.status_code, code, str(error.detail))
+            problem = HttpProblem(error.status_code, code, str(error.detail))
             problem.headers = error.headers
             return problem
         case ClientDisconnect():
-            return Problem(400, "disconnected", "The client disconnected.")
+            return HttpProblem(400, "disconnected", "The client disconnected.")
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return Problem(503, "busy", "Too many files are open.", retry=5)
-    return Problem(500, "internal", KINDS[errors.ImgSearchError].text)
+        return HttpProblem(503, "busy", "Too many files are open.", retry=5)
+    return HttpProblem(500, "internal", KINDS[errors.ImgSearchError].text)
 
 
 class Incidents:

@@ -13,7 +13,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from imgsearch.archive.access import Keys, RateLimit, Scope, caller
 from imgsearch.errors import AccessDenied, CatalogError
 from imgsearch.service.parameters import only_known
-from imgsearch.service.problems import Problem
+from imgsearch.service.problems import HttpProblem
 
 # Every request looks up its key. If the catalog does not respond within `_PATIENCE` seconds, a key
 # that was valid within the last `_TRUSTED` seconds is accepted. Requests for job progress, which is
@@ -48,7 +48,7 @@ class Access:
         Raises:
             AccessDenied: a key is needed, and the request has none or an unknown one.
             ScopeMissing: the key does not have `scope`.
-            Problem: 429, too many requests with this key or from this address.
+            HttpProblem: 429, too many requests with this key or from this address.
         """
         if self._keys is None:
             self._count(caller(address))
@@ -87,7 +87,7 @@ class Access:
 
     def _count(self, requester: str) -> None:
         if self._rate is not None and (seconds := self._rate.wait(requester)):
-            raise Problem(429, "rate_exceeded", "Too many requests.", retry=seconds)
+            raise HttpProblem(429, "rate_exceeded", "Too many requests.", retry=seconds)
 
 
 def allowed(scope: Scope) -> Any:

@@ -10,7 +10,7 @@ from imgsearch.errors import FieldInvalid, ImgSearchError
 from imgsearch.query import Query, SearchOptions
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body, model_of
-from imgsearch.service.problems import Problem
+from imgsearch.service.problems import HttpProblem
 from imgsearch.service.problems import body as problem_body
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
@@ -67,7 +67,7 @@ async def search_images(request: Request, here: Here) -> responses.Hits:
         body = await model_of(request, requests.SearchQuery)
         return await here.searches.run(partial(_search, here, body))
     if kind != "multipart/form-data":
-        raise Problem(
+        raise HttpProblem(
             415, "media_type_unsupported", "The body must be JSON or multipart/form-data."
         )
     async with upload(request, here.limits, files=1) as received:
@@ -92,7 +92,9 @@ def _search(here: Service, body: requests.SearchQuery) -> responses.Hits:
     options = _options(body)
     if body.id is not None:
         return _run(here, _Search(body.collection, options, id=body.id))
-    terms = [requests.Term(text=body.text, image=body.image)] if body.terms is None else body.terms
+    terms = (
+        [requests.QueryTerm(text=body.text, image=body.image)] if body.terms is None else body.terms
+    )
     query = Query(_term(here, terms[0]), weight=terms[0].weight)
     for term in terms[1:]:
         other, weight = _term(here, term), abs(term.weight)
@@ -143,11 +145,11 @@ def _or_problem(here: Service, query: requests.SearchQuery) -> responses.Hits | 
     except ImgSearchError as error:
         kind = kind_of(error)
         return responses.Problem(**problem_body(kind.status, kind.code, message(error)))
-    except Problem as problem:
+    except HttpProblem as problem:
         return responses.Problem(**problem_body(problem.status_code, problem.code, problem.detail))
 
 
-def _term(here: Service, term: requests.Term) -> Query:
+def _term(here: Service, term: requests.QueryTerm) -> Query:
     """Return a term as a query, without its weight."""
     if term.text is not None:
         return Query.text(term.text)
@@ -162,9 +164,9 @@ def _options(parameters: requests.SearchParameters) -> SearchOptions:
     """Return the options of a search.
 
     Raises:
-        Problem: the filter is invalid; the message contains a JSON pointer to the fault.
+        HttpProblem: the filter is invalid; the message contains a JSON pointer to the fault.
     """
     try:
         return parameters.options()
     except FieldInvalid as error:  # the message contains only values of the request
-        raise Problem(422, "filter_invalid", str(error)) from error
+        raise HttpProblem(422, "filter_invalid", str(error)) from error

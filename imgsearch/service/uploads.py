@@ -21,7 +21,7 @@ from typing_extensions import override
 from imgsearch.errors import LimitExceeded
 from imgsearch.images import header
 from imgsearch.service.limits import Limits
-from imgsearch.service.problems import Problem
+from imgsearch.service.problems import HttpProblem
 
 # RFC 7578 defines no charset for a form; clients that declare one send UTF-8. Python's other codecs
 # raise errors of their own, and some decompress the text.
@@ -67,7 +67,7 @@ async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterat
     The files are deleted at the end of the block.
 
     Raises:
-        Problem: the body is not multipart, is malformed, has no file, or repeats a field.
+        HttpProblem: the body is not multipart, is malformed, has no file, or repeats a field.
         LimitExceeded: a file is too large, or there are too many files.
     """
     parser = _parser(request, limits, files=files)
@@ -77,7 +77,7 @@ async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterat
         if len(parts) > files:
             raise LimitExceeded(f"{len(parts)} files in one request, at most {files} are allowed")
         if {name for name, _ in parts} != {"file"}:
-            raise Problem(
+            raise HttpProblem(
                 422,
                 "file_missing",
                 'The body needs at least one file, each in a part named "file".',
@@ -86,7 +86,7 @@ async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterat
         for name, value in form.multi_items():
             if isinstance(value, str):
                 if name in fields:
-                    raise Problem(422, "invalid_request", "A form field is repeated.")
+                    raise HttpProblem(422, "invalid_request", "A form field is repeated.")
                 fields[name] = value
         yield Upload(tuple(part for _, part in parts), fields)
     finally:
@@ -128,7 +128,7 @@ def decoded(text: str, limits: Limits) -> bytes:
     """Decode a base64 image, with or without a data URL prefix.
 
     Raises:
-        Problem: the text is not base64.
+        HttpProblem: the text is not base64.
         LimitExceeded: the image exceeds the file size limit.
     """
     plain = text.partition(",")[2] if text.startswith("data:") else text
@@ -137,15 +137,15 @@ def decoded(text: str, limits: Limits) -> bytes:
     try:
         return base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Problem(422, "image_not_base64", "The image is not base64.") from error
+        raise HttpProblem(422, "image_not_base64", "The image is not base64.") from error
 
 
 def _parser(request: Request, limits: Limits, *, files: int) -> _Parser:
     kind, options = parse_options_header(request.headers.get("Content-Type", ""))
     if kind != b"multipart/form-data":
-        raise Problem(415, "media_type_unsupported", "The body must be multipart/form-data.")
+        raise HttpProblem(415, "media_type_unsupported", "The body must be multipart/form-data.")
     if options.get(b"charset", b"").decode("latin-1").lower() not in _CHARSETS:
-        raise Problem(415, "media_type_unsupported", "The charset of a form must be UTF-8.")
+        raise HttpProblem(415, "media_type_unsupported", "The charset of a form must be UTF-8.")
     parser = _Parser(request.headers, request.stream(), max_files=files, max_fields=_FIELDS)
     parser.most, parser._sizes = limits.file_bytes, {}
     return parser
@@ -159,6 +159,6 @@ async def _form(parser: _Parser, files: int) -> FormData:
             raise LimitExceeded(f"at most {files} files are allowed in one request") from error
         if error.message.startswith(("Too many", "Part exceeded")):
             raise LimitExceeded("the form has too many or too large fields") from error
-        raise Problem(400, "malformed", "The multipart body is malformed.") from error
+        raise HttpProblem(400, "malformed", "The multipart body is malformed.") from error
     except ClientDisconnect as error:
-        raise Problem(400, "disconnected", "The client disconnected.") from error
+        raise HttpProblem(400, "disconnected", "The client disconnected.") from error

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import Final, TypeVar
 
-from imgsearch.service.problems import Problem
+from imgsearch.service.problems import HttpProblem
 from imgsearch.threads import DaemonPool
 
 T = TypeVar("T")
@@ -96,19 +96,19 @@ class Workers:
         If the caller is canceled, waiting work is dropped and running work continues.
 
         Raises:
-            Problem: 503, too many functions are waiting, or the service is stopping.
+            HttpProblem: 503, too many functions are waiting, or the service is stopping.
         """
         self._replace_late()
         with self._lock:
             if self._taken - self.late >= self._threads + self._waiting:
-                raise Problem(503, "busy", "Too many requests are waiting.", retry=1)
+                raise HttpProblem(503, "busy", "Too many requests are waiting.", retry=1)
             self._taken += 1
         try:
             context = copy_context()
             future: Future[T] = self._pool.submit(lambda: context.run(self._timed, work))
         except RuntimeError as error:  # the pool is closed: the service stops
             self._release(None)
-            raise Problem(503, "stopping", "The service is stopping.", retry=5) from error
+            raise HttpProblem(503, "stopping", "The service is stopping.", retry=5) from error
         future.add_done_callback(self._release)
         outcome = asyncio.wrap_future(future)
         try:

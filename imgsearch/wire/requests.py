@@ -64,7 +64,7 @@ def to_json(kind: type[RequestBody], **values: Any) -> dict[str, Any]:
     return build(kind, **values).model_dump(exclude_none=True)
 
 
-def _positive_first(terms: "list[Term]") -> "list[Term]":
+def _positive_first(terms: "list[QueryTerm]") -> "list[QueryTerm]":
     """Return the terms with negative weights last. Raises ValueError if no weight is positive."""
     if all(term.weight < 0 for term in terms):
         raise ValueError("at least one term needs a weight above 0")
@@ -88,7 +88,7 @@ class Ids(RequestBody):
     ids: list[Id] = Field(min_length=1, max_length=MAX_IDS, examples=[[CAT]])
 
 
-class Term(RequestBody):
+class QueryTerm(RequestBody):
     """A query term: a text, the id of a stored image, or an image in base64."""
 
     model_config = ConfigDict(
@@ -169,7 +169,7 @@ class SearchQuery(SearchParameters):
     text: Words | None = None
     id: Id | None = None
     image: str | None = Field(None, description="the image file in base64")
-    terms: Annotated[list[Term], AfterValidator(_positive_first)] | None = Field(
+    terms: Annotated[list[QueryTerm], AfterValidator(_positive_first)] | None = Field(
         None, min_length=1, max_length=MAX_TERMS
     )
 

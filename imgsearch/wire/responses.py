@@ -111,7 +111,7 @@ class FailedImage(ResponseBody):
         return types.Failure(path or self.name, self.stage, error, self.detail)
 
 
-class Added(ResponseBody):
+class UploadResult(ResponseBody):
     """The result of an upload; `updated` counts known images that got another label."""
 
     images: list[Image]
@@ -170,7 +170,7 @@ class BatchHits(ResponseBody):
     results: list[Hits | Problem]
 
 
-class Counts(ResponseBody):
+class ImageCounts(ResponseBody):
     """The number of images and vectors; images with identical content share a vector."""
 
     images: int

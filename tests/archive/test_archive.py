@@ -19,7 +19,7 @@ from imgsearch.errors import (
 from imgsearch.images import sources
 from imgsearch.query import SearchOptions
 from imgsearch.types import Record
-from imgsearch.wire.responses import Counts
+from imgsearch.wire.responses import ImageCounts
 from tests.archive.place import archive, images, jpeg, state
 from tests.pictures import write
 
@@ -35,7 +35,7 @@ def test_same_image_under_two_names_has_two_rows_and_one_vector(opened):
     opened.add([one])
     added = opened.add([one, other, one])
     assert (added.report.added, added.report.skipped, len(added.entries)) == (1, 2, 2)
-    assert opened.count() == Counts(images=2, vectors=1)
+    assert opened.count() == ImageCounts(images=2, vectors=1)
     hits = opened.search(jpeg(1), SearchOptions(k=5))
     assert [(hit.entry.name, hit.references) for hit in hits] == [("a ü.jpg", 2)]
     assert opened.delete([hits[0].entry.id]) == 1

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from imgsearch.service.problems import Problem
+from imgsearch.service.problems import HttpProblem
 from imgsearch.service.workers import Turns, Workers
 
 LATE = 0.01  # seconds
@@ -46,7 +46,7 @@ def test_number_of_replaced_threads_is_bounded(release):
             await asyncio.wait([task], timeout=LATE)
             while workers.late < min(2, number + 1):
                 await asyncio.wait([task], timeout=LATE)
-        with pytest.raises(Problem) as caught:
+        with pytest.raises(HttpProblem) as caught:
             await workers.run(release.wait)
         release.set()
         return caught.value.code
@@ -67,7 +67,7 @@ def test_close_does_not_wait_for_hanging_work(release):
         workers.close(seconds=0)
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        with pytest.raises(Problem, match="stopping"):
+        with pytest.raises(HttpProblem, match="stopping"):
             await workers.run(release.wait)
         hanging.cancel()
 

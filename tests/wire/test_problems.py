@@ -23,7 +23,7 @@ def test_every_code_of_the_service_has_an_error_class():
         for file in SERVICE.glob("*.py")
         for call in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(call, ast.Call)
-        and getattr(call.func, "id", "") == "Problem"
+        and getattr(call.func, "id", "") == "HttpProblem"
         and len(call.args) > 1
         and isinstance(call.args[1], ast.Constant)
     }
