@@ -6,17 +6,20 @@ The direct form is the oracle: it has the same engine, encoder and store, and no
 import statistics
 import tempfile
 import uuid
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
 
 import imgsearch
-from imgsearch.encoders.embedding import Embedding
+from imgsearch.encoders import Recipe
+from imgsearch.encoders.embedding import Chunk, Embedding
 from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.images.sources import references
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import HitFinder
 from imgsearch.library.ingest import Ingest
 from imgsearch.library.progress import Tally
+from imgsearch.pipelines.chunks import IngestPipeline
 from imgsearch.query import SearchOptions
 from tests.benchmarks.overhead import SHARED
 from tests.benchmarks.throughput import seeded
@@ -88,6 +91,33 @@ def compare_search(config, sources, queries):
     return times
 
 
+def fixed_costs(calls=200):
+    """Print the processor time that a chunk and a search cost beside encoder and store."""
+    pipeline, step = IngestPipeline(Recipe("classic")), Embedding(Recipe("classic"))
+    forms = {"a chunk by the pipeline": lambda: pipeline(Chunk([])), "directly": lambda: step([])}
+    for name, form in forms.items():
+        form()
+        used = process_time()
+        for _ in range(calls):
+            form()
+        print(f"  {name}: {1000 * (process_time() - used) / calls:.2f} ms, n = {calls}")
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as library:
+        library.add(str(SUBSET / "test"))
+        vector = library.encode(next(SUBSET.rglob("*.JPEG")))
+        times = {"pipeline": [], "direct": []}
+        for _ in range(calls):
+            for name, form in (
+                ("pipeline", library.search),
+                ("direct", partial(search_directly, library)),
+            ):
+                started = perf_counter()
+                form(vector)
+                times[name].append(1000 * (perf_counter() - started))
+    for name, values in times.items():
+        print(f"  search for a vector in 100, {name}: p50 {statistics.median(values):.2f} ms")
+    pipeline.close()
+
+
 def show(what, values):
     low, high = min(values), max(values)
     print(f"    {what} {statistics.median(values):.3f} (min {low:.3f}, max {high:.3f})")
@@ -98,6 +128,7 @@ def main():
     if not SUBSET.is_dir():
         print("  skipped: ../shared/data/imagenet-subset is missing")
         return
+    fixed_costs()
     photos = list(references(str(SUBSET / "train")))
     queries = [Path(reference.path) for reference in references(str(SUBSET / "test"))][:QUERIES]
     with tempfile.TemporaryDirectory() as folder:
