@@ -1,11 +1,11 @@
 """Queries, what they become as a vector, and the options of a search."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, altsep, fsdecode, sep
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,37 @@ from imgsearch.filters import Filter
 from imgsearch.images.suffixes import PHOTOS
 from imgsearch.types import Fingerprint, Vector, check_breadth, check_score
 
-Example: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[Any]
-"""A text or a path, encoded bytes, RGB pixels (uint8 (height, width, 3)) or a vector (d,)."""
+
+class SupportsArray(Protocol):
+    """An object that NumPy can read, such as a tensor on the CPU."""
+
+    def __array__(self) -> npt.NDArray[Any]:
+        """Return the values."""
+
+
+class SupportsPixels(Protocol):
+    """An object that NumPy can read by its interface, such as an image of Pillow."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """The description of the pixels' memory."""
+
+
+Example: TypeAlias = (
+    str
+    | PathLike[str]
+    | bytes
+    | npt.NDArray[Any]
+    | Sequence[float]
+    | SupportsArray
+    | SupportsPixels
+)
+"""A text or a path, encoded bytes, a Pillow image, pixels, or a vector.
+
+Pixels are uint8 or floats in [0, 1], (height, width, 3), RGB; gray and RGBA are converted. A vector
+is an array (d,), floats (1, d), or a list of numbers. Tensors and other objects with ``__array__``
+count as arrays.
+"""
 
 Kind: TypeAlias = Literal["text", "image", "vector"]
 
@@ -92,21 +121,23 @@ class Term:
                 return f"{factor}image of {len(self.value):,} bytes"
             case np.ndarray():
                 return f"{factor}{self.kind} of {' x '.join(map(str, self.value.shape))}"
-            case _:
+            case str() | PathLike():
                 return factor + fsdecode(self.value)
+            case _:
+                return f"{factor}{self.kind}"
 
 
 class Query:
     """A query: ``Query("a dog").plus("snow").minus("cat.jpg", weight=0.5)``.
 
-    A term is a text, an image (a path, encoded bytes or pixels, uint8 (height, width, 3), RGB) or
-    a vector (d,). A str is an image if a file with that name exists, otherwise a text. A str with
-    an image suffix, or with slashes like a path, must be a file. `Query.text` and `Query.image` do
-    not guess; their results can be terms of another query.
+    A term is a text, an image (a path, encoded bytes, a Pillow image, or pixels (height, width, 3),
+    RGB) or a vector (d,); see `Example`. A str is an image if a file with that name exists,
+    otherwise a text. A str with an image suffix, or with slashes like a path, must be a file.
+    `Query.text` and `Query.image` do not guess; their results can be terms of another query.
 
     The query's vector is the weighted sum of its terms' unit vectors, scaled to unit length. For a
     single term it is that term's vector, and a single vector is used as is.
-    Immutable; arrays are not copied.
+    Immutable; arrays of uint8 pixels are not copied.
 
     Raises, also in `plus` and `minus`:
         ConfigError: a weight is not finite and above 0, or the value has another type.
@@ -126,8 +157,10 @@ class Query:
     @classmethod
     def image(cls, image: Example, *, weight: float = 1.0) -> "Query":
         """Return the query for an image, even if its path could be a text."""
-        if not isinstance(image, str | bytes | PathLike) and _kind(image) != "image":
-            raise ConfigError("invalid image: a vector. Give a path, bytes or pixels.")
+        if not isinstance(image, str | bytes | PathLike):
+            image, kind = _read(image)
+            if kind != "image":
+                raise ConfigError("invalid image: a vector. Give a path, bytes or pixels.")
         return cls._of([Term(image, "image", _checked_weight(weight))])
 
     def plus(self, value: "Query | Example", *, weight: float = 1.0) -> "Query":
@@ -174,23 +207,30 @@ def _terms(value: Query | Example, weight: float) -> tuple[Term, ...]:
             )
             for term in value.terms
         )
-    return (Term(value, _kind(value), factor),)
+    return (Term(*_read(value), factor),)
 
 
-def _kind(value: Example) -> Kind:
+def _read(value: Example) -> tuple[Example, Kind]:
+    """Return a term's value in the form that encoders take, and its kind."""
     match value:
         case str():
-            return "image" if _is_image_file(value) else "text"
+            return value, "image" if _is_image_file(value) else "text"
         case bytes() | PathLike():
-            return "image"
-        case np.ndarray() if value.ndim == 1 and value.dtype.kind in "fiub":
-            return "vector"
-        case np.ndarray():
-            return "image"  # the encoder checks the pixels
-    raise ConfigError(
-        f"invalid query of type {type(value).__name__}: give a text, a path, bytes, pixels or a "
-        "vector."
-    )
+            return value, "image"
+    from PIL import Image
+
+    from imgsearch.images.objects import as_array, as_pixels, as_vector
+
+    array = as_array(value)
+    if array is None and isinstance(value, Image.Image):
+        return as_pixels(value), "image"
+    if array is None:
+        raise ConfigError(
+            f"invalid query of type {type(value).__name__}: give a text, a path, bytes, a Pillow "
+            "image, pixels or a vector."
+        )
+    vector = as_vector(array)
+    return (as_pixels(array), "image") if vector is None else (vector, "vector")
 
 
 def _is_image_file(text: str) -> bool:

@@ -209,7 +209,9 @@ def test_folders_and_urls_are_rejected(gallery):
         Query("https://example.org/cat.jpg")
 
 
-@pytest.mark.parametrize("value", ["", "  ", 3, None, [0.5, 0.5], np.array(["a"])])
+@pytest.mark.parametrize(
+    "value", ["", "  ", 3, None, ["a", 0.5], [], {}, np.array(["a"]), np.ones((2, 5, 2))]
+)
 def test_invalid_query_raises_a_typed_error(value, library):
     with pytest.raises(ImgSearchError):
         library.search(value)
@@ -473,3 +475,17 @@ def test_warning_in_a_shell_is_one_line(tmp_path):
     )
     assert (warned.returncode, len(names_of(warned.stdout)), warned.stderr.count("\n")) == (0, 4, 1)
     assert "lite was trained on texts in en" in warned.stderr
+
+
+def test_objects_are_the_same_query_as_their_file(library, gallery):
+    file = next(gallery.rglob("*.png"))
+    with Image.open(file) as opened:
+        expected = names(library.search(file))
+        pixels = np.asarray(opened.convert("RGB"))
+        for query in (opened, pixels, pixels / 255, file.read_bytes()):
+            assert names(library.search(query)) == expected
+    vector = library.encode(file)
+    for query in (vector, vector[None], vector.tolist(), tuple(vector.tolist())):
+        assert names(library.search(query)) == expected
+        assert kinds(Query(query)) == ["vector"]
+    assert kinds(Query(opened).plus([1.0, 2.0]).minus("text")) == ["image", "vector", "text"]

@@ -16,6 +16,7 @@ from PIL.ImageFile import ImageFile
 from imgsearch.distribution import install_hint, is_installed
 from imgsearch.errors import ConfigError, FormatRefused, ImageError
 from imgsearch.images import bounds, canvas, costs, jpeg2000, libtiff, raw
+from imgsearch.images.bounds import limits
 from imgsearch.images.decoder_errors import DECODER_ERRORS, image_errors
 from imgsearch.images.encoded_image import EncodedImage
 from imgsearch.images.formats import HEAD, refusal, sniff
@@ -127,6 +128,21 @@ def picture(
             pixels.paste("white", mask=transparent)
         pixels = pixels if box is None else pixels.crop(box)
         return _upright(pixels, orientation)
+
+
+def from_pillow(image: Image.Image, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Return the pixels of an open Pillow image, by the rules of `decode` for color and direction.
+
+    Raises:
+        ImageTooLarge: it has more than `max_pixels` pixels.
+        ImageError: Pillow cannot load it.
+    """
+    with no_warnings(), image_errors("") as decoding:
+        limits.check_size(image.width, image.height, max_pixels)
+        decoding.stage = "decode"
+        image.load()
+        decoding.stage = "convert"
+        return np.asarray(_upright(to_rgb(image), _orientation(image)))
 
 
 def header(
