@@ -4,6 +4,7 @@ import inspect
 import uuid
 
 import pytest
+from PIL import Image
 
 import imgsearch
 from imgsearch import Client, Field, Library, Query
@@ -110,7 +111,11 @@ def test_add_replaces_labels_that_the_source_states(images, photos):
 def test_search_takes_paths_bytes_pixels_texts_and_sums(images, photos):
     images.add(photos)
     some = photos / "猫/bild-ü 0004.png"
-    for query in (some, str(some), some.read_bytes(), picture(4), Query(picture(4))):
+    pixels = picture(4)
+    for query in (
+        some, str(some), some.read_bytes(), pixels, pixels / 255, Image.fromarray(pixels),
+        Query(pixels),
+    ):  # fmt: skip
         hits = images.search(query)
         assert len(hits) == 6
         assert hits[0].score == pytest.approx(1, abs=1e-5)
