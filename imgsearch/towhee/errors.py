@@ -12,7 +12,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
+
+from imgsearch.errors import ImgSearchError
+
+E = TypeVar("E", bound=BaseException)
 
 _KEPT: Final[OrderedDict[str, Exception]] = OrderedDict()
 _LIMIT: Final = 1_000  # kept errors, more than are ever raised at the same time
@@ -32,7 +36,10 @@ def keep_error() -> Iterator[None]:
         yield
     except Exception as error:
         ticket = f"imgsearch-ticket-{next(_NUMBERS)}-"
-        kept = copy.copy(error)
+        kept = _without_frames(error)
+        if kept is None:
+            raise
+        kept.__cause__ = None if error.__cause__ is None else _without_frames(error.__cause__)
         error.add_note(ticket)
         with _LOCK:
             _KEPT[ticket] = kept
@@ -50,6 +57,16 @@ def restore_error() -> Iterator[None]:
         for ticket in _TICKET.findall(str(error)):
             with _LOCK:
                 kept = _KEPT.pop(ticket, None)
-            if kept is not None:
-                raise kept from None
+            if isinstance(kept, ImgSearchError):
+                raise kept from kept.__cause__
+            if kept is not None:  # a bug, whose frames are known only as Towhee's text
+                raise kept from error
         raise
+
+
+def _without_frames(error: E) -> E | None:
+    """Return a copy without a traceback, or None if the exception cannot be copied."""
+    try:
+        return copy.copy(error)
+    except Exception:  # noqa: BLE001 - a class may refuse to be copied by any exception
+        return None

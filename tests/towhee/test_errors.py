@@ -40,6 +40,29 @@ def test_foreign_error_keeps_its_type():
         toys.pipeline("toy_bug").output("out")(1)
 
 
+def test_cause_of_an_error_is_kept_without_frames():
+    with pytest.raises(SourceError) as caught:
+        toys.pipeline("toy_caused").output("out")(1)
+    assert repr(caught.value.__cause__) == "OSError('the disk is full')"
+    assert caught.value.__cause__.__traceback__ is None
+
+
+def test_bug_in_an_operator_shows_where_it_is():
+    with pytest.raises(ZeroDivisionError) as caught:
+        toys.pipeline("toy_bug").output("out")(1)
+    assert "return 1 / 0" in str(caught.value.__cause__)
+
+
+class Uncopyable(Exception):
+    def __init__(self, first, second):
+        super().__init__(f"{first} {second}")
+
+
+def test_exception_that_cannot_be_copied_is_raised_itself():
+    with pytest.raises(Uncopyable, match="a b"), errors.keep_error():
+        raise Uncopyable("a", "b")
+
+
 def test_error_of_a_user_function_is_towhees_error():
     closed = towhee.Pipeline.input("x").map("x", "y", lambda x: 1 / x).output("y")
     with pytest.raises(RuntimeError, match="division by zero"):

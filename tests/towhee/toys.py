@@ -29,6 +29,12 @@ class ToyUnbuildable(Operator):
         return row
 
 
+class ToyCaused(Toy):
+    def __call__(self, row):
+        cause = OSError("the disk is full")
+        raise SourceError("no file") from cause
+
+
 class ToyBug(Toy):
     def __call__(self, row):
         return 1 / 0
@@ -92,6 +98,7 @@ for _toy in (
     ToyFail,
     ToyUnbuildable,
     ToyBug,
+    ToyCaused,
     ToyEcho,
     ToyRuns,
     ToyOdd,
