@@ -201,9 +201,12 @@ class StepFailed(ImgSearchError):
     """A step of a user's pipeline raised an exception, or returned an unusable value."""
 
     @classmethod
-    def of(cls, error: Exception) -> "StepFailed":
+    def of(cls, error: BaseException) -> "StepFailed":
         """Return the error for an exception that a step raised."""
-        return cls(f"a step of the pipeline raised {type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
+        if "Traceback (most recent call last)" in text:  # Towhee gives only an exception's text
+            text = text.rstrip().splitlines()[-1]
+        return cls(f"a step of the pipeline raised {text}")
 
 
 class PrecisionUnreached(ImgSearchError, ValueError):

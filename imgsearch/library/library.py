@@ -30,7 +30,7 @@ from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import HitFinder, StoreSearch
 from imgsearch.library.ingest import Ingest
 from imgsearch.library.interface import SearchableImages
-from imgsearch.library.pipeline_cache import PipelineCache, only_row
+from imgsearch.library.pipeline_cache import PipelineCache, query_row
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.removal import remove_images
@@ -209,7 +209,7 @@ class Library(SearchableImages):
         """
         steps = pipeline or self._steps.get("query")
         encoding = self._pipelines.encode(self._handle.recipe, steps)
-        encoded: EncodedQuery = only_row(encoding(self._checked(query, steps)))["encoded"]
+        encoded: EncodedQuery = query_row(encoding, steps, self._checked(query, steps))["encoded"]
         if encoded.encoder is not None and self._handle.known is not None:
             self._handle.known.require(encoded.encoder)
         return encoded
@@ -348,7 +348,7 @@ class Library(SearchableImages):
         thresholds = Thresholds(self._handle.backend, collection)
         finder = HitFinder(collection, thresholds, options, self.store_search)
         searching = self._pipelines.search(self._handle.recipe, steps)
-        row = only_row(searching(self._checked(query, steps), finder))
+        row = query_row(searching, steps, self._checked(query, steps), finder)
         if not isinstance(query, EncodedQuery):
             warn_of_query(row["encoded"], collection, stacklevel=stacklevel)
         return list(row["hits"])

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from typing_extensions import override
@@ -15,7 +15,7 @@ from typing_extensions import override
 from imgsearch.encoders import Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
-from imgsearch.errors import ConfigError
+from imgsearch.errors import ConfigError, ImgSearchError, StepFailed
 from imgsearch.types import Closeable
 
 if TYPE_CHECKING:
@@ -93,12 +93,21 @@ class PipelineCache(Closeable):
             return pipeline
 
 
-def only_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the row of a query.
+def query_row(pipeline: "Pipeline", steps: "Pipeline | None", *inputs: Any) -> Mapping[str, Any]:
+    """Run a pipeline, which has a user's `steps` or None, over a query; return its row.
 
     Raises:
-        ConfigError: a user's steps left the query out, or made several of it.
+        StepFailed: a step raised an exception.
+        ConfigError: the steps left the query out, or made several of it.
     """
+    try:
+        rows = pipeline(*inputs)
+    except ImgSearchError:
+        raise
+    except Exception as error:
+        if steps is None:
+            raise
+        raise StepFailed.of(error) from error
     if len(rows) != 1:
         raise ConfigError(f"the pipeline made {len(rows)} rows of a query: it must make one.")
     return rows[0]

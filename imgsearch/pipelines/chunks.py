@@ -4,29 +4,41 @@ So Towhee moves some rows for a thousand images, and its queues cost nothing mea
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
-from imgsearch.encoders import Recipe
+from imgsearch.encoders import Recipe, load
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import EXTRA, SCHEMA, Chunk
-from imgsearch.errors import ConfigError, FieldInvalid, ImgSearchError, StepFailed, VectorInvalid
+from imgsearch.errors import (
+    BackendError,
+    CatalogError,
+    ConfigError,
+    DimensionMismatch,
+    FieldInvalid,
+    ImgSearchError,
+    StepFailed,
+    VectorInvalid,
+)
 from imgsearch.images import MAX_PIXELS
-from imgsearch.images.sources import content_id, printable
+from imgsearch.images.sources import content_id, label_text, printable
 from imgsearch.pipelines.steps import embed
 from imgsearch.towhee import Pipeline, op
 from imgsearch.towhee.operator import first_failure
-from imgsearch.types import Closeable, FailedRow, Failure, Value, Vector
+from imgsearch.types import Closeable, Failure, Value, Vector
 
 INPUTS: Final = ("path", "label", "id", "data")
 """The columns that a user's steps start from: text, text or None, content id, the file's bytes."""
 
+_File: TypeAlias = tuple[str, str | None, str, bytes]  # the values of `INPUTS`
 _KNOWN: Final = (*INPUTS, "image", "input", "vector")  # every other returned column is a field
+_FAILURES: Final = "imgsearch_failures"  # a column that is "" unless another column failed
 _ROWS: Final = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in EXTRA)])
 
 
@@ -36,8 +48,9 @@ def image_steps() -> Pipeline:
     Extend it with steps of your own, and pass it to `Library.add`. The steps run once per image.
     ``path`` is the name of an uploaded image, and ``label`` is None if the source states no label.
     They may set ``image`` (uint8 (height, width, 3), RGB), which is then embedded in the place of
-    the decoded file; ``vector`` (float32 (d,)), which is then stored; or ``label``. A `filter`
-    leaves images out. Columns that `returning` names become fields: texts, numbers or booleans.
+    the decoded file; ``vector`` (float32 (d,)), which is then stored; ``path``; or ``label``. A
+    `filter` leaves images out; its inputs and outputs must name all columns that are used later.
+    Columns that `returning` names become fields: texts, numbers or booleans.
 
         >>> steps = image_steps().map("path", "folder", lambda path: path.split("/")[-2])
         >>> library.add("photos", pipeline=steps.returning("folder"))
@@ -68,7 +81,7 @@ class IngestPipeline(Closeable):
     """Embeds and writes chunks, with a user's steps before the embedding; see `image_steps`.
 
     Raises:
-        ConfigError: `steps` start from columns that do not exist, or are combined with regions.
+        ConfigError: `steps` cannot be run; see `_own_rows`. Or they are combined with regions.
     """
 
     def __init__(
@@ -82,7 +95,13 @@ class IngestPipeline(Closeable):
         if steps is not None and regions is not None:
             raise ConfigError("a pipeline of your own cannot be combined with regions: choose one.")
         embedded = embedding_pipeline(encoder, regions=regions, max_pixels=max_pixels)
-        self._own = None if steps is None else _own_rows(steps, encoder, max_pixels)
+        self._encoder, self._own = encoder, None
+        self._fields: tuple[str, ...] = ()
+        self._sets_vector = False
+        if steps is not None:
+            self._fields = tuple(name for name in steps.columns if name not in _KNOWN)
+            self._sets_vector = steps.sets("vector")
+            self._own = _own_rows(steps, encoder, self._fields, max_pixels)
         start = embedded if steps is None else Pipeline.input("chunk", "rows")
         writing = start.map(("chunk", "rows"), "written", op("vector_insert"))
         self._write = writing.returning("written")
@@ -96,8 +115,9 @@ class IngestPipeline(Closeable):
         """
         if self._own is None:
             return self._write(chunk)[0]["written"]
-        rows = pa.RecordBatch.from_pylist(self._rows(self._own, chunk), _ROWS)
-        return self._write(chunk, rows)[0]["written"]
+        self._own.build()  # so that an encoder that cannot be built is not an error of each image
+        rows = self._rows(self._own, list(_files(chunk)))
+        return self._write(chunk, pa.RecordBatch.from_pylist(rows, _ROWS))[0]["written"]
 
     @override
     def close(self) -> None:
@@ -106,33 +126,83 @@ class IngestPipeline(Closeable):
         if self._own is not None:
             self._own.close()
 
-    def _rows(self, own: Pipeline, chunk: Chunk) -> list[dict[str, Any]]:
-        """Return the rows. An image that a step cannot take fails alone."""
-        if not chunk.images:
+    def _rows(self, own: Pipeline, files: Sequence[_File]) -> list[dict[str, Any]]:
+        """Return the rows. An image that a step cannot take fails alone.
+
+        Raises:
+            BackendError, CatalogError: a store that a step uses failed.
+        """
+        if not files:
             return []
         try:
-            rows = own(chunk)
-        except ImgSearchError:
+            rows = own(files)
+            return self._checked(rows[0]["rows"] if rows else [], files)
+        except (FieldInvalid, VectorInvalid, DimensionMismatch) as error:
+            failure: ImgSearchError = error
+        except (BackendError, CatalogError):
             raise
+        except ImgSearchError as error:
+            failure = error
         except Exception as error:  # noqa: BLE001 - Towhee ends the whole run, by any exception
-            if len(chunk.images) > 1:
-                half = len(chunk.images) // 2
-                parts = _part(chunk, 0, half), _part(chunk, half, None)
-                return [row for part in parts for row in self._rows(own, part)]
-            (path, _, id_, _) = next(_files(chunk))
-            return [_row(path, None, id_, FailedRow(StepFailed.of(error)))]
-        return list(rows[0]["rows"]) if rows else []
+            failure = StepFailed.of(error)
+        if len(files) > 1:
+            half = len(files) // 2
+            return [*self._rows(own, files[:half]), *self._rows(own, files[half:])]
+        return [_failed_row(files[0], failure)]
+
+    def _checked(
+        self, rows: Sequence[tuple[Any, ...]], files: Sequence[_File]
+    ) -> list[dict[str, Any]]:
+        """Return the rows of a run, with `_ROWS`. An image with several rows fails.
+
+        Raises:
+            ImgSearchError: the image of a row is unknown.
+        """
+        if (failed := first_failure(row[2] for row in rows)) is not None:
+            raise failed.error
+        given, made = Counter(file[2] for file in files), Counter(row[2] for row in rows)
+        names = {file[2]: file for file in files}
+        if made.keys() - given.keys():
+            raise StepFailed(
+                "a step of the pipeline changed the column 'id', by which the images are known."
+            )
+        several = {id_ for id_, times in made.items() if times > given[id_]}
+        dim = self._encoder_dim() if self._sets_vector and rows else 0
+        checked = [
+            _row(names[row[2]], self._fields, row, dim) for row in rows if row[2] not in several
+        ]
+        for id_ in several:
+            reason = f"the pipeline made {made[id_]} rows of the image: it must make one."
+            checked.append(_failed_row(names[id_], StepFailed(reason)))
+        return checked
+
+    def _encoder_dim(self) -> int:
+        return load(**self._encoder.config()).fingerprint.dim
 
 
-def _own_rows(steps: Pipeline, encoder: Recipe, max_pixels: int) -> Pipeline:
-    """Return the pipeline: chunk → rows with `_ROWS`, by a user's steps and the embedding."""
-    fields = tuple(name for name in steps.columns if name not in _KNOWN)
-    longer = steps.following(Pipeline.input("chunk").flat_map("chunk", INPUTS, _files))
-    carried = ("path", "label", "id", *fields)
+def _own_rows(
+    steps: Pipeline, encoder: Recipe, fields: tuple[str, ...], max_pixels: int
+) -> Pipeline:
+    """Return the pipeline: files → rows.
+
+    A row is a tuple of path, label, id, the fields, a failure or "", and the vector.
+
+    Raises:
+        ConfigError: `steps` start from columns that do not exist, return columns that no step sets,
+            or change the rows of some columns only.
+    """
+    longer = steps.following(Pipeline.input("files").flat_map("files", INPUTS, iter))
     if missing := [name for name in fields if name not in longer.names()]:
         raise ConfigError(f"the pipeline returns {missing[0]!r}, but no step sets this column.")
-    if "vector" not in longer.names():
-        image = ("image",) if "image" in longer.names() else ("data", "path")
+    image = ("image",) if "image" in longer.names() else ("data", "path")
+    used = ("vector",) if "vector" in longer.names() else image
+    origins = longer.origins()
+    _check_origins({name: origins[name] for name in ("path", "label", "id", *fields, *used)})
+    # a failure in a column that is not returned fails the image, too
+    whole = sorted(name for name, origin in origins.items() if origin == origins["id"])
+    longer = longer.map(tuple(whole), _FAILURES, lambda *_columns: "")
+    carried = ("path", "label", "id", *fields, _FAILURES)
+    if used == image:
         longer = embed(
             longer,
             encoder,
@@ -141,49 +211,71 @@ def _own_rows(steps: Pipeline, encoder: Recipe, max_pixels: int) -> Pipeline:
             max_pixels=max_pixels,
             on_error="keep",
         )
-    rows: Pipeline = longer.window_all((*carried, "vector"), "rows", _collect(fields))
+    rows: Pipeline = longer.window_all((*carried, "vector"), "rows", _together)
     return rows.returning("rows")
 
 
-def _collect(names: tuple[str, ...]) -> Callable[..., list[dict[str, Any]]]:
-    """Return the last step: columns path, label, id, fields and vector → rows with `_ROWS`."""
+def _check_origins(origins: Mapping[str, str]) -> None:
+    """Check that the rows of all columns belong together; Towhee would pair others by place.
 
-    def collect(*columns: list[Any]) -> list[dict[str, Any]]:
-        return [
-            _row(path, label, id_, vector, dict(zip(names, fields, strict=True)))
-            for path, label, id_, *fields, vector in zip(*columns, strict=True)
-        ]
+    Raises:
+        ConfigError: a filter, or another step that changes the number of rows, lacks a column.
+    """
+    apart = [name for name, origin in origins.items() if origin != origins["id"]]
+    if apart:
+        beside = ", ".join(name for name in origins if name not in apart)
+        raise ConfigError(
+            f"the rows of {', '.join(apart)} do not belong to the rows of {beside}: a filter, or "
+            "another step that changes the number of rows, lacks some of these columns. Name all "
+            "in its inputs and outputs."
+        )
 
-    return collect
+
+def _together(*columns: list[Any]) -> list[tuple[Any, ...]]:
+    return list(zip(*columns, strict=True))
 
 
-def _files(chunk: Chunk) -> Iterator[tuple[str, str | None, str, bytes]]:
+def _files(chunk: Chunk) -> Iterator[_File]:
     """Yield the columns `INPUTS` of each image."""
     for (path, data), label in zip(chunk.images, chunk.labels, strict=True):
         yield path, label, content_id(data), data
 
 
-def _part(chunk: Chunk, start: int, stop: int | None) -> Chunk:
-    part = slice(start, stop)
-    return replace(chunk, images=chunk.images[part], labels=chunk.labels[part])
-
-
-def _row(
-    path: str, label: Any, id_: str, vector: Any, fields: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return a row with `_ROWS`. A failed column becomes the row's error."""
-    row = {"id": id_, "source": printable(path), "sha256": id_, "status": "ok", "error": ""}
-    failed = first_failure([label, vector, *(fields or {}).values()])
+def _row(file: _File, names: tuple[str, ...], row: tuple[Any, ...], dim: int) -> dict[str, Any]:
+    """Return a row with `_ROWS`. A failed column, or one with an unusable value, is its error."""
+    path, label, id_, *fields, _, vector = row
     try:
-        if failed is not None:
+        if (failed := first_failure(row)) is not None:
             raise failed.error
-        values = {name: _plain(name, value) for name, value in (fields or {}).items()}
-        text = None if label is None else str(_plain("label", label))
-        vector = _checked(vector)
+        values = {name: _plain(name, value) for name, value in zip(names, fields, strict=True)}
+        return {
+            "id": id_,
+            "source": printable(_text("path", path)),
+            "sha256": id_,
+            "vector": _vector(vector, dim),
+            "status": "ok",
+            "error": "",
+            "label": None if label is None else label_text(_text("label", label)),
+            "fields": json.dumps(values),
+        }
     except ImgSearchError as error:
-        failure = Failure.of(path, error)
-        return row | {"status": failure.stage, "error": f"{failure.error}: {error}"}
-    return row | {"vector": vector, "label": text, "fields": json.dumps(values)}
+        return _failed_row(file, error)
+
+
+def _failed_row(file: _File, error: ImgSearchError) -> dict[str, Any]:
+    path, _, id_, _ = file
+    failure = Failure.of(printable(path), error)
+    return {
+        "id": id_,
+        "source": failure.path,
+        "sha256": id_,
+        "status": failure.stage,
+        "error": printable(f"{failure.error}: {failure.reason}"),
+    }
+
+
+def _text(name: str, value: Any) -> str:
+    return str(_plain(name, value))
 
 
 def _plain(name: str, value: Any) -> Value:
@@ -200,13 +292,21 @@ def _plain(name: str, value: Any) -> Value:
     return value
 
 
-def _checked(vector: Any) -> Vector:
-    """Return a vector, float32 (d,).
+def _vector(vector: Any, dim: int) -> Vector:
+    """Return a vector, float32 (dim,). With a `dim` of 0 the length is not checked.
 
     Raises:
         VectorInvalid: it is not an array of numbers with one dimension.
+        DimensionMismatch: it has another length.
     """
     array = np.asarray(vector)
     if array.ndim != 1 or array.dtype.kind not in "fiu":
         raise VectorInvalid(f"column 'vector' holds {array.dtype} {array.shape}, not float32 (d,).")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    if dim and len(array) != dim:
+        raise DimensionMismatch(
+            f"column 'vector' holds {len(array)} numbers: the encoder's vectors have {dim}.",
+            expected=dim,
+            got=len(array),
+        )
+    with np.errstate(over="ignore"):  # the store refuses infinity
+        return np.ascontiguousarray(array, dtype=np.float32)

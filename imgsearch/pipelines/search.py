@@ -6,6 +6,7 @@ from typing import Any
 
 from imgsearch.backends import FieldNames
 from imgsearch.encoders import Recipe
+from imgsearch.errors import ConfigError
 from imgsearch.filters import Filter
 from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.steps import embed, embed_texts, in_batches
@@ -115,11 +116,16 @@ def query_pipeline(
     are a user's; see `query_steps`. `inputs` are all input columns, for later steps.
 
     Raises, when it is built:
-        ConfigError: `steps` need other columns.
+        ConfigError: `steps` need other columns, or set a reserved one.
     """
     config = encoder.config() if encoder else {}
     start: Pipeline = Pipeline.input(*inputs)
     longer = start if steps is None else steps.following(start)
+    for name in (*inputs, "encoded"):
+        if name != "query" and steps is not None and steps.sets(name):
+            raise ConfigError(
+                f"the pipeline sets the column {name!r}, which is reserved: rename it."
+            )
     query = "vector" if "vector" in longer.names() else "query"
     encoded: Pipeline = longer.map(
         query, "encoded", op("query_embedding", **config, max_pixels=max_pixels)

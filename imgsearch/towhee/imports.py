@@ -12,7 +12,14 @@ with warnings.catch_warnings():
     from towhee.hub.cache_manager import CacheManager
     from towhee.operator import PyOperator, SharedType
     from towhee.pipelines import BUILT_IN_PIPES_ROOT, get_builtin_pipe_file
-    from towhee.runtime.constants import FlatMapConst, InputConst, MapConst, OPType, OutputConst
+    from towhee.runtime.constants import (
+        FilterConst,
+        FlatMapConst,
+        InputConst,
+        MapConst,
+        OPType,
+        OutputConst,
+    )
     from towhee.runtime.operator_manager import OperatorRegistry
     from towhee.runtime.pipeline import Pipeline as TowheePipeline
     from towhee.runtime.runtime_pipeline import RuntimePipeline, _Graph
@@ -21,6 +28,7 @@ with warnings.catch_warnings():
 __all__ = [
     "BUILT_IN_PIPES_ROOT",
     "CacheManager",
+    "FilterConst",
     "FlatMapConst",
     "InputConst",
     "MapConst",

@@ -2,19 +2,19 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from functools import wraps
 from itertools import islice
+from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from typing_extensions import override
 
-from imgsearch.errors import ConfigError, ImgSearchError, StepFailed
+from imgsearch.errors import ConfigError
 from imgsearch.threads import DaemonPool
 from imgsearch.towhee.errors import restore_error
 from imgsearch.towhee.imports import (
-    FlatMapConst,
     InputConst,
     MapConst,
     OPType,
@@ -24,14 +24,16 @@ from imgsearch.towhee.imports import (
     TowheePipeline,
     _Graph,
 )
-from imgsearch.towhee.operator import failed_outputs, first_failure
+from imgsearch.towhee.operator import first_failure
 from imgsearch.towhee.registry import require_operator
+from imgsearch.towhee.row_errors import keep_row_errors, skip_failed_rows
 from imgsearch.types import FailedRow
 
 Row: TypeAlias = dict[str, Any]
 """One output row: the columns by name, and "error", which is None unless the row failed."""
 
 _WORKERS: Final = 32  # threads; with Towhee's default, cores + 4, a run with more nodes hangs
+_PATIENCE: Final = 5.0  # seconds to wait for runs when a pipeline is closed
 _DEPTH: Final = 16  # rows queued between nodes: they overlap, and few decoded images are held
 
 
@@ -71,6 +73,24 @@ class Pipeline(TowheePipeline):
         steps = (node for key, node in self._dag.items() if key != InputConst.name)
         return any(name in node["outputs"] for node in steps)
 
+    def origins(self) -> dict[str, str]:
+        """Return the node that decided the rows of each column.
+
+        Rows of two columns belong together only if one node decided them. All steps but `map`
+        decide the rows of their outputs; other columns keep theirs.
+        """
+        after: dict[str, dict[str, str]] = {}
+        for key, node in self._dag.items():  # a step comes after the steps that it follows
+            origins: dict[str, str] = {}
+            for earlier in (name for name in after if key in self._dag[name]["next_nodes"]):
+                for column, origin in after[earlier].items():
+                    same = origins.setdefault(column, origin) == origin
+                    origins[column] = origin if same else key
+            inputs = {origins[name] for name in node["inputs"] if name in origins}
+            passes = node["iter_info"]["type"] == MapConst.name and len(inputs) == 1
+            after[key] = origins | dict.fromkeys(node["outputs"], inputs.pop() if passes else key)
+        return after[self._clo_node]
+
     def following(self, first: "Pipeline") -> "Pipeline":
         """Return `first`, continued by the steps of this pipeline.
 
@@ -87,7 +107,7 @@ class Pipeline(TowheePipeline):
                 f"{', '.join(sorted(first.names()))}."
             )
         for node in steps.values():
-            _keep_row_errors(node)
+            keep_row_errors(node)
         dag[first._clo_node]["next_nodes"] += start["next_nodes"]
         end = first._clo_node if self._clo_node == InputConst.name else self._clo_node
         return Pipeline({**dag, **steps}, end)
@@ -143,11 +163,18 @@ class Pipeline(TowheePipeline):
         A failed row has its error in "error", and None in the columns after the failed step.
         If the pipeline has several input columns, each input is a tuple.
         """
-        runtime = self.build()
         for row in inputs:
-            queue = runtime(*row) if runtime.width > 1 else runtime(row)
+            queue = self._run(row)
             for _ in range(queue.size):
                 yield _row(self.columns, queue.get())
+
+    def _run(self, row: Any) -> Any:
+        while True:
+            runtime = self.build()
+            try:
+                return runtime(*row) if runtime.width > 1 else runtime(row)
+            except RuntimeClosed:  # by another thread, after `build`
+                continue
 
     def close(self) -> None:
         """Close the operators; a later call builds them again."""
@@ -173,60 +200,10 @@ def _wrap_step(step: Callable[..., TowheePipeline]) -> Callable[..., Pipeline]:
     @wraps(step)
     def add_step(self: Pipeline, *args: Any, **config: Any) -> Pipeline:
         longer = step(self, *args, **config)
-        node = longer._dag[longer._clo_node]
-        action = node["op_info"]
-        if node["iter_info"]["type"] in _BY_ROW and callable(action["operator"]):
-            flat = node["iter_info"]["type"] == FlatMapConst.name
-            action["operator"] = _skip_failures(action["operator"], len(node["outputs"]), flat=flat)
+        skip_failed_rows(longer._dag[longer._clo_node])
         return Pipeline(longer._dag, longer._clo_node)
 
     return add_step
-
-
-def _skip_failures(function: Callable[..., Any], outputs: int, *, flat: bool) -> Callable[..., Any]:
-    """Wrap `function` so that a row with a failure is passed on without a call."""
-
-    @wraps(function)
-    def call(*columns: Any) -> Any:
-        failure = first_failure(columns)
-        if failure is None:
-            return function(*columns)
-        result = failed_outputs(failure, outputs)
-        return [result] if flat else result
-
-    return call
-
-
-def _keep_row_errors(node: dict[str, Any]) -> None:
-    """Let the step of a node return a `FailedRow` in the place of raising an exception."""
-    action, kind = node["op_info"], node["iter_info"]["type"]
-    if action["type"] == OPType.HUB and action["operator"].startswith(_OURS):
-        action["init_kws"] = {"on_error": "keep", **(action["init_kws"] or {})}
-    elif kind in _BY_ROW and callable(action["operator"]):
-        action["operator"] = _catch(
-            action["operator"], len(node["outputs"]), flat=kind == FlatMapConst.name
-        )
-
-
-def _catch(function: Callable[..., Any], outputs: int, *, flat: bool) -> Callable[..., Any]:
-    """Wrap a user's function so that an exception becomes a `FailedRow`."""
-
-    @wraps(function)
-    def call(*columns: Any) -> Any:
-        try:
-            return function(*columns)
-        except ImgSearchError as error:
-            failure = FailedRow(error.with_traceback(None))
-        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-            failure = FailedRow(StepFailed.of(error))
-        result = failed_outputs(failure, outputs)
-        return [result] if flat else result
-
-    return call
-
-
-_OURS: Final = "imgsearch/"  # operators that take `on_error`
-_BY_ROW: Final = (MapConst.name, FlatMapConst.name)
 
 
 for _name in (
@@ -242,6 +219,10 @@ for _name in (
     setattr(Pipeline, _name, _wrap_step(getattr(TowheePipeline, _name)))
 
 
+class RuntimeClosed(RuntimeError):
+    """A closed pipeline was called after `Runtime.close`."""
+
+
 class Runtime(RuntimePipeline):
     """A closed Towhee pipeline with typed errors, bounded queues and no deadlocks.
 
@@ -253,6 +234,7 @@ class Runtime(RuntimePipeline):
         super().__init__(dag, max_workers=1)  # replaced below, because it depends on the nodes
         nodes = len(self._dag_repr.nodes)
         self._runs = max(1, _WORKERS // nodes)
+        self._closed = False
         self._turns = threading.BoundedSemaphore(self._runs)
         # not the standard executor, which at exit would wait for a decoder that hangs
         self._thread_pool = DaemonPool(self._runs * nodes, "imgsearch")
@@ -267,11 +249,13 @@ class Runtime(RuntimePipeline):
         self, *inputs: Any, profiler: bool, tracer: bool, trace_edges: Any = None
     ) -> tuple[Any, Any, Any]:
         with restore_error(), self._turns:
+            if self._closed:
+                raise RuntimeClosed("the pipeline is closed")
             graph = _Graph(
                 self._dag_repr.nodes,
                 self._dag_repr.edges,
                 self._operator_pool,
-                self._thread_pool,
+                self,
                 TimeProfiler(profiler),
                 trace_edges,
             )
@@ -304,9 +288,32 @@ class Runtime(RuntimePipeline):
             [queues for _, _, traced in results for queues in traced or ()] or None,
         )
 
+    def submit(self, process: Callable[[], None]) -> Future[None]:
+        """Run a node in a thread. Towhee's graph calls this as its executor."""
+        return self._thread_pool.submit(_end_node, process)
+
     def close(self) -> None:
-        """Stop the threads and close the operators."""
-        self._thread_pool.shutdown()
+        """Wait for runs, stop the threads and close the operators.
+
+        A run that hangs, for example in a decoder, is not waited for longer than some seconds.
+        """
+        self._closed = True
+        deadline = monotonic() + _PATIENCE
+        turns = 0
+        while turns < self._runs and self._turns.acquire(timeout=max(0, deadline - monotonic())):
+            turns += 1
+        self._thread_pool.close(max(0, deadline - monotonic()), drop=False)
+        if turns:  # calls that wait for a turn end, too
+            self._turns.release(turns)
         for storage in self._operator_pool._all_ops.values():
             for operator in storage._ops:
                 getattr(operator, "close", lambda: None)()
+
+
+def _end_node(process: Callable[[], None]) -> None:
+    """Run a node. If it raises SystemExit, end it, so that its neighbors do not wait forever."""
+    try:
+        process()
+    except BaseException as error:  # noqa: BLE001 - Towhee catches only Exception
+        node = getattr(process, "__self__")  # noqa: B009 - `process` is the node's method
+        node._set_failed(f"{type(error).__name__}: {error}")

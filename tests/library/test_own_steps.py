@@ -1,5 +1,7 @@
 """A user's own steps in the pipelines that a library runs."""
 
+import sys
+import threading
 import uuid
 
 import numpy as np
@@ -7,10 +9,11 @@ import pytest
 
 import imgsearch
 from imgsearch import image_steps, op, query_steps
-from imgsearch.errors import ConfigError
+from imgsearch.errors import ConfigError, StepFailed
 from imgsearch.images import decode
 from imgsearch.images.sources import content_id
 from imgsearch.library.own_steps import load_steps
+from imgsearch.towhee.imports import towhee
 from tests.pictures import picture, write
 
 
@@ -103,7 +106,7 @@ def _carry(function):
     return lambda *columns: (*columns, function(columns[-1]))
 
 
-def test_filter_leaves_images_out_and_the_report_says_so(library, tmp_path):
+def test_filter_of_all_columns_leaves_images_out_and_the_report_says_so(library, tmp_path):
     files = write(tmp_path, 5)
     columns = ("path", "label", "id", "data")
     steps = image_steps().filter(columns, columns, "path", lambda path: path != str(files[3]))
@@ -134,6 +137,10 @@ def test_own_vector_and_label_are_stored(library, tmp_path):
     np.testing.assert_array_equal(row.vector, np.eye(dim, dtype=np.float32)[2])
 
 
+def _give(value):
+    return lambda _path: value
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [([1, 2], "holds a list"), (None, "holds a NoneType"), (np.zeros(2), "holds a ndarray")],
@@ -147,8 +154,144 @@ def test_value_that_no_store_takes_is_a_failure(library, tmp_path, value, reason
     assert reason in report.failures[0].reason
 
 
-def _give(value):
-    return lambda _path: value
+COLUMNS = ("path", "label", "id", "data")
+
+
+def _exit(path):
+    sys.exit(3)
+
+
+def _raise(path):
+    raise ValueError("not \udcff UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        (image_steps().map("path", "own", _exit), "raised SystemExit: 3"),
+        (image_steps().map("path", "own", _raise), "raised ValueError: not \\udcff UTF-8"),
+        (image_steps().map("path", "path", _raise), "raised ValueError: not \\udcff UTF-8"),
+        (image_steps().map("id", "id", _raise), "raised ValueError: not \\udcff UTF-8"),
+        (image_steps().map("path", "path", _give(None)), "'path' holds a NoneType"),
+        (image_steps().map("id", "id", _give("0" * 64)), "changed the column 'id'"),
+        (image_steps().window_all(COLUMNS, COLUMNS, _exit), "raised TypeError: _exit() takes"),
+        (
+            image_steps().flat_map(COLUMNS, COLUMNS, lambda *row: [row, row]),
+            "made 2 rows of the image",
+        ),
+        (
+            image_steps().flat_map(COLUMNS, COLUMNS, lambda *row: (1 / 0 for _ in row)),
+            "raised ZeroDivisionError: division by zero",
+        ),
+        (image_steps().map("path", "vector", _give([1, 2, 3])), "holds 3 numbers"),
+        (image_steps().map("path", "vector", lambda _: np.full(722, 1e300)), "NaN or infinity"),
+    ],
+)
+def test_unusable_result_of_a_step_fails_its_image_on_one_line(library, tmp_path, steps, reason):
+    write(tmp_path, 2)
+    report = library.add(tmp_path, pipeline=steps)
+    assert (report.added, report.failed, report.ignored) == (0, 2, 0)
+    assert all(reason in line.reason and "\n" not in line.reason for line in report.failures)
+
+
+def test_exit_in_a_step_over_many_images_ends_towhees_run(library, tmp_path):
+    write(tmp_path, 40)
+    steps = image_steps().filter(COLUMNS, COLUMNS, "path", _exit)
+    report = library.add(tmp_path, pipeline=steps)
+    assert (report.added, report.failed) == (0, 40)
+    assert "SystemExit: 3" in report.failures[0].reason
+    with pytest.raises(StepFailed, match="SystemExit: 3"):
+        library.search(picture(0), pipeline=query_steps().window_all("query", "query", _exit))
+
+
+def test_vectors_of_two_lengths_do_not_mix(library, tmp_path):
+    first, second, third = write(tmp_path, 3)
+    dim = library.encoder.fingerprint.dim
+    lengths = {str(first): dim // 2, str(second): dim, str(third): dim + dim // 2}
+    steps = image_steps().map("path", "vector", lambda path: np.ones(lengths[path]))
+    report = library.add(tmp_path, pipeline=steps)
+    assert (report.added, report.failed) == (1, 2)
+    assert {line.error for line in report.failures} == {"DimensionMismatch"}
+    assert list(rows(library)) == [str(second)]
+
+
+def test_filter_of_some_columns_is_refused_because_rows_would_be_mixed(library, tmp_path):
+    first, *_ = write(tmp_path, 3)
+    steps = image_steps().filter("path", "path", "path", lambda path: path != str(first))
+    reason = "the rows of path do not belong to the rows of label, id, data: a filter"
+    with pytest.raises(ConfigError, match=reason):
+        library.add(tmp_path, pipeline=steps)
+    image = decoded().filter(COLUMNS, COLUMNS, "path", lambda path: path != str(first))
+    with pytest.raises(ConfigError, match="the rows of image do not belong"):
+        library.add(tmp_path, pipeline=image)
+    both = decoded().concat(image_steps().map("path", "note", lambda path: "x"))
+    assert library.add(tmp_path, pipeline=both.returning("note")).added == 3
+
+
+def test_broken_file_is_reported_by_its_own_error_after_any_step(library, tmp_path):
+    write(tmp_path, 3)
+    (tmp_path / "z.png").write_bytes(b"no image")
+    columns = ("path", "label", "id", "image")
+    calls = []
+
+    def crop(path, label, id_, image):
+        calls.append(path)
+        return [(path, label, id_, image[::2])]
+
+    for decode_step in (
+        decoded(),
+        image_steps().map("path", "image", towhee.ops.image_decode.cv2()),
+    ):
+        steps = decode_step.filter(columns, columns, "image", len).flat_map(columns, columns, crop)
+        with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as other:
+            report = other.add(tmp_path, pipeline=steps)
+        assert (report.added, report.failed) == (3, 1)
+        assert report.failures[0].error == "FormatRefused"
+    assert len(calls) == 6
+
+
+class Captioner:
+    """Describes images with a model that cannot be copied."""
+
+    def __init__(self):
+        self.lock, self.calls = threading.Lock(), 0
+
+    def __call__(self, *columns):
+        with self.lock:
+            self.calls += 1
+        return columns
+
+
+def test_methods_of_one_object_run_in_steps_of_every_kind(library, tmp_path):
+    write(tmp_path, 2)
+    captioner = Captioner()
+    steps = image_steps().filter(COLUMNS, COLUMNS, "path", captioner.__call__)
+    steps = steps.window(COLUMNS, COLUMNS, 4, 4, captioner).flat_map(COLUMNS, COLUMNS, zip)
+    steps = steps.map("path", "own", captioner.__call__).map("own", "own", str)
+    assert library.add(tmp_path, pipeline=steps.returning("own")).added == 2
+    assert captioner.calls >= 5
+
+
+def test_label_of_a_step_is_stored_like_any_label(library, tmp_path):
+    write(tmp_path, 1)
+    library.add(tmp_path, pipeline=image_steps().map("path", "label", _give("u\u0308\udcff")))
+    (row,) = rows(library).values()
+    assert row.fields["label"] == "ü\\udcff"
+
+
+def test_steps_of_a_query_raise_one_typed_error(library, tmp_path):
+    write(tmp_path, 1)
+    library.add(tmp_path)
+    for steps in (
+        query_steps().map("query", "query", lambda query: 1 / 0),
+        query_steps().window_all("query", "query", lambda queries: 1 / 0),
+        query_steps().flat_map("query", "query", lambda query: (1 / 0 for _ in "a")),
+    ):
+        for search in (library.search, library.encode_query):
+            with pytest.raises(StepFailed, match="raised ZeroDivisionError: division by zero$"):
+                search(picture(0), pipeline=steps)
+    with pytest.raises(ConfigError, match="sets the column 'search'"):
+        library.search(picture(0), pipeline=query_steps().map("query", "search", len))
 
 
 def test_query_steps_change_the_query(library, tmp_path):

@@ -141,3 +141,38 @@ def test_operator_learns_when_a_run_ends(pipe):
     assert ends == ["run"] * 3
     closed.flush()
     assert ends[3:] == ["flush"]
+
+
+def test_pipeline_closed_during_calls_is_built_again():
+    pipeline = toys.pipeline("toy_echo").returning("out")
+    rows = []
+
+    def call():
+        rows.extend(pipeline(1) for _ in range(100))
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        pipeline.close()
+    assert [row["out"] for (row,) in rows] == [1] * 300
+    pipeline.close()
+
+
+def test_close_does_not_wait_for_a_step_that_hangs(monkeypatch):
+    monkeypatch.setattr("imgsearch.towhee.pipeline._PATIENCE", 0.05)
+    begun, released = threading.Event(), threading.Event()
+
+    def hang(value):
+        begun.set()
+        released.wait()
+        return value
+
+    pipeline = Pipeline.input("x").map("x", "y", hang).returning("y")
+    thread = threading.Thread(target=pipeline, args=(1,))
+    thread.start()
+    begun.wait()
+    pipeline.close()
+    assert thread.is_alive()
+    released.set()
+    thread.join()
