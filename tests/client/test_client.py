@@ -176,3 +176,15 @@ with imgsearch.Client({client.url!r}, {KEY!r}) as client:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "3\n", done.stderr
+
+
+def test_records_keep_their_public_names():
+    from imgsearch import client, types
+    from imgsearch.wire import responses
+
+    assert client.__all__ == sorted(client.__all__)
+    assert client.Collection is responses.CollectionInfo
+    assert client.Model is responses.ModelInfo
+    assert (client.Image, client.JobState) == (responses.Image, responses.JobState)
+    assert client.Hit is types.Hit
+    assert {"progress", "wait", "cancel", "retry", "failures", "forget"} <= set(dir(client.Job))
