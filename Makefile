@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # three workers on two cores, since tests of servers mostly wait; tests of one group stay together
 WORKERS ?= -n 3 --dist loadgroup --no-loadscope-reorder
+# fast tests do not wait, so a third worker would only import everything once more; the plug-ins,
+# which these tests do not use, take 1 s of each worker
+FAST ?= -n 2 --dist loadgroup --no-loadscope-reorder -p no:schemathesis -p no:nbmake
 # without bytecode each child process of a test would compile 1,000 modules, for 4 seconds
 unexport PYTHONDONTWRITEBYTECODE
 # what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
@@ -19,8 +22,8 @@ demo: .venv/.core  ## index a gallery, search it, write demo/index.html
 test: check services  ## everything: linters, types, layers, tests, notebooks
 	$(BIN)/python -m pytest $(WORKERS) -m 'not nightly' --nbmake tests notebooks
 
-test-fast: .venv/.dev  ## the tests without servers, browser, torch or long runs: minutes
-	$(BIN)/python -m pytest $(WORKERS) -m fast
+test-fast: .venv/.dev  ## tests without servers, emulated stores, browser, torch, long runs: 3 min
+	$(BIN)/python -m pytest $(FAST) -m fast
 
 services:  ## as root: Debian's MariaDB and Chromium, for tests
 	@missing=$$(PATH="$$PATH:/usr/sbin"; for each in $(SERVICES); do \

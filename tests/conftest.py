@@ -3,6 +3,7 @@
 A new store is a name in `STORES` and a case in `_place`.
 """
 
+import gc
 import logging
 import os
 import tempfile
@@ -182,6 +183,11 @@ def pytest_configure(config: pytest.Config) -> None:
     _fast.append(rings.is_fast(config))
     if _fast[-1]:
         rings.Refuse().install()
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules and tests, 7 % of the processor time of the tests."""
+    gc.freeze()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

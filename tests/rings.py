@@ -1,8 +1,8 @@
 """Rings of tests: which tests are fast, and which share a server or a fixture.
 
-`fast` is every test without a server, a browser, a heavy framework or a long run; `make test-fast`
-runs these. Groups keep the tests of one module, or of one server, on one worker of pytest-xdist,
-whose option --no-loadscope-reorder keeps the order of the groups.
+`fast` is every test without a server, an emulated store, a browser, a heavy framework or a long
+run; `make test-fast` runs these. Groups keep the tests of one module, or of one server, on one
+worker of pytest-xdist, whose option --no-loadscope-reorder keeps the order of the groups.
 """
 
 import sys
@@ -19,7 +19,10 @@ import pytest
 SERVERS: Final = frozenset({"milvus", "mariadb", "swift", "team"})
 """The servers, as parameters of tests name them; a team is one of each."""
 
-SLOW: Final = ("servers", "browser", "torch", "process", "nightly")
+EMULATED: Final = frozenset({"tencent", "tencent+grpc"})
+"""The stores that an emulator stands for, as parameters of tests name them."""
+
+SLOW: Final = ("servers", "emulator", "browser", "torch", "process", "nightly")
 """Markers that keep a test out of the fast ring; pyproject.toml describes them."""
 
 MODULES: Final = {
@@ -58,8 +61,8 @@ MODULES: Final = {
 """Marker → the modules and folders whose tests all have it, below tests/."""
 
 _TESTS: Final = Path(__file__).parent
-# numba compiles umap's functions in each process, for 15 seconds
-_HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium", "umap"})
+# numba compiles umap's functions in each process, for 15 s; gradio's import takes 3 s
+_HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium", "umap", "gradio"})
 _SHARED: Final = ("servers", "browser")  # markers whose tests all run on one worker
 # Groups of 30 s and more, longest first: each starts as early as possible, so that no worker ends
 # alone. Measured with `--durations`; the other groups follow in the order of their names.
@@ -107,6 +110,8 @@ def mark(items: Sequence[pytest.Item]) -> None:
             item.add_marker(name)
         if _needs_server(item):
             item.add_marker(pytest.mark.servers)
+        if "place_of" in getattr(item, "fixturenames", ()) and _parameters(item) & EMULATED:
+            item.add_marker(pytest.mark.emulator)
         if not any(item.get_closest_marker(name) for name in SLOW):
             item.add_marker(pytest.mark.fast)
         if not item.get_closest_marker("xdist_group"):
@@ -150,11 +155,13 @@ def is_fast(config: pytest.Config) -> bool:
 
 def _needs_server(item: pytest.Item) -> bool:
     """Return whether a test has a server as a parameter, or a fixture that requests `servers`."""
+    return "servers" in getattr(item, "fixturenames", ()) or bool(_parameters(item) & SERVERS)
+
+
+def _parameters(item: pytest.Item) -> set[str]:
+    """Return the parameters of a test that are strings."""
     call = getattr(item, "callspec", None)
-    values = call.params.values() if call else ()
-    return "servers" in getattr(item, "fixturenames", ()) or any(
-        isinstance(value, str) and value in SERVERS for value in values
-    )
+    return {value for value in call.params.values() if isinstance(value, str)} if call else set()
 
 
 def _group(item: pytest.Item) -> str:

@@ -11,8 +11,6 @@ import imgsearch
 from imgsearch.archive import Incoming, Jobs
 from imgsearch.cli.main import cli
 from imgsearch.towhee import registry
-from imgsearch.ui.add_tab import progress_of_add
-from imgsearch.ui.query import SearchRequest, find
 from tests.archive.place import archive
 from tests.pictures import picture, write
 from tests.service.running import running
@@ -75,14 +73,22 @@ def test_command_line(counts, tmp_path):
     expect(counts, IMAGES, 1)
 
 
-def test_archive_job_and_page(counts, tmp_path):
+def test_archive_job(counts, tmp_path):
     write(tmp_path / "cat", IMAGES)
     with archive(tmp_path / "data", roots=(tmp_path,)) as opened:
         jobs = Jobs(opened)
         job = jobs.start_folder(str(tmp_path / "cat"))
         assert [*jobs.watch(job.id)][-1].inserted == IMAGES
         jobs.close()
-        expect(counts, IMAGES, 0)
+    expect(counts, IMAGES, 0)
+
+
+@pytest.mark.torch  # Gradio
+def test_page(counts, tmp_path):
+    from imgsearch.ui.add_tab import progress_of_add
+    from imgsearch.ui.query import SearchRequest, find
+
+    with archive(tmp_path / "data") as opened:
         items = [Incoming(f"{n}.png", data=file.read_bytes()) for n, file in _more(tmp_path)]
         (*_, last) = progress_of_add(partial(opened.add, items))
         assert last.added == 2
