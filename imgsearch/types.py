@@ -44,9 +44,22 @@ class Record:
     fields: Mapping[str, Value] = field(default_factory=dict)
 
     @property
+    def path(self) -> str:
+        """The field "path", "" if there is none."""
+        return str(self.fields.get("path", ""))
+
+    @property
     def label(self) -> str:
         """The field "label", "" if there is none."""
         return str(self.fields.get("label", ""))
+
+    def __getitem__(self, name: str) -> Value:
+        """Return a field: ``record["year"]``.
+
+        Raises:
+            KeyError: the record has no such field.
+        """
+        return self.fields[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,24 @@ class Hit:
     score: float
     distance: float
     fields: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """The field "path", "" if there is none."""
+        return str(self.fields.get("path", ""))
+
+    @property
+    def label(self) -> str:
+        """The field "label", "" if there is none."""
+        return str(self.fields.get("label", ""))
+
+    def __getitem__(self, name: str) -> Value:
+        """Return a field: ``hit["year"]``.
+
+        Raises:
+            KeyError: the hit has no such field.
+        """
+        return self.fields[name]
 
 
 @dataclass(frozen=True, slots=True)

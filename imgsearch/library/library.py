@@ -28,6 +28,7 @@ from imgsearch.images.sources import Source
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import HitFinder, StoreSearch
+from imgsearch.library.hits import Hits
 from imgsearch.library.ingest import Ingest
 from imgsearch.library.interface import SearchableImages
 from imgsearch.library.pipeline_cache import PipelineCache, query_row
@@ -36,7 +37,7 @@ from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.removal import remove_images
 from imgsearch.library.thresholds import Thresholds
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
-from imgsearch.types import Failure, Hit, Record, Vector
+from imgsearch.types import Failure, Record, Vector
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
@@ -149,7 +150,7 @@ class Library(SearchableImages):
         hide_duplicates: bool | float = False,
         effort: int | None = None,
         pipeline: "Pipeline | None" = None,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Return at most `k` hits for `query`, nearest first, after skipping `offset` hits.
 
         A query is a text, an image, a vector, or a `Query` of several. A hit's `fields` hold
@@ -185,7 +186,7 @@ class Library(SearchableImages):
         options: SearchOptions,
         *,
         pipeline: "Pipeline | None" = None,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Search like `search`, with all options in one object."""
         return self._search(query, options, pipeline, stacklevel=3)
 
@@ -342,7 +343,7 @@ class Library(SearchableImages):
         pipeline: "Pipeline | None",
         *,
         stacklevel: int,
-    ) -> list[Hit]:
+    ) -> Hits:
         collection = self._handle.required()
         steps = pipeline or self._steps.get("query")
         thresholds = Thresholds(self._handle.backend, collection)
@@ -351,7 +352,7 @@ class Library(SearchableImages):
         row = query_row(searching, steps, self._checked(query, steps), finder)
         if not isinstance(query, EncodedQuery):
             warn_of_query(row["encoded"], collection, stacklevel=stacklevel)
-        return list(row["hits"])
+        return Hits(row["hits"])
 
     def _checked(
         self, query: Query | Example | EncodedQuery, steps: "Pipeline | None"
