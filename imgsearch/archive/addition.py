@@ -141,14 +141,12 @@ class Addition(Sink[Incoming, Upload]):
             self._relabel(file.entry.id, file.label or "")
 
     @override
-    def to_embed(self, files: Sequence[Upload]) -> Sequence[tuple[str, bytes]]:
-        contents = {upload.entry.content: upload for upload in files}
+    def to_embed(self, files: Sequence[Upload]) -> Sequence[Upload]:
+        contents = {upload.entry.content: upload for upload in reversed(files)}
+        if self._library.runs_own_steps:  # they set the values of each new row
+            return list(contents.values())
         known = known_contents(self._library, list(contents))
-        return [
-            (upload.entry.name, upload.data)
-            for content, upload in contents.items()
-            if content not in known
-        ]
+        return [upload for content, upload in contents.items() if content not in known]
 
     @override
     def write(self, files: Sequence[Upload], rows: pa.RecordBatch) -> Written:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import pyarrow as pa
+from typing_extensions import override
 
 from imgsearch import images
 from imgsearch.catalog import Entry, entry_id
@@ -61,6 +62,11 @@ class Upload(Candidate):
     """
 
     entry: Entry
+
+    @property
+    @override
+    def name(self) -> str:
+        return self.entry.name
 
     @classmethod
     def read(cls, item: Incoming, library: Library, *, stored: bool) -> Self:

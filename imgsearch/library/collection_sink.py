@@ -82,8 +82,8 @@ class CollectionSink(Sink[Reference, Candidate]):
         self._update(files)
 
     @override
-    def to_embed(self, files: Sequence[Candidate]) -> Sequence[tuple[str, bytes]]:
-        return [(file.path, file.data) for file in files]
+    def to_embed(self, files: Sequence[Candidate]) -> Sequence[Candidate]:
+        return files
 
     @override
     def write(self, files: Sequence[Candidate], rows: pa.RecordBatch) -> Written:

@@ -63,8 +63,8 @@ class Sink(ABC, Generic[T, F]):
         """Write the labels of files that repeat earlier ones, and count these files."""
 
     @abstractmethod
-    def to_embed(self, files: Sequence[F]) -> Sequence[tuple[str, bytes]]:
-        """Return the names and bytes of the images in a part that have no vector yet."""
+    def to_embed(self, files: Sequence[F]) -> Sequence[F]:
+        """Return the files of a part that have no vector yet, each content once."""
 
     @abstractmethod
     def write(self, files: Sequence[F], rows: pa.RecordBatch) -> Written:
@@ -136,7 +136,8 @@ class Ingest(Generic[T, F]):
             ImgSearchError: the store failed; images counted as added are stored.
         """
         parts = BatchSize(1, self._limit)
-        with DaemonPool(2, "imgsearch-ingest") as pool:
+        pool = DaemonPool(2, "imgsearch-ingest")
+        try:
             for chunk in self._chunks(items):
                 for part in parts.split(self._new(chunk)):
                     self._start(pool, part)
@@ -144,6 +145,12 @@ class Ingest(Generic[T, F]):
                         break
                 self._tally.report_progress()
             self._finish()
+        finally:
+            # after an error the part being written is finished, and the one being embedded is not
+            # waited for, because a decoder may hang
+            if self._underway is not None:
+                wait([self._underway.written])
+            pool.close(0)
         self._sink.finish()
 
     @property
@@ -187,19 +194,24 @@ class Ingest(Generic[T, F]):
     def _start(self, pool: DaemonPool, files: Sequence[F]) -> None:
         """Embed a part, count the previous one, and start to write the part."""
         started, embedded, allowed = monotonic(), Future[pa.RecordBatch](), Future[None]()
-        images = self._sink.to_embed(files)
+        to_embed = self._sink.to_embed(files)
 
         def write(rows: pa.RecordBatch) -> Written:
             embedded.set_result(rows)
             allowed.result()  # the previous part is written
             return self._sink.write(files, rows)
 
-        chunk = Chunk(images, write, [file.label for file in files], one_core=self._busy)
-        written: Future[Any] = pool.submit(self._pipeline, chunk)
+        chunk = Chunk(
+            [(file.name, file.data) for file in to_embed],
+            write,
+            [file.label for file in to_embed],
+            one_core=self._busy,
+        )
         try:
+            written: Future[Any] = pool.submit(self._pipeline, chunk)
             wait([written, embedded], return_when=FIRST_COMPLETED)
             if embedded.done():
-                self._count_embedded(files, embedded.result())
+                self._count_embedded(embedded.result())
             self._finish()
         except BaseException:
             allowed.cancel()
@@ -210,18 +222,19 @@ class Ingest(Generic[T, F]):
             self._finish()
             self._pace.rest(monotonic() - started)
 
-    def _count_embedded(self, files: Sequence[F], rows: pa.RecordBatch) -> None:
-        failed = [status for status in rows.column("status").to_pylist() if status != "ok"]
-        self._tally.count("decoded", len(files) - sum(status != "embed" for status in failed))
-        self._tally.count("embedded", len(files) - len(failed))
+    def _count_embedded(self, rows: pa.RecordBatch) -> None:
+        columns = (rows.column(name).to_pylist() for name in ("id", "sha256", "status"))
+        images = [status for id_, content, status in zip(*columns, strict=True) if id_ == content]
+        self._tally.count("decoded", sum(status in ("ok", "embed") for status in images))
+        self._tally.count("embedded", images.count("ok"))
         self._tally.report_progress()
 
     def _finish(self) -> None:
         """Wait until the part underway is written; count it and later files of its contents."""
         if (part := self._underway) is None:
             return
-        self._underway = None
         written = part.written.result()
+        self._underway = None
         self._tally.leave_out(len(written.left_out))
         self._sink.count(part.files, written)
         self._settle([(file, written.failures.get(file.id)) for file in part.files])

@@ -249,6 +249,11 @@ class Library(SearchableImages):
         return self._pipelines.insert(self.recipe, steps or self._steps.get("image"))(chunk)
 
     @property
+    def runs_own_steps(self) -> bool:
+        """Whether the library has steps of a user for new images."""
+        return "image" in self._steps
+
+    @property
     def sets_labels(self) -> bool:
         """Whether the library's own steps set the labels of new images."""
         steps = self._steps.get("image")

@@ -38,6 +38,11 @@ class Candidate:
     id: str
     data: bytes = field(repr=False)
 
+    @property
+    def name(self) -> str:
+        """The name of the image in the pipeline and in its errors."""
+        return self.path
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

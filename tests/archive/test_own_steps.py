@@ -59,3 +59,20 @@ def test_jobs_and_queries_run_own_steps(opened, tmp_path):
     (hit,) = opened.search(3, SearchOptions(k=1))
     assert hit.hit.score == pytest.approx(1, abs=1e-3)
     assert hit.entry.fields["caption"] == "drawn"
+
+
+def test_copies_and_known_contents_keep_the_labels_of_their_images(tmp_path):
+    steps = {"image": image_steps().map("label", "label", lambda label: f"big {label}")}
+    with archive(tmp_path, steps=steps) as opened:
+        opened.add([Incoming("a.jpg", data=jpeg(0), label="0")])
+        names = [("b.jpg", 1), ("c.jpg", 1), ("d.jpg", 0), ("e.jpg", 2), ("f.jpg", 3), ("g.jpg", 4)]
+        items = [Incoming(name, data=jpeg(n), label=str(n)) for name, n in names]
+        report = opened.add([items[0], *items]).report
+        assert (report.added, report.skipped, report.failed) == (6, 1, 0)
+        stored = opened.library().collection.iterate(vectors=False)
+        labels = {record.id: record.fields["label"] for record in stored}
+        assert labels == {content_id(jpeg(n)): f"big {n}" for n in range(5)}
+        assert {entry.name: entry.label for entry in opened.entries().entries} == {
+            "a.jpg": "big 0",
+            **{name: f"big {n}" for name, n in names},
+        }

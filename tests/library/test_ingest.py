@@ -2,6 +2,8 @@
 
 import itertools
 import shutil
+import signal
+import threading
 import uuid
 from contextlib import closing
 
@@ -10,6 +12,7 @@ import pytest
 
 import imgsearch
 from imgsearch.backends import StoreOptions
+from imgsearch.encoders import embedding
 from imgsearch.errors import BackendError
 from imgsearch.images.sources import content_id, references
 from imgsearch.library.collection_handle import CollectionHandle
@@ -205,6 +208,24 @@ def test_chunk_size_doubles_from_one_image(library, tmp_path):
     progress = []
     library.add(tmp_path, on_progress=progress.append)
     assert list(dict.fromkeys(state.added for state in progress)) == [0, 1, 3, 7, 15, 20]
+
+
+def test_interrupted_load_does_not_wait_for_a_decoder_that_hangs(library, tmp_path, monkeypatch):
+    write(tmp_path, 9)
+    decode, calls, released = embedding.model_input, itertools.count(), threading.Event()
+
+    def hang(*args, **options):
+        if next(calls) < 3:
+            return decode(*args, **options)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        released.wait()
+        return decode(*args, **options)
+
+    monkeypatch.setattr(embedding, "model_input", hang)
+    with pytest.raises(KeyboardInterrupt):
+        library.add(tmp_path)
+    assert library.count() == 3  # of the parts with 1, 2 and 4 images
+    released.set()
 
 
 def test_load_interrupted_after_any_chunk_is_completed(library, tmp_path):

@@ -115,6 +115,7 @@ def test_filter_of_all_columns_leaves_images_out_and_the_report_says_so(library,
     assert (report.added, report.ignored, report.failed) == (4, 1, 0)
     assert "1 image was left out by the pipeline" in report.notes
     assert progress[-1].done == progress[-1].found == 5
+    assert progress[-1].decoded == progress[-1].embedded == 4
     assert str(files[3]) not in rows(library)
     none = image_steps().filter(columns, columns, "path", lambda path: False)
     again = library.add(tmp_path, pipeline=none)
