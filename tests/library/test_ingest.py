@@ -215,10 +215,11 @@ def test_interrupted_load_does_not_wait_for_a_decoder_that_hangs(library, tmp_pa
     decode, calls, released = embedding.model_input, itertools.count(), threading.Event()
 
     def hang(*args, **options):
-        if next(calls) < 3:
-            return decode(*args, **options)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        released.wait()
+        call = next(calls)
+        if call == 3:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        if call >= 3:
+            released.wait()
         return decode(*args, **options)
 
     monkeypatch.setattr(embedding, "model_input", hang)
