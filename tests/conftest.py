@@ -187,6 +187,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector the modules and tests, 7 % of the processor time of the tests."""
+    import hypothesis  # noqa: F401  # it asks the collector for the referrers of trio's objects
+
     gc.freeze()
 
 
