@@ -9,6 +9,9 @@ Towhee is imported later, the finder changes Towhee's own modules:
 - Our operators learn when a run of a pipeline ends (`Operator.end_run`).
 - Modules that import ``pkg_resources`` get `imgsearch.towhee.pkg_resources` instead, because
   setuptools 82 removed it. Other programs import setuptools' module, if it is installed.
+- The runtime's modules that import pydantic get `imgsearch.towhee.pydantic` instead, and the module
+  that downloads from Towhee's hub is `imgsearch.towhee.downloader`, because pydantic and requests
+  take longer to import than all of Towhee.
 
 If Towhee is imported first, which needs setuptools below 82, it is patched when imgsearch is
 imported.
@@ -16,8 +19,13 @@ imported.
 
 import builtins
 import sys
+from functools import partial
 from importlib import import_module
+from importlib.util import spec_from_file_location
+from pathlib import Path
 from typing import Any, Final
+
+_DOWNLOADER: Final = "towhee.hub.downloader"
 
 
 class _Finder:
@@ -29,8 +37,10 @@ class _Finder:
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Return a spec that patches the module, if it is one to patch; otherwise None."""
-        patch = _PATCHES.get(name)
-        if patch is None and name not in PKG_RESOURCES_USERS:
+        if name == _DOWNLOADER:
+            return spec_from_file_location(name, Path(__file__).with_name("downloader.py"))
+        patch, own = _PATCHES.get(name), _OWN_IMPORTS.get(name)
+        if patch is None and own is None:
             return None
         others = [finder for finder in sys.meta_path if finder is not self]
         finds = [getattr(finder, "find_spec", None) for finder in others]
@@ -40,9 +50,9 @@ class _Finder:
             execute = spec.loader.exec_module
 
             def exec_module(module: Any) -> None:
-                if name in PKG_RESOURCES_USERS:
+                if own is not None:
                     # only this module's import statements call it, now and in its functions
-                    module.__builtins__ = {**vars(builtins), "__import__": _import}
+                    module.__builtins__ = {**vars(builtins), "__import__": partial(_import, own)}
                 execute(module)
                 if patch is not None:
                     patch(module)
@@ -51,10 +61,10 @@ class _Finder:
         return spec
 
 
-def _import(name: str, *args: Any, **options: Any) -> Any:
-    """Import a module for Towhee, as `builtins.__import__` does, but without setuptools."""
-    if name == "pkg_resources":
-        return import_module("imgsearch.towhee.pkg_resources")
+def _import(own: str, name: str, *args: Any, **options: Any) -> Any:
+    """Import a module for Towhee, as `builtins.__import__` does, but `own` from this package."""
+    if name == own:
+        return import_module(f"imgsearch.towhee.{own}")
     return builtins.__import__(name, *args, **options)
 
 
@@ -100,6 +110,21 @@ PKG_RESOURCES_USERS: Final = frozenset({
     "towhee.utils.git_utils",
 })  # fmt: skip
 """The modules of Towhee 1.1.3 that import ``pkg_resources``."""
+
+PYDANTIC_USERS: Final = frozenset({
+    "towhee.runtime.check_utils",
+    "towhee.runtime.dag_repr",
+    "towhee.runtime.node_config",
+    "towhee.runtime.node_repr",
+    "towhee.runtime.schema_repr",
+})  # fmt: skip
+"""The modules of Towhee's runtime that import pydantic. Its predefined pipelines do, too."""
+
+# Towhee module → module of this package that it gets in the place of the one of that name
+_OWN_IMPORTS: Final = {
+    **dict.fromkeys(PKG_RESOURCES_USERS, "pkg_resources"),
+    **dict.fromkeys(PYDANTIC_USERS, "pydantic"),
+}
 
 
 def install() -> None:

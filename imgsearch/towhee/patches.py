@@ -10,7 +10,8 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from imgsearch.errors import ConfigError, ImageError, MissingExtra, OperatorNotFound
+from imgsearch.errors import ConfigError, ImageError, MissingExtra
+from imgsearch.towhee import downloader
 from imgsearch.towhee.names import register
 from imgsearch.types import Pixels
 
@@ -89,26 +90,9 @@ def _without_downloads(load: Any) -> Any:
 
 
 def refuse_downloads(module: Any) -> None:
-    """Make Towhee's download functions raise an error, because its hub no longer exists.
-
-    `require_operator` and `require_pipeline` refuse unknown names earlier and suggest similar ones.
-    """
-    module.download_operator = functools.partial(refuse_download, "operator")
-    module.download_pipeline = functools.partial(refuse_download, "pipeline")
-
-
-def refuse_download(
-    kind: str, author: str, repository: str, *_rest: Any, **_options: Any
-) -> NoReturn:
-    """Refuse a download from Towhee's hub.
-
-    Raises:
-        OperatorNotFound: always.
-    """
-    raise OperatorNotFound(
-        f"no {kind} {author}/{repository} on this machine: Towhee's hub no longer exists, so "
-        "nothing is downloaded. Register it yourself, or use one of imgsearch's."
-    )
+    """Make Towhee's download functions raise an error, if Towhee was imported before imgsearch."""
+    module.download_operator = downloader.download_operator
+    module.download_pipeline = downloader.download_pipeline
 
 
 def patch_html_table(module: Any) -> None:

@@ -1,18 +1,14 @@
 """The part of setuptools' ``pkg_resources`` that Towhee 1.1.3 uses.
 
 setuptools 82 removed pkg_resources. `import_hook` gives this module to Towhee, and to no other
-program.
+program. Importing it imports neither packaging nor `importlib.metadata`, which takes 20 ms.
 """
 
 import pkgutil
 import re
 import sys
 from collections.abc import Iterator
-from importlib import metadata
-from typing import Final, NamedTuple
-
-import packaging.version  # towhee.models takes `packaging` from here
-from packaging.requirements import Requirement
+from typing import Any, Final, NamedTuple
 
 
 class DistributionNotFound(Exception):
@@ -27,6 +23,8 @@ class _WorkingSet:
     """The installed distributions, read at each iteration."""
 
     def __iter__(self) -> Iterator[_Distribution]:
+        from importlib import metadata
+
         for distribution in metadata.distributions():
             if distribution.name:  # a damaged installation has no name
                 yield _Distribution(re.sub(r"[^A-Za-z0-9.]+", "-", distribution.name))
@@ -50,6 +48,10 @@ def require(requirement: str) -> None:
     Raises:
         DistributionNotFound: the distribution is missing or has another version.
     """
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
     if not requirement.strip():
         return
     wanted = Requirement(requirement)
@@ -63,4 +65,14 @@ def require(requirement: str) -> None:
         raise DistributionNotFound(f"{wanted.name} is installed as {version}, not {requirement}")
 
 
-__all__ = ["DistributionNotFound", "declare_namespace", "packaging", "require", "working_set"]
+def __getattr__(name: str) -> Any:
+    """Return the package ``packaging``, which towhee.models takes from here.
+
+    Raises:
+        AttributeError: the module has no such name.
+    """
+    if name != "packaging":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import packaging.version
+
+    return packaging
