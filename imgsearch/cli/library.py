@@ -166,7 +166,9 @@ def _print_summary(result: Report, total: int, url: str, report: Path | None) ->
     if any(failed.error == "ImageTooLarge" for failed in result.failures):
         show.note("  --max-pixels MILLIONS raises the limit on pixels")
     for failed in result.failures[:10]:
-        show.note(f"  {show.printable(failed.reason)}")
+        named = failed.path in failed.reason  # not an error of a step or of the store
+        reason = failed.reason if named else f"{failed.path}: {failed.reason}"
+        show.note(f"  {show.printable(reason)}")
     if result.failed > 10:
         where = f"all are in {report}" if report else "--report FILE names all"
         show.note(f"  … and {result.failed - 10} more; {where}")

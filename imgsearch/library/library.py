@@ -233,8 +233,10 @@ class Library(SearchableImages):
         Raises:
             EncoderError: the encoder cannot be built.
         """
-        chunk = Chunk(images, labels=[None] * len(images), one_core=one_core)
-        rows: pa.RecordBatch = self.ingest(chunk)
+        embedding = self._pipelines.insert(self.recipe, self._steps.get("image"), nested=True)
+        rows: pa.RecordBatch = embedding(
+            Chunk(images, labels=[None] * len(images), one_core=one_core)
+        )
         return rows
 
     def ingest(self, chunk: Chunk, *, steps: "Pipeline | None" = None) -> Any:

@@ -41,7 +41,7 @@ def _imported(name: str) -> Any:
         sys.path.insert(0, here)
     try:
         return getattr(import_module(module), attribute)
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise ConfigError(
             f"cannot load the pipeline {name!r}: {type(error).__name__}: {error}"
         ) from error

@@ -33,8 +33,13 @@ class PipelineCache(Closeable):
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
-    def insert(self, recipe: Recipe, steps: "Pipeline | None") -> Callable[[Chunk], Any]:
+    def insert(
+        self, recipe: Recipe, steps: "Pipeline | None", *, nested: bool = False
+    ) -> Callable[[Chunk], Any]:
         """Return the pipeline that embeds and writes a chunk.
+
+        With `nested` it is another one, which the `write` of a chunk may run: so it never waits for
+        the threads of the runs that wait for it.
 
         Raises:
             ConfigError: `steps` is not an open pipeline, or cannot be combined with regions.
@@ -42,7 +47,7 @@ class PipelineCache(Closeable):
         from imgsearch.pipelines.chunks import IngestPipeline
 
         return self._cached(
-            ("insert", _key(recipe), _open(steps), _niceness()),
+            ("insert", _key(recipe), _open(steps), _niceness(), nested),
             lambda: IngestPipeline(
                 recipe, steps=steps, regions=self._regions, max_pixels=self._max_pixels
             ),

@@ -34,6 +34,16 @@ def test_add_and_search_run_own_steps(run, module):
     assert first["fields"]["own"] == "0000.png"
 
 
+def test_error_of_a_step_names_its_file(run, module, tmp_path):
+    (tmp_path / "failing_steps.py").write_text(
+        "import imgsearch\nsteps = imgsearch.image_steps().map('path', 'own', lambda path: 1 / 0)\n"
+    )
+    failed = run("add", "bilder", "--model", "classic", "--pipeline", "failing_steps:steps")
+    assert failed.exit_code == 1
+    path = tmp_path / "bilder" / "bild-ü 0001.png"
+    assert f"  {path}: a step of the pipeline raised ZeroDivisionError" in failed.stderr
+
+
 def test_unusable_pipeline_is_one_line(run, module):
     failed = run("add", "bilder", "--pipeline", f"{module}:gone")
     assert failed.exit_code == 1

@@ -13,6 +13,7 @@ import pytest
 import imgsearch
 from imgsearch.backends import StoreOptions
 from imgsearch.encoders import embedding
+from imgsearch.encoders.embedding import Chunk
 from imgsearch.errors import BackendError
 from imgsearch.images.sources import content_id, references
 from imgsearch.library.collection_handle import CollectionHandle
@@ -20,6 +21,7 @@ from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.ingest import Ingest
 from imgsearch.library.progress import Candidate, Tally
+from imgsearch.threads import DaemonPool
 from imgsearch.types import Record
 from tests.pictures import picture, write
 
@@ -227,6 +229,21 @@ def test_interrupted_load_does_not_wait_for_a_decoder_that_hangs(library, tmp_pa
         library.add(tmp_path)
     assert library.count() == 3  # of the parts with 1, 2 and 4 images
     released.set()
+
+
+def test_every_write_of_many_loads_may_embed_images_itself(library, tmp_path):
+    (file,) = write(tmp_path, 1)
+    image, loads = (str(file), file.read_bytes()), 8  # as many as run at once
+    together = threading.Barrier(loads)
+
+    def embed_again(rows):
+        together.wait()
+        return library.embed([image])
+
+    with DaemonPool(loads, "test") as pool:
+        chunks = [Chunk([image], embed_again, [None]) for _ in range(loads)]
+        futures = [pool.submit(library.ingest, chunk) for chunk in chunks]
+        assert [future.result(60).num_rows for future in futures] == [1] * loads
 
 
 def test_load_interrupted_after_any_chunk_is_completed(library, tmp_path):

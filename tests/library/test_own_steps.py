@@ -331,6 +331,7 @@ def test_steps_are_loaded_by_module_and_name(tmp_path, monkeypatch):
         "queries = imgsearch.query_steps()\n"
         "closed = 7\n"
     )
+    (tmp_path / "quitting_of_test.py").write_text("import sys\nsys.exit(0)\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     module = "own_steps_of_test"
@@ -340,6 +341,7 @@ def test_steps_are_loaded_by_module_and_name(tmp_path, monkeypatch):
         ([f"{module}:gone"], "AttributeError"),
         (["no_such_module:x"], "ModuleNotFoundError"),
         ([f"{module}:closed"], "not an open pipeline"),
+        (["quitting_of_test:steps"], "SystemExit: 0"),
         ([f"{module}:images", f"{module}:more"], "combine both"),
     ):
         with pytest.raises(ConfigError, match=reason):
