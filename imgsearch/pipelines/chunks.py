@@ -160,19 +160,19 @@ class IngestPipeline(Closeable):
         """
         if (failed := first_failure(row[2] for row in rows)) is not None:
             raise failed.error
-        given, made = Counter(file[2] for file in files), Counter(row[2] for row in rows)
+        given, counts = Counter(file[2] for file in files), Counter(row[2] for row in rows)
         names = {file[2]: file for file in files}
-        if made.keys() - given.keys():
+        if counts.keys() - given.keys():
             raise StepFailed(
                 "a step of the pipeline changed the column 'id', by which the images are known."
             )
-        several = {id_ for id_, times in made.items() if times > given[id_]}
+        several = {id_ for id_, times in counts.items() if times > given[id_]}
         dim = self._encoder_dim() if self._sets_vector and rows else 0
         checked = [
             _row(names[row[2]], self._fields, row, dim) for row in rows if row[2] not in several
         ]
         for id_ in several:
-            reason = f"the pipeline made {made[id_]} rows of the image: it must make one."
+            reason = f"the pipeline made {counts[id_]} rows of the image: it must make one."
             checked.append(_failed_row(names[id_], StepFailed(reason)))
         return checked
 

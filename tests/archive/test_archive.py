@@ -115,15 +115,15 @@ def test_originals_and_thumbnails_are_returned(opened):
         opened.original("nobody")
 
 
-def test_many_small_additions_are_indexed_together(tmp_path):
+def test_many_small_additions_are_indexed_together(tmp_path, index_of_32):
     """Unindexed rows are compared one by one; a job once left 1,000 rows unindexed."""
     with archive(tmp_path) as opened:
         assert opened.add(images(0, 20)).report.indexed == 0
         assert opened._libraries._waiting == {"images": 20}
-        opened.add(images(20, 260))
+        opened.add(images(20, 36))
         assert opened._libraries._waiting == {"images": 0}
-        assert opened.add(images(260, 262), background=True).report.indexed == 2
-        assert opened.add(images(262, 520)).report.indexed == 258
+        assert opened.add(images(36, 38), background=True).report.indexed == 2
+        assert opened.add(images(38, 72)).report.indexed == 34
 
 
 def test_more_like_excludes_the_image_itself(opened):

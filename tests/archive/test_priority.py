@@ -70,19 +70,19 @@ def test_job_completes_during_endless_searches(tmp_path):
         assert 16 in moves  # in small batches, so that searches do not wait long for a core
 
 
-def test_rows_are_indexed_early_during_searches(tmp_path, monkeypatch):
+def test_rows_are_indexed_early_during_searches(tmp_path, monkeypatch, index_of_32):
     """The embedded store compares unindexed rows one by one, in Python."""
     monkeypatch.setattr(module, "SHARE", 1.0)
     reports = []
     with archive(tmp_path) as opened, opened.traffic.search():
-        added = opened.add(images(0, 300), background=True, on_progress=reports.append)
-        assert added.report.indexed == 300
-        assert 256 in [now.indexed for now in reports]
+        added = opened.add(images(0, 40), background=True, on_progress=reports.append)
+        assert added.report.indexed == 40
+        assert 32 in [now.indexed for now in reports]
         assert opened.search(jpeg(7), SearchOptions(k=1))[0].entry.name == "bild ü 7.jpg"
     reports.clear()
     with archive(tmp_path) as opened:
-        opened.add(images(300, 600), background=True, on_progress=reports.append)
-        assert {now.indexed for now in reports} == {0, 300}  # at the end
+        opened.add(images(40, 80), background=True, on_progress=reports.append)
+        assert {now.indexed for now in reports} == {0, 40}  # at the end
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness on Linux only")

@@ -585,15 +585,16 @@ DAMAGED = {
 }
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
-@given(
+damages = given(
     name=st.sampled_from(sorted(DAMAGED)),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
     keep=st.one_of(st.just(1.0), st.floats(0, 1)),
     tail=st.binary(max_size=12),
     at_least=st.sampled_from([0, 1]),
 )
-def test_only_image_errors_are_raised(
+
+
+def decode_damaged(
     name: str, flips: list[tuple[float, int]], keep: float, tail: bytes, at_least: int
 ) -> None:
     data = bytearray(DAMAGED[name])
@@ -605,6 +606,19 @@ def test_only_image_errors_are_raised(
             damaged = bytes(data[: int(keep * len(data))]) + tail
             pixels = decode(damaged, max_pixels=1_000_000, at_least=at_least)
             assert (pixels.ndim, pixels.shape[2], pixels.dtype) == (3, 3, np.uint8)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@damages
+def test_only_image_errors_are_raised(**damage: Any) -> None:
+    decode_damaged(**damage)
+
+
+@pytest.mark.nightly
+@settings(max_examples=5000, deadline=None)
+@damages
+def test_only_image_errors_are_raised_for_many_damages(**damage: Any) -> None:
+    decode_damaged(**damage)
 
 
 NASTY = """

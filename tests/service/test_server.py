@@ -41,6 +41,7 @@ def process(*words):
             running.kill()
 
 
+@pytest.mark.process
 def test_serve_stops_on_a_signal_and_restarts(tmp_path, monkeypatch):
     data = tmp_path / "größe"
     created = CliRunner().invoke(

@@ -161,17 +161,17 @@ def test_pipeline_closed_during_calls_is_built_again():
 
 def test_close_does_not_wait_for_a_step_that_hangs(monkeypatch):
     monkeypatch.setattr("imgsearch.towhee.pipeline._PATIENCE", 0.05)
-    begun, released = threading.Event(), threading.Event()
+    started, released = threading.Event(), threading.Event()
 
     def hang(value):
-        begun.set()
+        started.set()
         released.wait()
         return value
 
     pipeline = Pipeline.input("x").map("x", "y", hang).returning("y")
     thread = threading.Thread(target=pipeline, args=(1,))
     thread.start()
-    begun.wait()
+    started.wait()
     pipeline.close()
     assert thread.is_alive()
     released.set()
