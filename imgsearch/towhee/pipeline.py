@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from copy import deepcopy
 from functools import wraps
 from itertools import islice
@@ -278,7 +278,7 @@ class Runtime(RuntimePipeline):
             return self._call(*inputs, profiler=profiler, tracer=tracer, trace_edges=trace_edges)
 
         results: list[tuple[Any, Any, Any]] = []
-        with ThreadPoolExecutor(self._runs) as callers:
+        with DaemonPool(self._runs, "imgsearch-batch") as callers:
             stream = iter(batch_inputs)
             while chunk := list(islice(stream, 1_000)):
                 results += callers.map(run, chunk)

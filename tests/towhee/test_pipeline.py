@@ -176,3 +176,12 @@ def test_close_does_not_wait_for_a_step_that_hangs(monkeypatch):
     assert thread.is_alive()
     released.set()
     thread.join()
+
+
+def test_threads_of_a_batch_do_not_keep_the_process_alive():
+    def lasting(_=None):
+        return {thread for thread in threading.enumerate() if not thread.daemon}
+
+    before = lasting()
+    closed = Pipeline.input("x").map("x", "y", lasting).output("y")
+    assert all(queue.get()[0] <= before for queue in closed.batch([1, 2, 3]))
