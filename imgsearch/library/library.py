@@ -253,7 +253,7 @@ class Library(SearchableImages):
     @property
     def runs_own_steps(self) -> bool:
         """Whether the library has steps of a user for new images."""
-        return "image" in self._steps
+        return self._steps.get("image") is not None
 
     @property
     def sets_labels(self) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch.backends import FieldNames, Metric, StoreOptions
 from imgsearch.encoders.detector import Detection
+from imgsearch.errors import ConfigError
 from imgsearch.images import MAX_PIXELS, checked_limit
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_options import CollectionOptions
@@ -67,6 +68,8 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         StoreLocked, BackendUnavailable: the store cannot be opened.
     """
     checked_limit(max_pixels)
+    if unknown := sorted((steps or {}).keys() - {"image", "query"}):
+        raise ConfigError(f'there are no steps {unknown[0]!r}: use "image" or "query".')
     detection = None if regions is None else Detection.of(regions)
     handle = CollectionHandle(
         StoreOptions(url, token, timeout),

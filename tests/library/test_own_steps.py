@@ -348,6 +348,12 @@ def test_steps_are_loaded_by_module_and_name(tmp_path, monkeypatch):
             load_steps(names)
 
 
+def test_steps_of_an_unknown_kind_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no steps 'images'"):
+        imgsearch.open(tmp_path / "a.db", steps={"images": image_steps()})
+    assert not (tmp_path / "a.db").exists()
+
+
 def test_library_with_steps_uses_them_for_each_add_and_search(tmp_path):
     write(tmp_path, 2)
     steps = {
