@@ -10,6 +10,7 @@ import click
 from typing_extensions import override
 
 from imgsearch import __version__
+from imgsearch.cli import garbage
 from imgsearch.errors import ImgSearchError
 
 # command → its module in imgsearch.cli, imported when the command is used
@@ -51,7 +52,8 @@ class _Lazy(click.Group):
 
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"imgsearch.cli.{_COMMANDS[cmd_name]}")
+        with garbage.paused():
+            module = import_module(f"imgsearch.cli.{_COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, cmd_name)
         return command
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TextIO
 
 import click
 
-from imgsearch.cli import options, show
+from imgsearch.cli import garbage, options, show
 from imgsearch.cli.option_values import parse_where, score, with_types
 from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
@@ -111,7 +111,10 @@ def search(
     settings = Settings.from_environment()
     preload = _preload(settings, db, collection, encoder)
     preload.start(term.kind for term in query.terms)
-    with options.open_library(settings, db, collection=collection, **encoder) as library:
+    with (
+        garbage.paused(),
+        options.open_library(settings, db, collection=collection, **encoder) as library,
+    ):
         condition = with_types(condition, library.collection.schema.fields)
         with _warnings_as_notes():
             hits = library.search(
