@@ -82,10 +82,12 @@ class DaemonPool(Executor):
         """
         _end(self._state, drop=drop)
         deadline = None if seconds is None else time.monotonic() + seconds
-        for thread in list(self._state.threads):
+        with self._state.changed:  # the threads remove themselves
+            threads = list(self._state.threads)
+        for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._state.threads)
+        return not any(thread.is_alive() for thread in threads)
 
 
 def _start(state: _State) -> None:

@@ -1,6 +1,7 @@
 """An executor whose threads never keep the process alive."""
 
 import gc
+import sys
 import threading
 import weakref
 
@@ -78,3 +79,15 @@ def test_unreferenced_pool_ends_its_threads():
     assert reference() is None
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_pool_is_closed_while_its_threads_end():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(200):
+            pool = DaemonPool(20, "many")
+            list(pool.map(abs, range(20)))
+            pool.close(0)  # raised "Set changed size during iteration"
+    finally:
+        sys.setswitchinterval(interval)
