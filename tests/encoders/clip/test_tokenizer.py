@@ -1,5 +1,6 @@
 """CLIP's tokens against open_clip's own tokenizer, a second implementation in plain Python."""
 
+import html
 import importlib.util
 import json
 import string
@@ -16,6 +17,7 @@ from imgsearch.errors import ConfigError, WeightsInvalid
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("texts are of the extra clip", allow_module_level=True)
 
+from imgsearch.encoders.clip import tokenizer
 from imgsearch.encoders.clip.model import open_clip
 from imgsearch.encoders.clip.tokenizer import Tokenizer
 
@@ -43,6 +45,20 @@ def ours():
 @pytest.fixture(scope="module")
 def theirs():
     return open_clip().SimpleTokenizer()
+
+
+@given(st.text(alphabet=sorted(set(map(chr, range(0x20, 0x7F))) - {"&"})))
+@settings(max_examples=300, deadline=None)
+def test_plain_texts_are_not_changed_by_ftfy_and_unescape(text):
+    import ftfy
+
+    assert tokenizer._PLAIN.fullmatch(text)
+    assert html.unescape(html.unescape(ftfy.fix_text(text))) == text
+
+
+@pytest.mark.parametrize("text", ["a & b", "ä", "a\nb", "\x1b[0m", "a\x7f", "\u201cdog\u201d"])
+def test_other_texts_are_given_to_ftfy(text):
+    assert not tokenizer._PLAIN.fullmatch(text)
 
 
 def test_hard_texts_have_the_same_tokens(ours, theirs):
