@@ -227,8 +227,9 @@ def model_input(
 def vectors_of(rows: pa.RecordBatch) -> Matrix:
     """Return the non-null vectors of `rows`, float32 (n, d), in the order of the rows."""
     column = rows.column("vector").drop_null()
-    values = column.flatten().to_numpy()
-    return np.asarray(values, dtype=np.float32).reshape(len(column), -1) if len(column) else values
+    # pyarrow's own to_numpy imports pandas
+    values = np.asarray(np.from_dlpack(column.flatten()), dtype=np.float32)
+    return values.reshape(len(column), -1) if len(column) else values
 
 
 def failure_of(row: Mapping[str, Any]) -> Failure:

@@ -47,6 +47,20 @@ print("later")
 """
 
 
+LIBRARY = f"""
+import sys
+from pathlib import Path
+import imgsearch
+from imgsearch.datasets import gallery
+
+pictures = Path(gallery.__file__).parent / "pictures/train/goldfish"
+with imgsearch.open(sys.argv[1], model="classic") as library:
+    assert library.add(pictures).added
+    assert library.search(next(iter(sorted(pictures.glob("*.jpg")))))[0].score > 0.99
+print([name for name in {(*HEAVY, "pydantic", "tqdm")} if name in sys.modules])
+"""
+
+
 def run(code, *arguments):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
@@ -59,6 +73,10 @@ def run(code, *arguments):
 def test_search_imports_no_heavy_package_and_a_program_may_import_them_later(tmp_path):
     pytest.importorskip("scipy", reason="the check of sparse vectors needs SciPy")
     assert run(SEARCH + LATER, tmp_path / "a.db") == ["[]", "later"]
+
+
+def test_library_adds_and_searches_without_heavy_packages(tmp_path):
+    assert run(LIBRARY, tmp_path / "fotos.db") == ["[]"]
 
 
 def test_packages_that_the_program_imported_before_are_used(tmp_path):
