@@ -10,7 +10,7 @@ def paused() -> Iterator[None]:
     """Pause the garbage collector, and leave all objects that exist at the end out of collections.
 
     A command imports modules with 100,000 objects, which stay until the process ends. Looking for
-    garbage among them takes a quarter of a search, a part of it when Python exits.
+    garbage among them takes a quarter of a search, most of it when Python exits.
     """
     enabled = gc.isenabled()
     gc.disable()
