@@ -177,9 +177,6 @@ def _required(name: str) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Forbid servers, browsers and heavy frameworks in the fast ring."""
-    # one of several processes, in which torch's threads would spin
-    if hasattr(config, "workerinput"):
-        ENVIRONMENT.setdefault("OMP_NUM_THREADS", "1")
     _fast.append(rings.is_fast(config))
     if _fast[-1]:
         rings.Refuse().install()
