@@ -24,10 +24,11 @@ def test_defaults():
 
 
 def test_all_openers_have_the_same_default_timeout():
-    from imgsearch.archive import Archive, opened, opened_keys
+    from imgsearch.archive import opened, opened_keys
+    from imgsearch.backends import StoreOptions
     from imgsearch.library.doctor import examine
 
-    openers = (imgsearch.open, imgsearch.connect, Archive, opened, opened_keys, examine)
+    openers = (imgsearch.open, imgsearch.connect, StoreOptions, opened, opened_keys, examine)
     defaults = {inspect.signature(opener).parameters["timeout"].default for opener in openers}
     assert defaults == {Settings().timeout}
 
