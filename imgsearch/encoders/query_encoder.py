@@ -33,6 +33,7 @@ class QueryEncoder:
 
     def __init__(self, recipe: Recipe | None, *, max_pixels: int = images.MAX_PIXELS) -> None:
         self._recipe, self._max_pixels = recipe, images.checked_limit(max_pixels)
+        self._loaded: Encoder | None = None
 
     def encode(self, query: Query | Example) -> EncodedQuery:
         """Return the query's vector, with its kinds and the warnings about its texts.
@@ -87,7 +88,9 @@ class QueryEncoder:
     def _encoder(self) -> Encoder:
         if self._recipe is None:
             raise EncoderMismatch("no encoder is named, so only vectors can be searched for")
-        return encoders.load(**self._recipe.config())
+        if self._loaded is None:
+            self._loaded = encoders.load(**self._recipe.config())
+        return self._loaded
 
 
 def _file(path: Any) -> tuple[bytes, str]:
