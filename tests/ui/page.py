@@ -6,11 +6,16 @@ from shutil import which
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import (
+    StaleElementReferenceException,
+    TimeoutException,
+    WebDriverException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+_REDRAWN = "does not belong to the document"  # Chromium's other word for a stale element
 SECONDS = 60  # limit of any action on a busy machine
 SWITCHES = (
     "--headless=new",
@@ -55,13 +60,18 @@ class Page:
         return self
 
     def until(self, holds):
+        def attempt(_driver):
+            try:
+                return holds()
+            except StaleElementReferenceException:
+                return False
+            except WebDriverException as error:
+                if _REDRAWN not in str(error):
+                    raise
+                return False
+
         try:
-            return WebDriverWait(
-                self.driver,
-                SECONDS,
-                poll_frequency=0.05,
-                ignored_exceptions=[StaleElementReferenceException],  # the page was redrawn
-            ).until(lambda _: holds())
+            return WebDriverWait(self.driver, SECONDS, poll_frequency=0.05).until(attempt)
         except TimeoutException:
             pytest.fail(f"not so after {SECONDS} s; the page says: {self.text('body')}")
 
@@ -71,6 +81,17 @@ class Page:
 
     def one(self, selector):
         return self.until(lambda: self.all(selector))[0]
+
+    def click(self, selector):
+        """Click the first visible element, again if the page is redrawn in between."""
+
+        def click_first():
+            for element in self.all(selector):
+                element.click()
+                return True
+            return False
+
+        self.until(click_first)
 
     def text(self, selector):
         return " ".join(element.text for element in self.all(selector))
@@ -98,7 +119,7 @@ class Page:
         self.until(named)[0].click()
 
     def choose(self, field, value):
-        self.one(f"input[aria-label={field}]").click()
+        self.click(f"input[aria-label={field}]")
         self.press(value, "[role=option]")
 
     def tab(self, name):

@@ -55,7 +55,7 @@ def test_image_finds_itself_and_then_similar_ones(page, drawn):
     facts = page.text(".facts dl")
     for fact in ("160 x 120 pixels", "JPEG", "folder", "lite", "ready", "stored"):
         assert fact in facts
-    page.one("[data-full]").click()
+    page.click("[data-full]")
     page.one("dialog[open] img")
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     page.until(lambda: not page.all("dialog"))
@@ -105,7 +105,7 @@ def test_image_is_pasted(page, drawn):
         image.save(file, "PNG")  # the format that browsers copy
         data = base64.b64encode(file.getvalue()).decode()
     assert page.driver.execute_async_script(COPY, data) == ""
-    page.one("#picture button[aria-label='Paste from clipboard']").click()
+    page.click("#picture button[aria-label='Paste from clipboard']")
     page.one("#picture img")
     page.press("Search")
     page.until(page.names)
@@ -114,11 +114,11 @@ def test_image_is_pasted(page, drawn):
 
 
 def test_camera_picture_is_searched(page):
-    page.one("#picture button[aria-label='Capture from camera']").click()
+    page.click("#picture button[aria-label='Capture from camera']")
     page.press("Click to Access Webcam")
     video = page.one("#picture video")
     page.until(lambda: page.script("return arguments[0].videoWidth", video))
-    page.one("#picture button[aria-label='capture photo']").click()
+    page.click("#picture button[aria-label='capture photo']")
     page.one("#picture img")
     page.press("Search")
     page.until(page.names)

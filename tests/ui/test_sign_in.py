@@ -62,7 +62,7 @@ def test_visitor_signs_in_and_out_in_a_browser(browser, service, url):
     assert (name, cookie["secure"]) == ("__Host-" * secure + "imgsearch_key", secure)
     assert cookie["httpOnly"]
     assert cookie["sameSite"] == "Strict"
-    form.one(".sign-out a").click()
+    form.click(".sign-out a")
     form.until(lambda: form.all("#key"))
     assert form.cookies() == {}
     browser.get(url)
