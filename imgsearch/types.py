@@ -35,35 +35,42 @@ Value: TypeAlias = str | int | float | bool
 """The value of a record's field."""
 
 
+class _FieldReader:
+    """Reads the `fields` of a record or a hit."""
+
+    __slots__ = ()
+    fields: Mapping[str, Value]
+
+    @property
+    def path(self) -> str:
+        """The field "path", or "" without one."""
+        return str(self.fields.get("path", ""))
+
+    @property
+    def label(self) -> str:
+        """The field "label", or "" without one."""
+        return str(self.fields.get("label", ""))
+
+    def __getitem__(self, name: str) -> Value:
+        """Return a field: ``hit["year"]``.
+
+        Raises:
+            KeyError: there is no such field.
+        """
+        return self.fields[name]
+
+
 @dataclass(frozen=True, slots=True)
-class Record:
+class Record(_FieldReader):
     """One row of a collection. `vector` is None if it was not requested."""
 
     id: str
     vector: Vector | None = None
     fields: Mapping[str, Value] = field(default_factory=dict)
 
-    @property
-    def path(self) -> str:
-        """The field "path", "" if there is none."""
-        return str(self.fields.get("path", ""))
-
-    @property
-    def label(self) -> str:
-        """The field "label", "" if there is none."""
-        return str(self.fields.get("label", ""))
-
-    def __getitem__(self, name: str) -> Value:
-        """Return a field: ``record["year"]``.
-
-        Raises:
-            KeyError: the record has no such field.
-        """
-        return self.fields[name]
-
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(_FieldReader):
     """One neighbor of a query.
 
     `score`: higher is nearer, for every metric. Cosine: the cosine, in [-1, 1]. Inner product: the
@@ -76,24 +83,6 @@ class Hit:
     score: float
     distance: float
     fields: Mapping[str, Value] = field(default_factory=dict)
-
-    @property
-    def path(self) -> str:
-        """The field "path", "" if there is none."""
-        return str(self.fields.get("path", ""))
-
-    @property
-    def label(self) -> str:
-        """The field "label", "" if there is none."""
-        return str(self.fields.get("label", ""))
-
-    def __getitem__(self, name: str) -> Value:
-        """Return a field: ``hit["year"]``.
-
-        Raises:
-            KeyError: the hit has no such field.
-        """
-        return self.fields[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def row_key(entry: Entry) -> str:
 
 
 def own_values(rows: pa.RecordBatch) -> dict[str, dict[str, Any]]:
-    """Return what a user's steps set: changes of the catalog entry by content hash."""
+    """Return the labels and fields that a user's steps set, by content hash."""
     if "fields" not in rows.schema.names:
         return {}
     return {

@@ -84,8 +84,8 @@ class Answers:
     """The judged hits of all queries.
 
     `kind` is "images", "names", "captions" or "changes". `total` also counts queries without an
-    answer. `notes` describe the data, and `losses` what is missing. `speed` measures the speed; it
-    returns None if the queries are stored vectors.
+    answer. `notes` describe the data, and `losses` the missing images. `speed` measures the speed;
+    it returns None if the queries are stored vectors.
     """
 
     kind: str

@@ -27,12 +27,13 @@ from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.sources import Source
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
-from imgsearch.library.hit_finder import HitFinder, StoreSearch
+from imgsearch.library.hit_finder import StoreSearch
 from imgsearch.library.hits import Hits
 from imgsearch.library.ingest import Ingest
 from imgsearch.library.interface import SearchableImages
-from imgsearch.library.pipeline_cache import PipelineCache, query_row
+from imgsearch.library.pipeline_cache import PipelineCache
 from imgsearch.library.progress import Progress, Report, Tally
+from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.removal import remove_images
 from imgsearch.library.thresholds import Thresholds
@@ -64,6 +65,7 @@ class Library(SearchableImages):
         self._steps = steps or {}
         self._inserting = threading.Lock()
         self._pipelines = PipelineCache(regions=regions, max_pixels=max_pixels)
+        self._queries = QueryRunner(handle, self._pipelines, self._steps.get("query"))
         self.store_search: StoreSearch | None = None
 
     @property
@@ -177,7 +179,7 @@ class Library(SearchableImages):
                 was not measured.
         """
         options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
-        return self._search(query, options, pipeline, stacklevel=3)
+        return self._hits(query, options, pipeline)
 
     @override
     def search_with(
@@ -188,7 +190,7 @@ class Library(SearchableImages):
         pipeline: "Pipeline | None" = None,
     ) -> Hits:
         """Search like `search`, with all options in one object."""
-        return self._search(query, options, pipeline, stacklevel=3)
+        return self._hits(query, options, pipeline)
 
     def encode(self, query: Query | Example) -> Vector:
         """Return a query's vector, float32 (d,), unit L2 norm; a single vector is returned as is.
@@ -208,12 +210,7 @@ class Library(SearchableImages):
 
         Raises: as for `search`, except CollectionNotFound.
         """
-        steps = pipeline or self._steps.get("query")
-        encoding = self._pipelines.encode(self._handle.recipe, steps)
-        encoded: EncodedQuery = query_row(encoding, steps, self._checked(query, steps))["encoded"]
-        if encoded.encoder is not None and self._handle.known is not None:
-            self._handle.known.require(encoded.encoder)
-        return encoded
+        return self._queries.encode(query, pipeline)
 
     def text_warnings(self, text: str) -> list[str]:
         """Return warnings about the scripts and words in `text` that the encoder does not know.
@@ -343,36 +340,14 @@ class Library(SearchableImages):
     def __repr__(self) -> str:
         return f"<Library {self.url} {self.name!r} {self.model or 'unknown encoder'}>"
 
-    def _search(
+    def _hits(
         self,
         query: Query | Example | EncodedQuery,
         options: SearchOptions,
         pipeline: "Pipeline | None",
-        *,
-        stacklevel: int,
     ) -> Hits:
-        collection = self._handle.required()
-        steps = pipeline or self._steps.get("query")
-        thresholds = Thresholds(self._handle.backend, collection)
-        finder = HitFinder(collection, thresholds, options, self.store_search)
-        searching = self._pipelines.search(self._handle.recipe, steps)
-        row = query_row(searching, steps, self._checked(query, steps), finder)
+        encoded, hits = self._queries.search(query, options, pipeline, self.store_search)
         if not isinstance(query, EncodedQuery):
-            warn_of_query(row["encoded"], collection, stacklevel=stacklevel)
-        return Hits(row["hits"])
-
-    def _checked(
-        self, query: Query | Example | EncodedQuery, steps: "Pipeline | None"
-    ) -> Query | Example | EncodedQuery:
-        """Return a query that the encoder can take, unless a user's steps make one of it.
-
-        Raises:
-            ConfigError, SourceError: as for `Query`.
-            EncoderMismatch: the query is not a vector, and no encoder is known.
-        """
-        if steps is not None or isinstance(query, EncodedQuery):
-            return query
-        query = query if isinstance(query, Query) else Query(query)
-        if any(term.kind != "vector" for term in query.terms):
-            self._handle.required_recipe()
-        return query
+            # stacklevel 3: the caller of search or search_with
+            warn_of_query(encoded, self._handle.known, stacklevel=3)
+        return hits

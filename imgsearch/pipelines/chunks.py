@@ -1,6 +1,6 @@
 """The pipelines that a library runs. A row of an insert is a chunk of images, not an image.
 
-So Towhee moves some rows for a thousand images, and its queues cost nothing measurable.
+So Towhee moves a few rows for a thousand images, and its queues cost nothing measurable.
 """
 
 import json
@@ -52,8 +52,9 @@ def image_steps() -> Pipeline:
     `filter` leaves images out; its inputs and outputs must name all columns that are used later.
     Columns that `returning` names become fields: texts, numbers or booleans.
 
-        >>> steps = image_steps().map("path", "folder", lambda path: path.split("/")[-2])
-        >>> library.add("photos", pipeline=steps.returning("folder"))
+    >>> steps = image_steps().map("path", "folder", lambda path: path.split("/")[-2])
+    >>> steps.returning("folder").columns
+    ('folder',)
     """
     steps: Pipeline = Pipeline.input(*INPUTS)
     return steps
@@ -211,7 +212,7 @@ def _own_rows(
             max_pixels=max_pixels,
             on_error="keep",
         )
-    rows: Pipeline = longer.window_all((*carried, "vector"), "rows", _together)
+    rows: Pipeline = longer.window_all((*carried, "vector"), "rows", _zipped)
     return rows.returning("rows")
 
 
@@ -231,7 +232,7 @@ def _check_origins(origins: Mapping[str, str]) -> None:
         )
 
 
-def _together(*columns: list[Any]) -> list[tuple[Any, ...]]:
+def _zipped(*columns: list[Any]) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 

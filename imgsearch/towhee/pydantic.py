@@ -98,7 +98,7 @@ def _conversion(declared: Any) -> _Convert:
     """Return the function that converts a value to the declared type, or raises a ValueError.
 
     Raises:
-        TypeError: the type is none of those that Towhee's models declare.
+        TypeError: Towhee's models declare no such type.
     """
     origin, arguments = get_origin(declared) or declared, get_args(declared)
     if origin in (Union, types.UnionType):
