@@ -8,8 +8,9 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch.backends.schema import ZEROS, FieldType, Schema, check_field_name
+from imgsearch.backends.schema import Schema
 from imgsearch.errors import DimensionMismatch, FieldInvalid, VectorInvalid
+from imgsearch.fields import ZEROS, FieldType, check_field_name
 from imgsearch.filters import Filter, StartsWith, comparisons, leaves
 from imgsearch.text import did_you_mean
 from imgsearch.types import Matrix, Record, Value, Vector

@@ -5,17 +5,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, cast
 
-from imgsearch.errors import ConfigError, EncoderRemoved, FieldInvalid, SchemaMismatch
+from imgsearch.errors import ConfigError, EncoderRemoved, SchemaMismatch
+from imgsearch.fields import ZEROS, FieldType, check_field_name
 from imgsearch.text import did_you_mean, load_json, removal_advice
-from imgsearch.types import Fingerprint, Value
+from imgsearch.types import Fingerprint
 
 Metric = Literal["cosine", "ip", "l2"]
-FieldType = Literal["str", "int", "float", "bool"]
 
 METRICS: Final[tuple[Metric, ...]] = ("cosine", "ip", "l2")
-ZEROS: Final[Mapping[FieldType, Value]] = {"str": "", "int": 0, "float": 0.0, "bool": False}
-"""The value of a declared field if a record is written without it."""
-
 INDEXES: Final[Mapping[str, Mapping[str, int]]] = {
     "flat": {},
     "ivf_flat": {"nlist": 128},
@@ -223,33 +220,3 @@ def check_metric(metric: object) -> None:
         raise ConfigError(
             f"unknown metric {metric!r}. Use one of {known}{did_you_mean(metric, METRICS)}"
         )
-
-
-def can_filter(name: str) -> bool:
-    """Return whether filters can use a field name. Other programs may use any name."""
-    try:
-        check_field_name(name)
-    except FieldInvalid:
-        return False
-    return True
-
-
-def check_field_name(name: str) -> None:
-    """Check that all stores can use a field name.
-
-    Raises:
-        FieldInvalid: it is reserved, or not an ASCII identifier of at most 64 characters.
-    """
-    if not (name.isidentifier() and name.isascii() and len(name) <= 64):
-        raise FieldInvalid(
-            f"field name {name!r} is invalid. Use an ASCII identifier of at most 64 letters."
-        )
-    if name.lower() in _RESERVED or name.startswith(("$", "_")):
-        raise FieldInvalid(f"field name {name!r} is reserved. Choose another one.")
-
-
-# internal field names of stores, and keywords of their filter languages
-_RESERVED = frozenset({
-    "id", "vector", "score", "distance", "in", "not", "and", "or", "like", "exists", "is", "null",
-    "true", "false", "array_contains", "json_contains", "include", "exclude", "count",
-})  # fmt: skip

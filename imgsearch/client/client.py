@@ -19,8 +19,8 @@ from imgsearch.errors import (
     ImgSearchError,
 )
 from imgsearch.filters import Filter
-from imgsearch.images import sources
-from imgsearch.images.sources import Source
+from imgsearch.images import inputs
+from imgsearch.images.inputs import Input, Reading
 from imgsearch.library.interface import SearchableImages
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.query import Example, Query, SearchOptions
@@ -85,25 +85,28 @@ class Client(SearchableImages):
     @override
     def add(
         self,
-        *images: Source,
+        *images: Input,
+        path_column: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
-        """Upload local images: folders, globs, list files, image files, or sequences of these.
+        """Upload images: paths, images in memory, tables, data sets, or iterables; see `Input`.
+
+        `path_column` names the column of paths or images of a table. Pillow images and arrays are
+        sent as PPM, images in memory without a name as ``image-`` and the start of their hash.
 
         If the service already has an image with the same bytes and name, it is skipped, or gets the
         label that the source has for it; so an interrupted call can be repeated. Unreadable files
         are listed in `report.failures`; they do not stop the load.
 
         Raises:
-            SourceError: a folder, glob or list file does not exist; nothing was sent.
+            SourceError: a folder, glob or list file does not exist, or an object is no image;
+                nothing was sent, unless an iterator yielded the object.
             EncoderError, BackendError: the service failed; images counted as added are stored.
         """
-        tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
-        references = [
-            sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
-            for source in images
-        ]
+        tally = Tally(sum(map(inputs.count, images)), on_progress, on_failure)
+        reading = Reading(path_column, tally.ignore, tally.note)
+        references = [inputs.references(source, reading) for source in images]
         tally.report_progress()
         Uploader(self._connection, self.name, tally).run(chain.from_iterable(references))
         return tally.report()

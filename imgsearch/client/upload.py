@@ -1,5 +1,6 @@
 """Uploads images: reads files, groups them by label, sends them, and counts each outcome."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -7,8 +8,8 @@ from typing import Final
 from imgsearch import errors
 from imgsearch.client.connection import Connection, error_of
 from imgsearch.images import sources
-from imgsearch.images.sources import Reference
-from imgsearch.library.progress import Candidate, Tally, absolute
+from imgsearch.images.references import Reference
+from imgsearch.library.progress import Candidate, Tally, absolute, stored_path
 from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.types import Failure
 from imgsearch.wire.responses import UploadResult, parse
@@ -41,7 +42,7 @@ class _Parcel:
 
     def put(self, file: Candidate) -> None:
         """Add a file."""
-        self.files[_name(file.path)] = file
+        self.files[_name(file)] = file
         self.size += len(file.data)
 
 
@@ -70,11 +71,10 @@ class Uploader:
         for reference in references:
             try:
                 data = sources.read(reference)
-            except errors.SourceError as error:
-                self._tally.fail(reference.path, error)
+            except errors.ImgSearchError as error:
+                self._tally.fail(sources.printable(reference.title), error)
                 continue
-            path = absolute(reference.path)
-            firsts, relabeled = self._repeats.firsts([_candidate(path, reference.label, data)])
+            firsts, relabeled = self._repeats.firsts([_candidate(reference, data)])
             for file in relabeled:
                 self._send_alone(replace(file, data=data))
             for file in firsts:
@@ -89,7 +89,7 @@ class Uploader:
         if earlier != file.label:  # the first image with a content has to arrive first
             self._flush(earlier)
         parcel = self._parcels.setdefault(file.label, _Parcel(file.label))
-        if not parcel.takes(_name(file.path), size):
+        if not parcel.takes(_name(file), size):
             self._flush(file.label)
             parcel = self._parcels.setdefault(file.label, _Parcel(file.label))
         parcel.put(file)
@@ -110,12 +110,15 @@ class Uploader:
         self._send(parcel)
 
     def _send(self, parcel: _Parcel) -> None:
-        label = {} if parcel.label is None else {"label": parcel.label}
+        form = {} if parcel.label is None else {"label": parcel.label}
+        fields = [file.fields for file in parcel.files.values()]
+        if any(fields):
+            form["fields"] = json.dumps(fields)
         response = self._connection.send(
             "POST",
             "/v1/images",
             repeat=False,
-            data={"collection": self._collection, **label},
+            data={"collection": self._collection, **form},
             files=[("file", (name, file.data)) for name, file in parcel.files.items()],
         )
         if response.is_success:
@@ -129,13 +132,13 @@ class Uploader:
                 self._send_alone(file)
             return
         (file,) = parcel.files.values()
-        self._fail(file, Failure.of(sources.printable(file.path), error))
+        self._fail(file, Failure.of(sources.printable(file.name), error))
         self._tally.report_progress()
 
     def _count(self, parcel: _Parcel, result: UploadResult) -> None:
         failures: dict[str, Failure] = {}
         for failed in result.failures:
-            path = parcel.files[failed.name].path if failed.name in parcel.files else ""
+            path = parcel.files[failed.name].name if failed.name in parcel.files else ""
             failures[failed.name] = failed.failure(sources.printable(path))
         known = len(parcel.files) - result.new - result.updated - len(failures)
         self._tally.count("added", result.new)
@@ -159,12 +162,14 @@ class Uploader:
                 self._send_alone(replace(later, data=file.data))
 
 
-def _candidate(path: str, label: str | None, data: bytes) -> Candidate:
+def _candidate(image: Reference, data: bytes) -> Candidate:
     """Return a candidate with an id derived from content and name, like the service's."""
-    key = sources.content_id(f"{sources.content_id(data)} {_name(path)}".encode())
-    return Candidate(path, label, key, data)
+    content, path = sources.content_id(data), stored_path(image)
+    file = Candidate(path, image.label, content, data, fields=image.fields, place=image.place)
+    return replace(file, id=sources.content_id(f"{content} {_name(file)}".encode()))
 
 
-def _name(path: str) -> str:
-    """Return a path's file name in the form that services show."""
-    return sources.printable(absolute(path)).rpartition("/")[2]
+def _name(file: Candidate) -> str:
+    """Return a file's name in the form that services show. Images without a name get one."""
+    name = sources.printable(absolute(file.path)).rpartition("/")[2] if file.path else ""
+    return name or f"image-{sources.content_id(file.data)[:16]}"

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
-from imgsearch.errors import SourceError
+from imgsearch.errors import ConfigError, SourceError
 from imgsearch.filters import composed
-from imgsearch.images import HEAD, image_lists, sniff
+from imgsearch.images import HEAD, MAX_PIXELS, image_lists, sniff
+from imgsearch.images.references import Reference
 from imgsearch.images.splits import is_split
 from imgsearch.images.suffixes import OTHERS, PHOTOS
 
@@ -38,21 +39,6 @@ _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINA
 _log = logging.getLogger(__name__)
 _Accept: TypeAlias = Callable[[str], bool]
 _OnText: TypeAlias = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """The path of an image, with the label and id from its source.
-
-    In a list, `label` is the cell of the column ``label``, or "". In a folder or a glob, it is the
-    name of the file's folder. It is None if the source has no label: a list without the column, a
-    single file, or a file directly in the walked folder or in a split of a dataset (``train``,
-    ``val`` …). `id` is the cell of the list's column ``id``, or "".
-    """
-
-    path: str
-    label: str | None = None
-    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +91,21 @@ def spread(paths: Sequence[str], most: int) -> list[str]:
     return [paths[index * len(paths) // number] for index in range(number)]
 
 
-def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
-    """Return the content of a file.
+def read(
+    reference: Reference | str | os.PathLike[str],
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+) -> bytes:
+    """Return the content of a file, or the bytes of an image in memory; see `objects.encoded`.
 
     Raises:
+        ImageTooLarge: an image in memory has more than `max_pixels` pixels.
         SourceError: the file does not exist, is a folder, pipe or device, may not be read, has
             more than `max_bytes`, or has no image signature and the suffix of a table or document.
     """
+    if isinstance(reference, Reference) and reference.content is not None:
+        return _encoded(reference, max_pixels)
     path = reference.path if isinstance(reference, Reference) else os.fsdecode(reference)
     if not path or _URL.match(path):
         raise _missing(path)
@@ -132,6 +126,15 @@ def read(reference: Reference | str | os.PathLike[str], *, max_bytes: int = MAX_
     if other and sniff(data[:HEAD]) is None:
         raise SourceError(f"{printable(path)}: this is {other}", path=path)
     return data
+
+
+def _encoded(reference: Reference, max_pixels: int) -> bytes:
+    from imgsearch.images.objects import encoded
+
+    try:
+        return encoded(reference.content, max_pixels=max_pixels)
+    except (ConfigError, SourceError) as error:
+        raise SourceError(f"{reference.title}: {error}", path=reference.path) from error
 
 
 def content_id(data: bytes) -> str:

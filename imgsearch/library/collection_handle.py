@@ -7,9 +7,9 @@ from typing import Final
 from imgsearch import backends, encoders
 from imgsearch.backends import Collection, FieldNames, Index, Metric, Schema, StoreOptions, notes
 from imgsearch.backends.collection import unnamed_encoder_error
-from imgsearch.backends.schema import FieldType
 from imgsearch.encoders import Recipe
 from imgsearch.errors import CollectionNotFound, ConfigError, EncoderMismatch, SchemaMismatch
+from imgsearch.fields import FieldType
 from imgsearch.images import regions
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.text import did_you_mean

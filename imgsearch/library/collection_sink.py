@@ -14,13 +14,13 @@ from imgsearch.backends.regions import has_regions
 from imgsearch.encoders.embedding import failure_of, vectors_of
 from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
 from imgsearch.filters import Field
-from imgsearch.images import sources
+from imgsearch.images import MAX_PIXELS, sources
+from imgsearch.images.references import Reference
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
-from imgsearch.images.sources import Reference
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.ingest import Sink, Written
-from imgsearch.library.progress import Candidate, Tally, absolute
-from imgsearch.types import Failure, Record, Vector
+from imgsearch.library.progress import Candidate, Tally, stored_path
+from imgsearch.types import Failure, Record, Value, Vector
 
 _ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # all other store errors end the load
 
@@ -29,7 +29,7 @@ class CollectionSink(Sink[Reference, Candidate]):
     """Writes files to a collection, which is created when the first images are embedded.
 
     `collection` is None until then. With `own_labels` a user's steps set the labels of new images,
-    so the labels of stored images are kept.
+    so the labels of stored images are kept. Images in memory have at most `max_pixels` pixels.
 
     Raises:
         SchemaMismatch: `regions` is True, and the collection was created without regions.
@@ -42,9 +42,10 @@ class CollectionSink(Sink[Reference, Candidate]):
         *,
         regions: bool = False,
         own_labels: bool = False,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._handle, self.tally, self._regions = handle, tally, regions
-        self._own_labels = own_labels
+        self._own_labels, self._max_pixels = own_labels, max_pixels
         self.collection = handle.known
         if regions and self.collection is not None and not has_regions(self.collection):
             raise SchemaMismatch(
@@ -54,12 +55,15 @@ class CollectionSink(Sink[Reference, Candidate]):
 
     @override
     def read(self, item: Reference) -> Candidate:
-        data = sources.read(item.path)
-        return Candidate(absolute(item.path), item.label, sources.content_id(data), data)
+        data = sources.read(item, max_pixels=self._max_pixels)
+        content = sources.content_id(data)
+        return Candidate(
+            stored_path(item), item.label, content, data, fields=item.fields, place=item.place
+        )
 
     @override
     def path(self, item: Reference) -> str:
-        return item.path
+        return item.title
 
     @override
     def known_path(self, key: str) -> str:
@@ -89,8 +93,7 @@ class CollectionSink(Sink[Reference, Candidate]):
     def write(self, files: Sequence[Candidate], rows: pa.RecordBatch) -> Written:
         if self.collection is None:
             self.collection = self._handle.open_or_create(with_regions=self._regions)
-        labels = {file.id: file.label or "" for file in files}
-        failures, records = _records(rows, labels)
+        failures, records = _records(rows, {file.id: file for file in files})
         present = set(rows.column("sha256").to_pylist())
         left_out = frozenset(file.id for file in files if file.id not in present)
         return Written(failures | _upsert(self.collection, records), left_out)
@@ -134,11 +137,17 @@ class CollectionSink(Sink[Reference, Candidate]):
         self.tally.count("skipped", len(files) - len(changed))
         self.tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
 
-    def _changes(self, record: Record, file: Candidate, *, repeats: bool) -> dict[str, str]:
+    def _changes(self, record: Record, file: Candidate, *, repeats: bool) -> dict[str, Value]:
         """Return the changed fields of a stored image, given a file with the same content."""
-        fields: dict[str, str] = {}
+        fields: dict[str, Value] = {}
+        if not repeats:
+            fields |= {
+                name: value
+                for name, value in file.fields.items()
+                if record.fields.get(name) != value
+            }
         old, new = str(record.fields.get("path", "")), sources.printable(file.path)
-        if not repeats and new != old and not path.lexists(old):
+        if new and not repeats and new != old and not path.lexists(old):
             fields["path"] = new
         label = None if self._own_labels else file.label
         if label is not None and label != record.fields.get("label", ""):
@@ -156,7 +165,7 @@ class CollectionSink(Sink[Reference, Candidate]):
 
 
 def _records(
-    rows: pa.RecordBatch, labels: Mapping[str, str]
+    rows: pa.RecordBatch, files: Mapping[str, Candidate]
 ) -> tuple[dict[str, Failure], list[Record]]:
     """Return the failures of a batch's images by content id, and its records."""
     failures: dict[str, Failure] = {}
@@ -164,18 +173,22 @@ def _records(
     vectors = iter(vectors_of(rows))
     for row in rows.drop_columns("vector").to_pylist():
         if row["status"] == "ok":
-            records.append(_record(row, next(vectors), labels))
+            records.append(_record(row, next(vectors), files[row["sha256"]]))
         elif not row.get("box"):  # failed regions are left out
             failures[row["sha256"]] = failure_of(row)
     return failures, records
 
 
-def _record(row: Mapping[str, Any], vector: Vector, labels: Mapping[str, str]) -> Record:
-    label = row.get("label")
+def _record(row: Mapping[str, Any], vector: Vector, file: Candidate) -> Record:
+    """Return a row's record. Fields that the source states win over those of a user's steps."""
+    label, path = row.get("label"), row["source"]
     own = json.loads(row.get("fields") or "{}")
-    fields = {"path": row["source"], "label": labels[row["sha256"]] if label is None else label}
+    fields = {
+        "path": file.path if path == file.place else path,
+        "label": (file.label or "") if label is None else label,
+    }
     fields |= {name: row[name] for name in REGION_FIELDS if name in row}
-    return Record(row["id"], vector, {**own, **fields})
+    return Record(row["id"], vector, {**own, **file.fields, **fields})
 
 
 def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, Failure]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from imgsearch.filters import Filter
-from imgsearch.images.sources import Source
+from imgsearch.images.inputs import Input
 from imgsearch.library.progress import Progress, Report
 from imgsearch.query import Example, Query, SearchOptions
 from imgsearch.types import Closeable, Failure, Hit, Value
@@ -39,18 +39,22 @@ class SearchableImages(Closeable):
     @abstractmethod
     def add(
         self,
-        *images: Source,
+        *images: Input,
+        path_column: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
-        """Add local images: folders, globs, list files, image files, or sequences of these.
+        """Add images: paths, images in memory, tables, data sets, or iterables; see `Input`.
+
+        `path_column` names the column of paths or images of a table.
 
         Known images are skipped, or get the label that the source has for them, so an interrupted
         call can be repeated. Unreadable files are listed in `Report.failures`; they do not stop the
         load.
 
         Raises:
-            SourceError: a folder, glob or list does not exist; nothing was added.
+            SourceError: a folder, glob or list does not exist, or an object is no image; nothing
+                was added, unless an iterator yielded the object.
             EncoderError, BackendError: the encoder or the store failed; images counted as added are
                 stored.
         """

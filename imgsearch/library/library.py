@@ -23,8 +23,8 @@ from imgsearch.encoders.embedding import Chunk
 from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.errors import ImageNotFound
 from imgsearch.filters import Filter
-from imgsearch.images import MAX_PIXELS, sources
-from imgsearch.images.sources import Source
+from imgsearch.images import MAX_PIXELS, inputs
+from imgsearch.images.inputs import Input, Reading
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import StoreSearch
@@ -95,14 +95,22 @@ class Library(SearchableImages):
     @override
     def add(
         self,
-        *images: Source,
+        *images: Input,
         pipeline: "Pipeline | None" = None,
+        path_column: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
-        """Add images from folders, globs, image files, csv, tsv and parquet files, or lists.
+        """Add images: paths, images in memory, tables, data sets, or iterables of these.
 
-        Ids are content hashes, so images already in the library are skipped without decoding, and
+        A path is a folder, a glob, an image file, or a csv, tsv or parquet file. An image in memory
+        is the bytes of a file, a Pillow image, or an array (see `Input`). A table is a data frame
+        or an Arrow table: `path_column` names its column of paths or images, which is otherwise
+        found by its name, and its other columns are fields. Images in memory have no path, unless
+        they are named, or Pillow opened them from a file.
+
+        Ids are content hashes: of a file's bytes, or of the size and RGB bytes of a Pillow image or
+        an array. So images already in the library are skipped without decoding, and
         an interrupted load can be re-run. If files have the same content, the first is added. A
         label from a list or a folder's name replaces the stored one. Unreadable files are listed in
         `Report.failures`; they do not stop the load.
@@ -111,7 +119,8 @@ class Library(SearchableImages):
         `pipelines.image_steps`. An error of a step is a line of the report.
 
         Raises:
-            SourceError: a folder, glob or list does not exist, or names no path; nothing was added.
+            SourceError: a folder, glob or list does not exist or names no path, or an object is no
+                image; nothing was added, unless an iterator yielded the object.
             ConfigError: `pipeline` needs columns that do not exist, or the library has regions.
             EncoderError: the encoder cannot be built, or is not the collection's encoder.
             SchemaMismatch: the collection records no encoder; another program may have filled it.
@@ -121,11 +130,9 @@ class Library(SearchableImages):
         steps = pipeline or self._steps.get("image")
         if steps is not None:  # checks them before a file is read
             self._pipelines.insert(self.recipe, steps)
-        tally = Tally(sum(map(sources.count, images)), on_progress, on_failure)
-        references = [
-            sources.references(source, on_ignored=tally.ignore, on_note=tally.note)
-            for source in images
-        ]
+        tally = Tally(sum(map(inputs.count, images)), on_progress, on_failure)
+        reading = Reading(path_column, tally.ignore, tally.note)
+        references = [inputs.references(source, reading) for source in images]
         is_new = self._handle.known is None
         tally.report_progress()
         sink = CollectionSink(
@@ -133,6 +140,7 @@ class Library(SearchableImages):
             tally,
             regions=self._regions is not None,
             own_labels=steps is not None and steps.sets("label"),
+            max_pixels=self.max_pixels,
         )
         ingest = partial(self.ingest, steps=steps)
         Ingest(sink, ingest).run(chain.from_iterable(references))

@@ -1,6 +1,6 @@
 """Progress and report of a load, and how many images it handles at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike, fsdecode, path
 from time import monotonic
@@ -8,8 +8,9 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 from imgsearch.errors import ImgSearchError
 from imgsearch.images import sources
+from imgsearch.images.references import Reference
 from imgsearch.text import counted
-from imgsearch.types import Failure
+from imgsearch.types import Failure, Value
 
 Stage: TypeAlias = Literal[
     "found", "decoded", "embedded", "added", "indexed", "updated", "skipped", "failed", "ignored"
@@ -28,20 +29,23 @@ T = TypeVar("T")
 class Candidate:
     """An image of a load: its path, the label that its source states, its key and bytes.
 
-    `path` is an absolute path, a URL or a name. `label` is None if the source states no label, and
-    "" if it states that the image has none. Of images with the same `id` the first one decides. In
-    a library `id` is the content id.
+    `path` is an absolute path, a URL or a name, "" for an image in memory without a name, which
+    messages name by its `place`. `label` is None if the source states no label, and "" if it states
+    that the image has none. `fields` are further values that the source states. Of images with the
+    same `id` the first one decides. In a library `id` is the content id.
     """
 
     path: str
     label: str | None
     id: str
     data: bytes = field(repr=False)
+    fields: Mapping[str, Value] = field(default_factory=dict, kw_only=True, hash=False)
+    place: str = field(default="", kw_only=True)
 
     @property
     def name(self) -> str:
         """The name of the image in the pipeline and in its errors."""
-        return self.path
+        return self.path or self.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +245,11 @@ def _contradiction(file: Candidate, label: str, known_path: str) -> str:
         f"{sources.printable(file.path)} states the label {file.label!r}, but the same image at "
         f"{known_path} has {label!r}, which was stated first and counts"
     )
+
+
+def stored_path(image: Reference) -> str:
+    """Return the path of an image as stored in records. The name of an image in memory is kept."""
+    return absolute(image.path) if image.content is None else image.path
 
 
 def absolute(file: str | PathLike[str]) -> str:

@@ -76,7 +76,8 @@ _UPLOAD: Final[dict[str, Any]] = {
                         },
                         "fields": {
                             "type": "string",
-                            "description": 'a JSON object, e.g. {"year": 2024}',
+                            "description": 'a JSON object, e.g. {"year": 2024}, or a list of '
+                            "the objects of each file",
                         },
                         "id": {
                             "type": "string",
@@ -109,10 +110,14 @@ async def add_images(request: Request, here: Here) -> Response:
         received = await uploading.__aenter__()
     try:
         form: _AddForm = validated(received.fields, _AddForm)
-        fields = validated({"fields": _json(form.fields)}, requests.Change).fields or {}
+        stated = validated({"fields": _json(form.fields)}, requests.UploadedFields)
+        fields = stated.of_each(len(received.files))
         if form.id is not None and len(received.files) > 1:
             raise HttpProblem(422, "invalid_request", "An id can be given for a single image only.")
-        items = [_incoming(here, file, form, fields) for file in received.files]
+        items = [
+            _incoming(here, file, form, own)
+            for file, own in zip(received.files, fields, strict=True)
+        ]
         add = partial(here.archive.add, items, collection=form.collection, found=len(items))
         with here.metrics.stage("add"):
             added = await here.workers.run(add)

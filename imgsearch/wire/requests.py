@@ -82,6 +82,24 @@ class Change(RequestBody):
     fields: Fields | None = None
 
 
+class UploadedFields(RequestBody):
+    """The fields of uploaded images: for all of them, or a list of those of each file."""
+
+    fields: Fields | list[Fields] = Field({}, examples=[{"year": 2024}, [{"year": 2024}, {}]])
+
+    def of_each(self, files: int) -> list[dict[str, Any]]:
+        """Return the fields of each of `files` files.
+
+        Raises:
+            ConfigError: the list has another length.
+        """
+        if isinstance(self.fields, dict):
+            return [self.fields] * files
+        if len(self.fields) != files:
+            raise ConfigError(f"fields has {len(self.fields)} items for {files} files")
+        return [dict(fields) for fields in self.fields]
+
+
 class Ids(RequestBody):
     """A list of image ids."""
 

@@ -13,8 +13,8 @@ from imgsearch.backends import Collection, FieldNames, Schema
 from imgsearch.backends import checks as checks_module
 from imgsearch.backends.base import require_schema
 from imgsearch.backends.memory import Backend, MemoryCollection, Rows
-from imgsearch.backends.schema import FieldType
 from imgsearch.errors import CollectionNotFound, SchemaMismatch
+from imgsearch.fields import FieldType
 from imgsearch.filters import And, Compare, Filter, Not, Or, StartsWith
 from imgsearch.testing.contract import test_filters as filters
 from imgsearch.testing.contract import test_indexes as indexes

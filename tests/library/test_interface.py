@@ -1,8 +1,12 @@
 """One suite for every implementation of `SearchableImages`: libraries, and a client."""
 
 import inspect
+import io
 import uuid
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -106,6 +110,68 @@ def test_add_replaces_labels_that_the_source_states(images, photos):
     assert (report.added, report.updated, report.skipped) == (0, 1, 1)
     (hit,) = images.search(photos / "Käse/bild-ü 0000.png", k=1)
     assert (hit.fields["label"], images.get(hit.id).label) == ("Brie", "Brie")
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+OBJECTS = {
+    "Pillow": lambda rgb: [Image.fromarray(pixels) for pixels in rgb],
+    "bytes": lambda rgb: list(map(png, rgb)),
+    "uint8": list,
+    "floats": lambda rgb: [pixels / 255 for pixels in rgb],
+    "batch": np.stack,
+    "pairs": lambda rgb: [(f"bild-ü {place}.png", png(rgb[place])) for place in range(3)],
+    "dicts": lambda rgb: [{"image": pixels, "label": "猫"} for pixels in rgb],
+    "generator": iter,
+    "pandas": lambda rgb: pd.DataFrame({"photo": list(rgb), "year": [2019, 2020, 2024]}),
+    "arrow": lambda rgb: pa.table({"image": list(map(png, rgb)), "year": [2019, 2020, 2024]}),
+}
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_add_takes_objects(images, kind):
+    rgb = [picture(seed) for seed in range(3)]
+    source = OBJECTS[kind](rgb)
+    assert (images.add(source).added, images.count()) == (3, 3)
+    hits = images.search(rgb[1], k=3)
+    assert hits[0].score == pytest.approx(1, abs=1e-6)  # the encoder gets the same pixels
+    fields = images.get(hits[0].id).fields
+    assert fields.get("year") == (2020 if kind in ("pandas", "arrow") else None)
+    assert images.get(hits[0].id).label == ("猫" if kind == "dicts" else "")
+    again = images.add(OBJECTS[kind](rgb))
+    assert (again.added, again.skipped, images.count()) == (0, 3, 3)
+
+
+def test_same_pixels_are_one_image(images):
+    rgb = picture(1)
+    same = [rgb, rgb / 255, Image.fromarray(rgb), np.dstack([rgb, np.full((48, 64), 255, "uint8")])]
+    report = images.add(same)
+    assert (report.added, report.skipped, images.count()) == (1, 3, 1)
+
+
+def test_add_refuses_vectors_and_other_objects(images):
+    for wrong in (np.ones(384), [0.1, 0.2], 42, [1, 2, 3], pd.DataFrame({"a": [1]}), ["a.png", 42]):
+        with pytest.raises(
+            SourceError, match="vector|cannot be added|no column of paths or images"
+        ):
+            images.add(wrong)
+    assert not images.exists()
+
+
+def test_unusable_object_is_a_line_of_the_report(images):
+    report = images.add(
+        [picture(1), picture(2) * 2.0, b"GIF89a", ("böse.png", png(picture(3))[:90])]
+    )
+    assert (report.added, report.failed) == (1, 3)
+    assert {(failure.path, failure.stage) for failure in report.failures} == {
+        ("image 2", "read"),
+        ("image 3", "header"),
+        ("böse.png", "decode"),
+    }
 
 
 def test_search_takes_paths_bytes_pixels_texts_and_sums(images, photos):

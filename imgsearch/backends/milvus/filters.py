@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from imgsearch.backends.conditions import chain
-from imgsearch.backends.schema import FieldType
+from imgsearch.fields import FieldType
 from imgsearch.filters import And, Compare, Filter, In, Not, Or, StartsWith
 from imgsearch.types import Value
 

@@ -10,13 +10,11 @@ from imgsearch.backends.milvus.layout import Layout
 from imgsearch.backends.schema import (
     INDEXES,
     METRIC_NAMES,
-    FieldType,
     Index,
     Schema,
-    can_filter,
-    check_field_name,
 )
 from imgsearch.errors import FieldInvalid, IndexRefused, SchemaMismatch
+from imgsearch.fields import FieldType, can_filter, check_field_name
 
 PROPERTY: Final = "imgsearch.schema"
 """The collection property with the schema as JSON, because lite 3.2.2 drops descriptions."""

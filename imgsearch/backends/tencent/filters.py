@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Final
 
 from imgsearch.backends.conditions import chain
-from imgsearch.backends.schema import FieldType
 from imgsearch.errors import BackendError, FieldInvalid
+from imgsearch.fields import FieldType
 from imgsearch.filters import And, Compare, Filter, In, Not, Or, comparisons, matches
 from imgsearch.types import Record, Value
 

@@ -17,12 +17,11 @@ from imgsearch.backends.collection import row_vector
 from imgsearch.backends.schema import (
     INDEXES,
     METRIC_NAMES,
-    FieldType,
     Index,
     Schema,
-    can_filter,
 )
 from imgsearch.errors import ConfigError, IndexRefused, SchemaMismatch
+from imgsearch.fields import FieldType, can_filter
 from imgsearch.text import load_json
 from imgsearch.types import Record, Value
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from imgsearch.backends import Collection, FieldNames, Index, Metric, Schema, VectorBackend, connect
-from imgsearch.backends.schema import FieldType
 from imgsearch.errors import CollectionNotFound
+from imgsearch.fields import FieldType
 from imgsearch.types import Fingerprint, Record, Value, Vector
 
 _numbers = itertools.count()
