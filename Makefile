@@ -6,8 +6,12 @@ WORKERS ?= -n 3 --dist loadgroup --no-loadscope-reorder
 # fast tests do not wait, so a third worker would only import everything once more; the plug-ins,
 # which these tests do not use, take 1 s of each worker
 FAST ?= -n 2 --dist loadgroup --no-loadscope-reorder -p no:schemathesis -p no:nbmake
+# seconds for each cell, so that the cell is named if it hangs
+NOTEBOOKS := --nbmake --nbmake-timeout=600
 # without bytecode each child process of a test would compile 1,000 modules, for 4 seconds
 unexport PYTHONDONTWRITEBYTECODE
+# three workers on two cores: a thread of torch that waits must not keep a core busy
+export OMP_WAIT_POLICY := PASSIVE
 # what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
 SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
   chromium:chromium chromedriver:chromium-driver
@@ -20,7 +24,7 @@ demo: .venv/.core  ## index a gallery, search it, write demo/index.html
 	$(BIN)/python -m imgsearch demo
 
 test: check services  ## everything: linters, types, layers, tests, notebooks
-	$(BIN)/python -m pytest $(WORKERS) -m 'not nightly' --nbmake tests notebooks
+	$(BIN)/python -m pytest $(WORKERS) -m 'not nightly' $(NOTEBOOKS) tests notebooks
 
 test-fast: .venv/.dev  ## tests without servers, emulated stores, browser, torch, long runs: 3 min
 	$(BIN)/python -m pytest $(FAST) -m fast
@@ -35,7 +39,7 @@ services:  ## as root: Debian's MariaDB and Chromium, for tests
 	fi; echo "some tests skip without these: apt-get install$$missing"
 
 notebooks: .venv/.dev  ## run the codelabs from a clean kernel
-	$(BIN)/python -m pytest $(WORKERS) --nbmake notebooks
+	$(BIN)/python -m pytest $(WORKERS) $(NOTEBOOKS) notebooks
 
 check: .venv/.dev  ## linters, types, layers, words
 	$(BIN)/python -m ruff format --check .

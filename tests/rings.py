@@ -63,6 +63,8 @@ MODULES: Final = {
 _TESTS: Final = Path(__file__).parent
 # numba compiles umap's functions in each process, for 15 s; gradio's import takes 3 s
 _HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium", "umap", "gradio"})
+# a notebook is many tests in one; alone the longest takes 100 s, beside two busy workers 260 s
+_NOTEBOOK_TIMEOUT: Final = 900
 _SHARED: Final = ("servers", "browser")  # markers whose tests all run on one worker
 # Groups of 30 s and more, longest first: each starts as early as possible, so that no worker ends
 # alone. Measured with `--durations`; the other groups follow in the order of their names.
@@ -108,6 +110,8 @@ def mark(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if name := marker_of(item.path):
             item.add_marker(name)
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.timeout(_NOTEBOOK_TIMEOUT))
         if _needs_server(item):
             item.add_marker(pytest.mark.servers)
         if "place_of" in getattr(item, "fixturenames", ()) and _parameters(item) & EMULATED:
