@@ -48,6 +48,7 @@ MODULES: Final = {
         "evaluation/test_run.py",
         "evaluation/test_stores.py",
         "evaluation/test_variants.py",
+        "images/test_framework_datasets.py",
         "pipelines/test_regions.py",
         "library/test_collection_handle.py",
         "encoders/test_detector.py",
@@ -62,7 +63,9 @@ MODULES: Final = {
 
 _TESTS: Final = Path(__file__).parent
 # numba compiles umap's functions in each process, for 15 s; gradio's import takes 3 s
-_HEAVY: Final = frozenset({"torch", "openvino", "nncf", "open_clip", "selenium", "umap", "gradio"})
+_HEAVY: Final = frozenset(
+    {"torch", "openvino", "nncf", "open_clip", "selenium", "umap", "gradio", "datasets"}
+)
 # a notebook is many tests in one; alone the longest takes 100 s, beside two busy workers 260 s
 _NOTEBOOK_TIMEOUT: Final = 900
 _SHARED: Final = ("servers", "browser")  # markers whose tests all run on one worker
