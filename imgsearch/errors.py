@@ -20,6 +20,7 @@ ImgSearchError
 │   └── EncoderMismatch      a collection holds another encoder's vectors       (ValueError)
 ├── BackendError             a vector store refused a request, or failed
 │   ├── CollectionNotFound   no collection has that name                        (LookupError)
+│   ├── CollectionSwitched   a name has got another collection; safe to retry
 │   ├── SchemaMismatch       the collection exists with another schema          (ValueError)
 │   ├── DimensionMismatch    a vector has another length than the collection    (ValueError)
 │   ├── VectorInvalid        a vector holds NaN, infinity or only zeros         (ValueError)
@@ -159,6 +160,10 @@ class BackendError(ImgSearchError):
 
 class CollectionNotFound(BackendError, LookupError):
     """No collection has that name."""
+
+
+class CollectionSwitched(BackendError):
+    """During a write, another collection became the current one for the name; safe to retry."""
 
 
 class SchemaMismatch(BackendError, ValueError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from imgsearch.backends import StoreOptions, notes
+from imgsearch.backends import StoreOptions, versions
 from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
 from imgsearch.images import MAX_PIXELS, checked_limit
 from imgsearch.library.collection_handle import CollectionHandle
@@ -72,7 +72,7 @@ class Libraries:
             if name not in self._open:
                 check_name(name)
                 options = self._creation
-                existing = notes.collections(self._store)
+                existing = versions.collections(self._store)
                 self._check_room(name, existing)
                 if name in existing:
                     self._require_own(name)
@@ -116,7 +116,7 @@ class Libraries:
         """
         with self._lock:
             if name not in self._open:
-                self._check_room(name, notes.collections(self._store))
+                self._check_room(name, versions.collections(self._store))
 
     def _check_room(self, name: str, existing: Sequence[str]) -> None:
         taken = {*existing, *self._open}
@@ -140,17 +140,17 @@ class Libraries:
             CollectionNotFound: the collection does not exist.
             SchemaMismatch: another program created the collection, or it has no fingerprint.
         """
-        if name not in self._open and name not in notes.collections(self._store):
+        if name not in self._open and name not in versions.collections(self._store):
             raise CollectionNotFound(f"collection {name!r} does not exist yet. Add images to it.")
         return self.get(name)
 
     def names(self) -> list[str]:
         """Return the names of the collections that imgsearch created, sorted."""
-        return [name for name in notes.collections(self._store) if not self._is_foreign(name)]
+        return [name for name in versions.collections(self._store) if not self._is_foreign(name)]
 
     def foreign_names(self) -> list[str]:
         """Return the names of collections of other programs, or without an encoder fingerprint."""
-        return [name for name in notes.collections(self._store) if self._is_foreign(name)]
+        return [name for name in versions.collections(self._store) if self._is_foreign(name)]
 
     def index_later(self, name: str, report: Report) -> None:
         """Build an index once enough images of small additions are not indexed.
@@ -171,7 +171,7 @@ class Libraries:
             if library is not None:
                 library.close()
             if name in self.names():
-                self._store.drop(name)
+                versions.drop(self._store, name)
 
     def _is_foreign(self, name: str) -> bool:
         if name in self._open:
@@ -191,7 +191,7 @@ class Libraries:
         Raises:
             SchemaMismatch: it has no fingerprint, or another program created it.
         """
-        if self._store.encoder(name) is None:
+        if versions.encoder(self._store, name) is None:
             raise SchemaMismatch(
                 f"collection {name!r} cannot be used by a service: another program created it, or "
                 "it records no encoder. Choose another collection name."

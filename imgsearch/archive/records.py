@@ -52,12 +52,14 @@ def write_label(library: Library, catalog: Catalog, entry: Entry) -> None:
     rows = catalog.of_contents(library.name, [entry.content]).get(entry.content, [])
     if rows[:1] != [entry]:
         return
+    version = library.version
     stored = library.collection.get([entry.content], vectors=True)
-    library.insert(
+    changed = [
         replace(row, fields={**row.fields, "label": entry.label})
         for row in stored.values()
         if row.fields.get("label") != entry.label
-    )
+    ]
+    library.insert(changed, version=version)
 
 
 def _fields(first: Entry) -> dict[str, str]:

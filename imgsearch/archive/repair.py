@@ -103,12 +103,13 @@ class Repair:
             return
         data = self._originals.read(entry)
         images.header(data, path=entry.name, max_pixels=library.max_pixels)
+        version = library.version
         embedded = library.embed([(entry.name, data)])
         row = embedded.drop_columns("vector").to_pylist()[0]
         if row["status"] != "ok" or row["sha256"] != entry.content:
             raise ImageCorrupt(row["error"] or "the original has other content now")
         (first,) = first_rows(self._catalog, entry.collection, [entry])
-        library.insert([record(first, vectors_of(embedded)[0])])
+        library.insert([record(first, vectors_of(embedded)[0])], version=version)
 
     def _adopt(self, name: str) -> tuple[int, "_ForeignRecords"]:
         """Create rows for vectors that the library had before it became part of an archive.

@@ -11,7 +11,7 @@ from imgsearch.archive.outcomes import Found
 from imgsearch.archive.priority import Traffic
 from imgsearch.archive.search_batcher import SearchBatcher
 from imgsearch.catalog import Catalog, Entry
-from imgsearch.errors import CollectionNotFound, ImageNotFound
+from imgsearch.errors import CollectionNotFound, EncoderMismatch, ImageNotFound
 from imgsearch.library.library import Library
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.types import MAX_K, Hit, Vector
@@ -34,16 +34,29 @@ class Searcher:
         """See `Archive.search`."""
         with self._traffic.search():
             library = self._libraries.existing(collection)
-            hits = self._with_entries(library, library.search_with(query, options))
-            if None in hits:
-                encoded = library.encode_query(query)
-                return self._widened(library, encoded, options, hits.count(None))
+            try:
+                return self._found(library, query, options)
+            except EncoderMismatch:
+                if isinstance(query, EncodedQuery):
+                    raise
+                return self._found(library, query, options)  # the model was changed in between
+
+    def _found(
+        self, library: Library, query: Query | Example | EncodedQuery, options: SearchOptions
+    ) -> list[Found]:
+        hits = self._with_entries(library, library.search_with(query, options))
+        if None in hits:
+            encoded = library.encode_query(query)
+            return self._widened(library, encoded, options, hits.count(None))
         return [hit for hit in hits if hit is not None]
 
     def more_like(self, entry: Entry, options: SearchOptions) -> list[Found]:
         """See `Archive.more_like`."""
         wider = replace(options, k=options.k + options.offset + 1, offset=0)
-        hits = self.run(self.vector(entry), wider, collection=entry.collection)
+        try:
+            hits = self.run(self._example(entry), wider, collection=entry.collection)
+        except EncoderMismatch:  # the model was changed in between
+            hits = self.run(self._example(entry), wider, collection=entry.collection)
         others = [hit for hit in hits if hit.entry.content != entry.content]
         return others[options.offset : options.offset + options.k]
 
@@ -70,10 +83,15 @@ class Searcher:
         Raises:
             ImageNotFound: the image has no vector yet.
         """
+        return self._example(entry).vector
+
+    def _example(self, entry: Entry) -> EncodedQuery:
+        """Return an image's vector with the encoder that made it."""
         try:
             collection = self._libraries.existing(entry.collection).collection
             stored = collection.get([entry.content], vectors=True)
-            return np.asarray(stored[entry.content].vector, dtype=np.float32)
+            vector = np.asarray(stored[entry.content].vector, dtype=np.float32)
+            return EncodedQuery(vector, encoder=collection.schema.encoder)
         except (CollectionNotFound, KeyError) as error:
             raise ImageNotFound(f"image {entry.id!r} has no vector yet") from error
 

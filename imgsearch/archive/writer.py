@@ -52,7 +52,7 @@ class Writer:
         on_step: Callable[[str], None],
     ) -> None:
         self._library, self._catalog, self._originals = library, catalog, originals
-        self._on_step = on_step
+        self._on_step, self._version = on_step, library.version
 
     def write(self, uploads: Sequence[Upload], vectors: Mapping[str, Vector]) -> Written:
         """Write images. `vectors` maps content hashes to vectors.
@@ -138,7 +138,7 @@ class Writer:
         """Write records. Returns the errors of rejected records by content."""
         records = [record(entry, vector) for entry, vector in rows if vector is not None]
         try:
-            self._library.insert(records)
+            self._library.insert(records, version=self._version)
         except (FieldInvalid, VectorInvalid) as error:
             if len(rows) == 1:
                 return {rows[0][0].content: error}

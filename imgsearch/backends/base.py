@@ -36,6 +36,7 @@ class VectorBackend(Closeable):
 
     url: str
     capabilities: Capabilities
+    switches = 0  # changes of versions by this object; see `imgsearch.backends.versions`
 
     @abstractmethod
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:

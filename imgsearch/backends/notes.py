@@ -6,7 +6,7 @@ If the collection now has others, the note is ignored.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -75,9 +75,37 @@ def carry(
             write(target, into, {**facts, **known})
 
 
-def collections(store: VectorBackend) -> list[str]:
-    """Return the names of a store's collections, sorted, without the notes collection."""
-    return [name for name in store.names() if name != NAME]
+def entries(store: VectorBackend, ids: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return facts that are not about one collection's vectors, by id; all of them without `ids`.
+
+    Notes about collections are in the result, too, if `ids` is None.
+    """
+    try:
+        notes = store.open(NAME)
+    except CollectionNotFound:
+        return {}
+    if notes.foreign:
+        return {}
+    records = notes.iterate(vectors=False) if ids is None else notes.get(ids).values()
+    return {record.id: _parsed(record) for record in records}
+
+
+def put_entry(store: VectorBackend, id_: str, facts: Mapping[str, Any]) -> None:
+    """Write or replace an entry, durably. `id_` must not be a valid collection name.
+
+    Raises: as for `write`.
+    """
+    notes = store.create(NAME, _SCHEMA)
+    text = json.dumps(facts, ensure_ascii=False)
+    notes.upsert([Record(id_, _VECTOR, {"note": text})])
+    notes.flush()
+
+
+def remove_entries(store: VectorBackend, ids: Sequence[str]) -> None:
+    """Delete entries by id."""
+    notes = store.create(NAME, _SCHEMA)
+    notes.delete(ids)
+    notes.flush()
 
 
 def _identity(collection: Collection) -> dict[str, Any]:
@@ -88,9 +116,17 @@ def _identity(collection: Collection) -> dict[str, Any]:
 
 def _facts(kept: Record | None, collection: Collection) -> dict[str, Any]:
     """Return a note's facts. Empty if it is about other vectors, or imgsearch did not write it."""
+    note = _parsed(kept) if kept else {}
     try:
-        note = load_json(str(kept.fields["note"])) if kept else {}
         facts = note["facts"] if note and note["of"] == _identity(collection) else {}
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError):
         return {}
     return dict(facts) if isinstance(facts, dict) else {}
+
+
+def _parsed(record: Record) -> Any:
+    """Return the JSON value of a note. Returns None if it is invalid."""
+    try:
+        return load_json(str(record.fields["note"]))
+    except (KeyError, ValueError):
+        return None

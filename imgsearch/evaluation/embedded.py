@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final
 
 from imgsearch import backends
+from imgsearch.backends import versions
 from imgsearch.datasets.dataset import Dataset, Item
 from imgsearch.encoders import Recipe, load
 from imgsearch.encoders.embedding import Embedding
@@ -103,7 +104,7 @@ def embedded(
         seconds = monotonic() - started
         unique = UniqueImages(dataset.root, ((row["id"], item) for item, row in rows))
         gallery = EmbeddedGallery(
-            collection=store.open(name),
+            collection=versions.open_named(store, name),
             url=target.url or "memory://",
             index=target.index,
             encoder=load(**recipe.config()).fingerprint,

@@ -5,10 +5,25 @@ from dataclasses import replace
 from typing import Final
 
 from imgsearch import backends, encoders
-from imgsearch.backends import Collection, FieldNames, Index, Metric, Schema, StoreOptions, notes
+from imgsearch.backends import (
+    Collection,
+    FieldNames,
+    Index,
+    Metric,
+    Schema,
+    StoreOptions,
+    notes,
+    versions,
+)
 from imgsearch.backends.collection import unnamed_encoder_error
 from imgsearch.encoders import Recipe
-from imgsearch.errors import CollectionNotFound, ConfigError, EncoderMismatch, SchemaMismatch
+from imgsearch.errors import (
+    CollectionNotFound,
+    CollectionSwitched,
+    ConfigError,
+    EncoderMismatch,
+    SchemaMismatch,
+)
 from imgsearch.fields import FieldType
 from imgsearch.images import regions
 from imgsearch.library.collection_options import CollectionOptions
@@ -23,7 +38,8 @@ class CollectionHandle:
 
     Other programs may create or drop the collection while the handle is open. `known` is the
     collection as last read from the store, None if it did not exist. `recipe` is None if the
-    collection records no encoder and the user named none.
+    collection records no encoder and the user named none. After a model change the handle follows
+    to the new collection.
     """
 
     def __init__(
@@ -47,6 +63,7 @@ class CollectionHandle:
         self._closed = False
         self.backend = store.connect()
         try:
+            self._watch = versions.Watch(self.backend, name)
             self.known = self._existing()
             self._index, self._metric = _index_and_metric(self.known, options)
             self.recipe = self._recipe_for(self.known)
@@ -61,10 +78,44 @@ class CollectionHandle:
             EncoderMismatch: another program has created it with another model.
         """
         with self._lock:
+            self._follow()
             if self.known is None and (collection := self._existing()) is not None:
                 self.recipe = self._recipe_for(collection)
                 self.known = collection
             return self.known
+
+    def pair(self) -> tuple[Collection | None, Recipe | None]:
+        """Return `known` and `recipe`, which belong together, after following a model change."""
+        with self._lock:
+            self._follow()
+            return self.known, self.recipe
+
+    def required_pair(self) -> tuple[Collection, Recipe | None]:
+        """Return the collection and its recipe.
+
+        Raises: as for `required`.
+        """
+        with self._lock:
+            return self.required(), self.recipe
+
+    @property
+    def version(self) -> str:
+        """The name of the current collection in the store; another one after a model change."""
+        return self._watch.current
+
+    def require_version(self, version: str) -> None:
+        """Check that no model change has happened since `version` was read.
+
+        Raises:
+            CollectionSwitched: the name has another collection now.
+        """
+        with self._lock:
+            self._follow(now=True)
+            if version != self.version:
+                raise CollectionSwitched(
+                    f"{self.name!r} got another collection while images were written: its model "
+                    "was changed. Add the images again; those in the new collection are skipped."
+                )
 
     def required(self) -> Collection:
         """Return the collection.
@@ -74,7 +125,7 @@ class CollectionHandle:
             EncoderMismatch: another program has created it with another model.
         """
         if (collection := self.current()) is None:
-            near = did_you_mean(self.name, notes.collections(self.backend))
+            near = did_you_mean(self.name, versions.collections(self.backend))
             raise CollectionNotFound(
                 f"no collection {self.name!r} in {self.backend.url}; add some images first{near}"
             )
@@ -123,7 +174,9 @@ class CollectionHandle:
         """
         with self._lock:
             if self.known is None:
-                self.known = self.backend.create(self.name, self._schema(with_regions=with_regions))
+                self.known = self.backend.create(
+                    self.version, self._schema(with_regions=with_regions)
+                )
             return self.known
 
     def close(self) -> None:
@@ -133,9 +186,17 @@ class CollectionHandle:
                 self._closed = True
                 self.backend.close()
 
+    def _follow(self, *, now: bool = False) -> None:
+        """Take the current collection if the name has got another one."""
+        if self._watch.moved(now=now):
+            self.known = self._existing()
+            if self.known is not None:
+                self._options = CollectionOptions()  # they named the former encoder
+            self.recipe = self._recipe_for(self.known)
+
     def _existing(self) -> Collection | None:
         try:
-            return self.backend.open_named(self.name, self._names)
+            return self.backend.open_named(self.version, self._names)
         except CollectionNotFound:
             return None
 

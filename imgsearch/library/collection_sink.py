@@ -46,6 +46,7 @@ class CollectionSink(Sink[Reference, Candidate]):
     ) -> None:
         self._handle, self.tally, self._regions = handle, tally, regions
         self._own_labels, self._max_pixels = own_labels, max_pixels
+        self._version = handle.version
         self.collection = handle.known
         if regions and self.collection is not None and not has_regions(self.collection):
             raise SchemaMismatch(
@@ -91,12 +92,13 @@ class CollectionSink(Sink[Reference, Candidate]):
 
     @override
     def write(self, files: Sequence[Candidate], rows: pa.RecordBatch) -> Written:
+        self._handle.require_version(self._version)
         if self.collection is None:
             self.collection = self._handle.open_or_create(with_regions=self._regions)
-        failures, records = _records(rows, {file.id: file for file in files})
+        failures, records = embedded_records(rows, {file.id: file for file in files})
         present = set(rows.column("sha256").to_pylist())
         left_out = frozenset(file.id for file in files if file.id not in present)
-        return Written(failures | _upsert(self.collection, records), left_out)
+        return Written(failures | upsert(self.collection, records), left_out)
 
     @override
     def count(self, files: Sequence[Candidate], written: Written) -> None:
@@ -130,7 +132,7 @@ class CollectionSink(Sink[Reference, Candidate]):
             replace(row, fields={**row.fields, **changed[row.id.partition("#")[0]]})
             for row in self._rows(self.collection, list(changed))
         ]
-        failures = _upsert(self.collection, rows)
+        failures = upsert(self.collection, rows)
         for failure in failures.values():
             self.tally.failed(failure)
         self.tally.count("updated", len(changed) - len(failures))
@@ -164,7 +166,7 @@ class CollectionSink(Sink[Reference, Candidate]):
         return sorted(rows, key=lambda row: "#" not in row.id)
 
 
-def _records(
+def embedded_records(
     rows: pa.RecordBatch, files: Mapping[str, Candidate]
 ) -> tuple[dict[str, Failure], list[Record]]:
     """Return the failures of a batch's images by content id, and its records."""
@@ -191,7 +193,7 @@ def _record(row: Mapping[str, Any], vector: Vector, file: Candidate) -> Record:
     return Record(row["id"], vector, {**own, **file.fields, **fields})
 
 
-def _upsert(collection: Collection, records: Sequence[Record]) -> dict[str, Failure]:
+def upsert(collection: Collection, records: Sequence[Record]) -> dict[str, Failure]:
     """Write rows; return the failures of images by content id.
 
     If a row is refused, the image's later rows are not written. Its own row is the last of them.

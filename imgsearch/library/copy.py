@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from imgsearch.backends import Collection, Index, Metric, VectorBackend, notes
+from imgsearch.backends import Collection, Index, Metric, VectorBackend, notes, versions
 from imgsearch.errors import BackendError, ConfigError, EncoderMismatch
 from imgsearch.text import counted
 from imgsearch.types import Record
@@ -64,14 +64,14 @@ def copy(
         raise ConfigError(
             f"cannot copy collection {name!r} of {source.url} onto itself. Give another name."
         )
-    origin = source.open(collection)
+    origin = versions.open_named(source, collection)
     schema = origin.schema
     wanted = replace(
         schema,
         index=Index.parse(index) if index else schema.index,
         metric=metric or schema.metric,
     )
-    into = target.create(name, wanted)
+    into = versions.create(target, name, wanted)
     if schema.encoder is None and into.schema.encoder is not None:
         raise EncoderMismatch(
             f"cannot copy into {name!r}, which holds vectors of {into.schema.encoder.model!r}: "

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final, Literal
 
 from imgsearch import backends
-from imgsearch.backends import notes
+from imgsearch.backends import versions
 from imgsearch.distribution import VERSION, install_hint, shared_with_namesake
 from imgsearch.encoders import DEFAULT, load
 from imgsearch.errors import (
@@ -141,7 +141,7 @@ def _store(store: Store, timeout: float) -> Iterator[Finding]:
             return
         started = monotonic()
         with backends.connect(url, token=store.token, timeout=timeout) as backend:
-            names, faults = notes.collections(backend), backend.faults()
+            names, faults = versions.collections(backend), backend.faults()
         seconds = monotonic() - started
     except ImgSearchError as error:
         yield Finding(what, "wrong", str(error), _advice(error, store))

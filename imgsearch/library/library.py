@@ -266,15 +266,25 @@ class Library(SearchableImages):
         steps = self._steps.get("image")
         return steps is not None and steps.sets("label")
 
-    def insert(self, records: Iterable[Record]) -> None:
+    @property
+    def version(self) -> str:
+        """The name of the collection in the store that is current now; see `insert`."""
+        return self._handle.version
+
+    def insert(self, records: Iterable[Record], *, version: str | None = None) -> None:
         """Write records with vectors from `embed`; the first call creates the collection.
 
+        `version` is the library's version from before the images were embedded.
+
         Raises:
+            CollectionSwitched: the model was changed since `version` was read.
             SchemaMismatch: the collection records no encoder.
             BackendError: the store refused the records, or failed.
         """
         with self._inserting:
             self._handle.require_writable()
+            if version is not None:
+                self._handle.require_version(version)
             self._handle.open_or_create().upsert(records)
 
     @override

@@ -34,10 +34,11 @@ class QueryRunner:
             EncoderMismatch: the collection holds another encoder's vectors, or no encoder is known.
         """
         steps = pipeline or self._steps
-        encoding = self._pipelines.encode(self._handle.recipe, steps)
+        collection, recipe = self._handle.pair()
+        encoding = self._pipelines.encode(recipe, steps)
         encoded: EncodedQuery = query_row(encoding, steps, self._checked(query, steps))["encoded"]
-        if encoded.encoder is not None and self._handle.known is not None:
-            self._handle.known.require(encoded.encoder)
+        if encoded.encoder is not None and collection is not None:
+            collection.require(encoded.encoder)
         return encoded
 
     def search(
@@ -52,10 +53,11 @@ class QueryRunner:
         Raises: as for `encode` and `HitFinder`.
             CollectionNotFound: nothing was added yet.
         """
-        collection, steps = self._handle.required(), pipeline or self._steps
+        steps = pipeline or self._steps
+        collection, recipe = self._handle.required_pair()
         thresholds = Thresholds(self._handle.backend, collection)
         finder = HitFinder(collection, thresholds, options, store_search)
-        searching = self._pipelines.search(self._handle.recipe, steps)
+        searching = self._pipelines.search(recipe, steps)
         row = query_row(searching, steps, self._checked(query, steps), finder)
         return row["encoded"], Hits(row["hits"])
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
 
-from imgsearch.errors import FieldInvalid, ImgSearchError
+from imgsearch.errors import EncoderMismatch, FieldInvalid, ImgSearchError
 from imgsearch.query import Query, SearchOptions
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body, model_of
@@ -116,6 +116,13 @@ def _run(here: Service, search: _Search) -> responses.Hits:
 
 
 def _hits(here: Service, search: _Search) -> responses.Hits:
+    try:
+        return _hits_of(here, search)
+    except EncoderMismatch:  # the collection's model was changed between the two stages
+        return _hits_of(here, search)
+
+
+def _hits_of(here: Service, search: _Search) -> responses.Hits:
     took, warnings = dict[str, float](), list[str]()
     collection, options = search.collection, search.options
     if search.query is None:

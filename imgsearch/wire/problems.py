@@ -59,6 +59,9 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.CollectionNotFound: Kind(
         404, "collection_not_found", "The collection does not exist; adding an image creates it."
     ),
+    errors.CollectionSwitched: Kind(
+        503, "collection_switched", "The collection was just replaced by a new version.", retry=1
+    ),
     errors.SchemaMismatch: Kind(
         409, "schema_mismatch", "The collection has another schema, or another program created it."
     ),

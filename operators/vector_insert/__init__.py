@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from os.path import lexists
 from typing import Any
 
-from imgsearch.backends import Index, Schema, VectorBackend, connect
+from imgsearch.backends import Index, Schema, VectorBackend, connect, versions
 from imgsearch.encoders import DEFAULT, Recipe, load
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.images.sources import is_content_id, label_text, printable
@@ -46,7 +46,7 @@ class VectorInsert(BatchOperator):
         )
         self._backend = connect(url)
         try:
-            self._collection = self._backend.create(collection, schema)
+            self._collection = versions.create(self._backend, collection, schema)
         except BaseException:
             self._backend.close()
             raise

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from imgsearch.backends import FieldNames, VectorBackend, connect
+from imgsearch.backends import FieldNames, VectorBackend, connect, versions
 from imgsearch.backends.regions import has_regions, search_images
 from imgsearch.encoders import Recipe, load
 from imgsearch.errors import EncoderWarning
@@ -46,7 +46,7 @@ class VectorSearch(BatchOperator):
         encoder = load(model or Recipe().model, weights=weights, options=options).fingerprint
         self._backend = connect(url)
         try:
-            self._collection = self._backend.open_named(collection, names)
+            self._collection = versions.open_named(self._backend, collection, names)
             self._collection.require(encoder, named=model is not None)
             if warning := self._collection.encoder_warning(encoder.model):
                 warnings.warn(warning, EncoderWarning, stacklevel=2)

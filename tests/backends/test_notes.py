@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from imgsearch.backends import Schema, connect, notes
+from imgsearch.backends import Schema, connect, notes, versions
 from imgsearch.errors import CollectionNotFound, FieldInvalid
 from imgsearch.library.copy import copy
 from imgsearch.library.doctor import Store, examine
@@ -42,8 +42,8 @@ def test_every_collection_has_its_own_notes(noted):
     notes.write(noted.store, one, {"a": 1})
     assert notes.read(noted.store, other) == {}
     assert notes.NAME in noted.store.names()
-    assert notes.NAME not in notes.collections(noted.store)
-    assert {one.name, other.name} <= set(notes.collections(noted.store))
+    assert notes.NAME not in versions.collections(noted.store)
+    assert {one.name, other.name} <= set(versions.collections(noted.store))
 
 
 @pytest.fixture

@@ -9,10 +9,13 @@ import pytest
 
 import imgsearch
 from imgsearch import backends, encoders
+from imgsearch.backends import versions
 from imgsearch.distribution import is_installed
 from imgsearch.encoders import registry
 from imgsearch.errors import (
+    CollectionSwitched,
     ConfigError,
+    EncoderMismatch,
     ImgSearchError,
     ModelNotFound,
     WeightsInvalid,
@@ -184,3 +187,53 @@ def test_collection_created_by_another_process_is_found_with_its_model(tmp_path,
         other.add(tmp_path)
         assert look(early) == 1
         assert early.model == "classic"
+
+
+def switched(library, model, files):
+    """Switch the library's collection to a new version, filled by `model`."""
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model=model) as other:
+        other.add(*files)
+        store, collection = library._handle.backend, other.collection
+        shadow = versions.begin(store, library.name, collection.schema)
+        shadow.upsert(collection.iterate())
+    versions.switch(store, library.name)
+
+
+def test_open_library_follows_a_switch_to_another_model(tmp_path):
+    files = write(tmp_path, 4)
+    url = f"memory://{uuid.uuid4().hex}"
+    with imgsearch.open(url, model="classic") as library, imgsearch.open(url) as reader:
+        library.add(*files[:2])
+        assert reader.search(files[0])[0].fields["path"] == str(files[0])
+        old = reader.encode_query(files[0])
+        switched(library, "lite", files[:3])
+        for opened in (reader, library):
+            assert opened.search(files[2])[0].fields["path"] == str(files[2])
+            assert (opened.model, opened.count(), opened.name) == ("lite", 3, "images")
+        with pytest.raises(EncoderMismatch):  # it is never compared with the new vectors
+            reader.search(old)
+        library.add(files[3])
+        assert reader.count() == 4
+    with imgsearch.open(url) as library:
+        assert (library.model, library.count()) == ("lite", 4)
+    with pytest.raises(EncoderMismatch, match="holds vectors of 'lite'"):
+        imgsearch.open(url, model="classic")
+
+
+def test_vectors_of_the_former_model_are_not_written_after_a_switch(tmp_path):
+    files = write(tmp_path, 3)
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as library:
+        library.add(*files[:2])
+        version, records = library.version, list(library.collection.iterate())
+        switched(library, "lite", files[:2])
+        with pytest.raises(CollectionSwitched, match="Add the images again"):
+            library.insert(records, version=version)
+
+        def switch_while_adding(progress):
+            if progress.embedded:
+                switched(library, "classic", files[:2])
+
+        with pytest.raises(CollectionSwitched):
+            library.add(files[2], on_progress=switch_while_adding)
+        assert library.count() == 2
+        assert library.add(files[2]).added == 1

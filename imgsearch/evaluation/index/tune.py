@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from imgsearch.backends import FieldNames, Metric, VectorBackend
+from imgsearch.backends import FieldNames, Metric, VectorBackend, versions
 from imgsearch.errors import ConfigError, IndexRefused
 from imgsearch.evaluation.index.candidates import Candidate, candidates
 from imgsearch.evaluation.index.trials import PREFIX, SEED, Measurement, OnProgress, Trials
@@ -87,7 +87,7 @@ def tune(
     if queries < 1:
         raise ConfigError(f"queries must be at least 1, not {queries}")
     wanted = [Candidate.parse(text, k=k) for text in indexes]
-    origin = source.open_named(collection, names)
+    origin = versions.open_named(source, collection, names)
     store = into or source
     total = origin.count()
     number = min(queries, total // 2)
