@@ -30,6 +30,8 @@ from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import CollectionNotFound, ConfigError, ImgSearchError
 from imgsearch.filters import composed
 from imgsearch.images import MAX_PIXELS
+from imgsearch.images.image_lists import ListColumns
+from imgsearch.images.sources import ANY_COLUMNS
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Progress, Tally
@@ -157,14 +159,20 @@ class Archive(Closeable):
         self._libraries.check_room(collection)
 
     def folder(
-        self, folder: str | PathLike[str], on_ignored: Callable[[str], None] | None = None
+        self,
+        folder: str | PathLike[str],
+        on_ignored: Callable[[str], None] | None = None,
+        *,
+        columns: ListColumns = ANY_COLUMNS,
     ) -> Iterator[Incoming]:
         """Yield the images of a folder inside `roots`, each labeled with its own folder's name.
 
+        `folder` may also be a list file with `columns`.
+
         Raises:
-            SourceError: the folder is not inside `roots`.
+            SourceError: the folder is not inside `roots`, or the list is invalid.
         """
-        return upload.files(Path(folder), self.roots, on_ignored)
+        return upload.files(Path(folder), self.roots, on_ignored, columns=columns)
 
     def search(
         self,

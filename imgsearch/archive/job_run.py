@@ -12,6 +12,8 @@ from imgsearch.archive.upload import Incoming
 from imgsearch.catalog import Job
 from imgsearch.errors import CatalogError, ImgSearchError, SourceError
 from imgsearch.images import sources
+from imgsearch.images.image_lists import ListColumns
+from imgsearch.images.urls import file_name
 from imgsearch.library.progress import Progress
 from imgsearch.types import Failure
 
@@ -75,17 +77,24 @@ class JobRun:
         request = self._job.request
         only = request.get("items")
         if str(request.get("of", self._job.kind)) == "urls":
+            if self._fetch is None:
+                raise SourceError(NO_FETCH)
             return [self._by_url(url) for url in (request["urls"] if only is None else only)]
-        files = self._archive.folder(request["folder"])
+        columns = ListColumns(request.get("path_column"), request.get("label_column"))
         wanted = None if only is None else set(only)
-        return [file for file in files if wanted is None or sources.printable(file.place) in wanted]
+        return [
+            replace(self._by_url(file.place), label=file.label) if file.source == "url" else file
+            for file in self._archive.folder(request["folder"], columns=columns)
+            if wanted is None or sources.printable(file.place) in wanted
+        ]
 
     def _by_url(self, url: str) -> Incoming:
-        fetch = self._fetch
-        if fetch is None:
-            raise SourceError(NO_FETCH)
-        name = url.partition("?")[0].rstrip("/").rpartition("/")[2] or url
-        return Incoming(name, source="url", place=url, reader=lambda: fetch(url))
+        def read() -> bytes:
+            if self._fetch is None:
+                raise SourceError(NO_FETCH)
+            return self._fetch(url)
+
+        return Incoming(file_name(url), source="url", place=url, reader=read)
 
     def _on_progress(self, progress: Progress) -> None:
         self._set(**_counts(progress))

@@ -63,9 +63,17 @@ class Jobs:
             thread.start()
 
     def start_folder(
-        self, folder: str, *, collection: str = "images", in_place: bool = False
+        self,
+        folder: str,
+        *,
+        collection: str = "images",
+        in_place: bool = False,
+        path_column: str | None = None,
+        label_column: str | None = None,
     ) -> Job:
-        """Start a job that adds a folder inside the archive's roots.
+        """Start a job that adds a folder, or the images of a list file, inside the archive's roots.
+
+        `path_column` and `label_column` name columns of a list; see `ListColumns`.
 
         Raises:
             SourceError: the folder is outside the roots, or does not exist.
@@ -73,7 +81,10 @@ class Jobs:
                 archive has reached its limit of collections.
         """
         real = inside(Path(folder), self._archive.roots)
-        return self._start("folder", collection, {"folder": str(real), "in_place": in_place})
+        request = {"folder": str(real), "in_place": in_place}
+        named = {"path_column": path_column, "label_column": label_column}
+        request |= {name: value for name, value in named.items() if value is not None}
+        return self._start("folder", collection, request)
 
     def start_urls(self, urls: Sequence[str], *, collection: str = "images") -> Job:
         """Start a job that adds images by URL.

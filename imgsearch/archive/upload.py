@@ -15,11 +15,13 @@ from imgsearch.catalog import Entry, entry_id
 from imgsearch.encoders.embedding import EXTRA, failure_of, vectors_of
 from imgsearch.errors import SourceError
 from imgsearch.images import sources
+from imgsearch.images.image_lists import SUFFIXES, ListColumns
+from imgsearch.images.urls import file_name
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Candidate
 from imgsearch.types import Failure, Value, Vector
 
-OUTSIDE: Final = "the folder is outside the folders that this archive may add from"
+OUTSIDE: Final = "the folder or list is outside the folders that this archive may add from"
 
 _MAX_NAME: Final = 255  # characters; the beginning of longer names is cut off
 
@@ -131,6 +133,8 @@ def by_content(rows: pa.RecordBatch) -> tuple[dict[str, Vector], dict[str, Failu
 def inside(folder: Path, roots: Sequence[Path]) -> Path:
     """Resolve symbolic links and ".." in `folder`, and check that it is inside one of `roots`.
 
+    `folder` may also be a list file.
+
     Raises:
         SourceError: the folder is outside `roots`, or does not exist. The message is the same.
     """
@@ -138,27 +142,38 @@ def inside(folder: Path, roots: Sequence[Path]) -> Path:
         real = folder.expanduser().resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:  # ValueError: the path contains NUL
         raise SourceError(OUTSIDE) from error
-    if not real.is_dir() or not any(_within(real, root) for root in roots):
+    is_list = real.suffix.lower() in SUFFIXES and real.is_file()
+    if not (is_list or real.is_dir()) or not any(_within(real, root) for root in roots):
         raise SourceError(OUTSIDE)
     return real
 
 
 def files(
-    folder: Path, roots: Sequence[Path], on_ignored: Callable[[str], None] | None = None
+    folder: Path,
+    roots: Sequence[Path],
+    on_ignored: Callable[[str], None] | None = None,
+    *,
+    columns: ListColumns = sources.ANY_COLUMNS,
 ) -> Iterator[Incoming]:
     """Yield the images of a folder inside `roots`, sorted, labeled with their own folder's name.
 
-    Symbolic links to files outside `roots` are skipped.
+    `folder` may also be a list file with `columns`. Symbolic links to files outside `roots`, and
+    listed files outside, are skipped. Images by URL have no reader.
 
     Raises:
-        SourceError: the folder is outside `roots`, or does not exist.
+        SourceError: the folder is outside `roots`, or does not exist, or the list is invalid.
     """
     real = inside(folder, roots)
-    for reference in sources.references(str(real), on_ignored=on_ignored):
-        file = Path(reference.path)
+    for reference in sources.references(str(real), columns=columns, on_ignored=on_ignored):
+        path, label = reference.path, reference.label
+        if sources.is_web_url(path):
+            yield Incoming(file_name(path), source="url", place=path, label=label)
+            continue
+        file = Path(path)
         if any(_within(file.resolve(), root) for root in roots):
-            place = str(file.absolute())
-            yield Incoming(file.name, source="folder", place=place, label=reference.label)
+            yield Incoming(file.name, source="folder", place=str(file.absolute()), label=label)
+        elif on_ignored is not None:
+            on_ignored(path)
 
 
 def _within(path: Path, root: Path) -> bool:

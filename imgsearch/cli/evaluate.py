@@ -53,18 +53,7 @@ _MISSED: Final = 3  # exit code if a measure is below --fail-under
 )
 @options.index
 @options.max_pixels
-@click.option(
-    "--path-column",
-    default="path",
-    show_default=True,
-    help="Column of paths in a csv, tsv or parquet.",
-)
-@click.option(
-    "--label-column",
-    default="label",
-    show_default=True,
-    help="Column, or field of the library, with labels.",
-)
+@options.list_columns
 @options.fields
 @click.option(
     "--sample",
@@ -227,7 +216,7 @@ def _stored(given: Mapping[str, Any], bars: show.Bars) -> "dict[str, Run]":
         run = evaluate_collection(
             library.collection,
             library.url,
-            label=given["label_column"],
+            label=given["label_column"] or "label",
             most=given["sample"],
             encoder=options.named_encoder(library) if named else None,
             options=_options(given, bars),

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,9 @@ import click
 
 from imgsearch.cli import options, show
 from imgsearch.errors import ConfigError
+from imgsearch.images.image_lists import ListColumns
+from imgsearch.images.inputs import Input
+from imgsearch.images.streams import listed_in
 from imgsearch.library.progress import Progress, Report
 from imgsearch.settings import Settings
 from imgsearch.text import counted
@@ -24,6 +28,20 @@ from imgsearch.types import Failure
 @options.index
 @options.pipeline
 @options.max_pixels
+@options.list_columns
+@click.option(
+    "--url-host",
+    "url_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="Private host, address or network that images may be fetched from; repeatable.",
+)
+@click.option(
+    "-0",
+    "--null",
+    is_flag=True,
+    help="Separate the paths on standard input by NUL, as find -print0 does.",
+)
 @click.option(
     "--regions",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -40,18 +58,23 @@ def add(
     db: str | None,
     report: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
+    null: bool,  # noqa: FBT001 - as above
     **config: Any,
 ) -> None:
-    """Add images from folders, globs, image files or lists.
+    """Add images from folders, globs, image files, URLs or lists.
 
-    A list is a csv, tsv or parquet file with a column "path" and optionally a column "label".
-    Images already in the library are skipped, so an interrupted load can be run again. A label
-    from a list or folder name replaces the stored label. Unreadable files are reported and do not
-    stop the load.
+    A list is a csv, tsv, parquet or JSON lines file with a column of paths or URLs and optionally a
+    column of labels, or a .txt file with a path a line; - reads a list from standard input. Images
+    already in the library are skipped, so an interrupted load can be run again. A label from a list
+    or folder name replaces the stored label. Unreadable files are reported and do not stop the
+    load.
     """
     config["options"] = options.parse_options(config["options"])
+    settings = Settings.from_environment()
+    lists = {name: config.pop(name) for name in ("path_column", "label_column")}
+    hosts = config.pop("url_hosts")
+    images = _sources(source, ListColumns(*lists.values()), null=null)
     with ExitStack() as stack:
-        settings = Settings.from_environment()
         library = stack.enter_context(options.open_library(settings, db, new=True, **config))
         write_failure = _failure_writer(stack, report)
         bars = stack.enter_context(show.progress(hidden=as_json))
@@ -63,7 +86,13 @@ def add(
             )
             bars.update("adding", now.done, now.found, counts)
 
-        result = library.add(*source, on_progress=update, on_failure=write_failure)
+        result = library.add(
+            *images,
+            **lists,
+            url_hosts=None if settings.offline else hosts,
+            on_progress=update,
+            on_failure=write_failure,
+        )
         total = library.count()
     if as_json:
         show.echo_json({**asdict(result), "count": total})
@@ -133,6 +162,18 @@ def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bo
         show.note(f"not in the library: {show.printable(text)}")
     if not removed:
         sys.exit(1)
+
+
+def _sources(names: Sequence[str], columns: ListColumns, *, null: bool) -> list[Input]:
+    """Return the sources that the user named, with standard input for "-"."""
+    if null and "-" not in names:
+        raise click.UsageError("-0 reads standard input: name it as -")
+    if names.count("-") > 1:
+        raise click.UsageError("- is standard input, which can be read once")
+    return [
+        listed_in(sys.stdin.buffer, null=null, columns=columns) if name == "-" else name
+        for name in names
+    ]
 
 
 def _failure_writer(stack: ExitStack, path: Path | None) -> Any:

@@ -93,6 +93,21 @@ def index(command: F) -> F:
     return kind(metric(command))
 
 
+def list_columns(command: F) -> F:
+    """Add --path-column and --label-column."""
+    path = click.option(
+        "--path-column",
+        metavar="NAME",
+        help="Column of the paths in a list; by default path, or a usual name such as filename.",
+    )
+    label = click.option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of the labels in a list, or a library's field; by default label, class …",
+    )
+    return path(label(command))
+
+
 def pipeline(command: F) -> F:
     """Add --pipeline; the command receives the steps, by "image" and "query"."""
 

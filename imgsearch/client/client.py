@@ -1,6 +1,7 @@
 """The service client, with the methods of a library."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from imgsearch.errors import (
 from imgsearch.filters import Filter
 from imgsearch.images import inputs
 from imgsearch.images.inputs import Input, Reading
+from imgsearch.images.urls import fetcher
 from imgsearch.library.interface import SearchableImages
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.query import Example, Query, SearchOptions
@@ -87,40 +89,55 @@ class Client(SearchableImages):
         self,
         *images: Input,
         path_column: str | None = None,
+        label_column: str | None = None,
+        url_hosts: Sequence[str] | None = (),
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
         """Upload images: paths, images in memory, tables, data sets, or iterables; see `Input`.
 
-        `path_column` names the column of paths or images of a table. Pillow images and arrays are
-        sent as PPM, images in memory without a name as ``image-`` and the start of their hash.
+        `path_column` and `label_column` name columns of a table or list. Pillow images and arrays
+        are sent as PPM, images in memory without a name as ``image-`` and the start of their hash.
 
         If the service already has an image with the same bytes and name, it is skipped, or gets the
         label that the source has for it; so an interrupted call can be repeated. Unreadable files
-        are listed in `report.failures`; they do not stop the load.
+        are listed in `report.failures`; they do not stop the load. This machine downloads images by
+        URL; for `url_hosts` see `Library.add`.
 
         Raises:
             SourceError: a folder, glob or list file does not exist, or an object is no image;
                 nothing was sent, unless an iterator yielded the object.
             EncoderError, BackendError: the service failed; images counted as added are stored.
         """
-        tally = Tally(sum(map(inputs.count, images)), on_progress, on_failure)
-        reading = Reading(path_column, tally.ignore, tally.note)
+        reading = Reading(path_column, label_column=label_column)
+        total = sum(inputs.count(source, reading) for source in images)
+        tally = Tally(total, on_progress, on_failure)
+        reading = replace(reading, ignored=tally.ignore, note=tally.note)
         references = [inputs.references(source, reading) for source in images]
         tally.report_progress()
-        Uploader(self._connection, self.name, tally).run(chain.from_iterable(references))
+        fetch = None if url_hosts is None else fetcher(url_hosts)
+        uploader = Uploader(self._connection, self.name, tally, fetch=fetch)
+        uploader.run(chain.from_iterable(references))
         return tally.report()
 
-    def add_folder(self, folder: str, *, in_place: bool = False) -> JobHandle:
-        """Start a job that adds the images of a server-side folder, and return the job.
+    def add_folder(
+        self,
+        folder: str,
+        *,
+        in_place: bool = False,
+        path_column: str | None = None,
+        label_column: str | None = None,
+    ) -> JobHandle:
+        """Start a job that adds the images of a server-side folder or list, and return the job.
 
         The folder must be inside one of the service's roots. With `in_place`, the service stores no
-        copies of the files.
+        copies of the files. `path_column` and `label_column` name columns of a list file.
 
         Raises:
             SourceError: the folder does not exist, or is outside the roots.
         """
-        return self._job(folder=folder, in_place=in_place)
+        columns = {"path_column": path_column, "label_column": label_column}
+        return self._job(folder=folder, in_place=in_place, **columns)
 
     def add_urls(self, urls: Sequence[str]) -> JobHandle:
         """Start a job that downloads and adds images; return the job.

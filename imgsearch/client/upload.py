@@ -9,6 +9,8 @@ from imgsearch import errors
 from imgsearch.client.connection import Connection, error_of
 from imgsearch.images import sources
 from imgsearch.images.references import Reference
+from imgsearch.images.sources import Fetch
+from imgsearch.images.urls import file_name
 from imgsearch.library.progress import Candidate, Tally, absolute, stored_path
 from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.types import Failure
@@ -50,11 +52,14 @@ class Uploader:
     """Uploads images to one collection.
 
     If files have the same content and name, only the first is sent. A later one is sent only if
-    its label must be set.
+    its label must be set. `fetch` downloads images by URL.
     """
 
-    def __init__(self, connection: Connection, collection: str, tally: Tally) -> None:
+    def __init__(
+        self, connection: Connection, collection: str, tally: Tally, *, fetch: Fetch | None = None
+    ) -> None:
         self._connection, self._collection, self._tally = connection, collection, tally
+        self._fetch = fetch
         self._repeats: RepeatedFiles[Candidate] = RepeatedFiles(
             tally, lambda _key: "an earlier path"
         )
@@ -70,7 +75,7 @@ class Uploader:
         """
         for reference in references:
             try:
-                data = sources.read(reference)
+                data = sources.read(reference, fetch=self._fetch)
             except errors.ImgSearchError as error:
                 self._tally.fail(sources.printable(reference.title), error)
                 continue
@@ -171,5 +176,7 @@ def _candidate(image: Reference, data: bytes) -> Candidate:
 
 def _name(file: Candidate) -> str:
     """Return a file's name in the form that services show. Images without a name get one."""
+    if sources.is_web_url(file.path):
+        return sources.printable(file_name(file.path))
     name = sources.printable(absolute(file.path)).rpartition("/")[2] if file.path else ""
     return name or f"image-{sources.content_id(file.data)[:16]}"

@@ -5,7 +5,7 @@
     shop/train/<class>/*    shop/val/<class>/*      held out; also valid and validation
     shop/<class>/*                                  leave-one-out: each image is a query
     shop.csv: id,path,label                         leave-one-out; paths are relative to the csv
-    shop.tsv, shop.parquet                          the same columns, in other file formats
+    shop.tsv, shop.parquet, shop.jsonl              the same columns, in other file formats
 
 Problems that would make the figures wrong are errors. Minor problems are listed in
 `Dataset.notes`.
@@ -27,6 +27,7 @@ from imgsearch.datasets.table import rows
 from imgsearch.errors import DatasetError
 from imgsearch.filters import composed
 from imgsearch.images import FORMATS, HEAD, image_lists, sniff, splits
+from imgsearch.images.image_lists import ListColumns
 
 SUFFIXES: Final = frozenset(  # in lower case; other files are recognized by their first bytes
     (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -78,12 +79,16 @@ class Dataset:
 
 
 def load(
-    path: str | os.PathLike[str], *, path_column: str = "path", label_column: str = "label"
+    path: str | os.PathLike[str],
+    *,
+    path_column: str | None = None,
+    label_column: str | None = None,
 ) -> Dataset:
     """Load the dataset at `path`, a folder or list in one of the layouts of this module.
 
     Images are recognized by suffix, or else by their first bytes. Hidden files are skipped.
-    `path_column` and `label_column` are the column names of a list, case-insensitive. If a folder
+    `path_column` and `label_column` are the column names of a list, case-insensitive; by default
+    the columns are found by their usual names, see `ListColumns`. If a folder
     has several splits, the first pair whose queries are in class folders is used. Other folders are
     listed in `notes`.
 
@@ -100,7 +105,7 @@ def load(
         if root.is_dir():
             return _load_folder(root)
         if root.is_file():
-            return _load_list(root, path_column, label_column)
+            return _load_list(root, ListColumns(path_column, label_column))
     except OSError as error:
         raise DatasetError(f"{error.filename or root} cannot be read: {error.strerror}") from error
     raise DatasetError(
@@ -155,10 +160,10 @@ def _load_classes(folder: Path, notes: "_Notes") -> list[Item]:
     return items
 
 
-def _load_list(file: Path, path: str, label: str) -> Dataset:
+def _load_list(file: Path, columns: ListColumns) -> Dataset:
     notes = _Notes()
     labels: dict[Path, str] = {}
-    for row in rows(file, path=path, label=label, on_note=notes.add):
+    for row in rows(file, columns, on_note=notes.add):
         image = Path(os.path.normpath(image_lists.file_in(file.parent, row.path)))
         name = _label(row.label)
         if labels.setdefault(image, name) != name:

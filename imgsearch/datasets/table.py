@@ -1,15 +1,13 @@
-"""Lists of labeled images: csv, tsv or parquet files with a path and a label column."""
+"""Lists of labeled images: lists, as `image_lists` reads them, whose rows all have a label."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from imgsearch.errors import DatasetError, SourceError
 from imgsearch.images import image_lists
-from imgsearch.images.image_lists import Row
-
-_SHOWN: Final = 80  # characters of a header shown in an error
+from imgsearch.images.image_lists import ImageList, ListColumns, Row
+from imgsearch.images.image_lists.column_names import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,49 +20,39 @@ class LabeledRow:
 
 
 def rows(
-    file: Path, *, path: str, label: str, on_note: Callable[[str], None] | None = None
+    file: Path, columns: ListColumns, *, on_note: Callable[[str], None] | None = None
 ) -> Iterator[LabeledRow]:
-    """Yield the rows of a csv, tsv or parquet file; see `image_lists` for the encodings.
+    """Yield the rows of a list file; see `image_lists` for the formats and encodings.
 
-    `path` and `label` are column names, case-insensitive; other columns are ignored. Whitespace
+    `columns` names the columns; without a name they are found as `add` finds them. Whitespace
     around a label is removed. `on_note` is called with a note if a csv is not UTF-8.
 
     Raises:
-        DatasetError: the file is not a csv, tsv or parquet, lacks a column, has one twice, or has
-            an empty cell.
+        DatasetError: the file is not a list, lacks a column, or has an empty cell.
     """
     try:
-        header = image_lists.columns(file)
-        indices = _column_indices(file, header, (path, label))
-        for row in image_lists.rows(file, indices, on_note=on_note, strict=True):
-            yield _parse(file, header, row)
+        table = image_lists.open_list(file, columns)
+        label = table.places.label
+        if label is None:
+            raise DatasetError(_no_label(file, table))
+        for row in table.rows([table.places.path, label], on_note=on_note, strict=True):
+            yield _parse(file, table.columns, row)
     except SourceError as error:
         raise DatasetError(f"{file} is not a list of images: {error}") from error
 
 
 def _parse(file: Path, header: Sequence[str], row: Row) -> LabeledRow:
-    path, label = (cell or "" for cell in row.cells)
+    path, label = map(image_lists.text, row.cells)
     if row.extra or not (path.strip() and label.strip()):
-        hint = "; a comma in a cell needs quotes around the cell" if row.place[:4] == "line" else ""
+        hint = "; a delimiter in a cell needs quotes around the cell"
+        hint = hint if row.place[:4] == "line" else ""
         raise DatasetError(f"{file.name} {row.place}: fill all {len(header)} cells{hint}")
-    return LabeledRow(path, image_lists.text(label).strip(), row.place)
+    raw = row.cells[0]  # its bytes may name the file
+    return LabeledRow(raw if isinstance(raw, str) else path, label.strip(), row.place)
 
 
-def _column_indices(file: Path, header: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Return the indices of the wanted columns.
-
-    Raises:
-        DatasetError: a column is missing, or exists twice.
-    """
-    names = [name.casefold() for name in header]
-    folded = [name.strip().casefold() for name in wanted]
-    missing = [name for name, plain in zip(wanted, folded, strict=True) if plain not in names]
-    if missing:
-        raise DatasetError(
-            f"{file.name} lacks the column {' and '.join(missing)}; its columns are "
-            f"{','.join(header)[:_SHOWN]!r}, expected among them {', '.join(wanted)}"
-        )
-    twice = [name for name, plain in zip(wanted, folded, strict=True) if names.count(plain) > 1]
-    if twice:
-        raise DatasetError(f"{file.name} has the column {' and '.join(twice)} more than once")
-    return [names.index(plain) for plain in folded]
+def _no_label(file: Path, table: ImageList) -> str:
+    advice = "Name one: label_column, or --label-column on the command line"
+    if table.places.notes:
+        return f"{file.name}: {table.places.notes[0]}"
+    return f"{file.name} lacks the column label. {listed(table.columns)}. {advice}"

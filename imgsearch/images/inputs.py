@@ -14,6 +14,7 @@ import numpy as np
 
 from imgsearch.errors import SourceError
 from imgsearch.images import frames, framework_datasets, items, sources, tables
+from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.objects import as_array
 from imgsearch.images.references import Reference
 from imgsearch.images.tables import Columns
@@ -36,10 +37,12 @@ class SupportsArray(Protocol):
         ...
 
 
-Input: TypeAlias = str | PathLike[str] | bytes | SupportsArray | Iterable[Any] | SupportsItems
+Input: TypeAlias = (
+    str | PathLike[str] | Reference | bytes | SupportsArray | Iterable[Any] | SupportsItems
+)
 """What `Library.add` takes.
 
-- a folder, a glob, a csv, tsv or parquet file, or an image file
+- a folder, a glob, a list (a csv, tsv, parquet, JSON lines or text file), an image file, or a URL
 - an image in memory: its file's bytes, a Pillow image, an array or tensor of pixels
 - a table with a column of paths or images: a data frame of pandas or polars, an Arrow table
 - a data set of Hugging Face or torch
@@ -53,11 +56,17 @@ _OnText: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How sources are read: the column of paths, and callbacks for ignored rows and for notes."""
+    """How sources are read: the columns, and callbacks for ignored rows and for notes."""
 
     path_column: str | None = None
     ignored: _OnText = lambda _text: None
     note: _OnText = lambda _text: None
+    label_column: str | None = None
+
+    @property
+    def columns(self) -> ListColumns:
+        """The columns of list files that the caller named."""
+        return ListColumns(self.path_column, self.label_column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,7 @@ class _Kind:
 
     matches: Callable[[Any], bool]
     references: Callable[[Any, Reading], Iterator[Reference]]
-    count: Callable[[Any], int]
+    count: Callable[[Any, Reading], int]
 
 
 def references(source: Input, reading: Reading = Reading()) -> Iterator[Reference]:
@@ -83,13 +92,13 @@ def references(source: Input, reading: Reading = Reading()) -> Iterator[Referenc
     return _kind(source).references(source, reading)
 
 
-def count(source: Input) -> int:
+def count(source: Input, reading: Reading = Reading()) -> int:
     """Return the number of images in a source, or an upper bound; 0 for an iterator.
 
     Raises:
         SourceError: as for `references`.
     """
-    return _kind(source).count(source)
+    return _kind(source).count(source, reading)
 
 
 def _kind(source: Any) -> _Kind:
@@ -100,7 +109,7 @@ def _kind(source: Any) -> _Kind:
     return kind
 
 
-def _length(source: Any) -> int:
+def _length(source: Any, _reading: Reading) -> int:
     """Return the length of a source, 0 if it has none."""
     try:
         return len(source)
@@ -108,22 +117,28 @@ def _length(source: Any) -> int:
         return 0
 
 
-def _number(source: Iterable[Any]) -> int:
+def _number(source: Iterable[Any], reading: Reading) -> int:
     """Return the number of images in an iterable. Folders and lists of files are counted, too."""
     if isinstance(source, Iterator):
         return 0
     if not isinstance(source, list | tuple):
-        return _length(source)
+        return _length(source, reading)
     paths = [item for item in source if _is_path(item)]
-    return sources.count(paths) + len(source) - len(paths)
+    return _path_count(paths, reading) + len(source) - len(paths)
 
 
 def _is_path(source: Any) -> bool:
-    return isinstance(source, str | PathLike)
+    return isinstance(source, str | PathLike | Reference)
 
 
 def _paths(source: Any, reading: Reading) -> Iterator[Reference]:
-    return sources.references(source, on_ignored=reading.ignored, on_note=reading.note)
+    return sources.references(
+        source, columns=reading.columns, on_ignored=reading.ignored, on_note=reading.note
+    )
+
+
+def _path_count(source: Any, reading: Reading) -> int:
+    return sources.count(source, columns=reading.columns)
 
 
 def _table(
@@ -189,7 +204,7 @@ def _items(source: Any, reading: Reading) -> Iterator[Reference]:
     if isinstance(source, list | tuple):
         if as_array(source) is not None:
             raise items.vector(source, "the list")
-        quiet = Reading(reading.path_column)
+        quiet = Reading(reading.path_column, label_column=reading.label_column)
         for number, item in enumerate(source, 1):
             if not _is_path(item):
                 _reference(item, f"image {number}", quiet)
@@ -226,13 +241,13 @@ def _listed(reference: Reference | None, place: str, reading: Reading) -> Iterat
 
 
 KINDS: Final = (
-    _Kind(_is_path, _paths, sources.count),
-    _Kind(frames.is_pandas, _pandas, len),
+    _Kind(_is_path, _paths, _path_count),
+    _Kind(frames.is_pandas, _pandas, _length),
     _Kind(frames.is_arrow, _arrow, _length),
     _Kind(framework_datasets.is_hugging_face, _hugging_face, _length),
     _Kind(framework_datasets.is_torch, _torch, _length),
-    _Kind(items.is_item, _one, lambda _source: 1),
-    _Kind(_is_array, _array, lambda source: len(_values(source) or [source])),
+    _Kind(items.is_item, _one, lambda _source, _reading: 1),
+    _Kind(_is_array, _array, lambda source, _reading: len(_values(source) or [source])),
     _Kind(lambda source: isinstance(source, Iterable), _items, _number),
 )
 """The kinds of sources; the first one that matches an object reads it."""

@@ -5,26 +5,31 @@ a file name that are not UTF-8 are surrogate escapes, so the file can be opened;
 the form for stores, logs and pages. Labels are printable and in composed Unicode form (NFC).
 """
 
-import glob
 import hashlib
 import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
 from imgsearch.errors import ConfigError, SourceError
 from imgsearch.filters import composed
-from imgsearch.images import HEAD, MAX_PIXELS, image_lists, sniff
+from imgsearch.images import HEAD, MAX_PIXELS, globs, image_lists, sniff
+from imgsearch.images.image_lists import ImageList, ListColumns, ListedImage
 from imgsearch.images.references import Reference
 from imgsearch.images.splits import is_split
 from imgsearch.images.suffixes import OTHERS, PHOTOS
 
-Source: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-"""A folder, a glob, a csv, tsv or parquet file, an image file, or an iterable of these."""
+Source: TypeAlias = (
+    "str | os.PathLike[str] | Reference | Iterable[str | os.PathLike[str] | Reference]"
+)
+"""A folder, a glob, a list file, an image file, an http or https URL, or an iterable of these."""
+
+ANY_COLUMNS: Final = ListColumns()
+"""The columns of lists, found by their usual names."""
 
 MAX_BYTES: Final = 256 * 1024**2
 """Limit for one file in bytes; 50 megapixels of uncompressed 32-bit TIFF take 200 MB."""
@@ -32,11 +37,12 @@ MAX_BYTES: Final = 256 * 1024**2
 _LIST: Final = "a list of images, not an image. Add it, or evaluate it"
 _OTHER_FILES: Final = {**dict.fromkeys(image_lists.SUFFIXES, _LIST), **OTHERS}
 _CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")
-_LISTED: Final = ("path", "label", "id")
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_URL: Final = image_lists.URL
 # O_NONBLOCK: opening a named pipe returns at once instead of waiting for a writer
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _log = logging.getLogger(__name__)
+Fetch: TypeAlias = Callable[[str], bytes]
+"""A function that returns the bytes at a URL, or raises `SourceError`."""
 _Accept: TypeAlias = Callable[[str], bool]
 _OnText: TypeAlias = Callable[[str], None]
 
@@ -48,29 +54,36 @@ class _Walk:
     accept: _Accept
     ignored: _OnText
     note: _OnText
+    columns: ListColumns
 
 
 def references(
-    source: Source, *, on_ignored: _OnText | None = None, on_note: _OnText | None = None
+    source: Source,
+    *,
+    columns: ListColumns = ANY_COLUMNS,
+    on_ignored: _OnText | None = None,
+    on_note: _OnText | None = None,
 ) -> Iterator[Reference]:
     """Yield the images that `source` names, in a stable order.
 
     A folder is walked in the order of names, files before subfolders, without following links to
     folders. Regular files with the suffix or signature of an image are yielded. `on_ignored` is
     called for hidden names, other files, unreadable folders and list rows without a path. Matches
-    of a glob are filtered in the same way; an existing name is never read as a pattern. Files in a
-    list or an iterable are yielded unchecked: `read` raises for invalid ones. `on_note` is called
-    with a sentence if a csv is not UTF-8.
+    of a glob are filtered in the same way; an existing name is never read as a pattern. Files and
+    URLs in a list or an iterable are yielded unchecked: `read` raises for invalid ones. `columns`
+    names the columns of lists. `on_note` is called with a sentence about a list, for example if a
+    csv is not UTF-8.
 
     Raises:
-        SourceError: at the call if `source` is a URL, does not exist, matches nothing, or is a
-            list without a column ``path``; during iteration if a list is invalid, or an item of
-            an iterable is not a path.
+        SourceError: at the call if `source` does not exist, matches nothing, or is a list without
+            a column of paths; during iteration if a list is invalid, or an item of an iterable is
+            not a path.
     """
-    return _references(source, _Walk(_is_candidate, on_ignored or _ignore, on_note or _ignore))
+    walk = _Walk(_is_candidate, on_ignored or _ignore, on_note or _ignore, columns)
+    return _references(source, walk)
 
 
-def count(source: Source) -> int:
+def count(source: Source, *, columns: ListColumns = ANY_COLUMNS) -> int:
     """Return an upper bound of the number of files in `source`, without opening images.
 
     It includes files that `references` ignores. Returns 0 for an iterator, to not consume it.
@@ -81,7 +94,7 @@ def count(source: Source) -> int:
     if isinstance(source, Iterator):
         return 0
     ignored: list[int] = []
-    walk = _Walk(lambda _path: True, lambda _path: ignored.append(1), _ignore)
+    walk = _Walk(lambda _path: True, lambda _path: ignored.append(1), _ignore, columns)
     return sum(1 for _ in _references(source, walk)) + len(ignored)
 
 
@@ -96,17 +109,23 @@ def read(
     *,
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
+    fetch: Fetch | None = None,
 ) -> bytes:
-    """Return the content of a file, or the bytes of an image in memory; see `objects.encoded`.
+    """Return the content of a file, of an image in memory, or of a URL if `fetch` is given.
+
+    For images in memory see `objects.encoded`.
 
     Raises:
         ImageTooLarge: an image in memory has more than `max_pixels` pixels.
         SourceError: the file does not exist, is a folder, pipe or device, may not be read, has
-            more than `max_bytes`, or has no image signature and the suffix of a table or document.
+            more than `max_bytes`, or has no image signature and the suffix of a table or document;
+            or the URL is not allowed, or its download failed.
     """
     if isinstance(reference, Reference) and reference.content is not None:
         return _encoded(reference, max_pixels)
     path = reference.path if isinstance(reference, Reference) else os.fsdecode(reference)
+    if fetch is not None and is_web_url(path):
+        return fetch(path)
     if not path or _URL.match(path):
         raise _missing(path)
     path = _expand(path)
@@ -137,6 +156,11 @@ def _encoded(reference: Reference, max_pixels: int) -> bytes:
         raise SourceError(f"{reference.title}: {error}", path=reference.path) from error
 
 
+def is_web_url(path: str) -> bool:
+    """Return whether `path` is an http or https URL, which `read` can fetch."""
+    return path[:8].lower().startswith(("http://", "https://"))
+
+
 def content_id(data: bytes) -> str:
     """Return the id of a file's content: the sha256 as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
@@ -157,7 +181,15 @@ def label_text(text: str) -> str:
     return composed(printable(text))
 
 
+def as_reference(image: ListedImage) -> Reference:
+    """Return the reference to an image of a list."""
+    label = None if image.label is None else label_text(image.label)
+    return Reference(image.path, label, printable(image.id))
+
+
 def _references(source: Source, walk: _Walk) -> Iterator[Reference]:
+    if isinstance(source, Reference):
+        return iter([source])
     if not isinstance(source, (str, os.PathLike)):
         return _references_of_all(source, walk)
     images = _find(os.fsdecode(source), walk)
@@ -167,9 +199,12 @@ def _references(source: Source, walk: _Walk) -> Iterator[Reference]:
 
 
 def _references_of_all(
-    sources: Iterable[str | os.PathLike[str]], walk: _Walk
+    sources: Iterable[str | os.PathLike[str] | Reference], walk: _Walk
 ) -> Iterator[Reference]:
     for source in sources:
+        if isinstance(source, Reference):
+            yield source
+            continue
         if not isinstance(source, (str, os.PathLike)):
             raise SourceError(f"a list of sources holds {source!r}, which is not a path")
         text = os.fsdecode(source)
@@ -179,13 +214,15 @@ def _references_of_all(
 
 def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
     """Return the images that one path names, or None if it does not exist."""
+    if is_web_url(text):
+        return iter([Reference(text)])
     if not text or _URL.match(text):
         return None
     path = Path(_expand(text))
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        matched = _glob(path) if glob.has_magic(str(path)) else []
+        matched = _glob(path) if globs.is_glob(str(path)) else []
         return _filter(matched, walk) if matched else None
     if stat.S_ISDIR(mode):
         try:
@@ -194,7 +231,7 @@ def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
             raise _unreadable(str(path), error) from error
         return _walk_folder(path, walk)
     if stat.S_ISREG(mode) and path.suffix.lower() in image_lists.SUFFIXES:
-        return _read_list(path, _columns(path), walk)
+        return _read_list(path, _open_list(path, walk.columns), walk)
     return iter([Reference(str(path))])
 
 
@@ -230,22 +267,8 @@ def _label(folder: Path) -> str | None:
 
 
 def _glob(pattern: Path) -> list[Path]:
-    """Return the matching files, sorted. Unlike in `glob.glob`, ``**`` does not follow links."""
-    base, parts = Path(), list(pattern.parts)
-    while parts and (not glob.has_magic(parts[0]) or (base / parts[0]).exists()):
-        base /= parts.pop(0)
-    if not parts:
-        return []
-    if parts[-1] == "**":  # before Python 3.13, a final ** matches only folders
-        parts.append("*")
-    hidden = any(part.startswith(".") for part in parts)
     try:
-        return sorted(
-            path
-            for path in base.glob(str(Path(*parts)))
-            if (hidden or not any(part.startswith(".") for part in path.relative_to(base).parts))
-            and not path.is_dir()
-        )
+        return globs.matches(pattern)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(str(pattern), error) from error
 
@@ -261,40 +284,27 @@ def _filter(paths: list[Path], walk: _Walk) -> Iterator[Reference]:
         yield Reference(str(path), labels[path.parent])
 
 
-def _columns(path: Path) -> list[str]:
-    """Return the names of a list's columns.
+def _open_list(path: Path, columns: ListColumns) -> ImageList:
+    """Open a list of images.
 
     Raises:
-        SourceError: no column is called "path".
+        SourceError: it is not a list, or it is not clear which column holds the paths.
     """
     try:
-        names = image_lists.columns(path)
+        return image_lists.open_list(path, columns)
     except (OSError, SourceError) as error:
         raise _unreadable(str(path), error) from error
-    if "path" in names:
-        return names
-    message = f'{path}: no column "path" in its first line, but: {", ".join(names) or "no header"}'
-    raise SourceError(printable(message), path=str(path))
 
 
-def _read_list(file: Path, columns: Sequence[str], walk: _Walk) -> Iterator[Reference]:
-    indices = {name: index for index, name in enumerate(columns) if name in _LISTED}
+def _read_list(file: Path, images: ImageList, walk: _Walk) -> Iterator[Reference]:
     try:
-        for row in image_lists.rows(file, list(indices.values()), on_note=walk.note):
-            cells = dict(zip(indices, row.cells, strict=True))
-            if (cells["path"] or "").strip():
-                yield _reference(file.parent, cells)
+        for image in images.images(file.parent, on_note=lambda note: walk.note(printable(note))):
+            if image.path:
+                yield as_reference(image)
             else:
-                walk.ignored(f"{file}: {row.place}")
+                walk.ignored(f"{file}: {image.place}")
     except (OSError, SourceError) as error:
         raise _unreadable(str(file), error) from error
-
-
-def _reference(folder: Path, cells: Mapping[str, str | None]) -> Reference:
-    path, label, id_ = cells["path"] or "", cells.get("label"), cells.get("id")
-    file = path if _URL.match(path) else image_lists.file_in(folder, _expand(path))
-    text = None if label is None else label_text(image_lists.text(label))
-    return Reference(file, text, printable(image_lists.text(id_ or "")))
 
 
 def _is_candidate(path: str) -> bool:
@@ -336,9 +346,10 @@ def _missing(path: str) -> SourceError:
         return SourceError("an empty path names no file")
     name = printable(path)
     if _URL.match(path):
-        advice = "Download the images into a folder, and name the folder."
-        return SourceError(f"{name}: URLs are not fetched yet. {advice}", path=path)
-    problem = "no file matches" if glob.has_magic(path) else "no such file or folder"
+        problem = "not fetched here" if is_web_url(path) else "not an http or https URL"
+        advice = "Download the image, and name the file."
+        return SourceError(f"{name}: {problem}. {advice}", path=path)
+    problem = "no file matches" if globs.is_glob(path) else "no such file or folder"
     return SourceError(f"{name}: {problem}", path=path)
 
 

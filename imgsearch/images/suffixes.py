@@ -13,16 +13,13 @@ PHOTOS: Final = frozenset({
 """Suffixes of photos. An unreadable file with such a suffix is reported, not ignored."""
 
 _SPREADSHEET: Final = "a spreadsheet, not an image. Save it as csv with a column path"
-_JSON_LIST: Final = "JSON, not an image. Write a csv with a column path"
 _PACKED: Final = "an archive, not an image. Unpack it and name the folder"
 _DOCUMENT: Final = "a document, not an image. Export its pages as images"
 _TABLE: Final = "a table, not an image. Save it as parquet or csv with a column path"
 OTHERS: Final[Mapping[str, str]] = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods", ".numbers"), _SPREADSHEET),
-    **dict.fromkeys((".json", ".jsonl", ".ndjson"), _JSON_LIST),
     **dict.fromkeys((".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar"), _PACKED),
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".html"), _DOCUMENT),
     **dict.fromkeys((".feather", ".arrow", ".orc", ".h5"), _TABLE),
-    ".txt": "a text file, not an image. Name a list .csv and give it the header path",
 }
 """The end of an error message by suffix: the type of the file and the remedy."""

@@ -17,6 +17,7 @@ from imgsearch.filters import Field
 from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.references import Reference
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
+from imgsearch.images.sources import Fetch
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.ingest import Sink, Written
 from imgsearch.library.progress import Candidate, Tally, stored_path
@@ -30,6 +31,7 @@ class CollectionSink(Sink[Reference, Candidate]):
 
     `collection` is None until then. With `own_labels` a user's steps set the labels of new images,
     so the labels of stored images are kept. Images in memory have at most `max_pixels` pixels.
+    `fetch` downloads images by URL.
 
     Raises:
         SchemaMismatch: `regions` is True, and the collection was created without regions.
@@ -43,9 +45,10 @@ class CollectionSink(Sink[Reference, Candidate]):
         regions: bool = False,
         own_labels: bool = False,
         max_pixels: int = MAX_PIXELS,
+        fetch: Fetch | None = None,
     ) -> None:
         self._handle, self.tally, self._regions = handle, tally, regions
-        self._own_labels, self._max_pixels = own_labels, max_pixels
+        self._own_labels, self._max_pixels, self._fetch = own_labels, max_pixels, fetch
         self._version = handle.version
         self.collection = handle.known
         if regions and self.collection is not None and not has_regions(self.collection):
@@ -56,7 +59,7 @@ class CollectionSink(Sink[Reference, Candidate]):
 
     @override
     def read(self, item: Reference) -> Candidate:
-        data = sources.read(item, max_pixels=self._max_pixels)
+        data = sources.read(item, max_pixels=self._max_pixels, fetch=self._fetch)
         content = sources.content_id(data)
         return Candidate(
             stored_path(item), item.label, content, data, fields=item.fields, place=item.place
@@ -149,7 +152,8 @@ class CollectionSink(Sink[Reference, Candidate]):
                 if record.fields.get(name) != value
             }
         old, new = str(record.fields.get("path", "")), sources.printable(file.path)
-        if new and not repeats and new != old and not path.lexists(old):
+        exists = sources.is_web_url(old) or path.lexists(old)
+        if new and not repeats and new != old and not exists:
             fields["path"] = new
         label = None if self._own_labels else file.label
         if label is not None and label != record.fields.get("label", ""):

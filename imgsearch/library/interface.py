@@ -1,7 +1,7 @@
 """The interface that a library in this process and a client of a service share."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from imgsearch.filters import Filter
@@ -41,16 +41,18 @@ class SearchableImages(Closeable):
         self,
         *images: Input,
         path_column: str | None = None,
+        label_column: str | None = None,
+        url_hosts: Sequence[str] | None = (),
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
         """Add images: paths, images in memory, tables, data sets, or iterables; see `Input`.
 
-        `path_column` names the column of paths or images of a table.
+        `path_column` and `label_column` name columns of a table or list.
 
         Known images are skipped, or get the label that the source has for them, so an interrupted
         call can be repeated. Unreadable files are listed in `Report.failures`; they do not stop the
-        load.
+        load. Images by URL come from public hosts and from `url_hosts`; None turns downloads off.
 
         Raises:
             SourceError: a folder, glob or list does not exist, or an object is no image; nothing

@@ -6,6 +6,7 @@ originals and a catalog.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from os import PathLike
@@ -25,6 +26,7 @@ from imgsearch.errors import ImageNotFound
 from imgsearch.filters import Filter
 from imgsearch.images import MAX_PIXELS, inputs
 from imgsearch.images.inputs import Input, Reading
+from imgsearch.images.urls import fetcher
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import StoreSearch
@@ -98,22 +100,28 @@ class Library(SearchableImages):
         *images: Input,
         pipeline: "Pipeline | None" = None,
         path_column: str | None = None,
+        label_column: str | None = None,
+        url_hosts: Sequence[str] | None = (),
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
         """Add images: paths, images in memory, tables, data sets, or iterables of these.
 
-        A path is a folder, a glob, an image file, or a csv, tsv or parquet file. An image in memory
-        is the bytes of a file, a Pillow image, or an array (see `Input`). A table is a data frame
-        or an Arrow table: `path_column` names its column of paths or images, which is otherwise
-        found by its name, and its other columns are fields. Images in memory have no path, unless
-        they are named, or Pillow opened them from a file.
+        A path is a folder, a glob, an image file, a URL, or a list: a csv, tsv, parquet or JSON
+        lines file, or a text with a path a line (see docs/lists.md). An image in memory is the
+        bytes of a file, a Pillow image, or an array (see `Input`). A table is a data frame or an
+        Arrow table, whose other columns are fields. `path_column` and `label_column` name columns
+        of lists and tables, which are otherwise found by their names. Images in memory have no
+        path, unless they are named, or Pillow opened them from a file.
 
         Ids are content hashes: of a file's bytes, or of the size and RGB bytes of a Pillow image or
         an array. So images already in the library are skipped without decoding, and
         an interrupted load can be re-run. If files have the same content, the first is added. A
         label from a list or a folder's name replaces the stored one. Unreadable files are listed in
         `Report.failures`; they do not stop the load.
+
+        Images by http and https URL come from public hosts, and from the hosts, addresses and
+        networks in `url_hosts`; None turns downloads off.
 
         `pipeline` holds steps of your own, which run before the embedding; see
         `pipelines.image_steps`. An error of a step is a line of the report.
@@ -130,8 +138,10 @@ class Library(SearchableImages):
         steps = pipeline or self._steps.get("image")
         if steps is not None:  # checks them before a file is read
             self._pipelines.insert(self.recipe, steps)
-        tally = Tally(sum(map(inputs.count, images)), on_progress, on_failure)
-        reading = Reading(path_column, tally.ignore, tally.note)
+        reading = Reading(path_column, label_column=label_column)
+        total = sum(inputs.count(source, reading) for source in images)
+        tally = Tally(total, on_progress, on_failure)
+        reading = replace(reading, ignored=tally.ignore, note=tally.note)
         references = [inputs.references(source, reading) for source in images]
         is_new = self._handle.known is None
         tally.report_progress()
@@ -141,6 +151,7 @@ class Library(SearchableImages):
             regions=self._regions is not None,
             own_labels=steps is not None and steps.sets("label"),
             max_pixels=self.max_pixels,
+            fetch=None if url_hosts is None else fetcher(url_hosts),
         )
         ingest = partial(self.ingest, steps=steps)
         Ingest(sink, ingest).run(chain.from_iterable(references))

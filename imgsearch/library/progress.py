@@ -253,6 +253,11 @@ def stored_path(image: Reference) -> str:
 
 
 def absolute(file: str | PathLike[str]) -> str:
-    """Return a path as stored in records: absolute, without "..", with symbolic links kept."""
+    """Return a path as stored in records: absolute, without "..", with symbolic links kept.
+
+    A URL is returned as it is.
+    """
+    if sources.is_web_url(fsdecode(file)):
+        return fsdecode(file)
     # resolve() would follow links; Path.expanduser raises for a name that merely begins with ~
     return path.abspath(path.expanduser(fsdecode(file)))  # noqa: PTH100, PTH111

@@ -38,10 +38,16 @@ def start_job(
     job: Annotated[requests.JobRequest, json_body(requests.JobRequest)],
     response: Response,
 ) -> responses.JobState:
-    """Start a job that adds a folder inside the service's roots, or images by URL."""
+    """Start a job that adds a folder or list inside the service's roots, or images by URL."""
     jobs = here.jobs
     if job.folder is not None:
-        started = jobs.start_folder(job.folder, collection=job.collection, in_place=job.in_place)
+        started = jobs.start_folder(
+            job.folder,
+            collection=job.collection,
+            in_place=job.in_place,
+            path_column=job.path_column,
+            label_column=job.label_column,
+        )
     elif here.urls:
         started = jobs.start_urls(job.urls or [], collection=job.collection)
     else:

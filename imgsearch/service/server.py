@@ -22,7 +22,7 @@ from typing_extensions import override
 from imgsearch.archive import Archive, Jobs, Repaired
 from imgsearch.archive.access import Keys, Scope
 from imgsearch.errors import ConfigError
-from imgsearch.images.urls import UrlLimits, fetch
+from imgsearch.images.urls import UrlLimits, fetcher
 from imgsearch.service.app import create_app
 from imgsearch.service.connections import (
     Notice,
@@ -146,11 +146,8 @@ def running(
     Raises:
         ConfigError, MissingExtra: as for `create_app`.
     """
-
-    def fetch_data(url: str) -> bytes:
-        return fetch(url, limits=UrlLimits(max_bytes=limits.file_bytes), allow=url_hosts).data
-
-    jobs = Jobs(archive, fetch=fetch_data if urls else None, most=limits.jobs)
+    fetch = fetcher(url_hosts, UrlLimits(max_bytes=limits.file_bytes)) if urls else None
+    jobs = Jobs(archive, fetch=fetch, most=limits.jobs)
     try:
         app = create_app(
             archive,

@@ -226,8 +226,14 @@ class Batch(RequestBody):
     queries: list[SearchQuery] = Field(min_length=1, max_length=MAX_QUERIES)
 
 
+_Column = Annotated[str, StringConstraints(min_length=1, max_length=1_000)] | None
+
+
 class JobRequest(RequestBody):
-    """A job that adds a folder inside the service's roots, or images by URL."""
+    """A job that adds a folder inside the service's roots, or images by URL.
+
+    `folder` may be a list file: csv, tsv, parquet, JSON lines, or a text with a path a line.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -242,6 +248,8 @@ class JobRequest(RequestBody):
     )
     collection: CollectionName = "images"
     in_place: bool = Field(default=False, description="store no copies of the folder's files")
+    path_column: _Column = Field(None, description="column of the paths, if `folder` is a list")
+    label_column: _Column = Field(None, description="column of the labels, if `folder` is a list")
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:

@@ -43,6 +43,32 @@ def test_folder_job_reports_its_stages(opened, tmp_path):
         jobs.close()
 
 
+def test_folder_job_adds_the_images_of_a_list(opened, tmp_path):
+    write(tmp_path / "bilder", 2)
+    url = "https://bilder.example/ü.jpg"
+    listed = tmp_path / "liste.csv"
+    listed.write_text(
+        f"Ablage;Ort;Art\nx;bilder/bild-ü 0001.png;Käfer\nx;{url};Falter\nx;/etc/hostname;x\n"
+    )
+    jobs = Jobs(opened, fetch=lambda _url: jpeg(3))
+    closed = Jobs(opened)
+    columns = {"path_column": "Ort", "label_column": "Art"}
+    try:
+        last = over(jobs, jobs.start_folder(str(listed), **columns))[-1]
+        assert (last.state, last.inserted, last.failed) == ("done", 2, 0)
+        labels = {entry.name: (entry.label, entry.source) for entry in opened.entries().entries}
+        assert labels == {"bild-ü 0001.png": ("Käfer", "folder"), "ü.jpg": ("Falter", "url")}
+        job = closed.start_folder(str(listed), collection="other", **columns)
+        last = over(closed, job)[-1]
+        assert (last.state, last.inserted, last.failed) == ("done", 1, 1)
+        assert "this archive does not fetch" in closed.failures(job.id).failures[0].reason
+        last = over(closed, closed.start_folder(str(listed), path_column="Pfad"))[-1]
+        assert (last.state, "no column is called 'Pfad'" in last.error) == ("failed", True)
+    finally:
+        jobs.close()
+        closed.close()
+
+
 def test_url_job_uses_the_given_fetch_function(opened):
     def fetch(url):
         if "weg" in url:

@@ -35,6 +35,23 @@ def test_add_reports_added_and_failed_images(run, tmp_path):
     assert (facts["count"], facts["encoder"]["model"]) == (3, "lite")
 
 
+def test_add_reads_standard_input(run, tmp_path):
+    files = write(tmp_path / "bilder", 4)
+    for number, words, text in (
+        (1, ["-"], "bilder/bild-ü 0000.png\n"),
+        (2, ["-0", "-"], "bilder/bild-ü 0000.png\0bilder/bild-ü 0001.png\0"),
+        (2, ["-"], "Ort;label\nx;y\n"),
+        (3, ["-", "--path-column", "ort"], "Ort;label\nbilder/bild-ü 0002.png;Käfer\n"),
+        (4, ["-"], f"{files[0]}\nbilder/*3.png\n"),
+    ):
+        done = run("add", *words, "--model", "classic", "--json", input=text)
+        assert json.loads(done.stdout)["count"] == number, done.output
+    hits = json.loads(run("search", files[2], "--json", "-k", 1).stdout)
+    assert hits[0]["fields"]["label"] == "Käfer"
+    assert run("add", "-0", "bilder").exit_code == 2
+    assert run("add", "-", "-").exit_code == 2
+
+
 def test_json_option_prints_only_json(run, loaded):
     done = run("add", "bilder", "--json")
     assert json.loads(done.stdout)["skipped"] == 8

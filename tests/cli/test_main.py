@@ -26,7 +26,7 @@ COMMANDS = dict(commands())
 VERBS = {
     "Add", "Allow", "Check", "Compare", "Copy", "Create", "Do", "Download", "Find", "Finish", "Fit",
     "Group", "Index", "Leave", "List", "Make", "Measure", "Open", "Print", "Remove", "Replace",
-    "Revoke", "Search", "Serve", "Show", "Write",
+    "Revoke", "Search", "Separate", "Serve", "Show", "Write",
 }  # fmt: skip
 # words that begin a remark; the help of an option with a value names that value, or has a verb
 REMARKS = {

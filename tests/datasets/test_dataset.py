@@ -111,9 +111,9 @@ def test_row_that_repeats_another_counts_once(draw):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,path\n0,a.png\n", "lacks the column label; its columns are 'id,path'"),
-        ("id;path;label\n0;a.png;x\n", "lacks the column path and label"),
-        ("", "lacks the column"),
+        ("id,path\n0,a.png\n", "lacks the column label. Its columns are: id, path"),
+        ("id;ort;label\n0;a.png;x\n", "no column .path.. Its columns are: id, ort, label"),
+        ("", "It has no header"),
         ("id,path,label\n", "has 0 gallery image"),
         ("id,path,label\n0,a.png\n", "line 2: fill all 3 cells"),
         ("id,path,label\n0,a.png,\n", "line 2: fill all 3 cells"),
@@ -143,7 +143,7 @@ def test_columns_have_aliases_and_others_are_ignored(draw):
 
 def test_duplicate_column_is_rejected(draw):
     root = draw("a.png", "b.png")
-    with pytest.raises(DatasetError, match="has the column label more than once"):
+    with pytest.raises(DatasetError, match="'label', 'Label' may all hold the labels"):
         load(write_csv(root, "path,label,Label\na.png,x,y\nb.png,x,y\n"))
 
 
@@ -165,10 +165,10 @@ def test_labels_of_a_parquet_may_be_numbers_or_categories(draw):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"path": ["a.png", "b.png"]}, "lacks the column label; its columns are 'path'"),
+        ({"path": ["a.png", "b.png"]}, "lacks the column label. Its columns are: path"),
         ({"path": ["a.png", None], "label": ["x", "x"]}, "row 2: fill all 2 cells$"),
         ({"path": ["a.png", "b.png"], "label": [" ", "x"]}, "row 1: fill all 2 cells$"),
-        ({"path": ["a.png", "b.png"], "label": [["x"], ["x"]]}, "not a parquet"),
+        ({"path": ["a.png", "b.png"], "label": [["x"], ["x"]]}, "lacks the column label"),
     ],
 )
 def test_invalid_parquet_is_rejected_with_the_reason(draw, columns, message):

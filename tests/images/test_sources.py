@@ -197,8 +197,7 @@ def test_home_is_expanded(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("https://example.org/猫.jpg", "猫.jpg: URLs are not fetched yet. Download"),
-        ("HTTP://example.org/a.jpg", "URLs are not fetched yet"),
+        ("s3://bilder/猫.jpg", "猫.jpg: not an http or https URL. Download"),
         ("", "an empty path names no file"),
         ("nirgends/größe", "nirgends/größe: no such file or folder"),
         ("nirgends/*.jpg", r"nirgends/\*.jpg: no file matches"),
@@ -212,9 +211,12 @@ def test_missing_source_raises(source: str, message: str) -> None:
             call(source)
 
 
-def test_url_is_rejected_by_read() -> None:
-    with pytest.raises(SourceError, match="URLs are not fetched yet"):
-        read("https://example.org/a.jpg")
+def test_url_is_read_by_the_given_function_only() -> None:
+    url = "https://example.org/猫.jpg"
+    assert [reference.path for reference in references(url)] == [url]
+    assert read(url, fetch=str.encode) == url.encode()
+    with pytest.raises(SourceError, match="not fetched here. Download the image"):
+        read(url)
 
 
 def csv_of(folder: Path, content: bytes) -> Path:
@@ -289,10 +291,10 @@ def test_splits_of_a_dataset_are_not_labels(tmp_path: Path) -> None:
     ("name", "what"),
     [
         ("a.xlsx", "a spreadsheet, not an image. Save it as csv"),
-        ("b.JSON", "JSON, not an image. Write a csv"),
+        ("b.JSON", "a list of images, not an image"),
         ("c.zip", "an archive, not an image. Unpack it"),
         ("d.tsv", "a list of images, not an image"),
-        ("e.txt", "a text file, not an image. Name a list .csv"),
+        ("e.txt", "a list of images, not an image"),
     ],
 )
 def test_read_names_the_type_of_other_files(tmp_path: Path, name: str, what: str) -> None:
@@ -307,12 +309,14 @@ def test_read_names_the_type_of_other_files(tmp_path: Path, name: str, what: str
     ("content", "message"),
     [
         (
-            b"file,label\na.png,x\n",
-            'list.CSV: no column "path" in its first line, but: file, label',
+            b"Ablage;label\na.png;x\n",
+            'list.CSV: cannot be read: no column "path". Its columns are: Ablage, label. Name',
         ),
-        (b"", "but: no header"),
-        (b"\n\n", "but: no header"),
-        (b'"path' + b"x" * 200_000, "cannot be read: field larger than field limit"),
+        (b"", "It has no header. Add one: path,label"),
+        (b"\n\n", "It has no header"),
+        (b"a.png,x\n", "its first line names an image. Add a line above it"),
+        (b"file,url\na.png,x\n", "its columns 'file', 'url' may all hold the paths. Name one"),
+        (b'"path' + b"x" * 200_000, "its first line has more than 65,536 letters"),
     ],
 )
 def test_csv_without_paths_is_rejected_at_once(

@@ -324,7 +324,7 @@ def test_tables_with_a_path_column_are_lists_of_images(library, tmp_path):
     assert library.add(tmp_path / "l.tsv", tmp_path / "l.parquet").added == 2
     labels = [library.search(picture(n), k=1)[0].fields["label"] for n in range(2)]
     assert labels == ["cat", "dog"]
-    parquet.write_table(pa.table({"file": ["a.png"]}), tmp_path / "no.parquet")
+    parquet.write_table(pa.table({"ort": ["a.png"]}), tmp_path / "no.parquet")
     with pytest.raises(SourceError, match='no column "path"'):
         library.add(tmp_path / "no.parquet")
 

@@ -90,6 +90,8 @@ def test_labels_of_a_list_are_saved_and_counted(client, photos):
     assert [hit.fields["label"] for hit in hits] == ["Brie"]
     sheet.write_text(f"path\n{names[0]}\n", "utf-8")
     assert client.add(sheet).skipped == 1
+    sheet.write_text(f"Ort;Art\n{names[0]};Feta\n", "utf-8")
+    assert client.add(sheet, path_column="ort", label_column="art").updated == 1
 
 
 def test_first_of_equal_files_is_uploaded(client, tmp_path):

@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -83,6 +83,28 @@ def fetch(
     return _Download(Target.parse(url), limits or UrlLimits(), guard, resolver, trust).run()
 
 
+_GENEROUS: Final = UrlLimits(max_bytes=256 * 1024**2, seconds=60.0)  # for a user's own list
+
+
+def fetcher(hosts: Collection[str], limits: UrlLimits | None = None) -> Callable[[str], bytes]:
+    """Return a function that downloads an image by its URL, and raises the errors of `fetch`.
+
+    `hosts` are names, addresses and networks that are allowed besides public ones.
+
+    Without `limits` an image may have 256 MB and take 60 s.
+
+    Raises:
+        ConfigError: an item of `hosts` is not a host, address or network.
+    """
+    Guard.parse(hosts)
+    limits = limits or _GENEROUS
+
+    def fetch_data(url: str) -> bytes:
+        return fetch(url, limits=limits, allow=hosts).data
+
+    return fetch_data
+
+
 class _Download:
     """A download that follows redirects."""
 
@@ -116,7 +138,7 @@ class _Download:
             from imgsearch.images.urls.connection import Pinned
         except ImportError as error:
             raise MissingExtra(
-                f"fetching URLs needs {error.name}", extra="service", name=error.name
+                f"fetching URLs needs {error.name}", extra="client", name=error.name
             ) from error
         pinned = Pinned(
             self._addresses(),

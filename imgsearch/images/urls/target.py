@@ -88,6 +88,15 @@ class Target:
         return target
 
 
+def file_name(url: str) -> str:
+    """Return the last part of a URL's path, as a name for its content.
+
+    >>> file_name("https://example.org/cats/1.jpg?size=large")
+    '1.jpg'
+    """
+    return url.partition("?")[0].rstrip("/").rpartition("/")[2] or url
+
+
 def _has_hidden_letters(text: str) -> bool:
     return any(letter.isspace() or not letter.isprintable() for letter in text)
 
