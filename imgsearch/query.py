@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch.errors import ConfigError, SourceError
-from imgsearch.filters import Filter
+from imgsearch.filters import Where, to_filter
 from imgsearch.images.suffixes import PHOTOS
 from imgsearch.types import Fingerprint, Vector, check_breadth, check_score
 
@@ -57,24 +57,27 @@ class SearchOptions:
     """The options of a search, which travel together from a surface to the store.
 
     `k` hits are returned, nearest first, after the nearest `offset` hits. `where` filters on
-    fields. `min_score` leaves out hits with a lower score; "auto" is the threshold measured for
-    queries of this kind. `hide_duplicates` leaves out near-duplicates of nearer hits: True uses the
-    measured threshold, a number is the lowest score of two near-duplicates. `effort` is the search
-    breadth of the index.
+    fields; a text or a dictionary is converted to a `Filter`. `min_score` leaves out hits with a
+    lower score; "auto" is the threshold measured for queries of this kind. `hide_duplicates` leaves
+    out near-duplicates of nearer hits: True uses the measured threshold, a number is the lowest
+    score of two near-duplicates. `effort` is the search breadth of the index.
 
     Raises:
         ConfigError: a value has the wrong type or is out of range.
+        FieldInvalid: `where` is not a filter.
     """
 
     k: int = 10
     offset: int = 0
-    where: Filter | None = None
+    where: Where | None = None
     min_score: float | Literal["auto"] | None = None
     hide_duplicates: bool | float = False
     effort: int | None = None
 
     def __post_init__(self) -> None:
         check_breadth(self.k, self.offset, self.effort)
+        if self.where is not None:
+            object.__setattr__(self, "where", to_filter(self.where))
         if isinstance(self.min_score, str) and self.min_score != "auto":
             raise ConfigError(
                 f'invalid min_score {self.min_score!r}: use a number, None or "auto".'

@@ -109,17 +109,6 @@ DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
             "test_fields_of_another_program_are_searched_by_name",
         )
     },
-    **{
-        (store, test): (
-            "never",
-            "texts have no order there; backends/tencent/test_filters.py has the rest",
-        )
-        for store in ("tencent", "tencent+grpc")
-        for test in (
-            "test_every_comparison_matches_the_reference",
-            "test_any_tree_matches_the_reference",
-        )
-    },
 }
 
 

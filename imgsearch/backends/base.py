@@ -21,14 +21,12 @@ class Capabilities:
 
     `indexes` are the index kinds that the store builds. An exact-search store accepts all kinds and
     builds none. A `persistent` store keeps vectors after the process ends. A `shared` store can be
-    used by several processes at the same time. If `prefix` is True, filters can compare the
-    beginning of a text.
+    used by several processes at the same time.
     """
 
     indexes: frozenset[str]
     persistent: bool
     shared: bool
-    prefix: bool = True
 
 
 class VectorBackend(Closeable):

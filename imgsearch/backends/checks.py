@@ -11,7 +11,17 @@ import numpy.typing as npt
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import DimensionMismatch, FieldInvalid, VectorInvalid
 from imgsearch.fields import ZEROS, FieldType, check_field_name
-from imgsearch.filters import Filter, StartsWith, comparisons, leaves
+from imgsearch.filters import (
+    Compare,
+    Filter,
+    IsNull,
+    Leaf,
+    Under,
+    comparisons,
+    in_any_form,
+    leaves,
+    with_leaves,
+)
 from imgsearch.text import did_you_mean
 from imgsearch.types import Matrix, Record, Value, Vector
 
@@ -89,24 +99,48 @@ def check_value(schema: Schema, name: str, value: Value) -> Value:
     return _plain(float(value) if kind == "float" else value)
 
 
-def check_filter(schema: Schema, where: Filter | None, *, prefixes: bool = True) -> None:
-    """Check a filter against the schema. `prefixes` is False if the store has no prefix filters.
+def checked_filter(schema: Schema, where: Filter) -> Filter:
+    """Return a checked filter in the form that stores translate.
+
+    It consists of `And`, `Or`, `Not`, `Compare`, `In`, `StartsWith` and `Glob`, and ignores the
+    Unicode form of texts, except in ordered comparisons.
+
+    Raises:
+        FieldInvalid: as for `check_filter`.
+    """
+    check_filter(schema, where)
+
+    def plain(leaf: Leaf) -> Filter:
+        match leaf:
+            case IsNull(name):
+                return Compare(name, "==", ZEROS[schema.fields[name]])
+            case Under():
+                return leaf.prefix()
+        return leaf
+
+    return in_any_form(with_leaves(where, plain))
+
+
+def check_filter(schema: Schema, where: Filter) -> None:
+    """Check a filter against the schema.
 
     Raises:
         FieldInvalid: the filter names an undeclared field, compares a field with a value of another
-            type, orders booleans, or has a prefix comparison although `prefixes` is False.
+            type, orders booleans, or asks whether a boolean is null.
     """
-    if where is not None and not prefixes and any(isinstance(x, StartsWith) for x in leaves(where)):
-        raise FieldInvalid(
-            "this store cannot filter by the beginning of a text. Compare whole texts."
-        )
-    for name, operation, value in comparisons(where) if where is not None else ():
-        if name not in schema.fields:
+    for leaf in leaves(where):
+        if leaf.field not in schema.fields:
             declared = ", ".join(schema.fields) or "none"
             raise FieldInvalid(
-                f"cannot filter on {name!r}: it is not declared. Declared fields: {declared}"
-                + did_you_mean(name, schema.fields)
+                f"cannot filter on {leaf.field!r}: it is not declared. Declared fields: {declared}"
+                + did_you_mean(leaf.field, schema.fields)
             )
+        if isinstance(leaf, IsNull) and schema.fields[leaf.field] == "bool":
+            raise FieldInvalid(
+                f"field {leaf.field!r} is a boolean and has no null: a missing one is false. "
+                "Compare it with true or false."
+            )
+    for name, operation, value in comparisons(where):
         check_value(schema, name, value)
         if isinstance(value, bool) and operation not in ("==", "!="):
             raise FieldInvalid(

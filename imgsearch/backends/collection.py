@@ -5,26 +5,27 @@ underscore methods, and can rely on these checks.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
 from imgsearch.backends.checks import (
-    check_filter,
     check_records,
     check_vectors,
+    checked_filter,
     id_fault,
 )
-from imgsearch.backends.schema import Metric, Schema
+from imgsearch.backends.filter_plan import BATCH, Plan, weakened
+from imgsearch.backends.schema import Schema
 from imgsearch.errors import ConfigError, EncoderMismatch, SchemaMismatch
-from imgsearch.filters import Filter, in_any_form
+from imgsearch.fields import ZEROS
+from imgsearch.filters import Filter, Leaf, Where, to_filter
 from imgsearch.types import (
     Fingerprint,
     Hit,
     Matrix,
     Record,
-    Value,
     Vector,
     check_breadth,
     check_score,
@@ -39,7 +40,6 @@ class Collection(ABC):
     `foreign` is True if another program created the collection, which then has no imgsearch schema.
     """
 
-    prefixes: bool = True  # the store's `Capabilities.prefix`
     key: str = "id"  # the name of the store's primary key
 
     def __init__(self, name: str, schema: Schema, *, foreign: bool = False) -> None:
@@ -142,7 +142,7 @@ class Collection(ABC):
         *,
         k: int = 10,
         offset: int = 0,
-        where: Filter | None = None,
+        where: Where | None = None,
         min_score: float | None = None,
         effort: int | None = None,
     ) -> list[list[Hit]]:
@@ -152,24 +152,29 @@ class Collection(ABC):
         ``k=10, offset=10 * p``. A page costs as much as all pages up to it. An approximate index
         may repeat or miss hits between pages; a fixed high `effort` makes that rare. `effort` is
         the index's search breadth (HNSW `ef`, IVF `nprobe`); the default favors recall. The order
-        of exact ties is unspecified. `where` ignores the Unicode normalization form of texts and
-        prefixes: "é" equals "e" with a combining accent.
+        of exact ties is unspecified. `where` is a filter in any of its forms; see
+        `imgsearch.filters`. It ignores the Unicode normalization form of texts, except in ordered
+        comparisons: "é" equals "e" with a combining accent. Conditions that the store cannot
+        translate are evaluated here: at most 16,384 nearest rows are read for a query, and the
+        whole collection if that is not enough.
 
         Raises:
             ConfigError: `k` is below 1, `offset` is below 0, their sum is above 16,384, `effort` is
                 below 1, or `min_score` is not a finite number.
             DimensionMismatch, VectorInvalid: as for `upsert`.
-            FieldInvalid: `where` names an undeclared field, compares a field with a value of
-                another type, orders booleans, or compares prefixes in a store without prefix
-                filters.
+            FieldInvalid: `where` is not a filter, names an undeclared field, compares a field with
+                a value of another type, or orders booleans.
         """
         check_breadth(k, offset, effort)
         threshold = None if min_score is None else check_score("min_score", min_score)
-        where = self._checked(where)
+        plan = self._plan(where)
         matrix = check_vectors(self.schema, queries)
         if not len(matrix):
             return []
-        results = self._search(matrix, k=k + offset, where=where, effort=effort)
+        if plan.is_native:
+            results = self._search(matrix, k=k + offset, where=plan.native, effort=effort)
+        else:
+            results = self._filtered(matrix, k + offset, plan, effort)
         if offset:
             results = [hits[offset:] for hits in results]
         if threshold is None:
@@ -196,15 +201,19 @@ class Collection(ABC):
             self._delete(known_ids)
         return len(known_ids)
 
-    def count(self, where: Filter | None = None) -> int:
+    def count(self, where: Where | None = None) -> int:
         """Return the number of records, or of the records that match `where`.
 
         A Milvus server counts an id twice if another program inserted it twice; see `doubled`.
         """
-        return self._count(self._checked(where))
+        plan = self._plan(where)
+        if plan.is_native:
+            return self._count(plan.native)
+        rows = self._iterate(plan.native, vectors=False, batch=MAX_BATCH)
+        return sum(plan.accepts(row.fields) for row in rows)
 
     def iterate(
-        self, *, where: Filter | None = None, vectors: bool = True, batch: int = 500
+        self, *, where: Where | None = None, vectors: bool = True, batch: int = 500
     ) -> Iterator[Record]:
         """Yield every record once, in no particular order, reading `batch` records at a time.
 
@@ -217,12 +226,35 @@ class Collection(ABC):
         """
         if not 1 <= batch <= MAX_BATCH:
             raise ConfigError(f"batch must be in 1 to {MAX_BATCH:,}, not {batch}")
-        return self._iterate(self._checked(where), vectors=vectors, batch=batch)
+        plan = self._plan(where)
+        rows = self._iterate(plan.native, vectors=vectors, batch=batch)
+        return rows if plan.is_native else (row for row in rows if plan.accepts(row.fields))
 
-    def _checked(self, where: Filter | None) -> Filter | None:
-        """Check a filter, and return one that matches texts in any Unicode normalization form."""
-        check_filter(self.schema, where, prefixes=self.prefixes)
-        return None if where is None else in_any_form(where)
+    def translates(self, leaf: Leaf) -> bool:  # noqa: ARG002  # for stores with fewer conditions
+        """Return whether the store evaluates a condition. imgsearch evaluates all others.
+
+        `leaf` is a `Compare`, `In`, `StartsWith` or `Glob` on a declared field.
+        """
+        return True
+
+    def _plan(self, where: Where | None) -> Plan:
+        """Return a checked filter, divided between the store and imgsearch."""
+        if where is None:
+            return Plan(None, None, {})
+        checked = checked_filter(self.schema, to_filter(where))
+        zeros = {name: ZEROS[kind] for name, kind in self.schema.fields.items()}
+        return Plan(checked, weakened(checked, self.translates), zeros)
+
+    def _filtered(self, queries: Matrix, k: int, plan: Plan, effort: int | None) -> list[list[Hit]]:
+        """Return the nearest `k` hits that match a filter which the store evaluates in part."""
+
+        def search(rows: Matrix, limit: int) -> list[list[Hit]]:
+            return self._search(rows, k=limit, where=plan.native, effort=effort)
+
+        def scan() -> Iterator[Record]:
+            return self._iterate(plan.native, vectors=True, batch=BATCH)
+
+        return plan.search(queries, k, metric=self.schema.metric, search=search, scan=scan)
 
     def doubled(self, where: Filter | None = None) -> int:  # noqa: ARG002  # for servers
         """Return the number of rows that repeat an id. Only a Milvus server can hold such rows.
@@ -286,22 +318,6 @@ def unnamed_encoder_error(collection: Collection | None) -> EncoderMismatch:
         f"collection {name} does not say which encoder made its vectors. Name that encoder: "
         'model="NAME", or --model NAME.'
     )
-
-
-def hit(metric: Metric, similarity: float, id_: str, fields: Mapping[str, Value]) -> Hit:
-    """Convert a store's similarity, or squared distance for L2, to a `Hit`.
-
-    Cosines are clamped to [-1, 1] and squared distances to at least 0, because stores round.
-    """
-    match metric:
-        case "l2":
-            distance = max(similarity, 0.0)
-            return Hit(id_, 1 - distance / 2, distance, fields)
-        case "cosine":
-            cosine = min(max(similarity, -1.0), 1.0)
-            return Hit(id_, cosine, 1 - cosine, fields)
-        case _:
-            return Hit(id_, similarity, -similarity, fields)
 
 
 def row_vector(values: Sequence[float]) -> Vector:

@@ -7,8 +7,9 @@ from typing_extensions import override
 
 from imgsearch.backends.checks import check_filter
 from imgsearch.backends.collection import Collection
+from imgsearch.backends.filter_plan import Plan
 from imgsearch.errors import FieldInvalid, SchemaMismatch
-from imgsearch.filters import Filter, renamed
+from imgsearch.filters import Filter, Leaf, Where, renamed, to_filter
 from imgsearch.types import Hit, Matrix, Record, Value
 
 
@@ -59,7 +60,11 @@ class CollectionView(Collection):
         fields = {**own, **{ours: own.get(name, "str") for ours, name in self._names.items()}}
         schema = replace(inner.schema, fields=fields)
         super().__init__(inner.name, schema, foreign=inner.foreign)
-        self.key, self.prefixes = inner.key, inner.prefixes
+        self.key = inner.key
+
+    @override
+    def translates(self, leaf: Leaf) -> bool:
+        return self._inner.translates(leaf)
 
     @override
     def flush(self) -> None:
@@ -109,6 +114,14 @@ class CollectionView(Collection):
         records = self._inner._iterate(self._theirs(where), vectors=vectors, batch=batch)
         return map(self._record, records)
 
+    @override
+    def _plan(self, where: Where | None) -> Plan:
+        """Use imgsearch's names only, because records have no others."""
+        if where is None:
+            return super()._plan(None)
+        ours = {theirs: ours for ours, theirs in self._names.items()}
+        return super()._plan(renamed(to_filter(where), ours))
+
     def _theirs(self, where: Filter | None) -> Filter | None:
         """Return a filter with the collection's own field names.
 
@@ -118,7 +131,7 @@ class CollectionView(Collection):
         if where is None:
             return None
         theirs = renamed(where, self._names)
-        check_filter(self._inner.schema, theirs, prefixes=self.prefixes)
+        check_filter(self._inner.schema, theirs)
         return theirs
 
     def _record(self, record: Record) -> Record:

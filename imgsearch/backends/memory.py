@@ -9,14 +9,14 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
-from imgsearch.backends.collection import Collection, hit
+from imgsearch.backends.collection import Collection
+from imgsearch.backends.exact import hit, similarities
 from imgsearch.backends.identity import dropped_error, require_same
-from imgsearch.backends.schema import Metric, Schema
+from imgsearch.backends.schema import Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, matches
 from imgsearch.types import Hit, Matrix, Record, Value, check_name
 
-BLOCK: Final = 4_096  # rows converted to float64 at once; 64 MB with 2,048 dimensions
 QUERIES: Final = 256  # queries scored at once; 256 x 100,000 float64 scores take 205 MB
 
 
@@ -253,24 +253,3 @@ class MemoryCollection(Collection):
             )
             for at in kept
         ]
-
-
-def similarities(
-    queries: Matrix, vectors: Matrix, places: npt.NDArray[np.intp], metric: Metric
-) -> npt.NDArray[np.float64]:
-    """Return cosines, inner products or squared distances, float64, shape (queries, places).
-
-    Computed in float64, so that nearly equal scores are in the right order.
-    """
-    left = queries.astype(np.float64)
-    similarity = np.empty((len(queries), len(places)))
-    for start in range(0, len(places), BLOCK):
-        block = vectors[places[start : start + BLOCK]].astype(np.float64)
-        products = left @ block.T
-        if metric == "cosine":
-            products /= np.linalg.norm(left, axis=1)[:, None] * np.linalg.norm(block, axis=1)
-        elif metric == "l2":
-            squares = (left**2).sum(axis=1)[:, None] + (block**2).sum(axis=1)
-            products = squares - 2 * products
-        similarity[:, start : start + BLOCK] = products
-    return similarity

@@ -1,23 +1,15 @@
-"""Parsers for option values: numbers, scores and --where conditions."""
+"""Parsers for option values: numbers, scores and filters."""
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from functools import reduce
+from operator import and_
+from typing import Any, Literal
 
 import click
 from typing_extensions import override
 
-from imgsearch.filters import And, Compare, Field, Filter
-from imgsearch.types import Value
-
-_CONDITION: Final = re.compile(r"\s*([^\s=!<>]+)\s*(==|!=|=)\s*(.*?)\s*", re.DOTALL)
-_TYPES: Final[Mapping[str, Callable[[str], Value]]] = {
-    "int": int,
-    "float": float,
-    "bool": {"true": True, "false": False}.__getitem__,
-}
-_QUOTES: Final = ("'", '"')
+from imgsearch.errors import FieldInvalid
+from imgsearch.filters import Filter, to_filter
 
 
 class Number(click.FloatRange):
@@ -36,58 +28,15 @@ class Number(click.FloatRange):
 
 
 def parse_where(words: tuple[str, ...]) -> Filter | None:
-    """Parse ``FIELD=TEXT`` and ``FIELD!=TEXT`` arguments into one filter, or None if empty.
-
-    A record has to meet all conditions. ``==`` means ``=``, and whitespace around the operator is
-    ignored. Quotes around the text are removed, so a text in quotes may start or end with a space,
-    ``=`` or a quote.
+    """Parse filters into one that requires all of them, or None if there are none.
 
     Raises:
-        click.BadParameter: an argument has another form.
+        click.BadParameter: an argument is not a filter.
     """
-    where: Filter | None = None
-    for word in words:
-        condition = _condition(word)
-        where = condition if where is None else where & condition
-    return where
-
-
-def with_types(where: Filter | None, fields: Mapping[str, str]) -> Filter | None:
-    """Return a filter with its values converted to the types of the collection's fields.
-
-    Raises:
-        click.BadParameter: a value does not fit its field's type.
-    """
-    return None if where is None else _converted(where, fields)
-
-
-def _converted(where: Filter, fields: Mapping[str, str]) -> Filter:
-    match where:
-        case And(left, right):
-            return And(_converted(left, fields), _converted(right, fields))
-        case Compare(name, operation, str(text)) if fields.get(name) in _TYPES:
-            try:
-                return Compare(name, operation, _TYPES[fields[name]](text))
-            except (ValueError, KeyError):
-                raise click.BadParameter(
-                    f"the field {name!r} holds {fields[name]}, not {text!r}",
-                    param_hint="--where",
-                ) from None
-    return where
-
-
-def _condition(word: str) -> Filter:
-    match = _CONDITION.fullmatch(word)
-    if match is None or match[3].startswith("="):
-        raise click.BadParameter(
-            f"{word!r} is not FIELD=TEXT or FIELD!=TEXT, e.g. label=cat. Quote a text that begins "
-            "with =, e.g. label='\"=cat\"'.",
-            param_hint="--where",
-        )
-    field, text = Field(match[1]), match[3]
-    if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
-        text = text[1:-1]
-    return field != text if match[2] == "!=" else field == text
+    try:
+        return reduce(and_, map(to_filter, words)) if words else None
+    except FieldInvalid as error:
+        raise click.BadParameter(str(error), param_hint="--where") from error
 
 
 def score(

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TextIO
 import click
 
 from imgsearch.cli import garbage, options, show
-from imgsearch.cli.option_values import parse_where, score, with_types
+from imgsearch.cli.option_values import parse_where, score
 from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
 from imgsearch.library import stores
@@ -61,8 +61,9 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @click.option(
     "--where",
     multiple=True,
-    metavar="FIELD=TEXT",
-    help="Filter, e.g. label=cat or label!=dog; repeatable, all must hold.",
+    metavar="FILTER",
+    help='Filter on fields: "label in (cat, dog) and year >= 2019" or "path under photos"; '
+    "repeatable, all must hold.",
 )
 @options.as_json
 @click.option("-f", "--paths", is_flag=True, help="Print only the paths, one per line.")
@@ -115,7 +116,6 @@ def search(
         garbage.paused(),
         options.open_library(settings, db, collection=collection, **encoder) as library,
     ):
-        condition = with_types(condition, library.collection.schema.fields)
         with _warnings_as_notes():
             hits = library.search(
                 query,
@@ -128,7 +128,7 @@ def search(
             )
         preload.remember(library.recipe if library.model else None)
         _note_hidden(library, hidden=rest["hide_duplicates"])
-        if condition is not None and not hits and not library.collection.count(condition):
+        if condition is not None and not hits and not library.count(condition):
             show.note(f"no image matches --where {' --where '.join(map(shlex.quote, where))}")
         facts = {
             "encoder": library.model or "unknown",

@@ -19,7 +19,7 @@ from imgsearch.errors import (
     ImageNotFound,
     ImgSearchError,
 )
-from imgsearch.filters import Filter
+from imgsearch.filters import Where
 from imgsearch.images import inputs
 from imgsearch.images.inputs import Input, Reading
 from imgsearch.images.urls import fetcher
@@ -158,7 +158,7 @@ class Client(SearchableImages):
         *,
         k: int = 10,
         offset: int = 0,
-        where: Filter | None = None,
+        where: Where | None = None,
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
         effort: int | None = None,
@@ -191,7 +191,7 @@ class Client(SearchableImages):
         *,
         k: int = 10,
         offset: int = 0,
-        where: Filter | None = None,
+        where: Where | None = None,
         min_score: float | None = None,
         hide_duplicates: bool | float = False,
         effort: int | None = None,
@@ -211,7 +211,7 @@ class Client(SearchableImages):
         *,
         k: int = 10,
         offset: int = 0,
-        where: Filter | None = None,
+        where: Where | None = None,
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
         effort: int | None = None,

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from imgsearch.filters import Filter
+from imgsearch.filters import Where
 from imgsearch.images.inputs import Input
 from imgsearch.library.progress import Progress, Report
 from imgsearch.query import Example, Query, SearchOptions
@@ -68,7 +68,7 @@ class SearchableImages(Closeable):
         *,
         k: int = 10,
         offset: int = 0,
-        where: Filter | None = None,
+        where: Where | None = None,
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
         effort: int | None = None,

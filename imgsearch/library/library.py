@@ -23,12 +23,13 @@ from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.errors import ImageNotFound
-from imgsearch.filters import Filter
+from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs
 from imgsearch.images.inputs import Input, Reading
 from imgsearch.images.urls import fetcher
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
+from imgsearch.library.folders import with_absolute_folders
 from imgsearch.library.hit_finder import StoreSearch
 from imgsearch.library.hits import Hits
 from imgsearch.library.ingest import Ingest
@@ -166,7 +167,7 @@ class Library(SearchableImages):
         *,
         k: int = 10,
         offset: int = 0,
-        where: Filter | None = None,
+        where: Where | None = None,
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
         effort: int | None = None,
@@ -176,10 +177,11 @@ class Library(SearchableImages):
 
         A query is a text, an image, a vector, or a `Query` of several. A hit's `fields` hold
         ``path`` and ``label``. In a library with regions they also hold ``image`` (its id), ``box``
-        and ``object``, and every hit is a different image. `where` filters on fields, for example
-        ``Field("label") == "goldfish"``. `min_score` leaves out hits with a lower score; "auto" is
-        the threshold measured for queries of this kind. `effort` is the search breadth of the
-        index, as for `Collection.search`.
+        and ``object``, and every hit is a different image. `where` filters on fields: a text such
+        as ``"label = cat and year >= 2019"``, a dictionary such as ``{"label": ["cat", "dog"]}``,
+        or an expression of `Field`; see `imgsearch.filters`. `min_score` leaves out hits with a
+        lower score; "auto" is the threshold measured for queries of this kind. `effort` is the
+        search breadth of the index, as for `Collection.search`.
         `hide_duplicates` leaves out near-duplicates of nearer hits. True uses the measured
         threshold; a number is the lowest score of two near-duplicates. Only scores are compared,
         while `imgsearch dedup` also compares pixels.
@@ -330,12 +332,15 @@ class Library(SearchableImages):
         return remove_images(collection, targets, on_missing)
 
     @override
-    def count(self) -> int:
-        """Return the number of images in the library."""
+    def count(self, where: Where | None = None) -> int:
+        """Return the number of images in the library, or of the images that match `where`."""
         collection = self._handle.current()
         if collection is None:
             return 0
-        return collection.count(WHOLE if has_regions(collection) else None)
+        condition = with_absolute_folders(where)
+        if has_regions(collection):
+            condition = WHOLE if condition is None else WHOLE & condition
+        return collection.count(condition)
 
     @override
     def exists(self) -> bool:
@@ -375,6 +380,7 @@ class Library(SearchableImages):
         options: SearchOptions,
         pipeline: "Pipeline | None",
     ) -> Hits:
+        options = replace(options, where=with_absolute_folders(options.where))
         encoded, hits = self._queries.search(query, options, pipeline, self.store_search)
         if not isinstance(query, EncodedQuery):
             # stacklevel 3: the caller of search or search_with

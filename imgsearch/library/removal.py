@@ -156,7 +156,7 @@ def _candidates(collection: Collection, trees: Iterable[_Tree]) -> Iterator[tupl
     """Yield the (id, path) of each record that may match one of the trees."""
     starts = {tree.start for tree in trees}
     where: Filter | None = None
-    if collection.prefixes and len(starts) <= _FILTERED:
+    if len(starts) <= _FILTERED:
         where = reduce(or_, (Field("path").startswith(start) for start in sorted(starts)))
     for record in collection.iterate(where=where, vectors=False):
         yield record.id, composed(str(record.fields.get("path", "")))

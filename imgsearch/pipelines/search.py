@@ -7,7 +7,7 @@ from typing import Any
 from imgsearch.backends import FieldNames
 from imgsearch.encoders import Recipe
 from imgsearch.errors import ConfigError
-from imgsearch.filters import Filter
+from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS
 from imgsearch.pipelines.steps import embed, embed_texts, in_batches
 from imgsearch.towhee import Pipeline, op
@@ -21,7 +21,7 @@ def search_pipeline(
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     k: int = 10,
-    where: Filter | None = None,
+    where: Where | None = None,
     min_score: float | None = None,
     names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     max_pixels: int = MAX_PIXELS,
@@ -66,7 +66,7 @@ def text_search_pipeline(
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     k: int = 10,
-    where: Filter | None = None,
+    where: Where | None = None,
     min_score: float | None = None,
     names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     on_error: str = "keep",

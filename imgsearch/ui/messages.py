@@ -10,6 +10,7 @@ from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
     EncoderError,
+    FieldInvalid,
     ImageBusy,
     ImageError,
     ImageNotFound,
@@ -37,6 +38,7 @@ _SENTENCES: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
     (SourceError, "The file does not exist any more. Choose it again."),
     (ImageBusy, "This image is being deleted."),
     (ConfigError, ""),
+    (FieldInvalid, ""),  # of the filter that the visitor wrote
     (LimitExceeded, ""),
     (EncoderError, "The model failed; see the server's log."),
     (BackendError, "The vector store does not answer; see the server's log."),

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
+from operator import and_
 from typing import Final, Literal
 
 from imgsearch.archive import Archive, Found
 from imgsearch.errors import ConfigError
-from imgsearch.filters import Field, Filter
+from imgsearch.filters import Field, Filter, to_filter
 from imgsearch.images import sources
 from imgsearch.query import Query, SearchOptions
 
@@ -28,12 +30,23 @@ class SearchRequest:
     min_score: float | Literal["auto"] | None = None
     label: str | None = None
     name: str = ""
+    where: str = ""
     hide_duplicates: bool = False
 
     @property
     def narrowed(self) -> bool:
-        """Whether a minimum score, label or name filter is set."""
-        return bool(self.min_score is not None or self.label or self.name)
+        """Whether a minimum score or a filter is set."""
+        return bool(self.min_score is not None or self.label or self.name or self.where)
+
+    def condition(self) -> Filter | None:
+        """Return the filter on fields.
+
+        Raises:
+            FieldInvalid: `where` is not a filter.
+        """
+        conditions = [to_filter(self.where)] if self.where else []
+        conditions += [Field("label") == self.label] if self.label else []
+        return reduce(and_, conditions) if conditions else None
 
     def query(self) -> Query:
         """Return the weighted sum of picture and words. Terms with weight 0 are omitted.
@@ -92,8 +105,7 @@ def _all_hits(archive: Archive, search: SearchRequest) -> Iterator[Found]:
 
 
 def _hits(archive: Archive, search: SearchRequest, *, k: int, offset: int = 0) -> list[Found]:
-    where: Filter | None = Field("label") == search.label if search.label else None
-    options = SearchOptions(k, offset, where, search.min_score, search.hide_duplicates)
+    options = SearchOptions(k, offset, search.condition(), search.min_score, search.hide_duplicates)
     if search.like is not None:
         return archive.more_like(search.like, options)
     return archive.search(search.query(), options, collection=search.collection)

@@ -80,15 +80,23 @@ class SearchTab:
             )
             self.label = gr.Dropdown([_ANY], value=_ANY, label="Label")
             self.name = gr.Textbox(label="Name contains", max_lines=1, elem_id="name")
+            self.where = gr.Textbox(
+                label="Filter",
+                placeholder="label in (cat, dog) and path under photos",
+                max_lines=1,
+                elem_id="where",
+            )
             self.hide = gr.Checkbox(label="Hide near-duplicates")
 
     def _wire(self) -> None:
         fields = {
             self._collection, self.picture, self.words, self.picture_weight, self.words_weight,
-            self.k, self.floor, self.score, self.label, self.name, self.hide,
+            self.k, self.floor, self.score, self.label, self.name, self.where, self.hide,
         }  # fmt: skip
         results = [self.outcome, self.hits, self._scores, *self.detail.outputs]
-        for event in (self.search.click, self.words.submit, self.name.submit):
+        for event in (
+            self.search.click, self.words.submit, self.name.submit, self.where.submit
+        ):  # fmt: skip
             event(self._search, fields, results, **PRIVATE)
         self.like: dict[str, Any] = {
             "fn": self._like,
@@ -148,6 +156,7 @@ class SearchTab:
             min_score="auto" if floor == _FLOORS[1] else number,
             label=None if label == _ANY else label,
             name=(values[self.name] or "").strip(),
+            where=(values[self.where] or "").strip(),
             hide_duplicates=bool(values[self.hide]),
         )
 

@@ -16,8 +16,10 @@ from pydantic import (
 )
 
 from imgsearch.errors import ConfigError
+from imgsearch.filters import to_filter
+from imgsearch.filters.mapping import to_json as filter_to_json
+from imgsearch.filters.text import LONGEST
 from imgsearch.query import SearchOptions
-from imgsearch.wire import filters
 from imgsearch.wire.values import (
     CAT,
     MAX_EFFORT,
@@ -132,11 +134,11 @@ class SearchParameters(RequestBody):
     collection: CollectionName = "images"
     k: int = Field(10, ge=1, le=MAX_K)
     offset: int = Field(0, ge=0, le=MAX_OFFSET)
-    where: dict[str, Any] | None = Field(
+    where: dict[str, Any] | Annotated[str, StringConstraints(max_length=LONGEST)] | None = Field(
         None,
-        description='{"field": "label", "op": "==", "value": "cat"}, {"all": […]}, {"any": […]}, '
-        '{"not": …}',
-        examples=[{"field": "label", "op": "==", "value": "cat"}],
+        description="a text such as \"label = 'cat' and year >= 2019\", or an object such as "
+        '{"label": "cat", "year": {">=": 2019}}, {"all": […]}, {"any": […]}, {"not": …}',
+        examples=["label = 'cat'", {"label": ["cat", "dog"]}],
     )
     min_score: Score | Literal["auto"] | None = None
     hide_duplicates: StrictBool | Annotated[Score, Field(ge=-1, le=1)] = Field(
@@ -153,7 +155,7 @@ class SearchParameters(RequestBody):
         Raises:
             FieldInvalid: the filter is larger than services accept.
         """
-        where = None if options.where is None else filters.to_json(options.where)
+        where = None if options.where is None else filter_to_json(to_filter(options.where))
         return {name: getattr(options, name) for name in _OPTIONS} | {"where": where}
 
     def options(self) -> SearchOptions:
@@ -162,9 +164,7 @@ class SearchParameters(RequestBody):
         Raises:
             FieldInvalid: the filter is invalid. The message contains only values of the request.
         """
-        where = None if self.where is None else filters.from_json(self.where)
-        values = {name: getattr(self, name) for name in _OPTIONS} | {"where": where}
-        return SearchOptions(**values)
+        return SearchOptions(**{name: getattr(self, name) for name in _OPTIONS})
 
 
 _OPTIONS: Final = tuple(option.name for option in fields(SearchOptions))
@@ -199,9 +199,12 @@ class SearchQuery(SearchParameters):
 
 
 class SearchForm(SearchParameters):
-    """The form fields of a search with an uploaded image. `where` and others are JSON texts."""
+    """The form fields of a search with an uploaded image.
 
-    @field_validator("where", "hide_duplicates", mode="before")
+    `where` is a filter as a text or as JSON, `hide_duplicates` is JSON.
+    """
+
+    @field_validator("hide_duplicates", mode="before")
     @classmethod
     def _parsed(cls, value: Any) -> Any:
         if not isinstance(value, str):

@@ -10,7 +10,7 @@ from imgsearch.backends import FieldNames, VectorBackend, connect, versions
 from imgsearch.backends.regions import has_regions, search_images
 from imgsearch.encoders import Recipe, load
 from imgsearch.errors import EncoderWarning
-from imgsearch.filters import Filter
+from imgsearch.filters import Where
 from imgsearch.query import EncodedQuery, SearchOptions
 from imgsearch.towhee import BatchOperator
 from imgsearch.types import Hit
@@ -35,7 +35,7 @@ class VectorSearch(BatchOperator):
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,
         k: int = 10,
-        where: Filter | None = None,
+        where: Where | None = None,
         min_score: float | None = None,
         names: FieldNames = FieldNames(),  # noqa: B008 - frozen
     ) -> None:

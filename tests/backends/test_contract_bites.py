@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,24 @@ from typing_extensions import override
 from imgsearch.backends import Collection, FieldNames, Schema
 from imgsearch.backends import checks as checks_module
 from imgsearch.backends.base import require_schema
+from imgsearch.backends.filter_plan import Plan
 from imgsearch.backends.memory import Backend, MemoryCollection, Rows
 from imgsearch.errors import CollectionNotFound, SchemaMismatch
 from imgsearch.fields import FieldType
-from imgsearch.filters import And, Compare, Filter, Not, Or, StartsWith
+from imgsearch.filters import (
+    And,
+    Compare,
+    Field,
+    Filter,
+    Glob,
+    IsNull,
+    Leaf,
+    Not,
+    Or,
+    StartsWith,
+    Where,
+    to_filter,
+)
 from imgsearch.testing.contract import test_filters as filters
 from imgsearch.testing.contract import test_indexes as indexes
 from imgsearch.testing.contract.bench import FOREIGN, Bench, unit
@@ -326,6 +341,61 @@ class PrefixAsPattern(MemoryCollection):
         return np.array([i for i, text in enumerate(texts) if pattern.match(text)], dtype=np.intp)
 
 
+class GlobStopsAtSlash(MemoryCollection):
+    """Matches globs like a shell, where * matches no slash."""
+
+    @override
+    def _places(self, where: Filter | None) -> Any:
+        if not isinstance(where, Glob):
+            return super()._places(where)
+        texts = [str(fields[where.field]) for fields in self._all.fields]
+        pairs = enumerate(texts)
+        return np.array(
+            [
+                i
+                for i, text in pairs
+                if fnmatchcase(text, where.pattern) and text.count("/") == where.pattern.count("/")
+            ],
+            dtype=np.intp,
+        )
+
+
+class TranslatesNothing(MemoryCollection):
+    """Leaves every condition to imgsearch."""
+
+    @override
+    def translates(self, leaf: Leaf) -> bool:
+        return False
+
+
+class FiltersNearestOnly(TranslatesNothing):
+    """Filters the nearest hits and fetches no more."""
+
+    @override
+    def _filtered(self, queries: Matrix, k: int, plan: Plan, effort: int | None) -> list[list[Hit]]:
+        hits_by_query = self._search(queries, k=k, where=None, effort=effort)
+        return [[hit for hit in hits if plan.accepts(hit.fields)] for hits in hits_by_query]
+
+
+class IgnoresItsOwnPart(TranslatesNothing):
+    """Returns what the store's part of the filter accepts."""
+
+    @override
+    def _plan(self, where: Where | None) -> Plan:
+        plan = super()._plan(where)
+        return Plan(plan.native, plan.native, {})
+
+
+class NullOnlyIfMissing(MemoryCollection):
+    """Distinguishes a zero from a missing value, which stores cannot."""
+
+    @override
+    def _plan(self, where: Where | None) -> Plan:
+        if where is not None and isinstance(to_filter(where), IsNull):
+            return super()._plan(Field(next(iter(self.schema.fields))).isin([]))
+        return super()._plan(where)
+
+
 class ForgetsToIndex(MemoryCollection):
     """Forgets the last rows when it builds its index."""
 
@@ -524,6 +594,11 @@ CAUGHT: list[tuple[type, Callable[..., None]]] = [
     (OffsetFromK, contract.test_pages_follow_each_other),
     (IgnoresPrefix, filters.test_prefix_compares_the_beginning_of_a_text),
     (PrefixAsPattern, filters.test_prefix_compares_the_beginning_of_a_text),
+    (GlobStopsAtSlash, filters.test_folders_globs_and_nulls_select_paths),
+    (FiltersNearestOnly, filters.test_folders_globs_and_nulls_select_paths),
+    (FiltersNearestOnly, filters.test_filter_applies_before_k),
+    (IgnoresItsOwnPart, filters.test_any_tree_matches_the_reference),
+    (NullOnlyIfMissing, filters.test_folders_globs_and_nulls_select_paths),
     (ForgetsToIndex, indexes.test_index_finds_the_true_neighbors),
     (StaleAlias, contract.test_alias_moves_between_collections),
     (AliasAsCopy, contract.test_alias_moves_between_collections),
@@ -622,3 +697,12 @@ def test_contract_catches_a_faulty_store(liar: type, test: Callable[..., None]) 
 @pytest.mark.parametrize("test", TESTS, ids=lambda it: it.__name__)
 def test_correct_store_passes(test: Callable[..., None]) -> None:
     assert failures(store_of(SharedStore), test) == []
+
+
+@pytest.mark.parametrize(
+    "test",
+    [test for name, test in vars(filters).items() if name.startswith("test_")],
+    ids=lambda it: it.__name__,
+)
+def test_store_without_conditions_passes(test: Callable[..., None]) -> None:
+    assert failures(store_of(TranslatesNothing), test) == []

@@ -15,6 +15,7 @@ from imgsearch import Client, Field, Library, Query
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
+    FieldInvalid,
     ImageError,
     ImageNotFound,
     SourceError,
@@ -211,6 +212,32 @@ def test_options_narrow_a_search(images, photos):
     assert images.search_with(picture(4), options) == images.search(
         picture(4), k=2, offset=1, where=Field("label") == "猫"
     )
+
+
+@pytest.mark.parametrize(
+    ("where", "label"),
+    [
+        ("label = Käse", "Käse"),
+        ("label in ('Käse', 'x') and label is not null", "Käse"),
+        ({"label": ["猫"]}, "猫"),
+        ({"label": {"glob": "K*"}}, "Käse"),
+        (Field("label").like("_ä%"), "Käse"),
+        ("not label startswith K", "猫"),
+        (Field("path").glob("*.png") & (Field("label") == "猫"), "猫"),
+    ],
+)
+def test_filters_have_three_forms(images, photos, where, label):
+    images.add(photos)
+    assert labels(images.search(picture(4), where=where)) == [label] * 3
+    options = SearchOptions(where=where)
+    assert labels(images.search_with(picture(4), options)) == [label] * 3
+
+
+@pytest.mark.parametrize("where", ["label =", {"label": {"~": 1}}, 5, "nothing = 1", "label = 3"])
+def test_invalid_filters_raise(images, photos, where):
+    images.add(photos / "Käse/bild-ü 0000.png")
+    with pytest.raises(FieldInvalid):
+        images.search(picture(1), where=where)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import imgsearch
 from imgsearch.backends import Schema, connect
 from imgsearch.errors import ConfigError
+from imgsearch.filters import StartsWith
 from imgsearch.library.removal import named_ids
 from imgsearch.types import Record
 from tests.pictures import write
@@ -79,7 +80,11 @@ def collection():
 )
 @pytest.mark.parametrize("prefixes", [True, False])
 def test_target_selects_records(collection, monkeypatch, target, numbers, prefixes):
-    monkeypatch.setattr(type(collection), "prefixes", prefixes)
+    monkeypatch.setattr(
+        type(collection),
+        "translates",
+        lambda _self, leaf: prefixes or not isinstance(leaf, StartsWith),
+    )
     missing = []
     ids = named_ids(collection, [target], missing.append)
     assert sorted(int(id_, 16) for id_ in ids) == numbers

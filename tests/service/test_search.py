@@ -91,8 +91,11 @@ def test_filters_use_the_current_label(service, empty):
     ).json()
     assert (changed["label"], changed["fields"]) == ("Кот", {"year": 2024})
     assert len(ids(service.search(empty, text="a dog", where=where))) == 2
+    for text in ("label = Кот", '{"label": ["Кот"]}', "not label is null and label like '_о%'"):
+        assert len(ids(service.search(empty, text="a dog", where=text))) == 2
     broken = service.http.post(
-        "/v1/search", json={"collection": empty, "text": "a dog", "where": {"all": [{"field": 1}]}}
+        "/v1/search",
+        json={"collection": empty, "text": "a dog", "where": {"all": [{"field": "a", "op": 1}]}},
     )
     assert (broken.status_code, broken.json()["code"]) == (422, "filter_invalid")
     assert "/all/0" in broken.json()["detail"]  # the position of the fault

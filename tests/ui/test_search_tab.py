@@ -145,6 +145,9 @@ def test_conditions_filter_hits_and_an_empty_result_has_a_message(page):
     page.write("#words input", "water", enter=True)
     page.until(page.names)
     assert {name[:7] for name in page.names()} == {"rainbow"}
+    page.write("#where input", "label = ", enter=True)
+    page.until(lambda: "column 8: a value is expected" in page.message())
+    page.write("#where input", "not label in (lighthouse)")
     page.write("#name input", "_01.")
     page.press("Search")
     page.until(lambda: page.names() == ["rainbow_01.jpg"])

@@ -64,8 +64,21 @@ def test_value_outside_of_the_limits_is_named(kind, values, place):
 @pytest.mark.parametrize("text", ["{", "[" * 10_000, "ja"])
 def test_form_field_that_is_not_json_is_invalid(text):
     with pytest.raises(ValidationError) as caught:
-        SearchForm.model_validate({"where": text})
-    assert caught.value.errors()[0]["loc"] == ("where",)
+        SearchForm.model_validate({"hide_duplicates": text})
+    assert caught.value.errors()[0]["loc"] == ("hide_duplicates",)
+
+
+@pytest.mark.parametrize("text", ["{", "{" * 10_000, "ja", "a = "])
+def test_form_field_that_is_no_filter_is_refused(text):
+    with pytest.raises(FieldInvalid):
+        SearchForm.model_validate({"where": text}).options()
+
+
+@pytest.mark.parametrize("kind", [SearchForm, SearchParameters])
+@pytest.mark.parametrize("where", ["jahr >= 2019", {"jahr": {">=": 2019}}])
+def test_filter_is_a_text_or_an_object(kind, where):
+    where = json.dumps(where) if kind is SearchForm and isinstance(where, dict) else where
+    assert kind.model_validate({"where": where}).options().where == (Field("jahr") >= 2019)
 
 
 def test_invalid_filter_raises_with_a_pointer():

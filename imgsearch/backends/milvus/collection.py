@@ -15,7 +15,7 @@ from imgsearch.backends.identity import Described, IdentityCheck, dropped_error,
 from imgsearch.backends.milvus.filters import after, among, rendered
 from imgsearch.backends.milvus.layout import Layout
 from imgsearch.errors import BackendError, CollectionNotFound
-from imgsearch.filters import Filter
+from imgsearch.filters import Filter, Glob, Leaf
 from imgsearch.types import MAX_K, Hit, Matrix, Record, Vector
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ class MilvusCollection(Collection):
         )
         self._loads = 0
         self._loading = threading.Lock()  # acquired before the connection's lock, never inside it
+
+    @override
+    def translates(self, leaf: Leaf) -> bool:
+        # 2.3.5 has `like` for prefixes only; lite 3.2.2 cannot escape its % and _
+        return not isinstance(leaf, Glob)
 
     @override
     def flush(self) -> None:

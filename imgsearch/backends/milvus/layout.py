@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch.backends.collection import hit, row_vector
+from imgsearch.backends.collection import row_vector
+from imgsearch.backends.exact import hit
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import FieldInvalid
 from imgsearch.types import Hit, Record, Value

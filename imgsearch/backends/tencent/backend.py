@@ -61,9 +61,7 @@ class Backend(VectorBackend):
                 f"database name {self.database!r} in {url} is invalid. Use a letter, then letters, "
                 "digits, - or _."
             )
-        self.capabilities = Capabilities(
-            frozenset(INDEXES), persistent=True, shared=True, prefix=False
-        )
+        self.capabilities = Capabilities(frozenset(INDEXES), persistent=True, shared=True)
         self._options = Options.parse(parts.query)
         self.number = 4 if is_rpc(url) else 22  # bytes of a float: 4 in gRPC, about 22 in JSON
         self.calls = Calls(url, open_client(url, token, timeout), timeout)

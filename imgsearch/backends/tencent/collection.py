@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from imgsearch.backends.collection import Collection, hit
+from imgsearch.backends.collection import Collection
 from imgsearch.backends.conditions import both
+from imgsearch.backends.exact import hit
 from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
 from imgsearch.backends.tencent.client import search_params
-from imgsearch.backends.tencent.filters import between, check_read, rendered
+from imgsearch.backends.tencent.filters import between, check_read, rendered, translates
 from imgsearch.backends.tencent.schema import PLACE, PLACES, Layout
 from imgsearch.errors import CollectionNotFound
-from imgsearch.filters import Filter
+from imgsearch.filters import Filter, Leaf
 from imgsearch.types import Hit, Matrix, Record
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ class TencentCollection(Collection):
     Over gRPC the SDK rounds scores to 5 decimals; over HTTP they are float32.
     """
 
-    prefixes = False
-
     def __init__(self, store: "Backend", described: Described[Layout]) -> None:
         layout, name = described.layout, described.name
         super().__init__(name, layout.schema, foreign=not layout.ours)
@@ -45,6 +44,10 @@ class TencentCollection(Collection):
             lambda: store.described(name).identity, described.identity, drops=lambda: store.drops
         )
         self._adopt(described)
+
+    @override
+    def translates(self, leaf: Leaf) -> bool:
+        return translates(leaf)
 
     @override
     def indexed(self) -> int:

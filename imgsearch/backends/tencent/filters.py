@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Final
 
 from imgsearch.backends.conditions import chain
-from imgsearch.errors import BackendError, FieldInvalid
+from imgsearch.errors import BackendError
 from imgsearch.fields import FieldType
-from imgsearch.filters import And, Compare, Filter, In, Not, Or, comparisons, matches
+from imgsearch.filters import And, Compare, Filter, In, Leaf, Not, Or, comparisons, matches
 from imgsearch.types import Record, Value
 
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"'})
@@ -21,10 +21,9 @@ _NOTHING: Final[Mapping[FieldType, str]] = {"str": '""', "int": "0", "float": "0
 
 
 def rendered(where: Filter | None, fields: Mapping[str, FieldType]) -> str:
-    """Convert a checked filter on declared `fields` to a condition. Returns "" for None.
+    """Convert a filter on declared `fields` to a condition. Returns "" for None.
 
-    Raises:
-        FieldInvalid: the filter orders texts.
+    The language `translates` its conditions.
     """
     match where:
         case None:
@@ -40,9 +39,17 @@ def rendered(where: Filter | None, fields: Mapping[str, FieldType]) -> str:
             return f"{name} = {nothing} and {name} != {nothing}"
         case In(name, values):
             return f"{name} in ({', '.join(_literal(value, fields[name]) for value in values)})"
-        case Compare():
-            return _comparison(where, fields[where.field])
+        case Compare(name, operation, value):
+            sign = "=" if operation == "==" else operation
+            return f"{name} {sign} {_literal(value, fields[name])}"
     raise TypeError(f"not a filter: {where!r}")
+
+
+def translates(leaf: Leaf) -> bool:
+    """Return whether the language has a condition. It compares texts for equality only."""
+    if isinstance(leaf, Compare):
+        return leaf.operation in ("==", "!=") or not isinstance(leaf.value, str)
+    return isinstance(leaf, In)
 
 
 def between(name: str, low: int, high: int) -> str:
@@ -67,16 +74,6 @@ def check_read(where: Filter | None, records: Sequence[Record]) -> Sequence[Reco
                 "the filter, whose quotes or backslashes were read differently. Please report this."
             )
     return records
-
-
-def _comparison(where: Compare, kind: FieldType) -> str:
-    if kind == "str" and where.operation not in ("==", "!="):
-        raise FieldInvalid(
-            f"cannot filter on {where.field!r} {where.operation} …: Tencent VectorDB compares "
-            "texts for equality only. Declare a number to order by."
-        )
-    sign = "=" if where.operation == "==" else where.operation
-    return f"{where.field} {sign} {_literal(where.value, kind)}"
 
 
 def _literal(value: Value, kind: FieldType) -> str:

@@ -2,14 +2,29 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imgsearch.backends import Collection
 from imgsearch.errors import FieldInvalid
-from imgsearch.filters import And, Compare, Field, Filter, In, Not, Or, StartsWith, matches
+from imgsearch.filters import (
+    And,
+    Compare,
+    Field,
+    Filter,
+    Glob,
+    In,
+    IsNull,
+    Not,
+    Or,
+    StartsWith,
+    Under,
+    matches,
+)
 from imgsearch.testing.contract.bench import NASTY, Bench, ids, unit, vector
 from imgsearch.types import Record, Value
 
@@ -73,16 +88,80 @@ def test_prefix_compares_the_beginning_of_a_text(bench: Bench) -> None:
     texts |= {f"r{i}": str(fields["text"]) for i, fields in enumerate(ROWS)}
     for prefix in [*PREFIXES, *NASTY, "a\U0010ffff", "a%", "a_", "a"]:
         where = Field("text").startswith(prefix)
-        if not bench.store.capabilities.prefix:
-            with pytest.raises(FieldInvalid, match="beginning"):
-                collection.count(where)
-            continue
         begin = sorted(name for name, text in texts.items() if text[: len(prefix)] == prefix)
         assert sorted(ids(collection.iterate(where=where, vectors=False))) == begin, prefix
         assert collection.count(~where) == len(texts) - len(begin), prefix
-    if bench.store.capabilities.prefix:
-        (hits,) = collection.search(unit(0)[None], k=50, where=Field("text").startswith("图"))
-        assert [hit.fields["text"] for hit in hits] == ["图片/金鱼 №1.jpg"]
+    (hits,) = collection.search(unit(0)[None], k=50, where=Field("text").startswith("图"))
+    assert [hit.fields["text"] for hit in hits] == ["图片/金鱼 №1.jpg"]
+
+
+PATHS = [
+    "/fotos/2019/mai/1.jpg", "/fotos/2019/2.JPG", "/fotos/2019", "/fotos/2019b/3.jpg",
+    "/fotos/K 100%/[a]_1.jpg", "/fotos/caf\u00e9/4.jpg", "/fotos/cafe\u0301/5.jpg",
+    "/fotos/zeile\n/6.jpg", "C:\\fotos\\2019\\7.jpg", "",
+]  # fmt: skip
+PATH_FILTERS: list[tuple[Filter, list[int]]] = [
+    (Field("path").under("/fotos/2019"), [0, 1]),
+    (Field("path").under("/fotos/2019/"), [0, 1]),
+    (Field("path").under("/"), [0, 1, 2, 3, 4, 5, 6, 7]),
+    (Field("path").under("/fotos/caf\u00e9"), [5, 6]),
+    (Field("path").under("C:\\fotos"), [8]),
+    (Field("path").under("fotos"), []),
+    (Field("path").glob("*.jpg"), [0, 3, 4, 5, 6, 7, 8]),
+    (Field("path").glob("/fotos/2019/*"), [0, 1]),
+    (Field("path").glob("/fotos/caf?/*"), [5, 6]),
+    (Field("path").glob("/fotos/[!2]*/*.jpg"), [4, 5, 6, 7]),
+    (Field("path").glob("/fotos/K 100%/[[]a]_1.jpg"), [4]),
+    (Field("path").glob("*"), list(range(10))),
+    (Field("path").glob(""), [9]),
+    (Field("path").like("%100\\%/[a]\\_1.jpg"), [4]),
+    (Field("path").like("/fotos/20__%"), [0, 1, 2, 3]),
+    (Field("path").isnull(), [9]),
+    (Field("path").isnull() | Field("path").under("/fotos/2019"), [0, 1, 9]),
+    (Field("path").glob("*.jpg") & ~Field("path").under("/fotos"), [8]),
+    (Field("path").glob("*.jpg") & (Field("n") < 5), [0, 3, 4]),
+    (~Field("path").glob("*.jpg") & ~Field("path").isnull(), [1, 2]),
+    (Field("n").isnull(), [0]),
+    (Field("x").isnull(), list(range(10))),
+]
+
+
+def test_folders_globs_and_nulls_select_paths(bench: Bench) -> None:
+    collection = bench.collection(fields={"path": "str", "n": "int", "x": "float"})
+    collection.upsert(
+        [
+            Record(f"r{n}", vector(1, n, 0, 0), {"path": path, "n": n})
+            for n, path in enumerate(PATHS)
+        ]
+    )
+    for where, rows in PATH_FILTERS:
+        wanted = [f"r{n}" for n in rows]
+        assert sorted(ids(collection.iterate(where=where, vectors=False))) == wanted, where
+        assert collection.count(where) == len(rows), where
+        hits, nearest = collection.search(np.stack([unit(0), unit(1)]), k=2, where=where)
+        assert ids(hits) == wanted[:2], where  # r0 is nearest to the first query
+        assert ids(nearest) == wanted[::-1][:2], where
+
+
+@pytest.mark.parametrize("form", ["expression", "text", "dictionary"])
+def test_three_forms_of_a_filter_select_the_same(bench: Bench, form: str) -> None:
+    collection = filled(bench)
+    where = {
+        "expression": (Field("n") > 0) & Field("text").isin(["tab\there", "it's"]),
+        "text": r"""n > 0 and text in ('tab	here', 'it\'s')""",
+        "dictionary": {"n": {">": 0}, "text": ["tab\there", "it's"]},
+    }[form]
+    expression = (Field("n") > 0) & Field("text").isin(["tab\there", "it's"])
+    assert sorted(ids(collection.iterate(where=where, vectors=False))) == expected(expression)
+    assert collection.count(where) == len(expected(expression)) == 1
+    (hits,) = collection.search(unit(0)[None], where=where)
+    assert ids(hits) == expected(expression)
+
+
+@pytest.mark.parametrize("where", ["n >", {"n": {"~": 1}}, {}, 5, ["n"]])
+def test_what_is_no_filter_is_refused(bench: Bench, where: Any) -> None:
+    with pytest.raises(FieldInvalid):
+        bench.empty().count(where)
 
 
 @pytest.mark.parametrize("where", [Field("n").startswith("1"), ~Field("no").startswith("")])
@@ -122,6 +201,10 @@ def test_long_chains_are_understood(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "where",
     [
+        Field("yes").isnull(),
+        Field("other").isnull(),
+        Field("n").under("1"),
+        Field("text").glob("nul\0*"),
         Field("other") == 1,
         Field("id") == "r0",
         Field("text") == 1,
@@ -159,6 +242,9 @@ leaves = st.one_of(
     st.builds(Compare, st.just("x"), st.sampled_from(OPERATIONS), st.sampled_from(FLOATS)),
     st.builds(Compare, st.just("yes"), st.sampled_from(["==", "!="]), st.booleans()),
     st.builds(StartsWith, st.just("text"), texts | st.sampled_from(PREFIXES)),
+    st.builds(Under, st.just("text"), st.sampled_from(["", "/", "图片", "C:\\new"])),
+    st.builds(Glob, st.just("text"), texts | st.sampled_from(["*", "?*", "*e*", "[!i]*", "1*%*"])),
+    st.builds(IsNull, st.sampled_from(["text", "n", "x"])),
     st.builds(In, st.just("text"), st.lists(texts, max_size=3).map(tuple)),
     st.builds(In, st.just("n"), st.lists(st.sampled_from(NUMBERS), max_size=3).map(tuple)),
 )
@@ -217,5 +303,4 @@ def test_texts_are_found_in_either_form_of_unicode(bench: Bench) -> None:
         assert collection.count(field == text) == 2
         (hits,) = collection.search(unit(0)[None], k=9, where=(field == text) | (field == "no"))
         assert sorted(ids(hits)) == ["nfc", "nfd"]
-        if bench.store.capabilities.prefix:
-            assert collection.count(field.startswith(text)) == 2
+        assert collection.count(field.startswith(text)) == 2

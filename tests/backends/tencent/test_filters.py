@@ -1,75 +1,28 @@
-"""Filters in Tencent VectorDB, and filters that it does not support."""
-
-from collections.abc import Iterator
+"""Filters in Tencent VectorDB's language, and conditions that it lacks."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 pytest.importorskip("tcvectordb", reason="pip install '.[tencent]'")
 
 
-from imgsearch.backends import connect
-from imgsearch.backends.tencent.filters import check_read, rendered
-from imgsearch.errors import (
-    BackendError,
-    FieldInvalid,
-)
-from imgsearch.filters import Compare, Field, Filter, comparisons
-from imgsearch.testing.contract import test_filters as contract
-from imgsearch.testing.contract.bench import Bench, ids, unit
+from imgsearch.backends.filter_plan import weakened
+from imgsearch.backends.tencent.filters import check_read, rendered, translates
+from imgsearch.errors import BackendError
+from imgsearch.filters import Compare, Field, Filter
 from imgsearch.types import Record
-from tests.backends.cloud import TOKEN
 
 
-@pytest.fixture
-def bench(address: str) -> Iterator[Bench]:
-    """Return the store as a bench of the contract."""
-    bench = Bench("tencent", address, connect(address, token=TOKEN), TOKEN)
-    yield bench
-    bench.clear()
-
-
-def orders_texts(where: Filter) -> bool:
-    """Return whether a filter orders texts, which the service does not support."""
-    return any(
-        isinstance(value, str) and operation not in ("==", "!=")
-        for _, operation, value in comparisons(where)
-    )
-
-
-def test_every_other_comparison_agrees_with_the_reference(bench: Bench) -> None:
-    collection = contract.filled(bench)
-    for where in contract.every_comparison():
-        if orders_texts(where):
-            with pytest.raises(FieldInvalid, match="equality"):
-                collection.iterate(where=where)
-            with pytest.raises(FieldInvalid, match="equality"):
-                collection.count(where)
-            continue
-        assert sorted(ids(collection.iterate(where=where, vectors=False))) == contract.expected(
-            where
-        ), where
-        assert collection.count(where) == len(contract.expected(where)), where
-        (hits,) = collection.search(unit(0)[None], k=50, where=where)
-        assert sorted(ids(hits)) == contract.expected(where), where
-
-
-def test_any_other_tree_agrees_with_the_reference(bench: Bench) -> None:
-    collection = contract.filled(bench)
-
-    @settings(
-        max_examples=150,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-    )
-    @given(contract.trees.filter(lambda where: not orders_texts(where)))
-    def check(where: Filter) -> None:
-        matches = sorted(ids(collection.iterate(where=where, vectors=False)))
-        assert matches == contract.expected(where)
-
-    check()
+@pytest.mark.parametrize(
+    ("where", "native"),
+    [
+        (Field("t") >= "b", None),
+        ((Field("t") >= "b") & (Field("n") > 1), Field("n") > 1),
+        (Field("t").glob("b*") | (Field("n") > 1), None),
+        (Field("t").startswith("b") & ~(Field("t") == "bc"), ~(Field("t") == "bc")),
+    ],
+)
+def test_service_gets_the_part_that_its_language_has(where: Filter, native: Filter | None) -> None:
+    assert weakened(where, translates) == native
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,16 @@
-"""Filters on collection fields: expression trees that each backend translates.
+"""Expression trees of conditions on fields, and their reference semantics, `matches`."""
 
-    label = Field("label")
-    (label == "goldfish") & (Field("year") >= 2020) | ~label.isin(["cat", "dog"])
-
-Only fields that the collection's schema declares can be filtered on.
-"""
-
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
-from itertools import product
-from math import prod
-from typing import Any, Final, Literal
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal, TypeAlias
 
 from imgsearch.types import Value
 
 Operation = Literal["==", "!=", "<", "<=", ">", ">="]
-_MOST_FORMS: Final = 64  # limit for one text: 2 ** 6, a path with six non-ASCII parts
+_PLAIN: Final = re.compile(r"(?:(?![*?\[K;`])[\x01-\x7f])*")
 
 
 class Filter:
@@ -82,6 +75,50 @@ class StartsWith(Filter):
 
 
 @dataclass(frozen=True, slots=True)
+class Under(Filter):
+    """A field's text is a path below `folder`, at any depth: ``/a/b`` holds /a/b/c/1.jpg."""
+
+    field: str
+    folder: str
+
+    def prefix(self) -> StartsWith:
+        """Return the same condition as a prefix that ends with a separator."""
+        separator = "\\" if "\\" in self.folder and "/" not in self.folder else "/"
+        whole = self.folder and self.folder.rstrip(separator) + separator
+        return StartsWith(self.field, whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Glob(Filter):
+    """A field's whole text matches `pattern`, in composed form (NFC) and by case.
+
+    ``*`` matches any characters, also "/"; ``?`` matches one, and ``[ab]`` and ``[!ab]`` match one
+    of a set.
+    """
+
+    field: str
+    pattern: str
+
+    def prefix(self) -> StartsWith:
+        """Return a wider condition: the plain ASCII text before the first wildcard.
+
+        "K", ";" and "`" end it, because other characters compose to them.
+        """
+        plain = _PLAIN.match(self.pattern)
+        return StartsWith(self.field, plain[0] if plain else "")
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull(Filter):
+    """A field has no value, or the zero of its type: "", 0 or 0.0. Booleans have no null.
+
+    Stores do not distinguish a missing declared field from a zero.
+    """
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
 class And(Filter):
     """Both conditions hold."""
 
@@ -102,6 +139,10 @@ class Not(Filter):
     """The inner condition does not hold."""
 
     inner: Filter
+
+
+Leaf: TypeAlias = Compare | In | StartsWith | Under | Glob | IsNull
+"""A condition on a single field."""
 
 
 class Field:
@@ -139,6 +180,40 @@ class Field:
         """Return a filter for records whose field begins with `prefix`."""
         return StartsWith(self.name, prefix)
 
+    def under(self, folder: str) -> Filter:
+        """Return a filter for records whose path lies below `folder`, at any depth.
+
+        >>> matches(Field("path").under("/photos/2019"), {"path": "/photos/2019/may/1.jpg"})
+        True
+        """
+        return Under(self.name, folder)
+
+    def glob(self, pattern: str) -> Filter:
+        """Return a filter for records whose whole text matches a glob; ``*`` also matches "/".
+
+        >>> matches(Field("path").glob("*.jp[eg]*"), {"path": "/photos/1.jpg"})
+        True
+        """
+        return Glob(self.name, pattern)
+
+    def like(self, pattern: str) -> Filter:
+        r"""Return a filter for a pattern of SQL: ``%`` is any text, ``_`` is one character.
+
+        A backslash before ``%``, ``_`` or a backslash makes it plain. Letters are compared by case.
+
+        >>> matches(Field("path").like("%.jpg"), {"path": "/photos/1.jpg"})
+        True
+        """
+        return Glob(self.name, _glob_of(pattern))
+
+    def isnull(self) -> Filter:
+        """Return a filter for records without a value, or with the zero of its type; see `IsNull`.
+
+        >>> matches(Field("label").isnull(), {"label": ""})
+        True
+        """
+        return IsNull(self.name)
+
 
 def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
     """Return whether `fields` match the filter. They must include every field in the filter.
@@ -152,85 +227,58 @@ def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
             return matches(left, fields) or matches(right, fields)
         case Not(inner):
             return not matches(inner, fields)
-        case In(name, values):
-            return fields[name] in values
-        case StartsWith(name, prefix):
-            return str(fields[name]).startswith(prefix)
-        case Compare(name, operation, value):
-            return _COMPARE[operation](fields[name], value)
+        case IsNull(name):
+            return not fields.get(name)
+        case Compare() | In() | StartsWith() | Under() | Glob():
+            return _holds(where, fields[where.field])
     raise TypeError(f"not a filter: {where!r}")
+
+
+def _holds(leaf: Leaf, stored: Value) -> bool:
+    """Return whether a stored value meets a condition other than `IsNull`."""
+    match leaf:
+        case Compare(_, operation, value):
+            return _COMPARE[operation](stored, value)
+        case In(_, values):
+            return stored in values
+        case StartsWith(_, prefix):
+            return str(stored).startswith(prefix)
+        case Under():
+            return _holds(leaf.prefix(), stored)
+        case Glob(_, pattern):
+            text = unicodedata.normalize("NFC", str(stored))
+            return fnmatchcase(text, unicodedata.normalize("NFC", pattern))
+    raise TypeError(f"not a condition on a value: {leaf!r}")
 
 
 def renamed(where: Filter, names: Mapping[str, str]) -> Filter:
     """Return the filter with its fields renamed: `names` maps old names to new ones."""
 
-    def rename(leaf: Filter) -> Filter:
-        if isinstance(leaf, Compare | In | StartsWith):
-            return replace(leaf, field=names.get(leaf.field, leaf.field))
-        raise TypeError(f"not a filter: {leaf!r}")
+    def rename(leaf: Leaf) -> Filter:
+        return replace(leaf, field=names.get(leaf.field, leaf.field))
 
-    return _with_leaves(where, rename)
+    return with_leaves(where, rename)
 
 
-def composed(text: str) -> str:
-    """Return a text in composed form (NFC). macOS stores é decomposed, as e and an accent (NFD)."""
-    return unicodedata.normalize("NFC", text)
+def with_leaves(where: Filter, change: Callable[[Leaf], Filter]) -> Filter:
+    """Return the filter with `change` applied to each of its `leaves`.
 
-
-def in_any_form(where: Filter) -> Filter:
-    """Return a filter that also matches texts stored in the other Unicode form (NFC or NFD).
-
-    Labels are stored in NFC. Paths keep the form that the file system uses, and older collections
-    hold labels in either form. ``<``, ``<=``, ``>`` and ``>=`` do not change.
+    Raises:
+        TypeError: `where` is not a filter.
     """
-    return _with_leaves(where, _in_any_form)
-
-
-def _in_any_form(leaf: Filter) -> Filter:
-    match leaf:
-        case In(name, values):
-            return In(name, tuple(form for value in values for form in forms(value)))
-        case StartsWith(name, prefix):
-            prefixes: list[Filter] = [StartsWith(name, str(form)) for form in forms(prefix)]
-            return reduce(Or, prefixes)
-        case Compare(name, "==" | "!=" as operation, value) if len(forms(value)) > 1:
-            equal = In(name, tuple(forms(value)))
-            return equal if operation == "==" else Not(equal)
-    return leaf
-
-
-def forms(value: Value) -> list[Value]:
-    """Return a value; for a text, also its composed and decomposed forms (NFC and NFD).
-
-    Each folder or file name in a path may have its own form, so all combinations are returned. A
-    path with more than 64 combinations is converted as a whole.
-    """
-    if not isinstance(value, str) or value.isascii():
-        return [value]
-    parts = [_both(part) for part in value.split("/")]
-    if prod(map(len, parts)) > _MOST_FORMS:
-        parts = [_both(value)]
-    return list(dict.fromkeys((value, *map("/".join, product(*parts)))))
-
-
-def _both(text: str) -> list[str]:
-    return list({unicodedata.normalize(form, text): None for form in ("NFC", "NFD")})
-
-
-def _with_leaves(where: Filter, change: Callable[[Filter], Filter]) -> Filter:
-    """Return the filter with `change` applied to each of its `leaves`."""
     match where:
         case And(left, right):
-            return And(_with_leaves(left, change), _with_leaves(right, change))
+            return And(with_leaves(left, change), with_leaves(right, change))
         case Or(left, right):
-            return Or(_with_leaves(left, change), _with_leaves(right, change))
+            return Or(with_leaves(left, change), with_leaves(right, change))
         case Not(inner):
-            return Not(_with_leaves(inner, change))
-        case _:
+            return Not(with_leaves(inner, change))
+        case Compare() | In() | StartsWith() | Under() | Glob() | IsNull():
             return change(where)
+    raise TypeError(f"not a filter: {where!r}")
 
 
-def leaves(where: Filter) -> Iterable[Filter]:
+def leaves(where: Filter) -> Iterable[Leaf]:
     """Yield the conditions on single fields, which are joined by `And`, `Or` and `Not`."""
     match where:
         case And(left, right) | Or(left, right):
@@ -238,8 +286,10 @@ def leaves(where: Filter) -> Iterable[Filter]:
             yield from leaves(right)
         case Not(inner):
             yield from leaves(inner)
-        case _:
+        case Compare() | In() | StartsWith() | Under() | Glob() | IsNull():
             yield where
+        case _:
+            raise TypeError(f"not a filter: {where!r}")
 
 
 def comparisons(where: Filter) -> Iterable[tuple[str, Operation, Value]]:
@@ -248,10 +298,21 @@ def comparisons(where: Filter) -> Iterable[tuple[str, Operation, Value]]:
         match leaf:
             case In(name, values):
                 yield from ((name, "==", value) for value in values)
-            case StartsWith(name, prefix):
-                yield name, ">=", prefix
+            case StartsWith(name, text) | Under(name, text) | Glob(name, text):
+                yield name, ">=", text
             case Compare(name, operation, value):
                 yield name, operation, value
+
+
+def _glob_of(pattern: str) -> str:
+    """Convert a pattern of SQL to a glob."""
+    parts = re.findall(r"\\[%_\\]|.", pattern, re.DOTALL)
+    wild = {"%": "*", "_": "?"}
+    return "".join(wild.get(part) or _plain(part[-1]) for part in parts)
+
+
+def _plain(character: str) -> str:
+    return f"[{character}]" if character in "*?[" else character
 
 
 _LAST = chr(0x10FFFF)  # the highest code point

@@ -9,8 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsearch.errors import FieldInvalid
-from imgsearch.filters import And, Compare, Field, Filter, In, Not, Or, StartsWith, matches
-from imgsearch.wire.filters import from_json, to_json
+from imgsearch.filters import (
+    And,
+    Compare,
+    Field,
+    Filter,
+    Glob,
+    In,
+    IsNull,
+    Not,
+    Or,
+    StartsWith,
+    Under,
+    matches,
+    to_filter,
+)
+from imgsearch.filters.mapping import from_json, to_json
 
 NAMES = ("label", "jahr", "größe", "neu")
 values = st.one_of(
@@ -26,6 +40,9 @@ conditions = (
     | ordered
     | st.builds(In, names, st.lists(values, max_size=4).map(tuple))
     | st.builds(StartsWith, names, st.text(max_size=2))
+    | st.builds(Under, names, st.text(max_size=2))
+    | st.builds(Glob, names, st.text("a*?[]!", max_size=4))
+    | st.builds(IsNull, names)
 )
 trees = st.recursive(
     conditions,
@@ -88,6 +105,33 @@ def test_long_chain_becomes_a_flat_tree():
     assert not matches(back, {"n": 77})
 
 
+LABEL, YEAR = Field("label"), Field("year")
+
+
+@pytest.mark.parametrize(
+    ("short", "where"),
+    [
+        ({"label": "猫"}, LABEL == "猫"),
+        ({"label": ["a", "b"]}, LABEL.isin(["a", "b"])),
+        ({"label": ("a",)}, LABEL.isin(["a"])),
+        ({"label": None}, LABEL.isnull()),
+        ({"label": "a", "year": {">=": 2019, "<": 2024}},
+         (LABEL == "a") & ((YEAR >= 2019) & (YEAR < 2024))),
+        ({"label": {"not in": ["a"]}}, ~LABEL.isin(["a"])),
+        ({"path": {"under": "/a"}}, Field("path").under("/a")),
+        ({"path": {"like": "%_.jpg"}}, Field("path").glob("*?.jpg")),
+        ({"path": {"glob": "*.jpg", "startswith": "/a"}},
+         Field("path").glob("*.jpg") & Field("path").startswith("/a")),
+        ({"label": {"null": False}}, ~LABEL.isnull()),
+        ({"any": [{"label": "a"}, {"not": {"year": 3}}]}, (LABEL == "a") | ~(YEAR == 3)),
+        ({"all": ["a", "b"]}, Field("all").isin(["a", "b"])),  # a field called "all"
+    ],
+)  # fmt: skip
+def test_short_form_names_fields_as_keys(short, where):
+    assert to_filter(short) == where
+    assert from_json(to_json(where)) == where
+
+
 @pytest.mark.parametrize(
     ("value", "place"),
     [
@@ -103,7 +147,14 @@ def test_long_chain_becomes_a_flat_tree():
         ({"all": [condition()], "any": [condition()]}, ""),
         ({"field": "label", "op": "=="}, ""),
         ({**condition(), "extra": 1}, ""),
-        (condition(field=3), ""),
+        (condition(field=3), "/field"),
+        ({"label": {"~": 1}}, "/label"),
+        ({"a/b": {"in": "x"}}, "/a~1b/in"),
+        ({"label": {}}, "/label"),
+        ({"label": [None]}, "/label/0"),
+        ({"year": {"null": 1}}, "/year/null"),
+        ({3: 1}, "/3"),
+        ({"label": "a", "year": {"under": 3}}, "/year/under"),
         (condition(field=""), "/field"),
         (condition(field="f" * 65), "/field"),
         ({"all": []}, "/all"),
