@@ -5,24 +5,41 @@ import decimal
 import math
 import os
 import uuid
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from imgsearch.errors import FieldInvalid
+from imgsearch.errors import ConfigError, FieldInvalid
+from imgsearch.text import did_you_mean
 from imgsearch.types import Value
 
 FieldType = Literal["str", "int", "float", "bool"]
 
+Declaration: TypeAlias = Mapping[str, "FieldType | type"]
+"""The names of fields with their types: ``{"year": int, "city": str}``, or ``{"year": "int"}``."""
+
 ZEROS: Final[Mapping[FieldType, Value]] = {"str": "", "int": 0, "float": 0.0, "bool": False}
 """The value of a declared field if a record is written without it."""
 
-# internal field names of stores, and keywords of their filter languages
+OWN: Final = ("path", "label")
+"""The fields of every image, which imgsearch declares and sets."""
+
+# the fields of regions; internal field names of stores, and keywords of their filter languages
 _RESERVED: Final = frozenset({
     "id", "vector", "score", "distance", "in", "not", "and", "or", "like", "exists", "is", "null",
     "true", "false", "array_contains", "json_contains", "include", "exclude", "count",
 })  # fmt: skip
+_REGIONS: Final = ("image", "box", "object")
+_TYPES: Final[Mapping[Any, FieldType]] = {str: "str", int: "int", float: "float", bool: "bool"}
+_PYTHON: Final[Mapping[FieldType, tuple[type, ...]]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+}
+_TRUE: Final = ("true", "yes", "1")
+_FALSE: Final = ("false", "no", "0")
 
 
 def check_field_name(name: object) -> None:
@@ -46,6 +63,52 @@ def can_filter(name: str) -> bool:
     except FieldInvalid:
         return False
     return True
+
+
+def declared(fields: Declaration | Iterable[str] | None) -> dict[str, FieldType]:
+    """Return the types of declared fields. Texts declare them as on the command line.
+
+    >>> declared({"year": int, "city": str}) == declared(["year:int", "city"])
+    True
+
+    Raises:
+        ConfigError: a type is unknown, a field is declared twice, or imgsearch sets this field.
+        FieldInvalid: a name is invalid.
+    """
+    if fields is None:
+        return {}
+    if isinstance(fields, str) or not isinstance(fields, Mapping | Iterable):
+        raise ConfigError(f'fields must be a dict such as {{"year": int}}, not {fields!r}')
+    pairs = list(fields.items() if isinstance(fields, Mapping) else map(_pair, fields))
+    types: dict[str, FieldType] = {}
+    for name, kind in pairs:
+        check_field_name(name)
+        if name in (*OWN, *_REGIONS):
+            raise ConfigError(f"field {name!r} cannot be declared: imgsearch sets it")
+        if name in types:
+            raise ConfigError(f"field {name!r} is declared twice")
+        types[name] = _type(name, kind)
+    return types
+
+
+def _pair(text: object) -> tuple[str, str]:
+    if not isinstance(text, str):
+        raise ConfigError(f'fields must be a dict such as {{"year": int}}, not {text!r}')
+    name, colon, kind = text.partition(":")
+    return name.strip(), kind.strip() if colon else "str"
+
+
+def _type(name: str, kind: object) -> FieldType:
+    names = tuple(_TYPES.values())
+    if isinstance(kind, type) and kind in _TYPES:
+        return _TYPES[kind]
+    if isinstance(kind, str) and kind in names:
+        return next(known for known in names if known == kind)
+    text = kind.__name__ if isinstance(kind, type) else repr(kind)
+    raise ConfigError(
+        f"field {name!r} has unknown type {text}. Use one of {', '.join(names)}"
+        + did_you_mean(kind, names)
+    )
 
 
 def is_null(value: object) -> bool:
@@ -79,3 +142,68 @@ def field_value(value: Any) -> Value | None:
         case os.PathLike() | uuid.UUID():
             return str(value)
     raise FieldInvalid(f"a {type(value).__name__} is not a str, a number or a bool.")
+
+
+def typed(fields: Mapping[str, Any], types: Mapping[str, FieldType]) -> dict[str, Value]:
+    """Return fields as they are stored, without empty ones. Undeclared fields keep their types.
+
+    A whole float becomes an integer, and an integer a float, where that type is declared.
+
+    >>> typed({"year": 2024.0, "city": None}, {"year": "int", "city": "str"})
+    {'year': 2024}
+
+    Raises:
+        FieldInvalid: a name is invalid, or a value has another type than the declared one.
+    """
+    values: dict[str, Value] = {}
+    for name, cell in fields.items():
+        check_field_name(name)
+        try:
+            value = field_value(cell)
+        except FieldInvalid as error:
+            raise FieldInvalid(f"field {name!r}: {error}") from error
+        if value is not None:
+            values[name] = _as(name, value, types.get(name))
+    return values
+
+
+def _as(name: str, value: Value, kind: FieldType | None) -> Value:
+    """Return a value as the declared type.
+
+    Raises:
+        FieldInvalid: it has another type.
+    """
+    if kind is None:
+        return value
+    if kind == "int" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, _PYTHON[kind]) or (isinstance(value, bool) and kind != "bool"):
+        raise FieldInvalid(f"field {name!r} takes {kind}, not {type(value).__name__}: {value!r}")
+    return float(value) if kind == "float" else value
+
+
+def from_text(name: str, cell: str, kind: FieldType) -> Value | None:
+    """Return the cell of a csv as a value of the declared type, None if it is empty.
+
+    >>> from_text("year", " 2024 ", "int"), from_text("paid", "no", "bool")
+    (2024, False)
+
+    Raises:
+        FieldInvalid: the text is no value of this type.
+    """
+    text = cell.strip()
+    if kind == "str" or not text:
+        return text or None
+    try:
+        match kind:
+            case "int":
+                number = float(text) if "." in text else int(text)
+                return _as(name, number, kind)
+            case "float":
+                value = float(text)
+                return value if math.isfinite(value) else None
+            case _ if text.lower() in (*_TRUE, *_FALSE):
+                return text.lower() in _TRUE
+    except ValueError as error:
+        raise FieldInvalid(f"field {name!r} takes {kind}, not {text[:80]!r}") from error
+    raise FieldInvalid(f"field {name!r} takes true or false, not {text[:80]!r}")

@@ -4,6 +4,7 @@
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from typing_extensions import override
@@ -12,6 +13,7 @@ from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import CollectionView, FieldNames
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch
+from imgsearch.fields import FieldType
 from imgsearch.types import Closeable, Fingerprint
 
 
@@ -95,6 +97,36 @@ class VectorBackend(Closeable):
                 and imgsearch cannot search it.
         """
         return self.open(name).schema.encoder
+
+    def add_fields(self, name: str, fields: Mapping[str, FieldType]) -> Collection:
+        """Declare further fields of a collection, and return the collection.
+
+        Its records get the zero of each type. Collections that are open keep their schema.
+
+        Raises:
+            CollectionNotFound: no collection has this name.
+            SchemaMismatch: the collection has such a field, another program created it, or the
+                store cannot add fields.
+        """
+        collection = self.open(name)
+        collection.require_own()
+        if known := sorted(fields.keys() & collection.schema.fields.keys()):
+            raise SchemaMismatch(f"collection {name!r} has a field {known[0]!r} already")
+        wanted = replace(collection.schema, fields={**collection.schema.fields, **fields})
+        self._declare(collection, wanted)
+        return self.open(name)
+
+    def _declare(self, collection: Collection, schema: Schema) -> None:
+        """Change the schema of a collection to `schema`, which has further fields.
+
+        Raises:
+            SchemaMismatch: the store cannot add fields.
+        """
+        fields = ", ".join(schema.fields.keys() - collection.schema.fields.keys())
+        raise SchemaMismatch(
+            f"collection {collection.name!r} has no field {fields}, and {self.url} cannot add one. "
+            "Add the images to a new collection that declares it."
+        )
 
     @abstractmethod
     def drop(self, name: str) -> None:

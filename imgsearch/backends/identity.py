@@ -75,10 +75,13 @@ class IdentityCheck:
 def require_same(name: str, before: Schema, after: Schema) -> None:
     """Check that a collection that was created again has the same schema, except for the index.
 
+    Further fields may have been added to it.
+
     Raises:
         SchemaMismatch: the schemas differ.
     """
-    rebuilt = replace(after, index=before.index)
+    kept = {name: kind for name, kind in after.fields.items() if name in before.fields}
+    rebuilt = replace(after, index=before.index, fields=kept)
     if differences := before.differences(rebuilt, mine="before", theirs="now"):
         raise SchemaMismatch(
             f"collection {name!r} was replaced by another one after it was opened "

@@ -14,6 +14,7 @@ from imgsearch.backends.exact import hit, similarities
 from imgsearch.backends.identity import dropped_error, require_same
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
+from imgsearch.fields import ZEROS
 from imgsearch.filters import Filter, matches
 from imgsearch.types import Hit, Matrix, Record, Value, check_name
 
@@ -117,6 +118,15 @@ class Backend(VectorBackend):
         if rows is None:
             raise CollectionNotFound(f"no collection {name!r} in {self.url}")
         return MemoryCollection(name, rows)
+
+    @override
+    def _declare(self, collection: Collection, schema: Schema) -> None:
+        with self._guard:
+            rows = self._content().collections[collection.name]
+        with rows.lock:
+            zeros = {name: ZEROS[kind] for name, kind in schema.fields.items()}
+            rows.fields = [{**zeros, **fields} for fields in rows.fields]
+            rows.schema = schema
 
     @override
     def drop(self, name: str) -> None:

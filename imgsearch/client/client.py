@@ -19,6 +19,7 @@ from imgsearch.errors import (
     ImageNotFound,
     ImgSearchError,
 )
+from imgsearch.fields import typed
 from imgsearch.filters import Where
 from imgsearch.images import inputs
 from imgsearch.images.inputs import Input, Reading
@@ -91,13 +92,15 @@ class Client(SearchableImages):
         path_column: str | None = None,
         label_column: str | None = None,
         url_hosts: Sequence[str] | None = (),
+        fields: Mapping[str, Any] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
         """Upload images: paths, images in memory, tables, data sets, or iterables; see `Input`.
 
-        `path_column` and `label_column` name columns of a table or list. Pillow images and arrays
-        are sent as PPM, images in memory without a name as ``image-`` and the start of their hash.
+        `path_column` and `label_column` name columns of a table or list. `fields` are those of all
+        images; a row's own win. Pillow images and arrays are sent as PPM, images in memory without
+        a name as ``image-`` and the start of their hash.
 
         If the service already has an image with the same bytes and name, it is skipped, or gets the
         label that the source has for it; so an interrupted call can be repeated. Unreadable files
@@ -109,7 +112,7 @@ class Client(SearchableImages):
                 nothing was sent, unless an iterator yielded the object.
             EncoderError, BackendError: the service failed; images counted as added are stored.
         """
-        reading = Reading(path_column, label_column=label_column)
+        reading = Reading(path_column, label_column=label_column, fields=typed(fields or {}, {}))
         total = sum(inputs.count(source, reading) for source in images)
         tally = Tally(total, on_progress, on_failure)
         reading = replace(reading, ignored=tally.ignore, note=tally.note)

@@ -4,8 +4,8 @@
 of any length can be added.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from os import PathLike
 from typing import Any, Final, Protocol, TypeAlias
@@ -18,6 +18,7 @@ from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.objects import as_array
 from imgsearch.images.references import Reference
 from imgsearch.images.tables import Columns
+from imgsearch.types import Value
 
 
 class SupportsItems(Protocol):
@@ -56,12 +57,16 @@ _OnText: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How sources are read: the columns, and callbacks for ignored rows and for notes."""
+    """How sources are read: the columns, and callbacks for ignored rows and for notes.
+
+    `fields` are those of all images; a row's own win.
+    """
 
     path_column: str | None = None
     ignored: _OnText = lambda _text: None
     note: _OnText = lambda _text: None
     label_column: str | None = None
+    fields: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def columns(self) -> ListColumns:
@@ -89,7 +94,10 @@ def references(source: Input, reading: Reading = Reading()) -> Iterator[Referenc
         SourceError: at the call if `source` cannot be added, or is a list with such an item; an
             item of an iterator raises during iteration.
     """
-    return _kind(source).references(source, reading)
+    images = _kind(source).references(source, reading)
+    if not reading.fields:
+        return images
+    return (replace(image, fields={**reading.fields, **image.fields}) for image in images)
 
 
 def count(source: Input, reading: Reading = Reading()) -> int:

@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import replace
-from typing import Final
 
 from imgsearch import backends, encoders
 from imgsearch.backends import (
@@ -24,13 +23,11 @@ from imgsearch.errors import (
     EncoderMismatch,
     SchemaMismatch,
 )
-from imgsearch.fields import FieldType
+from imgsearch.fields import OWN, FieldType, declared
 from imgsearch.images import regions
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.text import did_you_mean
 from imgsearch.types import check_name
-
-_FIELDS: Final = ("path", "label")  # stored beside each vector
 
 
 class CollectionHandle:
@@ -66,6 +63,8 @@ class CollectionHandle:
             self._watch = versions.Watch(self.backend, name)
             self.known = self._existing()
             self._index, self._metric = _index_and_metric(self.known, options)
+            self._declared = declared(options.fields)
+            self._check_types(self.known)
             self.recipe = self._recipe_for(self.known)
         except BaseException:
             self.backend.close()
@@ -80,6 +79,7 @@ class CollectionHandle:
         with self._lock:
             self._follow()
             if self.known is None and (collection := self._existing()) is not None:
+                self._check_types(collection)
                 self.recipe = self._recipe_for(collection)
                 self.known = collection
             return self.known
@@ -141,14 +141,21 @@ class CollectionHandle:
             raise unnamed_encoder_error(self.known)
         return self.recipe
 
+    @property
+    def fields(self) -> dict[str, FieldType]:
+        """The types of the declared fields: of the collection, and of the user for a new one."""
+        known = {} if self.known is None else self.known.schema.fields
+        return {**self._declared, **known}
+
     def require_writable(self) -> None:
         """Check that the collection may be written to, or created.
 
-        If another program dropped the collection, `open_or_create` will create it again.
+        Fields that the user declared are added to the collection. If another program dropped the
+        collection, `open_or_create` will create it again.
 
         Raises:
             ConfigError: the collection was opened with field names.
-            SchemaMismatch: the collection records no encoder.
+            SchemaMismatch: the collection records no encoder, or its store cannot add a field.
         """
         if self._names:
             raise ConfigError(
@@ -163,6 +170,14 @@ class CollectionHandle:
                 collection.get(["-"])
             except CollectionNotFound:
                 self.known = None
+                return
+            missing = {
+                name: kind
+                for name, kind in self._declared.items()
+                if name not in collection.schema.fields
+            }
+            if missing:
+                self.known = self.backend.add_fields(self.version, missing)
 
     def open_or_create(self, *, with_regions: bool = False) -> Collection:
         """Return the collection; create it if it does not exist.
@@ -200,14 +215,28 @@ class CollectionHandle:
         except CollectionNotFound:
             return None
 
+    def _check_types(self, collection: Collection | None) -> None:
+        """Check that the user declared the fields of a collection with their types.
+
+        Raises:
+            SchemaMismatch: a field has another type.
+        """
+        known = {} if collection is None else collection.schema.fields
+        for name, kind in self._declared.items():
+            if known.get(name, kind) != kind:
+                raise SchemaMismatch(
+                    f"collection {self.name!r}: the field {name!r} is {known[name]} there, not "
+                    f"{kind}. Declare it as {known[name]}, or choose another name."
+                )
+
     def _recipe_for(self, collection: Collection | None) -> Recipe | None:
         return _recipe(collection, self._options)
 
     def _schema(self, *, with_regions: bool) -> Schema:
         recipe = self.required_recipe()
         encoder = encoders.load(**recipe.config()).fingerprint
-        names = (*_FIELDS, *regions.FIELDS) if with_regions else _FIELDS
-        fields: dict[str, FieldType] = dict.fromkeys(names, "str")
+        names = (*OWN, *regions.FIELDS) if with_regions else OWN
+        fields: dict[str, FieldType] = {**dict.fromkeys(names, "str"), **self._declared}
         index = Index.parse(self._index)
         return Schema(encoder.dim, self._metric, index, fields, encoder, recipe.to_json())
 

@@ -1,4 +1,4 @@
-"""What a library's collection is created with: its encoder, index and metric."""
+"""What a library's collection is created with: its encoder, index, metric and fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ from typing import Any
 from imgsearch import encoders
 from imgsearch.backends import Index, Metric
 from imgsearch.backends.schema import check_metric
+from imgsearch.fields import Declaration, declared
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionOptions:
-    """The encoder, index and metric of a collection, as for `imgsearch.open`.
+    """The encoder, index, metric and fields of a collection, as for `imgsearch.open`.
 
     None stands for the value that an existing collection has, or for the default.
     """
@@ -22,16 +23,19 @@ class CollectionOptions:
     options: Mapping[str, Any] | None = None
     index: str | None = None
     metric: Metric | None = None
+    fields: Declaration | None = None
 
     def check(self) -> None:
         """Check the values that can be checked without a store.
 
         Raises:
-            ConfigError, ModelNotFound, WeightsNotFound, WeightsInvalid: as for `imgsearch.open`.
+            ConfigError, FieldInvalid, ModelNotFound, WeightsNotFound, WeightsInvalid: as for
+                `imgsearch.open`.
         """
         if self.index is not None:
             Index.parse(self.index)
         if self.metric is not None:
             check_metric(self.metric)
+        declared(self.fields)
         if self.model is not None:
             encoders.check(self.model, weights=self.weights, options=self.options)

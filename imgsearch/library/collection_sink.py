@@ -13,6 +13,7 @@ from imgsearch.backends import Collection
 from imgsearch.backends.regions import has_regions
 from imgsearch.encoders.embedding import failure_of, vectors_of
 from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
+from imgsearch.fields import typed
 from imgsearch.filters import Field
 from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.references import Reference
@@ -49,6 +50,7 @@ class CollectionSink(Sink[Reference, Candidate]):
     ) -> None:
         self._handle, self.tally, self._regions = handle, tally, regions
         self._own_labels, self._max_pixels, self._fetch = own_labels, max_pixels, fetch
+        self._noted: set[str] = set()
         self._version = handle.version
         self.collection = handle.known
         if regions and self.collection is not None and not has_regions(self.collection):
@@ -60,9 +62,11 @@ class CollectionSink(Sink[Reference, Candidate]):
     @override
     def read(self, item: Reference) -> Candidate:
         data = sources.read(item, max_pixels=self._max_pixels, fetch=self._fetch)
+        fields = typed(item.fields, self._handle.fields) if item.fields else {}
+        self._note_undeclared(fields)
         content = sources.content_id(data)
         return Candidate(
-            stored_path(item), item.label, content, data, fields=item.fields, place=item.place
+            stored_path(item), item.label, content, data, fields=fields, place=item.place
         )
 
     @override
@@ -112,6 +116,15 @@ class CollectionSink(Sink[Reference, Candidate]):
     def finish(self) -> None:
         if self.collection is not None:
             self.collection.flush()
+
+    def _note_undeclared(self, fields: Mapping[str, Value]) -> None:
+        for name in fields.keys() - self._noted - self._handle.fields.keys():
+            self._noted.add(name)
+            kind = type(fields[name]).__name__
+            self.tally.note(
+                f"field {name!r} is stored, but filters cannot use it. Declare it: "
+                f'imgsearch.open(…, fields={{"{name}": {kind}}})'
+            )
 
     def _update(
         self, files: Sequence[Candidate], known: Mapping[str, Record] | None = None

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from imgsearch.filters import Where
 from imgsearch.images.inputs import Input
@@ -43,12 +43,14 @@ class SearchableImages(Closeable):
         path_column: str | None = None,
         label_column: str | None = None,
         url_hosts: Sequence[str] | None = (),
+        fields: Mapping[str, Any] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
         """Add images: paths, images in memory, tables, data sets, or iterables; see `Input`.
 
-        `path_column` and `label_column` name columns of a table or list.
+        `path_column` and `label_column` name columns of a table or list. `fields` are those of all
+        images; a row's own fields win. Known images get their new values.
 
         Known images are skipped, or get the label that the source has for them, so an interrupted
         call can be repeated. Unreadable files are listed in `Report.failures`; they do not stop the

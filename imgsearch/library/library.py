@@ -23,6 +23,7 @@ from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.errors import ImageNotFound
+from imgsearch.fields import typed
 from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs
 from imgsearch.images.inputs import Input, Reading
@@ -103,6 +104,7 @@ class Library(SearchableImages):
         path_column: str | None = None,
         label_column: str | None = None,
         url_hosts: Sequence[str] | None = (),
+        fields: Mapping[str, Any] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
@@ -113,7 +115,8 @@ class Library(SearchableImages):
         bytes of a file, a Pillow image, or an array (see `Input`). A table is a data frame or an
         Arrow table, whose other columns are fields. `path_column` and `label_column` name columns
         of lists and tables, which are otherwise found by their names. Images in memory have no
-        path, unless they are named, or Pillow opened them from a file.
+        path, unless they are named, or Pillow opened them from a file. `fields` are
+        those of all images; a row's own win. Known images get their new labels and values.
 
         Ids are content hashes: of a file's bytes, or of the size and RGB bytes of a Pillow image or
         an array. So images already in the library are skipped without decoding, and
@@ -130,6 +133,7 @@ class Library(SearchableImages):
         Raises:
             SourceError: a folder, glob or list does not exist or names no path, or an object is no
                 image; nothing was added, unless an iterator yielded the object.
+            FieldInvalid: a field in `fields` has an invalid name, or a value of another type.
             ConfigError: `pipeline` needs columns that do not exist, or the library has regions.
             EncoderError: the encoder cannot be built, or is not the collection's encoder.
             SchemaMismatch: the collection records no encoder; another program may have filled it.
@@ -139,7 +143,11 @@ class Library(SearchableImages):
         steps = pipeline or self._steps.get("image")
         if steps is not None:  # checks them before a file is read
             self._pipelines.insert(self.recipe, steps)
-        reading = Reading(path_column, label_column=label_column)
+        reading = Reading(
+            path_column,
+            label_column=label_column,
+            fields=typed(fields or {}, self._handle.fields),
+        )
         total = sum(inputs.count(source, reading) for source in images)
         tally = Tally(total, on_progress, on_failure)
         reading = replace(reading, ignored=tally.ignore, note=tally.note)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from imgsearch.backends import FieldNames, Metric, StoreOptions
 from imgsearch.encoders.detector import Detection
 from imgsearch.errors import ConfigError
+from imgsearch.fields import Declaration
 from imgsearch.images import MAX_PIXELS, checked_limit
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_options import CollectionOptions
@@ -25,6 +26,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     options: Mapping[str, Any] | None = None,
     index: str | None = None,
     metric: Metric | None = None,
+    fields: Declaration | None = None,
     token: str | None = None,
     timeout: float = 60.0,
     regions: "str | PathLike[str] | Detection | None" = None,
@@ -47,6 +49,10 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `max_pixels` limits the decoded pixels of an added image or a query image. A JPEG is decoded at
     1/2, 1/4 or 1/8 scale if that is enough for the encoder, so a 200-megapixel JPEG is accepted.
 
+    `fields` declares fields of your own with their types, str, int, float or bool, such as
+    ``{"year": int}``. Searches filter on them, and `add` checks the type of their values. An
+    existing collection remembers its own; the next `add` declares further ones, if the store can.
+
     A collection of another program is read-only. To search it, give the model that made its vectors
     and the names of its fields: `path_field` and `label_field` become "path" and "label" in hits.
     `vector_field` is required if it has several vector fields. `id_field`, the primary key, is
@@ -59,12 +65,13 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
 
     Raises:
         ConfigError: the URL, the index, the metric or another argument is invalid.
+        FieldInvalid: the name of a field is invalid.
         ModelNotFound: no model is called `model`.
         WeightsNotFound, WeightsInvalid: the weights file does not exist, or is invalid.
         EncoderMismatch: the collection was made by another model.
         EncoderRemoved: `model` was removed; or a removed encoder made the collection, and `model`
             is another one. Without `model` the collection opens.
-        SchemaMismatch: the collection has another index or metric.
+        SchemaMismatch: the collection has another index or metric, or a field has another type.
         StoreLocked, BackendUnavailable: the store cannot be opened.
     """
     checked_limit(max_pixels)
@@ -74,7 +81,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     handle = CollectionHandle(
         StoreOptions(url, token, timeout),
         collection,
-        CollectionOptions(model, weights, options, index, metric),
+        CollectionOptions(model, weights, options, index, metric, fields),
         names=FieldNames(id_field, vector_field, path_field, label_field),
     )
     return Library(handle, regions=detection, max_pixels=max_pixels, steps=steps)

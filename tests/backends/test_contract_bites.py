@@ -477,6 +477,14 @@ class ForgetsToDrop(Backend):
         rows.dropped = False
 
 
+class DeclaresForNewRecords(Backend):
+    """Adds fields without giving the records their zeros."""
+
+    @override
+    def _declare(self, collection: Collection, schema: Schema) -> None:
+        self._content().collections[collection.name].schema = schema
+
+
 class HoldsOnToTheDropped(MemoryCollection):
     """Fails permanently after its collection was dropped, even if it is created again."""
 
@@ -611,6 +619,7 @@ CAUGHT: list[tuple[type, Callable[..., None]]] = [
     (TakesForeignForOwn, contract.test_collection_of_another_program_is_read_and_never_written),
     (NeverWritesToForeign, contract.test_collection_of_another_program_is_written_on_request),
     (ForgetsToDrop, contract.test_drop_deletes_all_records),
+    (DeclaresForNewRecords, contract.test_added_fields_are_filtered_and_hold_zeros_in_old_records),
     (HoldsOnToTheDropped, contract.test_open_collection_continues_after_it_was_created_again),
     (TakesAnySuccessor, contract.test_open_collection_refuses_another_one_of_its_name),
 ]

@@ -9,7 +9,7 @@ from imgsearch.backends.identity import IdentityCheck, require_same
 from imgsearch.errors import SchemaMismatch
 from imgsearch.types import Fingerprint
 
-SCHEMA = Schema(4, encoder=Fingerprint("one", 4, weights="ab"))
+SCHEMA = Schema(4, fields={"path": "str"}, encoder=Fingerprint("one", 4, weights="ab"))
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,8 @@ SCHEMA = Schema(4, encoder=Fingerprint("one", 4, weights="ab"))
     [
         ({"dim": 8}, "dimension: 4 before, 8 now"),
         ({"metric": "l2"}, "metric: cosine before, l2 now"),
-        ({"fields": {"n": "int"}}, "fields: {} before, {'n': 'int'} now"),
+        ({"fields": {"n": "int"}}, "fields: {'path': 'str'} before, {} now"),
+        ({"fields": {"path": "int"}}, "fields: {'path': 'str'} before, {'path': 'int'} now"),
         ({"encoder": None}, "encoder: one before, none noted now"),
         ({"encoder": Fingerprint("one", 4, weights="cd")}, "encoder's weights: ab before, cd now"),
     ],
@@ -27,8 +28,9 @@ def test_collection_with_another_schema_is_rejected(other, difference):
         require_same("images", SCHEMA, replace(SCHEMA, **other))
 
 
-def test_collection_with_another_index_is_accepted():
+def test_collection_with_another_index_or_further_fields_is_accepted():
     require_same("images", SCHEMA, replace(SCHEMA, index=Index("flat")))
+    require_same("images", SCHEMA, replace(SCHEMA, fields={"path": "str", "year": "int"}))
 
 
 def test_schema_is_checked_at_every_write_and_after_our_own_drop():

@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from pymilvus import DataType, MilvusClient, MilvusException
@@ -15,7 +17,7 @@ from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described
 from imgsearch.backends.milvus import folder as milvus_folder
-from imgsearch.backends.milvus.collection import MilvusCollection
+from imgsearch.backends.milvus.collection import ROWS, MilvusCollection
 from imgsearch.backends.milvus.connection import LONG, Connection
 from imgsearch.backends.milvus.embedded import is_of_disk
 from imgsearch.backends.milvus.errors import text_of
@@ -35,6 +37,7 @@ from imgsearch.errors import (
     ConfigError,
     IndexRefused,
 )
+from imgsearch.fields import ZEROS
 from imgsearch.types import Fingerprint, check_name
 
 
@@ -88,6 +91,21 @@ class Backend(VectorBackend):
         with self.calling() as client:
             self._require(client, name)
             return self.described(name, FieldNames()).layout.schema.encoder
+
+    @override
+    def _declare(self, collection: Collection, schema: Schema) -> None:
+        """Add fields as dynamic ones, because Milvus adds columns from 2.6 on only.
+
+        Rows get the zeros first, so that a crash leaves undeclared fields, which harm nothing.
+        """
+        self.connection.check_writable()
+        zeros = {name: ZEROS[kind] for name, kind in schema.fields.items()}
+        records = collection.iterate()
+        while batch := list(islice(records, ROWS)):
+            collection.upsert(replace(row, fields={**zeros, **row.fields}) for row in batch)
+        with self.calling() as client:
+            text = {PROPERTY: schema.to_json()}
+            client.alter_collection_properties(collection.name, text, timeout=self._timeout)
 
     @override
     def drop(self, name: str) -> None:

@@ -20,8 +20,8 @@ class Layout:
     """The columns of a collection: its primary key, its vector and its fields.
 
     `numbered` is True if keys are integers. `dynamic` is True if records can have undeclared
-    fields. `ours` is False if another program created the collection; then all `columns` of any
-    type are read.
+    fields; declared fields without a column, which were added later, are stored like these. `ours`
+    is False if another program created the collection; then all `columns` of any type are read.
     """
 
     schema: Schema
@@ -58,7 +58,8 @@ class Layout:
 
     def outputs(self, *, vectors: bool = False) -> list[str]:
         """Return the names of the columns to read for a record."""
-        fields = self.schema.fields if self.ours else self.columns
+        declared = [name for name in self.schema.fields if name in self.columns]
+        fields = declared if self.ours else self.columns
         dynamic = ["$meta"] if self.dynamic else []
         return [self.key, *fields, *dynamic, *([self.vector] if vectors else [])]
 

@@ -72,7 +72,7 @@ def _layout(
         text = description["description"]
     if text:
         names.require_fixed(description["collection_name"])
-        return Layout(Schema.from_json(text))
+        return Layout(Schema.from_json(text), columns=tuple(_types(description)))
     return _foreign(description, index, names)
 
 

@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 
 from imgsearch.backends import Index, Schema
@@ -13,6 +14,7 @@ from imgsearch.errors import (
     EncoderMismatch,
     SchemaMismatch,
 )
+from imgsearch.filters import Field
 from imgsearch.testing.contract.bench import (
     Bench,
     ids,
@@ -218,3 +220,29 @@ def test_fingerprint_and_schema_are_remembered(bench: Bench) -> None:
         opened.require(Fingerprint("紅-encoder", 4, weights="cd" * 32, preprocessing="resize 224"))
     assert opened.get(["a"])["a"].fields["text"] == "金"
     assert ids(opened.search(unit(0)[None])[0]) == ["a"]
+
+
+def test_added_fields_are_filtered_and_hold_zeros_in_old_records(bench: Bench) -> None:
+    collection = bench.collection()
+    collection.upsert([Record("ü1", unit(0), {"n": 1, "own": 2.5}), Record("2", unit(1), {"n": 2})])
+    wider = bench.store.add_fields(
+        collection.name, {"year": "int", "city": "str", "rating": "float", "paid": "bool"}
+    )
+    zeros = {"year": 0, "city": "", "rating": 0.0, "paid": False}
+    assert wider.get(["ü1"])["ü1"].fields == {"n": 1, "own": 2.5, **zeros}
+    values: dict[str, Any] = {"year": 2**53 + 1, "city": 'Köln "a"', "rating": 3.0, "paid": True}
+    wider.upsert([Record("3", unit(2), {"n": 3, **values})])
+    bench.reopen()
+    reopened = bench.store.open(collection.name)
+    assert reopened.schema.fields == {"n": "int", **wider.schema.fields}
+    for name, value in values.items():
+        for same, expected in ((value, ["3"]), (zeros[name], ["2", "ü1"])):
+            where = Field(name) == same
+            hits = reopened.search(np.stack([unit(2)]), where=where)[0]
+            assert sorted(ids(hits)) == sorted(ids(reopened.iterate(where=where))) == expected
+            assert reopened.count(~where) == 3 - len(expected)
+    assert reopened.count((Field("year") > 2**53) & (Field("n") > 0)) == 1
+    (hit,) = reopened.search(np.stack([unit(2)]), k=1)[0]
+    assert hit.fields == {"n": 3, **values}
+    with pytest.raises(SchemaMismatch, match="has a field 'year' already"):
+        bench.store.add_fields(collection.name, {"year": "int"})
