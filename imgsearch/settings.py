@@ -4,6 +4,7 @@ The CLI, the service and the page read settings and pass them down. `encoders.lo
 them, for the cache folder and offline mode, because Towhee builds operators from plain values.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -132,6 +133,24 @@ class Settings:
 def connect_timeout(timeout: float) -> float:
     """Return the time limit for connecting to a server whose calls have the limit `timeout`."""
     return min(timeout, _CONNECT)
+
+
+def own_store(variables: Mapping[str, str] = environ) -> Path:
+    """Return the path of the user's own library, in the system's folder for data.
+
+    Source: the XDG Base Directory Specification, which ignores relative paths; Apple's and
+    Microsoft's guides for applications.
+    """
+    xdg = Path(variables.get("XDG_DATA_HOME", ""))
+    if xdg.is_absolute():
+        home = xdg
+    elif sys.platform == "darwin":
+        home = Path("~/Library/Application Support")
+    elif sys.platform == "win32":
+        home = Path(variables.get("LOCALAPPDATA") or "~/AppData/Local")
+    else:
+        home = Path("~/.local/share")
+    return _folder("HOME", str(home / "imgsearch" / "library.db"))
 
 
 def _switch(variable: str, text: str) -> bool:

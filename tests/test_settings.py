@@ -9,7 +9,7 @@ import pytest
 
 import imgsearch
 from imgsearch.errors import ConfigError
-from imgsearch.settings import VARIABLES, Settings, quiet_grpc
+from imgsearch.settings import VARIABLES, Settings, own_store, quiet_grpc
 from tests.conftest import ENVIRONMENT
 
 
@@ -31,6 +31,19 @@ def test_all_openers_have_the_same_default_timeout():
     openers = (imgsearch.open, imgsearch.connect, StoreOptions, opened, opened_keys, examine)
     defaults = {inspect.signature(opener).parameters["timeout"].default for opener in openers}
     assert defaults == {Settings().timeout}
+
+
+def test_own_store_is_in_the_folder_for_data(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    home = Path.home() / ".local/share/imgsearch/library.db"
+    for variables, expected in (
+        ({}, home),
+        ({"XDG_DATA_HOME": "/data/käthe"}, Path("/data/käthe/imgsearch/library.db")),
+        ({"XDG_DATA_HOME": "relative"}, home),
+    ):
+        assert own_store(variables) == expected
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert "Application Support/imgsearch" in str(own_store({}))
 
 
 def test_an_empty_variable_counts_as_unset():

@@ -23,6 +23,7 @@ _COMMANDS = {
     "demo": "demo",
     "doctor": "doctor",
     "evaluate": "evaluate",
+    "find": "find",
     "info": "library",
     "keys": "keys",
     "models": "models",

@@ -24,7 +24,8 @@ from imgsearch.text import counted
 from imgsearch.types import Hit
 
 _SIDE = 256  # pixels of a thumbnail's longer side
-_SIGNS: Final = ("+", "-")
+SIGNS: Final = ("+", "-")
+"""The words between two terms of a query."""
 _WARNINGS: Final = (TextWarning, EncoderWarning)
 _WEIGHTED: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\*(.+)", re.DOTALL)
 _READINGS: Final = {"text": Query.text, "image": Query.image}
@@ -103,20 +104,20 @@ def search(
     paths = rest["paths"] or rest["print0"]
     if paths and rest["as_json"]:
         raise click.UsageError("--json and --paths exclude each other")
-    query = _parse_query(words)
+    query = parse_query(words)
     condition = parse_where(where)
     encoder: dict[str, Any] = {
         name: rest[name] for name in ("model", "weights", "max_pixels", "steps")
     }
     encoder |= {"options": options.parse_options(rest["options"]), **options.field_names(rest)}
     settings = Settings.from_environment()
-    preload = _preload(settings, db, collection, encoder)
+    preload = preload_of(settings, db, collection, encoder)
     preload.start(term.kind for term in query.terms)
     with (
         garbage.paused(),
         options.open_library(settings, db, collection=collection, **encoder) as library,
     ):
-        with _warnings_as_notes():
+        with warnings_as_notes():
             hits = library.search(
                 query,
                 k=k,
@@ -144,16 +145,16 @@ def search(
         if rest["show_page"]:
             click.launch(str(file))
     if rest["as_json"]:
-        show.echo_json([_to_json(hit) for hit in hits])
+        show.echo_json([hit_json(hit) for hit in hits])
     elif paths:
-        show.paths([_path(hit) for hit in hits], nul=rest["print0"])
+        show.paths([hit_path(hit) for hit in hits], nul=rest["print0"])
     else:
-        _print_hits(hits, offset)
+        print_hits(hits, offset)
     if not hits and not rest["as_json"]:
         show.note("no images found")
 
 
-def _preload(
+def preload_of(
     settings: Settings, db: str | None, collection: str, encoder: Mapping[str, Any]
 ) -> Preload:
     """Return the preload of the encoder that was last used with these arguments."""
@@ -194,7 +195,7 @@ def hit_thumb(hit: Hit, *, relevant: bool | None = None, max_pixels: int = MAX_P
     return thumb(path, score=hit.score, relevant=relevant, max_pixels=max_pixels)
 
 
-def _parse_query(words: Sequence[str]) -> Query:
+def parse_query(words: Sequence[str]) -> Query:
     """Parse a query: terms with + or - between them.
 
     Raises:
@@ -202,12 +203,12 @@ def _parse_query(words: Sequence[str]) -> Query:
         ConfigError, SourceError: as for `Query`.
     """
     terms, signs = words[::2], words[1::2]
-    if any(sign not in _SIGNS for sign in signs):
+    if any(sign not in SIGNS for sign in signs):
         raise click.UsageError(
             "put a text of several words in quotes, and + or - between two terms, e.g. "
             'imgsearch search "a dog" + snow - cat.jpg'
         )
-    if len(terms) == len(signs) or any(term in _SIGNS for term in terms):
+    if len(terms) == len(signs) or any(term in SIGNS for term in terms):
         raise click.UsageError("put each + and - between two terms")
     query, *others = [_term(term, alone=len(terms) == 1) for term in terms]
     for sign, other in zip(signs, others, strict=True):
@@ -231,7 +232,7 @@ def _term(word: str, *, alone: bool) -> Query:
 
 
 @contextmanager
-def _warnings_as_notes() -> Iterator[None]:
+def warnings_as_notes() -> Iterator[None]:
     """Print imgsearch's warnings as one line each; other warnings keep their format."""
     with warnings.catch_warnings():  # restores filters and showwarning
         for category in _WARNINGS:
@@ -263,13 +264,14 @@ def _title(query: Query, max_pixels: int) -> tuple[str, Thumb]:
     return str(query), Thumb(jpeg=b"", caption=str(query))
 
 
-def _print_hits(hits: Sequence[Hit], offset: int) -> None:
+def print_hits(hits: Sequence[Hit], offset: int = 0) -> None:
+    """Print hits as a table, nearest first, with their ranks from `offset` + 1."""
     rows = [
         (
             str(rank),
             f"{hit.score:.4f}",
             str(hit.fields.get("label", "")),
-            _path(hit),
+            hit_path(hit),
         )
         for rank, hit in enumerate(hits, offset + 1)
     ]
@@ -277,11 +279,13 @@ def _print_hits(hits: Sequence[Hit], offset: int) -> None:
         show.table(("rank", "score", "label", "path"), rows, right=2)
 
 
-def _path(hit: Hit) -> str:
+def hit_path(hit: Hit) -> str:
+    """Return a hit's path, or its id if it has none."""
     return str(hit.fields.get("path", hit.id))
 
 
-def _to_json(hit: Hit) -> dict[str, Any]:
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """Return a hit as JSON."""
     return {
         "id": hit.id, "score": hit.score, "distance": hit.distance, "fields": dict(hit.fields),
     }  # fmt: skip
