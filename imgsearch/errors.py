@@ -40,6 +40,7 @@ ImgSearchError
 ├── ImageBusy                the image is being deleted; safe to retry
 ├── ObjectStoreError         the store of originals refused a request, or failed
 │   └── ObjectNotFound       the store has no original with that content        (LookupError)
+├── SyncRefused              a sync would remove many images: confirm it
 ├── JobBusy                  the job is queued or running: cancel it first
 ├── JobNotFound              no job has that id                                 (LookupError)
 ├── LimitExceeded            a number, size or rate exceeds its limit           (ValueError)
@@ -273,6 +274,17 @@ class ObjectNotFound(ObjectStoreError, LookupError):
 
 class JobNotFound(ImgSearchError, LookupError):
     """No job has that id."""
+
+
+class SyncRefused(ImgSearchError):
+    """A sync was not confirmed, and would remove many images, or cannot list a folder.
+
+    `reasons` has a sentence for each reason. Nothing was changed.
+    """
+
+    def __init__(self, message: str, *, reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.reasons = reasons
 
 
 class JobBusy(ImgSearchError):

@@ -19,12 +19,16 @@ from imgsearch.text import load_json
 from imgsearch.types import Record
 
 NAME: Final = "imgsearch_notes"
-"""The name of the notes collection. It has one record for each collection, with its name as id."""
+"""The name of the notes collection.
 
-_SCHEMA: Final = Schema(2, index=Index("flat"))  # Milvus rejects vectors of one dimension
-_VECTOR: Final = np.array(
-    [1, 0], dtype=np.float32
-)  # every record requires a vector; this one is never searched
+It has one record for each collection, with its name as id, and the parts of logs; see `note_log`.
+"""
+
+SCHEMA: Final = Schema(2, index=Index("flat"))  # Milvus rejects vectors of one dimension
+"""The schema of the notes collection."""
+
+VECTOR: Final = np.array([1, 0], dtype=np.float32)
+"""The vector of every note, because a record requires one; it is never searched."""
 
 
 def read(store: VectorBackend, collection: Collection) -> dict[str, Any]:
@@ -54,11 +58,11 @@ def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]
         BackendError: the store failed.
     """
     collection.require_own()
-    notes = store.create(NAME, _SCHEMA)
+    notes = store.create(NAME, SCHEMA)
     kept = notes.get([collection.name]).get(collection.name)
     merged = {**_facts(kept, collection), **facts}
-    text = json.dumps({"of": _identity(collection), "facts": merged}, ensure_ascii=False)
-    notes.upsert([Record(collection.name, _VECTOR, {"note": text})])
+    text = json.dumps({"of": identity(collection), "facts": merged}, ensure_ascii=False)
+    notes.upsert([Record(collection.name, VECTOR, {"note": text})])
     notes.flush()
 
 
@@ -69,7 +73,7 @@ def carry(
 
     Nothing is copied if the dimension, metric or encoder differs.
     """
-    if _identity(origin) == _identity(into) and (facts := read(source, origin)):
+    if identity(origin) == identity(into) and (facts := read(source, origin)):
         known = read(target, into)
         if facts.keys() - known.keys():
             write(target, into, {**facts, **known})
@@ -95,20 +99,21 @@ def put_entry(store: VectorBackend, id_: str, facts: Mapping[str, Any]) -> None:
 
     Raises: as for `write`.
     """
-    notes = store.create(NAME, _SCHEMA)
+    notes = store.create(NAME, SCHEMA)
     text = json.dumps(facts, ensure_ascii=False)
-    notes.upsert([Record(id_, _VECTOR, {"note": text})])
+    notes.upsert([Record(id_, VECTOR, {"note": text})])
     notes.flush()
 
 
 def remove_entries(store: VectorBackend, ids: Sequence[str]) -> None:
     """Delete entries by id."""
-    notes = store.create(NAME, _SCHEMA)
+    notes = store.create(NAME, SCHEMA)
     notes.delete(ids)
     notes.flush()
 
 
-def _identity(collection: Collection) -> dict[str, Any]:
+def identity(collection: Collection) -> dict[str, Any]:
+    """Return the dimension, metric and encoder that a note is about."""
     schema = collection.schema
     encoder = schema.encoder.identity() if schema.encoder else None
     return {"dim": schema.dim, "metric": schema.metric, "encoder": encoder}
@@ -118,7 +123,7 @@ def _facts(kept: Record | None, collection: Collection) -> dict[str, Any]:
     """Return a note's facts. Empty if it is about other vectors, or imgsearch did not write it."""
     note = _parsed(kept) if kept else {}
     try:
-        facts = note["facts"] if note and note["of"] == _identity(collection) else {}
+        facts = note["facts"] if note and note["of"] == identity(collection) else {}
     except (KeyError, TypeError):
         return {}
     return dict(facts) if isinstance(facts, dict) else {}

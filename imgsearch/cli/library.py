@@ -1,6 +1,5 @@
 """add, info, remove: add images to a library, describe the library, and remove images."""
 
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,15 +9,14 @@ from typing import Any
 
 import click
 
-from imgsearch.cli import options, show
-from imgsearch.errors import ConfigError
+from imgsearch.cli import options, show, sync
+from imgsearch.cli.reports import failure_writer
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.inputs import Input
 from imgsearch.images.streams import listed_in
 from imgsearch.library.progress import Progress, Report
 from imgsearch.settings import Settings
 from imgsearch.text import counted
-from imgsearch.types import Failure
 
 
 @click.command()
@@ -48,10 +46,13 @@ from imgsearch.types import Failure
     help="Folder of an object detector: objects in the images are searched, too.",
 )
 @click.option(
-    "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a line of JSON for each file that failed.",
+    "--sync",
+    "in_step",
+    is_flag=True,
+    help="Keep the library in step with the folders, like `imgsearch sync`.",
 )
+@options.sync
+@options.report
 @options.as_json
 def add(
     source: tuple[str, ...],
@@ -59,16 +60,22 @@ def add(
     report: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     null: bool,  # noqa: FBT001 - as above
+    in_step: bool,  # noqa: FBT001
+    dry_run: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001
     **config: Any,
 ) -> None:
     """Add images from folders, globs, image files, URLs or lists.
 
     A list is a csv, tsv, parquet or JSON lines file with a column of paths or URLs and optionally a
     column of labels, or a .txt file with a path a line; - reads a list from standard input. Images
-    already in the library are skipped, so an interrupted load can be run again. A label from a list
-    or folder name replaces the stored label. Unreadable files are reported and do not stop the
-    load.
+    already in the library are skipped, so an interrupted load can be run again. If a file has other
+    bytes now, its image is replaced. A label from a list or folder name replaces the stored label.
+    Unreadable files are reported and do not stop the load. With --sync, which takes folders only,
+    images whose files no longer exist are removed.
     """
+    if (dry_run or yes) and not in_step:
+        raise click.UsageError("--dry-run and --yes need --sync")
     config["options"] = options.parse_options(config["options"])
     settings = Settings.from_environment()
     lists = {name: config.pop(name) for name in ("path_column", "label_column")}
@@ -76,7 +83,14 @@ def add(
     images = _sources(source, ListColumns(*lists.values()), null=null)
     with ExitStack() as stack:
         library = stack.enter_context(options.open_library(settings, db, new=True, **config))
-        write_failure = _failure_writer(stack, report)
+        write_failure = failure_writer(stack, report)
+        if in_step:
+            result = sync.run(
+                library, source, dry_run=dry_run, yes=yes, hidden=as_json, on_failure=write_failure
+            )
+            total, url = library.count(), library.url
+            sync.print_report(result, total, url, as_json=as_json, report=report)
+            return
         bars = stack.enter_context(show.progress(hidden=as_json))
 
         def update(now: Progress) -> None:
@@ -176,23 +190,6 @@ def _sources(names: Sequence[str], columns: ListColumns, *, null: bool) -> list[
     ]
 
 
-def _failure_writer(stack: ExitStack, path: Path | None) -> Any:
-    """Return a function that writes a failure to the report, or None if `path` is None."""
-    if path is None:
-        return None
-    try:
-        lines = stack.enter_context(path.open("w", encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"the report {path} cannot be written: {error.strerror}") from error
-
-    def write(failed: Failure) -> None:
-        line = json.dumps(asdict(failed), ensure_ascii=False)
-        lines.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
-        lines.flush()
-
-    return write
-
-
 def _print_summary(result: Report, total: int, url: str, report: Path | None) -> None:
     ignored = counted(result.ignored, "other file")
     show.note(
@@ -206,10 +203,4 @@ def _print_summary(result: Report, total: int, url: str, report: Path | None) ->
         show.note(f"  {show.printable(sentence)}")
     if any(failed.error == "ImageTooLarge" for failed in result.failures):
         show.note("  --max-pixels MILLIONS raises the limit on pixels")
-    for failed in result.failures[:10]:
-        named = failed.path in failed.reason  # not an error of a step or of the store
-        reason = failed.reason if named else f"{failed.path}: {failed.reason}"
-        show.note(f"  {show.printable(reason)}")
-    if result.failed > 10:
-        where = f"all are in {report}" if report else "--report FILE names all"
-        show.note(f"  … and {result.failed - 10} more; {where}")
+    show.failures(result.failures, result.failed, report)

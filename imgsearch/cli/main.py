@@ -32,6 +32,7 @@ _COMMANDS = {
     "repair": "repair",
     "search": "search",
     "serve": "serve",
+    "sync": "sync",
     "threshold": "threshold",
     "tune": "tune",
     "ui": "ui",

@@ -140,6 +140,26 @@ def max_pixels(command: F) -> F:
     )(command)
 
 
+def sync(command: F) -> F:
+    """Add --dry-run and --yes."""
+    dry_run = click.option(
+        "--dry-run", is_flag=True, help="Print what a sync would change, and change nothing."
+    )
+    yes = click.option(
+        "--yes", is_flag=True, help="Confirm a sync that removes many images, or finds none."
+    )
+    return dry_run(yes(command))
+
+
+def report(command: F) -> F:
+    """Add --report."""
+    return click.option(
+        "--report",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write a line of JSON for each file that failed.",
+    )(command)
+
+
 def archive(command: F) -> F:
     """Add --data and --db, which select a service's archive."""
     data = click.option(

@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgsearch.errors import ConfigError
+from imgsearch.types import Failure
 
 _SURROGATE: Final = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
@@ -131,3 +132,14 @@ def write(path: Path, text: str) -> None:
         part.replace(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def failures(failures: Sequence[Failure], number: int, report: Path | None) -> None:
+    """Print the first of `number` failures. `report` is the file that names all, if any."""
+    for failed in failures[:10]:
+        named = failed.path in failed.reason  # not an error of a step or of the store
+        reason = failed.reason if named else f"{failed.path}: {failed.reason}"
+        note(f"  {printable(reason)}")
+    if number > 10:
+        where = f"all are in {report}" if report else "--report FILE names all"
+        note(f"  … and {number - 10} more; {where}")

@@ -55,6 +55,7 @@ class _Walk:
     ignored: _OnText
     note: _OnText
     columns: ListColumns
+    unlisted: _OnText
 
 
 def references(
@@ -63,6 +64,7 @@ def references(
     columns: ListColumns = ANY_COLUMNS,
     on_ignored: _OnText | None = None,
     on_note: _OnText | None = None,
+    on_unlisted: _OnText | None = None,
 ) -> Iterator[Reference]:
     """Yield the images that `source` names, in a stable order.
 
@@ -72,14 +74,16 @@ def references(
     of a glob are filtered in the same way; an existing name is never read as a pattern. Files and
     URLs in a list or an iterable are yielded unchecked: `read` raises for invalid ones. `columns`
     names the columns of lists. `on_note` is called with a sentence about a list, for example if a
-    csv is not UTF-8.
+    csv is not UTF-8, and `on_unlisted` with each subfolder that cannot be listed.
 
     Raises:
         SourceError: at the call if `source` does not exist, matches nothing, or is a list without
             a column of paths; during iteration if a list is invalid, or an item of an iterable is
             not a path.
     """
-    walk = _Walk(_is_candidate, on_ignored or _ignore, on_note or _ignore, columns)
+    walk = _Walk(
+        _is_candidate, on_ignored or _ignore, on_note or _ignore, columns, on_unlisted or _ignore
+    )
     return _references(source, walk)
 
 
@@ -94,7 +98,7 @@ def count(source: Source, *, columns: ListColumns = ANY_COLUMNS) -> int:
     if isinstance(source, Iterator):
         return 0
     ignored: list[int] = []
-    walk = _Walk(lambda _path: True, lambda _path: ignored.append(1), _ignore, columns)
+    walk = _Walk(lambda _path: True, lambda _path: ignored.append(1), _ignore, columns, _ignore)
     return sum(1 for _ in _references(source, walk)) + len(ignored)
 
 
@@ -245,6 +249,7 @@ def _walk_folder(root: Path, walk: _Walk) -> Iterator[Reference]:
         except OSError as error:
             _log.warning("skipped: %s", _unreadable(str(folder), error))
             walk.ignored(str(folder))
+            walk.unlisted(str(folder))
             continue
         label = None if folder is root else _label(folder)
         subfolders = []

@@ -1,8 +1,9 @@
 """Writes the images of a load to a collection."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from os import path
 from typing import Any, Final
 
@@ -12,9 +13,8 @@ from typing_extensions import override
 from imgsearch.backends import Collection
 from imgsearch.backends.regions import has_regions
 from imgsearch.encoders.embedding import failure_of, vectors_of
-from imgsearch.errors import FieldInvalid, SchemaMismatch, VectorInvalid
+from imgsearch.errors import FieldInvalid, SchemaMismatch, SourceError, VectorInvalid
 from imgsearch.fields import typed
-from imgsearch.filters import Field
 from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.references import Reference
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
@@ -22,9 +22,17 @@ from imgsearch.images.sources import Fetch
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.ingest import Sink, Written
 from imgsearch.library.progress import Candidate, Tally, stored_path
+from imgsearch.library.tracked_files import TrackedFiles, image_rows
 from imgsearch.types import Failure, Record, Value, Vector
 
 _ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # all other store errors end the load
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored(Written):
+    """The outcome of a part, with the label of each image that was written, by id."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class CollectionSink(Sink[Reference, Candidate]):
@@ -47,12 +55,14 @@ class CollectionSink(Sink[Reference, Candidate]):
         own_labels: bool = False,
         max_pixels: int = MAX_PIXELS,
         fetch: Fetch | None = None,
+        files: TrackedFiles | None = None,
     ) -> None:
         self._handle, self.tally, self._regions = handle, tally, regions
         self._own_labels, self._max_pixels, self._fetch = own_labels, max_pixels, fetch
         self._noted: set[str] = set()
         self._version = handle.version
         self.collection = handle.known
+        self._files = files or TrackedFiles.of(handle, files=tally.now.found)
         if regions and self.collection is not None and not has_regions(self.collection):
             raise SchemaMismatch(
                 f"cannot add regions to collection {handle.name!r}: it was created without them. "
@@ -61,13 +71,17 @@ class CollectionSink(Sink[Reference, Candidate]):
 
     @override
     def read(self, item: Reference) -> Candidate:
-        data = sources.read(item, max_pixels=self._max_pixels, fetch=self._fetch)
+        """Read a file. The file of a stored image is not read if it is unchanged."""
         fields = typed(item.fields, self._handle.fields) if item.fields else {}
         self._note_undeclared(fields)
-        content = sources.content_id(data)
-        return Candidate(
-            stored_path(item), item.label, content, data, fields=fields, place=item.place
-        )
+        read = partial(sources.read, item, max_pixels=self._max_pixels, fetch=self._fetch)
+        path, data, content = stored_path(item), b"", None
+        if item.content is not None:  # an image in memory
+            data = read()
+            content = sources.content_id(data)
+        elif (content := self._files.unchanged(path)) is None:
+            data, content = self._files.read(path, read)
+        return Candidate(path, item.label, content, data, fields=fields, place=item.place)
 
     @override
     def path(self, item: Reference) -> str:
@@ -84,10 +98,29 @@ class CollectionSink(Sink[Reference, Candidate]):
     ) -> tuple[Sequence[Candidate], Sequence[tuple[Candidate, Failure | None]]]:
         if self.collection is None or not files:
             return files, []
-        known = self.collection.get([file.id for file in files])
-        old = [file for file in files if file.id in known]
-        self._update(old, known)
-        return [file for file in files if file.id not in known], [(file, None) for file in old]
+        settled = {
+            file.id
+            for file in files
+            if not (file.data or file.fields)
+            and self._files.is_settled(file.path, file.id, file.label)
+        }
+        self.tally.count("skipped", len(settled))
+        known = self.collection.get([file.id for file in files if file.id not in settled])
+        self._update([file for file in files if file.id in known], known)
+        stored = settled | known.keys()
+        self._files.stored(stored)
+        self._files.commit(self.collection)
+        others: list[tuple[Candidate, Failure | None]] = []
+        new: list[Candidate] = []
+        for file in files:
+            if file.id in stored:
+                others.append((file, None))
+                continue
+            try:
+                new.append(_with_data(file))
+            except SourceError as error:
+                others.append((file, Failure.of(file.path, error)))
+        return new, others
 
     @override
     def relabel(self, files: Sequence[Candidate]) -> None:
@@ -95,6 +128,8 @@ class CollectionSink(Sink[Reference, Candidate]):
 
     @override
     def to_embed(self, files: Sequence[Candidate]) -> Sequence[Candidate]:
+        if files:
+            self._files.index.begin()
         return files
 
     @override
@@ -105,17 +140,31 @@ class CollectionSink(Sink[Reference, Candidate]):
         failures, records = embedded_records(rows, {file.id: file for file in files})
         present = set(rows.column("sha256").to_pylist())
         left_out = frozenset(file.id for file in files if file.id not in present)
-        return Written(failures | upsert(self.collection, records), left_out)
+        failures |= upsert(self.collection, records)
+        stored = {row.id: str(row.fields["label"]) for row in records if "#" not in row.id}
+        return _Stored(failures, left_out, stored)
 
     @override
     def count(self, files: Sequence[Candidate], written: Written) -> None:
+        assert isinstance(written, _Stored)  # noqa: S101 - as `write` returned it
+        assert self.collection is not None  # noqa: S101 - `write` opened it
         without = written.left_out | written.failures.keys()
-        self.tally.count("added", sum(file.id not in without for file in files))
+        added = [file for file in files if file.id not in without]
+        self.tally.count("added", len(added))
+        index = self._files.index
+        if not index.attached:
+            index.attach(self.collection)
+        for file in added:
+            index.label(file.id, written.labels.get(file.id, ""), file.path)
+        self._files.stored(file.id for file in added)
+        self._files.commit(self.collection)
 
     @override
     def finish(self) -> None:
         if self.collection is not None:
+            self._files.commit(self.collection)
             self.collection.flush()
+            self._files.index.finish(self.collection)
 
     def _note_undeclared(self, fields: Mapping[str, Value]) -> None:
         for name in fields.keys() - self._noted - self._handle.fields.keys():
@@ -146,14 +195,27 @@ class CollectionSink(Sink[Reference, Candidate]):
         changed = {content: fields for content, fields in changes.items() if fields}
         rows = [
             replace(row, fields={**row.fields, **changed[row.id.partition("#")[0]]})
-            for row in self._rows(self.collection, list(changed))
+            for row in image_rows(self.collection, list(changed))
         ]
+        if rows:
+            self._files.index.begin()
         failures = upsert(self.collection, rows)
         for failure in failures.values():
             self.tally.failed(failure)
         self.tally.count("updated", len(changed) - len(failures))
         self.tally.count("skipped", len(files) - len(changed))
         self.tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
+        for file in files:
+            if file.id in stored and file.id not in failures:
+                self._index(stored[file.id], changed.get(file.id, {}), file.path)
+
+    def _index(self, record: Record, changes: Mapping[str, Value], path: str) -> None:
+        """Note a stored image's label and path in the file index."""
+        index = self._files.index
+        label = str(changes.get("label", record.fields.get("label", "")))
+        index.label(record.id, label, path)
+        if "path" in changes:  # the file has moved
+            index.forget([str(record.fields.get("path", ""))])
 
     def _changes(self, record: Record, file: Candidate, *, repeats: bool) -> dict[str, Value]:
         """Return the changed fields of a stored image, given a file with the same content."""
@@ -173,14 +235,20 @@ class CollectionSink(Sink[Reference, Candidate]):
             fields["label"] = label
         return fields
 
-    def _rows(self, collection: Collection, contents: Sequence[str]) -> list[Record]:
-        """Return all rows of the images, with vectors. Rows of regions come first."""
-        if not contents:
-            return []
-        if not has_regions(collection):
-            return list(collection.get(contents, vectors=True).values())
-        rows: Iterable[Record] = collection.iterate(where=Field("image").isin(contents))
-        return sorted(rows, key=lambda row: "#" not in row.id)
+
+def _with_data(file: Candidate) -> Candidate:
+    """Return the candidate with its bytes, which are read if they were not.
+
+    Raises:
+        SourceError: the file cannot be read, or has changed.
+    """
+    if file.data:
+        return file
+    data = sources.read(file.path)
+    if sources.content_id(data) != file.id:
+        name = sources.printable(file.path)
+        raise SourceError(f"{name}: changed while it was added. Add it again.", path=file.path)
+    return replace(file, data=data)
 
 
 def embedded_records(

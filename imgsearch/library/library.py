@@ -27,6 +27,8 @@ from imgsearch.fields import typed
 from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs
 from imgsearch.images.inputs import Input, Reading
+from imgsearch.images.references import Reference
+from imgsearch.images.sources import Fetch
 from imgsearch.images.urls import fetcher
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
@@ -39,8 +41,9 @@ from imgsearch.library.pipeline_cache import PipelineCache
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
-from imgsearch.library.removal import remove_images
+from imgsearch.library.synced import Synced
 from imgsearch.library.thresholds import Thresholds
+from imgsearch.library.tracked_files import TrackedFiles, remove_tracked
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.types import Failure, Record, Vector
 
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
 
 
-class Library(SearchableImages):
+class Library(Synced, SearchableImages):
     """An image library: one collection in a vector store, with the encoder of its vectors.
 
     Returned by `imgsearch.open`. Thread-safe. The encoder is loaded when it is first needed. Both
@@ -152,21 +155,9 @@ class Library(SearchableImages):
         tally = Tally(total, on_progress, on_failure)
         reading = replace(reading, ignored=tally.ignore, note=tally.note)
         references = [inputs.references(source, reading) for source in images]
-        is_new = self._handle.known is None
         tally.report_progress()
-        sink = CollectionSink(
-            self._handle,
-            tally,
-            regions=self._regions is not None,
-            own_labels=steps is not None and steps.sets("label"),
-            max_pixels=self.max_pixels,
-            fetch=None if url_hosts is None else fetcher(url_hosts),
-        )
-        ingest = partial(self.ingest, steps=steps)
-        Ingest(sink, ingest).run(chain.from_iterable(references))
-        if is_new and self._handle.known is not None:
-            tally.note(encoders.introduction(self.recipe.model))
-        return tally.report()
+        fetch = None if url_hosts is None else fetcher(url_hosts)
+        return self._load(chain.from_iterable(references), tally, steps=steps, fetch=fetch)
 
     @override
     def search(
@@ -337,7 +328,7 @@ class Library(SearchableImages):
         """
         collection = self._handle.required()
         self._handle.require_writable()
-        return remove_images(collection, targets, on_missing)
+        return remove_tracked(self._handle.backend, collection, targets, on_missing)
 
     @override
     def count(self, where: Where | None = None) -> int:
@@ -381,6 +372,31 @@ class Library(SearchableImages):
 
     def __repr__(self) -> str:
         return f"<Library {self.url} {self.name!r} {self.model or 'unknown encoder'}>"
+
+    @override
+    def _load(
+        self,
+        references: Iterable[Reference],
+        tally: Tally,
+        files: TrackedFiles | None = None,
+        *,
+        steps: "Pipeline | None" = None,
+        fetch: Fetch | None = None,
+    ) -> Report:
+        steps, is_new = steps or self._steps.get("image"), self._handle.known is None
+        sink = CollectionSink(
+            self._handle,
+            tally,
+            regions=self._regions is not None,
+            own_labels=steps is not None and steps.sets("label"),
+            max_pixels=self.max_pixels,
+            fetch=fetch,
+            files=files,
+        )
+        Ingest(sink, partial(self.ingest, steps=steps)).run(references)
+        if is_new and self._handle.known is not None:
+            tally.note(encoders.introduction(self.recipe.model))
+        return tally.report()
 
     def _hits(
         self,

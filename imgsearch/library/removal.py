@@ -1,4 +1,4 @@
-"""Removes images by id, path, folder or glob.
+"""Finds and deletes images by id, path, folder or glob.
 
 The files may no longer exist, so targets are compared with the stored paths, part by part:
 ``/a/b`` names ``/a/b/1.jpg`` and not ``/a/bc/1.jpg``.
@@ -27,19 +27,8 @@ from imgsearch.library.progress import absolute
 _FILTERED: Final = 16  # folders in one filter; with more folders all records are read
 
 
-def remove_images(
-    collection: Collection,
-    targets: Sequence[str | os.PathLike[str]],
-    on_missing: Callable[[str], None] | None = None,
-) -> int:
-    """Delete the images that `targets` name, with their regions; return the number of images.
-
-    `on_missing` is called with each target that names no image.
-
-    Raises:
-        ConfigError: a target is empty.
-    """
-    ids = named_ids(collection, targets, on_missing)
+def delete_images(collection: Collection, ids: Sequence[str]) -> int:
+    """Delete the images of these records, with their regions; return the number of images."""
     if not ids or not has_regions(collection):
         return collection.delete(ids)
     images = sorted({id_.partition("#")[0] for id_ in ids})

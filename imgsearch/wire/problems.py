@@ -93,6 +93,7 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
         503, "originals_failed", "The store of originals failed.", retry=5
     ),
     errors.ObjectNotFound: Kind(404, "original_not_found", "The original does not exist any more."),
+    errors.SyncRefused: Kind(409, "sync_refused", "The sync must be confirmed."),
     errors.JobBusy: Kind(409, "job_busy", "The job is still running; cancel it first.", retry=1),
     errors.JobNotFound: Kind(404, "job_not_found", "No job has this id."),
     errors.LimitExceeded: Kind(413, "limit_exceeded", "The request exceeds a limit.", public=True),

@@ -1,0 +1,128 @@
+"""A log of texts about a collection, stored as records of the store's notes collection.
+
+A note holds at most 65,535 bytes; a log is a head and any number of such parts. The head is written
+after its parts, so a crash leaves either the old log or the new one. Parts without a head are
+ignored, and are deleted when the log is replaced.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from imgsearch.backends import notes
+from imgsearch.backends.base import VectorBackend
+from imgsearch.backends.collection import Collection
+from imgsearch.errors import CollectionNotFound
+from imgsearch.text import load_json
+from imgsearch.types import Record
+
+MAX_PART: Final = 65_000
+"""The most ASCII characters in a part. The rest of a note's 65,535 bytes is its JSON."""
+
+_READ: Final = 100  # parts in one query
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a log: the numbers of its parts, and facts about it."""
+
+    first: int = 0
+    end: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class NoteLog:
+    """The log called `kind` of one collection. Not thread-safe.
+
+    Raises:
+        SchemaMismatch: another program created the collection (all methods that write).
+        BackendError: the store failed (all methods).
+    """
+
+    def __init__(self, store: VectorBackend, collection: Collection, kind: str) -> None:
+        self._store, self._collection, self._kind = store, collection, kind
+        self._notes: Collection | None = None
+
+    def head(self) -> Head | None:
+        """Return the head. Returns None without a log, or if it is about other vectors."""
+        held = self._existing()
+        if held is None or (row := held.get([self._id()]).get(self._id())) is None:
+            return None
+        try:
+            note = load_json(str(row.fields["note"]))
+            if note["of"] != notes.identity(self._collection):
+                return None
+            return Head(int(note["first"]), int(note["end"]), dict(note["facts"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def parts(self, head: Head) -> list[str] | None:
+        """Return the parts of a log, oldest first. Returns None if one is missing."""
+        held = self._existing()
+        texts: list[str] = []
+        for start in range(head.first, head.end, _READ):
+            ids = [self._id(number) for number in range(start, min(start + _READ, head.end))]
+            rows = {} if held is None else held.get(ids)
+            if len(rows) < len(ids):
+                return None
+            texts += [str(rows[id_].fields.get("note", "")) for id_ in ids]
+        return texts
+
+    def append(self, head: Head, parts: Sequence[str], facts: Mapping[str, Any]) -> Head:
+        """Add parts after those of `head`, and replace its facts. Returns the new head."""
+        return self._write(head.first, head.end, parts, facts)
+
+    def replace(self, parts: Sequence[str], facts: Mapping[str, Any]) -> Head:
+        """Replace the log. Returns the new head."""
+        head = self.head() or Head()
+        start = 0 if head.first >= len(parts) else head.end
+        new = self._write(start, start, parts, facts)
+        kept = {self._id(), *map(self._id, range(new.first, new.end))}
+        prefix = self._id() + "/"
+        held = self._own()
+        old = [row.id for row in held.iterate(vectors=False) if row.id.startswith(prefix)]
+        held.delete([id_ for id_ in old if id_ not in kept])
+        return new
+
+    def _write(
+        self, first: int, start: int, parts: Sequence[str], facts: Mapping[str, Any]
+    ) -> Head:
+        held = self._own()
+        held.upsert(
+            Record(self._id(number), notes.VECTOR, {"note": text})
+            for number, text in enumerate(parts, start)
+        )
+        head = Head(first, start + len(parts), facts)
+        note = {
+            "of": notes.identity(self._collection),
+            "first": head.first,
+            "end": head.end,
+            "facts": dict(facts),
+        }
+        text = json.dumps(note, ensure_ascii=False)
+        held.upsert([Record(self._id(), notes.VECTOR, {"note": text})])
+        return head
+
+    def _id(self, number: int | None = None) -> str:
+        """Return the id of the head, or of a part. No collection's name has a slash."""
+        head = f"{self._collection.name}/{self._kind}"
+        return head if number is None else f"{head}/{number}"
+
+    def _existing(self) -> Collection | None:
+        if self._notes is None:
+            try:
+                held = self._store.open(notes.NAME)
+            except CollectionNotFound:
+                return None
+            if held.foreign:
+                return None
+            self._notes = held
+        return self._notes
+
+    def _own(self) -> Collection:
+        if self._existing() is None:
+            self._collection.require_own()
+            self._notes = self._store.create(notes.NAME, notes.SCHEMA)
+        assert self._notes is not None  # noqa: S101 - as created or found above
+        return self._notes

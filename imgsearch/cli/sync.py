@@ -1,0 +1,134 @@
+"""sync: keep a library in step with folders."""
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imgsearch.cli import options, show
+from imgsearch.cli.reports import failure_writer
+from imgsearch.errors import SyncRefused
+from imgsearch.library.progress import Progress
+from imgsearch.library.sync_plan import SyncReport
+from imgsearch.settings import Settings
+from imgsearch.text import counted
+
+_SHOWN = 10  # deleted paths and failures on the terminal
+
+
+@click.command()
+@click.argument("folder", nargs=-1, required=True)
+@options.store
+@options.encoder
+@options.index
+@options.pipeline
+@options.max_pixels
+@options.sync
+@options.report
+@options.as_json
+def sync(
+    folder: tuple[str, ...],
+    db: str | None,
+    report: Path | None,
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+    dry_run: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001
+    **config: Any,
+) -> None:
+    """Keep the library in step with folders.
+
+    New files are added, changed files replace their images, renamed files keep theirs, and images
+    whose files no longer exist are removed. Unchanged files are not read. Images of other folders
+    are kept. A sync that would remove more than 10 images and more than a fifth of a folder's, or
+    that finds a folder empty, missing or unreadable, has to be confirmed: the drive may not be
+    mounted.
+    """
+    config["options"] = options.parse_options(config["options"])
+    with ExitStack() as stack:
+        settings = Settings.from_environment()
+        library = stack.enter_context(options.open_library(settings, db, new=True, **config))
+        write_failure = failure_writer(stack, report)
+        result = run(
+            library, folder, dry_run=dry_run, yes=yes, hidden=as_json, on_failure=write_failure
+        )
+        print_report(result, library.count(), library.url, as_json=as_json, report=report)
+
+
+def run(
+    library: Any,
+    folders: tuple[str, ...],
+    *,
+    dry_run: bool,
+    yes: bool,
+    hidden: bool,
+    on_failure: Callable[..., None] | None,
+) -> SyncReport:
+    """Sync the folders. On a terminal, a refused sync is shown and can be confirmed.
+
+    Raises:
+        SyncRefused: the sync was not confirmed.
+    """
+
+    def attempt(*, confirm: bool) -> SyncReport:
+        with show.progress(hidden=hidden) as bars:
+
+            def update(now: Progress) -> None:
+                counts = f"{now.added} added, {now.failed} failed"
+                bars.update("syncing", now.done, now.found, counts)
+
+            report: SyncReport = library.sync(
+                *folders,
+                dry_run=dry_run,
+                confirm=confirm,
+                on_progress=update,
+                on_failure=on_failure,
+            )
+        return report
+
+    try:
+        return attempt(confirm=yes)
+    except SyncRefused:
+        if hidden or not sys.stdin.isatty():
+            raise
+        plan: SyncReport = library.sync(*folders, dry_run=True)
+        _print_plan(plan)
+        if not click.confirm("Carry out this sync?", err=True):
+            raise
+        return attempt(confirm=True)
+
+
+def print_report(
+    result: SyncReport, total: int, url: str, *, as_json: bool, report: Path | None
+) -> None:
+    """Print the report of a sync, and exit with 1 if files failed and none succeeded."""
+    if as_json:
+        show.echo_json({**asdict(result), "count": total})
+    elif result.dry_run:
+        _print_plan(result)
+    else:
+        images = counted(total, "image")
+        show.note(f"{_counts(result)}, in {result.seconds:.1f} s; {images} in {url}")
+        for sentence in result.notes:
+            show.note(f"  {show.printable(sentence)}")
+        show.failures(result.failures, result.failed, report)
+    if result.failed and not (result.added or result.changed or result.unchanged):
+        sys.exit(1)
+
+
+def _print_plan(plan: SyncReport) -> None:
+    show.note(f"Dry run: {_counts(plan)}")
+    for path in plan.deleted_paths[:_SHOWN]:
+        show.note(f"  deleted: {show.printable(path)}")
+    if (more := len(plan.deleted_paths) - _SHOWN) > 0:
+        show.note(f"  … and {more} more")
+    for reason in plan.reasons:
+        show.note(f"  must be confirmed: {show.printable(reason)}")
+
+
+def _counts(result: SyncReport) -> str:
+    names = ("added", "changed", "renamed", "deleted", "unchanged", "failed")
+    return ", ".join(f"{getattr(result, name)} {name}" for name in names)

@@ -1,0 +1,265 @@
+"""Keeps a library in step with folders: adds, replaces, renames and removes images."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final, Protocol
+
+from imgsearch.errors import SourceError, SyncRefused
+from imgsearch.images import sources
+from imgsearch.images.references import Reference
+from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.file_index import FileIndex, FileStat, read_content
+from imgsearch.library.progress import Progress, Report, Tally, absolute
+from imgsearch.library.sync_plan import Listing, Plan, SyncReport, below, named, reasons
+from imgsearch.library.tracked_files import TrackedFiles, drop_paths
+from imgsearch.types import Failure
+
+_ADVICE: Final = (
+    "Check that the drive is mounted. If the folder is right, confirm the sync "
+    "(confirm=True, or --yes)."
+)
+
+
+class Load(Protocol):
+    """Adds files to the library."""
+
+    def __call__(
+        self, references: Iterable[Reference], tally: Tally, files: TrackedFiles
+    ) -> Report:
+        """Add the files, and return the report of the load."""
+
+
+@dataclass
+class FolderSync:
+    """A sync of folders with one collection. `own_labels`: a user's steps set the labels.
+
+    `on_progress` and `on_failure` are as for `Library.add`.
+    """
+
+    handle: CollectionHandle
+    load: Load
+    own_labels: bool = False
+    on_progress: Callable[[Progress], None] | None = None
+    on_failure: Callable[[Failure], None] | None = None
+    _failed: set[str] = field(default_factory=set)
+
+    def run(
+        self, folders: Sequence[str | os.PathLike[str]], *, dry_run: bool, confirm: bool
+    ) -> SyncReport:
+        """Sync the folders; see `Library.sync`."""
+        started, collection = monotonic(), self.handle.current()
+        listing = list_folders(folders)
+        index = FileIndex(self.handle.backend, collection)
+        if collection is not None and not index.complete:
+            index.rebuild(collection)
+        for path in listing.labels:
+            index.adopt(path)
+        before = {path: file.content for path, file in index.files.items()}
+        for root in listing.missing:
+            if not below(root, before):
+                raise SourceError(f"{sources.printable(root)}: no such folder", path=root)
+        known, unread = _known(listing, index)
+        removed = _removed(listing, before)
+        if dry_run:
+            after = known | self._read(unread, index)
+            plan = Plan.of(before, _ordered(listing, after), removed)
+            return self._report(plan, listing, started, before=before, dry_run=True)
+        plan = Plan.of(before, known, removed)
+        if reasons(listing, before, plan):
+            contents = self._read(_possibly_renamed(unread, plan, index), index)
+            plan = Plan.of(before, _ordered(listing, known | contents), removed)
+        if (why := reasons(listing, before, plan)) and not confirm:
+            raise SyncRefused(f"nothing was changed: {'; '.join(why)}. {_ADVICE}", reasons=why)
+        self._failed.clear()
+        files = TrackedFiles(index)
+        loaded = self._load(listing, known, files)
+        deleted = self._remove(_removed(listing, before), index)
+        failed = {path for path in listing.labels if sources.printable(path) in self._failed}
+        after = {
+            path: index.files[path].content
+            for path in listing.labels
+            if path in index.files and path not in failed
+        }
+        return self._report(
+            Plan.of(before, after, removed), listing, started, loaded=loaded, deleted=deleted
+        )
+
+    def _load(
+        self, listing: Listing, known: Mapping[str, str], files: TrackedFiles
+    ) -> Report | None:
+        """Add new and changed files, and set changed labels. Returns None without such files."""
+        index = files.index
+        stale = self._relabeled(listing, index)
+        chosen = [
+            Reference(path, label)
+            for path, label in listing.labels.items()
+            if path not in known or known[path] in stale
+        ]
+        if not chosen:
+            return None
+        tally = Tally(len(chosen), self.on_progress, self._on_failure)
+        report = self.load(chosen, tally, files)
+        if stale := self._relabeled(listing, index):  # the first of equal files decides
+            again = [
+                Reference(path, label)
+                for path, label in listing.labels.items()
+                if path in index.files and index.files[path].content in stale
+            ]
+            self.load(again, Tally(len(again)), files)
+        return report
+
+    def _relabeled(self, listing: Listing, index: FileIndex) -> set[str]:
+        """Return the contents whose files state another label than the stored one.
+
+        As in `Library.add`, the first file decides, or the first one that states a label.
+        """
+        if self.own_labels:
+            return set()
+        stated: dict[str, str | None] = {}
+        for path, label in listing.labels.items():
+            file = index.files.get(path)
+            if file is not None and stated.get(file.content) is None:
+                stated[file.content] = label
+        return {
+            content
+            for content, label in stated.items()
+            if label is not None and index.labels.get(content, label) != label
+        }
+
+    def _remove(self, removed: Sequence[str], index: FileIndex) -> list[str]:
+        """Remove the images of files that no longer exist; return their contents."""
+        collection = self.handle.current()
+        if collection is None or not removed:
+            return []
+        dropped: dict[str, list[str]] = {}
+        for path in removed:
+            if (file := index.files.get(path)) is not None:
+                for content in {file.content} | index.further.get(path, set()):
+                    dropped.setdefault(content, []).append(path)
+        deleted, _ = drop_paths(collection, index, dropped, removed=set(removed))
+        index.forget(removed)
+        collection.flush()
+        index.finish(collection)
+        return deleted
+
+    def _read(self, paths: Iterable[str], index: FileIndex) -> dict[str, str]:
+        """Return the contents of files. Unreadable files are noted, and left out."""
+        contents: dict[str, str] = {}
+        for path in paths:
+            content = index.content(path, FileStat.of(path)) or read_content(path)
+            if content is None:
+                self._failed.add(sources.printable(path))
+            else:
+                contents[path] = content
+        return contents
+
+    def _on_failure(self, failure: Failure) -> None:
+        self._failed.add(failure.path)
+        if self.on_failure is not None:
+            self.on_failure(failure)
+
+    def _report(
+        self,
+        plan: Plan,
+        listing: Listing,
+        started: float,
+        *,
+        before: Mapping[str, str] | None = None,
+        loaded: Report | None = None,
+        deleted: Sequence[str] = (),
+        dry_run: bool = False,
+    ) -> SyncReport:
+        lost = plan.deleted if dry_run else {key: plan.deleted.get(key, ()) for key in deleted}
+        return SyncReport(
+            added=plan.added,
+            changed=plan.changed,
+            renamed=plan.renamed,
+            deleted=len(lost),
+            unchanged=plan.unchanged,
+            failed=len(self._failed) if loaded is None else loaded.failed,
+            ignored=listing.ignored + (0 if loaded is None else loaded.ignored),
+            updated=0 if loaded is None else max(0, loaded.updated - plan.renamed),
+            seconds=monotonic() - started,
+            dry_run=dry_run,
+            failures=() if loaded is None else loaded.failures,
+            deleted_paths=named(path for paths in lost.values() for path in paths),
+            reasons=() if before is None else reasons(listing, before, plan),
+            notes=() if loaded is None else loaded.notes,
+        )
+
+
+def list_folders(folders: Sequence[str | os.PathLike[str]]) -> Listing:
+    """List the images below folders.
+
+    Raises:
+        SourceError: a path is not a folder.
+    """
+    labels: dict[str, str | None] = {}
+    ignored: list[str] = []
+    missing: list[str] = []
+    unlisted: list[str] = []
+    roots = list(dict.fromkeys(map(absolute, folders)))
+    for root in roots:
+        try:
+            mode = os.stat(root).st_mode  # noqa: PTH116 - pathlib raises for a NUL
+        except FileNotFoundError:
+            missing.append(root)
+            continue
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{sources.printable(root)}: cannot be read", path=root) from error
+        if not stat.S_ISDIR(mode):
+            raise SourceError(f"{sources.printable(root)}: is not a folder", path=root)
+        try:
+            walk = sources.references(root, on_ignored=ignored.append, on_unlisted=unlisted.append)
+        except SourceError:
+            unlisted.append(root)
+            continue
+        for reference in walk:
+            labels.setdefault(reference.path, reference.label)
+    return Listing(roots, labels, missing, unlisted, len(ignored))
+
+
+def _known(listing: Listing, index: FileIndex) -> tuple[dict[str, str], list[str]]:
+    """Return the contents of unchanged files of stored images, and the paths of other files."""
+    known: dict[str, str] = {}
+    unread: list[str] = []
+    for path in listing.labels:
+        content = index.content(path, FileStat.of(path)) if path in index.files else None
+        if content is None or content not in index.labels:
+            unread.append(path)
+        else:
+            known[path] = content
+    return known, unread
+
+
+def _removed(listing: Listing, before: Mapping[str, str]) -> list[str]:
+    """Return the stored paths below the folders whose files certainly do not exist."""
+    kept = {path for folder in listing.unlisted for path in below(folder, before)}
+    stored = {path for root in listing.roots for path in below(root, before)}
+    return [path for path in sorted(stored - listing.labels.keys() - kept) if _is_removed(path)]
+
+
+def _is_removed(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def _possibly_renamed(unread: Iterable[str], plan: Plan, index: FileIndex) -> list[str]:
+    """Return the unread files that may have the content of a lost file, by their sizes."""
+    stats = [index.files[path].stat for paths in plan.deleted.values() for path in paths]
+    sizes = {known.size for known in stats if known is not None}
+    if sizes and all(known is not None for known in stats):
+        return [path for path in unread if (s := FileStat.of(path)) and s.size in sizes]
+    return list(unread)
+
+
+def _ordered(listing: Listing, contents: Mapping[str, str]) -> dict[str, str]:
+    return {path: contents[path] for path in listing.labels if path in contents}

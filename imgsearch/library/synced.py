@@ -1,0 +1,62 @@
+"""The part of a library that keeps it in step with folders."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from os import PathLike
+
+from imgsearch.images.references import Reference
+from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.progress import Progress, Report, Tally
+from imgsearch.library.sync import FolderSync
+from imgsearch.library.sync_plan import SyncReport
+from imgsearch.library.tracked_files import TrackedFiles
+from imgsearch.types import Failure
+
+
+class Synced(ABC):
+    """The method `sync` of a library."""
+
+    _handle: CollectionHandle
+
+    @property
+    @abstractmethod
+    def sets_labels(self) -> bool:
+        """Whether the library's own steps set the labels of new images."""
+
+    @abstractmethod
+    def _load(
+        self, references: Iterable[Reference], tally: Tally, files: TrackedFiles | None = None
+    ) -> Report:
+        """Add files that are tracked by `files`."""
+
+    def sync(
+        self,
+        *folders: str | PathLike[str],
+        dry_run: bool = False,
+        confirm: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
+    ) -> SyncReport:
+        """Bring the library in step with folders; return what was added, changed and removed.
+
+        New files are added. A file with other bytes replaces its image. An image is removed if its
+        file no longer exists; if a new file has the same bytes, the image gets its path. Unchanged
+        files are not read. With `dry_run` nothing is changed: the report has the counts, and why
+        the sync would have to be confirmed. Images of other folders are kept.
+
+        Raises:
+            SyncRefused: `confirm` is False, and a folder has no images any more, does not exist,
+                cannot be listed, or more than 10 images and more than 20 % of its images would be
+                removed. Nothing was changed.
+            SourceError: a path is not a folder, or does not exist and no image below it is stored.
+            EncoderError, SchemaMismatch, BackendError: as for `add`.
+        """
+        self._handle.require_writable()
+        sync = FolderSync(
+            self._handle,
+            self._load,
+            own_labels=self.sets_labels,
+            on_progress=on_progress,
+            on_failure=on_failure,
+        )
+        return sync.run(folders, dry_run=dry_run, confirm=confirm)

@@ -1,0 +1,86 @@
+"""Plans of syncs, and when they must be confirmed; all values are worked out by hand."""
+
+import unicodedata
+
+import pytest
+
+from imgsearch.library.sync_plan import Listing, Plan, below, reasons
+
+
+def plan(before, after, removed):
+    result = Plan.of(before, after, removed)
+    counts = (result.added, result.changed, result.renamed, result.unchanged)
+    return (*counts, dict(result.deleted))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "removed", "expected"),
+    [
+        ({}, {"/a": "X", "/b": "X", "/c": "Y"}, [], (2, 0, 0, 1, {})),
+        ({"/a": "X"}, {"/a": "X"}, [], (0, 0, 0, 1, {})),
+        ({"/a": "X"}, {"/a": "Y"}, [], (0, 1, 0, 0, {})),
+        ({"/a": "X"}, {}, ["/a"], (0, 0, 0, 0, {"X": ["/a"]})),
+        ({"/a": "X"}, {"/b": "X"}, ["/a"], (0, 0, 1, 0, {})),
+        # a copy beside it: one file has the image's new place, the other one repeats it
+        ({"/a": "X"}, {"/b": "X", "/c": "X"}, ["/a"], (0, 0, 1, 1, {})),
+        # one of two equal files was deleted
+        ({"/a": "X", "/b": "X"}, {"/b": "X"}, ["/a"], (0, 0, 0, 1, {})),
+        ({"/a": "X", "/else/b": "X"}, {}, ["/a"], (0, 0, 0, 0, {})),
+        # a file was moved over another one
+        ({"/a": "X", "/b": "Y"}, {"/b": "X"}, ["/a"], (0, 1, 0, 0, {})),
+        # a file was moved, and another one written in its place
+        ({"/a": "X"}, {"/a": "Y", "/b": "X"}, [], (0, 1, 1, 0, {})),
+        # two files were exchanged
+        ({"/a": "X", "/b": "Y"}, {"/a": "Y", "/b": "X"}, [], (0, 2, 0, 0, {})),
+        # a file that cannot be read keeps its image
+        ({"/a": "X", "/b": "X"}, {}, ["/a"], (0, 0, 0, 0, {})),
+    ],
+)
+def test_each_file_has_one_outcome(before, after, removed, expected):
+    assert plan(before, after, removed) == expected
+
+
+def why(stored, number, *, folder="/fotos", **options):
+    """Return the reasons if some of a folder's files do not exist any more."""
+    before = {f"{folder}/{place}.jpg": str(place) for place in range(stored)}
+    removed = list(before)[:number]
+    labels = dict.fromkeys(path for path in before if path not in removed)
+    listing = Listing([folder], options.pop("labels", labels), **options)
+    return reasons(listing, before, Plan.of(before, {}, removed))
+
+
+def test_more_than_ten_images_and_a_fifth_must_be_confirmed():
+    assert why(20, 10) == ()
+    assert why(20, 11) == ("11 of 20 images below /fotos would be removed",)
+    assert why(100, 20) == ()
+    assert why(100, 21) == ("21 of 100 images below /fotos would be removed",)
+
+
+def test_empty_missing_and_unlisted_folders_must_be_confirmed():
+    assert why(1, 1) == ("/fotos has no images, and 1 of its images are stored",)
+    assert why(3, 3, labels={"/other/1.jpg": None})[0].startswith("/fotos has no images")
+    assert why(2, 2, missing=["/fotos"]) == (
+        "/fotos does not exist, and 2 of its images are stored",
+    )
+    assert why(2, 0, unlisted=["/fotos"]) == (
+        "/fotos cannot be listed, and 2 of its images are stored",
+    )
+    assert why(2, 0, unlisted=["/fotos/lost+found"]) == ()
+    assert why(0, 0) == ()
+
+
+def test_each_folder_is_judged_by_itself():
+    before = {f"/a/{place}": f"a{place}" for place in range(1_000)} | {
+        f"/b/{place}": f"b{place}" for place in range(12)
+    }
+    removed = [f"/b/{place}" for place in range(11)]
+    listing = Listing(["/a", "/b"], dict.fromkeys(before.keys() - set(removed)))
+    (reason,) = reasons(listing, before, Plan.of(before, {}, removed))
+    assert reason == "11 of 12 images below /b would be removed"
+
+
+def test_below_compares_whole_names_in_any_unicode_form():
+    composed, apart = (unicodedata.normalize(form, "/é") for form in ("NFC", "NFD"))
+    paths = [f"{composed}/1", f"{apart}/2", f"{composed}x/3", composed]
+    assert below(composed, paths) == below(f"{apart}/", paths) == paths[:2]
+    assert below("/", paths) == paths
