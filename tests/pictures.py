@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from imgsearch.types import Pixels
+
 _WORDS = ["river", "engine", "invoice", "größe", "stone", "garden", "paper", "market", "letter"]
 
 
-def picture(seed, size=(64, 48)):
+def picture(seed: int, size: tuple[int, int] = (64, 48)) -> Pixels:
     """Return smooth random colors, uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
