@@ -4,6 +4,7 @@ import datetime as dt
 import decimal
 import math
 import os
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
@@ -38,6 +39,10 @@ _PYTHON: Final[Mapping[FieldType, tuple[type, ...]]] = {
     "float": (float, int),
     "bool": (bool,),
 }
+_INTEGER: Final = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
+_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9]\d*)?\.?\d+(?:[eE][+-]?\d+)?")
+_LEADING_ZERO: Final = re.compile(r"[+-]?0\d")  # such as postal codes and telephone numbers
+_BOOLEANS: Final = frozenset({"true", "false", "yes", "no"})
 _TRUE: Final = ("true", "yes", "1")
 _FALSE: Final = ("false", "no", "0")
 
@@ -65,6 +70,11 @@ def can_filter(name: str) -> bool:
     return True
 
 
+def can_declare(name: object) -> bool:
+    """Return whether a user may declare a field of this name."""
+    return isinstance(name, str) and can_filter(name) and name not in (*OWN, *_REGIONS)
+
+
 def declared(fields: Declaration | Iterable[str] | None) -> dict[str, FieldType]:
     """Return the types of declared fields. Texts declare them as on the command line.
 
@@ -83,7 +93,7 @@ def declared(fields: Declaration | Iterable[str] | None) -> dict[str, FieldType]
     types: dict[str, FieldType] = {}
     for name, kind in pairs:
         check_field_name(name)
-        if name in (*OWN, *_REGIONS):
+        if not can_declare(name):
             raise ConfigError(f"field {name!r} cannot be declared: imgsearch sets it")
         if name in types:
             raise ConfigError(f"field {name!r} is declared twice")
@@ -207,3 +217,35 @@ def from_text(name: str, cell: str, kind: FieldType) -> Value | None:
     except ValueError as error:
         raise FieldInvalid(f"field {name!r} takes {kind}, not {text[:80]!r}") from error
     raise FieldInvalid(f"field {name!r} takes true or false, not {text[:80]!r}")
+
+
+def type_of(cell: Any) -> FieldType | None:
+    """Return the type of a cell, None if it is empty. The text "7" is an integer, "007" is not."""
+    if is_null(cell):
+        return None
+    if isinstance(cell, bool | np.bool_):
+        return "bool"
+    if isinstance(cell, int | np.integer):
+        return "int"
+    if isinstance(cell, float | np.floating):
+        return "float"
+    word = cell.strip() if isinstance(cell, str) else "-"
+    if not word:
+        return None
+    if _INTEGER.fullmatch(word):
+        return "int"
+    if _NUMBER.fullmatch(word) and not _LEADING_ZERO.match(word):
+        return "float"
+    return "bool" if word.lower() in _BOOLEANS else "str"
+
+
+def common_type(kinds: Iterable[FieldType | None]) -> FieldType:
+    """Return the type that holds the values of all `kinds`. None stands for an empty cell.
+
+    >>> common_type(["int", None, "float"]), common_type(["int", "bool"])
+    ('float', 'str')
+    """
+    seen = {kind for kind in kinds if kind is not None}
+    if seen == {"int", "float"}:
+        return "float"
+    return seen.pop() if len(seen) == 1 else "str"

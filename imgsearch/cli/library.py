@@ -12,7 +12,6 @@ import click
 from imgsearch.cli import options, show, sync
 from imgsearch.cli.reports import failure_writer
 from imgsearch.images.image_lists import ListColumns
-from imgsearch.images.inputs import Input
 from imgsearch.images.streams import listed_in
 from imgsearch.library.progress import Progress, Report
 from imgsearch.settings import Settings
@@ -27,6 +26,12 @@ from imgsearch.text import counted
 @options.pipeline
 @options.max_pixels
 @options.list_columns
+@options.declared_fields
+@click.option(
+    "--all-fields",
+    is_flag=True,
+    help="Declare a field for each further column of the lists, with the type of its values.",
+)
 @click.option(
     "--url-host",
     "url_hosts",
@@ -63,6 +68,7 @@ def add(
     in_step: bool,  # noqa: FBT001
     dry_run: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
+    all_fields: bool,  # noqa: FBT001 - as above
     **config: Any,
 ) -> None:
     """Add images from folders, globs, image files, URLs or lists.
@@ -80,7 +86,7 @@ def add(
     settings = Settings.from_environment()
     lists = {name: config.pop(name) for name in ("path_column", "label_column")}
     hosts = config.pop("url_hosts")
-    images = _sources(source, ListColumns(*lists.values()), null=null)
+    _check_stdin(source, null=null)
     with ExitStack() as stack:
         library = stack.enter_context(options.open_library(settings, db, new=True, **config))
         write_failure = failure_writer(stack, report)
@@ -91,6 +97,15 @@ def add(
             total, url = library.count(), library.url
             sync.print_report(result, total, url, as_json=as_json, report=report)
             return
+        columns = ListColumns(
+            lists["path_column"], lists["label_column"], library.fields, all_fields=all_fields
+        )
+        images = [
+            listed_in(sys.stdin.buffer, null=null, columns=columns, on_note=show.note)
+            if name == "-"
+            else name
+            for name in source
+        ]
         bars = stack.enter_context(show.progress(hidden=as_json))
 
         def update(now: Progress) -> None:
@@ -103,6 +118,7 @@ def add(
         result = library.add(
             *images,
             **lists,
+            all_fields=all_fields,
             url_hosts=None if settings.offline else hosts,
             on_progress=update,
             on_failure=write_failure,
@@ -178,16 +194,16 @@ def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bo
         sys.exit(1)
 
 
-def _sources(names: Sequence[str], columns: ListColumns, *, null: bool) -> list[Input]:
-    """Return the sources that the user named, with standard input for "-"."""
+def _check_stdin(names: Sequence[str], *, null: bool) -> None:
+    """Check that the user named standard input, as "-", once at most.
+
+    Raises:
+        click.UsageError: it is named twice, or --null is given without it.
+    """
     if null and "-" not in names:
         raise click.UsageError("-0 reads standard input: name it as -")
     if names.count("-") > 1:
         raise click.UsageError("- is standard input, which can be read once")
-    return [
-        listed_in(sys.stdin.buffer, null=null, columns=columns) if name == "-" else name
-        for name in names
-    ]
 
 
 def _print_summary(result: Report, total: int, url: str, report: Path | None) -> None:

@@ -8,6 +8,7 @@ import click
 
 from imgsearch import images
 from imgsearch.errors import ConfigError
+from imgsearch.fields import declared
 from imgsearch.library import stores
 from imgsearch.settings import Settings
 
@@ -106,6 +107,23 @@ def list_columns(command: F) -> F:
         help="Column of the labels in a list, or a library's field; by default label, class …",
     )
     return path(label(command))
+
+
+def declared_fields(command: F) -> F:
+    """Add --field; the command receives the types of the declared fields, or None."""
+
+    def parse(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> Any:
+        return declared(texts) or None
+
+    return click.option(
+        "--field",
+        "fields",
+        multiple=True,
+        metavar="NAME:TYPE",
+        callback=parse,
+        help="Field of your own, of the type str, int, float or bool, e.g. year:int; columns of "
+        "lists fill it, and --where filters by it. Repeatable.",
+    )(command)
 
 
 def pipeline(command: F) -> F:

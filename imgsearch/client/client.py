@@ -93,6 +93,7 @@ class Client(SearchableImages):
         label_column: str | None = None,
         url_hosts: Sequence[str] | None = (),
         fields: Mapping[str, Any] | None = None,
+        all_fields: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
@@ -112,7 +113,12 @@ class Client(SearchableImages):
                 nothing was sent, unless an iterator yielded the object.
             EncoderError, BackendError: the service failed; images counted as added are stored.
         """
-        reading = Reading(path_column, label_column=label_column, fields=typed(fields or {}, {}))
+        reading = Reading(
+            path_column,
+            label_column=label_column,
+            fields=typed(fields or {}, {}),
+            all_fields=all_fields,
+        )
         total = sum(inputs.count(source, reading) for source in images)
         tally = Tally(total, on_progress, on_failure)
         reading = replace(reading, ignored=tally.ignore, note=tally.note)

@@ -7,6 +7,7 @@ https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html.
 from collections.abc import Iterator
 from typing import Any, Final
 
+from imgsearch.fields import FieldType, can_declare, common_type, type_of
 from imgsearch.images.tables import Row
 
 _ROWS: Final = 256  # rows converted at once, as cells may be images
@@ -27,6 +28,30 @@ def pandas_rows(frame: Any) -> Iterator[Row]:
     names = list(frame.columns)
     for cells in frame.itertuples(index=False, name=None):
         yield dict(zip(names, cells, strict=True))
+
+
+def field_types(table: Any) -> dict[str, FieldType]:
+    """Return the types of the columns of a table that can be fields; {} for other objects."""
+    if is_pandas(table):
+        cells = {name: table[name] for name in table.columns if can_declare(name)}
+        return {name: common_type(map(type_of, column)) for name, column in cells.items()}
+    schema: Any = getattr(table, "schema", None)
+    if not is_arrow(table) or not hasattr(schema, "names") or not hasattr(schema, "types"):
+        return {}
+    columns = zip(schema.names, map(str, schema.types), strict=True)
+    kinds = {name: _arrow_type(kind) for name, kind in columns if can_declare(name)}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+def _arrow_type(kind: str) -> FieldType | None:
+    """Return the type of a field for the text of an Arrow type, None if it cannot be one."""
+    if kind.startswith(("int", "uint")):
+        return "int"
+    if kind.startswith(("float", "double", "half", "decimal")):
+        return "float"
+    if kind == "bool":
+        return "bool"
+    return "str" if kind.startswith(("string", "large_string", "date", "time")) else None
 
 
 def is_arrow(value: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 
 from imgsearch.errors import SourceError
+from imgsearch.fields import FieldType
 from imgsearch.images import frames, framework_datasets, items, sources, tables
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.objects import as_array
@@ -59,7 +60,8 @@ _OnText: TypeAlias = Callable[[str], None]
 class Reading:
     """How sources are read: the columns, and callbacks for ignored rows and for notes.
 
-    `fields` are those of all images; a row's own win.
+    `fields` are those of all images; a row's own win. Further columns of list files are read if
+    `types` declares their fields, or all with `all_fields`. Those of tables are always read.
     """
 
     path_column: str | None = None
@@ -67,11 +69,13 @@ class Reading:
     note: _OnText = lambda _text: None
     label_column: str | None = None
     fields: Mapping[str, Value] = field(default_factory=dict)
+    types: Mapping[str, FieldType] = field(default_factory=dict)
+    all_fields: bool = False
 
     @property
     def columns(self) -> ListColumns:
         """The columns of list files that the caller named."""
-        return ListColumns(self.path_column, self.label_column)
+        return ListColumns(self.path_column, self.label_column, self.types, self.all_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,22 @@ def count(source: Input, reading: Reading = Reading()) -> int:
         SourceError: as for `references`.
     """
     return _kind(source).count(source, reading)
+
+
+def field_types(source: Input, reading: Reading = Reading()) -> dict[str, FieldType]:
+    """Return the types of the fields in the further columns of list files and tables.
+
+    `source` may be a list of these. If columns have equal names, the first one counts.
+
+    Raises:
+        SourceError: a list file cannot be read.
+    """
+    if isinstance(source, list | tuple):
+        parts = [field_types(item, reading) for item in source]
+        return {name: kind for part in reversed(parts) for name, kind in part.items()}
+    if _is_path(source):
+        return sources.field_types(source, reading.columns)  # type: ignore[arg-type]  # checked
+    return frames.field_types(source)
 
 
 def _kind(source: Any) -> _Kind:
@@ -212,7 +232,7 @@ def _items(source: Any, reading: Reading) -> Iterator[Reference]:
     if isinstance(source, list | tuple):
         if as_array(source) is not None:
             raise items.vector(source, "the list")
-        quiet = Reading(reading.path_column, label_column=reading.label_column)
+        quiet = replace(reading, note=lambda _text: None)
         for number, item in enumerate(source, 1):
             if not _is_path(item):
                 _reference(item, f"image {number}", quiet)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
-from imgsearch.errors import ConfigError, SourceError
+from imgsearch.errors import ConfigError, FieldInvalid, SourceError
+from imgsearch.fields import FieldType
 from imgsearch.filters import composed
 from imgsearch.images import HEAD, MAX_PIXELS, globs, image_lists, sniff
-from imgsearch.images.image_lists import ImageList, ListColumns, ListedImage
+from imgsearch.images.image_lists import FieldColumns, ImageList, ListColumns, ListedImage
 from imgsearch.images.references import Reference
 from imgsearch.images.splits import is_split
 from imgsearch.images.suffixes import OTHERS, PHOTOS
@@ -185,10 +186,31 @@ def label_text(text: str) -> str:
     return composed(printable(text))
 
 
-def as_reference(image: ListedImage) -> Reference:
-    """Return the reference to an image of a list."""
+def as_reference(image: ListedImage, columns: FieldColumns) -> Reference:
+    """Return the reference to an image of a list. `read` raises the error of an invalid field."""
     label = None if image.label is None else label_text(image.label)
-    return Reference(image.path, label, printable(image.id))
+    try:
+        fields = columns.values(image)
+    except (FieldInvalid, SourceError) as error:
+        return Reference(image.path, label, printable(image.id), content=error)
+    return Reference(image.path, label, printable(image.id), fields)
+
+
+def field_types(source: Source, columns: ListColumns = ANY_COLUMNS) -> dict[str, FieldType]:
+    """Return the types of the fields in the further columns of a list file; {} without a list.
+
+    Raises:
+        SourceError: the list cannot be read.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return {}
+    path = Path(_expand(os.fsdecode(source)))
+    if path.suffix.lower() not in image_lists.SUFFIXES or not path.is_file():
+        return {}
+    try:
+        return image_lists.inferred(_open_list(path, columns))
+    except OSError as error:
+        raise _unreadable(str(path), error) from error
 
 
 def _references(source: Source, walk: _Walk) -> Iterator[Reference]:
@@ -302,10 +324,16 @@ def _open_list(path: Path, columns: ListColumns) -> ImageList:
 
 
 def _read_list(file: Path, images: ImageList, walk: _Walk) -> Iterator[Reference]:
+    def note(sentence: str) -> None:
+        walk.note(printable(sentence))
+
+    fields = FieldColumns(images, walk.columns)
+    if fields.note:
+        note(f"{file.name}: {fields.note}")
     try:
-        for image in images.images(file.parent, on_note=lambda note: walk.note(printable(note))):
+        for image in images.images(file.parent, others=fields.fields, on_note=note):
             if image.path:
-                yield as_reference(image)
+                yield as_reference(image, fields)
             else:
                 walk.ignored(f"{file}: {image.place}")
     except (OSError, SourceError) as error:

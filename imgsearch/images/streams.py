@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 from imgsearch.errors import SourceError
 from imgsearch.images import image_lists
-from imgsearch.images.image_lists import ListColumns
+from imgsearch.images.image_lists import FieldColumns, ListColumns
 from imgsearch.images.references import Reference
 from imgsearch.images.sources import ANY_COLUMNS, as_reference
 
@@ -21,12 +21,17 @@ _LISTS: Final = ((b"PAR1", ".parquet"), (b"{", ".jsonl"), (b"[", ".json"))
 
 
 def listed_in(
-    stream: BinaryIO, *, null: bool = False, columns: ListColumns = ANY_COLUMNS
+    stream: BinaryIO,
+    *,
+    null: bool = False,
+    columns: ListColumns = ANY_COLUMNS,
+    on_note: Callable[[str], None] = lambda _note: None,
 ) -> Iterator[str | Reference]:
     r"""Yield what a stream lists: one path, glob or URL a line, or the images of a list file.
 
     With `null`, a NUL byte follows each path, as after ``find -print0``. A first line with a
-    column of paths makes the stream a csv. Relative paths begin at the current folder.
+    column of paths makes the stream a csv. `on_note` is called with sentences about it. Relative
+    paths begin at the current folder.
 
     >>> from io import BytesIO
     >>> list(listed_in(BytesIO(b"a.jpg\nb c.jpg\n")))
@@ -45,18 +50,24 @@ def listed_in(
         if image_lists.is_table(file, columns):
             with file.open("ab") as copy:
                 shutil.copyfileobj(stream, copy)
-            yield from _images(file, columns)
+            yield from _images(file, columns, on_note)
             return
     for line in chain([first], stream):
         if path := os.fsdecode(line.rstrip(b"\r\n")):
             yield path
 
 
-def _images(file: Path, columns: ListColumns) -> Iterator[Reference]:
+def _images(
+    file: Path, columns: ListColumns, on_note: Callable[[str], None]
+) -> Iterator[Reference]:
     try:
-        for image in image_lists.open_list(file, columns).images(Path()):
+        images = image_lists.open_list(file, columns)
+        fields = FieldColumns(images, columns)
+        if fields.note:
+            on_note(f"standard input: {fields.note}")
+        for image in images.images(Path(), others=fields.fields, on_note=on_note):
             if image.path:
-                yield as_reference(image)
+                yield as_reference(image, fields)
     except SourceError as error:
         raise SourceError(f"the list on standard input cannot be read: {error}") from error
 

@@ -1,6 +1,7 @@
 """A handle to a named collection, which may not exist yet."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 
 from imgsearch import backends, encoders
@@ -147,6 +148,11 @@ class CollectionHandle:
         known = {} if self.known is None else self.known.schema.fields
         return {**self._declared, **known}
 
+    def declare(self, fields: Mapping[str, FieldType]) -> None:
+        """Declare further fields, which the next write adds. Known ones keep their types."""
+        with self._lock:
+            self._declared = {**fields, **self._declared}
+
     def require_writable(self) -> None:
         """Check that the collection may be written to, or created.
 
@@ -171,11 +177,8 @@ class CollectionHandle:
             except CollectionNotFound:
                 self.known = None
                 return
-            missing = {
-                name: kind
-                for name, kind in self._declared.items()
-                if name not in collection.schema.fields
-            }
+            known = collection.schema.fields
+            missing = {name: kind for name, kind in self._declared.items() if name not in known}
             if missing:
                 self.known = self.backend.add_fields(self.version, missing)
 

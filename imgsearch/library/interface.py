@@ -44,13 +44,15 @@ class SearchableImages(Closeable):
         label_column: str | None = None,
         url_hosts: Sequence[str] | None = (),
         fields: Mapping[str, Any] | None = None,
+        all_fields: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
         """Add images: paths, images in memory, tables, data sets, or iterables; see `Input`.
 
         `path_column` and `label_column` name columns of a table or list. `fields` are those of all
-        images; a row's own fields win. Known images get their new values.
+        images; a row's own fields win. Columns of list files are read if their field is declared;
+        all are with `all_fields`. Known images get their new values.
 
         Known images are skipped, or get the label that the source has for them, so an interrupted
         call can be repeated. Unreadable files are listed in `Report.failures`; they do not stop the

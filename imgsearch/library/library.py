@@ -23,10 +23,10 @@ from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.errors import ImageNotFound
-from imgsearch.fields import typed
+from imgsearch.fields import FieldType, typed
 from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs
-from imgsearch.images.inputs import Input, Reading
+from imgsearch.images.inputs import Input, Reading, field_types
 from imgsearch.images.references import Reference
 from imgsearch.images.sources import Fetch
 from imgsearch.images.urls import fetcher
@@ -81,6 +81,11 @@ class Library(Synced, SearchableImages):
         return self._handle.recipe.model if self._handle.recipe else ""
 
     @property
+    def fields(self) -> Mapping[str, FieldType]:
+        """The types of the declared fields: "str", "int", "float" or "bool"."""
+        return self._handle.fields
+
+    @property
     def recipe(self) -> Recipe:
         """The recipe that the encoder is built from.
 
@@ -108,6 +113,7 @@ class Library(Synced, SearchableImages):
         label_column: str | None = None,
         url_hosts: Sequence[str] | None = (),
         fields: Mapping[str, Any] | None = None,
+        all_fields: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
@@ -119,7 +125,9 @@ class Library(Synced, SearchableImages):
         Arrow table, whose other columns are fields. `path_column` and `label_column` name columns
         of lists and tables, which are otherwise found by their names. Images in memory have no
         path, unless they are named, or Pillow opened them from a file. `fields` are
-        those of all images; a row's own win. Known images get their new labels and values.
+        those of all images; a row's own win. Columns of list files fill declared fields; with
+        `all_fields`, further ones are declared with the types of their values. Known images get
+        their new labels and values.
 
         Ids are content hashes: of a file's bytes, or of the size and RGB bytes of a Pillow image or
         an array. So images already in the library are skipped without decoding, and
@@ -142,15 +150,15 @@ class Library(Synced, SearchableImages):
             SchemaMismatch: the collection records no encoder; another program may have filled it.
             BackendError: the store failed; images counted as added are stored.
         """
+        reading = Reading(path_column, label_column=label_column, all_fields=all_fields)
+        if all_fields:
+            self._handle.declare(field_types(images, reading))
         self._handle.require_writable()
         steps = pipeline or self._steps.get("image")
         if steps is not None:  # checks them before a file is read
             self._pipelines.insert(self.recipe, steps)
-        reading = Reading(
-            path_column,
-            label_column=label_column,
-            fields=typed(fields or {}, self._handle.fields),
-        )
+        types = self._handle.fields
+        reading = replace(reading, types=types, fields=typed(fields or {}, types))
         total = sum(inputs.count(source, reading) for source in images)
         tally = Tally(total, on_progress, on_failure)
         reading = replace(reading, ignored=tally.ignore, note=tally.note)

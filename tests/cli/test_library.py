@@ -51,3 +51,27 @@ def test_one_image_is_counted_in_the_singular(run, tmp_path):
     done = run("add", "bilder", "--db", "memory://ein-bild")
     assert "; 1 image in memory://ein-bild" in done.stderr
     assert "0 other files ignored" in done.stderr
+
+
+def test_columns_of_a_list_become_fields(run, tmp_path):
+    write(tmp_path / "bilder", 3)
+    table = tmp_path / "bilder/liste.csv"
+    rows = [f"bild-ü 000{place}.png,{2018 + place},Köln" for place in range(3)]
+    table.write_text("\n".join(["path;year;city".replace(";", ","), *rows]), "utf-8")
+    words = ("--db", "photos.db", "--model", "classic")
+    added = run("add", table, *words, "--field", "year:int")
+    assert added.exit_code == 0, added.output
+    assert "liste.csv: 1 column was not added: 'city'; declare" in added.stderr.replace("\n", " ")
+    search = ("search", tmp_path / "bilder/bild-ü 0000.png", "--db", "photos.db", "--json")
+    hits = json.loads(run(*search, "--where", "year >= 2019").stdout)
+    assert sorted(hit["fields"]["year"] for hit in hits) == [2019, 2020]
+    listed = table.read_bytes().replace(b"bild-", b"bilder/bild-").replace(b"2018", b"1999")
+    again = run("add", "-", "--db", "photos.db", input=listed)
+    assert "standard input: 1 column was not added: 'city'" in again.stderr.replace("\n", " ")
+    assert "1 updated, 2 skipped" in again.stderr
+    everything = run("add", table, "--db", "photos.db", "--all-fields")
+    assert "3 updated" in everything.stderr
+    hits = json.loads(run(*search, "--where", "city = Köln and year = 2018").stdout)
+    assert len(hits) == 1
+    wrong = run("add", table, *words, "--field", "year:date")
+    assert (wrong.exit_code, "unknown type 'date'" in wrong.stderr) == (1, True)

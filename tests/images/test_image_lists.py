@@ -107,7 +107,7 @@ def test_other_columns_are_read_on_request(tmp_path):
     file.write_text("\n".join(map(json.dumps, rows)))
     opened = open_list(file)
     assert dict(opened.others) == {"year": 1, "tags": 3}
-    images = list(opened.images(tmp_path, others=True))
+    images = list(opened.images(tmp_path, others=opened.others))
     assert [image.others for image in images] == [
         {"year": 2019, "tags": None},
         {"year": None, "tags": ["x"]},

@@ -1,16 +1,19 @@
 """Declared fields: types, values from every source, updates, and fields added later."""
 
+import datetime as dt
 import uuid
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import imgsearch
 from imgsearch import Field
 from imgsearch.errors import ConfigError, FieldInvalid, SchemaMismatch
-from imgsearch.fields import declared, from_text, typed
-from tests.pictures import picture
+from imgsearch.fields import common_type, declared, from_text, type_of, typed
+from tests.pictures import picture, write
 
 TYPES = {"year": int, "city": str, "rating": float, "paid": bool}
 RGB = [picture(seed) for seed in range(4)]
@@ -163,3 +166,81 @@ def test_values_of_the_store_s_limits():
     assert typed({"x": "a\udcff"}, {}) == {"x": "a\\udcff"}
     with pytest.raises(FieldInvalid, match="field 'x': a list is not"):
         typed({"x": [1]}, {})
+
+
+CSV = (
+    "path,label,year,Postal code,rating,paid,two words,Größe\n"
+    "bild-ü 0000.png,x,2019,01067,1.5,yes,a,1\n"
+    "bild-ü 0001.png,x,,50667,2,no,b,2\n"
+    "bild-ü 0002.png,x,2024,80331,,,,\n"
+)
+
+
+@pytest.fixture
+def listed(tmp_path):
+    write(tmp_path, 3)
+    file = tmp_path / "fotos.csv"
+    file.write_text(CSV, "utf-8")
+    return file
+
+
+def test_columns_of_a_list_fill_declared_fields_and_others_are_named(url, listed):
+    with opened(url, fields={"year": int, "rating": float}) as library:
+        report = library.add(listed)
+        assert report.added == 3
+        assert report.notes == (
+            "fotos.csv: 4 columns were not added: 'Postal code', 'paid', 'two words', 'Größe'; "
+            "declare their fields (fields=, --field), or add all (all_fields=, --all-fields)",
+        )
+        years = {hit.path[-8:]: hit["year"] for hit in library.search(RGB[0])}
+        assert years == {"0000.png": 2019, "0001.png": 0, "0002.png": 2024}
+        listed.write_text("path,year\nbild-ü 0000.png,soon\nbild-ü 0001.png,2020\n", "utf-8")
+        again = library.add(listed)
+        assert (again.updated, again.failed) == (1, 1)
+        (failure,) = again.failures
+        assert failure.path.endswith("0000.png")
+        assert failure.reason.endswith("field 'year' takes int, not 'soon'")
+
+
+def test_all_fields_declares_the_types_of_the_columns(url, listed):
+    with opened(url) as library:
+        library.add([("a.png", RGB[3])])  # the collection exists without these fields
+        report = library.add(listed, all_fields=True)
+        assert (report.added, report.notes) == (3, ())
+        assert library.fields == {
+            "path": "str", "label": "str", "year": "int", "postal_code": "str", "rating": "float",
+            "paid": "bool", "two_words": "str", "groe": "int",
+        }  # fmt: skip
+        where = (Field("postal_code") == "01067") | (Field("rating") == 2)
+        assert {hit["paid"] for hit in library.search(RGB[0], where=where)} == {True, False}
+        frame = pd.DataFrame({"image": [RGB[2]], "seen": [7], "words": ["x"], "box": [[1]]})
+        library.add(frame, all_fields=True)
+        assert library.fields["seen"] == "int"
+        assert len(library.search(RGB[0], where=Field("seen") == 7)) == 1
+
+
+def test_parquet_keeps_its_types(url, listed, tmp_path):
+    table = pa.table(
+        {
+            "path": [f"bild-ü 000{place}.png" for place in range(3)],
+            "year": pa.array([2019, None, 2024], pa.int32()),
+            "taken": pa.array([dt.date(2024, 5, 1), None, None]),
+        }
+    )
+    parquet.write_table(table, tmp_path / "fotos.parquet")
+    with opened(url) as library:
+        assert library.add(tmp_path / "fotos.parquet", all_fields=True).added == 3
+        hits = library.search(RGB[0], where=Field("year") == 2019)
+        assert [(hit["year"], hit["taken"]) for hit in hits] == [(2019, "2024-05-01")]
+
+
+def test_types_are_inferred_from_all_cells():
+    def common(*cells):
+        return common_type(map(type_of, cells))
+
+    assert common("1", "", None, "-2") == "int"
+    assert common("1", "2.5", "1e9", ".5") == "float"
+    assert common("007", "1") == "str"
+    assert common("1", "no") == common(1, True) == common() == common("") == "str"
+    assert common("Yes", "false") == "bool"
+    assert common(np.int64(3), float("nan")) == "int"

@@ -1,11 +1,12 @@
 """Finds the columns of a list by their names."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from imgsearch.errors import SourceError
+from imgsearch.fields import FieldType
 from imgsearch.filters import composed
 
 # names are compared in lower case, without blanks, "_" and "-"
@@ -32,10 +33,14 @@ class ListColumns:
     ``path`` is the first choice for the image, and ``label`` for its label. Then come names such as
     ``file``, ``filename``, ``image``, ``url`` and ``Datei``, and ``class``, ``category`` and
     ``Klasse``. Case, blanks, ``_`` and ``-`` do not matter.
+
+    Further columns become fields if `fields` declares them, or all do with `all_fields`.
     """
 
     path: str | None = None
     label: str | None = None
+    fields: Mapping[str, FieldType] = field(default_factory=dict, hash=False)
+    all_fields: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A list of images: the columns of its paths, labels and ids, and its rows."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -49,21 +49,24 @@ class ImageList:
     def others(self) -> Mapping[str, int]:
         """The indices of the columns beside path, label and id; the first of equal names."""
         known = {self.places.path, self.places.label, self.places.id}
-        others = [(name, place) for place, name in enumerate(self.columns) if place not in known]
-        return {name: place for name, place in reversed(others) if name}
+        others: dict[str, int] = {}
+        for place, name in enumerate(self.columns):
+            if name and place not in known:
+                others.setdefault(name, place)
+        return others
 
     def images(
-        self, folder: Path, *, others: bool = False, on_note: Note | None = None
+        self, folder: Path, *, others: Iterable[str] = (), on_note: Note | None = None
     ) -> Iterator[ListedImage]:
         """Yield the listed images, whose relative paths begin at `folder`.
 
-        With `others`, the other columns are read, too. `on_note` is called as by `rows`, and if
+        The columns `others` are read, too. `on_note` is called as by `rows`, and if
         none of the files exists.
 
         Raises:
             OSError, SourceError: as for `rows`.
         """
-        note, names = on_note or _ignore, list(self.others) if others else []
+        note, names = on_note or _ignore, list(others)
         read = [self.places.path, self.places.label, self.places.id]
         known = [place for place in read if place is not None]
         first, number, exists = "", 0, False
