@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from imgsearch import errors as errors
     from imgsearch.backends import connect as connect
     from imgsearch.client import Client as Client
+    from imgsearch.encoders import Encoder as Encoder
     from imgsearch.encoders import load as load_encoder
+    from imgsearch.encoders.registered import register_encoder as register_encoder
     from imgsearch.filters import Field as Field
     from imgsearch.library.library import Library as Library
     from imgsearch.library.open import open as open  # noqa: A004 - imgsearch.open reads as intended
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 # name → its module, imported at the first access
 _HOMES = {
     "Client": "client",
+    "Encoder": "encoders",
     "FailedRow": "types",
     "Failure": "types",
     "Field": "filters",
@@ -61,12 +64,14 @@ _HOMES = {
     "op": "towhee",
     "open": "library.open",
     "query_steps": "pipelines",
+    "register_encoder": "encoders.registered",
     "search_pipeline": "pipelines",
     "text_search_pipeline": "pipelines",
 }
 
 __all__ = [
     "Client",
+    "Encoder",
     "FailedRow",
     "Failure",
     "Field",
@@ -85,6 +90,7 @@ __all__ = [
     "op",
     "open",
     "query_steps",
+    "register_encoder",
     "search_pipeline",
     "text_search_pipeline",
 ]

@@ -3,6 +3,7 @@
 ImgSearchError
 ├── ConfigError              an argument or environment variable is invalid     (ValueError)
 ├── MissingExtra             an optional dependency is not installed            (ImportError)
+├── PluginFailed             an encoder or store of another package is broken   (ImportError)
 ├── SourceError              a file, folder or list cannot be read              (OSError)
 │   ├── UrlRefused           a URL may not be fetched
 │   └── UrlFailed            a URL could not be fetched
@@ -75,6 +76,10 @@ class MissingExtra(ImgSearchError, ImportError):
             message = f"{message}, which is not installed. Run {install_hint(extra)}."
         super().__init__(message, name=name)
         self.extra = extra
+
+
+class PluginFailed(ImgSearchError, ImportError):
+    """An encoder or a store of another package cannot be imported or used."""
 
 
 class SourceError(ImgSearchError, OSError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from imgsearch import plugins
 from imgsearch.backends.base import Capabilities, VectorBackend
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
@@ -179,7 +180,7 @@ def _canonical(url: str) -> str:
     if scheme in _registered:
         return url
     if scheme not in _DRIVERS:
-        raise ConfigError(f"unknown store {scheme!r}://. Use one of {', '.join(_DRIVERS)}.")
+        return _canonical_plugin(scheme, url)
     if scheme == "milvus-lite":
         if not (rest.startswith("/") and rest.endswith(".db")):
             raise ConfigError(
@@ -189,6 +190,19 @@ def _canonical(url: str) -> str:
     return (
         _canonical_server(url) if scheme in _PORTS else url.rstrip("/").ljust(len("memory://"), "/")
     )
+
+
+def _canonical_plugin(scheme: str, url: str) -> str:
+    """Return the URL of another package's store, which is not imported.
+
+    Raises:
+        ConfigError: no package offers a store for this scheme.
+    """
+    others = plugins.names(plugins.BACKENDS)
+    if scheme not in others:
+        known = ", ".join([*_DRIVERS, *_registered, *others])
+        raise ConfigError(f"unknown store {scheme!r}://. Use one of {known}.")
+    return url
 
 
 def _canonical_server(url: str) -> str:
@@ -221,10 +235,27 @@ def _close_all() -> None:
             release(backend)
 
 
+def _plugin(scheme: str) -> type[VectorBackend]:
+    """Return the store class of another package.
+
+    Raises:
+        PluginFailed: the package cannot be imported, or offers no store class.
+    """
+    backend = plugins.load(plugins.BACKENDS, scheme)
+    if isinstance(backend, type) and issubclass(backend, VectorBackend):
+        register(scheme, backend)
+        return backend
+    package = plugins.names(plugins.BACKENDS).get(scheme, "?")
+    reason = "it is not a subclass of VectorBackend"
+    raise plugins.broken(plugins.BACKENDS, scheme, package, reason)
+
+
 def _driver(url: str) -> type[VectorBackend]:
     scheme = url.partition("://")[0]
     if scheme in _registered:
         return _registered[scheme]
+    if scheme not in _DRIVERS:
+        return _plugin(scheme)
     module, drivers, extra = _DRIVERS[scheme]
     if "pymilvus" in drivers:
         milvus_imports.install()

@@ -9,13 +9,13 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from imgsearch.encoders import load_arguments, names, registry
+from imgsearch.encoders import load_arguments, names, registered, registry
 from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.load_arguments import TIMM, TOWHEE, on_disk
 from imgsearch.encoders.recipe import Plan, Recipe
 from imgsearch.encoders.registry import DEFAULT, OWN_RUNTIMES, Model
 from imgsearch.encoders.weights import cache
-from imgsearch.encoders.weights.files import Options, stamp
+from imgsearch.encoders.weights.files import Options, locate, plain_options, stamp
 from imgsearch.errors import WeightsNotFound
 from imgsearch.settings import Settings
 
@@ -54,8 +54,9 @@ def load(
 ) -> Encoder:
     """Load an encoder. Encoders are cached: equal arguments return the same object.
 
-    `model` is a name from `models`, ``timm:NAME`` for a model of timm, or ``clip:ARCH/TAG`` for a
-    model of open_clip. `weights` is a file, or for CLIP a folder in the Hugging Face Hub layout. By
+    `model` is a name from `models`, ``timm:NAME`` for a model of timm, ``clip:ARCH/TAG`` for a
+    model of open_clip, or the name of a registered encoder (see `register_encoder`). `weights` is a
+    file, or for CLIP a folder in the Hugging Face Hub layout. By
     default, weights come from an installed package, a download of `imgsearch models pull`, the
     hub's cache, or the hub unless IMGSEARCH_OFFLINE is set. `options`, and a JSON file beside the
     weights, describe the model, its input and how it runs: ``runtime`` ("auto", "torch", "openvino"
@@ -68,10 +69,16 @@ def load(
         ModelNotFound: the name is unknown.
         EncoderRemoved: the model existed in an earlier version.
         MissingExtra: the model's runtime is not installed.
+        PluginFailed: the package that offers the encoder cannot be used.
         ConfigError: an option is invalid, or the model takes no options.
         WeightsNotFound: the file is missing, or no hub responds.
         WeightsInvalid: the file has no weights, or weights of another model.
     """
+    if (factory := registered.find(model)) is not None:
+        plain = dict(options or {})
+        reduction = plain.pop("reduction", None)
+        encoder = registered.load(model, factory, weights, plain)
+        return _reduce(encoder, None if reduction is None else locate(str(reduction)))
     parsed = load_arguments.parse(model, weights, options)
     path = parsed.weights
     if path is None and parsed.plan.family != "classic":
@@ -101,6 +108,9 @@ def check(
         WeightsNotFound: the file is missing.
         WeightsInvalid: the file has no suffix of weights files.
     """
+    if registered.find(model) is not None:
+        plain_options(options)
+        return
     parsed = load_arguments.parse(model, weights, options)
     plan, path = parsed.plan, parsed.weights
     if plan.family not in OWN_RUNTIMES and (path is None or not path.is_dir()):
@@ -136,7 +146,7 @@ def introduction(model: str) -> str:
 
 def models() -> list[Model]:
     """Return the models that `load` can build, installed or not; imports no framework."""
-    return [*registry.described().values(), *registry.FAMILIES]
+    return [*registry.described().values(), *registry.FAMILIES, *registered.rows()]
 
 
 def pull(model: str, *, target: Path | None = None, source: Path | None = None) -> Path:
@@ -151,6 +161,8 @@ def pull(model: str, *, target: Path | None = None, source: Path | None = None) 
         MissingExtra: a package that the model needs is not installed.
         OSError: the folder cannot be written.
     """
+    if registered.find(model) is not None:
+        raise WeightsNotFound(f"{model} is not imgsearch's own: its package has its weights.")
     settings = Settings.from_environment()
     plan, row = load_arguments.make_plan(model), registry.find(model)
     if plan.family == "classic":

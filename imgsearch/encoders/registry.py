@@ -28,8 +28,9 @@ _PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean"
 class Model:
     """A model in models.toml, which explains the fields, or a family.
 
-    `runtime` is "lite", "classic", "timm", "clip" or "towhee". A family such as ``timm:NAME`` has
-    no `dim`, and 0 for `mb` (1e6 bytes of float32 weights) and `gflops` (one image).
+    `runtime` is "lite", "classic", "timm", "clip" or "towhee", or "plugin" for an encoder of
+    another package. A family such as ``timm:NAME`` has no `dim`, and 0 for `mb` (1e6 bytes of
+    float32 weights) and `gflops` (one image).
     """
 
     name: str
@@ -61,7 +62,7 @@ class Model:
     @property
     def needs(self) -> str:
         """The extra that the model needs, or ""."""
-        own = dict.fromkeys(OWN_RUNTIMES, "")
+        own = dict.fromkeys((*OWN_RUNTIMES, "plugin"), "")
         return {**own, "timm": "torch"}.get(self.runtime, self.runtime)
 
     @property

@@ -5,7 +5,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from imgsearch.backends import FieldNames, Metric, StoreOptions
+from imgsearch.encoders import Encoder
 from imgsearch.encoders.detector import Detection
+from imgsearch.encoders.own import ImageModel
+from imgsearch.encoders.registered import model_name
 from imgsearch.errors import ConfigError
 from imgsearch.fields import Declaration
 from imgsearch.images import MAX_PIXELS, checked_limit
@@ -21,7 +24,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     url: str | PathLike[str] = "photos.db",
     *,
     collection: str = "images",
-    model: str | None = None,
+    model: "str | Encoder | ImageModel | None" = None,
     weights: str | PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     index: str | None = None,
@@ -41,7 +44,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
 
     `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
     ``memory://name``. `token` ("user:password") is for servers that require one.
-    `model` ("lite", "classic", "timm:NAME" …), `weights` and `options` name the encoder. An
+    `model` ("lite", "classic", "timm:NAME" …), `weights` and `options` name the encoder. `model`
+    may also be an encoder object: an `Encoder`, or see `ImageModel`. It has to be passed again when
+    the collection is opened in another process. An
     existing collection remembers its own; give `weights` only if the file has moved.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
     (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
@@ -78,10 +83,11 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     if unknown := sorted((steps or {}).keys() - {"image", "query"}):
         raise ConfigError(f'there are no steps {unknown[0]!r}: use "image" or "query".')
     detection = None if regions is None else Detection.of(regions)
+    name = model if model is None or isinstance(model, str) else model_name(model)
     handle = CollectionHandle(
         StoreOptions(url, token, timeout),
         collection,
-        CollectionOptions(model, weights, options, index, metric, fields),
+        CollectionOptions(name, weights, options, index, metric, fields),
         names=FieldNames(id_field, vector_field, path_field, label_field),
     )
     return Library(handle, regions=detection, max_pixels=max_pixels, steps=steps)

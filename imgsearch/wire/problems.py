@@ -27,6 +27,7 @@ _STORE: Final = "The vector store failed; see the log of the service."
 KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.ImgSearchError: Kind(500, "internal", "The service failed; see its log."),
     errors.ConfigError: Kind(422, "invalid_request", "A value is out of range.", public=True),
+    errors.PluginFailed: Kind(501, "plugin_failed", "An encoder or store of a package is broken."),
     errors.MissingExtra: Kind(501, "not_installed", "A package that this needs is not installed."),
     errors.SourceError: Kind(422, "source_unreadable", "The source cannot be read."),
     errors.UrlRefused: Kind(422, "url_refused", "The service does not fetch this URL."),
