@@ -18,9 +18,11 @@ from imgsearch.cli.search import (
     print_hits,
     warnings_as_notes,
 )
+from imgsearch.errors import SyncRefused
 from imgsearch.filters import Field
 from imgsearch.images.sources import printable
 from imgsearch.library.progress import Progress
+from imgsearch.library.sync_plan import SyncReport
 from imgsearch.settings import Settings, own_store
 from imgsearch.text import counted
 
@@ -70,7 +72,8 @@ def find(
         imgsearch find cat.jpg ~/photos -f | xargs ls -l
 
     Images are added to a library of your own, library.db in the user's folder for data, unless --db
-    or IMGSEARCH_DB names a store. The files stay as they are.
+    or IMGSEARCH_DB names a store. It is kept in step with the folder, as by `imgsearch sync`;
+    unchanged files are not read. The files stay as they are.
     """
     if rest["as_json"] and (rest["paths"] or rest["print0"]):
         raise click.UsageError("--json and --paths exclude each other")
@@ -127,19 +130,20 @@ def _own_store() -> str:
 
 
 def _update(library: Any, folder: str, *, hidden: bool) -> None:
-    """Add the new images of a folder."""
+    """Bring the library in step with a folder, whose unchanged files are not read."""
     with show.progress(hidden=hidden) as bars:
 
         def update(now: Progress) -> None:
             bars.update("adding", now.done, now.found, f"{now.added} added, {now.failed} failed")
 
-        report = library.add(folder, on_progress=update)
-    if hidden:
-        return
-    if report.added or report.updated:
-        show.note(f"{counted(report.added, 'image')} added, {report.updated} updated")
-    if report.failed:
-        show.note(
-            f"{counted(report.failed, 'file')} could not be read: imgsearch add "
-            f"{show.printable(folder)} lists them"
-        )
+        try:
+            report: SyncReport = library.sync(folder, on_progress=update)
+        except SyncRefused as error:
+            show.note(f"not updated: {error}")
+            return
+    counts = {name: getattr(report, name) for name in ("added", "changed", "renamed", "deleted")}
+    if any(counts.values()) and not hidden:
+        show.note(", ".join(f"{number} {name}" for name, number in counts.items() if number))
+    if report.failed and not hidden:
+        files = counted(report.failed, "file")
+        show.note(f"{files} could not be read: imgsearch sync {show.printable(folder)} lists them")

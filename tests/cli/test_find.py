@@ -1,6 +1,7 @@
 """find adds a folder's new images, and searches the folder, in one command."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,40 @@ def test_new_images_are_added_and_found(run, photos, tmp_path):
     first, second = done.stdout.splitlines()
     assert first == str(photos / "katzen/bild-ü 0001.png")
     assert Path(second).parent.parent == photos
-    assert "4 images added" in done.stderr
+    assert "4 added" in done.stderr
     assert (tmp_path / "data/imgsearch").stat().st_mode & 0o777 == 0o700
     assert not (photos / "photos.db").exists()
     (new,) = write(photos, 1, start=5)
     hits = json.loads(run("find", new.name, *CLASSIC, "--json").stdout)
     assert (hits[0]["fields"]["path"], len(hits)) == (str(new), 5)
+
+
+def test_folder_is_followed_and_unchanged_files_are_not_read(run, photos):
+    query = "katzen/bild-ü 0001.png"
+    assert run("find", query, *CLASSIC).exit_code == 0
+    (photos / query).rename(photos / "umbenannt.png")
+    (photos / "hunde/bild-ü 0002.png").unlink()
+    done = run("find", "umbenannt.png", "-f", *CLASSIC)
+    assert done.stdout.splitlines()[0] == str(photos / "umbenannt.png")
+    assert len(done.stdout.splitlines()) == 3
+    assert "1 renamed, 1 deleted" in done.stderr
+    other, times = photos / "hunde/bild-ü 0003.png", (photos / "hunde/bild-ü 0003.png").stat()
+    other.write_bytes(bytes(times.st_size))
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    done = run("find", "umbenannt.png", *CLASSIC)
+    assert "0 added, 0 failed" in done.stderr
+    assert "could not be read" not in done.stderr
+
+
+def test_refused_sync_is_noted_and_the_folder_is_searched(run, photos, tmp_path):
+    query = tmp_path / "anfrage.png"
+    (photos / "katzen/bild-ü 0001.png").rename(query)
+    assert run("find", query, *CLASSIC).exit_code == 0
+    for file in photos.rglob("*.png"):
+        file.unlink()
+    done = run("find", query, "-f", *CLASSIC)
+    assert "not updated: " in done.stderr
+    assert len(done.stdout.splitlines()) == 3
 
 
 def test_only_the_folder_is_searched(run, photos):
