@@ -24,8 +24,8 @@ COMMANDS = dict(commands())
 
 # first words of the help of commands and switches; a new command may add its verb
 VERBS = {
-    "Add", "Allow", "Check", "Compare", "Confirm", "Copy", "Create", "Do", "Download", "Find",
-    "Finish", "Fit", "Group", "Index", "Keep", "Leave", "List", "Make", "Measure", "Open",
+    "Add", "Allow", "Check", "Compare", "Confirm", "Copy", "Create", "Declare", "Do", "Download",
+    "Find", "Finish", "Fit", "Group", "Index", "Keep", "Leave", "List", "Make", "Measure", "Open",
     "Print", "Remove", "Replace", "Revoke", "Search", "Separate", "Serve", "Show", "Write",
 }  # fmt: skip
 # words that begin a remark; the help of an option with a value names that value, or has a verb
