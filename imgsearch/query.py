@@ -13,7 +13,8 @@ import numpy.typing as npt
 from imgsearch.errors import ConfigError, SourceError
 from imgsearch.filters import Where, to_filter
 from imgsearch.images.suffixes import PHOTOS
-from imgsearch.types import Fingerprint, Vector, check_breadth, check_score
+from imgsearch.order import Order
+from imgsearch.types import Fingerprint, Hit, Vector, check_breadth, check_score
 
 
 class SupportsArray(Protocol):
@@ -60,7 +61,8 @@ class SearchOptions:
     fields; a text or a dictionary is converted to a `Filter`. `min_score` leaves out hits with a
     lower score; "auto" is the threshold measured for queries of this kind. `hide_duplicates` leaves
     out near-duplicates of nearer hits: True uses the measured threshold, a number is the lowest
-    score of two near-duplicates. `effort` is the search breadth of the index.
+    score of two near-duplicates. `effort` is the search breadth of the index. `order_by` is a field
+    by which the hits are sorted, after "-" in descending order; the nearest `k` are chosen before.
 
     Raises:
         ConfigError: a value has the wrong type or is out of range.
@@ -73,11 +75,14 @@ class SearchOptions:
     min_score: float | Literal["auto"] | None = None
     hide_duplicates: bool | float = False
     effort: int | None = None
+    order_by: str | None = None
 
     def __post_init__(self) -> None:
         check_breadth(self.k, self.offset, self.effort)
         if self.where is not None:
             object.__setattr__(self, "where", to_filter(self.where))
+        if self.order_by is not None:
+            Order.parse(self.order_by)
         if isinstance(self.min_score, str) and self.min_score != "auto":
             raise ConfigError(
                 f'invalid min_score {self.min_score!r}: use a number, None or "auto".'
@@ -86,6 +91,10 @@ class SearchOptions:
             check_score("min_score", self.min_score)
         if not isinstance(self.hide_duplicates, bool):
             check_score("hide_duplicates", self.hide_duplicates)
+
+    def ordered(self, hits: list[Hit]) -> list[Hit]:
+        """Return hits in the order of `order_by`, or as they are without one."""
+        return hits if self.order_by is None else Order.parse(self.order_by).sorted(hits)
 
     def for_store(self) -> dict[str, Any]:
         """Return the arguments of `Collection.search`. `min_score` must not be "auto"."""

@@ -104,7 +104,7 @@ class Repair:
         data = self._originals.read(entry)
         images.header(data, path=entry.name, max_pixels=library.max_pixels)
         version = library.version
-        embedded = library.embed([(entry.name, data)])
+        embedded = library.embed_rows([(entry.name, data)])
         row = embedded.drop_columns("vector").to_pylist()[0]
         if row["status"] != "ok" or row["sha256"] != entry.content:
             raise ImageCorrupt(row["error"] or "the original has other content now")

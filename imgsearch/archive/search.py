@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from imgsearch.archive.search_batcher import SearchBatcher
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import CollectionNotFound, EncoderMismatch, ImageNotFound
 from imgsearch.library.library import Library
+from imgsearch.order import Order
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.types import MAX_K, Hit, Vector
 
@@ -44,21 +45,23 @@ class Searcher:
     def _found(
         self, library: Library, query: Query | Example | EncodedQuery, options: SearchOptions
     ) -> list[Found]:
-        hits = self._with_entries(library, library.search_with(query, options))
-        if None in hits:
+        nearest = replace(options, order_by=None)
+        hits = self._with_entries(library, library.search_with(query, nearest))
+        known = [hit for hit in hits if hit is not None]
+        if len(known) < len(hits):
             encoded = library.encode_query(query)
-            return self._widened(library, encoded, options, hits.count(None))
-        return [hit for hit in hits if hit is not None]
+            known = self._widened(library, encoded, nearest, len(hits) - len(known))
+        return _ordered(known, options)
 
     def more_like(self, entry: Entry, options: SearchOptions) -> list[Found]:
         """See `Archive.more_like`."""
-        wider = replace(options, k=options.k + options.offset + 1, offset=0)
+        wider = replace(options, k=options.k + options.offset + 1, offset=0, order_by=None)
         try:
             hits = self.run(self._example(entry), wider, collection=entry.collection)
         except EncoderMismatch:  # the model was changed in between
             hits = self.run(self._example(entry), wider, collection=entry.collection)
         others = [hit for hit in hits if hit.entry.content != entry.content]
-        return others[options.offset : options.offset + options.k]
+        return _ordered(others[options.offset : options.offset + options.k], options)
 
     def _widened(
         self, library: Library, query: EncodedQuery, options: SearchOptions, unknown: int
@@ -102,3 +105,16 @@ class Searcher:
             Found(rows[content][0], hit, len(rows[content])) if rows.get(content) else None
             for content, hit in zip(contents, hits, strict=True)
         ]
+
+
+def _ordered(matches: list[Found], options: SearchOptions) -> list[Found]:
+    if options.order_by is None:
+        return matches
+    return Order.parse(options.order_by).sorted(matches, _fields)
+
+
+def _fields(match: Found) -> dict[str, Any]:
+    """Return the values that hits are sorted by: the image's fields, and its name and label."""
+    entry, hit = match.entry, match.hit
+    own = {"name": entry.name, "label": entry.label, "created": entry.created.isoformat()}
+    return {**entry.fields, **own, "id": entry.id, "score": hit.score, "distance": hit.distance}

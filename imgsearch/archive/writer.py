@@ -121,7 +121,7 @@ class Writer:
         if lost := missing - complete.keys():
             again = [upload for upload in pending if upload.entry.content in lost]
             complete |= by_content(
-                self._library.embed([(upload.entry.name, upload.data) for upload in again])
+                self._library.embed_rows([(upload.entry.name, upload.data) for upload in again])
             )[0]
         lacking = [entry for entry in entries.values() if entry.content in missing]
         first = first_rows(self._catalog, self._library.name, lacking)

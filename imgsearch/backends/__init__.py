@@ -27,6 +27,7 @@ from imgsearch.types import check_access
 # scheme → module, required drivers, extra that installs the drivers
 _DRIVERS: Final = {
     "memory": ("memory", (), ""),
+    "parquet": ("parquet", (), ""),
     "milvus-lite": ("milvus.backend", ("pymilvus", "milvus_lite"), ""),
     "milvus": ("milvus.backend", ("pymilvus",), ""),
     "milvus+https": ("milvus.backend", ("pymilvus",), ""),
@@ -43,6 +44,7 @@ _PORTS: Final = {
     "tencent+grpc": 80,
     "tencent+grpcs": 443,
 }
+_FILES: Final = {".db": "milvus-lite", ".parquet": "parquet"}
 _registered: dict[str, type[VectorBackend]] = {}
 _open: dict[tuple[str, str | None], VectorBackend] = {}
 _lock = threading.RLock()
@@ -60,6 +62,8 @@ def connect(
     - ``tencent://host:80/database`` (HTTP), ``tencent+grpc://…``, and with verified TLS
       ``tencent+https://…``, ``tencent+grpcs://…``: Tencent VectorDB; `token` is ``KEY`` or
       ``ACCOUNT:KEY``. Options are ``?shards=1&replicas=0&consistency=strong&ca=FILE``.
+    - ``vectors.parquet``, ``parquet:///abs/vectors.parquet``: a file of `Library.to_parquet`, for
+      exact search; it is read into memory and never written.
     - ``memory://name``: exact search in memory, kept until the process ends. `close` deletes the
       unnamed store ``memory://``.
 
@@ -132,7 +136,7 @@ def is_there(url: str | PathLike[str]) -> bool:
     """
     scheme, _, rest = canonical(url).partition("://")
     try:
-        return scheme != "milvus-lite" or Path(rest).exists()
+        return scheme not in _FILES.values() or Path(rest).exists()
     except OSError as error:
         raise ConfigError(f"store path {rest[:80]!r} is invalid: {error.strerror}") from error
 
@@ -168,25 +172,14 @@ def _text(url: object) -> str:
 
 def _canonical(url: str) -> str:
     if "://" not in url:
-        if not url.endswith(".db"):
-            raise ConfigError(
-                f"store {url!r} is invalid. Use PATH.db, memory://NAME or milvus://HOST."
-            )
-        try:
-            return f"milvus-lite://{Path(url).expanduser().resolve()}"
-        except RuntimeError as error:  # ~NAME without such a user
-            raise ConfigError(f"store {url!r} is invalid: {error}") from error
+        return _canonical_path(url)
     scheme, _, rest = url.partition("://")
     if scheme in _registered:
         return url
     if scheme not in _DRIVERS:
         return _canonical_plugin(scheme, url)
-    if scheme == "milvus-lite":
-        if not (rest.startswith("/") and rest.endswith(".db")):
-            raise ConfigError(
-                f"store {url!r} is invalid. Use milvus-lite:// and an absolute path to a .db."
-            )
-        return f"milvus-lite://{Path(rest).resolve()}"
+    if scheme in _FILES.values():
+        return _canonical_file(scheme, rest)
     return (
         _canonical_server(url) if scheme in _PORTS else url.rstrip("/").ljust(len("memory://"), "/")
     )
@@ -203,6 +196,28 @@ def _canonical_plugin(scheme: str, url: str) -> str:
         known = ", ".join([*_DRIVERS, *_registered, *others])
         raise ConfigError(f"unknown store {scheme!r}://. Use one of {known}.")
     return url
+
+
+def _canonical_path(path: str) -> str:
+    scheme = _FILES.get(Path(path).suffix)
+    if scheme is None:
+        raise ConfigError(
+            f"store {path!r} is invalid. Use PATH.db, PATH.parquet, memory://NAME or milvus://HOST."
+        )
+    try:
+        return f"{scheme}://{Path(path).expanduser().resolve()}"
+    except RuntimeError as error:  # ~NAME without such a user
+        raise ConfigError(f"store {path!r} is invalid: {error}") from error
+
+
+def _canonical_file(scheme: str, path: str) -> str:
+    (suffix,) = (suffix for suffix, known in _FILES.items() if known == scheme)
+    if not (path.startswith("/") and path.endswith(suffix)):
+        raise ConfigError(
+            f"store {scheme + '://' + path!r} is invalid. Use {scheme}:// and an absolute path to "
+            f"a {suffix}."
+        )
+    return f"{scheme}://{Path(path).resolve()}"
 
 
 def _canonical_server(url: str) -> str:

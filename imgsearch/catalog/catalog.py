@@ -33,6 +33,7 @@ from imgsearch.catalog.job import (
     check_job_state,
 )
 from imgsearch.catalog.keys import KeyRow, check_key
+from imgsearch.filters import Filter
 from imgsearch.types import Closeable, Failure, Value
 
 
@@ -158,11 +159,14 @@ class Catalog(Closeable):
         source: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        where: Filter | None = None,
     ) -> Page:
         """Return at most `limit` entries, from the start or after the cursor `after`.
 
         Entries are sorted by `order`, then by id. `text` is a substring of the name,
-        case-insensitive. `created_after` is inclusive, `created_before` is exclusive.
+        case-insensitive. `created_after` is inclusive, `created_before` is exclusive. `where`
+        filters on the user's fields, and on label, name, path, size, width, height, format, source
+        and created (ISO 8601); it reads all entries that the other filters accept.
 
         Raises:
             ConfigError: `limit` is not in 1 to 1,000; `order` or `state` is unknown; a time has no
@@ -183,6 +187,7 @@ class Catalog(Closeable):
         work = partial(
             pages.page,
             filters=filters,
+            where=where,
             limit=limit,
             after=after,
             order=order,

@@ -3,21 +3,25 @@
 So new entries do not repeat or hide others, and page 1,000 is as fast as page 1.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from imgsearch.catalog.cursor import decode, encode
 from imgsearch.catalog.entries import COLUMNS, entry_of, folded
-from imgsearch.catalog.entry import STATES, Order, Page, State, check_text, check_time
+from imgsearch.catalog.entry import STATES, Entry, Order, Page, State, check_text, check_time
 from imgsearch.catalog.tables import ENTRIES
 from imgsearch.errors import ConfigError
-from imgsearch.filters import forms
+from imgsearch.filters import Filter, forms, in_any_form, matches_sparse
+from imgsearch.types import Value
 
 MAX_LIMIT: Final = 1000
+_ROWS: Final = 1_000  # rows read at once
 _KINDS: Final = {"created": datetime, "name": str, "size": int, "label": str}
 
 
@@ -124,6 +128,7 @@ def page(
     after: str | None,
     order: Order,
     descending: bool,
+    where: Filter | None = None,
 ) -> Page:
     """See `Catalog.page`."""
     column, id_ = ENTRIES.c[order], ENTRIES.c.id
@@ -136,12 +141,38 @@ def page(
         else:
             statement = statement.where(column >= value, (column > value) | (id_ > last))
     ordering = [key.desc() if descending else key.asc() for key in (column, id_)]
-    rows = connection.execute(statement.order_by(*ordering).limit(limit + 1)).all()
-    entries = [entry_of(row) for row in rows[:limit]]
+    if where is None:
+        rows = connection.execute(statement.order_by(*ordering).limit(limit + 1)).all()
+        matching, total = [entry_of(row) for row in rows], count(connection, filters)
+    else:
+        matching = list(
+            islice(_matching(connection, statement.order_by(*ordering), where), limit + 1)
+        )
+        whole = sa.select(*COLUMNS).where(*filters.conditions())
+        total = sum(1 for _ in _matching(connection, whole, where))
+    entries = matching[:limit]
     cursor = None
-    if len(rows) > limit:
+    if len(matching) > limit:
         cursor = encode(listing, getattr(entries[-1], order), entries[-1].id)
-    return Page(entries, count(connection, filters), cursor)
+    return Page(entries, total, cursor)
+
+
+def _matching(connection: Connection, statement: sa.Select[Any], where: Filter) -> Iterator[Entry]:
+    """Yield the entries that match a filter, which is compared here, row by row."""
+    condition = in_any_form(where)
+    with connection.execution_options(yield_per=_ROWS).execute(statement) as rows:
+        for row in rows:
+            entry = entry_of(row)
+            if matches_sparse(condition, _values(entry)):
+                yield entry
+
+
+def _values(entry: Entry) -> dict[str, Value]:
+    """Return the values that filters compare: the user's fields, and those of the entry."""
+    names = ("label", "name", "size", "width", "height", "format", "source")
+    own: dict[str, Value] = {name: getattr(entry, name) for name in names}
+    times = {"created": entry.created.isoformat()}
+    return {**entry.fields, **own, **times, "path": entry.place or entry.name}
 
 
 def _listing(order: Order, *, descending: bool) -> str:

@@ -33,13 +33,22 @@ def copy(
 
     FROM and TO are store URLs, as for --db. Vectors are copied without reading the images. An
     interrupted copy can be run again, and nothing is deleted in TO. The copy has the source's index
-    and metric, unless --index or --metric is given.
+    and metric, unless --index or --metric is given. A TO that ends in .parquet is a file of ids,
+    vectors and fields, which is written anew; it is searched like a store, but never added to.
     """
     from imgsearch.library import stores
     from imgsearch.library.copy import copy as copy_collection
 
     settings = Settings.from_environment()
     stores.require(source)
+    if target.endswith(".parquet"):
+        with options.open_library(settings, source, collection=collection) as library:
+            rows = library.to_parquet(target)
+        if as_json:
+            show.echo_json({"copied": rows})
+        else:
+            show.note(f"{counted(rows, 'row')} written to {target}")
+        return
     with (
         stores.connected(source, target, settings=settings) as (origin, destination),
         show.progress(hidden=as_json) as bars,

@@ -66,6 +66,9 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
     help='Filter on fields: "label in (cat, dog) and year >= 2019" or "path under photos"; '
     "repeatable, all must hold.",
 )
+@click.option(
+    "--order-by", metavar="[-]FIELD", help="Sort the hits by a field; - for descending order."
+)
 @options.as_json
 @click.option("-f", "--paths", is_flag=True, help="Print only the paths, one per line.")
 @click.option("-0", "--print0", is_flag=True, help="Print only the paths, with NUL after each.")
@@ -126,6 +129,7 @@ def search(
                 min_score=min_score,
                 hide_duplicates=rest["hide_duplicates"],
                 effort=effort,
+                order_by=rest["order_by"],
             )
         preload.remember(library.recipe if library.model else None)
         _note_hidden(library, hidden=rest["hide_duplicates"])

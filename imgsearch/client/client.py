@@ -1,59 +1,47 @@
 """The service client, with the methods of a library."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import quote
 
 from typing_extensions import override
 
-from imgsearch.client import search_body
 from imgsearch.client.connection import Connection, error_of
+from imgsearch.client.contents import ServiceContents, image_path
 from imgsearch.client.job_handle import JobHandle
 from imgsearch.client.upload import Uploader
 from imgsearch.errors import (
     BackendError,
     BackendUnavailable,
     CollectionNotFound,
-    ImageNotFound,
-    ImgSearchError,
 )
 from imgsearch.fields import typed
-from imgsearch.filters import Where
 from imgsearch.images import inputs
 from imgsearch.images.inputs import Input, Reading
 from imgsearch.images.urls import fetcher
-from imgsearch.library.interface import SearchableImages
 from imgsearch.library.progress import Progress, Report, Tally
-from imgsearch.query import Example, Query, SearchOptions
 from imgsearch.settings import Settings
-from imgsearch.types import Failure, Hit, Value, check_name
-from imgsearch.wire.problems import error_class
+from imgsearch.types import Failure, Value, check_name
 from imgsearch.wire.requests import Change, Ids, JobRequest, to_json
 from imgsearch.wire.responses import (
-    BatchHits,
     CollectionInfo,
     Collections,
     Deleted,
     Health,
-    Hits,
     Image,
-    ImageCounts,
-    Images,
     JobState,
     ModelInfo,
     Models,
-    Problem,
     parse,
 )
 from imgsearch.wire.values import MAX_IDS
 
-_PAGE: Final = 500  # images per response
 _FAILING: Final = 503
 
 
-class Client(SearchableImages):
+class Client(ServiceContents):
     """The images in one collection of a service, searched like an `imgsearch.Library`.
 
     `key` defaults to the environment variable IMGSEARCH_API_KEY. It is sent only to the origin of
@@ -160,115 +148,6 @@ class Client(SearchableImages):
         """Return the job with this id, for example one that was started earlier."""
         return JobHandle(self._connection, quote(id_, safe=""))
 
-    @override
-    def search(
-        self,
-        query: Query | Example,
-        *,
-        k: int = 10,
-        offset: int = 0,
-        where: Where | None = None,
-        min_score: float | Literal["auto"] | None = None,
-        hide_duplicates: bool | float = False,
-        effort: int | None = None,
-    ) -> list[Hit]:
-        """Return at most `k` hits for `query`, nearest first; see `Library.search`.
-
-        Image files are sent unchanged, pixel arrays as PNG. `get` accepts the `id` of a hit. The
-        `fields` of a hit are the image's fields plus ``name``, ``label``, ``content`` and
-        ``references``, the number of images with that content. `where` filters on ``path`` and
-        ``label``.
-
-        Raises:
-            CollectionNotFound: the collection does not exist, because nothing was added yet.
-            SourceError, ImageError: the query image cannot be read.
-            TextUnsupported: the query has a text, but the encoder embeds images only.
-            ConfigError: the query is empty or has a vector, its terms cancel each other, or the
-                requested threshold was not measured.
-        """
-        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
-        return self.search_with(query, options)
-
-    @override
-    def search_with(self, query: Query | Example, options: SearchOptions) -> list[Hit]:
-        """Search like `search`, with all options in one object."""
-        return self._search(search_body.request_body(query, options, collection=self.name))
-
-    def more_like(
-        self,
-        id_: str,
-        *,
-        k: int = 10,
-        offset: int = 0,
-        where: Where | None = None,
-        min_score: float | None = None,
-        hide_duplicates: bool | float = False,
-        effort: int | None = None,
-    ) -> list[Hit]:
-        """Return the images nearest to a stored image, without the image itself; see `search`.
-
-        Raises:
-            ImageNotFound: the image does not exist, or has no vector yet.
-        """
-        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
-        _check_id(id_)
-        return self._search({"json": search_body.similar_query(id_, options, collection=self.name)})
-
-    def search_many(
-        self,
-        queries: Sequence[Query | Example],
-        *,
-        k: int = 10,
-        offset: int = 0,
-        where: Where | None = None,
-        min_score: float | Literal["auto"] | None = None,
-        hide_duplicates: bool | float = False,
-        effort: int | None = None,
-    ) -> list[list[Hit] | ImgSearchError]:
-        """Return the hits for each query, in order; a failed query has its error instead.
-
-        Raises: as for `search`, if a query cannot be sent.
-        """
-        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
-        bodies = [
-            search_body.search_query(query, options, collection=self.name) for query in queries
-        ]
-        results: list[list[Hit] | ImgSearchError] = []
-        for batch in search_body.batches(bodies):
-            batch_hits = self._connection.json(
-                BatchHits, "POST", "/v1/search/batch", repeat=True, json={"queries": batch}
-            )
-            results += map(_result, batch_hits.results)
-        return results
-
-    @override
-    def get(self, id_: str) -> Image:
-        """Return an image's metadata.
-
-        Raises:
-            ImageNotFound: the image does not exist.
-        """
-        return self._connection.json(Image, "GET", _path(id_), repeat=True)
-
-    def images(
-        self,
-        *,
-        order: Literal["created", "name", "size", "label"] = "created",
-        descending: bool = False,
-        label: str | None = None,
-        text: str | None = None,
-    ) -> Iterator[Image]:
-        """Yield the collection's images, fetched in pages. `text` matches a part of the name."""
-        options: dict[str, Any] = {"collection": self.name, "limit": _PAGE, "order": order}
-        options |= {"descending": descending, "label": label, "text": text}
-        params = {name: value for name, value in options.items() if value is not None}
-        while True:
-            page = self._connection.json(Images, "GET", "/v1/images", repeat=True, params=params)
-            yield from page.images
-            if page.next is None:
-                return
-            params["after"] = page.next
-
     def update(
         self,
         id_: str,
@@ -284,7 +163,7 @@ class Client(SearchableImages):
         """
         free = None if fields is None else dict(fields)
         change = to_json(Change, label=label, name=name, fields=free)
-        return self._connection.json(Image, "PATCH", _path(id_), repeat=True, json=change)
+        return self._connection.json(Image, "PATCH", image_path(id_), repeat=True, json=change)
 
     @override
     def remove(self, *ids: str) -> int:
@@ -302,13 +181,6 @@ class Client(SearchableImages):
         if not removed and not self.exists():
             raise CollectionNotFound(f"collection {self.name!r} does not exist: nothing was added")
         return removed
-
-    @override
-    def count(self) -> int:
-        """Return the number of images in the collection."""
-        return self._connection.json(
-            ImageCounts, "GET", "/v1/count", repeat=True, params={"collection": self.name}
-        ).images
 
     @override
     def exists(self) -> bool:
@@ -344,7 +216,7 @@ class Client(SearchableImages):
             ImageNotFound: the image does not exist.
             ObjectNotFound: the original was not stored, or does not exist any more.
         """
-        return self._connection.request("GET", f"{_path(id_)}/original", repeat=True).content
+        return self._connection.request("GET", f"{image_path(id_)}/original", repeat=True).content
 
     def thumbnail(self, id_: str, *, edge: int = 256) -> bytes:
         """Return an image's thumbnail as JPEG or WebP bytes.
@@ -354,7 +226,7 @@ class Client(SearchableImages):
         Raises: as for `original`.
         """
         return self._connection.request(
-            "GET", f"{_path(id_)}/thumbnail", repeat=True, params={"edge": edge}
+            "GET", f"{image_path(id_)}/thumbnail", repeat=True, params={"edge": edge}
         ).content
 
     def models(self) -> list[ModelInfo]:
@@ -389,30 +261,3 @@ class Client(SearchableImages):
         body = to_json(JobRequest, collection=self.name, **values)
         started = self._connection.json(JobState, "POST", "/v1/jobs", repeat=False, json=body)
         return JobHandle(self._connection, started.id)
-
-    def _search(self, body: dict[str, Any]) -> list[Hit]:
-        response = self._connection.json(Hits, "POST", "/v1/search", repeat=True, **body)
-        return [image.hit() for image in response.hits]
-
-
-def _result(result: Hits | Problem) -> list[Hit] | ImgSearchError:
-    if isinstance(result, Hits):
-        return [image.hit() for image in result.hits]
-    return error_class(result.code)(result.detail)
-
-
-def _check_id(id_: str) -> None:
-    """Check that a string can be an image id.
-
-    Raises:
-        ImageNotFound: no image can have this id.
-    """
-    if not id_ or not id_.isascii() or not id_.isprintable():
-        raise ImageNotFound(f"no image has the id {id_!r}")
-
-
-def _path(id_: str) -> str:
-    _check_id(id_)
-    if id_ in (".", ".."):  # URL normalization would remove them
-        raise ImageNotFound(f"no image has the id {id_!r}")
-    return f"/v1/images/{quote(id_, safe='')}"

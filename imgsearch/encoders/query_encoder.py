@@ -46,21 +46,37 @@ class QueryEncoder:
             EncoderMismatch: the recipe is missing.
             DimensionMismatch, VectorInvalid: a vector does not fit the other terms.
         """
-        whole = query if isinstance(query, Query) else Query(query)
-        terms = whole.terms
-        texts = [str(term.value) for term in terms if term.kind == "text"]
+        return self.encode_many([query])[0]
+
+    def encode_many(self, queries: Sequence[Query | Example]) -> list[EncodedQuery]:
+        """Return the vectors of several queries, whose texts and images are encoded in batches.
+
+        Raises: as for `encode`, for the first query that fails.
+        """
+        wholes = [query if isinstance(query, Query) else Query(query) for query in queries]
+        for whole in wholes:  # before anything is encoded
+            self._script_warnings(whole)
+        vectors = iter(self._vectors([term for whole in wholes for term in whole.terms]))
+        return [self._encoded(whole, [next(vectors) for _ in whole.terms]) for whole in wholes]
+
+    def _encoded(self, query: Query, vectors: Sequence[Vector]) -> EncodedQuery:
+        """Return the query with the vectors of its terms."""
+        terms, texts = query.terms, _texts(query)
         encoder = self._encoder() if any(term.kind != "vector" for term in terms) else None
-        warnings = _script_warnings(texts, encoder) if texts and encoder else []
-        vectors = [self._vector(term) for term in terms]
+        warnings = self._script_warnings(query)
         if texts and encoder:
             warnings += _word_warnings(texts, encoder)
         single = len(terms) == 1
         return EncodedQuery(
             vectors[0] if single else combined(vectors, [term.weight for term in terms]),
-            whole.kinds,
+            query.kinds,
             tuple(warnings),
             encoder.fingerprint if encoder else None,
         )
+
+    def _script_warnings(self, query: Query) -> list[str]:
+        texts = _texts(query)
+        return _script_warnings(texts, self._encoder()) if texts else []
 
     def text_warnings(self, text: str) -> list[str]:
         """Return warnings about the scripts and words in `text` that the encoder does not know.
@@ -71,19 +87,30 @@ class QueryEncoder:
         encoder = self._encoder()
         return [*_script_warnings([text], encoder), *_word_warnings([text], encoder)]
 
-    def _vector(self, term: Term) -> Vector:
-        """Return the vector of a term."""
-        if term.kind == "vector":
-            return np.ascontiguousarray(term.value, dtype=np.float32)
-        encoder, value = self._encoder(), term.value
-        if term.kind == "text":
-            return np.ascontiguousarray(encoder.encode_texts([str(value)])[0])
-        if isinstance(value, np.ndarray):
-            ready = encoder.prepare(images.checked(value))
-        else:
-            data, path = (value, "") if isinstance(value, bytes) else _file(value)
-            ready = model_input(encoder, data, path, max_pixels=self._max_pixels)
-        return np.ascontiguousarray(unit(encoder.features([ready]))[0])
+    def _vectors(self, terms: Sequence[Term]) -> list[Vector]:
+        """Return the vectors of terms, in order."""
+        rows: dict[int, Any] = {
+            row: term.value for row, term in enumerate(terms) if term.kind == "vector"
+        }
+        texts = {row: str(term.value) for row, term in enumerate(terms) if term.kind == "text"}
+        if texts:
+            encoded = self._encoder().encode_texts(list(texts.values()))
+            rows |= dict(zip(texts, encoded, strict=True))
+        pictures = [row for row, term in enumerate(terms) if term.kind == "image"]
+        step = max(1, self._encoder().batch_size) if pictures else 1
+        for start in range(0, len(pictures), step):
+            part = pictures[start : start + step]
+            features = self._encoder().features([self._prepared(terms[row].value) for row in part])
+            rows |= dict(zip(part, unit(features), strict=True))
+        return [np.ascontiguousarray(rows[row], dtype=np.float32) for row in range(len(terms))]
+
+    def _prepared(self, image: Any) -> Any:
+        """Return the model's input for an image term."""
+        encoder = self._encoder()
+        if isinstance(image, np.ndarray):
+            return encoder.prepare(images.checked(image))
+        data, path = (image, "") if isinstance(image, bytes) else _file(image)
+        return model_input(encoder, data, path, max_pixels=self._max_pixels)
 
     def _encoder(self) -> Encoder:
         if self._recipe is None:
@@ -91,6 +118,10 @@ class QueryEncoder:
         if self._loaded is None:
             self._loaded = encoders.load(**self._recipe.config())
         return self._loaded
+
+
+def _texts(query: Query) -> list[str]:
+    return [str(term.value) for term in query.terms if term.kind == "text"]
 
 
 def _file(path: Any) -> tuple[bytes, str]:

@@ -30,6 +30,7 @@ from imgsearch.filters.tree import (
     comparisons,
     leaves,
     matches,
+    matches_sparse,
     renamed,
     with_leaves,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "in_any_form",
     "leaves",
     "matches",
+    "matches_sparse",
     "renamed",
     "to_filter",
     "with_leaves",

@@ -234,6 +234,26 @@ def matches(where: Filter, fields: Mapping[str, Value]) -> bool:
     raise TypeError(f"not a filter: {where!r}")
 
 
+def matches_sparse(where: Filter, fields: Mapping[str, Value]) -> bool:
+    """Return whether fields without a schema match a filter.
+
+    A condition on a missing field, or on a value of another type, does not hold, except `IsNull`.
+    """
+    match where:
+        case And(left, right):
+            return matches_sparse(left, fields) and matches_sparse(right, fields)
+        case Or(left, right):
+            return matches_sparse(left, fields) or matches_sparse(right, fields)
+        case Not(inner):
+            return not matches_sparse(inner, fields)
+        case Compare() | In() | StartsWith() | Under() | Glob() if where.field not in fields:
+            return False
+    try:
+        return matches(where, fields)
+    except TypeError:  # < and the like compare values of one type
+        return False
+
+
 def _holds(leaf: Leaf, stored: Value) -> bool:
     """Return whether a stored value meets a condition other than `IsNull`."""
     match leaf:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
-import pyarrow as pa
 from typing_extensions import override
 
 from imgsearch import images
@@ -15,6 +14,7 @@ from imgsearch.types import Hit
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _SHOWN: Final = 50  # pictures in a notebook
 _SIDE: Final = 128  # pixels of a thumbnail's longer side
@@ -42,12 +42,14 @@ class Hits(list[Hit]):
         part = super().__getitem__(place)
         return Hits(part) if isinstance(part, list) else part
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self) -> "pa.Table":
         """Return a table with the columns id, score and distance, and one for each field.
 
         A hit without a field has a null there. A field whose values have several types is a column
         of texts.
         """
+        import pyarrow as pa
+
         names = dict.fromkeys(name for hit in self for name in hit.fields)
         columns: dict[str, Any] = {
             "id": pa.array([hit.id for hit in self], pa.string()),
@@ -72,7 +74,9 @@ class Hits(list[Hit]):
         return f"<div>{cells}</div>{more}" if self else "<p>no hits</p>"
 
 
-def _column(values: Iterable[Any]) -> pa.Array:
+def _column(values: Iterable[Any]) -> "pa.Array":
+    import pyarrow as pa
+
     whole = list(values)
     kinds = {type(value) for value in whole if value is not None}
     if len(kinds) > 1:

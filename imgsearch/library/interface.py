@@ -1,14 +1,16 @@
 """The interface that a library in this process and a client of a service share."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, overload
 
+from imgsearch.errors import ImgSearchError
 from imgsearch.filters import Where
 from imgsearch.images.inputs import Input
+from imgsearch.library.hits import Hits
 from imgsearch.library.progress import Progress, Report
 from imgsearch.query import Example, Query, SearchOptions
-from imgsearch.types import Closeable, Failure, Hit, Value
+from imgsearch.types import Closeable, Failure, Value
 
 
 class StoredImage(Protocol):
@@ -76,7 +78,8 @@ class SearchableImages(Closeable):
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
         effort: int | None = None,
-    ) -> list[Hit]:
+        order_by: str | None = None,
+    ) -> Hits:
         """Return at most `k` hits for `query`, nearest first, after skipping `offset` hits.
 
         A query is a text, an image, or a `Query` of several. `SearchOptions` describes the options.
@@ -91,8 +94,97 @@ class SearchableImages(Closeable):
         """
 
     @abstractmethod
-    def search_with(self, query: Query | Example, options: SearchOptions) -> list[Hit]:
+    def search_with(self, query: Query | Example, options: SearchOptions) -> Hits:
         """Search like `search`, with all options in one object."""
+
+    @overload
+    def search_many(
+        self,
+        queries: Sequence[Query | Example],
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Where | None = None,
+        min_score: float | Literal["auto"] | None = None,
+        hide_duplicates: bool | float = False,
+        effort: int | None = None,
+        order_by: str | None = None,
+        errors: Literal["raise"] = "raise",
+    ) -> list[Hits]: ...
+
+    @overload
+    def search_many(
+        self,
+        queries: Sequence[Query | Example],
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Where | None = None,
+        min_score: float | Literal["auto"] | None = None,
+        hide_duplicates: bool | float = False,
+        effort: int | None = None,
+        order_by: str | None = None,
+        errors: Literal["keep"],
+    ) -> list[Hits | ImgSearchError]: ...
+
+    def search_many(
+        self,
+        queries: Sequence[Query | Example],
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Where | None = None,
+        min_score: float | Literal["auto"] | None = None,
+        hide_duplicates: bool | float = False,
+        effort: int | None = None,
+        order_by: str | None = None,
+        errors: Literal["raise", "keep"] = "raise",
+    ) -> Any:
+        """Return the hits for each query, in order, like `search`.
+
+        Queries are encoded and searched in batches. With errors="keep" a failed query has its
+        error instead of hits.
+
+        Raises: as for `search`, for a query that fails, unless errors="keep".
+        """
+        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort, order_by)
+        return self.search_many_with(queries, options, errors=errors)
+
+    @abstractmethod
+    def search_many_with(
+        self,
+        queries: Sequence[Query | Example],
+        options: SearchOptions,
+        *,
+        errors: Literal["raise", "keep"] = "raise",
+    ) -> list[Hits | ImgSearchError]:
+        """Search like `search_many`, with all options in one object."""
+
+    @abstractmethod
+    def records(
+        self, where: Where | None = None, *, order_by: str | None = None
+    ) -> Iterator[StoredImage]:
+        """Yield the stored images that match `where`, in pages.
+
+        `order_by` is a field, after "-" in descending order; missing values are last. Without it
+        the order is unspecified. To sort by a field, a library reads all matching records first.
+
+        Raises:
+            FieldInvalid: `where` is not a filter on declared fields.
+            ConfigError: `order_by` is invalid.
+        """
+
+    def __iter__(self) -> Iterator[StoredImage]:
+        """Yield all stored images, without vectors, in no particular order; see `records`."""
+        return self.records()
+
+    def __len__(self) -> int:
+        """Return the number of images; see `count`."""
+        return self.count()
+
+    @abstractmethod
+    def __contains__(self, item: object) -> bool:
+        """Return whether an image has this id or path."""
 
     @abstractmethod
     def get(self, id_: str) -> StoredImage:

@@ -17,7 +17,6 @@ from typing_extensions import override
 
 from imgsearch import encoders
 from imgsearch.backends import Collection
-from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
@@ -32,11 +31,10 @@ from imgsearch.images.sources import Fetch
 from imgsearch.images.urls import fetcher
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
-from imgsearch.library.folders import with_absolute_folders
+from imgsearch.library.contents import LibraryContents
 from imgsearch.library.hit_finder import StoreSearch
 from imgsearch.library.hits import Hits
 from imgsearch.library.ingest import Ingest
-from imgsearch.library.interface import SearchableImages
 from imgsearch.library.pipeline_cache import PipelineCache
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.query_runner import QueryRunner
@@ -51,7 +49,7 @@ if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
 
 
-class Library(Synced, SearchableImages):
+class Library(Synced, LibraryContents):
     """An image library: one collection in a vector store, with the encoder of its vectors.
 
     Returned by `imgsearch.open`. Thread-safe. The encoder is loaded when it is first needed. Both
@@ -178,6 +176,7 @@ class Library(Synced, SearchableImages):
         min_score: float | Literal["auto"] | None = None,
         hide_duplicates: bool | float = False,
         effort: int | None = None,
+        order_by: str | None = None,
         pipeline: "Pipeline | None" = None,
     ) -> Hits:
         """Return at most `k` hits for `query`, nearest first, after skipping `offset` hits.
@@ -188,7 +187,8 @@ class Library(Synced, SearchableImages):
         as ``"label = cat and year >= 2019"``, a dictionary such as ``{"label": ["cat", "dog"]}``,
         or an expression of `Field`; see `imgsearch.filters`. `min_score` leaves out hits with a
         lower score; "auto" is the threshold measured for queries of this kind. `effort` is the
-        search breadth of the index, as for `Collection.search`.
+        search breadth of the index, as for `Collection.search`. `order_by`, such as "-taken", sorts
+        the nearest `k` hits by a field; see `SearchOptions`.
         `hide_duplicates` leaves out near-duplicates of nearer hits. True uses the measured
         threshold; a number is the lowest score of two near-duplicates. Only scores are compared,
         while `imgsearch dedup` also compares pixels.
@@ -206,7 +206,7 @@ class Library(Synced, SearchableImages):
             ConfigError: the query is empty, its terms cancel each other, or the requested threshold
                 was not measured.
         """
-        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort)
+        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort, order_by)
         return self._hits(query, options, pipeline)
 
     @override
@@ -247,7 +247,7 @@ class Library(Synced, SearchableImages):
         """
         return QueryEncoder(self.recipe).text_warnings(text)
 
-    def embed(
+    def embed_rows(
         self, images: Sequence[tuple[str, bytes]], *, one_core: bool = False
     ) -> pa.RecordBatch:
         """Embed images given as (name, bytes); return one row per image, with a vector or an error.
@@ -292,7 +292,7 @@ class Library(Synced, SearchableImages):
         return self._handle.version
 
     def insert(self, records: Iterable[Record], *, version: str | None = None) -> None:
-        """Write records with vectors from `embed`; the first call creates the collection.
+        """Write records with vectors from `embed_rows`; the first call creates the collection.
 
         `version` is the library's version from before the images were embedded.
 
@@ -337,17 +337,6 @@ class Library(Synced, SearchableImages):
         collection = self._handle.required()
         self._handle.require_writable()
         return remove_tracked(self._handle.backend, collection, targets, on_missing)
-
-    @override
-    def count(self, where: Where | None = None) -> int:
-        """Return the number of images in the library, or of the images that match `where`."""
-        collection = self._handle.current()
-        if collection is None:
-            return 0
-        condition = with_absolute_folders(where)
-        if has_regions(collection):
-            condition = WHOLE if condition is None else WHOLE & condition
-        return collection.count(condition)
 
     @override
     def exists(self) -> bool:
@@ -412,8 +401,9 @@ class Library(Synced, SearchableImages):
         options: SearchOptions,
         pipeline: "Pipeline | None",
     ) -> Hits:
-        options = replace(options, where=with_absolute_folders(options.where))
-        encoded, hits = self._queries.search(query, options, pipeline, self.store_search)
+        encoded, hits = self._queries.search(
+            query, self._located(options), pipeline, self.store_search
+        )
         if not isinstance(query, EncodedQuery):
             # stacklevel 3: the caller of search or search_with
             warn_of_query(encoded, self._handle.known, stacklevel=3)

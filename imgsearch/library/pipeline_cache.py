@@ -29,7 +29,7 @@ class PipelineCache(Closeable):
     """Builds pipelines for recipes and users' steps, and keeps the last ones. Thread-safe."""
 
     def __init__(self, *, regions: Detection | None, max_pixels: int) -> None:
-        self._regions, self._max_pixels = regions, max_pixels
+        self._regions, self.max_pixels = regions, max_pixels
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
@@ -49,7 +49,7 @@ class PipelineCache(Closeable):
         return self._cached(
             ("insert", _key(recipe), _open(steps), _niceness(), nested),
             lambda: IngestPipeline(
-                recipe, steps=steps, regions=self._regions, max_pixels=self._max_pixels
+                recipe, steps=steps, regions=self._regions, max_pixels=self.max_pixels
             ),
         )
 
@@ -62,7 +62,7 @@ class PipelineCache(Closeable):
         from imgsearch.pipelines.search import query_pipeline
 
         def build() -> "Pipeline":
-            queries = query_pipeline(recipe, steps=steps, max_pixels=self._max_pixels)
+            queries = query_pipeline(recipe, steps=steps, max_pixels=self.max_pixels)
             return queries.returning("encoded")
 
         return self._cached(("encode", _key(recipe), _open(steps)), build)
@@ -77,7 +77,7 @@ class PipelineCache(Closeable):
 
         return self._cached(
             ("search", _key(recipe), _open(steps)),
-            lambda: hits_pipeline(recipe, steps=steps, max_pixels=self._max_pixels),
+            lambda: hits_pipeline(recipe, steps=steps, max_pixels=self.max_pixels),
         )
 
     @override

@@ -1,7 +1,13 @@
 """Runs the pipelines of a library's queries."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from imgsearch.backends.regions import has_regions
+from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.hit_finder import HitFinder, StoreSearch
 from imgsearch.library.hits import Hits
@@ -59,7 +65,51 @@ class QueryRunner:
         finder = HitFinder(collection, thresholds, options, store_search)
         searching = self._pipelines.search(recipe, steps)
         row = query_row(searching, steps, self._checked(query, steps), finder)
-        return row["encoded"], Hits(row["hits"])
+        return row["encoded"], Hits(options.ordered(row["hits"]))
+
+    def encode_many(self, queries: Sequence[Query | Example]) -> list[EncodedQuery]:
+        """Return encoded queries; without own steps they are encoded in batches.
+
+        Raises: as for `encode`, for the first query that fails.
+        """
+        if self._steps is not None:
+            return [self.encode(query) for query in queries]
+        wholes = [query if isinstance(query, Query) else Query(query) for query in queries]
+        for whole in wholes:
+            self._checked(whole, None)
+        encoder = QueryEncoder(self._handle.recipe, max_pixels=self._pipelines.max_pixels)
+        encoded = encoder.encode_many(wholes)
+        for query in encoded:
+            if query.encoder is not None and self._handle.known is not None:
+                self._handle.known.require(query.encoder)
+        return encoded
+
+    def search_many(
+        self, queries: Sequence[Query | Example], options: SearchOptions
+    ) -> list[tuple[EncodedQuery, Hits]]:
+        """Return the encoded queries with their hits; the store is asked as seldom as possible.
+
+        Raises: as for `search`, for the first query that fails.
+        """
+        collection, encoded = self._handle.required(), self.encode_many(queries)
+        thresholds = Thresholds(self._handle.backend, collection)
+        if has_regions(collection) or options.hide_duplicates is not False:
+            finder = HitFinder(collection, thresholds, options)
+            return [(query, Hits(options.ordered(finder(query)))) for query in encoded]
+        rows: dict[int, Hits] = {}
+        for kinds in {(query.kinds, query.vector.shape) for query in encoded}:
+            same = [
+                row
+                for row, query in enumerate(encoded)
+                if (query.kinds, query.vector.shape) == kinds
+            ]
+            alike = options
+            if options.min_score == "auto":
+                alike = replace(options, min_score=thresholds.min_score(kinds[0]))
+            vectors = np.stack([encoded[row].vector for row in same])
+            hits = collection.search(vectors, **alike.for_store())
+            rows |= {row: Hits(options.ordered(h)) for row, h in zip(same, hits, strict=True)}
+        return [(query, rows[row]) for row, query in enumerate(encoded)]
 
     def _checked(
         self, query: Query | Example | EncodedQuery, steps: "Pipeline | None"

@@ -78,7 +78,7 @@ def list_models(here: Here) -> responses.Models:
         for model in described()
     ]
     library = here.archive.default()
-    return responses.Models(default=library.model if library else "", models=models)
+    return responses.Models(default=library.model if library is not None else "", models=models)
 
 
 @router.get(

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import IntEnum
 from functools import partial
 from itertools import chain
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -15,6 +15,9 @@ from starlette.datastructures import UploadFile
 
 from imgsearch import archive
 from imgsearch.archive import Entry, Incoming, Order, State
+from imgsearch.errors import FieldInvalid
+from imgsearch.filters import Filter, to_filter
+from imgsearch.filters.text import LONGEST
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
 from imgsearch.service.problems import HttpProblem
@@ -141,8 +144,21 @@ def list_images(
     source: Annotated[str | None, Query(max_length=16)] = None,
     created_after: datetime | None = None,
     created_before: datetime | None = None,
+    where: Annotated[
+        str | None, Query(max_length=LONGEST, description="a filter as a text or as JSON")
+    ] = None,
+    order_by: Annotated[
+        str | None,
+        Query(pattern="^-?(created|name|size|label)$", description="replaces order and descending"),
+    ] = None,
 ) -> responses.Images:
-    """List images in pages. Cursors stay valid while images are added or deleted."""
+    """List images in pages. Cursors stay valid while images are added or deleted.
+
+    A filter by `where` reads all images that the other parameters select.
+    """
+    if order_by is not None:
+        order = cast(Order, order_by.removeprefix("-"))
+        descending = order_by.startswith("-")
     page = here.archive.entries(
         collection,
         limit=limit,
@@ -156,9 +172,22 @@ def list_images(
         source=source,
         created_after=created_after,
         created_before=created_before,
+        where=_filter(where),
     )
     images = [conversion.image(entry) for entry in page.entries]
     return responses.Images(images=images, total=page.total, next=page.next)
+
+
+def _filter(where: str | None) -> Filter | None:
+    """Parse a filter.
+
+    Raises:
+        HttpProblem: it is invalid.
+    """
+    try:
+        return None if where is None else to_filter(where)
+    except FieldInvalid as error:  # the message contains only values of the request
+        raise HttpProblem(422, "filter_invalid", str(error)) from error
 
 
 @router.post("/delete", dependencies=[allowed("write")], openapi_extra=described(requests.Ids))

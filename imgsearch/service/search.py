@@ -33,10 +33,14 @@ _BODY: Final[dict[str, Any]] = {
                         "collection": {"type": "string", "default": "images"},
                         "k": {"type": "integer", "default": 10, "minimum": 1, "maximum": 1000},
                         "offset": {"type": "integer", "default": 0, "minimum": 0},
-                        "where": {"type": "string", "description": "a filter as JSON"},
+                        "where": {"type": "string", "description": "a filter as a text or as JSON"},
                         "min_score": {"type": "string", "description": 'a number, or "auto"'},
                         "hide_duplicates": {"type": "string", "description": "true, or a score"},
                         "effort": {"type": "integer", "minimum": 1},
+                        "order_by": {
+                            "type": "string",
+                            "description": "a field, or - and a field",
+                        },
                     },
                 }
             },

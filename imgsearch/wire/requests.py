@@ -147,6 +147,11 @@ class SearchParameters(RequestBody):
         "pixels are not compared",
     )
     effort: int | None = Field(None, ge=1, le=MAX_EFFORT, description="search breadth of the index")
+    order_by: Annotated[str, StringConstraints(pattern=r"^-?[A-Za-z_]\w{0,63}$")] | None = Field(
+        None,
+        description="field by which the nearest k hits are sorted, after - in descending order",
+        examples=["-year"],
+    )
 
     @staticmethod
     def values_of(options: SearchOptions) -> dict[str, Any]:

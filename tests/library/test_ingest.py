@@ -238,7 +238,7 @@ def test_every_write_of_many_loads_may_embed_images_itself(library, tmp_path):
 
     def embed_again(rows):
         together.wait()
-        return library.embed([image])
+        return library.embed_rows([image])
 
     with DaemonPool(loads, "test") as pool:
         chunks = [Chunk([image], embed_again, [None]) for _ in range(loads)]

@@ -20,6 +20,7 @@ from imgsearch.errors import (
     ImageNotFound,
     SourceError,
 )
+from imgsearch.library.hits import Hits
 from imgsearch.library.interface import SearchableImages
 from imgsearch.query import SearchOptions
 from tests.pictures import picture, write
@@ -55,6 +56,10 @@ def photos(tmp_path):
     return tmp_path / "Fotos"
 
 
+def ids(hits):
+    return [hit.id for hit in hits]
+
+
 def labels(hits):
     return [hit.fields["label"] for hit in hits]
 
@@ -71,7 +76,7 @@ def test_signatures_are_those_of_the_interface(kind):
                 assert (same.kind, same.default) == (parameter.kind, parameter.default), name
         added = [parameter for key, parameter in own.items() if key not in declared]
         assert all(
-            parameter.kind is parameter.VAR_POSITIONAL or parameter.default is None
+            parameter.kind is parameter.VAR_POSITIONAL or parameter.default in (None, False)
             for parameter in added
         ), name
 
@@ -258,6 +263,52 @@ def test_invalid_searches_raise(images, photos, query, options, error):
     images.add(photos / "Käse/bild-ü 0000.png")
     with pytest.raises(error):
         images.search(query, **options)
+
+
+def test_hits_are_sorted_by_a_field(images, photos):
+    images.add(photos)
+    nearest = images.search(picture(4), k=4)
+    by_label = images.search(picture(4), k=4, order_by="-label")
+    assert sorted(hit.id for hit in by_label) == sorted(hit.id for hit in nearest)
+    assert labels(by_label) == ["猫"] * 3 + ["Käse"]  # 猫 is U+732B, K is U+004B
+    assert [hit.id for hit in by_label[:3]] == [hit.id for hit in nearest if hit.label == "猫"]
+    assert labels(images.search_with(picture(4), SearchOptions(k=4, order_by="label")))[0] == "Käse"
+    with pytest.raises(ConfigError, match="order"):
+        images.search(picture(4), order_by="label desc")
+
+
+def test_several_queries_are_searched_at_once(images, photos):
+    images.add(photos)
+    queries = [picture(1), photos / "猫/bild-ü 0004.png", "a photo of a dog", jpeg(3)]
+    options = {"k": 2, "where": "label is not null"}
+    results = images.search_many(queries, **options)
+    assert [ids(hits) for hits in results] == [
+        ids(images.search(query, **options)) for query in queries
+    ]
+    assert all(isinstance(hits, Hits) for hits in results)
+    assert images.search_many([]) == []
+    with pytest.raises(ImageError):
+        images.search_many([picture(1), b"GIF89a"])
+    hits, error = images.search_many([picture(1), b"GIF89a"], k=1, errors="keep")
+    assert (len(hits), isinstance(error, ImageError)) == (1, True)
+
+
+def test_images_are_counted_listed_and_looked_up(images, photos):
+    assert (len(images), list(images), "x" in images) == (0, [], False)
+    images.add(photos)
+    assert len(images) == 6
+    assert {image.label for image in images} == {"Käse", "猫"}
+    some = next(iter(images.records("label = Käse")))
+    assert some.id in images
+    assert f"{0:064x}" not in images
+    assert 5 not in images
+    assert [image.label for image in images.records(order_by="-label")] == ["猫"] * 3 + ["Käse"] * 3
+    kept = images.records({"label": ["猫", "x"]}, order_by="label")
+    assert [image.label for image in kept] == ["猫"] * 3
+    assert list(images.records("label = x")) == []
+    for where, order in (("label =", None), (None, "a b")):
+        with pytest.raises((FieldInvalid, ConfigError)):
+            images.records(where, order_by=order)
 
 
 def test_get_and_remove_take_the_ids_of_hits(images, photos):

@@ -26,6 +26,34 @@ def test_upload_is_listed_shown_and_found(service, empty):
     assert [hit["id"] for hit in hits] == [other["id"]]
 
 
+def test_list_is_filtered_and_sorted(service, empty):
+    (cat,) = service.add(1, collection=empty, label="Кот")
+    (dog,) = service.add(2, collection=empty, label="dog")
+    service.http.patch(f"/v1/images/{dog['id']}", json={"fields": {"year": 2024}})
+
+    def listed(**params):
+        answer = service.http.get("/v1/images", params={"collection": empty, **params}).json()
+        return [image["id"] for image in answer["images"]], answer["total"]
+
+    assert listed(where="label = Кот") == ([cat["id"]], 1)
+    assert listed(where='{"year": {">=": 2020}}') == ([dog["id"]], 1)
+    assert listed(where="not year >= 2020") == ([cat["id"]], 1)
+    assert listed(where="year is null and width > 0") == ([cat["id"]], 1)
+    assert listed(where="year < x") == ([], 0)
+    assert listed(order_by="-label") == ([cat["id"], dog["id"]], 2)  # Cyrillic is above Latin
+    assert listed(order_by="label") == ([dog["id"], cat["id"]], 2)
+    first = service.http.get(
+        "/v1/images",
+        params={"collection": empty, "where": "width > 0", "limit": 1, "order_by": "label"},
+    ).json()
+    rest = listed(where="width > 0", limit=1, order_by="label", after=first["next"])
+    assert (first["images"][0]["id"], rest) == (dog["id"], ([cat["id"]], 2))
+    for params, code in (({"where": "label ="}, "filter_invalid"), ({"order_by": "year"}, "")):
+        answer = service.http.get("/v1/images", params=params)
+        assert answer.status_code == 422
+        assert answer.json()["code"] in (code, "invalid_request")
+
+
 def test_adding_again_succeeds_without_a_new_image(service, empty):
     upload = {"files": {"file": ("a.jpg", jpeg(1))}, "data": {"collection": empty}}
     assert service.http.post("/v1/images", **upload).status_code == 201

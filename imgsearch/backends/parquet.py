@@ -1,0 +1,223 @@
+"""Parquet files with vectors: written from a collection, and opened read-only with exact search.
+
+The columns are "id", "vector" (a list of float32) and one for each field. The file's metadata holds
+the schema under the key "imgsearch", with the encoder's fingerprint and recipe. A file of another
+program needs the columns "id" and "vector"; its encoder is unknown.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from typing_extensions import override
+
+from imgsearch.backends.base import Capabilities, VectorBackend
+from imgsearch.backends.collection import Collection
+from imgsearch.backends.memory import MemoryCollection, Rows, Shelf
+from imgsearch.backends.schema import Index, Schema
+from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch, SourceError
+from imgsearch.fields import ZEROS, FieldType, can_filter
+from imgsearch.types import Record, Value
+
+KEY: Final = b"imgsearch"
+NAME: Final = b"imgsearch.collection"
+_DEFAULT: Final = "images"  # the name under which a file's only collection is opened
+_BATCH: Final = 2_000  # rows in a row group: 16 MB of vectors with 2,048 dimensions
+_TYPES: Final[Mapping[FieldType, pa.DataType]] = {
+    "str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(),
+}  # fmt: skip
+
+
+class Backend(VectorBackend):
+    """One collection in a file, read into memory. All writes are refused."""
+
+    @override
+    def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
+        del token, timeout  # for servers
+        self.url = url
+        self.capabilities = Capabilities(frozenset({"flat"}), persistent=True, shared=True)
+        self._file = Path(url.partition("://")[2])
+        self._name, self._rows = _read(self._file)
+
+    @override
+    def names(self) -> list[str]:
+        return [self._name]
+
+    @override
+    def create(self, name: str, schema: Schema) -> Collection:
+        raise self._read_only_error()
+
+    @override
+    def open(self, name: str) -> Collection:
+        if name not in (self._name, _DEFAULT):
+            raise CollectionNotFound(f"no collection {name!r} in {self.url}, only {self._name!r}")
+        return ParquetCollection(name, self._rows, self._read_only_error())
+
+    @override
+    def drop(self, name: str) -> None:
+        self.open(name)
+        raise self._read_only_error()
+
+    @override
+    def _close(self) -> None:
+        pass
+
+    def _read_only_error(self) -> BackendError:
+        return BackendError(
+            f"{self.url} cannot be written: a parquet file is read-only. Copy it first: "
+            f"imgsearch copy {self._file.name} photos.db"
+        )
+
+
+class ParquetCollection(MemoryCollection):
+    """The collection of a file. `refusal` is the error of all writes."""
+
+    def __init__(self, name: str, rows: Rows, refusal: BackendError) -> None:
+        super().__init__(name, rows)
+        self._refusal = refusal
+
+    @override
+    def require_own(self) -> None:
+        raise self._refusal
+
+    @override
+    def _upsert(self, records: Sequence[Record]) -> None:
+        raise self._refusal
+
+    @override
+    def _delete(self, ids: Sequence[str]) -> None:
+        raise self._refusal
+
+
+def write(file: str | os.PathLike[str], collection: Collection, *, name: str) -> int:
+    """Write the records of a collection to a parquet file; return their number.
+
+    The file appears when it is complete. Undeclared fields are columns, too; one whose values have
+    several types is a column of texts. The records are read twice.
+
+    Raises:
+        SourceError: the file cannot be written.
+        BackendError: the store failed.
+    """
+    path = Path(file).expanduser()
+    types = dict(collection.schema.fields) | _undeclared(collection)
+    width = collection.schema.dim
+    columns = [("id", pa.string()), ("vector", pa.list_(pa.float32(), width))]
+    columns += [(field, _TYPES[kind]) for field, kind in types.items()]
+    metadata = {KEY: collection.schema.to_json().encode(), NAME: name.encode()}
+    schema = pa.schema(columns, metadata)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            partial = Path(folder) / path.name
+            with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+                count = _write_rows(writer, collection.iterate(), types, schema)
+            partial.replace(path)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be written: {error.strerror or error}") from error
+    return count
+
+
+def _undeclared(collection: Collection) -> dict[str, FieldType]:
+    """Return the types of the fields that records have beside the declared ones."""
+    kinds: dict[str, set[type]] = {}
+    for record in collection.iterate(vectors=False):
+        for name, value in record.fields.items():
+            if name not in collection.schema.fields:
+                kinds.setdefault(name, set()).add(type(value))
+    return {name: _common(types) for name, types in sorted(kinds.items())}
+
+
+def _common(types: set[type]) -> FieldType:
+    names: dict[type, FieldType] = {str: "str", int: "int", float: "float", bool: "bool"}
+    if types == {int, float}:
+        return "float"
+    return names.get(next(iter(types)), "str") if len(types) == 1 else "str"
+
+
+def _write_rows(
+    writer: Any, records: Iterator[Record], types: Mapping[str, FieldType], schema: pa.Schema
+) -> int:
+    python: dict[FieldType, type] = {"str": str, "int": int, "float": float, "bool": bool}
+    count = 0
+    while part := list(islice(records, _BATCH)):
+        vectors = np.array([record.vector for record in part], np.float32)
+        flat = pa.array(vectors.reshape(-1), pa.float32())
+        arrays = [
+            pa.array([record.id for record in part], pa.string()),
+            pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
+        ]
+        for name, kind in types.items():
+            values = (record.fields.get(name) for record in part)
+            cells = [None if value is None else python[kind](value) for value in values]
+            arrays.append(pa.array(cells, _TYPES[kind]))
+        writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        count += len(part)
+    return count
+
+
+def _read(file: Path) -> tuple[str, Rows]:
+    """Return the name and the rows of a file's collection.
+
+    Raises:
+        BackendError: the file cannot be read.
+        SchemaMismatch: it has no vectors, or a newer imgsearch wrote it.
+    """
+    try:
+        with pq.ParquetFile(file) as source:
+            metadata = source.schema_arrow.metadata or {}
+            schema = _schema(file, source.schema_arrow, metadata)
+            rows = Rows(schema, Shelf())
+            for batch in source.iter_batches(_BATCH):
+                for record in _records(batch, schema):
+                    rows.put(record)
+    except (OSError, pa.ArrowException) as error:
+        why = getattr(error, "strerror", None) or "it is no valid parquet file"
+        raise BackendError(f"{file} cannot be read: {why}") from error
+    return metadata.get(NAME, b"images").decode(errors="replace"), rows
+
+
+def _schema(file: Path, columns: pa.Schema, metadata: Mapping[bytes, bytes]) -> Schema:
+    if not {"id", "vector"} <= set(columns.names):
+        raise SchemaMismatch(
+            f'{file} has no vectors to search: it needs the columns "id" and "vector", not '
+            f"{', '.join(columns.names[:10])}. A list of images is added with `imgsearch add`."
+        )
+    if KEY in metadata:
+        return Schema.from_json(metadata[KEY].decode(errors="replace"))
+    kind = columns.field("vector").type
+    if not pa.types.is_fixed_size_list(kind):
+        raise SchemaMismatch(
+            f'{file} cannot be searched: its column "vector" is of type {kind}, not a list of '
+            "fixed size."
+        )
+    fields = {
+        column.name: name
+        for column in columns
+        for name, type_ in _TYPES.items()
+        if column.type == type_ and can_filter(column.name)
+    }
+    return Schema(kind.list_size, index=Index("flat"), fields=fields)
+
+
+def _records(batch: pa.RecordBatch, schema: Schema) -> Iterable[Record]:
+    """Yield the records of a batch. Null vectors are left out."""
+    names = [name for name in batch.schema.names if name not in ("id", "vector")]
+    present = batch.filter(batch.column("vector").is_valid())
+    flat = present.column("vector").flatten().to_numpy(zero_copy_only=False)
+    vectors = flat.astype(np.float32).reshape(-1, schema.dim)
+    columns = {name: present.column(name).to_pylist() for name in names}
+    for row, id_ in enumerate(present.column("id").to_pylist()):
+        fields = {name: _value(columns[name][row]) for name in names}
+        known = {name: value for name, value in fields.items() if value is not None}
+        zeros = {name: ZEROS[kind] for name, kind in schema.fields.items()}
+        yield Record(str(id_), vectors[row], zeros | known)
+
+
+def _value(cell: Any) -> Value | None:
+    return cell if cell is None or isinstance(cell, str | int | float | bool) else str(cell)

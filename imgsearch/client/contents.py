@@ -1,0 +1,227 @@
+"""What a service's collection holds: searches, and images with their metadata."""
+
+import json
+from collections.abc import Iterator, Sequence
+from os import PathLike, fsdecode
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from typing_extensions import override
+
+from imgsearch.client import search_body
+from imgsearch.client.connection import Connection
+from imgsearch.errors import (
+    ImageNotFound,
+    ImgSearchError,
+)
+from imgsearch.filters import Where, to_filter
+from imgsearch.filters.mapping import to_json as to_json_filter
+from imgsearch.library.hits import Hits
+from imgsearch.library.interface import SearchableImages
+from imgsearch.order import Order
+from imgsearch.query import Example, Query, SearchOptions
+from imgsearch.wire import responses
+from imgsearch.wire.problems import error_class
+from imgsearch.wire.responses import (
+    BatchHits,
+    Image,
+    ImageCounts,
+    Images,
+    Problem,
+)
+
+_PAGE: Final = 500  # images per response
+_ORDERS: Final = ("created", "name", "size", "label")  # of services
+
+
+class ServiceContents(SearchableImages):
+    """The part of a client that searches and reads a collection."""
+
+    _connection: Connection
+
+    @override
+    def search(
+        self,
+        query: Query | Example,
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Where | None = None,
+        min_score: float | Literal["auto"] | None = None,
+        hide_duplicates: bool | float = False,
+        effort: int | None = None,
+        order_by: str | None = None,
+    ) -> Hits:
+        """Return at most `k` hits for `query`, nearest first; see `Library.search`.
+
+        Image files are sent unchanged, pixel arrays as PNG. `get` accepts the `id` of a hit. The
+        `fields` of a hit are the image's fields plus ``name``, ``label``, ``content`` and
+        ``references``, the number of images with that content. `where` filters on ``path`` and
+        ``label``.
+
+        Raises:
+            CollectionNotFound: the collection does not exist, because nothing was added yet.
+            SourceError, ImageError: the query image cannot be read.
+            TextUnsupported: the query has a text, but the encoder embeds images only.
+            ConfigError: the query is empty or has a vector, its terms cancel each other, or the
+                requested threshold was not measured.
+        """
+        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort, order_by)
+        return self.search_with(query, options)
+
+    @override
+    def search_with(self, query: Query | Example, options: SearchOptions) -> Hits:
+        """Search like `search`, with all options in one object."""
+        return self._search(search_body.request_body(query, options, collection=self.name))
+
+    def more_like(
+        self,
+        id_: str,
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Where | None = None,
+        min_score: float | None = None,
+        hide_duplicates: bool | float = False,
+        effort: int | None = None,
+        order_by: str | None = None,
+    ) -> Hits:
+        """Return the images nearest to a stored image, without the image itself; see `search`.
+
+        Raises:
+            ImageNotFound: the image does not exist, or has no vector yet.
+        """
+        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort, order_by)
+        check_id(id_)
+        return self._search({"json": search_body.similar_query(id_, options, collection=self.name)})
+
+    @override
+    def search_many_with(
+        self,
+        queries: Sequence[Query | Example],
+        options: SearchOptions,
+        *,
+        errors: Literal["raise", "keep"] = "raise",
+    ) -> list[Hits | ImgSearchError]:
+        """Search like `search_many`, with all options in one object.
+
+        Raises: as for `search`, if a query cannot be sent; and if it fails, unless errors="keep".
+        """
+        bodies = [
+            search_body.search_query(query, options, collection=self.name) for query in queries
+        ]
+        results: list[Hits | ImgSearchError] = []
+        for batch in search_body.batches(bodies):
+            batch_hits = self._connection.json(
+                BatchHits, "POST", "/v1/search/batch", repeat=True, json={"queries": batch}
+            )
+            results += map(_result, batch_hits.results)
+        failed = next((result for result in results if isinstance(result, ImgSearchError)), None)
+        if failed is not None and errors == "raise":
+            raise failed
+        return results
+
+    @override
+    def records(
+        self, where: Where | None = None, *, order_by: str | None = None
+    ) -> Iterator[Image]:
+        """Yield the images that match `where`; see `SearchableImages.records`.
+
+        The service sorts by "created", "name", "size" and "label", the client by other fields.
+        """
+        order = Order.parse("created" if order_by is None else order_by)
+        here = order.field not in _ORDERS
+        images = self._listed(
+            order="created" if here else order.field,
+            descending=order.descending and not here,
+            where=where,
+        )
+        return iter(order.sorted(images)) if here else images
+
+    @override
+    def __contains__(self, item: object) -> bool:
+        """Return whether an image has this id, or this name."""
+        if not isinstance(item, str | PathLike):
+            return False
+        text = fsdecode(item)
+        try:
+            self.get(text)
+        except ImageNotFound:
+            return any(image.name == text for image in self.images(text=text))
+        return True
+
+    @override
+    def get(self, id_: str) -> Image:
+        """Return an image's metadata.
+
+        Raises:
+            ImageNotFound: the image does not exist.
+        """
+        return self._connection.json(Image, "GET", image_path(id_), repeat=True)
+
+    def images(
+        self,
+        *,
+        order: Literal["created", "name", "size", "label"] = "created",
+        descending: bool = False,
+        label: str | None = None,
+        text: str | None = None,
+    ) -> Iterator[Image]:
+        """Yield the collection's images, fetched in pages. `text` matches a part of the name."""
+        return self._listed(order=order, descending=descending, label=label, text=text)
+
+    def _listed(self, *, where: Where | None = None, **options: Any) -> Iterator[Image]:
+        condition = None if where is None else json.dumps(to_json_filter(to_filter(where)))
+        options |= {"collection": self.name, "limit": _PAGE, "where": condition}
+        params = {name: value for name, value in options.items() if value is not None}
+
+        def pages() -> Iterator[Image]:
+            while True:
+                page = self._connection.json(
+                    Images, "GET", "/v1/images", repeat=True, params=params
+                )
+                yield from page.images
+                if page.next is None:
+                    return
+                params["after"] = page.next
+
+        return pages()
+
+    @override
+    def count(self) -> int:
+        """Return the number of images in the collection."""
+        return self._connection.json(
+            ImageCounts, "GET", "/v1/count", repeat=True, params={"collection": self.name}
+        ).images
+
+    def _search(self, body: dict[str, Any]) -> Hits:
+        response = self._connection.json(responses.Hits, "POST", "/v1/search", repeat=True, **body)
+        return Hits(image.hit() for image in response.hits)
+
+
+def _result(result: responses.Hits | Problem) -> Hits | ImgSearchError:
+    if isinstance(result, responses.Hits):
+        return Hits(image.hit() for image in result.hits)
+    return error_class(result.code)(result.detail)
+
+
+def check_id(id_: str) -> None:
+    """Check that a string can be an image id.
+
+    Raises:
+        ImageNotFound: no image can have this id.
+    """
+    if not id_ or not id_.isascii() or not id_.isprintable():
+        raise ImageNotFound(f"no image has the id {id_!r}")
+
+
+def image_path(id_: str) -> str:
+    """Return the URL path of an image.
+
+    Raises:
+        ImageNotFound: no image can have this id.
+    """
+    check_id(id_)
+    if id_ in (".", ".."):  # URL normalization would remove them
+        raise ImageNotFound(f"no image has the id {id_!r}")
+    return f"/v1/images/{quote(id_, safe='')}"

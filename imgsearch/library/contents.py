@@ -1,0 +1,147 @@
+"""What a library holds: its records, its size, and its export."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from typing_extensions import override
+
+from imgsearch.backends import parquet
+from imgsearch.backends.regions import WHOLE, has_regions
+from imgsearch.errors import ImgSearchError
+from imgsearch.filters import Field, Filter, Where
+from imgsearch.images import sources
+from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.folders import with_absolute_folders
+from imgsearch.library.hits import Hits
+from imgsearch.library.interface import SearchableImages
+from imgsearch.library.progress import absolute
+from imgsearch.library.query_runner import QueryRunner
+from imgsearch.library.query_warnings import warn_of_query
+from imgsearch.order import Order
+from imgsearch.query import Example, Query, SearchOptions
+from imgsearch.types import Matrix, Record
+
+
+class LibraryContents(SearchableImages):
+    """The part of a library that reads records, and encodes and searches in batches."""
+
+    _handle: CollectionHandle
+    _queries: QueryRunner
+
+    @override
+    def count(self, where: Where | None = None) -> int:
+        """Return the number of images in the library, or of the images that match `where`.
+
+        Raises:
+            FieldInvalid: `where` is not a filter on declared fields.
+        """
+        collection = self._handle.current()
+        return 0 if collection is None else collection.count(self._condition(where))
+
+    @override
+    def records(
+        self,
+        where: Where | None = None,
+        *,
+        order_by: str | None = None,
+        vectors: bool = False,
+    ) -> Iterator[Record]:
+        """Yield the records of the images that match `where`; see `SearchableImages.records`.
+
+        With `vectors` they have vectors, float32 (d,).
+        """
+        order = None if order_by is None else Order.parse(order_by)
+        collection = self._handle.current()
+        if collection is None:
+            return iter(())
+        records = collection.iterate(where=self._condition(where), vectors=vectors)
+        return records if order is None else iter(order.sorted(records))
+
+    @override
+    def __contains__(self, item: object) -> bool:
+        """Return whether an image has this id, or this path; a path may be relative."""
+        collection = self._handle.current()
+        if collection is None or not isinstance(item, str | os.PathLike):
+            return False
+        text = os.fsdecode(item)
+        if collection.get([text]):
+            return True
+        if "\0" in text or "path" not in collection.schema.fields:
+            return False
+        paths = {sources.printable(text), sources.printable(absolute(text))}
+        return bool(collection.count(Field("path").isin(sorted(paths))))
+
+    def to_parquet(self, file: str | os.PathLike[str]) -> int:
+        """Write ids, vectors and fields to a parquet file; return the number of rows.
+
+        `imgsearch.open(file)` searches the file, read-only and exactly. Its metadata holds the
+        schema, with the encoder's fingerprint and recipe. The file appears when it is complete.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+            SourceError: the file cannot be written.
+        """
+        return parquet.write(file, self._handle.required(), name=self.name)
+
+    def embed(self, items: Sequence[Query | Example]) -> Matrix:
+        """Return the vectors of images and texts, float32 (n, d), of unit L2 norm.
+
+        An item is what `search` takes. Texts and images are encoded in batches. The result of no
+        items has the shape (0, d).
+
+        Raises:
+            SourceError, ImageError: an image cannot be read; nothing is returned.
+            TextUnsupported: an item is a text, and the encoder takes images only.
+            ConfigError: an item is invalid.
+        """
+        if not items:
+            from imgsearch import encoders
+
+            recipe = self._handle.required_recipe()
+            return np.empty((0, encoders.load(**recipe.config()).fingerprint.dim), np.float32)
+        encoded = self._queries.encode_many(items)
+        for query in encoded:
+            warn_of_query(query, self._handle.known, stacklevel=2)
+        return np.stack([query.vector for query in encoded])
+
+    @override
+    def search_many_with(
+        self,
+        queries: Sequence[Query | Example],
+        options: SearchOptions,
+        *,
+        errors: Literal["raise", "keep"] = "raise",
+    ) -> list[Hits | ImgSearchError]:
+        options = self._located(options)
+        try:
+            results = self._queries.search_many(queries, options) if queries else []
+        except ImgSearchError:
+            if errors == "raise":
+                raise
+            return [self._hits_or_error(query, options) for query in queries]
+        for encoded, _ in results:
+            warn_of_query(encoded, self._handle.known, stacklevel=3)
+        return [hits for _, hits in results]
+
+    def _hits_or_error(
+        self, query: Query | Example, options: SearchOptions
+    ) -> Hits | ImgSearchError:
+        try:
+            ((_, hits),) = self._queries.search_many([query], options)
+        except ImgSearchError as error:
+            return error
+        return hits
+
+    def _located(self, options: SearchOptions) -> SearchOptions:
+        """Return the options with absolute folders in the filter."""
+        return replace(options, where=with_absolute_folders(options.where))
+
+    def _condition(self, where: Where | None) -> Filter | None:
+        """Return a filter for whole images, with absolute folders."""
+        collection, condition = self._handle.current(), with_absolute_folders(where)
+        if collection is None or not has_regions(collection):
+            return condition
+        return WHOLE if condition is None else WHOLE & condition
