@@ -6,7 +6,7 @@ import pytest
 from click import BadParameter
 
 from imgsearch.cli.option_values import parse_where
-from imgsearch.cli.search import _parse_query
+from imgsearch.cli.search import parse_query
 from imgsearch.filters import And, Compare, Not
 
 CATS = Compare("label", "==", "cats")
@@ -117,18 +117,18 @@ def test_empty_argument_is_a_usage_error(run, words):
 
 @pytest.mark.parametrize("text", ["2*2 white tiles", "2*2", ".5*5 größen", "1*1=1"])
 def test_single_text_may_start_like_a_weight(run, text):
-    (term,) = _parse_query([text]).terms
+    (term,) = parse_query([text]).terms
     assert (term.value, term.kind, term.weight) == (text, "text", 1)
 
 
 def test_weights_are_parsed_before_texts_and_files(run, photos):
     file = photos / "cats/bild-ü 0001.png"
-    first, second = _parse_query(["2*2 white tiles", "-", "0.5*snow"]).terms
+    first, second = parse_query(["2*2 white tiles", "-", "0.5*snow"]).terms
     assert (first.value, first.weight) == ("2 white tiles", 2)
     assert (second.value, second.weight) == ("snow", -0.5)
-    (image,) = _parse_query([f"0.5*{file}"]).terms
+    (image,) = parse_query([f"0.5*{file}"]).terms
     assert (image.kind, image.weight) == ("image", 0.5)
-    (text,) = _parse_query(["2*text:2 tiles"]).terms
+    (text,) = parse_query(["2*text:2 tiles"]).terms
     assert (text.value, text.weight) == ("2 tiles", 2)
-    (text,) = _parse_query(["text:2*2 tiles"]).terms
+    (text,) = parse_query(["text:2*2 tiles"]).terms
     assert (text.value, text.weight) == ("2*2 tiles", 1)
