@@ -16,6 +16,7 @@ from imgsearch.archive.outcomes import (
     Original,
     Repaired,
 )
+from imgsearch.archive.sync import ArchiveSync, SyncOptions
 from imgsearch.archive.upload import Incoming
 from imgsearch.backends import StoreOptions
 from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, State
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Added",
     "Archive",
+    "ArchiveSync",
     "CollectionOptions",
     "Entry",
     "Found",
@@ -41,6 +43,7 @@ __all__ = [
     "Original",
     "Repaired",
     "State",
+    "SyncOptions",
     "opened",
     "opened_keys",
     "progress_of",

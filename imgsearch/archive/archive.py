@@ -164,15 +164,16 @@ class Archive(Closeable):
         on_ignored: Callable[[str], None] | None = None,
         *,
         columns: ListColumns = ANY_COLUMNS,
+        on_unlisted: Callable[[str], None] | None = None,
     ) -> Iterator[Incoming]:
-        """Yield the images of a folder inside `roots`, each labeled with its own folder's name.
-
-        `folder` may also be a list file with `columns`.
+        """Yield the images of a folder or list file inside `roots`; see `upload.files`.
 
         Raises:
             SourceError: the folder is not inside `roots`, or the list is invalid.
         """
-        return upload.files(Path(folder), self.roots, on_ignored, columns=columns)
+        return upload.files(
+            Path(folder), self.roots, on_ignored, columns=columns, on_unlisted=on_unlisted
+        )
 
     def search(
         self,

@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from imgsearch.archive.archive import Archive
+from imgsearch.archive.sync import ArchiveSync, SyncOptions
 from imgsearch.archive.upload import Incoming
 from imgsearch.catalog import Job
 from imgsearch.errors import CatalogError, ImgSearchError, SourceError
@@ -25,6 +27,7 @@ NO_FETCH: Final = "images cannot be added by URL: this archive does not fetch th
 
 _SAVE_INTERVAL: Final = 1.0  # seconds between two writes of a job's progress to the catalog
 _COUNTERS: Final = ("found", "decoded", "embedded", "indexed", "skipped", "failed", "updated")
+_SYNCED: Final = ("changed", "renamed", "deleted")
 _MAX_FAILURES: Final = 10_000  # failures saved with a job; all are counted
 
 
@@ -46,6 +49,7 @@ class JobRun:
         that it is resumed at the next start.
         """
         counts = _counts(Progress())  # a resumed job is counted from the start, including failures
+        counts |= dict.fromkeys(_SYNCED, 0)
         self._set(state="running", started=datetime.now(UTC), error="", **counts)
         try:
             self._archive.catalog.clear_job_failures(self._job.id)
@@ -60,6 +64,11 @@ class JobRun:
                 self._end("cancelled" if stopped() else "done")
 
     def _add(self, stopped: Callable[[], bool]) -> None:
+        request = self._job.request
+        folder = str(request.get("folder", ""))
+        if folder and (request.get("sync") or Path(folder).is_dir()):
+            self._sync(folder, stopped)
+            return
         items = self._items()
         self._archive.add(
             items,
@@ -71,6 +80,26 @@ class JobRun:
             on_progress=self._on_progress,
             on_failure=self._on_failure,
         )
+
+    def _sync(self, folder: str, stopped: Callable[[], bool]) -> None:
+        """Add a folder; a job with "sync" also deletes images whose files no longer exist."""
+        request, only = self._job.request, self._job.request.get("items")
+        options = SyncOptions(
+            self._job.collection,
+            remove=bool(request.get("sync")) and only is None,
+            dry_run=bool(request.get("dry_run")),
+            confirm=bool(request.get("confirm")),
+            in_place=bool(request.get("in_place")),
+            only=None if only is None else frozenset(only),
+        )
+        sync = ArchiveSync(self._archive, options, stopped, self._on_progress, self._on_failure)
+        report = sync.run(folder)
+        counts = {name: getattr(report, name) for name in _SYNCED}
+        if options.dry_run:
+            outcomes = (report.added, report.changed, report.renamed, report.unchanged)
+            counts |= {"found": sum(outcomes), "inserted": sum(outcomes[:3])}
+            counts["skipped"] = report.unchanged
+        self._set(**counts)
 
     def _items(self) -> list[Incoming]:
         """Return the job's images as a list, so that their number is known."""

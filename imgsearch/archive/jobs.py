@@ -16,7 +16,7 @@ from imgsearch.archive.job_run import NO_FETCH, Fetch, JobRun
 from imgsearch.archive.priority import lower_priority
 from imgsearch.archive.upload import inside
 from imgsearch.catalog import Job, JobFailurePage, JobKind, JobPage, JobStateName
-from imgsearch.errors import CatalogError, JobBusy, LimitExceeded, SourceError
+from imgsearch.errors import CatalogError, ConfigError, JobBusy, LimitExceeded, SourceError
 from imgsearch.text import counted
 from imgsearch.types import Failure, check_name
 
@@ -70,18 +70,31 @@ class Jobs:
         in_place: bool = False,
         path_column: str | None = None,
         label_column: str | None = None,
+        sync: bool = False,
+        dry_run: bool = False,
+        confirm: bool = False,
     ) -> Job:
         """Start a job that adds a folder, or the images of a list file, inside the archive's roots.
 
-        `path_column` and `label_column` name columns of a list; see `ListColumns`.
+        Files with other bytes replace their images. With `sync`, images are also deleted if their
+        files no longer exist; a job that has to be confirmed fails with SyncRefused. A job with
+        `dry_run` counts, and changes nothing. `path_column` and `label_column` name columns of a
+        list; see `ListColumns`.
 
         Raises:
+            ConfigError: `sync` is given for a list, or `dry_run` or `confirm` without `sync`.
             SourceError: the folder is outside the roots, or does not exist.
             LimitExceeded: too many jobs are waiting or running, or the collection is new and the
                 archive has reached its limit of collections.
         """
         real = inside(Path(folder), self._archive.roots)
+        if (dry_run or confirm) and not sync:
+            raise ConfigError("dry_run and confirm need sync")
+        if sync and not real.is_dir():
+            raise ConfigError(f"{real.name} is a list, which cannot be synced. Sync folders.")
         request = {"folder": str(real), "in_place": in_place}
+        flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm}
+        request |= {name: flag for name, flag in flags.items() if flag}
         named = {"path_column": path_column, "label_column": label_column}
         request |= {name: value for name, value in named.items() if value is not None}
         return self._start("folder", collection, request)

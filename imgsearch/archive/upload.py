@@ -143,7 +143,7 @@ def inside(folder: Path, roots: Sequence[Path]) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # ValueError: the path contains NUL
         raise SourceError(OUTSIDE) from error
     is_list = real.suffix.lower() in SUFFIXES and real.is_file()
-    if not (is_list or real.is_dir()) or not any(_within(real, root) for root in roots):
+    if not (is_list or real.is_dir()) or not _inside_any(real, roots):
         raise SourceError(OUTSIDE)
     return real
 
@@ -154,26 +154,35 @@ def files(
     on_ignored: Callable[[str], None] | None = None,
     *,
     columns: ListColumns = sources.ANY_COLUMNS,
+    on_unlisted: Callable[[str], None] | None = None,
 ) -> Iterator[Incoming]:
     """Yield the images of a folder inside `roots`, sorted, labeled with their own folder's name.
 
     `folder` may also be a list file with `columns`. Symbolic links to files outside `roots`, and
-    listed files outside, are skipped. Images by URL have no reader.
+    listed files outside, are skipped. Images by URL have no reader. `on_unlisted` is called with
+    each subfolder that cannot be listed.
 
     Raises:
         SourceError: the folder is outside `roots`, or does not exist, or the list is invalid.
     """
     real = inside(folder, roots)
-    for reference in sources.references(str(real), columns=columns, on_ignored=on_ignored):
+    walked = real.is_dir()  # below a folder only links lead elsewhere
+    for reference in sources.references(
+        str(real), columns=columns, on_ignored=on_ignored, on_unlisted=on_unlisted
+    ):
         path, label = reference.path, reference.label
         if sources.is_web_url(path):
             yield Incoming(file_name(path), source="url", place=path, label=label)
             continue
         file = Path(path)
-        if any(_within(file.resolve(), root) for root in roots):
+        if (walked and not file.is_symlink()) or _inside_any(file.resolve(), roots):
             yield Incoming(file.name, source="folder", place=str(file.absolute()), label=label)
         elif on_ignored is not None:
             on_ignored(path)
+
+
+def _inside_any(path: Path, roots: Sequence[Path]) -> bool:
+    return any(_within(path, root) for root in roots)
 
 
 def _within(path: Path, root: Path) -> bool:

@@ -15,6 +15,7 @@ from imgsearch.catalog.entry import (
     Entry,
     Order,
     Page,
+    Place,
     State,
     check_changes,
     check_entry,
@@ -230,6 +231,10 @@ class Catalog(Closeable):
                 last = entries[-1]
                 yield entries
 
+    def places(self, collection: str, source: str) -> list[Place]:
+        """Return the places of a collection's entries with this source, oldest first."""
+        return self._database.read(partial(rows.places, collection=collection, source=source))
+
     def referenced(self, contents: Sequence[str]) -> set[str]:
         """Return the content hashes that have a `stored` entry."""
         return self._database.read(partial(rows.referenced, contents=contents))
@@ -254,10 +259,10 @@ class Catalog(Closeable):
     def jobs(
         self, state: JobStateName | None = None, *, limit: int = 50, after: str | None = None
     ) -> JobPage:
-        """Return at most `limit` jobs, newest first, from the start or after the cursor `after`.
+        """Return at most `limit` jobs, newest first; see `page`.
 
         Raises:
-            ConfigError: `limit` is not in 1 to 1,000, `state` is unknown, or `after` is damaged.
+            ConfigError: as for `page`.
         """
         pages.check_limit(limit)
         if state is not None:
@@ -304,11 +309,7 @@ class Catalog(Closeable):
         return self._database.read(partial(jobs.failures, id_=id_, limit=limit, after=after))
 
     def save_key(self, row: KeyRow) -> None:
-        """Create or replace the row of an API key.
-
-        Raises:
-            ConfigError: a value is invalid; see `KeyRow`.
-        """
+        """Create or replace the row of an API key. Raises ConfigError for an invalid value."""
         check_key(row)
         self._database.write(partial(keys.save, row=row))
 

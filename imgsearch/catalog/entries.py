@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from imgsearch.catalog import locks
-from imgsearch.catalog.entry import Deletion, Entry, now, possible_content, possible_id
+from imgsearch.catalog.entry import Deletion, Entry, Place, now, possible_content, possible_id
 from imgsearch.catalog.tables import CHUNK, ENTRIES, chunks
 from imgsearch.errors import ImageBusy, ImageExists, ImageNotFound
 
@@ -43,6 +43,15 @@ def find(connection: Connection, ids: Iterable[str]) -> dict[str, Entry]:
         rows = connection.execute(sa.select(*COLUMNS).where(ENTRIES.c.id.in_(chunk)))
         entries.update((entry.id, entry) for entry in map(entry_of, rows))
     return entries
+
+
+def places(connection: Connection, collection: str, source: str) -> list[Place]:
+    """See `Catalog.places`."""
+    columns = ENTRIES.c
+    statement = sa.select(columns.id, columns.place, columns.content, columns.state).where(
+        columns.collection == collection, columns.source == source, columns.state != "deleting"
+    )
+    return [Place(*row) for row in connection.execute(statement.order_by(columns.created))]
 
 
 def begin(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:

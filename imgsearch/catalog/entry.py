@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from imgsearch.errors import ConfigError
 from imgsearch.types import Value, check_name
@@ -66,6 +66,15 @@ class Entry:
     error: str = ""
     created: datetime = field(default_factory=now)
     updated: datetime = field(default_factory=now)
+
+
+class Place(NamedTuple):
+    """Where an entry's file is, with the entry's id, content and state."""
+
+    id: str
+    place: str
+    content: str
+    state: State
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ COUNTERS: Final = (
     "skipped",
     "failed",
     "updated",
+    "changed",
+    "renamed",
+    "deleted",
 )
 
 
@@ -31,7 +34,9 @@ class Job:
     """A job and its progress, as the number of images that passed each stage.
 
     `request` contains the parameters as JSON-serializable values. `error` is "" or the reason why
-    the whole job failed. Times are timezone-aware, in UTC, and None before the event.
+    the whole job failed. Of the inserted images, `changed` replaced an image of the same file, and
+    `renamed` have a new place; `deleted` images were removed by a sync. Times are timezone-aware,
+    in UTC, and None before the event.
     """
 
     id: str
@@ -48,6 +53,9 @@ class Job:
     skipped: int = 0
     failed: int = 0
     updated: int = 0
+    changed: int = 0
+    renamed: int = 0
+    deleted: int = 0
     error: str = ""
     created: datetime = field(default_factory=now)
     started: datetime | None = None

@@ -2,12 +2,11 @@
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from rich.console import Console
@@ -24,9 +23,8 @@ from rich.table import Table
 from rich.text import Text
 
 from imgsearch.errors import ConfigError
+from imgsearch.images.sources import unprintable
 from imgsearch.types import Failure
-
-_SURROGATE: Final = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
 
 def echo_json(data: Any) -> None:
@@ -86,7 +84,7 @@ def paths(names: Sequence[str], *, nul: bool = False) -> None:
 def _file_name(path: str) -> bytes:
     """Return a path as file-system bytes, undoing the escapes of `sources.printable`."""
     if "\\udc" in path and not os.path.lexists(path):
-        path = _SURROGATE.sub(lambda match: chr(int(match[1], 16)), path)
+        path = unprintable(path)
     return os.fsencode(path)
 
 

@@ -124,17 +124,24 @@ class Client(ServiceContents):
         in_place: bool = False,
         path_column: str | None = None,
         label_column: str | None = None,
+        sync: bool = False,
+        dry_run: bool = False,
+        confirm: bool = False,
     ) -> JobHandle:
         """Start a job that adds the images of a server-side folder or list, and return the job.
 
         The folder must be inside one of the service's roots. With `in_place`, the service stores no
-        copies of the files. `path_column` and `label_column` name columns of a list file.
+        copies of the files. `path_column` and `label_column` name columns of a list file. With
+        `sync`, images whose files no longer exist are deleted. If that must be confirmed, the job's
+        `wait` raises SyncRefused. With `dry_run` the job only counts.
 
         Raises:
+            ConfigError: `dry_run` or `confirm` is given without `sync`.
             SourceError: the folder does not exist, or is outside the roots.
         """
         columns = {"path_column": path_column, "label_column": label_column}
-        return self._job(folder=folder, in_place=in_place, **columns)
+        flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm}
+        return self._job(folder=folder, in_place=in_place, **columns, **flags)
 
     def add_urls(self, urls: Sequence[str]) -> JobHandle:
         """Start a job that downloads and adds images; return the job.

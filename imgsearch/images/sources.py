@@ -38,6 +38,7 @@ MAX_BYTES: Final = 256 * 1024**2
 _LIST: Final = "a list of images, not an image. Add it, or evaluate it"
 _OTHER_FILES: Final = {**dict.fromkeys(image_lists.SUFFIXES, _LIST), **OTHERS}
 _CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")
+_SURROGATE: Final = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 _URL: Final = image_lists.URL
 # O_NONBLOCK: opening a named pipe returns at once instead of waiting for a writer
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -179,6 +180,11 @@ def is_content_id(id_: str) -> bool:
 def printable(path: str) -> str:
     r"""Return `path` as valid UTF-8, with ``\udcXX`` for invalid bytes."""
     return path.encode("utf-8", "backslashreplace").decode()
+
+
+def unprintable(path: str) -> str:
+    r"""Return a path with invalid bytes for each ``\udcXX``, undoing `printable`."""
+    return _SURROGATE.sub(lambda match: chr(int(match[1], 16)), path) if "\\udc" in path else path
 
 
 def label_text(text: str) -> str:

@@ -24,7 +24,6 @@ from imgsearch.images import sources
 from imgsearch.text import load_json
 
 SAVED: Final = 500  # files in a part: some 35 kB
-_KIND: Final = "files"
 _UNKNOWN: Final = -1  # number of rows while a load runs, and after it was killed
 _COARSE: Final = 2_000_000_000  # nanoseconds: FAT's resolution
 _FINE: Final = 100_000_000  # nanoseconds: some ticks of a kernel's clock
@@ -66,11 +65,14 @@ class FileIndex:
     """The files of one collection: path → content id and status. Not thread-safe.
 
     Paths are absolute, with surrogate escapes. If `complete`, each stored image has its path here.
-    `labels` holds the labels of images that are known to be stored.
+    `labels` holds the labels of images that are known to be stored. `kind` names the log: a service
+    has an index of its own.
     """
 
-    def __init__(self, store: VectorBackend, collection: Collection | None) -> None:
-        self._store = store
+    def __init__(
+        self, store: VectorBackend, collection: Collection | None, kind: str = "files"
+    ) -> None:
+        self._store, self._kind = store, kind
         self._log: NoteLog | None = None
         self.files: dict[str, FileRead] = {}
         self.labels: dict[str, str] = {}
@@ -88,7 +90,7 @@ class FileIndex:
 
     def attach(self, collection: Collection) -> None:
         """Start the log of a collection that was just created."""
-        self._token, self._log = token_hex(8), NoteLog(self._store, collection, _KIND)
+        self._token, self._log = token_hex(8), NoteLog(self._store, collection, self._kind)
         self._head = self._log.replace([], self._facts(_UNKNOWN))
 
     @property
@@ -233,7 +235,7 @@ class FileIndex:
         self._token = ""
 
     def _load(self, collection: Collection) -> None:
-        self._log = log = NoteLog(self._store, collection, _KIND)
+        self._log = log = NoteLog(self._store, collection, self._kind)
         head = log.head()
         parts = None if head is None else log.parts(head)
         if head is None or parts is None:

@@ -17,7 +17,7 @@ from imgsearch.library.sync_plan import Listing, Plan, SyncReport, below, named,
 from imgsearch.library.tracked_files import TrackedFiles, drop_paths
 from imgsearch.types import Failure
 
-_ADVICE: Final = (
+ADVICE: Final = (
     "Check that the drive is mounted. If the folder is right, confirm the sync "
     "(confirm=True, or --yes)."
 )
@@ -62,21 +62,21 @@ class FolderSync:
             if not below(root, before):
                 raise SourceError(f"{sources.printable(root)}: no such folder", path=root)
         known, unread = _known(listing, index)
-        removed = _removed(listing, before)
+        removed = removed_paths(listing, before)
         if dry_run:
             after = known | self._read(unread, index)
             plan = Plan.of(before, _ordered(listing, after), removed)
             return self._report(plan, listing, started, before=before, dry_run=True)
         plan = Plan.of(before, known, removed)
         if reasons(listing, before, plan):
-            contents = self._read(_possibly_renamed(unread, plan, index), index)
+            contents = self._read(possibly_renamed(unread, plan, index), index)
             plan = Plan.of(before, _ordered(listing, known | contents), removed)
         if (why := reasons(listing, before, plan)) and not confirm:
-            raise SyncRefused(f"nothing was changed: {'; '.join(why)}. {_ADVICE}", reasons=why)
+            raise SyncRefused(f"nothing was changed: {'; '.join(why)}. {ADVICE}", reasons=why)
         self._failed.clear()
         files = TrackedFiles(index)
         loaded = self._load(listing, known, files)
-        deleted = self._remove(_removed(listing, before), index)
+        deleted = self._remove(removed_paths(listing, before), index)
         failed = {path for path in listing.labels if sources.printable(path) in self._failed}
         after = {
             path: index.files[path].content
@@ -176,12 +176,12 @@ class FolderSync:
         return SyncReport(
             added=plan.added,
             changed=plan.changed,
-            renamed=plan.renamed,
+            renamed=len(plan.renames),
             deleted=len(lost),
             unchanged=plan.unchanged,
             failed=len(self._failed) if loaded is None else loaded.failed,
             ignored=listing.ignored + (0 if loaded is None else loaded.ignored),
-            updated=0 if loaded is None else max(0, loaded.updated - plan.renamed),
+            updated=0 if loaded is None else max(0, loaded.updated - len(plan.renames)),
             seconds=monotonic() - started,
             dry_run=dry_run,
             failures=() if loaded is None else loaded.failures,
@@ -235,7 +235,7 @@ def _known(listing: Listing, index: FileIndex) -> tuple[dict[str, str], list[str
     return known, unread
 
 
-def _removed(listing: Listing, before: Mapping[str, str]) -> list[str]:
+def removed_paths(listing: Listing, before: Mapping[str, str]) -> list[str]:
     """Return the stored paths below the folders whose files certainly do not exist."""
     kept = {path for folder in listing.unlisted for path in below(folder, before)}
     stored = {path for root in listing.roots for path in below(root, before)}
@@ -252,7 +252,7 @@ def _is_removed(path: str) -> bool:
     return False
 
 
-def _possibly_renamed(unread: Iterable[str], plan: Plan, index: FileIndex) -> list[str]:
+def possibly_renamed(unread: Iterable[str], plan: Plan, index: FileIndex) -> list[str]:
     """Return the unread files that may have the content of a lost file, by their sizes."""
     stats = [index.files[path].stat for paths in plan.deleted.values() for path in paths]
     sizes = {known.size for known in stats if known is not None}

@@ -49,12 +49,15 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The outcome of each file, as counts, and the contents to delete with their paths."""
+    """The outcome of each file, as counts, and the contents to delete with their paths.
+
+    `renames` maps the new path of each renamed file to an old one.
+    """
 
     added: int
     changed: int
-    renamed: int
-    unchanged: int
+    files: int
+    renames: Mapping[str, str]
     deleted: Mapping[str, Sequence[str]]
 
     @classmethod
@@ -63,37 +66,54 @@ class Plan:
     ) -> "Plan":
         """Compare the stored contents by path with the present ones, in the order of `after`.
 
-        Paths in `before` that are neither in `after` nor `removed` keep their contents: they lie
-        elsewhere, or cannot be read now.
+        Files of the same content share an image. Paths in `before` that are neither in `after` nor
+        `removed` keep their contents: they lie elsewhere, or cannot be read now.
         """
         kept = {
             content
             for path, content in before.items()
             if path not in removed and after.get(path, content) == content
         }
-        lost: dict[str, list[str]] = {}
-        for path in removed:
-            if before[path] not in kept:
-                lost.setdefault(before[path], []).append(path)
-        replaced = {before[path] for path in after if path in before} - kept
-        stored = set(before.values())
-        added = changed = renamed = unchanged = 0
+        replaced = {before[path]: path for path in after if path in before}
+        lost = _by_content(removed, before, without=kept)
+        old_paths = {**replaced, **{content: paths[0] for content, paths in lost.items()}}
+        old_paths = {content: path for content, path in old_paths.items() if content not in kept}
+        stored, added, renames = set(before.values()), 0, {}
         for path, content in after.items():
-            old, is_lost = before.get(path), content in lost or content in replaced
+            if path not in before and content in old_paths:
+                renames[path] = old_paths[content]
+            added += path not in before and content not in stored
+            old_paths.pop(content, None)
             lost.pop(content, None)
-            replaced.discard(content)
-            if old == content:
-                unchanged += 1
-            elif old is not None:
-                changed += 1
-            elif is_lost:
-                renamed += 1
-            elif content in stored:
-                unchanged += 1
+            stored.add(content)
+        return cls(added, _changed(before, after), len(after), renames, lost)
+
+    @classmethod
+    def of_references(
+        cls, before: Mapping[str, str], after: Mapping[str, str], removed: Collection[str]
+    ) -> "Plan":
+        """Compare like `of`, but each file has an image of its own, as in an archive."""
+        lost = _by_content(removed, before)
+        added, renames = 0, {}
+        for path, content in after.items():
+            if path in before:
+                continue
+            if lost.get(content):
+                renames[path] = lost[content].pop(0)
             else:
                 added += 1
-            stored.add(content)
-        return cls(added, changed, renamed, unchanged, lost)
+        deleted = {content: paths for content, paths in lost.items() if paths}
+        return cls(added, _changed(before, after), len(after), renames, deleted)
+
+    @property
+    def unchanged(self) -> int:
+        """The number of files whose images are stored."""
+        return self.files - self.added - self.changed - len(self.renames)
+
+    @property
+    def lost_paths(self) -> list[str]:
+        """The paths of images that are deleted."""
+        return [path for paths in self.deleted.values() for path in paths]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +131,39 @@ class Listing:
     ignored: int = 0
 
 
+def _by_content(
+    paths: Iterable[str], contents: Mapping[str, str], *, without: Collection[str] = ()
+) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for path in paths:
+        if contents[path] not in without:
+            grouped.setdefault(contents[path], []).append(path)
+    return grouped
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> int:
+    return sum(before.get(path, content) != content for path, content in after.items())
+
+
 def reasons(listing: Listing, before: Mapping[str, str], plan: Plan) -> tuple[str, ...]:
     """Return why a sync must be confirmed, as sentences. Empty if it needs no confirmation."""
     sentences: list[str] = []
-    lost = [path for paths in plan.deleted.values() for path in paths]
+    lost = plan.lost_paths
     for folder in listing.unlisted:
-        if number := len(contents_below(folder, before)):
+        if number := len(below(folder, before)):
             name = sources.printable(folder)
             sentences.append(f"{name} cannot be listed, and {number:,} of its images are stored")
     for root in listing.roots:
-        stored = contents_below(root, before)
+        stored = len(below(root, before))
         if not stored or root in listing.unlisted:
             continue
-        name, number = sources.printable(root), len(contents_below(root, before, only=lost))
+        name, number = sources.printable(root), len(below(root, lost))
         if root in listing.missing:
-            sentences.append(f"{name} does not exist, and {len(stored):,} of its images are stored")
+            sentences.append(f"{name} does not exist, and {stored:,} of its images are stored")
         elif not below(root, listing.labels):
-            sentences.append(f"{name} has no images, and {len(stored):,} of its images are stored")
-        elif number > max(_FEW, _SHARE * len(stored)):
-            sentences.append(f"{number:,} of {len(stored):,} images below {name} would be removed")
+            sentences.append(f"{name} has no images, and {stored:,} of its images are stored")
+        elif number > max(_FEW, _SHARE * stored):
+            sentences.append(f"{number:,} of {stored:,} images below {name} would be removed")
     return tuple(sentences)
 
 
@@ -137,13 +171,6 @@ def below(folder: str, paths: Iterable[str]) -> list[str]:
     """Return the paths below a folder, in any Unicode normalization form."""
     start = comparable(folder).rstrip(sep) + sep
     return [path for path in paths if comparable(path).startswith(start)]
-
-
-def contents_below(
-    folder: str, before: Mapping[str, str], *, only: Iterable[str] | None = None
-) -> set[str]:
-    """Return the contents of paths below a folder, or of `only` these paths."""
-    return {before[path] for path in below(folder, before if only is None else only)}
 
 
 def comparable(path: str) -> str:

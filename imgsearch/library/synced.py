@@ -6,6 +6,7 @@ from os import PathLike
 
 from imgsearch.images.references import Reference
 from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.file_index import FileIndex
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.sync import FolderSync
 from imgsearch.library.sync_plan import SyncReport
@@ -28,6 +29,10 @@ class Synced(ABC):
         self, references: Iterable[Reference], tally: Tally, files: TrackedFiles | None = None
     ) -> Report:
         """Add files that are tracked by `files`."""
+
+    def file_index(self, kind: str) -> FileIndex:
+        """Return an index of files for a program that keeps its own list of them."""
+        return FileIndex(self._handle.backend, self._handle.current(), kind)
 
     def sync(
         self,

@@ -47,6 +47,9 @@ def start_job(
             in_place=job.in_place,
             path_column=job.path_column,
             label_column=job.label_column,
+            sync=job.sync,
+            dry_run=job.dry_run,
+            confirm=job.confirm,
         )
     elif here.urls:
         started = jobs.start_urls(job.urls or [], collection=job.collection)

@@ -6,21 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import gradio as gr
 
-from imgsearch.archive import Added, Archive, Incoming, Jobs, progress_of
-from imgsearch.errors import ImgSearchError, SourceError
+from imgsearch.archive import Added, Archive, Incoming, Jobs
+from imgsearch.errors import ImgSearchError
 from imgsearch.images import sources
 from imgsearch.library.progress import Progress
 from imgsearch.types import Failure
 from imgsearch.ui.detail import PRIVATE
-from imgsearch.ui.gallery import notice, progress, table
+from imgsearch.ui.folder_form import FolderForm
+from imgsearch.ui.gallery import notice
 from imgsearch.ui.messages import describe
-
-_FAILURES: Final = ("Name", "Stage", "Reason")
-_SHOWN: Final = 200  # failures in the table, followed by the number of the rest
+from imgsearch.ui.outcomes import bar, failure_table, sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class AddTab:
     def __init__(
         self, archive: Archive, jobs: Jobs | None, require: Callable[[Any, str], None]
     ) -> None:
-        self._archive, self._jobs, self._require = archive, jobs, require
+        self._archive, self._require = archive, require
         self.files = gr.File(
             label="Images", file_count="multiple", type="filepath", height=180, elem_id="files"
         )
@@ -56,10 +55,9 @@ class AddTab:
                 elem_id="label",
             )
         self.add = gr.Button("Add", variant="primary")
+        form = None
         if jobs is not None and archive.roots:
-            with gr.Accordion("From a folder of the server", open=False):
-                self.folder = gr.Textbox(label="Folder", max_lines=1, elem_id="folder")
-                self.start = gr.Button("Add this folder")
+            form = FolderForm(archive, jobs, require)
         self.outcome = gr.HTML(elem_classes="outcome")
         self.failures = gr.HTML()
         results = [self.outcome, self.failures]
@@ -72,16 +70,8 @@ class AddTab:
                 **PRIVATE,
             )
         ]
-        if jobs is not None and archive.roots:
-            self.events.append(
-                self.start.click(
-                    self._start,
-                    [self.folder, self.into],
-                    results,
-                    show_progress="hidden",
-                    **PRIVATE,
-                )
-            )
+        if form is not None:
+            self.events += form.connect(self.into, results)
 
     def _add(
         self, files: Sequence[Upload], into: str, label: str, request: gr.Request
@@ -101,30 +91,13 @@ class AddTab:
                 on_failure=failed.append,
             )
             for now in progress_of_add(add):
-                yield _bar(now), _table(failed), gr.skip()
+                yield bar(now), failure_table(failed), gr.skip()
         except ImgSearchError as error:
-            yield notice(describe(error), kind="error"), _table(failed), gr.skip()
+            yield notice(describe(error), kind="error"), failure_table(failed), gr.skip()
             return
-        yield _sentence(now), _table(failed), None
+        yield sentence(now), failure_table(failed), None
         for file in files:
             file.path.unlink(missing_ok=True)
-
-    def _start(self, folder: str, into: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Start a job; yield the progress, then the result. The job continues without the page."""
-        assert self._jobs is not None  # noqa: S101 - without jobs there is no button
-        try:
-            self._require(request, "write")
-            job = self._jobs.start_folder(folder, collection=into.strip())
-            for job in self._jobs.watch(job.id):  # noqa: B020 - newer states of the job
-                yield _bar(progress_of(job)), ""
-            page = self._jobs.failures(job.id, limit=_SHOWN)
-        except SourceError as error:
-            yield notice(f"{str(error).capitalize()}.", kind="error"), ""
-            return
-        except ImgSearchError as error:
-            yield notice(describe(error), kind="error"), ""
-            return
-        yield _sentence(progress_of(job), state=job.state), _table(page.failures)
 
 
 def progress_of_add(add: Callable[..., Added]) -> Iterator[Progress]:
@@ -158,32 +131,3 @@ def _uploads(payload: Any) -> list[Upload]:
 def _incoming(file: Upload, label: str) -> Incoming:
     name = file.name.replace("\\", "/").rpartition("/")[2]  # in a dropped folder, names are paths
     return Incoming(name, label=label.strip() or None, reader=lambda: sources.read(str(file.path)))
-
-
-def _bar(now: Progress) -> str:
-    counts = f"{now.done} of {now.found}: {now.decoded} decoded, {now.embedded} embedded"
-    return progress(now.done, now.found, counts)
-
-
-def _sentence(now: Progress, *, state: str = "done") -> str:
-    parts = [f"{now.added} added"]
-    parts += [f"{now.updated} updated"] * bool(now.updated)
-    parts += [f"{now.skipped} known"] * bool(now.skipped)
-    parts += [f"{now.failed} failed"] * bool(now.failed)
-    ending = "" if state == "done" else f" The job is {state}."
-    return notice(f"{', '.join(parts)}.{ending}", kind="warning" if now.failed else "note")
-
-
-def _table(failed: Sequence[Failure]) -> str:
-    if not failed:
-        return ""
-    rows = [_cells(failure) for failure in failed]
-    more = len(rows) - _SHOWN
-    return table(_FAILURES, rows[:_SHOWN]) + notice(f"and {more} more" if more > 0 else "")
-
-
-def _cells(failure: Failure) -> tuple[str, str, str]:
-    """Return a failure's table cells. The reason does not repeat name and stage."""
-    reason = failure.reason.removeprefix(f"{failure.path}: ")
-    reason = reason.removesuffix(f" (stage: {failure.stage})")
-    return Path(failure.path).name, failure.stage, reason or failure.error

@@ -256,6 +256,13 @@ class JobRequest(RequestBody):
     )
     collection: CollectionName = "images"
     in_place: bool = Field(default=False, description="store no copies of the folder's files")
+    sync: StrictBool = Field(
+        default=False, description="also delete images whose files no longer exist"
+    )
+    dry_run: StrictBool = Field(default=False, description="count what a sync would change")
+    confirm: StrictBool = Field(
+        default=False, description="confirm a sync that would be refused with `sync_refused`"
+    )
     path_column: _Column = Field(None, description="column of the paths, if `folder` is a list")
     label_column: _Column = Field(None, description="column of the labels, if `folder` is a list")
 
@@ -263,4 +270,8 @@ class JobRequest(RequestBody):
     def _one_of_them(self) -> Self:
         if (self.folder is None) == (self.urls is None):
             raise ValueError("exactly one of folder and urls is required")
+        if self.sync and self.folder is None:
+            raise ValueError("sync needs a folder")
+        if (self.dry_run or self.confirm) and not self.sync:
+            raise ValueError("dry_run and confirm need sync")
         return self

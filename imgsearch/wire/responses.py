@@ -199,7 +199,8 @@ class JobState(ResponseBody):
     """The state of a job, and how many of the `found` images passed each stage.
 
     `error` is the problem code of a failed job. `skipped` counts known images, and `updated` known
-    images that got another label.
+    images that got another label. Of the `inserted` images, `changed` replaced an image of the same
+    file, and `renamed` are at a new place. `deleted` images were removed by a sync.
     """
 
     id: str
@@ -215,6 +216,9 @@ class JobState(ResponseBody):
     skipped: int
     failed: int
     updated: int = 0
+    changed: int = 0
+    renamed: int = 0
+    deleted: int = 0
     error: str = Field(description="code of the error that ended the job")
     created: datetime
     started: datetime | None

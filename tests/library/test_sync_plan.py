@@ -9,7 +9,7 @@ from imgsearch.library.sync_plan import Listing, Plan, below, reasons
 
 def plan(before, after, removed):
     result = Plan.of(before, after, removed)
-    counts = (result.added, result.changed, result.renamed, result.unchanged)
+    counts = (result.added, result.changed, len(result.renames), result.unchanged)
     return (*counts, dict(result.deleted))
 
 
@@ -38,6 +38,16 @@ def plan(before, after, removed):
 )
 def test_each_file_has_one_outcome(before, after, removed, expected):
     assert plan(before, after, removed) == expected
+
+
+def test_each_file_has_an_image_of_its_own_in_an_archive():
+    before = {"/a": "X", "/b": "X", "/c": "Y"}
+    after = {"/d": "X", "/e": "X", "/f": "X", "/c": "Z"}
+    plan = Plan.of_references(before, after, ["/a", "/b"])
+    assert (plan.added, plan.changed, plan.unchanged) == (1, 1, 0)
+    assert (plan.renames, plan.lost_paths) == ({"/d": "/a", "/e": "/b"}, [])
+    plan = Plan.of_references(before, {"/b": "X", "/c": "Y"}, ["/a"])
+    assert (plan.unchanged, plan.deleted) == (2, {"X": ["/a"]})
 
 
 def why(stored, number, *, folder="/fotos", **options):

@@ -2,6 +2,10 @@
 
 import json
 
+import pytest
+
+from imgsearch import Client
+from imgsearch.errors import SyncRefused
 from tests.pictures import write
 from tests.service.running import jpeg, running
 from tests.service.topologies import plain
@@ -104,3 +108,24 @@ def test_only_folders_inside_the_roots_are_read(service, empty):
     for folder in (outside, service.photos / "..", service.photos / empty, "/", "nowhere"):
         answer = service.http.post("/v1/jobs", json={"folder": str(folder)})
         assert (answer.status_code, answer.json()["code"]) == (422, "source_unreadable")
+
+
+def test_sync_is_refused_and_confirmed(service, empty):
+    folder = service.photos / empty
+    write(folder / "alt", 2)
+    service.finished(started(service, folder, empty, sync=True))
+    (folder / "alt").rename(folder / "größe")
+    job = service.finished(started(service, folder, empty, sync=True))
+    assert (job["state"], job["renamed"], job["deleted"]) == ("done", 2, 0)
+    for file in (folder / "größe").iterdir():
+        file.unlink()
+    client = Client(service.url, service.secrets["admin"], collection=empty)
+    assert client.add_folder(str(folder), sync=True, dry_run=True).wait().deleted == 2
+    with pytest.raises(SyncRefused, match="sync_refused"):
+        client.add_folder(str(folder), sync=True).wait()
+    assert client.count() == 2
+    assert client.add_folder(str(folder), sync=True, confirm=True).wait().deleted == 2
+    assert client.count() == 0
+    client.close()
+    wrong = {"folder": str(folder), "confirm": True}
+    assert service.http.post("/v1/jobs", json=wrong).status_code == 422

@@ -51,6 +51,24 @@ def test_folder_of_the_server_is_added_if_it_lies_inside_the_roots(page, drawn):
     page.until(lambda: "24 added." in page.message())
 
 
+def test_sync_is_shown_before_it_is_carried_out(page, drawn):
+    files = write(drawn / "mitlauf", 2, start=950)
+    page.tab("Add images")
+    page.press("From a folder of the server")
+    page.write("#folder input", str(drawn / "mitlauf"))
+    page.write("#into input", "mitlauf")
+    page.press("Add this folder")
+    page.until(lambda: "2 added." in page.message())
+    files[0].unlink()
+    page.write("#into input", "mitlauf")  # the page has chosen the present collection again
+    page.click("#in-step input")
+    page.press("Add this folder")
+    page.until(lambda: "0 renamed, 1 deleted, 1 unchanged" in page.message())
+    assert str(files[0]) in page.text(".table td")
+    page.press("Carry out this sync")
+    page.until(lambda: "1 known, 1 image deleted." in page.message())
+
+
 def test_pages_follow_each_other_in_an_order(page):
     page.tab("Browse")
     page.until(page.names)

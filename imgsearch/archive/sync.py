@@ -1,0 +1,245 @@
+"""Adds a folder to an archive, and keeps the archive in step with it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic, time_ns
+
+from imgsearch.archive.archive import Archive
+from imgsearch.archive.upload import Incoming, inside
+from imgsearch.catalog import Entry
+from imgsearch.errors import CollectionNotFound, ConfigError, SyncRefused
+from imgsearch.filters import composed
+from imgsearch.images import sources
+from imgsearch.library.file_index import FileIndex, FileRead, FileStat, read_content
+from imgsearch.library.progress import Progress, Report
+from imgsearch.library.sync import ADVICE, possibly_renamed, removed_paths
+from imgsearch.library.sync_plan import Listing, Plan, SyncReport, below, named, reasons
+from imgsearch.types import Failure
+
+_KIND = "folders"  # the file index of archives
+_SOURCE = "folder"  # of their catalog entries
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """How a folder is added to a collection.
+
+    With `remove`, images whose files no longer exist are deleted; `dry_run` and `confirm` are as
+    for `Library.sync`. With `in_place`, originals are not copied. `only` are the printable paths of
+    the files to add, None for all.
+    """
+
+    collection: str = "images"
+    remove: bool = True
+    dry_run: bool = False
+    confirm: bool = False
+    in_place: bool = False
+    only: frozenset[str] | None = None
+
+
+@dataclass
+class ArchiveSync:
+    """A sync of one folder. The callbacks are as for `Archive.add`."""
+
+    archive: Archive
+    options: SyncOptions = SyncOptions()
+    cancelled: Callable[[], bool] = lambda: False
+    on_progress: Callable[[Progress], None] = lambda _progress: None
+    on_failure: Callable[[Failure], None] = lambda _failure: None
+    _stats: dict[str, FileStat | None] = field(default_factory=dict)
+
+    def run(self, folder: str | Path) -> SyncReport:
+        """Add the folder's new and changed files, and delete images of files that do not exist.
+
+        Unchanged files are not read. A file with other bytes replaces its image. A renamed file
+        gets a new image id, and keeps the label and fields that a user has set.
+
+        Raises:
+            SourceError: the folder is outside the archive's roots, or does not exist.
+            ConfigError: `folder` is a list file.
+            SyncRefused: as for `Library.sync`.
+            EncoderError, BackendError, CatalogError, ObjectStoreError: as for `Archive.add`.
+        """
+        started, options = monotonic(), self.options
+        root = inside(Path(folder), self.archive.roots)
+        if not root.is_dir():
+            raise ConfigError(f"{root.name} is a list, which cannot be synced. Sync folders.")
+        listing, items = self._list(root)
+        index = self._file_index()
+        rows = [
+            row
+            for row in self.archive.catalog.places(options.collection, _SOURCE)
+            if below(str(root), [row.place])
+        ]
+        before = {row.place: row.content for row in rows if row.state == "ready"}
+        known = _known(items, before, index)
+        removed = removed_paths(listing, before) if options.remove else []
+        plan = self._plan(listing, before, known, removed, items, index)
+        why = reasons(listing, before, plan) if options.remove else ()
+        if options.dry_run:
+            return _report(plan, listing, started, reasons=why, dry_run=True)
+        if why and not options.confirm:
+            raise SyncRefused(f"nothing was changed: {'; '.join(why)}. {ADVICE}", reasons=why)
+        report, entries = self._add([items[place] for place in items if place not in known], known)
+        self._index(index, entries)
+        places = {entry.place: entry for entry in entries}
+        after = {
+            place: places[place].content if place in places else known[place]
+            for place in items
+            if place in places or place in known
+        }
+        plan = Plan.of_references(before, after, removed)
+        old = [row for row in rows if row.content != after.get(row.place, row.content)]
+        successors = dict(places)
+        if not self.cancelled():
+            old += [row for row in rows if row.place in set(removed)]
+            successors |= {path: places[new] for new, path in plan.renames.items() if new in places}
+        self._keep_values({row.id: successors[row.place] for row in old if row.place in successors})
+        self.archive.delete([row.id for row in old])
+        return _report(plan, listing, started, loaded=report)
+
+    def _file_index(self) -> FileIndex | None:
+        """Return the index of the folders' files, or None if the collection does not exist."""
+        try:
+            return self.archive.existing(self.options.collection).file_index(_KIND)
+        except CollectionNotFound:
+            return None
+
+    def _list(self, root: Path) -> tuple[Listing, dict[str, Incoming]]:
+        """Return the listing of a folder, and its images by printable place."""
+        ignored: list[str] = []
+        unlisted: list[str] = []
+        files = self.archive.folder(root, ignored.append, on_unlisted=unlisted.append)
+        items = {sources.printable(item.place): item for item in files}
+        labels = {place: item.label for place, item in items.items()}
+        if self.options.only is not None:
+            items = {place: item for place, item in items.items() if place in self.options.only}
+        return Listing([str(root)], labels, (), unlisted, len(ignored)), items
+
+    def _plan(
+        self,
+        listing: Listing,
+        before: Mapping[str, str],
+        known: Mapping[str, str],
+        removed: list[str],
+        items: Mapping[str, Incoming],
+        index: FileIndex | None,
+    ) -> Plan:
+        """Return the plan. Files are read if a dry run or the decision to refuse needs it."""
+        plan = Plan.of_references(before, known, removed)
+        unread = [place for place in items if place not in known]
+        if not self.options.dry_run:
+            if not (self.options.remove and reasons(listing, before, plan)):
+                return plan
+            if index is not None:
+                paths = {items[place].place: place for place in unread}
+                unread = [paths[path] for path in possibly_renamed(paths, plan, index)]
+        contents = dict(known)
+        for place in unread:
+            path = items[place].place
+            content = _unchanged(path, index) or read_content(path)
+            if content is not None:
+                contents[place] = content
+        ordered = {place: contents[place] for place in items if place in contents}
+        return Plan.of_references(before, ordered, removed)
+
+    def _add(
+        self, items: list[Incoming], known: Mapping[str, str]
+    ) -> tuple[Report | None, tuple[Entry, ...]]:
+        number = len(known)
+
+        def update(now: Progress) -> None:
+            self.on_progress(replace(now, found=now.found + number, skipped=now.skipped + number))
+
+        update(Progress(len(items)))
+        if not items:
+            return None, ()
+        added = self.archive.add(
+            map(self._noted, items),
+            collection=self.options.collection,
+            found=len(items),
+            in_place=self.options.in_place,
+            background=True,
+            cancelled=self.cancelled,
+            on_progress=update,
+            on_failure=self.on_failure,
+        )
+        return added.report, added.entries
+
+    def _noted(self, item: Incoming) -> Incoming:
+        """Return the item with a reader that notes the file's status."""
+
+        def read() -> bytes:
+            now, stat = time_ns(), FileStat.of(item.place)
+            self._stats[item.place] = None if stat is None else stat.settled(now)
+            return sources.read(item.place)
+
+        return replace(item, reader=read)
+
+    def _index(self, index: FileIndex | None, entries: tuple[Entry, ...]) -> None:
+        """Save the contents of the files that were read."""
+        index = index or self._file_index()
+        if not entries or index is None:
+            return
+        contents = {entry.place: entry.content for entry in entries}
+        for path, stat in self._stats.items():
+            if (content := contents.get(sources.printable(path))) is not None:
+                index.set(path, FileRead(content, stat))
+        index.finish(self.archive.existing(self.options.collection).collection)
+
+    def _keep_values(self, replaced: Mapping[str, Entry]) -> None:
+        """Give new entries the labels and fields that a user has set in the old ones: id → new."""
+        for id_, old in self.archive.catalog.find(list(replaced)).items():
+            new = replaced[id_]
+            stated = sources.label_text(Path(old.place).parent.name)
+            is_own = bool(old.label) and composed(old.label) != stated
+            fields = {**new.fields, **old.fields}
+            if is_own or fields != new.fields:
+                self.archive.update(
+                    new.id, label=old.label if is_own else None, fields=fields or None
+                )
+
+
+def _known(
+    items: Mapping[str, Incoming], before: Mapping[str, str], index: FileIndex | None
+) -> dict[str, str]:
+    """Return the contents of unchanged files by printable place."""
+    known: dict[str, str] = {}
+    for place, item in items.items():
+        content = _unchanged(item.place, index) if place in before else None
+        if content is not None and before[place] == content:
+            known[place] = content
+    return known
+
+
+def _unchanged(path: str, index: FileIndex | None) -> str | None:
+    return None if index is None else index.content(path, FileStat.of(path))
+
+
+def _report(
+    plan: Plan,
+    listing: Listing,
+    started: float,
+    *,
+    loaded: Report | None = None,
+    reasons: tuple[str, ...] = (),
+    dry_run: bool = False,
+) -> SyncReport:
+    lost = plan.lost_paths
+    return SyncReport(
+        added=plan.added,
+        changed=plan.changed,
+        renamed=len(plan.renames),
+        deleted=len(lost),
+        unchanged=plan.unchanged,
+        failed=0 if loaded is None else loaded.failed,
+        ignored=listing.ignored,
+        updated=0 if loaded is None else loaded.updated,
+        seconds=monotonic() - started,
+        dry_run=dry_run,
+        failures=() if loaded is None else loaded.failures,
+        deleted_paths=named(lost),
+        reasons=reasons,
+        notes=() if loaded is None else loaded.notes,
+    )

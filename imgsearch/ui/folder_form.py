@@ -1,0 +1,131 @@
+"""The form that adds a folder of the server, or keeps a collection in step with it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from imgsearch.archive import Archive, ArchiveSync, Jobs, SyncOptions, progress_of
+from imgsearch.errors import ImgSearchError, SourceError
+from imgsearch.library.sync_plan import SyncReport
+from imgsearch.text import counted
+from imgsearch.ui.detail import PRIVATE
+from imgsearch.ui.gallery import notice, table
+from imgsearch.ui.messages import describe
+from imgsearch.ui.outcomes import SHOWN, bar, failure_table, sentence
+
+
+class _Planned(NamedTuple):
+    """A sync whose plan was shown. `confirm`: the plan named reasons to confirm it."""
+
+    folder: str
+    collection: str
+    confirm: bool
+
+
+class FolderForm:
+    """The form, created in the current Gradio layout.
+
+    A sync is carried out after its plan was shown. It is confirmed only if the plan said why it
+    must be: otherwise a drive that was unmounted meanwhile would empty the collection.
+    """
+
+    def __init__(self, archive: Archive, jobs: Jobs, require: Callable[[Any, str], None]) -> None:
+        self._archive, self._jobs, self._require = archive, jobs, require
+        with gr.Accordion("From a folder of the server", open=False):
+            self.folder = gr.Textbox(label="Folder", max_lines=1, elem_id="folder")
+            self.in_step = gr.Checkbox(
+                label="Keep in step: also delete images whose files no longer exist",
+                elem_id="in-step",
+            )
+            self.start = gr.Button("Add this folder")
+            self.carry_out = gr.Button("Carry out this sync", variant="stop", visible=False)
+        self.planned = gr.State(None)
+
+    def connect(self, into: gr.Textbox, results: list[Any]) -> list[Any]:
+        """Connect the buttons with the collection's name and the results; return the events."""
+        outputs = [*results, self.carry_out, self.planned]
+        start = self.start.click(
+            self._start,
+            [self.folder, into, self.in_step],
+            outputs,
+            show_progress="hidden",
+            **PRIVATE,
+        )
+        carry_out = self.carry_out.click(
+            self._carry_out, [self.planned], outputs, show_progress="hidden", **PRIVATE
+        )
+        return [start, carry_out]
+
+    def _start(
+        self,
+        folder: str,
+        into: str,
+        in_step: bool,  # noqa: FBT001 - Gradio passes the values of a form by position
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Start a job, or show the plan of a sync."""
+        if in_step:
+            yield from self._guarded(self._plan(folder, into.strip(), request))
+        else:
+            yield from self._guarded(self._run(folder, into.strip(), request))
+
+    def _carry_out(
+        self, planned: _Planned | None, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
+        """Carry out the sync whose plan was shown."""
+        if planned is not None:
+            folder, into, confirm = planned
+            yield from self._guarded(self._run(folder, into, request, sync=True, confirm=confirm))
+
+    def _guarded(self, states: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Yield the states, and an error as a notice."""
+        try:
+            yield from states
+        except SourceError as error:
+            yield notice(f"{str(error).capitalize()}.", kind="error"), "", *_NOTHING_PLANNED
+        except ImgSearchError as error:
+            yield notice(describe(error), kind="error"), "", *_NOTHING_PLANNED
+
+    def _plan(self, folder: str, into: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        self._require(request, "write")
+        report = ArchiveSync(self._archive, SyncOptions(into, dry_run=True)).run(folder)
+        planned = _Planned(folder, into, bool(report.reasons))
+        yield _summary(report), _deleted(report), gr.update(visible=True), planned
+
+    def _run(
+        self,
+        folder: str,
+        into: str,
+        request: gr.Request,
+        *,
+        sync: bool = False,
+        confirm: bool = False,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Run a job; yield the progress, then the result. The job continues without the page."""
+        self._require(request, "write")
+        job = self._jobs.start_folder(folder, collection=into, sync=sync, confirm=confirm)
+        for job in self._jobs.watch(job.id):  # noqa: B020 - newer states of the job
+            yield bar(progress_of(job)), "", *_NOTHING_PLANNED
+        page = self._jobs.failures(job.id, limit=SHOWN)
+        removed = f"{counted(job.deleted, 'image')} deleted" * bool(job.deleted)
+        text = sentence(progress_of(job), state=job.state, more=removed)
+        yield text, failure_table(page.failures), *_NOTHING_PLANNED
+
+
+_NOTHING_PLANNED = (gr.update(visible=False), None)
+
+
+def _summary(plan: SyncReport) -> str:
+    names = ("added", "changed", "renamed", "deleted", "unchanged")
+    counts = ", ".join(f"{getattr(plan, name)} {name}" for name in names)
+    words = [f"Nothing is changed yet. This sync: {counts}."]
+    words += [f"Check that the drive is mounted: {reason}." for reason in plan.reasons]
+    return notice(" ".join(words), kind="warning" if plan.reasons else "note")
+
+
+def _deleted(plan: SyncReport) -> str:
+    paths = plan.deleted_paths[:SHOWN]
+    more = plan.deleted - len(paths)
+    rows = table(("To delete",), [(path,) for path in paths]) if paths else ""
+    return rows + notice(f"and {more} more" if more > 0 else "")
