@@ -25,7 +25,7 @@ from imgsearch.images import sources
 from imgsearch.library.ingest import Ingest, Sink, Written
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Tally
-from imgsearch.types import Failure
+from imgsearch.types import Failure, Value
 
 _LARGEST: Final = 64  # images embedded at once, so that a search waits a second at most
 _WHILE_BUSY: Final = 16  # images embedded at once while searches need the processor
@@ -196,22 +196,26 @@ class Addition(Sink[Incoming, Upload]):
             self.tally.report_progress()
 
     def _count_known(self, upload: Upload, entry: Entry) -> None:
-        """Count an image that is already in the archive, and write its new label, if any.
+        """Count an image that is already in the archive, and write its new label and fields.
 
         An image from a folder keeps a different label, because its folder's name has not changed
         since it was added, so a user must have changed the label.
         """
         stated, old = None if self._own_labels else upload.label, entry.label
         changed_by_user = entry.source == "folder" and composed(old) != stated
-        if stated is None or stated == old or changed_by_user:
+        label = None if stated == old or changed_by_user else stated
+        fields = {**entry.fields, **upload.entry.fields}
+        if label is None and fields == entry.fields:
             self.tally.count("skipped")
         else:
-            self._relabel(entry.id, stated)
+            self._relabel(entry.id, label, None if fields == entry.fields else fields)
 
-    def _relabel(self, id_: str, label: str) -> None:
-        """Write a row's label, and count the image as updated or failed."""
+    def _relabel(
+        self, id_: str, label: str | None, fields: Mapping[str, Value] | None = None
+    ) -> None:
+        """Write a row's label and fields, and count the image as updated or failed."""
         try:
-            self._entries[id_] = relabel(self._library, self._catalog, id_, label)
+            self._entries[id_] = relabel(self._library, self._catalog, id_, label, fields)
         except (ConfigError, ImageBusy, ImageNotFound) as error:
             known = self._entries.get(id_)
             name = id_ if known is None else known.place or known.name

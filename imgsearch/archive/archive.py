@@ -20,10 +20,10 @@ from imgsearch.archive.outcomes import (
     Repaired,
 )
 from imgsearch.archive.priority import Traffic
-from imgsearch.archive.records import write_label
+from imgsearch.archive.records import write_values
 from imgsearch.archive.repair import Repair
 from imgsearch.archive.search import Searcher
-from imgsearch.archive.upload import Incoming
+from imgsearch.archive.upload import Incoming, checked_fields
 from imgsearch.archive.writer import Writer
 from imgsearch.backends import StoreOptions
 from imgsearch.catalog import Catalog, Entry, Page
@@ -226,17 +226,21 @@ class Archive(Closeable):
     ) -> Entry:
         """Change the values that are not None, and return the changed entry.
 
-        If several images have the same content, searches filter by the label of the first image.
+        If several images have the same content, searches filter by the label and fields of the
+        first image.
 
         Raises:
             ImageNotFound: no image has this id.
             ImageBusy: the image is being deleted.
             ConfigError: a value is invalid.
+            FieldInvalid: a declared field has another type.
         """
         text = None if label is None else composed(label)
+        if fields is not None:
+            fields = checked_fields(fields, self.library(self.entry(id_).collection).fields)
         entry = self.catalog.update(id_, label=text, fields=fields, name=name)
-        if label is not None:
-            write_label(self.library(entry.collection), self.catalog, entry)
+        if label is not None or fields is not None:
+            write_values(self.library(entry.collection), self.catalog, entry)
         return entry
 
     def count(self, collection: str = "images") -> ImageCounts:
@@ -324,6 +328,7 @@ class Archive(Closeable):
             dim=schema.dim,
             metric=schema.metric,
             index=str(schema.index),
+            fields=dict(schema.fields),
         )
 
 

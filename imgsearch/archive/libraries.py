@@ -28,9 +28,10 @@ WORTH_AN_INDEX: Final = 256
 class Libraries:
     """Opens the libraries of a store. Thread-safe.
 
-    `creation` applies to new collections; for existing collections only its `weights` are used.
-    `max_pixels` and `steps` are as for `imgsearch.open`. At most `most` collections can be created;
-    None sets no limit. Libraries get the `store_search` that was set before they were opened.
+    `creation` applies to new collections; for existing ones only its `weights` and `fields` are
+    used. `max_pixels` and `steps` are as for `imgsearch.open`. At most `most` collections can be
+    created; None sets no limit. Libraries get the `store_search` that was set before they were
+    opened.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Libraries:
                 self._check_room(name, existing)
                 if name in existing:
                     self._require_own(name)
-                    options = CollectionOptions(weights=options.weights)
+                    options = CollectionOptions(weights=options.weights, fields=options.fields)
                 library = Library(
                     CollectionHandle(self._store_options, name, options),
                     max_pixels=self._max_pixels,

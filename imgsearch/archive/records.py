@@ -1,22 +1,23 @@
-"""The archive's vector records: one for each content, with the path and label of its first row."""
+"""The archive's vector records: one for each content, with the values of its first row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from imgsearch.catalog import Catalog, Entry, State
 from imgsearch.errors import CollectionNotFound
+from imgsearch.fields import can_declare
 from imgsearch.library.library import Library
-from imgsearch.types import Record, Vector
+from imgsearch.types import Record, Value, Vector
 
 
 def record(first: Entry, vector: Vector) -> Record:
-    """Return the record for a content, with the path and label of its first entry."""
+    """Return the record for a content, with the path, label and fields of its first entry."""
     return Record(first.content, vector, _fields(first))
 
 
 def with_first(stored: Record, first: Entry) -> Record:
-    """Return a copy of a record with the path and label of a new first entry."""
-    return replace(stored, fields={**stored.fields, **_fields(first)})
+    """Return a copy of a record with the path, label and fields of a new first entry."""
+    return replace(stored, fields={**_kept(stored, first), **_fields(first)})
 
 
 def first_rows(catalog: Catalog, collection: str, entries: Sequence[Entry]) -> list[Entry]:
@@ -35,32 +36,54 @@ def known_contents(library: Library, contents: Sequence[str]) -> set[str]:
         return set()
 
 
-def relabel(library: Library, catalog: Catalog, id_: str, label: str) -> Entry:
-    """Change a row's label, and the record's label if the row is the first. Returns the row.
+def relabel(
+    library: Library,
+    catalog: Catalog,
+    id_: str,
+    label: str | None,
+    fields: Mapping[str, Value] | None = None,
+) -> Entry:
+    """Change a row's label and fields, and the record's if the row is the first. Returns the row.
+
+    None keeps a value; `fields` replaces all fields.
 
     Raises:
         ImageNotFound, ImageBusy: the row was deleted, or is being deleted.
-        ConfigError: the label is longer than 512 characters.
+        ConfigError: the label is longer than 512 characters, or there are too many fields.
     """
-    entry = catalog.update(id_, label=label)
-    write_label(library, catalog, entry)
+    entry = catalog.update(id_, label=label, fields=fields)
+    write_values(library, catalog, entry)
     return entry
 
 
-def write_label(library: Library, catalog: Catalog, entry: Entry) -> None:
-    """Write an entry's label to the record, if the entry is the first one with its content."""
+def write_values(library: Library, catalog: Catalog, entry: Entry) -> None:
+    """Write an entry's label and fields to the record, if it is the first with its content."""
     rows = catalog.of_contents(library.name, [entry.content]).get(entry.content, [])
     if rows[:1] != [entry]:
         return
     version = library.version
     stored = library.collection.get([entry.content], vectors=True)
-    changed = [
-        replace(row, fields={**row.fields, "label": entry.label})
+    rows_with_values = [
+        (row, replace(row, fields={**_kept(row, entry), **_fields(entry), "path": row.path}))
         for row in stored.values()
-        if row.fields.get("label") != entry.label
     ]
+    changed = [new for row, new in rows_with_values if new.fields != row.fields]
     library.insert(changed, version=version)
 
 
-def _fields(first: Entry) -> dict[str, str]:
-    return {"path": first.place or first.name, "label": first.label}
+def _fields(first: Entry) -> dict[str, Value]:
+    """Return the fields of an entry's record. Others than these cannot be filtered on."""
+    own = {name: value for name, value in first.fields.items() if can_declare(name)}
+    return {**own, "path": first.place or first.name, "label": first.label}
+
+
+def _kept(stored: Record, first: Entry) -> dict[str, Value]:
+    """Return the fields of a record that its first entry does not set.
+
+    An entry of a library's image has no fields, so its record keeps those of the library.
+    """
+    return {
+        name: value
+        for name, value in stored.fields.items()
+        if first.source == "library" or not can_declare(name)
+    }

@@ -14,6 +14,7 @@ from imgsearch import images
 from imgsearch.catalog import Entry, entry_id
 from imgsearch.encoders.embedding import EXTRA, failure_of, vectors_of
 from imgsearch.errors import SourceError
+from imgsearch.fields import FieldType, typed
 from imgsearch.images import sources
 from imgsearch.images.image_lists import SUFFIXES, ListColumns
 from imgsearch.images.urls import file_name
@@ -76,6 +77,7 @@ class Upload(Candidate):
 
         Raises:
             SourceError, ImageError: the image cannot be read, or its header is invalid.
+            FieldInvalid: a declared field has another type.
         """
         data, collection = item.read(), library.name
         content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
@@ -94,11 +96,21 @@ class Upload(Candidate):
             height=height,
             format=kind,
             label=label or "",
-            fields=item.fields,
+            fields=checked_fields(item.fields, library.fields),
             encoder=library.recipe.model,
             stored=stored,
         )
         return cls(place or name, label, row_key(entry), data, entry)
+
+
+def checked_fields(fields: Mapping[str, Value], types: Mapping[str, FieldType]) -> dict[str, Value]:
+    """Return an image's fields, with declared ones as their types.
+
+    Raises:
+        FieldInvalid: a declared field has another type.
+    """
+    declared = {name: value for name, value in fields.items() if name in types}
+    return {**fields, **typed(declared, types)}
 
 
 def row_key(entry: Entry) -> str:

@@ -12,9 +12,9 @@ from typing_extensions import override
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import CollectionView, FieldNames
 from imgsearch.backends.schema import Schema
-from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch
-from imgsearch.fields import FieldType
-from imgsearch.types import Closeable, Fingerprint
+from imgsearch.errors import BackendError, CollectionNotFound, FieldInvalid, SchemaMismatch
+from imgsearch.fields import ZEROS, FieldType, typed
+from imgsearch.types import Closeable, Fingerprint, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,8 @@ class VectorBackend(Closeable):
     def add_fields(self, name: str, fields: Mapping[str, FieldType]) -> Collection:
         """Declare further fields of a collection, and return the collection.
 
-        Its records get the zero of each type. Collections that are open keep their schema.
+        Its records get the zero of each type, or keep an undeclared value of this type.
+        Collections that are open keep their schema.
 
         Raises:
             CollectionNotFound: no collection has this name.
@@ -199,3 +200,14 @@ def require_schema(collection: Collection, schema: Schema) -> None:
             f"collection {collection.name!r} exists with another schema: {'; '.join(differences)}. "
             "Choose another collection name."
         )
+
+
+def filled(fields: Mapping[str, Value], schema: Schema) -> dict[str, Value]:
+    """Return a record's fields with all declared ones. A value of another type becomes the zero."""
+    values = {**fields}
+    for name, kind in schema.fields.items():
+        try:
+            values |= typed({name: fields.get(name, ZEROS[kind])}, schema.fields)
+        except FieldInvalid:
+            values[name] = ZEROS[kind]
+    return values

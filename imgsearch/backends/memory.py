@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
+from imgsearch.backends.base import Capabilities, VectorBackend, filled, require_schema
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.exact import hit, similarities
 from imgsearch.backends.identity import dropped_error, require_same
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
-from imgsearch.fields import ZEROS
 from imgsearch.filters import Filter, matches
 from imgsearch.types import Hit, Matrix, Record, Value, check_name
 
@@ -124,8 +123,7 @@ class Backend(VectorBackend):
         with self._guard:
             rows = self._content().collections[collection.name]
         with rows.lock:
-            zeros = {name: ZEROS[kind] for name, kind in schema.fields.items()}
-            rows.fields = [{**zeros, **fields} for fields in rows.fields]
+            rows.fields = [filled(fields, schema) for fields in rows.fields]
             rows.schema = schema
 
     @override

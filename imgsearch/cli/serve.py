@@ -52,6 +52,7 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
 )
 @options.encoder
 @options.index
+@options.declared_fields
 @options.pipeline
 @click.option(
     "--root",
@@ -158,6 +159,7 @@ def serve(
                 options.parse_options(values["options"]),
                 values["index"],
                 values["metric"],
+                values["fields"],
             ),
             max_pixels=values["max_pixels"],
             steps=values["steps"],

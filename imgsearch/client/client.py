@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 from typing_extensions import override
@@ -17,9 +17,9 @@ from imgsearch.errors import (
     BackendUnavailable,
     CollectionNotFound,
 )
-from imgsearch.fields import typed
+from imgsearch.fields import FieldType, can_declare, declared, typed
 from imgsearch.images import inputs
-from imgsearch.images.inputs import Input, Reading
+from imgsearch.images.inputs import Input, Reading, has_lists
 from imgsearch.images.urls import fetcher
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.settings import Settings
@@ -105,6 +105,7 @@ class Client(ServiceContents):
             path_column,
             label_column=label_column,
             fields=typed(fields or {}, {}),
+            types=self._field_types() if has_lists(images) else {},
             all_fields=all_fields,
         )
         total = sum(inputs.count(source, reading) for source in images)
@@ -263,6 +264,16 @@ class Client(ServiceContents):
 
     def __repr__(self) -> str:
         return f"<Client {self.url} {self.name!r}>"
+
+    def _field_types(self) -> dict[str, FieldType]:
+        """Return the types of the collection's fields; {} if it does not exist."""
+        path = f"/v1/collections/{self.name}"
+        try:
+            info = self._connection.json(CollectionInfo, "GET", path, repeat=True)
+        except CollectionNotFound:
+            return {}
+        own = {name: kind for name, kind in info.fields.items() if can_declare(name)}
+        return declared(cast("Mapping[str, FieldType]", own))
 
     def _job(self, **values: Any) -> JobHandle:
         body = to_json(JobRequest, collection=self.name, **values)

@@ -25,6 +25,7 @@ _ITS_OWN: Final = (
     errors.ImageExists,
     errors.ImageBusy,
     errors.VectorInvalid,
+    errors.FieldInvalid,
 )
 _TOO_LARGE: Final = 413
 

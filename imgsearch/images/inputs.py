@@ -129,6 +129,13 @@ def field_types(source: Input, reading: Reading = Reading()) -> dict[str, FieldT
     return frames.field_types(source)
 
 
+def has_lists(source: Input) -> bool:
+    """Return whether a source, or an item of a list, has the suffix of a list file."""
+    if isinstance(source, list | tuple):
+        return any(map(has_lists, source))
+    return isinstance(source, str | PathLike) and sources.is_list(source)
+
+
 def _kind(source: Any) -> _Kind:
     framework_datasets.check_split(source)
     kind = next((kind for kind in KINDS if kind.matches(source)), None)

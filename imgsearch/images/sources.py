@@ -202,6 +202,11 @@ def as_reference(image: ListedImage, columns: FieldColumns) -> Reference:
     return Reference(image.path, label, printable(image.id), fields)
 
 
+def is_list(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path has the suffix of a list of images."""
+    return Path(os.fsdecode(path)).suffix.lower() in image_lists.SUFFIXES
+
+
 def field_types(source: Source, columns: ListColumns = ANY_COLUMNS) -> dict[str, FieldType]:
     """Return the types of the fields in the further columns of a list file; {} without a list.
 
@@ -211,7 +216,7 @@ def field_types(source: Source, columns: ListColumns = ANY_COLUMNS) -> dict[str,
     if not isinstance(source, str | os.PathLike):
         return {}
     path = Path(_expand(os.fsdecode(source)))
-    if path.suffix.lower() not in image_lists.SUFFIXES or not path.is_file():
+    if not (is_list(path) and path.is_file()):
         return {}
     try:
         return image_lists.inferred(_open_list(path, columns))

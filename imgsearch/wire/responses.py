@@ -178,7 +178,7 @@ class ImageCounts(ResponseBody):
 
 
 class CollectionInfo(ResponseBody):
-    """A collection: its size, encoder, metric and index."""
+    """A collection: its size, encoder, metric, index, and the types of its declared fields."""
 
     name: str = Field(examples=["images"])
     images: int
@@ -187,6 +187,7 @@ class CollectionInfo(ResponseBody):
     dim: int = Field(examples=[384])
     metric: str = Field(examples=["cosine"])
     index: str
+    fields: dict[str, str] = Field({}, examples=[{"path": "str", "label": "str", "year": "int"}])
 
 
 class Collections(ResponseBody):

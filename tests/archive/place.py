@@ -25,7 +25,7 @@ def archive(folder, *, on_step=None, roots=(), db=None, catalog=None, originals=
             StoreOptions(db or str(folder / "vectors.db")),
             catalog=rows,
             originals=originals or objects.connect(str(folder / "originals")),
-            creation=CollectionOptions("classic"),
+            creation=limits.pop("creation", CollectionOptions("classic")),
             roots=roots,
             on_step=on_step,
             **limits,

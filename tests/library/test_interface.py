@@ -27,11 +27,13 @@ from tests.pictures import picture, write
 from tests.service.running import jpeg, running
 from tests.service.topologies import plain
 
+FIELDS = {"year": int, "city": str, "paid": bool}
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     folder = tmp_path_factory.mktemp("interface")
-    with running(plain(folder / "größe"), folder / "data") as service:
+    with running(plain(folder / "größe"), folder / "data", fields=FIELDS) as service:
         yield service
 
 
@@ -43,7 +45,7 @@ def images(request, tmp_path):
         opened = Client(service.url, service.secrets["admin"], collection=service.collection())
     else:
         url = f"memory://{uuid.uuid4().hex}" if request.param == "memory" else tmp_path / "größe.db"
-        opened = imgsearch.open(url, model="lite")
+        opened = imgsearch.open(url, model="lite", fields=FIELDS)
     with opened as images:
         yield images
 
@@ -146,7 +148,7 @@ def test_add_takes_objects(images, kind):
     hits = images.search(rgb[1], k=3)
     assert hits[0].score == pytest.approx(1, abs=1e-6)  # the encoder gets the same pixels
     fields = images.get(hits[0].id).fields
-    assert fields.get("year") == (2020 if kind in ("pandas", "arrow") else None)
+    assert fields.get("year", 0) == (2020 if kind in ("pandas", "arrow") else 0)
     assert images.get(hits[0].id).label == ("猫" if kind == "dicts" else "")
     again = images.add(OBJECTS[kind](rgb))
     assert (again.added, again.skipped, images.count()) == (0, 3, 3)
@@ -157,6 +159,33 @@ def test_same_pixels_are_one_image(images):
     same = [rgb, rgb / 255, Image.fromarray(rgb), np.dstack([rgb, np.full((48, 64), 255, "uint8")])]
     report = images.add(same)
     assert (report.added, report.skipped, images.count()) == (1, 3, 1)
+
+
+def matching(images, where):
+    return {hit.id for hit in images.search(picture(0), where=where)}
+
+
+def test_fields_are_filled_filtered_and_updated(images, tmp_path):
+    write(tmp_path, 3)
+    table = tmp_path / "liste.csv"
+    rows = [f"bild-ü 000{place}.png,{2018 + place},x" for place in range(3)]
+    table.write_text("\n".join(["path,year,more", *rows]), "utf-8")
+    assert images.add(tmp_path / "bild-ü 0000.png").added == 1
+    report = images.add(table, fields={"city": "Köln"})
+    assert (report.added, report.updated) == (2, 1)
+    assert [note for note in report.notes if "'more'" in note]
+    (newest,) = matching(images, "year >= 2020 and city = Köln")
+    assert images.get(newest).fields["year"] == 2020
+    assert len(matching(images, Field("year") < 2020)) == 2
+    again = images.add(tmp_path / "bild-ü 0002.png", fields={"year": 1999, "paid": True})
+    assert (again.updated, again.skipped) == (1, 0)
+    assert matching(images, {"year": 1999, "paid": True, "city": "Köln"}) == {newest}
+    unchanged = images.add(tmp_path / "bild-ü 0002.png", fields={"year": 1999})
+    assert (unchanged.updated, unchanged.skipped) == (0, 1)
+    wrong = images.add([{"path": tmp_path / "bild-ü 0000.png", "year": "soon"}])
+    assert (wrong.failed, wrong.failures[0].error) == (1, "FieldInvalid")
+    with pytest.raises(FieldInvalid):
+        images.add(table, fields={"two words": 1})
 
 
 def test_add_refuses_vectors_and_other_objects(images):

@@ -78,9 +78,8 @@ def running(topology, folder, *, limits=None, auth=True, **options):
     """Run a service over a topology within the block."""
     page = options.pop("page", False)
     making = {name: options.pop(name) for name in ("roots", "most_collections") if name in options}
-    with opened(
-        folder, creation=CollectionOptions("lite"), **making, **topology.arguments()
-    ) as archive:
+    creation = CollectionOptions("lite", fields=options.pop("fields", None))
+    with opened(folder, creation=creation, **making, **topology.arguments()) as archive:
         keys = Keys(archive.catalog)
         secrets = {scope: keys.create(scope, [scope])[1] for scope in ("read", "write", "admin")}
         with (

@@ -11,7 +11,7 @@ from typing import Any
 from pymilvus import DataType, MilvusClient, MilvusException
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
+from imgsearch.backends.base import Capabilities, VectorBackend, filled, require_schema
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
@@ -37,7 +37,6 @@ from imgsearch.errors import (
     ConfigError,
     IndexRefused,
 )
-from imgsearch.fields import ZEROS
 from imgsearch.types import Fingerprint, check_name
 
 
@@ -99,10 +98,9 @@ class Backend(VectorBackend):
         Rows get the zeros first, so that a crash leaves undeclared fields, which harm nothing.
         """
         self.connection.check_writable()
-        zeros = {name: ZEROS[kind] for name, kind in schema.fields.items()}
         records = collection.iterate()
         while batch := list(islice(records, ROWS)):
-            collection.upsert(replace(row, fields={**zeros, **row.fields}) for row in batch)
+            collection.upsert(replace(row, fields=filled(row.fields, schema)) for row in batch)
         with self.calling() as client:
             text = {PROPERTY: schema.to_json()}
             client.alter_collection_properties(collection.name, text, timeout=self._timeout)

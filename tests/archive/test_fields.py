@@ -1,0 +1,75 @@
+"""Fields of an archive's images, in the catalog and in the vector store."""
+
+import pytest
+
+import imgsearch
+from imgsearch.archive import CollectionOptions, Incoming
+from imgsearch.errors import FieldInvalid
+from imgsearch.filters import Field
+from imgsearch.query import SearchOptions
+from tests.archive.place import archive, jpeg
+
+TYPES = {"year": int, "city": str}
+
+
+@pytest.fixture
+def opened(tmp_path):
+    with archive(tmp_path, creation=CollectionOptions("classic", fields=TYPES)) as store:
+        yield store
+
+
+def names(opened, where):
+    options = SearchOptions(k=9, where=where)
+    return sorted(hit.entry.name for hit in opened.search(jpeg(1), options))
+
+
+def test_updates_and_the_next_first_image_change_what_is_filtered(opened):
+    first = Incoming("ä.jpg", data=jpeg(1), fields={"year": 2019.0, "id": "x", "own": 1})
+    second = Incoming("b.jpg", data=jpeg(1), fields={"city": "Köln"})
+    added = opened.add([first, second, Incoming("c.jpg", data=jpeg(2))])
+    assert (added.report.added, added.entries[0].fields) == (
+        3,
+        {"year": 2019, "id": "x", "own": 1},
+    )
+    assert names(opened, Field("year") == 2019) == ["ä.jpg"]
+    id_ = added.entries[0].id
+    opened.update(id_, fields={"year": 2024})
+    assert names(opened, Field("year") == 2024) == ["ä.jpg"]
+    assert names(opened, Field("year") == 2019) == []
+    with pytest.raises(FieldInvalid, match="takes int, not str"):
+        opened.update(id_, fields={"year": "soon"})
+    opened.delete([id_])
+    assert names(opened, Field("city") == "Köln") == ["b.jpg"]
+    assert names(opened, Field("year") == 2024) == []
+
+
+def test_value_of_another_type_fails_its_image(opened):
+    added = opened.add([Incoming("a.jpg", data=jpeg(1), fields={"year": "soon"})])
+    assert [failure.error for failure in added.report.failures] == ["FieldInvalid"]
+
+
+def test_undeclared_values_are_filtered_once_their_field_is_declared(tmp_path):
+    with archive(tmp_path) as store:
+        store.add(
+            [
+                Incoming("a.jpg", data=jpeg(1), fields={"year": 2019}),
+                Incoming("b.jpg", data=jpeg(2), fields={"year": "soon"}),
+            ]
+        )
+    with archive(tmp_path, creation=CollectionOptions(fields=TYPES)) as store:
+        store.add([Incoming("c.jpg", data=jpeg(3), fields={"year": 2019})])
+        assert names(store, Field("year") == 2019) == ["a.jpg", "c.jpg"]
+        assert store.collections()[0].fields["year"] == "int"
+
+
+def test_image_that_a_library_added_keeps_its_fields(tmp_path):
+    url = tmp_path / "vectors.db"
+    with imgsearch.open(url, model="classic", fields=TYPES) as library:
+        file = tmp_path / "ü.jpg"
+        file.write_bytes(jpeg(1))
+        library.add(file, fields={"year": 2019})
+    with archive(tmp_path) as store:
+        store.repair()
+        (entry,) = store.entries("images").entries
+        store.update(entry.id, label="neu")
+        assert names(store, (Field("year") == 2019) & (Field("label") == "neu")) == ["ü.jpg"]
