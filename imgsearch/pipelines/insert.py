@@ -7,6 +7,8 @@ from typing import Any
 
 from imgsearch.encoders import DEFAULT, Recipe
 from imgsearch.encoders.detector import Detection
+from imgsearch.errors import ConfigError
+from imgsearch.fields import Declaration, FieldType, declared
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.pipelines.steps import embed, in_batches
@@ -27,6 +29,7 @@ def insert_pipeline(
     index: str = "hnsw",
     metric: str = "cosine",
     regions: str | PathLike[str] | Detection | None = None,
+    fields: Declaration | None = None,
     max_pixels: int = MAX_PIXELS,
     on_error: str = "keep",
 ) -> Pipeline:
@@ -41,22 +44,32 @@ def insert_pipeline(
     region and a last row for the whole image, with the further columns ``row``, ``box``, ``object``
     and ``crop`` (see the operator object_regions). Regions that were detected earlier are kept.
 
+    `fields` declares fields such as ``{"year": int}``, which columns of a list fill; each is a
+    column of the pipeline, too. They cannot be combined with `regions`.
+
+    Raises:
+        ConfigError, FieldInvalid: `fields` is invalid, or given with `regions`.
+
     Raises, at the first call or `output`:
         EncoderError: the encoder or the detector cannot be built.
         MissingExtra: the detector's library is not installed.
         BackendError: the store cannot be opened, or the collection has another schema.
     """
+    types = declared(fields)
+    if types and regions is not None:
+        raise ConfigError("fields cannot be combined with regions in a pipeline: choose one.")
     paths = Pipeline.input("source").flat_map(
-        "source", ("path", "label"), op("image_load", labels=True, on_error=on_error)
+        "source",
+        (*FIELDS, *types),
+        op("image_load", labels=True, fields=types, on_error=on_error),
     )
     files = paths.map("path", ("id", "data"), op("image_read", on_error=on_error))
     encoder = Recipe.of(model, weights, options)
     target = {"url": url, "collection": collection, "index": index, "metric": metric}
     if regions is not None:
         return _store_regions(files, encoder, target, Detection.of(regions), max_pixels, on_error)
-    return store(files, encoder, target, max_pixels=max_pixels, on_error=on_error).returning(
-        "path", "id"
-    )
+    stored = store(files, encoder, target, types=types, max_pixels=max_pixels, on_error=on_error)
+    return stored.returning("path", "id")
 
 
 def store(
@@ -64,13 +77,20 @@ def store(
     encoder: Recipe,
     target: Mapping[str, str],
     *,
+    types: Mapping[str, FieldType],
     max_pixels: int = MAX_PIXELS,
     on_error: str,
 ) -> Pipeline:
-    """Append the steps that embed and write images, given columns path, label, id and data."""
-    carried = ("path", "label", "id")
+    """Append the steps that embed and write images, given path, label, id, data and `types`."""
+    carried = ("path", "label", "id", *types)
     inserting = op(
-        "vector_insert", **target, **encoder.config(), fields=FIELDS, carry=1, on_error=on_error
+        "vector_insert",
+        **target,
+        **encoder.config(),
+        fields=(*FIELDS, *types),
+        types=types,
+        carry=1,
+        on_error=on_error,
     )
     return in_batches(
         embed(
@@ -82,7 +102,7 @@ def store(
             on_error=on_error,
         ),
         ("path",),
-        ("id", "vector", *FIELDS),
+        ("id", "vector", *FIELDS, *types),
         "id",
         inserting,
     )

@@ -7,9 +7,10 @@ from typing import Any
 from imgsearch.backends import Index, Schema, VectorBackend, connect, versions
 from imgsearch.encoders import DEFAULT, Recipe, load
 from imgsearch.encoders.embedding import Chunk
+from imgsearch.fields import FieldType
 from imgsearch.images.sources import is_content_id, label_text, printable
 from imgsearch.towhee import BatchOperator
-from imgsearch.types import Record
+from imgsearch.types import Record, Value
 
 
 class VectorInsert(BatchOperator):
@@ -29,6 +30,7 @@ class VectorInsert(BatchOperator):
         index: str = "hnsw",
         metric: Any = "cosine",
         fields: tuple[str, ...] = ("path", "label"),
+        types: Mapping[str, FieldType] | None = None,
     ) -> None:
         self._names = fields
         self._backend: VectorBackend | None = None
@@ -40,7 +42,7 @@ class VectorInsert(BatchOperator):
             encoder.dim,
             metric,
             Index.parse(index),
-            dict.fromkeys(fields, "str"),
+            {name: (types or {}).get(name, "str") for name in fields},
             encoder,
             recipe.to_json(),
         )
@@ -51,7 +53,7 @@ class VectorInsert(BatchOperator):
             self._backend.close()
             raise
 
-    def __call__(self, ids: list[Any], vectors: list[Any], *fields: list[str]) -> list[Any]:
+    def __call__(self, ids: list[Any], vectors: list[Any], *fields: list[Any]) -> list[Any]:
         """Write the rows, replacing rows with the same id; return the ids, which are searchable.
 
         In place of ids there may be chunks, and record batches in place of vectors; the result is
@@ -63,7 +65,7 @@ class VectorInsert(BatchOperator):
         if isinstance(ids[0], Chunk):
             return [chunk.write(rows) for chunk, rows in zip(ids, vectors, strict=True)]
         columns = zip(self._names, fields, strict=True)
-        texts = [[_stored(name, text) for text in column] for name, column in columns]
+        texts = [[_stored(name, value) for value in column] for name, column in columns]
         records: dict[str, Record] = {}
         for id_, vector, *row in zip(ids, vectors, *texts, strict=True):
             if not (id_ in records and is_content_id(id_)):
@@ -90,9 +92,11 @@ class VectorInsert(BatchOperator):
             self._backend.close()
 
 
-def _stored(name: str, text: str) -> str:
-    """Return a text in its stored form. Labels are NFC-normalized."""
-    return label_text(text) if name == "label" else printable(text)
+def _stored(name: str, value: Value) -> Value:
+    """Return a value in its stored form. Labels are NFC-normalized."""
+    if not isinstance(value, str):
+        return value
+    return label_text(value) if name == "label" else printable(value)
 
 
 vector_insert = VectorInsert  # the name that Towhee looks for

@@ -213,3 +213,19 @@ def test_close_releases_the_store(tmp_path, folder):
     search.close()
     assert backends.canonical(url) not in backends._open
     search.close()
+
+
+def test_columns_of_a_list_are_inserted_as_fields(tmp_path):
+    write(tmp_path, 2)
+    table = tmp_path / "liste.csv"
+    table.write_text("path,year,city\nbild-ü 0000.png,2019,Köln\nbild-ü 0001.png,,x\n", "utf-8")
+    url, fields = f"memory://{uuid.uuid4().hex}", {"year": int, "city": str}
+    insert = imgsearch.insert_pipeline(url, model="classic", fields=fields)
+    assert len(insert(str(table))) == 2
+    assert {"year", "city"} <= set(insert.names())
+    with imgsearch.open(url, fields=fields) as library:
+        (hit,) = library.search(picture(1), where=imgsearch.Field("year") == 2019)
+        assert (hit["city"], hit.path) == ("Köln", str(tmp_path / "bild-ü 0000.png"))
+        assert len(library.search(picture(1), where=imgsearch.Field("year") == 0)) == 1
+    with pytest.raises(ConfigError, match="cannot be combined with regions"):
+        imgsearch.insert_pipeline(url, fields=fields, regions="detr")
