@@ -57,7 +57,13 @@ MODULES: Final = {
     ),
     "browser": ("ui",),
     "servers": ("services",),
-    "process": ("archive/test_crashes.py", "compat", "soak", "testing/test_tencent_process.py"),
+    "process": (
+        "archive/test_crashes.py",
+        "compat",
+        "library/test_migration_kills.py",
+        "soak",
+        "testing/test_tencent_process.py",
+    ),
 }
 """Marker → the modules and folders whose tests all have it, below tests/."""
 

@@ -130,6 +130,9 @@ def begin(store: VectorBackend, name: str, schema: Schema) -> Collection:
     if not versions.shadow:
         shadow = _former_with(store, versions, schema) or _free_name(store, name)
         former = tuple(other for other in versions.former if other != shadow)
+        if shadow in versions.former:  # its logs describe the images that it had then
+            logs = [id_ for id_ in notes.entries(store) if id_.startswith(f"{shadow}/")]
+            notes.remove_entries(store, logs)
         versions = _write(store, replace(versions, shadow=shadow, former=former))
     return store.create(versions.shadow, schema)
 

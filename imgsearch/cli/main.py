@@ -26,6 +26,7 @@ _COMMANDS = {
     "find": "find",
     "info": "library",
     "keys": "keys",
+    "migrate": "migrate",
     "models": "models",
     "reduce": "reduce",
     "remove": "library",

@@ -101,8 +101,14 @@ class CollectionHandle:
 
     @property
     def version(self) -> str:
-        """The name of the current collection in the store; another one after a model change."""
+        """The name in the store of the collection that `known` is; see `current_version`."""
         return self._watch.current
+
+    def current_version(self) -> str:
+        """Return the name of the current collection in the store, after asking the store."""
+        with self._lock:
+            self._follow(now=True)
+            return self.version
 
     def require_version(self, version: str) -> None:
         """Check that no model change has happened since `version` was read.
@@ -110,13 +116,21 @@ class CollectionHandle:
         Raises:
             CollectionSwitched: the name has another collection now.
         """
-        with self._lock:
-            self._follow(now=True)
-            if version != self.version:
-                raise CollectionSwitched(
-                    f"{self.name!r} got another collection while images were written: its model "
-                    "was changed. Add the images again; those in the new collection are skipped."
-                )
+        if version != self.current_version():
+            raise CollectionSwitched(
+                f"{self.name!r} got another collection while images were written: its model was "
+                "changed. Add the images again; those in the new collection are skipped."
+            )
+
+    def unsettled(self) -> Collection | None:
+        """Return the former collection if late writes to it are still carried over, or None."""
+        recorded = versions.read(self.backend, self.name)
+        if recorded.settled or not recorded.former:
+            return None
+        try:
+            return self.backend.open(recorded.former[-1])
+        except CollectionNotFound:
+            return None
 
     def required(self) -> Collection:
         """Return the collection.
@@ -169,6 +183,7 @@ class CollectionHandle:
                 "Open it without them to write to it."
             )
         with self._lock:
+            self._follow(now=True)
             if (collection := self.current()) is None:
                 return
             collection.require_encoder()

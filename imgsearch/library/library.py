@@ -16,13 +16,11 @@ import pyarrow as pa
 from typing_extensions import override
 
 from imgsearch import encoders
-from imgsearch.backends import Collection
-from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.errors import ImageNotFound
-from imgsearch.fields import FieldType, typed
+from imgsearch.fields import typed
 from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs
 from imgsearch.images.inputs import Input, Reading, field_types
@@ -31,17 +29,17 @@ from imgsearch.images.sources import Fetch
 from imgsearch.images.urls import fetcher
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
-from imgsearch.library.contents import LibraryContents
 from imgsearch.library.hit_finder import StoreSearch
 from imgsearch.library.hits import Hits
 from imgsearch.library.ingest import Ingest
+from imgsearch.library.migration import MigrationEngine
 from imgsearch.library.pipeline_cache import PipelineCache
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.synced import Synced
-from imgsearch.library.thresholds import Thresholds
 from imgsearch.library.tracked_files import TrackedFiles, remove_tracked
+from imgsearch.library.versioned_images import VersionedImages
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.types import Failure, Record, Vector
 
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
 
 
-class Library(Synced, LibraryContents):
+class Library(Synced, VersionedImages):
     """An image library: one collection in a vector store, with the encoder of its vectors.
 
     Returned by `imgsearch.open`. Thread-safe. The encoder is loaded when it is first needed. Both
@@ -65,42 +63,13 @@ class Library(Synced, LibraryContents):
         max_pixels: int = MAX_PIXELS,
         steps: "Mapping[str, Pipeline] | None" = None,
     ) -> None:
-        self._handle, self._regions, self.max_pixels = handle, regions, max_pixels
-        self.url, self.name = handle.backend.url, handle.name
+        super().__init__(handle)
+        self._regions, self.max_pixels = regions, max_pixels
         self._steps = steps or {}
         self._inserting = threading.Lock()
         self._pipelines = PipelineCache(regions=regions, max_pixels=max_pixels)
         self._queries = QueryRunner(handle, self._pipelines, self._steps.get("query"))
         self.store_search: StoreSearch | None = None
-
-    @property
-    def model(self) -> str:
-        """The encoder's name, or "" if the collection records none and the user named none."""
-        return self._handle.recipe.model if self._handle.recipe else ""
-
-    @property
-    def fields(self) -> Mapping[str, FieldType]:
-        """The types of the declared fields: "str", "int", "float" or "bool"."""
-        return self._handle.fields
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe that the encoder is built from.
-
-        Raises:
-            EncoderMismatch: the collection records no encoder, and the user named none.
-        """
-        return self._handle.required_recipe()
-
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, which is loaded when it is first needed.
-
-        Raises:
-            EncoderMismatch: the collection records no encoder, and the user named none.
-            EncoderError: the encoder cannot be built.
-        """
-        return encoders.load(**self.recipe.config())
 
     @override
     def add(
@@ -286,11 +255,6 @@ class Library(Synced, LibraryContents):
         steps = self._steps.get("image")
         return steps is not None and steps.sets("label")
 
-    @property
-    def version(self) -> str:
-        """The name of the collection in the store that is current now; see `insert`."""
-        return self._handle.version
-
     def insert(self, records: Iterable[Record], *, version: str | None = None) -> None:
         """Write records with vectors from `embed_rows`; the first call creates the collection.
 
@@ -303,8 +267,8 @@ class Library(Synced, LibraryContents):
         """
         with self._inserting:
             self._handle.require_writable()
-            if version is not None:
-                self._handle.require_version(version)
+            if version not in (None, self._handle.version):
+                self._handle.require_version(str(version))
             self._handle.open_or_create().upsert(records)
 
     @override
@@ -334,33 +298,14 @@ class Library(Synced, LibraryContents):
             CollectionNotFound: nothing was added yet.
             SchemaMismatch: the collection records no encoder; another program may have filled it.
         """
-        collection = self._handle.required()
         self._handle.require_writable()
-        return remove_tracked(self._handle.backend, collection, targets, on_missing)
+        store = self._handle.backend
+        removed = remove_tracked(store, self._handle.required(), targets, on_missing)
+        if (former := self._handle.unsettled()) is not None:  # or they would be carried over again
+            remove_tracked(store, former, targets, None)
+        return removed
 
     @override
-    def exists(self) -> bool:
-        """Return whether the collection exists. Adding the first image creates it."""
-        return self._handle.current() is not None
-
-    @property
-    def thresholds(self) -> Thresholds:
-        """The thresholds measured for this library's scores.
-
-        Raises:
-            CollectionNotFound: nothing was added yet.
-        """
-        return Thresholds(self._handle.backend, self._handle.required())
-
-    @property
-    def collection(self) -> Collection:
-        """The collection, for operations that a library lacks, such as `Collection.iterate`.
-
-        Raises:
-            CollectionNotFound: nothing was added yet.
-        """
-        return self._handle.required()
-
     @override
     def close(self) -> None:
         """Close the store, and stop the pipelines."""
@@ -394,6 +339,13 @@ class Library(Synced, LibraryContents):
         if is_new and self._handle.known is not None:
             tally.note(encoders.introduction(self.recipe.model))
         return tally.report()
+
+    @override
+    def _migration_engine(self) -> MigrationEngine:
+        steps = self._steps.get("image")
+        return MigrationEngine(
+            lambda recipe: self._pipelines.insert(recipe, steps), detects=self._regions is not None
+        )
 
     def _hits(
         self,

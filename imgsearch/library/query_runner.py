@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgsearch.backends import Collection
 from imgsearch.backends.regions import has_regions
+from imgsearch.encoders import Recipe
 from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.hit_finder import HitFinder, StoreSearch
@@ -72,16 +74,24 @@ class QueryRunner:
 
         Raises: as for `encode`, for the first query that fails.
         """
+        return self._encode_all(queries, *self._handle.pair())
+
+    def _encode_all(
+        self,
+        queries: Sequence[Query | Example],
+        collection: Collection | None,
+        recipe: Recipe | None,
+    ) -> list[EncodedQuery]:
         if self._steps is not None:
             return [self.encode(query) for query in queries]
         wholes = [query if isinstance(query, Query) else Query(query) for query in queries]
         for whole in wholes:
             self._checked(whole, None)
-        encoder = QueryEncoder(self._handle.recipe, max_pixels=self._pipelines.max_pixels)
+        encoder = QueryEncoder(recipe, max_pixels=self._pipelines.max_pixels)
         encoded = encoder.encode_many(wholes)
         for query in encoded:
-            if query.encoder is not None and self._handle.known is not None:
-                self._handle.known.require(query.encoder)
+            if query.encoder is not None and collection is not None:
+                collection.require(query.encoder)
         return encoded
 
     def search_many(
@@ -91,7 +101,8 @@ class QueryRunner:
 
         Raises: as for `search`, for the first query that fails.
         """
-        collection, encoded = self._handle.required(), self.encode_many(queries)
+        collection, recipe = self._handle.required_pair()
+        encoded = self._encode_all(queries, collection, recipe)
         thresholds = Thresholds(self._handle.backend, collection)
         if has_regions(collection) or options.hide_duplicates is not False:
             finder = HitFinder(collection, thresholds, options)
