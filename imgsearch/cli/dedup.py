@@ -55,6 +55,22 @@ _WORDS: Final = Words("Kept", "Near-duplicate", "near-duplicates", "No near-dupl
     is_flag=True,
     help="Group (with --remove: remove) images whose files cannot be read, too.",
 )
+@click.option(
+    "--keep",
+    "apart",
+    nargs=2,
+    multiple=True,
+    metavar="A B",
+    help="Two images, by path or id, that are not duplicates: later runs do not group them.",
+)
+@click.option(
+    "--forget",
+    nargs=2,
+    multiple=True,
+    metavar="A B",
+    help="Two images that --keep named, and that may be grouped again.",
+)
+@click.option("--again", is_flag=True, help="Measure and compare again, without earlier results.")
 @click.option("--yes", is_flag=True, help="Remove without confirmation.")
 @options.as_json
 def dedup(
@@ -75,6 +91,9 @@ def dedup(
     as its kept image. Pairs that differ, are unclear or unreadable are listed; --unread also groups
     the unreadable ones. Only --remove removes images from the library, and no file is changed.
 
+    Measurements and comparisons are kept in the store, so the next run repeats only those of new
+    and changed images. With --keep or --forget nothing else is done.
+
     The score combines the library's vectors with `classic` vectors, so all files are read. In
     libraries that use `classic`, in libraries of more than 50,000 images, and with --stored,
     --threshold or --unread, only the stored vectors are compared. `search` always uses the
@@ -90,6 +109,9 @@ def dedup(
         options.open_library(settings, db, collection=collection, **encoder) as library,
         show.progress(hidden=as_json) as bars,
     ):
+        if rest["apart"] or rest["forget"]:
+            _review(library, rest["apart"], rest["forget"], as_json=as_json)
+            return
         _check_removable(library, remove=rest["remove"])
         result = find_duplicates(
             library,
@@ -98,6 +120,7 @@ def dedup(
             sample=sample,
             stored=rest["stored"],
             unread=rest["unread"],
+            again=rest["again"],
             on_progress=bars.update,
             on_note=show.note,
         )
@@ -123,6 +146,24 @@ def dedup(
         show.echo_json({**_to_json(result), "removed": removed})
 
 
+def _review(
+    library: Any,
+    apart: Sequence[tuple[str, str]],
+    forget: Sequence[tuple[str, str]],
+    *,
+    as_json: bool,
+) -> None:
+    """Remember or forget pairs that are not duplicates."""
+    memory = library.duplicate_memory
+    kept = [sorted(memory.keep_apart(*pair)) for pair in apart]
+    forgotten = sum(memory.forget_apart(*pair) for pair in forget)
+    total = len(memory.apart())
+    if as_json:
+        show.echo_json({"kept": kept, "forgotten": forgotten, "apart": total})
+    else:
+        show.note(f"{len(kept)} kept, {forgotten} forgotten; {counted(total, 'pair')} not grouped")
+
+
 def _check_removable(library: Any, *, remove: bool) -> None:
     """Check that --remove is possible, before the measurement starts.
 
@@ -139,6 +180,8 @@ def _facts(result: "Deduplication") -> dict[str, str]:
         **_threshold_facts(result.threshold, result.measured),
         **_comparison_facts(result.counts),
         **_space_facts(result.space, result.unreadable),
+        **({"measured": "in an earlier run; --again repeats it"} if result.reused else {}),
+        **({"kept apart": counted(result.apart, "pair")} if result.apart else {}),
     }
 
 
@@ -275,6 +318,8 @@ def _to_json(result: "Deduplication") -> dict[str, Any]:
         "joined": bool(result.space),
         "not_read": result.unreadable,
         "measured": result.measured,
+        "reused": result.reused,
+        "apart": result.apart,
         "images": result.images,
         "groups": [_group_to_json(group) for group in result.groups],
         "compared": result.counts.to_dict(),

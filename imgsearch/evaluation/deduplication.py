@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from imgsearch.backends import Collection
 from imgsearch.encoders import Encoder
@@ -14,6 +14,7 @@ from imgsearch.evaluation.verification import Counts, Unverified, Verification
 from imgsearch.library.duplicates import Group, groups
 from imgsearch.library.library import Library
 
+_VERSION: Final = 1  # counts up when measurements change, so that old ones are not used
 OnProgress = Callable[[str, int, int], None]
 """Called with the stage, the number of images done, and the total."""
 
@@ -24,7 +25,8 @@ class Deduplication:
 
     `measured` is the calibration as JSON values, or None if the threshold was given. `images` is
     the number of images in the library. `space` is the name of the ensemble, or "" for the stored
-    vectors. `unreadable` is the number of images without an ensemble vector.
+    vectors. `unreadable` is the number of images without an ensemble vector. `reused`: an earlier
+    run measured the threshold. `apart` is the number of pairs that the user keeps apart.
     """
 
     groups: Sequence[Group]
@@ -35,6 +37,8 @@ class Deduplication:
     images: int
     space: str
     unreadable: int
+    reused: bool = False
+    apart: int = 0
 
 
 def find_duplicates(
@@ -45,6 +49,7 @@ def find_duplicates(
     sample: int = 200,
     stored: bool = False,
     unread: bool = False,
+    again: bool = False,
     on_progress: OnProgress | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Deduplication:
@@ -54,7 +59,9 @@ def find_duplicates(
     and the threshold for the stored vectors is kept for `Library.search`. The scores come from an
     ensemble with ``classic``, or from the stored vectors if `stored`, `unread` or a `threshold` is
     given, or if `can_ensemble` is False. With `unread`, images with unreadable files are grouped by
-    score alone.
+    score alone. Pairs that `Library.duplicate_memory` keeps apart are not grouped. Comparisons and
+    measurements of earlier runs are used if the files, and nine of ten images, are the same; with
+    `again` they are repeated.
 
     Raises:
         CollectionNotFound: the library has no images yet.
@@ -63,14 +70,17 @@ def find_duplicates(
     """
     progress = on_progress or _ignore
     stored = stored or unread or threshold is not None
-    verification = Verification()
+    memory = library.duplicate_memory
+    apart = memory.apart()
+    verification = Verification(None if again else memory.compared())
     measured: dict[str, Any] | None = None
     candidates: float | None = None
+    reused = False
     with _space(library, progress, stored=stored) as (images, encoder):
         if threshold is None:
-            measured = _measure(
-                library, images, encoder, precision, sample, progress, on_note or _ignore
-            )
+            kept = _Kept(library, precision, sample, again=again)
+            measured = _measure(kept, images, encoder, progress, on_note or _ignore)
+            reused = kept.reused
             threshold, candidates = measured["threshold"], measured["candidates"]
         near = groups(
             images,
@@ -78,10 +88,12 @@ def find_duplicates(
             candidates=candidates,
             second_look=verification,
             unread=unread,
+            apart=apart,
             on_progress=lambda done, total: progress("searching", done, total),
         )
         number = library.count()
         unreadable = number - images.count() if encoder else 0
+    memory.keep_compared(verification.compared)
     return Deduplication(
         near,
         threshold,
@@ -91,6 +103,8 @@ def find_duplicates(
         number,
         encoder.fingerprint.model if encoder else "",
         unreadable,
+        reused,
+        len(apart),
     )
 
 
@@ -109,50 +123,78 @@ def _space(
         yield images, encoder
 
 
+class _Kept:
+    """Measures thresholds for the same precision and sample, or returns those of earlier runs.
+
+    `reused`: the last one is of an earlier run.
+    """
+
+    def __init__(self, library: Library, precision: float, sample: int, *, again: bool) -> None:
+        self.library, self.precision, self._sample, self._again = library, precision, sample, again
+        self._memory, self.reused = library.duplicate_memory, False
+        self._ids = [record.id for record in library.collection.iterate(vectors=False)]
+
+    def calibrate(
+        self, images: Collection, encoder: Encoder, on_progress: OnProgress
+    ) -> dict[str, Any]:
+        """Return the measurement of a threshold as JSON values.
+
+        Raises:
+            PrecisionUnreached: no threshold reaches the precision.
+        """
+        wanted = {
+            "precision": self.precision,
+            "sample": self._sample,
+            "encoder": encoder.fingerprint.identity(),
+            "version": _VERSION,
+        }
+        measured = None if self._again else self._memory.measured(wanted, self._ids)
+        self.reused = measured is not None
+        if measured is None:
+            measured = calibrate(
+                images,
+                encoder,
+                precision=self.precision,
+                sample=self._sample,
+                on_progress=on_progress,
+            ).to_dict()
+            self._memory.keep_measured(wanted, self._ids, measured)
+        return measured
+
+
 def _measure(
-    library: Library,
+    kept: _Kept,
     images: Collection,
     encoder: Encoder | None,
-    precision: float,
-    sample: int,
     on_progress: OnProgress,
     on_note: Callable[[str], None],
 ) -> dict[str, Any]:
     """Measure a threshold; measure and keep the threshold for the stored vectors, too.
 
     Raises:
-        PrecisionUnreached: no threshold reaches `precision`.
+        PrecisionUnreached: no threshold reaches the precision.
     """
     if encoder is None:
-        return _measure_stored(library, precision, sample, on_progress)
+        return _measure_stored(kept, on_progress)
     try:
-        _measure_stored(library, precision, sample, on_progress)
+        _measure_stored(kept, on_progress)
     except PrecisionUnreached as error:
         on_note(f"no threshold is kept for search --hide-duplicates: {error}")
-    return calibrate(
-        images, encoder, precision=precision, sample=sample, on_progress=on_progress
-    ).to_dict()
+    return kept.calibrate(images, encoder, on_progress)
 
 
-def _measure_stored(
-    library: Library, precision: float, sample: int, on_progress: OnProgress
-) -> dict[str, Any]:
+def _measure_stored(kept: _Kept, on_progress: OnProgress) -> dict[str, Any]:
     """Measure a threshold for the stored vectors; keep it if the collection records its encoder.
 
     Raises:
-        PrecisionUnreached: no threshold reaches `precision`. A threshold kept for this or a higher
-            precision is forgotten.
+        PrecisionUnreached: no threshold reaches the precision. A threshold kept for this or a
+            higher precision is forgotten.
     """
+    library = kept.library
     try:
-        measured = calibrate(
-            library.collection,
-            library.encoder,
-            precision=precision,
-            sample=sample,
-            on_progress=on_progress,
-        ).to_dict()
+        measured = kept.calibrate(library.collection, library.encoder, on_progress)
     except PrecisionUnreached:
-        library.thresholds.forget_duplicates(precision)
+        library.thresholds.forget_duplicates(kept.precision)
         raise
     if library.collection.schema.encoder is not None:
         library.thresholds.keep_duplicates(measured)

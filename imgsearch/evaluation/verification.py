@@ -7,10 +7,10 @@ below the threshold are different, so only those with similar signatures are com
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 from PIL import Image
@@ -21,10 +21,13 @@ from imgsearch.evaluation.copy_detection import compare_copies
 from imgsearch.evaluation.pixel_similarity import EDGE, Verdict
 from imgsearch.evaluation.signatures import Signatures, are_similar, signatures
 from imgsearch.images import sources
+from imgsearch.library.duplicate_memory import Comparison, identity_of
 from imgsearch.library.duplicates import Member
 
 _CACHED: Final = 24  # pictures of 2.4 MB; a kept image is compared several times in a row
 _SIGNED: Final = 1_000  # signatures of 15 kB; an image may be a candidate for many others
+_METHOD: Final = 1  # counts up when verdicts change, so that old comparisons are not used
+_VERDICTS: Final = ("same", "different", "unclear")
 _CONTENT: Final = re.compile(r"[0-9a-f]{64}")  # an id that is a content hash
 
 
@@ -78,6 +81,8 @@ class Counts:
 class Verification:
     """A `SecondLook` for `duplicates.groups` that compares pixels and records unverified pairs.
 
+    `known` are earlier comparisons, which are not repeated.
+
     >>> from imgsearch.library.duplicates import Member
     >>> verification = Verification()
     >>> one, other = Member("a", 1.0, {"path": "no.jpg"}), Member("b", 0.9, {"path": "no.png"})
@@ -86,7 +91,9 @@ class Verification:
     1
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[tuple[str, str], Comparison] | None = None) -> None:
+        self.compared: dict[tuple[str, str], Comparison] = dict(known or {})
+        """The comparisons of readable files: the known ones and those of this run."""
         self._counts: Counter[str] = Counter()
         self._unverified: list[Unverified] = []
         self._picture = lru_cache(_CACHED)(_read_picture)
@@ -94,7 +101,7 @@ class Verification:
 
     def __call__(self, kept: Member, other: Member, *, near: bool) -> bool | None:
         """Return whether two images show the same picture, or None if a file is unreadable."""
-        verdict, reason = self._verdict(kept, other, near=near)
+        verdict, reason = self._remembered(kept, other, near=near)
         if not near and verdict in {"different", "unread"}:
             return None if verdict == "unread" else False
         self._counts[verdict] += 1
@@ -116,25 +123,46 @@ class Verification:
         """The unverified pairs in the order of comparison."""
         return tuple(self._unverified)
 
-    def _verdict(
+    def _remembered(
         self, kept: Member, other: Member, *, near: bool
     ) -> tuple[Verdict | Literal["unread"], str]:
+        """Return a verdict, which is looked up or remembered if ids are content hashes."""
+        files = [
+            identity_of(member.id, str(member.fields.get("path", "")))
+            for member in sorted((kept, other), key=lambda member: member.id)
+            if _CONTENT.fullmatch(member.id)
+        ]
+        if len(files) < 2 or files[0] is None or files[1] is None:
+            return self._verdict(kept, other, near=near)[:2]
+        key = (f"{_METHOD} {files[0]}", files[1])
+        known = self.compared.get(key)
+        if known is not None and known.verdict in _VERDICTS and (known.full or not near):
+            return cast("Verdict", known.verdict), known.reason
+        verdict, reason, full = self._verdict(kept, other, near=near)
+        if verdict != "unread":
+            self.compared[key] = Comparison(verdict, reason, full)
+        return verdict, reason
+
+    def _verdict(
+        self, kept: Member, other: Member, *, near: bool
+    ) -> tuple[Verdict | Literal["unread"], str, bool]:
+        """Return a verdict, its reason, and whether the pixels were compared."""
         known: list[Signatures] = []
         pictures: list[Image.Image] = []
         for member in (kept, other):
             of_member = self._signatures(str(member.fields.get("path", "")), member.id)
             if isinstance(of_member, str):
-                return "unread", of_member
+                return "unread", of_member, False
             known.append(of_member)
         if not near and not are_similar(*known):
-            return "different", "nothing in them matches"
+            return "different", "nothing in them matches", False
         for member in (kept, other):
             picture = self._picture(str(member.fields.get("path", "")), member.id)
             if isinstance(picture, str):
-                return "unread", picture
+                return "unread", picture, False
             pictures.append(picture)
         comparison = compare_copies(pictures[0], pictures[1], (known[0], known[1]))
-        return comparison.verdict, comparison.reason
+        return comparison.verdict, comparison.reason, True
 
     def _read_signatures(self, path: str, id_: str) -> Signatures | str:
         """Return a file's signatures, or the reason why it is unreadable."""

@@ -6,6 +6,7 @@ group is near the kept image, but two other members may not be near.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Protocol
@@ -68,6 +69,7 @@ def groups(
     candidates: float | None = None,
     second_look: SecondLook | None = None,
     unread: bool = False,
+    apart: AbstractSet[frozenset[str]] = frozenset(),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Group]:
     """Return groups of images whose score reaches `threshold`, the largest group first.
@@ -81,7 +83,7 @@ def groups(
     `unread` it also holds near images whose files cannot be read. The nearest images are compared
     first. After 8 different pictures in a row the remaining ones are not compared. Pairs whose
     score reaches `candidates` but not `threshold` are compared, too, and grouped if they show the
-    same picture.
+    same picture. No group has two images that are a pair of ids in `apart`.
 
     Raises:
         BackendError: the store failed.
@@ -94,7 +96,8 @@ def groups(
     while batch := list(islice(records, _BATCH)):
         for record, hits in zip(batch, _near_hits(collection, batch, where, lowest), strict=True):
             for other in hits:
-                if other.id != record.id:  # an approximate index may find a pair from one side only
+                if other.id != record.id and frozenset((record.id, other.id)) not in apart:
+                    # an approximate index may find a pair from one side only
                     score = max(other.score, near[record.id].get(other.id, other.score))
                     near[record.id][other.id] = near[other.id][record.id] = score
         done += len(batch)
@@ -103,7 +106,8 @@ def groups(
     if on_progress:
         on_progress(done, done)  # the store's count may have been wrong
     comparisons = _Comparisons(second_look, threshold, unread=unread) if second_look else None
-    star_groups = _star_groups(near, collection.get(sorted(near)), threshold, comparisons)
+    records_by_id = collection.get(sorted(near))
+    star_groups = _star_groups(near, records_by_id, threshold, comparisons, apart)
     if comparisons:
         comparisons.finish()
     return star_groups
@@ -224,11 +228,23 @@ class _Comparisons:
         self._second_look.pass_over(len(self._skipped - self._results.keys()))
 
 
+def _together(others: Sequence[Member], apart: AbstractSet[frozenset[str]]) -> list[Member]:
+    """Return the members in order, without those that are apart from an earlier one."""
+    if not apart:
+        return list(others)
+    chosen: list[Member] = []
+    for other in others:
+        if not any(frozenset((other.id, one.id)) in apart for one in chosen):
+            chosen.append(other)
+    return chosen
+
+
 def _star_groups(
     near: Mapping[str, Mapping[str, float]],
     records: Mapping[str, Record],
     threshold: float,
     comparisons: _Comparisons | None,
+    apart: AbstractSet[frozenset[str]],
 ) -> list[Group]:
     """Return groups: repeatedly take the image with the most near images, and these images.
 
@@ -256,6 +272,7 @@ def _star_groups(
         ]
         if comparisons:
             others = comparisons.passing(kept, others)
+        others = _together(others, apart)
         if others:
             grouped_ids |= {id_, *(other.id for other in others)}
             star_groups.append(Group(kept, others))

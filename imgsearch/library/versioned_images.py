@@ -16,6 +16,7 @@ from imgsearch.encoders.registered import model_name
 from imgsearch.fields import FieldType
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.contents import LibraryContents
+from imgsearch.library.duplicate_memory import DuplicateMemory
 from imgsearch.library.migration import (
     Migration,
     MigrationEngine,
@@ -83,6 +84,15 @@ class VersionedImages(LibraryContents):
             CollectionNotFound: nothing was added yet.
         """
         return Thresholds(self._handle.backend, self._handle.required())
+
+    @property
+    def duplicate_memory(self) -> DuplicateMemory:
+        """What de-duplication remembers: images that are kept apart, and what was measured.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+        """
+        return DuplicateMemory(self._handle.backend, self._handle.required())
 
     @property
     def collection(self) -> Collection:
