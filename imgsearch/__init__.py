@@ -21,14 +21,20 @@ __version__ = _distribution.VERSION
 
 if TYPE_CHECKING:
     from imgsearch import errors as errors
+    from imgsearch.archive import Archive as Archive
     from imgsearch.backends import connect as connect
+    from imgsearch.client import AsyncClient as AsyncClient
     from imgsearch.client import Client as Client
     from imgsearch.encoders import Encoder as Encoder
     from imgsearch.encoders import load as load_encoder
+    from imgsearch.encoders import models as models
     from imgsearch.encoders.registered import register_encoder as register_encoder
+    from imgsearch.evaluation.evaluator import evaluate as evaluate
     from imgsearch.filters import Field as Field
     from imgsearch.library.library import Library as Library
     from imgsearch.library.open import open as open  # noqa: A004 - imgsearch.open reads as intended
+    from imgsearch.library.progress import Progress as Progress
+    from imgsearch.library.progress import Report as Report
     from imgsearch.pipelines import embed_pipeline as embed_pipeline
     from imgsearch.pipelines import image_steps as image_steps
     from imgsearch.pipelines import insert_pipeline as insert_pipeline
@@ -45,6 +51,8 @@ if TYPE_CHECKING:
 
 # name → its module, imported at the first access
 _HOMES = {
+    "Archive": "archive",
+    "AsyncClient": "client",
     "Client": "client",
     "Encoder": "encoders",
     "FailedRow": "types",
@@ -52,15 +60,19 @@ _HOMES = {
     "Field": "filters",
     "Hit": "types",
     "Library": "library.library",
+    "Progress": "library.progress",
     "Query": "query",
     "Record": "types",
+    "Report": "library.progress",
     "connect": "backends",
     "contact_sheet": "report.contact_sheet",
     "embed_pipeline": "pipelines",
     "errors": "",
+    "evaluate": "evaluation.evaluator",
     "image_steps": "pipelines",
     "insert_pipeline": "pipelines",
     "load_encoder": "encoders",
+    "models": "encoders",
     "op": "towhee",
     "open": "library.open",
     "query_steps": "pipelines",
@@ -70,6 +82,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "Encoder",
     "FailedRow",
@@ -77,16 +90,20 @@ __all__ = [
     "Field",
     "Hit",
     "Library",
+    "Progress",
     "Query",
     "Record",
+    "Report",
     "__version__",
     "connect",
     "contact_sheet",
     "embed_pipeline",
     "errors",
+    "evaluate",
     "image_steps",
     "insert_pipeline",
     "load_encoder",
+    "models",
     "op",
     "open",
     "query_steps",
@@ -116,7 +133,10 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the names of this package, including names that are not imported yet."""
+    """Return the names of this package, including names that are not imported yet.
+
+    `Archive` is left out, because it needs an extra.
+    """
     return sorted({*globals(), *__all__})
 
 

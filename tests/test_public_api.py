@@ -35,6 +35,20 @@ def test_a_noun_has_one_class():
     assert {noun: files for noun, files in homes.items() if len(files) != 1} == {}
 
 
+def test_archive_is_exported_lazily():
+    from imgsearch.archive import Archive
+
+    assert imgsearch.Archive is Archive
+    assert "Archive" not in imgsearch.__all__  # it needs an extra, and * must not
+
+
+def test_exported_functions_come_from_their_modules():
+    from imgsearch import encoders
+    from imgsearch.evaluation import evaluator
+
+    assert (imgsearch.models, imgsearch.evaluate) == (encoders.models, evaluator.evaluate)
+
+
 def test_importing_loads_nothing_heavy():
     heavy = ["torch", "cv2", "pymilvus", "milvus_lite", "towhee", "PIL", "numpy", "timm", "rich"]
     code = f"import imgsearch, sys; print([m for m in {heavy} if m in sys.modules])"

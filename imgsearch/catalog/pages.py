@@ -168,7 +168,7 @@ def _matching(connection: Connection, statement: sa.Select[Any], where: Filter) 
 
 
 def _values(entry: Entry) -> dict[str, Value]:
-    """Return the values that filters compare: the user's fields, and those of the entry."""
+    """Return the values that filters compare: the user's fields, and the values of the entry."""
     names = ("label", "name", "size", "width", "height", "format", "source")
     own: dict[str, Value] = {name: getattr(entry, name) for name in names}
     times = {"created": entry.created.isoformat()}

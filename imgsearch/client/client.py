@@ -22,6 +22,7 @@ from imgsearch.images import inputs
 from imgsearch.images.inputs import Input, Reading, has_lists
 from imgsearch.images.urls import fetcher
 from imgsearch.library.progress import Progress, Report, Tally
+from imgsearch.library.progress_bar import progress_bar
 from imgsearch.settings import Settings
 from imgsearch.types import Failure, Value, check_name
 from imgsearch.wire.requests import Change, Ids, JobRequest, to_json
@@ -82,6 +83,7 @@ class Client(ServiceContents):
         url_hosts: Sequence[str] | None = (),
         fields: Mapping[str, Any] | None = None,
         all_fields: bool = False,
+        progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
@@ -94,7 +96,7 @@ class Client(ServiceContents):
         If the service already has an image with the same bytes and name, it is skipped, or gets the
         label that the source has for it; so an interrupted call can be repeated. Unreadable files
         are listed in `report.failures`; they do not stop the load. This machine downloads images by
-        URL; for `url_hosts` see `Library.add`.
+        URL; for `url_hosts` and `progress` see `Library.add`.
 
         Raises:
             SourceError: a folder, glob or list file does not exist, or an object is no image;
@@ -109,14 +111,15 @@ class Client(ServiceContents):
             all_fields=all_fields,
         )
         total = sum(inputs.count(source, reading) for source in images)
-        tally = Tally(total, on_progress, on_failure)
-        reading = replace(reading, ignored=tally.ignore, note=tally.note)
-        references = [inputs.references(source, reading) for source in images]
-        tally.report_progress()
         fetch = None if url_hosts is None else fetcher(url_hosts)
-        uploader = Uploader(self._connection, self.name, tally, fetch=fetch)
-        uploader.run(chain.from_iterable(references))
-        return tally.report()
+        with progress_bar(progress, on_progress) as report:
+            tally = Tally(total, report, on_failure)
+            reading = replace(reading, ignored=tally.ignore, note=tally.note)
+            references = [inputs.references(source, reading) for source in images]
+            tally.report_progress()
+            uploader = Uploader(self._connection, self.name, tally, fetch=fetch)
+            uploader.run(chain.from_iterable(references))
+            return tally.report()
 
     def add_folder(
         self,

@@ -1,16 +1,19 @@
 """What a library holds: its records, its size, and its export."""
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from typing_extensions import override
 
-from imgsearch.backends import parquet
+from imgsearch import encoders
 from imgsearch.backends.regions import WHOLE, has_regions
-from imgsearch.errors import ImgSearchError
+from imgsearch.encoders import Recipe
+from imgsearch.encoders.query_encoder import QueryEncoder
+from imgsearch.errors import ImageNotFound, ImgSearchError
 from imgsearch.filters import Field, Filter, Where
 from imgsearch.images import sources
 from imgsearch.library.collection_handle import CollectionHandle
@@ -21,8 +24,11 @@ from imgsearch.library.progress import absolute
 from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.order import Order
-from imgsearch.query import Example, Query, SearchOptions
-from imgsearch.types import Matrix, Record
+from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
+from imgsearch.types import Matrix, Record, Vector
+
+if TYPE_CHECKING:
+    from imgsearch.towhee import Pipeline
 
 
 class LibraryContents(SearchableImages):
@@ -30,6 +36,51 @@ class LibraryContents(SearchableImages):
 
     _handle: CollectionHandle
     _queries: QueryRunner
+
+    @property
+    @abstractmethod
+    def recipe(self) -> Recipe:
+        """The recipe that the encoder is built from."""
+
+    def encode(self, query: Query | Example) -> Vector:
+        """Return a query's vector, float32 (d,), unit L2 norm; a single vector is returned as is.
+
+        Raises: as for `search`, except CollectionNotFound.
+        """
+        encoded = self.encode_query(query)
+        warn_of_query(encoded, self._handle.known, stacklevel=2)
+        return encoded.vector
+
+    def encode_query(
+        self, query: Query | Example | EncodedQuery, *, pipeline: "Pipeline | None" = None
+    ) -> EncodedQuery:
+        """Return a query's vector with its kinds and warnings, which are not issued.
+
+        `search` accepts the result as a query, and does not issue its warnings either.
+
+        Raises: as for `search`, except CollectionNotFound.
+        """
+        return self._queries.encode(query, pipeline)
+
+    def text_warnings(self, text: str) -> list[str]:
+        """Return warnings about the scripts and words in `text` that the encoder does not know.
+
+        Raises: as for `encode`.
+        """
+        return QueryEncoder(self.recipe).text_warnings(text)
+
+    @override
+    def get(self, id_: str) -> Record:
+        """Return a stored image's record, without its vector.
+
+        Raises:
+            ImageNotFound: no image has this id.
+        """
+        collection = self._handle.current()
+        records = {} if collection is None else collection.get([id_])
+        if id_ not in records:
+            raise ImageNotFound(f"no image in {self.name!r} has the id {id_!r}")
+        return records[id_]
 
     @override
     def count(self, where: Where | None = None) -> int:
@@ -84,6 +135,8 @@ class LibraryContents(SearchableImages):
             CollectionNotFound: nothing was added yet.
             SourceError: the file cannot be written.
         """
+        from imgsearch.backends import parquet  # loads pyarrow.parquet, which takes 20 ms
+
         return parquet.write(file, self._handle.required(), name=self.name)
 
     def embed(self, items: Sequence[Query | Example]) -> Matrix:
@@ -98,8 +151,6 @@ class LibraryContents(SearchableImages):
             ConfigError: an item is invalid.
         """
         if not items:
-            from imgsearch import encoders
-
             recipe = self._handle.required_recipe()
             return np.empty((0, encoders.load(**recipe.config()).fingerprint.dim), np.float32)
         encoded = self._queries.encode_many(items)

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, overload
 
+from imgsearch.awaiting import in_thread
 from imgsearch.errors import ImgSearchError
 from imgsearch.filters import Where
 from imgsearch.images.inputs import Input
@@ -47,6 +48,7 @@ class SearchableImages(Closeable):
         url_hosts: Sequence[str] | None = (),
         fields: Mapping[str, Any] | None = None,
         all_fields: bool = False,
+        progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
@@ -58,7 +60,9 @@ class SearchableImages(Closeable):
 
         Known images are skipped, or get the label that the source has for them, so an interrupted
         call can be repeated. Unreadable files are listed in `Report.failures`; they do not stop the
-        load. Images by URL come from public hosts and from `url_hosts`; None turns downloads off.
+        load. A bar shows the progress in terminals and notebooks, unless `on_progress` is given;
+        `progress` turns it on or off. Images by URL come from public hosts and from `url_hosts`;
+        None turns downloads off.
 
         Raises:
             SourceError: a folder, glob or list does not exist, or an object is no image; nothing
@@ -92,6 +96,9 @@ class SearchableImages(Closeable):
             ConfigError: the query is empty, its terms cancel each other, an option is out of range,
                 or the requested threshold was not measured.
         """
+
+    aadd = in_thread(add)
+    asearch = in_thread(search)
 
     @abstractmethod
     def search_with(self, query: Query | Example, options: SearchOptions) -> Hits:

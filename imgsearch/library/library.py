@@ -18,8 +18,6 @@ from typing_extensions import override
 from imgsearch import encoders
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
-from imgsearch.encoders.query_encoder import QueryEncoder
-from imgsearch.errors import ImageNotFound
 from imgsearch.fields import typed
 from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs
@@ -35,13 +33,14 @@ from imgsearch.library.ingest import Ingest
 from imgsearch.library.migration import MigrationEngine
 from imgsearch.library.pipeline_cache import PipelineCache
 from imgsearch.library.progress import Progress, Report, Tally
+from imgsearch.library.progress_bar import progress_bar
 from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.synced import Synced
 from imgsearch.library.tracked_files import TrackedFiles, remove_tracked
 from imgsearch.library.versioned_images import VersionedImages
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
-from imgsearch.types import Failure, Record, Vector
+from imgsearch.types import Failure, Record
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
@@ -81,6 +80,7 @@ class Library(Synced, VersionedImages):
         url_hosts: Sequence[str] | None = (),
         fields: Mapping[str, Any] | None = None,
         all_fields: bool = False,
+        progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> Report:
@@ -105,6 +105,9 @@ class Library(Synced, VersionedImages):
         Images by http and https URL come from public hosts, and from the hosts, addresses and
         networks in `url_hosts`; None turns downloads off.
 
+        A progress bar is shown in terminals and notebooks, unless `on_progress` is given;
+        `progress` turns it on or off.
+
         `pipeline` holds steps of your own, which run before the embedding; see
         `pipelines.image_steps`. An error of a step is a line of the report.
 
@@ -127,12 +130,13 @@ class Library(Synced, VersionedImages):
         types = self._handle.fields
         reading = replace(reading, types=types, fields=typed(fields or {}, types))
         total = sum(inputs.count(source, reading) for source in images)
-        tally = Tally(total, on_progress, on_failure)
-        reading = replace(reading, ignored=tally.ignore, note=tally.note)
-        references = [inputs.references(source, reading) for source in images]
-        tally.report_progress()
         fetch = None if url_hosts is None else fetcher(url_hosts)
-        return self._load(chain.from_iterable(references), tally, steps=steps, fetch=fetch)
+        with progress_bar(progress, on_progress) as report:
+            tally = Tally(total, report, on_failure)
+            reading = replace(reading, ignored=tally.ignore, note=tally.note)
+            references = [inputs.references(source, reading) for source in images]
+            tally.report_progress()
+            return self._load(chain.from_iterable(references), tally, steps=steps, fetch=fetch)
 
     @override
     def search(
@@ -188,33 +192,6 @@ class Library(Synced, VersionedImages):
     ) -> Hits:
         """Search like `search`, with all options in one object."""
         return self._hits(query, options, pipeline)
-
-    def encode(self, query: Query | Example) -> Vector:
-        """Return a query's vector, float32 (d,), unit L2 norm; a single vector is returned as is.
-
-        Raises: as for `search`, except CollectionNotFound.
-        """
-        encoded = self.encode_query(query)
-        warn_of_query(encoded, self._handle.known, stacklevel=2)
-        return encoded.vector
-
-    def encode_query(
-        self, query: Query | Example | EncodedQuery, *, pipeline: "Pipeline | None" = None
-    ) -> EncodedQuery:
-        """Return a query's vector with its kinds and warnings, which are not issued.
-
-        `search` accepts the result as a query, and does not issue its warnings either.
-
-        Raises: as for `search`, except CollectionNotFound.
-        """
-        return self._queries.encode(query, pipeline)
-
-    def text_warnings(self, text: str) -> list[str]:
-        """Return warnings about the scripts and words in `text` that the encoder does not know.
-
-        Raises: as for `encode`.
-        """
-        return QueryEncoder(self.recipe).text_warnings(text)
 
     def embed_rows(
         self, images: Sequence[tuple[str, bytes]], *, one_core: bool = False
@@ -272,19 +249,6 @@ class Library(Synced, VersionedImages):
             self._handle.open_or_create().upsert(records)
 
     @override
-    def get(self, id_: str) -> Record:
-        """Return a stored image's record, without its vector.
-
-        Raises:
-            ImageNotFound: no image has this id.
-        """
-        collection = self._handle.current()
-        records = {} if collection is None else collection.get([id_])
-        if id_ not in records:
-            raise ImageNotFound(f"no image in {self.name!r} has the id {id_!r}")
-        return records[id_]
-
-    @override
     def remove(
         self, *targets: str | PathLike[str], on_missing: Callable[[str], None] | None = None
     ) -> int:
@@ -305,7 +269,6 @@ class Library(Synced, VersionedImages):
             remove_tracked(store, former, targets, None)
         return removed
 
-    @override
     @override
     def close(self) -> None:
         """Close the store, and stop the pipelines."""

@@ -47,6 +47,7 @@ class VersionedImages(LibraryContents):
         return self._handle.fields
 
     @property
+    @override
     def recipe(self) -> Recipe:
         """The recipe that the encoder is built from.
 

@@ -54,7 +54,7 @@ def test_file_has_all_records_and_the_schema(collection, file):
         assert store.open("images").count("yes = true") == 7
 
 
-def test_searches_are_those_of_the_collection(collection, file):
+def test_searches_equal_the_collection(collection, file):
     queries = np.stack([unit(0), unit(2)])
     with connect(file) as store:
         read = store.open("bilder")

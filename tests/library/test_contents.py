@@ -1,5 +1,6 @@
 """Records, exports and embeddings of a library."""
 
+import asyncio
 import uuid
 
 import numpy as np
@@ -77,3 +78,21 @@ def test_export_needs_images_and_a_folder(library, tmp_path):
     ):
         empty.to_parquet(tmp_path / "x.parquet")
     assert not list(tmp_path.glob("*parquet*"))
+
+
+def test_library_is_awaited(library, tmp_path):
+    write(tmp_path / "mehr", 2, start=8)
+
+    async def both():
+        report = await library.aadd(tmp_path / "mehr")
+        hits = await asyncio.gather(
+            library.asearch(picture(4), k=2), library.asearch(picture(8), where="label = mehr")
+        )
+        return report.added, [ids(one) for one in hits]
+
+    added, hits = asyncio.run(both())
+    assert added == 2
+    assert hits == [
+        ids(library.search(picture(4), k=2)),
+        ids(library.search(picture(8), where={"label": "mehr"})),
+    ]
